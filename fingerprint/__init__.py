@@ -1,0 +1,1 @@
+"""Capture and recognition: from a Twitch target to the song that plays there."""

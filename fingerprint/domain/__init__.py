@@ -1,0 +1,1 @@
+"""Values and rules. Nothing in here imports the rest of the product or performs I/O."""

@@ -1,0 +1,70 @@
+"""Sound as values: decoded samples, and a recording taken from a stream, a clip or a file."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE: Final = 16_000
+"""Samples a second of all decoded audio: keeps music up to 8 kHz, where speech masks it least."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pcm:
+    """Decoded sound.
+
+    `samples`: float32, shape (channels, n) with 1 or 2 channels, nominal range -1..1, contiguous.
+    `rate`: samples a second.
+    """
+
+    samples: NDArray[np.float32] = field(repr=False)
+    rate: int = SAMPLE_RATE
+
+    def __post_init__(self) -> None:
+        if self.samples.dtype != np.float32 or self.samples.ndim != 2 or self.samples.shape[0] not in (1, 2):
+            raise ValueError(
+                f"samples must be float32 of shape (1 or 2, n), not {self.samples.dtype} {self.samples.shape}"
+            )
+        if self.rate <= 0:
+            raise ValueError(f"rate must be positive, not {self.rate}")
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length in seconds."""
+        return self.samples.shape[1] / self.rate
+
+    @property
+    def mono(self) -> NDArray[np.float32]:
+        """The mean of the channels, shape (n,)."""
+        if self.samples.shape[0] == 1:
+            return self.samples[0]
+        return self.samples.mean(axis=0, dtype=np.float32)
+
+    @property
+    def side(self) -> NDArray[np.float32] | None:
+        """Half of left minus right, shape (n,); None for mono sound."""
+        if self.samples.shape[0] == 1:
+            return None
+        return (self.samples[0] - self.samples[1]) * np.float32(0.5)
+
+    def cut(self, start_seconds: float, duration_seconds: float) -> "Pcm":
+        """The part that starts at `start_seconds`; shorter when the sound ends before."""
+        first = max(0, round(start_seconds * self.rate))
+        last = max(first, first + round(duration_seconds * self.rate))
+        return Pcm(np.ascontiguousarray(self.samples[:, first:last]), self.rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Recording:
+    """A piece of sound to be recognized: decoded, and as it came when there is a use for that.
+
+    `encoded` holds the container's bytes (providers fingerprint or upload them), `container` its FFmpeg name
+    such as `mpegts` or `mp4`. `started_at` is the wall-clock time of the first sample where it is known.
+    """
+
+    pcm: Pcm
+    encoded: bytes | None = field(default=None, repr=False)
+    container: str | None = None
+    started_at: datetime | None = None

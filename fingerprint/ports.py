@@ -1,0 +1,229 @@
+"""Every seam of the pipeline on one page. Adapters live elsewhere; `fingerprint.wiring` puts them together.
+
+Each port promises its errors too: an adapter raises `TwitchAudioError` (or a subclass) and nothing else that a
+caller should handle. What a caller must tell apart in normal work (held by another, nothing found) is a value.
+All waits inside an adapter have a limit of their own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from yarl import URL
+
+from fingerprint.domain.audio import Recording
+from fingerprint.domain.identification import Identification, IdentificationId, Song, Stage
+from fingerprint.domain.targets import Target
+
+Q = TypeVar("Q")
+
+
+class Clock(Protocol):
+    """Time, so that tests can move it by hand."""
+
+    def now(self) -> datetime:
+        """The wall-clock time, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+# --- From a target to sound ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSource:
+    """The HLS media playlist of a live rendition. Addresses are signed, so they stay out of logs and repr."""
+
+    channel: str
+    playlist: URL = field(repr=False)
+    audio_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSource:
+    """The HLS media playlist of a VOD's rendition, and the moment that is asked for."""
+
+    playlist: URL = field(repr=False)
+    at_seconds: float
+    audio_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSource:
+    """A clip's media file."""
+
+    url: URL = field(repr=False)
+    duration_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSource:
+    """A file on this machine."""
+
+    path: Path
+
+
+MediaSource = LiveSource | VideoSource | ClipSource | FileSource
+
+
+class MediaResolver(Protocol):
+    """Finds where a target's sound can be fetched."""
+
+    async def resolve(self, target: Target) -> MediaSource:
+        """The source to capture from.
+
+        Raises TwitchAudioError: `channel-not-found`, `not-live`, `clip-not-found`, `video-not-found`,
+        `restricted-stream`, `upstream-unavailable`, `timeout`; for files `not-found`.
+        """
+        ...
+
+
+class Capture(Protocol):
+    """Takes sound from a source."""
+
+    async def capture(self, source: MediaSource, seconds: float) -> Recording:
+        """The newest `seconds` of a live source, `seconds` around a video's moment, all of a clip or a file.
+
+        Takes what is already there and waits for more only when that is too short. May return less than
+        asked for, but never less than 3 s of a live stream.
+
+        Raises TwitchAudioError: `ad-break`, `no-audio`, `not-live`, `upstream-unavailable`, `timeout`,
+        `internal` when the decoder died twice on the same input.
+        """
+        ...
+
+
+# --- From sound to songs ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A recognizer's answer: a song and how sure the recognizer is, 0..1, on its own scale."""
+
+    song: Song
+    score: float
+
+
+class Recognizer(Protocol[Q]):
+    """Names the songs in a recording. A new one is a file in `recognizers/` and a line in its registry."""
+
+    @property
+    def name(self) -> str:
+        """The name used in settings, answers and logs."""
+        ...
+
+    async def unavailable(self) -> str | None:
+        """None when the recognizer can answer; else one sentence that says what is missing. Cheap."""
+        ...
+
+    def prepare(self, recording: Recording) -> Q:
+        """What `recognize` needs of the recording: a fingerprint. CPU work, called in a thread."""
+        ...
+
+    async def recognize(self, query: Q) -> Sequence[Match]:
+        """The songs found, best first, one per song; empty when there is no match.
+
+        Raises TwitchAudioError: `recognizer-unavailable`, `no-audio`, `timeout`.
+        """
+        ...
+
+
+# --- Jobs ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to work on an identification until `expires_at`, unless renewed.
+
+    `fence` grows by one each time a target is claimed; a store refuses writes with an older one, so an owner
+    that was paused and overtaken cannot overwrite the answer of its successor.
+    """
+
+    identification_id: IdentificationId
+    target_key: str
+    owner: str
+    fence: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The caller shall do the work."""
+
+    lease: Lease
+    identification: Identification
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody else is doing the work; `identification` is its state."""
+
+    identification: Identification
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A stored answer is good enough."""
+
+    identification: Identification
+
+
+Claim = Claimed | Held | Finished
+
+
+class JobStore(Protocol):
+    """Identifications and the leases on them. All stores pass one suite: tests/contract/test_job_store.py.
+
+    A store that cannot be reached raises TwitchAudioError `busy`. Times are compared with the `now` given by
+    the caller, never with the store's own clock.
+    """
+
+    async def claim(self, target: Target, *, owner: str, now: datetime, lease_seconds: float) -> Claim:
+        """Decide, in one step, who works on a target.
+
+        `Finished` when a stored answer may be given again (`reusable`); `Held` when a lease on the target is
+        alive; else `Claimed`: with a new identification, or, when the previous owner's lease ran out, with the
+        one that it left behind, so that those who wait for it are answered.
+        """
+        ...
+
+    async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
+        """The lease with a later expiry; None when it was lost, and then the work must stop."""
+        ...
+
+    async def progress(self, lease: Lease, stage: Stage) -> bool:
+        """Record the stage. False when the lease was lost."""
+        ...
+
+    async def finish(self, lease: Lease, identification: Identification) -> bool:
+        """Store the finished identification and end the lease. False when the lease was lost.
+
+        Calling it again with the same lease and answer is a success.
+        """
+        ...
+
+    async def get(self, identification_id: IdentificationId) -> Identification | None:
+        """The identification, or None."""
+        ...
+
+    async def answer(self, target: Target) -> Identification | None:
+        """The newest finished answer (successful or no match) for a target, or None. Never starts anything."""
+        ...
+
+    async def history(
+        self, login: str, *, limit: int, before: datetime | None = None
+    ) -> Sequence[Identification]:
+        """A channel's finished stream identifications with a song, newest first, created before `before`."""
+        ...
+
+
+OnStage = Callable[[Stage], None]

@@ -1,0 +1,292 @@
+"""Settings: the one place that reads the environment.
+
+A setting is one field of a frozen dataclass, declared with `setting(...)`; reading, the one-line error and the
+table in docs/settings.md follow from the declaration.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import platformdirs
+from yarl import URL
+
+T = TypeVar("T")
+
+
+class SettingsError(Exception):
+    """A variable has a value that cannot be used. The text is one line for the operator."""
+
+    def __init__(self, variable: str, value: str, takes: str, *, secret: bool = False) -> None:
+        shown = "(hidden)" if secret else repr(value)
+        super().__init__(f"{variable}={shown} cannot be used: it takes {takes}")
+
+
+class Secret:
+    """A text that never shows itself in logs, reprs or tracebacks."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text, at the place that sends or checks it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingInfo:
+    """What a field's declaration says. `parse` raises ValueError for a text that it does not take."""
+
+    variable: str
+    parse: Callable[[str], object]
+    takes: str
+    help: str
+    default_text: str
+
+
+_INFO: Final = "setting"
+
+
+def setting(
+    variable: str,
+    *,
+    parse: Callable[[str], T],
+    takes: str,
+    help: str,  # noqa: A002 - the word that the table's column has
+    default: T | None = None,
+    default_factory: Callable[[], T] | None = None,
+    default_text: str | None = None,
+) -> T:
+    """Declare a field that is read from `variable`. `takes` completes the sentence "it takes ..."."""
+    shown = default_text if default_text is not None else ("none" if default is None else str(default))
+    info = SettingInfo(variable=variable, parse=parse, takes=takes, help=help, default_text=shown)
+    if default_factory is not None:
+        return cast("T", field(default_factory=default_factory, metadata={_INFO: info}))
+    return cast("T", field(default=default, metadata={_INFO: info}))
+
+
+def settings_table(*groups: type) -> list[SettingInfo]:
+    """Every declared setting of the given dataclasses, in order: what docs/settings.md lists."""
+    return [
+        info
+        for group in groups
+        for item in dataclasses.fields(group)
+        if (info := cast("SettingInfo | None", item.metadata.get(_INFO))) is not None
+    ]
+
+
+def read_settings(group: type[T], environ: Mapping[str, str] | None = None) -> T:
+    """An instance of a settings dataclass, read from the environment. An empty variable counts as absent.
+
+    Raises SettingsError, one line that names the variable and what it takes.
+    """
+    source = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader
+    values: dict[str, object] = {}
+    for item in dataclasses.fields(cast("Any", group)):
+        info = cast("SettingInfo | None", item.metadata.get(_INFO))
+        if info is None:
+            if dataclasses.is_dataclass(item.type):
+                values[item.name] = read_settings(cast("type[Any]", item.type), source)
+            continue
+        text = source.get(info.variable, "").strip()
+        if not text:
+            continue
+        try:
+            values[item.name] = info.parse(text)
+        except ValueError as error:
+            hidden = info.parse is secret
+            raise SettingsError(info.variable, text, info.takes, secret=hidden) from error
+    return group(**values)
+
+
+# --- Parsers ------------------------------------------------------------------------------------------
+
+
+def secret(text: str) -> Secret:
+    """Any text, hidden."""
+    return Secret(text)
+
+
+def path(text: str) -> Path:
+    """A path, `~` expanded."""
+    return Path(text).expanduser()
+
+
+def base_url(text: str) -> URL:
+    """An absolute http or https address without query or user."""
+    url = URL(text)
+    if url.scheme not in ("http", "https") or not url.host or url.query or url.user or url.fragment:
+        raise ValueError(text)
+    return url
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Comma-separated words, at least one."""
+    found = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not found:
+        raise ValueError(text)
+    return found
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of some words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """A whole number within bounds."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class GqlAttempt:
+    """A way to ask for a playback token: a client id, and the query's full text or its persisted hash."""
+
+    client_id: str
+    form: str
+
+
+GQL_FORMS: Final = ("text", "persisted")
+
+DEFAULT_GQL_ATTEMPTS: Final = (
+    GqlAttempt("kimne78kx3ncx6brgo4mv6wki5h1ko", "text"),
+    GqlAttempt("ue6666qo983tsx6so1t0vnawi233wa", "text"),
+    GqlAttempt("kimne78kx3ncx6brgo4mv6wki5h1ko", "persisted"),
+)
+
+
+def gql_attempts(text: str) -> tuple[GqlAttempt, ...]:
+    """Comma-separated `client id:form` pairs."""
+    attempts: list[GqlAttempt] = []
+    for word in words(text):
+        client_id, separator, form = word.partition(":")
+        if not separator or form not in GQL_FORMS or not client_id.isalnum():
+            raise ValueError(word)
+        attempts.append(GqlAttempt(client_id, form))
+    return tuple(attempts)
+
+
+def media_hosts(text: str) -> tuple[str, ...]:
+    """Comma-separated host names; `*.name` also stands for every host below."""
+    hosts = words(text.lower())
+    for host in hosts:
+        bare = host.removeprefix("*.")
+        if not bare or any(sign in bare for sign in "*/ \\?#@"):
+            raise ValueError(host)
+    return hosts
+
+
+def default_data_dir() -> Path:
+    """The platform's folder for a user's application data."""
+    return Path(platformdirs.user_data_dir("twitchaudio", appauthor=False))
+
+
+# --- The pipeline's settings --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwitchSettings:
+    """Where Twitch is. Everything can be pointed at the simulator or a proxy."""
+
+    gql_url: URL = setting(
+        "TWITCHAUDIO_TWITCH_GQL_URL",
+        parse=base_url,
+        takes="an http(s) address",
+        help="where playback tokens are asked for",
+        default=URL("https://gql.twitch.tv/gql"),
+    )
+    usher_url: URL = setting(
+        "TWITCHAUDIO_TWITCH_USHER_URL",
+        parse=base_url,
+        takes="an http(s) address",
+        help="where multivariant playlists come from",
+        default=URL("https://usher.ttvnw.net"),
+    )
+    gql_attempts: tuple[GqlAttempt, ...] = setting(
+        "TWITCHAUDIO_TWITCH_GQL_ATTEMPTS",
+        parse=gql_attempts,
+        takes="comma-separated pairs of client id and form (text or persisted), such as abc123:text",
+        help="the ways to ask for a playback token, tried in order",
+        default=DEFAULT_GQL_ATTEMPTS,
+        default_text="Twitch's web and TV clients with the full query text, then the web client's persisted query",
+    )
+    media_hosts: tuple[str, ...] = setting(
+        "TWITCHAUDIO_MEDIA_HOSTS",
+        parse=media_hosts,
+        takes="comma-separated host names, such as *.ttvnw.net",
+        help="the only hosts that playlists, segments and clip files are fetched from, over https "
+        "(a loopback address may be named, and is then fetched over http too)",
+        default=(
+            "*.ttvnw.net",
+            "*.live-video.net",
+            "*.cloudfront.net",
+            "*.twitchcdn.net",
+        ),
+        default_text="*.ttvnw.net, *.live-video.net, *.cloudfront.net, *.twitchcdn.net",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSettings:
+    """What the pipeline needs, in a server, a command or a Lambda."""
+
+    twitch: TwitchSettings = field(default_factory=TwitchSettings)
+    data_dir: Path = setting(
+        "TWITCHAUDIO_DATA_DIR",
+        parse=path,
+        takes="a folder",
+        help="the SQLite file, the catalog and secrets",
+        default_factory=default_data_dir,
+        default_text="the platform's user data folder",
+    )
+    database_url: str | None = setting(
+        "TWITCHAUDIO_DATABASE_URL",
+        parse=str,
+        takes="sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME",
+        help="where jobs, answers and access data live",
+        default=None,
+        default_text="SQLite in the data folder",
+    )
+    jobs: str = setting(
+        "TWITCHAUDIO_JOBS",
+        parse=one_of("sql"),
+        takes="sql",
+        help="the store for job state",
+        default="sql",
+    )
+    recognizers: tuple[str, ...] = setting(
+        "TWITCHAUDIO_RECOGNIZERS",
+        parse=words,
+        takes="comma-separated recognizer names",
+        help="the recognizers, asked in order until one finds the song",
+        default=("catalog",),
+        default_text="catalog",
+    )
+
+    @property
+    def catalog_dir(self) -> Path:
+        """The folder of the local catalog."""
+        return self.data_dir / "catalog"

@@ -1,0 +1,1 @@
+"""The HTTP API, the website, the command line and the simulated Twitch."""

@@ -1,0 +1,55 @@
+"""The `twitchaudio` command. One module for each command group; each has a `register` function."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final, Protocol, cast
+
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.settings import SettingsError
+
+GROUPS: Final = ("serve", "identify", "catalog", "db")
+
+
+class Subparsers(Protocol):
+    """What `ArgumentParser.add_subparsers` returns, as far as command groups use it."""
+
+    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser:  # noqa: A002
+        """Add a command."""
+        ...
+
+
+class _Group(Protocol):
+    def register(self, commands: Subparsers) -> None:
+        """Add the group's commands; each sets `run`, a function from the arguments to the exit status."""
+        ...
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="twitchaudio", description="What song is playing? For live Twitch streams, clips, VODs and files."
+    )
+    commands = cast("Subparsers", parser.add_subparsers(required=True, metavar="COMMAND"))
+    for name in GROUPS:
+        cast("_Group", import_module(f"server.cli.{name}")).register(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line. Exit status: 0 done, 1 it failed, 2 wrong usage or settings."""
+    arguments = make_parser().parse_args(argv)
+    run = cast("Callable[[argparse.Namespace], int]", arguments.run)
+    try:
+        return run(arguments)
+    except SettingsError as error:
+        print(f"twitchaudio: {error}", file=sys.stderr)
+        return 2
+    except TwitchAudioError as error:
+        print(f"twitchaudio: {error.detail}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
