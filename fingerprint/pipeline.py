@@ -93,7 +93,7 @@ class Pipeline:
             detail = f"This took longer than {self._job_seconds:.0f} s and was given up. Try again in a moment."
             problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=5.0)
             finished = identification.failed(problem, self._clock.now())
-        except Exception:
+        except Exception:  # noqa: BLE001 - the waiters must get an answer whatever broke; it is logged whole
             _log.exception("job_crashed", extra={"job_id": identification.id})
             detail = f"This is a fault of ours. It is logged under {identification.id}."
             problem = Problem(code=ProblemCode.INTERNAL, detail=detail)
@@ -101,9 +101,7 @@ class Pipeline:
         total_ms = (self._clock.monotonic() - started) * 1000
         return dataclasses.replace(finished, timings=dataclasses.replace(finished.timings, total_ms=total_ms))
 
-    async def _identify(
-        self, identification: Identification, target: Target, on_stage: OnStage
-    ) -> Identification:
+    async def _identify(self, identification: Identification, target: Target, on_stage: OnStage) -> Identification:
         clock = self._clock
         on_stage(Stage.RESOLVING)
         before_resolve = clock.monotonic()

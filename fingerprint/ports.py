@@ -219,9 +219,7 @@ class JobStore(Protocol):
         """The newest finished answer (successful or no match) for a target, or None. Never starts anything."""
         ...
 
-    async def history(
-        self, login: str, *, limit: int, before: datetime | None = None
-    ) -> Sequence[Identification]:
+    async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
         """A channel's finished stream identifications with a song, newest first, created before `before`."""
         ...
 

@@ -71,7 +71,7 @@ def setting(
     shown = default_text if default_text is not None else ("none" if default is None else str(default))
     info = SettingInfo(variable=variable, parse=parse, takes=takes, help=help, default_text=shown)
     if default_factory is not None:
-        return cast("T", field(default_factory=default_factory, metadata={_INFO: info}))
+        return field(default_factory=default_factory, metadata={_INFO: info})
     return cast("T", field(default=default, metadata={_INFO: info}))
 
 

@@ -29,7 +29,8 @@ class _Group(Protocol):
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
-        prog="twitchaudio", description="What song is playing? For live Twitch streams, clips, VODs and files."
+        prog="twitchaudio",
+        description="What song is playing? For live Twitch streams, clips, VODs and files.",
     )
     commands = cast("Subparsers", parser.add_subparsers(required=True, metavar="COMMAND"))
     for name in GROUPS:
