@@ -1,0 +1,55 @@
+# Sourced by the scripts: makes .venv and keeps it in step with requirements/. Quick when nothing changed.
+# shellcheck shell=bash
+
+fail() { printf '%s: %s\n' "scripts/$(basename "$0")" "$*" >&2; exit 1; }
+
+step() { # step TEXT COMMAND...: says what it does, and how long it took
+  local text=$1 started=$SECONDS
+  shift
+  printf '• %s …\n' "$text" >&2
+  "$@"
+  printf '  done in %s s\n' "$((SECONDS - started))" >&2
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      printf '%s' "$candidate"
+      return
+    fi
+  done
+  fail "Python 3.11 or newer is needed and was not found (set PYTHON=/path/to/python3 if it is elsewhere)"
+}
+
+make_venv() {
+  local python
+  python=$(find_python)
+  "$python" -m venv --clear .venv 2>/dev/null ||
+    fail "$python cannot make a virtual environment (on Debian: apt-get install python3-venv)"
+}
+
+install_packages() { # install_packages REQUIREMENTS...
+  local arguments=()
+  local file
+  for file in "$@"; do arguments+=(-r "$file"); done
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes "${arguments[@]}" &&
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+}
+
+prepare() { # prepare runtime|dev
+  local files=(requirements/runtime.txt)
+  [ "$1" = dev ] && files+=(requirements/dev.txt)
+  # A virtual environment that was copied, or whose Python is gone, cannot be mended: make it anew.
+  if ! { [ -x .venv/bin/twitchaudio ] || [ ! -d .venv ]; } ||
+    [ "$(.venv/bin/python -c 'import sys; print(sys.prefix)' 2>/dev/null)" != "$PWD/.venv" ]; then
+    step "making .venv" make_venv
+  fi
+  local stamp
+  stamp=$(cat "${files[@]}" pyproject.toml | cksum)
+  if [ "$(cat ".venv/.installed-$1" 2>/dev/null)" != "$stamp" ]; then
+    step "installing Python packages (half a minute the first time)" install_packages "${files[@]}" ||
+      fail "the Python packages could not be installed; see above"
+    printf '%s' "$stamp" > ".venv/.installed-$1"
+  fi
+}

@@ -1,0 +1,26 @@
+"""`scripts/bench NAME [--json FILE]`."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final, cast
+
+BENCHMARKS: Final = {
+    "answer-time": "tests.bench.answer_time",
+    "catalog-scale": "tests.bench.catalog_scale",
+    "recognition": "tests.bench.recognition",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the named benchmark with the remaining arguments."""
+    if not argv or argv[0] not in BENCHMARKS:
+        names = ", ".join(sorted(BENCHMARKS))
+        print(f"scripts/bench: name one of {names}", file=sys.stderr)
+        return 2
+    run = cast("Callable[[Sequence[str]], int]", import_module(BENCHMARKS[argv[0]]).main)
+    return run(argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

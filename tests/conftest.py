@@ -1,0 +1,29 @@
+"""What all tests share: markers by folder, a clean environment, and parts of the machine that may be missing."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_KINDS = ("unit", "contract", "integration", "browser", "faults")
+_OURS = ("TWITCHAUDIO_", "TWITCH_", "ACRCLOUD_", "AUDD_", "AWS_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test's folder says what kind it is."""
+    root = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(root).parts[0]
+        item.add_marker(folder if folder in _KINDS else "unit")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No variable of the developer's shell reaches a test, and no test reaches the developer's data."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in list(os.environ):  # noqa: TID251 - it is cleaned here, not read
+            if variable.startswith(_OURS):
+                patch.delenv(variable)
+        patch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        yield
