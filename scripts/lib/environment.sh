@@ -7,7 +7,7 @@ step() { # step TEXT COMMAND...: says what it does, and how long it took
   local text=$1 started=$SECONDS
   shift
   printf '• %s …\n' "$text" >&2
-  "$@"
+  "$@" || return
   printf '  done in %s s\n' "$((SECONDS - started))" >&2
 }
 
@@ -25,8 +25,9 @@ find_python() {
 make_venv() {
   local python
   python=$(find_python)
-  "$python" -m venv --clear .venv 2>/dev/null ||
+  "$python" -m venv --clear .venv ||
     fail "$python cannot make a virtual environment (on Debian: apt-get install python3-venv)"
+  pwd -P > .venv/.made-for
 }
 
 install_packages() { # install_packages REQUIREMENTS...
@@ -40,9 +41,8 @@ install_packages() { # install_packages REQUIREMENTS...
 prepare() { # prepare runtime|dev
   local files=(requirements/runtime.txt)
   [ "$1" = dev ] && files+=(requirements/dev.txt)
-  # A virtual environment that was copied, or whose Python is gone, cannot be mended: make it anew.
-  if ! { [ -x .venv/bin/twitchaudio ] || [ ! -d .venv ]; } ||
-    [ "$(.venv/bin/python -c 'import sys; print(sys.prefix)' 2>/dev/null)" != "$PWD/.venv" ]; then
+  # A virtual environment that was moved, or whose Python is gone, cannot be mended: make it anew.
+  if [ "$(cat .venv/.made-for 2> /dev/null)" != "$(pwd -P)" ] || ! .venv/bin/python -c '' 2> /dev/null; then
     step "making .venv" make_venv
   fi
   local stamp
