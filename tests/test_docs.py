@@ -1,0 +1,44 @@
+"""The docs say what the code does: generated parts are fresh, dependencies are named, links lead somewhere."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+PAGES: Final = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def test_generated_parts_are_fresh() -> None:
+    command = [sys.executable, "-m", "scripts.generate_docs", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}  # type: ignore[index]
+    for name in ("build.in", "dev.in"):
+        lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
+        wanted |= {re.match(r"[\w-]+", line)[0] for line in lines if line and line[0] not in "#-"}  # type: ignore[index]
+    rows = re.findall(
+        r"^\| ([^|]+) \|", (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    named = {name.strip() for row in rows for name in row.split(",")} - {"package", "---"}
+    assert named == wanted
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_no_page_names_a_path_of_a_machine() -> None:
+    for page in PAGES:
+        assert not re.search(r"/(root|home|work)/", page.read_text(encoding="utf-8")), page.name

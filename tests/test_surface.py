@@ -1,0 +1,62 @@
+"""The public names of the contract exist: clients, docs and acceptance checks rely on them."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
+from fingerprint.settings import PipelineSettings, TwitchSettings, settings_table
+from server.cli import make_parser
+from server.settings import ServerSettings
+
+ROOT: Final = Path(__file__).parent.parent
+
+CODES: Final = """
+    invalid-input not-found not-identified channel-not-found not-live clip-not-found video-not-found restricted-stream
+    ad-break no-audio login-required subscription-required token-invalid token-wrong-client key-invalid forbidden csrf
+    blacklisted code-invalid job-in-progress rate-limited maintenance inactive streams-disabled clips-disabled
+    recognizer-unavailable upstream-unavailable timeout busy internal
+""".split()
+
+VARIABLES: Final = """
+    TWITCHAUDIO_DATA_DIR TWITCHAUDIO_DATABASE_URL TWITCHAUDIO_JOBS TWITCHAUDIO_RECOGNIZERS
+    TWITCHAUDIO_TWITCH_GQL_URL TWITCHAUDIO_TWITCH_USHER_URL TWITCHAUDIO_MEDIA_HOSTS
+""".split()
+
+COMMANDS: Final = [
+    ["serve", "--host", "127.0.0.1", "--port", "8080", "--demo"],
+    ["identify", "somechannel", "SomeSlug-abc", "--json", "--catalog", "songs", "--recognizers", "catalog"],
+    ["catalog", "add", "music", "--catalog", "songs"],
+    ["catalog", "list", "--json"],
+    ["catalog", "search", "text", "--json"],
+    ["catalog", "remove", "abc", "def"],
+    ["catalog", "stats", "--json"],
+    ["catalog", "verify", "--json"],
+    ["db", "upgrade"],
+]
+
+
+def test_problem_codes_are_the_contracts() -> None:
+    assert [str(code) for code in ProblemCode] == CODES
+
+
+def test_every_problem_code_has_a_title_and_a_status() -> None:
+    assert set(PROBLEM_KINDS) == set(ProblemCode)
+    assert all(400 <= kind.status < 600 for kind in PROBLEM_KINDS.values())
+
+
+def test_settings_have_the_contracts_names() -> None:
+    declared = {info.variable for info in settings_table(PipelineSettings, TwitchSettings, ServerSettings)}
+    assert declared >= set(VARIABLES)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_command_line_takes_the_contracts_words(arguments: list[str]) -> None:
+    assert callable(make_parser().parse_args(arguments).run)
+
+
+@pytest.mark.parametrize("name", ["run", "test", "bench", "check"])
+def test_scripts_can_be_run(name: str) -> None:
+    script = ROOT / "scripts" / name
+    assert script.stat().st_mode & 0o111
