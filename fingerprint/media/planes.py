@@ -1,0 +1,175 @@
+"""Encoded sound to planes of float32 samples: the part of decoding that runs in a worker process.
+
+Needs PyAV and nothing else, NumPy included, so that a worker starts fast and stays small. FFmpeg gets bytes only:
+demuxers are forced or chosen from `_FORMATS`, no protocol is allowed, and whatever a container wants to open
+beside itself (playlists, references) is refused.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, NoReturn, cast
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+
+RATE: Final = 16_000
+"""Samples a second of what comes out; the same as `fingerprint.domain.audio.SAMPLE_RATE`."""
+
+BYTES_PER_SAMPLE: Final = 4
+
+_FORMATS: Final = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,"
+    "ogg,oga,opus,tta,w64,wav,wv"
+)
+"""The demuxers that a file may be probed for: those of sound and video files, none that opens other files."""
+
+_BAD_PACKETS: Final = 2_000
+"""Give up after so many packets in a row that cannot be decoded."""
+
+
+class UndecodableError(Exception):
+    """There is no sound in the input; the text is a clause that says why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """Some sound: for each of 1 or 2 channels as many float32 samples in the machine's byte order."""
+
+    channels: tuple[bytes, ...]
+
+
+def iter_planes(
+    file: BinaryIO,
+    *,
+    container: str | None,
+    max_seconds: float,
+    block_seconds: float,
+    mono_beyond_seconds: float | None = None,
+) -> Iterator[Planes]:
+    """The first audio stream of `file`, at `RATE`, in blocks of `block_seconds` (the last one is shorter).
+
+    `container` is FFmpeg's name of the format; None recognizes it from the content. Mono stays mono, everything
+    else becomes stereo; input that says it is longer than `mono_beyond_seconds` becomes mono. Ends after
+    `max_seconds`, or where truncated or damaged input cannot be decoded any further.
+
+    Raises UndecodableError when not one sample could be decoded.
+    """
+    with _open(file, container) as media:
+        if not media.streams.audio:
+            raise UndecodableError("it has no audio track")
+        frames = _frames(media)
+        length = media.duration / av.time_base if media.duration else 0.0
+        force_mono = mono_beyond_seconds is not None and length > mono_beyond_seconds
+        blocks = _Blocks(round(block_seconds * RATE), round(max_seconds * RATE))
+        for frame in _resampled(frames, force_mono=force_mono):
+            blocks.add(frame)
+            yield from blocks.full()
+            if blocks.complete:
+                break
+        yield from blocks.rest()
+        if not blocks.total:
+            raise UndecodableError("its sound is damaged or in a format that cannot be decoded")
+
+
+def _open(file: BinaryIO, container: str | None) -> contextlib.closing[InputContainer]:
+    options = {"protocol_whitelist": "none", "format_whitelist": container or _FORMATS}
+    try:
+        media = av.open(
+            file, "r", format=container, options=options, metadata_errors="replace", io_open=_refuse_io
+        )
+    except (FFmpegError, ValueError, OSError) as error:
+        raise UndecodableError("it is no sound or video that can be read") from error
+    return contextlib.closing(media)
+
+
+def _refuse_io(*_args: object) -> NoReturn:
+    raise PermissionError("nothing else may be opened")
+
+
+def _frames(media: InputContainer) -> Iterator[AudioFrame]:
+    """Decoded frames for as long as the container can be read; undecodable packets are left out."""
+    stream = media.streams.audio[0]
+    bad = 0
+    packets = media.demux(stream)
+    while bad < _BAD_PACKETS:
+        try:
+            packet = next(packets)
+        except (StopIteration, FFmpegError, ValueError, OSError):
+            return
+        try:
+            frames = _decode(packet)
+        except (FFmpegError, ValueError):
+            bad += 1
+            continue
+        bad = 0
+        yield from frames
+
+
+def _decode(packet: "Packet[Any]") -> list[AudioFrame]:
+    return [frame for frame in cast("list[object]", packet.decode()) if isinstance(frame, AudioFrame)]
+
+
+def _resampled(frames: Iterator[AudioFrame], *, force_mono: bool) -> Iterator[AudioFrame]:
+    """Frames at `RATE` as planar float. A stream may change its rate or layout on the way; the output may not."""
+    layout: str | None = None
+    resampler: AudioResampler | None = None
+    described: tuple[str, str, int] | None = None
+    for frame in frames:
+        if layout is None:
+            layout = "mono" if force_mono or frame.layout.nb_channels == 1 else "stereo"
+        try:
+            described_now = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if resampler is None or described != described_now:
+                if resampler is not None:
+                    yield from resampler.resample(None)
+                resampler = AudioResampler(format="fltp", layout=layout, rate=RATE)
+                described = described_now
+            yield from resampler.resample(frame)
+        except (FFmpegError, ValueError):
+            resampler = None  # an impossible header; the frames behind it may be sound
+    if resampler is not None:
+        with contextlib.suppress(FFmpegError, ValueError):
+            yield from resampler.resample(None)
+
+
+class _Blocks:
+    """Gathers frames and cuts them into blocks of equal length."""
+
+    def __init__(self, block_samples: int, max_samples: int) -> None:
+        self._block_bytes = max(1, block_samples) * BYTES_PER_SAMPLE
+        self._left = max(0, max_samples)
+        self._channels: tuple[bytearray, ...] = ()
+        self.total = 0
+
+    @property
+    def complete(self) -> bool:
+        """True when nothing more is wanted."""
+        return self._left == 0
+
+    def add(self, frame: AudioFrame) -> None:
+        """Take a planar float frame."""
+        samples = min(frame.samples, self._left)
+        if not self._channels:
+            self._channels = tuple(bytearray() for _ in frame.planes)
+        for kept, plane in zip(self._channels, frame.planes, strict=True):
+            kept.extend(memoryview(plane)[: samples * BYTES_PER_SAMPLE])
+        self._left -= samples
+        self.total += samples
+
+    def full(self) -> Iterator[Planes]:
+        """The blocks that are complete."""
+        while self._channels and len(self._channels[0]) >= self._block_bytes:
+            yield Planes(tuple(bytes(kept[: self._block_bytes]) for kept in self._channels))
+            for kept in self._channels:
+                del kept[: self._block_bytes]
+
+    def rest(self) -> Iterator[Planes]:
+        """What is left, if anything."""
+        if self._channels and self._channels[0]:
+            yield Planes(tuple(bytes(kept) for kept in self._channels))
+            self._channels = ()
