@@ -4,25 +4,56 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from server.settings import ServerSettings
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
 from fingerprint.settings import PipelineSettings, TwitchSettings, settings_table
 from server.cli import make_parser
-from server.settings import ServerSettings
 
 ROOT: Final = Path(__file__).parent.parent
 
-CODES: Final = """
-    invalid-input not-found not-identified channel-not-found not-live clip-not-found video-not-found restricted-stream
-    ad-break no-audio login-required subscription-required token-invalid token-wrong-client key-invalid forbidden csrf
-    blacklisted code-invalid job-in-progress rate-limited maintenance inactive streams-disabled clips-disabled
-    recognizer-unavailable upstream-unavailable timeout busy internal
-""".split()
+CODES: Final = [
+    "invalid-input",
+    "not-found",
+    "not-identified",
+    "channel-not-found",
+    "not-live",
+    "clip-not-found",
+    "video-not-found",
+    "restricted-stream",
+    "ad-break",
+    "no-audio",
+    "login-required",
+    "subscription-required",
+    "token-invalid",
+    "token-wrong-client",
+    "key-invalid",
+    "forbidden",
+    "csrf",
+    "blacklisted",
+    "code-invalid",
+    "job-in-progress",
+    "rate-limited",
+    "maintenance",
+    "inactive",
+    "streams-disabled",
+    "clips-disabled",
+    "recognizer-unavailable",
+    "upstream-unavailable",
+    "timeout",
+    "busy",
+    "internal",
+]
 
-VARIABLES: Final = """
-    TWITCHAUDIO_DATA_DIR TWITCHAUDIO_DATABASE_URL TWITCHAUDIO_JOBS TWITCHAUDIO_RECOGNIZERS
-    TWITCHAUDIO_TWITCH_GQL_URL TWITCHAUDIO_TWITCH_USHER_URL TWITCHAUDIO_MEDIA_HOSTS
-""".split()
+VARIABLES: Final = [
+    "TWITCHAUDIO_DATA_DIR",
+    "TWITCHAUDIO_DATABASE_URL",
+    "TWITCHAUDIO_JOBS",
+    "TWITCHAUDIO_RECOGNIZERS",
+    "TWITCHAUDIO_TWITCH_GQL_URL",
+    "TWITCHAUDIO_TWITCH_USHER_URL",
+    "TWITCHAUDIO_MEDIA_HOSTS",
+]
 
 COMMANDS: Final = [
     ["serve", "--host", "127.0.0.1", "--port", "8080", "--demo"],
