@@ -1,5 +1,6 @@
 """The contract's JSON form of an identification: one codec for the API, the command line, stores and Lambda."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -21,6 +22,7 @@ from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode
 
 Json = dict[str, Any]
 
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPOTIFY: Final = URL("https://open.spotify.com/track/")
 _DEEZER: Final = URL("https://www.deezer.com/track/")
 _YOUTUBE: Final = URL("https://www.youtube.com/watch")
@@ -65,11 +67,17 @@ def problem_from_json(body: Mapping[str, Any]) -> Problem:
     )
 
 
+def _plain(identifier: str | None) -> str | None:
+    """The id if it has the form that all three services use; a provider's odd text makes no link."""
+    return identifier if identifier and _ID.fullmatch(identifier) else None
+
+
 def _links(ids: ExternalIds) -> Json:
+    spotify, youtube, deezer = _plain(ids.spotify_track), _plain(ids.youtube), _plain(ids.deezer_track)
     return {
-        "spotify": str(_SPOTIFY / ids.spotify_track) if ids.spotify_track else None,
-        "youtube": str(_YOUTUBE % {"v": ids.youtube}) if ids.youtube else None,
-        "deezer": str(_DEEZER / ids.deezer_track) if ids.deezer_track else None,
+        "spotify": str(_SPOTIFY / spotify) if spotify else None,
+        "youtube": str(_YOUTUBE % {"v": youtube}) if youtube else None,
+        "deezer": str(_DEEZER / deezer) if deezer else None,
     }
 
 

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+from yarl import URL
+
+from fingerprint.settings import (
+    DEFAULT_GQL_ATTEMPTS,
+    GqlAttempt,
+    PipelineSettings,
+    Secret,
+    SettingsError,
+    TwitchSettings,
+    read_settings,
+    secret,
+    settings_table,
+)
+
+
+def test_nothing_set_gives_the_embedded_defaults() -> None:
+    settings = read_settings(PipelineSettings, {})
+    assert settings == PipelineSettings()
+    assert settings.twitch.gql_attempts == DEFAULT_GQL_ATTEMPTS
+    assert settings.recognizers == ("catalog",)
+    assert settings.database_url is None
+
+
+def test_nested_groups_are_read_too() -> None:
+    settings = read_settings(
+        PipelineSettings,
+        {
+            "TWITCHAUDIO_TWITCH_GQL_URL": "http://127.0.0.1:8090/gql",
+            "TWITCHAUDIO_MEDIA_HOSTS": "127.0.0.1, *.Example.net",
+            "TWITCHAUDIO_DATA_DIR": "/tmp/songs",
+        },
+    )
+    assert settings.twitch.gql_url == URL("http://127.0.0.1:8090/gql")
+    assert settings.twitch.media_hosts == ("127.0.0.1", "*.example.net")
+    assert settings.catalog_dir == Path("/tmp/songs/catalog")
+
+
+def test_an_empty_variable_counts_as_absent() -> None:
+    assert read_settings(TwitchSettings, {"TWITCHAUDIO_MEDIA_HOSTS": " "}) == TwitchSettings()
+
+
+def test_gql_attempts_are_an_ordered_list_of_client_id_and_form() -> None:
+    settings = read_settings(TwitchSettings, {"TWITCHAUDIO_TWITCH_GQL_ATTEMPTS": "abc1:text,xyz2:persisted"})
+    assert settings.gql_attempts == (GqlAttempt("abc1", "text"), GqlAttempt("xyz2", "persisted"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TWITCHAUDIO_TWITCH_GQL_URL", "gql.twitch.tv"),
+        ("TWITCHAUDIO_TWITCH_GQL_URL", "ftp://gql.twitch.tv"),
+        ("TWITCHAUDIO_TWITCH_USHER_URL", "https://user@usher.ttvnw.net"),
+        ("TWITCHAUDIO_TWITCH_GQL_ATTEMPTS", "abc"),
+        ("TWITCHAUDIO_TWITCH_GQL_ATTEMPTS", "abc:guess"),
+        ("TWITCHAUDIO_MEDIA_HOSTS", "https://example.net"),
+        ("TWITCHAUDIO_MEDIA_HOSTS", "a*b.net"),
+        ("TWITCHAUDIO_MEDIA_HOSTS", "*."),
+        ("TWITCHAUDIO_JOBS", "redis"),
+        ("TWITCHAUDIO_RECOGNIZERS", ","),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line_that_names_variable_value_and_what_it_takes(
+    variable: str, value: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(PipelineSettings, {variable: value})
+    text = str(caught.value)
+    takes = next(
+        info.takes for info in settings_table(PipelineSettings, TwitchSettings) if info.variable == variable
+    )
+    assert variable in text
+    assert value in text
+    assert takes in text
+    assert "\n" not in text
+
+
+def test_a_secret_hides_itself() -> None:
+    hidden = secret("open sesame")
+    assert isinstance(hidden, Secret)
+    assert "sesame" not in f"{hidden} {hidden!r}"
+    assert hidden.reveal() == "open sesame"

@@ -1,0 +1,120 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprint import wire
+from fingerprint.domain.identification import (
+    CatalogRef,
+    ExternalIds,
+    Identification,
+    IdentificationId,
+    Kind,
+    Song,
+    Stage,
+    Status,
+    Timings,
+)
+from fingerprint.domain.problems import Problem, ProblemCode
+
+MOMENT = datetime(2026, 11, 22, 19, 0, 0, 250_000, tzinfo=UTC)
+
+texts = st.text(max_size=20)
+moments = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - made aware by timezones
+seconds = st.floats(min_value=0, max_value=1e6)
+songs = st.builds(
+    Song,
+    title=texts,
+    artists=st.lists(texts, max_size=3).map(tuple),
+    album=st.none() | texts,
+    label=st.none() | texts,
+    isrc=st.none() | texts,
+    duration_seconds=st.none() | seconds,
+    offset_seconds=st.none() | seconds,
+    position_seconds=seconds,
+    ids=st.builds(
+        ExternalIds,
+        spotify_track=st.none() | texts,
+        spotify_artists=st.lists(texts, max_size=2).map(tuple),
+        youtube=st.none() | texts,
+        deezer_track=st.none() | texts,
+        deezer_artists=st.lists(texts, max_size=2).map(tuple),
+    ),
+    catalog=st.none() | st.builds(CatalogRef, track_id=texts, path=texts),
+)
+identifications = st.builds(
+    Identification,
+    id=texts.map(IdentificationId),
+    kind=st.sampled_from(Kind),
+    target=texts,
+    created_at=moments,
+    status=st.sampled_from(Status),
+    stage=st.sampled_from(Stage),
+    finished_at=st.none() | moments,
+    at_seconds=st.none() | seconds,
+    song=st.none() | songs,
+    songs=st.lists(songs, max_size=2).map(tuple),
+    score=st.none() | st.floats(min_value=0, max_value=1),
+    recognizer=st.none() | texts,
+    captured_seconds=st.none() | seconds,
+    captured_at=st.none() | moments,
+    timings=st.builds(Timings),
+    problem=st.none()
+    | st.builds(
+        Problem,
+        code=st.sampled_from(ProblemCode),
+        detail=texts,
+        retry_after_seconds=st.none() | seconds,
+        step=st.none() | texts,
+    ),
+)
+
+
+@given(identifications)
+def test_what_is_written_is_read_back(identification: Identification) -> None:
+    assert wire.from_json(json.loads(json.dumps(wire.to_json(identification)))) == identification
+
+
+def test_a_running_identification_has_every_field_of_the_contract() -> None:
+    body = wire.to_json(
+        Identification(id=IdentificationId("x"), kind=Kind.STREAM, target="somechannel", created_at=MOMENT),
+        shared=True,
+    )
+    assert set(body) >= {
+        "id", "kind", "target", "status", "stage", "created_at", "finished_at", "shared", "song", "songs", "score",
+        "recognizer", "captured_seconds", "timings", "problem",
+    }  # fmt: skip
+    assert body["created_at"] == "2026-11-22T19:00:00.250000Z"
+    assert body["status"] == "queued"
+    assert body["shared"] is True
+    assert body["song"] is None
+
+
+def test_links_are_made_from_ids() -> None:
+    ids = ExternalIds(spotify_track="5xTtaWoae3wi06K5WfVUUH", youtube="dQw4_9-gXcQ", deezer_track="42")
+    assert wire.song_to_json(Song(title="Song", ids=ids))["links"] == {
+        "spotify": "https://open.spotify.com/track/5xTtaWoae3wi06K5WfVUUH",
+        "youtube": "https://www.youtube.com/watch?v=dQw4_9-gXcQ",
+        "deezer": "https://www.deezer.com/track/42",
+    }
+
+
+@pytest.mark.parametrize(
+    "hostile", ["../../evil", "a?b", "javascript:alert(1)", "//evil.example", "x" * 65, "a b", ""]
+)
+def test_an_id_of_another_form_makes_no_link(hostile: str) -> None:
+    ids = ExternalIds(spotify_track=hostile, youtube=hostile, deezer_track=hostile)
+    assert set(wire.song_to_json(Song(title="Song", ids=ids))["links"].values()) == {None}
+
+
+def test_a_problem_is_written_as_problem_details() -> None:
+    body = wire.problem_to_json(Problem(code=ProblemCode.NOT_LIVE, detail="Nobody is on air."))
+    assert body == {
+        "type": "/docs#not-live",
+        "title": "The channel is not live",
+        "status": 409,
+        "detail": "Nobody is on air.",
+        "code": "not-live",
+    }
