@@ -1,0 +1,239 @@
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+
+from fingerprint.clock import SystemClock
+from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
+from fingerprint.pipeline import LEASE_SECONDS, STORE_ATTEMPTS
+from fingerprint.ports import Claim, Lease, Match
+from tests.builders import NOON, identification, song
+from tests.fakes import FakeClock, FakePipeline
+
+CHANNEL = ChannelTarget("somechannel")
+LEASE = Lease(
+    identification_id=IdentificationId("id-1"),
+    target_key=CHANNEL.key,
+    owner="me",
+    fence=1,
+    expires_at=NOON + timedelta(seconds=LEASE_SECONDS),
+)
+
+
+class RecordingStore:
+    """A job store that only records, and can refuse."""
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+        self.finished: list[Identification] = []
+        self.renewals = 0
+        self.lost = False
+        self.failures = 0
+
+    def _fail_if_told(self) -> None:
+        if self.failures > 0:
+            self.failures -= 1
+            raise TwitchAudioError(ProblemCode.BUSY, "The store is away.")
+
+    async def claim(self, target: Target, *, owner: str, now: datetime, lease_seconds: float) -> Claim:
+        raise NotImplementedError
+
+    async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
+        self._fail_if_told()
+        self.renewals += 1
+        return None if self.lost else lease
+
+    async def progress(self, lease: Lease, stage: Stage) -> bool:
+        self.stages.append(stage)
+        return True
+
+    async def finish(self, lease: Lease, identification: Identification) -> bool:
+        self._fail_if_told()
+        self.finished.append(identification)
+        return not self.lost
+
+    async def release(self, lease: Lease) -> None:
+        raise NotImplementedError
+
+    async def get(self, identification_id: IdentificationId) -> Identification | None:
+        raise NotImplementedError
+
+    async def answer(self, target: Target) -> Identification | None:
+        raise NotImplementedError
+
+    async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
+        raise NotImplementedError
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_found_song_is_the_answer_with_every_step_timed() -> None:
+    fake = FakePipeline(SystemClock())
+    stages: list[Stage] = []
+    answer = await fake.pipeline.identify(identification(), CHANNEL, stages.append)
+    assert answer.status is Status.SUCCESSFUL
+    assert answer.stage is Stage.DONE
+    assert answer.song is not None
+    assert answer.song.title == "Night Drive"
+    assert (answer.score, answer.recognizer, answer.captured_seconds) == (0.93, "catalog", 6.0)
+    assert stages == [Stage.RESOLVING, Stage.CAPTURING, Stage.FINGERPRINTING, Stage.RECOGNIZING]
+    timings = answer.timings
+    assert timings.total_ms is not None
+    assert timings.resolve_ms is not None
+    assert timings.capture_ms is not None
+    assert timings.total_ms >= timings.resolve_ms + timings.capture_ms
+
+
+async def test_nothing_found_is_an_answer_and_no_problem() -> None:
+    fake = FakePipeline(SystemClock())
+    fake.recognizers.matches = []
+    answer = await fake.pipeline.identify(identification(), CHANNEL)
+    assert (answer.status, answer.song, answer.problem) == (Status.NO_MATCH, None, None)
+
+
+async def test_the_songs_of_a_clip_come_in_the_order_in_which_they_are_heard() -> None:
+    fake = FakePipeline(SystemClock())
+    fake.recognizers.matches = [
+        Match(song=song("Second", position_seconds=20.0), score=0.99),
+        Match(song=song("First", position_seconds=0.0), score=0.8),
+    ]
+    answer = await fake.pipeline.identify(identification(kind=Kind.CLIP), ClipTarget("Slug"))
+    assert [found.title for found in answer.songs] == ["First", "Second"]
+    assert answer.song is not None
+    assert answer.song.title == "Second"  # the one that the recognizer is surest of
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TwitchAudioError(ProblemCode.NOT_LIVE, "Off air."), ProblemCode.NOT_LIVE),
+        (UpstreamError("gql", "Twitch said no."), ProblemCode.UPSTREAM_UNAVAILABLE),
+        (RuntimeError("a bug with a secret in it"), ProblemCode.INTERNAL),
+    ],
+)
+async def test_a_problem_is_part_of_the_answer(error: Exception, code: ProblemCode) -> None:
+    fake = FakePipeline(SystemClock())
+    fake.resolver.error = error
+    answer = await fake.pipeline.identify(identification(), CHANNEL)
+    assert answer.status is Status.FAILED
+    assert answer.problem is not None
+    assert answer.problem.code is code
+    assert "secret" not in answer.problem.detail
+    assert fake.capture.captures == 0
+
+
+async def test_a_job_that_takes_too_long_ends_as_timeout() -> None:
+    fake = FakePipeline(SystemClock())
+    fake.capture.gate.clear()
+    hasty = fake.with_limit(0.01)
+    answer = await hasty.identify(identification(), CHANNEL)
+    assert answer.problem is not None
+    assert answer.problem.code is ProblemCode.TIMEOUT
+    assert fake.capture.running == 0
+
+
+async def test_the_lease_is_renewed_while_the_job_runs() -> None:
+    clock, store = FakeClock(), RecordingStore()
+    fake = FakePipeline(clock)
+    fake.capture.gate.clear()
+    job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))
+    await settle()
+    for _ in range(3):
+        await clock.advance(LEASE_SECONDS / 3)
+    fake.capture.gate.set()
+    answer = await job
+    assert store.renewals == 3
+    assert answer is not None
+    assert store.finished == [answer]
+
+
+async def test_a_job_whose_lease_is_lost_stops_and_stores_nothing() -> None:
+    clock, store = FakeClock(), RecordingStore()
+    fake = FakePipeline(clock)
+    fake.capture.gate.clear()
+    store.lost = True
+    job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))
+    await settle()
+    await clock.advance(LEASE_SECONDS / 3)
+    assert await job is None
+    assert store.finished == []
+    assert fake.capture.running == 0
+
+
+async def test_a_store_that_cannot_renew_until_the_lease_ends_stops_the_job() -> None:
+    clock, store = FakeClock(), RecordingStore()
+    fake = FakePipeline(clock)
+    fake.capture.gate.clear()
+    store.failures = 100
+    job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))
+    await settle()
+    await clock.advance(LEASE_SECONDS / 3)
+    assert not job.done()
+    for _ in range(3):
+        await clock.advance(LEASE_SECONDS / 3)
+    assert await job is None
+
+
+async def test_an_answer_that_a_successor_has_overtaken_is_not_given() -> None:
+    store = RecordingStore()
+    store.lost = True
+    answer = await FakePipeline(SystemClock()).pipeline.run(LEASE, identification(), CHANNEL, store=store)
+    assert answer is None
+
+
+async def test_waiters_get_the_answer_even_if_it_cannot_be_stored() -> None:
+    clock, store = FakeClock(), RecordingStore()
+    store.failures = STORE_ATTEMPTS
+    job = asyncio.create_task(FakePipeline(clock).pipeline.run(LEASE, identification(), CHANNEL, store=store))
+    for _ in range(STORE_ATTEMPTS):
+        await settle()
+        await clock.advance(0.5)
+    answer = await job
+    assert answer is not None
+    assert answer.status is Status.SUCCESSFUL
+    assert store.finished == []
+
+
+async def test_storing_is_tried_again_when_the_store_comes_back() -> None:
+    clock, store = FakeClock(), RecordingStore()
+    store.failures = 1
+    job = asyncio.create_task(FakePipeline(clock).pipeline.run(LEASE, identification(), CHANNEL, store=store))
+    await settle()
+    await clock.advance(1.0)
+    answer = await job
+    assert store.finished == [answer]
+
+
+async def test_each_stage_reaches_listeners_and_the_newest_reaches_the_store() -> None:
+    store, heard = RecordingStore(), list[Stage]()
+    fake = FakePipeline(SystemClock())
+    fake.capture.gate.clear()
+    job = asyncio.create_task(
+        fake.pipeline.run(LEASE, identification(), CHANNEL, store=store, on_stage=heard.append)
+    )
+    await settle()
+    assert heard == [Stage.RESOLVING, Stage.CAPTURING]
+    assert store.stages[-1] is Stage.CAPTURING
+    fake.capture.gate.set()
+    await job
+    assert heard[-1] is Stage.RECOGNIZING
+
+
+async def test_a_cancelled_job_leaves_no_task_behind() -> None:
+    store = RecordingStore()
+    fake = FakePipeline(SystemClock())
+    fake.capture.gate.clear()
+    before = asyncio.all_tasks()
+    job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))
+    await settle()
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert asyncio.all_tasks() == before
+    assert fake.capture.running == 0
