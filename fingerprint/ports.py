@@ -192,7 +192,7 @@ class JobStore(Protocol):
 
         `Finished` when a stored answer may be given again (`reusable`); `Held` when a lease on the target is
         alive; else `Claimed`: with a new identification, or, when the previous owner's lease ran out, with the
-        one that it left behind, so that those who wait for it are answered.
+        one that it left behind, so that those who wait for it are answered (unless it is `abandoned`).
         """
         ...
 
@@ -209,6 +209,10 @@ class JobStore(Protocol):
 
         Calling it again with the same lease and answer is a success.
         """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """End the lease with the work undone, so that another owner can take it over at once."""
         ...
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:

@@ -145,6 +145,15 @@ class Identification:
         )
 
 
+ABANDONED_AFTER: Final = timedelta(seconds=60)
+"""Longer than a job may wait and run: one that is still unfinished then was left behind by its owner."""
+
+
+def abandoned(identification: Identification, now: datetime) -> bool:
+    """Whether nobody will answer an unfinished identification any more, so that the next one starts afresh."""
+    return not identification.status.finished and now - identification.created_at > ABANDONED_AFTER
+
+
 NO_MATCH_REUSE: Final = timedelta(minutes=10)
 """How long a clip or video for which nothing was found is not asked again: music may have been added since."""
 

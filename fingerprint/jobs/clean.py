@@ -1,0 +1,87 @@
+"""What a store accepts of an answer: text that every store and page can hold, of bounded size.
+
+Recognizers answer with other people's texts, so stores clean what they write.
+"""
+
+import dataclasses
+import math
+import re
+from typing import Final
+
+from fingerprint.domain.identification import CatalogRef, ExternalIds, Identification, Song
+from fingerprint.domain.problems import Problem
+
+TEXT_LIMIT: Final = 500
+"""Characters of one text."""
+
+LIST_LIMIT: Final = 50
+"""Artists of a song, and songs of an answer."""
+
+# Controls, characters that reorder the text around them, and halves of surrogate pairs.
+_UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]+")
+
+
+def clean_text(value: str, limit: int = TEXT_LIMIT) -> str:
+    """The text without unfit characters (a run of them becomes one space), cut to `limit` characters."""
+    # Cut first, with room for what is dropped, so that the cost does not depend on the sender.
+    return _UNFIT.sub(" ", value[: 4 * limit]).strip()[:limit]
+
+
+def _optional(value: str | None) -> str | None:
+    return None if value is None else clean_text(value) or None
+
+
+def _texts(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Cleaned, without empty ones and repetitions."""
+    cleaned = (clean_text(value) for value in values[: 4 * LIST_LIMIT])
+    return tuple(dict.fromkeys(value for value in cleaned if value))[:LIST_LIMIT]
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _song(song: Song) -> Song:
+    return dataclasses.replace(
+        song,
+        title=clean_text(song.title) or "(untitled)",
+        artists=_texts(song.artists),
+        album=_optional(song.album),
+        label=_optional(song.label),
+        isrc=_optional(song.isrc),
+        duration_seconds=_number(song.duration_seconds),
+        offset_seconds=_number(song.offset_seconds),
+        position_seconds=_number(song.position_seconds) or 0.0,
+        ids=ExternalIds(
+            spotify_track=_optional(song.ids.spotify_track),
+            spotify_artists=_texts(song.ids.spotify_artists),
+            youtube=_optional(song.ids.youtube),
+            deezer_track=_optional(song.ids.deezer_track),
+            deezer_artists=_texts(song.ids.deezer_artists),
+        ),
+        catalog=None
+        if song.catalog is None
+        else CatalogRef(track_id=clean_text(song.catalog.track_id), path=clean_text(song.catalog.path, 4096)),
+    )
+
+
+def _problem(problem: Problem) -> Problem:
+    return dataclasses.replace(
+        problem,
+        detail=clean_text(problem.detail),
+        retry_after_seconds=_number(problem.retry_after_seconds),
+        step=_optional(problem.step),
+    )
+
+
+def clean(identification: Identification) -> Identification:
+    """The identification as it may be stored and shown. Cleaning it again changes nothing."""
+    return dataclasses.replace(
+        identification,
+        song=None if identification.song is None else _song(identification.song),
+        songs=tuple(_song(song) for song in identification.songs[:LIST_LIMIT]),
+        score=_number(identification.score),
+        recognizer=_optional(identification.recognizer),
+        captured_seconds=_number(identification.captured_seconds),
+        problem=None if identification.problem is None else _problem(identification.problem),
+    )

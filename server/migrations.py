@@ -1,0 +1,96 @@
+"""Brings the SQL schema up to date with Alembic, and refuses a database that a newer version has written."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import Database
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+
+_HERE: Final = Path(__file__).parent
+
+_log = logging.getLogger(__name__)
+
+
+class NewerSchemaError(TwitchAudioError):
+    """The database was written by a newer version, and is left as it is."""
+
+    def __init__(self, revision: str) -> None:
+        detail = (
+            f"The database has schema {revision}, which a newer TwitchAudio made. Update TwitchAudio, or let "
+            "TWITCHAUDIO_DATABASE_URL name another database. Nothing was changed."
+        )
+        super().__init__(ProblemCode.INTERNAL, detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """Revisions before and after an upgrade; `before` is None for an empty database."""
+
+    before: str | None
+    after: str
+
+
+def sql_folder() -> Path:
+    """The migrations: `server/sql` in an installed wheel, `sql` in a checkout."""
+    installed = _HERE / "sql"
+    return installed if (installed / "env.py").is_file() else _HERE.parent / "sql"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(sql_folder()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _current(connection: Connection, scripts: ScriptDirectory) -> str | None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+        raise NewerSchemaError(current)
+    return current
+
+
+def _upgrade(connection: Connection) -> Schema:
+    config = _config()
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_current_head()
+    assert head is not None, "there are migrations"
+    before = _current(connection, scripts)
+    if before != head:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return Schema(before=before, after=head)
+
+
+async def upgrade(database: Database) -> Schema:
+    """Bring the schema up to date, in one transaction; several processes may do it at once.
+
+    Raises NewerSchemaError; TwitchAudioError `busy` when the database does not answer.
+    """
+    async with database.write() as connection:
+        schema = await connection.run_sync(_upgrade)
+    if schema.before != schema.after:
+        _log.info("schema_upgraded", extra={"before": schema.before, "after": schema.after})
+    return schema
+
+
+async def check(database: Database) -> None:
+    """Raise TwitchAudioError when the schema is not the one that this version works with, or is out of reach."""
+
+    def compare(connection: Connection) -> tuple[str | None, str | None]:
+        scripts = ScriptDirectory.from_config(_config())
+        return _current(connection, scripts), scripts.get_current_head()
+
+    async with database.read() as connection:
+        current, head = await connection.run_sync(compare)
+    if current != head:
+        detail = f"The database has schema {current}, this version needs {head}: run `twitchaudio db upgrade`."
+        raise TwitchAudioError(ProblemCode.INTERNAL, detail)

@@ -1,0 +1,21 @@
+"""Alembic's entry: runs the migrations on the connection that `server.migrations` hands over."""  # noqa: INP001 - Alembic loads it by its path
+
+from alembic import context
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import metadata
+
+
+def run(connection: Connection) -> None:
+    """Run the migrations inside the transaction that the caller has begun."""
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,  # SQLite alters a table by copying it
+        transactional_ddl=True,
+        compare_type=True,
+    )
+    context.run_migrations()
+
+
+run(context.config.attributes["connection"])

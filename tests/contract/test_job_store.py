@@ -1,0 +1,388 @@
+"""What every job store promises (`fingerprint.ports.JobStore`), for each adapter."""
+
+import asyncio
+import dataclasses
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fingerprint.database import open_database
+from fingerprint.domain.identification import (
+    ABANDONED_AFTER,
+    NO_MATCH_REUSE,
+    ExternalIds,
+    Identification,
+    IdentificationId,
+    Stage,
+    Status,
+)
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
+from fingerprint.jobs.sql import SqlJobStore
+from fingerprint.ports import Claim, Claimed, Finished, Held, JobStore
+from server import migrations
+from tests.builders import NOON, song
+
+LEASE = 5.0
+CHANNEL = ChannelTarget("somechannel")
+CLIP = ClipTarget("AwkwardSlug-x_1")
+
+OpenStore = Callable[[], Any]
+"""Opens the same store once more, as another process would."""
+
+
+def sqlite_store(folder: Path) -> OpenStore:
+    @asynccontextmanager
+    async def open_store() -> AsyncGenerator[JobStore]:
+        async with open_database(f"sqlite:///{folder / 'jobs.sqlite3'}") as database:
+            await migrations.upgrade(database)
+            yield SqlJobStore(database)
+
+    return open_store
+
+
+ADAPTERS = {"sqlite": sqlite_store}
+
+
+@pytest.fixture(params=ADAPTERS)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+    return ADAPTERS[request.param](tmp_path)
+
+
+@pytest.fixture
+async def store(open_store: OpenStore) -> AsyncGenerator[JobStore]:
+    async with open_store() as opened:
+        yield opened
+
+
+async def claim(store: JobStore, target: Target = CHANNEL, *, owner: str = "a", after: float = 0.0) -> Claim:
+    now = NOON + timedelta(seconds=after)
+    return await store.claim(target, owner=owner, now=now, lease_seconds=LEASE)
+
+
+async def claimed(store: JobStore, target: Target = CHANNEL, *, owner: str = "a", after: float = 0.0) -> Claimed:
+    result = await claim(store, target, owner=owner, after=after)
+    assert isinstance(result, Claimed)
+    return result
+
+
+def success(work: Claimed, title: str = "Night Drive", *, after: float = 1.0) -> Identification:
+    found = song(title)
+    return dataclasses.replace(
+        work.identification,
+        status=Status.SUCCESSFUL,
+        stage=Stage.DONE,
+        finished_at=NOON + timedelta(seconds=after),
+        song=found,
+        songs=(found,),
+        score=0.9,
+        recognizer="catalog",
+    )
+
+
+def no_match(work: Claimed, *, after: float = 1.0) -> Identification:
+    finished_at = NOON + timedelta(seconds=after)
+    return dataclasses.replace(
+        work.identification, status=Status.NO_MATCH, stage=Stage.DONE, finished_at=finished_at
+    )
+
+
+def failure(work: Claimed, *, after: float = 1.0) -> Identification:
+    problem = Problem(code=ProblemCode.NOT_LIVE, detail="The channel is not live.")
+    return work.identification.failed(problem, NOON + timedelta(seconds=after))
+
+
+# --- Claims -------------------------------------------------------------------------------------------
+
+
+async def test_the_first_to_ask_gets_the_work(store: JobStore) -> None:
+    work = await claimed(store)
+    assert work.identification.status is Status.QUEUED
+    assert work.identification.target == "somechannel"
+    assert work.identification.created_at == NOON
+    assert work.lease.identification_id == work.identification.id
+    assert work.lease.expires_at == NOON + timedelta(seconds=LEASE)
+    assert await store.get(work.identification.id) == work.identification
+
+
+async def test_while_the_lease_lives_others_are_told_who_has_it(store: JobStore) -> None:
+    work = await claimed(store)
+    assert await claim(store, owner="b", after=LEASE - 0.001) == Held(work.identification)
+
+
+async def test_targets_do_not_get_in_each_others_way(store: JobStore) -> None:
+    first = await claimed(store, CLIP)
+    second = await claimed(store, ClipTarget(CLIP.slug.lower()))
+    assert first.identification.id != second.identification.id
+
+
+async def test_a_moment_in_a_video_is_kept(store: JobStore) -> None:
+    work = await claimed(store, VideoTarget("123456", 61.5))
+    stored = await store.get(work.identification.id)
+    assert stored is not None
+    assert stored.at_seconds == 61.5
+
+
+async def test_of_fifty_who_ask_at_once_one_wins(store: JobStore) -> None:
+    claims = await asyncio.gather(*(claim(store, owner=f"owner-{n}") for n in range(50)))
+    winners = [result for result in claims if isinstance(result, Claimed)]
+    assert len(winners) == 1
+    held = [result for result in claims if isinstance(result, Held)]
+    assert len(held) == 49
+    assert {result.identification.id for result in held} == {winners[0].identification.id}
+
+
+async def test_of_fifty_on_several_connections_one_wins_an_expired_lease(open_store: OpenStore) -> None:
+    async with AsyncExitStack() as stack:
+        stores = [await stack.enter_async_context(open_store()) for _ in range(2)]
+        before = await claimed(stores[0])
+        claims = await asyncio.gather(*(claim(stores[n % 2], owner=f"owner-{n}", after=LEASE) for n in range(50)))
+    winners = [result for result in claims if isinstance(result, Claimed)]
+    assert len(winners) == 1
+    assert winners[0].lease.fence == before.lease.fence + 1
+
+
+# --- Leases -------------------------------------------------------------------------------------------
+
+
+async def test_an_expired_lease_is_taken_over_with_the_same_identification(store: JobStore) -> None:
+    first = await claimed(store, owner="a")
+    await store.progress(first.lease, Stage.CAPTURING)
+    second = await claimed(store, owner="b", after=LEASE)
+    assert second.identification.id == first.identification.id
+    assert second.identification.stage is Stage.CAPTURING
+    assert second.lease.fence == first.lease.fence + 1
+
+
+async def test_a_released_lease_is_taken_over_at_once(store: JobStore) -> None:
+    first = await claimed(store, owner="a")
+    await store.release(first.lease)
+    assert await store.renew(first.lease, now=NOON, lease_seconds=LEASE) is None
+    second = await claimed(store, owner="b")
+    assert second.identification.id == first.identification.id
+
+
+async def test_releasing_a_lost_lease_does_not_take_it_from_its_new_owner(store: JobStore) -> None:
+    first = await claimed(store, owner="a")
+    await claimed(store, owner="b", after=LEASE)
+    await store.release(first.lease)
+    assert isinstance(await claim(store, owner="c", after=LEASE + 1), Held)
+
+
+async def test_a_renewed_lease_lives_longer(store: JobStore) -> None:
+    work = await claimed(store)
+    renewed = await store.renew(work.lease, now=NOON + timedelta(seconds=4), lease_seconds=LEASE)
+    assert renewed is not None
+    assert renewed.expires_at == NOON + timedelta(seconds=9)
+    assert isinstance(await claim(store, owner="b", after=8), Held)
+
+
+async def test_a_lease_that_nobody_took_can_still_be_renewed(store: JobStore) -> None:
+    work = await claimed(store)
+    late = NOON + timedelta(seconds=LEASE + 1)
+    assert await store.renew(work.lease, now=late, lease_seconds=LEASE) is not None
+
+
+async def test_a_late_worker_cannot_overwrite_its_successor(store: JobStore) -> None:
+    late = await claimed(store, owner="a")
+    successor = await claimed(store, owner="b", after=LEASE)
+    now = NOON + timedelta(seconds=LEASE)
+    assert await store.renew(late.lease, now=now, lease_seconds=LEASE) is None
+    assert await store.progress(late.lease, Stage.RECOGNIZING) is False
+    assert await store.finish(late.lease, success(late, "Late")) is False
+    assert await store.finish(successor.lease, success(successor, "Right")) is True
+    assert await store.finish(late.lease, success(late, "Later")) is False
+    stored = await store.get(late.identification.id)
+    assert stored is not None
+    assert stored.song is not None
+    assert stored.song.title == "Right"
+
+
+async def test_an_identification_left_behind_for_long_is_closed_and_work_starts_afresh(
+    store: JobStore,
+) -> None:
+    left = await claimed(store, owner="a")
+    fresh = await claimed(store, owner="b", after=ABANDONED_AFTER.total_seconds() + 1)
+    assert fresh.identification.id != left.identification.id
+    assert fresh.lease.fence == left.lease.fence + 1
+    closed = await store.get(left.identification.id)
+    assert closed is not None
+    assert closed.status is Status.FAILED
+    assert closed.problem is not None
+    assert closed.problem.code is ProblemCode.TIMEOUT
+    assert await store.finish(left.lease, success(left)) is False
+
+
+# --- Progress and answers -----------------------------------------------------------------------------
+
+
+async def test_stages_are_seen_by_others_and_never_go_back(store: JobStore) -> None:
+    work = await claimed(store)
+    assert await store.progress(work.lease, Stage.CAPTURING) is True
+    assert await store.progress(work.lease, Stage.RESOLVING) is True
+    held = await claim(store, owner="b", after=1)
+    assert isinstance(held, Held)
+    assert held.identification.status is Status.RUNNING
+    assert held.identification.stage is Stage.CAPTURING
+
+
+async def test_an_answer_is_read_as_it_was_written(store: JobStore) -> None:
+    work = await claimed(store)
+    answer = success(work)
+    assert await store.finish(work.lease, answer) is True
+    assert await store.get(answer.id) == answer
+    assert await store.answer(CHANNEL) == answer
+
+
+async def test_finishing_twice_with_the_same_answer_is_a_success_and_with_another_is_not(
+    store: JobStore,
+) -> None:
+    work = await claimed(store)
+    assert await store.finish(work.lease, success(work)) is True
+    assert await store.finish(work.lease, success(work)) is True
+    assert await store.finish(work.lease, success(work, "Other")) is False
+    assert await store.get(work.identification.id) == success(work)
+
+
+async def test_a_finished_job_has_no_lease_left(store: JobStore) -> None:
+    work = await claimed(store)
+    await store.finish(work.lease, success(work))
+    now = NOON + timedelta(seconds=2)
+    assert await store.renew(work.lease, now=now, lease_seconds=LEASE) is None
+    assert await store.progress(work.lease, Stage.CAPTURING) is False
+
+
+async def test_a_stream_is_identified_anew_each_time(store: JobStore) -> None:
+    first = await claimed(store)
+    await store.finish(first.lease, success(first))
+    second = await claimed(store, after=2)
+    assert second.identification.id != first.identification.id
+    assert second.lease.fence == first.lease.fence + 1
+
+
+@pytest.mark.parametrize("target", [CLIP, VideoTarget("123456", 61.0)])
+async def test_a_song_found_in_a_clip_or_video_is_the_answer_for_good(store: JobStore, target: Target) -> None:
+    work = await claimed(store, target)
+    await store.finish(work.lease, success(work))
+    years = timedelta(days=3650).total_seconds()
+    assert await claim(store, target, owner="b", after=years) == Finished(success(work))
+
+
+async def test_no_match_for_a_clip_is_given_again_for_a_while_only(store: JobStore) -> None:
+    work = await claimed(store, CLIP)
+    answer = no_match(work, after=1)
+    await store.finish(work.lease, answer)
+    window = 1 + NO_MATCH_REUSE.total_seconds()
+    assert await claim(store, CLIP, after=window - 1) == Finished(answer)
+    assert isinstance(await claim(store, CLIP, after=window + 1), Claimed)
+
+
+async def test_a_failure_is_no_answer(store: JobStore) -> None:
+    work = await claimed(store, CLIP)
+    await store.finish(work.lease, failure(work))
+    assert await store.answer(CLIP) is None
+    assert isinstance(await claim(store, CLIP, after=1), Claimed)
+
+
+async def test_what_was_never_asked_for_is_not_there(store: JobStore) -> None:
+    assert await store.get(IdentificationId("unknown")) is None
+    assert await store.get(IdentificationId("\x00'; DROP TABLE leases; --")) is None
+    assert await store.answer(CLIP) is None
+    assert await store.history("somechannel", limit=10) == []
+
+
+async def test_history_is_the_songs_of_one_channel_newest_first(store: JobStore) -> None:
+    for minute, title in enumerate(["One", "Two", "Three"]):
+        work = await claimed(store, after=minute * 60)
+        await store.finish(work.lease, success(work, title, after=minute * 60 + 1))
+    other = await claimed(store, ChannelTarget("otherchannel"), after=10)
+    await store.finish(other.lease, success(other))
+    nothing = await claimed(store, after=200)
+    await store.finish(nothing.lease, no_match(nothing, after=201))
+    broken = await claimed(store, after=300)
+    await store.finish(broken.lease, failure(broken, after=301))
+
+    async def titles(**more: Any) -> list[str]:
+        rows = await store.history("somechannel", **more)
+        return [row.song.title for row in rows if row.song is not None]
+
+    assert await titles(limit=10) == ["Three", "Two", "One"]
+    assert await titles(limit=2) == ["Three", "Two"]
+    assert await titles(limit=10, before=NOON + timedelta(minutes=2)) == ["Two", "One"]
+
+
+# --- Faults -------------------------------------------------------------------------------------------
+
+
+async def test_hostile_text_is_stored_cut_and_clean(store: JobStore) -> None:
+    work = await claimed(store, CLIP)
+    hostile = dataclasses.replace(
+        song("a\x00b\ud800c\u202egnp.exe" + "x" * 100_000, "Artist\r\n", "Artist", ""),
+        album="\x1b[31m",
+        label="\x00",
+        duration_seconds=float("nan"),
+        ids=ExternalIds(spotify_artists=("", "id'; --")),
+    )
+    answer = dataclasses.replace(success(work), song=hostile, songs=(hostile,) * 1000, score=float("inf"))
+    assert await store.finish(work.lease, answer) is True
+    stored = await store.get(work.identification.id)
+    assert stored is not None
+    assert stored.song is not None
+    assert stored.song.title == ("a b c gnp.exe" + "x" * 1000)[:500]
+    assert stored.song.artists == ("Artist",)
+    assert stored.song.album == "[31m"
+    assert stored.song.label is None
+    assert stored.song.duration_seconds is None
+    assert stored.song.ids.spotify_artists == ("id'; --",)
+    assert stored.score is None
+    assert len(stored.songs) == 50
+    assert await claim(store, CLIP, after=2) == Finished(stored)
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "a\x00b", "\ud800", "'; DROP TABLE leases; --"])
+async def test_odd_targets_are_told_apart(store: JobStore, name: str) -> None:
+    work = await claimed(store, ClipTarget(name))
+    await claimed(store, ClipTarget(name + "!"))
+    await store.finish(work.lease, success(work))
+    assert isinstance(await claim(store, ClipTarget(name), after=1), Finished)
+
+
+async def test_two_processes_share_one_store(open_store: OpenStore) -> None:
+    async with open_store() as one, open_store() as other:
+        work = await claimed(one, CLIP, owner="one")
+        assert isinstance(await claim(other, CLIP, owner="other", after=1), Held)
+        await one.finish(work.lease, success(work))
+        assert await claim(other, CLIP, owner="other", after=2) == Finished(success(work))
+
+
+async def test_s5_a_claim_cancelled_at_any_moment_leaves_a_store_that_works(store: JobStore) -> None:
+    for turns in range(40):
+        task = asyncio.create_task(claim(store, ChannelTarget(f"channel{turns}")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        # Claimed anew, or held by the one that was cancelled after it had won; never an error.
+        await asyncio.wait_for(claim(store, ChannelTarget(f"channel{turns}"), owner="b"), 2)
+    work = await claimed(store)
+    assert await store.finish(work.lease, success(work)) is True
+
+
+async def test_s8_a_locked_database_is_busy_and_comes_back(tmp_path: Path) -> None:
+    async with sqlite_store(tmp_path)() as store:
+        first = await claimed(store)
+        locker = sqlite3.connect(tmp_path / "jobs.sqlite3", isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TwitchAudioError) as caught:
+            await store.progress(first.lease, Stage.CAPTURING)
+        assert caught.value.code is ProblemCode.BUSY
+        # Readers do not wait for writers.
+        assert await store.get(first.identification.id) == first.identification
+        locker.execute("ROLLBACK")
+        locker.close()
+        assert await store.progress(first.lease, Stage.CAPTURING) is True
