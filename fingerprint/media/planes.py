@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, NoReturn, cast
 
 import av
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer
@@ -27,6 +28,8 @@ _FORMATS: Final = (
     "ogg,oga,opus,tta,w64,wav,wv"
 )
 """The demuxers that a file may be probed for: those of sound and video files, none that opens other files."""
+
+_GATHERED_SAMPLES: Final = 24_000
 
 _BAD_PACKETS: Final = 2_000
 """Give up after so many packets in a row that cannot be decoded."""
@@ -117,24 +120,49 @@ def _decode(packet: "Packet[Any]") -> list[AudioFrame]:
 def _resampled(frames: Iterator[AudioFrame], *, force_mono: bool) -> Iterator[AudioFrame]:
     """Frames at `RATE` as planar float. A stream may change its rate or layout on the way; the output may not."""
     layout: str | None = None
-    resampler: AudioResampler | None = None
+    converter: _Converter | None = None
     described: tuple[str, str, int] | None = None
     for frame in frames:
         if layout is None:
             layout = "mono" if force_mono or frame.layout.nb_channels == 1 else "stereo"
+        now = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if converter is None or described != now:
+            if converter is not None:
+                yield from converter.flush()
+            converter = _Converter(layout)
+            described = now
+        yield from converter.convert(frame)
+    if converter is not None:
+        yield from converter.flush()
+
+
+class _Converter:
+    """Resamples frames of one kind, gathered into large ones first: a call per frame costs more than its work.
+
+    What cannot be converted (an impossible header) is left out; the frames behind it may be sound.
+    """
+
+    def __init__(self, layout: str) -> None:
+        self._resampler = AudioResampler(format="fltp", layout=layout, rate=RATE)
+        self._fifo = AudioFifo()
+
+    def convert(self, frame: AudioFrame) -> list[AudioFrame]:
+        """What is ready after one more frame."""
+        frame.pts = None  # pieces are joined end to end, whatever their timestamps say
         try:
-            described_now = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if resampler is None or described != described_now:
-                if resampler is not None:
-                    yield from resampler.resample(None)
-                resampler = AudioResampler(format="fltp", layout=layout, rate=RATE)
-                described = described_now
-            yield from resampler.resample(frame)
+            self._fifo.write(frame)
+            if self._fifo.samples < _GATHERED_SAMPLES:
+                return []
+            return self._resampler.resample(self._fifo.read(0, partial=True))
         except (FFmpegError, ValueError):
-            resampler = None  # an impossible header; the frames behind it may be sound
-    if resampler is not None:
+            return []
+
+    def flush(self) -> list[AudioFrame]:
+        """What is left. The converter is used up then."""
         with contextlib.suppress(FFmpegError, ValueError):
-            yield from resampler.resample(None)
+            rest = self._fifo.read(0, partial=True)
+            return [*(self._resampler.resample(rest) if rest else ()), *self._resampler.resample(None)]
+        return []
 
 
 class _Blocks:
