@@ -22,7 +22,7 @@ def test_generated_parts_are_fresh() -> None:
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}  # type: ignore[index]
-    for name in ("build.in", "dev.in"):
+    for name in ("build.in", "dev.in", "bench.in"):
         lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
         wanted |= {re.match(r"[\w-]+", line)[0] for line in lines if line and line[0] not in "#-"}  # type: ignore[index]
     rows = re.findall(

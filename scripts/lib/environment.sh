@@ -38,9 +38,10 @@ install_packages() { # install_packages REQUIREMENTS...
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 }
 
-prepare() { # prepare runtime|dev
+prepare() { # prepare runtime|dev|bench
   local files=(requirements/runtime.txt)
-  [ "$1" = dev ] && files+=(requirements/dev.txt)
+  [ "$1" != runtime ] && files+=(requirements/dev.txt)
+  [ "$1" = bench ] && files+=(requirements/bench.txt)
   # A virtual environment that was moved, or whose Python is gone, cannot be mended: make it anew.
   if [ "$(cat .venv/.made-for 2> /dev/null)" != "$(pwd -P)" ] || ! .venv/bin/python -c '' 2> /dev/null; then
     step "making .venv" make_venv
