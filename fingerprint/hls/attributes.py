@@ -1,0 +1,91 @@
+"""The small pieces of a playlist: attribute lists, numbers, times and addresses (RFC 8216, 4.2 to 4.3)."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from yarl import URL
+
+MAX_URI_CHARACTERS: Final = 16_384
+MAX_ATTRIBUTES: Final = 200
+
+
+class PlaylistError(Exception):
+    """The text is no playlist that can be used; the message is a clause that says why, for people."""
+
+
+def attributes(text: str) -> dict[str, str]:
+    """`NAME=value,NAME="value"` as a dict, quotes taken off. What does not fit is left out; linear in time."""
+    found: dict[str, str] = {}
+    position = 0
+    while len(found) < MAX_ATTRIBUTES:
+        equals = text.find("=", position)
+        if equals < 0:
+            break
+        name = text[position:equals].strip(", \t")
+        start = equals + 1
+        if text.startswith('"', start):
+            end = text.find('"', start + 1)
+            end = len(text) if end < 0 else end
+            value = text[start + 1 : end]
+            comma = text.find(",", end)
+        else:
+            comma = text.find(",", start)
+            value = text[start : len(text) if comma < 0 else comma].strip()
+        if name:
+            found.setdefault(name, value)
+        if comma < 0:
+            break
+        position = comma + 1
+    return found
+
+
+def whole(text: str, *, most: int = 2**63 - 1) -> int | None:
+    """A decimal integer from 0 to `most`, or None."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        return None
+    value = int(text)
+    return value if value <= most else None
+
+
+def seconds(text: str, *, most: float) -> float | None:
+    """A finite number of seconds from 0 to `most`, or None."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and 0 <= value <= most else None
+
+
+def moment(text: str) -> datetime | None:
+    """A time in UTC, or None. Without a zone it counts as UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def later(start: datetime, duration_seconds: float) -> datetime | None:
+    """The time so many seconds after another; None beyond the calendar."""
+    try:
+        return start + timedelta(seconds=duration_seconds)
+    except OverflowError:
+        return None
+
+
+def address(base: URL, uri: str) -> URL:
+    """A playlist's URI resolved against the playlist's own address; percent-encodings stay as they are.
+
+    Raises PlaylistError for anything but an http or https address.
+    """
+    if len(uri) > MAX_URI_CHARACTERS:
+        raise PlaylistError("it holds an address that is far too long")
+    try:
+        url = base.join(URL(uri, encoded=True))
+        usable = url.scheme in ("http", "https") and bool(url.host)
+    except ValueError as error:
+        raise PlaylistError("it holds an address that cannot be read") from error
+    if not usable:
+        raise PlaylistError("it holds an address that is neither http nor https")
+    return url

@@ -1,0 +1,103 @@
+"""Which of a live playlist's segments to listen to, and which are advertisements. Pure.
+
+Stitched ads stand in the same playlist as the stream. They are told by a date range of class
+`twitch-stitched-ad`, which nearly always comes and may come early, or by the segment's title, which nearly always
+has the form `Amazon|<creative>` where content has `live`; either sign is enough.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from fingerprint.hls.attributes import later, seconds
+from fingerprint.hls.playlist import DateRange, MediaPlaylist, Segment
+
+_AD_KIND: Final = "twitch-stitched-ad"
+_AD_ID: Final = "stitched-ad-"
+_TOUCHES: Final = timedelta(seconds=0.25)
+"""A segment that reaches less into an ad's date range than this only touches it: the times are rounded."""
+
+_MAX_POD_SECONDS: Final = 900.0
+
+
+def stitched_ads(playlist: MediaPlaylist) -> tuple[DateRange, ...]:
+    """The date ranges in which ads replace the stream."""
+    return tuple(found for found in playlist.date_ranges if found.kind == _AD_KIND or found.id.startswith(_AD_ID))
+
+
+def is_ad(segment: Segment, ads: Sequence[DateRange]) -> bool:
+    """Whether a segment belongs to one of the `stitched_ads`, by its title or by its time."""
+    if "|" in segment.title or "amazon" in segment.title.lower():
+        return True
+    if segment.started_at is None or segment.ended_at is None:
+        return False
+    return any(
+        min(segment.ended_at, ad.ended_at) - max(segment.started_at, ad.started_at) > _TOUCHES for ad in ads
+    )
+
+
+def content_runs(playlist: MediaPlaylist) -> tuple[tuple[Segment, ...], ...]:
+    """The content, oldest first, in runs that follow each other without an ad, a gap or another init section."""
+    ads = stitched_ads(playlist)
+    runs: list[list[Segment]] = []
+    previous: Segment | None = None
+    for segment in playlist.segments:
+        if is_ad(segment, ads):
+            previous = None
+            continue
+        if previous is not None and previous.init == segment.init:
+            runs[-1].append(segment)
+        else:
+            runs.append([segment])
+        previous = segment
+    return tuple(tuple(run) for run in runs)
+
+
+def newest_content(
+    playlist: MediaPlaylist, *, wanted_seconds: float, enough_seconds: float
+) -> tuple[Segment, ...]:
+    """The newest run of content cut to its last `wanted_seconds` or a little more.
+
+    A run shorter than `enough_seconds` is passed over for an older one that is longer: the window goes back half
+    a minute, and what was played just before an ad is still worth knowing. Empty when no run is long enough.
+    """
+    for run in reversed(content_runs(playlist)):
+        tail = last_seconds(run, wanted_seconds)
+        if total_seconds(tail) >= enough_seconds:
+            return tail
+    return ()
+
+
+def last_seconds(run: Sequence[Segment], wanted_seconds: float) -> tuple[Segment, ...]:
+    """The fewest last segments that make up `wanted_seconds`; all when they do not."""
+    taken: list[Segment] = []
+    total = 0.0
+    for segment in reversed(run):
+        if total >= wanted_seconds - 0.05:  # segments of "2 s" are a few ms off
+            break
+        taken.append(segment)
+        total += segment.duration_seconds
+    return tuple(reversed(taken))
+
+
+def total_seconds(segments: Sequence[Segment]) -> float:
+    """The sum of the segments' lengths."""
+    return sum(segment.duration_seconds for segment in segments)
+
+
+def only_ads(playlist: MediaPlaylist) -> bool:
+    """Whether there are segments and all are ads."""
+    return bool(playlist.segments) and not content_runs(playlist)
+
+
+def ad_seconds_left(playlist: MediaPlaylist) -> float | None:
+    """How long the ads go on after the last listed segment, on the playlist's own clock; None when unknown."""
+    ads = stitched_ads(playlist)
+    listed_until = playlist.segments[-1].ended_at if playlist.segments else None
+    if not ads or listed_until is None:
+        return None
+    first = min(ads, key=lambda ad: ad.started_at)
+    pod = seconds(first.attributes.get("X-TV-TWITCH-AD-POD-FILLED-DURATION", ""), most=_MAX_POD_SECONDS)
+    pod_ends_at = later(first.started_at, pod or 0.0) or first.started_at
+    ends_at = max(pod_ends_at, *(ad.ended_at for ad in ads))
+    return max(0.0, (ends_at - listed_until).total_seconds())

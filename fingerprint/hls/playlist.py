@@ -1,0 +1,329 @@
+"""Multivariant and media playlists (RFC 8216, and Twitch's tags) as values.
+
+The reader is tolerant: unknown tags and attributes are passed over, optional ones may be broken. It raises one
+error, `PlaylistError`, for text that is no playlist, for absurd numbers and beyond its limits. URIs stay text
+until they are needed: `address(base, uri)` resolves and checks one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from fingerprint.hls.attributes import PlaylistError, attributes, later, moment, seconds, whole
+
+MAX_CHARACTERS: Final = 1_048_576
+MAX_RENDITIONS: Final = 200
+MAX_SEGMENTS: Final = 30_000
+MAX_DATE_RANGES: Final = 1_000
+MAX_SEGMENT_SECONDS: Final = 120.0
+_MAX_RANGE_SECONDS: Final = 86_400.0
+
+_VIDEO_CODECS: Final = ("avc", "hvc", "hev", "dvh", "dva", "av01", "vp0", "vp8", "vp9", "mp4v", "vvc")
+
+
+# --- Multivariant playlists ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """One way to get the stream. `name` is Twitch's, such as `audio_only` or `720p60`; it may be missing."""
+
+    uri: str = field(repr=False)
+    bandwidth: int
+    codecs: tuple[str, ...] = ()
+    resolution: str | None = None
+    name: str | None = None
+
+    @property
+    def has_audio(self) -> bool:
+        """False only when the codecs are listed and none is for sound."""
+        return not self.codecs or any(not _is_video(codec) for codec in self.codecs)
+
+    @property
+    def audio_only(self) -> bool:
+        """Sound without pictures: told by the codecs and the missing resolution, by the name as a last resort."""
+        if self.resolution is not None:
+            return False
+        if self.codecs:
+            return not any(_is_video(codec) for codec in self.codecs)
+        return self.name is not None and self.name.lower().startswith("audio")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultivariantPlaylist:
+    """The renditions, in the playlist's order, which means nothing."""
+
+    renditions: tuple[Rendition, ...]
+
+
+def parse_multivariant(text: str) -> MultivariantPlaylist:
+    """Twitch's usher playlists, v1 (names in EXT-X-MEDIA) and v2 (names in the variant itself).
+
+    Raises PlaylistError; also for a media playlist, so that playlists never nest deeper than they should.
+    """
+    names: dict[str, str] = {}
+    pending: dict[str, str] | None = None
+    renditions: list[Rendition] = []
+    for line in _lines(text):
+        if line.startswith("#EXT-X-STREAM-INF:"):
+            pending = attributes(line.partition(":")[2])
+        elif line.startswith("#EXT-X-MEDIA:"):
+            media = attributes(line.partition(":")[2])
+            names[media.get("GROUP-ID", "")] = media.get("NAME", "")
+        elif line.startswith("#EXTINF"):
+            raise PlaylistError("it lists segments where renditions belong")
+        elif not line.startswith("#") and pending is not None:
+            renditions.append(_rendition(pending, line, names))
+            pending = None
+            if len(renditions) > MAX_RENDITIONS:
+                raise PlaylistError("it lists absurdly many renditions")
+    if not renditions:
+        raise PlaylistError("it lists no rendition")
+    return MultivariantPlaylist(renditions=tuple(renditions))
+
+
+def choose_audio(playlist: MultivariantPlaylist) -> Rendition | None:
+    """The rendition that has the sound for the fewest bytes: audio alone if there is one; None without sound."""
+    with_audio = [rendition for rendition in playlist.renditions if rendition.has_audio]
+    alone = [rendition for rendition in with_audio if rendition.audio_only]
+    return min(alone or with_audio, key=lambda rendition: rendition.bandwidth, default=None)
+
+
+def _rendition(variant: dict[str, str], uri: str, names: dict[str, str]) -> Rendition:
+    group = variant.get("VIDEO", "")
+    name = variant.get("STABLE-VARIANT-ID") or variant.get("IVS-NAME") or names.get(group) or group or None
+    return Rendition(
+        uri=uri,
+        bandwidth=whole(variant.get("BANDWIDTH", "")) or 2**40,  # unknown: chosen last
+        codecs=tuple(codec.strip().lower() for codec in variant.get("CODECS", "").split(",") if codec.strip()),
+        resolution=variant.get("RESOLUTION"),
+        name=name,
+    )
+
+
+def _is_video(codec: str) -> bool:
+    return codec.startswith(_VIDEO_CODECS)
+
+
+# --- Media playlists ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """A part of a resource."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitSection:
+    """EXT-X-MAP: what fragmented MP4 needs before the first segment."""
+
+    uri: str = field(repr=False)
+    byte_range: ByteRange | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A media segment.
+
+    `sequence` is its media sequence number. `started_at` is the program date-time of its first sample, given or
+    reckoned from the segments before it. `discontinuity`: its timestamps do not follow the previous segment's.
+    """
+
+    uri: str = field(repr=False)
+    sequence: int
+    duration_seconds: float
+    title: str = ""
+    started_at: datetime | None = None
+    discontinuity: bool = False
+    init: InitSection | None = None
+    byte_range: ByteRange | None = None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """The program date-time of its end."""
+        return None if self.started_at is None else later(self.started_at, self.duration_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DateRange:
+    """EXT-X-DATERANGE: something that goes on for a while. `kind` is its CLASS."""
+
+    id: str
+    kind: str
+    started_at: datetime
+    duration_seconds: float | None
+    attributes: dict[str, str] = field(repr=False)
+
+    @property
+    def ended_at(self) -> datetime:
+        """Its end; its start when the duration is unknown."""
+        return later(self.started_at, self.duration_seconds or 0.0) or self.started_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaPlaylist:
+    """Segments, oldest first. `ended`: nothing will be added. `prefetch`: URIs of segments still being made."""
+
+    segments: tuple[Segment, ...]
+    target_seconds: float
+    ended: bool = False
+    date_ranges: tuple[DateRange, ...] = ()
+    prefetch: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def duration_seconds(self) -> float:
+        """The sum of the segments' lengths."""
+        return sum(segment.duration_seconds for segment in self.segments)
+
+
+def parse_media(text: str) -> MediaPlaylist:
+    """A media playlist of a live stream or a VOD; it may list no segment (yet).
+
+    Raises PlaylistError; also for a multivariant playlist and for encrypted segments.
+    """
+    reader = _MediaReader()
+    for line in _lines(text):
+        if line.startswith("#"):
+            reader.tag(line)
+        else:
+            reader.uri(line)
+    return reader.playlist()
+
+
+class _MediaReader:
+    """The state between the lines of a media playlist."""
+
+    def __init__(self) -> None:
+        self._segments: list[Segment] = []
+        self._date_ranges: list[DateRange] = []
+        self._prefetch: list[str] = []
+        self._target_seconds = 0.0
+        self._sequence = 0
+        self._ended = False
+        # what the next segment gets
+        self._duration: float | None = None
+        self._title = ""
+        self._started_at: datetime | None = None
+        self._discontinuity = False
+        self._init: InitSection | None = None
+        self._byte_range: ByteRange | None = None
+        self._range_end: dict[str, int] = {}
+        self._range_text: str | None = None
+
+    def playlist(self) -> MediaPlaylist:
+        return MediaPlaylist(
+            segments=tuple(self._segments),
+            target_seconds=self._target_seconds,
+            ended=self._ended,
+            date_ranges=tuple(self._date_ranges),
+            prefetch=tuple(self._prefetch),
+        )
+
+    def tag(self, line: str) -> None:  # noqa: PLR0912 - one branch for each tag
+        name, _, value = line.partition(":")
+        match name:
+            case "#EXTINF":
+                self._extinf(value)
+            case "#EXT-X-PROGRAM-DATE-TIME":
+                self._started_at = moment(value.strip())
+            case "#EXT-X-DISCONTINUITY":
+                self._discontinuity = True
+                self._started_at = None
+            case "#EXT-X-BYTERANGE":
+                self._range_text = value.strip()
+            case "#EXT-X-MAP":
+                self._map(attributes(value))
+            case "#EXT-X-DATERANGE":
+                self._date_range(attributes(value))
+            case "#EXT-X-TWITCH-PREFETCH" | "#EXT-X-PREFETCH":
+                self._prefetch.append(value.strip())
+            case "#EXT-X-MEDIA-SEQUENCE":
+                if not self._segments:
+                    self._sequence = whole(value.strip()) or 0
+            case "#EXT-X-TARGETDURATION":
+                self._target_seconds = seconds(value.strip(), most=MAX_SEGMENT_SECONDS) or 0.0
+            case "#EXT-X-ENDLIST":
+                self._ended = True
+            case "#EXT-X-KEY":
+                if attributes(value).get("METHOD", "NONE") != "NONE":
+                    raise PlaylistError("its segments are encrypted")
+            case "#EXT-X-STREAM-INF":
+                raise PlaylistError("it lists renditions where segments belong")
+            case _:
+                pass  # a comment, or a tag that says nothing about sound
+
+    def uri(self, line: str) -> None:
+        if self._duration is None:
+            raise PlaylistError("it holds a line that is neither a tag nor a segment")
+        if len(self._segments) >= MAX_SEGMENTS:
+            raise PlaylistError("it lists absurdly many segments")
+        segment = Segment(
+            uri=line,
+            sequence=self._sequence,
+            duration_seconds=self._duration,
+            title=self._title,
+            started_at=self._started_at,
+            discontinuity=self._discontinuity,
+            init=self._init,
+            byte_range=None if self._range_text is None else self._range(self._range_text, line),
+        )
+        self._segments.append(segment)
+        self._started_at = segment.ended_at
+        self._sequence += 1
+        self._duration, self._title, self._discontinuity, self._range_text = None, "", False, None
+
+    def _extinf(self, value: str) -> None:
+        length, _, self._title = value.partition(",")
+        self._duration = seconds(length.strip(), most=MAX_SEGMENT_SECONDS)
+        if self._duration is None:
+            raise PlaylistError("a segment's duration is absurd")
+
+    def _map(self, found: dict[str, str]) -> None:
+        uri = found.get("URI")
+        if not uri:
+            raise PlaylistError("its init section has no address")
+        text = found.get("BYTERANGE")
+        self._init = InitSection(uri=uri, byte_range=None if text is None else self._range(text, uri))
+
+    def _range(self, text: str, uri: str) -> ByteRange:
+        """`length[@offset]`; without an offset it starts where the previous range of the same resource ended."""
+        length_text, separator, offset_text = text.partition("@")
+        length = whole(length_text.strip())
+        offset = whole(offset_text.strip()) if separator else self._range_end.get(uri, 0)
+        if not length or offset is None:
+            raise PlaylistError("a byte range is absurd")
+        self._range_end[uri] = offset + length
+        return ByteRange(offset, length)
+
+    def _date_range(self, found: dict[str, str]) -> None:
+        start = moment(found.get("START-DATE", ""))
+        if start is None or len(self._date_ranges) >= MAX_DATE_RANGES:
+            return
+        duration = seconds(found.get("DURATION", ""), most=_MAX_RANGE_SECONDS)
+        end = moment(found.get("END-DATE", ""))
+        if duration is None and end is not None:
+            duration = max(0.0, (end - start).total_seconds())
+        self._date_ranges.append(
+            DateRange(
+                id=found.get("ID", ""),
+                kind=found.get("CLASS", ""),
+                started_at=start,
+                duration_seconds=duration,
+                attributes=found,
+            )
+        )
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines that are not empty, once it is sure that this is a playlist of a bearable size."""
+    if len(text) > MAX_CHARACTERS:
+        raise PlaylistError("it is absurdly long")
+    lines = (line.strip() for line in text.removeprefix("\ufeff").split("\n"))
+    filled = (line for line in lines if line)
+    if not next(filled, "").startswith("#EXTM3U"):
+        raise PlaylistError("it does not begin like a playlist")
+    return filled
