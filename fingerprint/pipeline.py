@@ -6,15 +6,12 @@ Both runners use it: the server in its own process, and the Lambda handler.
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Identification, Kind, Stage, Status, Timings
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
-from fingerprint.ports import Capture, Clock, JobStore, Lease, Match, MediaResolver, OnStage
+from fingerprint.ports import Capture, Clock, JobStore, Lease, MediaResolver, OnStage, Recognizers
 
 LEASE_SECONDS: Final = 5.0
 """How long a job may be silent before another server takes it over; it is renewed three times as often."""
@@ -26,31 +23,6 @@ JOB_SECONDS: Final = 30.0
 STORE_ATTEMPTS: Final = 3
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What the recognizers said: matches best first (empty: no match), who said it, and how long it took."""
-
-    matches: Sequence[Match]
-    recognizer: str | None
-    fingerprint_ms: float
-    recognize_ms: float
-
-
-class Recognizers(Protocol):
-    """The configured recognizers as one."""
-
-    async def unavailable(self) -> str | None:
-        """None when at least one can answer; else what is missing, for the person who asks."""
-        ...
-
-    async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
-        """Ask in order until one finds a song. Reports `fingerprinting` and `recognizing`.
-
-        Raises TwitchAudioError `recognizer-unavailable` when none could answer.
-        """
-        ...
 
 
 def _ignore(_stage: Stage) -> None:

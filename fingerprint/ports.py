@@ -137,6 +137,35 @@ class Recognizer(Protocol[Q]):
         ...
 
 
+OnStage = Callable[[Stage], None]
+"""Told of each stage that a job reaches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the recognizers said: matches best first (empty: no match), who said it, and how long it took."""
+
+    matches: Sequence[Match]
+    recognizer: str | None
+    fingerprint_ms: float
+    recognize_ms: float
+
+
+class Recognizers(Protocol):
+    """The configured recognizers as one."""
+
+    async def unavailable(self) -> str | None:
+        """None when at least one can answer; else what is missing, for the person who asks."""
+        ...
+
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
+        """Ask in order until one finds a song. Reports `fingerprinting` and `recognizing`.
+
+        Raises TwitchAudioError `recognizer-unavailable` when none could answer.
+        """
+        ...
+
+
 # --- Jobs ---------------------------------------------------------------------------------------------
 
 
@@ -226,6 +255,3 @@ class JobStore(Protocol):
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
         """A channel's finished stream identifications with a song, newest first, created before `before`."""
         ...
-
-
-OnStage = Callable[[Stage], None]

@@ -9,8 +9,8 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import Target
-from fingerprint.pipeline import Answer, Pipeline
-from fingerprint.ports import Clock, FileSource, Match, MediaSource, OnStage
+from fingerprint.pipeline import Pipeline
+from fingerprint.ports import Answer, Clock, FileSource, Match, MediaSource, OnStage
 from tests.builders import NOON, recording, song
 
 
