@@ -1,0 +1,248 @@
+"""Bounded fetching: every request has a deadline, a limit of bytes and a list of hosts that it may go to."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from fingerprint.domain.problems import ProblemCode, UpstreamError
+from fingerprint.media.hosts import AddressRefusedError, AllowList
+
+CONNECT_SECONDS: Final = 2.0
+MAX_REDIRECTS: Final = 3
+_RETRY_SECONDS: Final = 0.25
+_KEEP_ALIVE_SECONDS: Final = 60.0
+_MAX_CONNECTIONS: Final = 256
+_CHUNK_BYTES: Final = 1 << 17
+
+_HEADERS: Final = {
+    # Twitch refuses some requests of unknown agents.
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    "Accept": "*/*",
+}
+
+_log = logging.getLogger(__name__)
+
+NETWORK_ERRORS: Final = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError, ValueError, EOFError)
+"""All that aiohttp and what is below it raise for reasons that are not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer, whatever its status. `content_type` is as sent."""
+
+    status: int
+    body: bytes = field(repr=False)
+    content_type: str = ""
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8; what is not becomes U+FFFD."""
+        return self.body.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What stays the same through redirects and repetition."""
+
+    method: str
+    step: str
+    max_bytes: int
+    headers: Mapping[str, str] | None
+    body: bytes | None = None
+
+
+class Fetcher:
+    """Fetches over kept-alive connections from the hosts of an allow-list. An async context manager.
+
+    Each call raises UpstreamError, with the given `step`, and nothing else: for hosts that are not listed, for
+    every failure of the network (`upstream-unavailable`), for answers beyond the limit of bytes and for those
+    that do not come in time (`timeout`). An answer with an error status is returned, not raised.
+    """
+
+    def __init__(self, allow: AllowList) -> None:
+        self._allow = allow
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(
+            limit=_MAX_CONNECTIONS,
+            ttl_dns_cache=60,
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
+            socket_factory=self._allow.socket,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_HEADERS, trust_env=False
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def get(
+        self,
+        url: URL,
+        *,
+        step: str,
+        max_bytes: int,
+        total_seconds: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Fetched:
+        """GET, following redirects within the list; once more after a lost connection, a 5xx or a 429."""
+        call = _Call("GET", step, max_bytes, headers)
+        async with _Deadline(step, total_seconds):
+            try:
+                fetched = await self._follow(call, url)
+                if not transient(fetched.status):
+                    return fetched
+            except UpstreamError as error:
+                if not _worth_repeating(error.__cause__):
+                    raise
+            await asyncio.sleep(jitter())
+            return await self._follow(call, url)
+
+    async def post(
+        self,
+        url: URL,
+        body: bytes,
+        *,
+        step: str,
+        max_bytes: int,
+        total_seconds: float,
+        headers: Mapping[str, str],
+    ) -> Fetched:
+        """POST, once. A redirect is an answer like any other."""
+        async with _Deadline(step, total_seconds):
+            fetched, _ = await self._request(_Call("POST", step, max_bytes, headers, body), url)
+            return fetched
+
+    async def _follow(self, call: _Call, url: URL) -> Fetched:
+        for _ in range(MAX_REDIRECTS + 1):
+            fetched, location = await self._request(call, url)
+            if location is None:
+                return fetched
+            url = location
+        raise UpstreamError(call.step, f"Twitch's {call.step} answer is a chain of redirects.")
+
+    async def _request(self, call: _Call, url: URL) -> tuple[Fetched, URL | None]:
+        """The answer, and where it redirects to."""
+        if self._session is None:
+            raise RuntimeError("a Fetcher is used inside its own `async with`")
+        if not self._allow.allows(url):
+            _log.warning("host_refused", extra={"step": call.step, "host": (url.host or "")[:253]})
+            raise UpstreamError(
+                call.step,
+                f"Twitch's {call.step} points to {(url.host or '')[:100]!r}, which is not on the list of hosts.",
+            )
+        try:
+            async with self._session.request(
+                call.method,
+                url,
+                data=call.body,
+                headers=call.headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
+            ) as response:
+                location = None
+                if call.method == "GET" and response.status in (301, 302, 303, 307, 308):
+                    location = _location(url, response.headers.get("Location"), call.step)
+                content = await _read(response, call)
+                return Fetched(response.status, content, response.headers.get("Content-Type", "")), location
+        except NETWORK_ERRORS as error:
+            raise upstream_error(call.step, error) from error
+
+
+async def _read(response: aiohttp.ClientResponse, call: _Call) -> bytes:
+    """The decoded body. One that is too long is cut off with its connection."""
+    chunks: list[bytes] = []
+    left = call.max_bytes
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        left -= len(chunk)
+        if left < 0:
+            response.close()
+            raise UpstreamError(call.step, f"Twitch's {call.step} answer is longer than {call.max_bytes} bytes.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _location(url: URL, text: str | None, step: str) -> URL:
+    try:
+        return url.join(URL(text or "", encoded=True))
+    except ValueError as error:
+        raise UpstreamError(step, f"Twitch's {step} answer redirects to nowhere.") from error
+
+
+def transient(status: int) -> bool:
+    """Whether the same request may succeed in a moment."""
+    return status >= 500 or status == 429
+
+
+def jitter() -> float:
+    """Seconds to wait before a request is repeated: random, so that many do not come back together."""
+    return random.uniform(0, _RETRY_SECONDS)  # noqa: S311 - spreads load, no secret
+
+
+def _worth_repeating(cause: BaseException | None) -> bool:
+    """A lost or refused connection may come back; a bad certificate or a forbidden address will not."""
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return not isinstance(cause, aiohttp.ClientSSLError) and not isinstance(
+            cause.os_error, AddressRefusedError
+        )
+    return isinstance(cause, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError))
+
+
+class _Deadline:
+    """`asyncio.timeout` whose expiry is an UpstreamError `timeout`."""
+
+    def __init__(self, step: str, seconds: float) -> None:
+        self._step = step
+        self._seconds = seconds
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError as expired:
+            raise _too_slow(self._step) from expired
+
+
+def upstream_error(step: str, error: BaseException) -> UpstreamError:
+    """What a failure of the network means to the person who asked. Details stay in the cause."""
+    match error:
+        case UpstreamError():
+            return error
+        case aiohttp.ConnectionTimeoutError():
+            reason = "cannot be reached"
+        case TimeoutError():
+            return _too_slow(step)
+        case aiohttp.ClientSSLError():
+            reason = "cannot be reached safely: its certificate is not valid"
+        case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorDNSError():
+            reason = "cannot be reached"
+        case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError() | EOFError() | OSError():
+            reason = "broke off the connection"
+        case _:
+            reason = "answers with something that cannot be read"
+    return UpstreamError(step, f"Twitch's {step} service {reason}. Try again in a moment.")
+
+
+def _too_slow(step: str) -> UpstreamError:
+    return UpstreamError(
+        step, f"Twitch's {step} service does not answer in time. Try again in a moment.", code=ProblemCode.TIMEOUT
+    )
