@@ -1,0 +1,82 @@
+"""Peaks of a spectrogram: the points that survive noise, codecs and a voice on top.
+
+After A. Wang, "An Industrial-Strength Audio Search Algorithm" (ISMIR 2003). Ours differs in that each band has
+a quota of its own, so that the upper bands, where speech masks least, are always represented.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.catalog.parameters import Parameters
+from fingerprint.catalog.spectrogram import FLOOR
+
+SILENCE: Final = float(np.log(FLOOR * 10))
+"""Levels below this are no peaks: nothing but rounding lives there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constellation:
+    """Peaks in order of frame, then bin. All arrays have shape (n,).
+
+    `frames`: int64, `bins`: int64, `levels`: float32, the spectrogram's value there.
+    """
+
+    frames: NDArray[np.int64]
+    bins: NDArray[np.int64]
+    levels: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def sliding_maximum(values: NDArray[np.float32], reach: int, axis: int) -> NDArray[np.float32]:
+    """The largest value within `reach` places on each side along an axis; the edges look at what is there.
+
+    Doubles the width of the maximum until it covers 2 * reach + 1, so it takes log2 of that many passes.
+    """
+    moved = np.moveaxis(values, axis, 0)
+    if reach == 0 or not len(moved):
+        return values.copy()
+    length = len(moved)
+    padded = np.full((length + 2 * reach, *moved.shape[1:]), -np.inf, np.float32)
+    padded[reach : reach + length] = moved
+    width, wanted = 1, 2 * reach + 1
+    while width < wanted:
+        step = min(width, wanted - width)
+        padded = np.maximum(padded[: len(padded) - step], padded[step:])
+        width += step
+    return np.moveaxis(padded, 0, axis)
+
+
+def find_peaks(levels: NDArray[np.float32], parameters: Parameters, *, quota: int) -> Constellation:
+    """The loudest local maxima of each band and block of frames, `quota` of each at most.
+
+    `levels`: a spectrogram, shape (frames, bins). Blocks are counted from frame 0.
+    """
+    edges = np.asarray(parameters.band_edges)
+    first, last = int(edges[0]), int(edges[-1])
+    loudest = sliding_maximum(levels, parameters.peak_frames, 0)
+    loudest = sliding_maximum(loudest, parameters.peak_bins, 1)
+    inner = levels[:, first:last]
+    frames, bins = np.nonzero((inner == loudest[:, first:last]) & (inner > SILENCE))
+    bins += first
+    strengths = levels[frames, bins]
+    bands = np.searchsorted(edges, bins, side="right") - 1
+    groups = (frames // parameters.block_frames) * len(edges) + bands
+    kept = _loudest_of_each(groups, strengths, quota)
+    return Constellation(frames[kept], bins[kept], strengths[kept])
+
+
+def _loudest_of_each(groups: NDArray[np.int64], strengths: NDArray[np.float32], quota: int) -> NDArray[np.int64]:
+    """Indices, in rising order, of the `quota` largest strengths of each group."""
+    if not len(groups):
+        return np.empty(0, np.int64)
+    order = np.lexsort((-strengths, groups))
+    ordered = groups[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    sizes = np.diff(np.r_[starts, len(ordered)])
+    ranks = np.arange(len(ordered)) - np.repeat(starts, sizes)
+    return np.sort(order[ranks < quota])

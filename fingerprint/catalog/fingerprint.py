@@ -1,0 +1,163 @@
+"""Sound to landmarks: of a whole track for the catalog, and of a few seconds to be recognized."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.catalog.constellation import Constellation, find_peaks
+from fingerprint.catalog.landmarks import pair_peaks
+from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.spectrogram import spectrogram
+from fingerprint.domain.audio import Pcm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrackFingerprint:
+    """What a catalog keeps of a track's sound.
+
+    `hashes`: uint32, and `anchors`: uint32, the frame of each landmark's anchor, both of shape (n,).
+    `peak_frames`: uint32 and `peak_bins`: uint16, the constellation in order of time, both of shape (m,).
+    `frames`: how many frames the track has. `duration_seconds`: its length.
+    """
+
+    hashes: NDArray[np.uint32]
+    anchors: NDArray[np.uint32]
+    peak_frames: NDArray[np.uint32]
+    peak_bins: NDArray[np.uint16]
+    frames: int
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QueryFingerprint:
+    """Landmarks of a piece of sound.
+
+    `hashes`: uint32, and `times`: int64, where each anchor is in the sound, in steps of `hop / phases`
+    samples, both of shape (n,), without duplicates. `steps`: how many steps the sound is long.
+    """
+
+    hashes: NDArray[np.uint32]
+    times: NDArray[np.int64]
+    steps: int
+    duration_seconds: float
+
+
+def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -> TrackFingerprint:
+    """The fingerprint of a track, read block by block, so that an hour takes no more memory than a minute.
+
+    The blocks' lengths do not matter for the outcome. Raises ValueError for another sample rate.
+    """
+    # A chunk of frames is looked at with a block before and after it, so its edges see their neighbors.
+    margin = parameters.block_frames
+    found: list[Constellation] = []
+    levels = np.empty((0, parameters.bins), np.float32)
+    rest = np.empty(0, np.float32)
+    start, settled, samples = 0, 0, 0
+
+    def settle(until: int) -> None:
+        """Keep the peaks of the frames from `settled` to `until`."""
+        peaks = find_peaks(levels, parameters, quota=parameters.quota)
+        frames = peaks.frames + start
+        kept = (frames >= settled) & (frames < until)
+        found.append(Constellation(frames[kept], peaks.bins[kept], peaks.levels[kept]))
+
+    for block in blocks:
+        if block.rate != parameters.rate:
+            raise ValueError(f"the fingerprint needs {parameters.rate} samples a second, not {block.rate}")
+        samples += block.samples.shape[1]
+        rest = np.concatenate([rest, block.mono])
+        new = spectrogram(rest, parameters, hop=parameters.hop)
+        rest = rest[len(new) * parameters.hop :]
+        levels = np.concatenate([levels, new])
+        until = (start + len(levels)) // margin * margin - margin
+        if until > settled:
+            settle(until)
+            dropped = until - margin - start
+            if dropped > 0:
+                levels = levels[dropped:]
+                start += dropped
+            settled = until
+    end = start + len(levels)
+    settle(end)
+    peaks = Constellation(
+        np.concatenate([part.frames for part in found]),
+        np.concatenate([part.bins for part in found]),
+        np.concatenate([part.levels for part in found]),
+    )
+    hashes, anchors = pair_peaks(peaks, parameters, fan_out=parameters.fan_out)
+    return TrackFingerprint(
+        hashes=hashes,
+        anchors=anchors.astype(np.uint32),
+        peak_frames=peaks.frames.astype(np.uint32),
+        peak_bins=peaks.bins.astype(np.uint16),
+        frames=end,
+        duration_seconds=samples / parameters.rate,
+    )
+
+
+SPEEDS: Final = (1.0, 1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.04, 0.96)
+"""How much faster than the catalog's the sound may be, in the order in which they are tried."""
+
+
+def channel_levels(pcm: Pcm, parameters: Parameters = DEFAULT) -> list[NDArray[np.float32]]:
+    """The spectrograms of the middle and, in stereo sound, of the side (where a centered voice is gone)."""
+    hop = parameters.hop // parameters.phases
+    levels = [spectrogram(pcm.mono, parameters, hop=hop)]
+    side = pcm.side
+    if side is not None:
+        levels.append(spectrogram(side, parameters, hop=hop))
+    return levels
+
+
+def fingerprint_query(
+    pcm: Pcm,
+    parameters: Parameters = DEFAULT,
+    *,
+    speed: float = 1.0,
+    levels: list[NDArray[np.float32]] | None = None,
+) -> QueryFingerprint:
+    """The landmarks of a piece of sound, in every phase and channel, as if it were played `speed` times slower.
+
+    `levels` may hold `channel_levels(pcm)` where they are known already.
+    """
+    if pcm.rate != parameters.rate:
+        raise ValueError(f"the fingerprint needs {parameters.rate} samples a second, not {pcm.rate}")
+    codes: list[NDArray[np.int64]] = []
+    steps = 0
+    for channel in channel_levels(pcm, parameters) if levels is None else levels:
+        slowed = channel if speed == 1.0 else _slow_down(channel, speed)
+        steps = max(steps, len(slowed))
+        for phase in range(parameters.phases):
+            peaks = find_peaks(slowed[phase :: parameters.phases], parameters, quota=parameters.query_quota)
+            hashes, anchors = pair_peaks(peaks, parameters, fan_out=parameters.query_fan_out)
+            times = anchors * parameters.phases + phase
+            codes.append(hashes.astype(np.int64) << 32 | times)
+    unique = np.unique(np.concatenate(codes)) if codes else np.empty(0, np.int64)
+    return QueryFingerprint(
+        hashes=(unique >> 32).astype(np.uint32),
+        times=unique & 0xFFFFFFFF,
+        steps=steps,
+        duration_seconds=pcm.duration_seconds,
+    )
+
+
+def _slow_down(levels: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+    """The spectrogram of the same sound played `speed` times slower, so all frequencies are lower by as much.
+
+    Takes the nearest frame and interpolates between bins; the window's own length stays, which a few
+    percent do not show.
+    """
+    frames, bins = levels.shape
+    nearest = np.arange(int(frames * speed), dtype=np.float64) / speed + 0.5
+    rows = np.minimum(nearest.astype(np.int64), frames - 1)
+    places = np.minimum(np.arange(bins, dtype=np.float64) * speed, bins - 1)
+    low = places.astype(np.int64)
+    high = np.minimum(low + 1, bins - 1)
+    share = (places - low).astype(np.float32)
+    taken = levels[rows]
+    slowed = taken[:, low]
+    slowed += (taken[:, high] - slowed) * share
+    return slowed

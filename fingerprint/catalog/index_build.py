@@ -1,0 +1,191 @@
+"""Making IndexSegments: from fingerprints, and from other IndexSegments."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.catalog.fingerprint import TrackFingerprint
+from fingerprint.catalog.index_file import (
+    GAP,
+    TRACK_RECORD,
+    IndexSegment,
+    SegmentWriter,
+    directory_bits,
+    pack_peaks,
+    remainder_type,
+)
+from fingerprint.catalog.tracks import Track
+
+MERGE_POSTINGS: Final = 1 << 22
+"""About how many postings a merge holds in memory at once."""
+
+
+def build_segment(
+    path: Path, tracks: Sequence[tuple[Track, TrackFingerprint]], *, identity: str, hash_bits: int
+) -> None:
+    """Write an IndexSegment of new tracks."""
+    records = np.zeros(len(tracks), TRACK_RECORD)
+    texts = [track.encode() for track, _ in tracks]
+    peaks = [pack_peaks(fingerprint.peak_frames, fingerprint.peak_bins) for _, fingerprint in tracks]
+    records["id"] = [track.id.encode() for track, _ in tracks]
+    records["frames"] = [fingerprint.frames for _, fingerprint in tracks]
+    records["landmarks"] = [len(fingerprint.hashes) for _, fingerprint in tracks]
+    records["text_size"] = [len(text) for text in texts]
+    records["peaks_size"] = [len(packed) for packed in peaks]
+    frames = _place(records)
+    hashes = np.concatenate([fingerprint.hashes for _, fingerprint in tracks])
+    positions = np.concatenate(
+        [
+            fingerprint.anchors + np.uint32(first)
+            for (_, fingerprint), first in zip(tracks, records["first_frame"], strict=True)
+        ]
+    )
+    key = np.sort(hashes.astype(np.uint64) << np.uint64(32) | positions)
+    bits = directory_bits(len(key), hash_bits)
+    with SegmentWriter(path, identity=identity, hash_bits=hash_bits) as writer:
+        _reserve(writer, records, bits, hash_bits)
+        writer.write("tracks", records, 0)
+        writer.write("texts", b"".join(texts), 0)
+        writer.write("peaks", np.concatenate(peaks), 0)
+        postings = _PostingsWriter(writer, bits, hash_bits)
+        postings.write((key >> np.uint64(32)).astype(np.uint32), key.astype(np.uint32))
+        postings.finish()
+        writer.finish(directory_bits=bits, postings=len(key), frames=frames, tracks=len(records))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MergeSource:
+    """An IndexSegment whose tracks are taken over, but for those removed (numbers in its list of tracks)."""
+
+    segment: IndexSegment
+    removed: frozenset[int]
+
+    @property
+    def kept(self) -> NDArray[np.int64]:
+        """The numbers of the tracks that are taken over."""
+        numbers = np.arange(len(self.segment.tracks))
+        return numbers[~np.isin(numbers, list(self.removed))]
+
+
+def merge_segments(path: Path, sources: Sequence[MergeSource], *, identity: str, hash_bits: int) -> None:
+    """Write one IndexSegment that holds what several hold. Memory does not grow with their size."""
+    kept = [source.kept for source in sources]
+    records = np.concatenate(
+        [source.segment.tracks[numbers] for source, numbers in zip(sources, kept, strict=True)]
+    )
+    frames = _place(records)
+    postings = int(records["landmarks"].astype(np.int64).sum())
+    bits = directory_bits(postings, hash_bits)
+    # Where each old track begins now; None for removed ones.
+    moves: list[NDArray[np.int64]] = []
+    first = 0
+    for source, numbers in zip(sources, kept, strict=True):
+        move = np.full(len(source.segment.tracks), _REMOVED)
+        old = source.segment.tracks["first_frame"][numbers].astype(np.int64)
+        move[numbers] = records["first_frame"][first : first + len(numbers)].astype(np.int64) - old
+        moves.append(move)
+        first += len(numbers)
+    with SegmentWriter(path, identity=identity, hash_bits=hash_bits) as writer:
+        _reserve(writer, records, bits, hash_bits)
+        writer.write("tracks", records, 0)
+        at_text = at_peaks = 0
+        for source, numbers in zip(sources, kept, strict=True):
+            for number in numbers:
+                at_text = writer.write("texts", source.segment.raw_text(int(number)), at_text)
+        for source, numbers in zip(sources, kept, strict=True):
+            for number in numbers:
+                at_peaks = writer.write("peaks", source.segment.raw_peaks(int(number)), at_peaks)
+        output = _PostingsWriter(writer, bits, hash_bits)
+        for low, high, coarse in _hash_ranges([source.segment for source in sources]):
+            hashes, positions = _gather(sources, moves, low, high, coarse)
+            order = np.lexsort((positions, hashes))
+            output.write(hashes[order], positions[order])
+        output.finish()
+        writer.finish(directory_bits=bits, postings=postings, frames=frames, tracks=len(records))
+
+
+_REMOVED: Final = np.iinfo(np.int64).min
+
+
+def _place(records: NDArray[np.void]) -> int:
+    """Fill in where tracks, texts and peaks start; returns the frames that all take."""
+    spans = records["frames"].astype(np.int64) + GAP
+    records["first_frame"] = np.cumsum(spans) - spans + GAP
+    for name in ("text", "peaks"):
+        sizes = records[f"{name}_size"].astype(np.int64)
+        records[f"{name}_start"] = np.cumsum(sizes) - sizes
+    return int(spans.sum()) + GAP
+
+
+def _reserve(writer: SegmentWriter, records: NDArray[np.void], bits: int, hash_bits: int) -> None:
+    postings = int(records["landmarks"].sum(dtype=np.int64))
+    rest = hash_bits - bits
+    writer.reserve("tracks", records.nbytes)
+    writer.reserve("texts", int(records["text_size"].sum(dtype=np.int64)))
+    writer.reserve("peaks", 2 * int(records["peaks_size"].sum(dtype=np.int64)))
+    writer.reserve("directory", 4 * (2**bits + 1))
+    writer.reserve("remainders", postings * remainder_type(rest).itemsize if rest else 0)
+    writer.reserve("postings", 4 * postings)
+
+
+class _PostingsWriter:
+    """Writes remainders and postings, which come in order of hash, and counts the directory."""
+
+    def __init__(self, writer: SegmentWriter, bits: int, hash_bits: int) -> None:
+        self._writer = writer
+        self._rest = hash_bits - bits
+        self._counts = np.zeros(2**bits + 1, np.int64)
+        self._at_remainders = 0
+        self._at_postings = 0
+
+    def write(self, hashes: NDArray[np.uint32], positions: NDArray[np.uint32]) -> None:
+        if not len(hashes):
+            return
+        buckets = (hashes >> np.uint32(self._rest)).astype(np.int64)
+        low = int(buckets[0])
+        counts = np.bincount(buckets - low)
+        self._counts[low + 1 : low + 1 + len(counts)] += counts
+        if self._rest:
+            lower = (hashes & np.uint32((1 << self._rest) - 1)).astype(remainder_type(self._rest))
+            self._at_remainders = self._writer.write("remainders", lower, self._at_remainders)
+        self._at_postings = self._writer.write("postings", positions.astype("<u4"), self._at_postings)
+
+    def finish(self) -> None:
+        self._writer.write("directory", np.cumsum(self._counts).astype("<u4"), 0)
+
+
+def _hash_ranges(segments: Sequence[IndexSegment]) -> Iterator[tuple[int, int, int]]:
+    """Ranges of buckets in the coarsest of the directories, with about MERGE_POSTINGS postings each."""
+    coarse = min(segment.directory_bits for segment in segments)
+    starts = np.zeros(2**coarse + 1, np.int64)
+    for segment in segments:
+        starts = starts + segment.directory[:: 2 ** (segment.directory_bits - coarse)]
+    low = 0
+    while low < 2**coarse:
+        full = int(starts[low]) + MERGE_POSTINGS
+        high = int(np.searchsorted(starts, full, side="right")) - 1
+        high = min(max(high, low + 1), 2**coarse)
+        yield low, high, coarse
+        low = high
+
+
+def _gather(
+    sources: Sequence[MergeSource], moves: Sequence[NDArray[np.int64]], low: int, high: int, coarse: int
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """The postings of a range of coarse buckets from all sources, at their new positions."""
+    hashes: list[NDArray[np.uint32]] = []
+    positions: list[NDArray[np.uint32]] = []
+    for source, move in zip(sources, moves, strict=True):
+        segment = source.segment
+        finer = segment.directory_bits - coarse
+        first, last = low << finer, high << finer
+        old = segment.postings[int(segment.directory[first]) : int(segment.directory[last])]
+        moved = move[segment.track_numbers(old)]
+        kept = moved != _REMOVED
+        hashes.append(segment.hashes(first, last)[kept])
+        positions.append((old[kept].astype(np.int64) + moved[kept]).astype(np.uint32))
+    return np.concatenate(hashes), np.concatenate(positions)

@@ -1,0 +1,322 @@
+"""An IndexSegment: one immutable file with some tracks' landmarks, memory-mapped, so that it opens at once.
+
+All numbers are little-endian. The file is
+
+    offset  size
+         0     8  magic "TWAINDEX"
+         8     4  u32 format version (1)
+        12     4  u32 CRC-32 of the header, bytes 16 to 4096
+        16     8  u64 size of the whole file
+        24    40  the fingerprint's identity, ASCII, padded with NUL
+        64     4  u32 bits of a hash
+        68     4  u32 bits of the directory, b
+        72     8  u64 number of postings
+        80     8  u64 frames that the positions span
+        88     8  u64 number of tracks
+        96   ...  one entry for each section, in this order: u64 offset, u64 size, u32 CRC-32, u32 0
+      4096        the sections, each at a multiple of 64:
+
+    tracks     one record for each track (TRACK_RECORD), in order of their first frames
+    texts      the tracks' tags, JSON, one after another
+    peaks      the tracks' constellations, u16 each: see `pack_peaks`
+    directory  u32[2^b + 1]: where in `postings` each bucket starts; the bucket of a hash is its upper b bits
+    remainders u8 or u16[postings]: the lower bits of each posting's hash; empty when b is all of them
+    postings   u32[postings]: positions, in order of hash, then position
+
+A position is a frame: the track's first frame plus the landmark's anchor in the track. Tracks are GAP frames
+apart, so that offsets of neighboring tracks cannot be mixed up. The directory's size follows the number of
+postings: a small file has coarse buckets and remainders, a large one has a bucket for each hash.
+"""
+
+import mmap
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, OtherFingerprintError
+from fingerprint.catalog.tracks import Track
+
+MAGIC: Final = b"TWAINDEX"
+FORMAT_VERSION: Final = 1
+HEADER_BYTES: Final = 4096
+GAP: Final = 512
+"""Frames between tracks; longer than any window that is matched."""
+
+POSITION_LIMIT: Final = 2**32 - 1
+"""The most frames, and the most postings, of one file."""
+
+SECTIONS: Final = ("tracks", "texts", "peaks", "directory", "remainders", "postings")
+_ALIGNMENT: Final = 64
+
+TRACK_RECORD: Final = np.dtype(
+    [
+        ("id", "S12"),
+        ("frames", "<u4"),
+        ("first_frame", "<u4"),
+        ("landmarks", "<u4"),
+        ("text_size", "<u4"),
+        ("peaks_size", "<u4"),
+        ("text_start", "<u8"),
+        ("peaks_start", "<u8"),
+    ]
+)
+_HEADER: Final = np.dtype(
+    [
+        ("magic", "S8"),
+        ("version", "<u4"),
+        ("crc", "<u4"),
+        ("size", "<u8"),
+        ("identity", "S40"),
+        ("hash_bits", "<u4"),
+        ("directory_bits", "<u4"),
+        ("postings", "<u8"),
+        ("frames", "<u8"),
+        ("tracks", "<u8"),
+        ("sections", [("offset", "<u8"), ("size", "<u8"), ("crc", "<u4"), ("zero", "<u4")], (len(SECTIONS),)),
+    ]
+)
+_CRC_START: Final = 16
+_PEAK_BIN_BITS: Final = 9
+_PEAK_GAP_LIMIT: Final = 127
+_NO_BIN: Final = 0
+
+
+def directory_bits(postings: int, hash_bits: int) -> int:
+    """The directory size that keeps about four postings in a bucket: 2^8 to 2^hash_bits buckets."""
+    return min(hash_bits, max(8, hash_bits - 16, postings.bit_length() - 2))
+
+
+def remainder_type(bits: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+    """The type that holds the lower `bits` bits of a hash."""
+    return np.dtype(np.uint8) if bits <= 8 else np.dtype("<u2")
+
+
+def pack_peaks(frames: NDArray[np.uint32], bins: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """A constellation as u16: frames since the previous peak in the upper 7 bits, the bin in the lower 9.
+
+    Bin 0 is no peak; it stands for a silence longer than 127 frames.
+    """
+    gaps = np.diff(frames.astype(np.int64), prepend=0)
+    fillers = np.maximum(gaps - 1, 0) // _PEAK_GAP_LIMIT
+    packed = np.full(len(gaps) + int(fillers.sum()), _PEAK_GAP_LIMIT << _PEAK_BIN_BITS | _NO_BIN, np.int64)
+    places = np.arange(len(gaps)) + np.cumsum(fillers)
+    packed[places] = (gaps - fillers * _PEAK_GAP_LIMIT) << _PEAK_BIN_BITS | bins
+    return packed.astype("<u2")
+
+
+def unpack_peaks(packed: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The inverse of `pack_peaks`: frames and bins, both of shape (n,)."""
+    frames = np.cumsum(packed >> _PEAK_BIN_BITS, dtype=np.int64)
+    bins = (packed & ((1 << _PEAK_BIN_BITS) - 1)).astype(np.int64)
+    real = bins != _NO_BIN
+    return frames[real], bins[real]
+
+
+class SegmentWriter:
+    """Writes an IndexSegment section by section to a temporary file, and gives it its name when it is whole."""
+
+    def __init__(self, path: Path, *, identity: str, hash_bits: int) -> None:
+        self._path = path
+        self._temporary = path.with_suffix(".tmp")
+        self._file = self._temporary.open("wb+")
+        self._header = np.zeros((), _HEADER)
+        self._header["magic"], self._header["version"] = MAGIC, FORMAT_VERSION
+        self._header["identity"], self._header["hash_bits"] = identity.encode(), hash_bits
+        self._end = HEADER_BYTES
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def reserve(self, name: str, size: int) -> None:
+        """Give a section its place; they are reserved in the order of SECTIONS."""
+        entry = self._header["sections"][SECTIONS.index(name)]
+        entry["offset"], entry["size"] = self._end, size
+        self._end += -(-size // _ALIGNMENT) * _ALIGNMENT
+
+    def write(self, name: str, part: NDArray[np.generic] | bytes, at: int) -> int:
+        """Write a part of a section at `at` bytes from its start; parts come in order. Returns where it ends."""
+        entry = self._header["sections"][SECTIONS.index(name)]
+        raw = part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes()
+        self._file.seek(int(entry["offset"]) + at)
+        self._file.write(raw)
+        entry["crc"] = zlib.crc32(raw, int(entry["crc"]))
+        return at + len(raw)
+
+    def finish(self, *, directory_bits: int, postings: int, frames: int, tracks: int) -> None:
+        """Write the header, make sure that all of it is on the disk, and give the file its name."""
+        header = self._header
+        header["directory_bits"], header["postings"] = directory_bits, postings
+        header["frames"], header["tracks"], header["size"] = frames, tracks, self._end
+        raw = bytearray(header.tobytes().ljust(HEADER_BYTES, b"\0"))
+        crc = zlib.crc32(bytes(raw[_CRC_START:]))
+        raw[_CRC_START - 4 : _CRC_START] = crc.to_bytes(4, "little")
+        self._file.seek(0)
+        self._file.write(raw)
+        self._file.truncate(self._end)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._temporary.replace(self._path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class IndexSegment:
+    """An open file of postings. Arrays are views of the mapped file and cannot be written to."""
+
+    path: Path
+    size: int
+    hash_bits: int
+    directory_bits: int
+    frames: int
+    tracks: NDArray[np.void]
+    directory: NDArray[np.uint32]
+    remainders: NDArray[np.uint8] | NDArray[np.uint16]
+    postings: NDArray[np.uint32]
+    _texts: NDArray[np.uint8]
+    _peaks: NDArray[np.uint16]
+    _crcs: tuple[tuple[str, int, int, int], ...]
+    _mapped: mmap.mmap
+
+    @staticmethod
+    def open(path: Path, *, identity: str) -> "IndexSegment":
+        """Map a file. Reads the header and the list of tracks only.
+
+        Raises FileNotFoundError; DamagedCatalogError for a file that was cut or changed; OtherFingerprintError.
+        """
+        with path.open("rb") as file:
+            try:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except ValueError as error:
+                raise DamagedCatalogError(f"{path} is empty") from error
+        header = _read_header(path, mapped, identity)
+        entries = tuple(
+            (name, int(entry["offset"]), int(entry["size"]), int(entry["crc"]))
+            for name, entry in zip(SECTIONS, header["sections"], strict=True)
+        )
+        places = {name: (offset, size) for name, offset, size, _ in entries}
+
+        def view(name: str, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
+            offset, size = places[name]
+            return np.frombuffer(mapped, kind, size // kind.itemsize, offset)
+
+        hash_bits, bits = int(header["hash_bits"]), int(header["directory_bits"])
+        segment = IndexSegment(
+            path=path,
+            size=int(header["size"]),
+            hash_bits=hash_bits,
+            directory_bits=bits,
+            frames=int(header["frames"]),
+            tracks=view("tracks", TRACK_RECORD),  # pyright: ignore[reportArgumentType] - the dtype says what it is
+            directory=view("directory", np.dtype("<u4")),  # pyright: ignore[reportArgumentType] - likewise
+            remainders=view("remainders", remainder_type(hash_bits - bits)),  # pyright: ignore[reportArgumentType] - likewise
+            postings=view("postings", np.dtype("<u4")),  # pyright: ignore[reportArgumentType] - likewise
+            _texts=view("texts", np.dtype(np.uint8)),  # pyright: ignore[reportArgumentType] - likewise
+            _peaks=view("peaks", np.dtype("<u2")),  # pyright: ignore[reportArgumentType] - likewise
+            _crcs=entries,
+            _mapped=mapped,
+        )
+        counts = (len(segment.tracks), len(segment.postings), len(segment.directory))
+        if counts != (int(header["tracks"]), int(header["postings"]), 2**bits + 1) or segment.damage("tracks"):
+            raise DamagedCatalogError(f"{path} is damaged: its parts do not fit together")
+        if hasattr(mapped, "madvise"):
+            # Postings are read here and there: reading ahead would only fill the memory.
+            mapped.madvise(mmap.MADV_RANDOM)
+        return segment
+
+    @property
+    def remainder_bits(self) -> int:
+        """The bits of a hash that the directory does not tell."""
+        return self.hash_bits - self.directory_bits
+
+    def track(self, number: int) -> Track:
+        """The tags of the track at a place in `tracks`."""
+        record = self.tracks[number]
+        start, size = int(record["text_start"]), int(record["text_size"])
+        try:
+            return Track.decode(record["id"].decode(), self._texts[start : start + size].tobytes())
+        except (ValueError, KeyError) as error:
+            raise DamagedCatalogError(f"{self.path} is damaged: track {number} has unreadable tags") from error
+
+    def raw_text(self, number: int) -> bytes:
+        """The stored form of a track's tags."""
+        start, size = int(self.tracks[number]["text_start"]), int(self.tracks[number]["text_size"])
+        return self._texts[start : start + size].tobytes()
+
+    def raw_peaks(self, number: int) -> NDArray[np.uint16]:
+        """The stored form of a track's constellation."""
+        start, size = int(self.tracks[number]["peaks_start"]), int(self.tracks[number]["peaks_size"])
+        return self._peaks[start : start + size]
+
+    def peaks(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """A track's constellation: frames from the track's start, and bins."""
+        return unpack_peaks(self.raw_peaks(number))
+
+    def track_numbers(self, positions: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Which track each position belongs to."""
+        return np.searchsorted(self.tracks["first_frame"], positions, side="right") - 1
+
+    def hashes(self, first: int, last: int) -> NDArray[np.uint32]:
+        """The full hashes of the postings in the buckets `first` to `last`, the end excluded."""
+        bounds = self.directory[first : last + 1].astype(np.int64)
+        upper = np.repeat(np.arange(first, last, dtype=np.uint32), np.diff(bounds))
+        if not self.remainder_bits:
+            return upper
+        return upper << np.uint32(self.remainder_bits) | self.remainders[bounds[0] : bounds[-1]]
+
+    def damage(self, *names: str) -> str | None:
+        """The first of the named sections (all when none is named) whose checksum is wrong, or None."""
+        for name, offset, size, crc in self._crcs:
+            if names and name not in names:
+                continue
+            running = 0
+            for start in range(offset, offset + size, _CHECK_BYTES):
+                running = zlib.crc32(self._mapped[start : min(start + _CHECK_BYTES, offset + size)], running)
+            if running != crc:
+                return name
+        return None
+
+
+_CHECK_BYTES: Final = 1 << 24
+
+
+def _read_header(path: Path, mapped: mmap.mmap, identity: str) -> np.void:
+    raw = mapped[:HEADER_BYTES]
+    if raw[: len(MAGIC)] != MAGIC:
+        raise DamagedCatalogError(f"{path} is not a part of a catalog, or its start was overwritten")
+    if len(raw) < HEADER_BYTES:
+        raise DamagedCatalogError(f"{path} was cut: its header is not whole")
+    header: np.void = np.frombuffer(raw, _HEADER, 1)[0]
+    version = int(header["version"])
+    if version != FORMAT_VERSION:
+        raise CatalogError(
+            f"{path} has format {version}; this version of TwitchAudio reads format {FORMAT_VERSION}. "
+            "Add the music again to an empty catalog folder."
+        )
+    if zlib.crc32(raw[_CRC_START:]) != int(header["crc"]):
+        raise DamagedCatalogError(f"{path} is damaged: its header is not as it was written")
+    if int(header["size"]) != len(mapped):
+        raise DamagedCatalogError(f"{path} was cut: it has {len(mapped)} bytes instead of {int(header['size'])}")
+    made_by = header["identity"].decode()
+    if made_by != identity:
+        raise other_fingerprint(path.parent, made_by, identity)
+    return header
+
+
+def other_fingerprint(directory: Path, made_by: str, ours: str) -> OtherFingerprintError:
+    """The refusal of a catalog that was made by another fingerprint."""
+    return OtherFingerprintError(
+        f"The catalog in {directory} was made by the fingerprint {made_by}, and this version of TwitchAudio makes "
+        f"{ours}: they cannot be compared. Add the music again to an empty catalog folder."
+    )

@@ -1,0 +1,59 @@
+"""Landmarks: pairs of peaks, hashed. A pair says little; many pairs at one offset are an identification.
+
+After A. Wang (ISMIR 2003). A hash is 22 bits: the anchor's bin, the interval in bins (from its target below or
+above) and the lapse in frames. It is then scrambled, one to one, so that a table of hashes fills evenly.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.catalog.constellation import Constellation
+from fingerprint.catalog.parameters import BIN_BITS, HASH_BITS, INTERVAL_BITS, LAPSE_BITS, Parameters
+
+HASH_MASK: Final = (1 << HASH_BITS) - 1
+_SCRAMBLE: Final = 0x2C1B3C6D & HASH_MASK | 1
+"""An odd factor: multiplication by it modulo a power of two is a permutation."""
+
+
+def hash_pairs(
+    bins: NDArray[np.int64], intervals: NDArray[np.int64], lapses: NDArray[np.int64]
+) -> NDArray[np.uint32]:
+    """The hashes of pairs. Bins 0..511, intervals -64..63, lapses 0..63; equal pairs only have equal hashes."""
+    raw = (bins & ((1 << BIN_BITS) - 1)) << (INTERVAL_BITS + LAPSE_BITS)
+    raw |= (intervals + (1 << (INTERVAL_BITS - 1))) << LAPSE_BITS
+    raw |= lapses
+    return ((raw * _SCRAMBLE) & HASH_MASK).astype(np.uint32)
+
+
+def pair_peaks(
+    peaks: Constellation, parameters: Parameters, *, fan_out: int
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The landmarks of a constellation: their hashes and their anchors' frames, both of shape (n,)."""
+    frames, bins = peaks.frames, peaks.bins
+    total = len(frames)
+    anchors: list[NDArray[np.int64]] = []
+    targets: list[NDArray[np.int64]] = []
+    taken = np.zeros(total, np.int64)
+    active = np.arange(total)
+    for step in range(1, total):
+        active = active[active + step < total]
+        lapses = frames[active + step] - frames[active]
+        # Peaks are in order of time, so an anchor whose next peak is too late is done.
+        near = lapses <= parameters.lapse_frames
+        active, lapses = active[near], lapses[near]
+        if not len(active):
+            break
+        intervals = bins[active + step] - bins[active]
+        hit = (lapses > 0) & (np.abs(intervals) <= parameters.interval_bins)
+        chosen = active[hit]
+        anchors.append(chosen)
+        targets.append(chosen + step)
+        taken[chosen] += 1
+        active = active[taken[active] < fan_out]
+    if not anchors:
+        return np.empty(0, np.uint32), np.empty(0, np.int64)
+    anchor, target = np.concatenate(anchors), np.concatenate(targets)
+    hashes = hash_pairs(bins[anchor], bins[target] - bins[anchor], frames[target] - frames[anchor])
+    return hashes, frames[anchor]

@@ -1,0 +1,78 @@
+"""What decides which landmarks a sound has. Two fingerprints can be compared only if these are the same."""
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from fingerprint.domain.audio import SAMPLE_RATE
+
+BIN_BITS: Final = 9
+INTERVAL_BITS: Final = 7
+LAPSE_BITS: Final = 6
+HASH_BITS: Final = BIN_BITS + INTERVAL_BITS + LAPSE_BITS
+"""A landmark's hash: the anchor's frequency, the interval to its target and the time between them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """The fingerprint's constants.
+
+    A frame is `window` samples long; in a catalog one starts every `hop` samples. A recording is looked at
+    `phases` times more often, because nobody knows where the catalog's frames would lie in it.
+
+    Peaks: a bin that is the loudest within `peak_frames` frames and `peak_bins` bins on each side. The loudest
+    `quota` of them in each band (`band_edges_hz`) and each `block_frames` frames are kept, so that every part
+    of the spectrum has its say and not only the loudest. A recording keeps `query_quota` of them: what is
+    mixed over the music pushes the music's own peaks down the list.
+
+    Landmarks: each peak (anchor) is paired with its first `fan_out` successors (`query_fan_out` in a
+    recording) that lie 1 to `lapse_frames` frames later and at most `interval_bins` bins away.
+    """
+
+    rate: int = SAMPLE_RATE
+    window: int = 1024
+    hop: int = 512
+    phases: int = 4
+    band_edges_hz: tuple[int, ...] = (150, 400, 750, 1200, 1800, 2600, 3600, 5000, 7800)
+    peak_frames: int = 2
+    peak_bins: int = 4
+    block_frames: int = 16
+    quota: int = 3
+    query_quota: int = 5
+    lapse_frames: int = 40
+    interval_bins: int = 48
+    fan_out: int = 2
+    query_fan_out: int = 6
+
+    @property
+    def bins(self) -> int:
+        """Frequency bins of a frame; the one at half the sample rate is left out."""
+        return self.window // 2
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames of a catalog in a second."""
+        return self.rate / self.hop
+
+    @property
+    def band_edges(self) -> tuple[int, ...]:
+        """The bands' edges as bins; band i is edges[i] to edges[i + 1], the end excluded."""
+        return tuple(round(hertz * self.window / self.rate) for hertz in self.band_edges_hz)
+
+    @property
+    def identity(self) -> str:
+        """Tells fingerprints apart that cannot be compared: a version, and a digest of all that decides."""
+        decides = {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if not name.startswith("query_") and name != "phases"
+        }
+        digest = hashlib.sha256(repr((HASH_BITS, sorted(decides.items()))).encode()).hexdigest()
+        return f"landmarks-{FINGERPRINT_VERSION}-{digest[:8]}"
+
+
+FINGERPRINT_VERSION: Final = 1
+"""Counts changes of the method that no parameter shows."""
+
+DEFAULT: Final = Parameters()

@@ -1,0 +1,25 @@
+"""What can be wrong with a catalog."""
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+
+
+class CatalogError(TwitchAudioError):
+    """The catalog cannot be used as it is; the text says what to do."""
+
+    def __init__(self, detail: str, *, code: ProblemCode = ProblemCode.RECOGNIZER_UNAVAILABLE) -> None:
+        super().__init__(code, detail)
+
+
+class DamagedCatalogError(CatalogError):
+    """A file of the catalog is not as it was written."""
+
+
+class OtherFingerprintError(CatalogError):
+    """The catalog was made by another fingerprint, so nothing in it can be compared with ours."""
+
+
+class CatalogBusyError(CatalogError):
+    """Another process is changing the catalog."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, code=ProblemCode.BUSY)

@@ -1,0 +1,33 @@
+"""Sound to levels: the short-time Fourier transform, in decibels-like log units."""
+
+from typing import Final
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from fingerprint.catalog.parameters import Parameters
+
+FLOOR: Final = 1e-5
+"""Added to each magnitude before the logarithm: about 100 dB below full scale, so digital silence is flat."""
+
+_CHUNK_FRAMES: Final = 2048
+
+
+def spectrogram(samples: NDArray[np.float32], parameters: Parameters, *, hop: int) -> NDArray[np.float32]:
+    """Natural logarithm of the magnitudes, shape (frames, bins), float32; a tone at full scale is near 0.
+
+    `samples`: shape (n,), at the parameters' rate. Frame i starts at sample i * `hop`; a frame that would
+    reach past the end is left out, so sound shorter than a window has none. A Hann window is used.
+    """
+    if len(samples) < parameters.window:
+        return np.empty((0, parameters.bins), np.float32)
+    window = np.hanning(parameters.window + 1)[:-1].astype(np.float32)
+    window *= np.float32(2 / window.sum())
+    frames = sliding_window_view(samples, parameters.window)[::hop]
+    levels = np.empty((len(frames), parameters.bins), np.float32)
+    for first in range(0, len(frames), _CHUNK_FRAMES):
+        part = levels[first : first + _CHUNK_FRAMES]
+        spectra = np.fft.rfft(frames[first : first + _CHUNK_FRAMES] * window, axis=1)[:, : parameters.bins]
+        np.log(np.abs(spectra) + np.float32(FLOOR), out=part)
+    return levels

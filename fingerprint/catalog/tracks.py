@@ -1,0 +1,70 @@
+"""A track of the catalog as a value, and its stored form."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """A track and the file that it was indexed from.
+
+    `id`: the first 12 hex digits of the file's sha256. `path` as it was given when it was indexed, made
+    absolute; `size` in bytes and `modified_ns` tell whether that file is still the same.
+    """
+
+    id: str
+    title: str
+    path: str
+    size: int
+    modified_ns: int
+    duration_seconds: float
+    artists: tuple[str, ...] = ()
+    album: str | None = None
+    label: str | None = None
+    isrc: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Everything that a search looks at, for people: artists, title, album, path."""
+        return " ".join(filter(None, (*self.artists, self.title, self.album, self.label, self.isrc, self.path)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that `catalog list --json` prints."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "artists": list(self.artists),
+            "album": self.album,
+            "label": self.label,
+            "isrc": self.isrc,
+            "duration": round(self.duration_seconds, 3),
+            "path": self.path,
+        }
+
+    def encode(self) -> bytes:
+        """The form that an IndexSegment stores: everything but the id."""
+        body = self.to_json() | {
+            "duration": self.duration_seconds,
+            "size": self.size,
+            "modified_ns": self.modified_ns,
+        }
+        del body["id"]
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+    @staticmethod
+    def decode(track_id: str, text: bytes) -> "Track":
+        """The inverse of `encode`. Raises ValueError or KeyError for another form."""
+        body = cast("dict[str, Any]", json.loads(text.decode("utf-8", "surrogatepass")))
+        return Track(
+            id=track_id,
+            title=body["title"],
+            artists=tuple(body["artists"]),
+            album=body["album"],
+            label=body["label"],
+            isrc=body["isrc"],
+            duration_seconds=body["duration"],
+            path=body["path"],
+            size=body["size"],
+            modified_ns=body["modified_ns"],
+        )
