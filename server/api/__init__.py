@@ -1,0 +1,11 @@
+"""The HTTP API, one module a resource."""
+
+from aiohttp import web
+
+from server.api import channels, clips, health, identifications, openapi, status
+
+
+def add_routes(app: web.Application) -> None:
+    """Add every route of the API."""
+    for module in (identifications, clips, channels, status, health, openapi):
+        app.router.add_routes(module.ROUTES)

@@ -1,0 +1,25 @@
+"""`/api/v1/clips/{slug}`: the stored answer for a clip."""
+
+from typing import Final
+
+from aiohttp import web
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import clip_target
+from server import keys
+from server.api.requests import no_unknown_query
+from server.api.responses import BASE, identification_response
+
+
+async def get(request: web.Request) -> web.Response:
+    """The answer, or 404 `not-identified`; never starts a job."""
+    no_unknown_query(request)
+    target = clip_target(request.match_info["slug"])
+    answer = await request.app[keys.SERVICE].answer(target)
+    if answer is None:
+        detail = f"Nobody has identified this clip yet: POST {BASE}/identifications does."
+        raise TwitchAudioError(ProblemCode.NOT_IDENTIFIED, detail)
+    return identification_response(answer)
+
+
+ROUTES: Final = (web.get(f"{BASE}/clips/{{slug}}", get),)

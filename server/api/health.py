@@ -1,0 +1,52 @@
+"""`/healthz`, `/readyz` and `/metrics`, for whoever watches the server."""
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+
+from fingerprint.domain.problems import TwitchAudioError
+from server import keys, migrations
+from server.api.responses import json_response
+
+
+async def healthz(_request: web.Request) -> web.Response:
+    """The process answers."""
+    return json_response({"status": "alive"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Whether requests can be served, each dependency named: 200 or 503.
+
+    Nothing to recognize with is said, but the server is ready all the same: it tells people what to do.
+    """
+    dependencies = {"database": await _database(request), "recognizers": await _recognizers(request)}
+    ready = all(dependency["ready"] or not dependency["required"] for dependency in dependencies.values())
+    body = {"status": "ready" if ready else "not ready", "dependencies": dependencies}
+    return json_response(body, status=200 if ready else 503)
+
+
+async def _database(request: web.Request) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(request.app[keys.SETTINGS].limits.ready_seconds):
+            await migrations.check(request.app[keys.DATABASE])
+    except TwitchAudioError as error:
+        return {"ready": False, "required": True, "detail": error.detail}
+    except TimeoutError:
+        return {"ready": False, "required": True, "detail": "The database does not answer."}
+    return {"ready": True, "required": True, "detail": None}
+
+
+async def _recognizers(request: web.Request) -> dict[str, Any]:
+    missing = await request.app[keys.SERVICE].unavailable()
+    return {"ready": missing is None, "required": False, "detail": missing}
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus text."""
+    text = request.app[keys.METRICS].render()
+    headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"}
+    return web.Response(body=text.encode(), headers=headers)
+
+
+ROUTES: Final = (web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics))

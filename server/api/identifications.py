@@ -1,0 +1,115 @@
+"""`/api/v1/identifications`: ask, look, and listen."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+from aiohttp import web
+
+from fingerprint.domain.identification import Identification, IdentificationId
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.wire import to_json
+from server import keys
+from server.api.requests import no_unknown_query, parse_question, preferred_wait, read_json
+from server.api.responses import BASE, identification_response
+from server.identifications.service import Asked
+from server.settings import ServerLimits
+
+ID_LIMIT: Final = 64
+
+_log = logging.getLogger(__name__)
+
+
+async def ask(request: web.Request) -> web.Response:
+    """Start an identification, join the one that runs, or give the answer that is stored."""
+    limits = request.app[keys.SETTINGS].limits
+    service = request.app[keys.SERVICE]
+    no_unknown_query(request)
+    target = parse_question(await read_json(request, limits))
+    asked = await service.ask(target)
+    wait = preferred_wait(request, limits)
+    identification = asked.identification
+    if wait is not None:
+        identification = await service.wait(asked, wait)
+    return identification_response(
+        identification,
+        status=200 if identification.status.finished else 202,
+        shared=asked.shared,
+        waited=wait,
+        point_to_it=True,
+    )
+
+
+async def get(request: web.Request) -> web.Response:
+    """An identification in its current state; with `Prefer: wait` once finished."""
+    no_unknown_query(request)
+    asked = await _find(request)
+    wait = preferred_wait(request, request.app[keys.SETTINGS].limits)
+    identification = asked.identification
+    if wait is not None:
+        identification = await request.app[keys.SERVICE].wait(asked, wait)
+    return identification_response(identification, waited=wait)
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """Server-sent events: `status` for each state from the current one on, then one `result`."""
+    no_unknown_query(request)
+    limits = request.app[keys.SETTINGS].limits
+    asked = await _find(request)
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+    states = request.app[keys.SERVICE].watch(asked, limits.events_keep_alive_seconds)
+    await response.prepare(request)
+    # From here on the answer has begun: an error can only end it.
+    try:
+        async with aclosing(states):
+            await _send_events(response, states, limits)
+            await response.write_eof()
+    except (TimeoutError, ConnectionError) as error:
+        _log.info("listener_dropped", extra={"error": type(error).__name__})
+    except TwitchAudioError as error:
+        _log.info("listener_refused", extra={"code": str(error.code)})
+    return response
+
+
+async def _send_events(
+    response: web.StreamResponse, states: AsyncGenerator[Identification | None], limits: ServerLimits
+) -> None:
+    await _write(response, b"retry: 1000\n\n", limits)
+    async for state in states:
+        await _write(response, b": still here\n\n" if state is None else _event(state), limits)
+
+
+async def _write(response: web.StreamResponse, data: bytes, limits: ServerLimits) -> None:
+    async with asyncio.timeout(limits.events_write_seconds):
+        await response.write(data)
+
+
+def _event(state: Identification) -> bytes:
+    name = "result" if state.status.finished else "status"
+    return f"event: {name}\ndata: {json.dumps(to_json(state), separators=(',', ':'))}\n\n".encode()
+
+
+async def _find(request: web.Request) -> Asked:
+    text = request.match_info["id"]
+    found = None
+    if len(text) <= ID_LIMIT:
+        found = await request.app[keys.SERVICE].find(IdentificationId(text))
+    if found is None:
+        raise TwitchAudioError(ProblemCode.NOT_FOUND, "There is no identification with this id.")
+    return found
+
+
+ROUTES: Final = (
+    web.post(f"{BASE}/identifications", ask),
+    web.get(f"{BASE}/identifications/{{id}}", get),
+    web.get(f"{BASE}/identifications/{{id}}/events", events, allow_head=False),
+)

@@ -1,0 +1,358 @@
+"""`/api/v1/openapi.json`: the API described once, by hand. A test holds it against the router and real answers."""
+
+import json
+from functools import cache
+from typing import Any, Final
+
+from aiohttp import web
+
+from fingerprint.domain.identification import Kind, Stage, Status
+from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
+from server.api.responses import BASE
+
+_Schema = dict[str, Any]
+
+_TEXT: Final[_Schema] = {"type": "string"}
+_MAYBE_TEXT: Final[_Schema] = {"type": ["string", "null"]}
+_MAYBE_NUMBER: Final[_Schema] = {"type": ["number", "null"]}
+_TEXTS: Final[_Schema] = {"type": "array", "items": _TEXT}
+_TIME: Final[_Schema] = {"type": "string", "format": "date-time"}
+_MAYBE_TIME: Final[_Schema] = {"type": ["string", "null"], "format": "date-time"}
+
+
+def _object(properties: dict[str, _Schema], *, optional: tuple[str, ...] = (), text: str = "") -> _Schema:
+    schema: _Schema = {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+    }
+    return {"description": text, **schema} if text else schema
+
+
+def _ref(name: str) -> _Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _maybe(name: str) -> _Schema:
+    return {"anyOf": [_ref(name), {"type": "null"}]}
+
+
+def _schemas() -> dict[str, _Schema]:
+    may = _object({"allowed": {"type": "boolean"}, "code": _MAYBE_TEXT, "detail": _MAYBE_TEXT})
+    dependency = _object({"ready": {"type": "boolean"}, "required": {"type": "boolean"}, "detail": _MAYBE_TEXT})
+    return {
+        "Question": {
+            "description": "What to identify, in one of four forms.",
+            "oneOf": [
+                _object(
+                    {"channel": {**_TEXT, "description": "A live channel's name.", "examples": ["monstercat"]}}
+                ),
+                _object({"clip": {**_TEXT, "description": "A clip's slug; its case counts."}}),
+                _object(
+                    {
+                        "video": {**_TEXT, "description": "A VOD's number.", "examples": ["1234567890"]},
+                        "at": {"type": "number", "minimum": 0, "description": "Seconds from its start."},
+                    },
+                    optional=("at",),
+                ),
+                _object({"url": {**_TEXT, "description": "Any address of a channel, clip or video on Twitch."}}),
+            ],
+        },
+        "Identification": _object(
+            {
+                "id": _TEXT,
+                "kind": {"type": "string", "enum": [str(kind) for kind in Kind]},
+                "target": {**_TEXT, "description": "The channel's login, the clip's slug or the video's number."},
+                "at": {**_MAYBE_NUMBER, "description": "The moment in a video, seconds from its start."},
+                "status": {"type": "string", "enum": [str(status) for status in Status]},
+                "stage": {"type": "string", "enum": [str(stage) for stage in Stage]},
+                "created_at": _TIME,
+                "finished_at": _MAYBE_TIME,
+                "shared": {"type": "boolean", "description": "This request joined another's job."},
+                "song": {**_maybe("Song"), "description": "Null unless successful."},
+                "songs": {"type": "array", "items": _ref("Song"), "description": "Every song found."},
+                "score": {**_MAYBE_NUMBER, "description": "The recognizer's confidence, 0 to 1."},
+                "recognizer": _MAYBE_TEXT,
+                "captured_seconds": _MAYBE_NUMBER,
+                "captured_at": {**_MAYBE_TIME, "description": "When the captured sound was broadcast."},
+                "timings": _object(
+                    {
+                        f"{step}_ms": _MAYBE_NUMBER
+                        for step in ("resolve", "capture", "fingerprint", "recognize", "total")
+                    }
+                ),
+                "problem": {**_maybe("Problem"), "description": "Why it failed; null unless it did."},
+            },
+            text="A question and, once finished, its answer.",
+        ),
+        "Song": _object(
+            {
+                "title": _TEXT,
+                "artists": _TEXTS,
+                "album": _MAYBE_TEXT,
+                "label": _MAYBE_TEXT,
+                "isrc": _MAYBE_TEXT,
+                "duration": {**_MAYBE_NUMBER, "description": "Length of the song in seconds."},
+                "offset": {**_MAYBE_NUMBER, "description": "How far into the song the recording begins, seconds."},
+                "position": {"type": "number", "description": "Where in the recording the song begins, seconds."},
+                "ids": _object(
+                    {
+                        "spotify_track": _MAYBE_TEXT,
+                        "spotify_artists": _TEXTS,
+                        "youtube": _MAYBE_TEXT,
+                        "deezer_track": _MAYBE_TEXT,
+                        "deezer_artists": _TEXTS,
+                    }
+                ),
+                "links": _object(dict.fromkeys(("spotify", "youtube", "deezer"), _MAYBE_TEXT)),
+                "catalog": {"anyOf": [_object({"track_id": _TEXT, "path": _TEXT}), {"type": "null"}]},
+            }
+        ),
+        "SetList": _object(
+            {
+                "channel": _TEXT,
+                "plays": {"type": "array", "items": _ref("Play")},
+                "next_before": {**_MAYBE_TIME, "description": "`before` of the next page; null at the end."},
+            }
+        ),
+        "Play": _object(
+            {
+                "song": _ref("Song"),
+                "first_heard": _TIME,
+                "last_heard": _TIME,
+                "identifications": {**_TEXTS, "description": "Ids of the answers, newest first."},
+            },
+            text="Consecutive answers of one song.",
+        ),
+        "Status": _object(
+            {
+                "version": _MAYBE_TEXT,
+                "access_mode": {"type": "string", "enum": ["open", "login", "subscribers"]},
+                "active": {"type": "boolean"},
+                "maintenance": {"type": "boolean"},
+                "streams_enabled": {"type": "boolean"},
+                "clips_enabled": {"type": "boolean"},
+                "motd": _MAYBE_TEXT,
+                "twitch_client_id": _MAYBE_TEXT,
+                "recognizer": _object({"available": {"type": "boolean"}, "detail": _MAYBE_TEXT}),
+            }
+        ),
+        "Me": _object({"login": _MAYBE_TEXT, "known_by": _MAYBE_TEXT, "streams": may, "clips": may}),
+        "Alive": _object({"status": {"type": "string", "const": "alive"}}),
+        "Readiness": _object(
+            {
+                "status": {"type": "string", "enum": ["ready", "not ready"]},
+                "dependencies": _object({"database": dependency, "recognizers": dependency}),
+            }
+        ),
+        "Problem": _object(
+            {
+                "type": {**_TEXT, "format": "uri-reference"},
+                "title": _TEXT,
+                "status": {"type": "integer", "minimum": 400, "maximum": 599},
+                "detail": _TEXT,
+                "code": {"type": "string", "enum": [str(code) for code in ProblemCode]},
+                "retry_after_seconds": {"type": "number", "minimum": 0},
+                "step": {**_TEXT, "description": "The step of an upstream service that failed."},
+            },
+            optional=("retry_after_seconds", "step"),
+            text="RFC 9457 problem details.",
+        ),
+    }
+
+
+_RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+_APPLIED: Final = {"Preference-Applied": {"schema": _TEXT}}
+_LOCATION: Final = {"Location": {"schema": {**_TEXT, "format": "uri-reference"}}}
+
+
+def _json(name: str, text: str, headers: _Schema | None = None) -> _Schema:
+    answer: _Schema = {"description": text, "content": {"application/json": {"schema": _ref(name)}}}
+    return {**answer, "headers": headers} if headers else answer
+
+
+def _problems(*codes: ProblemCode) -> dict[str, _Schema]:
+    """Refusals by HTTP status."""
+    answers: dict[str, _Schema] = {}
+    for code in (*codes, ProblemCode.INVALID_INPUT, ProblemCode.BUSY, ProblemCode.INTERNAL):
+        status = str(PROBLEM_KINDS[code].status)
+        said = answers.get(status, {"description": ""})["description"]
+        answers[status] = {
+            "description": f"{said}, `{code}`" if said else f"`{code}`",
+            "content": {"application/problem+json": {"schema": _ref("Problem")}},
+            "headers": _RETRY_AFTER,
+        }
+    return answers
+
+
+def _extra_problem(text: str) -> _Schema:
+    return {"description": text, "content": {"application/problem+json": {"schema": _ref("Problem")}}}
+
+
+def _parameter(place: str, name: str, text: str, schema: _Schema) -> _Schema:
+    return {"in": place, "name": name, "description": text, "schema": schema, "required": place == "path"}
+
+
+_PREFER: Final = _parameter("header", "Prefer", "`wait=N`: wait up to N seconds, at most 30 (RFC 7240).", _TEXT)
+_ID: Final = _parameter("path", "id", "An identification's id.", _TEXT)
+_LOGIN: Final = _parameter("path", "login", "A channel's name.", _TEXT)
+
+
+def _paths() -> dict[str, Any]:
+    plain_text = {"content": {"text/plain": {"schema": _TEXT}}}
+    return {
+        f"{BASE}/identifications": {
+            "post": {
+                "operationId": "ask",
+                "summary": "Ask which song is playing",
+                "description": "Starts a job or joins the one that runs for the same target. A clip or a moment "
+                "in a video that was answered before is answered at once. A failed identification is an answer "
+                "too: its `status` is `failed` and `problem` says why.",
+                "parameters": [_PREFER],
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": _ref("Question")}},
+                },
+                "responses": {
+                    "200": _json("Identification", "It is finished.", {**_LOCATION, **_APPLIED}),
+                    "202": _json("Identification", "It goes on.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER}),
+                    "408": _extra_problem("`timeout`: the body did not arrive in time"),
+                    "413": _extra_problem("`invalid-input`: the body is larger than 16 KiB"),
+                    **_problems(ProblemCode.RECOGNIZER_UNAVAILABLE),
+                },
+            }
+        },
+        f"{BASE}/identifications/{{id}}": {
+            "get": {
+                "operationId": "look",
+                "summary": "An identification in its current state",
+                "parameters": [_ID, _PREFER],
+                "responses": {
+                    "200": _json("Identification", "Its state.", {**_APPLIED, **_RETRY_AFTER}),
+                    **_problems(ProblemCode.NOT_FOUND),
+                },
+            }
+        },
+        f"{BASE}/identifications/{{id}}/events": {
+            "get": {
+                "operationId": "listen",
+                "summary": "Follow an identification",
+                "description": "Server-sent events: `status` with the Identification for the current state and "
+                "each later one, then one `result`. The stream ends after it. If it ends before, connect again.",
+                "parameters": [_ID],
+                "responses": {
+                    "200": {"description": "Events.", "content": {"text/event-stream": {"schema": _TEXT}}},
+                    **_problems(ProblemCode.NOT_FOUND),
+                },
+            }
+        },
+        f"{BASE}/clips/{{slug}}": {
+            "get": {
+                "operationId": "clip",
+                "summary": "The stored answer for a clip",
+                "description": "Never starts a job.",
+                "parameters": [_parameter("path", "slug", "The clip's slug; its case counts.", _TEXT)],
+                "responses": {
+                    "200": _json("Identification", "The answer."),
+                    **_problems(ProblemCode.NOT_IDENTIFIED),
+                },
+            }
+        },
+        f"{BASE}/channels/{{login}}/songs": {
+            "get": {
+                "operationId": "setList",
+                "summary": "What was heard on a channel, newest first",
+                "parameters": [
+                    _LOGIN,
+                    _parameter(
+                        "query",
+                        "limit",
+                        "Plays to give.",
+                        {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+                    ),
+                    _parameter("query", "before", "Only what was asked for before this time.", _TIME),
+                ],
+                "responses": {"200": _json("SetList", "The set list."), **_problems()},
+            }
+        },
+        f"{BASE}/status": {
+            "get": {
+                "operationId": "status",
+                "summary": "What the service offers",
+                "responses": {"200": _json("Status", "Access mode, toggles, message of the day."), **_problems()},
+            }
+        },
+        f"{BASE}/me": {
+            "get": {
+                "operationId": "me",
+                "summary": "Who asks, and what they may do",
+                "responses": {"200": _json("Me", "You."), **_problems()},
+            }
+        },
+        f"{BASE}/openapi.json": {
+            "get": {
+                "operationId": "openapi",
+                "summary": "This document",
+                "responses": {
+                    "200": {
+                        "description": "OpenAPI 3.1.",
+                        "content": {"application/json": {"schema": {"type": "object"}}},
+                    }
+                },
+            }
+        },
+        "/healthz": {
+            "get": {
+                "operationId": "healthz",
+                "summary": "Alive",
+                "responses": {"200": _json("Alive", "The process answers.")},
+            }
+        },
+        "/readyz": {
+            "get": {
+                "operationId": "readyz",
+                "summary": "Ready, each dependency named",
+                "responses": {
+                    "200": _json("Readiness", "Requests can be served."),
+                    "503": _json("Readiness", "A required dependency is missing."),
+                },
+            }
+        },
+        "/metrics": {
+            "get": {
+                "operationId": "metrics",
+                "summary": "Metrics as Prometheus text",
+                "responses": {"200": {"description": "Text format 0.0.4.", **plain_text}},
+            }
+        },
+    }
+
+
+def openapi_document() -> dict[str, Any]:
+    """The whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "TwitchAudio",
+            "version": "1",
+            "summary": "What song is playing on Twitch?",
+            "description": "Times are RFC 3339 in UTC. Errors are RFC 9457 problem details with a `code`.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": _paths(),
+        "components": {"schemas": _schemas()},
+    }
+
+
+@cache
+def _encoded() -> bytes:
+    return json.dumps(openapi_document()).encode()
+
+
+async def get(_request: web.Request) -> web.Response:
+    """The document."""
+    return web.Response(body=_encoded(), content_type="application/json", headers={"Cache-Control": "max-age=300"})
+
+
+ROUTES: Final = (web.get(f"{BASE}/openapi.json", get),)

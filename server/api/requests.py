@@ -1,0 +1,180 @@
+"""Requests as values: bodies, preferences and parameters are parsed here once, or refused as `invalid-input`."""
+
+import asyncio
+import contextlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NoReturn, cast
+
+from aiohttp import web
+
+from fingerprint.domain.problems import invalid_input
+from fingerprint.domain.targets import TwitchTarget, channel_target, clip_target, url_target, video_target
+from fingerprint.wire import time_from_json
+from server.settings import ServerLimits
+
+DEPTH_LIMIT: Final = 20
+STRING_LIMIT: Final = 2_000
+TARGET_FORMS: Final = (
+    'Send one of {"channel": "NAME"}, {"clip": "SLUG"}, {"video": "ID", "at": SECONDS} or {"url": "ADDRESS"}.'
+)
+
+_WAIT: Final = re.compile(r'(?i:wait)\s*=\s*"?(\d{1,9})"?')
+
+
+async def read_json(request: web.Request, limits: ServerLimits) -> object:
+    """The body as JSON, strictly: UTF-8, no repeated name, no NaN, no lone surrogate, bounded depth and size.
+
+    Raises TwitchAudioError `invalid-input`; aiohttp's 413 when it is too large and 408 when it takes too long.
+    """
+    if request.content_type != "application/json":
+        raise invalid_input(f"Send JSON, with Content-Type: application/json. {TARGET_FORMS}")
+    size = request.content_length
+    if size is not None and size > limits.body_bytes:
+        raise web.HTTPRequestEntityTooLarge(max_size=limits.body_bytes, actual_size=size)
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            body = await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout from error
+    return parse_json(body)
+
+
+def parse_json(body: bytes) -> object:
+    """See `read_json`. Raises TwitchAudioError `invalid-input`."""
+    if not body.strip():
+        raise invalid_input(f"The body is empty. {TARGET_FORMS}")
+    try:
+        value: object = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
+    except UnicodeDecodeError as error:
+        raise invalid_input("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise invalid_input("The body is nested too deeply.") from error
+    except ValueError as error:
+        # The parser's own words name a line and a column, never the text.
+        said = error.msg if isinstance(error, json.JSONDecodeError) else "a number is out of range"
+        raise invalid_input(f"The body is not JSON: {said}.") from error
+    _check(value, DEPTH_LIMIT)
+    return value
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise invalid_input("The body has a name twice in one object.")
+    return values
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise invalid_input("The body has NaN or Infinity, which JSON does not know.")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise invalid_input("The body has a number that is too large.")
+    return value
+
+
+def _check(value: object, depth: int) -> None:
+    """Refuse what is too deep, too long or cannot be written as UTF-8."""
+    if depth < 0:
+        raise invalid_input("The body is nested too deeply.")
+    if isinstance(value, str):
+        if len(value) > STRING_LIMIT:
+            raise invalid_input(f"The body has a text of more than {STRING_LIMIT} characters.")
+        if any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise invalid_input("The body has half of a surrogate pair, which is no character.")
+    elif isinstance(value, dict):
+        for name, item in cast("dict[str, object]", value).items():
+            _check(name, depth)
+            _check(item, depth - 1)
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            _check(item, depth - 1)
+
+
+def parse_question(body: object) -> TwitchTarget:
+    """What an identification is asked for. Raises TwitchAudioError `invalid-input`."""
+    if not isinstance(body, dict):
+        raise invalid_input(f"The body has to be a JSON object. {TARGET_FORMS}")
+    fields = cast("dict[str, object]", body)
+    names = set(fields)
+    if names == {"channel"}:
+        return channel_target(_text(fields, "channel"))
+    if names == {"clip"}:
+        return clip_target(_text(fields, "clip"))
+    if names == {"url"}:
+        return url_target(_text(fields, "url"))
+    if names in ({"video"}, {"video", "at"}):
+        return video_target(_text(fields, "video"), _seconds(fields.get("at", 0.0)))
+    raise invalid_input(TARGET_FORMS)
+
+
+def _text(fields: Mapping[str, object], name: str) -> str:
+    value = fields[name]
+    if not isinstance(value, str):
+        raise invalid_input(f'"{name}" has to be a text.')
+    return value
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid_input('"at" has to be a number of seconds.')
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise invalid_input('"at" is too large.') from error
+
+
+def preferred_wait(request: web.Request, limits: ServerLimits) -> int | None:
+    """Seconds that the client is ready to wait (RFC 7240), at most the limit; None when it did not say so.
+
+    As the RFC asks, what cannot be understood is passed over, and of several the first counts.
+    """
+    for value in request.headers.getall("Prefer", []):
+        for preference in value.split(","):
+            found = _WAIT.fullmatch(preference.split(";")[0].strip())
+            if found is not None:
+                return min(int(found[1]), limits.wait_seconds)
+    return None
+
+
+def query_limit(request: web.Request, default: int, most: int) -> int:
+    """The `limit` parameter. Raises TwitchAudioError `invalid-input`."""
+    text = request.query.get("limit", str(default))
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= most:
+        raise invalid_input(f"limit takes a whole number from 1 to {most}.")
+    return int(text)
+
+
+def query_time(request: web.Request, name: str) -> datetime | None:
+    """A parameter that is a moment, RFC 3339 with its offset. Raises TwitchAudioError `invalid-input`."""
+    text = request.query.get(name)
+    if text is None:
+        return None
+    # In a query, a plus sign that was not escaped arrives as a space.
+    candidate = text.replace(" ", "+")
+    moment = None
+    with contextlib.suppress(ValueError, OverflowError):
+        if datetime.fromisoformat(candidate).tzinfo is not None:
+            moment = time_from_json(candidate)
+    if moment is None:
+        raise invalid_input(f"{name} takes a time such as 2026-03-01T12:00:00Z.")
+    return moment
+
+
+def no_unknown_query(request: web.Request, *known: str) -> None:
+    """Refuse parameters that do nothing: most often they are misspelled. Raises `invalid-input`."""
+    unknown: Any = sorted(set(request.query) - set(known))
+    if unknown:
+        takes = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise invalid_input(f"This address does not know the parameter {unknown[0][:50]!r}: {takes}.")

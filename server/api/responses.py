@@ -1,0 +1,59 @@
+"""Values as answers: the identification, a set list's play, and JSON in general."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from fingerprint.domain.identification import Identification
+from fingerprint.wire import Json, song_to_json, time_to_json, to_json
+from server.identifications.set_list import Play
+
+BASE: Final = "/api/v1"
+
+
+def json_response(
+    body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """JSON that nobody keeps: answers depend on who asks and when."""
+    return web.Response(
+        body=json.dumps(body, separators=(",", ":"), allow_nan=False).encode(),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+def location(identification: Identification) -> str:
+    """Where an identification is found."""
+    return f"{BASE}/identifications/{identification.id}"
+
+
+def play_to_json(play: Play) -> Json:
+    """A play of the set list."""
+    return {
+        "song": song_to_json(play.song),
+        "first_heard": time_to_json(play.first_heard),
+        "last_heard": time_to_json(play.last_heard),
+        "identifications": list(play.answers),
+    }
+
+
+def identification_response(
+    identification: Identification,
+    *,
+    status: int = 200,
+    shared: bool = False,
+    waited: int | None = None,
+    point_to_it: bool = False,
+) -> web.Response:
+    """An identification; `waited` is the preference that was honored."""
+    headers = {"Vary": "Prefer"}
+    if waited is not None:
+        headers["Preference-Applied"] = f"wait={waited}"
+    if point_to_it:
+        headers["Location"] = location(identification)
+    if not identification.status.finished:
+        headers["Retry-After"] = "1"
+    return json_response(to_json(identification, shared=shared), status=status, headers=headers)

@@ -1,0 +1,180 @@
+"""Composes the server: services in their order of need, middlewares in theirs, routes; nothing else."""
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib import import_module
+from typing import Any, Final, cast
+
+from aiohttp import web
+from yarl import URL
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import database_url, open_database
+from fingerprint.domain.identification import Identification, IdentificationId
+from fingerprint.domain.targets import TwitchTarget
+from fingerprint.jobs import REGISTRY
+from fingerprint.pipeline import Pipeline
+from fingerprint.ports import Clock
+from server import api, keys, migrations
+from server.api.openapi import openapi_document
+from server.identifications.runners.inprocess import InProcessRunner
+from server.identifications.service import IdentificationService, ServiceLimits
+from server.identifications.set_list import Play
+from server.middleware.access_log import access_log
+from server.middleware.problems import problem_details
+from server.middleware.request_id import add_request_id, name_request
+from server.middleware.security_headers import add_security_headers
+from server.middleware.slow_clients import SlowClients
+from server.observability import Metrics
+from server.settings import ServerSettings
+from server.web import add_pages
+
+BACKLOG: Final = 4096
+"""Connections that may wait to be accepted: a herd of thousands comes within a second."""
+
+# Not among the others: its class stands above the keys, and only this module needs it.
+_SLOW_CLIENTS: Final = web.AppKey("slow_clients", SlowClients)
+
+PAGE_PLAYS: Final = 100
+"""Plays on a channel's page."""
+
+
+def make_app(
+    settings: ServerSettings,
+    *,
+    pipeline: Pipeline | None = None,
+    clock: Clock | None = None,
+    service_limits: ServiceLimits | None = None,
+) -> web.Application:
+    """The application. Without a `pipeline` the configured one is opened with it."""
+    metrics = Metrics()
+    slow_clients = SlowClients(head_seconds=settings.limits.head_seconds)
+    app = web.Application(
+        client_max_size=settings.limits.body_bytes,
+        # From the outside in.
+        middlewares=[slow_clients.middleware, name_request, access_log(metrics), problem_details(metrics)],
+    )
+    app[keys.SETTINGS] = settings
+    app[keys.METRICS] = metrics
+    app[_SLOW_CLIENTS] = slow_clients
+    app[keys.CLOCK] = clock or SystemClock()
+
+    async def lifetime(app: web.Application) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            await _open_services(app, stack, pipeline, service_limits)
+            yield
+
+    app.cleanup_ctx.append(lifetime)
+    app.on_shutdown.append(_drain)
+    api.add_routes(app)
+    add_pages(app, PagesBackend(app))
+    app.on_response_prepare.append(add_request_id)
+    app.on_response_prepare.append(add_security_headers)
+    return app
+
+
+async def _open_services(
+    app: web.Application, stack: AsyncExitStack, pipeline: Pipeline | None, limits: ServiceLimits | None
+) -> None:
+    """Database, schema, job store, pipeline, service: each closed in the reverse order."""
+    settings = app[keys.SETTINGS]
+    settings.pipeline.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = await stack.enter_async_context(open_database(database_url(settings.pipeline)))
+    await migrations.upgrade(database)
+    app[keys.DATABASE] = database
+    store = REGISTRY[settings.pipeline.jobs](database)
+    if pipeline is None:
+        # The concrete parts stay out of processes that bring their own pipeline.
+        wiring = import_module("fingerprint.wiring")
+        opened = cast("AbstractAsyncContextManager[Pipeline]", wiring.open_pipeline(settings.pipeline))
+        pipeline = await stack.enter_async_context(opened)
+    clock = app[keys.CLOCK]
+    runner = InProcessRunner(
+        pipeline=pipeline,
+        store=store,
+        clock=clock,
+        at_once=settings.captures_at_once,
+        queue=settings.queue,
+    )
+    service = IdentificationService(
+        store=store,
+        runner=runner,
+        unavailable=pipeline.unavailable,
+        clock=clock,
+        owner=_owner(),
+        metrics=app[keys.METRICS],
+        limits=limits,
+    )
+    stack.push_async_callback(service.close)
+    app[keys.SERVICE] = service
+
+
+def _owner() -> str:
+    """Who holds our leases: readable for an operator, and different for each start."""
+    return f"{socket.gethostname()[:100]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+async def _drain(app: web.Application) -> None:
+    """Before connections are closed: everyone who waits gets an answer, or is told to ask again."""
+    await app[keys.SERVICE].close(app[keys.SETTINGS].limits.drain_seconds)
+
+
+class PagesBackend:
+    """What the pages need (`server.web.backend.Backend`), from the service."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+
+    async def ask(self, target: TwitchTarget) -> Identification:
+        """Start or join a job."""
+        return (await self._app[keys.SERVICE].ask(target)).identification
+
+    async def get(self, identification_id: IdentificationId) -> Identification | None:
+        """An identification in its current state."""
+        asked = await self._app[keys.SERVICE].find(identification_id)
+        return None if asked is None else asked.identification
+
+    async def unavailable(self) -> str | None:
+        """What is missing to recognize music."""
+        return await self._app[keys.SERVICE].unavailable()
+
+    async def plays(self, login: str) -> Sequence[Play]:
+        """A channel's newest plays."""
+        return (await self._app[keys.SERVICE].set_list(login, limit=PAGE_PLAYS)).plays
+
+    def openapi(self) -> Mapping[str, Any]:
+        """The OpenAPI document."""
+        return openapi_document()
+
+
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncGenerator[URL]:
+    """Serve the application while the block runs; gives the address, with the real port when 0 is asked for.
+
+    At the end nobody new is let in, those who wait are answered or told to ask again, and everything is closed
+    within `drain_seconds` + `shutdown_seconds` of the limits, and a little.
+
+    Raises OSError when the address cannot be bound.
+    """
+    limits = app[keys.SETTINGS].limits
+    runner = web.AppRunner(
+        app,
+        handle_signals=False,
+        handler_cancellation=True,
+        access_log=None,
+        keepalive_timeout=limits.keep_alive_seconds,
+        shutdown_timeout=limits.shutdown_seconds,
+        lingering_time=2.0,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, backlog=BACKLOG)
+        await site.start()
+        async with app[_SLOW_CLIENTS].watching(runner):
+            bound: Sequence[Any] = runner.addresses[0]
+            yield URL.build(scheme="http", host=str(bound[0]), port=int(bound[1]))
+    finally:
+        await runner.cleanup()

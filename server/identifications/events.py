@@ -1,0 +1,73 @@
+"""The states of one job, told to any number of listeners."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from fingerprint.domain.identification import Identification
+from fingerprint.domain.problems import TwitchAudioError
+
+
+class Progress:
+    """What a job has reached.
+
+    The states are kept as a list and a listener is a position in it: nothing is lost, a slow listener costs a
+    number, and the list is bounded by itself since stages only go forward. Whoever awaits a future in here
+    must shield it: it is shared.
+    """
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.started: asyncio.Future[Identification | TwitchAudioError] = loop.create_future()
+        """Done with the first state, or with the reason why the job could not start."""
+        self.ended: asyncio.Future[Identification | TwitchAudioError] = loop.create_future()
+        """Done with the finished identification, or with the reason why this server cannot tell it."""
+        self._states: list[Identification] = []
+        self._changed = asyncio.Event()
+
+    @property
+    def current(self) -> Identification | None:
+        """The newest state."""
+        return self._states[-1] if self._states else None
+
+    def publish(self, state: Identification) -> None:
+        """Tell everyone a new state. One that says nothing new, or comes after the end, is left out."""
+        current = self.current
+        if self.ended.done() or state == current:
+            return
+        if current is not None and current.at_stage(state.stage) is current and not state.status.finished:
+            return
+        self._states.append(state)
+        if not self.started.done():
+            self.started.set_result(state)
+        if state.status.finished:
+            self.ended.set_result(state)
+        self._wake()
+
+    def fail(self, error: TwitchAudioError) -> None:
+        """End without an answer from this server."""
+        for future in (self.started, self.ended):
+            if not future.done():
+                future.set_result(error)
+        self._wake()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def states(self, idle_seconds: float) -> AsyncGenerator[Identification | None]:
+        """The current state, then every later one; None after each `idle_seconds` without news.
+
+        Ends after the finished state, or when this server cannot tell it.
+        """
+        position = max(0, len(self._states) - 1)
+        while True:
+            while position < len(self._states):
+                position += 1
+                yield self._states[position - 1]
+            if self.ended.done():
+                return
+            try:
+                async with asyncio.timeout(idle_seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                yield None

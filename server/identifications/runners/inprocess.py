@@ -1,0 +1,117 @@
+"""Jobs in the server's own process: so many at once, a short queue in order of arrival, and no more."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final, Literal
+
+from fingerprint.domain.identification import Identification
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import Target
+from fingerprint.pipeline import LEASE_SECONDS, Pipeline
+from fingerprint.ports import Clock, JobStore, Lease, OnStage
+
+QUEUE_SECONDS: Final = 30.0
+"""A job that has waited so long is given up: nobody waits for it any more."""
+
+
+class InProcessRunner:
+    """The Runner protocol on a pipeline in this process."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        store: JobStore,
+        clock: Clock,
+        at_once: int,
+        queue: int,
+        queue_seconds: float = QUEUE_SECONDS,
+    ) -> None:
+        self._pipeline = pipeline
+        self._store = store
+        self._clock = clock
+        self._slots = asyncio.Semaphore(at_once)
+        self._places = at_once + queue
+        self._taken = 0
+        self._running = 0
+        self._queued = 0
+        self._queue_seconds = queue_seconds
+
+    @property
+    def running(self) -> int:
+        """Jobs at work."""
+        return self._running
+
+    @property
+    def queued(self) -> int:
+        """Jobs that wait for their turn."""
+        return self._queued
+
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """See the protocol."""
+        if self._taken >= self._places:
+            detail = "Too many identifications are waiting for their turn. Try again in a few seconds."
+            raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0)
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+
+    async def run(
+        self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+    ) -> Identification | None:
+        """See the protocol."""
+        turn = asyncio.create_task(self._slots.acquire())
+        try:
+            current = await self._wait(turn, lease)
+            if current is None:
+                return None
+            if not turn.done():
+                return await self._give_up(current, identification)
+            self._running += 1
+            try:
+                return await self._pipeline.run(
+                    current, identification, target, store=self._store, on_stage=on_stage
+                )
+            finally:
+                self._running -= 1
+        finally:
+            turn.cancel()
+            await asyncio.wait({turn})
+            if not turn.cancelled():
+                self._slots.release()
+
+    async def _wait(self, turn: asyncio.Task[Literal[True]], lease: Lease) -> Lease | None:
+        """Keep the lease alive until it is the job's turn or too late; None when the lease was lost."""
+        give_up_at = self._clock.monotonic() + self._queue_seconds
+        self._queued += 1
+        try:
+            # A free slot is granted at the loop's next turn.
+            await asyncio.sleep(0)
+            while not turn.done() and self._clock.monotonic() < give_up_at:
+                await asyncio.wait({turn}, timeout=LEASE_SECONDS / 3)
+                if turn.done():
+                    break
+                renewed = await self._renew(lease)
+                if renewed is None:
+                    return None
+                lease = renewed
+            return lease
+        finally:
+            self._queued -= 1
+
+    async def _renew(self, lease: Lease) -> Lease | None:
+        now = self._clock.now()
+        try:
+            return await self._store.renew(lease, now=now, lease_seconds=LEASE_SECONDS)
+        except TwitchAudioError:
+            return lease if now < lease.expires_at else None
+
+    async def _give_up(self, lease: Lease, identification: Identification) -> Identification | None:
+        detail = "Too much is going on: this had to wait too long for its turn. Try again in a moment."
+        problem = Problem(code=ProblemCode.BUSY, detail=detail, retry_after_seconds=5.0)
+        failed = identification.failed(problem, self._clock.now())
+        return failed if await self._store.finish(lease, failed) else None

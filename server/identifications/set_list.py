@@ -1,0 +1,77 @@
+"""What was played on a channel: answers become plays."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from fingerprint.domain.identification import Identification, Song
+
+LONGEST_GAP: Final = timedelta(minutes=15)
+"""Two answers of one song further apart than this, or than twice its length, are two plays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Play:
+    """A song heard once through. `answers` are the ids of the identifications, newest first.
+
+    `asked_at` is when the oldest of them was created: the place to go on from to older plays.
+    """
+
+    song: Song
+    first_heard: datetime
+    last_heard: datetime
+    asked_at: datetime
+    answers: tuple[str, ...]
+
+
+def song_key(song: Song) -> tuple[str, ...]:
+    """What two answers share when they name the same song."""
+    if song.isrc:
+        return ("isrc", song.isrc.upper())
+    if song.catalog is not None:
+        return ("catalog", song.catalog.track_id)
+    return ("text", song.title.casefold(), *sorted(artist.casefold() for artist in song.artists))
+
+
+def heard_at(identification: Identification) -> datetime:
+    """When the song was heard: when the captured sound was broadcast, where that is known."""
+    return identification.captured_at or identification.created_at
+
+
+def plays(newest_first: Iterable[Identification]) -> Iterator[Play]:
+    """Consecutive answers of one song as one play, newest first. Answers without a song are passed over.
+
+    Lazy: each play is given as soon as the first answer of the one before it is seen.
+    """
+    run: list[tuple[Song, Identification]] = []
+    for identification in newest_first:
+        song = identification.song
+        if song is None:
+            continue
+        if run and not _continues(run[-1], (song, identification)):
+            yield _play(run)
+            run = []
+        run.append((song, identification))
+    if run:
+        yield _play(run)
+
+
+def _continues(later: tuple[Song, Identification], earlier: tuple[Song, Identification]) -> bool:
+    gap = LONGEST_GAP
+    for song, _ in (later, earlier):
+        gap = max(gap, timedelta(seconds=2 * (song.duration_seconds or 0.0)))
+    apart = heard_at(later[1]) - heard_at(earlier[1])
+    return song_key(later[0]) == song_key(earlier[0]) and apart <= gap
+
+
+def _play(run: list[tuple[Song, Identification]]) -> Play:
+    moments = [heard_at(identification) for _, identification in run]
+    return Play(
+        # The newest answer: what the recognizers know by now.
+        song=run[0][0],
+        first_heard=min(moments),
+        last_heard=max(moments),
+        asked_at=min(identification.created_at for _, identification in run),
+        answers=tuple(identification.id for _, identification in run),
+    )

@@ -1,0 +1,17 @@
+"""Every typed key under which the application and its requests hold something."""
+
+from typing import Final
+
+from aiohttp import web
+
+from fingerprint.database import Database
+from fingerprint.ports import Clock
+from server.identifications.service import IdentificationService
+from server.observability import Metrics
+from server.settings import ServerSettings
+
+SETTINGS: Final = web.AppKey("settings", ServerSettings)
+CLOCK: Final = web.AppKey("clock", Clock)
+METRICS: Final = web.AppKey("metrics", Metrics)
+DATABASE: Final = web.AppKey("database", Database)
+SERVICE: Final = web.AppKey("service", IdentificationService)

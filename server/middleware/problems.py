@@ -1,0 +1,80 @@
+"""Every refusal as RFC 9457 problem details, aiohttp's own included; an unknown error as `internal` with an id."""
+
+import json
+import logging
+import math
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
+from fingerprint.wire import problem_to_json
+from server.observability import Metrics, request_id
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+_DETAILS: Final = {
+    404: (ProblemCode.NOT_FOUND, "There is nothing at this address. /api/v1/openapi.json lists what there is."),
+    405: (ProblemCode.INVALID_INPUT, "This address does not take this method."),
+    408: (ProblemCode.TIMEOUT, "The request's body did not arrive in time."),
+    411: (ProblemCode.INVALID_INPUT, "The request has to say how long its body is."),
+    413: (ProblemCode.INVALID_INPUT, "The request's body is too large: 16 KiB are enough for every question."),
+    415: (ProblemCode.INVALID_INPUT, "The request's body has to be JSON, with Content-Type: application/json."),
+    417: (ProblemCode.INVALID_INPUT, "The Expect header asks for something that this server does not do."),
+}
+
+_log = logging.getLogger(__name__)
+
+
+def problem_response(problem: Problem, *, status: int | None = None) -> web.Response:
+    """Problem details as an answer, with `Retry-After` where asking again makes sense."""
+    body = problem_to_json(problem)
+    if status is not None:
+        body["status"] = status
+    response = web.Response(
+        body=json.dumps(body).encode(),
+        status=status or PROBLEM_KINDS[problem.code].status,
+        content_type=CONTENT_TYPE,
+        headers={"Cache-Control": "no-store"},
+    )
+    if problem.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(math.ceil(problem.retry_after_seconds))
+    return response
+
+
+def _refusal(error: web.HTTPException) -> web.Response:
+    """One of aiohttp's own refusals in our form."""
+    code, detail = _DETAILS.get(error.status, (ProblemCode.INVALID_INPUT, f"{error.reason}."))
+    response = problem_response(Problem(code=code, detail=detail), status=error.status)
+    if "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    if error.status in (408, 413):
+        # What the client still sends is not read to its end.
+        response.force_close()
+    return response
+
+
+def problem_details(metrics: Metrics) -> Middleware:
+    """The middleware."""
+    problems = metrics.counter("twitchaudio_problems_total", "Requests refused, by problem code.", "code")
+
+    @web.middleware
+    async def translate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except TwitchAudioError as error:
+            problems.add(error.code)
+            return problem_response(error.problem)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            problems.add(_DETAILS.get(error.status, (ProblemCode.INVALID_INPUT,))[0])
+            return _refusal(error)
+        except Exception:  # noqa: BLE001 - the last resort; what it was is for the log alone
+            _log.exception("request_crashed", extra={"method": request.method, "path": request.path[:200]})
+            problems.add(ProblemCode.INTERNAL)
+            detail = f"This is a fault of ours. It is logged under {request_id.get()}."
+            return problem_response(Problem(code=ProblemCode.INTERNAL, detail=detail))
+
+    return translate

@@ -1,0 +1,66 @@
+"""Closes connections that never send the head of a request: aiohttp itself would keep them for ever.
+
+Slow bodies are bounded where they are read, idle connections between requests by aiohttp's keep-alive time.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from aiohttp.web_protocol import RequestHandler
+
+_log = logging.getLogger(__name__)
+
+
+class SlowClients:
+    """Knows which connections have sent a request, and sweeps away those that have not in time."""
+
+    def __init__(self, *, head_seconds: float) -> None:
+        self._head_seconds = head_seconds
+        self._served: set[RequestHandler] = set()
+        self._first_seen: dict[RequestHandler, float] = {}
+        self.middleware = self._make_middleware()
+
+    def _make_middleware(self) -> Middleware:
+        @web.middleware
+        async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self._served.add(request.protocol)
+            return await handler(request)
+
+        return note
+
+    @asynccontextmanager
+    async def watching(self, runner: web.AppRunner) -> AsyncGenerator[None]:
+        """Sweep while the block runs."""
+        sweeper = asyncio.create_task(self._sweep(runner))
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+
+    async def _sweep(self, runner: web.AppRunner) -> None:
+        while True:
+            await asyncio.sleep(self._head_seconds / 4)
+            if runner.server is not None:
+                self.close_silent(runner.server.connections, time.monotonic())
+
+    def close_silent(self, connections: list[RequestHandler], now: float) -> None:
+        """One round at a time `now` in seconds: close what was seen silent for `head_seconds`."""
+        open_now = set(connections)
+        self._served &= open_now
+        seen = self._first_seen
+        self._first_seen = {connection: seen.get(connection, now) for connection in open_now - self._served}
+        silent = [
+            connection for connection, since in self._first_seen.items() if now - since >= self._head_seconds
+        ]
+        for connection in silent:
+            connection.force_close()
+        if silent:
+            _log.info("silent_connections_closed", extra={"count": len(silent)})

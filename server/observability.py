@@ -1,0 +1,172 @@
+"""Logs, one JSON object a line, and metrics as Prometheus text.
+
+The registry is our own: three kinds of metrics and a bound on series take fewer lines than the glue to a library.
+"""
+
+import json
+import logging
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO, TypeVar
+
+from aiohttp.http_exceptions import HttpProcessingError
+
+FIELD_LIMIT: Final = 4_000
+SERIES_LIMIT: Final = 500
+"""Combinations of label values a metric; what comes later is counted under `other`."""
+
+request_id: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
+
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, event, the request's id, and the fields given as `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line. Pure ASCII, so that no text in a field can start a line of its own."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage()[:FIELD_LIMIT],
+        }
+        current = request_id.get()
+        if current is not None:
+            line["request_id"] = current
+        for name, value in vars(record).items():
+            if name not in _STANDARD:
+                line[name] = value[:FIELD_LIMIT] if isinstance(value, str) else value
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)[-FIELD_LIMIT:]
+        return json.dumps(line, default=repr)
+
+
+class ShortBadRequests(logging.Filter):
+    """aiohttp logs a traceback for each malformed request; anybody could fill a disk with them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the record, without its traceback where a client is to blame."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.msg, record.args, record.exc_info = "bad_request", (), None
+            record.levelno, record.levelname = logging.INFO, "INFO"
+        return True
+
+
+def configure_logging(level: str, stream: TextIO) -> None:
+    """Send all logs as JSON lines to `stream`."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    handler.addFilter(ShortBadRequests())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+
+
+# --- Metrics ------------------------------------------------------------------------------------------
+
+_Labels = tuple[str, ...]
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _series(name: str, labels: Sequence[str], values: Sequence[str]) -> str:
+    pairs = ",".join(f'{label}="{_escape(value)}"' for label, value in zip(labels, values, strict=True))
+    return f"{name}{{{pairs}}}" if pairs else name
+
+
+class Counter:
+    """Something that is counted, by labels with few values: never names or ids."""
+
+    def __init__(self, labels: _Labels) -> None:
+        self._labels = labels
+        self._values: dict[_Labels, float] = {}
+
+    def add(self, *values: str, amount: float = 1.0) -> None:
+        """Count once more under these label values."""
+        if values not in self._values and len(self._values) >= SERIES_LIMIT:
+            values = ("other",) * len(self._labels)
+        self._values[values] = self._values.get(values, 0.0) + amount
+
+    def lines(self, name: str) -> Iterator[str]:
+        """Prometheus text."""
+        for values, amount in self._values.items():
+            yield f"{_series(name, self._labels, values)} {amount:g}"
+
+
+class Gauge:
+    """A value that is read when asked for."""
+
+    def __init__(self, read: Callable[[], float]) -> None:
+        self._read = read
+
+    def lines(self, name: str) -> Iterator[str]:
+        """Prometheus text."""
+        yield f"{name} {self._read():g}"
+
+
+class Histogram:
+    """How values spread over buckets given by their upper bounds."""
+
+    def __init__(self, labels: _Labels, bounds: Sequence[float]) -> None:
+        self._labels = labels
+        self._bounds = tuple(bounds)
+        self._counts: dict[_Labels, list[int]] = {}
+        self._sums: dict[_Labels, float] = {}
+
+    def observe(self, value: float, *values: str) -> None:
+        """Count a value under these label values."""
+        if values not in self._counts and len(self._counts) >= SERIES_LIMIT:
+            values = ("other",) * len(self._labels)
+        counts = self._counts.setdefault(values, [0] * (len(self._bounds) + 1))
+        counts[bisect_left(self._bounds, value)] += 1
+        self._sums[values] = self._sums.get(values, 0.0) + value
+
+    def lines(self, name: str) -> Iterator[str]:
+        """Prometheus text."""
+        labels = (*self._labels, "le")
+        for values, counts in self._counts.items():
+            total = 0
+            for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
+                total += count
+                yield f"{_series(f'{name}_bucket', labels, (*values, bound))} {total}"
+            yield f"{_series(f'{name}_sum', self._labels, values)} {self._sums[values]:g}"
+            yield f"{_series(f'{name}_count', self._labels, values)} {total}"
+
+
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+
+class Metrics:
+    """The metrics of one server."""
+
+    def __init__(self) -> None:
+        self._metrics: dict[str, tuple[str, str, Counter | Gauge | Histogram]] = {}
+
+    def counter(self, name: str, description: str, *labels: str) -> Counter:
+        """A new counter; by custom its name ends in `_total`."""
+        return self._add(name, description, "counter", Counter(labels))
+
+    def gauge(self, name: str, description: str, read: Callable[[], float]) -> Gauge:
+        """A new gauge."""
+        return self._add(name, description, "gauge", Gauge(read))
+
+    def histogram(self, name: str, description: str, bounds: Sequence[float], *labels: str) -> Histogram:
+        """A new histogram."""
+        return self._add(name, description, "histogram", Histogram(labels, bounds))
+
+    def _add(self, name: str, description: str, kind: str, metric: M) -> M:
+        self._metrics[name] = (description, kind, metric)
+        return metric
+
+    def render(self) -> str:
+        """Everything, in Prometheus' text format 0.0.4."""
+        lines: list[str] = []
+        for name, (description, kind, metric) in self._metrics.items():
+            lines += (f"# HELP {name} {description}", f"# TYPE {name} {kind}", *metric.lines(name))
+        return "\n".join([*lines, ""])

@@ -1,0 +1,59 @@
+"""The server's settings: the pipeline's, what only a server needs, and the limits of its HTTP side."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Final
+
+from fingerprint.settings import PipelineSettings, one_of, setting, whole_number
+
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """Bounds and waits of the HTTP side, in one place. Seconds and bytes."""
+
+    body_bytes: int = 16 * 1024
+    body_seconds: float = 10.0
+    wait_seconds: int = 30
+    """The longest `Prefer: wait`."""
+    events_keep_alive_seconds: float = 15.0
+    events_write_seconds: float = 10.0
+    """A listener that takes nothing for so long is dropped."""
+    ready_seconds: float = 2.0
+    head_seconds: float = 10.0
+    """How long a connection may take to send the head of a request."""
+    keep_alive_seconds: float = 75.0
+    """How long a connection may idle between requests; longer than the proxies in front usually do."""
+    drain_seconds: float = 1.5
+    shutdown_seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """What `twitchaudio serve` needs."""
+
+    pipeline: PipelineSettings = field(default_factory=PipelineSettings)
+    limits: ServerLimits = field(default_factory=ServerLimits)
+    captures_at_once: int = setting(
+        "TWITCHAUDIO_CAPTURES_AT_ONCE",
+        parse=whole_number(1, 1_000),
+        takes="a whole number from 1 to 1000",
+        help="how many identifications one server works on at a time",
+        default_factory=lambda: 2 * (os.cpu_count() or 1),
+        default_text="twice the number of processor cores",
+    )
+    queue: int = setting(
+        "TWITCHAUDIO_QUEUE",
+        parse=whole_number(0, 100_000),
+        takes="a whole number from 0 to 100000",
+        help="how many identifications wait for their turn before one more is told `busy`",
+        default=200,
+    )
+    log_level: str = setting(
+        "TWITCHAUDIO_LOG_LEVEL",
+        parse=one_of(*LOG_LEVELS),
+        takes="debug, info, warning or error",
+        help="what is logged, as JSON lines on standard error",
+        default="info",
+    )

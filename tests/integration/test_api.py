@@ -1,0 +1,331 @@
+"""The HTTP API on loopback: a real server and SQLite, a real pipeline made of fake parts."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse, ClientSession
+from yarl import URL
+
+from fingerprint.clock import SystemClock
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.settings import PipelineSettings
+from server.app import listening, make_app
+from server.settings import ServerSettings
+from tests.fakes import FakePipeline
+
+ASK = "/api/v1/identifications"
+Api = ClientSession
+
+
+@pytest.fixture
+def parts() -> FakePipeline:
+    return FakePipeline(SystemClock())
+
+
+@pytest.fixture
+async def api(parts: FakePipeline, tmp_path: Path) -> AsyncGenerator[ClientSession]:
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path))
+    app = make_app(settings, pipeline=parts.pipeline)
+    async with listening(app, "127.0.0.1", 0) as address, ClientSession(base_url=address) as client:
+        yield client
+
+
+async def ask(api: Api, body: object = None, *, wait: int | None = None) -> ClientResponse:
+    headers = {} if wait is None else {"Prefer": f"wait={wait}"}
+    return await api.post(ASK, json={"channel": "somechannel"} if body is None else body, headers=headers)
+
+
+async def assert_problem(response: ClientResponse, code: str, status: int) -> dict[str, Any]:
+    assert response.status == status, await response.text()
+    assert response.content_type == "application/problem+json"
+    body: dict[str, Any] = await response.json(content_type=None)
+    assert body["code"] == code
+    assert body["status"] == status
+    assert body["detail"]
+    assert response.headers["X-Request-Id"]
+    return body
+
+
+async def read_events(response: ClientResponse) -> list[tuple[str, dict[str, Any]]]:
+    assert response.status == 200
+    events: list[tuple[str, dict[str, Any]]] = []
+    name = ""
+    async for raw in response.content:
+        line = raw.decode().rstrip("\n")
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            events.append((name, json.loads(line.removeprefix("data: "))))
+    return events
+
+
+# --- Asking -------------------------------------------------------------------------------------------
+
+
+async def test_a_question_is_accepted_and_can_be_followed_to_its_answer(api: Api, parts: FakePipeline) -> None:
+    parts.capture.gate.clear()
+    response = await ask(api)
+    assert response.status == 202
+    body = await response.json()
+    assert body["status"] in ("queued", "running")
+    assert body["kind"] == "stream"
+    assert body["target"] == "somechannel"
+    assert body["shared"] is False
+    assert response.headers["Location"] == f"{ASK}/{body['id']}"
+    parts.capture.gate.set()
+    answer = await api.get(response.headers["Location"], headers={"Prefer": "wait=5"})
+    found = await answer.json()
+    assert found["status"] == "successful"
+    assert found["song"]["title"] == "Night Drive"
+    assert found["timings"]["total_ms"] > 0
+
+
+async def test_waiting_gives_the_answer_in_one_request(api: Api) -> None:
+    response = await ask(api, wait=10)
+    assert response.status == 200
+    assert response.headers["Preference-Applied"] == "wait=10"
+    assert (await response.json())["song"]["artists"] == ["The Builders"]
+
+
+async def test_waiting_ends_with_202_when_the_answer_takes_longer(api: Api, parts: FakePipeline) -> None:
+    parts.capture.gate.clear()
+    response = await ask(api, wait=0)
+    assert response.status == 202
+    assert response.headers["Preference-Applied"] == "wait=0"
+    assert response.headers["Retry-After"] == "1"
+    parts.capture.gate.set()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "target"),
+    [
+        ({"channel": "SomeChannel"}, "stream", "somechannel"),
+        ({"clip": "AwkwardSlug-x_1"}, "clip", "AwkwardSlug-x_1"),
+        ({"video": "123456789", "at": 61.5}, "video", "123456789"),
+        ({"url": "https://www.twitch.tv/somechannel"}, "stream", "somechannel"),
+        ({"url": "https://clips.twitch.tv/AwkwardSlug-x_1"}, "clip", "AwkwardSlug-x_1"),
+    ],
+)
+async def test_every_form_of_question_is_understood(api: Api, body: object, kind: str, target: str) -> None:
+    answer = await (await ask(api, body, wait=5)).json()
+    assert (answer["kind"], answer["target"]) == (kind, target)
+    assert answer["status"] == "successful"
+
+
+async def test_a_clip_is_answered_at_once_the_second_time(api: Api, parts: FakePipeline) -> None:
+    first = await (await ask(api, {"clip": "AwkwardSlug-x_1"}, wait=5)).json()
+    response = await ask(api, {"clip": "AwkwardSlug-x_1"})
+    assert response.status == 200
+    assert await response.json() == first
+    assert parts.capture.captures == 1
+    stored = await api.get("/api/v1/clips/AwkwardSlug-x_1")
+    assert await stored.json() == first
+
+
+async def test_a_clip_that_nobody_asked_for_is_not_identified(api: Api, parts: FakePipeline) -> None:
+    await assert_problem(await api.get("/api/v1/clips/AwkwardSlug-x_1"), "not-identified", 404)
+    assert parts.capture.captures == 0
+
+
+async def test_a_job_that_fails_is_an_answer_with_a_problem(api: Api, parts: FakePipeline) -> None:
+    parts.resolver.error = TwitchAudioError(ProblemCode.NOT_LIVE, "The channel is not live.")
+    response = await ask(api, wait=5)
+    assert response.status == 200
+    body = await response.json()
+    assert body["status"] == "failed"
+    assert body["problem"]["code"] == "not-live"
+    assert body["problem"]["status"] == 409
+
+
+async def test_without_anything_to_recognize_with_the_way_out_is_said(api: Api, parts: FakePipeline) -> None:
+    stored = await (await ask(api, {"clip": "AwkwardSlug-x_1"}, wait=5)).json()
+    parts.recognizers.missing = "Nothing can recognize music yet: add music, or set a provider's keys."
+    problem = await assert_problem(await ask(api), "recognizer-unavailable", 503)
+    assert problem["detail"] == parts.recognizers.missing
+    status = await (await api.get("/api/v1/status")).json()
+    assert status["recognizer"] == {"available": False, "detail": parts.recognizers.missing}
+    # What is stored is still told, and what cannot be understood still comes first.
+    assert await (await ask(api, {"clip": "AwkwardSlug-x_1"})).json() == stored
+    await assert_problem(await ask(api, {"channel": "no such/name"}), "invalid-input", 400)
+
+
+# --- Joining and leaving ------------------------------------------------------------------------------
+
+
+async def test_p3_many_share_one_job_and_one_who_leaves_cancels_nothing(api: Api, parts: FakePipeline) -> None:
+    parts.capture.gate.clear()
+    first = asyncio.create_task(ask(api, wait=20))
+    others = [asyncio.create_task(ask(api, wait=20)) for _ in range(5)]
+    while parts.capture.captures == 0:
+        await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    parts.capture.gate.set()
+    answers = [await (await other).json() for other in others]
+    assert {answer["status"] for answer in answers} == {"successful"}
+    assert len({answer["id"] for answer in answers}) == 1
+    assert sum(answer["shared"] for answer in answers) >= 4
+    assert parts.capture.captures == 1
+
+
+async def test_p4_when_all_leave_the_answer_is_stored(api: Api, parts: FakePipeline) -> None:
+    parts.capture.gate.clear()
+    waiting = [asyncio.create_task(ask(api, {"clip": "AwkwardSlug-x_1"}, wait=20)) for _ in range(3)]
+    while parts.capture.captures == 0:
+        await asyncio.sleep(0.01)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    parts.capture.gate.set()
+    for _ in range(100):
+        response = await api.get("/api/v1/clips/AwkwardSlug-x_1")
+        if response.status == 200:
+            break
+        await asyncio.sleep(0.02)
+    assert (await response.json())["status"] == "successful"
+    assert parts.capture.captures == 1
+
+
+async def test_l5_five_hundred_clients_share_one_job(api: Api, parts: FakePipeline) -> None:
+    parts.capture.gate.clear()
+    from aiohttp import TCPConnector
+
+    async with ClientSession(base_url=api._base_url, connector=TCPConnector(limit=0)) as crowd:
+        waiting = [asyncio.create_task(ask(crowd, wait=25)) for _ in range(500)]
+        while "twitchaudio_waiters 500" not in await (await api.get("/metrics")).text():
+            await asyncio.sleep(0.05)
+        parts.capture.gate.set()
+        answers = [await (await task).json() for task in waiting]
+    assert len({answer["id"] for answer in answers}) == 1
+    assert {answer["status"] for answer in answers} == {"successful"}
+    assert [answer["shared"] for answer in answers].count(False) == 1
+    assert parts.capture.captures == 1
+    assert len(parts.resolver.asked) == 1
+
+
+async def test_t5_a_herd_on_a_channel_that_is_not_live_shares_one_look_up(api: Api, parts: FakePipeline) -> None:
+    parts.resolver.error = TwitchAudioError(ProblemCode.NOT_LIVE, "The channel is not live.")
+    for _ in range(5):
+        answer = await (await ask(api, wait=5)).json()
+        assert answer["problem"]["code"] == "not-live"
+    assert len(parts.resolver.asked) == 1
+
+
+# --- Events -------------------------------------------------------------------------------------------
+
+
+async def test_events_tell_each_stage_and_one_result(api: Api, parts: FakePipeline) -> None:
+    parts.capture.gate.clear()
+    body = await (await ask(api)).json()
+    async with api.get(f"{ASK}/{body['id']}/events") as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        reading = asyncio.create_task(read_events(response))
+        await asyncio.sleep(0.05)
+        parts.capture.gate.set()
+        events = await reading
+    names = [name for name, _ in events]
+    assert names == ["status"] * (len(names) - 1) + ["result"]
+    stages = [state["stage"] for _, state in events]
+    assert stages[-4:] == ["capturing", "fingerprinting", "recognizing", "done"]
+    assert events[-1][1]["song"]["title"] == "Night Drive"
+
+
+async def test_a_late_listener_gets_the_current_state_first(api: Api, parts: FakePipeline) -> None:
+    parts.capture.gate.clear()
+    body = await (await ask(api)).json()
+    while parts.capture.captures == 0:
+        await asyncio.sleep(0.01)
+    async with api.get(f"{ASK}/{body['id']}/events") as response:
+        reading = asyncio.create_task(read_events(response))
+        await asyncio.sleep(0.05)
+        parts.capture.gate.set()
+        events = await reading
+    assert [state["stage"] for _, state in events][0] == "capturing"
+
+
+async def test_who_listens_after_the_end_gets_the_result_alone(api: Api) -> None:
+    body = await (await ask(api, wait=5)).json()
+    async with api.get(f"{ASK}/{body['id']}/events") as response:
+        events = await read_events(response)
+    assert events == [("result", body)]
+
+
+async def test_an_unknown_identification_is_not_found(api: Api) -> None:
+    await assert_problem(await api.get(f"{ASK}/unknown"), "not-found", 404)
+    await assert_problem(await api.get(f"{ASK}/unknown/events"), "not-found", 404)
+    await assert_problem(await api.get(f"{ASK}/{'x' * 5000}"), "not-found", 404)
+
+
+# --- The set list -------------------------------------------------------------------------------------
+
+
+async def test_consecutive_answers_of_one_song_are_one_play(api: Api, parts: FakePipeline) -> None:
+    from fingerprint.ports import Match
+    from tests.builders import song
+
+    for title in ["One", "One", "Two", "One"]:
+        parts.recognizers.matches = [Match(song=song(title), score=0.9)]
+        await ask(api, wait=5)
+    address = "/api/v1/channels/somechannel/songs"
+    page = await (await api.get(address)).json()
+    assert [play["song"]["title"] for play in page["plays"]] == ["One", "Two", "One"]
+    assert page["next_before"] is None
+    oldest = page["plays"][2]
+    assert len(oldest["identifications"]) == 2
+    assert oldest["first_heard"] < oldest["last_heard"]
+    first = await (await api.get(address, params={"limit": "2"})).json()
+    assert [play["song"]["title"] for play in first["plays"]] == ["One", "Two"]
+    rest = await (await api.get(address, params={"before": first["next_before"]})).json()
+    assert rest["plays"] == [oldest]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=999", "before=yesterday", "befor=x"])
+async def test_a_wrong_parameter_is_named(api: Api, query: str) -> None:
+    response = await api.get(URL(f"/api/v1/channels/somechannel/songs?{query}"))
+    problem = await assert_problem(response, "invalid-input", 400)
+    assert query.partition("=")[0] in problem["detail"]
+
+
+# --- The rest -----------------------------------------------------------------------------------------
+
+
+async def test_everyone_may_use_an_open_server(api: Api) -> None:
+    me = await (await api.get("/api/v1/me")).json()
+    assert me["streams"] == {"allowed": True, "code": None, "detail": None}
+    status = await (await api.get("/api/v1/status")).json()
+    assert status["access_mode"] == "open"
+    assert status["recognizer"]["available"] is True
+
+
+async def test_health_names_each_dependency(api: Api) -> None:
+    assert (await api.get("/healthz")).status == 200
+    response = await api.get("/readyz")
+    assert response.status == 200
+    assert (await response.json())["dependencies"]["database"]["ready"] is True
+
+
+async def test_metrics_count_by_route_never_by_name(api: Api) -> None:
+    await ask(api, wait=5)
+    await api.get("/api/v1/clips/AwkwardSlug-x_1")
+    await api.get("/no/such/page")
+    text = await (await api.get("/metrics")).text()
+    assert 'route="/api/v1/clips/{slug}",status="404"' in text
+    assert 'route="(none)",status="404"' in text
+    assert 'twitchaudio_identifications_total{kind="stream",status="successful",code=""} 1' in text
+    assert "AwkwardSlug" not in text
+    assert "somechannel" not in text
+
+
+async def test_every_answer_carries_an_id_and_is_never_guessed_at(api: Api) -> None:
+    ids: set[str] = set()
+    for path in ["/healthz", "/api/v1/status", "/no/such/page", f"{ASK}/unknown/events", "/"]:
+        response = await api.get(path)
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Content-Security-Policy" in response.headers
+        assert "Python" not in response.headers["Server"]
+        ids.add(response.headers["X-Request-Id"])
+    assert len(ids) == 5
