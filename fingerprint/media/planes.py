@@ -6,9 +6,9 @@ beside itself (playlists, references) is refused.
 """
 
 import contextlib
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Final, NoReturn, cast
+from typing import Any, Final, NoReturn, Protocol, cast
 
 import av
 from av.audio.fifo import AudioFifo
@@ -35,24 +35,37 @@ _BAD_PACKETS: Final = 2_000
 """Give up after so many packets in a row that cannot be decoded."""
 
 
+class Readable(Protocol):
+    """What FFmpeg reads from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes."""
+        ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to a position."""
+        ...
+
+    def tell(self) -> int:
+        """The position."""
+        ...
+
+
 class UndecodableError(Exception):
     """There is no sound in the input; the text is a clause that says why, for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planes:
-    """Some sound: for each of 1 or 2 channels as many float32 samples in the machine's byte order."""
-
-    channels: tuple[bytes, ...]
+Planes = tuple[bytes, ...]
+"""Some sound: for each of 1 or 2 channels as many float32 samples, in the machine's byte order."""
 
 
 def iter_planes(
-    file: BinaryIO,
+    file: Readable,
     *,
     container: str | None,
     max_seconds: float,
     block_seconds: float,
-    mono_beyond_seconds: float | None = None,
+    mono_beyond_seconds: float = math.inf,
 ) -> Iterator[Planes]:
     """The first audio stream of `file`, at `RATE`, in blocks of `block_seconds` (the last one is shorter).
 
@@ -67,7 +80,7 @@ def iter_planes(
             raise UndecodableError("it has no audio track")
         frames = _frames(media)
         length = media.duration / av.time_base if media.duration else 0.0
-        force_mono = mono_beyond_seconds is not None and length > mono_beyond_seconds
+        force_mono = length > mono_beyond_seconds
         blocks = _Blocks(round(block_seconds * RATE), round(max_seconds * RATE))
         for frame in _resampled(frames, force_mono=force_mono):
             blocks.add(frame)
@@ -79,7 +92,7 @@ def iter_planes(
             raise UndecodableError("its sound is damaged or in a format that cannot be decoded")
 
 
-def _open(file: BinaryIO, container: str | None) -> contextlib.closing[InputContainer]:
+def _open(file: Readable, container: str | None) -> contextlib.closing[InputContainer]:
     options = {"protocol_whitelist": "none", "format_whitelist": container or _FORMATS}
     try:
         media = av.open(
@@ -192,12 +205,12 @@ class _Blocks:
     def full(self) -> Iterator[Planes]:
         """The blocks that are complete."""
         while self._channels and len(self._channels[0]) >= self._block_bytes:
-            yield Planes(tuple(bytes(kept[: self._block_bytes]) for kept in self._channels))
+            yield tuple(bytes(kept[: self._block_bytes]) for kept in self._channels)
             for kept in self._channels:
                 del kept[: self._block_bytes]
 
     def rest(self) -> Iterator[Planes]:
         """What is left, if anything."""
         if self._channels and self._channels[0]:
-            yield Planes(tuple(bytes(kept) for kept in self._channels))
+            yield tuple(bytes(kept) for kept in self._channels)
             self._channels = ()

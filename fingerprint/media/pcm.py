@@ -1,0 +1,37 @@
+"""From planes of samples to the domain's Pcm."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from fingerprint.domain.audio import SAMPLE_RATE, Pcm
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+
+_LOUDEST: Final = 4.0
+"""Samples beyond this magnitude come from damaged input and are cut."""
+
+
+def pcm_of(blocks: Sequence[tuple[bytes, ...]]) -> Pcm:
+    """Blocks of the same sound in order, each with the float32 samples of its channels, as one.
+
+    NaN, infinity and absurd loudness, which damaged input may decode to, are tamed. Raises ValueError when there
+    are no blocks or they do not fit together.
+    """
+    counts = {len(block) for block in blocks}
+    if len(counts) != 1:
+        raise ValueError(f"blocks of {sorted(counts)} channels are no sound")
+    samples = np.stack(
+        [
+            np.frombuffer(b"".join(block[channel] for block in blocks), dtype=np.float32)
+            for channel in range(counts.pop())
+        ]
+    )
+    np.nan_to_num(samples, copy=False, nan=0.0, posinf=_LOUDEST, neginf=-_LOUDEST)
+    np.clip(samples, -_LOUDEST, _LOUDEST, out=samples)
+    return Pcm(samples, SAMPLE_RATE)
+
+
+def no_audio(reason: str) -> TwitchAudioError:
+    """The error for input without sound; `reason` is a clause that says why."""
+    return TwitchAudioError(ProblemCode.NO_AUDIO, f"There is nothing to listen to: {reason}.")
