@@ -1,0 +1,38 @@
+"""The website: server-rendered pages with a little plain JavaScript."""
+
+from pathlib import Path
+from typing import Any, Final, cast
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from server.web.api_docs import inline_code
+from server.web.assets import load_assets
+from server.web.backend import Backend
+from server.web.headers import add_page_headers
+from server.web.pages import Pages, problem_pages
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+def add_pages(app: web.Application, backend: Backend) -> None:
+    """Add the pages, their static files, headers and refusals to an application."""
+    assets = load_assets()
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    cast("dict[str, Any]", environment.globals)["asset"] = assets.address
+    environment.filters["inline_code"] = inline_code
+    pages = Pages(backend)
+    app.middlewares.append(problem_pages)
+    app.on_response_prepare.append(add_page_headers)
+    app.router.add_get("/", pages.home)
+    app.router.add_post("/", pages.ask)
+    app.router.add_get("/docs", pages.docs)
+    app.router.add_get("/channels/{login}", pages.set_list)
+    app.router.add_get("/static/{version}/{name:.+}", assets.serve)

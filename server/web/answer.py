@@ -1,0 +1,219 @@
+"""An identification as the page shows it: pure values in, texts out. `static/answer.js` says the same."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+from yarl import URL
+
+from fingerprint import wire
+from fingerprint.domain.identification import Identification, Kind, Song, Stage, Status, Timings
+from fingerprint.domain.problems import Problem
+from server.web.words import NO_MATCH, WORDS
+
+State = Literal["idle", "working", "found", "none", "failed"]
+
+NEEDLE_AT_REST: Final = 2.0
+NEEDLE: Final = {
+    Stage.QUEUED: NEEDLE_AT_REST,
+    Stage.RESOLVING: 12.5,
+    Stage.CAPTURING: 37.5,
+    Stage.FINGERPRINTING: 62.5,
+    Stage.RECOGNIZING: 87.5,
+    Stage.DONE: 87.5,
+}
+"""Where the dial's needle stands, in percent of its width: over the middle of each step's label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the work: its short name below the dial, and what is said while it lasts."""
+
+    stage: Stage
+    name: str
+    doing: str
+
+
+STEPS: Final = (
+    Step(Stage.RESOLVING, "Find", "Finding it on Twitch"),
+    Step(Stage.CAPTURING, "Listen", "Listening"),
+    Step(Stage.FINGERPRINTING, "Fingerprint", "Taking the fingerprint"),
+    Step(Stage.RECOGNIZING, "Recognize", "Looking for the song"),
+)
+WAITING: Final = "Waiting for a free place"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Also:
+    """Another song in the same recording."""
+
+    position: str
+    title: str
+    artists: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerView:
+    """Everything the panel shows; empty texts are not shown. `needle` is in percent of the dial's width."""
+
+    state: State = "idle"
+    id: str = ""
+    live: bool = False
+    source: str = ""
+    heard_at: datetime | None = None
+    ask_again: str = ""
+    set_list: str = ""
+    doing: str = ""
+    stage: Stage = Stage.QUEUED
+    needle: float = NEEDLE_AT_REST
+    scale_end: str = ""
+    moment: str = ""
+    title: str = ""
+    artists: str = ""
+    album: str = ""
+    label: str = ""
+    sure: str = ""
+    links: dict[str, str] = field(default_factory=dict[str, str])
+    also: tuple[Also, ...] = ()
+    took: str = ""
+    heading: str = ""
+    detail: str = ""
+    next_step: str = ""
+    retry_after_seconds: float | None = None
+
+
+IDLE: Final = AnswerView()
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss, rounded down."""
+    whole = max(0, int(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, second = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{second:02}" if hours else f"{minutes}:{second:02}"
+
+
+def duration_text(milliseconds: float) -> str:
+    """Milliseconds below a second, else seconds with two digits."""
+    return f"{milliseconds:.0f} ms" if milliseconds < 999.5 else f"{milliseconds / 1000:.2f} s"
+
+
+def ask_again_text(identification: Identification) -> str:
+    """What to type to ask the same again."""
+    match identification.kind:
+        case Kind.CLIP:
+            return f"https://clips.twitch.tv/{identification.target}"
+        case Kind.VIDEO:
+            moment = int(identification.at_seconds or 0)
+            return f"https://www.twitch.tv/videos/{identification.target}?t={moment}s"
+        case Kind.STREAM | Kind.FILE:
+            return identification.target
+
+
+def took_text(timings: Timings) -> str:
+    """How long each step took, for people who care."""
+    steps = (
+        ("Find", timings.resolve_ms),
+        ("Listen", timings.capture_ms),
+        ("Fingerprint", timings.fingerprint_ms),
+        ("Recognize", timings.recognize_ms),
+        ("In all", timings.total_ms),
+    )
+    return " · ".join(f"{name} {duration_text(value)}" for name, value in steps if value is not None)
+
+
+def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id: str = "") -> AnswerView:  # noqa: A002 - the field's name
+    """The panel for a problem."""
+    words = WORDS[problem.code]
+    return AnswerView(
+        state="failed",
+        id=id,
+        source=source,
+        ask_again=ask_again,
+        heading=words.heading,
+        detail=problem.detail,
+        next_step=words.next_step,
+        retry_after_seconds=problem.retry_after_seconds,
+    )
+
+
+def answer_view(identification: Identification) -> AnswerView:
+    """The panel for an identification in any state."""
+    source = _source(identification)
+    ask_again = ask_again_text(identification)
+    if identification.problem is not None:
+        return problem_view(identification.problem, source=source, ask_again=ask_again, id=identification.id)
+    live = identification.kind is Kind.STREAM
+    if identification.status is Status.NO_MATCH:
+        seconds = identification.captured_seconds
+        return AnswerView(
+            state="none",
+            id=identification.id,
+            live=live,
+            source=source,
+            ask_again=ask_again,
+            heading=NO_MATCH.heading,
+            detail=f"We listened to {seconds:.1f} s of sound and know no song that fits." if seconds else "",
+            next_step=NO_MATCH.next_step,
+            took=took_text(identification.timings),
+        )
+    if identification.song is None:
+        return AnswerView(
+            state="working",
+            id=identification.id,
+            live=live,
+            source=source,
+            ask_again=ask_again,
+            doing=next((step.doing for step in STEPS if step.stage is identification.stage), WAITING),
+            stage=identification.stage,
+            needle=NEEDLE[identification.stage],
+        )
+    return _found(identification, identification.song, live=live, source=source, ask_again=ask_again)
+
+
+def _source(identification: Identification) -> str:
+    match identification.kind:
+        case Kind.STREAM:
+            return f"{identification.target}, live"
+        case Kind.CLIP:
+            return f"Clip {identification.target}"
+        case Kind.VIDEO:
+            return f"Video {identification.target} at {clock_text(identification.at_seconds or 0)}"
+        case Kind.FILE:
+            return identification.target
+
+
+def _artists(song: Song) -> str:
+    return ", ".join(song.artists)
+
+
+def _found(identification: Identification, song: Song, *, live: bool, source: str, ask_again: str) -> AnswerView:
+    offset, length = song.offset_seconds, song.duration_seconds
+    on_scale = offset is not None and length is not None and length > 0
+    return AnswerView(
+        state="found",
+        id=identification.id,
+        live=live,
+        source=source,
+        heard_at=identification.captured_at or identification.finished_at,
+        ask_again=ask_again,
+        set_list=str(URL("/channels") / identification.target) if live else "",
+        stage=identification.stage,
+        needle=round(min(100.0, max(0.0, 100 * (offset or 0) / (length or 1))), 2) if on_scale else NEEDLE_AT_REST,
+        scale_end=clock_text(length) if on_scale and length else "",
+        moment=clock_text(offset) if offset is not None else "",
+        title=song.title,
+        artists=_artists(song),
+        album=song.album or "",
+        label=song.label or "",
+        sure=f"{identification.score:.0%}" if identification.score is not None else "",
+        links={name: link for name, link in wire.song_to_json(song)["links"].items() if link},
+        also=tuple(
+            Also(position=clock_text(other.position_seconds), title=other.title, artists=_artists(other))
+            for other in identification.songs
+            if other != song
+        )
+        if identification.kind in (Kind.CLIP, Kind.FILE)
+        else (),
+        took=took_text(identification.timings),
+    )

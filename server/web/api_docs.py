@@ -1,0 +1,308 @@
+"""The API page's content, from the OpenAPI document: operations, their fields, and examples to copy."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+from markupsafe import Markup, escape
+
+JsonObject = Mapping[str, Any]
+
+METHODS: Final = ("get", "post", "put", "patch", "delete")
+
+MOST_SHOWN: Final = 10
+"""Longer lists of values are told by their length."""
+
+_EXAMPLES: Final = {"id": "ID", "slug": "SLUG", "login": "somechannel"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A parameter, or a property of an object."""
+
+    name: str
+    where: str = ""
+    type: str = ""
+    text: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer of an operation by its HTTP status."""
+
+    status: str
+    text: str
+    media_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A piece of code to copy."""
+
+    language: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One request that can be made."""
+
+    anchor: str
+    method: str
+    path: str
+    summary: str
+    text: str
+    fields: tuple[Field, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """An object that stands in requests or answers."""
+
+    name: str
+    text: str
+    fields: tuple[Field, ...] = ()
+
+
+def operations(document: JsonObject, origin: str) -> list[Operation]:
+    """Every operation of the document, in its order. `origin` is where the examples send their requests."""
+    found: list[Operation] = []
+    for path, item in _object(document.get("paths")).items():
+        shared = _list(item.get("parameters"))
+        for method in METHODS:
+            if method not in item:
+                continue
+            operation = _object(item[method])
+            parameters = [_resolve(document, each) for each in (*shared, *_list(operation.get("parameters")))]
+            body = _json_body(document, operation)
+            found.append(
+                Operation(
+                    anchor=f"request-{operation.get('operationId', method + path.replace('/', '-'))}",
+                    method=method.upper(),
+                    path=path,
+                    summary=str(operation.get("summary", "")),
+                    text=str(operation.get("description", "")),
+                    fields=(*map(_parameter, parameters), *_body_fields(document, body)),
+                    answers=tuple(
+                        _answer(status, _resolve(document, answer))
+                        for status, answer in _object(operation.get("responses")).items()
+                    ),
+                    examples=_examples(
+                        method, f"{origin}{path}", _sample_body(document, body), operation, document
+                    ),
+                )
+            )
+    return found
+
+
+def schemas(document: JsonObject) -> list[Schema]:
+    """Every named object of the document."""
+    named = _object(_object(document.get("components")).get("schemas"))
+    return [
+        Schema(name=name, text=str(schema.get("description", "")), fields=_properties(schema))
+        for name, schema in named.items()
+        if "properties" in schema
+    ]
+
+
+def inline_code(text: str) -> Markup:
+    """A description's text with `` `code` `` as such; everything else is escaped."""
+    parts = text.split("`")
+    marked = [
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
+    ]
+    return Markup("").join(marked)
+
+
+# --- Reading the document -----------------------------------------------------------------------------
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> Sequence[Any]:
+    return cast("Sequence[Any]", value) if isinstance(value, list) else []
+
+
+def _resolve(document: JsonObject, value: object) -> JsonObject:
+    """Follow one local reference (`#/components/...`)."""
+    item = _object(value)
+    reference = item.get("$ref")
+    if not isinstance(reference, str):
+        return item
+    target: object = document
+    for part in reference.removeprefix("#/").split("/"):
+        target = _object(target).get(part)
+    return _object(target)
+
+
+def _type_text(schema: JsonObject) -> str:
+    """A schema's type in a few words."""
+    kind: object = schema.get("type", "")
+    if "$ref" in schema:
+        text = str(schema["$ref"]).rsplit("/", 1)[-1]
+    elif "oneOf" in schema or "anyOf" in schema:
+        several = (*_list(schema.get("oneOf")), *_list(schema.get("anyOf")))
+        text = " or ".join(_type_text(_object(each)) for each in several)
+    elif "enum" in schema:
+        values = _list(schema["enum"])
+        text = f"one of {len(values)} texts" if len(values) > MOST_SHOWN else " | ".join(map(json.dumps, values))
+    elif "const" in schema:
+        text = json.dumps(schema["const"])
+    elif isinstance(kind, list):
+        text = " or ".join(map(str, cast("list[object]", kind)))
+    elif kind == "array":
+        text = f"list of {_type_text(_object(schema.get('items'))) or 'anything'}"
+    elif "properties" in schema:
+        text = f"object: {', '.join(_object(schema['properties']))}"
+    else:
+        text = str(kind)
+    return f"{text} ({schema['format']})" if "format" in schema else text
+
+
+def _parameter(parameter: JsonObject) -> Field:
+    return Field(
+        name=str(parameter.get("name", "")),
+        where=str(parameter.get("in", "")),
+        type=_type_text(_object(parameter.get("schema"))),
+        text=str(parameter.get("description", "")),
+        required=bool(parameter.get("required")),
+    )
+
+
+def _properties(schema: JsonObject, where: str = "") -> tuple[Field, ...]:
+    required = _list(schema.get("required"))
+    return tuple(
+        Field(
+            name=name,
+            where=where,
+            type=_type_text(_object(each)),
+            text=str(_object(each).get("description", "")),
+            required=name in required,
+        )
+        for name, each in _object(schema.get("properties")).items()
+    )
+
+
+def _json_body(document: JsonObject, operation: JsonObject) -> JsonObject:
+    body = _resolve(document, operation.get("requestBody"))
+    return _object(_object(body.get("content")).get("application/json"))
+
+
+def _alternatives(document: JsonObject, body: JsonObject) -> list[JsonObject]:
+    """The forms that a JSON body can have."""
+    schema = _resolve(document, body.get("schema"))
+    several = (*_list(schema.get("oneOf")), *_list(schema.get("anyOf")))
+    return [_resolve(document, each) for each in several] or [schema]
+
+
+def _body_fields(document: JsonObject, body: JsonObject) -> tuple[Field, ...]:
+    """The fields of a JSON body; of all its alternatives, each once and then none of them required."""
+    alternatives = _alternatives(document, body)
+    fields: dict[str, Field] = {}
+    for each in alternatives:
+        for found in _properties(each, "body"):
+            fields.setdefault(found.name, replace(found, required=found.required and len(alternatives) == 1))
+    return tuple(fields.values())
+
+
+def _sample_body(document: JsonObject, body: JsonObject) -> object:
+    """A body to show: the document's example, or the required fields of the first form."""
+    if "example" in body:
+        return body["example"]
+    first = _alternatives(document, body)[0]
+    properties = _object(first.get("properties"))
+    sample = {name: _sample(_object(properties[name])) for name in map(str, _list(first.get("required")))}
+    return sample or None
+
+
+def _sample(schema: JsonObject) -> object:
+    examples = [*_list(schema.get("examples")), *_list(schema.get("enum"))]
+    return (
+        examples[0]
+        if examples
+        else {"number": 0, "integer": 0, "boolean": True}.get(str(schema.get("type")), "...")
+    )
+
+
+def _answer(status: str, answer: JsonObject) -> Answer:
+    return Answer(
+        status=status,
+        text=str(answer.get("description", "")),
+        media_types=tuple(_object(answer.get("content"))),
+    )
+
+
+# --- Examples -----------------------------------------------------------------------------------------
+
+
+def _examples(
+    method: str, address: str, body: object, operation: JsonObject, document: JsonObject
+) -> tuple[Example, ...]:
+    for name, value in _EXAMPLES.items():
+        address = address.replace(f"{{{name}}}", value)
+    answers = [_resolve(document, each) for each in _object(operation.get("responses")).values()]
+    media_types = next((tuple(_object(each.get("content"))) for each in answers if "content" in each), ())
+    return (
+        Example(language="curl", code=_curl(method, address, body, streams="text/event-stream" in media_types)),
+        Example(language="Python", code=_python(method, address, body, is_json="application/json" in media_types)),
+        Example(language="JavaScript", code=_javascript(method, address, body, media_types)),
+    )
+
+
+def _curl(method: str, address: str, body: object, *, streams: bool) -> str:
+    words = ["curl"]
+    if streams:
+        words.append("--no-buffer")
+    if body is not None:
+        quoted = json.dumps(body).replace("'", "'\\''")
+        return f"{' '.join(words)} {address} \\\n  --json '{quoted}'"
+    if method != "get":
+        words.append(f"-X {method.upper()}")
+    return f"{' '.join(words)} {address}"
+
+
+def _python(method: str, address: str, body: object, *, is_json: bool) -> str:
+    lines = (
+        ["import json", "import urllib.request", ""]
+        if is_json or body is not None
+        else ["import urllib.request", ""]
+    )
+    if body is None and method == "get":
+        lines.append(f'request = urllib.request.Request("{address}")')
+    else:
+        lines += ["request = urllib.request.Request(", f'    "{address}",']
+        if body is not None:
+            lines.append(f"    data=json.dumps({body!r}).encode(),")
+            lines.append('    headers={"Content-Type": "application/json"},')
+        lines += [f'    method="{method.upper()}",', ")"]
+    lines.append("with urllib.request.urlopen(request) as response:")
+    lines.append("    print(json.load(response))" if is_json else "    print(response.read().decode())")
+    return "\n".join(lines)
+
+
+def _javascript(method: str, address: str, body: object, media_types: Sequence[str]) -> str:
+    if "text/event-stream" in media_types:
+        return (
+            f'const events = new EventSource("{address}");\n'
+            'events.addEventListener("status", ({ data }) => console.log(JSON.parse(data).stage));\n'
+            'events.addEventListener("result", ({ data }) => {\n'
+            "  console.log(JSON.parse(data));\n  events.close();\n});"
+        )
+    read = "json" if "application/json" in media_types else "text"
+    if body is None and method == "get":
+        return f'const response = await fetch("{address}");\nconsole.log(await response.{read}());'
+    sent = (
+        f'\n  headers: {{ "Content-Type": "application/json" }},\n  body: JSON.stringify({json.dumps(body)}),'
+        if body is not None
+        else ""
+    )
+    return (
+        f'const response = await fetch("{address}", {{\n  method: "{method.upper()}",{sent}\n}});\n'
+        f"console.log(await response.{read}());"
+    )

@@ -1,0 +1,155 @@
+"""The pages: `/`, `/docs`, `/channels/{login}`, and every refusal of a browser's request as a page."""
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import aiohttp_jinja2
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from fingerprint.domain.identification import Identification, IdentificationId
+from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import channel_target, parse_target
+from server.web import api_docs
+from server.web.answer import IDLE, NEEDLE, STEPS, WAITING, AnswerView, answer_view, ask_again_text, problem_view
+from server.web.backend import Backend
+from server.web.dial import PEAKS
+from server.web.examples import start_examples
+from server.web.words import NETWORK, NO_MATCH, WORDS, Words
+
+HOME_MODULES: Final = ("js/answer.js", "js/api.js", "js/target.js", "js/view.js")
+"""What home.js imports, so that the browser need not find out one by one."""
+
+BACKEND_SECONDS: Final = 5.0
+"""How long a page waits for the store."""
+
+
+def _words_json(words: Words) -> dict[str, str]:
+    return {"heading": words.heading, "next_step": words.next_step}
+
+
+class Pages:
+    """The handlers. Everything that they show comes from the backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._words = {
+            **{str(code): _words_json(words) for code, words in WORDS.items()},
+            "no-match": _words_json(NO_MATCH),
+            "network": _words_json(NETWORK),
+        }
+
+    async def home(self, request: web.Request) -> web.Response:
+        """`/` and `/?id=ID`: the question, and with an id its answer in whatever state it is."""
+        identification_id = request.query.get("id")
+        if not identification_id:
+            return await self._home(request, IDLE)
+        async with asyncio.timeout(BACKEND_SECONDS):
+            found = await self._backend.get(IdentificationId(identification_id[:100]))
+        if found is None:
+            problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
+            return await self._home(request, problem_view(problem), status=404)
+        return await self._home(request, answer_view(found), typed=_typed(found))
+
+    async def ask(self, request: web.Request) -> web.Response:
+        """The form without JavaScript: start or join, and go to the answer's page."""
+        form = await request.post()
+        text = str(form.get("target", ""))
+        try:
+            async with asyncio.timeout(BACKEND_SECONDS):
+                asked = await self._backend.ask(parse_target(text))
+        except TwitchAudioError as error:
+            view = problem_view(error.problem, ask_again=text)
+            return await self._home(request, view, typed=text, status=PROBLEM_KINDS[error.code].status)
+        raise web.HTTPSeeOther(location=str(request.rel_url.with_path("/").with_query(id=asked.id)))
+
+    async def set_list(self, request: web.Request) -> web.Response:
+        """`/channels/{login}`: what was heard on a channel, newest first."""
+        login = channel_target(request.match_info["login"]).login
+        async with asyncio.timeout(BACKEND_SECONDS):
+            plays = await self._backend.plays(login)
+        return _render("set_list.html", request, {"login": login, "plays": plays})
+
+    async def docs(self, request: web.Request) -> web.Response:
+        """`/docs`: how to use the API."""
+        origin = str(request.url.origin())
+        document = self._backend.openapi()
+        context = {
+            "page": "docs",
+            "operations": api_docs.operations(document, origin),
+            "schemas": api_docs.schemas(document),
+            "start": start_examples(origin),
+            "problems": [(code, kind, WORDS[code]) for code, kind in PROBLEM_KINDS.items()],
+        }
+        return _render("docs.html", request, context)
+
+    async def _home(
+        self, request: web.Request, answer: AnswerView, *, typed: str = "", status: int = 200
+    ) -> web.Response:
+        async with asyncio.timeout(BACKEND_SECONDS):
+            unavailable = await self._backend.unavailable()
+        context = {
+            "answer": answer,
+            "typed": typed,
+            "unavailable": unavailable,
+            "steps": STEPS,
+            "needle": NEEDLE,
+            "waiting": WAITING,
+            "peaks": PEAKS,
+            "modules": HOME_MODULES,
+            "words": self._words,
+        }
+        return _render("home.html", request, context, status=status)
+
+
+def _typed(identification: Identification) -> str:
+    """What stands in the field beside an answer: the question, so that it can be changed."""
+    return ask_again_text(identification)
+
+
+def _render(template: str, request: web.Request, context: Mapping[str, Any], *, status: int = 200) -> web.Response:
+    response = aiohttp_jinja2.render_template(template, request, {"page": "", **context}, status=status)
+    response.enable_compression()
+    return response
+
+
+# --- Refusals as pages --------------------------------------------------------------------------------
+
+_BY_STATUS: Final = {
+    HTTPStatus.NOT_FOUND: ProblemCode.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED: ProblemCode.INVALID_INPUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ProblemCode.INVALID_INPUT,
+}
+
+
+def _wants_page(request: web.Request) -> bool:
+    """Whether a person looks: programs ask the API, or do not ask for HTML."""
+    return not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
+
+
+@web.middleware
+async def problem_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer a browser's refused request with a page in plain words; the API's problems pass through."""
+    try:
+        return await handler(request)
+    except TwitchAudioError as error:
+        if not _wants_page(request):
+            raise
+        return _problem_page(request, error.problem, PROBLEM_KINDS[error.code].status)
+    except TimeoutError:
+        if not _wants_page(request):
+            raise
+        problem = Problem(code=ProblemCode.BUSY, detail="Our store did not answer in time.")
+        return _problem_page(request, problem, 503)
+    except web.HTTPClientError as error:
+        if not _wants_page(request):
+            raise
+        code = _BY_STATUS.get(HTTPStatus(error.status), ProblemCode.INVALID_INPUT)
+        return _problem_page(request, Problem(code=code, detail=f"{error.reason}."), error.status)
+
+
+def _problem_page(request: web.Request, problem: Problem, status: int) -> web.Response:
+    words = WORDS[problem.code]
+    return _render("problem.html", request, {"problem": problem, "words": words}, status=status)

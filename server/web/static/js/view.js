@@ -1,0 +1,126 @@
+// @ts-check
+/** Puts an answer into the page's slots. Texts only ever go through textContent. */
+
+/** @typedef {import("./answer.js").Answer} Answer */
+
+/**
+ * @template {Element} [T=HTMLElement]
+ * @param {string} id
+ * @returns {T}
+ */
+export const byId = (id) => /** @type {T} */ (/** @type {unknown} */ (document.getElementById(id)));
+
+const receiver = byId("receiver");
+
+/**
+ * @template {Element} [T=HTMLElement]
+ * @param {string} selector
+ * @returns {NodeListOf<T>}
+ */
+const all = (selector) => receiver.querySelectorAll(selector);
+
+const TITLE = "TwitchAudio";
+
+/** @param {Answer} answer */
+function pageTitle(answer) {
+  switch (answer.state) {
+    case "working": return `Listening… · ${TITLE}`;
+    case "found": return `${[answer.title, answer.artists].filter(Boolean).join(" – ")} · ${TITLE}`;
+    case "none": case "failed": return `${answer.heading} · ${TITLE}`;
+    default: return TITLE;
+  }
+}
+
+/** @param {Answer} answer */
+function showSteps(answer) {
+  let doing = "";
+  let past = answer.state === "working" && answer.stage !== "queued";
+  for (const step of all(".steps li")) {
+    const now = answer.state === "working" && step.dataset["stage"] === answer.stage;
+    if (now) {
+      past = false;
+      doing = step.dataset["doing"] ?? "";
+    }
+    step.toggleAttribute("data-now", now);
+    step.toggleAttribute("data-past", past && !now);
+    if (now) step.setAttribute("aria-current", "step");
+    else step.removeAttribute("aria-current");
+  }
+  const line = byId("doing");
+  line.textContent = answer.state === "working" ? doing || line.dataset["waiting"] || "" : "";
+}
+
+/** @param {Answer} answer */
+function showDial(answer) {
+  for (const needle of all("[data-needle]")) needle.setAttribute("x", `${answer.needle}%`);
+  for (const played of all("[data-played]")) played.setAttribute("width", `${answer.needle}%`);
+}
+
+/** @param {Answer} answer */
+function showAlso(answer) {
+  byId("also").replaceChildren(...answer.also.map(({ position, text }) => {
+    const item = document.createElement("li");
+    const time = document.createElement("time");
+    const words = document.createElement("span");
+    time.textContent = position;
+    words.textContent = text;
+    words.dir = "auto";
+    item.append(time, " ", words);
+    return item;
+  }));
+}
+
+/** Says the time of day where the listener is; the server can only say it in UTC. */
+export function localizeTimes() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.getAttribute("datetime") ?? "");
+    if (!Number.isNaN(moment.getTime())) {
+      time.textContent = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    }
+  }
+}
+
+/** @param {Answer} answer */
+export function show(answer) {
+  receiver.dataset["state"] = answer.state;
+  document.title = pageTitle(answer);
+  const values = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (answer));
+  for (const slot of all("[data-slot]")) {
+    const text = String(values[slot.dataset["slot"] ?? ""] ?? "");
+    slot.textContent = text;
+    slot.hidden = !text;
+  }
+  for (const part of all("[data-if]")) {
+    const value = values[part.dataset["if"] ?? ""];
+    part.hidden = Array.isArray(value) ? value.length === 0 : !value;
+  }
+  for (const part of all("[data-for]")) {
+    const empty = part.dataset["slot"] !== undefined && !part.textContent;
+    part.hidden = empty || !(part.dataset["for"] ?? "").split(" ").includes(answer.state);
+  }
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (all("[data-link]"))) {
+    const name = link.dataset["link"] ?? "";
+    const address = name === "set_list" ? answer.set_list : answer.links[name];
+    link.hidden = !address;
+    if (address) link.href = address;
+    else link.removeAttribute("href");
+  }
+  if (!answer.scale_end) for (const ends of all(".ends")) ends.hidden = true;
+  const heard = byId("heard");
+  heard.setAttribute("datetime", answer.heard_at);
+  /** @type {HTMLInputElement} */ (document.querySelector("#again input")).value = answer.ask_again;
+  byId("again-button").textContent = answer.state === "found" ? "Listen again" : "Try again";
+  showSteps(answer);
+  showDial(answer);
+  showAlso(answer);
+  localizeTimes();
+}
+
+/** @param {Answer} answer @returns {string} one sentence for those who listen to the page */
+export function spoken(answer) {
+  if (answer.state === "found") {
+    const sure = answer.sure ? `, ${answer.sure} sure` : "";
+    return `Found: ${answer.title}${answer.artists ? ` by ${answer.artists}` : ""}${sure}.`;
+  }
+  return answer.state === "none" || answer.state === "failed" ? `${answer.heading}. ${answer.detail}` : "";
+}

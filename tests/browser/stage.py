@@ -1,0 +1,72 @@
+"""The real server around a pipeline whose every step is in the test's hand."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fingerprint.clock import SystemClock
+from fingerprint.domain.audio import Recording
+from fingerprint.domain.identification import Stage
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.targets import Target
+from fingerprint.pipeline import Pipeline
+from fingerprint.ports import Answer, FileSource, Match, MediaSource, OnStage
+from fingerprint.settings import PipelineSettings
+from server.app import listening, make_app
+from server.settings import ServerSettings
+from tests.builders import recording, song
+
+
+class OnStageNow:
+    """Resolver, capture and recognizers in one. A job stops at the stage `hold` until `go` is set."""
+
+    def __init__(self) -> None:
+        self.asked: list[Target] = []
+        self.matches: list[Match] = [Match(song=song(), score=0.93)]
+        self.problem: TwitchAudioError | None = None
+        self.missing: str | None = None
+        self.hold: Stage | None = None
+        self.go = asyncio.Event()
+        self.address = ""
+
+    async def _reach(self, stage: Stage) -> None:
+        if stage is self.hold:
+            await self.go.wait()
+
+    async def resolve(self, target: Target) -> MediaSource:
+        self.asked.append(target)
+        await self._reach(Stage.RESOLVING)
+        if self.problem is not None:
+            raise self.problem
+        return FileSource(path=Path(target.name))
+
+    async def capture(self, source: MediaSource, seconds: float) -> Recording:
+        await self._reach(Stage.CAPTURING)
+        return recording(seconds)
+
+    async def unavailable(self) -> str | None:
+        return self.missing
+
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
+        on_stage(Stage.FINGERPRINTING)
+        await self._reach(Stage.FINGERPRINTING)
+        on_stage(Stage.RECOGNIZING)
+        await self._reach(Stage.RECOGNIZING)
+        name = "catalog" if self.matches else None
+        return Answer(matches=self.matches, recognizer=name, fingerprint_ms=18.3, recognize_ms=9.1)
+
+
+@asynccontextmanager
+async def staged(data_dir: Path) -> AsyncGenerator[OnStageNow]:
+    """Serve on a free port while the block runs."""
+    stage = OnStageNow()
+    clock = SystemClock()
+    pipeline = Pipeline(resolver=stage, capture=stage, recognizers=stage, clock=clock)
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=data_dir))
+    async with listening(make_app(settings, pipeline=pipeline, clock=clock), "127.0.0.1", 0) as address:
+        stage.address = str(address).rstrip("/")
+        try:
+            yield stage
+        finally:
+            stage.go.set()
