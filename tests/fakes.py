@@ -1,16 +1,39 @@
 """Small stand-ins that satisfy the ports, for tests of what stands above them."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime, timedelta
+import dataclasses
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fingerprint.domain.audio import Recording
-from fingerprint.domain.identification import Stage
-from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.domain.targets import Target
+from fingerprint.domain.identification import (
+    Identification,
+    IdentificationId,
+    Kind,
+    Stage,
+    Status,
+    abandoned,
+    new_identification_id,
+    reusable,
+)
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import Target, VideoTarget
+from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import Answer, Clock, FileSource, Match, MediaSource, OnStage
+from fingerprint.ports import (
+    Answer,
+    Claim,
+    Claimed,
+    Clock,
+    FileSource,
+    Finished,
+    Held,
+    Lease,
+    Match,
+    MediaSource,
+    OnStage,
+)
 from tests.builders import NOON, recording, song
 
 
@@ -64,6 +87,7 @@ class FakeCapture:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.gate.set()
+        self.started = asyncio.Event()
         self.captures = 0
         self.running = 0
         self.most_at_once = 0
@@ -72,6 +96,7 @@ class FakeCapture:
     async def capture(self, source: MediaSource, seconds: float) -> Recording:
         self.captures += 1
         self.running += 1
+        self.started.set()
         self.most_at_once = max(self.most_at_once, self.running)
         try:
             await self.gate.wait()
@@ -123,3 +148,122 @@ class FakePipeline:
             clock=self._clock,
             job_seconds=job_seconds,
         )
+
+
+class MemoryJobStore:
+    """A JobStore in memory that passes the contract suite; several services may share one."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Identification] = {}
+        self.fences: dict[str, int] = {}
+        self.leases: dict[str, Lease] = {}
+        self.reads = 0
+        self.down = False
+
+    async def _answer(self) -> None:
+        await asyncio.sleep(0)
+        if self.down:
+            raise TwitchAudioError(ProblemCode.BUSY, "The store is down.", retry_after_seconds=5.0)
+
+    async def claim(self, target: Target, *, owner: str, now: datetime, lease_seconds: float) -> Claim:
+        await self._answer()
+        self.reads += 1
+        answer = self._newest(target)
+        if answer is not None and reusable(answer, now):
+            return Finished(answer)
+        lease = self.leases.get(target.key)
+        if lease is not None and now < lease.expires_at:
+            return Held(self.rows[lease.identification_id])
+        left = None if lease is None else self.rows[lease.identification_id]
+        if left is not None and abandoned(left, now):
+            problem = Problem(code=ProblemCode.TIMEOUT, detail="Left behind.")
+            self.rows[left.id] = left.failed(problem, now)
+        if left is None or self.rows[left.id].status.finished:
+            left = Identification(
+                id=new_identification_id(),
+                kind=target.kind,
+                target=target.name,
+                created_at=now,
+                at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
+            )
+            self.rows[left.id] = left
+        fence = self.fences.get(target.key, 0) + 1
+        self.fences[target.key] = fence
+        self.leases[target.key] = Lease(
+            identification_id=left.id,
+            target_key=target.key,
+            owner=owner,
+            fence=fence,
+            expires_at=now + timedelta(seconds=lease_seconds),
+        )
+        return Claimed(self.leases[target.key], left)
+
+    def _mine(self, lease: Lease) -> bool:
+        held = self.leases.get(lease.target_key)
+        return (
+            held is not None and held.fence == lease.fence and held.expires_at > datetime.min.replace(tzinfo=UTC)
+        )
+
+    async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
+        await self._answer()
+        if not self._mine(lease):
+            return None
+        renewed = dataclasses.replace(lease, expires_at=now + timedelta(seconds=lease_seconds))
+        self.leases[lease.target_key] = renewed
+        return renewed
+
+    async def progress(self, lease: Lease, stage: Stage) -> bool:
+        await self._answer()
+        if not self._mine(lease):
+            return False
+        row = self.rows[lease.identification_id]
+        self.rows[row.id] = row.at_stage(stage)
+        return True
+
+    async def finish(self, lease: Lease, identification: Identification) -> bool:
+        await self._answer()
+        answer = clean(identification)
+        row = self.rows[lease.identification_id]
+        if row.status.finished:
+            return self.fences[lease.target_key] == lease.fence and row == answer
+        if not self._mine(lease):
+            return False
+        self.rows[row.id] = answer
+        await self.release(lease)
+        return True
+
+    async def release(self, lease: Lease) -> None:
+        if self._mine(lease):
+            over = datetime.min.replace(tzinfo=UTC)
+            self.leases[lease.target_key] = dataclasses.replace(lease, expires_at=over)
+
+    async def get(self, identification_id: IdentificationId) -> Identification | None:
+        await self._answer()
+        self.reads += 1
+        return self.rows.get(identification_id)
+
+    def _newest(self, target: Target) -> Identification | None:
+        answers = [
+            row
+            for row in self.rows.values()
+            if (row.kind, row.target) == (target.kind, target.name)
+            and row.at_seconds == getattr(target, "at_seconds", None)
+            and row.status in (Status.SUCCESSFUL, Status.NO_MATCH)
+        ]
+        return max(answers, key=lambda row: row.created_at, default=None)
+
+    async def answer(self, target: Target) -> Identification | None:
+        await self._answer()
+        return self._newest(target)
+
+    async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
+        await self._answer()
+        found = [
+            row
+            for row in self.rows.values()
+            if row.kind is Kind.STREAM
+            and row.target == login
+            and row.status is Status.SUCCESSFUL
+            and (before is None or row.created_at < before)
+        ]
+        return sorted(found, key=lambda row: row.created_at, reverse=True)[:limit]

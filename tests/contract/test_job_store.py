@@ -27,6 +27,7 @@ from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.ports import Claim, Claimed, Finished, Held, JobStore
 from server import migrations
 from tests.builders import NOON, song
+from tests.fakes import MemoryJobStore
 
 LEASE = 5.0
 CHANNEL = ChannelTarget("somechannel")
@@ -46,7 +47,20 @@ def sqlite_store(folder: Path) -> OpenStore:
     return open_store
 
 
-ADAPTERS = {"sqlite": sqlite_store}
+def memory_store(_folder: Path) -> OpenStore:
+    store = MemoryJobStore()
+
+    @asynccontextmanager
+    async def open_store() -> AsyncGenerator[JobStore]:
+        yield store
+
+    return open_store
+
+
+ADAPTERS = {
+    "sqlite": sqlite_store,
+    "memory": memory_store,  # the fake that other tests use keeps the promises too
+}
 
 
 @pytest.fixture(params=ADAPTERS)

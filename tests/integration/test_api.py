@@ -1,24 +1,19 @@
 """The HTTP API on loopback: a real server and SQLite, a real pipeline made of fake parts."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, ClientSession
+from aiohttp import ClientSession
 from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.settings import PipelineSettings
-from server.app import listening, make_app
-from server.settings import ServerSettings
+from fingerprint.ports import Match
+from tests.api_client import ASK, CLIP, ask, assert_problem, open_api, read_events, until_metric
+from tests.builders import song
 from tests.fakes import FakePipeline
-
-ASK = "/api/v1/identifications"
-Api = ClientSession
 
 
 @pytest.fixture
@@ -28,45 +23,16 @@ def parts() -> FakePipeline:
 
 @pytest.fixture
 async def api(parts: FakePipeline, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path))
-    app = make_app(settings, pipeline=parts.pipeline)
-    async with listening(app, "127.0.0.1", 0) as address, ClientSession(base_url=address) as client:
+    async with open_api(parts, tmp_path) as client:
         yield client
-
-
-async def ask(api: Api, body: object = None, *, wait: int | None = None) -> ClientResponse:
-    headers = {} if wait is None else {"Prefer": f"wait={wait}"}
-    return await api.post(ASK, json={"channel": "somechannel"} if body is None else body, headers=headers)
-
-
-async def assert_problem(response: ClientResponse, code: str, status: int) -> dict[str, Any]:
-    assert response.status == status, await response.text()
-    assert response.content_type == "application/problem+json"
-    body: dict[str, Any] = await response.json(content_type=None)
-    assert body["code"] == code
-    assert body["status"] == status
-    assert body["detail"]
-    assert response.headers["X-Request-Id"]
-    return body
-
-
-async def read_events(response: ClientResponse) -> list[tuple[str, dict[str, Any]]]:
-    assert response.status == 200
-    events: list[tuple[str, dict[str, Any]]] = []
-    name = ""
-    async for raw in response.content:
-        line = raw.decode().rstrip("\n")
-        if line.startswith("event: "):
-            name = line.removeprefix("event: ")
-        elif line.startswith("data: "):
-            events.append((name, json.loads(line.removeprefix("data: "))))
-    return events
 
 
 # --- Asking -------------------------------------------------------------------------------------------
 
 
-async def test_a_question_is_accepted_and_can_be_followed_to_its_answer(api: Api, parts: FakePipeline) -> None:
+async def test_a_question_is_accepted_and_can_be_followed_to_its_answer(
+    api: ClientSession, parts: FakePipeline
+) -> None:
     parts.capture.gate.clear()
     response = await ask(api)
     assert response.status == 202
@@ -84,14 +50,14 @@ async def test_a_question_is_accepted_and_can_be_followed_to_its_answer(api: Api
     assert found["timings"]["total_ms"] > 0
 
 
-async def test_waiting_gives_the_answer_in_one_request(api: Api) -> None:
+async def test_waiting_gives_the_answer_in_one_request(api: ClientSession) -> None:
     response = await ask(api, wait=10)
     assert response.status == 200
     assert response.headers["Preference-Applied"] == "wait=10"
     assert (await response.json())["song"]["artists"] == ["The Builders"]
 
 
-async def test_waiting_ends_with_202_when_the_answer_takes_longer(api: Api, parts: FakePipeline) -> None:
+async def test_waiting_ends_with_202_when_the_answer_takes_longer(api: ClientSession, parts: FakePipeline) -> None:
     parts.capture.gate.clear()
     response = await ask(api, wait=0)
     assert response.status == 202
@@ -110,15 +76,17 @@ async def test_waiting_ends_with_202_when_the_answer_takes_longer(api: Api, part
         ({"url": "https://clips.twitch.tv/AwkwardSlug-x_1"}, "clip", "AwkwardSlug-x_1"),
     ],
 )
-async def test_every_form_of_question_is_understood(api: Api, body: object, kind: str, target: str) -> None:
+async def test_every_form_of_question_is_understood(
+    api: ClientSession, body: object, kind: str, target: str
+) -> None:
     answer = await (await ask(api, body, wait=5)).json()
     assert (answer["kind"], answer["target"]) == (kind, target)
     assert answer["status"] == "successful"
 
 
-async def test_a_clip_is_answered_at_once_the_second_time(api: Api, parts: FakePipeline) -> None:
-    first = await (await ask(api, {"clip": "AwkwardSlug-x_1"}, wait=5)).json()
-    response = await ask(api, {"clip": "AwkwardSlug-x_1"})
+async def test_a_clip_is_answered_at_once_the_second_time(api: ClientSession, parts: FakePipeline) -> None:
+    first = await (await ask(api, CLIP, wait=5)).json()
+    response = await ask(api, CLIP)
     assert response.status == 200
     assert await response.json() == first
     assert parts.capture.captures == 1
@@ -126,12 +94,12 @@ async def test_a_clip_is_answered_at_once_the_second_time(api: Api, parts: FakeP
     assert await stored.json() == first
 
 
-async def test_a_clip_that_nobody_asked_for_is_not_identified(api: Api, parts: FakePipeline) -> None:
+async def test_a_clip_that_nobody_asked_for_is_not_identified(api: ClientSession, parts: FakePipeline) -> None:
     await assert_problem(await api.get("/api/v1/clips/AwkwardSlug-x_1"), "not-identified", 404)
     assert parts.capture.captures == 0
 
 
-async def test_a_job_that_fails_is_an_answer_with_a_problem(api: Api, parts: FakePipeline) -> None:
+async def test_a_job_that_fails_is_an_answer_with_a_problem(api: ClientSession, parts: FakePipeline) -> None:
     parts.resolver.error = TwitchAudioError(ProblemCode.NOT_LIVE, "The channel is not live.")
     response = await ask(api, wait=5)
     assert response.status == 200
@@ -141,27 +109,30 @@ async def test_a_job_that_fails_is_an_answer_with_a_problem(api: Api, parts: Fak
     assert body["problem"]["status"] == 409
 
 
-async def test_without_anything_to_recognize_with_the_way_out_is_said(api: Api, parts: FakePipeline) -> None:
-    stored = await (await ask(api, {"clip": "AwkwardSlug-x_1"}, wait=5)).json()
+async def test_without_anything_to_recognize_with_the_way_out_is_said(
+    api: ClientSession, parts: FakePipeline
+) -> None:
+    stored = await (await ask(api, CLIP, wait=5)).json()
     parts.recognizers.missing = "Nothing can recognize music yet: add music, or set a provider's keys."
     problem = await assert_problem(await ask(api), "recognizer-unavailable", 503)
     assert problem["detail"] == parts.recognizers.missing
     status = await (await api.get("/api/v1/status")).json()
     assert status["recognizer"] == {"available": False, "detail": parts.recognizers.missing}
     # What is stored is still told, and what cannot be understood still comes first.
-    assert await (await ask(api, {"clip": "AwkwardSlug-x_1"})).json() == stored
+    assert await (await ask(api, CLIP)).json() == stored
     await assert_problem(await ask(api, {"channel": "no such/name"}), "invalid-input", 400)
 
 
 # --- Joining and leaving ------------------------------------------------------------------------------
 
 
-async def test_p3_many_share_one_job_and_one_who_leaves_cancels_nothing(api: Api, parts: FakePipeline) -> None:
+async def test_p3_many_share_one_job_and_one_who_leaves_cancels_nothing(
+    api: ClientSession, parts: FakePipeline
+) -> None:
     parts.capture.gate.clear()
     first = asyncio.create_task(ask(api, wait=20))
     others = [asyncio.create_task(ask(api, wait=20)) for _ in range(5)]
-    while parts.capture.captures == 0:
-        await asyncio.sleep(0.01)
+    await parts.capture.started.wait()
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     parts.capture.gate.set()
@@ -172,34 +143,27 @@ async def test_p3_many_share_one_job_and_one_who_leaves_cancels_nothing(api: Api
     assert parts.capture.captures == 1
 
 
-async def test_p4_when_all_leave_the_answer_is_stored(api: Api, parts: FakePipeline) -> None:
+async def test_p4_when_all_leave_the_answer_is_stored(api: ClientSession, parts: FakePipeline) -> None:
     parts.capture.gate.clear()
-    waiting = [asyncio.create_task(ask(api, {"clip": "AwkwardSlug-x_1"}, wait=20)) for _ in range(3)]
-    while parts.capture.captures == 0:
-        await asyncio.sleep(0.01)
+    waiting = [asyncio.create_task(ask(api, CLIP, wait=20)) for _ in range(3)]
+    await parts.capture.started.wait()
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     parts.capture.gate.set()
-    for _ in range(100):
-        response = await api.get("/api/v1/clips/AwkwardSlug-x_1")
-        if response.status == 200:
-            break
-        await asyncio.sleep(0.02)
-    assert (await response.json())["status"] == "successful"
+    series = 'twitchaudio_identifications_total{kind="clip",status="successful",code=""}'
+    await until_metric(api, series, 1)
+    stored = await (await api.get("/api/v1/clips/AwkwardSlug-x_1")).json()
+    assert stored["status"] == "successful"
     assert parts.capture.captures == 1
 
 
-async def test_l5_five_hundred_clients_share_one_job(api: Api, parts: FakePipeline) -> None:
+async def test_l5_five_hundred_clients_share_one_job(api: ClientSession, parts: FakePipeline) -> None:
     parts.capture.gate.clear()
-    from aiohttp import TCPConnector
-
-    async with ClientSession(base_url=api._base_url, connector=TCPConnector(limit=0)) as crowd:
-        waiting = [asyncio.create_task(ask(crowd, wait=25)) for _ in range(500)]
-        while "twitchaudio_waiters 500" not in await (await api.get("/metrics")).text():
-            await asyncio.sleep(0.05)
-        parts.capture.gate.set()
-        answers = [await (await task).json() for task in waiting]
+    waiting = [asyncio.create_task(ask(api, wait=25)) for _ in range(500)]
+    await until_metric(api, "twitchaudio_waiters", 500)
+    parts.capture.gate.set()
+    answers = [await (await task).json() for task in waiting]
     assert len({answer["id"] for answer in answers}) == 1
     assert {answer["status"] for answer in answers} == {"successful"}
     assert [answer["shared"] for answer in answers].count(False) == 1
@@ -207,7 +171,9 @@ async def test_l5_five_hundred_clients_share_one_job(api: Api, parts: FakePipeli
     assert len(parts.resolver.asked) == 1
 
 
-async def test_t5_a_herd_on_a_channel_that_is_not_live_shares_one_look_up(api: Api, parts: FakePipeline) -> None:
+async def test_t5_a_herd_on_a_channel_that_is_not_live_shares_one_look_up(
+    api: ClientSession, parts: FakePipeline
+) -> None:
     parts.resolver.error = TwitchAudioError(ProblemCode.NOT_LIVE, "The channel is not live.")
     for _ in range(5):
         answer = await (await ask(api, wait=5)).json()
@@ -218,7 +184,7 @@ async def test_t5_a_herd_on_a_channel_that_is_not_live_shares_one_look_up(api: A
 # --- Events -------------------------------------------------------------------------------------------
 
 
-async def test_events_tell_each_stage_and_one_result(api: Api, parts: FakePipeline) -> None:
+async def test_events_tell_each_stage_and_one_result(api: ClientSession, parts: FakePipeline) -> None:
     parts.capture.gate.clear()
     body = await (await ask(api)).json()
     async with api.get(f"{ASK}/{body['id']}/events") as response:
@@ -234,27 +200,26 @@ async def test_events_tell_each_stage_and_one_result(api: Api, parts: FakePipeli
     assert events[-1][1]["song"]["title"] == "Night Drive"
 
 
-async def test_a_late_listener_gets_the_current_state_first(api: Api, parts: FakePipeline) -> None:
+async def test_a_late_listener_gets_the_current_state_first(api: ClientSession, parts: FakePipeline) -> None:
     parts.capture.gate.clear()
     body = await (await ask(api)).json()
-    while parts.capture.captures == 0:
-        await asyncio.sleep(0.01)
+    await parts.capture.started.wait()
     async with api.get(f"{ASK}/{body['id']}/events") as response:
         reading = asyncio.create_task(read_events(response))
         await asyncio.sleep(0.05)
         parts.capture.gate.set()
         events = await reading
-    assert [state["stage"] for _, state in events][0] == "capturing"
+    assert events[0][1]["stage"] == "capturing"
 
 
-async def test_who_listens_after_the_end_gets_the_result_alone(api: Api) -> None:
+async def test_who_listens_after_the_end_gets_the_result_alone(api: ClientSession) -> None:
     body = await (await ask(api, wait=5)).json()
     async with api.get(f"{ASK}/{body['id']}/events") as response:
         events = await read_events(response)
     assert events == [("result", body)]
 
 
-async def test_an_unknown_identification_is_not_found(api: Api) -> None:
+async def test_an_unknown_identification_is_not_found(api: ClientSession) -> None:
     await assert_problem(await api.get(f"{ASK}/unknown"), "not-found", 404)
     await assert_problem(await api.get(f"{ASK}/unknown/events"), "not-found", 404)
     await assert_problem(await api.get(f"{ASK}/{'x' * 5000}"), "not-found", 404)
@@ -263,10 +228,7 @@ async def test_an_unknown_identification_is_not_found(api: Api) -> None:
 # --- The set list -------------------------------------------------------------------------------------
 
 
-async def test_consecutive_answers_of_one_song_are_one_play(api: Api, parts: FakePipeline) -> None:
-    from fingerprint.ports import Match
-    from tests.builders import song
-
+async def test_consecutive_answers_of_one_song_are_one_play(api: ClientSession, parts: FakePipeline) -> None:
     for title in ["One", "One", "Two", "One"]:
         parts.recognizers.matches = [Match(song=song(title), score=0.9)]
         await ask(api, wait=5)
@@ -284,7 +246,7 @@ async def test_consecutive_answers_of_one_song_are_one_play(api: Api, parts: Fak
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=999", "before=yesterday", "befor=x"])
-async def test_a_wrong_parameter_is_named(api: Api, query: str) -> None:
+async def test_a_wrong_parameter_is_named(api: ClientSession, query: str) -> None:
     response = await api.get(URL(f"/api/v1/channels/somechannel/songs?{query}"))
     problem = await assert_problem(response, "invalid-input", 400)
     assert query.partition("=")[0] in problem["detail"]
@@ -293,7 +255,7 @@ async def test_a_wrong_parameter_is_named(api: Api, query: str) -> None:
 # --- The rest -----------------------------------------------------------------------------------------
 
 
-async def test_everyone_may_use_an_open_server(api: Api) -> None:
+async def test_everyone_may_use_an_open_server(api: ClientSession) -> None:
     me = await (await api.get("/api/v1/me")).json()
     assert me["streams"] == {"allowed": True, "code": None, "detail": None}
     status = await (await api.get("/api/v1/status")).json()
@@ -301,14 +263,14 @@ async def test_everyone_may_use_an_open_server(api: Api) -> None:
     assert status["recognizer"]["available"] is True
 
 
-async def test_health_names_each_dependency(api: Api) -> None:
+async def test_health_names_each_dependency(api: ClientSession) -> None:
     assert (await api.get("/healthz")).status == 200
     response = await api.get("/readyz")
     assert response.status == 200
     assert (await response.json())["dependencies"]["database"]["ready"] is True
 
 
-async def test_metrics_count_by_route_never_by_name(api: Api) -> None:
+async def test_metrics_count_by_route_never_by_name(api: ClientSession) -> None:
     await ask(api, wait=5)
     await api.get("/api/v1/clips/AwkwardSlug-x_1")
     await api.get("/no/such/page")
@@ -320,7 +282,7 @@ async def test_metrics_count_by_route_never_by_name(api: Api) -> None:
     assert "somechannel" not in text
 
 
-async def test_every_answer_carries_an_id_and_is_never_guessed_at(api: Api) -> None:
+async def test_every_answer_carries_an_id_and_is_never_guessed_at(api: ClientSession) -> None:
     ids: set[str] = set()
     for path in ["/healthz", "/api/v1/status", "/no/such/page", f"{ASK}/unknown/events", "/"]:
         response = await api.get(path)

@@ -1,0 +1,94 @@
+"""A server on loopback and what tests ask of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import ClientResponse, ClientSession, TCPConnector
+
+from fingerprint.settings import PipelineSettings
+from server.app import listening, make_app
+from server.identifications.service import ServiceLimits
+from server.settings import ServerLimits, ServerSettings
+from tests.fakes import FakePipeline
+
+ASK: Final = "/api/v1/identifications"
+STREAM: Final = {"channel": "somechannel"}
+CLIP: Final = {"clip": "AwkwardSlug-x_1"}
+
+
+@asynccontextmanager
+async def open_api(
+    parts: FakePipeline,
+    data_dir: Path,
+    *,
+    limits: ServerLimits | None = None,
+    service_limits: ServiceLimits | None = None,
+    **more: Any,
+) -> AsyncGenerator[ClientSession]:
+    """A real server with a real store and a pipeline of fake parts; gives a client for its address."""
+    settings = ServerSettings(
+        pipeline=PipelineSettings(data_dir=data_dir), limits=limits or ServerLimits(), **more
+    )
+    app = make_app(settings, pipeline=parts.pipeline, service_limits=service_limits)
+    async with (
+        listening(app, "127.0.0.1", 0) as address,
+        ClientSession(base_url=address, connector=TCPConnector(limit=0)) as client,
+    ):
+        yield client
+
+
+async def ask(api: ClientSession, body: object = STREAM, *, wait: int | None = None) -> ClientResponse:
+    headers = {} if wait is None else {"Prefer": f"wait={wait}"}
+    return await api.post(ASK, json=body, headers=headers)
+
+
+async def assert_problem(response: ClientResponse, code: str, status: int) -> dict[str, Any]:
+    assert response.status == status, await response.text()
+    assert response.content_type == "application/problem+json"
+    body: dict[str, Any] = await response.json(content_type=None)
+    assert body["code"] == code
+    assert body["status"] == status
+    assert body["detail"]
+    assert response.headers["X-Request-Id"]
+    return body
+
+
+async def read_events(response: ClientResponse) -> list[tuple[str, dict[str, Any]]]:
+    """All events up to the end of the stream, as names and data."""
+    assert response.status == 200
+    events: list[tuple[str, dict[str, Any]]] = []
+    name = ""
+    async for raw in response.content:
+        line = raw.decode().rstrip("\n")
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            events.append((name, json.loads(line.removeprefix("data: "))))
+    return events
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens elsewhere, 10 s at most."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+async def metric(api: ClientSession, series: str) -> float:
+    """The value of a series, 0 when it is not there."""
+    text = await (await api.get("/metrics")).text()
+    for line in text.splitlines():
+        if line.startswith(f"{series} "):
+            return float(line.rpartition(" ")[2])
+    return 0.0
+
+
+async def until_metric(api: ClientSession, series: str, value: float) -> None:
+    """Wait until a series has a value, 20 s at most."""
+    async with asyncio.timeout(20):
+        while await metric(api, series) != value:  # noqa: ASYNC110 - it is another server's
+            await asyncio.sleep(0.02)
