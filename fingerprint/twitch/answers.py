@@ -1,0 +1,243 @@
+"""Twitch's GraphQL answers as values. Pure; believes nothing about shapes.
+
+An answer is HTTP 200 with `data`, 200 with `errors` and whatever is left of `data`, an error object with another
+status, or something else altogether. `parse_answer` gives `data` or raises `GqlFailure`, which says what kind of
+trouble it is and quotes Twitch.
+"""
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, cast
+
+from yarl import URL
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.media.fetch import transient
+
+MAX_QUOTED: Final = 200
+_TRANSIENT_WORDS: Final = ("service error", "service timeout", "server error", "service unavailable", "timeout")
+_HEVC: Final = frozenset({"HEVC", "H265", "AV1"})
+
+Json = dict[str, Any]
+
+
+class Trouble(StrEnum):
+    """Kinds of failed answers; operators see them in logs."""
+
+    TRANSIENT = "transient"
+    CLIENT_REFUSED = "client-refused"
+    HASH_UNKNOWN = "hash-unknown"
+    INTEGRITY = "integrity"
+    QUERY_REFUSED = "query-refused"
+    UNREADABLE = "unreadable"
+
+
+class GqlFailure(Exception):  # noqa: N818 - it carries an answer, and is handled as one
+    """An answer without data. `words` are Twitch's own, escaped and cut."""
+
+    def __init__(self, trouble: Trouble, words: str) -> None:
+        super().__init__(f"{trouble}: {words}")
+        self.trouble = trouble
+        self.words = words
+
+
+def quoted(text: str) -> str:
+    """A stranger's words made safe for logs and people: printable, at most 200 characters."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text[:MAX_QUOTED])[:MAX_QUOTED]
+
+
+def parse_answer(status: int, text: str) -> Json:
+    """The `data` object of an answer. Raises GqlFailure."""
+    body = _read_json(status, text)
+    if status != 200:
+        words = quoted(str(body.get("message") or body.get("error") or f"HTTP {status}"))
+        raise GqlFailure(_status_trouble(status), words)
+    messages = [str(_object(error).get("message", "")) for error in _list(body.get("errors"))]
+    challenge = _object(_object(body.get("extensions")).get("challenge")).get("type")
+    if messages or challenge == "integrity":
+        raise GqlFailure(_message_trouble(" ".join(messages), challenge), quoted("; ".join(messages)))
+    data = body.get("data")
+    if not isinstance(data, dict):
+        raise GqlFailure(Trouble.UNREADABLE, quoted(f"no data: {text}"))
+    return cast("Json", data)
+
+
+def _read_json(status: int, text: str) -> Json:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, list) and len(cast("list[Any]", body)) == 1:
+        body = cast("list[Any]", body)[0]
+    if isinstance(body, dict):
+        return cast("Json", body)
+    raise GqlFailure(
+        _status_trouble(status) if status != 200 else Trouble.UNREADABLE, quoted(f"HTTP {status}: {text}")
+    )
+
+
+def _status_trouble(status: int) -> Trouble:
+    if transient(status):
+        return Trouble.TRANSIENT
+    return Trouble.CLIENT_REFUSED if status in (400, 401, 403) else Trouble.UNREADABLE
+
+
+def _message_trouble(words: str, challenge: object) -> Trouble:
+    lowered = words.lower()
+    if "persistedquery" in lowered:
+        return Trouble.HASH_UNKNOWN
+    if challenge == "integrity" or "integrity" in lowered:
+        return Trouble.INTEGRITY
+    if any(known in lowered for known in _TRANSIENT_WORDS):
+        return Trouble.TRANSIENT
+    return Trouble.QUERY_REFUSED
+
+
+# --- Tokens -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybackToken:
+    """Opens a playlist or a clip. `value` is signed as it is, byte for byte."""
+
+    value: str = field(repr=False)
+    signature: str = field(repr=False)
+
+
+def parse_token(found: object, subject: str) -> PlaybackToken:
+    """A token object that is not null. `subject` is what it opens, for people: "broadcast", "video", "clip".
+
+    Raises TwitchAudioError `restricted-stream` when the token itself says that it opens nothing, and GqlFailure
+    for other shapes.
+    """
+    token = _object(found)
+    value, signature = token.get("value"), token.get("signature")
+    if not isinstance(value, str) or not isinstance(signature, str) or not value or not signature:
+        raise GqlFailure(Trouble.UNREADABLE, "the playback token has another shape than ever before")
+    authorization = _object(token.get("authorization"))
+    if authorization.get("isForbidden") is True:
+        raise restricted(subject, str(authorization.get("forbiddenReasonCode") or ""))
+    try:
+        content = _object(json.loads(value))
+    except (ValueError, RecursionError):
+        content = {}  # what it says is Twitch's business as long as it opens the playlist
+    inner = _object(content.get("authorization"))
+    geoblock = content.get("geoblock_reason")
+    if inner.get("forbidden") is True:
+        raise restricted(subject, str(inner.get("reason") or ""))
+    if isinstance(geoblock, str) and geoblock:
+        raise restricted(subject, geoblock)
+    if _object(content.get("private")).get("allowed_to_view") is False:
+        raise restricted(subject, "private")
+    return PlaybackToken(value=value, signature=signature)
+
+
+def restricted(subject: str, reason: str) -> TwitchAudioError:
+    """`restricted-stream`, with Twitch's reason in plain words where it is known."""
+    lowered = reason.lower()
+    if "anonymizer" in lowered:
+        why = "Twitch does not show it to servers like this one, which it takes for a proxy"
+    elif "geo" in lowered or "region" in lowered:
+        why = "it cannot be watched from the region of this server"
+    elif "entitlement" in lowered or "manifest" in lowered or "subscri" in lowered:
+        why = "it is for subscribers only"
+    elif lowered == "private":
+        why = "it is not public"
+    else:
+        why = f"Twitch refuses it ({quoted(reason) or 'without a reason'})"
+    return TwitchAudioError(ProblemCode.RESTRICTED_STREAM, f"This {subject} cannot be listened to: {why}.")
+
+
+# --- Clips --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipMedia:
+    """The address of a clip's smallest file, and the clip's length where it is known."""
+
+    url: URL = field(repr=False)
+    duration_seconds: float | None
+
+
+def parse_clip(data: Json) -> ClipMedia | None:
+    """The answer to `clip_query`; None when there is no such clip.
+
+    Raises TwitchAudioError: `clip-not-found` with a time to retry when it has no file yet, `restricted-stream`;
+    GqlFailure for other shapes.
+    """
+    if "clip" not in data:
+        raise GqlFailure(Trouble.UNREADABLE, "the answer names no clip")
+    if data["clip"] is None:
+        return None
+    clip = _object(data["clip"])
+    source = _smallest(clip)
+    if source is None:
+        raise TwitchAudioError(
+            ProblemCode.CLIP_NOT_FOUND,
+            "Twitch is still making this clip. Try again in a moment.",
+            retry_after_seconds=15.0,
+        )
+    token = parse_token(clip.get("playbackAccessToken"), "clip")
+    return ClipMedia(url=signed_url(source, token), duration_seconds=_number(clip.get("durationSeconds")))
+
+
+def signed_url(source: str, token: PlaybackToken) -> URL:
+    """A file's address with its token, added to a query that may be there; percent-encodings stay as they are."""
+    try:
+        url = URL(source, encoded=True)
+    except ValueError as error:
+        raise GqlFailure(Trouble.UNREADABLE, "the clip's address cannot be read") from error
+    own = URL.build(query={"sig": token.signature, "token": token.value}).raw_query_string
+    query = f"{url.raw_query_string}&{own}" if url.raw_query_string else own
+    return URL.build(
+        scheme=url.scheme,
+        authority=url.raw_authority,
+        path=url.raw_path,
+        query_string=query,
+        encoded=True,
+    )
+
+
+def _smallest(clip: Json) -> str | None:
+    """The address of the rendition with the fewest bytes: landscape, not HEVC, lowest quality."""
+    assets = [_object(asset) for asset in _list(clip.get("assets"))]
+    # A portrait cut has the same sound, but belongs to a clip whose landscape files are not made (yet).
+    portrait = [asset for asset in assets if (_number(asset.get("aspectRatio")) or 1.0) < 1.0]
+    landscape = [asset for asset in assets if asset not in portrait]
+    for holder in (*landscape, clip, *portrait):
+        renditions = [
+            (_is_heavy(rendition), _height(rendition.get("quality")), position, source)
+            for position, rendition in enumerate(map(_object, _list(holder.get("videoQualities"))))
+            if isinstance(source := rendition.get("sourceURL"), str) and source
+        ]
+        if renditions:
+            return min(renditions)[3]
+    return None
+
+
+def _is_heavy(rendition: Json) -> bool:
+    return str(rendition.get("videoCodec") or "").upper() in _HEVC or "1440" in str(rendition.get("quality"))
+
+
+def _height(quality: object) -> int:
+    text = str(quality or "")
+    digits = text[: len(text) - len(text.lstrip("0123456789"))]
+    return int(digits) if digits and len(digits) < 6 else 1 << 20
+
+
+# --- Shapes -------------------------------------------------------------------------------------------
+
+
+def _object(value: object) -> Json:
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return cast("list[object]", value)[:200] if isinstance(value, list) else []
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6:
+        return float(value)
+    return None

@@ -1,0 +1,79 @@
+"""Asking Twitch's GraphQL: the configured ways in order, until one is answered with data."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from yarl import URL
+
+from fingerprint.domain.problems import UpstreamError
+from fingerprint.media.fetch import Fetcher, jitter
+from fingerprint.settings import GqlAttempt
+from fingerprint.twitch.answers import GqlFailure, Json, Trouble, parse_answer
+from fingerprint.twitch.queries import Query
+
+MAX_BYTES: Final = 256 << 10
+TOTAL_SECONDS: Final = 3.0
+STEP: Final = "gql"
+
+_log = logging.getLogger(__name__)
+
+
+class Gql:
+    """A thin sender. A refused client id, a retired hash, a challenge or an unreadable answer leads to the next
+    way; what is transient is tried once more on the same way; a network that fails is not tried on other ways.
+    """
+
+    def __init__(self, fetcher: Fetcher, url: URL, attempts: Sequence[GqlAttempt]) -> None:
+        self._fetcher = fetcher
+        self._url = url
+        self._attempts = attempts
+
+    async def ask(self, query: Query) -> Json:
+        """The answer's `data`. Raises UpstreamError with step `gql`, quoting Twitch."""
+        failure: GqlFailure | None = None
+        repeated = False
+        for attempt in self._attempts:
+            try:
+                return await self._send(query, attempt)
+            except GqlFailure as error:
+                failure = error
+            if failure.trouble is Trouble.TRANSIENT:
+                if repeated:
+                    break
+                repeated = True
+                await asyncio.sleep(jitter())
+                try:
+                    return await self._send(query, attempt)
+                except GqlFailure as error:
+                    failure = error
+                if failure.trouble is Trouble.TRANSIENT:
+                    break
+        assert failure is not None, "settings name at least one way"
+        raise UpstreamError(STEP, f"Twitch does not give out a playback token: {failure.words}.") from failure
+
+    async def _send(self, query: Query, attempt: GqlAttempt) -> Json:
+        """One request. Raises GqlFailure, and UpstreamError when the network fails."""
+        fetched = await self._fetcher.post(
+            self._url,
+            query.body(attempt.form),
+            step=STEP,
+            max_bytes=MAX_BYTES,
+            total_seconds=TOTAL_SECONDS,
+            headers={"Client-ID": attempt.client_id, "Content-Type": "application/json"},
+        )
+        try:
+            return parse_answer(fetched.status, fetched.text)
+        except GqlFailure as failure:
+            _log.warning(
+                "gql_refused",
+                extra={
+                    "step": STEP,
+                    "trouble": str(failure.trouble),
+                    "words": failure.words,
+                    "form": attempt.form,
+                    "client_id": attempt.client_id,
+                },
+            )
+            raise

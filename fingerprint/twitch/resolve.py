@@ -1,0 +1,107 @@
+"""From a target to where its sound can be fetched: the `MediaResolver` port."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from yarl import URL
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, FileTarget, Target, VideoTarget
+from fingerprint.hls.attributes import PlaylistError, address
+from fingerprint.hls.playlist import Rendition, choose_audio
+from fingerprint.media.fetch import Fetcher
+from fingerprint.media.hosts import AllowList
+from fingerprint.media.pcm import no_audio
+from fingerprint.ports import ClipSource, FileSource, LiveSource, MediaSource, VideoSource
+from fingerprint.settings import TwitchSettings
+from fingerprint.twitch import gql, usher
+from fingerprint.twitch.answers import ClipMedia, GqlFailure, Json, PlaybackToken, parse_clip, parse_token
+from fingerprint.twitch.queries import Query, clip_query, stream_token_query, video_token_query
+
+T = TypeVar("T")
+
+_TOKENS: Final = 2
+"""Tokens asked for when usher refuses one: it may have run out in between."""
+
+
+def twitch_allow_list(settings: TwitchSettings) -> AllowList:
+    """The hosts that the resolver's own fetcher may contact: gql and usher, wherever they are configured to be."""
+    return AllowList.of_origins((settings.gql_url, settings.usher_url))
+
+
+class TwitchResolver:
+    """Resolves Twitch's targets over gql and usher, and files by looking. Raises what the port promises."""
+
+    def __init__(self, fetcher: Fetcher, settings: TwitchSettings) -> None:
+        self._gql = gql.Gql(fetcher, settings.gql_url, settings.gql_attempts)
+        self._usher = usher.Usher(fetcher, settings.usher_url)
+
+    async def resolve(self, target: Target) -> MediaSource:
+        """Where the target's sound is."""
+        match target:
+            case ChannelTarget(login=login):
+                rendition, url = await self._rendition(usher.Kind.CHANNEL, login)
+                return LiveSource(channel=login, playlist=url, audio_only=rendition.audio_only)
+            case VideoTarget(video_id=video_id, at_seconds=at_seconds):
+                rendition, url = await self._rendition(usher.Kind.VIDEO, video_id)
+                return VideoSource(playlist=url, at_seconds=at_seconds, audio_only=rendition.audio_only)
+            case ClipTarget(slug=slug):
+                clip = await self._ask(clip_query(slug), parse_clip)
+                return _clip_source(clip)
+            case FileTarget(path=path):
+                if not await asyncio.to_thread(path.is_file):
+                    raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no file {str(path)!r}.")
+                return FileSource(path=path)
+
+    async def _rendition(self, kind: usher.Kind, name: str) -> tuple[Rendition, URL]:
+        """The rendition to listen to, and the address of its media playlist."""
+        for _ in range(_TOKENS):
+            token = await self._token(kind, name)
+            try:
+                playlist, base = await self._usher.playlist(kind, name, token)
+            except usher.TokenRefusedError:
+                continue
+            rendition = choose_audio(playlist)
+            if rendition is None:
+                raise no_audio("none of the broadcast's renditions has sound")
+            try:
+                return rendition, address(base, rendition.uri)
+            except PlaylistError as error:
+                raise UpstreamError(usher.STEP, f"Twitch's list of renditions cannot be used: {error}.") from error
+        raise UpstreamError(usher.STEP, "Twitch's usher does not accept the playback tokens that gql gives out.")
+
+    async def _token(self, kind: usher.Kind, name: str) -> PlaybackToken:
+        if kind is usher.Kind.CHANNEL:
+            token = await self._ask(
+                stream_token_query(name), lambda data: _token_of(data, "streamPlaybackAccessToken", "broadcast")
+            )
+            missing = TwitchAudioError(
+                ProblemCode.CHANNEL_NOT_FOUND, f"Twitch knows no channel {name!r}, or it is banned."
+            )
+        else:
+            token = await self._ask(
+                video_token_query(name), lambda data: _token_of(data, "videoPlaybackAccessToken", "video")
+            )
+            missing = TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, f"Twitch has no video {name} (any more).")
+        if token is None:
+            raise missing
+        return token
+
+    async def _ask(self, query: Query, parse: Callable[[Json], T]) -> T:
+        data = await self._gql.ask(query)
+        try:
+            return parse(data)
+        except GqlFailure as failure:
+            raise UpstreamError(gql.STEP, f"Twitch's answer cannot be used: {failure.words}.") from failure
+
+
+def _token_of(data: Json, name: str, subject: str) -> PlaybackToken | None:
+    """The token; None when Twitch has nothing of that name."""
+    return None if name in data and data[name] is None else parse_token(data.get(name), subject)
+
+
+def _clip_source(clip: ClipMedia | None) -> ClipSource:
+    if clip is None:
+        raise TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, "Twitch knows no such clip; it may have been deleted.")
+    return ClipSource(url=clip.url, duration_seconds=clip.duration_seconds)

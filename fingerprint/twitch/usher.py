@@ -1,0 +1,127 @@
+"""usher: from a playback token to a multivariant playlist."""
+
+import json
+import logging
+import random
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final, cast
+
+from yarl import URL
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.hls.attributes import PlaylistError
+from fingerprint.hls.playlist import MAX_CHARACTERS, MultivariantPlaylist, parse_multivariant
+from fingerprint.media.fetch import Fetched, Fetcher
+from fingerprint.twitch.answers import PlaybackToken, quoted, restricted
+
+TOTAL_SECONDS: Final = 3.0
+STEP: Final = "usher"
+
+_log = logging.getLogger(__name__)
+
+
+class Kind(StrEnum):
+    """What a playlist is asked for."""
+
+    CHANNEL = "channel"
+    VIDEO = "video"
+
+
+_PATHS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.CHANNEL: ("api/v2/channel/hls/{}.m3u8", "api/channel/hls/{}.m3u8"),
+    Kind.VIDEO: ("vod/v2/{}.m3u8", "vod/{}.m3u8"),
+}
+"""The second path is the older one, for the day when the first is gone."""
+
+
+class TokenRefusedError(Exception):
+    """The playback token is not accepted (any more)."""
+
+
+class _PathGoneError(Exception):
+    """There is no such path; the other version may be there."""
+
+
+def build_url(base: URL, path: str, name: str, token: PlaybackToken) -> URL:
+    """The request for a login (lower-case) or a video id; path and name are safe words."""
+    return (base / path.format(name)).with_query(
+        {
+            "sig": token.signature,
+            "token": token.value,
+            "p": str(random.randrange(1_000_000)),  # noqa: S311 - Twitch wants any number
+            "platform": "web",
+            "allow_source": "true",
+            "allow_audio_only": "true",
+            "playlist_include_framerate": "true",
+            "supported_codecs": "h264",
+        }
+    )
+
+
+def parse_answer(kind: Kind, fetched: Fetched) -> MultivariantPlaylist:
+    """The playlist.
+
+    Raises TwitchAudioError: `not-live`, `video-not-found`, `restricted-stream`, `upstream-unavailable`;
+    TokenRefusedError and _PathGoneError.
+    """
+    if fetched.status == 200:
+        try:
+            return parse_multivariant(fetched.text)
+        except PlaylistError as error:
+            raise UpstreamError(STEP, f"Twitch's list of renditions cannot be used: {error}.") from error
+    code, words = _error(fetched)
+    _log.info("usher_refused", extra={"step": STEP, "status": fetched.status, "code": code, "words": words})
+    if fetched.status == 403 or code in ("vod_manifest_restricted", "unauthorized_entitlements"):
+        if not code and not words:
+            raise TokenRefusedError
+        raise restricted("broadcast" if kind is Kind.CHANNEL else "video", code or words)
+    if fetched.status == 404 and code:
+        raise _missing(kind)
+    if fetched.status in (404, 410):
+        raise _PathGoneError
+    raise UpstreamError(STEP, f"Twitch's usher answers {fetched.status}: {words or 'no reason given'}.")
+
+
+def _missing(kind: Kind) -> TwitchAudioError:
+    if kind is Kind.CHANNEL:
+        return TwitchAudioError(ProblemCode.NOT_LIVE, "This channel is not live at the moment.")
+    return TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, "Twitch has no such video (any more).")
+
+
+def _error(fetched: Fetched) -> tuple[str, str]:
+    """`error_code` and `error` of usher's array of one object; empty for anything else."""
+    try:
+        body: Any = json.loads(fetched.text)
+    except (ValueError, RecursionError):
+        return "", ""
+    first: Any = cast("list[Any]", body)[0] if isinstance(body, list) and body else None
+    if not isinstance(first, dict):
+        return "", ""
+    found = cast("dict[str, Any]", first)
+    return quoted(str(found.get("error_code") or "")), quoted(str(found.get("error") or ""))
+
+
+class Usher:
+    """A thin sender: the newer path, then the older one."""
+
+    def __init__(self, fetcher: Fetcher, base: URL) -> None:
+        self._fetcher = fetcher
+        self._base = base
+
+    async def playlist(self, kind: Kind, name: str, token: PlaybackToken) -> tuple[MultivariantPlaylist, URL]:
+        """The renditions, and the address to which their URIs are relative.
+
+        Raises TwitchAudioError: `not-live`, `video-not-found`, `restricted-stream`, `upstream-unavailable`,
+        `timeout`; TokenRefusedError.
+        """
+        for path in _PATHS[kind]:
+            url = build_url(self._base, path, name, token)
+            fetched = await self._fetcher.get(
+                url, step=STEP, max_bytes=MAX_CHARACTERS, total_seconds=TOTAL_SECONDS
+            )
+            try:
+                return parse_answer(kind, fetched), url
+            except _PathGoneError:
+                continue
+        raise _missing(kind)
