@@ -1,0 +1,137 @@
+"""What can be made to go wrong, for a channel, a clip, a VOD or everything."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Step(StrEnum):
+    """The kinds of request that the simulator answers."""
+
+    GQL = "gql"
+    USHER = "usher"
+    PLAYLIST = "playlist"
+    SEGMENT = "segment"
+    CLIP = "clip"
+    HELIX = "helix"
+    ID = "id"
+
+
+class FaultKind(StrEnum):
+    """What happens instead of the right answer."""
+
+    # any step
+    STATUS = "status"
+    RESET = "reset"
+    SLOW = "slow"
+    DRIP = "drip"
+    TRUNCATED = "truncated"
+    CUT = "cut"
+    GZIP = "gzip"
+    EMPTY = "empty"
+    BINARY = "binary"
+    HUGE = "huge"
+    HTML = "html"
+    # gql
+    CUT_JSON = "cut_json"
+    NULL_DATA = "null_data"
+    MISSING_DATA = "missing_data"
+    SERVICE_ERROR = "service_error"
+    SERVICE_TIMEOUT = "service_timeout"
+    SERVER_ERROR = "server_error"
+    FAILED_INTEGRITY = "failed_integrity"
+    PERSISTED_QUERY_NOT_FOUND = "persisted_query_not_found"
+    # usher and playlist
+    NO_AUDIO = "no_audio"
+    FOREIGN_HOST = "foreign_host"
+    FILE_URI = "file_uri"
+    SELF_REFERENCE = "self_reference"
+
+
+GQL_KINDS: Final = frozenset(
+    {
+        FaultKind.NULL_DATA,
+        FaultKind.MISSING_DATA,
+        FaultKind.SERVICE_ERROR,
+        FaultKind.SERVICE_TIMEOUT,
+        FaultKind.SERVER_ERROR,
+        FaultKind.FAILED_INTEGRITY,
+        FaultKind.PERSISTED_QUERY_NOT_FOUND,
+    }
+)
+PLAYLIST_KINDS: Final = frozenset(
+    {FaultKind.NO_AUDIO, FaultKind.FOREIGN_HOST, FaultKind.FILE_URI, FaultKind.SELF_REFERENCE}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that goes wrong at a step. `times`: how often, None for always. `seconds`: of slow and drip."""
+
+    step: Step
+    kind: FaultKind
+    status: int = 503
+    seconds: float = 1.0
+    times: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 400 <= self.status <= 599:
+            raise ValueError(f"status must be 400..599, not {self.status}")
+        if not 0 <= self.seconds <= 600:
+            raise ValueError(f"seconds must be 0..600, not {self.seconds}")
+        if self.times is not None and self.times < 1:
+            raise ValueError(f"times must be at least 1, not {self.times}")
+        if self.kind in GQL_KINDS | {FaultKind.CUT_JSON} and self.step is not Step.GQL:
+            raise ValueError(f"{self.kind} is a fault of gql, not of {self.step}")
+        if self.kind in PLAYLIST_KINDS and self.step not in (Step.USHER, Step.PLAYLIST):
+            raise ValueError(f"{self.kind} is a fault of usher and playlist, not of {self.step}")
+
+
+class FaultPlan:
+    """The faults of one thing; counts down those that happen a number of times."""
+
+    def __init__(self) -> None:
+        self._active: list[tuple[Fault, int | None]] = []
+
+    @property
+    def active(self) -> tuple[Fault, ...]:
+        """What can still happen."""
+        return tuple(fault for fault, _ in self._active)
+
+    def set(self, *faults: Fault) -> None:
+        """Replace all faults."""
+        self._active = [(fault, fault.times) for fault in faults]
+
+    def add(self, fault: Fault) -> None:
+        """One more fault."""
+        self._active.append((fault, fault.times))
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        self._active.clear()
+
+    def take(self, step: Step) -> list[Fault]:
+        """The faults of one request of this kind, which count as having happened.
+
+        All that only slow it down, and the first of the others; the next request meets the next one.
+        """
+        happening: list[Fault] = []
+        left: list[tuple[Fault, int | None]] = []
+        broken = False
+        for fault, times in self._active:
+            slow = fault.kind is FaultKind.SLOW
+            if fault.step is step and (slow or not broken):
+                happening.append(fault)
+                broken = broken or not slow
+                if times == 1:
+                    continue
+                left.append((fault, None if times is None else times - 1))
+            else:
+                left.append((fault, times))
+        self._active = left
+        return happening
+
+
+def taken(step: Step, *plans: FaultPlan | None) -> tuple[Fault, ...]:
+    """The faults of one request, from all plans that concern it."""
+    return tuple(fault for plan in plans if plan is not None for fault in plan.take(step))

@@ -1,0 +1,36 @@
+"""Where the simulator's parts say that they are."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosts:
+    """The beginnings of the addresses in answers, without a slash at the end.
+
+    They are all the simulator's own address, unless a proxy stands in front of it that lets real clients find it
+    under Twitch's names.
+    """
+
+    playlist: str
+    segment: str
+    clip: str
+    video: str
+    helix: str
+    id: str
+
+    @classmethod
+    def at(cls, base: str) -> "Hosts":
+        """Everything in one place."""
+        return cls(playlist=base, segment=base, clip=base, video=base, helix=f"{base}/helix", id=f"{base}/oauth2")
+
+    @classmethod
+    def twitch(cls) -> "Hosts":
+        """Names of the form that Twitch's have, for a simulator behind a proxy that ends TLS."""
+        return cls(
+            playlist="https://euc13.playlist.ttvnw.net",
+            segment="https://a1b2c3d4e5f6.j.cloudfront.hls.ttvnw.net",
+            clip="https://production.assets.clips.twitchcdn.net",
+            video="https://d2nvs31859zcd8.cloudfront.net",
+            helix="https://api.twitch.tv/helix",
+            id="https://id.twitch.tv/oauth2",
+        )

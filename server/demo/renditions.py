@@ -1,0 +1,195 @@
+"""The renditions of a channel or VOD, and multivariant playlists in the forms of usher v1 and v2."""
+
+import base64
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+AUDIO_ONLY: Final = "audio_only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """One line of a multivariant playlist. `name` is its stable id, `label` what usher v1 shows people."""
+
+    name: str
+    label: str
+    bandwidth: int
+    codecs: str
+    resolution: str | None = None
+    frame_rate: float | None = None
+    source: bool = False
+    group: str = "landscape"
+
+    @property
+    def audio_only(self) -> bool:
+        """Whether it has no picture."""
+        return self.resolution is None
+
+    @property
+    def codec_family(self) -> str:
+        """h264, h265 or none."""
+        return "none" if self.audio_only else "h265" if self.codecs.startswith("hev1") else "h264"
+
+
+_H264: Final = "avc1.{},mp4a.40.2"
+_SOURCE: Final = Rendition(
+    name="chunked",
+    label="1080p60 (source)",
+    bandwidth=8_534_030,
+    codecs=_H264.format("64002A"),
+    resolution="1920x1080",
+    frame_rate=60.0,
+    source=True,
+)
+_TRANSCODES: Final = (
+    Rendition(
+        name="720p60",
+        label="720p60",
+        bandwidth=3_422_999,
+        codecs=_H264.format("4D401F"),
+        resolution="1280x720",
+        frame_rate=60.0,
+    ),
+    Rendition(
+        name="480p30",
+        label="480p",
+        bandwidth=1_427_999,
+        codecs=_H264.format("4D401F"),
+        resolution="852x480",
+        frame_rate=30.0,
+    ),
+    Rendition(
+        name="160p30",
+        label="160p",
+        bandwidth=230_000,
+        codecs=_H264.format("4D400C"),
+        resolution="284x160",
+        frame_rate=30.0,
+    ),
+)
+_PORTRAIT: Final = Rendition(
+    name="portrait_852p30",
+    label="852p portrait",
+    bandwidth=1_400_000,
+    codecs=_H264.format("4D401F"),
+    resolution="480x852",
+    frame_rate=30.0,
+    group="portrait",
+)
+_ENHANCED: Final = Rendition(
+    name="1440p60",
+    label="1440p60",
+    bandwidth=9_200_000,
+    codecs="hev1.1.6.L150.B0,mp4a.40.2",
+    resolution="2560x1440",
+    frame_rate=60.0,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a request for a multivariant playlist allows."""
+
+    audio_only: bool
+    source: bool
+    codecs: frozenset[str]
+    frame_rate: bool
+    multigroup: bool
+    unavailable: bool
+
+
+def offered(
+    *,
+    audio: str,
+    wishes: Wishes,
+    seed: str,
+    portrait: bool = False,
+    enhanced: bool = False,
+    transcodes: bool = True,
+    audio_label: str = "audio_only",
+) -> list[Rendition]:
+    """What a playlist lists: in an order that says nothing, the same every time for one `seed`."""
+    sound = Rendition(name=AUDIO_ONLY, label=audio_label, bandwidth=160_000, codecs="mp4a.40.2")
+    if audio == "only":
+        return [sound] if wishes.audio_only else []
+    everything = [_SOURCE, *(_TRANSCODES if transcodes else ())]
+    if portrait:
+        everything.append(_PORTRAIT)
+    if enhanced:
+        everything.append(_ENHANCED)
+    random.Random(seed).shuffle(everything)  # noqa: S311 - an order, no secret
+    if audio == "listed":
+        everything.insert(len(everything) // 2, sound)
+    return [
+        each
+        for each in everything
+        if (wishes.audio_only or not each.audio_only)
+        and (wishes.source or not each.source)
+        and (each.audio_only or each.codec_family in wishes.codecs)
+        and (wishes.multigroup or each.group == "landscape")
+    ]
+
+
+def multivariant(
+    renditions: Sequence[Rendition],
+    address: Callable[[Rendition], str],
+    *,
+    version: int,
+    info: dict[str, str],
+    wishes: Wishes,
+    session_data: bool = False,
+) -> str:
+    """The playlist's text, as usher v1 or v2 writes it. `info`: the attributes of EXT-X-TWITCH-INFO."""
+    lines = ["#EXTM3U"]
+    if session_data:
+        lines += [f'#EXT-X-SESSION-DATA:DATA-ID="{name}",VALUE="{value}"' for name, value in info.items()]
+    else:
+        lines.append("#EXT-X-TWITCH-INFO:" + ",".join(f'{name}="{value}"' for name, value in info.items()))
+    if wishes.unavailable:
+        lines.append(_unavailable())
+    for each in renditions:
+        if version == 1:
+            chosen = "NO" if each.audio_only else "YES"
+            lines.append(
+                f'#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="{each.name}",NAME="{each.label}",'
+                f"AUTOSELECT={chosen},DEFAULT={chosen}"
+            )
+        lines += [f"#EXT-X-STREAM-INF:{_attributes(each, version, wishes)}", address(each)]
+    return "\n".join(lines) + "\n"
+
+
+def _attributes(each: Rendition, version: int, wishes: Wishes) -> str:
+    parts = [f"BANDWIDTH={each.bandwidth}"]
+    if each.resolution:
+        parts.append(f"RESOLUTION={each.resolution}")
+    parts.append(f'CODECS="{each.codecs}"')
+    rate = f"FRAME-RATE={each.frame_rate:.3f}" if each.frame_rate and wishes.frame_rate else None
+    if version == 1:
+        parts.append(f'VIDEO="{each.name}"')
+        return ",".join([*parts, *([rate] if rate else [])])
+    if rate:
+        parts.append(rate)
+    parts += [f'STABLE-VARIANT-ID="{each.name}"', f'IVS-NAME="{each.name}"']
+    if not each.audio_only:
+        parts += [f'IVS-GROUPS="{each.group}"', f'IVS-VARIANT-SOURCE="{"source" if each.source else "transcode"}"']
+    return ",".join(parts)
+
+
+def _unavailable() -> str:
+    withheld = [
+        {
+            "NAME": "1440p60",
+            "BANDWIDTH": 9_200_000,
+            "CODECS": "hev1.1.6.L150.B0,mp4a.40.2",
+            "RESOLUTION": "2560x1440",
+            "FILTER_REASONS": ["FR_CODEC_NOT_REQUESTED"],
+            "AUTHORIZATION_REASONS": ["AUTHZ_NOT_LOGGED_IN"],
+            "GROUP-ID": "1440p60",
+            "FRAME-RATE": 60.0,
+        }
+    ]
+    value = base64.b64encode(json.dumps(withheld).encode()).decode()
+    return f'#EXT-X-SESSION-DATA:DATA-ID="com.amazon.ivs.unavailable-media",VALUE="{value}"'
