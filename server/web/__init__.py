@@ -7,7 +7,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from server.web.api_docs import inline_code
+from server.web.api_docs import code_parts
 from server.web.assets import load_assets
 from server.web.backend import Backend
 from server.web.headers import add_page_headers
@@ -27,7 +27,7 @@ def add_pages(app: web.Application, backend: Backend) -> None:
         lstrip_blocks=True,
     )
     cast("dict[str, Any]", environment.globals)["asset"] = assets.address
-    environment.filters["inline_code"] = inline_code
+    cast("dict[str, Any]", environment.filters)["code_parts"] = code_parts
     pages = Pages(backend)
     app.middlewares.append(problem_pages)
     app.on_response_prepare.append(add_page_headers)

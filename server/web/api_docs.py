@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
-from markupsafe import Markup, escape
-
 JsonObject = Mapping[str, Any]
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -109,13 +107,9 @@ def schemas(document: JsonObject) -> list[Schema]:
     ]
 
 
-def inline_code(text: str) -> Markup:
-    """A description's text with `` `code` `` as such; everything else is escaped."""
-    parts = text.split("`")
-    marked = [
-        Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
-    ]
-    return Markup("").join(marked)
+def code_parts(text: str) -> list[tuple[bool, str]]:
+    """A description cut where `` ` `` starts or ends code: whether a part is code, and the part."""
+    return [(bool(index % 2), part) for index, part in enumerate(text.split("`")) if part]
 
 
 # --- Reading the document -----------------------------------------------------------------------------

@@ -1,14 +1,14 @@
 """A real browser for the pages. Missing parts skip the tests by name."""
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
 
 from tests.browser.stage import OnStageNow, staged
 
@@ -47,6 +47,14 @@ class Watched:
     page: Page
     complaints: list[str] = field(default_factory=list[str])
     requests: list[str] = field(default_factory=list[str])
+    refusals: bool = False
+    """Whether the test makes the server refuse something: the browser then logs the status."""
+
+
+class Visit(Protocol):
+    """Opens a page of the server, 1280 pixels wide unless told otherwise."""
+
+    async def __call__(self, path: str = "/", **options: Any) -> Watched: ...
 
 
 async def watch(context: BrowserContext, address: str) -> Watched:
@@ -60,26 +68,38 @@ async def watch(context: BrowserContext, address: str) -> Watched:
 
     watched.page.on("request", requested)
     watched.page.on("pageerror", lambda error: watched.complaints.append(f"error {error}"))
-    watched.page.on(
-        "console",
-        lambda message: (
+
+    def logged(message: ConsoleMessage) -> None:
+        refusal = message.text.startswith("Failed to load resource")
+        if message.type in ("error", "warning") and not (refusal and watched.refusals):
             watched.complaints.append(f"console {message.type}: {message.text}")
-            if message.type in ("error", "warning")
-            else None
-        ),
-    )
+
+    watched.page.on("console", logged)
     return watched
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def site(chromium: Browser, stage: OnStageNow) -> AsyncIterator[Watched]:
-    """A page of the staged server, 1280 pixels wide; whatever it complained of fails the test."""
-    context = await chromium.new_context(
-        base_url=stage.address, viewport={"width": 1280, "height": 900}, timezone_id="UTC", locale="en-US"
-    )
-    watched = await watch(context, stage.address)
-    watched.page.set_default_timeout(5000)
-    yield watched
-    await context.close()
-    await asyncio.sleep(0)
-    assert watched.complaints == []
+async def visit(chromium: Browser, stage: OnStageNow) -> AsyncIterator[Visit]:
+    """Opens pages of the staged server; whatever any of them complained of fails the test."""
+    contexts: list[BrowserContext] = []
+    pages: list[Watched] = []
+
+    async def open_page(path: str = "/", **options: Any) -> Watched:
+        chosen: dict[str, Any] = {
+            "viewport": {"width": 1280, "height": 900},
+            "timezone_id": "UTC",
+            "locale": "en-US",
+        }
+        chosen |= options
+        context = await chromium.new_context(base_url=stage.address, **chosen)
+        context.set_default_timeout(5000)
+        contexts.append(context)
+        watched = await watch(context, stage.address)
+        pages.append(watched)
+        await watched.page.goto(path)
+        return watched
+
+    yield open_page
+    for context in contexts:
+        await context.close()
+    assert [complaint for watched in pages for complaint in watched.complaints] == []
