@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -191,8 +192,17 @@ class Database:
 
 @asynccontextmanager
 async def open_database(address: str) -> AsyncGenerator[Database]:
-    """The database at an address, closed at the end. Raises SettingsError for an address that cannot be used."""
+    """The database at an address, closed at the end; a missing folder is made.
+
+    Raises SettingsError for an address that cannot be used.
+    """
     engine = open_engine(address)
+    folder = Path(engine.url.database or "").parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        takes = f"a place that can be written: {folder}: {error.strerror}"
+        raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, takes, secret=True) from error
     try:
         yield Database(engine)
     finally:

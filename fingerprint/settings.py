@@ -286,7 +286,10 @@ class PipelineSettings:
         default_text="catalog",
     )
 
+    catalog_override: Path | None = None
+    """Another folder for the catalog, as given on the command line."""
+
     @property
     def catalog_dir(self) -> Path:
         """The folder of the local catalog."""
-        return self.data_dir / "catalog"
+        return self.data_dir / "catalog" if self.catalog_override is None else self.catalog_override

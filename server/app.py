@@ -81,7 +81,6 @@ async def _open_services(
 ) -> None:
     """Database, schema, job store, pipeline, service: each closed in the reverse order."""
     settings = app[keys.SETTINGS]
-    settings.pipeline.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = await stack.enter_async_context(open_database(database_url(settings.pipeline)))
     await migrations.upgrade(database)
     app[keys.DATABASE] = database

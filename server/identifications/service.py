@@ -121,6 +121,11 @@ class IdentificationService:
         metrics.gauge("twitchaudio_jobs_queued", "Jobs that wait for their turn.", lambda: runner.queued)
         metrics.gauge("twitchaudio_waiters", "Requests that wait for an answer.", lambda: self._waiters)
 
+    @property
+    def jobs(self) -> int:
+        """Jobs of this process and of others that are followed here."""
+        return len(self._flights)
+
     # --- What requests call ---------------------------------------------------------------------------
 
     async def ask(self, target: TwitchTarget) -> Asked:

@@ -1,0 +1,203 @@
+"""`twitchaudio identify`: name the songs in channels, clips, videos and files, without a server."""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Final, cast
+
+from fingerprint.clock import SystemClock
+from fingerprint.domain.identification import (
+    Identification,
+    Kind,
+    Song,
+    Status,
+    Timings,
+    new_identification_id,
+)
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.domain.targets import FileTarget, Target, VideoTarget, parse_target
+from fingerprint.jobs.clean import clean
+from fingerprint.pipeline import Pipeline
+from fingerprint.ports import Clock
+from fingerprint.settings import PipelineSettings, read_settings, words
+from fingerprint.wire import to_json
+from server.cli import Subparsers
+
+AT_ONCE: Final = 4
+"""Targets identified side by side."""
+
+STEPS: Final = ("resolve", "capture", "fingerprint", "recognize")
+
+
+def register(commands: Subparsers) -> None:
+    """Add the `identify` command."""
+    identify = commands.add_parser(
+        "identify",
+        help="name the songs in channels, clips, videos and files",
+        description="Name the songs in live channels, clips, videos and files.",
+    )
+    identify.add_argument(
+        "targets",
+        nargs="+",
+        metavar="TARGET",
+        help="a channel's name, a clip's slug, any Twitch address, or an audio or video file",
+    )
+    identify.add_argument("--json", action="store_true", help="print JSON, one object a line, in the order given")
+    identify.add_argument(
+        "--catalog", type=Path, metavar="DIR", help="the catalog's folder (default: in the data folder)"
+    )
+    identify.add_argument(
+        "--recognizers",
+        type=words,
+        metavar="a,b",
+        help="the recognizers to ask, in order (default: the settings')",
+    )
+    identify.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        targets = [target_from(text) for text in cast("list[str]", arguments.targets)]
+    except TwitchAudioError as error:
+        print(f"twitchaudio: {error.detail}", file=sys.stderr)
+        return 2
+    settings = read_settings(PipelineSettings)
+    if arguments.catalog is not None:
+        settings = dataclasses.replace(settings, catalog_override=cast("Path", arguments.catalog))
+    if arguments.recognizers is not None:
+        settings = dataclasses.replace(settings, recognizers=cast("tuple[str, ...]", arguments.recognizers))
+    return asyncio.run(_identify(settings, targets, as_json=bool(arguments.json)))
+
+
+def target_from(text: str) -> Target:
+    """What an argument means: a file that exists, else something on Twitch. Raises `invalid-input`."""
+    path = Path(text).expanduser()
+    if _is_file(path):
+        return FileTarget(path)
+    try:
+        return parse_target(text)
+    except TwitchAudioError as error:
+        if "twitch.tv" in text.lower():
+            raise
+        raise invalid_input(f"{error.detail} Nor is there a file with this name.") from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        # Names that no file can have.
+        return False
+
+
+async def _identify(settings: PipelineSettings, targets: Sequence[Target], *, as_json: bool) -> int:
+    wiring = import_module("fingerprint.wiring")
+    opened = cast("AbstractAsyncContextManager[Pipeline]", wiring.open_pipeline(settings))
+    failed = False
+    async with opened as pipeline, answers(pipeline, SystemClock(), targets) as tasks:
+        for number, task in enumerate(tasks):
+            identification = await task
+            failed = failed or identification.status is Status.FAILED
+            if as_json:
+                print(json.dumps(to_json(identification), allow_nan=False), flush=True)
+            else:
+                separator = "\n" if number else ""
+                print(separator + describe(identification), flush=True)
+    return 1 if failed else 0
+
+
+@asynccontextmanager
+async def answers(
+    pipeline: Pipeline, clock: Clock, targets: Sequence[Target]
+) -> AsyncGenerator[list[asyncio.Task[Identification]]]:
+    """The targets' identifications as tasks, in order; a few are at work at a time."""
+    missing = await pipeline.unavailable()
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(target: Target) -> Identification:
+        async with slots:
+            asked = Identification(
+                id=new_identification_id(),
+                kind=target.kind,
+                target=target.name,
+                created_at=clock.now(),
+                at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
+            )
+            if missing is not None:
+                problem = Problem(code=ProblemCode.RECOGNIZER_UNAVAILABLE, detail=missing)
+                return asked.failed(problem, clock.now())
+            return clean(await pipeline.identify(asked, target))
+
+    tasks = [asyncio.create_task(one(target)) for target in targets]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# --- For people ---------------------------------------------------------------------------------------
+
+
+def describe(identification: Identification) -> str:
+    """An answer in a few lines."""
+    lines = [_heading(identification)]
+    if identification.problem is not None:
+        lines.append(f"  {identification.problem.detail}")
+    elif identification.song is None:
+        lines.append("  no song was recognized")
+    else:
+        lines += _song_lines(identification.song, identification.score)
+        lines += _other_songs(identification)
+    took = _timings(identification.timings)
+    return "\n".join([*lines, f"  {took}"] if took else lines)
+
+
+def _heading(identification: Identification) -> str:
+    at = identification.at_seconds
+    moment = f" at {_clock_time(at)}" if at is not None else ""
+    return f"{identification.target} ({identification.kind}{moment})"
+
+
+def _song_name(song: Song) -> str:
+    return f"{song.title} - {', '.join(song.artists)}" if song.artists else song.title
+
+
+def _song_lines(song: Song, score: float | None) -> list[str]:
+    facts: list[str] = []
+    if song.album:
+        facts.append(f"album {song.album}")
+    if score is not None:
+        facts.append(f"{score:.0%} sure")
+    if song.offset_seconds is not None:
+        length = f" of {_clock_time(song.duration_seconds)}" if song.duration_seconds else ""
+        facts.append(f"{_clock_time(max(0.0, song.offset_seconds))}{length} into the song")
+    return [f"  {_song_name(song)}", *([f"  {', '.join(facts)}"] if facts else [])]
+
+
+def _other_songs(identification: Identification) -> list[str]:
+    """Where each song begins, when a clip or a file holds several."""
+    if identification.kind not in (Kind.CLIP, Kind.FILE) or len(identification.songs) < 2:
+        return []
+    return [f"  {_clock_time(song.position_seconds):>7}  {_song_name(song)}" for song in identification.songs]
+
+
+def _clock_time(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _timings(timings: Timings) -> str:
+    values = dataclasses.asdict(timings)
+    steps = [f"{step} {values[f'{step}_ms']:.0f} ms" for step in STEPS if values[f"{step}_ms"] is not None]
+    if timings.total_ms is None or not steps:
+        return ""
+    return f"{', '.join(steps)}: {timings.total_ms / 1000:.2f} s in all"

@@ -1,0 +1,120 @@
+"""`twitchaudio serve`: the API and the website."""
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, cast
+
+from aiohttp import web
+from yarl import URL
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.settings import read_settings
+from server.app import listening, make_app
+from server.cli import Subparsers
+from server.observability import configure_logging
+from server.settings import ServerSettings
+
+HOST: Final = "127.0.0.1"
+PORT: Final = 8080
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - recognized, not bound
+
+
+def register(commands: Subparsers) -> None:
+    """Add the `serve` command."""
+    serve = commands.add_parser(
+        "serve", help="the API and the website", description="Serve the API and the website."
+    )
+    serve.add_argument("--host", default=HOST, metavar="H", help=f"the address to listen on (default: {HOST})")
+    serve.add_argument("--port", default=PORT, type=_port, metavar="P", help=f"the port (default: {PORT})")
+    serve.add_argument(
+        "--demo",
+        action="store_true",
+        help="bring a simulated Twitch and some songs along: no account, no network",
+    )
+    serve.add_argument("--music", type=Path, metavar="DIR", help="with --demo: your own music instead of ours")
+    serve.set_defaults(run=_run)
+
+
+def _port(text: str) -> int:
+    """A port number; 0 lets the system choose."""
+    value = int(text)
+    if not 0 <= value <= 65_535:
+        raise ValueError(text)
+    return value
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.demo:
+        # The demo's parts are loaded only when it is asked for.
+        demo: Any = import_module("server.cli.demo")
+        return cast("int", demo.serve_demo(arguments))
+    if arguments.music is not None:
+        print(
+            "twitchaudio: --music goes with --demo; `twitchaudio catalog add` is for the real server",
+            file=sys.stderr,
+        )
+        return 2
+    settings = read_settings(ServerSettings)
+    configure_logging(settings.log_level, sys.stderr)
+    asyncio.run(_serve(make_app(settings), cast("str", arguments.host), cast("int", arguments.port)))
+    return 0
+
+
+async def _serve(app: web.Application, host: str, port: int) -> None:
+    async with stop_signals() as stop, serving(app, host, port) as address:
+        print(f"TwitchAudio is at {address} - Ctrl-C stops it.", flush=True)
+        await stop.wait()
+        print("Stopping.", flush=True)
+
+
+@asynccontextmanager
+async def serving(app: web.Application, host: str, port: int) -> AsyncGenerator[URL]:
+    """Serve while the block runs; gives the address to open in a browser.
+
+    Raises TwitchAudioError, one line for the operator, when the address cannot be listened on.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            address = await stack.enter_async_context(listening(app, host, port))
+        except OSError as error:
+            raise TwitchAudioError(ProblemCode.INTERNAL, _cannot_listen(error, host, port)) from error
+        yield address.with_host("127.0.0.1") if host in _EVERYWHERE else address
+
+
+def _cannot_listen(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use; stop what listens there, or choose another with --port"
+    return f"cannot listen on {host} port {port}: {error.strerror or error}"
+
+
+@asynccontextmanager
+async def stop_signals() -> AsyncGenerator[asyncio.Event]:
+    """An event that Ctrl-C and SIGTERM set while the block runs; a second one no longer waits for anybody."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+    assert main is not None
+
+    def asked() -> None:
+        if stop.is_set():
+            main.cancel()
+        stop.set()
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C interrupts the loop instead
+        for number in signals:
+            loop.add_signal_handler(number, asked)
+    try:
+        yield stop
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            for number in signals:
+                loop.remove_signal_handler(number)

@@ -1,0 +1,347 @@
+"""The single flight: who starts, joins, follows and takes over; with a clock that is moved by hand."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fingerprint.domain.identification import ABANDONED_AFTER, IdentificationId, Status
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget, ClipTarget
+from fingerprint.pipeline import LEASE_SECONDS
+from fingerprint.ports import Claimed, Held
+from server.identifications.runners import inprocess
+from server.identifications.runners.inprocess import InProcessRunner
+from server.identifications.service import IdentificationService, ServiceLimits
+from server.observability import Metrics
+from tests.fakes import FakeClock, FakePipeline, MemoryJobStore
+
+CHANNEL = ChannelTarget("somechannel")
+CLIP = ClipTarget("AwkwardSlug-x_1")
+
+
+class World:
+    """Services of several servers on one store and one clock."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = MemoryJobStore()
+
+    @asynccontextmanager
+    async def server(
+        self, name: str = "a", **limits: float
+    ) -> AsyncGenerator[tuple[IdentificationService, FakePipeline]]:
+        parts = FakePipeline(self.clock)
+        runner = InProcessRunner(pipeline=parts.pipeline, store=self.store, clock=self.clock, at_once=2, queue=2)
+        service = IdentificationService(
+            store=self.store,
+            runner=runner,
+            unavailable=parts.pipeline.unavailable,
+            clock=self.clock,
+            owner=name,
+            metrics=Metrics(),
+            limits=ServiceLimits(**limits),  # pyright: ignore[reportArgumentType] - numbers by name
+        )
+        try:
+            yield service, parts
+        finally:
+            await service.close()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def settle() -> None:
+    """Let everything that can happen now happen."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+# --- Start and join -----------------------------------------------------------------------------------
+
+
+async def test_who_asks_while_a_job_runs_joins_it(world: World) -> None:
+    async with world.server() as (service, parts):
+        parts.capture.gate.clear()
+        first = await service.ask(CHANNEL)
+        second = await service.ask(CHANNEL)
+        assert (first.shared, second.shared) == (False, True)
+        assert first.identification.id == second.identification.id
+        parts.capture.gate.set()
+        assert await service.wait(first, 10) == await service.wait(second, 10)
+        assert parts.capture.captures == 1
+
+
+async def test_requests_that_arrive_together_share_one_claim(world: World) -> None:
+    async with world.server() as (service, parts):
+        asked = await asyncio.gather(*(service.ask(CLIP) for _ in range(100)))
+        assert len({each.identification.id for each in asked}) == 1
+        assert sum(not each.shared for each in asked) == 1
+        assert world.store.fences[CLIP.key] == 1
+        await service.wait(asked[0], 10)
+        assert parts.capture.captures == 1
+
+
+async def test_after_the_end_a_stream_is_identified_anew(world: World) -> None:
+    async with world.server() as (service, parts):
+        first = await service.ask(CHANNEL)
+        await service.wait(first, 10)
+        await settle()
+        second = await service.ask(CHANNEL)
+        assert second.identification.id != first.identification.id
+        await service.wait(second, 10)
+        assert parts.capture.captures == 2
+
+
+async def test_p3_p6_a_request_cancelled_at_any_moment_neither_hangs_nor_stops_the_job(world: World) -> None:
+    async with world.server() as (service, _parts):
+        for turns in range(60):
+            target = ChannelTarget(f"channel{turns}")
+
+            async def request(target: ChannelTarget = target) -> None:
+                await service.wait(await service.ask(target), 10)
+
+            leaving = asyncio.create_task(request())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+            answer = await service.wait(await service.ask(target), 10)
+            assert answer.status is Status.SUCCESSFUL
+            await settle()
+        assert service.jobs == 0
+
+
+async def test_what_is_not_live_is_told_again_for_a_moment_only(world: World) -> None:
+    async with world.server() as (service, parts):
+        parts.resolver.error = TwitchAudioError(ProblemCode.NOT_LIVE, "Not live.")
+        first = await service.wait(await service.ask(CHANNEL), 10)
+        await settle()
+        again = await service.ask(CHANNEL)
+        assert again.identification == first
+        parts.resolver.error = None
+        await world.clock.advance(ServiceLimits().keep_definite_seconds)
+        answer = await service.wait(await service.ask(CHANNEL), 10)
+        assert answer.status is Status.SUCCESSFUL
+
+
+async def test_other_failures_are_not_kept(world: World) -> None:
+    async with world.server() as (service, parts):
+        parts.resolver.error = TwitchAudioError(ProblemCode.UPSTREAM_UNAVAILABLE, "Twitch is away.")
+        await service.wait(await service.ask(CHANNEL), 10)
+        await settle()
+        parts.resolver.error = None
+        answer = await service.wait(await service.ask(CHANNEL), 10)
+        assert answer.status is Status.SUCCESSFUL
+
+
+async def test_l8_failures_are_kept_for_a_bounded_number_of_targets(world: World) -> None:
+    async with world.server(kept=3) as (service, parts):
+        parts.resolver.error = TwitchAudioError(ProblemCode.CHANNEL_NOT_FOUND, "Unknown.")
+        for _round in range(2):
+            for number in range(10):
+                await service.wait(await service.ask(ChannelTarget(f"channel{number}")), 10)
+                await settle()
+        assert len(parts.resolver.asked) == 10 + 7
+
+
+async def test_d3_when_the_store_is_down_nobody_is_captured(world: World) -> None:
+    async with world.server() as (service, parts):
+        world.store.down = True
+        results = await asyncio.gather(*(service.ask(CHANNEL) for _ in range(5)), return_exceptions=True)
+        assert {getattr(result, "code", None) for result in results} == {ProblemCode.BUSY}
+        assert parts.capture.captures == 0
+        world.store.down = False
+        assert (await service.wait(await service.ask(CHANNEL), 10)).status is Status.SUCCESSFUL
+
+
+async def test_d4_an_answer_that_cannot_be_stored_is_still_told(world: World) -> None:
+    async with world.server() as (service, parts):
+
+        def store_goes_down() -> None:
+            world.store.down = True
+
+        parts.recognizers.before = store_goes_down
+        waiting = asyncio.create_task(service.wait(await service.ask(CHANNEL), 10))
+        await settle()
+        await world.clock.advance(0.2)
+        await world.clock.advance(0.4)
+        assert (await waiting).status is Status.SUCCESSFUL
+
+
+# --- Other servers ------------------------------------------------------------------------------------
+
+
+async def test_l2_many_who_wait_for_another_servers_job_cost_one_reader(world: World) -> None:
+    async with world.server("a") as (leader, parts), world.server("b") as (follower, idle):
+        parts.capture.gate.clear()
+        first = await leader.ask(CHANNEL)
+        waiting = [asyncio.create_task(follower.wait(await follower.ask(CHANNEL), 100)) for _ in range(100)]
+        await settle()
+        before = world.store.reads
+        for _ in range(20):
+            await world.clock.advance(0.5)
+        # In ten seconds at most one read a poll (0.375 s at the shortest) and one a third of a lease.
+        assert 0 < world.store.reads - before <= 10 / 0.375 + 10 / (LEASE_SECONDS / 3) + 2
+        parts.capture.gate.set()
+        await settle()
+        await world.clock.advance(1.0)
+        answers = [await task for task in waiting]
+        assert {answer.id for answer in answers} == {first.identification.id}
+        assert idle.capture.captures == 0
+
+
+async def test_p1_a_job_whose_owner_died_is_taken_over_once_for_all(world: World) -> None:
+    dead = await world.store.claim(CHANNEL, owner="dead", now=world.clock.now(), lease_seconds=LEASE_SECONDS)
+    assert isinstance(dead, Claimed)
+    async with world.server("a") as (one, one_parts), world.server("b") as (other, other_parts):
+        waiting = [asyncio.create_task(one.wait(await one.ask(CHANNEL), 100)) for _ in range(5)]
+        waiting += [asyncio.create_task(other.wait(await other.ask(CHANNEL), 100)) for _ in range(5)]
+        seconds = 0.0
+        while not all(task.done() for task in waiting):
+            await world.clock.advance(0.25)
+            seconds += 0.25
+            assert seconds <= LEASE_SECONDS + 3
+        answers = [await task for task in waiting]
+        assert {answer.id for answer in answers} == {dead.identification.id}
+        assert {answer.status for answer in answers} == {Status.SUCCESSFUL}
+        assert one_parts.capture.captures + other_parts.capture.captures == 1
+
+
+async def test_d6_a_job_lost_to_another_server_gives_that_servers_answer(world: World) -> None:
+    async with world.server("a") as (service, parts):
+        parts.capture.gate.clear()
+        asked = await service.ask(CHANNEL)
+        waiting = asyncio.create_task(service.wait(asked, 100))
+        await settle()
+        # As if this process had been paused: its lease ran out unrenewed, and another one claims.
+        lease = world.store.leases[CHANNEL.key]
+        await world.store.release(lease)
+        taken = await world.store.claim(CHANNEL, owner="other", now=world.clock.now(), lease_seconds=LEASE_SECONDS)
+        assert isinstance(taken, Claimed)
+        await world.clock.advance(LEASE_SECONDS / 3)
+        assert parts.capture.running == 0
+        problem = TwitchAudioError(ProblemCode.AD_BREAK, "Ads.").problem
+        await world.store.finish(taken.lease, taken.identification.failed(problem, world.clock.now()))
+        await world.clock.advance(1.0)
+        answer = await waiting
+        assert answer.problem is not None
+        assert answer.problem.code is ProblemCode.AD_BREAK
+
+
+async def test_a_job_that_ended_between_two_looks_starts_no_other(world: World) -> None:
+    other = await world.store.claim(CHANNEL, owner="x", now=world.clock.now(), lease_seconds=LEASE_SECONDS)
+    assert isinstance(other, Claimed)
+    async with world.server("a") as (service, parts):
+        waiting = asyncio.create_task(service.wait(await service.ask(CHANNEL), 100))
+        await settle()
+        real_get = world.store.get
+
+        async def get_then_finish(identification_id: IdentificationId) -> object:
+            state = await real_get(identification_id)
+            problem = TwitchAudioError(ProblemCode.NO_AUDIO, "Silence.").problem
+            await world.store.finish(other.lease, other.identification.failed(problem, world.clock.now()))
+            return state
+
+        world.store.get = get_then_finish  # pyright: ignore[reportAttributeAccessIssue] - it ends in between
+        await world.clock.advance(LEASE_SECONDS / 3 + 0.7)
+        world.store.get = real_get
+        await world.clock.advance(1.0)
+        answer = await waiting
+        assert answer.id == other.identification.id
+        assert answer.status is Status.FAILED
+        assert parts.capture.captures == 0
+        # The target is free for whoever asks next.
+        assert not isinstance(
+            await world.store.claim(CHANNEL, owner="y", now=world.clock.now(), lease_seconds=1), Held
+        )
+
+
+async def test_p2_who_comes_back_for_a_job_left_behind_gets_its_answer(world: World) -> None:
+    left = await world.store.claim(CHANNEL, owner="dead", now=world.clock.now(), lease_seconds=LEASE_SECONDS)
+    assert isinstance(left, Claimed)
+    async with world.server() as (service, _parts):
+        found = await service.find(left.identification.id)
+        assert found is not None
+        waiting = asyncio.create_task(service.wait(found, 100))
+        for _ in range(16):
+            await world.clock.advance(0.5)
+        assert (await waiting).status is Status.SUCCESSFUL
+
+
+async def test_an_identification_left_behind_long_ago_has_failed(world: World) -> None:
+    left = await world.store.claim(CHANNEL, owner="dead", now=world.clock.now(), lease_seconds=LEASE_SECONDS)
+    assert isinstance(left, Claimed)
+    await world.clock.advance(ABANDONED_AFTER.total_seconds() + 1)
+    async with world.server() as (service, parts):
+        found = await service.find(left.identification.id)
+        assert found is not None
+        assert found.identification.problem is not None
+        assert found.identification.problem.code is ProblemCode.TIMEOUT
+        assert parts.capture.captures == 0
+
+
+# --- The queue and the end ----------------------------------------------------------------------------
+
+
+async def test_a_job_that_waited_too_long_for_its_turn_is_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inprocess, "LEASE_SECONDS", 0.003)
+    async with world.server() as (service, parts):
+        parts.capture.gate.clear()
+        running = [await service.ask(ChannelTarget(f"channel{number}")) for number in range(2)]
+        late = await service.ask(ChannelTarget("late"))
+        await settle()
+        await world.clock.advance(inprocess.QUEUE_SECONDS)
+        answer = await service.wait(late, 10)
+        assert answer.problem is not None
+        assert answer.problem.code is ProblemCode.BUSY
+        parts.capture.gate.set()
+        for asked in running:
+            await service.wait(asked, 10)
+
+
+async def test_closing_hands_jobs_over_and_tells_those_who_wait(world: World) -> None:
+    async with world.server("a") as (service, parts):
+        parts.capture.gate.clear()
+        asked = await service.ask(CHANNEL)
+        waiting = asyncio.create_task(service.wait(asked, 100))
+        await settle()
+        await service.close()
+        with pytest.raises(TwitchAudioError) as caught:
+            await waiting
+        assert caught.value.code is ProblemCode.BUSY
+        with pytest.raises(TwitchAudioError):
+            await service.ask(CHANNEL)
+        assert parts.capture.running == 0
+    taken = await world.store.claim(CHANNEL, owner="b", now=world.clock.now(), lease_seconds=1)
+    assert isinstance(taken, Claimed)
+    assert taken.identification.id == asked.identification.id
+
+
+async def test_closing_lets_a_job_that_is_about_to_end_do_so(world: World) -> None:
+    async with world.server("a") as (service, parts):
+        parts.capture.gate.clear()
+        asked = await service.ask(CHANNEL)
+        closing = asyncio.create_task(service.close(drain_seconds=10))
+        await settle()
+        parts.capture.gate.set()
+        assert (await service.wait(asked, 10)).status is Status.SUCCESSFUL
+        await closing
+
+
+async def test_a_task_that_never_ran_still_answers(world: World) -> None:
+    async with world.server("a") as (service, _parts):
+        asking = asyncio.create_task(service.ask(CHANNEL))
+        await asyncio.sleep(0)
+        for task in asyncio.all_tasks():
+            if "stream:" in task.get_name():
+                task.cancel()
+        with pytest.raises(TwitchAudioError) as caught:
+            await asking
+        assert caught.value.code is ProblemCode.BUSY
+        assert service.jobs == 0
