@@ -41,11 +41,15 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSource:
-    """The HLS media playlist of a live rendition. Addresses are signed, so they stay out of logs and repr."""
+    """The HLS media playlist of a live rendition. Addresses are signed, so they stay out of logs and repr.
+
+    `kept`: it was found for an earlier question and may have ended since.
+    """
 
     channel: str
     playlist: URL = field(repr=False)
     audio_only: bool
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

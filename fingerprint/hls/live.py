@@ -85,9 +85,9 @@ def total_seconds(segments: Sequence[Segment]) -> float:
     return sum(segment.duration_seconds for segment in segments)
 
 
-def only_ads(playlist: MediaPlaylist) -> bool:
-    """Whether there are segments and all are ads."""
-    return bool(playlist.segments) and not content_runs(playlist)
+def ad_is_running(playlist: MediaPlaylist) -> bool:
+    """Whether the newest segment is an ad."""
+    return bool(playlist.segments) and is_ad(playlist.segments[-1], stitched_ads(playlist))
 
 
 def ad_seconds_left(playlist: MediaPlaylist) -> float | None:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fingerprint.hls.live import ad_seconds_left, content_runs, is_ad, newest_content, only_ads, stitched_ads
+from fingerprint.hls.live import ad_is_running, ad_seconds_left, content_runs, is_ad, newest_content, stitched_ads
 from fingerprint.hls.playlist import MediaPlaylist, parse_media
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -84,7 +84,7 @@ def test_content_before_an_ad_serves_until_there_is_enough_behind_it() -> None:
 def test_ads_are_told_by_the_title_alone() -> None:
     for title in ("Amazon|abc", "x|y", "amazon"):
         assert newest(Builder().segments(4, title).segments(2).playlist()) == [104, 105]
-        assert only_ads(Builder().segments(4, title).playlist())
+        assert ad_is_running(Builder().segments(4, title).playlist())
 
 
 def test_ads_are_told_by_the_date_range_alone() -> None:
@@ -94,7 +94,7 @@ def test_ads_are_told_by_the_date_range_alone() -> None:
 
 
 def test_a_range_by_its_id_counts_whatever_its_class() -> None:
-    assert only_ads(Builder().ad_range(20, kind="something-new").segments(3).playlist())
+    assert ad_is_running(Builder().ad_range(20, kind="something-new").segments(3).playlist())
 
 
 def test_a_segment_partly_in_an_ad_is_an_ad_and_one_that_touches_it_is_not() -> None:

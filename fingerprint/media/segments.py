@@ -1,0 +1,145 @@
+"""Fetching the segments of a playlist side by side, and joining those that came."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from yarl import URL
+
+from fingerprint.domain.problems import UpstreamError
+from fingerprint.hls.attributes import PlaylistError, address
+from fingerprint.hls.live import total_seconds
+from fingerprint.hls.playlist import ByteRange, InitSection, Segment
+from fingerprint.media.fetch import Fetcher
+
+MAX_SEGMENT_BYTES: Final = 8 << 20
+MAX_SEGMENTS: Final = 16
+"""The most segments that one recording is made of."""
+
+_TOTAL_SECONDS: Final = 5.0
+_REPLACEMENT_ROUNDS: Final = 2
+STEP: Final = "segment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Segments that follow each other, joined to one piece of media that FFmpeg knows as `container`."""
+
+    segments: Sequence[Segment]
+    encoded: bytes = field(repr=False)
+    container: str
+
+    @property
+    def duration_seconds(self) -> float:
+        """What the playlist says of its length."""
+        return total_seconds(self.segments)
+
+
+async def fetch_joined(
+    fetcher: Fetcher, base: URL, wanted: Sequence[Segment], older: Sequence[Segment] = ()
+) -> Joined:
+    """The wanted segments, all fetched at once.
+
+    For those that fail as many of the `older` ones, which come just before and need the same init section, are
+    fetched, twice at most. The result is the longest stretch without a hole, the newest of equally long ones; the
+    caller decides whether that will do.
+
+    Raises UpstreamError, the first failure, when nothing came.
+    """
+    wanted = wanted[-MAX_SEGMENTS:]
+    inits = list(dict.fromkeys(segment.init for segment in wanted))
+    sections, results = await asyncio.gather(
+        _all(_init(fetcher, base, init) for init in inits),
+        _all(_segment(fetcher, base, segment) for segment in wanted),
+    )
+    heads = dict(zip(inits, sections, strict=True))
+    came = _that_came(wanted, results)
+    spare = list(older)
+    for _ in range(_REPLACEMENT_ROUNDS):
+        missing = min(len(wanted) - len(came), len(spare))
+        if missing == 0:
+            break
+        replacements, spare = spare[-missing:], spare[:-missing]
+        more = await _all(_segment(fetcher, base, segment) for segment in replacements)
+        came |= _that_came(replacements, more)
+    if not came:
+        raise next(result for result in results if isinstance(result, UpstreamError))
+    stretch = _longest_stretch([*older, *wanted], came)
+    head = heads[stretch[0].init]
+    if isinstance(head, UpstreamError):
+        raise head
+    return Joined(
+        segments=stretch,
+        encoded=head + b"".join(came[segment.sequence] for segment in stretch),
+        container=container_of(came[stretch[0].sequence], has_init=bool(head)),
+    )
+
+
+def container_of(content: bytes, *, has_init: bool) -> str:
+    """FFmpeg's name for what a segment is in. What looks like nothing known counts as MPEG-TS, and fails there."""
+    if has_init or content[4:8] in (b"ftyp", b"styp", b"moof", b"sidx"):
+        return "mp4"
+    if content.startswith(b"ID3") or (
+        content[:1] == b"\xff" and content[1:2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9")
+    ):
+        return "aac"
+    return "mpegts"
+
+
+def _that_came(segments: Sequence[Segment], results: Sequence[bytes | UpstreamError]) -> dict[int, bytes]:
+    return {
+        segment.sequence: result
+        for segment, result in zip(segments, results, strict=True)
+        if not isinstance(result, UpstreamError)
+    }
+
+
+def _longest_stretch(ordered: Sequence[Segment], came: Mapping[int, bytes]) -> list[Segment]:
+    stretches: list[list[Segment]] = [[]]
+    for segment in ordered:
+        if segment.sequence not in came:
+            continue
+        last = stretches[-1][-1] if stretches[-1] else None
+        if last is not None and (last.sequence + 1 != segment.sequence or last.init != segment.init):
+            stretches.append([])
+        stretches[-1].append(segment)
+    return max(reversed(stretches), key=total_seconds)
+
+
+async def _all(fetches: Iterable[Coroutine[Any, Any, bytes | UpstreamError]]) -> list[bytes | UpstreamError]:
+    return await asyncio.gather(*fetches)
+
+
+async def _init(fetcher: Fetcher, base: URL, init: InitSection | None) -> bytes | UpstreamError:
+    return b"" if init is None else await _resource(fetcher, base, init.uri, init.byte_range)
+
+
+async def _segment(fetcher: Fetcher, base: URL, segment: Segment) -> bytes | UpstreamError:
+    return await _resource(fetcher, base, segment.uri, segment.byte_range)
+
+
+async def _resource(fetcher: Fetcher, base: URL, uri: str, byte_range: ByteRange | None) -> bytes | UpstreamError:
+    """The bytes, or the failure as a value: others may do without them."""
+    headers = {"Accept-Encoding": "identity"}
+    if byte_range is not None:
+        headers["Range"] = f"bytes={byte_range.offset}-{byte_range.offset + byte_range.length - 1}"
+    try:
+        fetched = await fetcher.get(
+            address(base, uri),
+            step=STEP,
+            max_bytes=MAX_SEGMENT_BYTES,
+            total_seconds=_TOTAL_SECONDS,
+            headers=headers,
+        )
+    except UpstreamError as error:
+        return error
+    except PlaylistError as error:
+        return UpstreamError("playlist", f"Twitch's list of segments cannot be used: {error}.")
+    if fetched.status == 206 or (fetched.status == 200 and byte_range is None):
+        return fetched.body
+    if fetched.status == 200 and byte_range is not None:  # a server that knows no ranges sends everything
+        return fetched.body[byte_range.offset : byte_range.offset + byte_range.length]
+    return UpstreamError(
+        STEP, f"Twitch answers {fetched.status} for a segment that it listed. Try again in a moment."
+    )
