@@ -1,0 +1,62 @@
+"""From settings to a pipeline. The only place that names concrete classes together."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fingerprint.clock import SystemClock
+from fingerprint.media.capture import StreamCapture
+from fingerprint.media.decoder import DecoderPool
+from fingerprint.media.fetch import Fetcher
+from fingerprint.media.hosts import AllowList
+from fingerprint.pipeline import Pipeline
+from fingerprint.ports import MediaResolver, Recognizer, Recognizers
+from fingerprint.recognizers import REGISTRY
+from fingerprint.recognizers.chain import RecognizerChain
+from fingerprint.settings import PipelineSettings, SettingsError
+from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
+
+
+def make_recognizers(settings: PipelineSettings) -> list[Recognizer[Any]]:
+    """The configured recognizers in their order.
+
+    Raises SettingsError for a name that there is no recognizer for, or whose keys are not set.
+    """
+    chosen: list[Recognizer[Any]] = []
+    for name in settings.recognizers:
+        entry = REGISTRY.get(name)
+        if entry is None:
+            takes = f"comma-separated names out of {', '.join(REGISTRY)}"
+            raise SettingsError("TWITCHAUDIO_RECOGNIZERS", name, takes)
+        if not entry.is_configured(settings):
+            raise SettingsError("TWITCHAUDIO_RECOGNIZERS", name, "recognizers whose keys are set")
+        chosen.append(entry.factory(settings))
+    return chosen
+
+
+@asynccontextmanager
+async def open_recognizers(settings: PipelineSettings) -> AsyncGenerator[Recognizers]:
+    """The configured recognizers as one. Raises SettingsError."""
+    async with RecognizerChain(make_recognizers(settings)) as recognizers:
+        yield recognizers
+
+
+@asynccontextmanager
+async def open_resolver(settings: PipelineSettings) -> AsyncGenerator[MediaResolver]:
+    """The resolver, with its own connections to gql and usher."""
+    async with Fetcher(twitch_allow_list(settings.twitch)) as fetcher:
+        yield TwitchResolver(fetcher, settings.twitch)
+
+
+@asynccontextmanager
+async def open_pipeline(settings: PipelineSettings) -> AsyncGenerator[Pipeline]:
+    """The whole pipeline; connections and decoder processes live as long as the block. Raises SettingsError."""
+    async with (
+        open_recognizers(settings) as recognizers,
+        open_resolver(settings) as resolver,
+        Fetcher(AllowList.of_media_hosts(settings.twitch.media_hosts)) as media,
+        DecoderPool() as decoder,
+    ):
+        clock = SystemClock()
+        capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock)
+        yield Pipeline(resolver=resolver, capture=capture, recognizers=recognizers, clock=clock)

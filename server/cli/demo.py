@@ -1,0 +1,157 @@
+"""`twitchaudio serve --demo`: a simulated Twitch, a catalog of its songs, and the server, to try everything."""
+
+import argparse
+import asyncio
+import dataclasses
+import hashlib
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final, cast
+
+import aiohttp
+from yarl import URL
+
+from fingerprint.catalog.ingest import IngestReport, ingest
+from fingerprint.domain.problems import invalid_input
+from fingerprint.media.decode import decode_blocks
+from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.wire import from_json
+from server.app import make_app
+from server.cli.identify import describe
+from server.cli.serve import serving, stop_signals
+from server.demo.library import NoMusicError
+from server.demo.simulator import Simulator
+from server.observability import configure_logging
+from server.settings import ServerSettings
+
+FOLDER: Final = "demo"
+ANSWER_SECONDS: Final = 30
+_LOG_LEVEL: Final = "warning"
+"""The demo's terminal is for the answers; requests are not worth a line each."""
+
+
+def serve_demo(arguments: argparse.Namespace) -> int:
+    """Run the demo until Ctrl-C. Raises TwitchAudioError, one line, when it cannot start."""
+    settings = read_settings(ServerSettings)
+    configure_logging(_LOG_LEVEL, sys.stderr)
+    music = cast("Path | None", arguments.music)
+    if music is not None and not music.expanduser().is_dir():
+        raise invalid_input(f"{music} is no folder; --music takes a folder of audio files")
+    demo = _Demo(
+        settings,
+        host=cast("str", arguments.host),
+        port=cast("int", arguments.port),
+        music=None if music is None else music.expanduser().resolve(),
+    )
+    try:
+        asyncio.run(demo.run())
+    except NoMusicError as error:
+        raise invalid_input(str(error)) from error
+    return 0
+
+
+class _Demo:
+    """The parts of the demo in their order of need."""
+
+    def __init__(self, settings: ServerSettings, *, host: str, port: int, music: Path | None) -> None:
+        self._settings = settings
+        self._host = host
+        self._port = port
+        self._music = music
+        self._folder = settings.pipeline.data_dir / FOLDER
+
+    async def run(self) -> None:
+        """Start everything, show one channel and one clip, and serve until told to stop."""
+        async with stop_signals() as stop, AsyncExitStack() as stack:
+            show = asyncio.create_task(self._show(stack))
+            stopped = asyncio.create_task(stop.wait())
+            try:
+                # Ctrl-C counts from the first moment: composing and indexing take a while the first time.
+                await asyncio.wait({show, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if show.done():
+                    await show
+                    await stopped
+            finally:
+                for task in (show, stopped):
+                    task.cancel()
+                await asyncio.gather(show, stopped, return_exceptions=True)
+            _say("Stopping.")
+
+    async def _show(self, stack: AsyncExitStack) -> None:
+        began = time.monotonic()
+        whose = "our composed songs" if self._music is None else f"the music in {self._music}"
+        _say(f"Starting a simulated Twitch that plays {whose} (made ready once, kept for the next time) ...")
+        simulator = await stack.enter_async_context(Simulator(cache=self._folder / "media", music=self._music))
+        _say(f"  {len(simulator.songs)} songs on the air after {time.monotonic() - began:.1f} s")
+
+        # Answers are kept for good by clip, but other music makes other clips: each demo has its own database.
+        answers = stack.enter_context(tempfile.TemporaryDirectory(prefix="twitchaudio-demo-"))
+        settings = self._simulated(simulator, Path(answers))
+        began = time.monotonic()
+        report = await asyncio.to_thread(self._index, settings.pipeline, simulator)
+        _say(f"  {_indexed(report)} after {time.monotonic() - began:.1f} s")
+
+        address = await stack.enter_async_context(serving(make_app(settings), self._host, self._port))
+        live = [login for login, channel in simulator.world.channels.items() if channel.live]
+        clips = list(simulator.world.clips)
+        _say(f"\nAsking {address} for a live channel and a clip:")
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS + 5)) as session:
+            _say("\n" + await _ask(session, address, "channel", live[0]))
+            _say("\n" + await _ask(session, address, "clip", clips[0]))
+        _say(
+            f"\nOpen {address} and try it:\n"
+            f"  channels  {', '.join(simulator.world.channels)}\n"
+            f"  clips     {_lines(clips)}\n"
+            f"The simulated Twitch is at {simulator.base_url} (docs/simulator.md). Ctrl-C stops everything."
+        )
+
+    def _simulated(self, simulator: Simulator, answers: Path) -> ServerSettings:
+        """The operator's settings, pointed at the simulator and away from their own data."""
+        whose = "composed" if self._music is None else hashlib.sha256(str(self._music).encode()).hexdigest()[:12]
+        twitch = read_settings(TwitchSettings, simulator.environment())
+        pipeline = dataclasses.replace(
+            self._settings.pipeline,
+            twitch=twitch,
+            data_dir=self._folder / whose,
+            database_url=f"sqlite:///{answers / 'answers.sqlite3'}",
+            catalog_override=None,
+            recognizers=("catalog",),
+        )
+        return dataclasses.replace(self._settings, pipeline=pipeline)
+
+    @staticmethod
+    def _index(settings: PipelineSettings, simulator: Simulator) -> IngestReport:
+        return ingest(settings.catalog_dir, [song.path for song in simulator.songs], decode_blocks)
+
+
+def _indexed(report: IngestReport) -> str:
+    minutes = report.seconds / 60
+    added = f"{report.added} songs ({minutes:.0f} min) indexed" if report.added else ""
+    known = f"{report.already} songs in the catalog from before" if report.already else ""
+    return ", ".join(part for part in (added, known) if part) or "no song could be indexed"
+
+
+async def _ask(session: aiohttp.ClientSession, address: URL, what: str, name: str) -> str:
+    """One question over HTTP, as any client asks, and the answer in words."""
+    headers = {"Prefer": f"wait={ANSWER_SECONDS}"}
+    url = address / "api" / "v1" / "identifications"
+    try:
+        async with session.post(url, json={what: name}, headers=headers) as response:
+            body = await response.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return f"{name}: the server did not answer ({type(error).__name__})"
+    if response.status >= 400:
+        return f"{name}: {body['detail']}"
+    return describe(from_json(body))
+
+
+def _lines(names: Sequence[str]) -> str:
+    return "\n            ".join(names)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
