@@ -81,7 +81,7 @@ def demo_cast(songs: Sequence[SongFile]) -> Cast:
             user_id=71_000_101,
             title="night drive radio | no talking",
             game="Music",
-            playlist=Playlist(items=cut(0, 10, 50) + cut(3, 12, 50) + cut(7, 15, 50)),
+            playlist=Playlist(items=cut(0, 10, 40) + cut(3, 14, 40) + cut(7, 15, 40)),
         ),
         ChannelPlan(
             login="talkshow_tess",
@@ -89,7 +89,7 @@ def demo_cast(songs: Sequence[SongFile]) -> Cast:
             user_id=71_000_102,
             title="just chatting, music in the back",
             game="Just Chatting",
-            playlist=Playlist(items=cut(4, 8, 52) + cut(1, 10, 48), voice_gain=_VOICE),
+            playlist=Playlist(items=cut(4, 8, 40) + cut(1, 10, 40), voice_gain=_VOICE),
         ),
         ChannelPlan(
             login="barebones_tv",
@@ -97,7 +97,7 @@ def demo_cast(songs: Sequence[SongFile]) -> Cast:
             user_id=71_000_103,
             title="no transcodes here",
             game="Retro",
-            playlist=Playlist(items=cut(6, 10, 50) + cut(8, 12, 50)),
+            playlist=Playlist(items=cut(6, 10, 40) + cut(8, 12, 40)),
             audio="missing",
         ),
         ChannelPlan(
@@ -106,7 +106,7 @@ def demo_cast(songs: Sequence[SongFile]) -> Cast:
             user_id=71_000_104,
             title="back tomorrow",
             game="Art",
-            playlist=Playlist(items=cut(5, 0, 20)),
+            playlist=Playlist(items=cut(5, 20, 20)),
             live=False,
         ),
     )
@@ -143,13 +143,13 @@ def demo_cast(songs: Sequence[SongFile]) -> Cast:
             video_id="2210987001",
             login="neonharbour",
             title="night drive, last week",
-            playlist=Playlist(items=cut(7, 15, 30) + cut(5, 10, 42)),
+            playlist=Playlist(items=cut(7, 20, 30) + cut(5, 20, 32)),
         ),
         VideoPlan(
             video_id="2210987002",
             login="sleepy_otter",
             title="drawing otters",
-            playlist=Playlist(items=cut(9, 10, 40) + cut(8, 20, 35)),
+            playlist=Playlist(items=cut(9, 10, 40) + cut(8, 20, 25)),
             muted=((20.0, 40.0),),
         ),
     )

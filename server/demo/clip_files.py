@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -41,7 +43,8 @@ def _address(clip: Clip, hosts: Hosts, name: str) -> str:
             return f"{hosts.clip}/v2/media/{quote(clip.plan.slug)}/{file_id(clip)}/video-{name}.mp4"
 
 
-def _quality(clip: Clip, hosts: Hosts, name: str, rate: float, width: int, height: int) -> dict[str, Any]:
+def _quality(clip: Clip, hosts: Hosts, kind: tuple[str, float, int]) -> dict[str, Any]:
+    name, rate, width = kind
     codec = "HEVC" if name == "1440" else "AVC"
     file_name = "vtg-video-1440" if name == "1440" else name
     empty = clip.switches.empty_source_urls or name == "918"
@@ -49,7 +52,7 @@ def _quality(clip: Clip, hosts: Hosts, name: str, rate: float, width: int, heigh
         "bitrate": width * 4,
         "codecs": "hvc1.1.6.L150.90,mp4a.40.2" if codec == "HEVC" else "avc1.4D401F,mp4a.40.2",
         "duration": clip.seconds,
-        "height": height,
+        "height": int(name),
         "width": width,
         "videoCodec": codec,
         "frameRate": rate,
@@ -67,10 +70,10 @@ def describe(clip: Clip, world: World, hosts: Hosts, tokens: Tokens) -> dict[str
     portrait: list[dict[str, Any]] = []
     if not clip.switches.not_ready:
         if clip.switches.hevc_top:
-            landscape.append(_quality(clip, hosts, "1440", 60.0, 2560, 1440))
-        landscape += [_quality(clip, hosts, name, rate, width, int(name)) for name, rate, width in _LANDSCAPE]
+            landscape.append(_quality(clip, hosts, ("1440", 60.0, 2560)))
+        landscape += [_quality(clip, hosts, kind) for kind in _LANDSCAPE]
         if not clip.switches.no_portrait:
-            portrait = [_quality(clip, hosts, name, rate, width, int(name)) for name, rate, width in _PORTRAIT]
+            portrait = [_quality(clip, hosts, kind) for kind in _PORTRAIT]
     assets = [_asset(clip, "landscape", 16 / 9, landscape)]
     if portrait:
         assets.append(_asset(clip, "portrait", 9 / 16, portrait))
@@ -99,11 +102,15 @@ def describe(clip: Clip, world: World, hosts: Hosts, tokens: Tokens) -> dict[str
         "game": None if channel is None else {"id": "26936", "name": channel.plan.game, "__typename": "Game"},
         "video": None,
         "videoOffsetSeconds": None,
-        "playbackAccessToken": lambda _arguments: tokens.for_clip(clip, _address(clip, hosts, "360")),
+        "playbackAccessToken": partial(_token, clip, hosts, tokens),
         "videoQualities": landscape,
         "assets": assets,
         "__typename": "Clip",
     }
+
+
+def _token(clip: Clip, hosts: Hosts, tokens: Tokens, _arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return tokens.for_clip(clip, _address(clip, hosts, "360"))
 
 
 def _asset(clip: Clip, kind: str, aspect: float, qualities: list[dict[str, Any]]) -> dict[str, Any]:

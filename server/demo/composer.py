@@ -5,6 +5,7 @@ not its notes, so that no bar returns unchanged and every moment of a song can b
 are a few milliseconds early or late, as people are, and never twice in the same way.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -156,7 +157,7 @@ class Composer:
                     notes.append(Note(start + strum, length * self._sixteenth, pitch, loudness))
         return notes
 
-    def _chord_rhythm(self, bar: _Bar) -> list[tuple[float, float]]:
+    def _chord_rhythm(self, bar: _Bar) -> Sequence[tuple[float, float]]:
         steps, rng = self._steps, self._rng
         match self._score.pad_style:
             case "stabs":
@@ -190,41 +191,33 @@ class Composer:
     def _bass_line(self, bar: _Bar, root: int, target: int) -> list[tuple[float, float, int]]:
         rng, steps = self._rng, self._steps
         fifth, octave = root + 7, root + 12
+        line: list[tuple[float, float, int]]
         match self._score.bass_style:
             case "eighths":
-                return [
-                    (s, 1.7, int(rng.choice((root, root, root, root, octave, fifth)))) for s in range(0, steps, 2)
-                ]
+                choice = (root, root, root, root, octave, fifth)
+                line = [(s, 1.7, int(rng.choice(choice))) for s in range(0, steps, 2)]
             case "octaves":
-                return [
-                    (s, 1.5, (root, octave)[(s // 2) % 2] if rng.random() < 0.9 else fifth)
-                    for s in range(0, steps, 2)
-                ]
+                turns = (root, octave)
+                line = [(s, 1.5, turns[s // 2 % 2] if rng.random() < 0.9 else fifth) for s in range(0, steps, 2)]
             case "walking":
-                passing = [
-                    root,
-                    int(rng.choice(bar.chord[1:])) - 12,
-                    fifth - int(rng.integers(0, 2)),
-                    target + int(rng.choice((-1, 1))),
-                ]
-                return [(4 * beat, 3.6, _nearest(pitch, 40)) for beat, pitch in enumerate(passing)]
+                inner = int(rng.choice(bar.chord[1:])) - 12
+                passing = (root, inner, fifth - int(rng.integers(0, 2)), target + int(rng.choice((-1, 1))))
+                line = [(4 * beat, 3.6, _nearest(pitch, 40)) for beat, pitch in enumerate(passing)]
             case "offbeat":
-                return [(s, 1.6, root if rng.random() < 0.75 else octave) for s in range(2, steps, 4)] + [
-                    (15, 0.8, fifth)
-                ]
+                line = [(s, 1.6, root if rng.random() < 0.75 else octave) for s in range(2, steps, 4)]
+                line.append((15, 0.8, fifth))
             case "downbeat":
-                return [(0, 3.5, root if bar.number % 2 == 0 else fifth - 12 * (fifth > 45))]
+                line = [(0, 3.5, root if bar.number % 2 == 0 else fifth - 12 * (fifth > 45))]
             case "sub":
-                return [
-                    (0, 5.5, root),
-                    (int(rng.choice((6, 7))), 3, root),
-                    (10, 4.5, int(rng.choice((root, fifth, root - 2)))),
-                ]
+                line = [(0, 5.5, root), (int(rng.choice((6, 7))), 3, root)]
+                line.append((10, 4.5, int(rng.choice((root, fifth, root - 2)))))
             case "syncopated":
                 places = [s for s in (0, 3, 6, 8, 11, 14) if s == 0 or rng.random() < 0.6]
-                return [(s, 2.2, int(rng.choice((root, root, fifth, octave, root - 2)))) for s in places]
+                choice = (root, root, fifth, octave, root - 2)
+                line = [(s, 2.2, int(rng.choice(choice))) for s in places]
             case _:
-                return [(0, steps * 0.97, root)]
+                line = [(0, steps * 0.97, root)]
+        return line
 
     def _melody(self) -> list[Note]:
         notes: list[Note] = []
@@ -316,33 +309,38 @@ class Composer:
         for bar in self._bars:
             if "d" not in bar.section.parts or not pattern:
                 continue
-            if bar.number and bar is not self._bars[-1] and self._bars[bar.number - 1].last_of_section:
-                self._strike(out, kit, "crash", bar, 0, 0.7)
-            fill = bar.last_of_section and self._score.drums not in ("none", "waltz")
-            for name, line in pattern.items():
-                for step, sign in enumerate(line):
-                    if fill and step >= self._steps - 4 and name in ("snare", "hat"):
-                        continue
-                    if sign != "." and self._rng.random() < 0.95:
-                        self._strike(out, kit, name, bar, step, int(sign) / 9)
-                    elif name in ("hat", "snare", "kick") and self._rng.random() < 0.03:
-                        self._strike(out, kit, name, bar, step, 0.25)
-            if fill:
-                for step in range(self._steps - 4, self._steps):
-                    self._strike(out, kit, str(self._rng.choice(("tom", "snare"))), bar, step, 0.7)
+            for name, step, loudness in self._strokes(bar, pattern):
+                start = self._time(bar, step)
+                self._strike(out, kit[name], _PLACES[name], start, self._loudness(bar, loudness))
         return out
 
-    def _strike(
-        self, out: Sound, kit: dict[str, list[Sound]], name: str, bar: _Bar, step: float, loudness: float
-    ) -> None:
-        strokes = kit.get(name)
-        if strokes is None:
-            return
+    def _strokes(self, bar: _Bar, pattern: dict[str, str]) -> list[tuple[str, int, float]]:
+        """What the drummer hits in a bar: the pattern, now and then something else, and fills."""
+        rng = self._rng
+        found: list[tuple[str, int, float]] = []
+        if bar.number and self._bars[bar.number - 1].last_of_section:
+            found.append(("crash", 0, 0.7))
+        fill = bar.last_of_section and self._score.drums != "waltz"
+        for name, line in pattern.items():
+            for step, sign in enumerate(line):
+                if fill and step >= self._steps - 4 and name in ("snare", "hat"):
+                    continue
+                if sign != "." and rng.random() < 0.95:
+                    found.append((name, step, int(sign) / 9))
+                elif name in ("hat", "snare", "kick") and rng.random() < 0.03:
+                    found.append((name, step, 0.25))
+        if fill:
+            found += [
+                (str(rng.choice(("tom", "snare"))), step, 0.7) for step in range(self._steps - 4, self._steps)
+            ]
+        return found
+
+    def _strike(self, out: Sound, strokes: list[Sound], place: float, start: float, loudness: float) -> None:
         stroke = strokes[int(self._rng.integers(len(strokes)))]
-        first = round(self._time(bar, step) * RATE)
+        first = round(start * RATE)
         last = min(out.shape[1], first + stroke.size)
-        left, right = pan_gains(_PLACES.get(name, 0.0))
-        gain = np.float32(0.5 * self._loudness(bar, loudness))
+        left, right = pan_gains(place)
+        gain = np.float32(0.5 * loudness)
         out[0, first:last] += stroke[: last - first] * left * gain
         out[1, first:last] += stroke[: last - first] * right * gain
 

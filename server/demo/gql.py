@@ -139,7 +139,7 @@ class GqlRoutes:
         ]
         text = operation.get("query")
         if isinstance(text, str):
-            values += [name for name in _quoted(text)]
+            values += _quoted(text)
         for value in values:
             for things in (self._world.clips, self._world.videos):
                 if value in things:

@@ -1,4 +1,6 @@
 """Music files for the simulator: the composed songs, written once as tagged FLAC, or the listener's own."""
+# PyAV's stubs leave the type of a packet's stream open:
+# pyright: reportUnknownMemberType=false
 
 import hashlib
 import os
@@ -6,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -66,7 +69,7 @@ def composed_songs(folder: Path, scores: Sequence[Score] = SCORES) -> tuple[Song
     target = folder / f"songs-{_generation()}"
     target.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="compose") as pool:
-        return tuple(pool.map(lambda score: _composed(target, score), scores))
+        return tuple(pool.map(partial(_composed, target), scores))
 
 
 def own_songs(folder: Path, *, limit: int = 24) -> tuple[SongFile, ...]:

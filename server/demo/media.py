@@ -4,6 +4,9 @@ A programme is encoded once, to AAC-LC frames of 1024 samples, as if it were ben
 its beginning without a gap, so a channel can play it for ever with timestamps that only grow. The frames are kept
 on disk as an ADTS file. Segments are cut from the ring when they are asked for (half a millisecond each).
 """
+# PyAV's stubs leave the type of a packet's stream open:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeArgument=false, reportUnknownParameterType=false
 
 import hashlib
 import io
@@ -79,14 +82,18 @@ def read_sound(path: Path, start_seconds: float = 0.0, seconds: float | None = N
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
         for frame in container.decode(container.streams.audio[0]):
             for piece in resampler.resample(frame):
-                pieces.append(piece.to_ndarray())
+                pieces.append(_samples(piece))
                 have += piece.samples
             if wanted is not None and have >= wanted:
                 break
         else:
-            pieces += [piece.to_ndarray() for piece in resampler.resample(None)]
+            pieces += [_samples(piece) for piece in resampler.resample(None)]
     whole = np.concatenate(pieces, axis=1) if pieces else np.zeros((2, 0), dtype=np.float32)
     return np.ascontiguousarray(whole[:, first:wanted])
+
+
+def _samples(frame: av.AudioFrame) -> Sound:
+    return frame.to_ndarray().astype(np.float32, copy=False)
 
 
 def encode_aac(sound: Sound) -> list[bytes]:

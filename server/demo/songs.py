@@ -66,7 +66,9 @@ HARMONIC: Final = (0, 2, 3, 5, 7, 8, 11)
 MIXOLYDIAN: Final = (0, 2, 4, 5, 7, 9, 10)
 
 
-def _tags(number: int, title: str, artists: str, album: str, label: str, date: str, genre: str) -> SongTags:
+def _tags(number: int, title: str, artists: str, *release: str) -> SongTags:
+    """Tags; `release` is album, label, date and genre."""
+    album, label, date, genre = release
     return SongTags(
         title=title,
         artists=tuple(artists.split(" & ")),

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 RATE: Final = 48_000
 """Samples a second of all sound in the demo."""
 
-_TABLE: Final = 4096
+_TABLE_BITS: Final = 12
+_TABLE: Final = 1 << _TABLE_BITS
 
 Sound = NDArray[np.float32]
 
@@ -54,25 +55,22 @@ class Note:
 
 def _harmonics(wave: str, count: int) -> NDArray[np.float64]:
     k = np.arange(1, count + 1, dtype=np.float64)
-    match wave:
-        case "saw":
-            return 1.0 / k
-        case "square":
-            return np.where(k % 2 == 1, 1.0 / k, 0.0)
-        case "pulse":
-            return np.sin(np.pi * k * 0.22) / k
-        case "triangle":
-            return np.where(k % 2 == 1, 1.0 / k**2, 0.0) * np.where(k % 4 == 3, -1.0, 1.0)
-        case "organ":
-            drawbars = np.array([1.0, 0.8, 0.55, 0.45, 0.1, 0.25, 0.05, 0.2])
-            return np.pad(drawbars, (0, max(0, count - 8)))[:count]
-        case "bell":
-            strengths = np.array([1.0, 0.1, 0.05, 0.6, 0.02, 0.01, 0.25, 0.0, 0.02, 0.12])
-            return np.pad(strengths, (0, max(0, count - 10)))[:count]
-        case "reed":
-            return np.where(k % 2 == 1, 1.0, 0.35) * np.exp(-0.28 * k)
-        case _:
-            return np.where(k == 1, 1.0, 0.0)
+    odd = k % 2 == 1
+    shapes = {
+        "saw": 1.0 / k,
+        "square": np.where(odd, 1.0 / k, 0.0),
+        "pulse": np.sin(np.pi * k * 0.22) / k,
+        "triangle": np.where(odd, 1.0 / k**2, 0.0) * np.where(k % 4 == 3, -1.0, 1.0),
+        "reed": np.where(odd, 1.0, 0.35) * np.exp(-0.28 * k),
+        "sine": np.where(k == 1, 1.0, 0.0),
+        "organ": _strengths(count, 1.0, 0.8, 0.55, 0.45, 0.1, 0.25, 0.05, 0.2),
+        "bell": _strengths(count, 1.0, 0.1, 0.05, 0.6, 0.02, 0.01, 0.25, 0.0, 0.02, 0.12),
+    }
+    return shapes[wave]
+
+
+def _strengths(count: int, *first: float) -> NDArray[np.float64]:
+    return np.pad(np.array(first), (0, max(0, count - len(first))))[:count]
 
 
 @dataclass(slots=True)
@@ -120,13 +118,16 @@ class Synth:
         voices = (-0.5, 0.5) if instrument.detune else (0.0,)
         mixed = np.zeros((2, samples), dtype=np.float32)
         for side in voices:
-            step = frequency * 2.0 ** (side * instrument.detune / 1200.0) * _TABLE / RATE
-            phase = np.arange(samples, dtype=np.float64) * step + self.rng.uniform(0, _TABLE)
+            step = frequency * 2.0 ** (side * instrument.detune / 1200.0) / RATE
+            phase = np.arange(samples, dtype=np.uint32)
+            phase *= np.uint32(step * 2**32)  # a round is 2**32, so that it wraps by itself
+            phase += np.uint32(self.rng.random() * 2**32)
             if instrument.vibrato:
                 rate = 2 * np.pi * 5.2
-                depth = instrument.vibrato * frequency * _TABLE / rate * np.minimum(1.0, seconds * 3)
-                phase += depth * np.sin(rate * seconds)
-            index = phase.astype(np.int64) & (_TABLE - 1)
+                depth = np.float32(instrument.vibrato * frequency * 2**32 / rate)
+                swing = np.sin(np.float32(rate) * seconds) * np.minimum(np.float32(1), seconds * np.float32(3))
+                phase += (depth * swing).astype(np.int64).astype(np.uint32)
+            index = (phase >> np.uint32(32 - _TABLE_BITS)).astype(np.intp)
             tone = dark[index]
             tone += (bright[index] - tone) * opening
             tone *= envelope

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 
@@ -166,34 +166,15 @@ class Transport:
 
     async def _broken(self, request: web.Request, answer: Answer, fault: Fault) -> web.StreamResponse:
         match fault.kind:
-            case FaultKind.STATUS:
-                text = b"" if fault.status == 404 else b"upstream said no"
-                return web.Response(status=fault.status, body=text, content_type="text/plain")
             case FaultKind.RESET:
                 _abort(request)
                 return web.Response(status=500)
-            case FaultKind.TRUNCATED:
-                return _plain(answer, answer.body[: len(answer.body) // 3])
             case FaultKind.CUT:
                 return await self._cut(request, answer)
-            case FaultKind.CUT_JSON:
-                return _plain(answer, answer.body[: max(1, len(answer.body) // 2)])
             case FaultKind.DRIP:
                 return await self._drip(request, answer, fault.seconds)
-            case FaultKind.GZIP:
-                response = _plain(answer, gzip.compress(answer.body, mtime=0))
-                response.headers[hdrs.CONTENT_ENCODING] = "gzip"
-                return response
-            case FaultKind.EMPTY:
-                return _plain(answer, b"")
-            case FaultKind.BINARY:
-                return _plain(answer, bytes(range(256)) * 8)
-            case FaultKind.HUGE:
-                return _plain(answer, answer.body + _HUGE_LINE * (_HUGE_BYTES // len(_HUGE_LINE)))
-            case FaultKind.HTML:
-                return web.Response(body=_HTML, content_type="text/html")
             case _:
-                return _plain(answer)  # the body shows it already
+                return _plain(_altered(answer, fault))
 
     async def _cut(self, request: web.Request, answer: Answer) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
@@ -240,10 +221,35 @@ def _breaking(answer: Answer) -> Fault | None:
     return next((each for each in answer.faults if each.kind is not FaultKind.SLOW), None)
 
 
-def _plain(answer: Answer, body: bytes | None = None) -> web.Response:
-    response = web.Response(
-        status=answer.status, body=answer.body if body is None else body, headers=answer.headers
-    )
+def _altered(answer: Answer, fault: Fault) -> Answer:
+    """What a fault makes of an answer that is sent in one piece."""
+    body = answer.body
+    match fault.kind:
+        case FaultKind.STATUS:
+            body = b"" if fault.status == 404 else b"upstream said no"
+            return replace(answer, status=fault.status, body=body, content_type="text/plain")
+        case FaultKind.HTML:
+            return replace(answer, body=_HTML, content_type="text/html")
+        case FaultKind.GZIP:
+            headers = {**(answer.headers or {}), hdrs.CONTENT_ENCODING: "gzip"}
+            return replace(answer, body=gzip.compress(body, mtime=0), headers=headers)
+        case FaultKind.TRUNCATED:
+            body = body[: len(body) // 3]
+        case FaultKind.CUT_JSON:
+            body = body[: max(1, len(body) // 2)]
+        case FaultKind.EMPTY:
+            body = b""
+        case FaultKind.BINARY:
+            body = bytes(range(256)) * 8
+        case FaultKind.HUGE:
+            body += _HUGE_LINE * (_HUGE_BYTES // len(_HUGE_LINE))
+        case _:
+            pass  # the body shows it already
+    return replace(answer, body=body)
+
+
+def _plain(answer: Answer) -> web.Response:
+    response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
     response.headers[hdrs.CONTENT_TYPE] = answer.content_type
     return response
 
@@ -252,4 +258,4 @@ def _abort(request: web.Request) -> None:
     """Drop the connection without a word, as a reset."""
     transport = request.transport
     if transport is not None:
-        cast("asyncio.Transport", transport).abort()
+        transport.abort()

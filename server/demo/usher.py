@@ -200,14 +200,14 @@ class UsherRoutes:
         target: str,
         plan: FaultPlan | None,
         status: int,
-        code: str | None = None,
-        text: str = "",
+        *error: str,
     ) -> web.StreamResponse:
-        """usher's error: an array of one object, as exactly application/json; without a code an empty body."""
+        """usher's error: an array of one object, as exactly application/json; `error` is code and text."""
         body, kind = b"", "text/plain"
-        if code is not None:
-            error = {"url": str(request.url.with_query(None)), "error": text, "error_code": code, "type": "error"}
-            body, kind = json.dumps([error]).encode(), "application/json"
+        if error:
+            code, text = error
+            shown = {"url": str(request.url.with_query(None)), "error": text, "error_code": code, "type": "error"}
+            body, kind = json.dumps([shown]).encode(), "application/json"
         elif status == 404:
             body = b"Not found"
         answer = Answer(

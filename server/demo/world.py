@@ -41,7 +41,7 @@ S = TypeVar("S", bound=Switches)
 
 def switched(switches: S, changes: Mapping[str, object]) -> S:
     """The switches with some changed. Raises SwitchError naming what is unknown or of the wrong type."""
-    values = {item.name: getattr(switches, item.name) for item in dataclasses.fields(switches)}
+    values: dict[str, object] = {item.name: getattr(switches, item.name) for item in dataclasses.fields(switches)}
     unknown = sorted(changes.keys() - values.keys())
     if unknown:
         raise SwitchError(f"there is no switch {', '.join(unknown)}; there are {', '.join(values)}")
