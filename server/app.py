@@ -4,9 +4,8 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from importlib import import_module
-from typing import Any, Final, cast
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
 
 from aiohttp import web
 from yarl import URL
@@ -18,6 +17,7 @@ from fingerprint.domain.targets import TwitchTarget
 from fingerprint.jobs import REGISTRY
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
+from fingerprint.wiring import open_pipeline
 from server import api, keys, migrations
 from server.api.openapi import openapi_document
 from server.identifications.runners.inprocess import InProcessRunner
@@ -86,10 +86,7 @@ async def _open_services(
     app[keys.DATABASE] = database
     store = REGISTRY[settings.pipeline.jobs](database)
     if pipeline is None:
-        # The concrete parts stay out of processes that bring their own pipeline.
-        wiring = import_module("fingerprint.wiring")
-        opened = cast("AbstractAsyncContextManager[Pipeline]", wiring.open_pipeline(settings.pipeline))
-        pipeline = await stack.enter_async_context(opened)
+        pipeline = await stack.enter_async_context(open_pipeline(settings.pipeline))
     clock = app[keys.CLOCK]
     runner = InProcessRunner(
         pipeline=pipeline,

@@ -6,8 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib import import_module
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, cast
 
@@ -27,6 +26,7 @@ from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
 from fingerprint.settings import PipelineSettings, read_settings, words
 from fingerprint.wire import to_json
+from fingerprint.wiring import open_pipeline
 from server.cli import Subparsers
 
 AT_ONCE: Final = 4
@@ -97,10 +97,8 @@ def _is_file(path: Path) -> bool:
 
 
 async def _identify(settings: PipelineSettings, targets: Sequence[Target], *, as_json: bool) -> int:
-    wiring = import_module("fingerprint.wiring")
-    opened = cast("AbstractAsyncContextManager[Pipeline]", wiring.open_pipeline(settings))
     failed = False
-    async with opened as pipeline, answers(pipeline, SystemClock(), targets) as tasks:
+    async with open_pipeline(settings) as pipeline, answers(pipeline, SystemClock(), targets) as tasks:
         for number, task in enumerate(tasks):
             identification = await task
             failed = failed or identification.status is Status.FAILED
