@@ -1,0 +1,139 @@
+"""The pages without a browser: what the server itself writes, and how the form works by reloads."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+
+from fingerprint.clock import SystemClock
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.ports import Match
+from server.web.words import NO_MATCH, WORDS
+from tests.api_client import open_api
+from tests.builders import song
+from tests.fakes import FakePipeline
+
+PERSON = {"Accept": "text/html,*/*;q=0.8"}
+
+
+@pytest.fixture
+def parts() -> FakePipeline:
+    return FakePipeline(SystemClock())
+
+
+@pytest.fixture
+async def site(parts: FakePipeline, tmp_path: Path) -> AsyncGenerator[ClientSession]:
+    async with open_api(parts, tmp_path) as client:
+        client.headers.update(PERSON)
+        yield client
+
+
+async def finished_page(site: ClientSession, target: str = "somechannel") -> str:
+    """The answer's page, loaded again while it says to load it again."""
+    async with site.post("/", data={"target": target}) as response:
+        text, address = await response.text(), response.url
+    for _ in range(200):
+        if 'http-equiv="refresh"' not in text:
+            return text
+        async with site.get(address) as response:
+            text = await response.text()
+    raise AssertionError("the job does not end")
+
+
+async def test_the_form_leads_to_the_answers_page(site: ClientSession) -> None:
+    async with site.post(
+        "/", data={"target": "https://www.twitch.tv/SomeChannel"}, allow_redirects=False
+    ) as response:
+        assert response.status == 303
+        assert response.headers["Location"].startswith("/?id=")
+    text = await finished_page(site)
+    assert "Night Drive" in text
+    assert "The Builders" in text
+    assert 'href="/channels/somechannel"' in text
+
+
+async def test_a_running_job_comes_again_by_itself(site: ClientSession, parts: FakePipeline) -> None:
+    parts.capture.gate.clear()
+    async with site.post("/", data={"target": "somechannel"}) as response:
+        text = await response.text()
+    assert '<noscript><meta http-equiv="refresh" content="1"></noscript>' in text
+    assert 'data-state="working"' in text
+    parts.capture.gate.set()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "https://example.com/x", "two words", "x" * 5000, "<script>alert(1)</script>"]
+)
+async def test_what_is_no_target_comes_back_in_the_field_with_the_reason(site: ClientSession, text: str) -> None:
+    async with site.post("/", data={"target": text}) as response:
+        assert response.status == 400
+        page = await response.text()
+    assert WORDS[ProblemCode.INVALID_INPUT].heading in page
+    assert "<script>alert" not in page
+
+
+async def test_a_form_without_the_field_or_too_large_is_refused_as_a_page(site: ClientSession) -> None:
+    async with site.post("/", data={"other": "x"}) as response:
+        assert response.status == 400
+    async with site.post("/", data={"target": "x" * 100_000}) as response:
+        assert response.status == 413
+        assert response.content_type == "text/html"
+
+
+async def test_markup_in_names_stays_text(site: ClientSession, parts: FakePipeline) -> None:
+    nasty = "<img src=x onerror=alert(1)>"
+    found = replace(song(nasty, nasty), album=nasty, label=nasty)
+    parts.recognizers.matches = [Match(song=found, score=0.9)]
+    page = await finished_page(site)
+    assert "<img src=x" not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") >= 4
+    async with site.get("/channels/somechannel") as response:
+        assert "<img src=x" not in await response.text()
+
+
+async def test_problems_and_no_match_have_their_own_words(site: ClientSession, parts: FakePipeline) -> None:
+    parts.recognizers.matches = []
+    assert NO_MATCH.heading in await finished_page(site, "quietchannel")
+    parts.resolver.error = TwitchAudioError(ProblemCode.NOT_LIVE, "offlinechannel is not live.")
+    page = await finished_page(site, "offlinechannel")
+    assert WORDS[ProblemCode.NOT_LIVE].heading in page
+    assert "offlinechannel is not live." in page
+
+
+async def test_nothing_to_recognize_with_is_said_on_the_page_itself(
+    site: ClientSession, parts: FakePipeline
+) -> None:
+    parts.recognizers.missing = "The catalog is empty."
+    async with site.get("/") as response:
+        page = await response.text()
+    assert "Nothing here can recognize music yet" in page
+    assert "The catalog is empty." in page
+    assert "twitchaudio catalog add PATH" in page
+
+
+async def test_an_answer_that_does_not_exist_is_a_page_with_404(site: ClientSession) -> None:
+    for address in ("/?id=unknown", "/?id=" + "x" * 3000, "/?id=%00%F0%9F%8E%A7"):
+        async with site.get(address) as response:
+            assert response.status == 404
+            assert WORDS[ProblemCode.NOT_FOUND].heading in await response.text()
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/channels/somechannel"])
+async def test_every_page_carries_its_headers_and_answers_head(site: ClientSession, path: str) -> None:
+    async with site.get(path) as response:
+        assert response.status == 200
+        assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Referrer-Policy"] == "same-origin"
+    async with site.head(path) as response:
+        assert response.status == 200
+
+
+async def test_static_files_are_kept_for_ever_under_their_version_only(site: ClientSession) -> None:
+    async with site.get("/static/old/site.css") as response:
+        assert response.headers["Cache-Control"] == "no-cache"
+    for name in ("nothing.css", "../__init__.py", "js/../../words.py", "%2e%2e/words.py"):
+        async with site.get(f"/static/old/{name}") as response:
+            assert response.status == 404
