@@ -1,0 +1,162 @@
+"""A simulated Twitch that plays one long, rising tone ladder, and a capture that listens to it.
+
+Second n of the programme is a tone of 400 + 20 n Hz, so any sound tells which moment it was taken from.
+"""
+
+import wave
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from yarl import URL
+
+from fingerprint.domain.audio import Pcm, Recording
+from fingerprint.domain.targets import Target, parse_target
+from fingerprint.media.capture import StreamCapture
+from fingerprint.media.decoder import DecoderPool
+from fingerprint.media.fetch import Fetcher
+from fingerprint.media.hosts import AllowList
+from fingerprint.settings import TwitchSettings
+from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
+from fingerprint.twitch.sessions import KeptSessions
+from server.demo.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
+from server.demo.clock import SimulatedClock
+from server.demo.library import own_songs
+from server.demo.programme import Item, Playlist
+from server.demo.simulator import Simulator
+
+LADDER_SECONDS = 60
+RATE = 48_000
+SLUG = "TallLadderOfTones-abc_DEF-123"
+VIDEO = "2210987009"
+MUTED = (20.0, 40.0)
+
+
+def ladder(path: Path) -> None:
+    """Write the ladder as WAV."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        times = np.arange(RATE) / RATE
+        for second in range(LADDER_SECONDS):
+            sound = np.sin(2 * np.pi * tone(second) * times)
+            file.writeframes(np.stack([12_000 * sound, 6_000 * sound], axis=1).astype("<i2").tobytes())
+
+
+def tone(second: float) -> float:
+    """The frequency heard in a second of the ladder."""
+    return 400.0 + 20.0 * int(second % LADDER_SECONDS)
+
+
+def heard(pcm: Pcm, at_seconds: float) -> float:
+    """The frequency in the half second around a moment of a recording."""
+    piece = pcm.cut(at_seconds - 0.25, 0.5).mono
+    spectrum = np.abs(np.fft.rfft(piece * np.hanning(len(piece)), n=1 << 15))
+    return float(np.argmax(spectrum)) * pcm.rate / (1 << 15)
+
+
+def cast_of(folder: Path) -> Cast:
+    """One channel, one clip and one VOD that all play the ladder."""
+    path = folder / "ladder.wav"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        ladder(path)
+    songs = own_songs(folder)
+    playlist = Playlist(items=(Item(song=songs[0]),))
+    return Cast(
+        channels=(
+            ChannelPlan(
+                login="ladder",
+                display_name="Ladder",
+                user_id=71_000_201,
+                title="up",
+                game="Music",
+                playlist=playlist,
+            ),
+        ),
+        clips=(
+            ClipPlan(
+                slug=SLUG,
+                login="ladder",
+                title="a few rungs",
+                playlist=Playlist(items=(Item(song=songs[0], start_seconds=5.0, seconds=20.0),)),
+                address="signed",
+            ),
+        ),
+        videos=(VideoPlan(video_id=VIDEO, login="ladder", title="all rungs", playlist=playlist, muted=(MUTED,)),),
+        songs=songs,
+    )
+
+
+class SkippingClock:
+    """The simulator's frozen clock, which whoever sleeps pushes on: nobody waits for real."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self._clock = clock
+        self.slept = 0.0
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        self._clock.advance(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Everything from a target's text to a recording."""
+
+    twitch: Simulator
+    clock: SkippingClock
+    resolver: TwitchResolver
+    media: Fetcher
+    decoder: DecoderPool
+    sessions: KeptSessions
+    capture: StreamCapture
+
+    def afresh(self) -> "Listener":
+        """The same with nothing remembered, and a simulator with every switch off and its clock stopped."""
+        self.twitch.reset()
+        self.twitch.clock.freeze()
+        self.twitch.clock.advance(1.3)
+        return listener_of(self.twitch, self.resolver, self.media, self.decoder)
+
+    async def listen(self, target: str | Target, seconds: float = 6.0) -> Recording:
+        source = await self.sessions.resolve(parse_target(target) if isinstance(target, str) else target)
+        return await self.capture.capture(source, seconds)
+
+    def rung(self, started_at: datetime, seconds: float) -> float:
+        """The tone that the channel plays so long after a time."""
+        playing = self.twitch.now_playing("ladder", started_at + timedelta(seconds=seconds))
+        assert playing is not None, "there is an ad at that moment"
+        return tone(playing.offset_seconds)
+
+
+@asynccontextmanager
+async def listening(cache: Path, *, settings: TwitchSettings | None = None) -> AsyncGenerator[Listener]:
+    """A simulator, and a listener that knows no other host."""
+    async with Simulator(cache=cache / "media", cast=cast_of(cache / "music")) as twitch:
+        settings = settings or TwitchSettings(
+            gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url), media_hosts=twitch.media_hosts
+        )
+        async with (
+            Fetcher(twitch_allow_list(settings)) as services,
+            Fetcher(AllowList.of_media_hosts(settings.media_hosts)) as media,
+            DecoderPool(workers=1) as decoder,
+        ):
+            yield listener_of(twitch, TwitchResolver(services, settings), media, decoder)
+
+
+def listener_of(twitch: Simulator, resolver: TwitchResolver, media: Fetcher, decoder: DecoderPool) -> Listener:
+    clock = SkippingClock(twitch.clock)
+    sessions = KeptSessions(resolver, clock)
+    capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock, renew=sessions.renew)
+    return Listener(twitch, clock, resolver, media, decoder, sessions, capture)

@@ -1,0 +1,333 @@
+"""The whole way from a target to sound, over real HTTP and real decoders, from the simulated Twitch."""
+
+import re
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from fingerprint.domain.audio import Recording
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.domain.targets import ChannelTarget, FileTarget, VideoTarget
+from fingerprint.ports import LiveSource
+from server.demo.faults import Fault, FaultKind, Step
+from tests.integration.capture_twitch import SLUG, VIDEO, Listener, heard, ladder, listening, tone
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
+    async with listening(tmp_path_factory.mktemp("ladder")) as listener:
+        yield listener
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def listener(running: Listener) -> Listener:
+    return running.afresh()
+
+
+def assert_right_sound(listener: Listener, recording: Recording, seconds: float) -> None:
+    """It is what the channel played at the time that the recording says."""
+    assert recording.pcm.duration_seconds == pytest.approx(seconds, abs=0.1)
+    assert recording.started_at is not None
+    for second in (0.5, seconds / 2, seconds - 0.5):
+        rung = recording.started_at + timedelta(seconds=second)
+        if abs(rung.timestamp() - round(rung.timestamp())) < 0.3:
+            continue  # too near to where one tone ends and the next begins
+        assert heard(recording.pcm, second) == pytest.approx(listener.rung(recording.started_at, second), abs=6)
+
+
+async def refusal(listener: Listener, target: str | ChannelTarget | VideoTarget | FileTarget) -> TwitchAudioError:
+    with pytest.raises(TwitchAudioError) as caught:
+        await listener.listen(target)
+    assert caught.value.detail.endswith(".")
+    assert "sig=" not in caught.value.detail
+    return caught.value
+
+
+# --- Live streams -------------------------------------------------------------------------------------
+
+
+async def test_the_newest_six_seconds_are_taken_at_once(listener: Listener) -> None:
+    recording = await listener.listen("Ladder")
+    assert_right_sound(listener, recording, 6.0)
+    assert recording.started_at is not None
+    age = (listener.clock.now() - recording.started_at).total_seconds()
+    assert 6.0 <= age < 8.1, "nothing newer was finished"
+    assert listener.clock.slept == 0
+    assert recording.container == "mpegts"
+    assert recording.encoded is not None
+    assert recording.encoded.startswith(b"\x47")
+    assert recording.pcm.samples.shape[0] == 2, "stereo stays stereo"
+    counts = listener.twitch.requests.counts
+    assert counts == {"gql": 1, "usher": 1, "playlist": 1, "segment": 3}
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"audio": "missing"},
+        {"audio": "only"},
+        {"audio_with_video": True},
+        {"fragmented": True},
+        {"session_data": True},
+        {"portrait": True},
+        {"prefetch": False},
+        {"discontinuity_every": 2},
+        {"sequence_offset": 1_000_000},
+    ],
+    ids=lambda switches: next(iter(switches)),
+)
+async def test_every_kind_of_broadcast_is_heard(listener: Listener, switches: dict[str, bool | str | int]) -> None:
+    listener.twitch.configure_channel("ladder", **switches)
+    recording = await listener.listen("ladder")
+    assert_right_sound(listener, recording, 6.0)
+    assert recording.container == ("mp4" if "fragmented" in switches else "mpegts")
+
+
+async def test_segments_of_another_length(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", segment_seconds=4.167)
+    assert_right_sound(listener, await listener.listen("ladder"), 8.333)
+
+
+async def test_a_broadcast_that_has_just_begun_is_waited_for(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", window_segments=1)
+    assert (await refusal(listener, "ladder")).code is ProblemCode.TIMEOUT
+    assert 10 < listener.clock.slept <= 15
+    listener.twitch.configure_channel("ladder", window_segments=2)
+    assert_right_sound(listener, await listener.listen("ladder"), 4.0)
+
+
+async def test_a_short_advertisement_is_waited_for_and_never_heard(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", preroll_seconds=12.0)
+    recording = await listener.listen("ladder")
+    assert 3.0 <= recording.pcm.duration_seconds <= 6.1
+    assert_right_sound(listener, recording, round(recording.pcm.duration_seconds, 1))
+    assert 6.0 < listener.clock.slept < 15.0
+
+
+async def test_a_long_advertisement_is_reported_at_once_with_its_end(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", preroll_seconds=60.0)
+    error = await refusal(listener, "ladder")
+    assert error.code is ProblemCode.AD_BREAK
+    assert error.retry_after_seconds == pytest.approx(57, abs=3.1)
+    assert listener.clock.slept == 0
+    assert listener.twitch.count(Step.SEGMENT) == 0, "advertisements are not even fetched"
+    # The same session goes on, so the second question meets no second pre-roll.
+    await listener.clock.sleep(error.retry_after_seconds or 0)
+    recording = await listener.listen("ladder")
+    assert_right_sound(listener, recording, round(recording.pcm.duration_seconds, 1))
+    assert listener.twitch.requests.counts["gql"] == 1
+
+
+async def test_what_was_played_before_an_advertisement_serves_while_it_is_listed(listener: Listener) -> None:
+    listener.twitch.channel("ladder").start_ad(60.0, started_ago=10.0)
+    recording = await listener.listen("ladder")
+    assert_right_sound(listener, recording, 6.0)
+    assert recording.started_at is not None
+    assert (listener.clock.now() - recording.started_at).total_seconds() > 15
+
+
+async def test_a_stalled_broadcast_gives_what_it_has(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", stalled=True)
+    await listener.clock.sleep(3)
+    assert (await listener.listen("ladder")).pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
+
+
+async def test_a_broadcast_that_ends_gives_its_last_seconds_and_then_is_not_live(listener: Listener) -> None:
+    await listener.listen("ladder")
+    listener.twitch.configure_channel("ladder", ended=True)
+    assert (await listener.listen("ladder")).pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
+    await listener.clock.sleep(31)
+    assert (await refusal(listener, "ladder")).code is ProblemCode.NOT_LIVE
+
+
+@pytest.mark.parametrize(
+    ("switches", "code", "words"),
+    [
+        ({"offline": True}, ProblemCode.NOT_LIVE, "not live"),
+        ({"missing": True}, ProblemCode.CHANNEL_NOT_FOUND, "no channel 'ladder'"),
+        ({"subscriber_only": True}, ProblemCode.RESTRICTED_STREAM, "subscribers only"),
+        ({"geoblocked": True}, ProblemCode.RESTRICTED_STREAM, "region"),
+    ],
+)
+async def test_what_cannot_be_listened_to_is_said_why(
+    listener: Listener, switches: dict[str, bool], code: ProblemCode, words: str
+) -> None:
+    listener.twitch.configure_channel("ladder", **switches)
+    error = await refusal(listener, "ladder")
+    assert error.code is code
+    assert words in error.detail
+    if code is ProblemCode.RESTRICTED_STREAM:
+        assert listener.twitch.count(Step.USHER) == 0, "the token says so already"
+
+
+async def test_a_channel_that_nobody_has(listener: Listener) -> None:
+    assert (await refusal(listener, "nobody_at_all")).code is ProblemCode.CHANNEL_NOT_FOUND
+
+
+# --- Kept sessions ------------------------------------------------------------------------------------
+
+
+async def test_the_second_question_costs_one_playlist_and_its_segments(listener: Listener) -> None:
+    await listener.listen("ladder")
+    listener.twitch.requests.clear()
+    await listener.clock.sleep(10)
+    assert_right_sound(listener, await listener.listen("ladder"), 6.0)
+    assert listener.twitch.requests.counts == {"playlist": 1, "segment": 3}
+
+
+async def test_a_kept_session_that_is_refused_is_renewed(listener: Listener) -> None:
+    await listener.listen("ladder")
+    listener.twitch.fail(Fault(step=Step.PLAYLIST, kind=FaultKind.STATUS, status=404, times=1))
+    assert_right_sound(listener, await listener.listen("ladder"), 6.0)
+    assert listener.twitch.requests.counts["usher"] == 2
+
+
+async def test_a_kept_session_that_has_stalled_is_renewed(listener: Listener) -> None:
+    await listener.listen("ladder")
+    listener.twitch.configure_channel("ladder", stalled=True)
+    await listener.clock.sleep(100)
+    await listener.listen("ladder")
+    assert listener.twitch.requests.counts["usher"] == 2
+
+
+async def test_sessions_are_dropped_after_some_quiet_minutes(listener: Listener) -> None:
+    await listener.listen("ladder")
+    await listener.clock.sleep(301)
+    source = await listener.sessions.resolve(ChannelTarget("ladder"))
+    assert isinstance(source, LiveSource)
+    assert not source.kept
+    assert re.search("http|sealed", repr(source)) is None, "signed addresses stay out of logs"
+
+
+# --- Segments that fail -------------------------------------------------------------------------------
+
+
+async def test_a_segment_that_fails_is_replaced_by_an_older_one(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=404, times=1))
+    recording = await listener.listen("ladder")
+    assert_right_sound(listener, recording, round(recording.pcm.duration_seconds, 1))
+    assert recording.pcm.duration_seconds >= 3.9
+    assert listener.twitch.count(Step.SEGMENT) == 4
+
+
+async def test_segments_that_all_fail_are_an_upstream_fault(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=403))
+    error = await refusal(listener, "ladder")
+    assert isinstance(error, UpstreamError)
+    assert error.step == "segment"
+    assert error.code is ProblemCode.UPSTREAM_UNAVAILABLE
+    assert "403" in error.detail
+    assert listener.twitch.count(Step.SEGMENT) < 30
+
+
+# --- Clips --------------------------------------------------------------------------------------------
+
+
+async def test_a_clip_is_heard_from_start_to_end(listener: Listener) -> None:
+    recording = await listener.listen(f"https://clips.twitch.tv/{SLUG}")
+    assert recording.pcm.duration_seconds == pytest.approx(20.0, abs=0.1)
+    assert [heard(recording.pcm, second + 0.5) for second in (0, 10, 19)] == pytest.approx(
+        [tone(5), tone(15), tone(24)], abs=6
+    )
+    assert recording.container == "mp4"
+    assert listener.twitch.requests.counts == {"gql": 1, "clip": 1}
+
+
+async def test_a_clip_without_a_portrait_cut(listener: Listener) -> None:
+    listener.twitch.clip(SLUG).configure(no_portrait=True)
+    assert (await listener.listen(f"twitch.tv/x/clip/{SLUG}")).pcm.duration_seconds == pytest.approx(20, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("switches", "code"),
+    [
+        ({"missing": True}, ProblemCode.CLIP_NOT_FOUND),
+        ({"not_ready": True}, ProblemCode.CLIP_NOT_FOUND),
+        ({"empty_source_urls": True}, ProblemCode.CLIP_NOT_FOUND),
+        ({"subscriber_only": True}, ProblemCode.RESTRICTED_STREAM),
+    ],
+)
+async def test_clips_that_cannot_be_heard(
+    listener: Listener, switches: dict[str, bool], code: ProblemCode
+) -> None:
+    listener.twitch.clip(SLUG).configure(**switches)
+    error = await refusal(listener, f"clips.twitch.tv/{SLUG}")
+    assert error.code is code
+    assert (error.retry_after_seconds is not None) == (
+        "missing" not in switches and code is ProblemCode.CLIP_NOT_FOUND
+    )
+
+
+async def test_a_clip_whose_file_is_gone(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.CLIP, kind=FaultKind.STATUS, status=404))
+    assert (await refusal(listener, f"clips.twitch.tv/{SLUG}")).code is ProblemCode.CLIP_NOT_FOUND
+
+
+# --- Videos -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("at", "first"), [(0.0, 0.0), (13.0, 0.0), (55.0, 40.0)])
+@pytest.mark.parametrize("fragmented", [False, True])
+async def test_only_the_segments_around_a_moment_are_fetched(
+    listener: Listener, at: float, first: float, fragmented: bool
+) -> None:
+    listener.twitch.video(VIDEO).configure(fragmented=fragmented)
+    recording = await listener.listen(VideoTarget(VIDEO, at))
+    assert recording.pcm.duration_seconds == pytest.approx(20.0, abs=0.1)
+    assert heard(recording.pcm, 0.5) == pytest.approx(tone(first), abs=6)
+    assert listener.twitch.count(Step.SEGMENT) == (3 if fragmented else 2)
+
+
+async def test_muted_segments_are_said_to_be_muted(listener: Listener) -> None:
+    error = await refusal(listener, f"twitch.tv/videos/{VIDEO}?t=29s")
+    assert error.code is ProblemCode.NO_AUDIO
+    assert "muted" in error.detail
+    assert listener.twitch.count(Step.SEGMENT) == 0
+
+
+async def test_beside_a_muted_part_only_the_rest_is_heard(listener: Listener) -> None:
+    recording = await listener.listen(VideoTarget(VIDEO, 41.0))
+    assert recording.pcm.duration_seconds == pytest.approx(10.0, abs=0.1)
+    assert heard(recording.pcm, 0.5) == pytest.approx(tone(40), abs=6)
+
+
+async def test_a_moment_after_the_end_is_invalid_input(listener: Listener) -> None:
+    error = await refusal(listener, VideoTarget(VIDEO, 61.0))
+    assert error.code is ProblemCode.INVALID_INPUT
+    assert "60 s" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("switches", "code"),
+    [
+        ({"missing": True}, ProblemCode.VIDEO_NOT_FOUND),
+        ({"subscriber_only": True}, ProblemCode.RESTRICTED_STREAM),
+        ({"geoblocked": True}, ProblemCode.RESTRICTED_STREAM),
+    ],
+)
+async def test_videos_that_cannot_be_heard(
+    listener: Listener, switches: dict[str, bool], code: ProblemCode
+) -> None:
+    listener.twitch.video(VIDEO).configure(**switches)
+    assert (await refusal(listener, VideoTarget(VIDEO, 0.0))).code is code
+
+
+# --- Files --------------------------------------------------------------------------------------------
+
+
+async def test_a_file_is_heard(listener: Listener, tmp_path: Path) -> None:
+    ladder(tmp_path / "sound.wav")
+    recording = await listener.listen(FileTarget(tmp_path / "sound.wav"))
+    assert recording.pcm.duration_seconds == pytest.approx(60.0, abs=0.1)
+    assert heard(recording.pcm, 30.5) == pytest.approx(tone(30), abs=6)
+
+
+async def test_files_that_are_none(listener: Listener, tmp_path: Path) -> None:
+    assert (await refusal(listener, FileTarget(tmp_path / "missing.mp3"))).code is ProblemCode.NOT_FOUND
+    (tmp_path / "text.mp3").write_text("la la la")
+    assert (await refusal(listener, FileTarget(tmp_path / "text.mp3"))).code is ProblemCode.NO_AUDIO
