@@ -27,6 +27,8 @@ class LiveSegment:
     removed: frozenset[int]
     alive: NDArray[np.bool_]
     """For each track of the file, whether it is in the catalog."""
+    frames: int
+    """How many frames those tracks have that are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,6 +41,11 @@ class Snapshot:
     def __len__(self) -> int:
         """How many tracks there are."""
         return sum(len(live.alive) - len(live.removed) for live in self.segments)
+
+    @property
+    def frames(self) -> int:
+        """How many frames they have."""
+        return sum(live.frames for live in self.segments)
 
     def tracks(self) -> Iterator[Track]:
         """All tracks, in the order in which they were added."""
@@ -111,8 +118,7 @@ class Catalog:
         """Figures for people."""
         snapshot = self.snapshot()
         size = sum(live.segment.size for live in snapshot.segments)
-        frames = sum(int(live.segment.tracks["frames"][live.alive].sum()) for live in snapshot.segments)
-        seconds = frames / self.parameters.frames_per_second
+        seconds = snapshot.frames / self.parameters.frames_per_second
         return CatalogStats(
             tracks=len(snapshot),
             hours=seconds / 3600,
@@ -166,6 +172,7 @@ class Catalog:
             for entry, segment in zip(manifest.segments, opened, strict=True):
                 alive = np.ones(len(segment.tracks), np.bool_)
                 alive[list(entry.removed)] = False
-                live.append(LiveSegment(segment, entry.removed, alive))
+                frames = int(segment.tracks["frames"][alive].astype(np.int64).sum())
+                live.append(LiveSegment(segment, entry.removed, alive, frames))
             return Snapshot(manifest=manifest, segments=tuple(live))
         raise AssertionError("unreachable")

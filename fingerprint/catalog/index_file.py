@@ -186,7 +186,8 @@ class IndexSegment:
     postings: NDArray[np.uint32]
     _texts: NDArray[np.uint8]
     _peaks: NDArray[np.uint16]
-    _crcs: tuple[tuple[str, int, int, int], ...]
+    sections: tuple[tuple[str, int, int, int], ...]
+    """Each section's name, offset, size and checksum."""
     _mapped: mmap.mmap
 
     @staticmethod
@@ -224,7 +225,7 @@ class IndexSegment:
             postings=view("postings", np.dtype("<u4")),  # pyright: ignore[reportArgumentType] - likewise
             _texts=view("texts", np.dtype(np.uint8)),  # pyright: ignore[reportArgumentType] - likewise
             _peaks=view("peaks", np.dtype("<u2")),  # pyright: ignore[reportArgumentType] - likewise
-            _crcs=entries,
+            sections=entries,
             _mapped=mapped,
         )
         counts = (len(segment.tracks), len(segment.postings), len(segment.directory))
@@ -277,7 +278,7 @@ class IndexSegment:
 
     def damage(self, *names: str) -> str | None:
         """The first of the named sections (all when none is named) whose checksum is wrong, or None."""
-        for name, offset, size, crc in self._crcs:
+        for name, offset, size, crc in self.sections:
             if names and name not in names:
                 continue
             running = 0

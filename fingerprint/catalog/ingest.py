@@ -21,7 +21,7 @@ def _endings(text: str) -> frozenset[str]:
 
 
 AUDIO_SUFFIXES: Final = _endings(
-    "aac aif aiff ape flac it m4a m4b mka mkv mod mov mp2 mp3 mp4 mpc oga ogg opus s3m ts tta wav webm wma wv xm"
+    "aac aif aiff ape flac m4a m4b mka mkv mov mp2 mp3 mp4 mpc oga ogg opus ts tta wav webm wma wv"
 )
 """In a folder, files with these endings are music; others are named and skipped, unless they are companions."""
 

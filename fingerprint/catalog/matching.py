@@ -108,7 +108,7 @@ def _find_hits(snapshot: Snapshot, query: QueryFingerprint, parameters: Paramete
     owner = np.concatenate(owners) if owners else np.empty(0, np.int64)
     position = np.concatenate(positions) if positions else np.empty(0, np.int64)
     # How likely a hash agrees by chance at one offset is how often it occurs in a frame of the catalog.
-    frequency = np.bincount(owner, minlength=len(hashes)) / max(1, int(bases[-1]))
+    frequency = np.bincount(owner, minlength=len(hashes)) / max(1, snapshot.frames)
     weight_of = np.log(1 + 0.1 / np.maximum(frequency, 1e-12)).astype(np.float32)
     # A hash that occurs several times in the query speaks for several offsets.
     occurrences = np.diff(first_of_hash)[owner]

@@ -1,0 +1,231 @@
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fingerprint.catalog.identify import identify, prepare
+from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.manifest import MANIFEST_NAME
+from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.problems import CatalogBusyError, CatalogError, DamagedCatalogError, OtherFingerprintError
+from fingerprint.catalog.writer import TIER_RATIO, CatalogWriter
+from tests.unit.catalog.music import tune
+from tests.unit.catalog.shelf import entry, fill, track
+
+
+def titles(catalog: Catalog) -> set[str]:
+    return {found.title for found in catalog.snapshot().tracks()}
+
+
+def test_a_folder_that_does_not_exist_is_an_empty_catalog(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "nowhere")
+    assert len(catalog.snapshot()) == 0
+    assert catalog.stats().tracks == 0
+    assert catalog.verify() == []
+    assert identify(catalog.snapshot(), prepare(tune(1, 5.0))) == []
+
+
+def test_tracks_come_back_with_their_tags(tmp_path: Path) -> None:
+    fill(tmp_path, [1, 2])
+    catalog = Catalog(tmp_path)
+    assert list(catalog.snapshot().tracks()) == [track(1), track(2)]
+    assert catalog.track("000000000002") == track(2)
+    assert catalog.track("ffffffffffff") is None
+    stats = catalog.stats()
+    assert stats.tracks == 2
+    assert stats.hours == pytest.approx(40 / 3600, rel=0.01)
+    assert stats.fingerprint == DEFAULT.identity
+
+
+def test_an_open_catalog_sees_what_is_added_and_removed(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    assert len(catalog.snapshot()) == 0
+    fill(tmp_path, [1])
+    old = catalog.snapshot()
+    assert titles(catalog) == {"Song 1"}
+    fill(tmp_path, [2])
+    assert titles(catalog) == {"Song 1", "Song 2"}
+    with CatalogWriter(tmp_path) as writer:
+        assert writer.remove(["000000000001", "ffffffffffff"]) == {"000000000001"}
+    assert titles(catalog) == {"Song 2"}
+    # A question that began before still has the catalog of that moment.
+    assert [found.title for found in old.tracks()] == ["Song 1"]
+
+
+def test_many_additions_leave_few_files(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    music = tune(1, 3.0)
+    with CatalogWriter(tmp_path) as writer:
+        for number in range(40):
+            writer.add([entry(number, music)])
+            assert len(catalog.snapshot()) == number + 1
+    files = list(tmp_path.glob("*.seg"))
+    assert len(files) == len(catalog.snapshot().segments) <= 3 * (TIER_RATIO - 1)
+    assert titles(catalog) == {f"Song {number}" for number in range(40)}
+    assert catalog.verify() == []
+
+
+def test_removing_and_adding_again_is_exact(tmp_path: Path) -> None:
+    fill(tmp_path, range(4))
+    catalog = Catalog(tmp_path)
+    question = prepare(tune(2).cut(5, 6))
+    before = identify(catalog.snapshot(), question)
+    assert [finding.track.title for finding in before] == ["Song 2"]
+    with CatalogWriter(tmp_path) as writer:
+        writer.remove(["000000000002"])
+    assert identify(catalog.snapshot(), question) == []
+    fill(tmp_path, [2])
+    assert identify(catalog.snapshot(), question) == before
+    assert catalog.verify() == []
+
+
+def test_adding_a_track_that_is_there_replaces_it(tmp_path: Path) -> None:
+    fill(tmp_path, [1, 2])
+    fill(tmp_path, [2])
+    catalog = Catalog(tmp_path)
+    assert len(catalog.snapshot()) == 2
+    assert catalog.verify() == []
+
+
+def test_replacing_takes_the_old_one_out_in_the_same_step(tmp_path: Path) -> None:
+    fill(tmp_path, [1, 2])
+    with CatalogWriter(tmp_path) as writer:
+        writer.add([entry(3)], replacing=["000000000001"])
+    assert titles(Catalog(tmp_path)) == {"Song 2", "Song 3"}
+
+
+def test_removing_everything_frees_the_disk(tmp_path: Path) -> None:
+    fill(tmp_path, range(5))
+    with CatalogWriter(tmp_path) as writer:
+        writer.remove([f"{number:012x}" for number in range(5)])
+    assert len(Catalog(tmp_path).snapshot()) == 0
+    assert not list(tmp_path.glob("*.seg"))
+
+
+def test_a_second_writer_is_turned_away_and_the_first_goes_on(tmp_path: Path) -> None:
+    with CatalogWriter(tmp_path) as writer:
+        with pytest.raises(CatalogBusyError, match="wait until it is done"), CatalogWriter(tmp_path):
+            pass
+        writer.add([entry(1)])
+    with CatalogWriter(tmp_path) as writer:
+        writer.add([entry(2)])
+    assert titles(Catalog(tmp_path)) == {"Song 1", "Song 2"}
+
+
+def test_what_a_killed_writer_left_is_cleared_up(tmp_path: Path) -> None:
+    fill(tmp_path, [1])
+    (tmp_path / "00000099.seg").write_bytes(b"half")
+    (tmp_path / "00000100.tmp").write_bytes(b"half")
+    (tmp_path / "manifest.tmp").write_bytes(b"{")
+    assert titles(Catalog(tmp_path)) == {"Song 1"}
+    with CatalogWriter(tmp_path):
+        pass
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".lock", ".seg"]
+
+
+def test_readers_go_on_while_a_writer_adds_and_merges(tmp_path: Path) -> None:
+    music = tune(1, 4.0)
+    question = prepare(tune(0).cut(4, 5))
+    fill(tmp_path, [0])
+    catalog = Catalog(tmp_path)
+    problems: list[BaseException] = []
+    seen: list[int] = []
+    done = threading.Event()
+
+    def read() -> None:
+        try:
+            while not done.is_set():
+                snapshot = catalog.snapshot()
+                assert [finding.track.title for finding in identify(snapshot, question)] == ["Song 0"]
+                seen.append(len(snapshot))
+        except BaseException as error:  # noqa: BLE001 - it is asserted on below
+            problems.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with CatalogWriter(tmp_path) as writer:
+        for number in range(1, 25):
+            writer.add([entry(number, music)])
+    done.set()
+    reader.join()
+    assert problems == []
+    assert seen == sorted(seen)
+    assert len(catalog.snapshot()) == 25
+
+
+def test_a_damaged_manifest_is_told_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    fill(tmp_path, [1])
+    manifest = tmp_path / MANIFEST_NAME
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"generation": 1', '"generation": 2'))
+    with pytest.raises(DamagedCatalogError, match="not as it was written"):
+        Catalog(tmp_path).snapshot()
+    with pytest.raises(DamagedCatalogError), CatalogWriter(tmp_path):
+        pass
+    assert Catalog(tmp_path).verify()
+    manifest.write_text(text)
+    assert titles(Catalog(tmp_path)) == {"Song 1"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"crc": 1}', "\x00\xff"])
+def test_a_manifest_that_is_something_else_is_damage(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST_NAME).write_text(text, encoding="latin-1")
+    with pytest.raises(DamagedCatalogError):
+        Catalog(tmp_path).snapshot()
+
+
+def test_a_missing_file_is_damage(tmp_path: Path) -> None:
+    fill(tmp_path, [1])
+    next(tmp_path.glob("*.seg")).unlink()
+    with pytest.raises(DamagedCatalogError, match="is missing"):
+        Catalog(tmp_path).snapshot()
+    assert len(Catalog(tmp_path).verify()) == 1
+
+
+def test_verify_finds_a_changed_byte(tmp_path: Path) -> None:
+    fill(tmp_path, [1])
+    path = next(tmp_path.glob("*.seg"))
+    raw = bytearray(path.read_bytes())
+    raw[-100] ^= 1
+    path.write_bytes(raw)
+    (problem,) = Catalog(tmp_path).verify()
+    assert "postings" in problem
+
+
+def test_a_catalog_of_another_fingerprint_is_refused_and_kept(tmp_path: Path) -> None:
+    fill(tmp_path, [1])
+    other = Parameters(hop=256)
+    with pytest.raises(OtherFingerprintError, match="Add the music again to an empty catalog folder"):
+        Catalog(tmp_path, other).snapshot()
+    with pytest.raises(OtherFingerprintError), CatalogWriter(tmp_path, other):
+        pass
+    assert titles(Catalog(tmp_path)) == {"Song 1"}
+
+
+def test_a_manifest_of_another_format_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, [1])
+    path = tmp_path / MANIFEST_NAME
+    body = json.loads(path.read_text())
+    body["format"] = 7
+    del body["crc"]
+    import zlib
+
+    body["crc"] = zlib.crc32(json.dumps(body, sort_keys=True).encode())
+    path.write_text(json.dumps(body))
+    with pytest.raises(CatalogError, match="format 7"):
+        Catalog(tmp_path).snapshot()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CatalogError, match="cannot be made"), CatalogWriter(tmp_path / "file" / "catalog"):
+        pass
+
+
+def test_the_arrays_of_an_open_catalog_cannot_be_written(tmp_path: Path) -> None:
+    fill(tmp_path, [1])
+    segment = Catalog(tmp_path).snapshot().segments[0].segment
+    with pytest.raises(ValueError, match="read-only"):
+        segment.postings[0] = np.uint32(1)

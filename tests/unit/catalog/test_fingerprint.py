@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from fingerprint.catalog.fingerprint import fingerprint_query, fingerprint_track
+from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.domain.audio import Pcm
+from tests.unit.catalog.music import tune
+
+
+@pytest.mark.parametrize("block_seconds", [0.05, 0.7, 3.0, 7.3])
+def test_a_track_has_the_same_fingerprint_whatever_the_blocks(block_seconds: float) -> None:
+    pcm = tune(1, 12.0)
+    whole = fingerprint_track([pcm])
+    count = int(pcm.duration_seconds / block_seconds) + 1
+    parts = fingerprint_track([pcm.cut(index * block_seconds, block_seconds) for index in range(count)])
+    assert parts.frames == whole.frames
+    assert parts.duration_seconds == pytest.approx(whole.duration_seconds)
+    for name in ("hashes", "anchors", "peak_frames", "peak_bins"):
+        assert np.array_equal(getattr(parts, name), getattr(whole, name))
+
+
+def test_mono_and_the_same_in_stereo_are_the_same_track() -> None:
+    mono = tune(2, 6.0)
+    stereo = Pcm(np.ascontiguousarray(np.repeat(mono.samples, 2, axis=0)))
+    assert np.array_equal(fingerprint_track([mono]).hashes, fingerprint_track([stereo]).hashes)
+
+
+def test_no_sound_has_no_landmarks() -> None:
+    assert len(fingerprint_track([]).hashes) == 0
+    assert len(fingerprint_query(Pcm(np.zeros((1, 100), np.float32))).hashes) == 0
+    assert len(fingerprint_query(Pcm(np.zeros((2, 50_000), np.float32))).hashes) == 0
+
+
+def test_another_sample_rate_is_refused() -> None:
+    pcm = Pcm(np.zeros((1, 8000), np.float32), 8000)
+    with pytest.raises(ValueError, match="16000"):
+        fingerprint_track([pcm])
+    with pytest.raises(ValueError, match="16000"):
+        fingerprint_query(pcm)
+
+
+def test_a_cut_shares_most_landmarks_wherever_it_starts() -> None:
+    pcm = tune(3, 12.0)
+    of_track = set(fingerprint_track([pcm.cut(0, 9)]).hashes.tolist())
+    inside = fingerprint_track([pcm.cut(2.5, 4.0)]).hashes
+    for start in (2.0, 2.0 + 0.3 * DEFAULT.hop / DEFAULT.rate, 2.007):
+        query = set(fingerprint_query(pcm.cut(start, 5.0)).hashes.tolist())
+        shared = sum(value in query for value in inside.tolist() if value in of_track)
+        assert shared > 0.5 * sum(value in of_track for value in inside.tolist())
+
+
+def test_the_side_adds_landmarks_of_what_is_not_in_the_center() -> None:
+    stereo = tune(4, 5.0, channels=2)
+    mono = Pcm(np.ascontiguousarray(stereo.mono[np.newaxis]))
+    middle = set(fingerprint_query(mono).hashes.tolist())
+    both = set(fingerprint_query(stereo).hashes.tolist())
+    assert middle < both
+
+
+def test_the_identity_tells_parameters_apart_that_decide() -> None:
+    from dataclasses import replace
+
+    assert replace(DEFAULT, hop=256).identity != DEFAULT.identity
+    assert replace(DEFAULT, quota=4).identity != DEFAULT.identity
+    assert replace(DEFAULT, query_quota=9, query_fan_out=9, phases=2).identity == DEFAULT.identity
+    assert len(DEFAULT.identity) <= 40

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from fingerprint.catalog.identify import STEP_SECONDS, WINDOW_SECONDS, identify, merge, prepare, window_starts
+from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.domain.audio import SAMPLE_RATE, Pcm
+from tests.unit.catalog.music import mixed, noise, tune
+from tests.unit.catalog.shelf import fill
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    folder = tmp_path_factory.mktemp("catalog")
+    fill(folder, range(8))
+    return Catalog(folder).snapshot()
+
+
+def titles(snapshot: Snapshot, pcm: Pcm) -> list[str]:
+    return [finding.track.title for finding in identify(snapshot, prepare(pcm))]
+
+
+@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("seconds", [3.0, 6.0, 10.0])
+def test_a_cut_is_named_with_its_place(snapshot: Snapshot, number: int, seconds: float) -> None:
+    (finding,) = identify(snapshot, prepare(tune(number).cut(5.4, seconds)))
+    assert finding.track.title == f"Song {number}"
+    assert finding.offset_seconds == pytest.approx(5.4, abs=0.05)
+    assert finding.position_seconds == 0
+    assert finding.confidence > 0.9
+
+
+@pytest.mark.parametrize("gain", [0.02, 0.5])
+def test_loudness_does_not_matter(snapshot: Snapshot, gain: float) -> None:
+    pcm = tune(3).cut(2, 10)
+    assert titles(snapshot, Pcm(pcm.samples * np.float32(gain))) == ["Song 3"]
+
+
+def test_noise_on_top_is_borne(snapshot: Snapshot) -> None:
+    assert titles(snapshot, mixed(tune(5).cut(8, 6), noise(1, 6), 1.0)) == ["Song 5"]
+
+
+@pytest.mark.parametrize("number", range(100, 105))
+def test_other_music_is_no_match(snapshot: Snapshot, number: int) -> None:
+    assert titles(snapshot, tune(number).cut(3, 6)) == []
+
+
+@pytest.mark.parametrize("pcm", [noise(3, 6.0), Pcm(np.zeros((2, 96_000), np.float32)), noise(3, 0.01)])
+def test_what_is_no_music_is_no_match(snapshot: Snapshot, pcm: Pcm) -> None:
+    assert titles(snapshot, pcm) == []
+
+
+@pytest.mark.parametrize("speed", [1.02, 0.98, 1.03, 0.97])
+def test_a_changed_speed_is_found(snapshot: Snapshot, speed: float) -> None:
+    original = tune(6).samples[0]
+    places = np.arange(int(len(original) / speed), dtype=np.float64) * speed
+    played = np.empty((1, len(places)), np.float32)
+    played[0] = np.interp(places, np.arange(len(original), dtype=np.float64), original)
+    (finding,) = identify(snapshot, prepare(Pcm(played).cut(4, 6)))
+    assert finding.track.title == "Song 6"
+    assert finding.speed == pytest.approx(speed, abs=0.011)
+
+
+def test_a_mix_gives_each_song_once_with_its_position(snapshot: Snapshot) -> None:
+    parts = [tune(1).cut(0, 20), noise(1, 10), tune(4).cut(2, 18), tune(7).cut(0, 20)]
+    mix = Pcm(np.ascontiguousarray(np.concatenate([part.samples for part in parts], axis=1)))
+    findings = {finding.track.title: finding for finding in identify(snapshot, prepare(mix))}
+    assert set(findings) == {"Song 1", "Song 4", "Song 7"}
+    assert findings["Song 1"].position_seconds == 0
+    assert findings["Song 4"].position_seconds == pytest.approx(30, abs=STEP_SECONDS + 1)
+    assert findings["Song 7"].position_seconds == pytest.approx(48, abs=STEP_SECONDS + 1)
+    for title, starts in (("Song 4", 30 - 2), ("Song 7", 48)):
+        finding = findings[title]
+        assert finding.offset_seconds == pytest.approx(finding.position_seconds - starts, abs=0.1)
+
+
+def test_a_song_that_begins_within_the_recording_has_its_position(snapshot: Snapshot) -> None:
+    quiet = np.zeros((1, 2 * SAMPLE_RATE), np.float32)
+    pcm = Pcm(np.ascontiguousarray(np.concatenate([quiet, tune(2).cut(0, 5).samples], axis=1)))
+    (finding,) = identify(snapshot, prepare(pcm))
+    assert finding.position_seconds == pytest.approx(2.0, abs=0.05)
+    assert finding.offset_seconds == 0
+
+
+@pytest.mark.parametrize("seconds", [12.5, 15.0, 60.0, 601.0, 36_000.0])
+def test_windows_cover_the_recording_and_are_bounded(seconds: float) -> None:
+    starts = list(window_starts(seconds))
+    assert starts[0] == 0
+    assert starts == sorted(starts)
+    assert len(starts) <= 241
+    assert seconds - (starts[-1] + WINDOW_SECONDS) == pytest.approx(0, abs=0.5)
+
+
+def test_a_chance_hit_in_one_of_many_windows_does_not_count(snapshot: Snapshot) -> None:
+    from dataclasses import replace
+
+    (sure,) = identify(snapshot, prepare(tune(1).cut(3, 10)))
+    assert merge([replace(sure, confidence=0.6)]) == []
+    assert [finding.confidence for finding in merge([replace(sure, confidence=0.6)] * 2)] == [0.6]
+    assert len(merge([replace(sure, confidence=0.99)])) == 1

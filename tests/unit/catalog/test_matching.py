@@ -1,0 +1,85 @@
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fingerprint.catalog import matching
+from fingerprint.catalog.fingerprint import QueryFingerprint, fingerprint_query
+from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.catalog.matching import find_candidates
+from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.catalog.writer import CatalogWriter
+from tests.unit.catalog.music import mixed, noise, tune
+from tests.unit.catalog.shelf import entry, fill
+
+
+def naive_votes(snapshot: Snapshot, query: QueryFingerprint) -> dict[str, float]:
+    """The definition, hit by hit: the best offset's votes for each track."""
+    postings: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    spanned = 0
+    for live in snapshot.segments:
+        segment = live.segment
+        spanned += live.frames
+        hashes = segment.hashes(0, 2**segment.directory_bits)
+        owners = segment.track_numbers(segment.postings)
+        for value, position, owner in zip(
+            hashes.tolist(), segment.postings.tolist(), owners.tolist(), strict=True
+        ):
+            if live.alive[owner]:
+                first = int(segment.tracks["first_frame"][owner])
+                postings[value].append((segment.track(owner).id, position - first))
+    votes: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
+    for value, time in zip(query.hashes.tolist(), query.times.tolist(), strict=True):
+        for track_id, frame in postings[value]:
+            weight = np.log(1 + 0.1 / (len(postings[value]) / spanned))
+            cell = (frame * DEFAULT.phases - time) // DEFAULT.phases
+            for counted in (cell, cell - 1):
+                frames = votes[track_id, counted]
+                frames[time // DEFAULT.phases] = max(frames.get(time // DEFAULT.phases, 0.0), float(weight))
+    best: dict[str, float] = {}
+    for (track_id, _), frames in votes.items():
+        best[track_id] = max(best.get(track_id, 0.0), sum(frames.values()))
+    return best
+
+
+@pytest.mark.parametrize("number", [1, 4, 77])
+def test_candidates_are_those_of_the_definition(tmp_path: Path, number: int) -> None:
+    fill(tmp_path, range(3))
+    fill(tmp_path, range(3, 6))
+    with CatalogWriter(tmp_path) as writer:
+        writer.remove(["000000000000"])
+    snapshot = Catalog(tmp_path).snapshot()
+    query = fingerprint_query(mixed(tune(number).cut(3.3, 3), noise(5, 3), 1.0))
+    found = {candidate.track_id: candidate.votes for candidate in find_candidates(snapshot, query, limit=10)}
+    expected = naive_votes(snapshot, query)
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert "000000000000" not in found
+
+
+@pytest.mark.parametrize("start", [0.0, 3.21, 13.9])
+def test_the_offset_is_where_the_cut_was_made(tmp_path: Path, start: float) -> None:
+    fill(tmp_path, range(4))
+    best = find_candidates(Catalog(tmp_path).snapshot(), fingerprint_query(tune(2).cut(start, 6)), limit=4)[0]
+    assert best.track_id == "000000000002"
+    assert best.offset * DEFAULT.hop / DEFAULT.phases / DEFAULT.rate == pytest.approx(start, abs=0.05)
+
+
+def test_an_offset_before_the_tracks_start_is_negative(tmp_path: Path) -> None:
+    fill(tmp_path, range(4))
+    pcm = tune(2)
+    late = type(pcm)(np.ascontiguousarray(np.pad(pcm.cut(0, 5).samples, ((0, 0), (32_000, 0)))))
+    best = find_candidates(Catalog(tmp_path).snapshot(), fingerprint_query(late), limit=4)[0]
+    assert best.track_id == "000000000002"
+    assert best.offset * DEFAULT.hop / DEFAULT.phases / DEFAULT.rate == pytest.approx(-2.0, abs=0.05)
+
+
+def test_memory_is_bounded_by_taking_the_rarest_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with CatalogWriter(tmp_path) as writer:
+        writer.add([entry(number) for number in range(6)])
+        # The same music many times makes its hashes common.
+        writer.add([entry(number, tune(99)) for number in range(6, 30)])
+    monkeypatch.setattr(matching, "MAX_HITS", 3000)  # the query has several times as many
+    snapshot = Catalog(tmp_path).snapshot()
+    query = fingerprint_query(tune(3).cut(4, 6))
+    assert find_candidates(snapshot, query, limit=3)[0].track_id == "000000000003"
