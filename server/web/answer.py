@@ -9,7 +9,7 @@ from yarl import URL
 from fingerprint import wire
 from fingerprint.domain.identification import Identification, Kind, Song, Stage, Status, Timings
 from fingerprint.domain.problems import Problem
-from server.web.words import NO_MATCH, WORDS
+from server.web.words import NO_MATCH, NO_MATCH_RECORDED, WORDS
 
 State = Literal["idle", "working", "found", "none", "failed"]
 
@@ -139,22 +139,26 @@ def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id:
 
 def answer_view(identification: Identification) -> AnswerView:
     """The panel for an identification in any state."""
-    source = _source(identification)
     ask_again = ask_again_text(identification)
     if identification.problem is not None:
-        return problem_view(identification.problem, source=source, ask_again=ask_again, id=identification.id)
+        asked = (
+            f"Channel {identification.target}" if identification.kind is Kind.STREAM else _source(identification)
+        )
+        return problem_view(identification.problem, source=asked, ask_again=ask_again, id=identification.id)
+    source = _source(identification)
     live = identification.kind is Kind.STREAM
     if identification.status is Status.NO_MATCH:
         seconds = identification.captured_seconds
+        words = NO_MATCH if live else NO_MATCH_RECORDED
         return AnswerView(
             state="none",
             id=identification.id,
             live=live,
             source=source,
             ask_again=ask_again,
-            heading=NO_MATCH.heading,
+            heading=words.heading,
             detail=f"We listened to {seconds:.1f} s of sound and know no song that fits." if seconds else "",
-            next_step=NO_MATCH.next_step,
+            next_step=words.next_step,
             took=took_text(identification.timings),
         )
     if identification.song is None:
@@ -195,8 +199,9 @@ def _found(identification: Identification, song: Song, *, live: bool, source: st
         id=identification.id,
         live=live,
         source=source,
-        heard_at=identification.captured_at or identification.finished_at,
-        ask_again=ask_again,
+        heard_at=(identification.captured_at or identification.finished_at) if live else None,
+        # A clip's song is stored for good: asking again would only show it again.
+        ask_again=ask_again if live else "",
         set_list=str(URL("/channels") / identification.target) if live else "",
         stage=identification.stage,
         needle=round(min(100.0, max(0.0, 100 * (offset or 0) / (length or 1))), 2) if on_scale else NEEDLE_AT_REST,

@@ -17,7 +17,7 @@ from server.web.answer import IDLE, NEEDLE, STEPS, WAITING, AnswerView, answer_v
 from server.web.backend import Backend
 from server.web.dial import PEAKS
 from server.web.examples import start_examples
-from server.web.words import NETWORK, NO_MATCH, WORDS, Words
+from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words
 
 HOME_MODULES: Final = ("js/answer.js", "js/api.js", "js/target.js", "js/view.js")
 """What home.js imports, so that the browser need not find out one by one."""
@@ -38,6 +38,7 @@ class Pages:
         self._words = {
             **{str(code): _words_json(words) for code, words in WORDS.items()},
             "no-match": _words_json(NO_MATCH),
+            "no-match-recorded": _words_json(NO_MATCH_RECORDED),
             "network": _words_json(NETWORK),
         }
 

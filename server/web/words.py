@@ -96,6 +96,12 @@ NO_MATCH: Final = Words(
     "Ask again when the music is clearer: loud speech, a remix or a live version can hide a song.",
 )
 
+NO_MATCH_RECORDED: Final = Words(
+    "No song that we know",
+    "Loud speech, a remix or a live version can hide a song. Another clip or moment of the broadcast may help.",
+)
+"""For clips and videos, which will sound the same tomorrow."""
+
 NETWORK: Final = Words(
     "The server cannot be reached",
     "Check your connection. Your question is not lost: try again.",

@@ -24,7 +24,7 @@ from server.web.answer import (
     duration_text,
     problem_view,
 )
-from server.web.words import NETWORK, NO_MATCH, WORDS
+from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS
 from tests.builders import NOON, answered, identification, song
 
 
@@ -101,6 +101,23 @@ def test_other_songs_are_listed_for_a_clip_but_not_for_a_live_stream() -> None:
     assert answer_view(answered(song=first, songs=(first, second))).also == ()
 
 
+def test_a_clips_answer_is_for_good_and_has_no_time_of_day() -> None:
+    view = answer_view(answered(kind=Kind.CLIP, target="FancySlug"))
+    assert (view.heard_at, view.ask_again, view.set_list) == (None, "", "")
+
+
+def test_a_channel_that_failed_is_not_called_live() -> None:
+    problem = Problem(code=ProblemCode.NOT_LIVE, detail="Off.")
+    failed = identification().failed(problem, NOON)
+    assert answer_view(failed).source == "Channel somechannel"
+    assert answer_view(answered()).source == "somechannel, live"
+
+
+def test_no_match_in_a_clip_does_not_promise_that_it_will_sound_better_later() -> None:
+    view = answer_view(identification(status=Status.NO_MATCH, kind=Kind.CLIP, target="FancySlug"))
+    assert (view.heading, view.next_step) == (NO_MATCH_RECORDED.heading, NO_MATCH_RECORDED.next_step)
+
+
 def test_no_match_offers_another_try() -> None:
     view = answer_view(
         identification(status=Status.NO_MATCH, captured_seconds=6.0, timings=Timings(capture_ms=2.0))
@@ -120,7 +137,7 @@ def test_every_problem_has_words_and_a_next_step(code: ProblemCode) -> None:
 
 
 def test_no_two_problems_have_the_same_heading() -> None:
-    headings = [words.heading for words in (*WORDS.values(), NO_MATCH, NETWORK)]
+    headings = [words.heading for words in (*WORDS.values(), NO_MATCH, NO_MATCH_RECORDED, NETWORK)]
     assert len(set(headings)) == len(headings)
 
 

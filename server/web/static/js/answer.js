@@ -84,17 +84,20 @@ export function problemAnswer(problem, words, about = {}) {
 /**
  * The panel for an identification in any state.
  * @param {Identification} asked
- * @param {Record<string, Words>} words by problem code; `no-match` too
+ * @param {Record<string, Words>} words by problem code; `no-match` and `no-match-recorded` too
  * @returns {Answer}
  */
 export function answerOf(asked, words) {
   const live = asked.kind === "stream";
   const about = { id: asked.id, live, source: sourceText(asked), ask_again: askAgain(asked), stage: asked.stage };
-  if (asked.problem) return problemAnswer(asked.problem, words, { ...about, live: false });
+  if (asked.problem) {
+    const source = live ? `Channel ${asked.target}` : about.source;
+    return problemAnswer(asked.problem, words, { ...about, live: false, source });
+  }
   if (asked.status === "no_match") {
     const heard = asked.captured_seconds;
     return {
-      ...IDLE, ...about, state: "none", ...words["no-match"], took: tookText(asked),
+      ...IDLE, ...about, state: "none", ...words[live ? "no-match" : "no-match-recorded"], took: tookText(asked),
       detail: heard ? `We listened to ${heard.toFixed(1)} s of sound and know no song that fits.` : "",
     };
   }
@@ -109,7 +112,9 @@ export function answerOf(asked, words) {
   const several = asked.kind === "clip" || asked.kind === "file";
   return {
     ...IDLE, ...about, state: "found", links, took: tookText(asked),
-    heard_at: asked.captured_at ?? asked.finished_at ?? "",
+    heard_at: live ? asked.captured_at ?? asked.finished_at ?? "" : "",
+    // A clip's song is stored for good: asking again would only show it again.
+    ask_again: live ? about.ask_again : "",
     set_list: live ? `/channels/${encodeURIComponent(asked.target)}` : "",
     needle: Math.min(100, Math.max(0, share)),
     scale_end: onScale ? clockText(song.duration ?? 0) : "",

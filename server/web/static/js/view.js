@@ -75,7 +75,7 @@ export function localizeTimes() {
   for (const time of document.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.getAttribute("datetime") ?? "");
     if (!Number.isNaN(moment.getTime())) {
-      time.textContent = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+      time.textContent = moment.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
     }
   }
 }
