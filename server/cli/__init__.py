@@ -26,21 +26,23 @@ class _Group(Protocol):
         ...
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def make_parser(groups: Sequence[str] = GROUPS) -> argparse.ArgumentParser:
+    """The parser of the command line, or of some of its groups: the parts behind the others are not loaded."""
     parser = argparse.ArgumentParser(
         prog="twitchaudio",
         description="What song is playing? For live Twitch streams, clips, VODs and files.",
     )
     commands = cast("Subparsers", parser.add_subparsers(required=True, metavar="COMMAND"))
-    for name in GROUPS:
+    for name in groups:
         cast("_Group", import_module(f"server.cli.{name}")).register(commands)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. Exit status: 0 done, 1 it failed, 2 wrong usage or settings."""
-    arguments = make_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    groups = [words[0]] if words and words[0] in GROUPS else GROUPS
+    arguments = make_parser(groups).parse_args(words)
     run = cast("Callable[[argparse.Namespace], int]", arguments.run)
     try:
         return run(arguments)

@@ -1,0 +1,72 @@
+"""The first command that a newcomer runs."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+START_SECONDS = 240
+STOP_SECONDS = 3
+
+
+@asynccontextmanager
+async def demo(folder: Path, *more: str) -> AsyncGenerator[tuple[asyncio.subprocess.Process, list[str]]]:
+    """The demo as a process, once it has said that Ctrl-C stops it, and what it said."""
+    environment = {**os.environ, "TWITCHAUDIO_DATA_DIR": str(folder), "TMPDIR": str(folder)}  # noqa: TID251 - handed on
+    command = [sys.executable, "-m", "server", "serve", "--demo", "--port", "0", *more]
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+    said: list[str] = []
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            while line := (await process.stdout.readline()).decode():
+                said.append(line)
+                if "Ctrl-C stops everything" in line:
+                    break
+        yield process, said
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.timeout(300)
+async def test_the_demo_names_a_live_channel_and_a_clip_and_stops_on_ctrl_c(tmp_path: Path) -> None:
+    async with demo(tmp_path) as (process, said):
+        text = "".join(said)
+        assert process.returncode is None, text
+        answer = r"^  \S.* - \S.*\n  album .*\n  resolve \d+ ms, capture \d+ ms,.* in all$"
+        answers = re.findall(answer, text, re.MULTILINE)
+        assert len(answers) == 2, text
+        address = re.search(r"^Open (http://127\.0\.0\.1:\d+)", text, re.MULTILINE)
+        assert address is not None, text
+        async with aiohttp.ClientSession() as session:
+            async with session.get(address[1]) as page:
+                assert page.status == 200
+            headers = {"Prefer": "wait=20"}
+            questions = f"{address[1]}/api/v1/identifications"
+            async with session.post(questions, json={"channel": "talkshow_tess"}, headers=headers) as response:
+                assert (await response.json())["status"] == "successful"
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        assert await asyncio.wait_for(process.wait(), STOP_SECONDS) == 0
+        assert time.monotonic() - started < STOP_SECONDS
+    assert not [name for name in os.listdir(tmp_path) if name.startswith("twitchaudio-demo-")]
+
+
+async def test_a_music_folder_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "server", "serve", "--demo", "--port", "0", "--music", str(tmp_path / "none")]
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, complaint = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 1
+    assert complaint.decode().count("\n") == 1
+    assert "is no folder" in complaint.decode()
