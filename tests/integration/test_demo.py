@@ -60,7 +60,8 @@ async def test_the_demo_names_a_live_channel_and_a_clip_and_stops_on_ctrl_c(tmp_
         started = time.monotonic()
         assert await asyncio.wait_for(process.wait(), STOP_SECONDS) == 0
         assert time.monotonic() - started < STOP_SECONDS
-    assert not [name for name in os.listdir(tmp_path) if name.startswith("twitchaudio-demo-")]
+    left = os.listdir(tmp_path)  # noqa: PTH208 - names are all that is wanted
+    assert not [name for name in left if name.startswith("twitchaudio-demo-")]
 
 
 async def test_a_music_folder_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:
