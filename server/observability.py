@@ -22,6 +22,13 @@ request_id: Final[ContextVar[str | None]] = ContextVar("request_id", default=Non
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+def _shortened(trace: str) -> str:
+    """A trace's beginning and, where the error stands, its end."""
+    if len(trace) <= FIELD_LIMIT:
+        return trace
+    return f"{trace[: FIELD_LIMIT // 2]} ... {trace[-FIELD_LIMIT // 2 :]}"
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, event, the request's id, and the fields given as `extra`."""
 
@@ -40,7 +47,7 @@ class JsonFormatter(logging.Formatter):
             if name not in _STANDARD:
                 line[name] = value[:FIELD_LIMIT] if isinstance(value, str) else value
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)[-FIELD_LIMIT:]
+            line["exception"] = _shortened(self.formatException(record.exc_info))
         return json.dumps(line, default=repr)
 
 

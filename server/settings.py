@@ -25,8 +25,8 @@ class ServerLimits:
     """How long a connection may take to send the head of a request."""
     keep_alive_seconds: float = 75.0
     """How long a connection may idle between requests; longer than the proxies in front usually do."""
-    drain_seconds: float = 1.5
-    shutdown_seconds: float = 1.0
+    drain_seconds: float = 1.0
+    shutdown_seconds: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,134 @@
+"""The end of a server process: Ctrl-C and SIGTERM, and an address that is taken."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from yarl import URL
+
+from fingerprint.clock import SystemClock
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.settings import PipelineSettings
+from server.app import make_app
+from server.cli.serve import serving
+from server.settings import ServerSettings
+from tests.api_client import until_metric
+from tests.fakes import FakePipeline
+
+SCRIPT = """
+import asyncio, sys
+from pathlib import Path
+from fingerprint.clock import SystemClock
+from fingerprint.settings import PipelineSettings
+from server.app import make_app
+from server.cli import serve
+from server.settings import ServerSettings
+from tests.fakes import FakePipeline
+
+async def run():
+    parts = FakePipeline(SystemClock())
+    parts.capture.gate.clear()
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=Path(sys.argv[1])))
+    await serve._serve(make_app(settings, pipeline=parts.pipeline), "127.0.0.1", 0)
+
+asyncio.run(run())
+"""
+
+
+@asynccontextmanager
+async def server_process(folder: Path) -> AsyncGenerator[tuple[asyncio.subprocess.Process, URL]]:
+    """A server in a process of its own, whose captures never end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        SCRIPT,
+        str(folder),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parent.parent.parent,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            said = (await process.stdout.readline()).decode()
+        yield process, URL(said.split()[3])
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_p7_a_signal_ends_the_server_in_time_and_everyone_is_told(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async with server_process(tmp_path) as (process, address), ClientSession(base_url=address) as client:
+        headers = {"Prefer": "wait=30"}
+        body = {"channel": "somechannel"}
+
+        async def wait_for_answer() -> tuple[int, str]:
+            async with client.post("/api/v1/identifications", json=body, headers=headers) as response:
+                return response.status, (await response.json(content_type=None))["code"]
+
+        async def listen() -> bytes:
+            async with client.post("/api/v1/identifications", json=body) as response:
+                location = response.headers["Location"]
+            async with client.get(f"{location}/events") as response:
+                return await response.read()
+
+        waiting = [asyncio.create_task(wait_for_answer()) for _ in range(20)]
+        listening = asyncio.create_task(listen())
+        await until_metric(client, "twitchaudio_waiters", 21)
+        process.send_signal(number)
+        # Three seconds are promised; here, other tests may be using the machine.
+        async with asyncio.timeout(6):
+            assert await process.wait() == 0
+        assert {await task for task in waiting} == {(503, "busy")}
+        assert b"event: result" not in await listening
+
+
+async def test_an_idle_server_stops_at_once(tmp_path: Path) -> None:
+    async with server_process(tmp_path) as (process, address), ClientSession(base_url=address) as client:
+        # A connection that is kept open between requests does not hold it up.
+        assert (await client.get("/healthz")).status == 200
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(6):
+            assert await process.wait() == 0
+
+
+async def test_p2_a_server_killed_under_waiting_clients_is_replaced_by_the_next(tmp_path: Path) -> None:
+    async with server_process(tmp_path) as (process, address), ClientSession(base_url=address) as client:
+        body = {"channel": "somechannel"}
+        async with client.post("/api/v1/identifications", json=body) as response:
+            location = response.headers["Location"]
+        process.kill()
+        await process.wait()
+    parts = FakePipeline(SystemClock())
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path))
+    app = make_app(settings, pipeline=parts.pipeline)
+    async with serving(app, "127.0.0.1", 0) as address, ClientSession(base_url=address) as client:
+        patient = {"Prefer": "wait=20"}
+        responses = await asyncio.gather(
+            client.post("/api/v1/identifications", json=body, headers=patient),
+            client.get(location, headers=patient),
+        )
+        answers = [await response.json() for response in responses]
+    assert {answer["status"] for answer in answers} == {"successful"}
+    assert {answer["id"] for answer in answers} == {location.rpartition("/")[2]}
+    assert parts.capture.captures == 1
+
+
+async def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+    parts = FakePipeline(SystemClock())
+    app = make_app(ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path)), pipeline=parts.pipeline)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(TwitchAudioError, match=f"port {port} is in use"):
+            async with serving(app, "127.0.0.1", port):
+                pass

@@ -1,0 +1,158 @@
+"""The schema: made from nothing, brought up to date, equal to the tables in code, and safe from older versions."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import Database, database_url, metadata, open_database
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.settings import PipelineSettings, SettingsError
+from server import migrations
+from server.cli import main
+
+
+def address(folder: Path) -> str:
+    return database_url(PipelineSettings(data_dir=folder))
+
+
+def tables(folder: Path) -> set[str]:
+    connection = sqlite3.connect(folder / "twitchaudio.sqlite3")
+    names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    connection.close()
+    return names
+
+
+async def test_an_empty_database_gets_the_schema_and_a_second_time_nothing(tmp_path: Path) -> None:
+    async with open_database(address(tmp_path)) as database:
+        assert (await migrations.upgrade(database)).before is None
+        schema = await migrations.upgrade(database)
+        assert schema.before == schema.after
+        await migrations.check(database)
+    assert tables(tmp_path) == {"identifications", "leases", "alembic_version"}
+
+
+async def test_migrations_make_exactly_the_tables_in_code(tmp_path: Path) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, metadata)
+
+    async with open_database(address(tmp_path)) as database:
+        await migrations.upgrade(database)
+        async with database.read() as connection:
+            assert await connection.run_sync(differences) == []
+
+
+async def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
+    async with open_database(address(tmp_path)) as one, open_database(address(tmp_path)) as other:
+        schemas = await asyncio.gather(*(migrations.upgrade(database) for database in (one, other) * 3))
+    assert [schema.before for schema in schemas].count(None) == 1
+
+
+async def make_newer(folder: Path) -> None:
+    async with open_database(address(folder)) as database:
+        await migrations.upgrade(database)
+    connection = sqlite3.connect(folder / "twitchaudio.sqlite3")
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.execute("CREATE TABLE from_the_future (id INTEGER)")
+    connection.commit()
+    connection.close()
+
+
+async def test_s9_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+    await make_newer(tmp_path)
+    before = tables(tmp_path)
+    async with open_database(address(tmp_path)) as database:
+        with pytest.raises(migrations.NewerSchemaError, match="9999"):
+            await migrations.upgrade(database)
+        with pytest.raises(migrations.NewerSchemaError):
+            await migrations.check(database)
+    assert tables(tmp_path) == before
+
+
+async def test_s9_an_older_schema_names_the_command_that_helps(tmp_path: Path) -> None:
+    async with open_database(address(tmp_path)) as database:
+        with pytest.raises(TwitchAudioError, match="twitchaudio db upgrade"):
+            await migrations.check(database)
+
+
+async def test_a_file_that_is_no_database_is_an_error_of_ours_not_a_crash(tmp_path: Path) -> None:
+    (tmp_path / "twitchaudio.sqlite3").write_bytes(b"not a database, but a letter to my aunt" * 100)
+    async with open_database(address(tmp_path)) as database:
+        with pytest.raises(TwitchAudioError):
+            await migrations.upgrade(database)
+    assert (tmp_path / "twitchaudio.sqlite3").read_bytes().startswith(b"not a database")
+
+
+async def test_a_write_ahead_log_is_used(tmp_path: Path) -> None:
+    async with open_database(address(tmp_path)) as database:
+        await database.ping()
+        async with database.read() as connection:
+            assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
+            assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar() == 1
+
+
+async def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def write_and_fail(database: Database) -> None:
+        async with database.write() as connection:
+            await connection.exec_driver_sql("INSERT INTO leases VALUES ('k', 'i', 'o', 1, 0)")
+            raise RuntimeError
+
+    async with open_database(address(tmp_path)) as database:
+        await migrations.upgrade(database)
+        with pytest.raises(RuntimeError):
+            await write_and_fail(database)
+        async with database.read() as connection:
+            assert (await connection.exec_driver_sql("SELECT count(*) FROM leases")).scalar() == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["mysql://user:hunter2@db/name", "postgresql://db/name", "sqlite://", "sqlite:///:memory:", "nonsense", ""],
+)
+async def test_an_address_that_cannot_be_used_is_said_in_one_line_without_its_password(wrong: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        async with open_database(wrong):
+            pass
+    assert "TWITCHAUDIO_DATABASE_URL" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """Commands set up logging for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_db_upgrade_says_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path / "new" / "folder"))
+    assert main(["db", "upgrade"]) == 0
+    assert "from nothing to 0001" in capsys.readouterr().out
+    assert main(["db", "upgrade"]) == 0
+    assert "up to date" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_db_upgrade_refuses_a_newer_schema_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(make_newer(tmp_path))
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path))
+    assert main(["db", "upgrade"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("twitchaudio: The database has schema 9999")
+    assert "\n" not in said

@@ -1,0 +1,66 @@
+"""The states of one job as its listeners see them."""
+
+import asyncio
+from datetime import timedelta
+
+from fingerprint.domain.identification import Identification, Stage, Status
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from server.identifications.events import Progress
+from tests.builders import NOON, answered, identification
+
+
+async def collect(progress: Progress) -> list[Identification | None]:
+    return [state async for state in progress.states(60)]
+
+
+async def test_every_listener_gets_every_state_from_the_current_one_on() -> None:
+    progress = Progress()
+    early = asyncio.create_task(collect(progress))
+    await asyncio.sleep(0)
+    states = [identification()]
+    for stage in (Stage.RESOLVING, Stage.CAPTURING):
+        states.append(states[-1].at_stage(stage))
+    for state in states:
+        progress.publish(state)
+    late = asyncio.create_task(collect(progress))
+    await asyncio.sleep(0)
+    end = answered(id=states[0].id, created_at=NOON)
+    progress.publish(end)
+    assert await early == [*states, end]
+    assert await late == [states[-1], end]
+    assert await collect(progress) == [end]
+
+
+async def test_nothing_goes_back_and_nothing_follows_the_end() -> None:
+    progress = Progress()
+    running = identification().at_stage(Stage.CAPTURING)
+    progress.publish(running)
+    progress.publish(identification().at_stage(Stage.RESOLVING))
+    assert progress.current == running
+    end = answered(id=running.id, created_at=NOON)
+    progress.publish(end)
+    progress.publish(running)
+    later = NOON + timedelta(seconds=9)
+    progress.publish(running.failed(TwitchAudioError(ProblemCode.BUSY, "x").problem, later))
+    assert progress.current == end
+    assert progress.ended.result() == end
+
+
+async def test_silence_is_told_too() -> None:
+    progress = Progress()
+    progress.publish(identification())
+    states = progress.states(0.001)
+    first = await anext(states)
+    assert first is not None
+    assert first.status is Status.QUEUED
+    assert await anext(states) is None
+    await states.aclose()
+
+
+async def test_a_job_that_failed_here_ends_every_listener() -> None:
+    progress = Progress()
+    progress.publish(identification())
+    listening = asyncio.create_task(collect(progress))
+    await asyncio.sleep(0)
+    progress.fail(TwitchAudioError(ProblemCode.BUSY, "Stopping."))
+    assert await listening == [identification()]
