@@ -147,10 +147,18 @@ class DecoderPool:
     """Decodes in worker processes. An async context manager; leaving it ends and reaps every worker.
 
     `workers` is the number of jobs at a time, by default one for each core. Jobs beyond that wait in order.
+    `program` is what to start instead of the real worker; it speaks the same protocol.
     """
 
-    def __init__(self, *, workers: int | None = None, limits: DecoderLimits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        limits: DecoderLimits | None = None,
+        program: Sequence[str] | None = None,
+    ) -> None:
         self._limits = limits or DecoderLimits()
+        self._program = program
         self._count = workers or os.cpu_count() or 1
         self._idle: asyncio.Queue[asyncio.Task[_Worker]] = asyncio.Queue()
         self._starting: set[asyncio.Task[_Worker]] = set()
@@ -239,13 +247,18 @@ class DecoderPool:
         successor: asyncio.Task[_Worker] | None = None
         try:
             worker = await starting
+            answered = False
             try:
                 blocks = await self._serve(worker, job, self._limits.wall_seconds, self._limits.cpu_seconds)
-                worker.jobs += 1
-                if worker.jobs < self._limits.jobs_of_a_worker:
-                    successor = starting
+                answered = True
+            except TwitchAudioError:
+                answered = True  # that there is no sound is an answer too
+                raise
             finally:
-                if successor is None:  # also when cancelled: the worker is in the middle of something
+                worker.jobs += 1
+                if answered and worker.jobs < self._limits.jobs_of_a_worker:
+                    successor = starting
+                else:  # also when cancelled: the worker is in the middle of something
                     self._end(worker)
             return blocks
         finally:
@@ -296,7 +309,7 @@ class DecoderPool:
         try:
             _, worker = await loop.subprocess_exec(
                 _Worker,
-                *_command(self._limits.address_space_bytes),
+                *(self._program or _worker_program(self._limits.address_space_bytes)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
@@ -355,7 +368,7 @@ async def _blocks(replies: asyncio.StreamReader, max_seconds: float) -> Sequence
                 raise _WorkerError("it answered nonsense")
 
 
-def _command(address_space_bytes: int) -> tuple[str, ...]:
+def _worker_program(address_space_bytes: int) -> tuple[str, ...]:
     """How to start a worker: isolated Python, no site packages but the place where PyAV is."""
     av = importlib.util.find_spec("av")
     if av is None or av.origin is None:

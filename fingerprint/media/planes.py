@@ -29,6 +29,9 @@ _FORMATS: Final = (
 )
 """The demuxers that a file may be probed for: those of sound and video files, none that opens other files."""
 
+_DAMAGE: Final = (FFmpegError, ValueError, LookupError, ArithmeticError, OSError)
+"""What PyAV raises about damaged input, besides its own errors: wrong stream numbers, absurd sizes and rates."""
+
 _GATHERED_SAMPLES: Final = 24_000
 
 _BAD_PACKETS: Final = 2_000
@@ -98,7 +101,7 @@ def _open(file: Readable, container: str | None) -> contextlib.closing[InputCont
         media = av.open(
             file, "r", format=container, options=options, metadata_errors="replace", io_open=_refuse_io
         )
-    except (FFmpegError, ValueError, OSError) as error:
+    except _DAMAGE as error:
         raise UndecodableError("it is no sound or video that can be read") from error
     return contextlib.closing(media)
 
@@ -109,17 +112,19 @@ def _refuse_io(*_args: object) -> NoReturn:
 
 def _frames(media: InputContainer) -> Iterator[AudioFrame]:
     """Decoded frames for as long as the container can be read; undecodable packets are left out."""
-    stream = media.streams.audio[0]
     bad = 0
-    packets = media.demux(stream)
+    try:
+        packets = media.demux(media.streams.audio[0])
+    except _DAMAGE:
+        return
     while bad < _BAD_PACKETS:
         try:
             packet = next(packets)
-        except (StopIteration, FFmpegError, ValueError, OSError):
+        except (StopIteration, *_DAMAGE):
             return
         try:
             frames = _decode(packet)
-        except (FFmpegError, ValueError):
+        except _DAMAGE:
             bad += 1
             continue
         bad = 0
@@ -167,12 +172,12 @@ class _Converter:
             if self._fifo.samples < _GATHERED_SAMPLES:
                 return []
             return self._resampler.resample(self._fifo.read(0, partial=True))
-        except (FFmpegError, ValueError):
+        except _DAMAGE:
             return []
 
     def flush(self) -> list[AudioFrame]:
         """What is left. The converter is used up then."""
-        with contextlib.suppress(FFmpegError, ValueError):
+        with contextlib.suppress(*_DAMAGE):
             rest = self._fifo.read(0, partial=True)
             return [*(self._resampler.resample(rest) if rest else ()), *self._resampler.resample(None)]
         return []
