@@ -23,6 +23,7 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
+from fingerprint.jobs import sql
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.ports import Claim, Claimed, Finished, Held, JobStore
 from server import migrations
@@ -385,6 +386,24 @@ async def test_s5_a_claim_cancelled_at_any_moment_leaves_a_store_that_works(stor
         await asyncio.wait_for(claim(store, ChannelTarget(f"channel{turns}"), owner="b"), 2)
     work = await claimed(store)
     assert await store.finish(work.lease, success(work)) is True
+
+
+async def test_an_answer_given_between_the_look_and_the_claim_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sqlite_store(tmp_path)() as store:
+        work = await claimed(store, CLIP)
+        await store.finish(work.lease, success(work))
+        looks: list[object] = []
+        real_look = sql._look  # pyright: ignore[reportPrivateUsage] - the moment in between
+
+        async def look_too_early(*arguments: Any) -> Finished | Held | None:
+            looks.append(arguments)
+            return None if len(looks) == 1 else await real_look(*arguments)
+
+        monkeypatch.setattr(sql, "_look", look_too_early)
+        assert await claim(store, CLIP, owner="b", after=1) == Finished(success(work))
+        assert len(looks) == 2
 
 
 async def test_s8_a_locked_database_is_busy_and_comes_back(tmp_path: Path) -> None:

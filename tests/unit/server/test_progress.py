@@ -22,6 +22,7 @@ async def test_every_listener_gets_every_state_from_the_current_one_on() -> None
         states.append(states[-1].at_stage(stage))
     for state in states:
         progress.publish(state)
+        progress.publish(state)
     late = asyncio.create_task(collect(progress))
     await asyncio.sleep(0)
     end = answered(id=states[0].id, created_at=NOON)
