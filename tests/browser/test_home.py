@@ -119,7 +119,7 @@ async def test_the_server_and_the_page_say_the_same_about_an_answer(visit: Visit
             Match(song=replace(song("Later"), position_seconds=21.0), score=0.4),
         ],
         [],
-        TwitchAudioError(ProblemCode.NOT_LIVE, "somechannel is not live."),
+        TwitchAudioError(ProblemCode.NOT_LIVE, "It is `off`, not live."),
     ]
     page = (await visit()).page
     plain = (await visit(java_script_enabled=False)).page
@@ -200,13 +200,15 @@ async def test_what_is_no_target_is_refused_beside_the_field(visit: Visit, stage
 async def test_with_an_empty_catalog_the_page_says_so_before_anybody_types(
     visit: Visit, stage: OnStageNow
 ) -> None:
-    stage.missing = "The catalog is empty and no provider is set up."
+    stage.missing = (
+        "The catalog is empty. Add music with `twitchaudio catalog add PATH`, or set a provider's keys."
+    )
     watched = await visit()
     watched.refusals = True
     page = watched.page
-    await expect(page.get_by_role("heading", name="Nothing here can recognize music yet")).to_be_visible()
-    await expect(page.get_by_text(stage.missing)).to_be_visible()
-    await expect(page.get_by_text("twitchaudio catalog add PATH")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Not ready to listen yet")).to_be_visible()
+    await expect(page.locator(".setup p")).to_have_text(stage.missing.replace("`", ""))
+    await expect(page.locator(".setup code")).to_have_text("twitchaudio catalog add PATH")
     await ask(page)
     await expect(
         page.get_by_role("heading", name=WORDS[ProblemCode.RECOGNIZER_UNAVAILABLE].heading)

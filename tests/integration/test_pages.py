@@ -105,12 +105,11 @@ async def test_problems_and_no_match_have_their_own_words(site: ClientSession, p
 async def test_nothing_to_recognize_with_is_said_on_the_page_itself(
     site: ClientSession, parts: FakePipeline
 ) -> None:
-    parts.recognizers.missing = "The catalog is empty."
+    parts.recognizers.missing = "The catalog is empty. Add music with `twitchaudio catalog add PATH`."
     async with site.get("/") as response:
         page = await response.text()
-    assert "Nothing here can recognize music yet" in page
-    assert "The catalog is empty." in page
-    assert "twitchaudio catalog add PATH" in page
+    assert "Not ready to listen yet" in page
+    assert "The catalog is empty. Add music with <code>twitchaudio catalog add PATH</code>." in page
 
 
 async def test_an_answer_that_does_not_exist_is_a_page_with_404(site: ClientSession) -> None:

@@ -20,10 +20,12 @@ const wait = byId("wait");
 let running = new AbortController();
 /** @type {ReturnType<typeof setInterval> | undefined} */
 let countdown;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let saying;
 /** The identification in view, so that a try after a lost connection comes back to it. */
 let lost = "";
 
-function sayHint() {
+function showHint() {
   const target = understand(field.value);
   const bold = document.createElement("b");
   hint.dataset["kind"] = field.value.trim() ? target.kind : "";
@@ -50,6 +52,16 @@ function sayHint() {
   }
 }
 
+/**
+ * Tell those who listen to the page instead of seeing it.
+ * @param {string} text
+ * @param {number} [pause] how long it must stay the newest, so that typing is not talked over
+ */
+function say(text, pause = 0) {
+  clearTimeout(saying);
+  saying = setTimeout(() => { byId("spoken").textContent = text; }, pause);
+}
+
 /** @param {number} seconds */
 function countDown(seconds) {
   clearInterval(countdown);
@@ -72,7 +84,7 @@ function display(answer) {
   show(answer);
   countDown(answer.retry_after_seconds);
   const over = answer.state !== "working" && answer.state !== "idle";
-  byId("outcome").textContent = over ? spoken(answer) : "";
+  say(spoken(answer));
   byId("receiver").setAttribute("aria-busy", String(answer.state === "working"));
   if (!over || !waited) return;
   const misunderstood = answer.code === "invalid-input";
@@ -147,7 +159,8 @@ function copies(id, text) {
 
 field.addEventListener("input", () => {
   field.removeAttribute("aria-invalid");
-  sayHint();
+  showHint();
+  say(hint.textContent ?? "", 700);
 });
 byId("ask").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -179,7 +192,7 @@ if (navigator.clipboard) {
     .map((slot) => document.querySelector(`[data-slot="${slot}"]`)?.textContent).filter(Boolean).join(" – "));
 }
 localizeTimes();
-if (field.value) sayHint();
+if (field.value) showHint();
 countDown(Number(wait.dataset["seconds"] ?? 0));
 const first = idInAddress();
 if (first && byId("receiver").dataset["state"] === "working") void resume(first);

@@ -31,6 +31,20 @@ function pageTitle(answer) {
   }
 }
 
+/**
+ * A text with `code` in it, as the server's templates show it.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+function showProse(element, text) {
+  element.replaceChildren(...text.split("`").map((part, index) => {
+    if (index % 2 === 0) return part;
+    const code = document.createElement("code");
+    code.textContent = part;
+    return code;
+  }));
+}
+
 /** @param {Answer} answer */
 function showSteps(answer) {
   let doing = "";
@@ -87,7 +101,8 @@ export function show(answer) {
   const values = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (answer));
   for (const slot of all("[data-slot]")) {
     const text = String(values[slot.dataset["slot"] ?? ""] ?? "");
-    slot.textContent = text;
+    if (slot.dataset["slot"] === "detail") showProse(slot, text);
+    else slot.textContent = text;
     slot.hidden = !text;
   }
   for (const part of all("[data-if]")) {
@@ -118,9 +133,13 @@ export function show(answer) {
 
 /** @param {Answer} answer @returns {string} one sentence for those who listen to the page */
 export function spoken(answer) {
-  if (answer.state === "found") {
-    const sure = answer.sure ? `, ${answer.sure} sure` : "";
-    return `Found: ${answer.title}${answer.artists ? ` by ${answer.artists}` : ""}${sure}.`;
+  switch (answer.state) {
+    case "idle": return "";
+    case "working": return byId("doing").textContent ?? "";
+    case "found": {
+      const sure = answer.sure ? `, ${answer.sure} sure` : "";
+      return `Found: ${answer.title}${answer.artists ? ` by ${answer.artists}` : ""}${sure}.`;
+    }
+    default: return `${answer.heading}. ${answer.detail.replaceAll("`", "")}`;
   }
-  return answer.state === "none" || answer.state === "failed" ? `${answer.heading}. ${answer.detail}` : "";
 }
