@@ -123,21 +123,17 @@ class LiveRoutes:
         start, end = content["b"], content["e"]
         audio_only = rendition == AUDIO_ONLY and not channel.switches.audio_with_video
         silent = rendition == NO_SOUND
-        if content["p"] is None:
-            return self._world.muxer.segment(
-                channel.programme.ring,
-                start,
-                end,
-                pts=_FIRST_PTS,
-                video=not audio_only and not fragmented,
-                fragmented=fragmented,
-                silent=silent and not fragmented,
-            )
+        pod_start: int | None = content["p"]
+        ring, shift, pts = channel.programme.ring, 0, _FIRST_PTS
+        if pod_start is not None:
+            ring, shift, pts = self._world.ad_ring, pod_start, _AD_PTS
+        if fragmented:
+            pts = 0  # fMP4 from Twitch counts from the start of the broadcast
         return self._world.muxer.segment(
-            self._world.ad_ring,
-            start - content["p"],
-            end - content["p"],
-            pts=_AD_PTS,
+            ring,
+            start - shift,
+            end - shift,
+            pts=pts,
             video=not audio_only and not fragmented,
             fragmented=fragmented,
             silent=silent and not fragmented,
@@ -186,7 +182,7 @@ class VideoRoutes:
         faults = taken(Step.PLAYLIST, self._world.faults, video.faults)
         suffix = "mp4" if video.switches.fragmented else "ts"
         listed: list[tuple[str, float]] = []
-        for number, (start, end) in enumerate(_video_segments(video, self._world.clock.time())):
+        for number, (start, end) in enumerate(_video_segments(video)):
             muted = video.is_muted(start / TICKS, end / TICKS)
             listed.append((f"{number}{'-unmuted' if muted else ''}.{suffix}", (end - start) / TICKS))
         text = video_playlist(
@@ -211,7 +207,7 @@ class VideoRoutes:
             body = self._world.muxer.init()
         else:
             number, _, mark = stem.partition("-")
-            segments = _video_segments(video, self._world.clock.time())
+            segments = _video_segments(video)
             if suffix not in ("ts", "mp4") or not number.isdecimal() or int(number) >= len(segments):
                 return await self._transport.send(request, _absent(Step.SEGMENT, target))
             start, end = segments[int(number)]
@@ -239,12 +235,11 @@ class VideoRoutes:
         return await self._transport.send(request, answer)
 
 
-def _video_segments(video: Video, now: float) -> list[tuple[int, int]]:
-    """Start and end of each segment in ticks; a VOD that is being recorded has as many as there are by now."""
+def _video_segments(video: Video) -> list[tuple[int, int]]:
+    """Start and end of each segment in ticks; a VOD that is being recorded has whole ones only."""
     length = video.programme.ring.ticks
     if video.switches.recording:
-        age = max(0.0, now - video.recording_since) + video.switches.recorded_seconds
-        length = min(length, int(age * TICKS) // _VOD_SEGMENT * _VOD_SEGMENT)
+        length = min(length, int(video.recorded_seconds * TICKS + 1) // _VOD_SEGMENT * _VOD_SEGMENT)
     return [(start, min(start + _VOD_SEGMENT, length)) for start in range(0, length, _VOD_SEGMENT)]
 
 

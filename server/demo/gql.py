@@ -232,7 +232,7 @@ class GqlRoutes:
             "id": video.plan.video_id,
             "title": video.plan.title,
             "description": None,
-            "lengthSeconds": int(video.programme.seconds),
+            "lengthSeconds": round(video.programme.seconds),
             "broadcastType": "ARCHIVE",
             "status": "RECORDING" if video.switches.recording else "RECORDED",
             "createdAt": iso(video.created_at),

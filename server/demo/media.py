@@ -41,6 +41,7 @@ _BIT_RATE: Final = 160_000
 _FPS: Final = 12
 _PICTURE: Final = (284, 160)
 _GOP_FRAMES: Final = 10 * _FPS + 2
+_X264: Final = "keyint=100000:scenecut=0:bframes=0:ref=1:threads=1"
 _ENCODER: Final = b"aac-fast-160k-1"
 
 
@@ -327,10 +328,13 @@ def _template() -> InputContainer:
     with av.open(buffer, "w", format="mp4") as container:
         audio = container.add_stream("aac", rate=RATE, layout="stereo")
         audio.bit_rate = _BIT_RATE
-        video = container.add_stream("libx264", rate=_FPS, options={"preset": "veryfast", "tune": "zerolatency"})
+        video = container.add_stream("libx264", rate=_FPS, options={"preset": "ultrafast", "tune": "zerolatency"})
         video.width, video.height = _PICTURE
         video.pix_fmt = "yuv420p"
-        video.codec_context.options = {"x264-params": "keyint=100000:scenecut=0:bframes=0:ref=1", "crf": "36"}
+        video.codec_context.options = {
+            "x264-params": _X264,
+            "crf": "36",
+        }
         for number in range(_GOP_FRAMES):
             container.mux(video.encode(_picture(number)))
         container.mux(video.encode(None))
@@ -346,10 +350,10 @@ def _template() -> InputContainer:
 def _picture(number: int) -> av.VideoFrame:
     """A bar that moves over a violet ground."""
     width, height = _PICTURE
-    pixels = np.zeros((height, width, 3), dtype=np.uint8)
-    pixels[:] = (38, 22, 66)
-    left = number * 2 % width
-    pixels[height // 3 : 2 * height // 3, left : left + 24] = (169, 112, 255)
-    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    planes = np.full((height * 3 // 2, width), 144, dtype=np.uint8)  # luma, then both chroma planes
+    planes[:height] = 40
+    left = number * 2 % (width - 24)
+    planes[height // 3 : 2 * height // 3, left : left + 24] = 150
+    frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
     frame.pts = number
     return frame

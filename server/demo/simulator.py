@@ -63,9 +63,9 @@ async def make_world(cast: Cast, cache: Path, *, clock: SimulatedClock | None = 
     muxer = await asyncio.to_thread(Muxer)
     try:
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="studio") as pool:
-            plans = (*cast.channels, *cast.videos)
-            programmes = await asyncio.gather(
-                *(loop.run_in_executor(pool, studio.programme, plan.playlist) for plan in plans)
+            playlists = list(dict.fromkeys(plan.playlist for plan in (*cast.channels, *cast.videos)))
+            made = await asyncio.gather(
+                *(loop.run_in_executor(pool, studio.programme, playlist) for playlist in playlists)
             )
             # One after another: they share the muxer's codec templates.
             files = [await loop.run_in_executor(pool, _clip_content, studio, plan, muxer) for plan in cast.clips]
@@ -74,19 +74,19 @@ async def make_world(cast: Cast, cache: Path, *, clock: SimulatedClock | None = 
     except BaseException:
         muxer.close()
         raise
-    by_plan = dict(zip(map(id, plans), programmes, strict=True))
+    programmes = dict(zip(playlists, made, strict=True))
     now = clock.now()
     return World(
         clock=clock,
         muxer=muxer,
         ad_ring=ad_ring,
         silence_ring=silence_ring,
-        channels={plan.login: Channel(plan, by_plan[id(plan)], clock) for plan in cast.channels},
+        channels={plan.login: Channel(plan, programmes[plan.playlist], clock) for plan in cast.channels},
         clips={
             plan.slug: Clip(plan, content, _seconds(plan), now - timedelta(hours=5))
             for plan, content in zip(cast.clips, files, strict=True)
         },
-        videos={plan.video_id: _video(plan, by_plan[id(plan)], now) for plan in cast.videos},
+        videos={plan.video_id: _video(plan, programmes[plan.playlist], clock) for plan in cast.videos},
     )
 
 
@@ -98,8 +98,8 @@ def _seconds(plan: ClipPlan) -> float:
     return sum(item.length for item in plan.playlist.items) / 48_000
 
 
-def _video(plan: VideoPlan, programme: Programme, now: datetime) -> Video:
-    created = now - timedelta(days=7)
+def _video(plan: VideoPlan, programme: Programme, clock: SimulatedClock) -> Video:
+    created = clock.now() - timedelta(days=7)
     digits = hashlib.sha256(plan.video_id.encode()).hexdigest()[:20]
     broadcast = 40_000_000_000 + int(plan.video_id)
     return Video(
@@ -107,7 +107,7 @@ def _video(plan: VideoPlan, programme: Programme, now: datetime) -> Video:
         programme=programme,
         root=f"{digits}_{plan.login}_{broadcast}_{int(created.timestamp())}",
         created_at=created,
-        recording_since=now.timestamp(),
+        clock=clock,
     )
 
 

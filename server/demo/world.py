@@ -316,6 +316,7 @@ class Video:
     programme: Programme
     root: str
     created_at: datetime
+    clock: SimulatedClock
     recording_since: float = 0.0
     switches: VideoSwitches = field(default_factory=VideoSwitches)
     faults: FaultPlan = field(default_factory=FaultPlan)
@@ -327,7 +328,18 @@ class Video:
 
     def configure(self, **changes: bool | float | str) -> None:
         """Set switches by name. Raises SwitchError and changes nothing when one is wrong."""
-        self.switches = switched(self.switches, changes)
+        changed = switched(self.switches, changes)
+        if changed.recording and not self.switches.recording:
+            self.recording_since = self.clock.time()
+        self.switches = changed
+
+    @property
+    def recorded_seconds(self) -> float:
+        """How much of it there is."""
+        if not self.switches.recording:
+            return self.programme.seconds
+        grown = self.clock.time() - self.recording_since + self.switches.recorded_seconds
+        return min(self.programme.seconds, max(0.0, grown))
 
     def is_muted(self, start: float, end: float) -> bool:
         """Whether a stretch is muted."""
