@@ -29,6 +29,7 @@ from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import LEASE_SECONDS
 from fingerprint.ports import Claimed, Clock, Finished, Held, JobStore, Lease
 from server.identifications.events import Progress
+from server.identifications.kept import KeptAnswers
 from server.identifications.runners import Runner
 from server.identifications.set_list import Play, plays
 from server.observability import Metrics
@@ -55,6 +56,7 @@ class ServiceLimits:
     jobs: int = 2_000
     poll_seconds: float = 0.5
     keep_definite_seconds: float = 3.0
+    keep_song_seconds: float = 10.0
     kept: int = 1_000
     set_list_page: int = 200
     set_list_answers: int = 2_000
@@ -108,7 +110,8 @@ class IdentificationService:
         self._limits = limits or ServiceLimits()
         self._flights: dict[str, _Flight] = {}
         self._by_id: dict[IdentificationId, _Flight] = {}
-        self._kept: dict[str, tuple[float, Identification]] = {}
+        self._refusals = KeptAnswers(clock, most=self._limits.kept)
+        self._songs = KeptAnswers(clock, most=self._limits.kept)
         self._waiters = 0
         self._closing = False
         self._finished = metrics.counter(
@@ -175,7 +178,14 @@ class IdentificationService:
 
     async def answer(self, target: TwitchTarget) -> Identification | None:
         """The stored answer for a target; never starts anything."""
-        return await self._store.answer(target)
+        known = self._songs.get(target.key)
+        if known is not None:
+            return known
+        stored = await self._store.answer(target)
+        # A song found in a clip or video stays; anything else may soon be out of date.
+        if stored is not None and stored.song is not None and target.kind is not Kind.STREAM:
+            self._songs.put(target.key, stored, self._limits.keep_song_seconds)
+        return stored
 
     async def set_list(self, login: str, *, limit: int, before: datetime | None = None) -> SetListPage:
         """A channel's newest plays among the answers created before `before`, newest first.
@@ -267,12 +277,12 @@ class IdentificationService:
 
     async def _known(self, target: TwitchTarget) -> Asked | None:
         """An answer that is there already."""
-        kept = self._kept.get(target.key)
-        if kept is not None and self._clock.monotonic() < kept[0]:
-            return Asked(identification=kept[1], shared=True)
+        refusal = self._refusals.get(target.key)
+        if refusal is not None:
+            return Asked(identification=refusal, shared=True)
         if target.kind not in (Kind.CLIP, Kind.VIDEO):
             return None
-        stored = await self._store.answer(target)
+        stored = await self.answer(target)
         if stored is None or not reusable(stored, self._clock.now()):
             return None
         return Asked(identification=stored)
@@ -372,13 +382,8 @@ class IdentificationService:
             _log.warning("lease_not_released", extra={"job_id": lease.identification_id})
 
     def _keep(self, target: Target, finished: Identification) -> None:
-        if finished.problem is None or finished.problem.code not in DEFINITE:
-            return
-        now = self._clock.monotonic()
-        if len(self._kept) >= self._limits.kept:
-            self._kept = {key: kept for key, kept in self._kept.items() if now < kept[0]}
-        if len(self._kept) < self._limits.kept:
-            self._kept[target.key] = (now + self._limits.keep_definite_seconds, finished)
+        if finished.problem is not None and finished.problem.code in DEFINITE:
+            self._refusals.put(target.key, finished, self._limits.keep_definite_seconds)
 
     async def _follow(self, flight: _Flight) -> None:
         """Watch another owner's job, one reader for all who wait here, and take it over when its lease ends.

@@ -6,9 +6,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from fingerprint.domain.identification import ABANDONED_AFTER, IdentificationId, Status
+from fingerprint.domain.identification import (
+    ABANDONED_AFTER,
+    NO_MATCH_REUSE,
+    Identification,
+    IdentificationId,
+    Status,
+)
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.pipeline import LEASE_SECONDS
 from fingerprint.ports import Claimed, Held
 from server.identifications.runners import inprocess
@@ -146,6 +152,40 @@ async def test_l8_failures_are_kept_for_a_bounded_number_of_targets(world: World
                 await service.wait(await service.ask(ChannelTarget(f"channel{number}")), 10)
                 await settle()
         assert len(parts.resolver.asked) == 10 + 7
+
+
+async def test_a_clip_that_many_ask_for_costs_one_read_in_ten_seconds(world: World) -> None:
+    async with world.server() as (service, parts):
+        first = await service.wait(await service.ask(CLIP), 10)
+        await settle()
+        reads: list[object] = []
+        real_answer = world.store.answer
+
+        async def answer(target: Target) -> Identification | None:
+            reads.append(target)
+            return await real_answer(target)
+
+        world.store.answer = answer
+        for _ in range(50):
+            assert (await service.ask(CLIP)).identification == first
+            assert await service.answer(CLIP) == first
+        assert len(reads) == 1
+        await world.clock.advance(ServiceLimits().keep_song_seconds)
+        assert (await service.ask(CLIP)).identification == first
+        assert len(reads) == 2
+        assert parts.capture.captures == 1
+
+
+async def test_no_match_for_a_clip_is_not_kept_in_memory(world: World) -> None:
+    async with world.server() as (service, parts):
+        parts.recognizers.matches = []
+        await service.wait(await service.ask(CLIP), 10)
+        await settle()
+        assert (await service.ask(CLIP)).identification.status is Status.NO_MATCH
+        await world.clock.advance(NO_MATCH_REUSE.total_seconds())
+        again = await service.wait(await service.ask(CLIP), 10)
+        assert again.status is Status.NO_MATCH
+        assert parts.capture.captures == 2
 
 
 async def test_d3_when_the_store_is_down_nobody_is_captured(world: World) -> None:
