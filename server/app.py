@@ -20,6 +20,7 @@ from fingerprint.ports import Clock
 from fingerprint.wiring import open_pipeline
 from server import api, keys, migrations
 from server.api.openapi import openapi_document
+from server.identifications.encoding import Encoder
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService, ServiceLimits
 from server.identifications.set_list import Play
@@ -60,6 +61,7 @@ def make_app(
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
     app[_SLOW_CLIENTS] = slow_clients
+    app[keys.ENCODER] = Encoder()
     app[keys.CLOCK] = clock or SystemClock()
 
     async def lifetime(app: web.Application) -> AsyncGenerator[None]:

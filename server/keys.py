@@ -6,6 +6,7 @@ from aiohttp import web
 
 from fingerprint.database import Database
 from fingerprint.ports import Clock
+from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
 from server.observability import Metrics
 from server.settings import ServerSettings
@@ -15,3 +16,4 @@ CLOCK: Final = web.AppKey("clock", Clock)
 METRICS: Final = web.AppKey("metrics", Metrics)
 DATABASE: Final = web.AppKey("database", Database)
 SERVICE: Final = web.AppKey("service", IdentificationService)
+ENCODER: Final = web.AppKey("encoder", Encoder)

@@ -1,7 +1,6 @@
 """`/api/v1/identifications`: ask, look, and listen."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -11,10 +10,10 @@ from aiohttp import web
 
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.wire import to_json
 from server import keys
 from server.api.requests import no_unknown_query, parse_question, preferred_wait, read_json
 from server.api.responses import BASE, identification_response
+from server.identifications.encoding import Encoder
 from server.identifications.service import Asked
 from server.settings import ServerLimits
 
@@ -35,6 +34,7 @@ async def ask(request: web.Request) -> web.Response:
     if wait is not None:
         identification = await service.wait(asked, wait)
     return identification_response(
+        request,
         identification,
         status=200 if identification.status.finished else 202,
         shared=asked.shared,
@@ -51,7 +51,7 @@ async def get(request: web.Request) -> web.Response:
     identification = asked.identification
     if wait is not None:
         identification = await request.app[keys.SERVICE].wait(asked, wait)
-    return identification_response(identification, waited=wait)
+    return identification_response(request, identification, waited=wait)
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -71,7 +71,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     # From here on the answer has begun: an error can only end it.
     try:
         async with aclosing(states):
-            await _send_events(response, states, limits)
+            await _send_events(response, states, request.app[keys.ENCODER], limits)
             await response.write_eof()
     except (TimeoutError, ConnectionError) as error:
         _log.info("listener_dropped", extra={"error": type(error).__name__})
@@ -81,11 +81,14 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def _send_events(
-    response: web.StreamResponse, states: AsyncGenerator[Identification | None], limits: ServerLimits
+    response: web.StreamResponse,
+    states: AsyncGenerator[Identification | None],
+    encoder: Encoder,
+    limits: ServerLimits,
 ) -> None:
     await _write(response, b"retry: 1000\n\n", limits)
     async for state in states:
-        await _write(response, b": still here\n\n" if state is None else _event(state), limits)
+        await _write(response, b": still here\n\n" if state is None else _event(state, encoder), limits)
 
 
 async def _write(response: web.StreamResponse, data: bytes, limits: ServerLimits) -> None:
@@ -93,9 +96,9 @@ async def _write(response: web.StreamResponse, data: bytes, limits: ServerLimits
         await response.write(data)
 
 
-def _event(state: Identification) -> bytes:
-    name = "result" if state.status.finished else "status"
-    return f"event: {name}\ndata: {json.dumps(to_json(state), separators=(',', ':'))}\n\n".encode()
+def _event(state: Identification, encoder: Encoder) -> bytes:
+    name = b"result" if state.status.finished else b"status"
+    return b"event: %s\ndata: %s\n\n" % (name, encoder.encode(state))
 
 
 async def _find(request: web.Request) -> Asked:

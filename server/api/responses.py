@@ -7,7 +7,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from fingerprint.domain.identification import Identification
-from fingerprint.wire import Json, song_to_json, time_to_json, to_json
+from fingerprint.wire import Json, song_to_json, time_to_json
+from server import keys
 from server.identifications.set_list import Play
 
 BASE: Final = "/api/v1"
@@ -41,6 +42,7 @@ def play_to_json(play: Play) -> Json:
 
 
 def identification_response(
+    request: web.Request,
     identification: Identification,
     *,
     status: int = 200,
@@ -49,11 +51,12 @@ def identification_response(
     point_to_it: bool = False,
 ) -> web.Response:
     """An identification; `waited` is the preference that was honored."""
-    headers = {"Vary": "Prefer"}
+    headers = {"Cache-Control": "no-store", "Vary": "Prefer"}
     if waited is not None:
         headers["Preference-Applied"] = f"wait={waited}"
     if point_to_it:
         headers["Location"] = location(identification)
     if not identification.status.finished:
         headers["Retry-After"] = "1"
-    return json_response(to_json(identification, shared=shared), status=status, headers=headers)
+    body = request.app[keys.ENCODER].encode(identification, shared=shared)
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)

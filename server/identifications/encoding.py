@@ -1,0 +1,30 @@
+"""Identifications as bytes, each encoded once however many thousands are told of it."""
+
+import json
+from typing import Final
+
+from fingerprint.domain.identification import Identification
+from fingerprint.wire import to_json
+
+REMEMBERED: Final = 256
+
+
+class Encoder:
+    """Encodes to compact JSON and remembers the latest values, by identity: a value never changes."""
+
+    def __init__(self) -> None:
+        # The value is held with its bytes, so that its id is not given to another meanwhile.
+        self._encoded: dict[tuple[int, bool], tuple[Identification, bytes]] = {}
+
+    def encode(self, identification: Identification, *, shared: bool = False) -> bytes:
+        """The wire form as UTF-8."""
+        key = (id(identification), shared)
+        known = self._encoded.get(key)
+        if known is not None:
+            return known[1]
+        body = to_json(identification, shared=shared)
+        encoded = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        if len(self._encoded) >= REMEMBERED:
+            self._encoded.clear()
+        self._encoded[key] = (identification, encoded)
+        return encoded
