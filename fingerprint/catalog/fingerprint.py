@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.constellation import Constellation, find_peaks
+from fingerprint.catalog.constellation import Constellation, find_peaks, joined
 from fingerprint.catalog.landmarks import pair_peaks
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.spectrogram import spectrogram
@@ -82,11 +82,7 @@ def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -
             settled = until
     end = start + len(levels)
     settle(end)
-    peaks = Constellation(
-        np.concatenate([part.frames for part in found]),
-        np.concatenate([part.bins for part in found]),
-        np.concatenate([part.levels for part in found]),
-    )
+    peaks = joined(found)
     hashes, anchors = pair_peaks(peaks, parameters, fan_out=parameters.fan_out)
     return TrackFingerprint(
         hashes=hashes,
@@ -125,17 +121,19 @@ def fingerprint_query(
     """
     if pcm.rate != parameters.rate:
         raise ValueError(f"the fingerprint needs {parameters.rate} samples a second, not {pcm.rate}")
-    codes: list[NDArray[np.int64]] = []
-    steps = 0
-    for channel in channel_levels(pcm, parameters) if levels is None else levels:
-        slowed = channel if speed == 1.0 else _slow_down(channel, speed)
-        steps = max(steps, len(slowed))
+    channels = channel_levels(pcm, parameters) if levels is None else levels
+    slowed = [channel if speed == 1.0 else slow_down(channel, speed) for channel in channels]
+    steps = max(len(channel) for channel in slowed)
+    # All phases and channels are paired in one go, as if they followed each other at a distance.
+    distance = steps // parameters.phases + parameters.lapse_frames + 2
+    parts: list[Constellation] = []
+    for channel in slowed:
         for phase in range(parameters.phases):
-            peaks = find_peaks(slowed[phase :: parameters.phases], parameters, quota=parameters.query_quota)
-            hashes, anchors = pair_peaks(peaks, parameters, fan_out=parameters.query_fan_out)
-            times = anchors * parameters.phases + phase
-            codes.append(hashes.astype(np.int64) << 32 | times)
-    unique = np.unique(np.concatenate(codes)) if codes else np.empty(0, np.int64)
+            peaks = find_peaks(channel[phase :: parameters.phases], parameters, quota=parameters.query_quota)
+            parts.append(Constellation(peaks.frames + len(parts) * distance, peaks.bins, peaks.levels))
+    hashes, anchors = pair_peaks(joined(parts), parameters, fan_out=parameters.query_fan_out)
+    times = anchors % distance * parameters.phases + anchors // distance % parameters.phases
+    unique = np.unique(hashes.astype(np.int64) << 32 | times)
     return QueryFingerprint(
         hashes=(unique >> 32).astype(np.uint32),
         times=unique & 0xFFFFFFFF,
@@ -144,7 +142,7 @@ def fingerprint_query(
     )
 
 
-def _slow_down(levels: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+def slow_down(levels: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
     """The spectrogram of the same sound played `speed` times slower, so all frequencies are lower by as much.
 
     Takes the nearest frame and interpolates between bins; the window's own length stays, which a few

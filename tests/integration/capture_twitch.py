@@ -127,6 +127,10 @@ class Listener:
         self.twitch.reset()
         self.twitch.clock.freeze()
         self.twitch.clock.advance(1.3)
+        return self.anew()
+
+    def anew(self) -> "Listener":
+        """The same with nothing remembered."""
         return listener_of(self.twitch, self.resolver, self.media, self.decoder)
 
     async def listen(self, target: str | Target, seconds: float = 6.0) -> Recording:

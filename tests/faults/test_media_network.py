@@ -1,0 +1,350 @@
+"""T1 to T16 as far as the capture sees them: Twitch that fails, stalls, lies or sends us elsewhere."""
+
+import asyncio
+import gzip
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from yarl import URL
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.domain.targets import parse_target
+from fingerprint.media.fetch import Fetcher
+from fingerprint.media.hosts import AllowList
+from fingerprint.ports import LiveSource
+from fingerprint.settings import GqlAttempt, TwitchSettings
+from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
+from server.demo.faults import GQL_KINDS, Fault, FaultKind, Step
+from tests.integration.capture_twitch import SLUG, Listener, listening
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
+    async with listening(tmp_path_factory.mktemp("ladder")) as listener:
+        yield listener
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def listener(running: Listener) -> Listener:
+    return running.afresh()
+
+
+async def fails(listener: Listener, target: str = "ladder") -> TwitchAudioError:
+    """How listening fails, after which the next question must be answered."""
+    with pytest.raises(TwitchAudioError) as caught:
+        await listener.listen(target)
+    listener.twitch.faults.clear()
+    assert (await listener.afresh().listen(target)).pcm.duration_seconds >= 5.9
+    assert len(caught.value.detail) < 400
+    assert caught.value.detail.isprintable()
+    return caught.value
+
+
+def is_upstream(error: TwitchAudioError, step: Step, code: ProblemCode = ProblemCode.UPSTREAM_UNAVAILABLE) -> bool:
+    return isinstance(error, UpstreamError) and (error.step, error.code) == (step.value, code)
+
+
+# --- gql ----------------------------------------------------------------------------------------------
+
+TRANSIENT = {FaultKind.SERVICE_ERROR, FaultKind.SERVICE_TIMEOUT, FaultKind.SERVER_ERROR}
+GQL_STATUSES = [Fault(step=Step.GQL, kind=FaultKind.STATUS, status=status) for status in (429, 500, 503)]
+GQL_FAULTS = [
+    *(Fault(step=Step.GQL, kind=kind) for kind in sorted(GQL_KINDS - {FaultKind.NULL_DATA})),
+    *(
+        Fault(step=Step.GQL, kind=kind)
+        for kind in (FaultKind.CUT_JSON, FaultKind.HTML, FaultKind.BINARY, FaultKind.EMPTY)
+    ),
+    Fault(step=Step.GQL, kind=FaultKind.STATUS, status=400),
+    Fault(step=Step.GQL, kind=FaultKind.STATUS, status=401),
+]
+
+
+@pytest.mark.parametrize("fault", [*GQL_STATUSES, *GQL_FAULTS], ids=lambda fault: f"{fault.kind}-{fault.status}")
+async def test_t1_t2_gql_that_always_fails_is_upstream_unavailable(listener: Listener, fault: Fault) -> None:
+    listener.twitch.fail(fault)
+    error = await fails(listener)
+    assert is_upstream(error, Step.GQL)
+    assert error.retry_after_seconds
+
+
+@pytest.mark.parametrize("fault", [*GQL_STATUSES, *GQL_FAULTS], ids=lambda fault: f"{fault.kind}-{fault.status}")
+async def test_t1_t2_gql_that_fails_once_is_answered(listener: Listener, fault: Fault) -> None:
+    listener.twitch.fail(Fault(step=fault.step, kind=fault.kind, status=fault.status, times=1))
+    assert (await listener.listen("ladder")).pcm.duration_seconds >= 5.9
+    assert listener.twitch.count(Step.GQL) == 2
+
+
+async def test_t2_the_next_way_is_taken_only_where_that_may_help(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.GQL, kind=FaultKind.FAILED_INTEGRITY))
+    with pytest.raises(UpstreamError, match="failed integrity check"):
+        await listener.listen("ladder")
+    assert len({record.headers.get("Client-ID") for record in listener.twitch.requests.records}) == 2
+    assert listener.twitch.count(Step.GQL) == 3
+    listener = listener.afresh()
+    listener.twitch.fail(Fault(step=Step.GQL, kind=FaultKind.SERVICE_TIMEOUT))
+    with pytest.raises(UpstreamError, match="service timeout"):
+        await listener.listen("ladder")
+    assert listener.twitch.count(Step.GQL) == 2, "a service in trouble is not hammered"
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        GqlAttempt("kimne78kx3ncx6brgo4mv6wki5h1ko", "text"),
+        GqlAttempt("ue6666qo983tsx6so1t0vnawi233wa", "text"),
+        GqlAttempt("kimne78kx3ncx6brgo4mv6wki5h1ko", "persisted"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("target", ["ladder", SLUG, "https://www.twitch.tv/videos/2210987009"])
+async def test_every_way_to_ask_works_alone(listener: Listener, attempt: GqlAttempt, target: str) -> None:
+    twitch = listener.twitch
+    settings = TwitchSettings(
+        gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url), gql_attempts=(attempt,)
+    )
+    async with Fetcher(twitch_allow_list(settings)) as fetcher:
+        source = await TwitchResolver(fetcher, settings).resolve(parse_target(target))
+    assert (await listener.capture.capture(source, 6.0)).pcm.duration_seconds >= 5.9
+
+
+async def test_a_client_id_that_is_refused_leads_to_the_next(listener: Listener) -> None:
+    twitch = listener.twitch
+    attempts = (GqlAttempt("someapplicationofours", "text"), GqlAttempt("kimne78kx3ncx6brgo4mv6wki5h1ko", "text"))
+    settings = TwitchSettings(gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url), gql_attempts=attempts)
+    async with Fetcher(twitch_allow_list(settings)) as fetcher:
+        source = await TwitchResolver(fetcher, settings).resolve(parse_target("ladder"))
+        assert isinstance(source, LiveSource)
+    assert twitch.count(Step.GQL) == 2
+
+
+async def test_t3_nobody_listens(listener: Listener) -> None:
+    settings = TwitchSettings(gql_url=URL("http://127.0.0.1:1/gql"))
+    async with Fetcher(twitch_allow_list(settings)) as fetcher:
+        with pytest.raises(UpstreamError, match="cannot be reached") as caught:
+            await TwitchResolver(fetcher, settings).resolve(parse_target("ladder"))
+    assert is_upstream(caught.value, Step.GQL)
+
+
+async def test_t6_a_token_that_runs_out_at_once_is_asked_for_twice(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.USHER, kind=FaultKind.STATUS, status=403, times=1))
+    assert (await listener.listen("ladder")).pcm.duration_seconds >= 5.9
+    assert listener.twitch.count(Step.GQL) == 2
+
+
+# --- Any step -----------------------------------------------------------------------------------------
+
+MEDIA_STEPS = [Step.USHER, Step.PLAYLIST, Step.SEGMENT]
+
+
+@pytest.mark.parametrize("step", MEDIA_STEPS)
+@pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.CUT])
+async def test_t3_lost_connections(listener: Listener, step: Step, kind: FaultKind) -> None:
+    listener.twitch.fail(Fault(step=step, kind=kind, times=1))
+    assert (await listener.listen("ladder")).pcm.duration_seconds >= 3.9
+    listener.twitch.fail(Fault(step=step, kind=kind))
+    assert is_upstream(await fails(listener.anew()), step)
+
+
+@pytest.mark.parametrize("step", MEDIA_STEPS)
+async def test_t1_a_status_that_passes_and_one_that_stays(listener: Listener, step: Step) -> None:
+    listener.twitch.fail(Fault(step=step, kind=FaultKind.STATUS, status=503, times=1))
+    assert (await listener.listen("ladder")).pcm.duration_seconds >= 5.9
+    listener.twitch.fail(Fault(step=step, kind=FaultKind.STATUS, status=503))
+    assert is_upstream(await fails(listener.anew()), step)
+
+
+@pytest.mark.parametrize("step", [Step.GQL, Step.USHER, Step.PLAYLIST])
+@pytest.mark.parametrize("kind", [FaultKind.SLOW, FaultKind.DRIP])
+async def test_t4_t14_silence_and_drips_end_in_a_timeout(listener: Listener, step: Step, kind: FaultKind) -> None:
+    listener.twitch.fail(Fault(step=step, kind=kind, seconds=12.0))
+    began = time.monotonic()
+    with pytest.raises(TwitchAudioError) as caught:
+        await listener.listen("ladder")
+    assert is_upstream(caught.value, step, ProblemCode.TIMEOUT)
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("step", [Step.USHER, Step.PLAYLIST])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FaultKind.EMPTY,
+        FaultKind.BINARY,
+        FaultKind.HTML,
+        FaultKind.HUGE,
+        FaultKind.FOREIGN_HOST,
+        FaultKind.FILE_URI,
+    ],
+)
+async def test_t8_hostile_playlists(listener: Listener, step: Step, kind: FaultKind) -> None:
+    listener.twitch.fail(Fault(step=step, kind=kind))
+    error = await fails(listener)
+    assert isinstance(error, UpstreamError)
+    assert error.code is ProblemCode.UPSTREAM_UNAVAILABLE
+
+
+async def test_t8_a_playlist_that_points_to_itself_is_not_followed(listener: Listener) -> None:
+    for step in (Step.USHER, Step.PLAYLIST):
+        listener.twitch.fail(Fault(step=step, kind=FaultKind.SELF_REFERENCE))
+        with pytest.raises(TwitchAudioError) as caught:
+            await listener.listen("ladder")
+        assert caught.value.code in (ProblemCode.UPSTREAM_UNAVAILABLE, ProblemCode.NO_AUDIO)
+        assert listener.twitch.count(Step.PLAYLIST) <= 5
+        listener = listener.afresh()
+
+
+async def test_t7_renditions_without_sound_are_no_audio(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.USHER, kind=FaultKind.NO_AUDIO))
+    assert (await fails(listener)).code is ProblemCode.NO_AUDIO
+
+
+@pytest.mark.parametrize("kind", [FaultKind.EMPTY, FaultKind.BINARY, FaultKind.HTML])
+async def test_m1_segments_that_are_no_media_are_no_audio(listener: Listener, kind: FaultKind) -> None:
+    listener.twitch.fail(Fault(step=Step.SEGMENT, kind=kind))
+    assert (await fails(listener)).code is ProblemCode.NO_AUDIO
+
+
+async def test_t13_a_segment_without_end_is_cut_off(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.SEGMENT, kind=FaultKind.HUGE))
+    with pytest.raises(UpstreamError, match="longer than"):
+        await listener.listen("ladder")
+
+
+async def test_compressed_answers_are_read(listener: Listener) -> None:
+    for step in (Step.GQL, Step.USHER, Step.PLAYLIST):
+        listener.twitch.fail(Fault(step=step, kind=FaultKind.GZIP))
+    assert (await listener.listen("ladder")).pcm.duration_seconds >= 5.9
+
+
+# --- The fetcher alone --------------------------------------------------------------------------------
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncGenerator[URL]:
+    runner = web.ServerRunner(web.Server(handler), handle_signals=False, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield URL.build(scheme="http", host="127.0.0.1", port=runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+async def fetched_error(url: URL, *, hosts: tuple[str, ...] = ("127.0.0.1",), limit: float = 3.0) -> UpstreamError:
+    async with Fetcher(AllowList.of_media_hosts(hosts)) as fetcher:
+        with pytest.raises(UpstreamError) as caught:
+            await fetcher.get(url, step="segment", max_bytes=1 << 20, total_seconds=limit)
+    return caught.value
+
+
+async def test_t15_redirects_to_elsewhere_are_refused_before_connecting() -> None:
+    visits: list[str] = []
+
+    async def elsewhere(request: web.BaseRequest) -> web.StreamResponse:
+        visits.append(request.path)
+        return web.Response(text="secret")
+
+    async with serving(elsewhere) as other:
+        for target in (
+            f"http://localhost:{other.port}/",
+            f"//localhost:{other.port}/",
+            f"http://[::ffff:127.0.0.1]:{other.port}/",
+            "http://169.254.169.254/latest/meta-data",
+            "https://evil.example/",
+            "file:///etc/passwd",
+            "data:text/plain,x",
+        ):
+
+            async def redirect(_request: web.BaseRequest, target: str = target) -> web.StreamResponse:
+                return web.Response(status=302, headers={"Location": target})
+
+            async with serving(redirect) as here:
+                error = await fetched_error(here)
+                assert "not on the list of hosts" in error.detail or "nowhere" in error.detail
+    assert visits == []
+
+
+async def test_t15_a_redirect_within_the_list_is_followed_and_a_circle_is_not() -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/there":
+            return web.Response(text="found")
+        return web.Response(status=302, headers={"Location": "/there" if request.path == "/" else "/round"})
+
+    async with serving(handler) as here, Fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
+        assert (await fetcher.get(here / "", step="x", max_bytes=99, total_seconds=3)).text == "found"
+        with pytest.raises(UpstreamError, match="chain of redirects"):
+            await fetcher.get(here / "round", step="x", max_bytes=99, total_seconds=3)
+
+
+async def test_t15_a_listed_name_that_resolves_to_this_machine_is_refused() -> None:
+    visits: list[str] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        visits.append(request.path)
+        return web.Response()
+
+    async with serving(handler) as here, Fetcher(_AnyName()) as fetcher:
+        for host in ("localhost", "127.0.0.1"):
+            with pytest.raises(UpstreamError, match="cannot be reached"):
+                await fetcher.get(here.with_host(host), step="x", max_bytes=99, total_seconds=3)
+    assert visits == []
+
+
+class _AnyName(AllowList):
+    """A list that lets every name pass, so that only the addresses are judged; it names none."""
+
+    def __init__(self) -> None:
+        super().__init__((), any_address=False)
+
+    def allows(self, url: URL) -> bool:
+        return True
+
+
+async def test_t13_a_gzip_bomb_is_cut_at_the_limit_of_decoded_bytes() -> None:
+    bomb = gzip.compress(bytes(256 << 20), 9)
+
+    async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
+
+    async with serving(handler) as here:
+        assert "longer than" in (await fetched_error(here)).detail
+
+
+async def test_a_refused_request_is_repeated_once_and_a_timeout_never() -> None:
+    asked = 0
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        if request.path == "/slow":
+            await asyncio.sleep(30)
+        return web.Response(status=500)
+
+    async with serving(handler) as here:
+        async with Fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
+            answer = await fetcher.get(here / "bad", step="x", max_bytes=99, total_seconds=3)
+        assert (answer.status, asked) == (500, 2)
+        error = await fetched_error(here / "slow", limit=0.3)
+        assert (error.code, asked) == (ProblemCode.TIMEOUT, 3)
+
+
+async def test_connections_are_kept_alive() -> None:
+    connections: set[object] = set()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        connections.add(request.transport)
+        return web.Response(text="x")
+
+    async with serving(handler) as here, Fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
+        for _ in range(5):
+            await fetcher.get(here, step="x", max_bytes=99, total_seconds=3)
+    assert len(connections) == 1

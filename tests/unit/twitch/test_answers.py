@@ -1,0 +1,340 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.media.fetch import Fetched
+from fingerprint.twitch import usher
+from fingerprint.twitch.answers import (
+    GqlFailure,
+    PlaybackToken,
+    Trouble,
+    parse_answer,
+    parse_clip,
+    parse_token,
+    quoted,
+    signed_url,
+)
+from fingerprint.twitch.queries import clip_query, stream_token_query, video_token_query
+
+TOKEN = {
+    "value": json.dumps({"authorization": {"forbidden": False, "reason": ""}, "channel": "x"}),
+    "signature": "ab" * 20,
+}
+
+FAILURES: dict[str, tuple[int, Any, Trouble]] = {
+    "persisted": (
+        200,
+        {"errors": [{"message": "PersistedQueryNotFound"}], "extensions": {}},
+        Trouble.HASH_UNKNOWN,
+    ),
+    "integrity": (
+        200,
+        {
+            "errors": [{"message": "failed integrity check", "path": ["streamPlaybackAccessToken"]}],
+            "data": {"streamPlaybackAccessToken": None},
+            "extensions": {"challenge": {"type": "integrity"}},
+        },
+        Trouble.INTEGRITY,
+    ),
+    "service error": (
+        200,
+        {"errors": [{"message": "service error", "path": ["x"]}], "data": None},
+        Trouble.TRANSIENT,
+    ),
+    "service timeout": (200, {"errors": [{"message": "service timeout"}]}, Trouble.TRANSIENT),
+    "variable": (200, {"errors": [{"message": 'Variable "x" has invalid value null.'}]}, Trouble.QUERY_REFUSED),
+    "client id": (
+        400,
+        {"error": "Bad Request", "status": 400, "message": 'The "Client-ID" header is invalid.'},
+        Trouble.CLIENT_REFUSED,
+    ),
+    "authorization": (
+        401,
+        {"error": "Unauthorized", "status": 401, "message": "The token is invalid."},
+        Trouble.CLIENT_REFUSED,
+    ),
+    "teapot": (418, {"error": "I'm a teapot"}, Trouble.UNREADABLE),
+    "busy": (429, "slow down", Trouble.TRANSIENT),
+    "down": (503, "<html>", Trouble.TRANSIENT),
+    "html": (200, "<html>", Trouble.UNREADABLE),
+    "cut": (200, '{"data": {"streamPlayback', Trouble.UNREADABLE),
+    "empty": (200, "", Trouble.UNREADABLE),
+    "deep": (200, "[" * 100_000, Trouble.UNREADABLE),
+    "number": (200, 17, Trouble.UNREADABLE),
+    "list": (200, [1, 2], Trouble.UNREADABLE),
+    "no data": (200, {"extensions": {}}, Trouble.UNREADABLE),
+    "null data": (200, {"data": None}, Trouble.UNREADABLE),
+    "data of another type": (200, {"data": [1]}, Trouble.UNREADABLE),
+    "errors of another type": (200, {"errors": [7, None], "data": {}}, Trouble.QUERY_REFUSED),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "trouble"), FAILURES.values(), ids=FAILURES.keys())
+def test_failed_answers_are_told_apart(status: int, body: Any, trouble: Trouble) -> None:
+    with pytest.raises(GqlFailure) as caught:
+        parse_answer(status, body if isinstance(body, str) else json.dumps(body))
+    assert caught.value.trouble is trouble
+    assert len(caught.value.words) <= 200
+    assert caught.value.words.isprintable()
+
+
+def test_an_answer_alone_in_an_array_counts() -> None:
+    assert parse_answer(200, '[{"data": {"a": 1}}]') == {"a": 1}
+
+
+def test_strangers_words_are_escaped_and_cut() -> None:
+    assert quoted("a\nb\x1b[31m\u202e\ud800") == r"a\nb\x1b[31m\u202e\ud800"
+    assert len(quoted("\n" * 1_000)) == 200
+
+
+def test_tokens_are_kept_byte_for_byte_and_out_of_sight() -> None:
+    token = parse_token(TOKEN, "broadcast")
+    assert token.value == TOKEN["value"]
+    assert TOKEN["signature"] not in repr(token)
+    assert "authorization" not in repr(token)
+
+
+@pytest.mark.parametrize(
+    ("content", "extra", "words"),
+    [
+        ({"authorization": {"forbidden": True, "reason": "UNAUTHORIZED_ENTITLEMENTS"}}, {}, "subscribers"),
+        ({"geoblock_reason": "GEO"}, {}, "region"),
+        ({"geoblock_reason": "anonymizer_blocked"}, {}, "proxy"),
+        ({"private": {"allowed_to_view": False}}, {}, "not public"),
+        ({}, {"authorization": {"isForbidden": True, "forbiddenReasonCode": "GEOBLOCKED"}}, "region"),
+        ({}, {"authorization": {"isForbidden": True, "forbiddenReasonCode": "NEW<b>\n"}}, "NEW<b>\\n"),
+        ({"authorization": {"forbidden": True}}, {}, "without a reason"),
+    ],
+)
+def test_tokens_that_open_nothing_are_seen_at_once(
+    content: dict[str, Any], extra: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TwitchAudioError) as caught:
+        parse_token({**TOKEN, "value": json.dumps(content), **extra}, "broadcast")
+    assert caught.value.code is ProblemCode.RESTRICTED_STREAM
+    assert words in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "value", ["no json", "[]", "7", '{"authorization": 7, "private": [], "geoblock_reason": 0}']
+)
+def test_what_stands_in_a_token_is_read_leniently(value: str) -> None:
+    assert parse_token({**TOKEN, "value": value}, "broadcast").value == value
+
+
+@pytest.mark.parametrize(
+    "found", [{}, [], 7, "x", {"value": "x"}, {"value": "", "signature": "x"}, {"value": 1, "signature": 2}]
+)
+def test_tokens_of_another_shape_are_refused(found: object) -> None:
+    with pytest.raises(GqlFailure, match="another shape"):
+        parse_token(found, "broadcast")
+
+
+# --- Clips --------------------------------------------------------------------------------------------
+
+
+def quality(name: str, url: str, codec: str | None = "AVC") -> dict[str, Any]:
+    return {"quality": name, "frameRate": 30.0, "sourceURL": url, "videoCodec": codec}
+
+
+def clip(**changes: Any) -> dict[str, Any]:
+    return {
+        "clip": {
+            "durationSeconds": 30,
+            "playbackAccessToken": TOKEN,
+            "videoQualities": [],
+            "assets": [],
+            **changes,
+        }
+    }
+
+
+LANDSCAPE = {
+    "aspectRatio": 1.78,
+    "videoQualities": [quality("720", "https://a/720.mp4"), quality("360", "https://a/360.mp4")],
+}
+PORTRAIT = {"aspectRatio": 0.56, "videoQualities": [quality("200", "https://a/portrait.mp4")]}
+
+
+@pytest.mark.parametrize(
+    ("found", "path"),
+    [
+        (clip(assets=[LANDSCAPE, PORTRAIT]), "/360.mp4"),
+        (clip(assets=[PORTRAIT, LANDSCAPE]), "/360.mp4"),
+        (clip(assets=[PORTRAIT]), "/portrait.mp4"),
+        (clip(videoQualities=LANDSCAPE["videoQualities"]), "/360.mp4"),
+        (clip(videoQualities=LANDSCAPE["videoQualities"], assets=[PORTRAIT]), "/360.mp4"),
+        (
+            clip(
+                assets=[
+                    {
+                        "videoQualities": [
+                            quality("1440", "https://a/h.mp4", "HEVC"),
+                            quality("1080", "https://a/b.mp4"),
+                        ]
+                    }
+                ]
+            ),
+            "/b.mp4",
+        ),
+        (
+            clip(
+                assets=[
+                    {
+                        "videoQualities": [
+                            quality("160", "https://a/h.mp4", "HEVC"),
+                            quality("1080", "https://a/b.mp4"),
+                        ]
+                    }
+                ]
+            ),
+            "/b.mp4",
+        ),
+        (clip(assets=[{"videoQualities": [quality("160", ""), quality("", "https://a/x.mp4", None)]}]), "/x.mp4"),
+        (clip(assets=[None, 7, {"videoQualities": [None, 7]}, LANDSCAPE]), "/360.mp4"),
+    ],
+)
+def test_the_smallest_file_of_a_clip_is_chosen(found: dict[str, Any], path: str) -> None:
+    media = parse_clip(found)
+    assert media is not None
+    assert media.url.path == path
+    assert media.duration_seconds == 30
+    assert "sig" not in repr(media)
+
+
+def test_clips_that_are_not_there_and_not_there_yet() -> None:
+    assert parse_clip({"clip": None}) is None
+    with pytest.raises(TwitchAudioError, match="still making") as caught:
+        parse_clip(clip(assets=[{"videoQualities": [quality("360", "")]}]))
+    assert caught.value.retry_after_seconds
+    for found in ({}, clip(assets=[LANDSCAPE], playbackAccessToken=None)):
+        with pytest.raises(GqlFailure):
+            parse_clip(found)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://a.example/AT-cm%7C12.mp4",
+        "https://a.example/x.mp4?Policy=a%2Fb~&Key=c",
+        "https://a.example/%C3%A9.mp4?",
+    ],
+)
+def test_a_token_joins_the_query_that_is_there_and_changes_no_encoding(source: str) -> None:
+    value = '{"a":"b&c=d+e%7C é"}'
+    url = signed_url(source, PlaybackToken(value=value, signature="s"))
+    assert str(url).startswith(source.rstrip("?"))
+    assert (url.query["sig"], url.query["token"]) == ("s", value)
+    assert str(url).count("?") == 1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "clip",
+                    "assets",
+                    "videoQualities",
+                    "sourceURL",
+                    "value",
+                    "signature",
+                    "playbackAccessToken",
+                    "data",
+                    "errors",
+                    "message",
+                ]
+            )
+            | st.text(),
+            inner,
+        )
+    ),
+)
+
+
+@given(st.integers(100, 599), st.text() | JSON.map(json.dumps))
+def test_any_answer_is_data_or_a_failure(status: int, text: str) -> None:
+    try:
+        data = parse_answer(status, text)
+        parse_clip(data)
+        parse_token(data.get("streamPlaybackAccessToken"), "broadcast")
+    except GqlFailure as failure:
+        assert failure.words.isprintable()  # noqa: PT017 - either outcome is right
+    except TwitchAudioError as error:
+        assert error.code in (ProblemCode.RESTRICTED_STREAM, ProblemCode.CLIP_NOT_FOUND)  # noqa: PT017 - likewise
+
+
+# --- Questions ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", [stream_token_query('x") { evil }'), video_token_query("12"), clip_query("a-b")])
+def test_what_users_write_goes_into_variables_only(query: Any) -> None:
+    text, persisted = json.loads(query.body("text")), json.loads(query.body("persisted"))
+    assert "evil" not in text["query"]
+    assert text["query"].count("{") == text["query"].count("}")
+    assert set(persisted) == {"operationName", "extensions", "variables"}
+    assert len(persisted["extensions"]["persistedQuery"]["sha256Hash"]) == 64
+    for name in text["variables"]:
+        assert f"${name}" in text["query"]
+
+
+# --- usher --------------------------------------------------------------------------------------------
+
+
+def usher_answer(status: int, code: str = "", error: str = "") -> Fetched:
+    body = [{"url": "u", "error": error, "error_code": code, "type": "error"}]
+    return Fetched(status, json.dumps(body).encode() if code or error else b"", "application/json")
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "code", "words"),
+    [
+        (usher.Kind.CHANNEL, usher_answer(404, "transcode_does_not_exist", "x"), ProblemCode.NOT_LIVE, "not live"),
+        (usher.Kind.VIDEO, usher_answer(404, "not_found"), ProblemCode.VIDEO_NOT_FOUND, "no such video"),
+        (
+            usher.Kind.CHANNEL,
+            usher_answer(403, "content_geoblocked", "Content Restricted In Region"),
+            ProblemCode.RESTRICTED_STREAM,
+            "region",
+        ),
+        (
+            usher.Kind.CHANNEL,
+            usher_answer(403, "unauthorized_entitlements"),
+            ProblemCode.RESTRICTED_STREAM,
+            "subscribers",
+        ),
+        (
+            usher.Kind.VIDEO,
+            usher_answer(404, "vod_manifest_restricted", "Manifest is resticted"),
+            ProblemCode.RESTRICTED_STREAM,
+            "subscribers",
+        ),
+        (
+            usher.Kind.CHANNEL,
+            usher_answer(403, "brand_new\x1b", "?"),
+            ProblemCode.RESTRICTED_STREAM,
+            r"brand_new\x1b",
+        ),
+        (usher.Kind.CHANNEL, Fetched(500, b"oops"), ProblemCode.UPSTREAM_UNAVAILABLE, "500"),
+        (usher.Kind.CHANNEL, Fetched(200, b"<html>"), ProblemCode.UPSTREAM_UNAVAILABLE, "does not begin"),
+        (usher.Kind.CHANNEL, Fetched(302, b""), ProblemCode.UPSTREAM_UNAVAILABLE, "302"),
+    ],
+)
+def test_ushers_refusals(kind: usher.Kind, answer: Fetched, code: ProblemCode, words: str) -> None:
+    with pytest.raises(TwitchAudioError) as caught:
+        usher.parse_answer(kind, answer)
+    assert caught.value.code is code
+    assert words in caught.value.detail
+    assert isinstance(caught.value, UpstreamError) == (code is ProblemCode.UPSTREAM_UNAVAILABLE)
+
+
+@pytest.mark.parametrize("body", [b"", b"Forbidden", b"{}", b"[]", b"[7]"])
+def test_a_403_without_a_reason_is_about_the_token(body: bytes) -> None:
+    with pytest.raises(usher.TokenRefusedError):
+        usher.parse_answer(usher.Kind.CHANNEL, Fetched(403, body))
