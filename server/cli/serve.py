@@ -45,10 +45,9 @@ def register(commands: Subparsers) -> None:
 
 def _port(text: str) -> int:
     """A port number; 0 lets the system choose."""
-    value = int(text)
-    if not 0 <= value <= 65_535:
-        raise ValueError(text)
-    return value
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: those are 0 (any free one) to 65535")
+    return int(text)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -184,6 +184,36 @@ async def test_c1_a_connection_that_sends_no_request_is_closed(
         assert (await honest).status == 200
 
 
+# --- C2: malformed requests ---------------------------------------------------------------------------
+
+MALFORMED: dict[str, bytes] = {
+    "two lengths": b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    "length and chunks": b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "NUL in a header": b"GET %s HTTP/1.1\r\nHost: x\r\nX-A: a\x00b\r\n\r\n",
+    "a header of 9 kB": b"GET %s HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 9_000 + b"\r\n\r\n",
+    "200 headers": b"GET %s HTTP/1.1\r\nHost: x\r\n" + b"X-A: a\r\n" * 200 + b"\r\n",
+    "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00 %s\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("raw", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_c2_a_malformed_request_is_refused_and_harms_nobody(
+    api: ClientSession, raw: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "aiohttp.server")
+    address = api._base_url  # pyright: ignore[reportPrivateUsage] - the client has no other word for it
+    assert address is not None
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(raw.replace(b"%s", ASK.encode()))
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
+    assert (await api.get("/healthz")).status == 200
+
+
 # --- Routes and methods -------------------------------------------------------------------------------
 
 

@@ -20,7 +20,9 @@ from fingerprint.ports import Claimed, Held
 from server.identifications.runners import inprocess
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService, ServiceLimits
+from server.identifications.set_list import Play
 from server.observability import Metrics
+from tests.builders import answered
 from tests.fakes import FakeClock, FakePipeline, MemoryJobStore
 
 CHANNEL = ChannelTarget("somechannel")
@@ -210,6 +212,35 @@ async def test_d4_an_answer_that_cannot_be_stored_is_still_told(world: World) ->
         await world.clock.advance(0.2)
         await world.clock.advance(0.4)
         assert (await waiting).status is Status.SUCCESSFUL
+
+
+async def test_a_set_list_is_the_same_however_it_is_read(world: World) -> None:
+    titles = ["A", "A", "B", "A", "C", "C", "C", "D"]
+    for minute, title in enumerate(titles):
+        row = answered(title, minutes=minute)
+        world.store.rows[row.id] = row
+    async with world.server(set_list_page=3) as (service, _parts):
+        whole = await service.set_list("somechannel", limit=50)
+        assert [play.song.title for play in whole.plays] == ["D", "C", "A", "B", "A"]
+        assert whole.next_before is None
+        for limit in range(1, 6):
+            read: list[Play] = []
+            page = await service.set_list("somechannel", limit=limit)
+            read += page.plays
+            while page.next_before is not None:
+                page = await service.set_list("somechannel", limit=limit, before=page.next_before)
+                read += page.plays
+            assert read == whole.plays
+
+
+async def test_a_song_that_never_ends_does_not_make_a_set_list_read_for_ever(world: World) -> None:
+    for minute in range(20):
+        row = answered("A", minutes=minute)
+        world.store.rows[row.id] = row
+    async with world.server(set_list_page=3, set_list_answers=6) as (service, _parts):
+        page = await service.set_list("somechannel", limit=5)
+        assert [len(play.answers) for play in page.plays] == [6]
+        assert page.next_before == page.plays[0].asked_at
 
 
 # --- Other servers ------------------------------------------------------------------------------------
