@@ -14,10 +14,10 @@ from server.demo.hosts import Hosts
 from server.demo.media_playlist import iso
 from server.demo.playback_tokens import TokenRefusedError, Tokens
 from server.demo.transport import Answer, Transport, ranged
-from server.demo.world import Clip, World
+from server.demo.world import Channel, Clip, World
 
 _LANDSCAPE: Final = (("1080", 60.0, 1920), ("720", 60.0, 1280), ("480", 30.0, 852), ("360", 30.0, 640))
-_NUMBERED: Final = re.compile(r"AT-cm\|(\d+)(?:-\w+)?\.mp4")
+_NUMBERED: Final = re.compile(r"AT-cm\|(\d+)(?:-[\w-]+)?\.mp4")
 _PORTRAIT: Final = (("918", 30.0, 516), ("607", 30.0, 342))
 
 
@@ -63,6 +63,12 @@ def _quality(clip: Clip, hosts: Hosts, kind: tuple[str, float, int]) -> dict[str
     }
 
 
+def describe_game(channel: Channel) -> dict[str, Any]:
+    """The GraphQL object of what a channel broadcasts."""
+    name = channel.plan.game
+    return {"id": "26936", "name": name, "displayName": name, "__typename": "Game"}
+
+
 def describe(clip: Clip, world: World, hosts: Hosts, tokens: Tokens) -> dict[str, Any]:
     """The clip's GraphQL object."""
     plan = clip.plan
@@ -99,7 +105,7 @@ def describe(clip: Clip, world: World, hosts: Hosts, tokens: Tokens) -> dict[str
             "__typename": "User",
         },
         "curator": None,
-        "game": None if channel is None else {"id": "26936", "name": channel.plan.game, "__typename": "Game"},
+        "game": None if channel is None else describe_game(channel),
         "video": None,
         "videoOffsetSeconds": None,
         "playbackAccessToken": partial(_token, clip, hosts, tokens),

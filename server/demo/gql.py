@@ -239,7 +239,7 @@ class GqlRoutes:
             "publishedAt": iso(video.created_at),
             "viewCount": 321,
             "owner": None if owner is None else _identity(owner),
-            "game": None if owner is None else {"id": "26936", "name": owner.plan.game, "__typename": "Game"},
+            "game": None if owner is None else clip_files.describe_game(owner),
             "moments": {"edges": [], "__typename": "VideoMomentConnection"},
             "seekPreviewsURL": None,
             "__typename": "Video",
@@ -256,7 +256,7 @@ def _identity(channel: Channel) -> Json:
 
 
 def _describe_channel(channel: Channel) -> Json:
-    game = {"id": "26936", "name": channel.plan.game, "displayName": channel.plan.game, "__typename": "Game"}
+    game = clip_files.describe_game(channel)
     stream = None
     if channel.live:
         stream = {

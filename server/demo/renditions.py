@@ -12,7 +12,10 @@ AUDIO_ONLY: Final = "audio_only"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """One line of a multivariant playlist. `name` is its stable id, `label` what usher v1 shows people."""
+    """One line of a multivariant playlist.
+
+    `name` is its id in usher v1 and its folder, `label` what v1 shows people, `stable_id` its id in v2.
+    """
 
     name: str
     label: str
@@ -27,6 +30,11 @@ class Rendition:
     def audio_only(self) -> bool:
         """Whether it has no picture."""
         return self.resolution is None
+
+    @property
+    def stable_id(self) -> str:
+        """Usher v2 names the source by its picture: players that know no "chunked" sort by it."""
+        return self.label.partition(" ")[0] if self.source else self.name
 
     @property
     def codec_family(self) -> str:
@@ -172,7 +180,7 @@ def _attributes(each: Rendition, version: int, wishes: Wishes) -> str:
         return ",".join([*parts, *([rate] if rate else [])])
     if rate:
         parts.append(rate)
-    parts += [f'STABLE-VARIANT-ID="{each.name}"', f'IVS-NAME="{each.name}"']
+    parts += [f'STABLE-VARIANT-ID="{each.stable_id}"', f'IVS-NAME="{each.stable_id}"']
     if not each.audio_only:
         parts += [f'IVS-GROUPS="{each.group}"', f'IVS-VARIANT-SOURCE="{"source" if each.source else "transcode"}"']
     return ",".join(parts)

@@ -130,13 +130,14 @@ async def test_both_versions_list_the_same_renditions_in_no_order(viewer: Viewer
     assert "EXT-X-MEDIA" not in two.text
     assert 'BANDWIDTH=160000,CODECS="mp4a.40.2",STABLE-VARIANT-ID="audio_only",IVS-NAME="audio_only"' in two.text
     names = list(await viewer.renditions())
-    assert set(names) == {"chunked", "720p60", "480p30", "160p30", "audio_only"}
+    assert 'GROUP-ID="chunked",NAME="1080p60 (source)"' in one.text
+    assert set(names) == {"1080p60", "720p60", "480p30", "160p30", "audio_only"}
     assert names[0] != "audio_only" != names[-1]
 
 
 async def test_wishes_filter_renditions(viewer: Viewer) -> None:
     assert "audio_only" not in await viewer.renditions(allow_audio_only="false")
-    assert "chunked" not in await viewer.renditions(allow_source="false")
+    assert "1080p60" not in await viewer.renditions(allow_source="false")
     assert list(await viewer.renditions(supported_codecs="av1")) == ["audio_only"]
     assert "FRAME-RATE=60.000" in (await viewer.usher(playlist_include_framerate="true")).text
     viewer.twitch.configure_channel(LIVE, enhanced=True, portrait=True, session_data=True)
@@ -147,7 +148,7 @@ async def test_wishes_filter_renditions(viewer: Viewer) -> None:
     assert "com.amazon.ivs.unavailable-media" in (await viewer.usher(include_unavailable="true")).text
 
 
-@pytest.mark.parametrize(("audio", "listed"), [("missing", {"chunked"}), ("only", {"audio_only"})])
+@pytest.mark.parametrize(("audio", "listed"), [("missing", {"1080p60"}), ("only", {"audio_only"})])
 async def test_channels_without_audio_only_and_with_nothing_else(
     viewer: Viewer, audio: str, listed: set[str]
 ) -> None:

@@ -71,6 +71,16 @@ async def test_a_clips_file_needs_its_token_and_holds_its_sound(viewer: Viewer, 
         assert [stream.codec_context.name for stream in container.streams.video] == ["h264"]
 
 
+@pytest.mark.parametrize("slug", [CLIP, "SignedAddress-1234567890abcdef", "OldAddressMau5"])
+async def test_every_quality_that_has_an_address_is_there(viewer: Viewer, slug: str) -> None:
+    clip = await known_clip(viewer, slug)
+    qualities = [quality for asset in clip["assets"] for quality in asset["videoQualities"]]
+    addresses = {quality["sourceURL"] for quality in qualities} - {""}
+    assert len(addresses) == 6
+    for address in addresses:
+        assert (await viewer.get(signed(address, clip["playbackAccessToken"]))).status == 200
+
+
 async def test_the_three_forms_of_addresses(viewer: Viewer) -> None:
     assert f"/v2/media/{CLIP}/" in lowest(await known_clip(viewer))
     assert "&Key-Pair-Id=" in lowest(await known_clip(viewer, "SignedAddress-1234567890abcdef"))
