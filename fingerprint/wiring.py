@@ -15,6 +15,7 @@ from fingerprint.recognizers import REGISTRY
 from fingerprint.recognizers.chain import RecognizerChain
 from fingerprint.settings import PipelineSettings, SettingsError
 from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
+from fingerprint.twitch.sessions import KeptSessions
 
 
 def make_recognizers(settings: PipelineSettings) -> list[Recognizer[Any]]:
@@ -58,5 +59,6 @@ async def open_pipeline(settings: PipelineSettings) -> AsyncGenerator[Pipeline]:
         DecoderPool() as decoder,
     ):
         clock = SystemClock()
-        capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock)
-        yield Pipeline(resolver=resolver, capture=capture, recognizers=recognizers, clock=clock)
+        sessions = KeptSessions(resolver, clock)
+        capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock, renew=sessions.renew)
+        yield Pipeline(resolver=sessions, capture=capture, recognizers=recognizers, clock=clock)
