@@ -11,12 +11,12 @@ from server.web.api_docs import code_parts
 from server.web.assets import load_assets
 from server.web.backend import Backend
 from server.web.headers import add_page_headers
-from server.web.pages import Pages, problem_pages
+from server.web.pages import BACKEND_SECONDS, Pages, problem_pages
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def add_pages(app: web.Application, backend: Backend) -> None:
+def add_pages(app: web.Application, backend: Backend, *, backend_seconds: float = BACKEND_SECONDS) -> None:
     """Add the pages, their static files, headers and refusals to an application."""
     assets = load_assets()
     environment = aiohttp_jinja2.setup(
@@ -28,8 +28,8 @@ def add_pages(app: web.Application, backend: Backend) -> None:
     )
     cast("dict[str, Any]", environment.globals)["asset"] = assets.address
     cast("dict[str, Any]", environment.filters)["code_parts"] = code_parts
-    pages = Pages(backend)
-    app.middlewares.append(problem_pages)
+    pages = Pages(backend, backend_seconds=backend_seconds)
+    app.middlewares.insert(0, problem_pages)
     app.on_response_prepare.append(add_page_headers)
     app.router.add_get("/", pages.home)
     app.router.add_post("/", pages.ask)

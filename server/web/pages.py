@@ -1,14 +1,16 @@
 """The pages: `/`, `/docs`, `/channels/{login}`, and every refusal of a browser's request as a page."""
 
 import asyncio
-from collections.abc import Mapping
-from http import HTTPStatus
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp_jinja2
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from fingerprint import wire
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import channel_target, parse_target
@@ -25,6 +27,9 @@ HOME_MODULES: Final = ("js/answer.js", "js/api.js", "js/target.js", "js/view.js"
 BACKEND_SECONDS: Final = 5.0
 """How long a page waits for the store."""
 
+KEPT_HEADERS: Final = ("Allow", "Retry-After")
+"""What a refusal's page keeps of the refusal."""
+
 
 def _words_json(words: Words) -> dict[str, str]:
     return {"heading": words.heading, "next_step": words.next_step}
@@ -33,8 +38,9 @@ def _words_json(words: Words) -> dict[str, str]:
 class Pages:
     """The handlers. Everything that they show comes from the backend."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, backend_seconds: float = BACKEND_SECONDS) -> None:
         self._backend = backend
+        self._seconds = backend_seconds
         self._words = {
             **{str(code): _words_json(words) for code, words in WORDS.items()},
             "no-match": _words_json(NO_MATCH),
@@ -47,7 +53,7 @@ class Pages:
         identification_id = request.query.get("id")
         if not identification_id:
             return await self._home(request, IDLE)
-        async with asyncio.timeout(BACKEND_SECONDS):
+        async with self._in_time():
             found = await self._backend.get(IdentificationId(identification_id[:100]))
         if found is None:
             problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
@@ -59,7 +65,7 @@ class Pages:
         form = await request.post()
         text = str(form.get("target", ""))
         try:
-            async with asyncio.timeout(BACKEND_SECONDS):
+            async with self._in_time():
                 asked = await self._backend.ask(parse_target(text))
         except TwitchAudioError as error:
             view = problem_view(error.problem, ask_again=text)
@@ -69,7 +75,7 @@ class Pages:
     async def set_list(self, request: web.Request) -> web.Response:
         """`/channels/{login}`: what was heard on a channel, newest first."""
         login = channel_target(request.match_info["login"]).login
-        async with asyncio.timeout(BACKEND_SECONDS):
+        async with self._in_time():
             plays = await self._backend.plays(login)
         return _render("set_list.html", request, {"login": login, "plays": plays})
 
@@ -86,10 +92,20 @@ class Pages:
         }
         return _render("docs.html", request, context)
 
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncGenerator[None]:
+        """Give up on the store after a while. Raises TwitchAudioError `busy`."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                yield
+        except TimeoutError as error:
+            detail = "Our store did not answer in time. Try again in a moment."
+            raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0) from error
+
     async def _home(
         self, request: web.Request, answer: AnswerView, *, typed: str = "", status: int = 200
     ) -> web.Response:
-        async with asyncio.timeout(BACKEND_SECONDS):
+        async with self._in_time():
             unavailable = await self._backend.unavailable()
         context = {
             "answer": answer,
@@ -118,12 +134,6 @@ def _render(template: str, request: web.Request, context: Mapping[str, Any], *, 
 
 # --- Refusals as pages --------------------------------------------------------------------------------
 
-_BY_STATUS: Final = {
-    HTTPStatus.NOT_FOUND: ProblemCode.NOT_FOUND,
-    HTTPStatus.METHOD_NOT_ALLOWED: ProblemCode.INVALID_INPUT,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ProblemCode.INVALID_INPUT,
-}
-
 
 def _wants_page(request: web.Request) -> bool:
     """Whether a person looks: programs ask the API, or do not ask for HTML."""
@@ -132,25 +142,19 @@ def _wants_page(request: web.Request) -> bool:
 
 @web.middleware
 async def problem_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a browser's refused request with a page in plain words; the API's problems pass through."""
-    try:
-        return await handler(request)
-    except TwitchAudioError as error:
-        if not _wants_page(request):
-            raise
-        return _problem_page(request, error.problem, PROBLEM_KINDS[error.code].status)
-    except TimeoutError:
-        if not _wants_page(request):
-            raise
-        problem = Problem(code=ProblemCode.BUSY, detail="Our store did not answer in time.")
-        return _problem_page(request, problem, 503)
-    except web.HTTPClientError as error:
-        if not _wants_page(request):
-            raise
-        code = _BY_STATUS.get(HTTPStatus(error.status), ProblemCode.INVALID_INPUT)
-        return _problem_page(request, Problem(code=code, detail=f"{error.reason}."), error.status)
-
-
-def _problem_page(request: web.Request, problem: Problem, status: int) -> web.Response:
-    words = WORDS[problem.code]
-    return _render("problem.html", request, {"problem": problem, "words": words}, status=status)
+    """Show a person the problem details that stand in a refusal as a page. Goes around all other middlewares."""
+    response = await handler(request)
+    if (
+        response.content_type != "application/problem+json"
+        or not isinstance(response, web.Response)
+        or not isinstance(response.body, bytes)
+        or not _wants_page(request)
+    ):
+        return response
+    problem = wire.problem_from_json(json.loads(response.body))
+    context = {"problem": problem, "words": WORDS[problem.code]}
+    page = _render("problem.html", request, context, status=response.status)
+    page.headers.update({name: response.headers[name] for name in KEPT_HEADERS if name in response.headers})
+    if response.keep_alive is False:
+        page.force_close()
+    return page

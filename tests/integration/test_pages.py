@@ -1,15 +1,25 @@
 """The pages without a browser: what the server itself writes, and how the form works by reloads."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 
 from fingerprint.clock import SystemClock
+from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Match
+from server.identifications.set_list import Play
+from server.middleware.problems import problem_details
+from server.middleware.request_id import name_request
+from server.observability import Metrics
+from server.web import add_pages
 from server.web.words import NO_MATCH, WORDS
 from tests.api_client import open_api
 from tests.builders import song
@@ -136,3 +146,60 @@ async def test_static_files_are_kept_for_ever_under_their_version_only(site: Cli
     for name in ("nothing.css", "../__init__.py", "js/../../words.py", "%2e%2e/words.py"):
         async with site.get(f"/static/old/{name}") as response:
             assert response.status == 404
+
+
+async def test_a_refusal_keeps_what_it_tells_programs_and_gains_a_page_for_people(site: ClientSession) -> None:
+    async with site.delete("/docs") as response:
+        assert (response.status, response.content_type) == (405, "text/html")
+        assert "GET" in response.headers["Allow"]
+        assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Request-Id"]
+    async with site.delete("/docs", headers={"Accept": "application/json"}) as response:
+        assert (response.status, response.content_type) == (405, "application/problem+json")
+    async with site.get("/api/v1/nothing") as response:
+        assert (response.status, response.content_type) == (404, "application/problem+json")
+
+
+class BadBackend:
+    """A service whose store never answers and whose document is broken."""
+
+    async def ask(self, target: TwitchTarget) -> Identification:
+        raise AssertionError(target)
+
+    async def get(self, identification_id: IdentificationId) -> Identification | None:
+        await asyncio.Event().wait()
+
+    async def unavailable(self) -> str | None:
+        return None
+
+    async def plays(self, login: str) -> Sequence[Play]:
+        await asyncio.Event().wait()
+        return ()
+
+    def openapi(self) -> Mapping[str, Any]:
+        raise RuntimeError("a secret detail")
+
+
+@pytest.fixture
+async def bad_site() -> AsyncGenerator[ClientSession]:
+    app = web.Application(middlewares=[name_request, problem_details(Metrics())])
+    add_pages(app, BadBackend(), backend_seconds=0.05)
+    async with TestServer(app) as server, ClientSession(server.make_url("/"), headers=PERSON) as client:
+        yield client
+
+
+async def test_a_fault_of_ours_is_a_page_that_names_its_log_entry(bad_site: ClientSession) -> None:
+    async with bad_site.get("/docs") as response:
+        assert (response.status, response.content_type) == (500, "text/html")
+        page = await response.text()
+    assert "a secret detail" not in page
+    assert "It is logged under" in page
+    assert WORDS[ProblemCode.INTERNAL].heading in page
+
+
+async def test_a_store_that_does_not_answer_is_told_in_time(bad_site: ClientSession) -> None:
+    for path in ("/?id=slow", "/channels/somechannel"):
+        async with bad_site.get(path) as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"] == "5"
+            assert WORDS[ProblemCode.BUSY].heading in await response.text()
