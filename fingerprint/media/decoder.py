@@ -166,6 +166,7 @@ class DecoderPool:
         self._reaping: set[asyncio.Task[None]] = set()
         self._files = asyncio.Semaphore(self._count)
         self._waiting = 0
+        self._closed = False
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -180,6 +181,7 @@ class DecoderPool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         for task in self._starting:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
@@ -262,9 +264,12 @@ class DecoderPool:
                     self._end(worker)
             return blocks
         finally:
-            self._idle.put_nowait(successor or self._start_ahead())
+            if not self._closed:
+                self._idle.put_nowait(successor or self._start_ahead())
 
     async def _next_idle(self) -> asyncio.Task[_Worker]:
+        if self._closed:
+            raise TwitchAudioError(ProblemCode.BUSY, "The server is stopping.", retry_after_seconds=5.0)
         if self._waiting >= self._limits.waiting:
             raise TwitchAudioError(
                 ProblemCode.BUSY, "Too many recordings wait to be decoded.", retry_after_seconds=5.0

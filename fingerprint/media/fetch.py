@@ -122,9 +122,20 @@ class Fetcher:
         total_seconds: float,
         headers: Mapping[str, str],
     ) -> Fetched:
-        """POST, once. A redirect is an answer like any other."""
+        """POST of a query, which may be asked twice: once more after a lost connection.
+
+        Kept-alive connections are lost whenever a server has closed one that was idle, and aiohttp repeats only
+        GETs by itself. A redirect is an answer like any other.
+        """
+        call = _Call("POST", step, max_bytes, headers, body)
         async with _Deadline(step, total_seconds):
-            fetched, _ = await self._request(_Call("POST", step, max_bytes, headers, body), url)
+            try:
+                fetched, _ = await self._request(call, url)
+            except UpstreamError as error:
+                if not _worth_repeating(error.__cause__):
+                    raise
+                await asyncio.sleep(jitter())
+                fetched, _ = await self._request(call, url)
             return fetched
 
     async def _follow(self, call: _Call, url: URL) -> Fetched:

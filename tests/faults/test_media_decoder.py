@@ -299,6 +299,15 @@ async def test_leaving_the_pool_leaves_no_process() -> None:
         pass  # left before its workers have started
 
 
+async def test_a_job_that_runs_when_the_pool_is_left_is_refused_and_starts_nothing() -> None:
+    async with DecoderPool(workers=1) as pool:
+        os.kill(await the_pid(pool), signal.SIGSTOP)
+        job = asyncio.create_task(refusal(pool, GOOD))
+        await asyncio.sleep(0.05)
+    assert (await job).code is ProblemCode.BUSY
+    assert pool.pids == ()
+
+
 async def test_workers_end_when_their_parent_is_killed() -> None:
     program = (
         "import asyncio, sys\n"

@@ -142,7 +142,7 @@ async def test_t6_a_token_that_runs_out_at_once_is_asked_for_twice(listener: Lis
 MEDIA_STEPS = [Step.USHER, Step.PLAYLIST, Step.SEGMENT]
 
 
-@pytest.mark.parametrize("step", MEDIA_STEPS)
+@pytest.mark.parametrize("step", [Step.GQL, *MEDIA_STEPS])
 @pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.CUT])
 async def test_t3_lost_connections(listener: Listener, step: Step, kind: FaultKind) -> None:
     listener.twitch.fail(Fault(step=step, kind=kind, times=1))
