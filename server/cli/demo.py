@@ -2,29 +2,30 @@
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
+import json
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, cast
 
 import aiohttp
 from yarl import URL
 
-from fingerprint.catalog.ingest import IngestReport, ingest
+from fingerprint.catalog.ingest import IngestReport, Progress, ingest
 from fingerprint.domain.problems import invalid_input
 from fingerprint.media.decode import decode_blocks
-from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.settings import TwitchSettings, read_settings
 from fingerprint.wire import from_json
 from server.app import make_app
 from server.cli.identify import describe
 from server.cli.serve import serving, stop_signals
-from server.demo.library import NoMusicError
-from server.demo.simulator import Simulator
 from server.observability import configure_logging
 from server.settings import ServerSettings
 
@@ -47,15 +48,23 @@ def serve_demo(arguments: argparse.Namespace) -> int:
         port=cast("int", arguments.port),
         music=None if music is None else music.expanduser().resolve(),
     )
-    try:
-        asyncio.run(demo.run())
-    except NoMusicError as error:
-        raise invalid_input(str(error)) from error
+    asyncio.run(demo.run())
     return 0
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Twitch:
+    """What the simulator's process said of itself."""
+
+    url: str
+    environment: dict[str, str]
+    channels: list[str]
+    clips: list[str]
+    songs: list[Path]
+
+
 class _Demo:
-    """The parts of the demo in their order of need."""
+    """The parts of the demo in their order of need. The simulator is a process of its own, as Twitch is."""
 
     def __init__(self, settings: ServerSettings, *, host: str, port: int, music: Path | None) -> None:
         self._settings = settings
@@ -85,37 +94,65 @@ class _Demo:
         began = time.monotonic()
         whose = "our composed songs" if self._music is None else f"the music in {self._music}"
         _say(f"Starting a simulated Twitch that plays {whose} (made ready once, kept for the next time) ...")
-        simulator = await stack.enter_async_context(Simulator(cache=self._folder / "media", music=self._music))
-        _say(f"  {len(simulator.songs)} songs on the air after {time.monotonic() - began:.1f} s")
+        twitch = await stack.enter_async_context(self._simulated_twitch())
+        _say(f"  {len(twitch.songs)} songs on the air after {time.monotonic() - began:.1f} s")
 
         # Answers are kept for good by clip, but other music makes other clips: each demo has its own database.
         answers = stack.enter_context(tempfile.TemporaryDirectory(prefix="twitchaudio-demo-"))
-        settings = self._simulated(simulator, Path(answers))
+        settings = self._pointed_at(twitch, Path(answers))
         began = time.monotonic()
-        report = await asyncio.to_thread(self._index, settings.pipeline, simulator)
+        report = await _index(settings.pipeline.catalog_dir, twitch.songs)
         _say(f"  {_indexed(report)} after {time.monotonic() - began:.1f} s")
 
         address = await stack.enter_async_context(serving(make_app(settings), self._host, self._port))
-        live = [login for login, channel in simulator.world.channels.items() if channel.live]
-        clips = list(simulator.world.clips)
         _say(f"\nAsking {address} for a live channel and a clip:")
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS + 5)) as session:
-            _say("\n" + await _ask(session, address, "channel", live[0]))
-            _say("\n" + await _ask(session, address, "clip", clips[0]))
+            _say("\n" + await _ask(session, address, "channel", twitch.channels[0]))
+            _say("\n" + await _ask(session, address, "clip", twitch.clips[0]))
         _say(
             f"\nOpen {address} and try it:\n"
-            f"  channels  {', '.join(simulator.world.channels)}\n"
-            f"  clips     {_lines(clips)}\n"
-            f"The simulated Twitch is at {simulator.base_url} (docs/simulator.md). Ctrl-C stops everything."
+            f"  channels  {', '.join(twitch.channels)}\n"
+            f"  clips     {_lines(twitch.clips)}\n"
+            f"The simulated Twitch is at {twitch.url} (docs/simulator.md). Ctrl-C stops everything."
         )
 
-    def _simulated(self, simulator: Simulator, answers: Path) -> ServerSettings:
+    @asynccontextmanager
+    async def _simulated_twitch(self) -> AsyncGenerator[_Twitch]:
+        """The simulator, for as long as the block runs."""
+        cache = self._folder / "media"
+        await asyncio.to_thread(cache.mkdir, parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "server.demo", "--port", "0", "--json", "--cache", str(cache)]
+        if self._music is not None:
+            command += ["--music", str(self._music)]
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, limit=1 << 20)
+        try:
+            assert process.stdout is not None
+            line = await process.stdout.readline()
+            if not line:
+                complaint = (await process.communicate())[1].decode(errors="replace").strip()
+                raise invalid_input(complaint.rpartition("\n")[2] or "the simulated Twitch did not start")
+            said = json.loads(line)
+            yield _Twitch(
+                url=said["url"],
+                environment=said["environment"],
+                channels=said["channels"],
+                clips=said["clips"],
+                songs=[Path(song) for song in said["songs"]],
+            )
+        finally:
+            # All that it keeps is put in place by renaming, so it may be ended at any moment.
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+    def _pointed_at(self, twitch: _Twitch, answers: Path) -> ServerSettings:
         """The operator's settings, pointed at the simulator and away from their own data."""
         whose = "composed" if self._music is None else hashlib.sha256(str(self._music).encode()).hexdigest()[:12]
-        twitch = read_settings(TwitchSettings, simulator.environment())
         pipeline = dataclasses.replace(
             self._settings.pipeline,
-            twitch=twitch,
+            twitch=read_settings(TwitchSettings, twitch.environment),
             data_dir=self._folder / whose,
             database_url=f"sqlite:///{answers / 'answers.sqlite3'}",
             catalog_override=None,
@@ -123,9 +160,23 @@ class _Demo:
         )
         return dataclasses.replace(self._settings, pipeline=pipeline)
 
-    @staticmethod
-    def _index(settings: PipelineSettings, simulator: Simulator) -> IngestReport:
-        return ingest(settings.catalog_dir, [song.path for song in simulator.songs], decode_blocks)
+
+class _StoppedError(Exception):
+    """Nobody waits for the index any more."""
+
+
+async def _index(catalog: Path, songs: Sequence[Path]) -> IngestReport:
+    """Index the songs off the event loop; when cancelled, end after the file at hand."""
+    stopped = threading.Event()
+
+    def look_up(_progress: Progress) -> None:
+        if stopped.is_set():
+            raise _StoppedError
+
+    try:
+        return await asyncio.to_thread(ingest, catalog, songs, decode_blocks, on_progress=look_up)
+    finally:
+        stopped.set()
 
 
 def _indexed(report: IngestReport) -> str:
