@@ -265,7 +265,7 @@ class PipelineSettings:
     database_url: str | None = setting(
         "TWITCHAUDIO_DATABASE_URL",
         parse=str,
-        takes="sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME",
+        takes="sqlite:///PATH",
         help="where jobs, answers and access data live",
         default=None,
         default_text="SQLite in the data folder",
