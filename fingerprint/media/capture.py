@@ -1,6 +1,7 @@
 """From a source to a recording: the `Capture` port."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -31,7 +32,8 @@ MAX_CLIP_BYTES: Final = 64 << 20
 MAX_CLIP_SECONDS: Final = 90.0
 _CLIP_LIMIT_SECONDS: Final = 20.0
 _PLAYLIST_LIMIT_SECONDS: Final = 3.0
-_STALE_SECONDS: Final = 60.0
+_STALLED_SECONDS: Final = 15.0
+_MOST_REMEMBERED: Final = 1_000
 _SHORTEST_POLL_SECONDS: Final = 0.5
 _LONGEST_POLL_SECONDS: Final = 2.0
 _SILENCE: Final = 1e-4
@@ -73,6 +75,7 @@ class StreamCapture:
         self._decoder = decoder
         self._clock = clock
         self._renew = renew
+        self._newest_seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     async def capture(self, source: MediaSource, seconds: float) -> Recording:
         """A recording of the source. Raises what the port promises."""
@@ -125,7 +128,8 @@ class StreamCapture:
         failure: UpstreamError | None = None
         while True:
             playlist = await self._playlist(source.playlist)
-            self._check_age(source, playlist)
+            if self._has_stalled(source, playlist):
+                raise _EndedError
             wanted = newest_content(playlist, wanted_seconds=seconds, enough_seconds=ENOUGH_SECONDS)
             if wanted:
                 try:
@@ -148,13 +152,21 @@ class StreamCapture:
                 raise failure or _gave_up(playlist, ad_left)
             await self._clock.sleep(pause)
 
-    def _check_age(self, source: LiveSource, playlist: MediaPlaylist) -> None:
-        """A kept stream whose newest segment is old has stalled or ended without saying so. Raises _EndedError."""
-        ended_at = playlist.segments[-1].ended_at if playlist.segments else None
-        if source.kept and self._renew is not None and ended_at is not None:
-            age = (self._clock.now() - ended_at).total_seconds()
-            if age > _STALE_SECONDS:
-                raise _EndedError
+    def _has_stalled(self, source: LiveSource, playlist: MediaPlaylist) -> bool:
+        """Whether a kept stream lists nothing new since long before.
+
+        Its segments' dates do not tell: a channel may be broadcast with minutes of delay.
+        """
+        newest = playlist.segments[-1].sequence if playlist.segments else -1
+        now = self._clock.monotonic()
+        seen, since = self._newest_seen.get(source.channel, (None, now))
+        if newest != seen or not source.kept:
+            self._newest_seen[source.channel] = (newest, now)
+            self._newest_seen.move_to_end(source.channel)
+            while len(self._newest_seen) > _MOST_REMEMBERED:
+                self._newest_seen.popitem(last=False)
+            return False
+        return now - since > max(_STALLED_SECONDS, 3 * playlist.target_seconds)
 
     async def _playlist(self, url: URL) -> MediaPlaylist:
         fetched = await self._fetcher.get(

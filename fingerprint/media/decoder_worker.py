@@ -6,6 +6,8 @@ only so much memory. Each job has a limit of CPU seconds. It ends by itself when
 when its parent dies.
 """
 
+import contextlib
+import fcntl
 import io
 import math
 import os
@@ -30,6 +32,7 @@ from fingerprint.media.worker_protocol import (
     JobHead,
 )
 
+_PIPE_BYTES: Final = 1 << 20
 _STDIN: Final = 0
 _STDOUT: Final = 1
 
@@ -37,6 +40,8 @@ _STDOUT: Final = 1
 def main() -> None:
     """Serve jobs until standard input ends. The argument is the limit of address space in bytes."""
     replies = os.dup(_STDOUT)
+    with contextlib.suppress(OSError, AttributeError):  # a wish: a whole answer fits, so nobody waits for anybody
+        fcntl.fcntl(replies, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     # What a library may print goes nowhere instead of into the protocol.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, _STDOUT)
