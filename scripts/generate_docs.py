@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, cast
 
-from server.settings import ServerSettings
-
 from fingerprint.domain.problems import PROBLEM_KINDS
 from fingerprint.settings import PipelineSettings, TwitchSettings, settings_table
 from server.cli import make_parser
+from server.settings import ServerSettings
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
 
@@ -35,10 +34,13 @@ def problem_rows() -> str:
 
 def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     yield parser
-    for action in parser._actions:  # noqa: SLF001 - argparse offers no public way to list subcommands
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - likewise
-            for child in cast("dict[str, argparse.ArgumentParser]", action.choices).values():
-                yield from _parsers(child)
+    # argparse has no public way to list a parser's commands.
+    for action in parser._actions:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        choices = cast("object", vars(action).get("choices"))
+        if isinstance(choices, dict):
+            for child in cast("dict[str, object]", choices).values():
+                if isinstance(child, argparse.ArgumentParser):
+                    yield from _parsers(child)
 
 
 def command_line() -> str:

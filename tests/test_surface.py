@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from server.settings import ServerSettings
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
 from fingerprint.settings import PipelineSettings, TwitchSettings, settings_table
 from server.cli import make_parser
+from server.settings import ServerSettings
 
 ROOT: Final = Path(__file__).parent.parent
 
