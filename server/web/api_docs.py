@@ -28,7 +28,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer of an operation by its HTTP status."""
+    """An answer of an operation by its HTTP status. `media_types` other than JSON."""
 
     status: str
     text: str
@@ -52,6 +52,8 @@ class Operation:
     path: str
     summary: str
     text: str
+    forms: tuple[str, ...] = ()
+    """The names in each of several forms of the body; empty when there is one form."""
     fields: tuple[Field, ...] = ()
     answers: tuple[Answer, ...] = ()
     examples: tuple[Example, ...] = ()
@@ -84,10 +86,11 @@ def operations(document: JsonObject, origin: str) -> list[Operation]:
                     path=path,
                     summary=str(operation.get("summary", "")),
                     text=str(operation.get("description", "")),
+                    forms=_forms(document, body),
                     fields=(*map(_parameter, parameters), *_body_fields(document, body)),
                     answers=tuple(
                         _answer(status, _resolve(document, answer))
-                        for status, answer in _object(operation.get("responses")).items()
+                        for status, answer in sorted(_object(operation.get("responses")).items())
                     ),
                     examples=_examples(
                         method, f"{origin}{path}", _sample_body(document, body), operation, document
@@ -205,6 +208,12 @@ def _body_fields(document: JsonObject, body: JsonObject) -> tuple[Field, ...]:
     return tuple(fields.values())
 
 
+def _forms(document: JsonObject, body: JsonObject) -> tuple[str, ...]:
+    alternatives = _alternatives(document, body)
+    names = tuple(", ".join(_object(each.get("properties"))) for each in alternatives)
+    return names if len(names) > 1 else ()
+
+
 def _sample_body(document: JsonObject, body: JsonObject) -> object:
     """A body to show: the document's example, or the required fields of the first form."""
     if "example" in body:
@@ -228,7 +237,7 @@ def _answer(status: str, answer: JsonObject) -> Answer:
     return Answer(
         status=status,
         text=str(answer.get("description", "")),
-        media_types=tuple(_object(answer.get("content"))),
+        media_types=tuple(each for each in _object(answer.get("content")) if not each.endswith("json")),
     )
 
 
@@ -255,7 +264,7 @@ def _curl(method: str, address: str, body: object, *, streams: bool) -> str:
         words.append("--no-buffer")
     if body is not None:
         quoted = json.dumps(body).replace("'", "'\\''")
-        return f"{' '.join(words)} {address} \\\n  --json '{quoted}'"
+        return f"{' '.join(words)} {address} \\\n  -H 'Content-Type: application/json' -d '{quoted}'"
     if method != "get":
         words.append(f"-X {method.upper()}")
     return f"{' '.join(words)} {address}"

@@ -6,7 +6,11 @@ from server.web.api_docs import Example
 def start_examples(origin: str) -> tuple[Example, ...]:
     """Ask about a live channel in three languages. `origin` is this server's address."""
     address = f"{origin}/api/v1/identifications"
-    curl = f"curl {address} \\\n  -H 'Prefer: wait=20' --json '{{\"channel\": \"somechannel\"}}'"
+    curl = (
+        f"curl {address} \\\n"
+        "  -H 'Content-Type: application/json' -H 'Prefer: wait=20' \\\n"
+        """  -d '{"channel": "somechannel"}'"""
+    )
     python = f'''import json
 import urllib.request
 

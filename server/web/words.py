@@ -44,7 +44,7 @@ WORDS: Final[dict[ProblemCode, Words]] = {
     ),
     ProblemCode.RESTRICTED_STREAM: Words(
         "This broadcast is not open to everyone",
-        "It is for subscribers, or blocked where our server stands. A public clip of it works.",
+        "It is for subscribers, or blocked where our server stands. A public clip of it may work.",
     ),
     ProblemCode.AD_BREAK: Words(
         "Advertisements are running",
