@@ -62,6 +62,9 @@ class Pages:
 
     async def ask(self, request: web.Request) -> web.Response:
         """The form without JavaScript: start or join, and go to the answer's page."""
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            # Another site must not make its visitors' browsers ask.
+            raise TwitchAudioError(ProblemCode.CSRF, "Another website sent this form. Ask here.")
         form = await request.post()
         text = str(form.get("target", ""))
         try:

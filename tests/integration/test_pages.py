@@ -64,6 +64,13 @@ async def test_the_form_leads_to_the_answers_page(site: ClientSession) -> None:
     assert 'href="/channels/somechannel"' in text
 
 
+async def test_another_site_cannot_make_its_visitors_ask(site: ClientSession) -> None:
+    for sender, status in (("cross-site", 403), ("same-origin", 303), ("none", 303)):
+        headers = {"Sec-Fetch-Site": sender}
+        async with site.post("/", data={"target": "x"}, headers=headers, allow_redirects=False) as response:
+            assert response.status == status, sender
+
+
 async def test_a_running_job_comes_again_by_itself(site: ClientSession, parts: FakePipeline) -> None:
     parts.capture.gate.clear()
     async with site.post("/", data={"target": "somechannel"}) as response:
