@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar, cast
 
 from aiohttp import web
 
+from server.demo.accounts import OWN_APPLICATION, Accounts
 from server.demo.faults import Fault, FaultKind, FaultPlan, Step
 from server.demo.media_playlist import iso
 from server.demo.programme import NowPlaying
@@ -34,6 +35,7 @@ class ControlRoutes:
         router.add_post("/_control/clips/{name}", self._clip)
         router.add_post("/_control/videos/{name}", self._video)
         router.add_post("/_control/faults", self._faults)
+        router.add_post("/_control/accounts", self._accounts)
         router.add_post("/_control/latency", self._latency)
         router.add_post("/_control/clock", self._clock)
         router.add_post("/_control/reset", self._reset)
@@ -101,6 +103,30 @@ class ControlRoutes:
         _nothing_else(body, "faults")
         self._world.faults.set(*(faults or ()))
         return web.json_response(_faults_json(self._world.faults))
+
+    async def _accounts(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        known = "viewer, subscription, redirect, points_per_minute, token"
+        _nothing_else({name: 0 for name in body if name not in known.split(", ")}, known)
+        accounts = self._world.accounts
+        answer: Json = {}
+        try:
+            if "viewer" in body:
+                accounts.sign_in(body["viewer"])
+            if "subscription" in body:
+                _subscribe(accounts, body["subscription"])
+            if "redirect" in body:
+                accounts.allow_redirect(body["redirect"]["client_id"], str(body["redirect"]["uri"]))
+            if "points_per_minute" in body:
+                accounts.limit(_number(body["points_per_minute"], "points_per_minute"))
+            if "token" in body:
+                wanted = cast("Json", body["token"])
+                client_id = wanted.get("client_id", OWN_APPLICATION.client_id)
+                scopes = [str(scope) for scope in wanted.get("scopes", [])]
+                answer["token"] = accounts.token_for(wanted["login"], *scopes, client_id=client_id)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise _bad(f"unknown or missing: {error}") from error
+        return web.json_response(answer)
 
     async def _latency(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -244,6 +270,14 @@ def _start_ad(channel: Channel, ad: object) -> None:
         channel.start_ad(seconds, started_ago=started_ago)
     except ValueError as error:
         raise _bad(str(error)) from error
+
+
+def _subscribe(accounts: Accounts, wanted: Json) -> None:
+    tier = wanted.get("tier", "1000")
+    if tier is None:
+        accounts.unsubscribe(wanted["login"], wanted["broadcaster"])
+    else:
+        accounts.subscribe(wanted["login"], wanted["broadcaster"], str(tier))
 
 
 def _faults_json(plan: FaultPlan) -> list[Json]:

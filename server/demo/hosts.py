@@ -15,13 +15,12 @@ class Hosts:
     segment: str
     clip: str
     video: str
-    helix: str
-    id: str
+    activate: str
 
     @classmethod
     def at(cls, base: str) -> "Hosts":
         """Everything in one place."""
-        return cls(playlist=base, segment=base, clip=base, video=base, helix=f"{base}/helix", id=f"{base}/oauth2")
+        return cls(playlist=base, segment=base, clip=base, video=base, activate=f"{base}/activate")
 
     @classmethod
     def twitch(cls) -> "Hosts":
@@ -31,6 +30,5 @@ class Hosts:
             segment="https://a1b2c3d4e5f6.j.cloudfront.hls.ttvnw.net",
             clip="https://production.assets.clips.twitchcdn.net",
             video="https://d2nvs31859zcd8.cloudfront.net",
-            helix="https://api.twitch.tv/helix",
-            id="https://id.twitch.tv/oauth2",
+            activate="https://www.twitch.tv/activate",
         )

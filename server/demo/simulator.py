@@ -14,18 +14,21 @@ from typing import Final, Self
 
 from aiohttp import web
 
-from server.demo.cast import Cast, ClipPlan, VideoPlan, demo_cast
+from server.demo.accounts import Accounts, Person
+from server.demo.cast import Cast, ChannelPlan, ClipPlan, VideoPlan, demo_cast
 from server.demo.clip_files import ClipRoutes
 from server.demo.clock import SimulatedClock
 from server.demo.control import ControlRoutes
 from server.demo.delivery import LiveRoutes, VideoRoutes
 from server.demo.faults import Fault, FaultPlan, Step
 from server.demo.gql import GqlRoutes
+from server.demo.helix import HelixRoutes
 from server.demo.hosts import Hosts
 from server.demo.library import SongFile, composed_songs, own_songs
 from server.demo.media import Muxer
 from server.demo.playback_tokens import Tokens
 from server.demo.programme import NowPlaying, Programme, Studio
+from server.demo.sign_in import SignInRoutes
 from server.demo.signing import Signer
 from server.demo.transport import Latency, RequestLog, Transport
 from server.demo.usher import UsherRoutes
@@ -46,6 +49,8 @@ def make_simulator(world: World, *, hosts: Hosts, transport: Transport | None = 
         LiveRoutes(world, signer, transport, hosts),
         VideoRoutes(world, transport),
         ClipRoutes(world, tokens, transport),
+        SignInRoutes(world, world.accounts, transport, hosts),
+        HelixRoutes(world, world.accounts, transport),
         ControlRoutes(world, transport),
     ):
         routes.add_to(app)
@@ -76,17 +81,28 @@ async def make_world(cast: Cast, cache: Path, *, clock: SimulatedClock | None = 
         raise
     programmes = dict(zip(playlists, made, strict=True))
     now = clock.now()
+    channels = {plan.login: Channel(plan, programmes[plan.playlist], clock) for plan in cast.channels}
     return World(
         clock=clock,
+        accounts=Accounts(map(_person, cast.channels), clock),
         muxer=muxer,
         ad_ring=ad_ring,
         silence_ring=silence_ring,
-        channels={plan.login: Channel(plan, programmes[plan.playlist], clock) for plan in cast.channels},
+        channels=channels,
         clips={
             plan.slug: Clip(plan, content, _seconds(plan), now - timedelta(hours=5))
             for plan, content in zip(cast.clips, files, strict=True)
         },
         videos={plan.video_id: _video(plan, programmes[plan.playlist], clock) for plan in cast.videos},
+    )
+
+
+def _person(plan: ChannelPlan) -> Person:
+    return Person(
+        user_id=str(plan.user_id),
+        login=plan.login,
+        display_name=plan.display_name,
+        broadcaster_type="affiliate",
     )
 
 
@@ -264,6 +280,11 @@ class Simulator:
         Compare with what PROGRAM-DATE-TIME says of a segment: exact to half an AAC frame, 11 ms.
         """
         return self.channel(login).playing_at(at)
+
+    @property
+    def accounts(self) -> Accounts:
+        """People, applications and access tokens."""
+        return self.world.accounts
 
     @property
     def faults(self) -> FaultPlan:

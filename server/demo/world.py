@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
+from server.demo.accounts import Accounts
 from server.demo.cast import ChannelPlan, ClipPlan, VideoPlan
 from server.demo.clock import SimulatedClock
 from server.demo.faults import FaultPlan
@@ -351,6 +352,7 @@ class World:
     """Everything that exists on the simulated Twitch."""
 
     clock: SimulatedClock
+    accounts: Accounts
     muxer: Muxer
     ad_ring: AacRing
     silence_ring: AacRing
@@ -363,6 +365,7 @@ class World:
         """Every switch and fault off; the clock runs with the machine's."""
         self.clock.reset()
         self.faults.clear()
+        self.accounts.reset()
         for thing in (*self.channels.values(), *self.clips.values(), *self.videos.values()):
             thing.reset()
 
