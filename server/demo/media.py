@@ -42,12 +42,14 @@ _FPS: Final = 12
 _PICTURE: Final = (284, 160)
 _GOP_FRAMES: Final = 10 * _FPS + 2
 _X264: Final = "keyint=100000:scenecut=0:bframes=0:ref=1:threads=1"
+_GROUPED: Final = 6
+_ADTS_BYTES: Final = 7
 _ENCODER: Final = b"aac-fast-160k-1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AacRing:
-    """Encoded sound whose end runs into its beginning. `frames`: raw AAC, 1024 samples each."""
+    """Encoded sound whose end runs into its beginning. `frames`: AAC with ADTS headers, 1024 samples each."""
 
     frames: tuple[bytes, ...] = field(repr=False)
     digest: str
@@ -98,7 +100,7 @@ def _samples(frame: av.AudioFrame) -> Sound:
 
 
 def encode_aac(sound: Sound) -> list[bytes]:
-    """AAC frames; the first one holds only the encoder's delay, frame k+1 the samples from k * 1024 on."""
+    """Raw AAC frames; the first one holds only the encoder's delay, frame k+1 the samples from k * 1024 on."""
     packets: list[bytes] = []
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="adts") as container:
@@ -133,8 +135,8 @@ def encode_ring(key: str, cache: Path, make: Callable[[], Sound]) -> AacRing:
         raise ValueError("a programme needs at least 8 frames of sound")
     sound = sound[:, : count * FRAME]
     bent = np.concatenate([sound[:, -2 * FRAME :], sound, sound[:, : 3 * FRAME]], axis=1)
-    frames = tuple(encode_aac(bent)[3 : 3 + count])
-    write_atomically(path, b"".join(_adts_header(len(frame)) + frame for frame in frames))
+    frames = tuple(_adts_header(len(frame)) + frame for frame in encode_aac(bent)[3 : 3 + count])
+    write_atomically(path, b"".join(frames))
     return AacRing(frames, digest)
 
 
@@ -152,17 +154,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _adts_header(length: int) -> bytes:
     """ISO/IEC 13818-7, 6.2: AAC-LC, 48 kHz, stereo, no checksum."""
-    size = length + 7
+    size = length + _ADTS_BYTES
     return bytes((0xFF, 0xF1, 0x4C, 0x80 | (size >> 11), (size >> 3) & 0xFF, ((size & 7) << 5) | 0x1F, 0xFC))
 
 
 def _from_adts(content: bytes) -> Iterable[bytes]:
     at = 0
-    while at + 7 <= len(content):
+    while at + _ADTS_BYTES <= len(content):
         size = ((content[at + 3] & 3) << 11) | (content[at + 4] << 3) | (content[at + 5] >> 5)
-        if content[at] != 0xFF or size <= 7 or at + size > len(content):
+        if content[at] != 0xFF or size <= _ADTS_BYTES or at + size > len(content):
             raise ValueError("a cached programme is damaged")
-        yield content[at + 7 : at + size]
+        yield content[at : at + size]
         at += size
 
 
@@ -226,14 +228,14 @@ class Muxer:
         return whole[: _find_box(whole, b"moof")]
 
     def write_mp4(self, frames: Sequence[bytes], path: Path) -> None:
-        """A clip's file: AAC frames (the first holds the encoder's delay) and a small picture, `moov` in front."""
+        """A clip's file: raw AAC (the first frame is the encoder's delay) and a small picture, `moov` in front."""
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
         os.close(handle)
         try:
             with av.open(name, "w", format="mp4", options={"movflags": "faststart"}) as container:
                 pictures = (len(frames) - 1) * FRAME_TICKS * _FPS // TICKS
-                self._write(container, frames, -FRAME_TICKS, pictures=pictures, pictures_pts=0)
+                self._write(container, frames, FRAME_TICKS, -FRAME_TICKS, pictures=pictures, pictures_pts=0)
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)
@@ -245,29 +247,33 @@ class Muxer:
         options = {"mpegts_copyts": "1", "mpegts_flags": "initial_discontinuity"}
         with av.open(buffer, "w", format="mpegts", options=options) as container:
             pictures = max(1, length * _FPS // TICKS) if video else 0
-            self._write(container, sound, sound_pts, pictures=pictures, pictures_pts=pictures_pts)
+            # Some frames in each packet, as Twitch has them: muxing is quicker, and the file smaller.
+            packets = [b"".join(sound[at : at + _GROUPED]) for at in range(0, len(sound), _GROUPED)]
+            ticks = _GROUPED * FRAME_TICKS
+            self._write(container, packets, ticks, sound_pts, pictures=pictures, pictures_pts=pictures_pts)
         return buffer.getvalue()
 
     def _write(
         self,
         container: OutputContainer,
         sound: Sequence[bytes],
+        sound_ticks: int,
         sound_pts: int,
         *,
         pictures: int,
         pictures_pts: int,
     ) -> None:
-        """Mux both tracks, in order of time. Times in ticks."""
+        """Mux both tracks, in order of time. Times in ticks; `sound_ticks` is the length of a packet."""
         audio = container.add_stream_from_template(self._audio) if sound else None
         video = container.add_stream_from_template(self._video) if pictures else None
         shown = 0
         for number, frame in enumerate(sound):
-            pts = sound_pts + number * FRAME_TICKS
+            pts = sound_pts + number * sound_ticks
             while video is not None and shown < pictures and pictures_pts + shown * _PICTURE_TICKS <= pts:
                 self._mux_picture(container, video, shown, pictures_pts)
                 shown += 1
             if audio is not None:
-                container.mux_one(_packet(frame, audio, pts, FRAME_TICKS))
+                container.mux_one(_packet(frame, audio, pts, sound_ticks))
         while video is not None and shown < pictures:
             self._mux_picture(container, video, shown, pictures_pts)
             shown += 1
@@ -287,12 +293,12 @@ class Muxer:
             format="mp4",
             options={"movflags": flags, "frag_duration": "60000000", "use_editlist": "0"},
         ) as container:
-            self._write(container, sound, 0, pictures=0, pictures_pts=0)
+            self._write(container, sound, FRAME_TICKS, 0, pictures=0, pictures_pts=0)
         return buffer.getvalue()
 
     def _fragment(self, sound: Sequence[bytes], decode_time: int) -> bytes:
         """`moof` and `mdat` with their place in time (samples since the broadcast began) written in."""
-        whole = bytearray(self._fragmented(sound))
+        whole = bytearray(self._fragmented([frame[_ADTS_BYTES:] for frame in sound]))
         time_at = whole.index(b"tfdt") + 8  # after the type come one byte of version and three of flags
         whole[time_at : time_at + 8] = decode_time.to_bytes(8, "big")
         end = whole.rfind(b"mfra") - 4
