@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -42,10 +43,11 @@ def default_cache() -> Path:
 
 
 async def _serve(chosen: argparse.Namespace) -> None:
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    serving = asyncio.current_task()
+    assert serving is not None
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, serving.cancel)
     simulator = Simulator(
         cache=chosen.cache,
         music=chosen.music,
@@ -53,10 +55,11 @@ async def _serve(chosen: argparse.Namespace) -> None:
         port=chosen.port,
         latency_ms=chosen.latency_ms,
     )
-    async with simulator:
-        sys.stdout.write(_as_json(simulator) if chosen.json else _as_text(simulator))
-        sys.stdout.flush()
-        await stop.wait()
+    with contextlib.suppress(asyncio.CancelledError):
+        async with simulator:
+            sys.stdout.write(_as_json(simulator) if chosen.json else _as_text(simulator))
+            sys.stdout.flush()
+            await asyncio.Event().wait()
 
 
 def _as_json(simulator: Simulator) -> str:

@@ -5,6 +5,7 @@
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ class NoMusicError(Exception):
     """A folder has no file that can be played. The text says so to the person who named the folder."""
 
 
+class AbandonedError(Exception):
+    """Nobody waits for the songs any more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongFile:
     """A music file that the simulated channels may play."""
@@ -60,16 +65,19 @@ class SongFile:
         return self.tags.title
 
 
-def composed_songs(folder: Path, scores: Sequence[Score] = SCORES) -> tuple[SongFile, ...]:
+def composed_songs(
+    folder: Path, scores: Sequence[Score] = SCORES, *, abandoned: threading.Event | None = None
+) -> tuple[SongFile, ...]:
     """The demo's songs as FLAC files under `folder`, made where they are missing: seconds of CPU, once.
 
     The files are under a folder named for the code that made them, so a change of the code makes new ones. Each
-    appears by renaming, so an interrupted call can be repeated.
+    appears by renaming, so an interrupted call can be repeated. Setting `abandoned` from another thread ends the
+    call after the songs that are being played, with AbandonedError.
     """
     target = folder / f"songs-{_generation()}"
     target.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="compose") as pool:
-        return tuple(pool.map(partial(_composed, target), scores))
+        return tuple(pool.map(partial(_composed, target, abandoned), scores))
 
 
 def own_songs(folder: Path, *, limit: int = 24) -> tuple[SongFile, ...]:
@@ -97,10 +105,12 @@ def _generation() -> str:
     return digest.hexdigest()[:12]
 
 
-def _composed(folder: Path, score: Score) -> SongFile:
+def _composed(folder: Path, abandoned: threading.Event | None, score: Score) -> SongFile:
     path = folder / f"{score.tags.title}.flac"
     player = Composer(score)
     if not path.exists():
+        if abandoned is not None and abandoned.is_set():
+            raise AbandonedError
         write_flac(path, player.play(), score.tags)
     return SongFile(path=path, tags=score.tags, seconds=round(player.seconds * RATE) / RATE)
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import secrets
 import socket
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -66,19 +67,19 @@ async def make_world(cast: Cast, cache: Path, *, clock: SimulatedClock | None = 
     studio = Studio(cache)
     loop = asyncio.get_running_loop()
     muxer = await asyncio.to_thread(Muxer)
+    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="studio")
     try:
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="studio") as pool:
-            playlists = list(dict.fromkeys(plan.playlist for plan in (*cast.channels, *cast.videos)))
-            made = await asyncio.gather(
-                *(loop.run_in_executor(pool, studio.programme, playlist) for playlist in playlists)
-            )
-            # One after another: they share the muxer's codec templates.
-            files = [await loop.run_in_executor(pool, _clip_content, studio, plan, muxer) for plan in cast.clips]
-            ad_ring = await loop.run_in_executor(pool, studio.advertisement)
-            silence_ring = await loop.run_in_executor(pool, studio.silence)
-    except BaseException:
-        muxer.close()
-        raise
+        playlists = list(dict.fromkeys(plan.playlist for plan in (*cast.channels, *cast.videos)))
+        made = await asyncio.gather(
+            *(loop.run_in_executor(pool, studio.programme, playlist) for playlist in playlists)
+        )
+        # One after another: they share the muxer's codec templates.
+        files = [await loop.run_in_executor(pool, _clip_content, studio, plan, muxer) for plan in cast.clips]
+        ad_ring = await loop.run_in_executor(pool, studio.advertisement)
+        silence_ring = await loop.run_in_executor(pool, studio.silence)
+    finally:
+        # Who is interrupted waits for nothing: what is being encoded is finished or thrown away on its own.
+        pool.shutdown(wait=False, cancel_futures=True)
     programmes = dict(zip(playlists, made, strict=True))
     now = clock.now()
     channels = {plan.login: Channel(plan, programmes[plan.playlist], clock) for plan in cast.channels}
@@ -162,9 +163,11 @@ class Simulator:
         self._transport.latency.set(latency_ms)
         self._stack = AsyncExitStack()
         self._world: World | None = None
+        self._abandoned = threading.Event()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            stack.callback(self._abandoned.set)
             listening = await asyncio.to_thread(socket.create_server, (self._host, self._port))
             stack.callback(listening.close)
             self._port = listening.getsockname()[1]
@@ -188,7 +191,9 @@ class Simulator:
         await self._stack.aclose()
 
     def _songs(self) -> Sequence[SongFile]:
-        return composed_songs(self._cache) if self._music is None else own_songs(self._music)
+        if self._music is not None:
+            return own_songs(self._music)
+        return composed_songs(self._cache, abandoned=self._abandoned)
 
     # --- where it is ----------------------------------------------------------------------------------
 

@@ -58,6 +58,19 @@ async def test_it_plays_the_listeners_music_and_stops_when_told(tmp_path: Path, 
     assert process.returncode == 0
 
 
+async def test_it_can_be_stopped_while_it_composes_and_started_again(tmp_path: Path) -> None:
+    process = await start("--port", "0", "--json", "--cache", str(tmp_path))
+    async with asyncio.timeout(60):
+        while not list(tmp_path.rglob("songs-*")):  # noqa: ASYNC240 - a test's own folder
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert out == b""
+    assert len(list(tmp_path.rglob("*.flac"))) < 10  # noqa: ASYNC240 - likewise
+    assert not list(tmp_path.rglob("*.part"))  # noqa: ASYNC240 - likewise
+
+
 async def test_a_folder_without_music_is_one_clear_line(tmp_path: Path) -> None:
     process = await start("--port", "0", "--music", str(tmp_path), "--cache", str(tmp_path / "cache"))
     async with asyncio.timeout(200):
