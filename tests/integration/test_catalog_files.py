@@ -139,7 +139,7 @@ def test_search_remove_stats_and_verify(music: Path, tmp_path: Path, capsys: pyt
     status, out, err = run(capsys, ["remove", track_id, "ffffffffffff", *at])
     assert (status, out) == (1, ["1 track removed."])
     assert "ffffffffffff" in err[0]
-    assert run(capsys, ["search", "holt 1", *at])[0] == 1
+    assert run(capsys, ["search", "flac song", *at])[0] == 1
     status, out, _ = run(capsys, ["stats", "--json", *at])
     assert status == 0
     assert json.loads(out[0])["tracks"] == 1
