@@ -1,15 +1,14 @@
 """Sound to landmarks: of a whole track for the catalog, and of a few seconds to be recognized."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.constellation import Constellation, find_peaks, joined
 from fingerprint.catalog.landmarks import pair_peaks
-from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.parameters import DEFAULT, FULL, Effort, Parameters
 from fingerprint.catalog.spectrogram import spectrogram
 from fingerprint.domain.audio import Pcm
 
@@ -36,13 +35,14 @@ class QueryFingerprint:
     """Landmarks of a piece of sound.
 
     `hashes`: uint32, and `times`: int64, where each anchor is in the sound, in steps of `hop / phases`
-    samples, both of shape (n,), without duplicates. `steps`: how many steps the sound is long.
+    samples, both of shape (n,), without duplicates. `steps`: how many steps the sound is long. `speed`: how many
+    times slower it was taken.
     """
 
     hashes: NDArray[np.uint32]
     times: NDArray[np.int64]
     steps: int
-    duration_seconds: float
+    speed: float
 
 
 def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -> TrackFingerprint:
@@ -94,10 +94,6 @@ def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -
     )
 
 
-SPEEDS: Final = (1.0, 1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.04, 0.96)
-"""How much faster than the catalog's the sound may be, in the order in which they are tried."""
-
-
 def channel_levels(pcm: Pcm, parameters: Parameters = DEFAULT) -> list[NDArray[np.float32]]:
     """The spectrograms of the middle and, in stereo sound, of the side (where a centered voice is gone)."""
     hop = parameters.hop // parameters.phases
@@ -112,33 +108,38 @@ def fingerprint_query(
     pcm: Pcm,
     parameters: Parameters = DEFAULT,
     *,
+    effort: Effort = FULL,
     speed: float = 1.0,
-    levels: list[NDArray[np.float32]] | None = None,
+    levels: Sequence[NDArray[np.float32]] | None = None,
 ) -> QueryFingerprint:
-    """The landmarks of a piece of sound, in every phase and channel, as if it were played `speed` times slower.
+    """The landmarks of a piece of sound as if it were played `speed` times slower.
 
-    `levels` may hold `channel_levels(pcm)` where they are known already.
+    `levels` may hold `channel_levels(pcm)` where they are known already. Raises ValueError for another sample
+    rate.
     """
     if pcm.rate != parameters.rate:
         raise ValueError(f"the fingerprint needs {parameters.rate} samples a second, not {pcm.rate}")
     channels = channel_levels(pcm, parameters) if levels is None else levels
-    slowed = [channel if speed == 1.0 else slow_down(channel, speed) for channel in channels]
+    chosen = channels if effort.side else channels[:1]
+    slowed = [channel if speed == 1.0 else slow_down(channel, speed) for channel in chosen]
     steps = max(len(channel) for channel in slowed)
     # All phases and channels are paired in one go, as if they followed each other at a distance.
     distance = steps // parameters.phases + parameters.lapse_frames + 2
     parts: list[Constellation] = []
+    phases: list[int] = []
     for channel in slowed:
-        for phase in range(parameters.phases):
-            peaks = find_peaks(channel[phase :: parameters.phases], parameters, quota=parameters.query_quota)
+        for phase in effort.phases:
+            peaks = find_peaks(channel[phase :: parameters.phases], parameters, quota=effort.quota)
             parts.append(Constellation(peaks.frames + len(parts) * distance, peaks.bins, peaks.levels))
-    hashes, anchors = pair_peaks(joined(parts), parameters, fan_out=parameters.query_fan_out)
-    times = anchors % distance * parameters.phases + anchors // distance % parameters.phases
+            phases.append(phase)
+    hashes, anchors = pair_peaks(joined(parts), parameters, fan_out=effort.fan_out)
+    times = anchors % distance * parameters.phases + np.array(phases)[anchors // distance]
     unique = np.unique(hashes.astype(np.int64) << 32 | times)
     return QueryFingerprint(
         hashes=(unique >> 32).astype(np.uint32),
         times=unique & 0xFFFFFFFF,
         steps=steps,
-        duration_seconds=pcm.duration_seconds,
+        speed=speed,
     )
 
 

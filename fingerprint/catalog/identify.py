@@ -1,14 +1,23 @@
-"""The songs of a recording, by a catalog: one question for a few seconds, several for a clip or a file."""
+"""The songs of a recording, by a catalog: one question for a few seconds, several for a clip or a file.
+
+A question is asked in steps that cost more and more, until an answer is sure: a few landmarks; many, of the side
+signal too; then as many for each changed speed. Each step's candidates are examined by `containment`.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fingerprint.catalog.confidence import THRESHOLD, confidence
-from fingerprint.catalog.fingerprint import SPEEDS, QueryFingerprint, channel_levels, fingerprint_query
+from fingerprint.catalog.containment import QueryLevels, containment
+from fingerprint.catalog.fingerprint import QueryFingerprint, channel_levels, fingerprint_query
 from fingerprint.catalog.index import Snapshot
-from fingerprint.catalog.matching import find_candidates
-from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.matching import Candidate, find_candidates
+from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Effort, Parameters
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.audio import Pcm
 
@@ -20,11 +29,34 @@ STEP_SECONDS: Final = 5.0
 MAX_WINDOWS: Final = 240
 """A longer recording is looked at in windows, a step apart; in a very long one the steps are longer."""
 
-LONE_CONFIDENCE: Final = 0.9
+LONE_CONFIDENCE: Final = 0.95
 """A song that is found in one window only, of many, must be this sure: many questions make more chance hits."""
 
-RIVALS: Final = 8
-"""How many tracks compete for an answer."""
+RIVALS: Final = 10
+"""How many tracks are told apart by votes."""
+
+EXAMINED: Final = 4
+"""How many of them are examined closely."""
+
+
+ALIGNMENT_SECONDS: Final = 0.1
+"""How exact an offset is at worst."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A step of a question, and the confidence from which no further step is taken."""
+
+    effort: Effort
+    speed: float
+    enough: float
+
+
+PLAN: Final = (
+    Attempt(QUICK, 1.0, 0.95),
+    Attempt(FULL, 1.0, THRESHOLD),
+    *(Attempt(FULL, speed, THRESHOLD) for speed in (1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.04, 0.96)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,32 +74,58 @@ class Finding:
     speed: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
-    """A recording prepared for `identify`. `first`: its landmarks where it is short, else None."""
+    """A piece of sound, and what is computed of it once."""
 
-    pcm: Pcm
-    first: QueryFingerprint | None
+    def __init__(self, pcm: Pcm, parameters: Parameters = DEFAULT) -> None:
+        self.pcm = pcm
+        self._parameters = parameters
+
+    @cached_property
+    def levels(self) -> list[NDArray[np.float32]]:
+        """The spectrograms of middle and side."""
+        return channel_levels(self.pcm, self._parameters)
+
+    @cached_property
+    def prepared_levels(self) -> QueryLevels:
+        """The same, to look up peaks in."""
+        return QueryLevels.of(self.levels)
+
+    @cached_property
+    def quick(self) -> QueryFingerprint:
+        """The landmarks of the first attempt."""
+        return self._fingerprint(PLAN[0])
+
+    def fingerprint(self, attempt: Attempt) -> QueryFingerprint:
+        """The landmarks of an attempt."""
+        return self.quick if attempt is PLAN[0] else self._fingerprint(attempt)
+
+    def _fingerprint(self, attempt: Attempt) -> QueryFingerprint:
+        return fingerprint_query(
+            self.pcm, self._parameters, effort=attempt.effort, speed=attempt.speed, levels=self.levels
+        )
 
 
 def prepare(pcm: Pcm, parameters: Parameters = DEFAULT) -> Question:
     """Fingerprint a recording. A long one is fingerprinted window by window when it is identified."""
-    if pcm.duration_seconds > SHORT_SECONDS:
-        return Question(pcm=pcm, first=None)
-    return Question(pcm=pcm, first=fingerprint_query(pcm, parameters))
+    question = Question(pcm, parameters)
+    if pcm.duration_seconds <= SHORT_SECONDS:
+        _ = question.quick, question.prepared_levels
+    return question
 
 
 def identify(snapshot: Snapshot, question: Question, parameters: Parameters = DEFAULT) -> list[Finding]:
     """The songs found, surest first, each once; empty when there is none. CPU work, for a thread."""
-    if question.first is not None:
-        finding = _best(snapshot, question.pcm, question.first, parameters)
-        return [finding] if finding else []
+    seconds = question.pcm.duration_seconds
+    if seconds <= SHORT_SECONDS:
+        best = likeliest(snapshot, question, parameters)
+        return [best] if best is not None and best.confidence >= THRESHOLD else []
     found: list[Finding] = []
-    for start in window_starts(question.pcm.duration_seconds):
-        pcm = question.pcm.cut(start, WINDOW_SECONDS)
-        finding = _best(snapshot, pcm, fingerprint_query(pcm, parameters), parameters)
-        if finding is not None:
-            found.append(replace(finding, position_seconds=finding.position_seconds + start))
+    for start in window_starts(seconds):
+        window = Question(question.pcm.cut(start, WINDOW_SECONDS), parameters)
+        best = likeliest(snapshot, window, parameters)
+        if best is not None and best.confidence >= THRESHOLD:
+            found.append(replace(best, position_seconds=best.position_seconds + start))
     return merge(found)
 
 
@@ -95,35 +153,34 @@ def merge(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(merged, key=lambda finding: -finding.confidence)
 
 
-def _best(snapshot: Snapshot, pcm: Pcm, fingerprint: QueryFingerprint, parameters: Parameters) -> Finding | None:
-    """The surest track for a window, if it is sure enough."""
+def likeliest(snapshot: Snapshot, question: Question, parameters: Parameters = DEFAULT) -> Finding | None:
+    """The track that is the likeliest, however unlikely; None when no landmark is shared with any track."""
     best: Finding | None = None
-    levels = None
-    for speed in SPEEDS:
-        if speed != 1.0:
-            levels = levels or channel_levels(pcm, parameters)
-            fingerprint = fingerprint_query(pcm, parameters, speed=speed, levels=levels)
-        finding = _judge(snapshot, fingerprint, speed, parameters)
-        if finding is not None and (best is None or finding.confidence > best.confidence):
-            best = finding
-        if best is not None and best.confidence >= THRESHOLD:
-            return best
-    return None
-
-
-def _judge(
-    snapshot: Snapshot, fingerprint: QueryFingerprint, speed: float, parameters: Parameters
-) -> Finding | None:
-    candidates = find_candidates(snapshot, fingerprint, limit=RIVALS, parameters=parameters)
-    if not candidates:
+    if not len(snapshot) or not len(question.levels[0]):
         return None
-    best = candidates[0]
-    offset = best.offset * parameters.hop / parameters.phases / parameters.rate
+    for attempt in PLAN:
+        fingerprint = question.fingerprint(attempt)
+        candidates = find_candidates(snapshot, fingerprint, limit=RIVALS, parameters=parameters)
+        for place in range(min(EXAMINED, len(candidates))):
+            finding = _examine(question, candidates, place, parameters)
+            if best is None or finding.confidence > best.confidence:
+                best = finding
+        if best is not None and best.confidence >= attempt.enough:
+            break
+    return best
+
+
+def _examine(question: Question, candidates: Sequence[Candidate], place: int, parameters: Parameters) -> Finding:
+    candidate = candidates[place]
+    contained = containment(question.prepared_levels, candidate, parameters)
+    rivals = [other.votes for index, other in enumerate(candidates) if index != place]
+    offset = candidate.offset / candidate.speed - contained.shift
+    seconds = offset * parameters.hop / parameters.phases / parameters.rate
     return Finding(
-        track=best.live.segment.track(best.number),
-        confidence=confidence(candidates, fingerprint.duration_seconds),
+        track=candidate.live.segment.track(candidate.number),
+        confidence=confidence(candidate.votes, rivals, contained, speed=candidate.speed),
         # Before the track's start there is none of it: then it begins within the recording.
-        offset_seconds=max(0.0, offset),
-        position_seconds=max(0.0, -offset),
-        speed=speed,
+        offset_seconds=max(0.0, seconds * candidate.speed),
+        position_seconds=-seconds if seconds < -ALIGNMENT_SECONDS else 0.0,
+        speed=candidate.speed * contained.tempo,
     )

@@ -36,7 +36,7 @@ def build_segment(
     records["landmarks"] = [len(fingerprint.hashes) for _, fingerprint in tracks]
     records["text_size"] = [len(text) for text in texts]
     records["peaks_size"] = [len(packed) for packed in peaks]
-    frames = _place(records)
+    frames = place_tracks(records)
     hashes = np.concatenate([fingerprint.hashes for _, fingerprint in tracks])
     positions = np.concatenate(
         [
@@ -47,11 +47,11 @@ def build_segment(
     key = np.sort(hashes.astype(np.uint64) << np.uint64(32) | positions)
     bits = directory_bits(len(key), hash_bits)
     with SegmentWriter(path, identity=identity, hash_bits=hash_bits) as writer:
-        _reserve(writer, records, bits, hash_bits)
+        reserve_sections(writer, records, bits, hash_bits)
         writer.write("tracks", records, 0)
         writer.write("texts", b"".join(texts), 0)
         writer.write("peaks", np.concatenate(peaks), 0)
-        postings = _PostingsWriter(writer, bits, hash_bits)
+        postings = PostingsWriter(writer, bits, hash_bits)
         postings.write((key >> np.uint64(32)).astype(np.uint32), key.astype(np.uint32))
         postings.finish()
         writer.finish(directory_bits=bits, postings=len(key), frames=frames, tracks=len(records))
@@ -77,7 +77,7 @@ def merge_segments(path: Path, sources: Sequence[MergeSource], *, identity: str,
     records = np.concatenate(
         [source.segment.tracks[numbers] for source, numbers in zip(sources, kept, strict=True)]
     )
-    frames = _place(records)
+    frames = place_tracks(records)
     postings = int(records["landmarks"].astype(np.int64).sum())
     bits = directory_bits(postings, hash_bits)
     # Where each old track begins now; None for removed ones.
@@ -90,7 +90,7 @@ def merge_segments(path: Path, sources: Sequence[MergeSource], *, identity: str,
         moves.append(move)
         first += len(numbers)
     with SegmentWriter(path, identity=identity, hash_bits=hash_bits) as writer:
-        _reserve(writer, records, bits, hash_bits)
+        reserve_sections(writer, records, bits, hash_bits)
         writer.write("tracks", records, 0)
         at_text = at_peaks = 0
         for source, numbers in zip(sources, kept, strict=True):
@@ -99,7 +99,7 @@ def merge_segments(path: Path, sources: Sequence[MergeSource], *, identity: str,
         for source, numbers in zip(sources, kept, strict=True):
             for number in numbers:
                 at_peaks = writer.write("peaks", source.segment.raw_peaks(int(number)), at_peaks)
-        output = _PostingsWriter(writer, bits, hash_bits)
+        output = PostingsWriter(writer, bits, hash_bits)
         for low, high, coarse in _hash_ranges([source.segment for source in sources]):
             hashes, positions = _gather(sources, moves, low, high, coarse)
             order = np.lexsort((positions, hashes))
@@ -111,8 +111,8 @@ def merge_segments(path: Path, sources: Sequence[MergeSource], *, identity: str,
 _REMOVED: Final = np.iinfo(np.int64).min
 
 
-def _place(records: NDArray[np.void]) -> int:
-    """Fill in where tracks, texts and peaks start; returns the frames that all take."""
+def place_tracks(records: NDArray[np.void]) -> int:
+    """Fill in where tracks, texts and peaks start; returns the frames that all take together."""
     spans = records["frames"].astype(np.int64) + GAP
     records["first_frame"] = np.cumsum(spans) - spans + GAP
     for name in ("text", "peaks"):
@@ -121,7 +121,8 @@ def _place(records: NDArray[np.void]) -> int:
     return int(spans.sum()) + GAP
 
 
-def _reserve(writer: SegmentWriter, records: NDArray[np.void], bits: int, hash_bits: int) -> None:
+def reserve_sections(writer: SegmentWriter, records: NDArray[np.void], bits: int, hash_bits: int) -> None:
+    """Give all sections their places, for tracks whose records are filled in."""
     postings = int(records["landmarks"].sum(dtype=np.int64))
     rest = hash_bits - bits
     writer.reserve("tracks", records.nbytes)
@@ -132,7 +133,7 @@ def _reserve(writer: SegmentWriter, records: NDArray[np.void], bits: int, hash_b
     writer.reserve("postings", 4 * postings)
 
 
-class _PostingsWriter:
+class PostingsWriter:
     """Writes remainders and postings, which come in order of hash, and counts the directory."""
 
     def __init__(self, writer: SegmentWriter, bits: int, hash_bits: int) -> None:
@@ -143,6 +144,7 @@ class _PostingsWriter:
         self._at_postings = 0
 
     def write(self, hashes: NDArray[np.uint32], positions: NDArray[np.uint32]) -> None:
+        """Write the next postings."""
         if not len(hashes):
             return
         buckets = (hashes >> np.uint32(self._rest)).astype(np.int64)
@@ -155,6 +157,7 @@ class _PostingsWriter:
         self._at_postings = self._writer.write("postings", positions.astype("<u4"), self._at_postings)
 
     def finish(self) -> None:
+        """Write the directory."""
         self._writer.write("directory", np.cumsum(self._counts).astype("<u4"), 0)
 
 

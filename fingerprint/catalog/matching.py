@@ -39,7 +39,7 @@ class Candidate:
     offset: int
     votes: float
     frames: int
-    speed: float = 1.0
+    speed: float
 
     @property
     def track_id(self) -> str:
@@ -78,7 +78,7 @@ def find_candidates(
     table += np.roll(table, -1)
     threshold = max(float(np.partition(table, -TABLE_PLACES)[-TABLE_PLACES]), 1e-9)
     high = table >= threshold
-    return _count(snapshot, hits[high[places] | high[(places - 1) & mask]], limit, parameters)
+    return _count(snapshot, hits[high[places] | high[(places - 1) & mask]], limit, query.speed, parameters)
 
 
 def _find_hits(snapshot: Snapshot, query: QueryFingerprint, parameters: Parameters) -> _Hits:
@@ -143,7 +143,7 @@ def _read_postings(
     return owner, positions
 
 
-def _count(snapshot: Snapshot, hits: _Hits, limit: int, parameters: Parameters) -> list[Candidate]:
+def _count(snapshot: Snapshot, hits: _Hits, limit: int, speed: float, parameters: Parameters) -> list[Candidate]:
     """Count the votes exactly, and pick the best offset of each of the best tracks."""
     bases = _bases(snapshot)
     owners = np.searchsorted(bases, hits.positions, side="right") - 1
@@ -179,6 +179,7 @@ def _count(snapshot: Snapshot, hits: _Hits, limit: int, parameters: Parameters) 
                 offset=(cell + 1 - first) * parameters.phases,
                 votes=float(votes[index]),
                 frames=int(counts[index]),
+                speed=speed,
             )
         )
         if len(candidates) == limit:

@@ -23,11 +23,10 @@ class Parameters:
 
     Peaks: a bin that is the loudest within `peak_frames` frames and `peak_bins` bins on each side. The loudest
     `quota` of them in each band (`band_edges_hz`) and each `block_frames` frames are kept, so that every part
-    of the spectrum has its say and not only the loudest. A recording keeps `query_quota` of them: what is
-    mixed over the music pushes the music's own peaks down the list.
+    of the spectrum has its say and not only the loudest.
 
-    Landmarks: each peak (anchor) is paired with its first `fan_out` successors (`query_fan_out` in a
-    recording) that lie 1 to `lapse_frames` frames later and at most `interval_bins` bins away.
+    Landmarks: each peak (anchor) is paired with its first `fan_out` successors that lie 1 to `lapse_frames`
+    frames later and at most `interval_bins` bins away.
     """
 
     rate: int = SAMPLE_RATE
@@ -39,11 +38,9 @@ class Parameters:
     peak_bins: int = 4
     block_frames: int = 16
     quota: int = 3
-    query_quota: int = 5
     lapse_frames: int = 40
     interval_bins: int = 48
     fan_out: int = 2
-    query_fan_out: int = 6
 
     @property
     def bins(self) -> int:
@@ -63,14 +60,28 @@ class Parameters:
     @property
     def identity(self) -> str:
         """Tells fingerprints apart that cannot be compared: a version, and a digest of all that decides."""
-        decides = {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if not name.startswith("query_") and name != "phases"
-        }
+        decides = {name: value for name, value in dataclasses.asdict(self).items() if name != "phases"}
         digest = hashlib.sha256(repr((HASH_BITS, sorted(decides.items()))).encode()).hexdigest()
         return f"landmarks-{FINGERPRINT_VERSION}-{digest[:8]}"
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How thoroughly a recording's landmarks are looked for.
+
+    More of them than a catalog keeps are needed: what is mixed over the music pushes the music's own peaks down
+    the list (`quota`), and puts others between them (`fan_out`). `phases`: those in which the recording is
+    looked at. `side`: whether the difference of left and right is, too, in which a centered voice is gone.
+    """
+
+    quota: int
+    fan_out: int
+    phases: tuple[int, ...]
+    side: bool
+
+
+QUICK: Final = Effort(quota=3, fan_out=3, phases=(0, 2), side=False)
+FULL: Final = Effort(quota=5, fan_out=6, phases=(0, 1, 2, 3), side=True)
 
 FINGERPRINT_VERSION: Final = 1
 """Counts changes of the method that no parameter shows."""

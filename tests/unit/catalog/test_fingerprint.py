@@ -62,5 +62,5 @@ def test_the_identity_tells_parameters_apart_that_decide() -> None:
 
     assert replace(DEFAULT, hop=256).identity != DEFAULT.identity
     assert replace(DEFAULT, quota=4).identity != DEFAULT.identity
-    assert replace(DEFAULT, query_quota=9, query_fan_out=9, phases=2).identity == DEFAULT.identity
+    assert replace(DEFAULT, phases=2).identity == DEFAULT.identity
     assert len(DEFAULT.identity) <= 40

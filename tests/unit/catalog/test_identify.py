@@ -94,6 +94,6 @@ def test_a_chance_hit_in_one_of_many_windows_does_not_count(snapshot: Snapshot) 
     from dataclasses import replace
 
     (sure,) = identify(snapshot, prepare(tune(1).cut(3, 10)))
-    assert merge([replace(sure, confidence=0.6)]) == []
-    assert [finding.confidence for finding in merge([replace(sure, confidence=0.6)] * 2)] == [0.6]
+    assert merge([replace(sure, confidence=0.85)]) == []
+    assert [finding.confidence for finding in merge([replace(sure, confidence=0.85)] * 2)] == [0.85]
     assert len(merge([replace(sure, confidence=0.99)])) == 1

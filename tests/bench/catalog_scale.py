@@ -1,0 +1,218 @@
+"""How query time, memory and disk grow with the catalog.
+
+The catalog's first tracks are real ones when `--corpus DIR` names a corpus whose index `scripts/bench recognition`
+has made, else small pieces of music made by code. The others are synthetic: each hash occurs in proportion to how
+often it occurs in the real tracks, at random times, so an index of them is as large, and a query finds as many
+postings by chance, as with real ones. Queries are cuts of the real tracks' landmarks: clips of the corpus, or
+cuts of the made music with noise.
+"""
+
+import argparse
+import multiprocessing
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.catalog.fingerprint import TrackFingerprint
+from fingerprint.catalog.identify import likeliest, prepare
+from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.index_build import PostingsWriter, place_tracks, reserve_sections
+from fingerprint.catalog.index_file import TRACK_RECORD, IndexSegment, SegmentWriter, directory_bits, pack_peaks
+from fingerprint.catalog.manifest import Manifest, SegmentEntry, write_manifest
+from fingerprint.catalog.parameters import DEFAULT, HASH_BITS
+from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.writer import CatalogWriter
+from fingerprint.domain.audio import Pcm
+from fingerprint.media.decode import decode_blocks
+from tests.bench.recognition import catalog_folder, read_corpus
+from tests.bench.table import print_table, write_json
+from tests.unit.catalog.music import mixed, noise, tune
+from tests.unit.catalog.shelf import entry
+
+TRACK_SECONDS: Final = 240.0
+PEAKS_A_SECOND: Final = 48
+CHUNK: Final = 1 << 22
+QUERIES: Final = 40
+_SEED: Final = 20261
+
+
+def synthetic(path: Path, tracks: int, real: IndexSegment) -> None:
+    """Write an IndexSegment of synthetic tracks with the hash frequencies of a real one."""
+    rng = np.random.default_rng(_SEED)
+    hashes = real.hashes(0, 2**real.directory_bits)
+    known, counts = np.unique(hashes, return_counts=True)
+    frames = round(TRACK_SECONDS * DEFAULT.frames_per_second)
+    rate = len(hashes) / int(real.tracks["frames"].astype(np.int64).sum())
+    drawn = rng.poisson(counts * (rate * frames * tracks / len(hashes)))
+    total = int(drawn.sum())
+    records = np.zeros(tracks, TRACK_RECORD)
+    records["id"] = [f"{number:012x}".encode() for number in range(tracks)]
+    records["frames"] = frames
+    records["landmarks"] = total // tracks
+    records["landmarks"][0] += total - total // tracks * tracks
+    text = Track(
+        id="",
+        title="A synthetic track",
+        artists=("Nobody",),
+        album="Made up",
+        path="/music/synthetic/track.flac",
+        size=1,
+        modified_ns=1,
+        duration_seconds=TRACK_SECONDS,
+    ).encode()
+    packed = _random_peaks(rng, frames)
+    records["text_size"], records["peaks_size"] = len(text), len(packed)
+    span = place_tracks(records)
+    bits = directory_bits(total, HASH_BITS)
+    with SegmentWriter(path, identity=DEFAULT.identity, hash_bits=HASH_BITS) as writer:
+        reserve_sections(writer, records, bits, HASH_BITS)
+        writer.write("tracks", records, 0)
+        at_text = at_peaks = 0
+        for _ in range(tracks):
+            at_text = writer.write("texts", text, at_text)
+            at_peaks = writer.write("peaks", packed, at_peaks)
+        postings = PostingsWriter(writer, bits, HASH_BITS)
+        ends = np.cumsum(drawn)
+        low = 0
+        while low < len(known):
+            done = int(ends[low - 1]) if low else 0
+            high = max(low + 1, int(np.searchsorted(ends, done + CHUNK)))
+            part = np.repeat(known[low:high], drawn[low:high])
+            track = rng.integers(0, tracks, len(part))
+            position = records["first_frame"][track] + rng.integers(0, frames, len(part)).astype(np.uint32)
+            key = np.sort(part.astype(np.uint64) << np.uint64(32) | position)
+            postings.write((key >> np.uint64(32)).astype(np.uint32), key.astype(np.uint32))
+            low = high
+        postings.finish()
+        writer.finish(directory_bits=bits, postings=total, frames=span, tracks=tracks)
+
+
+def _random_peaks(rng: np.random.Generator, frames: int) -> NDArray[np.uint16]:
+    count = round(PEAKS_A_SECOND * TRACK_SECONDS)
+    at = np.sort(rng.integers(0, frames, count)).astype(np.uint32)
+    edges = DEFAULT.band_edges
+    return pack_peaks(at, rng.integers(edges[0], edges[-1], count).astype(np.uint16))
+
+
+def made_queries() -> list[tuple[Pcm, frozenset[str]]]:
+    """Cuts of made music with noise, and the tracks that they are of."""
+    return [
+        (mixed(tune(number).cut(3 + number % 9, 6), noise(number, 6), 0.5), frozenset({f"{2**40 + number:012x}"}))
+        for number in range(QUERIES)
+    ]
+
+
+def corpus_queries(folder: Path) -> list[tuple[Pcm, frozenset[str]]]:
+    """Clips of the corpus, 6 s each, of all conditions."""
+    corpus = read_corpus(folder, share=1, durations=[6])
+    chosen = [query for query in corpus.queries if query.accept]
+    chosen = chosen[:: max(1, len(chosen) // QUERIES)][:QUERIES]
+    return [
+        (
+            Pcm(
+                np.ascontiguousarray(
+                    np.concatenate(
+                        [part.samples for part in decode_blocks(folder / "queries" / query.file)], axis=1
+                    )
+                )
+            ),
+            query.accept,
+        )
+        for query in chosen
+    ]
+
+
+def measure(folder: Path, queries: Sequence[tuple[Pcm, frozenset[str]]]) -> dict[str, object]:
+    """Open a catalog and ask it everything twice; the second round, with a warm page cache, counts."""
+    started = time.perf_counter()
+    catalog = Catalog(folder)
+    snapshot = catalog.snapshot()
+    open_ms = (time.perf_counter() - started) * 1000
+    right = 0
+    times: list[float] = []
+    for warm in (False, True):
+        for pcm, accept in queries:
+            started = time.perf_counter()
+            best = likeliest(snapshot, prepare(pcm))
+            if warm:
+                times.append((time.perf_counter() - started) * 1000)
+                right += best is not None and best.confidence >= 0.5 and best.track.id in accept
+    size = sum(live.segment.size for live in snapshot.segments)
+    return {
+        "tracks": len(snapshot),
+        "query_ms": statistics.median(times),
+        "slowest_ms": max(times),
+        "rss_mb": _anonymous_mb(),
+        "bytes_per_track": size / len(snapshot),
+        "kib_per_minute": catalog.stats().bytes_per_minute / 1024,
+        "open_ms": open_ms,
+        "top1": right / len(queries),
+    }
+
+
+def _anonymous_mb() -> float:
+    """Resident memory that is not a mapped file, where the system tells (Linux)."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return float("nan")
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(prog="scripts/bench catalog-scale", description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--tracks", type=int, nargs="+", default=[1000, 10_000, 100_000], metavar="N")
+    parser.add_argument("--corpus", type=Path, metavar="DIR")
+    parser.add_argument("--work", type=Path, default=Path(".cache/bench/recognition"), metavar="DIR")
+    arguments = parser.parse_args(argv)
+    corpus = cast("Path | None", arguments.corpus)
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory(prefix="twitchaudio-scale-") as scratch:
+        if corpus is not None:
+            source = catalog_folder(cast("Path", arguments.work), corpus.absolute())
+            queries = corpus_queries(corpus.absolute())
+        else:
+            source = Path(scratch, "made")
+            with CatalogWriter(source) as writer:
+                writer.add([_made(number) for number in range(QUERIES)])
+            queries = made_queries()
+        real = list(Catalog(source).snapshot().segments)
+        if not real:
+            parser.error("run `scripts/bench recognition` on this corpus first: its index is used")
+        largest = max(real, key=lambda live: len(live.segment.postings)).segment
+        for tracks in cast("list[int]", arguments.tracks):
+            folder = Path(scratch, str(tracks))
+            folder.mkdir()
+            names: list[str] = []
+            for live in real:
+                names.append(f"0{live.segment.path.name}")
+                shutil.copyfile(live.segment.path, folder / names[-1])
+            added = max(0, tracks - len(Catalog(source).snapshot()))
+            if added:
+                names.append("synthetic.seg")
+                synthetic(folder / names[-1], added, largest)
+            entries = tuple(SegmentEntry(name) for name in names)
+            write_manifest(folder, Manifest(segments=entries), identity=DEFAULT.identity)
+            # A process of its own, so that its memory is that of queries.
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                rows.append(pool.apply(measure, (folder, queries)))
+            shutil.rmtree(folder)
+            print(f"{tracks} tracks: {rows[-1]}")
+    print_table("growth with the catalog (6 s, warm page cache; memory beyond the mapped index)", rows)
+    write_json(cast("Path | None", arguments.json), {"rows": rows, "real": corpus is not None})
+    return 0
+
+
+def _made(number: int) -> tuple[Track, TrackFingerprint]:
+    track, fingerprint = entry(number)
+    return replace(track, id=f"{2**40 + number:012x}"), fingerprint
