@@ -51,7 +51,7 @@ _AUDFPRINT: Final[dict[str, tuple[str, ...]]] = {
     "audfprint": (),
     "audfprint-70-8": ("--density", "70", "--fanout", "8"),
 }
-_MATCHED: Final = re.compile(r"^Matched (\S+) .* as (\S+) at .* with\s+(\d+) of")
+_MATCHED: Final = re.compile(r"Matched (.+?) [\d.]+ sec \d+ raw hashes as (.+?) at +[\d.]+ s with +(\d+) of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +194,12 @@ def ask_audfprint(corpus: Corpus, program: str, work: Path, *, name: str, jobs: 
     by_path = {str(path): track_id for track_id, path in corpus.tracks.items()}
     files = [corpus.folder / "queries" / query.file for query in corpus.queries]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    limits = ["--min-count", "1", "--max-matches", "1"]
+    limits = ["--verbose", "--min-count", "1", "--max-matches", "1"]
     lines = _audfprint(program, "match", ["--dbase", str(database), *limits, *options], files, jobs)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     said = {query.file: Said(None, 0.0) for query in corpus.queries}
     for line in lines:
-        found = _MATCHED.match(line)
+        found = _MATCHED.search(line)
         if found:
             file = str(Path(found[1]).relative_to(corpus.folder / "queries"))
             said[file] = Said(by_path.get(found[2]), float(found[3]))
@@ -213,7 +213,8 @@ def _audfprint(program: str, action: str, options: list[str], files: Iterable[Pa
         listing.flush()
         command = [program, *options, "--ncores", str(jobs), "--list", action, listing.name]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()
+    # It reports matches as log lines.
+    return done.stderr.splitlines()
 
 
 # --- Figures ------------------------------------------------------------------------------------------
