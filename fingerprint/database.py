@@ -1,4 +1,4 @@
-"""The SQL database: tables and engine, SQLAlchemy Core on asyncio; no ORM, and no dialect is named elsewhere.
+"""The SQL database, SQLite or MySQL: SQLAlchemy Core on asyncio; no ORM, and no dialect is named elsewhere.
 
 Moments are whole microseconds since 1970 in UTC, which sort, compare and round-trip alike in every dialect.
 The schema is made by Alembic from `sql/versions`; a test holds the two against each other.
@@ -7,11 +7,11 @@ The schema is made by Alembic from `sql/versions`; a test holds the two against 
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -27,21 +27,34 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.settings import PipelineSettings, SettingsError
 
+T = TypeVar("T")
+
 QUERY_SECONDS: Final = 3.0
 """The limit of one unit of work, the wait for a connection and for locks included."""
+
+MAINTENANCE_SECONDS: Final = 600.0
+"""The limit of a change to the schema, the wait for another process that changes it included."""
 
 SQLITE_FILE: Final = "twitchaudio.sqlite3"
 _SQLITE_BUSY_MS: Final = 2_000
 _SQLITE_CONNECTIONS: Final = 4
+_MYSQL_CONNECTIONS: Final = 10
+_MYSQL_ACQUIRE_SECONDS: Final = 2.0
+_MYSQL_CONNECT_SECONDS: Final = 2.0
+_MYSQL_RECYCLE_SECONDS: Final = 300
+_MYSQL_LOCK_SECONDS: Final = 1
+_MYSQL_DEADLOCK: Final = 1213
+_ATTEMPTS: Final = 3
+_CLOSE_SECONDS: Final = 0.5
 _WRITES: Final = "twitchaudio_writes"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_URL_FORMS: Final = "sqlite:///PATH (MySQL is not supported yet)"
+_URL_FORMS: Final = "sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME"
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +65,9 @@ def exact_text(length: int) -> String:
         mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
     )
 
+
+MYSQL_TABLE: Final[dict[str, Any]] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+"""What every table says for itself: the defaults of a server or of a database may be anything."""
 
 metadata: Final = MetaData()
 
@@ -71,6 +87,7 @@ identifications: Final = Table(
     # The finished answer in the wire form; up to 16 MiB on MySQL.
     Column("body", Text(2**24 - 1)),
     Index("ix_identifications_target_status_created", "target_key", "status", "created_us"),
+    **MYSQL_TABLE,
 )
 
 leases: Final = Table(
@@ -82,6 +99,7 @@ leases: Final = Table(
     Column("fence", BigInteger, nullable=False),
     # 0 once the work is over: no lease, and nothing to renew.
     Column("expires_us", BigInteger, nullable=False),
+    **MYSQL_TABLE,
 )
 
 
@@ -107,21 +125,53 @@ def _parse(address: str) -> URL:
         url = make_url(address)
     except ArgumentError:
         url = None
-    if url is None or url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, _URL_FORMS, secret=True)
-    return url.set(drivername="sqlite+aiosqlite")
+    match None if url is None else url.drivername:
+        case "sqlite" if url is not None and url.database not in (None, "", ":memory:"):
+            return url.set(drivername="sqlite+aiosqlite")
+        case "mysql" if url is not None and url.host and url.database and not url.query:
+            return url.set(drivername="mysql+aiomysql", query={"charset": "utf8mb4"})
+        case _:
+            raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, _URL_FORMS, secret=True)
 
 
 def open_engine(address: str) -> AsyncEngine:
-    """An engine for `sqlite:///PATH`; nothing is opened before its first use.
-
-    Write-ahead log, so that readers never wait for a writer; a write transaction takes the write lock at its
-    start (BEGIN IMMEDIATE), since one that begins by reading could not be granted it later.
+    """An engine for `sqlite:///PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`; nothing is opened before its use.
 
     Raises SettingsError for another address.
     """
+    url = _parse(address)
+    return _mysql_engine(url) if url.get_backend_name() == "mysql" else _sqlite_engine(url)
+
+
+def _mysql_engine(url: URL) -> AsyncEngine:
+    """READ COMMITTED, so that each statement sees what is committed, and few gaps are locked.
+
+    A connection is asked whether it still lives before it is used: a restarted server is not noticed otherwise.
+    """
+    return create_async_engine(
+        url,
+        hide_parameters=True,
+        isolation_level="READ COMMITTED",
+        pool_size=_MYSQL_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_MYSQL_ACQUIRE_SECONDS,
+        pool_recycle=_MYSQL_RECYCLE_SECONDS,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": _MYSQL_CONNECT_SECONDS,
+            "init_command": f"SET SESSION innodb_lock_wait_timeout = {_MYSQL_LOCK_SECONDS}",
+        },
+    )
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    """Write-ahead log, so that readers never wait for a writer.
+
+    A write transaction takes the write lock at its start (BEGIN IMMEDIATE), since one that begins by reading
+    could not be granted it later.
+    """
     engine = create_async_engine(
-        _parse(address),
+        url,
         hide_parameters=True,
         pool_size=_SQLITE_CONNECTIONS,
         max_overflow=0,
@@ -146,16 +196,36 @@ def open_engine(address: str) -> AsyncEngine:
     return engine
 
 
+class _DeadlockError(TwitchAudioError):
+    """The server ended the transaction in favor of another one; it may be run again at once."""
+
+
 @asynccontextmanager
-async def _translated() -> AsyncGenerator[None]:
+async def _translated(seconds: float) -> AsyncGenerator[None]:
     """Turn every error of the database into `busy` for the person who asks, and a log entry for the operator."""
     try:
-        async with asyncio.timeout(QUERY_SECONDS):
+        async with asyncio.timeout(seconds):
             yield
-    except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as error:
-        _log.error("database_failed", extra={"error": f"{type(error).__name__}: {error}"[:500]})
+    except (SQLAlchemyError, sqlite3.Error, OSError, EOFError, TimeoutError) as error:
         detail = "Our database does not answer. Try again in a moment."
+        if isinstance(error, DBAPIError) and error.orig is not None and error.orig.args[:1] == (_MYSQL_DEADLOCK,):
+            raise _DeadlockError(ProblemCode.BUSY, detail, retry_after_seconds=1.0) from error
+        _log.error("database_failed", extra={"error": f"{type(error).__name__}: {error}"[:500]})
         raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0) from error
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+    """A connection that goes back to the pool, or is dropped when the server does not even answer to that."""
+    connection = await engine.connect()
+    try:
+        yield connection
+    finally:
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await connection.close()
+        except TimeoutError:
+            _log.warning("connection_dropped")
 
 
 class Database:
@@ -165,23 +235,68 @@ class Database:
         self._engine = engine
         self._writing_engine = engine.execution_options(**{_WRITES: True})
         # SQLite has one writer at a time: queueing here is fair and cheap, its own lock is polled.
-        self._writer = asyncio.Lock()
+        self._writer = None if self.remote else asyncio.Lock()
 
     @property
     def engine(self) -> AsyncEngine:
         """The engine itself, for migrations."""
         return self._engine
 
+    @property
+    def remote(self) -> bool:
+        """A server that may come back, rather than a file."""
+        return self._engine.dialect.name != "sqlite"
+
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
         """A connection to read from; each statement sees what is committed when it starts."""
-        async with _translated(), self._engine.connect() as connection:
+        async with _translated(QUERY_SECONDS), _connected(self._engine) as connection:
             yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection]:
         """A transaction: committed at the end, rolled back when the block raises."""
-        async with _translated(), self._writer, self._writing_engine.begin() as connection:
+        async with _translated(QUERY_SECONDS), self._transaction() as connection:
+            yield connection
+
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do `work` in a transaction, and once more from its start when the database chose it to end a deadlock.
+
+        For transactions of several statements that others may run at the same time.
+        """
+        for _attempt in range(_ATTEMPTS - 1):
+            try:
+                async with self.write() as connection:
+                    return await work(connection)
+            except _DeadlockError:
+                _log.info("deadlock")
+        async with self.write() as connection:
+            return await work(connection)
+
+    @asynccontextmanager
+    async def maintain(self, name: str) -> AsyncGenerator[AsyncConnection]:
+        """A transaction with time for a change of the schema; one at a time among all processes.
+
+        MySQL commits each such change by itself: there, what a failed block had done stays.
+        """
+        async with _translated(MAINTENANCE_SECONDS), self._transaction() as connection:
+            if not self.remote:
+                yield connection
+                return
+            lock = {"name": f"twitchaudio-{name}", "seconds": MAINTENANCE_SECONDS}
+            await connection.execute(text("SELECT GET_LOCK(:name, :seconds)"), lock)
+            try:
+                yield connection
+            finally:
+                await connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": lock["name"]})
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncGenerator[AsyncConnection]:
+        async with AsyncExitStack() as stack:
+            if self._writer is not None:
+                await stack.enter_async_context(self._writer)
+            connection = await stack.enter_async_context(_connected(self._writing_engine))
+            await stack.enter_async_context(connection.begin())
             yield connection
 
     async def ping(self) -> None:
@@ -192,18 +307,20 @@ class Database:
 
 @asynccontextmanager
 async def open_database(address: str) -> AsyncGenerator[Database]:
-    """The database at an address, closed at the end; a missing folder is made.
+    """The database at an address, closed at the end; the missing folder of a file is made.
 
     Raises SettingsError for an address that cannot be used.
     """
     engine = open_engine(address)
-    folder = Path(engine.url.database or "").parent
+    database = Database(engine)
+    if not database.remote:
+        folder = Path(engine.url.database or "").parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            takes = f"a place that can be written: {folder}: {error.strerror}"
+            raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, takes, secret=True) from error
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        takes = f"a place that can be written: {folder}: {error.strerror}"
-        raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, takes, secret=True) from error
-    try:
-        yield Database(engine)
+        yield database
     finally:
         await engine.dispose()

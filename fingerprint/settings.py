@@ -265,7 +265,7 @@ class PipelineSettings:
     database_url: str | None = setting(
         "TWITCHAUDIO_DATABASE_URL",
         parse=str,
-        takes="sqlite:///PATH",
+        takes="sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME (MySQL 8, MariaDB 10.6 or newer)",
         help="where jobs, answers and access data live",
         default=None,
         default_text="SQLite in the data folder",

@@ -84,7 +84,7 @@ async def _open_services(
     """Database, schema, job store, pipeline, service: each closed in the reverse order."""
     settings = app[keys.SETTINGS]
     database = await stack.enter_async_context(open_database(database_url(settings.pipeline)))
-    await migrations.upgrade(database)
+    await stack.enter_async_context(migrations.kept_upgraded(database))
     app[keys.DATABASE] = database
     store = REGISTRY[settings.pipeline.jobs](database)
     if pipeline is None:

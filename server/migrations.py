@@ -1,6 +1,10 @@
 """Brings the SQL schema up to date with Alembic, and refuses a database that a newer version has written."""
 
+import asyncio
+import contextlib
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +19,7 @@ from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 
 _HERE: Final = Path(__file__).parent
+_RETRY_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -71,11 +76,13 @@ def _upgrade(connection: Connection) -> Schema:
 
 
 async def upgrade(database: Database) -> Schema:
-    """Bring the schema up to date, in one transaction; several processes may do it at once.
+    """Bring the schema up to date; several processes may do it at once.
+
+    On SQLite in one transaction. MySQL commits each change by itself, so there one that was cut off is run again.
 
     Raises NewerSchemaError; TwitchAudioError `busy` when the database does not answer.
     """
-    async with database.write() as connection:
+    async with database.maintain("schema") as connection:
         schema = await connection.run_sync(_upgrade)
     if schema.before != schema.after:
         _log.info("schema_upgraded", extra={"before": schema.before, "after": schema.after})
@@ -94,3 +101,39 @@ async def check(database: Database) -> None:
     if current != head:
         detail = f"The database has schema {current}, this version needs {head}: run `twitchaudio db upgrade`."
         raise TwitchAudioError(ProblemCode.INTERNAL, detail)
+
+
+@asynccontextmanager
+async def kept_upgraded(database: Database) -> AsyncGenerator[None]:
+    """Bring the schema up to date before the block, or as soon as a database server that is away comes back.
+
+    Raises as `upgrade` does, but for a database server that does not answer.
+    """
+    try:
+        await upgrade(database)
+    except TwitchAudioError as error:
+        if not database.remote or error.code is not ProblemCode.BUSY:
+            raise
+        task = asyncio.create_task(_upgrade_later(database), name="upgrade the schema")
+    else:
+        yield
+        return
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _upgrade_later(database: Database) -> None:
+    while True:
+        await asyncio.sleep(_RETRY_SECONDS)
+        try:
+            await upgrade(database)
+        except TwitchAudioError as error:
+            if error.code is not ProblemCode.BUSY:
+                _log.error("schema_not_upgraded", extra={"error": error.detail})
+                return
+        else:
+            return

@@ -27,11 +27,14 @@ async def open_api(
     *,
     limits: ServerLimits | None = None,
     service_limits: ServiceLimits | None = None,
+    database_url: str | None = None,
     **more: Any,
 ) -> AsyncGenerator[ClientSession]:
     """A real server with a real store and a pipeline of fake parts; gives a client for its address."""
     settings = ServerSettings(
-        pipeline=PipelineSettings(data_dir=data_dir), limits=limits or ServerLimits(), **more
+        pipeline=PipelineSettings(data_dir=data_dir, database_url=database_url),
+        limits=limits or ServerLimits(),
+        **more,
     )
     app = make_app(settings, pipeline=parts.pipeline, service_limits=service_limits)
     async with (

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mariadb import MariaDB, running_mariadb
+
 _KINDS = ("unit", "contract", "integration", "browser", "faults")
 _OURS = ("TWITCHAUDIO_", "TWITCH_", "ACRCLOUD_", "AUDD_", "AWS_")
 
@@ -27,3 +29,18 @@ def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
                 patch.delenv(variable)
         patch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A real MariaDB for the whole run; fault tests leave it running."""
+    with running_mariadb(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def sql_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
+    return request.getfixturevalue("mariadb").new_database()

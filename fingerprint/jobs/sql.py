@@ -54,8 +54,9 @@ class SqlJobStore:
             if settled is not None:
                 return settled
             try:
-                async with self._database.write() as connection:
-                    claimed = await _take(connection, target, owner, now, lease_seconds)
+                claimed = await self._database.transact(
+                    lambda connection: _take(connection, target, owner, now, lease_seconds)
+                )
             except _AnsweredMeanwhileError:
                 continue
             if claimed is not None:

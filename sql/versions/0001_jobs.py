@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from fingerprint.database import exact_text
+from fingerprint.database import MYSQL_TABLE, exact_text
 
 revision = "0001"
 down_revision = None
@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("created_us", sa.BigInteger, nullable=False),
         sa.Column("finished_us", sa.BigInteger),
         sa.Column("body", sa.Text(2**24 - 1)),
+        **MYSQL_TABLE,
     )
     op.create_index(
         "ix_identifications_target_status_created", "identifications", ["target_key", "status", "created_us"]
@@ -37,6 +38,7 @@ def upgrade() -> None:
         sa.Column("owner", exact_text(191), nullable=False),
         sa.Column("fence", sa.BigInteger, nullable=False),
         sa.Column("expires_us", sa.BigInteger, nullable=False),
+        **MYSQL_TABLE,
     )
 
 

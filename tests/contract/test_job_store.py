@@ -38,17 +38,25 @@ OpenStore = Callable[[], Any]
 """Opens the same store once more, as another process would."""
 
 
-def sqlite_store(folder: Path) -> OpenStore:
+def sql_store(address: str) -> OpenStore:
     @asynccontextmanager
     async def open_store() -> AsyncGenerator[JobStore]:
-        async with open_database(f"sqlite:///{folder / 'jobs.sqlite3'}") as database:
+        async with open_database(address) as database:
             await migrations.upgrade(database)
             yield SqlJobStore(database)
 
     return open_store
 
 
-def memory_store(_folder: Path) -> OpenStore:
+def sqlite_store(folder: Path, _request: pytest.FixtureRequest) -> OpenStore:
+    return sql_store(f"sqlite:///{folder / 'jobs.sqlite3'}")
+
+
+def mariadb_store(_folder: Path, request: pytest.FixtureRequest) -> OpenStore:
+    return sql_store(request.getfixturevalue("mariadb").new_database())
+
+
+def memory_store(_folder: Path, _request: pytest.FixtureRequest) -> OpenStore:
     store = MemoryJobStore()
 
     @asynccontextmanager
@@ -60,13 +68,14 @@ def memory_store(_folder: Path) -> OpenStore:
 
 ADAPTERS = {
     "sqlite": sqlite_store,
+    "mariadb": mariadb_store,
     "memory": memory_store,  # the fake that other tests use keeps the promises too
 }
 
 
 @pytest.fixture(params=ADAPTERS)
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
-    return ADAPTERS[request.param](tmp_path)
+    return ADAPTERS[request.param](tmp_path, request)
 
 
 @pytest.fixture
@@ -391,7 +400,7 @@ async def test_s5_a_claim_cancelled_at_any_moment_leaves_a_store_that_works(stor
 async def test_an_answer_given_between_the_look_and_the_claim_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with sqlite_store(tmp_path)() as store:
+    async with sql_store(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")() as store:
         work = await claimed(store, CLIP)
         await store.finish(work.lease, success(work))
         looks: list[object] = []
@@ -407,7 +416,7 @@ async def test_an_answer_given_between_the_look_and_the_claim_counts(
 
 
 async def test_s8_a_locked_database_is_busy_and_comes_back(tmp_path: Path) -> None:
-    async with sqlite_store(tmp_path)() as store:
+    async with sql_store(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")() as store:
         first = await claimed(store)
         locker = sqlite3.connect(tmp_path / "jobs.sqlite3", isolation_level=None)
         locker.execute("BEGIN IMMEDIATE")

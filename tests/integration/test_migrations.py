@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, database_url, metadata, open_database
@@ -16,6 +17,7 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import PipelineSettings, SettingsError
 from server import migrations
 from server.cli import main
+from tests.mariadb import MariaDB
 
 
 def address(folder: Path) -> str:
@@ -29,13 +31,15 @@ def tables(folder: Path) -> set[str]:
     return names
 
 
-async def test_an_empty_database_gets_the_schema_and_a_second_time_nothing(tmp_path: Path) -> None:
-    async with open_database(address(tmp_path)) as database:
+async def test_an_empty_database_gets_the_schema_and_a_second_time_nothing(sql_address: str) -> None:
+    async with open_database(sql_address) as database:
         assert (await migrations.upgrade(database)).before is None
         schema = await migrations.upgrade(database)
         assert schema.before == schema.after
         await migrations.check(database)
-    assert tables(tmp_path) == {"identifications", "leases", "alembic_version"}
+        async with database.read() as connection:
+            names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+    assert set(names) == {*metadata.tables, "alembic_version"}
 
 
 async def test_migrations_make_exactly_the_tables_in_code(tmp_path: Path) -> None:
@@ -49,8 +53,33 @@ async def test_migrations_make_exactly_the_tables_in_code(tmp_path: Path) -> Non
             assert await connection.run_sync(differences) == []
 
 
-async def test_several_processes_may_upgrade_at_once(tmp_path: Path) -> None:
-    async with open_database(address(tmp_path)) as one, open_database(address(tmp_path)) as other:
+async def test_migrations_make_exactly_the_tables_in_code_on_mysql_too(mariadb: MariaDB) -> None:
+    # Alembic's comparison takes MySQL's DOUBLE and MEDIUMTEXT for differences; the server's own words are exact.
+    async with open_database(mariadb.new_database()) as database, open_database(mariadb.new_database()) as other:
+        await migrations.upgrade(database)
+        async with other.write() as connection:
+            await connection.run_sync(metadata.create_all)
+        for table in metadata.tables:
+            made: list[object] = []
+            for place in (database, other):
+                async with place.read() as connection:
+                    made.append((await connection.exec_driver_sql(f"SHOW CREATE TABLE {table}")).all())
+            assert made[0] == made[1]
+
+
+async def test_tables_on_mysql_take_any_character_whatever_the_servers_default(mariadb: MariaDB) -> None:
+    address = mariadb.new_database()
+    name = address.rpartition("/")[2]
+    async with open_database(address) as database:
+        await migrations.upgrade(database)
+    where = f"WHERE table_schema = '{name}' AND table_name != 'alembic_version'"
+    sets = mariadb.sql(f"SELECT DISTINCT character_set_name FROM information_schema.columns {where}").split()
+    assert set(sets) == {"character_set_name", "NULL", "utf8mb4"}
+    assert "latin1" in mariadb.sql(f"SHOW CREATE DATABASE {name}")
+
+
+async def test_several_processes_may_upgrade_at_once(sql_address: str) -> None:
+    async with open_database(sql_address) as one, open_database(sql_address) as other:
         schemas = await asyncio.gather(*(migrations.upgrade(database) for database in (one, other) * 3))
     assert [schema.before for schema in schemas].count(None) == 1
 
@@ -114,7 +143,16 @@ async def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "wrong",
-    ["mysql://user:hunter2@db/name", "postgresql://db/name", "sqlite://", "sqlite:///:memory:", "nonsense", ""],
+    [
+        "postgresql://user:hunter2@db/name",
+        "mysql://user:hunter2@db",
+        "mysql://user:hunter2@db/name?x=1",
+        "mysql:///n",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "nonsense",
+        "",
+    ],
 )
 async def test_an_address_that_cannot_be_used_is_said_in_one_line_without_its_password(wrong: str) -> None:
     with pytest.raises(SettingsError) as caught:

@@ -1,0 +1,162 @@
+"""What people see while a MariaDB is away, hangs or comes back (S1 to S4 of the reliability table)."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import QUERY_SECONDS, Database, leases, open_database
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from server import migrations
+from tests.api_client import CLIP, ask, assert_problem, open_api
+from tests.fakes import FakePipeline
+from tests.mariadb import PASSWORD, MariaDB
+
+STORED = "/api/v1/clips/AwkwardSlug-x_1"
+PATIENCE = QUERY_SECONDS + 3.0
+"""The limit of a unit of work, a connection that is dropped, and a slow machine."""
+
+
+@pytest.fixture
+def server(mariadb: MariaDB, caplog: pytest.LogCaptureFixture) -> Iterator[MariaDB]:
+    """The MariaDB, in order again afterwards. Its password is in no log."""
+    yield mariadb
+    assert PASSWORD not in caplog.text
+
+
+@pytest.fixture
+async def api(server: MariaDB, tmp_path: Path) -> AsyncGenerator[ClientSession]:
+    async with open_api(FakePipeline(SystemClock()), tmp_path, database_url=server.new_database()) as client:
+        yield client
+
+
+async def get(api: ClientSession, path: str = STORED) -> int:
+    async with asyncio.timeout(PATIENCE), api.get(path) as response:
+        return response.status
+
+
+async def until_status(api: ClientSession, path: str, status: int) -> None:
+    async with asyncio.timeout(10):
+        while await get(api, path) != status:  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.1)
+
+
+async def test_s1_a_server_starts_without_its_database_and_goes_on_when_it_comes(
+    server: MariaDB, tmp_path: Path
+) -> None:
+    address = server.new_database()
+    await asyncio.to_thread(server.kill)
+    try:
+        async with open_api(FakePipeline(SystemClock()), tmp_path, database_url=address) as api:
+            assert await get(api, "/healthz") == 200
+            assert await get(api, "/readyz") == 503
+            problem = await assert_problem(await ask(api, CLIP), "busy", 503)
+            assert PASSWORD not in str(problem)
+            await asyncio.to_thread(server.start)
+            await until_status(api, "/readyz", 200)
+            assert (await (await ask(api, CLIP, wait=10)).json())["status"] == "successful"
+    finally:
+        if not server.running:
+            server.start()
+
+
+async def test_s2_a_restart_under_load_hangs_nobody_and_the_pool_recovers(
+    server: MariaDB, api: ClientSession
+) -> None:
+    seen: list[int] = []
+    stop = asyncio.Event()
+
+    async def reader() -> None:
+        while not stop.is_set():
+            seen.append(await get(api))
+            await asyncio.sleep(0.01)
+
+    readers = [asyncio.create_task(reader()) for _ in range(20)]
+    await asyncio.sleep(0.2)
+    await asyncio.to_thread(server.kill)
+    await asyncio.sleep(0.5)
+    await asyncio.to_thread(server.start)
+    await until_status(api, STORED, 404)
+    stop.set()
+    await asyncio.gather(*readers)
+    assert set(seen) == {404, 503}
+    assert [await get(api) for _ in range(50)] == [404] * 50
+
+
+async def test_s2_connections_that_the_server_closed_are_replaced_unseen(
+    server: MariaDB, api: ClientSession
+) -> None:
+    assert await asyncio.gather(*(get(api) for _ in range(20))) == [404] * 20
+    ids = server.sql("SELECT id FROM information_schema.processlist WHERE user = 'app'").split()[1:]
+    assert ids
+    for number in ids:
+        server.sql(f"KILL CONNECTION {number}")
+    assert await asyncio.gather(*(get(api) for _ in range(20))) == [404] * 20
+
+
+async def test_s3_a_server_that_hangs_costs_a_bounded_time_and_leaves_the_pool_usable(
+    server: MariaDB, api: ClientSession
+) -> None:
+    assert await get(api) == 404
+    server.hang()
+    try:
+        started = time.monotonic()
+        assert await asyncio.gather(*(get(api) for _ in range(40))) == [503] * 40
+        assert time.monotonic() - started < PATIENCE
+        assert await get(api, "/healthz") == 200
+    finally:
+        server.go_on()
+    await until_status(api, STORED, 404)
+    assert await asyncio.gather(*(get(api) for _ in range(40))) == [404] * 40
+
+
+async def test_s4_a_deadlock_is_resolved_by_running_the_loser_again(server: MariaDB) -> None:
+    async with open_database(server.new_database()) as database:
+        await migrations.upgrade(database)
+        both = asyncio.Barrier(2)
+        attempts: list[str] = []
+
+        async def lock(first: str, second: str) -> None:
+            async def work(connection: AsyncConnection) -> None:
+                attempts.append(first)
+                for key in (first, second):
+                    statement = leases.update().where(leases.c.target_key == key)
+                    await connection.execute(statement.values(fence=leases.c.fence + 1))
+                    if len(attempts) <= 2 and key == first:
+                        await both.wait()
+
+            await database.transact(work)
+
+        await add_leases(database, "a", "b")
+        await asyncio.gather(lock("a", "b"), lock("b", "a"))
+        assert len(attempts) == 3
+        async with database.read() as connection:
+            assert set(
+                (await connection.execute(leases.select().with_only_columns(leases.c.fence))).scalars()
+            ) == {2}
+
+
+async def test_s4_a_row_that_another_holds_is_waited_for_a_second_and_then_busy(server: MariaDB) -> None:
+    async with open_database(server.new_database()) as database:
+        await migrations.upgrade(database)
+        await add_leases(database, "a")
+        change = leases.update().values(fence=7)
+        async with database.engine.begin() as holder:
+            await holder.execute(change)
+            with pytest.raises(TwitchAudioError) as caught:
+                async with database.write() as connection:
+                    await connection.execute(change)
+            assert caught.value.code is ProblemCode.BUSY
+        await database.ping()
+
+
+async def add_leases(database: Database, *names: str) -> None:
+    async with database.write() as connection:
+        for name in names:
+            row = {"target_key": name, "identification_id": "i", "owner": "o", "fence": 0, "expires_us": 0}
+            await connection.execute(leases.insert().values(**row))
