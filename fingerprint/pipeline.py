@@ -6,12 +6,17 @@ Both runners use it: the server in its own process, and the Lambda handler.
 import asyncio
 import dataclasses
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Identification, Kind, Stage, Status, Timings
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
-from fingerprint.ports import Capture, Clock, JobStore, Lease, MediaResolver, OnStage, Recognizers
+from fingerprint.ports import Answer, Capture, Clock, JobStore, Lease, MediaResolver, OnStage, Recognizers
 
 LEASE_SECONDS: Final = 5.0
 """How long a job may be silent before another server takes it over; it is renewed three times as often."""
@@ -19,6 +24,9 @@ LEASE_SECONDS: Final = 5.0
 CAPTURE_SECONDS: Final = 6.0
 JOB_SECONDS: Final = 30.0
 """The limit of a whole job."""
+
+FURTHER_SHARE: Final = 2 / 3
+"""The part of a job's time after which no further take is listened to: an answer without a song is one, too."""
 
 STORE_ATTEMPTS: Final = 3
 
@@ -29,8 +37,60 @@ def _ignore(_stage: Stage) -> None:
     """The default listener."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What was listened to, and what the recognizers said of it.
+
+    With a match, `recording` is where it was found; without one, `started_at` and `seconds` tell how much was
+    listened to in all.
+    """
+
+    recording: Recording
+    answer: Answer
+    further_capture_ms: float = 0.0
+    spans: tuple[tuple[datetime, float], ...] = ()
+
+    def and_then(self, recording: Recording, answer: Answer, capture_ms: float) -> "_Heard":
+        """The same after one more take. Times add up."""
+        added = dataclasses.replace(
+            answer,
+            recognizer=answer.recognizer if answer.matches else self.answer.recognizer,
+            fingerprint_ms=self.answer.fingerprint_ms + answer.fingerprint_ms,
+            recognize_ms=self.answer.recognize_ms + answer.recognize_ms,
+        )
+        return _Heard(recording, added, self.further_capture_ms + capture_ms, self._all_spans())
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the sound began, where that is known."""
+        if self.answer.matches:
+            return self.recording.started_at
+        return min((start for start, _ in self._all_spans()), default=None)
+
+    @property
+    def seconds(self) -> float:
+        """How long the sound is; what several takes share counts once."""
+        if self.answer.matches or len(self._all_spans()) < 2:
+            return self.recording.pcm.duration_seconds
+        total, until = 0.0, datetime.min.replace(tzinfo=UTC)
+        for start, seconds in sorted(self._all_spans()):
+            end = start + timedelta(seconds=seconds)
+            total += max(0.0, (end - max(start, until)).total_seconds())
+            until = max(until, end)
+        return total
+
+    def _all_spans(self) -> tuple[tuple[datetime, float], ...]:
+        start = self.recording.started_at
+        own = () if start is None else ((start, self.recording.pcm.duration_seconds),)
+        return self.spans + own
+
+
 class Pipeline:
-    """Identifies targets. `identify` is the work alone; `run` does it under a lease and stores the answer."""
+    """Identifies targets. `identify` is the work alone; `run` does it under a lease and stores the answer.
+
+    `recognizers` are asked about the first take. When they find nothing, `further` are asked about the further
+    takes of a live stream; they should cost nothing for each question. Without them the first take is all.
+    """
 
     def __init__(
         self,
@@ -38,12 +98,14 @@ class Pipeline:
         resolver: MediaResolver,
         capture: Capture,
         recognizers: Recognizers,
+        further: Recognizers | None = None,
         clock: Clock,
         job_seconds: float = JOB_SECONDS,
     ) -> None:
         self._resolver = resolver
         self._capture = capture
         self._recognizers = recognizers
+        self._further = further
         self._clock = clock
         self._job_seconds = job_seconds
 
@@ -77,12 +139,17 @@ class Pipeline:
         clock = self._clock
         on_stage(Stage.RESOLVING)
         before_resolve = clock.monotonic()
+        further_until = before_resolve + FURTHER_SHARE * self._job_seconds
         source = await self._resolver.resolve(target)
         on_stage(Stage.CAPTURING)
         before_capture = clock.monotonic()
-        recording = await self._capture.capture(source, CAPTURE_SECONDS)
-        after_capture = clock.monotonic()
-        answer = await self._recognizers.identify(recording, on_stage)
+        async with aclosing(self._capture.takes(source, CAPTURE_SECONDS)) as takes:
+            recording = await anext(takes)
+            capture_ms = (clock.monotonic() - before_capture) * 1000
+            heard = _Heard(recording, await self._recognizers.identify(recording, on_stage))
+            if not heard.answer.matches and self._further is not None:
+                heard = await self._listen_further(heard, takes, self._further, further_until)
+        answer = heard.answer
         best = answer.matches[0] if answer.matches else None
         songs = tuple(match.song for match in answer.matches)
         return dataclasses.replace(
@@ -96,15 +163,38 @@ class Pipeline:
             else songs,
             score=None if best is None else best.score,
             recognizer=answer.recognizer,
-            captured_seconds=round(recording.pcm.duration_seconds, 3),
-            captured_at=recording.started_at,
+            captured_seconds=round(heard.seconds, 3),
+            captured_at=heard.started_at,
             timings=Timings(
                 resolve_ms=(before_capture - before_resolve) * 1000,
-                capture_ms=(after_capture - before_capture) * 1000,
+                capture_ms=capture_ms + heard.further_capture_ms,
                 fingerprint_ms=answer.fingerprint_ms,
                 recognize_ms=answer.recognize_ms,
             ),
         )
+
+    async def _listen_further(
+        self, first: _Heard, takes: AsyncGenerator[Recording], recognizers: Recognizers, until: float
+    ) -> _Heard:
+        """What is found in further takes; when nothing is found in time, that nothing was found in all of them.
+
+        What goes wrong here takes nothing away from the answer that there is already.
+        """
+        heard = first
+        try:
+            async with asyncio.timeout(max(0.0, until - self._clock.monotonic())):
+                while not heard.answer.matches:
+                    before = self._clock.monotonic()
+                    recording = await anext(takes, None)
+                    if recording is None:
+                        break
+                    capture_ms = (self._clock.monotonic() - before) * 1000
+                    heard = heard.and_then(recording, await recognizers.identify(recording, _ignore), capture_ms)
+        except TimeoutError:
+            pass
+        except TwitchAudioError as error:
+            _log.info("further_take_failed", extra={"code": str(error.code), "detail": error.detail})
+        return heard
 
     async def run(
         self,

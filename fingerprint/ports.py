@@ -5,7 +5,7 @@ caller should handle. What a caller must tell apart in normal work (held by anot
 All waits inside an adapter have a limit of their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -94,14 +94,18 @@ class MediaResolver(Protocol):
 class Capture(Protocol):
     """Takes sound from a source."""
 
-    async def capture(self, source: MediaSource, seconds: float) -> Recording:
-        """The newest `seconds` of a live source, `seconds` around a video's moment, all of a clip or a file.
+    def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+        """Pieces of sound to ask about, one after another, for as long as the caller wants more. Close it.
 
-        Takes what is already there and waits for more only when that is too short. May return less than
-        asked for, but never less than 3 s of a live stream.
+        The first take is the newest `seconds` of a live source, `seconds` around a video's moment, all of a clip
+        or a file. It is made of what is already there and waits for more only when that is too short; it may be
+        shorter than asked for, but never less than 3 s of a live stream. The further takes, of live streams only,
+        are at most 12 s long: what was played before, then, within a bound, what is played next. A take that is
+        silent is passed over.
 
-        Raises TwitchAudioError: `ad-break`, `no-audio`, `not-live`, `upstream-unavailable`, `timeout`,
-        `internal` when the decoder died twice on the same input.
+        Raises TwitchAudioError before the first take: `ad-break`, `no-audio`, `not-live`, `upstream-unavailable`,
+        `timeout`, `internal` when the decoder died twice on the same input. A further take that cannot be had
+        raises nothing: there are fewer.
         """
         ...
 

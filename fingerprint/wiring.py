@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from fingerprint.clock import SystemClock
 from fingerprint.media.capture import StreamCapture
@@ -16,6 +16,9 @@ from fingerprint.recognizers.chain import RecognizerChain
 from fingerprint.settings import PipelineSettings, SettingsError
 from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
 from fingerprint.twitch.sessions import KeptSessions
+
+FREE: Final = frozenset({"catalog"})
+"""Recognizers that cost nothing for each question, and so are asked about further takes of a live stream too."""
 
 
 def make_recognizers(settings: PipelineSettings) -> list[Recognizer[Any]]:
@@ -52,8 +55,10 @@ async def open_resolver(settings: PipelineSettings) -> AsyncGenerator[MediaResol
 @asynccontextmanager
 async def open_pipeline(settings: PipelineSettings) -> AsyncGenerator[Pipeline]:
     """The whole pipeline; connections and decoder processes live as long as the block. Raises SettingsError."""
+    chosen = make_recognizers(settings)
     async with (
-        open_recognizers(settings) as recognizers,
+        RecognizerChain(chosen) as recognizers,
+        RecognizerChain([recognizer for recognizer in chosen if recognizer.name in FREE]) as further,
         open_resolver(settings) as resolver,
         Fetcher(AllowList.of_media_hosts(settings.twitch.media_hosts)) as media,
         DecoderPool() as decoder,
@@ -61,4 +66,4 @@ async def open_pipeline(settings: PipelineSettings) -> AsyncGenerator[Pipeline]:
         clock = SystemClock()
         sessions = KeptSessions(resolver, clock)
         capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock, renew=sessions.renew)
-        yield Pipeline(resolver=sessions, capture=capture, recognizers=recognizers, clock=clock)
+        yield Pipeline(resolver=sessions, capture=capture, recognizers=recognizers, further=further, clock=clock)

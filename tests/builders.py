@@ -51,5 +51,6 @@ def answered(title: str = "Night Drive", *, minutes: float = 0, **more: Any) -> 
     return identification(**(values | more))
 
 
-def recording(seconds: float = 6.0) -> Recording:
-    return Recording(pcm=Pcm(np.zeros((1, round(seconds * SAMPLE_RATE)), dtype=np.float32)))
+def recording(seconds: float = 6.0, started_at: datetime | None = None) -> Recording:
+    samples = np.zeros((1, round(seconds * SAMPLE_RATE)), dtype=np.float32)
+    return Recording(pcm=Pcm(samples), started_at=started_at)

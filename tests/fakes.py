@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -91,9 +91,10 @@ class FakeCapture:
         self.captures = 0
         self.running = 0
         self.most_at_once = 0
+        self.further: list[Recording] = []
         self.error: TwitchAudioError | BaseException | None = None
 
-    async def capture(self, source: MediaSource, seconds: float) -> Recording:
+    async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
         self.captures += 1
         self.running += 1
         self.started.set()
@@ -102,7 +103,9 @@ class FakeCapture:
             await self.gate.wait()
             if self.error is not None:
                 raise self.error
-            return recording(seconds)
+            yield recording(seconds)
+            for take in self.further:
+                yield take
         finally:
             self.running -= 1
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from yarl import URL
@@ -16,6 +17,9 @@ from fingerprint.media.fetch import Fetcher
 MAX_SEGMENT_BYTES: Final = 8 << 20
 MAX_SEGMENTS: Final = 16
 """The most segments that one recording is made of."""
+
+MAX_KEPT_BYTES: Final = 32 << 20
+"""What a shelf keeps at most: half a minute of the largest renditions."""
 
 _TOTAL_SECONDS: Final = 5.0
 _REPLACEMENT_ROUNDS: Final = 2
@@ -36,44 +40,70 @@ class Joined:
         return total_seconds(self.segments)
 
 
-async def fetch_joined(
-    fetcher: Fetcher, base: URL, wanted: Sequence[Segment], older: Sequence[Segment] = ()
-) -> Joined:
-    """The wanted segments, all fetched at once.
+class SegmentShelf:
+    """The segments of one playlist: fetched side by side, and kept for as long as the shelf is, up to a bound."""
 
-    For those that fail as many of the `older` ones, which come just before and need the same init section, are
-    fetched, twice at most. The result is the longest stretch without a hole, the newest of equally long ones; the
-    caller decides whether that will do.
+    def __init__(self, fetcher: Fetcher, base: URL) -> None:
+        self._fetcher = fetcher
+        self._base = base
+        self._kept: dict[tuple[int, datetime | None], bytes] = {}
+        self._kept_bytes = 0
+        self._heads: dict[InitSection | None, bytes] = {None: b""}
 
-    Raises UpstreamError, the first failure, when nothing came.
-    """
-    wanted = wanted[-MAX_SEGMENTS:]
-    inits = list(dict.fromkeys(segment.init for segment in wanted))
-    sections, results = await asyncio.gather(
-        _all(_init(fetcher, base, init) for init in inits),
-        _all(_segment(fetcher, base, segment) for segment in wanted),
-    )
-    heads = dict(zip(inits, sections, strict=True))
-    came = _that_came(wanted, results)
-    spare = list(older)
-    for _ in range(_REPLACEMENT_ROUNDS):
-        missing = min(len(wanted) - len(came), len(spare))
-        if missing == 0:
-            break
-        replacements, spare = spare[-missing:], spare[:-missing]
-        more = await _all(_segment(fetcher, base, segment) for segment in replacements)
-        came |= _that_came(replacements, more)
-    if not came:
-        raise next(result for result in results if isinstance(result, UpstreamError))
-    stretch = _longest_stretch([*older, *wanted], came)
-    head = heads[stretch[0].init]
-    if isinstance(head, UpstreamError):
-        raise head
-    return Joined(
-        segments=stretch,
-        encoded=head + b"".join(came[segment.sequence] for segment in stretch),
-        container=container_of(came[stretch[0].sequence], has_init=bool(head)),
-    )
+    async def joined(self, wanted: Sequence[Segment], older: Sequence[Segment] = ()) -> Joined:
+        """The wanted segments, those that are not kept all fetched at once.
+
+        For those that fail as many of the `older` ones, which come just before and need the same init section, are
+        fetched, twice at most. The result is the longest stretch without a hole, the newest of equally long ones;
+        the caller decides whether that will do.
+
+        Raises UpstreamError, the first failure, when nothing came.
+        """
+        wanted = wanted[-MAX_SEGMENTS:]
+        inits = list(dict.fromkeys(segment.init for segment in wanted))
+        sections, results = await asyncio.gather(
+            _all(self._head(init) for init in inits), _all(self._segment(segment) for segment in wanted)
+        )
+        heads = dict(zip(inits, sections, strict=True))
+        came = _that_came(wanted, results)
+        spare = list(older)
+        for _ in range(_REPLACEMENT_ROUNDS):
+            missing = min(len(wanted) - len(came), len(spare))
+            if missing == 0:
+                break
+            replacements, spare = spare[-missing:], spare[:-missing]
+            more = await _all(self._segment(segment) for segment in replacements)
+            came |= _that_came(replacements, more)
+        if not came:
+            raise next(result for result in results if isinstance(result, UpstreamError))
+        stretch = _longest_stretch([*older, *wanted], came)
+        head = heads[stretch[0].init]
+        if isinstance(head, UpstreamError):
+            raise head
+        return Joined(
+            segments=stretch,
+            encoded=head + b"".join(came[segment.sequence] for segment in stretch),
+            container=container_of(came[stretch[0].sequence], has_init=bool(head)),
+        )
+
+    async def _head(self, init: InitSection | None) -> bytes | UpstreamError:
+        if init is None or init in self._heads:
+            return self._heads[init]
+        content = await _resource(self._fetcher, self._base, init.uri, init.byte_range)
+        if isinstance(content, bytes):
+            self._heads[init] = content
+        return content
+
+    async def _segment(self, segment: Segment) -> bytes | UpstreamError:
+        # Not by the address: a playlist that is read again may sign it anew.
+        key = (segment.sequence, segment.started_at)
+        if key in self._kept:
+            return self._kept[key]
+        content = await _resource(self._fetcher, self._base, segment.uri, segment.byte_range)
+        if isinstance(content, bytes) and self._kept_bytes + len(content) <= MAX_KEPT_BYTES:
+            self._kept[key] = content
+            self._kept_bytes += len(content)
+        return content
 
 
 def container_of(content: bytes, *, has_init: bool) -> str:
@@ -109,14 +139,6 @@ def _longest_stretch(ordered: Sequence[Segment], came: Mapping[int, bytes]) -> l
 
 async def _all(fetches: Iterable[Coroutine[Any, Any, bytes | UpstreamError]]) -> list[bytes | UpstreamError]:
     return await asyncio.gather(*fetches)
-
-
-async def _init(fetcher: Fetcher, base: URL, init: InitSection | None) -> bytes | UpstreamError:
-    return b"" if init is None else await _resource(fetcher, base, init.uri, init.byte_range)
-
-
-async def _segment(fetcher: Fetcher, base: URL, segment: Segment) -> bytes | UpstreamError:
-    return await _resource(fetcher, base, segment.uri, segment.byte_range)
 
 
 async def _resource(fetcher: Fetcher, base: URL, uri: str, byte_range: ByteRange | None) -> bytes | UpstreamError:

@@ -19,7 +19,7 @@ from fingerprint.ports import LiveSource
 from fingerprint.settings import GqlAttempt, TwitchSettings
 from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
 from server.demo.faults import GQL_KINDS, Fault, FaultKind, Step
-from tests.integration.capture_twitch import SLUG, Listener, listening
+from tests.integration.capture_twitch import SLUG, Listener, first_take, listening
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -110,7 +110,7 @@ async def test_every_way_to_ask_works_alone(listener: Listener, attempt: GqlAtte
     )
     async with Fetcher(twitch_allow_list(settings)) as fetcher:
         source = await TwitchResolver(fetcher, settings).resolve(parse_target(target))
-    assert (await listener.capture.capture(source, 6.0)).pcm.duration_seconds >= 5.9
+    assert (await first_take(listener.capture, source)).pcm.duration_seconds >= 5.9
 
 
 async def test_a_client_id_that_is_refused_leads_to_the_next(listener: Listener) -> None:

@@ -5,7 +5,7 @@ Second n of the programme is a tone of 400 + 20 n Hz, so any sound tells which m
 
 import wave
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from fingerprint.media.capture import StreamCapture
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
+from fingerprint.ports import MediaSource
 from fingerprint.settings import TwitchSettings
 from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
 from fingerprint.twitch.sessions import KeptSessions
@@ -110,6 +111,11 @@ class SkippingClock:
         self._clock.advance(seconds)
 
 
+async def first_take(capture: StreamCapture, source: MediaSource, seconds: float = 6.0) -> Recording:
+    async with aclosing(capture.takes(source, seconds)) as takes:
+        return await anext(takes)
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
     """Everything from a target's text to a recording."""
@@ -135,7 +141,7 @@ class Listener:
 
     async def listen(self, target: str | Target, seconds: float = 6.0) -> Recording:
         source = await self.sessions.resolve(parse_target(target) if isinstance(target, str) else target)
-        return await self.capture.capture(source, seconds)
+        return await first_take(self.capture, source, seconds)
 
     def rung(self, started_at: datetime, seconds: float) -> float:
         """The tone that the channel plays so long after a time."""

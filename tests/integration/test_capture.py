@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytest_asyncio
 
-from fingerprint.domain.audio import Recording
+from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, FileTarget, VideoTarget
+from fingerprint.media.capture import Decoder, StreamCapture
 from fingerprint.ports import LiveSource
 from server.demo.faults import Fault, FaultKind, Step
-from tests.integration.capture_twitch import SLUG, VIDEO, Listener, heard, ladder, listening, tone
+from tests.integration.capture_twitch import SLUG, VIDEO, Listener, first_take, heard, ladder, listening, tone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -202,6 +205,90 @@ async def test_sessions_are_dropped_after_some_quiet_minutes(listener: Listener)
     assert isinstance(source, LiveSource)
     assert not source.kept
     assert re.search("http|sealed", repr(source)) is None, "signed addresses stay out of logs"
+
+
+# --- Further takes ------------------------------------------------------------------------------------
+
+
+async def takes_of(listener: Listener, most: int = 10) -> list[Recording]:
+    source = await listener.sessions.resolve(ChannelTarget("ladder"))
+    found: list[Recording] = []
+    async with aclosing(listener.capture.takes(source, 6.0)) as takes:
+        async for recording in takes:
+            found.append(recording)
+            if len(found) == most:
+                break
+    return found
+
+
+def ages(listener: Listener, recordings: list[Recording]) -> list[float]:
+    """How long before now each began, in whole segments."""
+    now = listener.clock.now()
+    started = [recording.started_at or now for recording in recordings]
+    return [2 * round((now - moment).total_seconds() / 2) for moment in started]
+
+
+async def test_further_takes_reach_back_through_the_window_and_fetch_nothing_twice(listener: Listener) -> None:
+    recordings = await takes_of(listener, most=4)
+    for recording, seconds in zip(recordings, (6.0, 12.0, 12.0, 12.0), strict=True):
+        assert_right_sound(listener, recording, seconds)
+    newest, *further = ages(listener, recordings)
+    assert [age - newest for age in further] == [6, 18, 24]
+    assert listener.clock.slept == 0
+    assert listener.twitch.requests.counts == {"gql": 1, "usher": 1, "playlist": 1, "segment": 15}
+
+
+async def test_at_last_new_sound_is_waited_for_within_a_bound(listener: Listener) -> None:
+    begun = listener.clock.now()
+    recordings = await takes_of(listener)
+    assert len(recordings) == 5
+    assert_right_sound(listener, recordings[-1], 12.0)
+    assert recordings[-1].started_at is not None
+    assert recordings[-1].started_at + timedelta(seconds=12) >= begun + timedelta(seconds=4), "it is new"
+    assert 6.0 <= listener.clock.slept <= 10.0
+
+
+class Muffled:
+    """A decoder that hears nothing at first."""
+
+    def __init__(self, decoder: Decoder, silent: int) -> None:
+        self._decoder = decoder
+        self._silent = silent
+
+    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Pcm:
+        pcm = await self._decoder.decode(encoded, container=container, max_seconds=max_seconds)
+        self._silent -= 1
+        return pcm if self._silent < 0 else Pcm(np.zeros_like(pcm.samples))
+
+    async def decode_file(self, path: Path) -> Pcm:
+        return await self._decoder.decode_file(path)
+
+
+async def test_a_silent_moment_is_passed_over(listener: Listener) -> None:
+    source = await listener.sessions.resolve(ChannelTarget("ladder"))
+    capture = StreamCapture(listener.media, Muffled(listener.decoder, silent=2), listener.clock)
+    recording = await first_take(capture, source)
+    assert_right_sound(listener, recording, 12.0)
+    assert ages(listener, [recording])[0] >= 24
+
+
+async def test_a_silent_broadcast_has_no_audio_and_is_not_waited_for(listener: Listener) -> None:
+    source = await listener.sessions.resolve(ChannelTarget("ladder"))
+    capture = StreamCapture(listener.media, Muffled(listener.decoder, silent=99), listener.clock)
+    with pytest.raises(TwitchAudioError, match="silent") as caught:
+        await first_take(capture, source)
+    assert caught.value.code is ProblemCode.NO_AUDIO
+    assert listener.clock.slept == 0
+
+
+async def test_a_broadcast_that_fails_later_gives_fewer_takes(listener: Listener) -> None:
+    source = await listener.sessions.resolve(ChannelTarget("ladder"))
+    async with aclosing(listener.capture.takes(source, 6.0)) as takes:
+        assert_right_sound(listener, await anext(takes), 6.0)
+        listener.twitch.fail(Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=404))
+        listener.twitch.fail(Fault(step=Step.PLAYLIST, kind=FaultKind.STATUS, status=404))
+        # Of the second take only what was asked about already would be left; of the others nothing.
+        assert [take async for take in takes] == []
 
 
 # --- Segments that fail -------------------------------------------------------------------------------

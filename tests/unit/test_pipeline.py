@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from fingerprint.clock import SystemClock
+from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
-from fingerprint.pipeline import LEASE_SECONDS, STORE_ATTEMPTS
-from fingerprint.ports import Claim, Lease, Match
-from tests.builders import NOON, identification, song
-from tests.fakes import FakeClock, FakePipeline
+from fingerprint.pipeline import LEASE_SECONDS, STORE_ATTEMPTS, Pipeline
+from fingerprint.ports import Answer, Claim, Lease, Match, OnStage
+from tests.builders import NOON, identification, recording, song
+from tests.fakes import FakeClock, FakePipeline, FakeRecognizers
 
 CHANNEL = ChannelTarget("somechannel")
 LEASE = Lease(
@@ -21,6 +22,14 @@ LEASE = Lease(
     fence=1,
     expires_at=NOON + timedelta(seconds=LEASE_SECONDS),
 )
+
+
+class SlowRecognizers(FakeRecognizers):
+    """Never answer."""
+
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
 
 
 class RecordingStore:
@@ -95,6 +104,91 @@ async def test_nothing_found_is_an_answer_and_no_problem() -> None:
     fake.recognizers.matches = []
     answer = await fake.pipeline.identify(identification(), CHANNEL)
     assert (answer.status, answer.song, answer.problem) == (Status.NO_MATCH, None, None)
+
+
+class Listening:
+    """A pipeline that hears one take after another; the free recognizers know what `known` tells them of."""
+
+    def __init__(self, *further: Recording, known: int | None = None) -> None:
+        self.parts = FakePipeline(SystemClock())
+        self.parts.recognizers.matches = []
+        self.parts.capture.further = list(further)
+        self.free = FakeRecognizers()
+        self.free.matches = []
+        self.asked = 0
+        self.free.before = self.count
+        self.known = known
+        self.pipeline = Pipeline(
+            resolver=self.parts.resolver,
+            capture=self.parts.capture,
+            recognizers=self.parts.recognizers,
+            further=self.free,
+            clock=SystemClock(),
+        )
+
+    def count(self) -> None:
+        self.asked += 1
+        self.free.matches = [Match(song=song(), score=0.9)] if self.asked == self.known else []
+
+    async def answer(self) -> Identification:
+        return await self.pipeline.identify(identification(), CHANNEL)
+
+
+async def test_a_song_found_in_a_further_take_is_the_answer_with_the_seconds_of_that_take() -> None:
+    takes = [recording(12.0, NOON), recording(11.0, NOON - timedelta(seconds=12)), recording(10.0, NOON)]
+    listening = Listening(*takes, known=2)
+    answer = await listening.answer()
+    assert answer.status is Status.SUCCESSFUL
+    assert (answer.captured_at, answer.captured_seconds) == (NOON - timedelta(seconds=12), 11.0)
+    assert listening.asked == 2, "nothing is listened to once a song is found"
+    assert answer.timings.recognize_ms == 6.0, "the first take's and two more"
+    assert listening.parts.capture.running == 0
+
+
+async def test_nothing_in_any_take_says_how_much_was_listened_to() -> None:
+    takes = [recording(12.0, NOON), recording(12.0, NOON - timedelta(seconds=6))]
+    listening = Listening(*takes)
+    answer = await listening.answer()
+    assert answer.status is Status.NO_MATCH
+    assert (answer.captured_at, answer.captured_seconds) == (NOON - timedelta(seconds=6), 18.0)
+
+
+async def test_without_free_recognizers_nobody_is_asked_twice() -> None:
+    fake = FakePipeline(SystemClock())
+    fake.recognizers.matches = []
+    fake.capture.further = [recording(12.0, NOON)]
+    asked: list[None] = []
+    fake.recognizers.before = lambda: asked.append(None)
+    answer = await fake.pipeline.identify(identification(), CHANNEL)
+    assert answer.status is Status.NO_MATCH
+    assert len(asked) == 1
+
+
+async def test_what_fails_in_a_further_take_leaves_the_answer_of_the_first() -> None:
+    listening = Listening(recording(12.0, NOON))
+
+    def fail() -> None:
+        raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, "Gone.")
+
+    listening.free.before = fail
+    answer = await listening.answer()
+    assert (answer.status, answer.captured_seconds) == (Status.NO_MATCH, 6.0)
+
+
+async def test_further_takes_end_in_time_for_an_answer() -> None:
+    listening = Listening(recording(12.0, NOON))
+    fake = listening.parts
+    hasty = Pipeline(
+        resolver=fake.resolver,
+        capture=fake.capture,
+        recognizers=fake.recognizers,
+        further=SlowRecognizers(),
+        clock=SystemClock(),
+        job_seconds=0.2,
+    )
+    answer = await hasty.identify(identification(), CHANNEL)
+    assert (answer.status, answer.problem) == (Status.NO_MATCH, None)
+    assert fake.capture.running == 0
 
 
 async def test_the_songs_of_a_clip_come_in_the_order_in_which_they_are_heard() -> None:

@@ -1,0 +1,65 @@
+"""Which pieces of a live playlist to ask about when the newest seconds are not recognized. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from fingerprint.hls.live import content_runs, last_seconds, total_seconds
+from fingerprint.hls.playlist import MediaPlaylist, Segment
+
+MOST_EARLIER: Final = 3
+"""Pieces of 12 s that cover Twitch's window of 30 s."""
+
+
+def earlier_takes(
+    playlist: MediaPlaylist, taken: Sequence[Segment], *, take_seconds: float, enough_seconds: float
+) -> list[tuple[Segment, ...]]:
+    """Pieces of content of about `take_seconds`, newest first, three at most.
+
+    The first one ends with what was `taken` already and reaches further back: a song that six seconds do not tell
+    may be told by twelve. The others lie before it and do not overlap, but for the oldest of a run, which is
+    filled up with what comes after it. Pieces shorter than `enough_seconds` are left out.
+    """
+    runs = content_runs(playlist)
+    current = next((index for index, run in enumerate(runs) if taken[-1] in run), None)
+    if current is None:
+        return []
+    found: list[tuple[Segment, ...]] = []
+    for index in range(current, -1, -1):
+        run = runs[index]
+        left = run[: run.index(taken[-1]) + 1] if index == current else run
+        while total_seconds(left) >= enough_seconds:
+            piece = last_seconds(left, take_seconds)
+            left = left[: len(left) - len(piece)]
+            if total_seconds(piece) < take_seconds - 0.05:
+                piece = _first_seconds(run, take_seconds)
+            if piece not in found and not set(piece) <= set(taken):
+                found.append(piece)
+    return found[:MOST_EARLIER]
+
+
+def later_take(
+    playlist: MediaPlaylist, heard_until: Segment, *, new_seconds: float, take_seconds: float
+) -> tuple[Segment, ...]:
+    """The newest content, when `new_seconds` of its last run come after a segment that was heard; else nothing."""
+    runs = content_runs(playlist)
+    if not runs:
+        return ()
+    new = [segment for segment in runs[-1] if _is_later(segment, heard_until)]
+    return last_seconds(runs[-1], take_seconds) if total_seconds(new) >= new_seconds - 0.05 else ()
+
+
+def _is_later(segment: Segment, other: Segment) -> bool:
+    """By the clock where there is one: numbers begin anew with a new session."""
+    if segment.started_at is not None and other.started_at is not None:
+        return segment.started_at > other.started_at
+    return segment.sequence > other.sequence
+
+
+def _first_seconds(run: Sequence[Segment], wanted_seconds: float) -> tuple[Segment, ...]:
+    """The fewest first segments that make up so many seconds; all when they do not."""
+    taken: list[Segment] = []
+    for segment in run:
+        if total_seconds(taken) >= wanted_seconds - 0.05:
+            break
+        taken.append(segment)
+    return tuple(taken)

@@ -1,0 +1,190 @@
+"""Listening to a live stream: what was played last, then what was played before, then what comes."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Final
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.hls.live import ad_is_running, ad_seconds_left, content_runs, newest_content
+from fingerprint.hls.playlist import MediaPlaylist, Segment
+from fingerprint.hls.takes import earlier_takes, later_take
+from fingerprint.media.fetch import Fetcher
+from fingerprint.media.playlists import PLAYLIST_SECONDS, PlaylistGoneError, fetch_playlist
+from fingerprint.media.segments import Joined, SegmentShelf
+from fingerprint.ports import Clock, LiveSource
+
+ENOUGH_SECONDS: Final = 3.0
+"""Less than this of a stream is not worth asking a recognizer about."""
+
+LIVE_LIMIT_SECONDS: Final = 15.0
+"""How long the first take may take, waiting for ads to end or for the first segments included."""
+
+TAKE_SECONDS: Final = 12.0
+"""The length of the further takes: the longest that recognizers treat as one question."""
+
+NEW_SOUND_SECONDS: Final = 10.0
+"""How long sound that is not played yet is waited for, once all that was played has been tried."""
+
+_STALLED_SECONDS: Final = 15.0
+_MOST_REMEMBERED: Final = 1_000
+_SHORTEST_POLL_SECONDS: Final = 0.5
+_LONGEST_POLL_SECONDS: Final = 2.0
+_AD_GUESS_SECONDS: Final = 15.0
+
+Renew = Callable[[LiveSource], Awaitable[LiveSource]]
+
+
+class LiveCapture:
+    """Takes what is already there: the newest finished segments, fetched side by side.
+
+    `renew` finds a channel's stream anew when a `kept` source turns out to have ended.
+    """
+
+    def __init__(self, fetcher: Fetcher, clock: Clock, renew: Renew | None) -> None:
+        self._fetcher = fetcher
+        self._clock = clock
+        self._renew = renew
+        self._newest_seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    async def takes(
+        self, source: LiveSource, seconds: float, *, worth_waiting: Callable[[], bool]
+    ) -> AsyncGenerator[Joined]:
+        """First the newest `seconds`, with what the `Capture` port says of waiting and of errors.
+
+        Then up to 12 s each: first what ends there and began earlier, then what was played before, as far as the
+        playlist goes back, and at last, if that is `worth_waiting` for, new sound within NEW_SOUND_SECONDS. These
+        raise nothing.
+        """
+        try:
+            async with asyncio.timeout(LIVE_LIMIT_SECONDS + PLAYLIST_SECONDS):
+                source, shelf, playlist, first = await self._first(source, seconds)
+        except TimeoutError as error:
+            raise too_slow() from error
+        yield first
+        asked = {tuple(first.segments)}
+        heard_until = first.segments[-1]
+        for piece in earlier_takes(
+            playlist, first.segments, take_seconds=TAKE_SECONDS, enough_seconds=ENOUGH_SECONDS
+        ):
+            joined = await _joined(shelf, piece)
+            # What is left of a piece whose segments failed may have been asked about already.
+            if joined is not None and tuple(joined.segments) not in asked:
+                asked.add(tuple(joined.segments))
+                yield joined
+        deadline = self._clock.monotonic() + NEW_SOUND_SECONDS
+        while worth_waiting() and not playlist.ended:
+            piece = later_take(playlist, heard_until, new_seconds=seconds, take_seconds=TAKE_SECONDS)
+            joined = await _joined(shelf, piece) if piece else None
+            if joined is not None:
+                yield joined
+                heard_until = piece[-1]
+            pause = _poll_seconds(playlist)
+            if self._clock.monotonic() + pause > deadline:
+                return
+            await self._clock.sleep(pause)
+            try:
+                playlist = await fetch_playlist(self._fetcher, source.playlist)
+            except (UpstreamError, PlaylistGoneError):
+                return
+
+    async def _first(
+        self, source: LiveSource, seconds: float
+    ) -> tuple[LiveSource, SegmentShelf, MediaPlaylist, Joined]:
+        """The source that answered, what was fetched of it, its playlist, and the first take."""
+        try:
+            return source, *await self._newest(source, seconds)
+        except PlaylistGoneError:
+            if source.kept and self._renew is not None:
+                source = await self._renew(source)
+                try:
+                    return source, *await self._newest(source, seconds)
+                except PlaylistGoneError:
+                    pass
+        raise TwitchAudioError(ProblemCode.NOT_LIVE, "This channel's broadcast has just ended.")
+
+    async def _newest(self, source: LiveSource, seconds: float) -> tuple[SegmentShelf, MediaPlaylist, Joined]:
+        """The newest content of a stream, as soon as there is enough. Raises PlaylistGoneError."""
+        deadline = self._clock.monotonic() + LIVE_LIMIT_SECONDS
+        shelf = SegmentShelf(self._fetcher, source.playlist)
+        failure: UpstreamError | None = None
+        while True:
+            playlist = await fetch_playlist(self._fetcher, source.playlist)
+            if self._has_stalled(source, playlist):
+                raise PlaylistGoneError
+            wanted = newest_content(playlist, wanted_seconds=seconds, enough_seconds=ENOUGH_SECONDS)
+            if wanted:
+                try:
+                    joined = await shelf.joined(wanted, _older(playlist, wanted[0]))
+                except UpstreamError as error:
+                    if failure is not None:
+                        raise
+                    failure = error
+                else:
+                    if joined.duration_seconds >= ENOUGH_SECONDS:
+                        return shelf, playlist, joined
+            if playlist.ended:
+                raise PlaylistGoneError
+            left = deadline - self._clock.monotonic()
+            ad_left = ad_seconds_left(playlist) if ad_is_running(playlist) else None
+            pause = _poll_seconds(playlist)
+            if left < pause or (ad_left is not None and ad_left > left):
+                raise failure or _gave_up(playlist, ad_left)
+            await self._clock.sleep(pause)
+
+    def _has_stalled(self, source: LiveSource, playlist: MediaPlaylist) -> bool:
+        """Whether a kept stream lists nothing new since long before.
+
+        Its segments' dates do not tell: a channel may be broadcast with minutes of delay.
+        """
+        newest = playlist.segments[-1].sequence if playlist.segments else -1
+        now = self._clock.monotonic()
+        seen, since = self._newest_seen.get(source.channel, (None, now))
+        if newest != seen or not source.kept:
+            self._newest_seen[source.channel] = (newest, now)
+            self._newest_seen.move_to_end(source.channel)
+            while len(self._newest_seen) > _MOST_REMEMBERED:
+                self._newest_seen.popitem(last=False)
+            return False
+        return now - since > max(_STALLED_SECONDS, 3 * playlist.target_seconds)
+
+
+async def _joined(shelf: SegmentShelf, piece: tuple[Segment, ...]) -> Joined | None:
+    """A further take, or what came of it; None when that is too little."""
+    try:
+        joined = await shelf.joined(piece)
+    except UpstreamError:
+        return None
+    return joined if joined.duration_seconds >= ENOUGH_SECONDS else None
+
+
+def _older(playlist: MediaPlaylist, first: Segment) -> tuple[Segment, ...]:
+    """The content just before a segment, in its own run."""
+    for run in content_runs(playlist):
+        if first in run:
+            return run[: run.index(first)]
+    return ()
+
+
+def _poll_seconds(playlist: MediaPlaylist) -> float:
+    """How long to wait for news: about half a segment, as HLS asks of an unchanged playlist."""
+    usual = playlist.segments[-1].duration_seconds if playlist.segments else playlist.target_seconds
+    return min(max(usual / 2, _SHORTEST_POLL_SECONDS), _LONGEST_POLL_SECONDS)
+
+
+def _gave_up(playlist: MediaPlaylist, ad_left: float | None) -> TwitchAudioError:
+    if ad_is_running(playlist):
+        left = _AD_GUESS_SECONDS if ad_left is None else ad_left
+        return TwitchAudioError(
+            ProblemCode.AD_BREAK,
+            f"Only advertisements are playing at the moment, for about {left:.0f} more seconds.",
+            retry_after_seconds=max(1.0, round(left + ENOUGH_SECONDS, 1)),
+        )
+    return too_slow()
+
+
+def too_slow() -> TwitchAudioError:
+    """The error when segments do not come in time."""
+    return UpstreamError(
+        "segment", "Twitch does not send enough of this broadcast in time.", code=ProblemCode.TIMEOUT
+    )

@@ -1,0 +1,30 @@
+"""Fetching a media playlist."""
+
+from typing import Final
+
+from yarl import URL
+
+from fingerprint.domain.problems import UpstreamError
+from fingerprint.hls.attributes import PlaylistError
+from fingerprint.hls.playlist import MAX_CHARACTERS, MediaPlaylist, parse_media
+from fingerprint.media.fetch import Fetcher
+
+PLAYLIST_SECONDS: Final = 3.0
+STEP: Final = "playlist"
+
+
+class PlaylistGoneError(Exception):
+    """The playlist is gone or complete: nothing more will come."""
+
+
+async def fetch_playlist(fetcher: Fetcher, url: URL) -> MediaPlaylist:
+    """The playlist as it is now. Raises PlaylistGoneError, and UpstreamError with step `playlist`."""
+    fetched = await fetcher.get(url, step=STEP, max_bytes=MAX_CHARACTERS, total_seconds=PLAYLIST_SECONDS)
+    if fetched.status in (403, 404, 410):
+        raise PlaylistGoneError
+    if fetched.status != 200:
+        raise UpstreamError(STEP, f"Twitch answers {fetched.status} for a playlist. Try again in a moment.")
+    try:
+        return parse_media(fetched.text)
+    except PlaylistError as error:
+        raise UpstreamError(STEP, f"Twitch's list of segments cannot be used: {error}.") from error
