@@ -58,13 +58,13 @@ class QueryLevels:
 def neighborhood_means(channel: NDArray[np.float32]) -> NDArray[np.float32]:
     """The mean of each bin and its neighbors on both sides; at the edges, of those that are there."""
     bins = channel.shape[1]
-    sums = np.zeros((len(channel), bins + 1), np.float32)
-    np.cumsum(channel, axis=1, out=sums[:, 1:])
+    # Running sums, with enough of the first and the last in front and behind to look beyond the edges.
+    sums = np.zeros((len(channel), bins + 2 * NEIGHBORS + 1), np.float32)
+    np.cumsum(channel, axis=1, out=sums[:, NEIGHBORS + 1 : NEIGHBORS + 1 + bins])
+    sums[:, NEIGHBORS + 1 + bins :] = sums[:, NEIGHBORS + bins : NEIGHBORS + bins + 1]
+    means = sums[:, 2 * NEIGHBORS + 1 :] - sums[:, :bins]
     places: NDArray[np.int64] = np.arange(bins, dtype=np.int64)
-    low = np.maximum(places - NEIGHBORS, 0)
-    high = np.minimum(places + (NEIGHBORS + 1), bins)
-    means = sums[:, high] - sums[:, low]
-    means /= high - low
+    means /= np.minimum(places + (NEIGHBORS + 1), bins) - np.maximum(places - NEIGHBORS, 0)
     return means
 
 

@@ -39,6 +39,9 @@ EXAMINED: Final = 4
 """How many of them are examined closely."""
 
 
+CERTAIN: Final = 0.999
+"""A candidate as sure as this is not compared with the others, which have fewer votes."""
+
 ALIGNMENT_SECONDS: Final = 0.1
 """How exact an offset is at worst."""
 
@@ -165,6 +168,8 @@ def likeliest(snapshot: Snapshot, question: Question, parameters: Parameters = D
             finding = _examine(question, candidates, place, parameters)
             if best is None or finding.confidence > best.confidence:
                 best = finding
+            if best.confidence >= CERTAIN:
+                break
         if best is not None and best.confidence >= attempt.enough:
             break
     return best
