@@ -19,6 +19,8 @@ from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
 from fingerprint.wiring import open_pipeline
 from server import api, keys, migrations
+from server.access.rules import RulesStore
+from server.access.service import Access
 from server.api.openapi import openapi_document
 from server.identifications.encoding import Encoder
 from server.identifications.runners.inprocess import InProcessRunner
@@ -97,6 +99,9 @@ async def _open_services(
         at_once=settings.captures_at_once,
         queue=settings.queue,
     )
+    access = Access(RulesStore(database), clock=clock)
+    stack.push_async_callback(access.close)
+    app[keys.ACCESS] = access
     service = IdentificationService(
         store=store,
         runner=runner,
@@ -127,7 +132,8 @@ class PagesBackend:
         self._app = app
 
     async def ask(self, target: TwitchTarget) -> Identification:
-        """Start or join a job."""
+        """Start or join a job, if the caller may."""
+        await self._app[keys.ACCESS].check(target)
         return (await self._app[keys.SERVICE].ask(target)).identification
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:

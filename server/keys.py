@@ -6,6 +6,7 @@ from aiohttp import web
 
 from fingerprint.database import Database
 from fingerprint.ports import Clock
+from server.access.service import Access
 from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
 from server.observability import Metrics
@@ -15,5 +16,6 @@ SETTINGS: Final = web.AppKey("settings", ServerSettings)
 CLOCK: Final = web.AppKey("clock", Clock)
 METRICS: Final = web.AppKey("metrics", Metrics)
 DATABASE: Final = web.AppKey("database", Database)
+ACCESS: Final = web.AppKey("access", Access)
 SERVICE: Final = web.AppKey("service", IdentificationService)
 ENCODER: Final = web.AppKey("encoder", Encoder)

@@ -63,27 +63,33 @@ def _current(connection: Connection, scripts: ScriptDirectory) -> str | None:
     return current
 
 
-def _upgrade(connection: Connection) -> Schema:
+def revisions() -> list[str]:
+    """All versions of the schema, the oldest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def _upgrade(connection: Connection, to: str | None) -> Schema:
     config = _config()
     scripts = ScriptDirectory.from_config(config)
-    head = scripts.get_current_head()
-    assert head is not None, "there are migrations"
+    after = to or scripts.get_current_head()
+    assert after is not None, "there are migrations"
     before = _current(connection, scripts)
-    if before != head:
+    if before != after:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    return Schema(before=before, after=head)
+        command.upgrade(config, after)
+    return Schema(before=before, after=after)
 
 
-async def upgrade(database: Database) -> Schema:
-    """Bring the schema up to date; several processes may do it at once.
+async def upgrade(database: Database, *, to: str | None = None) -> Schema:
+    """Bring the schema up to date, or to one version; several processes may do it at once.
 
     On SQLite in one transaction. MySQL commits each change by itself, so there one that was cut off is run again.
 
     Raises NewerSchemaError; TwitchAudioError `busy` when the database does not answer.
     """
     async with database.maintain("schema") as connection:
-        schema = await connection.run_sync(_upgrade)
+        schema = await connection.run_sync(_upgrade, to)
     if schema.before != schema.after:
         _log.info("schema_upgraded", extra={"before": schema.before, "after": schema.after})
     return schema

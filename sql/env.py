@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import metadata
+from server.access.tables import metadata
 
 
 def run(connection: Connection) -> None:

@@ -32,9 +32,9 @@ def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+def mariadb() -> Iterator[MariaDB]:
     """A real MariaDB for the whole run; fault tests leave it running."""
-    with running_mariadb(tmp_path_factory.mktemp("mariadb")) as server:
+    with running_mariadb() as server:
         yield server
 
 

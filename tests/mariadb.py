@@ -2,10 +2,12 @@
 
 import itertools
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -35,8 +37,6 @@ class MariaDB:
         """Make the data directory."""
         if os.geteuid() == 0:
             # The server refuses to run as root.
-            for folder in (self.folder, *list(self.folder.parents)[:2]):
-                folder.chmod(0o755)
             shutil.chown(self.folder, "mysql")
         self._run(
             "mariadb-install-db",
@@ -67,15 +67,16 @@ class MariaDB:
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                log = (self.folder / "error.log").read_text(errors="replace")[-2_000:]
-                pytest.fail(f"MariaDB did not start:\n{log}")
+                log = self.folder / "error.log"
+                said = log.read_text(errors="replace")[-2_000:] if log.exists() else "(nothing)"
+                pytest.fail(f"MariaDB did not start, it said: {said}")
             time.sleep(0.05)
 
     def kill(self) -> None:
         """End it without a word (SIGKILL)."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(10)
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
 
     def hang(self) -> None:
         """Let it accept connections and answer nothing (SIGSTOP)."""
@@ -125,7 +126,7 @@ def _program(name: str) -> str:
 
 
 def _free_port() -> int:
-    for port in _PORTS:
+    for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -136,14 +137,16 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running_mariadb(folder: Path) -> Generator[MariaDB]:
-    """A server in an empty folder; skips the test where one is not installed."""
+def running_mariadb() -> Generator[MariaDB]:
+    """A server in a folder of its own; skips the test where one is not installed."""
     for program in PROGRAMS:
         _program(program)
-    server = MariaDB(folder)
-    server.install()
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
+    # Not below pytest's folder, which only one user may read; and a socket's path has to be short.
+    with tempfile.TemporaryDirectory(prefix="twitchaudio-mariadb-") as folder:
+        server = MariaDB(Path(folder))
+        try:
+            server.install()
+            server.start()
+            yield server
+        finally:
+            server.kill()

@@ -64,6 +64,9 @@ COMMANDS: Final = [
     ["catalog", "remove", "abc", "def"],
     ["catalog", "stats", "--json"],
     ["catalog", "verify", "--json"],
+    ["admin", "settings"],
+    ["admin", "settings", "get", "access_mode"],
+    ["admin", "settings", "set", "motd", "Hello"],
     ["db", "upgrade"],
 ]
 

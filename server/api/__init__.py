@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from server.api import channels, clips, health, identifications, openapi, status
+from server.api import channels, clips, health, identifications, me, openapi, status
 
 
 def add_routes(app: web.Application) -> None:
     """Add every route of the API."""
-    for module in (identifications, clips, channels, status, health, openapi):
+    for module in (identifications, clips, channels, status, me, health, openapi):
         app.router.add_routes(module.ROUTES)

@@ -28,6 +28,7 @@ async def ask(request: web.Request) -> web.Response:
     service = request.app[keys.SERVICE]
     no_unknown_query(request)
     target = parse_question(await read_json(request, limits))
+    await request.app[keys.ACCESS].check(target)
     asked = await service.ask(target)
     wait = preferred_wait(request, limits)
     identification = asked.identification

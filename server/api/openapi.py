@@ -186,6 +186,16 @@ def _problems(*codes: ProblemCode) -> dict[str, _Schema]:
     return answers
 
 
+_REFUSALS: Final = (
+    ProblemCode.MAINTENANCE,
+    ProblemCode.INACTIVE,
+    ProblemCode.STREAMS_DISABLED,
+    ProblemCode.CLIPS_DISABLED,
+    ProblemCode.LOGIN_REQUIRED,
+)
+"""What the operator's rules say to those who ask."""
+
+
 def _extra_problem(text: str) -> _Schema:
     return {"description": text, "content": {"application/problem+json": {"schema": _ref("Problem")}}}
 
@@ -219,7 +229,7 @@ def _paths() -> dict[str, Any]:
                     "202": _json("Identification", "It goes on.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER}),
                     "408": _extra_problem("`timeout`: the body did not arrive in time"),
                     "413": _extra_problem("`invalid-input`: the body is larger than 16 KiB"),
-                    **_problems(ProblemCode.RECOGNIZER_UNAVAILABLE),
+                    **_problems(*_REFUSALS, ProblemCode.RECOGNIZER_UNAVAILABLE),
                 },
             }
         },
@@ -255,7 +265,7 @@ def _paths() -> dict[str, Any]:
                 "parameters": [_parameter("path", "slug", "The clip's slug; its case counts.", _TEXT)],
                 "responses": {
                     "200": _json("Identification", "The answer."),
-                    **_problems(ProblemCode.NOT_IDENTIFIED),
+                    **_problems(*_REFUSALS, ProblemCode.NOT_IDENTIFIED),
                 },
             }
         },

@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import SettingsError
 
-GROUPS: Final = ("serve", "identify", "catalog", "db")
+GROUPS: Final = ("serve", "identify", "catalog", "admin", "db")
 
 
 class Subparsers(Protocol):

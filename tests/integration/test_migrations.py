@@ -179,7 +179,7 @@ def test_db_upgrade_says_what_it_did(
 ) -> None:
     monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path / "new" / "folder"))
     assert main(["db", "upgrade"]) == 0
-    assert "from nothing to 0001" in capsys.readouterr().out
+    assert "from nothing to 0002" in capsys.readouterr().out
     assert main(["db", "upgrade"]) == 0
     assert "up to date" in capsys.readouterr().out
 
@@ -194,3 +194,18 @@ def test_db_upgrade_refuses_a_newer_schema_in_one_line(
     said = capsys.readouterr().err.strip()
     assert said.startswith("twitchaudio: The database has schema 9999")
     assert "\n" not in said
+
+
+async def test_every_earlier_version_is_brought_up_to_date_with_its_data(sql_address: str) -> None:
+    revisions = migrations.revisions()
+    for earlier in revisions[:-1]:
+        async with open_database(sql_address) as database:
+            await migrations.upgrade(database, to=earlier)
+            async with database.write() as connection:
+                row = f"INSERT INTO leases VALUES ('{earlier}', 'i', 'o', 1, 0)"
+                await connection.exec_driver_sql(row)
+    async with open_database(sql_address) as database:
+        assert (await migrations.upgrade(database)).after == revisions[-1]
+        async with database.read() as connection:
+            kept = (await connection.exec_driver_sql("SELECT target_key FROM leases ORDER BY 1")).scalars()
+            assert list(kept) == revisions[:-1]

@@ -1,0 +1,1 @@
+"""Who may ask: the operator's rules, who a caller is, and the one pure function that decides."""

@@ -1,0 +1,51 @@
+"""May they, and if not, why: one pure function of the facts about a request. No I/O."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fingerprint.domain.identification import Kind
+from fingerprint.domain.problems import ProblemCode
+from server.access.website import AccessMode, WebsiteSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known about a request when it is decided."""
+
+    website: WebsiteSettings
+    kind: Kind
+    signed_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not, and what would help: a sentence for the person who asked."""
+
+    code: ProblemCode
+    detail: str
+
+
+_MAINTENANCE: Final = Refusal(ProblemCode.MAINTENANCE, "We are working on the service. Come back in a while.")
+_INACTIVE: Final = Refusal(ProblemCode.INACTIVE, "The operator has switched the service off.")
+_STREAMS: Final = Refusal(
+    ProblemCode.STREAMS_DISABLED, "The operator has switched live streams and their recordings off."
+)
+_CLIPS: Final = Refusal(ProblemCode.CLIPS_DISABLED, "The operator has switched clips off.")
+_LOGIN: Final = Refusal(ProblemCode.LOGIN_REQUIRED, "Only those who are signed in with Twitch may ask here.")
+
+
+def decide(facts: Facts) -> Refusal | None:
+    """The first reason to refuse, or None when the request is allowed. Reasons that nobody can help come first."""
+    website = facts.website
+    refusal: Refusal | None = None
+    if website.maintenance:
+        refusal = _MAINTENANCE
+    elif not website.active:
+        refusal = _INACTIVE
+    elif facts.kind is Kind.CLIP and not website.clips_enabled:
+        refusal = _CLIPS
+    elif facts.kind is not Kind.CLIP and not website.streams_enabled:
+        refusal = _STREAMS
+    elif website.access_mode is not AccessMode.OPEN and not facts.signed_in:
+        refusal = _LOGIN
+    return refusal

@@ -1,0 +1,80 @@
+"""The operator's rules in SQL, and as one value that all requests of a server share.
+
+Every change also changes the row `version`, so that a server that looks each second reads all rules only then.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fingerprint.database import Database
+from server.access.tables import website_settings as table
+from server.access.website import WebsiteSettings, parse_setting, setting_text, website_settings
+
+VERSION: Final = "version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Everything that the operator decided, at one moment."""
+
+    version: str
+    website: WebsiteSettings
+
+
+class RulesStore:
+    """Reads and changes the rules."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self, known: Rules | None = None) -> Rules:
+        """All rules; `known` again when nothing has changed since. Raises TwitchAudioError `busy`."""
+        async with self._database.read() as connection:
+            rows = await _rows(connection)
+            version = rows.pop(VERSION, "")
+            if known is not None and known.version == version:
+                return known
+            return Rules(version=version, website=website_settings(rows))
+
+    async def set_website(self, name: str, text: str) -> tuple[str, str]:
+        """Change one website setting; gives the texts before and after.
+
+        Raises TwitchAudioError `invalid-input` with what the setting takes; `busy`.
+        """
+        after = setting_text(parse_setting(name, text))
+
+        async def change(connection: AsyncConnection) -> str:
+            await touch(connection)
+            before = (await _rows(connection)).get(name)
+            await _put(connection, name, after)
+            return WebsiteSettings().to_texts()[name] if before is None else before
+
+        return await self._database.transact(change), after
+
+
+async def touch(connection: AsyncConnection) -> None:
+    """Tell all servers that a rule changes in this transaction. First of all: it puts writers in a row."""
+    await _put(connection, VERSION, secrets.token_hex(8))
+
+
+async def _rows(connection: AsyncConnection) -> dict[str, str]:
+    rows: Mapping[str, str] = {row.name: row.value for row in await connection.execute(select(table))}
+    return dict(rows)
+
+
+async def _put(connection: AsyncConnection, name: str, value: str) -> None:
+    """Update or insert; whoever inserts second updates."""
+    change = update(table).where(table.c.name == name).values(value=value)
+    if (await connection.execute(change)).rowcount:
+        return
+    try:
+        async with connection.begin_nested():
+            await connection.execute(insert(table).values(name=name, value=value))
+    except IntegrityError:
+        await connection.execute(change)

@@ -1,0 +1,33 @@
+"""`/api/v1/me`: who asks, how they are known, and what they may do."""
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from fingerprint.domain.identification import Kind
+from server import keys
+from server.access.policy import Refusal
+from server.api.requests import no_unknown_query
+from server.api.responses import BASE, json_response
+
+
+def _may(refusal: Refusal | None) -> dict[str, Any]:
+    if refusal is None:
+        return {"allowed": True, "code": None, "detail": None}
+    return {"allowed": False, "code": refusal.code, "detail": refusal.detail}
+
+
+async def me(request: web.Request) -> web.Response:
+    """Whether the caller may ask for streams and clips, and if not, why."""
+    no_unknown_query(request)
+    access = request.app[keys.ACCESS]
+    body = {
+        "login": None,
+        "known_by": None,
+        "streams": _may(await access.refusal(Kind.STREAM)),
+        "clips": _may(await access.refusal(Kind.CLIP)),
+    }
+    return json_response(body)
+
+
+ROUTES: Final = (web.get(f"{BASE}/me", me),)

@@ -1,0 +1,70 @@
+"""Who may ask: the policy as a table, and what holds for every combination."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprint.domain.identification import Kind
+from server.access.policy import Facts, decide
+from server.access.website import AccessMode, WebsiteSettings
+
+OPEN = Facts(website=WebsiteSettings(), kind=Kind.STREAM)
+
+
+def facts(kind: Kind = Kind.STREAM, *, signed_in: bool = False, **website: object) -> Facts:
+    return Facts(website=WebsiteSettings(**website), kind=kind, signed_in=signed_in)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given_facts", "code"),
+    [
+        (facts(), None),
+        (facts(Kind.CLIP), None),
+        (facts(Kind.VIDEO), None),
+        (facts(maintenance=True), "maintenance"),
+        (facts(active=False), "inactive"),
+        (facts(active=False, maintenance=True), "maintenance"),
+        (facts(streams_enabled=False), "streams-disabled"),
+        (facts(Kind.VIDEO, streams_enabled=False), "streams-disabled"),
+        (facts(Kind.CLIP, streams_enabled=False), None),
+        (facts(Kind.CLIP, clips_enabled=False), "clips-disabled"),
+        (facts(clips_enabled=False), None),
+        (facts(access_mode=AccessMode.LOGIN), "login-required"),
+        (facts(access_mode=AccessMode.SUBSCRIBERS), "login-required"),
+        (facts(access_mode=AccessMode.LOGIN, signed_in=True), None),
+        (facts(access_mode=AccessMode.LOGIN, streams_enabled=False), "streams-disabled"),
+    ],
+    ids=str,
+)
+def test_the_table(given_facts: Facts, code: str | None) -> None:
+    refusal = decide(given_facts)
+    assert (None if refusal is None else str(refusal.code)) == code
+
+
+websites = st.builds(
+    WebsiteSettings,
+    access_mode=st.sampled_from(AccessMode),
+    active=st.booleans(),
+    maintenance=st.booleans(),
+    streams_enabled=st.booleans(),
+    clips_enabled=st.booleans(),
+    motd=st.none(),
+)
+any_facts = st.builds(
+    Facts, website=websites, kind=st.sampled_from([Kind.STREAM, Kind.CLIP, Kind.VIDEO]), signed_in=st.booleans()
+)
+
+
+@given(any_facts)
+def test_nobody_passes_while_the_service_is_off(given_facts: Facts) -> None:
+    for change in ({"maintenance": True}, {"active": False}):
+        website = dataclasses.replace(given_facts.website, **change)  # type: ignore[arg-type]
+        assert decide(dataclasses.replace(given_facts, website=website)) is not None
+
+
+@given(any_facts)
+def test_signing_in_never_removes_access(given_facts: Facts) -> None:
+    if decide(dataclasses.replace(given_facts, signed_in=False)) is None:
+        assert decide(dataclasses.replace(given_facts, signed_in=True)) is None
