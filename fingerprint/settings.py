@@ -233,6 +233,13 @@ class TwitchSettings:
         default=DEFAULT_GQL_ATTEMPTS,
         default_text="Twitch's web and TV clients with the full query text, then the web client's persisted query",
     )
+    session_token: Secret | None = setting(
+        "TWITCHAUDIO_TWITCH_SESSION_TOKEN",
+        parse=secret,
+        takes="the value of the auth-token cookie of your own session on twitch.tv",
+        help="sent to gql alone, so that channels you subscribe to are heard as you hear them; only your own",
+        default=None,
+    )
     media_hosts: tuple[str, ...] = setting(
         "TWITCHAUDIO_MEDIA_HOSTS",
         parse=media_hosts,

@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from fingerprint.clock import SystemClock
+from fingerprint.media.breaker import Breaker
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import MediaResolver, Recognizer, Recognizers
+from fingerprint.ports import MediaResolver, OnOutcome, Recognizer, Recognizers, ignore_outcome
 from fingerprint.recognizers import REGISTRY
 from fingerprint.recognizers.chain import RecognizerChain
 from fingerprint.settings import PipelineSettings, SettingsError
@@ -46,24 +47,33 @@ async def open_recognizers(settings: PipelineSettings) -> AsyncGenerator[Recogni
 
 
 @asynccontextmanager
-async def open_resolver(settings: PipelineSettings) -> AsyncGenerator[MediaResolver]:
+async def open_resolver(
+    settings: PipelineSettings, *, breaker: Breaker | None = None, on_outcome: OnOutcome = ignore_outcome
+) -> AsyncGenerator[MediaResolver]:
     """The resolver, with its own connections to gql and usher."""
-    async with Fetcher(twitch_allow_list(settings.twitch)) as fetcher:
-        yield TwitchResolver(fetcher, settings.twitch)
+    async with Fetcher(twitch_allow_list(settings.twitch), breaker=breaker, on_outcome=on_outcome) as fetcher:
+        yield TwitchResolver(fetcher, settings.twitch, on_outcome=on_outcome)
 
 
 @asynccontextmanager
-async def open_pipeline(settings: PipelineSettings) -> AsyncGenerator[Pipeline]:
-    """The whole pipeline; connections and decoder processes live as long as the block. Raises SettingsError."""
+async def open_pipeline(
+    settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
+) -> AsyncGenerator[Pipeline]:
+    """The whole pipeline; connections and decoder processes live as long as the block.
+
+    `on_outcome` is told of every upstream call. Raises SettingsError.
+    """
+    clock = SystemClock()
+    breaker = Breaker(clock)
+    media_hosts = AllowList.of_media_hosts(settings.twitch.media_hosts)
     chosen = make_recognizers(settings)
     async with (
         RecognizerChain(chosen) as recognizers,
         RecognizerChain([recognizer for recognizer in chosen if recognizer.name in FREE]) as further,
-        open_resolver(settings) as resolver,
-        Fetcher(AllowList.of_media_hosts(settings.twitch.media_hosts)) as media,
+        open_resolver(settings, breaker=breaker, on_outcome=on_outcome) as resolver,
+        Fetcher(media_hosts, breaker=breaker, on_outcome=on_outcome) as media,
         DecoderPool() as decoder,
     ):
-        clock = SystemClock()
         sessions = KeptSessions(resolver, clock)
         capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock, renew=sessions.renew)
         yield Pipeline(resolver=sessions, capture=capture, recognizers=recognizers, further=further, clock=clock)

@@ -90,7 +90,10 @@ async def _open_services(
     app[keys.DATABASE] = database
     store = REGISTRY[settings.pipeline.jobs](database)
     if pipeline is None:
-        pipeline = await stack.enter_async_context(open_pipeline(settings.pipeline))
+        upstream = app[keys.METRICS].counter(
+            "twitchaudio_upstream_total", "What came of calls to Twitch, by step.", "step", "outcome"
+        )
+        pipeline = await stack.enter_async_context(open_pipeline(settings.pipeline, on_outcome=upstream.add))
     clock = app[keys.CLOCK]
     runner = InProcessRunner(
         pipeline=pipeline,

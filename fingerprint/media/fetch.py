@@ -3,17 +3,20 @@
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, UpstreamError
+from fingerprint.media.breaker import Breaker, Call, HostFailingError
 from fingerprint.media.hosts import AddressRefusedError, AllowList
+from fingerprint.ports import OnOutcome, ignore_outcome
 
 CONNECT_SECONDS: Final = 2.0
 MAX_REDIRECTS: Final = 3
@@ -65,10 +68,16 @@ class Fetcher:
     Each call raises UpstreamError, with the given `step`, and nothing else: for hosts that are not listed, for
     every failure of the network (`upstream-unavailable`), for answers beyond the limit of bytes and for those
     that do not come in time (`timeout`). An answer with an error status is returned, not raised.
+
+    A host that keeps failing is left alone for a while by the `breaker`. `on_outcome` is told of every call.
     """
 
-    def __init__(self, allow: AllowList) -> None:
+    def __init__(
+        self, allow: AllowList, *, breaker: Breaker | None = None, on_outcome: OnOutcome = ignore_outcome
+    ) -> None:
         self._allow = allow
+        self._breaker = breaker
+        self._on_outcome = on_outcome
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -101,16 +110,7 @@ class Fetcher:
     ) -> Fetched:
         """GET, following redirects within the list; once more after a lost connection, a 5xx or a 429."""
         call = _Call("GET", step, max_bytes, headers)
-        async with _Deadline(step, total_seconds):
-            try:
-                fetched = await self._follow(call, url)
-                if not transient(fetched.status):
-                    return fetched
-            except UpstreamError as error:
-                if not _worth_repeating(error.__cause__):
-                    raise
-            await asyncio.sleep(jitter())
-            return await self._follow(call, url)
+        return await self._watched(call, url, self._get(call, url), total_seconds)
 
     async def post(
         self,
@@ -128,15 +128,58 @@ class Fetcher:
         GETs by itself. A redirect is an answer like any other.
         """
         call = _Call("POST", step, max_bytes, headers, body)
-        async with _Deadline(step, total_seconds):
+        return await self._watched(call, url, self._post(call, url), total_seconds)
+
+    async def _watched(
+        self, call: _Call, url: URL, asking: Coroutine[Any, Any, Fetched], total_seconds: float
+    ) -> Fetched:
+        """Within the time, unless the host is left alone; told to the breaker and to `on_outcome`."""
+        host = f"{url.host}:{url.port}"
+        with closing(asking):
             try:
-                fetched, _ = await self._request(call, url)
-            except UpstreamError as error:
-                if not _worth_repeating(error.__cause__):
-                    raise
-                await asyncio.sleep(jitter())
-                fetched, _ = await self._request(call, url)
-            return fetched
+                with nullcontext(Call()) if self._breaker is None else self._breaker.call(host) as verdict:
+                    try:
+                        async with _Deadline(call.step, total_seconds):
+                            fetched = await asking
+                    except UpstreamError as error:
+                        verdict.failed = error.__cause__ is not None
+                        self._on_outcome(call.step, _failure_of(error))
+                        raise
+                    verdict.failed = transient(fetched.status)
+            except HostFailingError as failing:
+                self._on_outcome(call.step, "left-alone")
+                raise UpstreamError(
+                    call.step,
+                    f"Twitch's {call.step} service keeps failing and is left alone for a moment.",
+                    retry_after_seconds=max(1.0, round(failing.seconds, 1)),
+                ) from None
+        self._on_outcome(call.step, f"{fetched.status // 100}xx")
+        return fetched
+
+    async def _get(self, call: _Call, url: URL) -> Fetched:
+        try:
+            fetched = await self._follow(call, url)
+            if not transient(fetched.status):
+                return fetched
+        except UpstreamError as error:
+            if not _worth_repeating(error.__cause__):
+                raise
+        await self._before_repeating(call)
+        return await self._follow(call, url)
+
+    async def _post(self, call: _Call, url: URL) -> Fetched:
+        try:
+            fetched, _ = await self._request(call, url)
+        except UpstreamError as error:
+            if not _worth_repeating(error.__cause__):
+                raise
+            await self._before_repeating(call)
+            fetched, _ = await self._request(call, url)
+        return fetched
+
+    async def _before_repeating(self, call: _Call) -> None:
+        self._on_outcome(call.step, "repeated")
+        await asyncio.sleep(jitter())
 
     async def _follow(self, call: _Call, url: URL) -> Fetched:
         for _ in range(MAX_REDIRECTS + 1):
@@ -202,6 +245,13 @@ def transient(status: int) -> bool:
 def jitter() -> float:
     """Seconds to wait before a request is repeated: random, so that many do not come back together."""
     return random.uniform(0, _RETRY_SECONDS)  # noqa: S311 - spreads load, no secret
+
+
+def _failure_of(error: UpstreamError) -> str:
+    """What `on_outcome` is told of a call without an answer."""
+    if error.code is ProblemCode.TIMEOUT:
+        return "timeout"
+    return "refused-here" if error.__cause__ is None else "no-answer"
 
 
 def _worth_repeating(cause: BaseException | None) -> bool:

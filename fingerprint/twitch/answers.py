@@ -27,6 +27,7 @@ class Trouble(StrEnum):
 
     TRANSIENT = "transient"
     CLIENT_REFUSED = "client-refused"
+    TOKEN_REFUSED = "token-refused"  # noqa: S105 - a kind of trouble
     HASH_UNKNOWN = "hash-unknown"
     INTEGRITY = "integrity"
     QUERY_REFUSED = "query-refused"
@@ -52,7 +53,8 @@ def parse_answer(status: int, text: str) -> Json:
     body = _read_json(status, text)
     if status != 200:
         words = quoted(str(body.get("message") or body.get("error") or f"HTTP {status}"))
-        raise GqlFailure(_status_trouble(status), words)
+        refused = status == 401 and "authorization" in words.lower()
+        raise GqlFailure(Trouble.TOKEN_REFUSED if refused else _status_trouble(status), words)
     messages = [str(_object(error).get("message", "")) for error in _list(body.get("errors"))]
     challenge = _object(_object(body.get("extensions")).get("challenge")).get("type")
     if messages or challenge == "integrity":

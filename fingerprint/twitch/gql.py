@@ -9,13 +9,15 @@ from yarl import URL
 
 from fingerprint.domain.problems import UpstreamError
 from fingerprint.media.fetch import Fetcher, jitter
-from fingerprint.settings import GqlAttempt
+from fingerprint.ports import OnOutcome, ignore_outcome
+from fingerprint.settings import GqlAttempt, Secret
 from fingerprint.twitch.answers import GqlFailure, Json, Trouble, parse_answer
 from fingerprint.twitch.queries import Query
 
 MAX_BYTES: Final = 256 << 10
 TOTAL_SECONDS: Final = 3.0
 STEP: Final = "gql"
+ANSWER_STEP: Final = "gql-answer"
 
 _log = logging.getLogger(__name__)
 
@@ -25,10 +27,20 @@ class Gql:
     way; what is transient is tried once more on the same way; a network that fails is not tried on other ways.
     """
 
-    def __init__(self, fetcher: Fetcher, url: URL, attempts: Sequence[GqlAttempt]) -> None:
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        url: URL,
+        attempts: Sequence[GqlAttempt],
+        *,
+        session_token: Secret | None = None,
+        on_outcome: OnOutcome = ignore_outcome,
+    ) -> None:
         self._fetcher = fetcher
         self._url = url
         self._attempts = attempts
+        self._session_token = session_token
+        self._on_outcome = on_outcome
 
     async def ask(self, query: Query) -> Json:
         """The answer's `data`. Raises UpstreamError with step `gql`, quoting Twitch."""
@@ -54,18 +66,37 @@ class Gql:
         raise UpstreamError(STEP, f"Twitch does not give out a playback token: {failure.words}.") from failure
 
     async def _send(self, query: Query, attempt: GqlAttempt) -> Json:
-        """One request. Raises GqlFailure, and UpstreamError when the network fails."""
+        """One request, or two: a session token that Twitch refuses is given up, and the operator is told.
+
+        Raises GqlFailure, and UpstreamError when the network fails.
+        """
+        token = self._session_token
+        try:
+            return await self._post(query, attempt, token)
+        except GqlFailure as failure:
+            if token is None or failure.trouble is not Trouble.TOKEN_REFUSED:
+                raise
+            if self._session_token is not None:
+                _log.error("session_token_refused", extra={"step": STEP, "words": failure.words})
+                self._session_token = None
+            return await self._post(query, attempt, None)
+
+    async def _post(self, query: Query, attempt: GqlAttempt, token: Secret | None) -> Json:
+        headers = {"Client-ID": attempt.client_id, "Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"OAuth {token.reveal()}"
         fetched = await self._fetcher.post(
             self._url,
             query.body(attempt.form),
             step=STEP,
             max_bytes=MAX_BYTES,
             total_seconds=TOTAL_SECONDS,
-            headers={"Client-ID": attempt.client_id, "Content-Type": "application/json"},
+            headers=headers,
         )
         try:
-            return parse_answer(fetched.status, fetched.text)
+            data = parse_answer(fetched.status, fetched.text)
         except GqlFailure as failure:
+            self._on_outcome(ANSWER_STEP, str(failure.trouble))
             _log.warning(
                 "gql_refused",
                 extra={
@@ -77,3 +108,5 @@ class Gql:
                 },
             )
             raise
+        self._on_outcome(ANSWER_STEP, "ok")
+        return data

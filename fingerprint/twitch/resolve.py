@@ -13,7 +13,15 @@ from fingerprint.hls.playlist import Rendition, choose_audio
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.media.pcm import no_audio
-from fingerprint.ports import ClipSource, FileSource, LiveSource, MediaSource, VideoSource
+from fingerprint.ports import (
+    ClipSource,
+    FileSource,
+    LiveSource,
+    MediaSource,
+    OnOutcome,
+    VideoSource,
+    ignore_outcome,
+)
 from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import gql, usher
 from fingerprint.twitch.answers import ClipMedia, GqlFailure, Json, PlaybackToken, parse_clip, parse_token
@@ -33,9 +41,17 @@ def twitch_allow_list(settings: TwitchSettings) -> AllowList:
 class TwitchResolver:
     """Resolves Twitch's targets over gql and usher, and files by looking. Raises what the port promises."""
 
-    def __init__(self, fetcher: Fetcher, settings: TwitchSettings) -> None:
-        self._gql = gql.Gql(fetcher, settings.gql_url, settings.gql_attempts)
-        self._usher = usher.Usher(fetcher, settings.usher_url)
+    def __init__(
+        self, fetcher: Fetcher, settings: TwitchSettings, *, on_outcome: OnOutcome = ignore_outcome
+    ) -> None:
+        self._gql = gql.Gql(
+            fetcher,
+            settings.gql_url,
+            settings.gql_attempts,
+            session_token=settings.session_token,
+            on_outcome=on_outcome,
+        )
+        self._usher = usher.Usher(fetcher, settings.usher_url, on_outcome=on_outcome)
 
     async def resolve(self, target: Target) -> MediaSource:
         """Where the target's sound is."""

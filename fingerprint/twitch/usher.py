@@ -13,10 +13,12 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.hls.attributes import PlaylistError
 from fingerprint.hls.playlist import MAX_CHARACTERS, MultivariantPlaylist, parse_multivariant
 from fingerprint.media.fetch import Fetched, Fetcher
+from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.twitch.answers import PlaybackToken, quoted, restricted
 
 TOTAL_SECONDS: Final = 3.0
 STEP: Final = "usher"
+ANSWER_STEP: Final = "usher-answer"
 
 _log = logging.getLogger(__name__)
 
@@ -105,9 +107,10 @@ def _error(fetched: Fetched) -> tuple[str, str]:
 class Usher:
     """A thin sender: the newer path, then the older one."""
 
-    def __init__(self, fetcher: Fetcher, base: URL) -> None:
+    def __init__(self, fetcher: Fetcher, base: URL, *, on_outcome: OnOutcome = ignore_outcome) -> None:
         self._fetcher = fetcher
         self._base = base
+        self._on_outcome = on_outcome
 
     async def playlist(self, kind: Kind, name: str, token: PlaybackToken) -> tuple[MultivariantPlaylist, URL]:
         """The renditions, and the address to which their URIs are relative.
@@ -121,7 +124,16 @@ class Usher:
                 url, step=STEP, max_bytes=MAX_CHARACTERS, total_seconds=TOTAL_SECONDS
             )
             try:
-                return parse_answer(kind, fetched), url
+                playlist = parse_answer(kind, fetched)
             except _PathGoneError:
-                continue
+                self._on_outcome(ANSWER_STEP, "path-gone")
+            except TokenRefusedError:
+                self._on_outcome(ANSWER_STEP, "token-refused")
+                raise
+            except TwitchAudioError as error:
+                self._on_outcome(ANSWER_STEP, str(error.code))
+                raise
+            else:
+                self._on_outcome(ANSWER_STEP, "ok")
+                return playlist, url
         raise _missing(kind)

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import parse_target
+from fingerprint.media.breaker import FAILURES, Breaker
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import LiveSource
@@ -348,3 +350,61 @@ async def test_connections_are_kept_alive() -> None:
         for _ in range(5):
             await fetcher.get(here, step="x", max_bytes=99, total_seconds=3)
     assert len(connections) == 1
+
+
+# --- Hosts that keep failing, and what the operator is told ---------------------------------------------
+
+
+async def test_t3_a_host_that_keeps_failing_is_left_alone(listener: Listener) -> None:
+    counted: Counter[tuple[str, str]] = Counter()
+    breaker = Breaker(listener.clock)
+    url = URL(listener.twitch.usher_url)
+    listener.twitch.fail(Fault(step=Step.USHER, kind=FaultKind.STATUS, status=503))
+    allow = AllowList.of_origins([url])
+    async with Fetcher(
+        allow, breaker=breaker, on_outcome=lambda step, outcome: counted.update([(step, outcome)])
+    ) as fetcher:
+
+        async def get() -> int:
+            address = url / "api/v2/channel/hls/ladder.m3u8"
+            return (await fetcher.get(address, step="usher", max_bytes=1 << 20, total_seconds=3.0)).status
+
+        assert [await get() for _ in range(FAILURES)] == [503] * FAILURES
+        asked = listener.twitch.count(Step.USHER)
+        with pytest.raises(UpstreamError, match="left alone") as caught:
+            await get()
+        assert caught.value.step == "usher"
+        assert caught.value.retry_after_seconds is not None
+        assert listener.twitch.count(Step.USHER) == asked, "it has its peace"
+        listener.twitch.faults.clear()
+        await listener.clock.sleep(60)
+        assert await get() == 403, "it answers again: that there is no token"
+    assert counted == {
+        ("usher", "5xx"): FAILURES,
+        ("usher", "repeated"): FAILURES,
+        ("usher", "left-alone"): 1,
+        ("usher", "4xx"): 1,
+    }
+
+
+async def test_a_working_chain_is_counted_step_by_step(listener: Listener) -> None:
+    counted: Counter[tuple[str, str]] = Counter()
+
+    def count(step: str, outcome: str) -> None:
+        counted[step, outcome] += 1
+
+    twitch = listener.twitch
+    settings = TwitchSettings(gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url))
+    async with Fetcher(twitch_allow_list(settings), on_outcome=count) as fetcher:
+        await TwitchResolver(fetcher, settings, on_outcome=count).resolve(parse_target("ladder"))
+        twitch.configure_channel("ladder", offline=True)
+        with pytest.raises(TwitchAudioError):
+            await TwitchResolver(fetcher, settings, on_outcome=count).resolve(parse_target("ladder"))
+    assert counted == {
+        ("gql", "2xx"): 2,
+        ("gql-answer", "ok"): 2,
+        ("usher", "2xx"): 1,
+        ("usher", "4xx"): 1,
+        ("usher-answer", "ok"): 1,
+        ("usher-answer", "not-live"): 1,
+    }
