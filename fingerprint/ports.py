@@ -269,6 +269,10 @@ class JobStore(Protocol):
         """The identification, or None."""
         ...
 
+    async def running(self, target: Target, *, now: datetime) -> Identification | None:
+        """What somebody works on for a target under a lease that is alive, or None. Never starts anything."""
+        ...
+
     async def answer(self, target: Target) -> Identification | None:
         """The newest finished answer (successful or no match) for a target, or None. Never starts anything."""
         ...

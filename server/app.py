@@ -19,7 +19,6 @@ from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
 from fingerprint.wiring import open_pipeline
 from server import api, keys, migrations
-from server.access.rules import RulesStore
 from server.access.service import Access
 from server.api.openapi import openapi_document
 from server.identifications.encoding import Encoder
@@ -27,6 +26,7 @@ from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService, ServiceLimits
 from server.identifications.set_list import Play
 from server.middleware.access_log import access_log
+from server.middleware.principal import add_rate_limit, note_caller
 from server.middleware.problems import problem_details
 from server.middleware.request_id import add_request_id, name_request
 from server.middleware.security_headers import add_security_headers
@@ -58,7 +58,13 @@ def make_app(
     app = web.Application(
         client_max_size=settings.limits.body_bytes,
         # From the outside in.
-        middlewares=[slow_clients.middleware, name_request, access_log(metrics), problem_details(metrics)],
+        middlewares=[
+            slow_clients.middleware,
+            name_request,
+            access_log(metrics),
+            note_caller,
+            problem_details(metrics),
+        ],
     )
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
@@ -76,6 +82,7 @@ def make_app(
     api.add_routes(app)
     add_pages(app, PagesBackend(app))
     app.on_response_prepare.append(add_request_id)
+    app.on_response_prepare.append(add_rate_limit)
     app.on_response_prepare.append(add_security_headers)
     return app
 
@@ -102,7 +109,7 @@ async def _open_services(
         at_once=settings.captures_at_once,
         queue=settings.queue,
     )
-    access = Access(RulesStore(database), clock=clock)
+    access = Access(database, clock=clock)
     stack.push_async_callback(access.close)
     app[keys.ACCESS] = access
     service = IdentificationService(
@@ -136,8 +143,10 @@ class PagesBackend:
 
     async def ask(self, target: TwitchTarget) -> Identification:
         """Start or join a job, if the caller may."""
-        await self._app[keys.ACCESS].check(target)
-        return (await self._app[keys.SERVICE].ask(target)).identification
+        access = self._app[keys.ACCESS]
+        principal = await access.check(target)
+        asked = await self._app[keys.SERVICE].ask(target, admit=lambda: access.admit(principal))
+        return asked.identification
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         """An identification in its current state."""

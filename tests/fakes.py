@@ -201,6 +201,11 @@ class MemoryJobStore:
         )
         return Claimed(self.leases[target.key], left)
 
+    async def running(self, target: Target, *, now: datetime) -> Identification | None:
+        await self._answer()
+        lease = self.leases.get(target.key)
+        return None if lease is None or lease.expires_at <= now else self.rows[lease.identification_id]
+
     def _mine(self, lease: Lease) -> bool:
         held = self.leases.get(lease.target_key)
         return (

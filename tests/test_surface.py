@@ -67,6 +67,10 @@ COMMANDS: Final = [
     ["admin", "settings"],
     ["admin", "settings", "get", "access_mode"],
     ["admin", "settings", "set", "motd", "Hello"],
+    ["admin", "keys"],
+    ["admin", "keys", "list"],
+    ["admin", "keys", "create", "a bot"],
+    ["admin", "keys", "revoke", "abc"],
     ["db", "upgrade"],
 ]
 

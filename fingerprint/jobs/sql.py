@@ -127,6 +127,11 @@ class SqlJobStore:
         async with self._database.read() as connection:
             return await _one(connection, _by_id(identification_id))
 
+    async def running(self, target: Target, *, now: datetime) -> Identification | None:
+        """See the port."""
+        async with self._database.read() as connection:
+            return await _one(connection, _alive(target, now))
+
     async def answer(self, target: Target) -> Identification | None:
         """See the port."""
         async with self._database.read() as connection:
@@ -189,6 +194,15 @@ def _newest_answer(target: Target) -> Select[Any]:
     )
 
 
+def _alive(target: Target, now: datetime) -> Select[Any]:
+    """The identification that somebody holds a lease for."""
+    return (
+        select(identifications)
+        .join(leases, leases.c.identification_id == identifications.c.id)
+        .where(leases.c.target_key == _key(target), leases.c.expires_us > to_us(now))
+    )
+
+
 async def _one(connection: AsyncConnection, statement: Select[Any]) -> Identification | None:
     row = (await connection.execute(statement)).first()
     return None if row is None else _identification(row)
@@ -214,12 +228,7 @@ async def _look(connection: AsyncConnection, target: Target, now: datetime) -> F
         answer = await _one(connection, _newest_answer(target))
         if answer is not None and reusable(answer, now):
             return Finished(answer)
-    alive = (
-        select(identifications)
-        .join(leases, leases.c.identification_id == identifications.c.id)
-        .where(leases.c.target_key == _key(target), leases.c.expires_us > to_us(now))
-    )
-    held = await _one(connection, alive)
+    held = await _one(connection, _alive(target, now))
     return None if held is None else Held(held)
 
 

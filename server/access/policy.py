@@ -5,6 +5,7 @@ from typing import Final
 
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode
+from server.access.scopes import scope_of
 from server.access.website import AccessMode, WebsiteSettings
 
 
@@ -15,6 +16,8 @@ class Facts:
     website: WebsiteSettings
     kind: Kind
     signed_in: bool = False
+    key_scopes: frozenset[str] | None = None
+    """What the caller's valid API key may ask for; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ _STREAMS: Final = Refusal(
 )
 _CLIPS: Final = Refusal(ProblemCode.CLIPS_DISABLED, "The operator has switched clips off.")
 _LOGIN: Final = Refusal(ProblemCode.LOGIN_REQUIRED, "Only those who are signed in with Twitch may ask here.")
+_SCOPE: Final = Refusal(ProblemCode.FORBIDDEN, "This API key may not ask for this kind of target.")
 
 
 def decide(facts: Facts) -> Refusal | None:
@@ -46,6 +50,8 @@ def decide(facts: Facts) -> Refusal | None:
         refusal = _CLIPS
     elif facts.kind is not Kind.CLIP and not website.streams_enabled:
         refusal = _STREAMS
+    elif facts.key_scopes is not None:
+        refusal = None if scope_of(facts.kind) in facts.key_scopes else _SCOPE
     elif website.access_mode is not AccessMode.OPEN and not facts.signed_in:
         refusal = _LOGIN
     return refusal

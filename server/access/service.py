@@ -1,48 +1,166 @@
 """Access control as the rest of the server sees it: the facts are gathered here, and `policy.decide` decides."""
 
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from fingerprint.database import Database
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Clock
+from server.access.api_keys import ApiKey, ApiKeyStore, key_hash, well_formed
+from server.access.caller import Caller, current_caller
 from server.access.kept import Kept
 from server.access.policy import Facts, Refusal, decide
+from server.access.rates import DAY, MINUTE, Limit, RateCounters, RateLimitedError
 from server.access.rules import Rules, RulesStore
 
 RULES_SECONDS: Final = 1.0
 """How old the rules may be: a change is seen by every server within that time and one query."""
 
+KEPT_KEYS: Final = 10_000
+_RECORD_SECONDS: Final = 5.0
 _MAINTENANCE_RETRY_SECONDS: Final = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks, checked."""
+
+    key: ApiKey | None = None
+
+    @property
+    def known_by(self) -> str | None:
+        """How they are known; None for somebody unknown."""
+        return None if self.key is None else "key"
 
 
 class Access:
     """Decides on requests. When the rules are out of reach nobody passes (`busy`)."""
 
-    def __init__(self, store: RulesStore, *, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._clock = clock
+        self._store = RulesStore(database)
         self._known: Rules | None = None
         self._rules = Kept(self._read, clock=clock, seconds=RULES_SECONDS)
+        self._keys = ApiKeyStore(database)
+        self._kept_keys: dict[str, ApiKey | None] = {}
+        self._counters = RateCounters(database)
+        self._uses: dict[str, datetime] = {}
+        self._recorder: asyncio.Task[None] | None = None
 
     async def rules(self) -> Rules:
         """The operator's rules. Raises TwitchAudioError `busy`."""
         return await self._rules.get()
 
-    async def refusal(self, kind: Kind) -> Refusal | None:
-        """Why the caller may not ask for targets of a kind, or None. Raises TwitchAudioError `busy`."""
-        return decide(Facts(website=(await self.rules()).website, kind=kind))
+    async def principal(self) -> Principal:
+        """Who sends the current request. Raises TwitchAudioError `key-invalid`, `token-invalid`, `busy`."""
+        # First of all: what is kept of keys is as new as the rules.
+        await self.rules()
+        caller = current_caller.get(None) or Caller()
+        if caller.token is not None:
+            raise TwitchAudioError(ProblemCode.TOKEN_INVALID, "This server does not take Twitch tokens.")
+        if caller.key is None:
+            return Principal()
+        key = await self._key(caller.key.reveal())
+        now = self._clock.now()
+        if key is None or not key.valid(now):
+            detail = "The API key is not valid: it may be mistyped, expired or revoked."
+            raise TwitchAudioError(ProblemCode.KEY_INVALID, detail)
+        self._uses[key.id] = now
+        self._record()
+        return Principal(key=key)
 
-    async def check(self, target: TwitchTarget) -> None:
-        """Raise TwitchAudioError with the refusal's code unless the caller may ask for a target."""
-        refusal = await self.refusal(target.kind)
+    async def refusal(self, kind: Kind, principal: Principal) -> Refusal | None:
+        """Why somebody may not ask for targets of a kind, or None. Raises TwitchAudioError `busy`."""
+        scopes = None if principal.key is None else principal.key.scopes
+        return decide(Facts(website=(await self.rules()).website, kind=kind, key_scopes=scopes))
+
+    async def check(self, target: TwitchTarget) -> Principal:
+        """Who asks. Raises TwitchAudioError with the refusal's code unless they may ask for the target."""
+        principal = await self.principal()
+        refusal = await self.refusal(target.kind, principal)
         if refusal is not None:
             retry = _MAINTENANCE_RETRY_SECONDS if refusal.code is ProblemCode.MAINTENANCE else None
             raise TwitchAudioError(refusal.code, refusal.detail, retry_after_seconds=retry)
+        return principal
+
+    async def admit(self, principal: Principal) -> None:
+        """Count the start of a job. Raises TwitchAudioError `rate-limited` when a limit is used up; `busy`."""
+        caller = current_caller.get(None)
+        try:
+            spent = await self._counters.spend(_limits(principal), self._clock.now())
+        except RateLimitedError as error:
+            if caller is not None:
+                caller.spent = error.spent
+            raise
+        if caller is not None:
+            caller.spent = spent
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End what is under way, and write down what is not yet."""
         await self._rules.close()
+        if self._recorder is not None:
+            self._recorder.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._recorder
+            await self._record_uses()
 
     async def _read(self) -> Rules:
-        self._known = await self._store.read(self._known)
-        return self._known
+        rules = await self._store.read(self._known)
+        if rules is not self._known:
+            self._kept_keys.clear()
+        self._known = rules
+        return rules
+
+    async def _key(self, text: str) -> ApiKey | None:
+        if not well_formed(text):
+            return None
+        digest = key_hash(text)
+        if digest in self._kept_keys:
+            return self._kept_keys[digest]
+        version = self._known
+        key = await self._keys.find(text)
+        # Not when the rules changed meanwhile: this may be what changed.
+        if version is self._known:
+            if len(self._kept_keys) >= KEPT_KEYS:
+                self._kept_keys.clear()
+            self._kept_keys[digest] = key
+        return key
+
+    def _record(self) -> None:
+        if self._recorder is None or self._recorder.done():
+            self._recorder = asyncio.create_task(self._record_later(), name="record uses of API keys")
+
+    async def _record_later(self) -> None:
+        while self._uses:
+            await self._clock.sleep(_RECORD_SECONDS)
+            await self._record_uses()
+
+    async def _record_uses(self) -> None:
+        uses, self._uses = self._uses, {}
+        try:
+            await self._keys.record_uses(uses)
+            await self._counters.forget(self._clock.now())
+        except TwitchAudioError:
+            _log.warning("uses_not_recorded", extra={"keys": len(uses)})
+            self._uses = {**uses, **self._uses}
+
+
+def _limits(principal: Principal) -> list[Limit]:
+    """The limits that a start counts against."""
+    key = principal.key
+    if key is None:
+        return []
+    found: list[Limit] = []
+    if key.per_minute is not None:
+        found.append(Limit(f"key:{key.id}:minute", key.per_minute, MINUTE))
+    if key.per_day is not None:
+        found.append(Limit(f"key:{key.id}:day", key.per_day, DAY))
+    return found

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Column, Table, Text
+from sqlalchemy import BigInteger, Column, Integer, Table, Text, UniqueConstraint
 
 from fingerprint.database import MYSQL_TABLE, exact_text, metadata
 
@@ -14,3 +14,32 @@ website_settings: Final = Table(
     **MYSQL_TABLE,
 )
 """What an operator changes while servers run. The row `version` changes with every rule, here and elsewhere."""
+
+api_keys: Final = Table(
+    "api_keys",
+    metadata,
+    Column("id", exact_text(32), primary_key=True),
+    # Only this is kept of the key itself.
+    Column("sha256", exact_text(64), nullable=False),
+    Column("shown", exact_text(16), nullable=False),
+    Column("name", exact_text(100), nullable=False),
+    Column("scopes", exact_text(100), nullable=False),
+    Column("per_minute", Integer),
+    Column("per_day", Integer),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("revoked_us", BigInteger),
+    Column("used_us", BigInteger),
+    UniqueConstraint("sha256", name="uq_api_keys_sha256"),
+    **MYSQL_TABLE,
+)
+
+rate_counters: Final = Table(
+    "rate_counters",
+    metadata,
+    # Whose limit and which: `key:ID:minute`.
+    Column("subject", exact_text(128), primary_key=True),
+    Column("window_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("used", Integer, nullable=False),
+    **MYSQL_TABLE,
+)

@@ -28,8 +28,9 @@ async def ask(request: web.Request) -> web.Response:
     service = request.app[keys.SERVICE]
     no_unknown_query(request)
     target = parse_question(await read_json(request, limits))
-    await request.app[keys.ACCESS].check(target)
-    asked = await service.ask(target)
+    access = request.app[keys.ACCESS]
+    principal = await access.check(target)
+    asked = await service.ask(target, admit=lambda: access.admit(principal))
     wait = preferred_wait(request, limits)
     identification = asked.identification
     if wait is not None:

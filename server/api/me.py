@@ -21,11 +21,12 @@ async def me(request: web.Request) -> web.Response:
     """Whether the caller may ask for streams and clips, and if not, why."""
     no_unknown_query(request)
     access = request.app[keys.ACCESS]
+    principal = await access.principal()
     body = {
         "login": None,
-        "known_by": None,
-        "streams": _may(await access.refusal(Kind.STREAM)),
-        "clips": _may(await access.refusal(Kind.CLIP)),
+        "known_by": principal.known_by,
+        "streams": _may(await access.refusal(Kind.STREAM, principal)),
+        "clips": _may(await access.refusal(Kind.CLIP, principal)),
     }
     return json_response(body)
 

@@ -192,6 +192,9 @@ _REFUSALS: Final = (
     ProblemCode.STREAMS_DISABLED,
     ProblemCode.CLIPS_DISABLED,
     ProblemCode.LOGIN_REQUIRED,
+    ProblemCode.FORBIDDEN,
+    ProblemCode.KEY_INVALID,
+    ProblemCode.TOKEN_INVALID,
 )
 """What the operator's rules say to those who ask."""
 
@@ -229,7 +232,7 @@ def _paths() -> dict[str, Any]:
                     "202": _json("Identification", "It goes on.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER}),
                     "408": _extra_problem("`timeout`: the body did not arrive in time"),
                     "413": _extra_problem("`invalid-input`: the body is larger than 16 KiB"),
-                    **_problems(*_REFUSALS, ProblemCode.RECOGNIZER_UNAVAILABLE),
+                    **_problems(*_REFUSALS, ProblemCode.RATE_LIMITED, ProblemCode.RECOGNIZER_UNAVAILABLE),
                 },
             }
         },
@@ -297,7 +300,10 @@ def _paths() -> dict[str, Any]:
             "get": {
                 "operationId": "me",
                 "summary": "Who asks, and what they may do",
-                "responses": {"200": _json("Me", "You."), **_problems()},
+                "responses": {
+                    "200": _json("Me", "You."),
+                    **_problems(ProblemCode.KEY_INVALID, ProblemCode.TOKEN_INVALID),
+                },
             }
         },
         f"{BASE}/openapi.json": {

@@ -4,12 +4,15 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar, cast
 
 from fingerprint.database import Database, database_url, open_database
-from fingerprint.settings import read_settings
+from fingerprint.settings import Secret, read_settings
 from server import migrations
+from server.access.api_keys import ApiKey, ApiKeyStore
 from server.access.rules import RulesStore
+from server.access.scopes import SCOPES
 from server.access.website import FIELDS
 from server.cli import Subparsers
 from server.observability import configure_logging
@@ -24,6 +27,7 @@ def register(commands: Subparsers) -> None:
     admin = commands.add_parser("admin", help=text, description=f"{text.capitalize()}.")
     groups = cast("Subparsers", admin.add_subparsers(required=True, metavar="WHAT"))
     _register_settings(groups)
+    _register_keys(groups)
 
 
 def _register_settings(groups: Subparsers) -> None:
@@ -55,6 +59,86 @@ def _settings_set(arguments: argparse.Namespace) -> int:
     name, value = cast("str", arguments.name), cast("str", arguments.value)
     before, after = _with_database(lambda database: RulesStore(database).set_website(name, value))
     print(f"{name} = {after} (was {before or 'empty'})")
+    return 0
+
+
+def _register_keys(groups: Subparsers) -> None:
+    text = "API keys, for programs that ask"
+    command = groups.add_parser("keys", help=text, description=f"{text}; lists them.")
+    command.set_defaults(run=_keys_list)
+    actions = command.add_subparsers(metavar="ACTION")
+    listed = actions.add_parser(
+        "list", help="list them", description="List them; the keys themselves are not kept."
+    )
+    listed.set_defaults(run=_keys_list)
+    create = actions.add_parser("create", help="make one", description="Make a key. It is shown this once.")
+    create.add_argument("name", metavar="NAME", help="whose it is, or what it is for")
+    create.add_argument(
+        "--scope",
+        action="append",
+        choices=SCOPES,
+        metavar="SCOPE",
+        help=f"{' or '.join(SCOPES)}; both when left out",
+    )
+    create.add_argument("--per-minute", type=_count, metavar="N", help="new identifications a minute")
+    create.add_argument("--per-day", type=_count, metavar="N", help="new identifications a day (UTC)")
+    create.add_argument("--days", type=_count, metavar="N", help="valid for so many days; for good when left out")
+    create.set_defaults(run=_keys_create)
+    revoke = actions.add_parser(
+        "revoke", help="make keys invalid for good", description="Make keys invalid for good."
+    )
+    revoke.add_argument("ids", nargs="+", metavar="ID")
+    revoke.set_defaults(run=_keys_revoke)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 to 1000000")
+    return int(text)
+
+
+def _keys_list(_arguments: argparse.Namespace) -> int:
+    now = datetime.now(UTC)
+    for key in _with_database(lambda database: ApiKeyStore(database).all()):
+        limits = [f"{most} a {unit}" for most, unit in ((key.per_minute, "minute"), (key.per_day, "day")) if most]
+        state = "valid" if key.valid(now) else "revoked" if key.revoked_at is not None else "expired"
+        until = "" if key.expires_at is None else f" until {key.expires_at:%Y-%m-%d %H:%M}"
+        used = "never used" if key.used_at is None else f"last used {key.used_at:%Y-%m-%d %H:%M:%S}"
+        parts = [key.id, f"{key.shown}...", key.name, "+".join(sorted(key.scopes)), *limits, state + until, used]
+        print(" | ".join(parts))
+    return 0
+
+
+def _keys_create(arguments: argparse.Namespace) -> int:
+    now = datetime.now(UTC)
+    days = cast("int | None", arguments.days)
+
+    async def create(database: Database) -> tuple[ApiKey, Secret]:
+        return await ApiKeyStore(database).create(
+            cast("str", arguments.name),
+            now=now,
+            scopes=cast("list[str] | None", arguments.scope) or SCOPES,
+            per_minute=cast("int | None", arguments.per_minute),
+            per_day=cast("int | None", arguments.per_day),
+            expires_at=None if days is None else now + timedelta(days=days),
+        )
+
+    key, secret = _with_database(create)
+    print(secret.reveal())
+    print(
+        f"This is the key {key.id} ({key.name}). It is shown this once: only a hash of it is kept.",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _keys_revoke(arguments: argparse.Namespace) -> int:
+    async def revoke(database: Database) -> None:
+        for key_id in cast("list[str]", arguments.ids):
+            await ApiKeyStore(database).revoke(key_id, datetime.now(UTC))
+            print(f"{key_id} is revoked.")
+
+    _with_database(revoke)
     return 0
 
 

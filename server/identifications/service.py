@@ -71,6 +71,14 @@ class _Flight:
     task: asyncio.Task[None] | None = None
 
 
+@dataclass(slots=True, eq=False)
+class _Admission:
+    """Those who would start a job for one target at the same moment."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What a request got: the state, whether it joined another's job, and the job when it goes on."""
@@ -110,6 +118,7 @@ class IdentificationService:
         self._limits = limits or ServiceLimits()
         self._flights: dict[str, _Flight] = {}
         self._by_id: dict[IdentificationId, _Flight] = {}
+        self._admissions: dict[str, _Admission] = {}
         self._refusals = KeptAnswers(clock, most=self._limits.kept)
         self._songs = KeptAnswers(clock, most=self._limits.kept)
         self._waiters = 0
@@ -131,10 +140,12 @@ class IdentificationService:
 
     # --- What requests call ---------------------------------------------------------------------------
 
-    async def ask(self, target: TwitchTarget) -> Asked:
+    async def ask(self, target: TwitchTarget, *, admit: Callable[[], Awaitable[None]] | None = None) -> Asked:
         """The stored answer, the running job, or a new one.
 
-        Raises TwitchAudioError: `recognizer-unavailable`, `busy`.
+        `admit` is awaited before a new job and raises TwitchAudioError to refuse it; joining is free.
+
+        Raises TwitchAudioError: `recognizer-unavailable`, `busy`, and what `admit` raises.
         """
         flight = self._flights.get(target.key)
         if flight is None:
@@ -145,7 +156,9 @@ class IdentificationService:
             # Another request may have been faster while this one looked.
             flight = self._flights.get(target.key)
         shared = flight is not None
-        if flight is None:
+        if flight is None and admit is not None:
+            flight, shared = await self._admitted(target, admit)
+        elif flight is None:
             flight = self._take_off(target)
         self._asked.add(target.kind, "joined" if shared else "started")
         first = await asyncio.shield(flight.progress.started)
@@ -286,6 +299,26 @@ class IdentificationService:
         if stored is None or not reusable(stored, self._clock.now()):
             return None
         return Asked(identification=stored)
+
+    async def _admitted(self, target: TwitchTarget, admit: Callable[[], Awaitable[None]]) -> tuple[_Flight, bool]:
+        """The job that was started meanwhile, or a new one once it is admitted; True for the first.
+
+        One at a time for each target: of a herd the first is admitted and the others join.
+        """
+        place = self._admissions.setdefault(target.key, _Admission())
+        place.waiting += 1
+        try:
+            async with place.lock:
+                flight = self._flights.get(target.key)
+                if flight is not None:
+                    return flight, True
+                if await self._store.running(target, now=self._clock.now()) is None:
+                    await admit()
+                return self._take_off(target), False
+        finally:
+            place.waiting -= 1
+            if not place.waiting:
+                del self._admissions[target.key]
 
     def _take_off(self, target: TwitchTarget, following: Identification | None = None) -> _Flight:
         """Start a job's task. Its entry stands before anything can fail and goes when the task ends."""

@@ -198,6 +198,16 @@ async def test_releasing_a_lost_lease_does_not_take_it_from_its_new_owner(store:
     assert isinstance(await claim(store, owner="c", after=LEASE + 1), Held)
 
 
+async def test_what_runs_is_told_while_its_lease_lives(store: JobStore) -> None:
+    assert await store.running(CHANNEL, now=NOON) is None
+    work = await claimed(store)
+    found = await store.running(CHANNEL, now=NOON + timedelta(seconds=LEASE - 1))
+    assert found is not None
+    assert found.id == work.identification.id
+    assert await store.running(CHANNEL, now=NOON + timedelta(seconds=LEASE)) is None
+    assert await store.running(CLIP, now=NOON) is None
+
+
 async def test_a_renewed_lease_lives_longer(store: JobStore) -> None:
     work = await claimed(store)
     renewed = await store.renew(work.lease, now=NOON + timedelta(seconds=4), lease_seconds=LEASE)

@@ -1,6 +1,7 @@
 """Who may ask: the policy as a table, and what holds for every combination."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,13 +9,13 @@ from hypothesis import strategies as st
 
 from fingerprint.domain.identification import Kind
 from server.access.policy import Facts, decide
+from server.access.scopes import SCOPES
 from server.access.website import AccessMode, WebsiteSettings
 
-OPEN = Facts(website=WebsiteSettings(), kind=Kind.STREAM)
 
-
-def facts(kind: Kind = Kind.STREAM, *, signed_in: bool = False, **website: object) -> Facts:
-    return Facts(website=WebsiteSettings(**website), kind=kind, signed_in=signed_in)  # type: ignore[arg-type]
+def facts(kind: Kind = Kind.STREAM, *, signed_in: bool = False, key: str | None = None, **website: Any) -> Facts:
+    scopes = None if key is None else frozenset({key})
+    return Facts(website=WebsiteSettings(**website), kind=kind, signed_in=signed_in, key_scopes=scopes)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,12 @@ def facts(kind: Kind = Kind.STREAM, *, signed_in: bool = False, **website: objec
         (facts(access_mode=AccessMode.SUBSCRIBERS), "login-required"),
         (facts(access_mode=AccessMode.LOGIN, signed_in=True), None),
         (facts(access_mode=AccessMode.LOGIN, streams_enabled=False), "streams-disabled"),
+        (facts(key="streams", access_mode=AccessMode.SUBSCRIBERS), None),
+        (facts(Kind.VIDEO, key="streams", access_mode=AccessMode.LOGIN), None),
+        (facts(Kind.CLIP, key="streams"), "forbidden"),
+        (facts(Kind.CLIP, key="clips", access_mode=AccessMode.LOGIN), None),
+        (facts(key="clips"), "forbidden"),
+        (facts(key="streams", maintenance=True), "maintenance"),
     ],
     ids=str,
 )
@@ -53,7 +60,11 @@ websites = st.builds(
     motd=st.none(),
 )
 any_facts = st.builds(
-    Facts, website=websites, kind=st.sampled_from([Kind.STREAM, Kind.CLIP, Kind.VIDEO]), signed_in=st.booleans()
+    Facts,
+    website=websites,
+    kind=st.sampled_from([Kind.STREAM, Kind.CLIP, Kind.VIDEO]),
+    signed_in=st.booleans(),
+    key_scopes=st.none() | st.frozensets(st.sampled_from(SCOPES)),
 )
 
 
@@ -68,3 +79,10 @@ def test_nobody_passes_while_the_service_is_off(given_facts: Facts) -> None:
 def test_signing_in_never_removes_access(given_facts: Facts) -> None:
     if decide(dataclasses.replace(given_facts, signed_in=False)) is None:
         assert decide(dataclasses.replace(given_facts, signed_in=True)) is None
+
+
+@given(any_facts, st.sampled_from(SCOPES))
+def test_a_further_scope_never_removes_access(given_facts: Facts, scope: str) -> None:
+    scopes = given_facts.key_scopes
+    if scopes is not None and decide(given_facts) is None:
+        assert decide(dataclasses.replace(given_facts, key_scopes=scopes | {scope})) is None

@@ -1,0 +1,33 @@
+"""What a request shows of who sends it: kept beside it, so that pages and API are under the same rules."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Final
+
+from fingerprint.settings import Secret
+from server.access.api_keys import PREFIX
+from server.access.rates import Spent
+
+
+@dataclass(slots=True, kw_only=True)
+class Caller:
+    """Credentials as they were sent, not checked yet; and what the request used of a rate limit."""
+
+    key: Secret | None = None
+    token: Secret | None = None
+    """A bearer token that is no API key."""
+    spent: Spent | None = field(default=None, init=False)
+
+
+current_caller: Final[ContextVar[Caller]] = ContextVar("current_caller")
+
+
+def caller_from(authorization: str | None, api_key: str | None) -> Caller:
+    """The caller out of the headers `Authorization` and `X-API-Key`; other schemes than Bearer are not for us."""
+    if api_key is not None:
+        return Caller(key=Secret(api_key.strip()))
+    scheme, _, credentials = (authorization or "").strip().partition(" ")
+    if scheme.lower() != "bearer":
+        return Caller()
+    secret = Secret(credentials.strip())
+    return Caller(key=secret) if secret.reveal().startswith(PREFIX) else Caller(token=secret)

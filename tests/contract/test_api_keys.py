@@ -1,0 +1,126 @@
+"""What API keys and rate limits promise, on each database."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+import pytest
+
+from fingerprint.database import Database, open_database
+from fingerprint.domain.problems import TwitchAudioError
+from server import migrations
+from server.access.api_keys import ApiKeyStore, key_hash, new_key
+from server.access.rates import Limit, RateCounters, RateLimitedError
+from server.access.rules import RulesStore
+from tests.builders import NOON
+
+LIMIT = Limit("key:a:minute", 3, 60)
+
+
+@pytest.fixture
+async def database(sql_address: str) -> AsyncGenerator[Database]:
+    async with open_database(sql_address) as opened:
+        await migrations.upgrade(opened)
+        yield opened
+
+
+async def test_a_key_is_found_by_its_text_and_only_its_hash_is_stored(database: Database) -> None:
+    store = ApiKeyStore(database)
+    key, secret = await store.create("a bot 🤖", now=NOON, scopes=["clips"], per_day=5)
+    assert await store.find(secret.reveal()) == key
+    assert await store.find(new_key().reveal()) is None
+    async with database.read() as connection:
+        row = (await connection.exec_driver_sql("SELECT * FROM api_keys")).one()
+    assert secret.reveal() not in str(row)
+    assert key_hash(secret.reveal()) in str(row)
+
+
+async def test_a_revoked_key_stays_revoked_and_says_when(database: Database) -> None:
+    store = ApiKeyStore(database)
+    key, secret = await store.create("a bot", now=NOON)
+    for hours in (1, 2):
+        await store.revoke(key.id, NOON + timedelta(hours=hours))
+    found = await store.find(secret.reveal())
+    assert found is not None
+    assert found.revoked_at == NOON + timedelta(hours=1)
+    assert not found.valid(NOON)
+    with pytest.raises(TwitchAudioError, match="no API key"):
+        await store.revoke("nobody", NOON)
+
+
+async def test_a_key_is_valid_until_it_expires(database: Database) -> None:
+    key, _ = await ApiKeyStore(database).create("a bot", now=NOON, expires_at=NOON + timedelta(days=1))
+    assert key.valid(NOON + timedelta(hours=23))
+    assert not key.valid(NOON + timedelta(days=1))
+
+
+@pytest.mark.parametrize(("name", "scopes"), [("", ["clips"]), ("a bot", []), ("a bot", ["everything"])])
+async def test_a_key_without_name_or_with_odd_scopes_is_refused(
+    database: Database, name: str, scopes: list[str]
+) -> None:
+    with pytest.raises(TwitchAudioError) as caught:
+        await ApiKeyStore(database).create(name, now=NOON, scopes=scopes)
+    assert caught.value.code == "invalid-input"
+
+
+async def test_making_and_revoking_keys_tells_all_servers(database: Database) -> None:
+    rules = RulesStore(database)
+    versions = [(await rules.read()).version]
+    key, _ = await ApiKeyStore(database).create("a bot", now=NOON)
+    versions.append((await rules.read()).version)
+    await ApiKeyStore(database).revoke(key.id, NOON)
+    versions.append((await rules.read()).version)
+    assert len(set(versions)) == 3
+
+
+async def test_last_uses_are_noted(database: Database) -> None:
+    store = ApiKeyStore(database)
+    key, _ = await store.create("a bot", now=NOON)
+    await store.record_uses({key.id: NOON + timedelta(minutes=1), "gone": NOON})
+    assert [each.used_at for each in await store.all()] == [NOON + timedelta(minutes=1)]
+
+
+async def test_of_many_who_start_at_once_as_many_as_allowed_may(database: Database) -> None:
+    counters = RateCounters(database)
+    results = await asyncio.gather(*(counters.spend([LIMIT], NOON) for _ in range(20)), return_exceptions=True)
+    refused = [result for result in results if isinstance(result, RateLimitedError)]
+    assert len(refused) == 17
+    assert len(results) - len(refused) == 3
+    assert sorted(result.left for result in results if not isinstance(result, BaseException) and result) == [
+        0,
+        1,
+        2,
+    ]
+
+
+async def test_a_window_ends_and_says_when(database: Database) -> None:
+    counters = RateCounters(database)
+    at = NOON + timedelta(seconds=15)
+    for left in (2, 1, 0):
+        spent = await counters.spend([LIMIT], at)
+        assert spent is not None
+        assert (spent.left, spent.reset_seconds) == (left, 45)
+    with pytest.raises(RateLimitedError) as caught:
+        await counters.spend([LIMIT], at)
+    assert caught.value.retry_after_seconds == 45
+    assert await counters.spend([LIMIT], NOON + timedelta(seconds=60)) is not None
+
+
+async def test_what_one_limit_refuses_no_other_counts(database: Database) -> None:
+    counters = RateCounters(database)
+    day = Limit("key:a:day", 100, 86_400)
+    for _ in range(3):
+        await counters.spend([LIMIT, day], NOON)
+    with pytest.raises(RateLimitedError):
+        await counters.spend([LIMIT, day], NOON)
+    spent = await counters.spend([day], NOON)
+    assert spent is not None
+    assert spent.left == 96
+
+
+async def test_old_counters_are_forgotten(database: Database) -> None:
+    counters = RateCounters(database)
+    await counters.spend([LIMIT], NOON)
+    await counters.forget(NOON + timedelta(days=3))
+    async with database.read() as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM rate_counters")).scalar() == 0

@@ -1,0 +1,31 @@
+"""The form of API keys: made to be found by scanners, and typos to be found without asking anybody."""
+
+import string
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.access.api_keys import new_key, well_formed
+
+BASE62 = string.digits + string.ascii_letters
+
+
+def test_a_new_key_is_well_formed_and_hidden() -> None:
+    key = new_key()
+    assert well_formed(key.reveal())
+    assert len(key.reveal()) == 39
+    assert key.reveal() not in repr(key)
+    assert new_key().reveal() != key.reveal()
+
+
+@given(st.integers(3, 38), st.sampled_from(BASE62))
+def test_one_wrong_character_is_noticed(place: int, character: str) -> None:
+    key = new_key().reveal()
+    changed = key[:place] + character + key[place + 1 :]
+    assert well_formed(changed) == (changed == key)
+
+
+@given(st.text(max_size=50))
+def test_any_other_text_is_no_key(text: str) -> None:
+    assert not well_formed(text)
+    assert not well_formed("ta_" + text[:36])
