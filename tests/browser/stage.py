@@ -41,9 +41,9 @@ class OnStageNow:
             raise self.problem
         return FileSource(path=Path(target.name))
 
-    async def capture(self, source: MediaSource, seconds: float) -> Recording:
+    async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
         await self._reach(Stage.CAPTURING)
-        return recording(seconds)
+        yield recording(seconds)
 
     async def unavailable(self) -> str | None:
         return self.missing
