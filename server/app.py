@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import ClientSession, DummyCookieJar, web
 from yarl import URL
 
 from fingerprint.clock import SystemClock
@@ -20,6 +20,7 @@ from fingerprint.ports import Clock
 from fingerprint.wiring import open_pipeline
 from server import api, keys, migrations
 from server.access.service import Access
+from server.access.tokens import TokenValidator
 from server.api.openapi import openapi_document
 from server.identifications.encoding import Encoder
 from server.identifications.runners.inprocess import InProcessRunner
@@ -109,7 +110,14 @@ async def _open_services(
         at_once=settings.captures_at_once,
         queue=settings.queue,
     )
-    access = Access(database, clock=clock)
+    tokens = None
+    if settings.twitch_client_id is not None:
+        session = await stack.enter_async_context(ClientSession(cookie_jar=DummyCookieJar()))
+        tokens = TokenValidator(
+            session, id_url=settings.twitch_id_url, client_id=settings.twitch_client_id, clock=clock
+        )
+        stack.push_async_callback(tokens.close)
+    access = Access(database, clock=clock, tokens=tokens)
     stack.push_async_callback(access.close)
     app[keys.ACCESS] = access
     service = IdentificationService(

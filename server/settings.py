@@ -4,9 +4,18 @@ import os
 from dataclasses import dataclass, field
 from typing import Final
 
-from fingerprint.settings import PipelineSettings, one_of, setting, whole_number
+from yarl import URL
+
+from fingerprint.settings import PipelineSettings, base_url, one_of, setting, whole_number
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def client_id(text: str) -> str:
+    """Letters and digits."""
+    if not text.isascii() or not text.isalnum():
+        raise ValueError(text)
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,20 @@ class ServerSettings:
         takes="a whole number from 0 to 100000",
         help="how many identifications wait for their turn before one more is told `busy`",
         default=200,
+    )
+    twitch_client_id: str | None = setting(
+        "TWITCH_CLIENT_ID",
+        parse=client_id,
+        takes="the client id of your Twitch application",
+        help="the operator's Twitch application; without it, nobody can sign in",
+        default=None,
+    )
+    twitch_id_url: URL = setting(
+        "TWITCHAUDIO_TWITCH_ID_URL",
+        parse=base_url,
+        takes="an http(s) address",
+        help="where Twitch tokens are checked",
+        default=URL("https://id.twitch.tv"),
     )
     log_level: str = setting(
         "TWITCHAUDIO_LOG_LEVEL",

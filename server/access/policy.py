@@ -35,6 +35,9 @@ _STREAMS: Final = Refusal(
 )
 _CLIPS: Final = Refusal(ProblemCode.CLIPS_DISABLED, "The operator has switched clips off.")
 _LOGIN: Final = Refusal(ProblemCode.LOGIN_REQUIRED, "Only those who are signed in with Twitch may ask here.")
+_SUBSCRIPTION: Final = Refusal(
+    ProblemCode.SUBSCRIPTION_REQUIRED, "Only subscribers of the operator's channels may ask here."
+)
 _SCOPE: Final = Refusal(ProblemCode.FORBIDDEN, "This API key may not ask for this kind of target.")
 
 
@@ -54,4 +57,6 @@ def decide(facts: Facts) -> Refusal | None:
         refusal = None if scope_of(facts.kind) in facts.key_scopes else _SCOPE
     elif website.access_mode is not AccessMode.OPEN and not facts.signed_in:
         refusal = _LOGIN
+    elif website.access_mode is AccessMode.SUBSCRIBERS:
+        refusal = _SUBSCRIPTION
     return refusal

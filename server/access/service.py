@@ -18,6 +18,7 @@ from server.access.kept import Kept
 from server.access.policy import Facts, Refusal, decide
 from server.access.rates import DAY, MINUTE, Limit, RateCounters, RateLimitedError
 from server.access.rules import Rules, RulesStore
+from server.access.tokens import TokenValidator, TwitchUser
 
 RULES_SECONDS: Final = 1.0
 """How old the rules may be: a change is seen by every server within that time and one query."""
@@ -34,18 +35,22 @@ class Principal:
     """Who asks, checked."""
 
     key: ApiKey | None = None
+    user: TwitchUser | None = None
 
     @property
     def known_by(self) -> str | None:
-        """How they are known; None for somebody unknown."""
-        return None if self.key is None else "key"
+        """How they are known: `key`, `token`, or None for somebody unknown."""
+        if self.key is not None:
+            return "key"
+        return None if self.user is None else "token"
 
 
 class Access:
     """Decides on requests. When the rules are out of reach nobody passes (`busy`)."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: Clock, tokens: TokenValidator | None) -> None:
         self._clock = clock
+        self._tokens = tokens
         self._store = RulesStore(database)
         self._known: Rules | None = None
         self._rules = Kept(self._read, clock=clock, seconds=RULES_SECONDS)
@@ -60,12 +65,18 @@ class Access:
         return await self._rules.get()
 
     async def principal(self) -> Principal:
-        """Who sends the current request. Raises TwitchAudioError `key-invalid`, `token-invalid`, `busy`."""
+        """Who sends the current request.
+
+        Raises TwitchAudioError `key-invalid`, `token-invalid`, `token-wrong-client`, `upstream-unavailable`,
+        `busy`.
+        """
         # First of all: what is kept of keys is as new as the rules.
         await self.rules()
         caller = current_caller.get(None) or Caller()
         if caller.token is not None:
-            raise TwitchAudioError(ProblemCode.TOKEN_INVALID, "This server does not take Twitch tokens.")
+            if self._tokens is None:
+                raise TwitchAudioError(ProblemCode.TOKEN_INVALID, "Nobody can sign in with Twitch on this server.")
+            return Principal(user=await self._tokens.user(caller.token))
         if caller.key is None:
             return Principal()
         key = await self._key(caller.key.reveal())
@@ -80,7 +91,9 @@ class Access:
     async def refusal(self, kind: Kind, principal: Principal) -> Refusal | None:
         """Why somebody may not ask for targets of a kind, or None. Raises TwitchAudioError `busy`."""
         scopes = None if principal.key is None else principal.key.scopes
-        return decide(Facts(website=(await self.rules()).website, kind=kind, key_scopes=scopes))
+        website = (await self.rules()).website
+        signed_in = principal.user is not None
+        return decide(Facts(website=website, kind=kind, signed_in=signed_in, key_scopes=scopes))
 
     async def check(self, target: TwitchTarget) -> Principal:
         """Who asks. Raises TwitchAudioError with the refusal's code unless they may ask for the target."""

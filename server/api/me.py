@@ -23,7 +23,7 @@ async def me(request: web.Request) -> web.Response:
     access = request.app[keys.ACCESS]
     principal = await access.principal()
     body = {
-        "login": None,
+        "login": None if principal.user is None else principal.user.login,
         "known_by": principal.known_by,
         "streams": _may(await access.refusal(Kind.STREAM, principal)),
         "clips": _may(await access.refusal(Kind.CLIP, principal)),

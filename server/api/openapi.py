@@ -195,6 +195,9 @@ _REFUSALS: Final = (
     ProblemCode.FORBIDDEN,
     ProblemCode.KEY_INVALID,
     ProblemCode.TOKEN_INVALID,
+    ProblemCode.TOKEN_WRONG_CLIENT,
+    ProblemCode.SUBSCRIPTION_REQUIRED,
+    ProblemCode.UPSTREAM_UNAVAILABLE,
 )
 """What the operator's rules say to those who ask."""
 
@@ -302,7 +305,12 @@ def _paths() -> dict[str, Any]:
                 "summary": "Who asks, and what they may do",
                 "responses": {
                     "200": _json("Me", "You."),
-                    **_problems(ProblemCode.KEY_INVALID, ProblemCode.TOKEN_INVALID),
+                    **_problems(
+                        ProblemCode.KEY_INVALID,
+                        ProblemCode.TOKEN_INVALID,
+                        ProblemCode.TOKEN_WRONG_CLIENT,
+                        ProblemCode.UPSTREAM_UNAVAILABLE,
+                    ),
                 },
             }
         },

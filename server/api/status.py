@@ -26,7 +26,7 @@ async def status(request: web.Request) -> web.Response:
     body: dict[str, Any] = {
         "version": _version(),
         **dataclasses.asdict(rules.website),
-        "twitch_client_id": None,
+        "twitch_client_id": request.app[keys.SETTINGS].twitch_client_id,
         "recognizer": {"available": missing is None, "detail": missing},
     }
     return json_response(body)

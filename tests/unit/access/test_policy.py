@@ -35,6 +35,7 @@ def facts(kind: Kind = Kind.STREAM, *, signed_in: bool = False, key: str | None 
         (facts(access_mode=AccessMode.LOGIN), "login-required"),
         (facts(access_mode=AccessMode.SUBSCRIBERS), "login-required"),
         (facts(access_mode=AccessMode.LOGIN, signed_in=True), None),
+        (facts(access_mode=AccessMode.SUBSCRIBERS, signed_in=True), "subscription-required"),
         (facts(access_mode=AccessMode.LOGIN, streams_enabled=False), "streams-disabled"),
         (facts(key="streams", access_mode=AccessMode.SUBSCRIBERS), None),
         (facts(Kind.VIDEO, key="streams", access_mode=AccessMode.LOGIN), None),
