@@ -1,11 +1,16 @@
-"""From POST to answer for a live channel, beside the floor and a pipeline of the original kind, in one run.
+"""From POST to answer for a live channel, beside the floor, streamlink, and a pipeline of the original kind.
 
-- `cold_ms`: the server's first question about a channel, to a server that has just started
-- `warm_ms`: later questions
-- `floor_ms`: the unavoidable chain (token, multivariant playlist, media playlist, segments side by side) by bare
-  aiohttp on warm connections, and the decoding of what it brought
+- `cold_ms`: the first question of all to a server that has started
+- `warm_ms`: later questions; `cold_p95_ms` and `warm_p95_ms` are what one answer in twenty takes longer than
+- `floor_ms`: what is unavoidable the first time: token, multivariant playlist, media playlist, segments side by
+  side, by bare aiohttp on warm connections, and the decoding of what they bring; `floor_warm_ms` without the token
+  and the multivariant playlist
+- `preroll_first_ms`, `preroll_next_ms`: the first question, to a new session that Twitch begins with an
+  advertisement of `preroll_seconds`, and the next one
 - `original_ms`: the same chain up to the playlist, then the FFmpeg program recording 6 s from it, then fingerprint
   and match with our own catalog, as the original service did it
+- `streamlink_ms`: streamlink's library resolving the channel and reading 6 s, nothing more
+- `steps`, `cold_steps`: the answers' own timings, of the later and the first questions
 
 The simulator and the server run in processes of their own; the simulator adds `added_ms` to every answer.
 """
@@ -33,15 +38,23 @@ from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
 from fingerprint.domain.identification import Stage
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.hls.live import newest_content
-from fingerprint.hls.playlist import parse_media
+from fingerprint.hls.playlist import choose_audio, parse_media, parse_multivariant
 from fingerprint.media.decode import decode_bytes
 from fingerprint.ports import LiveSource
 from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.twitch import usher
+from fingerprint.twitch.answers import parse_answer, parse_token
+from fingerprint.twitch.queries import stream_token_query
 from fingerprint.wiring import open_recognizers, open_resolver
-from tests.bench.table import median, print_table, write_json
+from tests.bench.table import median, percentile95, print_table, write_json
+from tests.integration.real_clients import make_authority, real_clients
 
 CHANNEL: Final = "neonharbour"
 SECONDS: Final = 6.0
+START_SECONDS: Final = 1.0
+"""What a server may take for starting its decoders: cold means that it knows nothing of the channel."""
+
+HIDDEN: Final = ("steps", "cold_steps", "preroll_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +120,35 @@ async def ask(session: aiohttp.ClientSession, url: str) -> tuple[float, Mapping[
     return elapsed, answer
 
 
-async def ours(
-    bench: Bench, *, servers: int, questions: int
-) -> tuple[list[float], list[float], list[Mapping[str, Any]]]:
-    """Cold and warm times, and the answers' own timings."""
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Milliseconds of first and of later questions, and the answers' own timings."""
+
+    cold: list[float]
+    warm: list[float]
+    cold_steps: list[Mapping[str, Any]]
+    steps: list[Mapping[str, Any]]
+
+
+async def ours(bench: Bench, *, servers: int, questions: int) -> Times:
+    """Questions to servers that have just started."""
     cold: list[float] = []
     warm: list[float] = []
     steps: list[Mapping[str, Any]] = []
+    cold_steps: list[Mapping[str, Any]] = []
     for _ in range(servers):
         async with started_server(bench) as url, aiohttp.ClientSession() as session:
             async with session.get(f"{url}/readyz") as ready:
                 await ready.read()
-            elapsed, _answer = await ask(session, url)
+            await asyncio.sleep(START_SECONDS)
+            elapsed, answer = await ask(session, url)
             cold.append(elapsed)
+            cold_steps.append(answer["timings"])
             for _ in range(questions):
                 elapsed, answer = await ask(session, url)
                 warm.append(elapsed)
                 steps.append(answer["timings"])
-    return cold, warm, steps
+    return Times(cold, warm, cold_steps, steps)
 
 
 async def live_playlist(settings: PipelineSettings) -> LiveSource:
@@ -135,25 +159,74 @@ async def live_playlist(settings: PipelineSettings) -> LiveSource:
     return source
 
 
-async def floor(session: aiohttp.ClientSession, bench: Bench, source: LiveSource) -> float:
-    """The chain of round trips and the decoding, with nothing else around it."""
-    started = time.perf_counter()
-    # Token and multivariant playlist cost a round trip each: any small answer of the simulator stands for one.
-    for _ in range(2):
-        async with session.get(source.playlist) as response:
-            await response.read()
-    async with session.get(source.playlist) as response:
-        playlist = parse_media(await response.text())
-    chosen = newest_content(playlist, wanted_seconds=SECONDS, enough_seconds=SECONDS / 2)
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The chains of round trips and the decoding, with nothing else around them; milliseconds."""
+
+    cold: float
+    warm: float
+
+
+async def floor(session: aiohttp.ClientSession, settings: PipelineSettings) -> Floor:
+    """Once along the chain."""
+    twitch = settings.twitch
+    attempt = twitch.gql_attempts[0]
 
     async def fetch(url: URL) -> bytes:
         async with session.get(url) as response:
             return await response.read()
 
-    urls = [source.playlist.join(URL(segment.uri, encoded=True)) for segment in chosen]
+    started = time.perf_counter()
+    headers = {"Client-ID": attempt.client_id, "Content-Type": "application/json"}
+    query = stream_token_query(CHANNEL).body(attempt.form)
+    async with session.post(twitch.gql_url, data=query, headers=headers) as response:
+        data = parse_answer(response.status, await response.text())
+    token = parse_token(data["streamPlaybackAccessToken"], "broadcast")
+    address = usher.build_url(twitch.usher_url, "api/v2/channel/hls/{}.m3u8", CHANNEL, token)
+    rendition = choose_audio(parse_multivariant((await fetch(address)).decode()))
+    assert rendition is not None
+    known = time.perf_counter()
+    media = address.join(URL(rendition.uri, encoded=True))
+    playlist = parse_media((await fetch(media)).decode())
+    chosen = newest_content(playlist, wanted_seconds=SECONDS, enough_seconds=SECONDS / 2)
+    urls = [media.join(URL(segment.uri, encoded=True)) for segment in chosen]
     content = b"".join(await asyncio.gather(*map(fetch, urls)))
     decode_bytes(content, container="mpegts", max_seconds=30.0)
-    return (time.perf_counter() - started) * 1000
+    ended = time.perf_counter()
+    return Floor(cold=(ended - started) * 1000, warm=(ended - known) * 1000)
+
+
+async def streamlink_times(folder: Path, added_ms: float, runs: int) -> list[float]:
+    """A simulator that answers under Twitch's names, and streamlink's library before it."""
+    async with real_clients(folder, await asyncio.to_thread(make_authority, folder)) as clients:
+        clients.twitch.latency.set(added_ms)
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.bench.streamlink_reader", clients.proxy, "ladder"),
+            *(str(runs), str(SECONDS)),
+            env={"PATH": os.defpath, "HOME": str(folder), "REQUESTS_CA_BUNDLE": str(clients.authority)},
+            stdout=subprocess.PIPE,
+        )
+        output, _ = await child.communicate()
+        return cast("list[float]", json.loads(output))
+
+
+async def control(session: aiohttp.ClientSession, bench: Bench, path: str, body: Mapping[str, Any]) -> None:
+    """Move one of the simulator's switches."""
+    async with session.post(f"{bench.simulator['control_url']}/{path}", json=body) as response:
+        if response.status >= 400:
+            raise RuntimeError(await response.text())
+
+
+async def with_preroll(
+    session: aiohttp.ClientSession, bench: Bench, *, seconds: float, servers: int
+) -> tuple[list[float], list[float]]:
+    """First and next questions when new sessions begin with an advertisement."""
+    await control(session, bench, f"channels/{CHANNEL}", {"preroll_seconds": seconds})
+    try:
+        runs = [await ours(bench, servers=1, questions=1) for _ in range(servers)]
+    finally:
+        await control(session, bench, f"channels/{CHANNEL}", {"preroll_seconds": 0.0})
+    return [run.cold[0] for run in runs], [run.warm[0] for run in runs]
 
 
 def ffmpeg_program() -> str:
@@ -184,30 +257,39 @@ def _ignore(_stage: Stage) -> None:
     """Nobody listens."""
 
 
-async def measure(
-    bench: Bench, added_ms: float, *, servers: int, questions: int, originals: int
-) -> dict[str, Any]:
+def medians(steps: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Of each step."""
+    return {name: median([step[name] for step in steps]) for name in steps[0]}
+
+
+async def measure(bench: Bench, added_ms: float, folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     """One row."""
     settings = read_settings(PipelineSettings, bench.environment)
     async with aiohttp.ClientSession() as session:
-        async with session.post(
-            f"{bench.simulator['control_url']}/latency", json={"all_ms": added_ms}
-        ) as response:
-            if response.status >= 400:
-                raise RuntimeError(await response.text())
-        cold, warm, steps = await ours(bench, servers=servers, questions=questions)
-        source = await live_playlist(settings)
-        await floor(session, bench, source)
-        floors = [await floor(session, bench, source) for _ in range(questions)]
-        slow = [await original(settings) for _ in range(originals)]
+        await control(session, bench, "latency", {"all_ms": added_ms})
+        times = await ours(bench, servers=chosen.servers, questions=chosen.questions)
+        await floor(session, settings)
+        floors = [await floor(session, settings) for _ in range(2 * chosen.questions)]
+        slow = [await original(settings) for _ in range(chosen.originals)]
+        first, following = await with_preroll(
+            session, bench, seconds=chosen.preroll_seconds, servers=chosen.preroll_servers
+        )
+    players = await streamlink_times(folder, added_ms, chosen.originals)
     return {
         "added_ms": added_ms,
-        "cold_ms": median(cold),
-        "warm_ms": median(warm),
-        "floor_ms": median(floors),
+        "cold_ms": median(times.cold),
+        "cold_p95_ms": percentile95(times.cold),
+        "warm_ms": median(times.warm),
+        "warm_p95_ms": percentile95(times.warm),
+        "floor_ms": median([found.cold for found in floors]),
+        "floor_warm_ms": median([found.warm for found in floors]),
+        "preroll_seconds": chosen.preroll_seconds,
+        "preroll_first_ms": median(first),
+        "preroll_next_ms": median(following),
         "original_ms": median(slow),
-        "streamlink_ms": None,
-        "steps": {name: median([step[name] for step in steps]) for name in steps[0]},
+        "streamlink_ms": median(players),
+        "steps": medians(times.steps),
+        "cold_steps": medians(times.cold_steps),
     }
 
 
@@ -219,42 +301,41 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--servers", type=int, default=5, help="servers started for the cold figure")
     parser.add_argument("--questions", type=int, default=8, help="warm questions to each server")
     parser.add_argument("--originals", type=int, default=5, help="runs of the pipeline of the original kind")
+    parser.add_argument("--preroll-seconds", type=float, default=9.0)
+    parser.add_argument(
+        "--preroll-servers", type=int, default=2, help="servers started for the pre-roll's figures"
+    )
     chosen = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder, simulated_twitch(Path(folder)) as bench:
-        rows = [
-            asyncio.run(
-                measure(
-                    bench, added, servers=chosen.servers, questions=chosen.questions, originals=chosen.originals
-                )
-            )
-            for added in chosen.added_ms
-        ]
+    with tempfile.TemporaryDirectory() as name, simulated_twitch(Path(name) / "data") as bench:
+        folder = Path(name)
+        rows = [asyncio.run(measure(bench, added, folder, chosen)) for added in chosen.added_ms]
     print_table(
         "From POST to answer, milliseconds (medians)",
-        [{key: value for key, value in row.items() if key not in ("steps", "streamlink_ms")} for row in rows],
+        [{key: value for key, value in row.items() if key not in HIDDEN} for row in rows],
     )
     print_table(
-        "Ratios",
+        "Ratios, and what is left of the aims: 4 round trips + 200 ms cold, 2 round trips + 150 ms warm",
         [
             {
                 "added_ms": row["added_ms"],
                 "original / cold": row["original_ms"] / row["cold_ms"],
                 "original / warm": row["original_ms"] / row["warm_ms"],
-                "warm / floor": row["warm_ms"] / row["floor_ms"],
+                "streamlink / cold": row["streamlink_ms"] / row["cold_ms"],
+                "cold / floor": row["cold_ms"] / row["floor_ms"],
+                "warm / floor": row["warm_ms"] / row["floor_warm_ms"],
+                "cold left": 4 * row["added_ms"] + 200 - row["cold_ms"],
+                "warm left": 2 * row["added_ms"] + 150 - row["warm_ms"],
             }
             for row in rows
         ],
     )
     print_table(
-        "Share of each step, percent of the warm answer",
+        "Steps, milliseconds (medians)",
         [
-            {"added_ms": row["added_ms"]}
-            | {
-                name.removesuffix("_ms"): 100 * value / row["steps"]["total_ms"]
-                for name, value in row["steps"].items()
-                if name != "total_ms"
-            }
+            {"added_ms": row["added_ms"], "question": question}
+            | {name.removesuffix("_ms"): value for name, value in row[steps].items()}
             for row in rows
+            for question, steps in (("first", "cold_steps"), ("later", "steps"))
         ],
     )
     write_json(chosen.json, {"rows": rows})
