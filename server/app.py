@@ -63,7 +63,7 @@ def make_app(
             slow_clients.middleware,
             name_request,
             access_log(metrics),
-            note_caller,
+            note_caller(settings.trusted_proxies),
             problem_details(metrics),
         ],
     )

@@ -2,13 +2,19 @@
 
 import os
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 from yarl import URL
 
-from fingerprint.settings import PipelineSettings, base_url, one_of, setting, whole_number
+from fingerprint.settings import PipelineSettings, base_url, one_of, setting, whole_number, words
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Comma-separated networks and addresses."""
+    return tuple(ip_network(word, strict=False) for word in words(text))
 
 
 def client_id(text: str) -> str:
@@ -58,6 +64,14 @@ class ServerSettings:
         takes="a whole number from 0 to 100000",
         help="how many identifications wait for their turn before one more is told `busy`",
         default=200,
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
+        "TWITCHAUDIO_TRUSTED_PROXIES",
+        parse=networks,
+        takes="comma-separated addresses and networks, such as 127.0.0.1, 10.0.0.0/8",
+        help="proxies whose X-Forwarded-For is believed",
+        default=(),
+        default_text="none",
     )
     twitch_client_id: str | None = setting(
         "TWITCH_CLIENT_ID",

@@ -55,6 +55,7 @@ VARIABLES: Final = [
     "TWITCHAUDIO_MEDIA_HOSTS",
     "TWITCHAUDIO_TWITCH_ID_URL",
     "TWITCH_CLIENT_ID",
+    "TWITCHAUDIO_TRUSTED_PROXIES",
 ]
 
 COMMANDS: Final = [
@@ -73,6 +74,16 @@ COMMANDS: Final = [
     ["admin", "keys", "list"],
     ["admin", "keys", "create", "a bot"],
     ["admin", "keys", "revoke", "abc"],
+    ["admin", "blacklist"],
+    ["admin", "blacklist", "list"],
+    ["admin", "blacklist", "add", "channel", "somechannel"],
+    ["admin", "blacklist", "remove", "channel", "somechannel"],
+    ["admin", "whitelist", "list"],
+    ["admin", "whitelist", "add", "somebody"],
+    ["admin", "whitelist", "remove", "somebody"],
+    ["admin", "codes", "list"],
+    ["admin", "codes", "create"],
+    ["admin", "codes", "revoke", "abc"],
     ["db", "upgrade"],
 ]
 

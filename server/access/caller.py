@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fingerprint.settings import Secret
+from server.access.addresses import Address
 from server.access.api_keys import PREFIX
 from server.access.rates import Spent
 
@@ -14,6 +15,7 @@ class Caller:
     """Credentials as they were sent, not checked yet; and what the request used of a rate limit."""
 
     key: Secret | None = None
+    address: Address | None = None
     token: Secret | None = None
     """A bearer token that is no API key."""
     spent: Spent | None = field(default=None, init=False)
@@ -22,12 +24,14 @@ class Caller:
 current_caller: Final[ContextVar[Caller]] = ContextVar("current_caller")
 
 
-def caller_from(authorization: str | None, api_key: str | None) -> Caller:
+def caller_from(authorization: str | None, api_key: str | None, address: Address | None) -> Caller:
     """The caller out of the headers `Authorization` and `X-API-Key`; other schemes than Bearer are not for us."""
     if api_key is not None:
-        return Caller(key=Secret(api_key.strip()))
+        return Caller(address=address, key=Secret(api_key.strip()))
     scheme, _, credentials = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer":
-        return Caller()
+        return Caller(address=address)
     secret = Secret(credentials.strip())
-    return Caller(key=secret) if secret.reveal().startswith(PREFIX) else Caller(token=secret)
+    if secret.reveal().startswith(PREFIX):
+        return Caller(address=address, key=secret)
+    return Caller(address=address, token=secret)

@@ -15,7 +15,11 @@ class Facts:
 
     website: WebsiteSettings
     kind: Kind
+    blacklisted: bool = False
+    """The user, the address or the target."""
     signed_in: bool = False
+    entitled: bool = False
+    """Whitelisted, or has redeemed an access code."""
     key_scopes: frozenset[str] | None = None
     """What the caller's valid API key may ask for; None without one."""
 
@@ -30,13 +34,14 @@ class Refusal:
 
 _MAINTENANCE: Final = Refusal(ProblemCode.MAINTENANCE, "We are working on the service. Come back in a while.")
 _INACTIVE: Final = Refusal(ProblemCode.INACTIVE, "The operator has switched the service off.")
+_BLACKLISTED: Final = Refusal(ProblemCode.BLACKLISTED, "The operator has blocked this.")
 _STREAMS: Final = Refusal(
     ProblemCode.STREAMS_DISABLED, "The operator has switched live streams and their recordings off."
 )
 _CLIPS: Final = Refusal(ProblemCode.CLIPS_DISABLED, "The operator has switched clips off.")
 _LOGIN: Final = Refusal(ProblemCode.LOGIN_REQUIRED, "Only those who are signed in with Twitch may ask here.")
 _SUBSCRIPTION: Final = Refusal(
-    ProblemCode.SUBSCRIPTION_REQUIRED, "Only subscribers of the operator's channels may ask here."
+    ProblemCode.SUBSCRIPTION_REQUIRED, "Only those whom the operator let in, or gave an access code, may ask here."
 )
 _SCOPE: Final = Refusal(ProblemCode.FORBIDDEN, "This API key may not ask for this kind of target.")
 
@@ -49,6 +54,8 @@ def decide(facts: Facts) -> Refusal | None:
         refusal = _MAINTENANCE
     elif not website.active:
         refusal = _INACTIVE
+    elif facts.blacklisted:
+        refusal = _BLACKLISTED
     elif facts.kind is Kind.CLIP and not website.clips_enabled:
         refusal = _CLIPS
     elif facts.kind is not Kind.CLIP and not website.streams_enabled:
@@ -57,6 +64,6 @@ def decide(facts: Facts) -> Refusal | None:
         refusal = None if scope_of(facts.kind) in facts.key_scopes else _SCOPE
     elif website.access_mode is not AccessMode.OPEN and not facts.signed_in:
         refusal = _LOGIN
-    elif website.access_mode is AccessMode.SUBSCRIBERS:
+    elif website.access_mode is AccessMode.SUBSCRIBERS and not facts.entitled:
         refusal = _SUBSCRIPTION
     return refusal

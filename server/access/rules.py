@@ -5,7 +5,7 @@ Every change also changes the row `version`, so that a server that looks each se
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import insert, select, update
@@ -13,6 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database
+from server.access.lists import Blacklist
+from server.access.tables import blacklisted_values, whitelisted_users
 from server.access.tables import website_settings as table
 from server.access.website import WebsiteSettings, parse_setting, setting_text, website_settings
 
@@ -25,6 +27,8 @@ class Rules:
 
     version: str
     website: WebsiteSettings
+    blacklist: Blacklist = field(default_factory=Blacklist)
+    whitelist: frozenset[str] = frozenset()
 
 
 class RulesStore:
@@ -40,7 +44,14 @@ class RulesStore:
             version = rows.pop(VERSION, "")
             if known is not None and known.version == version:
                 return known
-            return Rules(version=version, website=website_settings(rows))
+            blocked = await connection.execute(select(blacklisted_values.c.kind, blacklisted_values.c.value))
+            allowed = await connection.execute(select(whitelisted_users.c.value))
+            return Rules(
+                version=version,
+                website=website_settings(rows),
+                blacklist=Blacklist.of((row.kind, row.value) for row in blocked),
+                whitelist=frozenset(allowed.scalars()),
+            )
 
     async def set_website(self, name: str, text: str) -> tuple[str, str]:
         """Change one website setting; gives the texts before and after.

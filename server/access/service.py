@@ -14,11 +14,14 @@ from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Clock
 from server.access.api_keys import ApiKey, ApiKeyStore, key_hash, well_formed
 from server.access.caller import Caller, current_caller
+from server.access.codes import CodeStore
 from server.access.kept import Kept
+from server.access.lists import names_of
 from server.access.policy import Facts, Refusal, decide
 from server.access.rates import DAY, MINUTE, Limit, RateCounters, RateLimitedError
 from server.access.rules import Rules, RulesStore
 from server.access.tokens import TokenValidator, TwitchUser
+from server.access.website import AccessMode
 
 RULES_SECONDS: Final = 1.0
 """How old the rules may be: a change is seen by every server within that time and one query."""
@@ -56,6 +59,8 @@ class Access:
         self._rules = Kept(self._read, clock=clock, seconds=RULES_SECONDS)
         self._keys = ApiKeyStore(database)
         self._kept_keys: dict[str, ApiKey | None] = {}
+        self._codes = CodeStore(database)
+        self._redeemed: dict[str, bool] = {}
         self._counters = RateCounters(database)
         self._uses: dict[str, datetime] = {}
         self._recorder: asyncio.Task[None] | None = None
@@ -88,17 +93,57 @@ class Access:
         self._record()
         return Principal(key=key)
 
-    async def refusal(self, kind: Kind, principal: Principal) -> Refusal | None:
-        """Why somebody may not ask for targets of a kind, or None. Raises TwitchAudioError `busy`."""
+    async def refusal(
+        self, kind: Kind, principal: Principal, target: TwitchTarget | None = None
+    ) -> Refusal | None:
+        """Why somebody may not ask for targets of a kind, or for one, or None. Raises TwitchAudioError `busy`."""
+        rules = await self.rules()
+        user = principal.user
+        address = (current_caller.get(None) or Caller()).address
         scopes = None if principal.key is None else principal.key.scopes
-        website = (await self.rules()).website
-        signed_in = principal.user is not None
-        return decide(Facts(website=website, kind=kind, signed_in=signed_in, key_scopes=scopes))
+        facts = Facts(
+            website=rules.website,
+            kind=kind,
+            blacklisted=rules.blacklist.names(user=user, address=address, target=target),
+            signed_in=user is not None,
+            entitled=user is not None and await self._entitled(rules, user),
+            key_scopes=scopes,
+        )
+        return decide(facts)
+
+    async def redeem(self, code: str) -> None:
+        """Redeem an access code for the caller.
+
+        Raises TwitchAudioError `code-invalid`, `login-required`, `blacklisted`, and what `principal` raises.
+        """
+        user = (await self.principal()).user
+        if user is None:
+            detail = "An access code is for whoever is signed in with Twitch: sign in first."
+            raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
+        address = (current_caller.get(None) or Caller()).address
+        if (await self.rules()).blacklist.names(user=user, address=address):
+            raise TwitchAudioError(ProblemCode.BLACKLISTED, "The operator has blocked this.")
+        await self._codes.redeem(code, user.id, self._clock.now())
+        self._redeemed.pop(user.id, None)
+
+    async def _entitled(self, rules: Rules, user: TwitchUser) -> bool:
+        if rules.website.access_mode is not AccessMode.SUBSCRIBERS:
+            return False
+        if any(name in rules.whitelist for name in names_of(user)):
+            return True
+        known = self._redeemed.get(user.id)
+        if known is None:
+            known = await self._codes.redeemed(user.id)
+            if rules is self._known:
+                if len(self._redeemed) >= KEPT_KEYS:
+                    self._redeemed.clear()
+                self._redeemed[user.id] = known
+        return known
 
     async def check(self, target: TwitchTarget) -> Principal:
         """Who asks. Raises TwitchAudioError with the refusal's code unless they may ask for the target."""
         principal = await self.principal()
-        refusal = await self.refusal(target.kind, principal)
+        refusal = await self.refusal(target.kind, principal, target)
         if refusal is not None:
             retry = _MAINTENANCE_RETRY_SECONDS if refusal.code is ProblemCode.MAINTENANCE else None
             raise TwitchAudioError(refusal.code, refusal.detail, retry_after_seconds=retry)
@@ -129,6 +174,7 @@ class Access:
         rules = await self._store.read(self._known)
         if rules is not self._known:
             self._kept_keys.clear()
+            self._redeemed.clear()
         self._known = rules
         return rules
 

@@ -43,3 +43,48 @@ rate_counters: Final = Table(
     Column("used", Integer, nullable=False),
     **MYSQL_TABLE,
 )
+
+blacklisted_values: Final = Table(
+    "blacklisted_values",
+    metadata,
+    Column("kind", exact_text(20), primary_key=True),
+    Column("value", exact_text(150), primary_key=True),
+    # The operator's reason; nobody else sees it.
+    Column("note", exact_text(200), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    **MYSQL_TABLE,
+)
+
+whitelisted_users: Final = Table(
+    "whitelisted_users",
+    metadata,
+    Column("value", exact_text(150), primary_key=True),
+    Column("note", exact_text(200), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    **MYSQL_TABLE,
+)
+
+access_codes: Final = Table(
+    "access_codes",
+    metadata,
+    Column("id", exact_text(32), primary_key=True),
+    Column("sha256", exact_text(64), nullable=False),
+    Column("note", exact_text(200), nullable=False),
+    Column("most_uses", Integer, nullable=False),
+    Column("used", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("revoked_us", BigInteger),
+    UniqueConstraint("sha256", name="uq_access_codes_sha256"),
+    **MYSQL_TABLE,
+)
+
+access_code_uses: Final = Table(
+    "access_code_uses",
+    metadata,
+    # The user first: that is what is asked for.
+    Column("user_id", exact_text(32), primary_key=True),
+    Column("code_id", exact_text(32), primary_key=True),
+    Column("redeemed_us", BigInteger, nullable=False),
+    **MYSQL_TABLE,
+)

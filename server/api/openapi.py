@@ -186,6 +186,12 @@ def _problems(*codes: ProblemCode) -> dict[str, _Schema]:
     return answers
 
 
+_CREDENTIALS: Final = (
+    ProblemCode.KEY_INVALID,
+    ProblemCode.TOKEN_INVALID,
+    ProblemCode.TOKEN_WRONG_CLIENT,
+    ProblemCode.UPSTREAM_UNAVAILABLE,
+)
 _REFUSALS: Final = (
     ProblemCode.MAINTENANCE,
     ProblemCode.INACTIVE,
@@ -193,11 +199,9 @@ _REFUSALS: Final = (
     ProblemCode.CLIPS_DISABLED,
     ProblemCode.LOGIN_REQUIRED,
     ProblemCode.FORBIDDEN,
-    ProblemCode.KEY_INVALID,
-    ProblemCode.TOKEN_INVALID,
-    ProblemCode.TOKEN_WRONG_CLIENT,
     ProblemCode.SUBSCRIPTION_REQUIRED,
-    ProblemCode.UPSTREAM_UNAVAILABLE,
+    ProblemCode.BLACKLISTED,
+    *_CREDENTIALS,
 )
 """What the operator's rules say to those who ask."""
 
@@ -305,11 +309,28 @@ def _paths() -> dict[str, Any]:
                 "summary": "Who asks, and what they may do",
                 "responses": {
                     "200": _json("Me", "You."),
+                    **_problems(*_CREDENTIALS),
+                },
+            }
+        },
+        f"{BASE}/access-codes/redeem": {
+            "post": {
+                "operationId": "redeemAccessCode",
+                "summary": "Redeem an access code",
+                "description": "For whoever is signed in with Twitch.",
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": _object({"code": _TEXT})}},
+                },
+                "responses": {
+                    "204": {"description": "The code counts for you."},
+                    "408": _extra_problem("`timeout`: the body did not arrive in time"),
+                    "413": _extra_problem("`invalid-input`: the body is too large"),
                     **_problems(
-                        ProblemCode.KEY_INVALID,
-                        ProblemCode.TOKEN_INVALID,
-                        ProblemCode.TOKEN_WRONG_CLIENT,
-                        ProblemCode.UPSTREAM_UNAVAILABLE,
+                        *_CREDENTIALS,
+                        ProblemCode.LOGIN_REQUIRED,
+                        ProblemCode.BLACKLISTED,
+                        ProblemCode.CODE_INVALID,
                     ),
                 },
             }

@@ -1,24 +1,18 @@
 """`twitchaudio admin`: the operator's rules; servers that run see a change within two seconds."""
 
 import argparse
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar, cast
+from typing import cast
 
-from fingerprint.database import Database, database_url, open_database
-from fingerprint.settings import Secret, read_settings
-from server import migrations
+from fingerprint.database import Database
+from fingerprint.settings import Secret
 from server.access.api_keys import ApiKey, ApiKeyStore
 from server.access.rules import RulesStore
 from server.access.scopes import SCOPES
 from server.access.website import FIELDS
-from server.cli import Subparsers
-from server.observability import configure_logging
-from server.settings import ServerSettings
-
-T = TypeVar("T")
+from server.cli import Subparsers, admin_people
+from server.cli.with_database import count, with_database
 
 
 def register(commands: Subparsers) -> None:
@@ -28,6 +22,7 @@ def register(commands: Subparsers) -> None:
     groups = cast("Subparsers", admin.add_subparsers(required=True, metavar="WHAT"))
     _register_settings(groups)
     _register_keys(groups)
+    admin_people.register(groups)
 
 
 def _register_settings(groups: Subparsers) -> None:
@@ -46,7 +41,7 @@ def _register_settings(groups: Subparsers) -> None:
 
 def _settings_get(arguments: argparse.Namespace) -> int:
     name = cast("str | None", arguments.name)
-    rules = _with_database(lambda database: RulesStore(database).read())
+    rules = with_database(lambda database: RulesStore(database).read())
     for setting, text in rules.website.to_texts().items():
         if name is None:
             print(f"{setting} = {text}")
@@ -57,7 +52,7 @@ def _settings_get(arguments: argparse.Namespace) -> int:
 
 def _settings_set(arguments: argparse.Namespace) -> int:
     name, value = cast("str", arguments.name), cast("str", arguments.value)
-    before, after = _with_database(lambda database: RulesStore(database).set_website(name, value))
+    before, after = with_database(lambda database: RulesStore(database).set_website(name, value))
     print(f"{name} = {after} (was {before or 'empty'})")
     return 0
 
@@ -80,9 +75,9 @@ def _register_keys(groups: Subparsers) -> None:
         metavar="SCOPE",
         help=f"{' or '.join(SCOPES)}; both when left out",
     )
-    create.add_argument("--per-minute", type=_count, metavar="N", help="new identifications a minute")
-    create.add_argument("--per-day", type=_count, metavar="N", help="new identifications a day (UTC)")
-    create.add_argument("--days", type=_count, metavar="N", help="valid for so many days; for good when left out")
+    create.add_argument("--per-minute", type=count, metavar="N", help="new identifications a minute")
+    create.add_argument("--per-day", type=count, metavar="N", help="new identifications a day (UTC)")
+    create.add_argument("--days", type=count, metavar="N", help="valid for so many days; for good when left out")
     create.set_defaults(run=_keys_create)
     revoke = actions.add_parser(
         "revoke", help="make keys invalid for good", description="Make keys invalid for good."
@@ -91,15 +86,9 @@ def _register_keys(groups: Subparsers) -> None:
     revoke.set_defaults(run=_keys_revoke)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 to 1000000")
-    return int(text)
-
-
 def _keys_list(_arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)
-    for key in _with_database(lambda database: ApiKeyStore(database).all()):
+    for key in with_database(lambda database: ApiKeyStore(database).all()):
         limits = [f"{most} a {unit}" for most, unit in ((key.per_minute, "minute"), (key.per_day, "day")) if most]
         state = "valid" if key.valid(now) else "revoked" if key.revoked_at is not None else "expired"
         until = "" if key.expires_at is None else f" until {key.expires_at:%Y-%m-%d %H:%M}"
@@ -123,7 +112,7 @@ def _keys_create(arguments: argparse.Namespace) -> int:
             expires_at=None if days is None else now + timedelta(days=days),
         )
 
-    key, secret = _with_database(create)
+    key, secret = with_database(create)
     print(secret.reveal())
     print(
         f"This is the key {key.id} ({key.name}). It is shown this once: only a hash of it is kept.",
@@ -138,18 +127,5 @@ def _keys_revoke(arguments: argparse.Namespace) -> int:
             await ApiKeyStore(database).revoke(key_id, datetime.now(UTC))
             print(f"{key_id} is revoked.")
 
-    _with_database(revoke)
+    with_database(revoke)
     return 0
-
-
-def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:
-    """Do something with the configured database, its schema brought up to date."""
-    settings = read_settings(ServerSettings)
-    configure_logging("error", sys.stderr)
-
-    async def run() -> T:
-        async with open_database(database_url(settings.pipeline)) as database:
-            await migrations.upgrade(database)
-            return await work(database)
-
-    return asyncio.run(run())

@@ -1,17 +1,27 @@
 """Notes who sends a request before its handler runs, and tells what is left of a rate limit."""
 
-from aiohttp import web
-from aiohttp.typedefs import Handler
+from collections.abc import Iterable
 
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from server.access.addresses import Network, Networks, client_address
 from server.access.caller import caller_from, current_caller
 
 
-@web.middleware
-async def note_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keep the request's credentials for `server.access`; nothing is checked here."""
-    # aiohttp runs each request in a context of its own.
-    current_caller.set(caller_from(request.headers.get("Authorization"), request.headers.get("X-API-Key")))
-    return await handler(request)
+def note_caller(trusted_proxies: Iterable[Network]) -> Middleware:
+    """The middleware. X-Forwarded-For counts only from trusted proxies."""
+    trusted = Networks(trusted_proxies)
+
+    @web.middleware
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        headers = request.headers
+        address = client_address(request.remote, headers.getall("X-Forwarded-For", []), trusted)
+        # Nothing is checked here. aiohttp runs each request in a context of its own.
+        current_caller.set(caller_from(headers.get("Authorization"), headers.get("X-API-Key"), address))
+        return await handler(request)
+
+    return note
 
 
 async def add_rate_limit(_request: web.Request, response: web.StreamResponse) -> None:

@@ -13,9 +13,10 @@ from server.access.scopes import SCOPES
 from server.access.website import AccessMode, WebsiteSettings
 
 
-def facts(kind: Kind = Kind.STREAM, *, signed_in: bool = False, key: str | None = None, **website: Any) -> Facts:
+def facts(kind: Kind = Kind.STREAM, *, key: str | None = None, **more: Any) -> Facts:
     scopes = None if key is None else frozenset({key})
-    return Facts(website=WebsiteSettings(**website), kind=kind, signed_in=signed_in, key_scopes=scopes)
+    known = {name: more.pop(name) for name in ("signed_in", "entitled", "blacklisted") if name in more}
+    return Facts(website=WebsiteSettings(**more), kind=kind, key_scopes=scopes, **known)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,11 @@ def facts(kind: Kind = Kind.STREAM, *, signed_in: bool = False, key: str | None 
         (facts(access_mode=AccessMode.SUBSCRIBERS, signed_in=True), "subscription-required"),
         (facts(access_mode=AccessMode.LOGIN, streams_enabled=False), "streams-disabled"),
         (facts(key="streams", access_mode=AccessMode.SUBSCRIBERS), None),
+        (facts(access_mode=AccessMode.SUBSCRIBERS, signed_in=True, entitled=True), None),
+        (facts(blacklisted=True), "blacklisted"),
+        (facts(blacklisted=True, key="streams"), "blacklisted"),
+        (facts(blacklisted=True, maintenance=True), "maintenance"),
+        (facts(Kind.CLIP, blacklisted=True, clips_enabled=False), "blacklisted"),
         (facts(Kind.VIDEO, key="streams", access_mode=AccessMode.LOGIN), None),
         (facts(Kind.CLIP, key="streams"), "forbidden"),
         (facts(Kind.CLIP, key="clips", access_mode=AccessMode.LOGIN), None),
@@ -65,6 +71,8 @@ any_facts = st.builds(
     website=websites,
     kind=st.sampled_from([Kind.STREAM, Kind.CLIP, Kind.VIDEO]),
     signed_in=st.booleans(),
+    entitled=st.booleans(),
+    blacklisted=st.booleans(),
     key_scopes=st.none() | st.frozensets(st.sampled_from(SCOPES)),
 )
 
@@ -77,9 +85,14 @@ def test_nobody_passes_while_the_service_is_off(given_facts: Facts) -> None:
 
 
 @given(any_facts)
-def test_signing_in_never_removes_access(given_facts: Facts) -> None:
-    if decide(dataclasses.replace(given_facts, signed_in=False)) is None:
-        assert decide(dataclasses.replace(given_facts, signed_in=True)) is None
+def test_no_combination_lets_in_what_is_blacklisted(given_facts: Facts) -> None:
+    assert decide(dataclasses.replace(given_facts, blacklisted=True)) is not None
+
+
+@given(any_facts, st.sampled_from(["signed_in", "entitled"]))
+def test_a_further_permission_never_removes_access(given_facts: Facts, permission: str) -> None:
+    if decide(given_facts) is None:
+        assert decide(dataclasses.replace(given_facts, **{permission: True})) is None  # type: ignore[arg-type]
 
 
 @given(any_facts, st.sampled_from(SCOPES))

@@ -1,0 +1,166 @@
+"""Blacklist, whitelist, access codes and proxies over HTTP, with people of the simulated Twitch."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from yarl import URL
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import Database, open_database
+from server.access.api_keys import ApiKeyStore
+from server.access.codes import CodeStore
+from server.access.list_store import ListStore
+from server.access.lists import BlacklistKind
+from server.access.rules import RulesStore
+from server.cli import main
+from server.demo.accounts import OWN_APPLICATION
+from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
+from tests.fakes import FakePipeline
+from tests.integration.simulator_client import Viewer, a_viewer
+
+ME = "/api/v1/me"
+REDEEM = "/api/v1/access-codes/redeem"
+VIC = "viewer_vic"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
+    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
+        yield viewer
+
+
+@pytest.fixture
+async def api(viewer: Viewer, sql_address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
+    known: dict[str, Any] = {
+        "twitch_client_id": OWN_APPLICATION.client_id,
+        "twitch_id_url": URL(viewer.twitch.id_url),
+        "trusted_proxies": (ip_network("127.0.0.0/8"),),
+    }
+    async with open_api(FakePipeline(SystemClock()), tmp_path, database_url=sql_address, **known) as client:
+        yield client
+
+
+@pytest.fixture
+async def database(api: ClientSession, sql_address: str) -> AsyncGenerator[Database]:
+    async with open_database(sql_address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def vic(viewer: Viewer) -> dict[str, str]:
+    return {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(VIC)}"}
+
+
+async def until_code(api: ClientSession, headers: dict[str, str], code: str | None) -> None:
+    """Wait until the caller's clips are refused with a code, or allowed: two seconds at most."""
+    async with asyncio.timeout(2):
+        while (await (await api.get(ME, headers=headers)).json())["clips"]["code"] != code:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_a_blacklisted_user_is_refused_by_login_number_and_pattern(
+    api: ClientSession, viewer: Viewer, database: Database, vic: dict[str, str]
+) -> None:
+    store = ListStore(database)
+    number = viewer.twitch.accounts.people[VIC].user_id
+    for kind, text in (
+        (BlacklistKind.USER, VIC),
+        (BlacklistKind.USER, f"id:{number}"),
+        (BlacklistKind.USER_PATTERN, "viewer*"),
+    ):
+        await store.block(kind, text, reason="canary-reason", now=NOW)
+        await until_code(api, vic, "blacklisted")
+        problem = await assert_problem(await api.post(ASK, json=CLIP, headers=vic), "blacklisted", 403)
+        assert "canary-reason" not in str(problem)
+        assert (await api.post(ASK, json=CLIP)).status in (200, 202)
+        await store.unblock(kind, text)
+        await until_code(api, vic, None)
+
+
+async def test_a_blacklisted_target_is_refused_to_everyone(api: ClientSession, database: Database) -> None:
+    store = ListStore(database)
+    _, key = await ApiKeyStore(database).create("a bot", now=NOW)
+    await store.block(BlacklistKind.CHANNEL_PATTERN, "some*", reason="", now=NOW)
+    await store.block(BlacklistKind.CLIP, CLIP["clip"], reason="", now=NOW)
+    await asyncio.sleep(1.1)
+    for headers in ({}, {"X-API-Key": key.reveal()}):
+        await assert_problem(await api.post(ASK, json=STREAM, headers=headers), "blacklisted", 403)
+        await assert_problem(await api.post(ASK, json=CLIP, headers=headers), "blacklisted", 403)
+        await assert_problem(await api.get(f"/api/v1/clips/{CLIP['clip']}", headers=headers), "blacklisted", 403)
+        assert (await api.post(ASK, json={"channel": "other"}, headers=headers)).status == 202
+
+
+async def test_c4_a_blacklisted_address_counts_as_the_trusted_proxy_says_it(
+    api: ClientSession, database: Database
+) -> None:
+    await ListStore(database).block(BlacklistKind.ADDRESS, "198.51.100.0/24", reason="", now=NOW)
+    blocked = {"X-Forwarded-For": "203.0.113.1, 198.51.100.7"}
+    await until_code(api, blocked, "blacklisted")
+    await assert_problem(await api.post(ASK, json=CLIP, headers=blocked), "blacklisted", 403)
+    forged = {"X-Forwarded-For": "198.51.100.7, 203.0.113.1"}
+    assert (await api.post(ASK, json=CLIP, headers=forged)).status in (200, 202)
+
+
+async def test_the_whitelist_lets_in_where_a_subscription_is_needed(
+    api: ClientSession, database: Database, vic: dict[str, str]
+) -> None:
+    await RulesStore(database).set_website("access_mode", "subscribers")
+    await until_code(api, vic, "subscription-required")
+    await ListStore(database).allow(VIC, note="", now=NOW)
+    await until_code(api, vic, None)
+    assert (await api.post(ASK, json=CLIP, headers=vic)).status in (200, 202)
+    await assert_problem(await api.post(ASK, json=CLIP), "login-required", 401)
+
+
+async def test_an_access_code_lets_its_user_in_until_it_is_revoked(
+    api: ClientSession, database: Database, vic: dict[str, str]
+) -> None:
+    await RulesStore(database).set_website("access_mode", "subscribers")
+    await until_code(api, vic, "subscription-required")
+    code_id, secret = await CodeStore(database).create(now=NOW)
+    body = {"code": secret.reveal()}
+    await assert_problem(await api.post(REDEEM, json=body), "login-required", 401)
+    await assert_problem(await api.post(REDEEM, json={"code": "wrong"}, headers=vic), "code-invalid", 422)
+    for _ in range(2):
+        assert (await api.post(REDEEM, json=body, headers=vic)).status == 204
+        assert (await api.post(ASK, json=CLIP, headers=vic)).status in (200, 202)
+    await assert_problem(await api.post(ASK, json=CLIP), "login-required", 401)
+    await CodeStore(database).revoke(code_id, NOW)
+    await until_code(api, vic, "subscription-required")
+
+
+@pytest.mark.parametrize("body", [{}, {"code": 5}, {"code": None}, {"code": "x", "user": "y"}, [], "x"], ids=str)
+async def test_a_redemption_that_is_none_is_refused(api: ClientSession, vic: dict[str, str], body: object) -> None:
+    await assert_problem(await api.post(REDEEM, json=body, headers=vic), "invalid-input", 400)
+
+
+def test_lists_and_codes_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path))
+    assert main(["admin", "blacklist", "add", "channel", "SomeChannel", "--reason", "loud"]) == 0
+    assert main(["admin", "blacklist"]) == 0
+    assert "channel | somechannel |" in capsys.readouterr().out
+    assert main(["admin", "blacklist", "remove", "channel", "somechannel"]) == 0
+    assert main(["admin", "blacklist", "remove", "channel", "somechannel"]) == 1
+    assert main(["admin", "blacklist", "add", "address", "nowhere"]) == 1
+    assert main(["admin", "whitelist", "add", "Viewer_Vic", "--note", "a friend"]) == 0
+    capsys.readouterr()
+    assert main(["admin", "whitelist"]) == 0
+    assert capsys.readouterr().out.startswith("viewer_vic | ")
+    assert main(["admin", "whitelist", "remove", "viewer_vic"]) == 0
+    capsys.readouterr()
+    assert main(["admin", "codes", "create", "--uses", "3", "--days", "7", "--note", "friends"]) == 0
+    code = capsys.readouterr().out.strip()
+    assert main(["admin", "codes"]) == 0
+    listed = capsys.readouterr().out
+    assert "used 0 of 3 | valid until" in listed
+    assert code not in listed
+    assert main(["admin", "codes", "revoke", listed.split(" | ")[0]]) == 0

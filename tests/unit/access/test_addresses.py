@@ -1,0 +1,57 @@
+"""Where a request comes from: forwarding headers count only from trusted proxies (C4)."""
+
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.access.addresses import Networks, client_address, parse_address, parse_network
+
+TRUSTED = Networks([ip_network("10.0.0.0/8"), ip_network("::1/128"), ip_network("2001:db8::/32")])
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "address"),
+    [
+        ("192.0.2.1", [], "192.0.2.1"),
+        ("192.0.2.1", ["198.51.100.7"], "192.0.2.1"),
+        ("10.0.0.1", ["198.51.100.7"], "198.51.100.7"),
+        ("10.0.0.1", ["203.0.113.9, 198.51.100.7"], "198.51.100.7"),
+        ("10.0.0.1", ["203.0.113.9", "198.51.100.7, 10.2.3.4"], "198.51.100.7"),
+        ("10.0.0.1", ["10.9.9.9, 10.2.3.4"], "10.9.9.9"),
+        ("10.0.0.1", ["198.51.100.7, nonsense"], "10.0.0.1"),
+        ("10.0.0.1", [""], "10.0.0.1"),
+        ("::1", ["2001:db8::5, 2001:470::1"], "2001:470::1"),
+        ("::ffff:10.0.0.1", ["::ffff:198.51.100.7"], "198.51.100.7"),
+        ("::ffff:192.0.2.1", [], "192.0.2.1"),
+        (None, ["198.51.100.7"], None),
+        ("", ["198.51.100.7"], None),
+    ],
+)
+def test_the_rightmost_address_that_is_no_trusted_proxy_counts(
+    peer: str | None, forwarded_for: list[str], address: str | None
+) -> None:
+    found = client_address(peer, forwarded_for, TRUSTED)
+    assert (None if found is None else str(found)) == address
+
+
+@given(st.lists(st.text(max_size=30), max_size=4))
+def test_whatever_an_untrusted_peer_says_is_passed_over(forwarded_for: list[str]) -> None:
+    assert str(client_address("192.0.2.1", forwarded_for, TRUSTED)) == "192.0.2.1"
+
+
+@given(
+    st.lists(st.tuples(st.ip_addresses(), st.integers(0, 32)), max_size=8),
+    st.ip_addresses(),
+)
+def test_networks_contain_what_each_of_them_contains(
+    entries: list[tuple[IPv4Address | IPv6Address, int]], address: IPv4Address | IPv6Address
+) -> None:
+    networks = [parse_network(f"{start}/{length}") for start, length in entries]
+    assert Networks(networks).contain(address) == any(address in network for network in networks)
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "1.2.3", "1.2.3.4.5", "fe80::1%eth0x" * 9, "0x7f.1"])
+def test_what_is_no_address_is_none(text: str) -> None:
+    assert parse_address(text) is None

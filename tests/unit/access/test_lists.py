@@ -1,0 +1,97 @@
+"""What a blacklisted value takes and names."""
+
+import pytest
+
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
+from server.access.addresses import parse_address
+from server.access.lists import Blacklist, BlacklistKind, blacklist_value, user_value
+from server.access.tokens import TwitchUser
+
+VIC = TwitchUser(id="77", login="viewer_vic", scopes=frozenset())
+
+
+def blacklist(kind: BlacklistKind, text: str) -> Blacklist:
+    return Blacklist.of([(str(kind), blacklist_value(kind, text))])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "named"),
+    [
+        (BlacklistKind.USER, "Viewer_Vic", True),
+        (BlacklistKind.USER, "id:77", True),
+        (BlacklistKind.USER, "id:7", False),
+        (BlacklistKind.USER, "viewer", False),
+        (BlacklistKind.USER_PATTERN, "viewer*", True),
+        (BlacklistKind.USER_PATTERN, "viewer_?ic", True),
+        (BlacklistKind.USER_PATTERN, "ewer*", False),
+        (BlacklistKind.CHANNEL_PATTERN, "viewer*", False),
+        (BlacklistKind.CHANNEL, "viewer_vic", False),
+    ],
+)
+def test_users(kind: BlacklistKind, text: str, named: bool) -> None:
+    assert blacklist(kind, text).names(user=VIC) == named
+    assert not blacklist(kind, text).names()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "target", "named"),
+    [
+        (BlacklistKind.CHANNEL, "SomeChannel", ChannelTarget("somechannel"), True),
+        (BlacklistKind.CHANNEL, "some", ChannelTarget("somechannel"), False),
+        (BlacklistKind.CHANNEL, "somechannel", ClipTarget("somechannel"), False),
+        (BlacklistKind.CHANNEL_PATTERN, "*channel", ChannelTarget("somechannel"), True),
+        (BlacklistKind.CHANNEL_PATTERN, "*channel", VideoTarget("1234567", 0.0), False),
+        (BlacklistKind.CLIP, "AwkwardSlug-x_1", ClipTarget("AwkwardSlug-x_1"), True),
+        (BlacklistKind.CLIP, "AwkwardSlug-x_1", ClipTarget("awkwardslug-x_1"), False),
+    ],
+)
+def test_targets(kind: BlacklistKind, text: str, target: TwitchTarget, named: bool) -> None:
+    assert blacklist(kind, text).names(target=target) == named
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "named"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.77/24", "192.0.2.1", True),
+        ("2001:db8::/48", "2001:db8:0:5::1", True),
+        ("2001:db8::/48", "2001:db8:1::1", False),
+        ("192.0.2.0/24", "::ffff:192.0.2.9", True),
+    ],
+)
+def test_addresses(text: str, address: str, named: bool) -> None:
+    assert blacklist(BlacklistKind.ADDRESS, text).names(address=parse_address(address)) == named
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (BlacklistKind.USER, "id:"),
+        (BlacklistKind.USER, "no spaces"),
+        (BlacklistKind.ADDRESS, "example.com"),
+        (BlacklistKind.ADDRESS, "192.0.2.0/33"),
+        (BlacklistKind.CHANNEL, "a b"),
+        (BlacklistKind.CLIP, ""),
+        (BlacklistKind.CHANNEL_PATTERN, ""),
+        (BlacklistKind.CHANNEL_PATTERN, "(a+)+$"),
+        (BlacklistKind.USER_PATTERN, "a" * 51),
+    ],
+)
+def test_what_means_nothing_is_refused_with_what_would(kind: BlacklistKind, text: str) -> None:
+    with pytest.raises(TwitchAudioError, match=f"{kind} takes") as caught:
+        blacklist_value(kind, text)
+    assert caught.value.code == "invalid-input"
+
+
+def test_a_pattern_of_many_stars_is_quick() -> None:
+    patterns = blacklist(BlacklistKind.CHANNEL_PATTERN, "a*" * 24)
+    assert patterns.names(target=ChannelTarget("a" * 25))
+    assert not patterns.names(target=ChannelTarget("b" + "a" * 24))
+    assert not patterns.names(target=ChannelTarget("a" * 23))
+
+
+def test_a_user_is_named_by_login_or_by_number() -> None:
+    assert user_value(" Viewer_Vic ") == "viewer_vic"
+    assert user_value("ID:77") == "id:77"
