@@ -78,8 +78,8 @@ class CatalogRef:
 class Song:
     """A recognized song.
 
-    `duration_seconds`: length of the song. `offset_seconds`: how far into the song the recording's first
-    sample is. `position_seconds`: where in the recording this song starts to be heard (0 for a live stream).
+    `duration_seconds`: length of the song. `position_seconds`: where in the recording this song starts to be heard
+    (0 for a live stream). `offset_seconds`: how far into the song the recording is at `position_seconds`.
     """
 
     title: str

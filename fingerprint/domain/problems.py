@@ -111,10 +111,18 @@ class TwitchAudioError(Exception):
         self.detail = detail
         self.retry_after_seconds = retry_after_seconds
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # An exception is unpickled by calling its class with `args`, which no class here takes.
+        return (_rebuild, (type(self), self.args), self.__dict__)
+
     @property
     def problem(self) -> Problem:
         """The same as a value."""
         return Problem(code=self.code, detail=self.detail, retry_after_seconds=self.retry_after_seconds)
+
+
+def _rebuild(kind: type[TwitchAudioError], args: tuple[object, ...]) -> TwitchAudioError:
+    return kind.__new__(kind, *args)
 
 
 class UpstreamError(TwitchAudioError):
