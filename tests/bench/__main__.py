@@ -7,6 +7,7 @@ from typing import Final, cast
 
 BENCHMARKS: Final = {
     "answer-time": "tests.bench.answer_time",
+    "capture": "tests.bench.capture",
     "catalog-scale": "tests.bench.catalog_scale",
     "recognition": "tests.bench.recognition",
 }

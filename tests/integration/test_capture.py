@@ -1,20 +1,26 @@
 """The whole way from a target to sound, over real HTTP and real decoders, from the simulated Twitch."""
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import pytest_asyncio
+from av.video.stream import VideoStream
+from yarl import URL
 
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, FileTarget, VideoTarget
 from fingerprint.media.capture import Decoder, StreamCapture
-from fingerprint.ports import LiveSource
+from fingerprint.media.fetch import Fetched, Fetcher
+from fingerprint.media.hosts import AllowList
+from fingerprint.ports import ClipSource, LiveSource
 from server.demo.faults import Fault, FaultKind, Step
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, first_take, heard, ladder, listening, tone
 
@@ -353,6 +359,46 @@ async def test_clips_that_cannot_be_heard(
 async def test_a_clip_whose_file_is_gone(listener: Listener) -> None:
     listener.twitch.fail(Fault(step=Step.CLIP, kind=FaultKind.STATUS, status=404))
     assert (await refusal(listener, f"clips.twitch.tv/{SLUG}")).code is ProblemCode.CLIP_NOT_FOUND
+
+
+class OneFile(Fetcher):
+    """Gives the same file for every address."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(AllowList.of_origins([]))
+        self._content = content
+
+    async def get(
+        self,
+        url: URL,
+        *,
+        step: str,
+        max_bytes: int,
+        total_seconds: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Fetched:
+        return Fetched(200, self._content, "video/mp4")
+
+
+async def test_a_clip_without_sound_says_so(listener: Listener) -> None:
+    capture = StreamCapture(OneFile(picture()), listener.decoder, listener.clock)
+    with pytest.raises(TwitchAudioError, match="no audio track") as caught:
+        await first_take(capture, ClipSource(url=URL("https://example.twitchcdn.net/x.mp4")))
+    assert caught.value.code is ProblemCode.NO_AUDIO
+
+
+def picture() -> bytes:
+    """An MP4 with a picture alone."""
+    file = BytesIO()
+    with av.open(file, "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=10)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its options open
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+        for _ in range(20):
+            frame = av.VideoFrame.from_ndarray(np.zeros((36, 64, 3), dtype=np.uint8), format="rgb24")
+            out.mux(stream.encode(frame))  # pyright: ignore[reportUnknownMemberType] - a packet's stream is left open
+        out.mux(stream.encode(None))  # pyright: ignore[reportUnknownMemberType] - likewise
+    return file.getvalue()
 
 
 # --- Videos -------------------------------------------------------------------------------------------

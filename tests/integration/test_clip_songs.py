@@ -1,0 +1,58 @@
+"""A clip with several songs, through the whole pipeline: each is named, with its position."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fingerprint.catalog.ingest import ingest
+from fingerprint.domain.identification import Identification, Kind, Status, new_identification_id
+from fingerprint.domain.targets import ClipTarget
+from fingerprint.media.decode import decode_blocks
+from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.wiring import open_pipeline
+from server.demo.cast import Cast, ClipPlan
+from server.demo.library import own_songs, write_flac
+from server.demo.programme import Item, Playlist
+from server.demo.simulator import Simulator
+from server.demo.songs import SongTags
+from server.demo.synth import RATE
+from tests.builders import NOON
+from tests.unit.catalog.music import tune
+
+EACH_SECONDS = 15.0
+SLUG = "TwoSongsInOneClip-abc_DEF-123"
+
+
+def write_song(folder: Path, number: int) -> None:
+    pcm = tune(number)
+    samples = np.asarray(pcm.mono, dtype=np.float64)
+    times = np.arange(round(pcm.duration_seconds * RATE)) / RATE
+    sound = np.interp(times, np.arange(samples.size) / pcm.rate, samples).astype(np.float32)
+    tags = SongTags(title=f"Song {number}", artists=("Maker",), album="", label="", isrc="", date="2026")
+    write_flac(folder / f"{number}.flac", np.stack([sound, sound]), tags)
+
+
+async def test_every_song_of_a_clip_is_named_with_its_position(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    for number in (1, 2):
+        write_song(music, number)
+    ingest(tmp_path / "data" / "catalog", [music], decode_blocks, workers=1)
+    songs = own_songs(music)
+    heard = tuple(Item(song=song, start_seconds=2.0, seconds=EACH_SECONDS) for song in songs)
+    clip = ClipPlan(slug=SLUG, login="somechannel", title="two songs", playlist=Playlist(items=heard))
+    async with Simulator(cache=tmp_path / "media", cast=Cast(clips=(clip,), songs=songs)) as twitch:
+        environment = twitch.environment() | {"TWITCHAUDIO_DATA_DIR": str(tmp_path / "data")}
+        settings = dataclasses.replace(
+            read_settings(PipelineSettings, environment), twitch=read_settings(TwitchSettings, environment)
+        )
+        asked = Identification(id=new_identification_id(), kind=Kind.CLIP, target=SLUG, created_at=NOON)
+        async with open_pipeline(settings) as pipeline:
+            answer = await pipeline.identify(asked, ClipTarget(SLUG))
+    assert answer.status is Status.SUCCESSFUL, answer.problem
+    assert [song.title for song in answer.songs] == ["Song 1", "Song 2"]
+    assert answer.songs[0].position_seconds == pytest.approx(0.0, abs=1.0)
+    assert answer.songs[1].position_seconds == pytest.approx(EACH_SECONDS, abs=6.0)
+    assert answer.captured_seconds == pytest.approx(2 * EACH_SECONDS, abs=0.2)
