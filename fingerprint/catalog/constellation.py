@@ -47,18 +47,20 @@ def sliding_maximum(values: NDArray[np.float32], reach: int, axis: int) -> NDArr
 
     Doubles the width of the maximum until it covers 2 * reach + 1, so it takes log2 of that many passes.
     """
-    moved = np.moveaxis(values, axis, 0)
-    if reach == 0 or not len(moved):
+    if reach == 0 or not values.size:
         return values.copy()
-    length = len(moved)
-    padded = np.full((length + 2 * reach, *moved.shape[1:]), -np.inf, np.float32)
-    padded[reach : reach + length] = moved
+    # Axes stay where they are: each pass then reads memory in its order.
+    before: tuple[slice, ...] = (slice(None),) * axis
+    padded_shape = list(values.shape)
+    padded_shape[axis] += 2 * reach
+    padded = np.full(padded_shape, -np.inf, np.float32)
+    padded[*before, reach : reach + values.shape[axis]] = values
     width, wanted = 1, 2 * reach + 1
     while width < wanted:
         step = min(width, wanted - width)
-        padded = np.maximum(padded[: len(padded) - step], padded[step:])
+        padded = np.maximum(padded[*before, : padded.shape[axis] - step], padded[*before, step:])
         width += step
-    return np.moveaxis(padded, 0, axis)
+    return padded
 
 
 def find_peaks(levels: NDArray[np.float32], parameters: Parameters, *, quota: int) -> Constellation:

@@ -38,7 +38,7 @@ HOPEFUL: Final = 3.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryLevels:
-    """A query's spectrograms, mid and side, made ready to look up peaks. Shapes are (steps, bins).
+    """A query's spectrograms, mid and side, made ready to look up peaks. Shapes are (bins, steps).
 
     `relative`: the same less the mean of the neighbors in frequency.
     """
@@ -50,21 +50,39 @@ class QueryLevels:
     def of(levels: Sequence[NDArray[np.float32]]) -> "QueryLevels":
         """From `channel_levels`."""
         channels = tuple(
-            sliding_maximum(sliding_maximum(channel, STEP_REACH, 0), BIN_REACH, 1) for channel in levels
+            np.ascontiguousarray(sliding_maximum(sliding_maximum(channel, STEP_REACH, 0), BIN_REACH, 1).T)
+            for channel in levels
         )
         return QueryLevels(channels, tuple(channel - neighborhood_means(channel) for channel in channels))
+
+    @property
+    def bins(self) -> int:
+        """How many bins there are."""
+        return self.channels[0].shape[0]
+
+    @property
+    def steps(self) -> int:
+        """How many steps the query is long."""
+        return self.channels[0].shape[1]
 
 
 def neighborhood_means(channel: NDArray[np.float32]) -> NDArray[np.float32]:
     """The mean of each bin and its neighbors on both sides; at the edges, of those that are there."""
-    bins = channel.shape[1]
-    # Running sums, with enough of the first and the last in front and behind to look beyond the edges.
-    sums = np.zeros((len(channel), bins + 2 * NEIGHBORS + 1), np.float32)
-    np.cumsum(channel, axis=1, out=sums[:, NEIGHBORS + 1 : NEIGHBORS + 1 + bins])
-    sums[:, NEIGHBORS + 1 + bins :] = sums[:, NEIGHBORS + bins : NEIGHBORS + bins + 1]
-    means = sums[:, 2 * NEIGHBORS + 1 :] - sums[:, :bins]
+    bins, steps = channel.shape
+    padded = np.zeros((bins + 2 * NEIGHBORS, steps), np.float32)
+    padded[NEIGHBORS : NEIGHBORS + bins] = channel
+    # The sum of 2 * NEIGHBORS + 1 rows, from sums of 1, 2, 4, 8 and so on.
+    means = np.zeros((bins, steps), np.float32)
+    begin, width = 0, 1
+    while width <= 2 * NEIGHBORS + 1:
+        if (2 * NEIGHBORS + 1) & width:
+            means += padded[begin : begin + bins]
+            begin += width
+        padded = padded[:-width] + padded[width:]
+        width *= 2
     places: NDArray[np.int64] = np.arange(bins, dtype=np.int64)
-    means /= np.minimum(places + (NEIGHBORS + 1), bins) - np.maximum(places - NEIGHBORS, 0)
+    counts = np.minimum(places + (NEIGHBORS + 1), bins) - np.maximum(places - NEIGHBORS, 0)
+    means /= counts[:, np.newaxis].astype(np.float32)
     return means
 
 
@@ -94,50 +112,84 @@ class Containment:
 def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameters = DEFAULT) -> Containment:
     """Look up the peaks of a candidate's track in the query, at the best alignment near the candidate's."""
     frames, bins = candidate.live.segment.peaks(candidate.number)
-    steps = len(levels.channels[0])
+    steps = levels.steps
     # A query that was taken slower has its peaks earlier and higher.
     places = (frames * parameters.phases - candidate.offset) / candidate.speed
-    near = (places > -steps) & (places < 2 * steps)
-    places, pitches = places[near], np.rint(bins[near] * candidate.speed).astype(np.int64)
-    best = _look_up(levels, places, pitches)
+    pitches = np.rint(bins * candidate.speed).astype(np.int64)
+    # No alignment that is tried takes a peak from farther away into the query.
+    margin = 4 + 0.05 * steps
+    near = (places > -margin) & (places < steps + margin) & (pitches < levels.bins - 1)
+    places = places[near]
+    rows = _Rows.of(levels, pitches[near])
+    best = rows.look_up(places)
     if best.strength < HOPEFUL:
         return best
     for shift in SHIFTS:
-        found = _look_up(levels, places + shift, pitches)
+        found = rows.look_up(places + shift)
         if found.strength > best.strength:
             best = replace(found, shift=shift)
     places = places + best.shift
     shift = best.shift
     for tempo in TEMPOS:
-        found = _look_up(levels, steps / 2 + (places - steps / 2) / tempo, pitches)
+        found = rows.look_up(steps / 2 + (places - steps / 2) / tempo)
         if found.strength > best.strength:
             best = replace(found, shift=shift, tempo=tempo)
     return best
 
 
-def _look_up(levels: QueryLevels, places: NDArray[np.float64], pitches: NDArray[np.int64]) -> Containment:
-    steps, bins = levels.channels[0].shape
-    times = np.rint(places).astype(np.int64)
-    inside = (times >= 0) & (times < steps) & (pitches < bins - 1)
-    times, pitches = times[inside], pitches[inside]
-    count = len(times)
-    if count < 2:
-        return Containment(peaks=count, in_time=(0.0, 0.0), in_frequency=(0.0, 0.0), in_both=(0.0, 0.0))
-    scale = (12 * count) ** 0.5
-    reach = np.arange(2 * BIN_REACH, NEIGHBORS + 1)
-    around = np.clip(pitches[:, np.newaxis] + np.concatenate([-reach, reach]), 0, bins - 1)
-    in_time: list[float] = []
-    in_frequency: list[float] = []
-    in_both: list[float] = []
-    for channel, relative in zip(levels.channels, levels.relative, strict=True):
-        at = channel[times, pitches]
-        in_time.append(float((channel[:, pitches] < at).mean() - 0.5) * scale)
-        in_both.append(float((relative[:, pitches] < relative[times, pitches]).mean() - 0.5) * scale)
-        neighbors = channel[times[:, np.newaxis], around]
-        in_frequency.append(float((neighbors < at[:, np.newaxis]).mean() - 0.5) * scale)
-    return Containment(
-        peaks=count,
-        in_time=(in_time[0], in_time[-1]),
-        in_frequency=(in_frequency[0], in_frequency[-1]),
-        in_both=(in_both[0], in_both[-1]),
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """What is looked up of a query for some peaks, whatever their times: each peak's bin at all steps.
+
+    `channels`, `relative`: shape (peaks, steps), as in `QueryLevels`. `around`: shape (peaks, neighbors), where in
+    the flattened `levels.channels` the neighboring bins begin.
+    """
+
+    levels: QueryLevels
+    around: NDArray[np.int64]
+    channels: tuple[NDArray[np.float32], ...]
+    relative: tuple[NDArray[np.float32], ...]
+
+    @staticmethod
+    def of(levels: QueryLevels, pitches: NDArray[np.int64]) -> "_Rows":
+        reach = np.arange(2 * BIN_REACH, NEIGHBORS + 1)
+        around = np.clip(pitches[:, np.newaxis] + np.concatenate([-reach, reach]), 0, levels.bins - 1)
+        return _Rows(
+            levels,
+            around * levels.steps,
+            tuple(channel[pitches] for channel in levels.channels),
+            tuple(channel[pitches] for channel in levels.relative),
+        )
+
+    def look_up(self, places: NDArray[np.float64]) -> Containment:
+        """The peaks at these steps, in order of time; those outside the query are left out."""
+        times = np.rint(places).astype(np.int64)
+        first, last = (int(edge) for edge in np.searchsorted(times, (0, self.levels.steps)))
+        times = times[first:last]
+        count = last - first
+        if count < 2:
+            return Containment(peaks=count, in_time=(0.0, 0.0), in_frequency=(0.0, 0.0), in_both=(0.0, 0.0))
+        scale = (12 * count) ** 0.5
+        numbers = np.arange(count)
+        around = self.around[first:last] + times[:, np.newaxis]
+        in_time: list[float] = []
+        in_frequency: list[float] = []
+        in_both: list[float] = []
+        for levels, channel, relative in zip(self.levels.channels, self.channels, self.relative, strict=True):
+            rows = channel[first:last]
+            at = rows[numbers, times][:, np.newaxis]
+            in_time.append(_mean_rank(rows, at) * scale)
+            in_frequency.append(_mean_rank(levels.reshape(-1)[around], at) * scale)
+            rows = relative[first:last]
+            in_both.append(_mean_rank(rows, rows[numbers, times][:, np.newaxis]) * scale)
+        return Containment(
+            peaks=count,
+            in_time=(in_time[0], in_time[-1]),
+            in_frequency=(in_frequency[0], in_frequency[-1]),
+            in_both=(in_both[0], in_both[-1]),
+        )
+
+
+def _mean_rank(rows: NDArray[np.float32], at: NDArray[np.float32]) -> float:
+    """The mean share of each row's values that are lower than the row's in `at`, less a half."""
+    return int(np.count_nonzero(rows < at)) / rows.size - 0.5

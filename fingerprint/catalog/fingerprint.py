@@ -35,8 +35,8 @@ class QueryFingerprint:
     """Landmarks of a piece of sound.
 
     `hashes`: uint32, and `times`: int64, where each anchor is in the sound, in steps of `hop / phases`
-    samples, both of shape (n,), without duplicates. `steps`: how many steps the sound is long. `speed`: how many
-    times slower it was taken.
+    samples, both of shape (n,), in order of hash, without duplicates. `steps`: how many steps the
+    sound is long. `speed`: how many times slower it was taken.
     """
 
     hashes: NDArray[np.uint32]
@@ -134,7 +134,8 @@ def fingerprint_query(
             phases.append(phase)
     hashes, anchors = pair_peaks(joined(parts), parameters, fan_out=effort.fan_out)
     times = anchors % distance * parameters.phases + np.array(phases)[anchors // distance]
-    unique = np.unique(hashes.astype(np.int64) << 32 | times)
+    unique = np.sort(hashes.astype(np.int64) << 32 | times)
+    unique = unique[np.r_[True, unique[1:] != unique[:-1]][: len(unique)]]
     return QueryFingerprint(
         hashes=(unique >> 32).astype(np.uint32),
         times=unique & 0xFFFFFFFF,

@@ -80,14 +80,18 @@ class Finding:
 class Question:
     """A piece of sound, and what is computed of it once."""
 
-    def __init__(self, pcm: Pcm, parameters: Parameters = DEFAULT) -> None:
+    def __init__(
+        self, pcm: Pcm, parameters: Parameters = DEFAULT, *, levels: list[NDArray[np.float32]] | None = None
+    ) -> None:
+        """`levels` may hold `channel_levels(pcm)` where they are known already."""
         self.pcm = pcm
         self._parameters = parameters
+        self._levels = levels
 
     @cached_property
     def levels(self) -> list[NDArray[np.float32]]:
         """The spectrograms of middle and side."""
-        return channel_levels(self.pcm, self._parameters)
+        return channel_levels(self.pcm, self._parameters) if self._levels is None else self._levels
 
     @cached_property
     def prepared_levels(self) -> QueryLevels:
@@ -124,12 +128,33 @@ def identify(snapshot: Snapshot, question: Question, parameters: Parameters = DE
         best = likeliest(snapshot, question, parameters)
         return [best] if best is not None and best.confidence >= THRESHOLD else []
     found: list[Finding] = []
-    for start in window_starts(seconds):
-        window = Question(question.pcm.cut(start, WINDOW_SECONDS), parameters)
+    for start, window in windows(question.pcm, parameters):
         best = likeliest(snapshot, window, parameters)
         if best is not None and best.confidence >= THRESHOLD:
             found.append(replace(best, position_seconds=best.position_seconds + start))
     return merge(found)
+
+
+def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[tuple[float, Question]]:
+    """The windows of a long recording and where they begin; what they have in common is transformed once."""
+    hop = parameters.hop // parameters.phases
+    length = (round(WINDOW_SECONDS * pcm.rate) - parameters.window) // hop + 1
+    known: list[NDArray[np.float32]] = []
+    known_from = known_to = 0
+    for seconds in window_starts(pcm.duration_seconds):
+        # On a step's edge, so that the steps of one window are steps of the next.
+        first = int(seconds * pcm.rate) // hop
+        new_from = min(max(known_to, first), first + length)
+        end = (first + length - 1) * hop + parameters.window
+        new = Pcm(np.ascontiguousarray(pcm.samples[:, new_from * hop : end]), pcm.rate)
+        levels = channel_levels(new, parameters)
+        if new_from > first:
+            levels = [
+                np.concatenate([old[first - known_from :], more]) for old, more in zip(known, levels, strict=True)
+            ]
+        known, known_from, known_to = levels, first, first + length
+        start = first * hop / pcm.rate
+        yield start, Question(pcm.cut(start, WINDOW_SECONDS), parameters, levels=levels)
 
 
 def window_starts(duration_seconds: float) -> Iterator[float]:

@@ -7,6 +7,7 @@ share places, and then exactly for what lies in the highest places. So the memor
 catalog's size.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from fingerprint.catalog.fingerprint import QueryFingerprint
 from fingerprint.catalog.index import LiveSegment, Snapshot
+from fingerprint.catalog.index_file import IndexSegment
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 
 MAX_HITS: Final = 1_000_000
-"""How many postings a query may look at; the rarest hashes come first."""
+"""How many postings the buckets may hold that a query looks into; the rarest hashes come first."""
 
 TABLE_BITS: Final = 18
 TABLE_PLACES: Final = 512
@@ -52,16 +54,16 @@ class _Hits:
     """Postings that have a hash of the query, all arrays of shape (n,).
 
     `positions`: of the postings, counted over all IndexSegments. `cells`: the offset that each speaks for: the
-    position of the query's start, in frames. `frames`: the frame of the query that it belongs to. `weights`.
+    position of the query's start, in frames. `owners`: the landmark of the query that it belongs to. `weights`.
     """
 
     positions: NDArray[np.int64]
     cells: NDArray[np.int64]
-    frames: NDArray[np.int64]
-    weights: NDArray[np.float32]
+    owners: NDArray[np.int64]
+    weights: NDArray[np.float64]
 
-    def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "_Hits":
-        return _Hits(self.positions[chosen], self.cells[chosen], self.frames[chosen], self.weights[chosen])
+    def __getitem__(self, chosen: NDArray[np.int64]) -> "_Hits":
+        return _Hits(self.positions[chosen], self.cells[chosen], self.owners[chosen], self.weights[chosen])
 
 
 def find_candidates(
@@ -78,46 +80,33 @@ def find_candidates(
     table += np.roll(table, -1)
     threshold = max(float(np.partition(table, -TABLE_PLACES)[-TABLE_PLACES]), 1e-9)
     high = table >= threshold
-    return _count(snapshot, hits[high[places] | high[(places - 1) & mask]], limit, query.speed, parameters)
+    high |= np.roll(high, 1)
+    return _count(snapshot, hits[np.flatnonzero(high[places])], query, limit, parameters)
 
 
 def _find_hits(snapshot: Snapshot, query: QueryFingerprint, parameters: Parameters) -> _Hits:
-    hashes, which = np.unique(query.hashes, return_inverse=True)
-    order = np.argsort(which, kind="stable")
-    first_of_hash = np.searchsorted(which[order], np.arange(len(hashes) + 1))
-    times = query.times[order]
+    hashes = query.hashes
     bases = _bases(snapshot)
-    bounds: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    totals = np.zeros(len(hashes), np.int64)
-    for live in snapshot.segments:
-        buckets = hashes >> np.uint32(live.segment.remainder_bits)
-        starts = live.segment.directory[buckets].astype(np.int64)
-        counts = live.segment.directory[buckets + np.uint32(1)].astype(np.int64) - starts
-        bounds.append((starts, counts))
-        totals += counts * np.diff(first_of_hash)
-    affordable = np.ones(len(hashes), np.bool_)
-    if totals.sum() > MAX_HITS:
-        rarest = np.argsort(totals, kind="stable")
-        affordable[rarest[np.cumsum(totals[rarest]) > MAX_HITS]] = False
-    owners: list[NDArray[np.int64]] = []
-    positions: list[NDArray[np.int64]] = []
-    for live, base, (starts, counts) in zip(snapshot.segments, bases, bounds, strict=False):
-        owner, position = _read_postings(live, hashes, starts, np.where(affordable, counts, 0))
-        owners.append(owner)
-        positions.append(position + base)
-    owner = np.concatenate(owners) if owners else np.empty(0, np.int64)
-    position = np.concatenate(positions) if positions else np.empty(0, np.int64)
+    buckets = [_buckets(live.segment, hashes) for live in snapshot.segments]
+    affordable = _affordable(hashes, [last - first for first, last in buckets])
+    ranges = [
+        _find_postings(live.segment, hashes, first, last)
+        for live, (first, last) in zip(snapshot.segments, buckets, strict=True)
+    ]
+    found_owners: list[NDArray[np.int64]] = []
+    found_positions: list[NDArray[np.int64]] = []
+    for live, base, (starts, counts) in zip(snapshot.segments, bases, ranges, strict=False):
+        owner, position = _read_postings(live, starts, np.where(affordable, counts, 0))
+        found_owners.append(owner)
+        found_positions.append(position + base)
+    owners = np.concatenate(found_owners) if found_owners else np.empty(0, np.int64)
+    positions = np.concatenate(found_positions) if found_positions else np.empty(0, np.int64)
     # How likely a hash agrees by chance at one offset is how often it occurs in a frame of the catalog.
-    frequency = np.bincount(owner, minlength=len(hashes)) / max(1, snapshot.frames)
-    weight_of = np.log(1 + 0.1 / np.maximum(frequency, 1e-12)).astype(np.float32)
-    # A hash that occurs several times in the query speaks for several offsets.
-    occurrences = np.diff(first_of_hash)[owner]
-    hit = np.repeat(np.arange(len(owner)), occurrences)
-    nth = np.arange(len(hit)) - np.repeat(np.cumsum(occurrences) - occurrences, occurrences)
-    time = times[first_of_hash[owner[hit]] + nth]
-    phases = parameters.phases
-    found = position[hit]
-    return _Hits(found, (found * phases - time) // phases, time // phases, weight_of[owner[hit]])
+    frequency = np.bincount(owners, minlength=len(hashes)) / max(1, snapshot.frames)
+    weights = np.log(1 + 0.1 / np.maximum(frequency, 1e-12))
+    # The floor of (position * phases - time) / phases.
+    starts_at = -query.times // parameters.phases
+    return _Hits(positions, positions + starts_at[owners], owners, weights[owners])
 
 
 def _bases(snapshot: Snapshot) -> NDArray[np.int64]:
@@ -125,17 +114,63 @@ def _bases(snapshot: Snapshot) -> NDArray[np.int64]:
     return np.cumsum([0, *(live.segment.frames for live in snapshot.segments)], dtype=np.int64)
 
 
-def _read_postings(
-    live: LiveSegment, hashes: NDArray[np.uint32], starts: NDArray[np.int64], counts: NDArray[np.int64]
+def _affordable(hashes: NDArray[np.uint32], sizes: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
+    """Which landmarks are followed: those in the smallest buckets, all that are of one hash or none of them."""
+    totals = np.zeros(len(hashes), np.int64)
+    for size in sizes:
+        totals += size
+    if totals.sum() <= MAX_HITS:
+        return np.ones(len(hashes), np.bool_)
+    # Equal hashes follow each other.
+    starts = np.flatnonzero(np.r_[True, hashes[1:] != hashes[:-1]])
+    occurrences = np.diff(np.r_[starts, len(hashes)])
+    totals = totals[starts] * occurrences
+    rarest = np.argsort(totals, kind="stable")
+    followed = np.ones(len(starts), np.bool_)
+    followed[rarest[np.cumsum(totals[rarest]) > MAX_HITS]] = False
+    return np.repeat(followed, occurrences)
+
+
+def _buckets(segment: IndexSegment, hashes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where in a file the bucket of each hash starts and ends."""
+    buckets = hashes >> np.uint32(segment.remainder_bits)
+    first = segment.directory[buckets].astype(np.int64)
+    return first, segment.directory[buckets + np.uint32(1)].astype(np.int64)
+
+
+def _find_postings(
+    segment: IndexSegment, hashes: NDArray[np.uint32], first: NDArray[np.int64], last: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The postings of some hashes in one file: the number of the hash and the position, of shape (n,)."""
-    segment = live.segment
-    owner = np.repeat(np.arange(len(hashes)), counts)
-    place = np.arange(len(owner)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    """Where in its bucket the postings of each hash start, and how many they are."""
     if segment.remainder_bits:
-        lower = hashes & np.uint32((1 << segment.remainder_bits) - 1)
-        same = segment.remainders[place] == lower[owner]
-        owner, place = owner[same], place[same]
+        lower = (hashes & np.uint32((1 << segment.remainder_bits) - 1)).astype(np.int64)
+        first, last = _bisect(segment, first, last, lower), _bisect(segment, first, last, lower + 1)
+    return first, last - first
+
+
+def _bisect(
+    segment: IndexSegment, low: NDArray[np.int64], high: NDArray[np.int64], wanted: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The first place from `low` to `high` with a remainder of at least `wanted`; `high` where there is none."""
+    if not len(segment.remainders):
+        return high
+    for _ in range(int((high - low).max(initial=0)).bit_length()):
+        middle = (low + high) // 2
+        # Where the search is over, `middle` may lie behind the last place; there nothing changes.
+        smaller = segment.remainders.take(middle, mode="clip") < wanted
+        smaller &= low < high
+        low, high = np.where(smaller, middle + 1, low), np.where(smaller, high, middle)
+    return low
+
+
+def _read_postings(
+    live: LiveSegment, starts: NDArray[np.int64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Some ranges of postings in one file: the number of the range and the position, of shape (n,)."""
+    segment = live.segment
+    owner = np.repeat(np.arange(len(counts)), counts)
+    place = np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    place += np.arange(len(place))
     positions = segment.postings[place].astype(np.int64)
     if live.removed:
         kept = live.alive[segment.track_numbers(positions)]
@@ -143,43 +178,54 @@ def _read_postings(
     return owner, positions
 
 
-def _count(snapshot: Snapshot, hits: _Hits, limit: int, speed: float, parameters: Parameters) -> list[Candidate]:
+def _count(
+    snapshot: Snapshot, hits: _Hits, query: QueryFingerprint, limit: int, parameters: Parameters
+) -> list[Candidate]:
     """Count the votes exactly, and pick the best offset of each of the best tracks."""
     bases = _bases(snapshot)
-    owners = np.searchsorted(bases, hits.positions, side="right") - 1
-    numbers = np.empty(len(owners), np.int64)
+    segments = np.searchsorted(bases, hits.positions, side="right") - 1
+    numbers = np.empty(len(segments), np.int64)
+    firsts = np.empty(len(segments), np.int64)
     for index, live in enumerate(snapshot.segments):
-        own = owners == index
+        own = segments == index
         numbers[own] = live.segment.track_numbers(hits.positions[own] - bases[index])
+        firsts[own] = live.segment.tracks["first_frame"][numbers[own]] + bases[index]
+    # A track over all IndexSegments, then the offset in it, then the frame of the query: one number to sort by.
+    before = np.cumsum([0, *(len(live.segment.tracks) for live in snapshot.segments)], dtype=np.int64)
+    offsets = hits.cells - firsts
+    lowest = int(offsets.min()) - 1
+    span = int(offsets.max()) - lowest + 1
+    frames = query.times[hits.owners] // parameters.phases
+    width = int(frames.max()) + 1
+    keys = ((before[segments] + numbers) * span + (offsets - lowest)) * width + frames
     # A hit counts for its own cell and for the one before, so that no offset lies on an edge.
-    keys = np.stack([np.tile(owners, 2), np.tile(numbers, 2), np.concatenate([hits.cells, hits.cells - 1])])
-    frames, weights = np.tile(hits.frames, 2), np.tile(hits.weights, 2)
+    keys = np.concatenate([keys, keys - width])
+    order = np.argsort(keys)
+    keys, weights = keys[order], np.tile(hits.weights, 2)[order]
     # One vote for each frame of the query and offset: the weightiest.
-    order = np.lexsort((-weights, frames, *keys[::-1]))
-    keys, frames, weights = keys[:, order], frames[order], weights[order]
-    new_cell = np.r_[True, (np.diff(keys, axis=1) != 0).any(axis=0)]
-    first_vote = new_cell | np.r_[True, np.diff(frames) != 0]
-    keys, weights, new_cell = keys[:, first_vote], weights[first_vote], new_cell[first_vote]
-    starts = np.flatnonzero(new_cell)
+    first_vote = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+    weights = np.maximum.reduceat(weights, first_vote)
+    cells = keys[first_vote] // width
+    starts = np.flatnonzero(np.r_[True, cells[1:] != cells[:-1]])
     votes = np.add.reduceat(weights, starts)
     counts = np.diff(np.r_[starts, len(weights)])
+    cells = cells[starts]
     candidates: list[Candidate] = []
-    seen: set[tuple[int, int]] = set()
+    seen: set[int] = set()
     for index in np.argsort(-votes, kind="stable"):
-        owner, number, cell = (int(value) for value in keys[:, starts[index]])
-        if (owner, number) in seen:
+        track, offset = divmod(int(cells[index]), span)
+        if track in seen:
             continue
-        seen.add((owner, number))
-        live = snapshot.segments[owner]
-        first = int(live.segment.tracks["first_frame"][number]) + int(bases[owner])
+        seen.add(track)
+        owner = int(np.searchsorted(before, track, side="right")) - 1
         candidates.append(
             Candidate(
-                live=live,
-                number=number,
-                offset=(cell + 1 - first) * parameters.phases,
+                live=snapshot.segments[owner],
+                number=track - int(before[owner]),
+                offset=(offset + lowest + 1) * parameters.phases,
                 votes=float(votes[index]),
                 frames=int(counts[index]),
-                speed=speed,
+                speed=query.speed,
             )
         )
         if len(candidates) == limit:

@@ -90,9 +90,9 @@ def test_a_query_outside_the_track_has_no_peaks(snapshot: Snapshot) -> None:
     assert replace(found, shift=3).strength == 0.0
 
 
-def test_theneighborhood_means_is_the_mean_around() -> None:
-    values = np.random.default_rng(1).normal(0, 1, (3, 60)).astype(np.float32)
+def test_neighborhood_means_are_the_means_around() -> None:
+    values = np.random.default_rng(1).normal(0, 1, (60, 3)).astype(np.float32)
     means = neighborhood_means(values)
     for place in (0, 5, 30, 59):
-        around = values[:, max(0, place - NEIGHBORS) : place + NEIGHBORS + 1].mean(axis=1)
-        assert means[:, place] == pytest.approx(around, abs=1e-4)
+        around = values[max(0, place - NEIGHBORS) : place + NEIGHBORS + 1].mean(axis=0)
+        assert means[place] == pytest.approx(around, abs=1e-4)

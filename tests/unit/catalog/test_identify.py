@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from fingerprint.catalog.identify import STEP_SECONDS, WINDOW_SECONDS, identify, merge, prepare, window_starts
+from fingerprint.catalog.fingerprint import channel_levels
+from fingerprint.catalog.identify import (
+    STEP_SECONDS,
+    WINDOW_SECONDS,
+    identify,
+    merge,
+    prepare,
+    window_starts,
+    windows,
+)
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import mixed, noise, tune
@@ -88,6 +97,19 @@ def test_windows_cover_the_recording_and_are_bounded(seconds: float) -> None:
     assert starts == sorted(starts)
     assert len(starts) <= 241
     assert seconds - (starts[-1] + WINDOW_SECONDS) == pytest.approx(0, abs=0.5)
+
+
+@pytest.mark.parametrize("seconds", [12.3, 27.0])
+def test_windows_that_overlap_are_transformed_as_if_each_were_alone(seconds: float) -> None:
+    pcm = Pcm(np.random.default_rng(5).normal(0, 0.1, (2, int(seconds * SAMPLE_RATE))).astype(np.float32))
+    count = 0
+    for start, window in windows(pcm):
+        alone = channel_levels(pcm.cut(start, WINDOW_SECONDS))
+        assert len(window.levels) == len(alone) == 2
+        for levels, expected in zip(window.levels, alone, strict=True):
+            assert np.array_equal(levels, expected)
+        count += 1
+    assert count == len(list(window_starts(seconds)))
 
 
 def test_a_chance_hit_in_one_of_many_windows_does_not_count(snapshot: Snapshot) -> None:
