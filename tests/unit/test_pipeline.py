@@ -67,6 +67,9 @@ class RecordingStore:
     async def release(self, lease: Lease) -> None:
         raise NotImplementedError
 
+    async def running(self, target: Target, *, now: datetime) -> Identification | None:
+        raise NotImplementedError
+
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         raise NotImplementedError
 
