@@ -4,7 +4,8 @@ A question is asked in steps that cost more and more, until an answer is sure: a
 signal too; then as many for each changed speed. Each step's candidates are examined by `containment`.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -60,6 +61,12 @@ PLAN: Final = (
     Attempt(FULL, 1.0, THRESHOLD),
     *(Attempt(FULL, speed, THRESHOLD) for speed in (1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.04, 0.96)),
 )
+
+
+AS_IT_IS: Final = PLAN[:2]
+OTHER_SPEEDS: Final = PLAN[2:]
+SPEED_PROBES: Final = 3
+"""Of a long recording's windows without a song, at least so many (a fourth, if more) are tried at other speeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,16 +130,42 @@ def prepare(pcm: Pcm, parameters: Parameters = DEFAULT) -> Question:
 
 def identify(snapshot: Snapshot, question: Question, parameters: Parameters = DEFAULT) -> list[Finding]:
     """The songs found, surest first, each once; empty when there is none. CPU work, for a thread."""
-    seconds = question.pcm.duration_seconds
-    if seconds <= SHORT_SECONDS:
+    if question.pcm.duration_seconds <= SHORT_SECONDS:
         best = likeliest(snapshot, question, parameters)
         return [best] if best is not None and best.confidence >= THRESHOLD else []
-    found: list[Finding] = []
-    for start, window in windows(question.pcm, parameters):
-        best = likeliest(snapshot, window, parameters)
-        if best is not None and best.confidence >= THRESHOLD:
-            found.append(replace(best, position_seconds=best.position_seconds + start))
-    return merge(found)
+    return _identify_long(snapshot, question.pcm, parameters)
+
+
+def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list[Finding]:
+    """All windows as they are; then, where nothing was found, some at other speeds; then all at a speed that fits.
+
+    Most windows in which nothing is found hold no song that is known, and the other speeds cost five times as much
+    as the rest: whoever plays a song faster does so for longer than a window.
+    """
+    found: dict[int, Finding] = {}
+    count = len(list(window_starts(pcm.duration_seconds)))
+
+    def look(chosen: Collection[int], plan: Sequence[Attempt]) -> None:
+        if not chosen:
+            return
+        for number, (start, window) in enumerate(windows(pcm, parameters)):
+            if number not in chosen:
+                continue
+            best = likeliest(snapshot, window, parameters, plan=plan)
+            if best is not None and best.confidence >= THRESHOLD:
+                found[number] = replace(best, position_seconds=best.position_seconds + start)
+
+    look(range(count), AS_IT_IS)
+    silent = [number for number in range(count) if number not in found]
+    probes = max(SPEED_PROBES, count // 4)
+    look(silent[:: max(1, math.ceil(len(silent) / probes))], OTHER_SPEEDS)
+    speeds = [found[number].speed for number in silent if number in found]
+    fitting = {min(OTHER_SPEEDS, key=lambda attempt, speed=speed: abs(attempt.speed - speed)) for speed in speeds}
+    look(
+        [number for number in silent if number not in found] if fitting else (),
+        [a for a in OTHER_SPEEDS if a in fitting],
+    )
+    return merge([found[number] for number in sorted(found)])
 
 
 def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[tuple[float, Question]]:
@@ -181,12 +214,14 @@ def merge(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(merged, key=lambda finding: -finding.confidence)
 
 
-def likeliest(snapshot: Snapshot, question: Question, parameters: Parameters = DEFAULT) -> Finding | None:
+def likeliest(
+    snapshot: Snapshot, question: Question, parameters: Parameters = DEFAULT, *, plan: Sequence[Attempt] = PLAN
+) -> Finding | None:
     """The track that is the likeliest, however unlikely; None when no landmark is shared with any track."""
     best: Finding | None = None
     if not len(snapshot) or not len(question.levels[0]):
         return None
-    for attempt in PLAN:
+    for attempt in plan:
         fingerprint = question.fingerprint(attempt)
         candidates = find_candidates(snapshot, fingerprint, limit=RIVALS, parameters=parameters)
         for place in range(min(EXAMINED, len(candidates))):

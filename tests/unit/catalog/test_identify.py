@@ -58,15 +58,29 @@ def test_what_is_no_music_is_no_match(snapshot: Snapshot, pcm: Pcm) -> None:
     assert titles(snapshot, pcm) == []
 
 
-@pytest.mark.parametrize("speed", [1.02, 0.98, 1.03, 0.97])
-def test_a_changed_speed_is_found(snapshot: Snapshot, speed: float) -> None:
-    original = tune(6).samples[0]
+def faster(pcm: Pcm, speed: float) -> Pcm:
+    """The first channel, played faster."""
+    original = pcm.samples[0]
     places = np.arange(int(len(original) / speed), dtype=np.float64) * speed
     played = np.empty((1, len(places)), np.float32)
     played[0] = np.interp(places, np.arange(len(original), dtype=np.float64), original)
-    (finding,) = identify(snapshot, prepare(Pcm(played).cut(4, 6)))
+    return Pcm(played)
+
+
+@pytest.mark.parametrize("speed", [1.02, 0.98, 1.03, 0.97])
+def test_a_changed_speed_is_found(snapshot: Snapshot, speed: float) -> None:
+    (finding,) = identify(snapshot, prepare(faster(tune(6), speed).cut(4, 6)))
     assert finding.track.title == "Song 6"
     assert finding.speed == pytest.approx(speed, abs=0.011)
+
+
+def test_a_changed_speed_is_found_in_a_long_recording_beside_a_song_as_it_is(snapshot: Snapshot) -> None:
+    parts = [noise(2, 8.0), tune(3).cut(0, 20), faster(tune(6), 1.02)]
+    mix = Pcm(np.ascontiguousarray(np.concatenate([part.samples for part in parts], axis=1)))
+    findings = {finding.track.title: finding for finding in identify(snapshot, prepare(mix))}
+    assert findings["Song 3"].speed == 1.0
+    assert findings["Song 6"].speed == pytest.approx(1.02, abs=0.011)
+    assert findings["Song 6"].position_seconds == pytest.approx(28, abs=STEP_SECONDS + 1)
 
 
 def test_a_mix_gives_each_song_once_with_its_position(snapshot: Snapshot) -> None:
