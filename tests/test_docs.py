@@ -1,5 +1,6 @@
 """The docs say what the code does: generated parts are fresh, dependencies are named, links lead somewhere."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -21,7 +22,8 @@ def test_generated_parts_are_fresh() -> None:
 
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}  # type: ignore[index]
+    declared = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    wanted = {re.match(r"[\w-]+", line)[0] for line in declared}  # type: ignore[index]
     for name in ("build.in", "dev.in", "bench.in"):
         lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
         wanted |= {re.match(r"[\w-]+", line)[0] for line in lines if line and line[0] not in "#-"}  # type: ignore[index]
