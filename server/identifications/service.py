@@ -32,6 +32,7 @@ from server.identifications.events import Progress
 from server.identifications.kept import KeptAnswers
 from server.identifications.runners import Runner
 from server.identifications.set_list import Play, plays
+from server.identifications.tickets import Admit, Ticket
 from server.observability import Metrics
 
 DEFINITE: Final = frozenset(
@@ -69,6 +70,12 @@ class _Flight:
     target: TwitchTarget
     progress: Progress = field(default_factory=Progress)
     task: asyncio.Task[None] | None = None
+    ticket: Ticket | None = None
+
+    def end_ticket(self) -> None:
+        """Give the place back to whoever the job was started for."""
+        if self.ticket is not None:
+            self.ticket.ended()
 
 
 @dataclass(slots=True, eq=False)
@@ -140,7 +147,7 @@ class IdentificationService:
 
     # --- What requests call ---------------------------------------------------------------------------
 
-    async def ask(self, target: TwitchTarget, *, admit: Callable[[], Awaitable[None]] | None = None) -> Asked:
+    async def ask(self, target: TwitchTarget, *, admit: Admit | None = None) -> Asked:
         """The stored answer, the running job, or a new one.
 
         `admit` is awaited before a new job and raises TwitchAudioError to refuse it; joining is free.
@@ -300,7 +307,7 @@ class IdentificationService:
             return None
         return Asked(identification=stored)
 
-    async def _admitted(self, target: TwitchTarget, admit: Callable[[], Awaitable[None]]) -> tuple[_Flight, bool]:
+    async def _admitted(self, target: TwitchTarget, admit: Admit) -> tuple[_Flight, bool]:
         """The job that was started meanwhile, or a new one once it is admitted; True for the first.
 
         One at a time for each target: of a herd the first is admitted and the others join.
@@ -312,15 +319,23 @@ class IdentificationService:
                 flight = self._flights.get(target.key)
                 if flight is not None:
                     return flight, True
+                ticket = None
                 if await self._store.running(target, now=self._clock.now()) is None:
-                    await admit()
-                return self._take_off(target), False
+                    ticket = await admit()
+                try:
+                    return self._take_off(target, ticket=ticket), False
+                except TwitchAudioError:
+                    if ticket is not None:
+                        ticket.ended()
+                    raise
         finally:
             place.waiting -= 1
             if not place.waiting:
                 del self._admissions[target.key]
 
-    def _take_off(self, target: TwitchTarget, following: Identification | None = None) -> _Flight:
+    def _take_off(
+        self, target: TwitchTarget, following: Identification | None = None, ticket: Ticket | None = None
+    ) -> _Flight:
         """Start a job's task. Its entry stands before anything can fail and goes when the task ends."""
         if self._closing:
             raise _stopping()
@@ -328,7 +343,7 @@ class IdentificationService:
             raise TwitchAudioError(
                 ProblemCode.BUSY, "Too much is going on. Try again in a moment.", retry_after_seconds=5.0
             )
-        flight = _Flight(target)
+        flight = _Flight(target, ticket=ticket)
         self._flights[target.key] = flight
         if following is not None:
             self._publish(flight, following)
@@ -336,6 +351,7 @@ class IdentificationService:
         flight.task = task
 
         def landed(_task: asyncio.Task[None]) -> None:
+            flight.end_ticket()
             if self._flights.get(target.key) is flight:
                 del self._flights[target.key]
             current = flight.progress.current
@@ -373,8 +389,11 @@ class IdentificationService:
             claim = await self._claim(flight.target)
             match claim:
                 case Claimed(lease, identification):
+                    if flight.ticket is not None:
+                        flight.ticket.started()
                     await self._run(flight, lease, identification)
                 case Held(identification) | Finished(identification):
+                    flight.end_ticket()
                     self._publish(flight, identification)
                 case _:
                     assert_never(claim)
@@ -403,6 +422,7 @@ class IdentificationService:
         problem = finished.problem
         self._finished.add(finished.kind, finished.status, problem.code if problem else "")
         self._keep(flight.target, finished)
+        flight.end_ticket()
         flight.progress.publish(finished)
         _log.info("job_ended", extra=_summary(finished))
 

@@ -1,0 +1,20 @@
+"""The right to start one job, as whoever counts jobs hands it out; the service tells it what became of the job."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+
+class Ticket(Protocol):
+    """One job's place among those that somebody may have at once. Both methods return at once."""
+
+    def started(self) -> None:
+        """The job runs. A ticket that ends without this was for nothing: another was faster, or all is full."""
+        ...
+
+    def ended(self) -> None:
+        """The job is over. Called at least once, and before anyone who waits learns of the job's end."""
+        ...
+
+
+Admit = Callable[[], Awaitable[Ticket | None]]
+"""Awaited before a new job. Raises TwitchAudioError to refuse it."""

@@ -1,0 +1,124 @@
+"""What the service tells of a job that somebody was let in for."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget
+from server.identifications.runners.inprocess import InProcessRunner
+from server.identifications.service import IdentificationService, ServiceLimits
+from server.identifications.tickets import Ticket
+from server.observability import Metrics
+from tests.fakes import FakeClock, FakePipeline, MemoryJobStore
+
+CHANNEL = ChannelTarget("somechannel")
+
+
+class Noting:
+    """A ticket that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def started(self) -> None:
+        self.told.append("started")
+
+    def ended(self) -> None:
+        if "ended" not in self.told:
+            self.told.append("ended")
+
+    async def admit(self) -> Ticket:
+        return self
+
+
+@asynccontextmanager
+async def serving(
+    store: MemoryJobStore, *, places: int = 2, jobs: int = 100
+) -> AsyncGenerator[tuple[IdentificationService, FakePipeline]]:
+    clock = FakeClock()
+    parts = FakePipeline(clock)
+    service = IdentificationService(
+        store=store,
+        runner=InProcessRunner(pipeline=parts.pipeline, store=store, clock=clock, at_once=places, queue=0),
+        unavailable=parts.pipeline.unavailable,
+        clock=clock,
+        owner="a",
+        metrics=Metrics(),
+        limits=ServiceLimits(jobs=jobs),
+    )
+    try:
+        yield service, parts
+    finally:
+        await service.close()
+
+
+async def test_a_ticket_ends_before_whoever_waits_has_the_answer() -> None:
+    async with serving(MemoryJobStore()) as (service, parts):
+        parts.capture.gate.clear()
+        ticket = Noting()
+        asked = await service.ask(CHANNEL, admit=ticket.admit)
+        assert ticket.told == ["started"]
+        waiting = asyncio.create_task(service.wait(asked, 10))
+        told_at_the_end: list[str] = []
+        waiting.add_done_callback(lambda _task: told_at_the_end.extend(ticket.told))
+        parts.capture.gate.set()
+        await waiting
+        await asyncio.sleep(0)
+        assert told_at_the_end == ["started", "ended"]
+
+
+async def test_those_who_join_need_no_ticket() -> None:
+    async with serving(MemoryJobStore()) as (service, parts):
+        parts.capture.gate.clear()
+        first, second = Noting(), Noting()
+        await service.ask(CHANNEL, admit=first.admit)
+        assert (await service.ask(CHANNEL, admit=second.admit)).shared
+        assert second.told == []
+        parts.capture.gate.set()
+
+
+async def test_a_job_that_finds_no_place_ends_its_ticket_unused() -> None:
+    async with serving(MemoryJobStore(), places=1) as (service, parts):
+        parts.capture.gate.clear()
+        await service.ask(ChannelTarget("other"), admit=Noting().admit)
+        ticket = Noting()
+        with pytest.raises(TwitchAudioError) as caught:
+            await service.ask(CHANNEL, admit=ticket.admit)
+        assert caught.value.code is ProblemCode.BUSY
+        await asyncio.sleep(0)
+        assert ticket.told == ["ended"]
+        parts.capture.gate.set()
+
+
+async def test_a_service_that_is_full_ends_the_ticket_unused() -> None:
+    async with serving(MemoryJobStore(), jobs=0) as (service, _parts):
+        ticket = Noting()
+        with pytest.raises(TwitchAudioError):
+            await service.ask(CHANNEL, admit=ticket.admit)
+        assert ticket.told == ["ended"]
+
+
+async def test_a_job_that_another_server_was_faster_with_ends_the_ticket_unused() -> None:
+    store = MemoryJobStore()
+    ticket = Noting()
+    async with serving(store) as (one, parts), serving(store) as (two, _parts):
+        parts.capture.gate.clear()
+
+        async def admit() -> Ticket:
+            await one.ask(CHANNEL)
+            return ticket
+
+        await two.ask(CHANNEL, admit=admit)
+        assert ticket.told == ["ended"]
+        parts.capture.gate.set()
+
+
+async def test_a_server_that_stops_ends_the_ticket() -> None:
+    ticket = Noting()
+    async with serving(MemoryJobStore()) as (service, parts):
+        parts.capture.gate.clear()
+        await service.ask(CHANNEL, admit=ticket.admit)
+    assert ticket.told == ["started", "ended"]
