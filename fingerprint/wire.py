@@ -1,11 +1,8 @@
 """The contract's JSON form of an identification: one codec for the API, the command line, stores and Lambda."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, cast
-
-from yarl import URL
+from typing import Any, cast
 
 from fingerprint.domain.identification import (
     CatalogRef,
@@ -18,14 +15,10 @@ from fingerprint.domain.identification import (
     Status,
     Timings,
 )
+from fingerprint.domain.links import links_of
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode
 
 Json = dict[str, Any]
-
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SPOTIFY: Final = URL("https://open.spotify.com/track/")
-_DEEZER: Final = URL("https://www.deezer.com/track/")
-_YOUTUBE: Final = URL("https://www.youtube.com/watch")
 
 
 def time_to_json(moment: datetime | None) -> str | None:
@@ -67,20 +60,6 @@ def problem_from_json(body: Mapping[str, Any]) -> Problem:
     )
 
 
-def _plain(identifier: str | None) -> str | None:
-    """The id if it has the form that all three services use; a provider's odd text makes no link."""
-    return identifier if identifier and _ID.fullmatch(identifier) else None
-
-
-def _links(ids: ExternalIds) -> Json:
-    spotify, youtube, deezer = _plain(ids.spotify_track), _plain(ids.youtube), _plain(ids.deezer_track)
-    return {
-        "spotify": str(_SPOTIFY / spotify) if spotify else None,
-        "youtube": str(_YOUTUBE % {"v": youtube}) if youtube else None,
-        "deezer": str(_DEEZER / deezer) if deezer else None,
-    }
-
-
 def song_to_json(song: Song) -> Json:
     """The `song` object; `position` is where in the recording it starts, in seconds."""
     return {
@@ -89,17 +68,21 @@ def song_to_json(song: Song) -> Json:
         "album": song.album,
         "label": song.label,
         "isrc": song.isrc,
+        "release_date": song.release_date,
         "duration": song.duration_seconds,
         "offset": song.offset_seconds,
         "position": song.position_seconds,
         "ids": {
             "spotify_track": song.ids.spotify_track,
+            "spotify_album": song.ids.spotify_album,
             "spotify_artists": list(song.ids.spotify_artists),
             "youtube": song.ids.youtube,
             "deezer_track": song.ids.deezer_track,
+            "deezer_album": song.ids.deezer_album,
             "deezer_artists": list(song.ids.deezer_artists),
+            "apple_music": song.ids.apple_music,
         },
-        "links": _links(song.ids),
+        "links": links_of(song),
         "catalog": None
         if song.catalog is None
         else {"track_id": song.catalog.track_id, "path": song.catalog.path},
@@ -107,7 +90,10 @@ def song_to_json(song: Song) -> Json:
 
 
 def song_from_json(body: Mapping[str, Any]) -> Song:
-    """The inverse of `song_to_json`. Raises KeyError for another shape."""
+    """The inverse of `song_to_json`. Raises KeyError for another shape.
+
+    Answers that were stored before a field existed are read, too.
+    """
     ids = cast("Mapping[str, Any]", body["ids"])
     catalog = cast("Mapping[str, Any] | None", body["catalog"])
     return Song(
@@ -116,15 +102,19 @@ def song_from_json(body: Mapping[str, Any]) -> Song:
         album=body["album"],
         label=body["label"],
         isrc=body["isrc"],
+        release_date=body.get("release_date"),
         duration_seconds=body["duration"],
         offset_seconds=body["offset"],
         position_seconds=body["position"],
         ids=ExternalIds(
             spotify_track=ids["spotify_track"],
+            spotify_album=ids.get("spotify_album"),
             spotify_artists=tuple(ids["spotify_artists"]),
             youtube=ids["youtube"],
             deezer_track=ids["deezer_track"],
+            deezer_album=ids.get("deezer_album"),
             deezer_artists=tuple(ids["deezer_artists"]),
+            apple_music=ids.get("apple_music"),
         ),
         catalog=None if catalog is None else CatalogRef(track_id=catalog["track_id"], path=catalog["path"]),
     )

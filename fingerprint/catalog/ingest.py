@@ -1,5 +1,6 @@
 """Files and folders into a catalog. Safe to interrupt at any moment, and to run again."""
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.sidecar import Sidecars, over
+from fingerprint.catalog.tags import Tags
+from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.workers import DecodeBlocks, FileOutcome, Known, Read, Unreadable, WorkerPool
 from fingerprint.catalog.writer import CatalogWriter
 
@@ -25,7 +29,9 @@ AUDIO_SUFFIXES: Final = _endings(
 )
 """In a folder, files with these endings are music; others are named and skipped, unless they are companions."""
 
-COMPANION_SUFFIXES: Final = _endings("bmp cue gif jpeg jpg json log lrc m3u m3u8 md5 nfo pdf pls png sfv webp xml")
+COMPANION_SUFFIXES: Final = _endings(
+    "bmp csv cue gif jpeg jpg json log lrc m3u m3u8 md5 nfo pdf pls png sfv webp xml"
+)
 """Files that usually lie beside music; nobody expects them to be indexed, so they are not mentioned."""
 
 
@@ -109,7 +115,8 @@ def ingest(
     `decode` decodes a file into blocks at the fingerprint's sample rate; it runs in `workers` processes (as
     many as there are processors by default) and so must be picklable. A file is reported to `on_progress` when
     it is surely in the catalog. Files that are in the catalog already (same path, size and time, or same
-    content) are not read again; a changed file replaces what was indexed under its path.
+    content) are not read again; a changed file, or one of which a sidecar says something new, replaces what was
+    indexed under its path.
 
     Raises CatalogBusyError while another writer works, and CatalogError for a catalog that cannot be used.
     """
@@ -147,6 +154,7 @@ class _Ingest:
         tracks = list(writer.snapshot().tracks())
         self._ids = {track.id for track in tracks}
         self._by_path = {track.path: track for track in tracks}
+        self._sidecars = Sidecars()
 
     def run(self, files: Sequence[Path], decode: DecodeBlocks, parameters: Parameters, workers: int) -> None:
         self._on_progress(Progress(done=0, total=self._total, outcome=None))
@@ -174,8 +182,20 @@ class _Ingest:
             return False
         if (status.st_size, status.st_mtime_ns) != (known.size, known.modified_ns):
             return False
+        if self._described(known) != known:
+            self._ids.discard(known.id)
+            return False
         self._count_known(Known(file, known.id))
         return True
+
+    def _described(self, track: Track) -> Track:
+        """The track with what sidecars say of its file; what is wrong with them is told once."""
+        said = self._sidecars.of(Path(track.path))
+        while self._sidecars.troubles:
+            trouble = self._sidecars.troubles.pop(0)
+            self._tally.skipped.append(Unreadable(trouble.path, trouble.reason))
+            self._on_progress(Progress(done=self._done, total=self._total, outcome=self._tally.skipped[-1]))
+        return track if said is None else _tagged(track, over(_tags_of(track), said))
 
     def _claim(self, track_id: str) -> bool:
         """Whether a content needs no reading. A second file of the same content in this run needs none either."""
@@ -189,7 +209,7 @@ class _Ingest:
             case Read():
                 if not self._pending:
                     self._pending_since = time.monotonic()
-                self._pending.append(outcome)
+                self._pending.append(dataclasses.replace(outcome, track=self._described(outcome.track)))
             case Known():
                 self._count_known(outcome)
             case Unreadable():
@@ -222,3 +242,15 @@ class _Ingest:
     def _report(self, outcome: FileOutcome) -> None:
         self._done += 1
         self._on_progress(Progress(done=self._done, total=self._total, outcome=outcome))
+
+
+def _tags_of(track: Track) -> Tags:
+    return Tags(**{item.name: getattr(track, item.name) for item in dataclasses.fields(Tags)})
+
+
+def _tagged(track: Track, tags: Tags) -> Track:
+    return dataclasses.replace(
+        track,
+        title=tags.title or track.title,
+        **{item.name: getattr(tags, item.name) for item in dataclasses.fields(Tags) if item.name != "title"},
+    )

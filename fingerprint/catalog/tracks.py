@@ -1,8 +1,10 @@
 """A track of the catalog as a value, and its stored form."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
+
+from fingerprint.domain.identification import ExternalIds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class Track:
     album: str | None = None
     label: str | None = None
     isrc: str | None = None
+    release_date: str | None = None
+    ids: ExternalIds = field(default_factory=ExternalIds)
 
     @property
     def text(self) -> str:
@@ -38,6 +42,8 @@ class Track:
             "album": self.album,
             "label": self.label,
             "isrc": self.isrc,
+            "release_date": self.release_date,
+            "ids": {name: value for name, value in asdict(self.ids).items() if value},
             "duration": round(self.duration_seconds, 3),
             "path": self.path,
         }
@@ -63,8 +69,17 @@ class Track:
             album=body["album"],
             label=body["label"],
             isrc=body["isrc"],
+            # Tracks that were indexed before these existed have neither.
+            release_date=body.get("release_date"),
+            ids=_ids(cast("dict[str, Any]", body.get("ids") or {})),
             duration_seconds=body["duration"],
             path=body["path"],
             size=body["size"],
             modified_ns=body["modified_ns"],
         )
+
+
+def _ids(body: dict[str, Any]) -> ExternalIds:
+    lists = {name: tuple(body[name]) for name in ("spotify_artists", "deezer_artists") if name in body}
+    values: dict[str, Any] = body | lists
+    return ExternalIds(**values)

@@ -85,6 +85,8 @@ def read_file(path: Path, track_id: str, decode: DecodeBlocks, parameters: Param
         album=tags.album,
         label=tags.label,
         isrc=tags.isrc,
+        release_date=tags.release_date,
+        ids=tags.ids,
         duration_seconds=fingerprint.duration_seconds,
         path=str(path),
         size=status.st_size,

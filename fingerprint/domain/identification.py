@@ -60,10 +60,26 @@ class ExternalIds:
     """A song's ids at other services; None or empty where unknown."""
 
     spotify_track: str | None = None
+    spotify_album: str | None = None
     spotify_artists: tuple[str, ...] = ()
     youtube: str | None = None
     deezer_track: str | None = None
+    deezer_album: str | None = None
     deezer_artists: tuple[str, ...] = ()
+    apple_music: str | None = None
+
+    def filled(self, other: "ExternalIds") -> "ExternalIds":
+        """The same, with what is unknown taken from another."""
+        return ExternalIds(
+            spotify_track=self.spotify_track or other.spotify_track,
+            spotify_album=self.spotify_album or other.spotify_album,
+            spotify_artists=self.spotify_artists or other.spotify_artists,
+            youtube=self.youtube or other.youtube,
+            deezer_track=self.deezer_track or other.deezer_track,
+            deezer_album=self.deezer_album or other.deezer_album,
+            deezer_artists=self.deezer_artists or other.deezer_artists,
+            apple_music=self.apple_music or other.apple_music,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +96,7 @@ class Song:
 
     `duration_seconds`: length of the song. `position_seconds`: where in the recording this song starts to be heard
     (0 for a live stream). `offset_seconds`: how far into the song the recording is at `position_seconds`.
+    `release_date`: `YYYY-MM-DD`, or only as much of it as is known.
     """
 
     title: str
@@ -87,6 +104,7 @@ class Song:
     album: str | None = None
     label: str | None = None
     isrc: str | None = None
+    release_date: str | None = None
     duration_seconds: float | None = None
     offset_seconds: float | None = None
     position_seconds: float = 0.0

@@ -49,15 +49,19 @@ def _song(song: Song) -> Song:
         album=_optional(song.album),
         label=_optional(song.label),
         isrc=_optional(song.isrc),
+        release_date=_optional(song.release_date),
         duration_seconds=_number(song.duration_seconds),
         offset_seconds=_number(song.offset_seconds),
         position_seconds=_number(song.position_seconds) or 0.0,
         ids=ExternalIds(
             spotify_track=_optional(song.ids.spotify_track),
+            spotify_album=_optional(song.ids.spotify_album),
             spotify_artists=_texts(song.ids.spotify_artists),
             youtube=_optional(song.ids.youtube),
             deezer_track=_optional(song.ids.deezer_track),
+            deezer_album=_optional(song.ids.deezer_album),
             deezer_artists=_texts(song.ids.deezer_artists),
+            apple_music=_optional(song.ids.apple_music),
         ),
         catalog=None
         if song.catalog is None

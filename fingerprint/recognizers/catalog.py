@@ -61,6 +61,8 @@ def _match(finding: Finding) -> Match:
         album=track.album,
         label=track.label,
         isrc=track.isrc,
+        release_date=track.release_date,
+        ids=track.ids,
         duration_seconds=round(track.duration_seconds, 3),
         offset_seconds=round(finding.offset_seconds, 3),
         position_seconds=round(finding.position_seconds, 3),

@@ -7,6 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from fingerprint.domain.identification import Kind, Stage, Status
+from fingerprint.domain.links import SERVICES
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
 from server.api.responses import BASE
 
@@ -93,19 +94,26 @@ def _schemas() -> dict[str, _Schema]:
                 "album": _MAYBE_TEXT,
                 "label": _MAYBE_TEXT,
                 "isrc": _MAYBE_TEXT,
+                "release_date": {**_MAYBE_TEXT, "description": "`YYYY-MM-DD`, or as much of it as is known."},
                 "duration": {**_MAYBE_NUMBER, "description": "Length of the song in seconds."},
                 "offset": {**_MAYBE_NUMBER, "description": "How far into the song the recording begins, seconds."},
                 "position": {"type": "number", "description": "Where in the recording the song begins, seconds."},
                 "ids": _object(
                     {
                         "spotify_track": _MAYBE_TEXT,
+                        "spotify_album": _MAYBE_TEXT,
                         "spotify_artists": _TEXTS,
                         "youtube": _MAYBE_TEXT,
                         "deezer_track": _MAYBE_TEXT,
+                        "deezer_album": _MAYBE_TEXT,
                         "deezer_artists": _TEXTS,
+                        "apple_music": _MAYBE_TEXT,
                     }
                 ),
-                "links": _object(dict.fromkeys(("spotify", "youtube", "deezer"), _MAYBE_TEXT)),
+                "links": _object(
+                    dict.fromkeys(SERVICES, _MAYBE_TEXT),
+                    text="Https links; YouTube's begins where the song was heard.",
+                ),
                 "catalog": {"anyOf": [_object({"track_id": _TEXT, "path": _TEXT}), {"type": "null"}]},
             }
         ),

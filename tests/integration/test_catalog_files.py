@@ -51,6 +51,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "artist": f"Mira Holt {number}; The Low Tide",
             "album": "Harbour Songs",
             "date": "2021",
+            "comment": f"https://www.deezer.com/track/{number}",
         }
         encode(folder / f"{ending} song.{ending}", tune(200 + number, SECONDS, channels=2), tags)
     (folder / "broken.mp3").write_bytes(b"this is no music" * 500)
@@ -81,6 +82,8 @@ def test_every_format_is_indexed_with_its_tags(catalog: Path, capsys: pytest.Cap
         assert track["title"] == f"Grüße {number}"
         assert track["artists"] == [f"Mira Holt {number}", "The Low Tide"]
         assert track["album"] == "Harbour Songs"
+        assert track["release_date"] == "2021"
+        assert track["ids"] == {"deezer_track": str(number)}
         assert track["duration"] == pytest.approx(SECONDS, abs=0.2)
 
 

@@ -1,0 +1,189 @@
+"""Sidecars: files beside the music that say more than its tags do, or say it better.
+
+`tracks.csv` or `tracks.json` describes files in its folder and in folders below, one row or object each, by
+`file`, the path from there. `NAME.json` beside a file, such as `song.flac.json`, describes that file alone.
+What is nearer to the file wins. Columns and keys, all optional: title, artists, album, label, isrc,
+release_date, spotify, youtube, deezer, apple_music (an id or a link). What is empty leaves the tag as it is. A
+CSV's columns are separated by commas, semicolons or tabs.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any, Final, cast
+
+from fingerprint.catalog.tags import Tags, date_of, id_of, isrc_of, split_artists
+from fingerprint.domain.identification import ExternalIds
+
+FOLDER_NAMES: Final = ("tracks.csv", "tracks.json")
+FILE_ENDING: Final = ".json"
+LEVELS: Final = 4
+"""How many folders, from a file's own upwards, may hold a sidecar for it."""
+
+MAX_BYTES: Final = 32 << 20
+TEXT_LIMIT: Final = 1000
+
+SERVICE_COLUMNS: Final = ("spotify", "youtube", "deezer", "apple_music")
+COLUMNS: Final = ("title", "artists", "album", "label", "isrc", "release_date", *SERVICE_COLUMNS)
+
+Row = Mapping[str, object]
+
+
+class SidecarError(Exception):
+    """A sidecar cannot be read; the text is one sentence without the file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something in a sidecar that was left out; `reason` is one sentence."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(slots=True)
+class Sidecars:
+    """The sidecars met so far. Folders are read once; `troubles` grows as things are found wrong."""
+
+    troubles: list[Trouble] = field(default_factory=list[Trouble])
+    _folders: dict[Path, dict[PurePath, Tags]] = field(default_factory=dict[Path, dict[PurePath, Tags]])
+
+    def of(self, path: Path) -> Tags | None:
+        """What sidecars say of a music file; None when they say nothing."""
+        said: Tags | None = None
+        for folder in reversed(path.parents[:LEVELS]):
+            said = _joined(said, self._folder(folder, own=folder == path.parent).get(path.relative_to(folder)))
+        own = path.with_name(path.name + FILE_ENDING)
+        return _joined(said, self._read_alone(own)) if own.is_file() else said
+
+    def _folder(self, folder: Path, *, own: bool) -> dict[PurePath, Tags]:
+        found = self._folders.get(folder)
+        if found is None:
+            found = self._folders[folder] = {}
+            for name in FOLDER_NAMES:
+                path = folder / name
+                try:
+                    if path.is_file():
+                        found.update(self._read_rows(path))
+                except SidecarError as error:
+                    # A file of that name somewhere above the music may be anybody's.
+                    if own:
+                        self.troubles.append(Trouble(path, str(error)))
+        return found
+
+    def _read_rows(self, path: Path) -> dict[PurePath, Tags]:
+        return {PurePath(file): self._tags(path, row) for row in _rows(path) if (file := _text(row.get("file")))}
+
+    def _read_alone(self, path: Path) -> Tags | None:
+        try:
+            return self._tags(path, _object(path))
+        except SidecarError as error:
+            self.troubles.append(Trouble(path, str(error)))
+            return None
+
+    def _tags(self, path: Path, row: Row) -> Tags:
+        ids = ExternalIds()
+        for service in SERVICE_COLUMNS:
+            text = _text(row.get(service))
+            found = id_of(service, text) if text else None
+            if text and found is None:
+                self.troubles.append(
+                    Trouble(path, f"{service} takes a link to a song or its id, not {text[:80]!r}")
+                )
+            ids = ids.filled(found or ExternalIds())
+        isrc = _text(row.get("isrc"))
+        if isrc and isrc_of(isrc) is None:
+            self.troubles.append(Trouble(path, f"isrc takes 12 letters and digits, not {isrc[:80]!r}"))
+        return Tags(
+            title=_text(row.get("title")) or None,
+            artists=_artists(row.get("artists")),
+            album=_text(row.get("album")) or None,
+            label=_text(row.get("label")) or None,
+            isrc=isrc_of(isrc),
+            release_date=date_of(_text(row.get("release_date"))),
+            ids=ids,
+        )
+
+
+def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:
+    return over(said, nearer) if said is not None and nearer is not None else nearer or said
+
+
+def over(tags: Tags, said: Tags) -> Tags:
+    """Tags with what a sidecar says in place of what they say."""
+    return dataclasses.replace(
+        tags,
+        title=said.title or tags.title,
+        artists=said.artists or tags.artists,
+        album=said.album or tags.album,
+        label=said.label or tags.label,
+        isrc=said.isrc or tags.isrc,
+        release_date=said.release_date or tags.release_date,
+        ids=said.ids.filled(tags.ids),
+    )
+
+
+def _text(value: object) -> str:
+    """A cell as text; numbers are taken for what they look like, anything else for nothing."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    return str(value).replace("\0", " ").strip()[:TEXT_LIMIT]
+
+
+def _artists(value: object) -> tuple[str, ...]:
+    values = cast("list[object]", value) if isinstance(value, list) else [value]
+    return tuple(dict.fromkeys(name for each in values for name in split_artists(_text(each))))
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SidecarError(f"it cannot be read: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise SidecarError(f"it is longer than {MAX_BYTES >> 20} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SidecarError("it is not UTF-8") from error
+
+
+def _json(path: Path) -> object:
+    try:
+        return cast("object", json.loads(_read(path)))
+    except (ValueError, RecursionError) as error:
+        raise SidecarError("it is not JSON") from error
+
+
+def _object(path: Path) -> Row:
+    body = _json(path)
+    if not isinstance(body, dict):
+        raise SidecarError("it holds no JSON object")
+    return cast("Row", body)
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    if path.suffix == ".json":
+        body: Any = _json(path)
+        if not isinstance(body, list):
+            raise SidecarError("it holds no JSON list of objects")
+        for row in cast("list[object]", body):
+            if isinstance(row, dict):
+                yield cast("Row", row)
+        return
+    text = _read(path)
+    first = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    try:
+        names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+        if "file" not in names:
+            raise SidecarError("its first line names no column `file`")
+        reader.fieldnames = names
+        yield from reader
+    except csv.Error as error:
+        raise SidecarError(f"it is no CSV: {error}") from error
