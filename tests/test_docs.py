@@ -1,6 +1,7 @@
 """The docs say what the code does: generated parts are fresh, dependencies are named, links lead somewhere."""
 
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -27,6 +28,9 @@ def test_every_dependency_has_its_reason() -> None:
     for name in ("build.in", "dev.in", "bench.in"):
         lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
         wanted |= {re.match(r"[\w-]+", line)[0] for line in lines if line and line[0] not in "#-"}  # type: ignore[index]
+    wanted |= json.loads((ROOT / "requirements/node/package.json").read_text(encoding="utf-8"))[
+        "devDependencies"
+    ].keys()
     rows = re.findall(
         r"^\| ([^|]+) \|", (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8"), re.MULTILINE
     )

@@ -54,3 +54,17 @@ prepare() { # prepare runtime|dev|bench
     printf '%s' "$stamp" > ".venv/.installed-$1"
   fi
 }
+
+prepare_node() { # the packages of requirements/node, beside it; without npm, what needs them is left out by name
+  local stamp
+  if ! command -v npm > /dev/null; then
+    printf '%s: npm not found; what needs it is skipped (on Debian: apt-get install npm)\n' "scripts/$(basename "$0")" >&2
+    return
+  fi
+  stamp=$(cat requirements/node/package.json requirements/node/package-lock.json | cksum)
+  if [ "$(cat requirements/node/node_modules/.installed 2> /dev/null)" != "$stamp" ]; then
+    step "installing npm packages (half a minute the first time)" npm ci --prefix requirements/node --silent ||
+      fail "the npm packages could not be installed; see above"
+    printf '%s' "$stamp" > requirements/node/node_modules/.installed
+  fi
+}

@@ -10,7 +10,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
 
+from tests.browser.bidi_fixtures import either_browser, firefox, front, start_browser
 from tests.browser.stage import OnStageNow, staged
+
+__all__ = ["either_browser", "firefox", "front", "start_browser"]  # fixtures that pytest finds here
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
