@@ -26,7 +26,10 @@ from server.identifications.encoding import Encoder
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService, ServiceLimits
 from server.identifications.set_list import Play
+from server.logs.store import LogStore
+from server.logs.writer import LogLimits, LogWriter
 from server.middleware.access_log import access_log
+from server.middleware.hits import log_hits
 from server.middleware.principal import add_rate_limit, note_caller
 from server.middleware.problems import problem_details
 from server.middleware.request_id import add_request_id, name_request
@@ -64,6 +67,7 @@ def make_app(
             name_request,
             access_log(metrics),
             note_caller(settings.trusted_proxies),
+            log_hits,
             problem_details(metrics),
         ],
     )
@@ -117,7 +121,11 @@ async def _open_services(
             session, id_url=settings.twitch_id_url, client_id=settings.twitch_client_id, clock=clock
         )
         stack.push_async_callback(tokens.close)
-    access = Access(database, clock=clock, tokens=tokens)
+    log_limits = LogLimits(keep_days=settings.log_days, whole_address_days=settings.log_address_days)
+    logs = LogWriter(LogStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
+    stack.push_async_callback(logs.close)
+    app[keys.LOGS] = logs
+    access = Access(database, clock=clock, tokens=tokens, logs=logs)
     stack.push_async_callback(access.close)
     app[keys.ACCESS] = access
     service = IdentificationService(
@@ -153,7 +161,7 @@ class PagesBackend:
         """Start or join a job, if the caller may."""
         access = self._app[keys.ACCESS]
         principal = await access.check(target)
-        asked = await self._app[keys.SERVICE].ask(target, admit=lambda: access.admit(principal))
+        asked = await self._app[keys.SERVICE].ask(target, admit=lambda: access.admit(principal, target))
         return asked.identification
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:

@@ -9,6 +9,7 @@ from fingerprint.ports import Clock
 from server.access.service import Access
 from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
+from server.logs.writer import LogWriter
 from server.observability import Metrics
 from server.settings import ServerSettings
 
@@ -17,5 +18,6 @@ CLOCK: Final = web.AppKey("clock", Clock)
 METRICS: Final = web.AppKey("metrics", Metrics)
 DATABASE: Final = web.AppKey("database", Database)
 ACCESS: Final = web.AppKey("access", Access)
+LOGS: Final = web.AppKey("logs", LogWriter)
 SERVICE: Final = web.AppKey("service", IdentificationService)
 ENCODER: Final = web.AppKey("encoder", Encoder)

@@ -87,6 +87,20 @@ class ServerSettings:
         help="where Twitch tokens are checked",
         default=URL("https://id.twitch.tv"),
     )
+    log_days: int = setting(
+        "TWITCHAUDIO_LOG_DAYS",
+        parse=whole_number(0, 10_000),
+        takes="a whole number from 0 to 10000",
+        help="how many days the logs in the database are kept; 0 for good",
+        default=90,
+    )
+    log_address_days: int = setting(
+        "TWITCHAUDIO_LOG_ADDRESS_DAYS",
+        parse=whole_number(0, 10_000),
+        takes="a whole number from 0 to 10000",
+        help="after how many days IP addresses in the logs are cut to their network; 0 never",
+        default=7,
+    )
     log_level: str = setting(
         "TWITCHAUDIO_LOG_LEVEL",
         parse=one_of(*LOG_LEVELS),

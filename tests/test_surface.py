@@ -84,6 +84,7 @@ COMMANDS: Final = [
     ["admin", "codes", "list"],
     ["admin", "codes", "create"],
     ["admin", "codes", "revoke", "abc"],
+    ["admin", "logs"],
     ["db", "upgrade"],
 ]
 

@@ -24,6 +24,7 @@ from fingerprint.settings import Secret
 from server.access.rules import touch
 from server.access.scopes import SCOPES
 from server.access.tables import api_keys as table
+from server.logs.changes import ChangeLog
 
 PREFIX: Final = "ta_"
 NAME_LIMIT: Final = 100
@@ -83,8 +84,9 @@ class ApiKey:
 class ApiKeyStore:
     """Keys in SQL."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
+        self._changes = changes or ChangeLog()
 
     async def create(
         self,
@@ -132,6 +134,7 @@ class ApiKeyStore:
                     expires_us=None if expires_at is None else to_us(expires_at),
                 )
             )
+            await self._changes.record(connection, "create API key", key.id, after=_described(key))
 
         await self._database.transact(add)
         return key, secret
@@ -154,14 +157,16 @@ class ApiKeyStore:
     async def revoke(self, key_id: str, now: datetime) -> None:
         """Make a key invalid for good. Raises TwitchAudioError `not-found` when none has the id."""
 
-        async def change(connection: AsyncConnection) -> int:
+        async def change(connection: AsyncConnection) -> None:
             await touch(connection)
+            row = (await connection.execute(select(table).where(table.c.id == key_id))).first()
+            if row is None:
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no API key with the id {key_id[:50]!r}.")
             statement = update(table).where(table.c.id == key_id, table.c.revoked_us.is_(None))
-            changed = (await connection.execute(statement.values(revoked_us=to_us(now)))).rowcount
-            return changed or len((await connection.execute(select(table.c.id).where(table.c.id == key_id))).all())
+            if (await connection.execute(statement.values(revoked_us=to_us(now)))).rowcount:
+                await self._changes.record(connection, "revoke API key", key_id, before=_described(_api_key(row)))
 
-        if not await self._database.transact(change):
-            raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no API key with the id {key_id[:50]!r}.")
+        await self._database.transact(change)
 
     async def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Note when keys were last used."""
@@ -169,6 +174,13 @@ class ApiKeyStore:
             for key_id, moment in sorted(uses.items()):
                 statement = update(table).where(table.c.id == key_id)
                 await connection.execute(statement.values(used_us=to_us(moment)))
+
+
+def _described(key: ApiKey) -> str:
+    """What a key may do, for the record."""
+    limits = [f"{most} a {unit}" for most, unit in ((key.per_minute, "minute"), (key.per_day, "day")) if most]
+    until = [] if key.expires_at is None else [f"until {key.expires_at:%Y-%m-%d %H:%M}"]
+    return ", ".join([key.name, "+".join(sorted(key.scopes)), *limits, *until])
 
 
 def _api_key(row: Any) -> ApiKey:

@@ -8,6 +8,7 @@ from fingerprint.settings import Secret
 from server.access.addresses import Address
 from server.access.api_keys import PREFIX
 from server.access.rates import Spent
+from server.logs.entries import Who
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,6 +20,17 @@ class Caller:
     token: Secret | None = None
     """A bearer token that is no API key."""
     spent: Spent | None = field(default=None, init=False)
+    known_as: Who | None = field(default=None, init=False)
+    """Who it is, once that was checked."""
+    refused: str | None = field(default=None, init=False)
+    """The problem code that the request is answered with."""
+
+    @property
+    def who(self) -> Who:
+        """Whom log entries about this request name."""
+        if self.known_as is not None:
+            return self.known_as
+        return Who(address=None if self.address is None else str(self.address))
 
 
 current_caller: Final[ContextVar[Caller]] = ContextVar("current_caller")

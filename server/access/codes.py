@@ -17,6 +17,7 @@ from fingerprint.settings import Secret
 from server.access.rules import touch
 from server.access.tables import access_code_uses as uses
 from server.access.tables import access_codes as codes
+from server.logs.changes import ChangeLog
 
 NOTE_LIMIT: Final = 200
 # No letter or digit that is easily taken for another.
@@ -52,26 +53,32 @@ def code_hash(text: str) -> str:
 class CodeStore:
     """Codes and who redeemed them, in SQL."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
+        self._changes = changes or ChangeLog()
 
     async def create(
         self, *, now: datetime, note: str = "", most_uses: int = 1, expires_at: datetime | None = None
     ) -> tuple[str, Secret]:
         """Make a code; gives its id, and its text this once."""
         secret, code_id = new_code(), secrets.token_hex(6)
-        async with self._database.write() as connection:
-            await connection.execute(
-                insert(codes).values(
-                    id=code_id,
-                    sha256=code_hash(secret.reveal()),
-                    note=clean_text(note, NOTE_LIMIT),
-                    most_uses=most_uses,
-                    used=0,
-                    created_us=to_us(now),
-                    expires_us=None if expires_at is None else to_us(expires_at),
-                )
-            )
+        row: dict[str, Any] = {
+            "id": code_id,
+            "sha256": code_hash(secret.reveal()),
+            "note": clean_text(note, NOTE_LIMIT),
+            "most_uses": most_uses,
+            "used": 0,
+            "created_us": to_us(now),
+            "expires_us": None if expires_at is None else to_us(expires_at),
+        }
+        until = "" if expires_at is None else f", until {expires_at:%Y-%m-%d %H:%M}"
+        described = f"{most_uses} uses{until}: {row['note']}"
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(insert(codes).values(**row))
+            await self._changes.record(connection, "create access code", code_id, after=described)
+
+        await self._database.transact(work)
         return code_id, secret
 
     async def all(self) -> Sequence[AccessCode]:
@@ -83,15 +90,18 @@ class CodeStore:
     async def revoke(self, code_id: str, now: datetime) -> None:
         """End a code and what those who redeemed it gained. Raises TwitchAudioError `not-found`."""
 
-        async def work(connection: AsyncConnection) -> bool:
+        async def work(connection: AsyncConnection) -> None:
             await touch(connection)
-            known = (await connection.execute(select(codes.c.id).where(codes.c.id == code_id))).first()
+            code = (await connection.execute(select(codes).where(codes.c.id == code_id))).first()
+            if code is None:
+                detail = f"There is no access code with the id {code_id[:50]!r}."
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
             change = update(codes).where(codes.c.id == code_id, codes.c.revoked_us.is_(None))
-            await connection.execute(change.values(revoked_us=to_us(now)))
-            return known is not None
+            if (await connection.execute(change.values(revoked_us=to_us(now)))).rowcount:
+                used = f"used {code.used} of {code.most_uses}: {code.note}"
+                await self._changes.record(connection, "revoke access code", code_id, before=used)
 
-        if not await self._database.transact(work):
-            raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no access code with the id {code_id[:50]!r}.")
+        await self._database.transact(work)
 
     async def redeem(self, text: str, user_id: str, now: datetime) -> None:
         """Give a user what the code gives; a second time costs no further use.

@@ -1,6 +1,6 @@
 """The blacklist and the whitelist in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,8 +15,10 @@ from fingerprint.jobs.clean import clean_text
 from server.access.lists import BlacklistKind, blacklist_value, user_value
 from server.access.rules import touch
 from server.access.tables import blacklisted_values, whitelisted_users
+from server.logs.changes import ChangeLog
 
 NOTE_LIMIT: Final = 200
+_LIST: Final[Mapping[Table, str]] = {blacklisted_values: "blacklist", whitelisted_users: "whitelist"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +34,9 @@ class Entry:
 class ListStore:
     """Reads and changes both lists. Adding what is there and removing what is not is said, and changes nothing."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
+        self._changes = changes or ChangeLog()
 
     async def blacklist(self) -> Sequence[Entry]:
         """Every blacklisted value, by kind."""
@@ -90,15 +93,23 @@ class ListStore:
                     await connection.execute(insert(table).values(**values))
             except IntegrityError as error:
                 raise TwitchAudioError(ProblemCode.INVALID_INPUT, f"{row['value']} is listed already.") from error
+            await self._changes.record(connection, f"add to {_LIST[table]}", _subject(row), after=values["note"])
 
         await self._database.transact(work)
 
     async def _remove(self, table: Table, row: dict[str, str]) -> None:
         where = [table.c[name] == value for name, value in row.items()]
 
-        async def work(connection: AsyncConnection) -> int:
+        async def work(connection: AsyncConnection) -> None:
             await touch(connection)
-            return (await connection.execute(delete(table).where(*where))).rowcount
+            note = (await connection.execute(select(table.c.note).where(*where))).scalar()
+            if note is None:
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{row['value']} is not listed.")
+            await connection.execute(delete(table).where(*where))
+            await self._changes.record(connection, f"remove from {_LIST[table]}", _subject(row), before=note)
 
-        if not await self._database.transact(work):
-            raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{row['value']} is not listed.")
+        await self._database.transact(work)
+
+
+def _subject(row: Mapping[str, str]) -> str:
+    return " ".join(row.values())

@@ -17,6 +17,7 @@ from server.access.lists import Blacklist
 from server.access.tables import blacklisted_values, whitelisted_users
 from server.access.tables import website_settings as table
 from server.access.website import WebsiteSettings, parse_setting, setting_text, website_settings
+from server.logs.changes import ChangeLog
 
 VERSION: Final = "version"
 
@@ -34,8 +35,9 @@ class Rules:
 class RulesStore:
     """Reads and changes the rules."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
+        self._changes = changes or ChangeLog()
 
     async def read(self, known: Rules | None = None) -> Rules:
         """All rules; `known` again when nothing has changed since. Raises TwitchAudioError `busy`."""
@@ -63,8 +65,11 @@ class RulesStore:
         async def change(connection: AsyncConnection) -> str:
             await touch(connection)
             before = (await _rows(connection)).get(name)
+            if before is None:
+                before = WebsiteSettings().to_texts()[name]
             await _put(connection, name, after)
-            return WebsiteSettings().to_texts()[name] if before is None else before
+            await self._changes.record(connection, "set website setting", name, before=before, after=after)
+            return before
 
         return await self._database.transact(change), after
 

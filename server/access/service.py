@@ -12,16 +12,21 @@ from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Clock
+from server.access.addresses import Address
 from server.access.api_keys import ApiKey, ApiKeyStore, key_hash, well_formed
 from server.access.caller import Caller, current_caller
 from server.access.codes import CodeStore
 from server.access.kept import Kept
-from server.access.lists import names_of
+from server.access.lists import ID_PREFIX, names_of
+from server.access.notes import AccessNotes
 from server.access.policy import Facts, Refusal, decide
 from server.access.rates import DAY, MINUTE, Limit, RateCounters, RateLimitedError
 from server.access.rules import Rules, RulesStore
 from server.access.tokens import TokenValidator, TwitchUser
 from server.access.website import AccessMode
+from server.logs.entries import Who
+from server.logs.writer import LogWriter
+from server.observability import request_id
 
 RULES_SECONDS: Final = 1.0
 """How old the rules may be: a change is seen by every server within that time and one query."""
@@ -29,6 +34,7 @@ RULES_SECONDS: Final = 1.0
 KEPT_KEYS: Final = 10_000
 _RECORD_SECONDS: Final = 5.0
 _MAINTENANCE_RETRY_SECONDS: Final = 60.0
+_NOT_KNOWN: Final = (ProblemCode.TOKEN_INVALID, ProblemCode.TOKEN_WRONG_CLIENT, ProblemCode.KEY_INVALID)
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +45,15 @@ class Principal:
 
     key: ApiKey | None = None
     user: TwitchUser | None = None
+
+    def who(self, address: Address | None) -> Who:
+        """Whom log entries name."""
+        text = None if address is None else str(address)
+        if self.key is not None:
+            return Who(id=f"key:{self.key.id}", name=self.key.name, address=text)
+        if self.user is not None:
+            return Who(id=f"{ID_PREFIX}{self.user.id}", name=self.user.login, address=text)
+        return Who(address=text)
 
     @property
     def known_by(self) -> str | None:
@@ -51,8 +66,11 @@ class Principal:
 class Access:
     """Decides on requests. When the rules are out of reach nobody passes (`busy`)."""
 
-    def __init__(self, database: Database, *, clock: Clock, tokens: TokenValidator | None) -> None:
+    def __init__(
+        self, database: Database, *, clock: Clock, tokens: TokenValidator | None, logs: LogWriter
+    ) -> None:
         self._clock = clock
+        self._notes = AccessNotes(logs, clock=clock)
         self._tokens = tokens
         self._store = RulesStore(database)
         self._known: Rules | None = None
@@ -78,6 +96,18 @@ class Access:
         # First of all: what is kept of keys is as new as the rules.
         await self.rules()
         caller = current_caller.get(None) or Caller()
+        try:
+            principal = await self._principal(caller)
+        except TwitchAudioError as error:
+            if error.code in _NOT_KNOWN:
+                self._notes.login_failed("API key" if caller.key is not None else "token", error.code)
+            raise
+        caller.known_as = principal.who(caller.address)
+        if principal.user is not None:
+            self._notes.token(caller.known_as)
+        return principal
+
+    async def _principal(self, caller: Caller) -> Principal:
         if caller.token is not None:
             if self._tokens is None:
                 raise TwitchAudioError(ProblemCode.TOKEN_INVALID, "Nobody can sign in with Twitch on this server.")
@@ -122,8 +152,15 @@ class Access:
             raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
         address = (current_caller.get(None) or Caller()).address
         if (await self.rules()).blacklist.names(user=user, address=address):
+            self._notes.refused("redeem", ProblemCode.BLACKLISTED)
             raise TwitchAudioError(ProblemCode.BLACKLISTED, "The operator has blocked this.")
-        await self._codes.redeem(code, user.id, self._clock.now())
+        try:
+            await self._codes.redeem(code, user.id, self._clock.now())
+        except TwitchAudioError as error:
+            if error.code is ProblemCode.CODE_INVALID:
+                self._notes.login_failed("access code", error.code)
+            raise
+        self._notes.login("access code")
         self._redeemed.pop(user.id, None)
 
     async def _entitled(self, rules: Rules, user: TwitchUser) -> bool:
@@ -145,11 +182,12 @@ class Access:
         principal = await self.principal()
         refusal = await self.refusal(target.kind, principal, target)
         if refusal is not None:
+            self._notes.refused(target.kind, refusal.code, target)
             retry = _MAINTENANCE_RETRY_SECONDS if refusal.code is ProblemCode.MAINTENANCE else None
             raise TwitchAudioError(refusal.code, refusal.detail, retry_after_seconds=retry)
         return principal
 
-    async def admit(self, principal: Principal) -> None:
+    async def admit(self, principal: Principal, target: TwitchTarget) -> None:
         """Count the start of a job. Raises TwitchAudioError `rate-limited` when a limit is used up; `busy`."""
         caller = current_caller.get(None)
         try:
@@ -157,9 +195,11 @@ class Access:
         except RateLimitedError as error:
             if caller is not None:
                 caller.spent = error.spent
+            self._notes.refused(target.kind, error.code, target)
             raise
         if caller is not None:
             caller.spent = spent
+        self._notes.launched(target, (caller or Caller()).who, request_id.get())
 
     async def close(self) -> None:
         """End what is under way, and write down what is not yet."""

@@ -30,7 +30,7 @@ async def ask(request: web.Request) -> web.Response:
     target = parse_question(await read_json(request, limits))
     access = request.app[keys.ACCESS]
     principal = await access.check(target)
-    asked = await service.ask(target, admit=lambda: access.admit(principal))
+    asked = await service.ask(target, admit=lambda: access.admit(principal, target))
     wait = preferred_wait(request, limits)
     identification = asked.identification
     if wait is not None:

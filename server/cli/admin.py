@@ -11,8 +11,8 @@ from server.access.api_keys import ApiKey, ApiKeyStore
 from server.access.rules import RulesStore
 from server.access.scopes import SCOPES
 from server.access.website import FIELDS
-from server.cli import Subparsers, admin_people
-from server.cli.with_database import count, with_database
+from server.cli import Subparsers, admin_logs, admin_people
+from server.cli.with_database import count, operator, with_database
 
 
 def register(commands: Subparsers) -> None:
@@ -23,6 +23,7 @@ def register(commands: Subparsers) -> None:
     _register_settings(groups)
     _register_keys(groups)
     admin_people.register(groups)
+    admin_logs.register(groups)
 
 
 def _register_settings(groups: Subparsers) -> None:
@@ -52,7 +53,9 @@ def _settings_get(arguments: argparse.Namespace) -> int:
 
 def _settings_set(arguments: argparse.Namespace) -> int:
     name, value = cast("str", arguments.name), cast("str", arguments.value)
-    before, after = with_database(lambda database: RulesStore(database).set_website(name, value))
+    before, after = with_database(
+        lambda database: RulesStore(database, changes=operator()).set_website(name, value)
+    )
     print(f"{name} = {after} (was {before or 'empty'})")
     return 0
 
@@ -103,7 +106,7 @@ def _keys_create(arguments: argparse.Namespace) -> int:
     days = cast("int | None", arguments.days)
 
     async def create(database: Database) -> tuple[ApiKey, Secret]:
-        return await ApiKeyStore(database).create(
+        return await ApiKeyStore(database, changes=operator()).create(
             cast("str", arguments.name),
             now=now,
             scopes=cast("list[str] | None", arguments.scope) or SCOPES,
@@ -124,7 +127,7 @@ def _keys_create(arguments: argparse.Namespace) -> int:
 def _keys_revoke(arguments: argparse.Namespace) -> int:
     async def revoke(database: Database) -> None:
         for key_id in cast("list[str]", arguments.ids):
-            await ApiKeyStore(database).revoke(key_id, datetime.now(UTC))
+            await ApiKeyStore(database, changes=operator()).revoke(key_id, datetime.now(UTC))
             print(f"{key_id} is revoked.")
 
     with_database(revoke)

@@ -11,7 +11,7 @@ from server.access.codes import CodeStore
 from server.access.list_store import ListStore
 from server.access.lists import TAKES, BlacklistKind
 from server.cli import Subparsers
-from server.cli.with_database import count, with_database
+from server.cli.with_database import count, operator, with_database
 
 _KINDS = tuple(str(kind) for kind in BlacklistKind)
 
@@ -90,14 +90,16 @@ def _block(arguments: argparse.Namespace) -> int:
         cast("str", arguments.value),
         cast("str", arguments.reason),
     )
-    stored = with_database(lambda database: ListStore(database).block(kind, value, reason=reason, now=_now()))
+    stored = with_database(
+        lambda database: ListStore(database, changes=operator()).block(kind, value, reason=reason, now=_now())
+    )
     print(f"{kind} {stored} is blocked.")
     return 0
 
 
 def _unblock(arguments: argparse.Namespace) -> int:
     kind, value = BlacklistKind(arguments.kind), cast("str", arguments.value)
-    stored = with_database(lambda database: ListStore(database).unblock(kind, value))
+    stored = with_database(lambda database: ListStore(database, changes=operator()).unblock(kind, value))
     print(f"{kind} {stored} is no longer blocked.")
     return 0
 
@@ -110,14 +112,16 @@ def _whitelist(_arguments: argparse.Namespace) -> int:
 
 def _allow(arguments: argparse.Namespace) -> int:
     user, note = cast("str", arguments.user), cast("str", arguments.note)
-    stored = with_database(lambda database: ListStore(database).allow(user, note=note, now=_now()))
+    stored = with_database(
+        lambda database: ListStore(database, changes=operator()).allow(user, note=note, now=_now())
+    )
     print(f"{stored} is let in.")
     return 0
 
 
 def _disallow(arguments: argparse.Namespace) -> int:
     user = cast("str", arguments.user)
-    stored = with_database(lambda database: ListStore(database).disallow(user))
+    stored = with_database(lambda database: ListStore(database, changes=operator()).disallow(user))
     print(f"{stored} is no longer on the whitelist.")
     return 0
 
@@ -136,7 +140,7 @@ def _create_code(arguments: argparse.Namespace) -> int:
     now, days = _now(), cast("int | None", arguments.days)
 
     async def create(database: Database) -> tuple[str, Secret]:
-        return await CodeStore(database).create(
+        return await CodeStore(database, changes=operator()).create(
             now=now,
             note=cast("str", arguments.note),
             most_uses=cast("int", arguments.uses),
@@ -152,7 +156,7 @@ def _create_code(arguments: argparse.Namespace) -> int:
 def _revoke_codes(arguments: argparse.Namespace) -> int:
     async def revoke(database: Database) -> None:
         for code_id in cast("list[str]", arguments.ids):
-            await CodeStore(database).revoke(code_id, _now())
+            await CodeStore(database, changes=operator()).revoke(code_id, _now())
             print(f"{code_id} is revoked.")
 
     with_database(revoke)

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -9,6 +10,8 @@ from typing import TypeVar
 from fingerprint.database import Database, database_url, open_database
 from fingerprint.settings import read_settings
 from server import migrations
+from server.logs.changes import ChangeLog
+from server.logs.entries import Who
 from server.observability import configure_logging
 from server.settings import ServerSettings
 
@@ -26,6 +29,15 @@ def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
             return await work(database)
 
     return asyncio.run(run())
+
+
+def operator() -> ChangeLog:
+    """Whoever runs the command, as the log of changes names them."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        name = "unknown"
+    return ChangeLog(Who(id=f"cli:{name}", name=name))
 
 
 def count(text: str) -> int:

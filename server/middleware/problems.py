@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.wire import problem_to_json
+from server.access.caller import current_caller
 from server.observability import Metrics, request_id
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -59,21 +60,27 @@ def problem_details(metrics: Metrics) -> Middleware:
     """The middleware."""
     problems = metrics.counter("twitchaudio_problems_total", "Requests refused, by problem code.", "code")
 
+    def note(code: ProblemCode) -> None:
+        problems.add(code)
+        caller = current_caller.get(None)
+        if caller is not None:
+            caller.refused = code
+
     @web.middleware
     async def translate(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except TwitchAudioError as error:
-            problems.add(error.code)
+            note(error.code)
             return problem_response(error.problem)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            problems.add(_DETAILS.get(error.status, (ProblemCode.INVALID_INPUT,))[0])
+            note(_DETAILS.get(error.status, (ProblemCode.INVALID_INPUT,))[0])
             return _refusal(error)
         except Exception:  # noqa: BLE001 - the last resort; what it was is for the log alone
             _log.exception("request_crashed", extra={"method": request.method, "path": request.path[:200]})
-            problems.add(ProblemCode.INTERNAL)
+            note(ProblemCode.INTERNAL)
             detail = f"This is a fault of ours. It is logged under {request_id.get()}."
             return problem_response(Problem(code=ProblemCode.INTERNAL, detail=detail))
 

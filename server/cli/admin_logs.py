@@ -1,0 +1,108 @@
+"""`twitchaudio admin logs`: what happened, newest first."""
+
+import argparse
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final, cast
+
+from fingerprint.wire import time_to_json
+from server.cli import Subparsers
+from server.cli.with_database import count, with_database
+from server.logs.entries import LogEntry, LogKind
+from server.logs.store import LogFilter, LogStore
+
+_KINDS: Final = tuple(str(kind) for kind in LogKind)
+_AGO: Final = re.compile(r"([0-9]{1,5})([smhd])")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def register(groups: Subparsers) -> None:
+    """Add the command to `admin`."""
+    text = "what happened, newest first"
+    command = groups.add_parser("logs", help=text, description=f"{text.capitalize()}.")
+    command.add_argument(
+        "--kind", action="append", choices=_KINDS, metavar="KIND", help=f"{', '.join(_KINDS)}; may be repeated"
+    )
+    command.add_argument(
+        "--who", metavar="WHO", help="a login, or id:NUMBER, key:ID, cli:NAME; the name of an API key"
+    )
+    command.add_argument("--address", metavar="ADDRESS", help="an IP address")
+    command.add_argument("--subject", metavar="TEXT", help="a channel, a clip's slug, a path, or what was changed")
+    command.add_argument("--code", metavar="CODE", help="a problem code, such as rate-limited")
+    moment = "such as 90m, 12h, 7d, or 2026-03-01T12:00:00Z"
+    command.add_argument("--since", type=_moment, metavar="WHEN", help=f"from then on: {moment}")
+    command.add_argument("--until", type=_moment, metavar="WHEN", help="before that moment")
+    command.add_argument("--limit", type=count, default=100, metavar="N", help="entries (default: 100)")
+    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    command.set_defaults(run=_logs)
+
+
+def _moment(text: str) -> datetime:
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text} is neither a time with its offset nor one such as 12h")
+    return moment
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    chosen = LogFilter(
+        kinds=[LogKind(kind) for kind in cast("list[str] | None", arguments.kind) or ()],
+        who=cast("str | None", arguments.who),
+        address=cast("str | None", arguments.address),
+        subject=cast("str | None", arguments.subject),
+        code=cast("str | None", arguments.code),
+        since=cast("datetime | None", arguments.since),
+        until=cast("datetime | None", arguments.until),
+        limit=cast("int", arguments.limit),
+    )
+    entries = with_database(lambda database: LogStore(database).read(chosen))
+    for entry in entries:
+        print(_as_json(entry) if arguments.json else _as_line(entry))
+    return 0
+
+
+def _as_json(entry: LogEntry) -> str:
+    return json.dumps(
+        {
+            "time": time_to_json(entry.moment),
+            "kind": entry.kind,
+            "who": entry.who.id,
+            "name": entry.who.name,
+            "address": entry.who.address,
+            "what": entry.what,
+            "subject": entry.subject,
+            "code": entry.code,
+            "status": entry.status,
+            "ms": entry.ms,
+            "before": entry.before,
+            "after": entry.after,
+            "request_id": entry.request_id,
+        }
+    )
+
+
+def _as_line(entry: LogEntry) -> str:
+    who = entry.who.id or "-"
+    if entry.who.name is not None and entry.who.id != f"cli:{entry.who.name}":
+        who += f" ({entry.who.name})"
+    change = ""
+    if entry.kind is LogKind.CHANGE:
+        change = f"{entry.before or '-'} -> {entry.after or '-'}"
+    parts = [
+        f"{entry.moment:%Y-%m-%d %H:%M:%S}",
+        entry.kind,
+        who,
+        entry.who.address or "-",
+        " ".join(part for part in (entry.what, entry.subject) if part),
+        " ".join(str(part) for part in (entry.status, entry.code) if part is not None),
+        "" if entry.ms is None else f"{entry.ms:.0f} ms",
+        change,
+    ]
+    return " | ".join(part for part in parts if part)

@@ -1,0 +1,17 @@
+"""IP addresses cut to the network, for entries that are older than the address may be kept."""
+
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+V4_BITS: Final = 24
+V6_BITS: Final = 48
+
+
+def cut_address(text: str) -> str:
+    """The network that an address is in, such as `192.0.2.0/24`; what is no whole address stays as it is."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text
+    bits = V4_BITS if address.version == 4 else V6_BITS
+    return str(ip_network(f"{address}/{bits}", strict=False))

@@ -1,0 +1,152 @@
+"""Log entries in SQL: written in batches, read newest first, forgotten when they are old."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fingerprint.database import Database, from_us, to_us
+from fingerprint.jobs.clean import clean_text
+from server.logs.addresses import cut_address
+from server.logs.entries import LogEntry, LogKind, Who
+from server.logs.tables import log_entries as table
+
+VALUE_LIMIT: Final = 2_000
+_LIMITS: Final = {"who": 64, "name": 100, "address": 45, "what": 150, "subject": 200, "code": 32, "request_id": 32}
+_FORGET_AT_ONCE: Final = 1_000
+
+
+def new_row(entry: LogEntry) -> dict[str, Any]:
+    """An entry as a row with an id of its own. Whatever a client sent fits its column."""
+
+    def short(name: str, text: str | None) -> str | None:
+        return None if text is None else clean_text(text, _LIMITS[name])
+
+    moment = to_us(entry.moment)
+    return {
+        "moment_us": moment,
+        "id": secrets.randbits(62),
+        "kind": str(entry.kind),
+        "who": short("who", entry.who.id),
+        "name": short("name", entry.who.name),
+        "address": short("address", entry.who.address),
+        "whole_us": None if entry.who.address is None else moment,
+        "what": short("what", entry.what),
+        "subject": short("subject", entry.subject),
+        "code": short("code", entry.code),
+        "status": entry.status,
+        "ms": entry.ms,
+        "before_value": None if entry.before is None else clean_text(entry.before, VALUE_LIMIT),
+        "after_value": None if entry.after is None else clean_text(entry.after, VALUE_LIMIT),
+        "request_id": short("request_id", entry.request_id),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which entries: those that meet all that is given. `who` takes an id or a name."""
+
+    kinds: Sequence[LogKind] = ()
+    who: str | None = None
+    address: str | None = None
+    subject: str | None = None
+    code: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    """Older than this moment."""
+    limit: int = 100
+
+
+class LogStore:
+    """Reads, writes and forgets."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, rows: Sequence[dict[str, Any]], *, again: bool = False) -> None:
+        """Write rows of `new_row`, all or none. `again`: an earlier try may have succeeded all the same.
+
+        Raises TwitchAudioError `busy`.
+        """
+
+        async def work(connection: AsyncConnection) -> None:
+            if again:
+                first = (table.c.moment_us == rows[0]["moment_us"], table.c.id == rows[0]["id"])
+                if (await connection.execute(select(table.c.id).where(*first))).first() is not None:
+                    return
+            await connection.execute(insert(table), list(rows))
+
+        await self._database.transact(work)
+
+    async def read(self, chosen: LogFilter) -> Sequence[LogEntry]:
+        """The newest entries first. Raises TwitchAudioError `busy`."""
+        statement = select(table).order_by(table.c.moment_us.desc(), table.c.id.desc()).limit(chosen.limit)
+        if chosen.kinds:
+            statement = statement.where(table.c.kind.in_([str(kind) for kind in chosen.kinds]))
+        if chosen.who is not None:
+            column = table.c.who if ":" in chosen.who else table.c.name
+            statement = statement.where(column == chosen.who)
+        if chosen.address is not None:
+            forms = {chosen.address, cut_address(chosen.address)}
+            statement = statement.where(table.c.address.in_(sorted(forms)))
+        if chosen.subject is not None:
+            statement = statement.where(table.c.subject == chosen.subject)
+        if chosen.code is not None:
+            statement = statement.where(table.c.code == chosen.code)
+        if chosen.since is not None:
+            statement = statement.where(table.c.moment_us >= to_us(chosen.since))
+        if chosen.until is not None:
+            statement = statement.where(table.c.moment_us < to_us(chosen.until))
+        async with self._database.read() as connection:
+            return [_entry(row) for row in await connection.execute(statement)]
+
+    async def forget(self, before: datetime) -> int:
+        """Delete some of the entries from before a moment; gives how many. 0: there are none left."""
+        old = select(table.c.moment_us).where(table.c.moment_us < to_us(before)).order_by(table.c.moment_us)
+
+        async def work(connection: AsyncConnection) -> int:
+            moments = (await connection.execute(old.limit(_FORGET_AT_ONCE))).scalars().all()
+            if moments:
+                await connection.execute(delete(table).where(table.c.moment_us <= moments[-1]))
+            return len(moments)
+
+        return await self._database.transact(work)
+
+    async def cut_addresses(self, before: datetime) -> int:
+        """Cut some of the addresses in entries from before a moment; gives how many. 0: all are cut."""
+        whole = (
+            select(table.c.whole_us, table.c.address)
+            .where(table.c.whole_us < to_us(before))
+            .order_by(table.c.whole_us)
+            .limit(_FORGET_AT_ONCE)
+        )
+
+        async def work(connection: AsyncConnection) -> int:
+            rows = (await connection.execute(whole)).all()
+            for address in sorted({row.address for row in rows}):
+                here = (table.c.address == address, table.c.moment_us <= rows[-1].whole_us)
+                change = update(table).where(*here).values(address=cut_address(address), whole_us=None)
+                await connection.execute(change)
+            return len(rows)
+
+        return await self._database.transact(work)
+
+
+def _entry(row: Row[Any]) -> LogEntry:
+    return LogEntry(
+        moment=from_us(row.moment_us),
+        kind=LogKind(row.kind),
+        who=Who(id=row.who, name=row.name, address=row.address),
+        what=row.what,
+        subject=row.subject,
+        code=row.code,
+        status=row.status,
+        ms=row.ms,
+        before=row.before_value,
+        after=row.after_value,
+        request_id=row.request_id,
+    )

@@ -1,0 +1,35 @@
+"""The table of log entries. Moments are microseconds since 1970, as in `fingerprint.database`."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
+
+from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+
+log_entries: Final = Table(
+    "log_entries",
+    metadata,
+    # In the order of time, which is how they are written, read and forgotten; the id is random.
+    Column("moment_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", exact_text(16), nullable=False),
+    Column("who", exact_text(64)),
+    Column("name", exact_text(100)),
+    Column("address", exact_text(45)),
+    # The moment once more while the address is whole; no value once it is cut.
+    Column("whole_us", BigInteger),
+    Column("what", exact_text(150), nullable=False),
+    Column("subject", exact_text(200)),
+    Column("code", exact_text(32)),
+    Column("status", Integer),
+    Column("ms", Float(53)),
+    Column("before_value", Text),
+    Column("after_value", Text),
+    Column("request_id", exact_text(32)),
+    Index("ix_log_entries_address", "address", "moment_us"),
+    Index("ix_log_entries_kind", "kind", "moment_us"),
+    Index("ix_log_entries_name", "name", "moment_us"),
+    Index("ix_log_entries_who", "who", "moment_us"),
+    Index("ix_log_entries_whole", "whole_us"),
+    **MYSQL_TABLE,
+)

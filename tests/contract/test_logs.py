@@ -1,0 +1,170 @@
+"""What the logs promise, on each database."""
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+import pytest
+
+from fingerprint.database import Database, open_database
+from fingerprint.domain.problems import TwitchAudioError
+from server import migrations
+from server.access.api_keys import ApiKeyStore
+from server.access.codes import CodeStore
+from server.access.list_store import ListStore
+from server.access.lists import BlacklistKind
+from server.access.rules import RulesStore
+from server.logs.changes import ChangeLog
+from server.logs.entries import LogEntry, LogKind, Who
+from server.logs.store import LogFilter, LogStore, new_row
+from tests.builders import NOON
+
+WHO = Who(id="id:77", name="viewer_vic", address="192.0.2.7")
+
+
+@pytest.fixture
+async def database(sql_address: str) -> AsyncGenerator[Database]:
+    async with open_database(sql_address) as opened:
+        await migrations.upgrade(opened)
+        yield opened
+
+
+def entry(number: int = 0, **more: object) -> LogEntry:
+    values: dict[str, object] = {"kind": LogKind.API, "what": "GET /", "who": WHO, **more}
+    return LogEntry(moment=NOON + timedelta(seconds=number), **values)  # pyright: ignore[reportArgumentType]
+
+
+async def write(database: Database, *entries: LogEntry) -> None:
+    await LogStore(database).write([new_row(each) for each in entries])
+
+
+async def test_an_entry_comes_back_as_it_was_written(database: Database) -> None:
+    whole = entry(
+        kind=LogKind.CHANGE, what="set", subject="🎺", code="busy", status=503, ms=1.25,
+        before="a", after="b", request_id="0123456789abcdef",
+    )  # fmt: skip
+    await write(database, whole)
+    assert list(await LogStore(database).read(LogFilter())) == [whole]
+
+
+async def test_whatever_a_client_sent_fits(database: Database) -> None:
+    hostile = "x\x00\x1b[31m\u202e\ud800'\"; DROP TABLE log_entries; --\r\n" + "y" * 100_000
+    who = Who(id=hostile, name=hostile, address=hostile)
+    await write(
+        database,
+        entry(
+            who=who, what=hostile, subject=hostile, code=hostile, before=hostile, after=hostile, request_id=hostile
+        ),
+    )
+    [read] = await LogStore(database).read(LogFilter())
+    assert read.subject is not None
+    assert len(read.subject) == 200
+    assert read.subject.startswith("x [31m")
+
+
+async def test_entries_are_found_by_what_is_known_of_them_newest_first(database: Database) -> None:
+    other = Who(id="key:abc", name="a bot", address="2001:db8::1")
+    entries = [
+        entry(0),
+        entry(1, kind=LogKind.REFUSAL, code="blacklisted", subject="one"),
+        entry(2, who=other, subject="two"),
+        entry(3, kind=LogKind.REFUSAL, who=other),
+    ]
+    await write(database, *entries)
+    store = LogStore(database)
+
+    async def found(**chosen: object) -> list[int]:
+        read = await store.read(LogFilter(**chosen))  # pyright: ignore[reportArgumentType]
+        return [entries.index(each) for each in read]
+
+    assert await found() == [3, 2, 1, 0]
+    assert await found(limit=2) == [3, 2]
+    assert await found(kinds=[LogKind.REFUSAL]) == [3, 1]
+    assert await found(who="viewer_vic") == [1, 0]
+    assert await found(who="key:abc") == [3, 2]
+    assert await found(address="2001:db8::1") == [3, 2]
+    assert await found(subject="two") == [2]
+    assert await found(code="blacklisted") == [1]
+    assert await found(since=NOON + timedelta(seconds=1), until=NOON + timedelta(seconds=3)) == [2, 1]
+    assert await found(kinds=[LogKind.REFUSAL], who="a bot") == [3]
+
+
+async def test_a_batch_whose_reply_was_lost_is_not_written_twice(database: Database) -> None:
+    rows = [new_row(entry(number)) for number in range(3)]
+    store = LogStore(database)
+    await store.write(rows)
+    await store.write(rows, again=True)
+    other = [new_row(entry(number)) for number in range(3)]
+    await store.write(other, again=True)
+    assert len(await store.read(LogFilter())) == 6
+
+
+async def test_old_entries_are_forgotten(database: Database) -> None:
+    await write(database, *(entry(number) for number in range(2_500)))
+    store, before = LogStore(database), NOON + timedelta(seconds=2_400)
+    deleted = [await store.forget(before) for _ in range(4)]
+    assert deleted == [1_000, 1_000, 400, 0]
+    assert len(await store.read(LogFilter(limit=10_000))) == 100
+
+
+async def test_old_addresses_are_cut_to_their_network_and_still_found(database: Database) -> None:
+    six = Who(address="2001:db8:1:2:3::4")
+    await write(database, *(entry(number) for number in range(1_200)), entry(1_201, who=six), entry(1_300))
+    store, before = LogStore(database), NOON + timedelta(seconds=1_250)
+    while await store.cut_addresses(before):
+        pass
+    read = await store.read(LogFilter(limit=10_000))
+    assert [each.who.address for each in read[:3]] == ["192.0.2.7", "2001:db8:1::/48", "192.0.2.0/24"]
+    assert {each.who.address for each in read[2:]} == {"192.0.2.0/24"}
+    assert len(await store.read(LogFilter(address="192.0.2.7", limit=10_000))) == 1_201
+
+
+# --- Changes ------------------------------------------------------------------------------------------
+
+
+async def changes(database: Database) -> list[tuple[str, str | None, str | None, str | None]]:
+    read = await LogStore(database).read(LogFilter(kinds=[LogKind.CHANGE]))
+    assert {each.who for each in read} <= {WHO}
+    return [(each.what, each.subject, each.before, each.after) for each in reversed(read)]
+
+
+async def test_every_change_of_a_rule_is_recorded_with_who_made_it(database: Database) -> None:
+    log = ChangeLog(WHO)
+    await RulesStore(database, changes=log).set_website("motd", "Hello")
+    await RulesStore(database, changes=log).set_website("motd", "Bye")
+    lists = ListStore(database, changes=log)
+    await lists.block(BlacklistKind.CHANNEL, "SomeChannel", reason="loud", now=NOON)
+    await lists.unblock(BlacklistKind.CHANNEL, "somechannel")
+    await lists.allow("somebody", note="", now=NOON)
+    await lists.disallow("somebody")
+    keys = ApiKeyStore(database, changes=log)
+    key, secret = await keys.create("a bot", now=NOON, per_day=9)
+    await keys.revoke(key.id, NOON)
+    await keys.revoke(key.id, NOON)
+    codes = CodeStore(database, changes=log)
+    code_id, code = await codes.create(now=NOON, note="a friend", most_uses=2)
+    await codes.redeem(code.reveal(), "77", NOON)
+    await codes.revoke(code_id, NOON)
+    recorded = await changes(database)
+    assert recorded == [
+        ("set website setting", "motd", "", "Hello"),
+        ("set website setting", "motd", "Hello", "Bye"),
+        ("add to blacklist", "channel somechannel", None, "loud"),
+        ("remove from blacklist", "channel somechannel", "loud", None),
+        ("add to whitelist", "somebody", None, ""),
+        ("remove from whitelist", "somebody", "", None),
+        ("create API key", key.id, None, "a bot, clips+streams, 9 a day"),
+        ("revoke API key", key.id, "a bot, clips+streams, 9 a day", None),
+        ("create access code", code_id, None, "2 uses: a friend"),
+        ("revoke access code", code_id, "used 1 of 2: a friend", None),
+    ]
+    assert secret.reveal() not in str(recorded)
+    assert code.reveal() not in str(recorded)
+
+
+async def test_a_change_that_fails_leaves_no_record(database: Database) -> None:
+    lists = ListStore(database, changes=ChangeLog(WHO))
+    await lists.allow("somebody", note="", now=NOON)
+    for failing in (lists.allow("somebody", note="", now=NOON), lists.disallow("nobody")):
+        with pytest.raises(TwitchAudioError):
+            await failing
+    assert len(await changes(database)) == 1

@@ -1,0 +1,102 @@
+"""What is logged of requests to a real server, and how an operator reads it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import Database, open_database
+from server.access.api_keys import ApiKeyStore, new_key
+from server.access.list_store import ListStore
+from server.access.lists import BlacklistKind
+from server.cli import main
+from server.logs.entries import LogEntry, LogKind
+from server.logs.store import LogFilter, LogStore
+from tests.api_client import ASK, CLIP, ask, open_api
+from tests.builders import NOON
+from tests.fakes import FakePipeline
+
+
+async def logged(database: Database, *kinds: LogKind) -> list[LogEntry]:
+    """Everything, the oldest first; the server that wrote it has ended."""
+    return list(await LogStore(database).read(LogFilter(kinds=kinds, limit=1_000)))[::-1]
+
+
+async def use(api: ClientSession, headers: dict[str, str]) -> None:
+    await (await api.post(ASK, json=CLIP, headers={**headers, "Prefer": "wait=10"})).read()
+    await (await ask(api, {"channel": "loud"})).read()
+    await (await api.get("/api/v1/me", headers={"X-API-Key": new_key().reveal()})).read()
+    await (await api.get("/api/v1/clips/none?secret=hunter2")).read()
+    await (await api.get("/", headers={"Accept": "text/html"})).read()
+    for path in ("/healthz", "/metrics", "/static/site.css"):
+        await (await api.get(path)).read()
+
+
+async def test_hits_launches_failed_logins_and_refusals_are_logged(sql_address: str, tmp_path: Path) -> None:
+    async with open_database(sql_address) as database:
+        async with open_api(FakePipeline(SystemClock()), tmp_path, database_url=sql_address) as api:
+            key, secret = await ApiKeyStore(database).create("a bot", now=NOON)
+            await ListStore(database).block(BlacklistKind.CHANNEL, "loud", reason="", now=NOON)
+            await use(api, {"X-API-Key": secret.reveal()})
+        hits = await logged(database, LogKind.API)
+        assert [(hit.what, hit.status, hit.code) for hit in hits] == [
+            ("POST /api/v1/identifications", 200, None),
+            ("POST /api/v1/identifications", 403, "blacklisted"),
+            ("GET /api/v1/me", 401, "key-invalid"),
+            ("GET /api/v1/clips/{slug}", 400, "invalid-input"),
+        ]
+        assert (hits[0].who.id, hits[0].who.name, hits[0].who.address) == (f"key:{key.id}", "a bot", "127.0.0.1")
+        assert all(hit.ms is not None and hit.request_id is not None for hit in hits)
+        [page] = await logged(database, LogKind.WEBSITE)
+        assert (page.what, page.subject, page.status) == ("GET /", "/", 200)
+        [launch] = await logged(database, LogKind.LAUNCH)
+        assert (launch.what, launch.subject, launch.who.id) == ("clip", CLIP["clip"], f"key:{key.id}")
+        assert launch.request_id == hits[0].request_id
+        [failed] = await logged(database, LogKind.LOGIN_FAILED)
+        assert (failed.what, failed.code) == ("API key", "key-invalid")
+        [refusal] = await logged(database, LogKind.REFUSAL)
+        assert (refusal.what, refusal.subject, refusal.code) == ("stream", "loud", "blacklisted")
+        everything = str(await logged(database))
+        assert secret.reveal() not in everything
+        assert "hunter2" not in everything
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path))
+
+
+def lines(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    capsys.readouterr()
+    assert main(["admin", "logs", *arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_an_operator_reads_who_changed_what(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["admin", "settings", "set", "motd", "Back at noon"]) == 0
+    assert main(["admin", "blacklist", "add", "channel", "loud", "--reason", "noise"]) == 0
+    added, changed = lines(capsys)
+    assert " | change | cli:" in added
+    assert "add to blacklist channel loud | - -> noise" in added
+    assert "set website setting motd | - -> Back at noon" in changed
+    entry: dict[str, Any] = json.loads(lines(capsys, "--json", "--subject", "motd")[0])
+    assert entry["who"].startswith("cli:")
+    assert (entry["kind"], entry["before"], entry["after"]) == ("change", "", "Back at noon")
+    assert lines(capsys, "--kind", "api", "--kind", "launch") == []
+    assert len(lines(capsys, "--kind", "change", "--since", "1h", "--limit", "1")) == 1
+    assert lines(capsys, "--until", "1h") == []
+    assert len(lines(capsys, "--since", "2020-01-01T00:00:00Z")) == 2
+
+
+@pytest.mark.usefixtures("in_folder")
+@pytest.mark.parametrize(
+    "wrong", [["--since", "yesterday"], ["--since", "2020-01-01"], ["--kind", "x"], ["--limit", "0"]]
+)
+def test_a_filter_that_means_nothing_is_refused(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["admin", "logs", *wrong])
+    assert caught.value.code == 2
