@@ -6,141 +6,29 @@ what a worker may not do and `worker_protocol` for the bytes.
 """
 
 import asyncio
-import importlib.util
 import logging
 import os
-import signal
 import stat
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from fingerprint.domain.audio import SAMPLE_RATE, Pcm
+from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.media.ahead import TOO_COSTLY, Begun, Blocks, DecodingAhead
 from fingerprint.media.pcm import no_audio, pcm_of
-from fingerprint.media.worker_protocol import (
-    END,
-    FROM_BYTES,
-    FROM_DESCRIPTOR,
-    JOB,
-    MAX_REASON_BYTES,
-    NO_AUDIO,
-    PLANES,
-    READY,
-    REPLY,
-    JobHead,
-)
+from fingerprint.media.worker_protocol import READY, REPLY
+from fingerprint.media.workers import DecoderLimits, Job, Worker, WorkerError, read_blocks, worker_program
+
+__all__ = ["DecoderLimits", "DecoderPool"]
 
 MAX_ENCODED_BYTES: Final = 64 << 20
 MAX_FILE_SECONDS: Final = 2 * 3600.0
 """How much of a file is decoded; beyond a quarter of an hour in mono, so that it fits in memory."""
 
-_MONO_BEYOND_SECONDS: Final = 900.0
-_BLOCK_SECONDS: Final = 30.0
-_PIPE_BYTES: Final = 1 << 20
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecoderLimits:
-    """What one job may take. CPU runs out before the wall limit, so that a costly input is told from a hang."""
-
-    wall_seconds: float = 5.0
-    cpu_seconds: int = 4
-    file_wall_seconds: float = 300.0
-    file_cpu_seconds: int = 240
-    address_space_bytes: int = 320 << 20
-    start_seconds: float = 20.0
-    waiting: int = 200
-    jobs_of_a_worker: int = 2_000
-
-
-class _WorkerError(Exception):
-    """A worker crashed, hung or answered nonsense; the text says which, for the log."""
-
-    def __init__(self, reason: str, *, cpu_ran_out: bool = False) -> None:
-        super().__init__(reason)
-        self.cpu_ran_out = cpu_ran_out
-
-
-class _Worker(asyncio.SubprocessProtocol):
-    """A running worker process and what it says."""
-
-    def __init__(self) -> None:
-        self.replies = asyncio.StreamReader(limit=_PIPE_BYTES)
-        self.exited = asyncio.Event()
-        self.jobs = 0
-        self._transport: asyncio.SubprocessTransport | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The process id while the process lives."""
-        transport = self._transport
-        return None if transport is None or self.exited.is_set() else transport.get_pid()
-
-    @property
-    def cpu_ran_out(self) -> bool:
-        """Whether it was the limit of CPU that ended it."""
-        return self._transport is not None and self._transport.get_returncode() == -signal.SIGXCPU
-
-    def send(self, *pieces: bytes) -> None:
-        """Write to its standard input. What a dead worker does not take is lost; its silence tells."""
-        pipe = None if self._transport is None else self._transport.get_pipe_transport(0)
-        if isinstance(pipe, asyncio.WriteTransport):
-            for piece in pieces:
-                pipe.write(piece)
-
-    def kill(self) -> None:
-        """End it at once, and close the pipes. Its exit is awaited with `exited`."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self._transport = transport
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        if fd == 1:
-            self.replies.feed_data(data)
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        if fd == 1:
-            self.replies.feed_eof()
-
-    def process_exited(self) -> None:
-        self.replies.feed_eof()
-        self.exited.set()
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What to decode: bytes, or a file descriptor that the worker inherits."""
-
-    container: str | None
-    max_seconds: float
-    encoded: bytes | None = field(repr=False, default=None)
-    descriptor: int | None = None
-
-    def head(self, cpu_seconds: int) -> bytes:
-        name = (self.container or "").encode("ascii")
-        return (
-            JOB.pack(
-                *JobHead(
-                    kind=FROM_BYTES if self.descriptor is None else FROM_DESCRIPTOR,
-                    container_length=len(name),
-                    cpu_seconds=cpu_seconds,
-                    max_seconds=self.max_seconds,
-                    block_seconds=_BLOCK_SECONDS,
-                    mono_beyond_seconds=_MONO_BEYOND_SECONDS,
-                    length=len(self.encoded or b"") if self.descriptor is None else self.descriptor,
-                )
-            )
-            + name
-        )
 
 
 class DecoderPool:
@@ -160,10 +48,11 @@ class DecoderPool:
         self._limits = limits or DecoderLimits()
         self._program = program
         self._count = workers or os.cpu_count() or 1
-        self._idle: asyncio.Queue[asyncio.Task[_Worker]] = asyncio.Queue()
-        self._starting: set[asyncio.Task[_Worker]] = set()
-        self._workers: set[_Worker] = set()
+        self._idle: asyncio.Queue[asyncio.Task[Worker]] = asyncio.Queue()
+        self._starting: set[asyncio.Task[Worker]] = set()
+        self._workers: set[Worker] = set()
         self._reaping: set[asyncio.Task[None]] = set()
+        self._ahead: set[asyncio.Task[Blocks]] = set()
         self._files = asyncio.Semaphore(self._count)
         self._waiting = 0
         self._closed = False
@@ -182,9 +71,9 @@ class DecoderPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        for task in self._starting:
+        for task in (*self._starting, *self._ahead):
             task.cancel()
-        await asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.gather(*self._starting, *self._ahead, return_exceptions=True)
         for worker in tuple(self._workers):
             self._end(worker)
         await asyncio.gather(*self._reaping)
@@ -201,18 +90,26 @@ class DecoderPool:
         """
         if len(encoded) > MAX_ENCODED_BYTES:
             raise no_audio(f"it is larger than {MAX_ENCODED_BYTES >> 20} MiB")
-        job = _Job(container=container, max_seconds=max_seconds, encoded=encoded)
+        job = Job(container=container, max_seconds=max_seconds, encoded=encoded)
         try:
             return pcm_of(await self._decode_on_idle(job))
-        except _WorkerError as first:
+        except WorkerError as first:
             _log.warning("decoder_worker_failed", extra={"reason": str(first)})
             if first.cpu_ran_out:
-                raise no_audio("decoding it takes more time than any real sound would") from first
+                raise no_audio(TOO_COSTLY) from first
         try:
             return pcm_of(await self._decode_on_idle(job))
-        except _WorkerError as second:
+        except WorkerError as second:
             _log.exception("decoder_failed", extra={"reason": str(second)})
             raise _broken() from second
+
+    def begin(self, *, max_seconds: float) -> DecodingAhead:
+        """Decoding of the first `max_seconds` of something that is still coming.
+
+        It has a worker of its own meanwhile, but only where another one is idle: whoever has all of his sound
+        does not wait for one whose sound is slow to come.
+        """
+        return DecodingAhead(self._begin, max_seconds=max_seconds, wall_seconds=self._limits.wall_seconds)
 
     async def decode_file(self, path: Path, *, max_seconds: float = MAX_FILE_SECONDS) -> Pcm:
         """The first `max_seconds` of the first audio stream of a file in any format, at 16 kHz.
@@ -223,7 +120,7 @@ class DecoderPool:
         """
         descriptor = await asyncio.to_thread(_open_file, path)
         try:
-            job = _Job(container=None, max_seconds=max_seconds, descriptor=descriptor)
+            job = Job(container=None, max_seconds=max_seconds, descriptor=descriptor)
             async with self._files:
                 worker = await self._start(descriptor)
                 try:
@@ -233,7 +130,7 @@ class DecoderPool:
                 finally:
                     self._end(worker)
             return await asyncio.to_thread(pcm_of, blocks)
-        except _WorkerError as error:
+        except WorkerError as error:
             _log.exception("decoder_failed", extra={"reason": str(error)})
             if error.cpu_ran_out:
                 raise no_audio("decoding it takes too long") from error
@@ -243,15 +140,42 @@ class DecoderPool:
 
     # --- Jobs -----------------------------------------------------------------------------------------
 
-    async def _decode_on_idle(self, job: _Job) -> Sequence[tuple[bytes, ...]]:
-        """Run a job on the next idle worker. One that does not do well is replaced."""
-        starting = await self._next_idle()
-        successor: asyncio.Task[_Worker] | None = None
+    async def _decode_on_idle(self, job: Job) -> Blocks:
+        """Run a job on the next idle worker."""
+        return await self._decode_on(await self._next_idle(), job, self._limits.wall_seconds)
+
+    def _begin(self, job: Job) -> Begun | None:
+        """Run a job whose pieces are sent meanwhile, if a worker can be spared."""
+        if self._closed or self._idle.qsize() < 2:
+            return None
+        starting = self._idle.get_nowait()
+        if not starting.done() or starting.cancelled() or starting.exception() is not None:
+            self._idle.put_nowait(starting)
+            return None
+        worker = starting.result()
+        worker.send(job.head(self._limits.cpu_seconds))
+        task = asyncio.create_task(self._decode_on(starting, job, self._limits.ahead_wall_seconds))
+        self._ahead.add(task)
+        task.add_done_callback(partial(self._decoded_ahead, worker, worker.jobs))
+        return worker, task
+
+    def _decoded_ahead(self, worker: Worker, jobs: int, task: asyncio.Task[Blocks]) -> None:
+        self._ahead.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever wanted the sound was told
+        elif worker.jobs == jobs:  # cancelled before it began, so nobody else saw to the worker
+            self._end(worker)
+            if not self._closed:
+                self._idle.put_nowait(self._start_ahead())
+
+    async def _decode_on(self, starting: asyncio.Task[Worker], job: Job, wall_seconds: float) -> Blocks:
+        """Run a job on a worker that is nobody else's. One that does not do well is replaced."""
+        successor: asyncio.Task[Worker] | None = None
         try:
             worker = await starting
             answered = False
             try:
-                blocks = await self._serve(worker, job, self._limits.wall_seconds, self._limits.cpu_seconds)
+                blocks = await self._serve(worker, job, wall_seconds, self._limits.cpu_seconds)
                 answered = True
             except TwitchAudioError:
                 answered = True  # that there is no sound is an answer too
@@ -267,7 +191,7 @@ class DecoderPool:
             if not self._closed:
                 self._idle.put_nowait(successor or self._start_ahead())
 
-    async def _next_idle(self) -> asyncio.Task[_Worker]:
+    async def _next_idle(self) -> asyncio.Task[Worker]:
         if self._closed:
             raise TwitchAudioError(ProblemCode.BUSY, "The server is stopping.", retry_after_seconds=5.0)
         if self._waiting >= self._limits.waiting:
@@ -280,41 +204,40 @@ class DecoderPool:
         finally:
             self._waiting -= 1
 
-    async def _serve(
-        self, worker: _Worker, job: _Job, wall_seconds: float, cpu_seconds: int
-    ) -> Sequence[tuple[bytes, ...]]:
-        """The blocks of sound. Raises _WorkerError, and TwitchAudioError `no-audio`."""
+    async def _serve(self, worker: Worker, job: Job, wall_seconds: float, cpu_seconds: int) -> Blocks:
+        """The blocks of sound. Raises WorkerError, and TwitchAudioError `no-audio`."""
         try:
             async with asyncio.timeout(wall_seconds):
-                worker.send(job.head(cpu_seconds), job.encoded or b"")
-                return await _blocks(worker.replies, job.max_seconds)
+                if not job.in_pieces:
+                    worker.send(job.head(cpu_seconds), job.encoded or b"")
+                return await read_blocks(worker.replies, job.max_seconds)
         except TimeoutError as error:
-            raise _WorkerError(f"it did not answer within {wall_seconds:g} s") from error
+            raise WorkerError(f"it did not answer within {wall_seconds:g} s") from error
         except asyncio.IncompleteReadError as error:
             async with asyncio.timeout(1.0):  # the pipe closes a moment before the exit is noticed
                 await worker.exited.wait()
-            raise _WorkerError("it ended", cpu_ran_out=worker.cpu_ran_out) from error
+            raise WorkerError("it ended", cpu_ran_out=worker.cpu_ran_out) from error
 
     # --- Workers --------------------------------------------------------------------------------------
 
-    def _start_ahead(self) -> asyncio.Task[_Worker]:
+    def _start_ahead(self) -> asyncio.Task[Worker]:
         task = asyncio.create_task(self._start())
         self._starting.add(task)
         task.add_done_callback(self._started)
         return task
 
-    def _started(self, task: asyncio.Task[_Worker]) -> None:
+    def _started(self, task: asyncio.Task[Worker]) -> None:
         self._starting.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("decoder_worker_not_started", extra={"reason": str(error)})
 
-    async def _start(self, descriptor: int | None = None) -> _Worker:
-        """A worker that is ready. Raises _WorkerError."""
+    async def _start(self, descriptor: int | None = None) -> Worker:
+        """A worker that is ready. Raises WorkerError."""
         loop = asyncio.get_running_loop()
         try:
             _, worker = await loop.subprocess_exec(
-                _Worker,
-                *(self._program or _worker_program(self._limits.address_space_bytes)),
+                Worker,
+                *(self._program or worker_program(self._limits.address_space_bytes)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
@@ -323,20 +246,20 @@ class DecoderPool:
                 start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
             )
         except OSError as error:
-            raise _WorkerError(f"it cannot be started: {error.strerror}") from error
+            raise WorkerError(f"it cannot be started: {error.strerror}") from error
         self._workers.add(worker)
         ready = False
         try:
             async with asyncio.timeout(self._limits.start_seconds):
                 ready = await worker.replies.readexactly(REPLY.size) == REPLY.pack(READY, 0, 0)
         except (TimeoutError, asyncio.IncompleteReadError) as error:
-            raise _WorkerError("it ends, or hangs, before its first job") from error
+            raise WorkerError("it ends, or hangs, before its first job") from error
         finally:
             if not ready:
                 self._end(worker)
         return worker
 
-    def _end(self, worker: _Worker) -> None:
+    def _end(self, worker: Worker) -> None:
         """Kill a worker and see to it that it is reaped."""
         worker.kill()
         if worker in self._workers:
@@ -345,42 +268,8 @@ class DecoderPool:
             self._reaping.add(task)
             task.add_done_callback(self._reaping.discard)
 
-    async def _reap(self, worker: _Worker) -> None:
+    async def _reap(self, worker: Worker) -> None:
         await worker.exited.wait()  # a killed process always exits
-
-
-async def _blocks(replies: asyncio.StreamReader, max_seconds: float) -> Sequence[tuple[bytes, ...]]:
-    """Read the replies to one job, believing nothing.
-
-    Raises TwitchAudioError `no-audio`, _WorkerError, and IncompleteReadError when the worker ends.
-    """
-    blocks: list[tuple[bytes, ...]] = []
-    left = round(max_seconds * SAMPLE_RATE)
-    while True:
-        kind, channels, length = REPLY.unpack(await replies.readexactly(REPLY.size))
-        match kind:
-            case _ if kind == PLANES:
-                left -= length // 4
-                same = not blocks or len(blocks[0]) == channels
-                if channels not in (1, 2) or not same or length == 0 or length % 4 or left < 0:
-                    raise _WorkerError("it answered nonsense")
-                blocks.append(tuple([await replies.readexactly(length) for _ in range(channels)]))
-            case _ if kind == END and blocks:
-                return blocks
-            case _ if kind == NO_AUDIO and length <= MAX_REASON_BYTES:
-                raise no_audio((await replies.readexactly(length)).decode("utf-8", "replace"))
-            case _:
-                raise _WorkerError("it answered nonsense")
-
-
-def _worker_program(address_space_bytes: int) -> tuple[str, ...]:
-    """How to start a worker: isolated Python, no site packages but the place where PyAV is."""
-    av = importlib.util.find_spec("av")
-    if av is None or av.origin is None:
-        raise _WorkerError("PyAV is not installed")
-    paths = (str(Path(__file__).parents[2]), str(Path(av.origin).parents[1]))
-    program = "import sys; sys.path[:0] = sys.argv[1:3]; from fingerprint.media.decoder_worker import main; main()"
-    return sys.executable, "-I", "-S", "-c", program, *paths, str(address_space_bytes)
 
 
 def _open_file(path: Path) -> int:

@@ -19,13 +19,15 @@ from typing import Final
 
 import av.logging
 
-from fingerprint.media.planes import Readable, UndecodableError, iter_planes
+from fingerprint.media.planes import Readable, Stream, UndecodableError, iter_planes
 from fingerprint.media.worker_protocol import (
     END,
     FROM_DESCRIPTOR,
+    FROM_PIECES,
     JOB,
     MAX_REASON_BYTES,
     NO_AUDIO,
+    PIECE,
     PLANES,
     READY,
     REPLY,
@@ -65,9 +67,11 @@ def _serve(replies: int) -> bool:
     job = JobHead(*JOB.unpack(head))
     container = (_read(job.container_length) or b"").decode("ascii") or None
     _limit_cpu(job.cpu_seconds)
-    file: Readable
+    file: Readable | Stream
     if job.kind == FROM_DESCRIPTOR:
         file = os.fdopen(job.length, "rb", buffering=1 << 16)
+    elif job.kind == FROM_PIECES:
+        file = _Pieces()
     else:
         encoded = _read(job.length)
         if encoded is None:
@@ -76,6 +80,8 @@ def _serve(replies: int) -> bool:
     reason = _decode(file, container, job, replies)
     if isinstance(file, io.BufferedReader):
         file.close()
+    elif isinstance(file, _Pieces):
+        file.drain()
     if reason is None:
         _write(replies, REPLY.pack(END, 0, 0))
     else:
@@ -84,7 +90,7 @@ def _serve(replies: int) -> bool:
     return True
 
 
-def _decode(file: Readable, container: str | None, job: JobHead, replies: int) -> str | None:
+def _decode(file: Readable | Stream, container: str | None, job: JobHead, replies: int) -> str | None:
     """Reply with the sound. None when that worked, else the reason why there is none."""
     try:
         for planes in iter_planes(
@@ -170,3 +176,32 @@ class _Bytes:
 
     def tell(self) -> int:
         return self._position
+
+
+class _Pieces:
+    """Input that is still coming, as a stream: it can only be read on."""
+
+    def __init__(self) -> None:
+        self._content = memoryview(b"")
+        self._ended = False
+
+    def read(self, size: int = -1, /) -> bytes:
+        """What is left of a piece, or of the next one, up to `size` bytes; empty at the end."""
+        if not self._content:
+            self._next()
+        found = bytes(self._content if size < 0 else self._content[:size])
+        self._content = self._content[len(found) :]
+        return found
+
+    def drain(self) -> None:
+        """Read and forget what is left."""
+        while not self._ended:
+            self._next()
+
+    def _next(self) -> None:
+        if self._ended:
+            return
+        head = _read(PIECE.size)
+        content = None if head is None else _read(*PIECE.unpack(head))
+        self._ended = not content
+        self._content = memoryview(content or b"")

@@ -54,6 +54,14 @@ class Readable(Protocol):
         ...
 
 
+class Stream(Protocol):
+    """What FFmpeg reads from once, from its start to its end."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes."""
+        ...
+
+
 class UndecodableError(Exception):
     """There is no sound in the input; the text is a clause that says why, for people."""
 
@@ -63,7 +71,7 @@ Planes = tuple[bytes, ...]
 
 
 def iter_planes(
-    file: Readable,
+    file: Readable | Stream,
     *,
     container: str | None,
     max_seconds: float,
@@ -95,7 +103,7 @@ def iter_planes(
             raise UndecodableError("its sound is damaged or in a format that cannot be decoded")
 
 
-def _open(file: Readable, container: str | None) -> contextlib.closing[InputContainer]:
+def _open(file: Readable | Stream, container: str | None) -> contextlib.closing[InputContainer]:
     options = {"protocol_whitelist": "none", "format_whitelist": container or _FORMATS}
     try:
         media = av.open(
