@@ -6,7 +6,7 @@ has the form `Amazon|<creative>` where content has `live`; either sign is enough
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from fingerprint.hls.attributes import later, seconds
@@ -78,6 +78,28 @@ def last_seconds(run: Sequence[Segment], wanted_seconds: float) -> tuple[Segment
         taken.append(segment)
         total += segment.duration_seconds
     return tuple(reversed(taken))
+
+
+def next_content(playlist: MediaPlaylist) -> str | None:
+    """The URI of the segment that is being made, when it goes on with the content of the last listed one.
+
+    None when an ad is running, or one is announced for the time of that segment, taken to be as long as the last.
+    """
+    if not playlist.prefetch or not playlist.segments or playlist.ended:
+        return None
+    ads = stitched_ads(playlist)
+    last = playlist.segments[-1]
+    begins = last.ended_at
+    ends = None if begins is None else later(begins, last.duration_seconds)
+    if is_ad(last, ads):
+        return None
+    if ads and (begins is None or ends is None or any(_may_touch(ad, begins, ends) for ad in ads)):
+        return None
+    return playlist.prefetch[0]
+
+
+def _may_touch(ad: DateRange, begins: datetime, ends: datetime) -> bool:
+    return ad.started_at < ends and (ad.duration_seconds is None or ad.ended_at > begins)
 
 
 def total_seconds(segments: Sequence[Segment]) -> float:

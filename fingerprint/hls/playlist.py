@@ -16,6 +16,7 @@ MAX_CHARACTERS: Final = 1_048_576
 MAX_RENDITIONS: Final = 200
 MAX_SEGMENTS: Final = 30_000
 MAX_DATE_RANGES: Final = 1_000
+MAX_PREFETCH: Final = 10
 MAX_SEGMENT_SECONDS: Final = 120.0
 _MAX_RANGE_SECONDS: Final = 86_400.0
 
@@ -166,7 +167,10 @@ class DateRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaPlaylist:
-    """Segments, oldest first. `ended`: nothing will be added. `prefetch`: URIs of segments still being made."""
+    """Segments, oldest first. `ended`: nothing will be added.
+
+    `prefetch`: URIs of segments still being made, as far as they follow the last one without a discontinuity.
+    """
 
     segments: tuple[Segment, ...]
     target_seconds: float
@@ -240,7 +244,7 @@ class _MediaReader:
             case "#EXT-X-DATERANGE":
                 self._date_range(attributes(value))
             case "#EXT-X-TWITCH-PREFETCH" | "#EXT-X-PREFETCH":
-                self._prefetch.append(value.strip())
+                self._prefetch_uri(value.strip())
             case "#EXT-X-MEDIA-SEQUENCE":
                 if not self._segments:
                     self._sequence = whole(value.strip()) or 0
@@ -275,6 +279,11 @@ class _MediaReader:
         self._started_at = segment.ended_at
         self._sequence += 1
         self._duration, self._title, self._discontinuity, self._range_text = None, "", False, None
+
+    def _prefetch_uri(self, uri: str) -> None:
+        # Behind a discontinuity it may be anything, an advertisement for example.
+        if uri and not self._discontinuity and len(self._prefetch) < MAX_PREFETCH:
+            self._prefetch.append(uri)
 
     def _extinf(self, value: str) -> None:
         length, _, self._title = value.partition(",")

@@ -12,6 +12,7 @@ from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError, invalid_input
 from fingerprint.hls.live import total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
+from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.live import ENOUGH_SECONDS, LIVE_LIMIT_SECONDS, LiveCapture, Renew, too_slow
 from fingerprint.media.pcm import no_audio
@@ -35,6 +36,10 @@ class Decoder(Protocol):
         """The sound of bytes in a container."""
         ...
 
+    def begin(self, *, max_seconds: float) -> DecodingAhead | None:
+        """Decoding of something that is still coming."""
+        ...
+
     async def decode_file(self, path: Path) -> Pcm:
         """The sound of a file."""
         ...
@@ -46,7 +51,7 @@ class StreamCapture:
     def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, *, renew: Renew | None = None) -> None:
         self._fetcher = fetcher
         self._decoder = decoder
-        self._live = LiveCapture(fetcher, clock, renew)
+        self._live = LiveCapture(fetcher, clock, renew, begin_decoding=decoder.begin)
 
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
         """Recordings of the source, as the port says."""
@@ -82,9 +87,10 @@ class StreamCapture:
             raise _silence()
 
     async def _recording(self, joined: Joined) -> Recording:
-        pcm = await self._decoder.decode(
-            joined.encoded, container=joined.container, max_seconds=joined.duration_seconds + 1.0
-        )
+        pcm = None if joined.decoding is None else await joined.decoding.finish()
+        if pcm is None:
+            most = joined.duration_seconds + joined.extra_seconds + 1.0
+            pcm = await self._decoder.decode(joined.encoded, container=joined.container, max_seconds=most)
         if pcm.duration_seconds < min(ENOUGH_SECONDS, joined.duration_seconds) - 0.1:
             raise no_audio(f"only {pcm.duration_seconds:.1f} s of it could be decoded")
         return Recording(
@@ -112,7 +118,8 @@ class StreamCapture:
             raise no_audio("Twitch has muted this part of the video because of the rights to its music")
         try:
             async with asyncio.timeout(LIVE_LIMIT_SECONDS):
-                return await SegmentShelf(self._fetcher, source.playlist).joined(heard)
+                decoding = self._decoder.begin(max_seconds=total_seconds(heard) + 1.0)
+                return await SegmentShelf(self._fetcher, source.playlist).joined(heard, decoding=decoding)
         except TimeoutError as error:
             raise too_slow() from error
 

@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, UpstreamError
+from fingerprint.media.arriving import MOST_ARRIVING, Arriving
 from fingerprint.media.breaker import Breaker, Call, HostFailingError
 from fingerprint.media.hosts import AddressRefusedError, AllowList
 from fingerprint.ports import OnOutcome, ignore_outcome
@@ -79,6 +80,7 @@ class Fetcher:
         self._breaker = breaker
         self._on_outcome = on_outcome
         self._session: aiohttp.ClientSession | None = None
+        self._arriving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -95,6 +97,9 @@ class Fetcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for task in self._arriving:
+            task.cancel()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -111,6 +116,37 @@ class Fetcher:
         """GET, following redirects within the list; once more after a lost connection, a 5xx or a 429."""
         call = _Call("GET", step, max_bytes, headers)
         return await self._watched(call, url, self._get(call, url), total_seconds)
+
+    def begin(
+        self,
+        url: URL,
+        *,
+        step: str,
+        max_bytes: int,
+        total_seconds: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Arriving:
+        """GET something that can be done without, and of which a part is of use too.
+
+        Nothing of it is raised, repeated or redirected, and the breaker does not learn of it: it may be slow for
+        reasons of its own. `on_outcome` is told.
+        """
+        arriving = Arriving()
+        if len(self._arriving) < MOST_ARRIVING:
+            call = _Call("GET", step, max_bytes, headers)
+            task = asyncio.create_task(self._collect(call, url, arriving, total_seconds))
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+        return arriving
+
+    async def _collect(self, call: _Call, url: URL, arriving: Arriving, total_seconds: float) -> None:
+        try:
+            async with _Deadline(call.step, total_seconds):
+                fetched, _ = await self._request(call, url, arriving)
+        except UpstreamError as error:
+            self._on_outcome(call.step, _failure_of(error))
+        else:
+            self._on_outcome(call.step, f"{fetched.status // 100}xx")
 
     async def post(
         self,
@@ -189,8 +225,10 @@ class Fetcher:
             url = location
         raise UpstreamError(call.step, f"Twitch's {call.step} answer is a chain of redirects.")
 
-    async def _request(self, call: _Call, url: URL) -> tuple[Fetched, URL | None]:
-        """The answer, and where it redirects to."""
+    async def _request(
+        self, call: _Call, url: URL, arriving: Arriving | None = None
+    ) -> tuple[Fetched, URL | None]:
+        """The answer, and where it redirects to; `arriving` is given what comes meanwhile."""
         if self._session is None:
             raise RuntimeError("a Fetcher is used inside its own `async with`")
         if not self._allow.allows(url):
@@ -208,18 +246,20 @@ class Fetcher:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
             ) as response:
+                chunks: list[bytes] = []
+                if arriving is not None:
+                    arriving.status, chunks = response.status, arriving.chunks
                 location = None
                 if call.method == "GET" and response.status in (301, 302, 303, 307, 308):
                     location = _location(url, response.headers.get("Location"), call.step)
-                content = await _read(response, call)
+                content = await _read(response, call, chunks)
                 return Fetched(response.status, content, response.headers.get("Content-Type", "")), location
         except NETWORK_ERRORS as error:
             raise upstream_error(call.step, error) from error
 
 
-async def _read(response: aiohttp.ClientResponse, call: _Call) -> bytes:
-    """The decoded body. One that is too long is cut off with its connection."""
-    chunks: list[bytes] = []
+async def _read(response: aiohttp.ClientResponse, call: _Call, chunks: list[bytes]) -> bytes:
+    """The decoded body, gathered in `chunks`. One that is too long is cut off with its connection."""
     left = call.max_bytes
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         left -= len(chunk)

@@ -3,15 +3,23 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.hls.live import ad_is_running, ad_seconds_left, content_runs, newest_content
+from fingerprint.hls.live import (
+    ad_is_running,
+    ad_seconds_left,
+    content_runs,
+    newest_content,
+    next_content,
+    total_seconds,
+)
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
+from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.playlists import PLAYLIST_SECONDS, PlaylistGoneError, fetch_playlist
-from fingerprint.media.segments import Joined, SegmentShelf
+from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentShelf
 from fingerprint.ports import Clock, LiveSource
 
 ENOUGH_SECONDS: Final = 3.0
@@ -35,14 +43,26 @@ _AD_GUESS_SECONDS: Final = 15.0
 Renew = Callable[[LiveSource], Awaitable[LiveSource]]
 
 
+class BeginDecoding(Protocol):
+    """Decoding of something that is still coming, or None."""
+
+    def __call__(self, *, max_seconds: float) -> DecodingAhead | None:
+        """Of at most so many seconds."""
+        ...
+
+
 class LiveCapture:
     """Takes what is already there: the newest finished segments, fetched side by side.
 
-    `renew` finds a channel's stream anew when a `kept` source turns out to have ended.
+    `renew` finds a channel's stream anew when a `kept` source turns out to have ended. `begin_decoding` decodes
+    the first take while it comes.
     """
 
-    def __init__(self, fetcher: Fetcher, clock: Clock, renew: Renew | None) -> None:
+    def __init__(
+        self, fetcher: Fetcher, clock: Clock, renew: Renew | None, *, begin_decoding: BeginDecoding
+    ) -> None:
         self._fetcher = fetcher
+        self._begin_decoding = begin_decoding
         self._clock = clock
         self._renew = renew
         self._newest_seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -115,7 +135,12 @@ class LiveCapture:
             wanted = newest_content(playlist, wanted_seconds=seconds, enough_seconds=ENOUGH_SECONDS)
             if wanted:
                 try:
-                    joined = await shelf.joined(wanted, _older(playlist, wanted[0]))
+                    joined = await shelf.joined(
+                        wanted,
+                        _older(playlist, wanted[0]),
+                        following=next_content(playlist) if wanted[-1] == playlist.segments[-1] else None,
+                        decoding=self._begin_decoding(max_seconds=total_seconds(wanted) + EXTRA_SECONDS),
+                    )
                 except UpstreamError as error:
                     if failure is not None:
                         raise

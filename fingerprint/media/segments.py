@@ -1,7 +1,7 @@
 """Fetching the segments of a playlist side by side, and joining those that came."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +12,8 @@ from fingerprint.domain.problems import UpstreamError
 from fingerprint.hls.attributes import PlaylistError, address
 from fingerprint.hls.live import total_seconds
 from fingerprint.hls.playlist import ByteRange, InitSection, Segment
+from fingerprint.media.ahead import DecodingAhead
+from fingerprint.media.arriving import Arriving
 from fingerprint.media.fetch import Fetcher
 
 MAX_SEGMENT_BYTES: Final = 8 << 20
@@ -21,18 +23,29 @@ MAX_SEGMENTS: Final = 16
 MAX_KEPT_BYTES: Final = 32 << 20
 """What a shelf keeps at most: half a minute of the largest renditions."""
 
+EXTRA_SECONDS: Final = 10.0
+"""More than a segment that is still being made ever holds."""
+
 _TOTAL_SECONDS: Final = 5.0
 _REPLACEMENT_ROUNDS: Final = 2
+_AS_IT_IS: Final = {"Accept-Encoding": "identity"}
 STEP: Final = "segment"
+PREFETCH_STEP: Final = "prefetch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """Segments that follow each other, joined to one piece of media that FFmpeg knows as `container`."""
+    """Segments that follow each other, joined to one piece of media that FFmpeg knows as `container`.
+
+    Up to `extra_seconds` of what follows them may come after them: the beginning of a segment that is still being
+    made. `decoding` is under way where it could begin while they came.
+    """
 
     segments: Sequence[Segment]
     encoded: bytes = field(repr=False)
     container: str
+    extra_seconds: float = 0.0
+    decoding: DecodingAhead | None = field(default=None, repr=False)
 
     @property
     def duration_seconds(self) -> float:
@@ -50,21 +63,74 @@ class SegmentShelf:
         self._kept_bytes = 0
         self._heads: dict[InitSection | None, bytes] = {None: b""}
 
-    async def joined(self, wanted: Sequence[Segment], older: Sequence[Segment] = ()) -> Joined:
+    def begun(self, uri: str) -> Arriving | None:
+        """A segment that is still being made, as it comes; it is not kept."""
+        try:
+            url = address(self._base, uri)
+        except PlaylistError:
+            return None
+        return self._fetcher.begin(
+            url,
+            step=PREFETCH_STEP,
+            max_bytes=MAX_SEGMENT_BYTES,
+            total_seconds=_TOTAL_SECONDS,
+            headers=_AS_IT_IS,
+        )
+
+    async def joined(
+        self,
+        wanted: Sequence[Segment],
+        older: Sequence[Segment] = (),
+        *,
+        following: str | None = None,
+        decoding: DecodingAhead | None = None,
+    ) -> Joined:
         """The wanted segments, those that are not kept all fetched at once.
 
         For those that fail as many of the `older` ones, which come just before and need the same init section, are
         fetched, twice at most. The result is the longest stretch without a hole, the newest of equally long ones;
         the caller decides whether that will do.
 
+        `following` is the URI of a segment that is still being made: what has come of it when the others are there
+        is added, and nobody waits for more. `decoding` is fed with what comes, in order, and abandoned when
+        something is missing.
+
         Raises UpstreamError, the first failure, when nothing came.
         """
         wanted = wanted[-MAX_SEGMENTS:]
         inits = list(dict.fromkeys(segment.init for segment in wanted))
-        sections, results = await asyncio.gather(
-            _all(self._head(init) for init in inits), _all(self._segment(segment) for segment in wanted)
-        )
-        heads = dict(zip(inits, sections, strict=True))
+        queue = _InOrder(len(wanted) + 1, decoding if len(inits) == 1 else None)
+        try:
+            fetching = asyncio.gather(
+                _all(queue.put(0, self._head(init)) for init in inits),
+                _all(queue.put(1 + place, self._segment(segment)) for place, segment in enumerate(wanted)),
+            )
+            more = None if following is None else self.begun(following)
+            sections, results = await fetching
+            heads = dict(zip(inits, sections, strict=True))
+            came = await self._came(wanted, results, older)
+            stretch = _longest_stretch([*older, *wanted], came)
+            head = heads[stretch[0].init]
+            if isinstance(head, UpstreamError):
+                raise head
+            container = container_of(came[stretch[0].sequence], has_init=bool(head))
+            tail = b""
+            if more is not None and stretch[-1] == wanted[-1]:
+                tail = more.so_far if _goes_on(more.so_far, container) else b""
+            return Joined(
+                segments=stretch,
+                encoded=b"".join([head, *(came[segment.sequence] for segment in stretch), tail]),
+                container=container,
+                extra_seconds=EXTRA_SECONDS if tail else 0.0,
+                decoding=queue.complete(tail, container) if len(stretch) == len(wanted) else None,
+            )
+        finally:
+            queue.close()
+
+    async def _came(
+        self, wanted: Sequence[Segment], results: Sequence[bytes | UpstreamError], older: Sequence[Segment]
+    ) -> dict[int, bytes]:
+        """What there is of the wanted ones, and of older ones in place of those that failed."""
         came = _that_came(wanted, results)
         spare = list(older)
         for _ in range(_REPLACEMENT_ROUNDS):
@@ -76,15 +142,7 @@ class SegmentShelf:
             came |= _that_came(replacements, more)
         if not came:
             raise next(result for result in results if isinstance(result, UpstreamError))
-        stretch = _longest_stretch([*older, *wanted], came)
-        head = heads[stretch[0].init]
-        if isinstance(head, UpstreamError):
-            raise head
-        return Joined(
-            segments=stretch,
-            encoded=head + b"".join(came[segment.sequence] for segment in stretch),
-            container=container_of(came[stretch[0].sequence], has_init=bool(head)),
-        )
+        return came
 
     async def _head(self, init: InitSection | None) -> bytes | UpstreamError:
         if init is None or init in self._heads:
@@ -106,6 +164,51 @@ class SegmentShelf:
         return content
 
 
+class _InOrder:
+    """Feeds a decoding with pieces that come in any order: a head, then segments. Stops for good at a failure."""
+
+    def __init__(self, count: int, decoding: DecodingAhead | None) -> None:
+        self._pieces: list[bytes | None] = [None] * count
+        self._decoding = decoding
+        self._next = 0
+        self._container: str | None = None
+
+    async def put(self, place: int, fetch: Awaitable[bytes | UpstreamError]) -> bytes | UpstreamError:
+        """Await a piece, and pass on what is due."""
+        result = await fetch
+        if isinstance(result, UpstreamError):
+            self.close()
+        else:
+            self._pieces[place] = result
+            self._pass_on()
+        return result
+
+    def complete(self, tail: bytes, container: str) -> DecodingAhead | None:
+        """The decoding, fed with everything and with what follows; it is the caller's now. None without one."""
+        if self._next < len(self._pieces) or container != self._container:
+            return None
+        decoding, self._decoding = self._decoding, None
+        if decoding is not None:
+            decoding.feed(tail, container=container)
+        return decoding
+
+    def close(self) -> None:
+        """No more will come."""
+        if self._decoding is not None:
+            self._decoding.abandon()
+            self._decoding = None
+
+    def _pass_on(self) -> None:
+        head, first = self._pieces[:2]
+        if self._decoding is None or head is None or first is None:
+            return
+        if self._container is None:
+            self._container = container_of(first, has_init=bool(head))
+        while self._next < len(self._pieces) and (content := self._pieces[self._next]) is not None:
+            self._decoding.feed(content, container=self._container)
+            self._next += 1
+
+
 def container_of(content: bytes, *, has_init: bool) -> str:
     """FFmpeg's name for what a segment is in. What looks like nothing known counts as MPEG-TS, and fails there."""
     if has_init or content[4:8] in (b"ftyp", b"styp", b"moof", b"sidx"):
@@ -115,6 +218,13 @@ def container_of(content: bytes, *, has_init: bool) -> str:
     ):
         return "aac"
     return "mpegts"
+
+
+def _goes_on(content: bytes, container: str) -> bool:
+    """Whether it looks like more of the same; what is no media, or another kind of it, would spoil the rest."""
+    if container == "mpegts":
+        return content.startswith(b"\x47")
+    return container_of(content, has_init=False) == container
 
 
 def _that_came(segments: Sequence[Segment], results: Sequence[bytes | UpstreamError]) -> dict[int, bytes]:
@@ -143,7 +253,7 @@ async def _all(fetches: Iterable[Coroutine[Any, Any, bytes | UpstreamError]]) ->
 
 async def _resource(fetcher: Fetcher, base: URL, uri: str, byte_range: ByteRange | None) -> bytes | UpstreamError:
     """The bytes, or the failure as a value: others may do without them."""
-    headers = {"Accept-Encoding": "identity"}
+    headers = dict(_AS_IT_IS)
     if byte_range is not None:
         headers["Range"] = f"bytes={byte_range.offset}-{byte_range.offset + byte_range.length - 1}"
     try:

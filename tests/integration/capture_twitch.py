@@ -129,8 +129,12 @@ class Listener:
     capture: StreamCapture
 
     def afresh(self) -> "Listener":
-        """The same with nothing remembered, and a simulator with every switch off and its clock stopped."""
+        """The same with nothing remembered, and a simulator with its clock stopped and every switch off.
+
+        Nor does it list segments that it is still making: how much of one has come is not the same every time.
+        """
         self.twitch.reset()
+        self.twitch.configure_channel("ladder", prefetch=False)
         self.twitch.clock.freeze()
         self.twitch.clock.advance(1.3)
         return self.anew()

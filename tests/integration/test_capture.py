@@ -84,7 +84,6 @@ async def test_the_newest_six_seconds_are_taken_at_once(listener: Listener) -> N
         {"fragmented": True},
         {"session_data": True},
         {"portrait": True},
-        {"prefetch": False},
         {"discontinuity_every": 2},
         {"sequence_offset": 1_000_000},
     ],
@@ -265,6 +264,9 @@ class Muffled:
         pcm = await self._decoder.decode(encoded, container=container, max_seconds=max_seconds)
         self._silent -= 1
         return pcm if self._silent < 0 else Pcm(np.zeros_like(pcm.samples))
+
+    def begin(self, *, max_seconds: float) -> None:
+        return None
 
     async def decode_file(self, path: Path) -> Pcm:
         return await self._decoder.decode_file(path)
