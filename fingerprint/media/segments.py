@@ -1,9 +1,10 @@
 """Fetching the segments of a playlist side by side, and joining those that came."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from yarl import URL
@@ -102,13 +103,13 @@ class SegmentShelf:
         queue = _InOrder(len(wanted) + 1, decoding if len(inits) == 1 else None)
         try:
             fetching = asyncio.gather(
-                _all(queue.put(0, self._head(init)) for init in inits),
-                _all(queue.put(1 + place, self._segment(segment)) for place, segment in enumerate(wanted)),
+                *(queue.put(0, partial(self._head, init)) for init in inits),
+                *(queue.put(1 + place, partial(self._segment, one)) for place, one in enumerate(wanted)),
             )
             more = None if following is None else self.begun(following)
-            sections, results = await fetching
-            heads = dict(zip(inits, sections, strict=True))
-            came = await self._came(wanted, results, older)
+            results = await fetching
+            heads = dict(zip(inits, results[: len(inits)], strict=True))
+            came = await self._came(wanted, results[len(inits) :], older)
             stretch = _longest_stretch([*older, *wanted], came)
             head = heads[stretch[0].init]
             if isinstance(head, UpstreamError):
@@ -173,9 +174,11 @@ class _InOrder:
         self._next = 0
         self._container: str | None = None
 
-    async def put(self, place: int, fetch: Awaitable[bytes | UpstreamError]) -> bytes | UpstreamError:
-        """Await a piece, and pass on what is due."""
-        result = await fetch
+    async def put(
+        self, place: int, fetch: Callable[[], Awaitable[bytes | UpstreamError]]
+    ) -> bytes | UpstreamError:
+        """Fetch a piece, and pass on what is due."""
+        result = await fetch()
         if isinstance(result, UpstreamError):
             self.close()
         else:

@@ -3,7 +3,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fingerprint.hls.live import ad_is_running, ad_seconds_left, content_runs, is_ad, newest_content, stitched_ads
+from fingerprint.hls.live import (
+    ad_is_running,
+    ad_seconds_left,
+    content_runs,
+    is_ad,
+    newest_content,
+    next_content,
+    stitched_ads,
+)
 from fingerprint.hls.playlist import MediaPlaylist, parse_media
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -130,3 +138,50 @@ def test_a_stray_discontinuity_does_not_end_a_run_but_another_init_section_does(
 )
 def test_how_long_the_ads_go_on(builder: Builder, left: float | None) -> None:
     assert ad_seconds_left(builder.playlist()) == left
+
+
+PREFETCH = "#EXT-X-TWITCH-PREFETCH:{}.ts"
+
+
+def test_the_segment_that_is_being_made_goes_on_with_the_content() -> None:
+    builder = Builder().segments(3).line(PREFETCH.format("a")).line(PREFETCH.format("b"))
+    assert next_content(builder.playlist()) == "a.ts"
+
+
+@pytest.mark.parametrize(
+    "builder",
+    [
+        Builder(),
+        Builder().segments(3),
+        Builder().line(PREFETCH.format("a")),
+        Builder().segments(3).line(PREFETCH.format("a")).line("#EXT-X-ENDLIST"),
+        Builder().segments(3, "Amazon|1").line(PREFETCH.format("a")),
+        Builder().ad_range(8.0).segments(3).line(PREFETCH.format("a")),
+        Builder().segments(3).line("#EXT-X-DISCONTINUITY").line(PREFETCH.format("a")),
+        Builder().segments(3).ad_range(30.0).line(PREFETCH.format("a")),
+        Builder().segments(3).ad_range(30.0, start=START + timedelta(seconds=7)).line(PREFETCH.format("a")),
+        Builder(dated=False).segments(3).ad_range(30.0, start=START).line(PREFETCH.format("a")),
+        Builder().segments(3).line("#EXT-X-TWITCH-PREFETCH:"),
+    ],
+    ids=[
+        "empty",
+        "none",
+        "alone",
+        "ended",
+        "ad-by-title",
+        "ad-by-range",
+        "discontinuity",
+        "ad-begins",
+        "ad-begins-within",
+        "no-dates",
+        "no-address",
+    ],
+)
+def test_what_may_be_no_content_is_not_fetched_ahead(builder: Builder) -> None:
+    assert next_content(builder.playlist()) is None
+
+
+def test_ads_at_other_times_do_not_matter_to_the_next_segment() -> None:
+    builder = Builder().ad_range(4.0, start=START - timedelta(seconds=10)).segments(3)
+    builder.ad_range(30.0, start=START + timedelta(seconds=8)).line(PREFETCH.format("a"))
+    assert next_content(builder.playlist()) == "a.ts"

@@ -1,0 +1,174 @@
+"""Joining segments that come in any order, and what has come of one that is still being made."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+from yarl import URL
+
+from fingerprint.domain.problems import UpstreamError
+from fingerprint.hls.playlist import InitSection, Segment
+from fingerprint.media.ahead import DecodingAhead
+from fingerprint.media.arriving import Arriving
+from fingerprint.media.fetch import Fetched, Fetcher
+from fingerprint.media.hosts import AllowList
+from fingerprint.media.segments import Joined, SegmentShelf
+from fingerprint.media.workers import Job
+
+BASE = URL("https://example.ttvnw.net/v1/playlist/x.m3u8")
+TS = b"\x47"
+HEAD, FRAGMENT = b"\0\0\0\x08ftyp", b"\0\0\0\x08moof"
+
+
+class Shop(Fetcher):
+    """Has contents by path; a path that it does not have is 404. `slowly` names what comes last to first."""
+
+    def __init__(
+        self, contents: Mapping[str, bytes], *, slowly: Sequence[str] = (), begun: bytes | None = None
+    ) -> None:
+        super().__init__(AllowList.of_origins([]))
+        self._contents = contents
+        self._slowly = list(slowly)
+        self._begun = begun
+        self.asked: list[str] = []
+
+    async def get(
+        self,
+        url: URL,
+        *,
+        step: str,
+        max_bytes: int,
+        total_seconds: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Fetched:
+        self.asked.append(url.name)
+        for _ in range(self._slowly.index(url.name) if url.name in self._slowly else 0):
+            await asyncio.sleep(0)
+        content = self._contents.get(url.name)
+        return Fetched(404, b"") if content is None else Fetched(200, content)
+
+    def begin(
+        self,
+        url: URL,
+        *,
+        step: str,
+        max_bytes: int,
+        total_seconds: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Arriving:
+        asyncio.get_running_loop().call_soon(self.asked.append, url.name)  # as a task would
+        arriving = Arriving()
+        if self._begun is not None:
+            arriving.status, arriving.chunks = 200, [self._begun]
+        return arriving
+
+
+class Fed(DecodingAhead):
+    """Notes what it is fed."""
+
+    def __init__(self) -> None:
+        super().__init__(self._never, max_seconds=30.0, wall_seconds=1.0)
+        self.content = b""
+        self.container = ""
+        self.abandoned = False
+
+    def feed(self, content: bytes, *, container: str) -> None:
+        assert not self.abandoned
+        assert self.container in ("", container)
+        self.content, self.container = self.content + content, container
+
+    def abandon(self) -> None:
+        self.abandoned = True
+
+    @staticmethod
+    def _never(_job: Job) -> None:
+        return None
+
+
+def segments(count: int, *, init: InitSection | None = None) -> list[Segment]:
+    return [
+        Segment(uri=f"{number}.ts", sequence=number, duration_seconds=2.0, init=init) for number in range(count)
+    ]
+
+
+def contents(count: int, start: bytes = TS) -> dict[str, bytes]:
+    return {f"{number}.ts": start + str(number).encode() for number in range(count)}
+
+
+async def join(shop: Shop, wanted: Sequence[Segment], fed: Fed, *, following: str | None = None) -> Joined:
+    return await SegmentShelf(shop, BASE).joined(wanted, following=following, decoding=fed)
+
+
+@pytest.mark.parametrize("order", [("0.ts", "1.ts", "2.ts"), ("2.ts", "1.ts", "0.ts"), ("1.ts", "2.ts", "0.ts")])
+async def test_what_comes_in_any_order_is_decoded_in_its_own(order: Sequence[str]) -> None:
+    fed = Fed()
+    joined = await join(Shop(contents(3), slowly=order), segments(3), fed)
+    assert joined.encoded == fed.content == b"\x470\x471\x472"
+    assert joined.decoding is fed
+    assert not fed.abandoned
+
+
+@pytest.mark.parametrize("order", [("init.mp4", "0.ts", "1.ts"), ("1.ts", "0.ts", "init.mp4")])
+async def test_the_init_section_comes_first(order: Sequence[str]) -> None:
+    fed = Fed()
+    shop = Shop({"init.mp4": HEAD, **contents(2, FRAGMENT)}, slowly=order)
+    joined = await join(shop, segments(2, init=InitSection(uri="init.mp4")), fed)
+    assert joined.encoded == fed.content == HEAD + FRAGMENT + b"0" + FRAGMENT + b"1"
+    assert fed.container == joined.container == "mp4"
+
+
+async def test_where_one_is_missing_nothing_is_decoded_ahead() -> None:
+    fed = Fed()
+    shop = Shop({name: content for name, content in contents(3).items() if name != "1.ts"})
+    joined = await join(shop, segments(3), fed)
+    assert joined.encoded == b"\x472"
+    assert joined.decoding is None
+    assert fed.abandoned
+
+
+async def test_where_all_are_missing_the_decoding_is_let_go() -> None:
+    fed = Fed()
+    with pytest.raises(UpstreamError):
+        await join(Shop({}), segments(3), fed)
+    assert fed.abandoned
+
+
+async def test_a_cancelled_question_lets_the_decoding_go() -> None:
+    fed = Fed()
+    task = asyncio.create_task(join(Shop(contents(3), slowly=("0.ts", "1.ts", "2.ts")), segments(3), fed))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert fed.abandoned
+
+
+async def test_what_has_come_of_the_segment_being_made_is_added() -> None:
+    fed = Fed()
+    shop = Shop(contents(3), begun=TS + b"more")
+    joined = await join(shop, segments(3), fed, following="next.ts")
+    assert joined.encoded == fed.content == b"\x470\x471\x472\x47more"
+    assert joined.duration_seconds == 6.0, "what the playlist promises"
+    assert joined.extra_seconds > 0
+    assert shop.asked[-1] == "next.ts", "the finished ones are asked for first"
+
+
+@pytest.mark.parametrize("begun", [None, b"", b"<html>", FRAGMENT])
+async def test_what_does_not_go_on_with_the_rest_is_left_out(begun: bytes | None) -> None:
+    joined = await join(Shop(contents(3), begun=begun), segments(3), Fed(), following="next.ts")
+    assert joined.encoded == b"\x470\x471\x472"
+    assert joined.extra_seconds == 0.0
+
+
+async def test_after_a_hole_nothing_is_added() -> None:
+    shop = Shop({name: content for name, content in contents(3).items() if name != "2.ts"}, begun=TS + b"more")
+    joined = await join(shop, segments(3), Fed(), following="next.ts")
+    assert joined.encoded == b"\x470\x471"
+
+
+async def test_an_address_that_is_none_costs_nothing() -> None:
+    shop = Shop(contents(3), begun=TS)
+    joined = await join(shop, segments(3), Fed(), following="file:///etc/passwd")
+    assert joined.encoded == b"\x470\x471\x472"
+    assert len(shop.asked) == 3
