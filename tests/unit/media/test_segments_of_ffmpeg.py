@@ -1,12 +1,13 @@
 """Segments made by FFmpeg in the forms that broadcasts come in: each is decoded, or refused with its reason.
 
-FFmpeg has no free encoder for HE-AAC, so that is the one form that is not made here.
+Those in HE-AAC lie in the folder `he_aac`, whose README says how they were made.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
+from pathlib import Path
 
 import av
 import numpy as np
@@ -21,6 +22,7 @@ from fingerprint.media.decode import decode_bytes
 from fingerprint.media.segments import container_of
 from tests.sounds import loudest_hertz
 
+HE_AAC = Path(__file__).parent / "he_aac"
 HERTZ = 440.0
 SECONDS = 2.0
 WRAP_SECONDS = 2**33 / 90_000
@@ -39,6 +41,7 @@ class Form:
     layout: str = "stereo"
     bit_rate: int = 160_000
     video: bool = False
+    video_codec: str = "libx264"
     starts_at: float = 0.0
 
 
@@ -47,7 +50,7 @@ def segment(form: Form, *, first_second: float = 0.0) -> bytes:
     file = BytesIO()
     options = dict(FRAGMENTED) if form.container == "mp4" else {"mpegts_copyts": "1"}
     with av.open(file, "w", format=form.container, options=options) as out:
-        video = _video(out) if form.video else None
+        video = _video(out, form.video_codec) if form.video else None
         sound = out.add_stream(form.codec, rate=form.rate, layout=form.layout)  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its options open
         assert isinstance(sound, AudioStream)
         sound.bit_rate = form.bit_rate
@@ -81,8 +84,9 @@ def _as_wanted(stream: AudioStream, frame: av.AudioFrame) -> Sequence[av.AudioFr
     return [*resampler.resample(frame)]
 
 
-def _video(out: OutputContainer) -> VideoStream:
-    stream = out.add_stream("libx264", rate=10)  # pyright: ignore[reportUnknownMemberType] - as above
+def _video(out: OutputContainer, codec: str) -> VideoStream:
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    stream = out.add_stream(codec, rate=10, options=options)  # pyright: ignore[reportUnknownMemberType] - as above
     assert isinstance(stream, VideoStream)
     stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
     return stream
@@ -115,6 +119,34 @@ def test_aac_of_any_bit_rate(layout: str, bit_rate: int) -> None:
     assert_the_tone(decoded(segment(Form(layout=layout, bit_rate=bit_rate))), SECONDS)
 
 
+@pytest.mark.parametrize("name", ["v1.mpegts", "v1.mp4", "v1.adts", "v2.mpegts", "v2.mp4"])
+def test_he_aac(name: str) -> None:
+    content = (HE_AAC / name).read_bytes()
+    with av.open(BytesIO(content)) as file:
+        assert file.streams.audio[0].profile == ("HE-AAC" if name.startswith("v1") else "HE-AACv2")
+    pcm = decoded(content)
+    assert_the_tone(pcm, SECONDS, abs_seconds=0.2)
+    left, right = np.abs(pcm.samples[:, 8_000:24_000]).max(axis=1)
+    assert left / right == pytest.approx(2.0, rel=0.2), "also where the stereo image is a parameter"
+
+
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_he_aac_between_segments_of_plain_aac(name: str) -> None:
+    plain, high = segment(Form()), (HE_AAC / f"{name}.mpegts").read_bytes()
+    pcm = decoded(plain + high + high + plain)
+    assert pcm.duration_seconds == pytest.approx(4 * SECONDS, abs=0.6)
+    for second in (1.0, 3.0, 5.0, 7.0):
+        assert loudest_hertz(pcm.cut(second - 0.4, 0.8)) == pytest.approx(HERTZ, abs=4)
+
+
+@pytest.mark.parametrize("name", ["v1.mpegts", "v1.mp4", "v2.mpegts"])
+def test_he_aac_cut_in_the_middle_of_a_frame(name: str) -> None:
+    content = (HE_AAC / name).read_bytes()
+    pcm = decoded(content[: round(len(content) * 0.6)])
+    assert 0.2 < pcm.duration_seconds < SECONDS
+    assert loudest_hertz(pcm) == pytest.approx(HERTZ, abs=4)
+
+
 @pytest.mark.parametrize("container", ["mp4", "mpegts"])
 def test_opus(container: str) -> None:
     assert_the_tone(decoded(segment(Form(container=container, codec="libopus"))), SECONDS)
@@ -126,6 +158,14 @@ def test_beside_a_picture_the_sound_is_taken(container: str, codec: str) -> None
     content = segment(Form(container=container, codec=codec, video=True))
     with av.open(BytesIO(content), format=container) as file:
         assert file.streams[0].type == "video", "the picture comes first"
+    assert_the_tone(decoded(content), SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("container", "video_codec"), [("mp4", "libx265"), ("mpegts", "libx265"), ("mp4", "libsvtav1")]
+)
+def test_beside_a_picture_of_enhanced_broadcasting_the_sound_is_taken(container: str, video_codec: str) -> None:
+    content = segment(Form(container=container, video=True, video_codec=video_codec, starts_at=40_000.0))
     assert_the_tone(decoded(content), SECONDS)
 
 
