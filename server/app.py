@@ -19,12 +19,13 @@ from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
 from fingerprint.wiring import open_pipeline
 from server import api, keys, migrations
-from server.access.service import Access
+from server.access.service import Access, caller_key
 from server.access.tokens import TokenValidator
 from server.api.openapi import openapi_document
 from server.identifications.encoding import Encoder
+from server.identifications.limits import ServiceLimits
 from server.identifications.runners.inprocess import InProcessRunner
-from server.identifications.service import IdentificationService, ServiceLimits
+from server.identifications.service import IdentificationService
 from server.identifications.set_list import Play
 from server.logs.store import LogStore
 from server.logs.writer import LogLimits, LogWriter
@@ -161,7 +162,9 @@ class PagesBackend:
         """Start or join a job, if the caller may."""
         access = self._app[keys.ACCESS]
         principal = await access.check(target)
-        asked = await self._app[keys.SERVICE].ask(target, admit=lambda: access.admit(principal, target))
+        asked = await self._app[keys.SERVICE].ask(
+            target, caller=caller_key(principal), admit=lambda: access.admit(principal, target)
+        )
         return asked.identification
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:

@@ -11,7 +11,7 @@ from aiohttp import ClientResponse, ClientSession, TCPConnector
 
 from fingerprint.settings import PipelineSettings
 from server.app import listening, make_app
-from server.identifications.service import ServiceLimits
+from server.identifications.limits import ServiceLimits
 from server.settings import ServerLimits, ServerSettings
 from tests.fakes import FakePipeline
 

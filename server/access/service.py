@@ -5,6 +5,7 @@ import contextlib
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 from fingerprint.database import Database
@@ -263,3 +264,18 @@ def _limits(principal: Principal) -> list[Limit]:
     if key.per_day is not None:
         found.append(Limit(f"key:{key.id}:day", key.per_day, DAY))
     return found
+
+
+def caller_key(principal: Principal) -> str:
+    """Who the current request counts for where callers get their share: a key, a user, or an address.
+
+    An IPv6 address counts with the rest of its /64, which is one customer's.
+    """
+    if principal.key is not None:
+        return f"key:{principal.key.id}"
+    if principal.user is not None:
+        return f"user:{principal.user.id}"
+    address = (current_caller.get(None) or Caller()).address
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, 64), strict=False))
+    return str(address)

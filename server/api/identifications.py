@@ -11,6 +11,7 @@ from aiohttp import web
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
+from server.access.service import caller_key
 from server.api.requests import no_unknown_query, parse_question, preferred_wait, read_json
 from server.api.responses import BASE, identification_response
 from server.identifications.encoding import Encoder
@@ -30,7 +31,7 @@ async def ask(request: web.Request) -> web.Response:
     target = parse_question(await read_json(request, limits))
     access = request.app[keys.ACCESS]
     principal = await access.check(target)
-    asked = await service.ask(target, admit=lambda: access.admit(principal, target))
+    asked = await service.ask(target, caller=caller_key(principal), admit=lambda: access.admit(principal, target))
     wait = preferred_wait(request, limits)
     identification = asked.identification
     if wait is not None:

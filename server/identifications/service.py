@@ -1,14 +1,12 @@
 """Start a job or join the one that runs: the single flight of everyone who asks for the same target.
 
-The service owns the jobs' tasks. A request only waits on a shielded future, so a client that leaves cancels
+The flights own the jobs' tasks. A request only waits on a shielded future, so a client that leaves cancels
 nothing, nor does the last one: its answer is stored.
 """
 
 import asyncio
-import dataclasses
 import itertools
 import logging
-import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
@@ -19,20 +17,18 @@ from fingerprint.domain.identification import (
     Identification,
     IdentificationId,
     Kind,
-    Stage,
-    abandoned,
     reusable,
 )
-from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, TwitchTarget, VideoTarget
-from fingerprint.jobs.clean import clean
-from fingerprint.pipeline import LEASE_SECONDS
-from fingerprint.ports import Claimed, Clock, Finished, Held, JobStore, Lease
+from fingerprint.ports import Clock, JobStore
 from server.identifications.events import Progress
+from server.identifications.flights import Flight, Flights
 from server.identifications.kept import KeptAnswers
+from server.identifications.limits import ServiceLimits
 from server.identifications.runners import Runner
 from server.identifications.set_list import Play, plays
-from server.identifications.tickets import Admit, Ticket
+from server.identifications.tickets import Admit
 from server.observability import Metrics
 
 DEFINITE: Final = frozenset(
@@ -47,35 +43,6 @@ DEFINITE: Final = frozenset(
 """Failures that are answers: given again for a moment, so that a herd shares one look-up."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceLimits:
-    """Bounds and times of the service, in one place."""
-
-    waiters: int = 20_000
-    jobs: int = 2_000
-    poll_seconds: float = 0.5
-    keep_definite_seconds: float = 3.0
-    keep_song_seconds: float = 10.0
-    kept: int = 1_000
-    set_list_page: int = 200
-    set_list_answers: int = 2_000
-
-
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """One job of this process, or one of another process that is followed here."""
-
-    target: TwitchTarget
-    progress: Progress = field(default_factory=Progress)
-    task: asyncio.Task[None] | None = None
-    ticket: Ticket | None = None
-
-    def end_ticket(self) -> None:
-        """Give the place back to whoever the job was started for."""
-        if self.ticket is not None:
-            self.ticket.ended()
 
 
 @dataclass(slots=True, eq=False)
@@ -118,26 +85,26 @@ class IdentificationService:
         limits: ServiceLimits | None = None,
     ) -> None:
         self._store = store
-        self._runner = runner
         self._unavailable = unavailable
         self._clock = clock
-        self._owner = owner
         self._limits = limits or ServiceLimits()
-        self._flights: dict[str, _Flight] = {}
-        self._by_id: dict[IdentificationId, _Flight] = {}
+        self._flights = Flights(
+            store=store,
+            runner=runner,
+            unavailable=unavailable,
+            clock=clock,
+            owner=owner,
+            metrics=metrics,
+            limits=self._limits,
+            ended=self._keep,
+        )
         self._admissions: dict[str, _Admission] = {}
         self._refusals = KeptAnswers(clock, most=self._limits.kept)
         self._songs = KeptAnswers(clock, most=self._limits.kept)
         self._waiters = 0
-        self._closing = False
-        self._finished = metrics.counter(
-            "twitchaudio_identifications_total", "Jobs that ended in this process.", "kind", "status", "code"
-        )
         self._asked = metrics.counter(
             "twitchaudio_asked_total", "Requests for a target, by what they got.", "kind", "got"
         )
-        metrics.gauge("twitchaudio_jobs_running", "Jobs at work.", lambda: runner.running)
-        metrics.gauge("twitchaudio_jobs_queued", "Jobs that wait for their turn.", lambda: runner.queued)
         metrics.gauge("twitchaudio_waiters", "Requests that wait for an answer.", lambda: self._waiters)
 
     @property
@@ -147,26 +114,27 @@ class IdentificationService:
 
     # --- What requests call ---------------------------------------------------------------------------
 
-    async def ask(self, target: TwitchTarget, *, admit: Admit | None = None) -> Asked:
+    async def ask(self, target: TwitchTarget, *, caller: str = "", admit: Admit | None = None) -> Asked:
         """The stored answer, the running job, or a new one.
 
-        `admit` is awaited before a new job and raises TwitchAudioError to refuse it; joining is free.
+        `caller` is who asks: jobs that wait for their turn get it in rotation of their callers. `admit` is awaited
+        before a new job and raises TwitchAudioError to refuse it; joining is free.
 
         Raises TwitchAudioError: `recognizer-unavailable`, `busy`, and what `admit` raises.
         """
-        flight = self._flights.get(target.key)
+        flight = self._flights.of(target)
         if flight is None:
             known = await self._known(target)
             if known is not None:
                 self._asked.add(target.kind, "stored")
                 return known
             # Another request may have been faster while this one looked.
-            flight = self._flights.get(target.key)
+            flight = self._flights.of(target)
         shared = flight is not None
         if flight is None and admit is not None:
-            flight, shared = await self._admitted(target, admit)
+            flight, shared = await self._admitted(target, caller, admit)
         elif flight is None:
-            flight = self._take_off(target)
+            flight = self._flights.take_off(target, caller=caller)
         self._asked.add(target.kind, "joined" if shared else "started")
         first = await asyncio.shield(flight.progress.started)
         if isinstance(first, TwitchAudioError):
@@ -178,16 +146,16 @@ class IdentificationService:
 
         Raises TwitchAudioError `busy`.
         """
-        flight = self._by_id.get(identification_id)
+        flight = self._flights.by_id(identification_id)
         if flight is None:
             stored = await self._store.get(identification_id)
             if stored is None:
                 return None
-            stored = self._view(stored)
+            stored = self._flights.view(stored)
             target = _target(stored)
             if stored.status.finished or target is None:
                 return Asked(identification=stored)
-            flight = self._flights.get(target.key) or self._take_off(target, following=stored)
+            flight = self._flights.of(target) or self._flights.take_off(target, following=stored)
             await asyncio.shield(flight.progress.started)
             current = flight.progress.current
             if current is None or current.id != identification_id:
@@ -263,15 +231,7 @@ class IdentificationService:
 
     async def close(self, drain_seconds: float = 0.0) -> None:
         """Start nothing new, let running jobs end for a while, then hand them over. Everyone is answered."""
-        self._closing = True
-        tasks = {flight.task for flight in self._flights.values() if flight.task is not None}
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=drain_seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        _log.info("jobs_drained", extra={"ended": len(tasks) - len(late), "handed_over": len(late)})
+        await self._flights.close(drain_seconds)
 
     # --- Inside ---------------------------------------------------------------------------------------
 
@@ -287,14 +247,6 @@ class IdentificationService:
         finally:
             self._waiters -= 1
 
-    def _view(self, identification: Identification) -> Identification:
-        """A stored identification as a client shall see it: one that was left behind has failed."""
-        if not abandoned(identification, self._clock.now()):
-            return identification
-        detail = "The server that worked on this stopped before it had an answer. Ask again."
-        problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0)
-        return identification.failed(problem, self._clock.now())
-
     async def _known(self, target: TwitchTarget) -> Asked | None:
         """An answer that is there already."""
         refusal = self._refusals.get(target.key)
@@ -307,7 +259,7 @@ class IdentificationService:
             return None
         return Asked(identification=stored)
 
-    async def _admitted(self, target: TwitchTarget, admit: Admit) -> tuple[_Flight, bool]:
+    async def _admitted(self, target: TwitchTarget, caller: str, admit: Admit) -> tuple[Flight, bool]:
         """The job that was started meanwhile, or a new one once it is admitted; True for the first.
 
         One at a time for each target: of a herd the first is admitted and the others join.
@@ -316,14 +268,14 @@ class IdentificationService:
         place.waiting += 1
         try:
             async with place.lock:
-                flight = self._flights.get(target.key)
+                flight = self._flights.of(target)
                 if flight is not None:
                     return flight, True
                 ticket = None
                 if await self._store.running(target, now=self._clock.now()) is None:
                     ticket = await admit()
                 try:
-                    return self._take_off(target, ticket=ticket), False
+                    return self._flights.take_off(target, caller=caller, ticket=ticket), False
                 except TwitchAudioError:
                     if ticket is not None:
                         ticket.ended()
@@ -333,144 +285,9 @@ class IdentificationService:
             if not place.waiting:
                 del self._admissions[target.key]
 
-    def _take_off(
-        self, target: TwitchTarget, following: Identification | None = None, ticket: Ticket | None = None
-    ) -> _Flight:
-        """Start a job's task. Its entry stands before anything can fail and goes when the task ends."""
-        if self._closing:
-            raise _stopping()
-        if len(self._flights) >= self._limits.jobs:
-            raise TwitchAudioError(
-                ProblemCode.BUSY, "Too much is going on. Try again in a moment.", retry_after_seconds=5.0
-            )
-        flight = _Flight(target, ticket=ticket)
-        self._flights[target.key] = flight
-        if following is not None:
-            self._publish(flight, following)
-        task = asyncio.create_task(self._fly(flight), name=f"identify {target.key[:80]}")
-        flight.task = task
-
-        def landed(_task: asyncio.Task[None]) -> None:
-            flight.end_ticket()
-            if self._flights.get(target.key) is flight:
-                del self._flights[target.key]
-            current = flight.progress.current
-            if current is not None and self._by_id.get(current.id) is flight:
-                del self._by_id[current.id]
-            flight.progress.fail(_stopping())
-
-        task.add_done_callback(landed)
-        return flight
-
-    def _publish(self, flight: _Flight, state: Identification) -> None:
-        if flight.progress.current is None:
-            self._by_id[state.id] = flight
-        flight.progress.publish(state)
-
-    async def _fly(self, flight: _Flight) -> None:
-        """A job from start to end; whatever happens becomes a state or an error for those who wait."""
-        try:
-            if flight.progress.current is None:
-                await self._start(flight)
-            while not flight.progress.ended.done():
-                await self._follow(flight)
-        except TwitchAudioError as error:
-            flight.progress.fail(error)
-        except Exception:  # noqa: BLE001 - the last resort: those who wait must learn of it
-            _log.exception("job_crashed")
-            detail = "This is a fault of ours, and it is logged."
-            flight.progress.fail(TwitchAudioError(ProblemCode.INTERNAL, detail))
-
-    async def _start(self, flight: _Flight) -> None:
-        missing = await self._unavailable()
-        if missing is not None:
-            raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, missing)
-        with self._runner.place():
-            claim = await self._claim(flight.target)
-            match claim:
-                case Claimed(lease, identification):
-                    if flight.ticket is not None:
-                        flight.ticket.started()
-                    await self._run(flight, lease, identification)
-                case Held(identification) | Finished(identification):
-                    flight.end_ticket()
-                    self._publish(flight, identification)
-                case _:
-                    assert_never(claim)
-
-    async def _claim(self, target: Target) -> Claimed | Held | Finished:
-        now = self._clock.now()
-        return await self._store.claim(target, owner=self._owner, now=now, lease_seconds=LEASE_SECONDS)
-
-    async def _run(self, flight: _Flight, lease: Lease, identification: Identification) -> None:
-        """Do a claimed job. Afterwards the job has ended, or its lease was lost and it is to be followed."""
-        self._publish(flight, identification)
-
-        def on_stage(stage: Stage) -> None:
-            current = flight.progress.current or identification
-            flight.progress.publish(current.at_stage(stage))
-
-        try:
-            finished = await self._runner.run(lease, identification, flight.target, on_stage)
-        except asyncio.CancelledError:
-            await self._hand_over(lease)
-            raise
-        if finished is None:
-            _log.warning("job_lost", extra={"job_id": identification.id})
-            return
-        finished = clean(finished)
-        problem = finished.problem
-        self._finished.add(finished.kind, finished.status, problem.code if problem else "")
-        self._keep(flight.target, finished)
-        flight.end_ticket()
-        flight.progress.publish(finished)
-        _log.info("job_ended", extra=_summary(finished))
-
-    async def _hand_over(self, lease: Lease) -> None:
-        """Let another server have the job at once instead of after the lease."""
-        try:
-            async with asyncio.timeout(1.0):
-                await self._store.release(lease)
-        except (TwitchAudioError, TimeoutError):
-            _log.warning("lease_not_released", extra={"job_id": lease.identification_id})
-
     def _keep(self, target: Target, finished: Identification) -> None:
         if finished.problem is not None and finished.problem.code in DEFINITE:
             self._refusals.put(target.key, finished, self._limits.keep_definite_seconds)
-
-    async def _follow(self, flight: _Flight) -> None:
-        """Watch another owner's job, one reader for all who wait here, and take it over when its lease ends.
-
-        A poll reads one row; every third of a lease's time another read asks whether the lease still lives.
-        """
-        state = flight.progress.current
-        assert state is not None, "only a started job is followed"
-        claim_at = self._clock.monotonic() + LEASE_SECONDS / 3
-        while not flight.progress.ended.done():
-            await self._clock.sleep(self._limits.poll_seconds * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
-            try:
-                stored = await self._store.get(state.id)
-                if stored is not None:
-                    state = stored
-                self._publish(flight, self._view(state))
-                if not flight.progress.ended.done() and self._clock.monotonic() >= claim_at:
-                    claim_at = self._clock.monotonic() + LEASE_SECONDS / 3
-                    await self._take_over(flight, state)
-            except TwitchAudioError as error:
-                if error.code is not ProblemCode.BUSY or abandoned(state, self._clock.now()):
-                    raise
-
-    async def _take_over(self, flight: _Flight, state: Identification) -> None:
-        with self._runner.place():
-            claim = await self._claim(flight.target)
-            if not isinstance(claim, Claimed):
-                return
-            if claim.identification.id != state.id:
-                # It ended between the two reads, and this would be a new job that nobody asked for.
-                await self._store.release(claim.lease)
-                return
-            _log.warning("job_taken_over", extra={"job_id": state.id, "fence": claim.lease.fence})
-            await self._run(flight, claim.lease, claim.identification)
 
 
 def _page(found: Sequence[Play], limit: int, *, more: bool = False) -> SetListPage:
@@ -479,15 +296,10 @@ def _page(found: Sequence[Play], limit: int, *, more: bool = False) -> SetListPa
     return SetListPage(plays=shown, next_before=shown[-1].asked_at if more and shown else None)
 
 
-def _asked(flight: _Flight, state: Identification, *, shared: bool) -> Asked:
+def _asked(flight: Flight, state: Identification, *, shared: bool) -> Asked:
     current = flight.progress.current or state
     progress = None if current.status.finished else flight.progress
     return Asked(identification=current, shared=shared, progress=progress)
-
-
-def _stopping() -> TwitchAudioError:
-    detail = "The server is restarting. Ask again in a few seconds."
-    return TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=2.0)
 
 
 def _raise_again(error: TwitchAudioError) -> NoReturn:
@@ -508,14 +320,3 @@ def _target(identification: Identification) -> TwitchTarget | None:
             return None
         case _:
             assert_never(identification.kind)
-
-
-def _summary(finished: Identification) -> dict[str, object]:
-    return {
-        "job_id": finished.id,
-        "kind": str(finished.kind),
-        "status": str(finished.status),
-        "recognizer": finished.recognizer,
-        **({"code": str(finished.problem.code)} if finished.problem else {}),
-        **{name: value for name, value in dataclasses.asdict(finished.timings).items() if value is not None},
-    }

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.api.requests import parse_json, parse_question
-from server.identifications.service import ServiceLimits
+from server.identifications.limits import ServiceLimits
 from server.settings import ServerLimits
 from tests.api_client import ASK, CLIP, ask, assert_problem, metric, open_api, read_events, until_metric
 from tests.fakes import FakePipeline
@@ -282,7 +282,8 @@ async def test_s8_while_the_database_is_locked_requests_are_told_busy(
 async def test_l3_beyond_the_queue_one_more_job_is_busy_at_once_and_joining_is_not(
     parts: FakePipeline, tmp_path: Path
 ) -> None:
-    async with open_api(parts, tmp_path, captures_at_once=2, queue=3) as api:
+    # One caller may fill half of the queue: see tests/unit/server/test_turns.py.
+    async with open_api(parts, tmp_path, captures_at_once=2, queue=6) as api:
         parts.capture.gate.clear()
         for number in range(5):
             assert (await ask(api, {"channel": f"channel{number}"})).status == 202

@@ -6,6 +6,7 @@ from typing import Protocol
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
 from fingerprint.ports import Lease, OnStage
+from server.identifications.runners.turns import Place
 
 
 class Runner(Protocol):
@@ -21,15 +22,15 @@ class Runner(Protocol):
         """Jobs that wait for their turn."""
         ...
 
-    def place(self) -> AbstractContextManager[None]:
-        """A place for one job, held from before its claim to its end.
+    def place(self, caller: str | None) -> AbstractContextManager[Place]:
+        """A place for one job of a caller, held from before its claim to its end; None: one that is taken over.
 
         Raises TwitchAudioError `busy` at once when there is none.
         """
         ...
 
     async def run(
-        self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+        self, place: Place, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
     ) -> Identification | None:
         """The finished identification, stored; None when the lease was lost to another owner."""
         ...

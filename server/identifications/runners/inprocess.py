@@ -1,15 +1,15 @@
-"""Jobs in the server's own process: so many at once, a short queue in order of arrival, and no more."""
+"""Jobs in the server's own process: so many at once, a short queue that is fair between callers, and no more."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Final, Literal
+from contextlib import AbstractContextManager
+from typing import Final
 
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
 from fingerprint.pipeline import LEASE_SECONDS, Pipeline
 from fingerprint.ports import Clock, JobStore, Lease, OnStage
+from server.identifications.runners.turns import Place, Turns
 
 QUEUE_SECONDS: Final = 30.0
 """A job that has waited so long is given up: nobody waits for it any more."""
@@ -31,77 +31,47 @@ class InProcessRunner:
         self._pipeline = pipeline
         self._store = store
         self._clock = clock
-        self._slots = asyncio.Semaphore(at_once)
-        self._places = at_once + queue
-        self._taken = 0
-        self._running = 0
-        self._queued = 0
+        self._turns = Turns(at_once=at_once, queue=queue)
         self._queue_seconds = queue_seconds
 
     @property
     def running(self) -> int:
         """Jobs at work."""
-        return self._running
+        return self._turns.running
 
     @property
     def queued(self) -> int:
         """Jobs that wait for their turn."""
-        return self._queued
+        return self._turns.queued
 
-    @contextmanager
-    def place(self) -> Generator[None]:
+    def place(self, caller: str | None) -> AbstractContextManager[Place]:
         """See the protocol."""
-        if self._taken >= self._places:
-            detail = "Too many identifications are waiting for their turn. Try again in a few seconds."
-            raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0)
-        self._taken += 1
-        try:
-            yield
-        finally:
-            self._taken -= 1
+        return self._turns.place(caller)
 
     async def run(
-        self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+        self, place: Place, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
     ) -> Identification | None:
         """See the protocol."""
-        turn = asyncio.create_task(self._slots.acquire())
-        try:
+        with self._turns.turn(place) as turn:
             current = await self._wait(turn, lease)
             if current is None:
                 return None
             if not turn.done():
                 return await self._give_up(current, identification)
-            self._running += 1
-            try:
-                return await self._pipeline.run(
-                    current, identification, target, store=self._store, on_stage=on_stage
-                )
-            finally:
-                self._running -= 1
-        finally:
-            turn.cancel()
-            await asyncio.wait({turn})
-            if not turn.cancelled():
-                self._slots.release()
+            return await self._pipeline.run(current, identification, target, store=self._store, on_stage=on_stage)
 
-    async def _wait(self, turn: asyncio.Task[Literal[True]], lease: Lease) -> Lease | None:
+    async def _wait(self, turn: asyncio.Future[None], lease: Lease) -> Lease | None:
         """Keep the lease alive until it is the job's turn or too late; None when the lease was lost."""
         give_up_at = self._clock.monotonic() + self._queue_seconds
-        self._queued += 1
-        try:
-            # A free slot is granted at the loop's next turn.
-            await asyncio.sleep(0)
-            while not turn.done() and self._clock.monotonic() < give_up_at:
-                await asyncio.wait({turn}, timeout=LEASE_SECONDS / 3)
-                if turn.done():
-                    break
-                renewed = await self._renew(lease)
-                if renewed is None:
-                    return None
-                lease = renewed
-            return lease
-        finally:
-            self._queued -= 1
+        while not turn.done() and self._clock.monotonic() < give_up_at:
+            await asyncio.wait({turn}, timeout=LEASE_SECONDS / 3)
+            if turn.done():
+                break
+            renewed = await self._renew(lease)
+            if renewed is None:
+                return None
+            lease = renewed
+        return lease
 
     async def _renew(self, lease: Lease) -> Lease | None:
         now = self._clock.now()

@@ -17,9 +17,10 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.pipeline import LEASE_SECONDS
 from fingerprint.ports import Claimed, Held
+from server.identifications.limits import ServiceLimits
 from server.identifications.runners import inprocess
 from server.identifications.runners.inprocess import InProcessRunner
-from server.identifications.service import IdentificationService, ServiceLimits
+from server.identifications.service import IdentificationService
 from server.identifications.set_list import Play
 from server.observability import Metrics
 from tests.builders import answered

@@ -1,0 +1,18 @@
+"""Bounds and times of the identification service."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLimits:
+    """Bounds and times of the service, in one place."""
+
+    waiters: int = 20_000
+    jobs: int = 2_000
+    poll_seconds: float = 0.45
+    """The longest pause between two looks at another owner's job; on average five sixths of it."""
+    keep_definite_seconds: float = 3.0
+    keep_song_seconds: float = 10.0
+    kept: int = 1_000
+    set_list_page: int = 200
+    set_list_answers: int = 2_000

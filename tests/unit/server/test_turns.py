@@ -1,0 +1,100 @@
+"""Whose job is next: bounded, and fair between callers."""
+
+import asyncio
+from contextlib import ExitStack
+
+import pytest
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from server.identifications.runners.turns import Place, Turns
+
+
+class Line:
+    """Jobs that note when their turn came and end when told."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._gates: dict[str, asyncio.Event] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.order: list[str] = []
+
+    async def queue(self, caller: str | None, name: str) -> None:
+        stack = ExitStack()
+        place = stack.enter_context(self._turns.place(caller))  # refused at once, or not at all
+        self._gates[name] = asyncio.Event()
+        self._tasks.append(asyncio.create_task(self._work(stack, place, name)))
+        await asyncio.sleep(0)
+
+    async def _work(self, stack: ExitStack, place: Place, name: str) -> None:
+        with stack, self._turns.turn(place) as turn:
+            await turn
+            self.order.append(name)
+            await self._gates[name].wait()
+
+    async def end(self, name: str) -> None:
+        self._gates[name].set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def drop(self, number: int) -> None:
+        self._tasks[number].cancel()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def end_all(self) -> None:
+        for gate in self._gates.values():
+            gate.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def test_callers_get_their_turns_in_rotation_not_in_order_of_arrival() -> None:
+    turns = Turns(at_once=1, queue=20)
+    line = Line(turns)
+    for number in range(6):
+        await line.queue("noisy", f"noisy-{number}")
+    await line.queue("calm", "calm")
+    await line.queue("quiet", "quiet")
+    assert (turns.running, turns.queued) == (1, 7)
+    while len(line.order) < 8:
+        await line.end(line.order[-1])
+    assert line.order[:5] == ["noisy-0", "noisy-1", "calm", "quiet", "noisy-2"]
+    await line.end_all()
+    assert (turns.running, turns.queued) == (0, 0)
+
+
+async def test_one_caller_leaves_room_for_others_and_the_queue_has_an_end() -> None:
+    turns = Turns(at_once=2, queue=8)
+    line = Line(turns)
+    for number in range(2 + 4):
+        await line.queue("noisy", f"noisy-{number}")
+    with pytest.raises(TwitchAudioError) as caught:
+        await line.queue("noisy", "noisy-6")
+    assert caught.value.code is ProblemCode.BUSY
+    assert caught.value.retry_after_seconds
+    await line.queue("calm", "calm")
+    await line.queue("quiet", "quiet")
+    # A job that is taken over takes what is left, and then nobody gets in.
+    await line.queue(None, "taken over")
+    await line.queue(None, "taken over too")
+    for caller in (None, "another"):
+        with pytest.raises(TwitchAudioError):
+            await line.queue(caller, "too many")
+    await line.end("noisy-0")
+    assert line.order[-1] == "taken over"
+    await line.end_all()
+    await line.queue("another", "room again")
+    await line.end_all()
+
+
+async def test_a_job_that_is_dropped_gives_its_place_and_its_turn_back() -> None:
+    turns = Turns(at_once=1, queue=2)
+    line = Line(turns)
+    await line.queue("a", "first")
+    await line.queue("b", "second")
+    await line.queue("c", "third")
+    await line.drop(1)
+    await line.drop(0)
+    assert line.order == ["first", "third"]
+    assert (turns.running, turns.queued) == (1, 0)
+    await line.end_all()
+    assert (turns.running, turns.queued) == (0, 0)
