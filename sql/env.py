@@ -3,7 +3,11 @@
 from alembic import context
 from sqlalchemy.engine import Connection
 
-from server.access.tables import metadata
+from fingerprint.database import metadata
+from server.access import tables as access_tables
+from server.logs import tables as log_tables
+
+assert access_tables.metadata is log_tables.metadata is metadata, "all tables are declared by now"
 
 
 def run(connection: Connection) -> None:
