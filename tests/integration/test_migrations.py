@@ -63,7 +63,9 @@ async def test_migrations_make_exactly_the_tables_in_code_on_mysql_too(mariadb: 
             made: list[object] = []
             for place in (database, other):
                 async with place.read() as connection:
-                    made.append((await connection.exec_driver_sql(f"SHOW CREATE TABLE {table}")).all())
+                    shown = (await connection.exec_driver_sql(f"SHOW CREATE TABLE {table}")).mappings().one()
+                    # Keys stand in the order of their making, which nothing depends on.
+                    made.append(sorted(line.rstrip(",") for line in str(shown["Create Table"]).splitlines()))
             assert made[0] == made[1]
 
 
