@@ -52,6 +52,8 @@ class SettingInfo:
     takes: str
     help: str
     default_text: str
+    hidden: bool = False
+    """The value is a secret, and shown nowhere."""
 
 
 _INFO: Final = "setting"
@@ -66,10 +68,18 @@ def setting(
     default: T | None = None,
     default_factory: Callable[[], T] | None = None,
     default_text: str | None = None,
+    hidden: bool = False,
 ) -> T:
     """Declare a field that is read from `variable`. `takes` completes the sentence "it takes ..."."""
     shown = default_text if default_text is not None else ("none" if default is None else str(default))
-    info = SettingInfo(variable=variable, parse=parse, takes=takes, help=help, default_text=shown)
+    info = SettingInfo(
+        variable=variable,
+        parse=parse,
+        takes=takes,
+        help=help,
+        default_text=shown,
+        hidden=hidden or parse is secret,
+    )
     if default_factory is not None:
         return field(default_factory=default_factory, metadata={_INFO: info})
     return cast("T", field(default=default, metadata={_INFO: info}))
@@ -104,8 +114,7 @@ def read_settings(group: type[T], environ: Mapping[str, str] | None = None) -> T
         try:
             values[item.name] = info.parse(text)
         except ValueError as error:
-            hidden = info.parse is secret
-            raise SettingsError(info.variable, text, info.takes, secret=hidden) from error
+            raise SettingsError(info.variable, text, info.takes, secret=info.hidden) from error
     return group(**values)
 
 

@@ -8,10 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from aiohttp import ClientSession, DummyCookieJar, web
+from aiohttp_session import session_middleware
 from yarl import URL
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import database_url, open_database
+from fingerprint.database import Database, database_url, open_database
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.jobs import REGISTRY
@@ -19,7 +20,12 @@ from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
 from fingerprint.wiring import open_pipeline
 from server import api, keys, migrations
+from server.access.addresses import Networks
+from server.access.oauth import TwitchOAuth
 from server.access.service import Access, caller_key
+from server.access.session_keys import SessionKeys, kept_keys
+from server.access.session_store import SessionStore
+from server.access.sessions import Sessions
 from server.access.tokens import TokenValidator
 from server.api.openapi import openapi_document
 from server.identifications.encoding import Encoder
@@ -35,10 +41,17 @@ from server.middleware.principal import add_rate_limit, note_caller
 from server.middleware.problems import problem_details
 from server.middleware.request_id import add_request_id, name_request
 from server.middleware.security_headers import add_security_headers
+from server.middleware.session import (
+    SealedCookieStorage,
+    check_sessions,
+    keep_quiet_about_string_keys,
+    public_origin,
+)
 from server.middleware.slow_clients import SlowClients
 from server.observability import Metrics
 from server.settings import ServerSettings
 from server.web import add_pages
+from server.web.sign_in import SignIn, add_sign_in
 
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted: a herd of thousands comes within a second."""
@@ -72,6 +85,9 @@ def make_app(
             problem_details(metrics),
         ],
     )
+    session_keys = _session_keys(settings)
+    if session_keys is not None:
+        app.middlewares.append(check_sessions(session_keys, body_seconds=settings.limits.body_seconds))
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
     app[_SLOW_CLIENTS] = slow_clients
@@ -80,21 +96,43 @@ def make_app(
 
     async def lifetime(app: web.Application) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
-            await _open_services(app, stack, pipeline, service_limits)
+            await _open_services(app, stack, pipeline, service_limits, session_keys)
             yield
 
     app.cleanup_ctx.append(lifetime)
     app.on_shutdown.append(_drain)
     api.add_routes(app)
     add_pages(app, PagesBackend(app))
+    trusted = Networks(settings.trusted_proxies)
+
+    def origin(request: web.Request) -> URL:
+        return public_origin(request, settings.base_url, trusted)
+
+    add_sign_in(app, SignIn(origin))
+    if session_keys is not None:
+        storage = SealedCookieStorage(session_keys, lambda request: origin(request).scheme == "https")
+        keep_quiet_about_string_keys()
+        # Around everything, so that a page which takes the place of an answer keeps its cookie.
+        app.middlewares.insert(0, session_middleware(storage))
     app.on_response_prepare.append(add_request_id)
     app.on_response_prepare.append(add_rate_limit)
     app.on_response_prepare.append(add_security_headers)
     return app
 
 
+def _session_keys(settings: ServerSettings) -> SessionKeys | None:
+    """None when nobody can sign in on the website."""
+    if settings.twitch_client_id is None or settings.twitch_client_secret is None:
+        return None
+    return SessionKeys(kept_keys(settings.session_keys, settings.pipeline.data_dir))
+
+
 async def _open_services(
-    app: web.Application, stack: AsyncExitStack, pipeline: Pipeline | None, limits: ServiceLimits | None
+    app: web.Application,
+    stack: AsyncExitStack,
+    pipeline: Pipeline | None,
+    limits: ServiceLimits | None,
+    session_keys: SessionKeys | None,
 ) -> None:
     """Database, schema, job store, pipeline, service: each closed in the reverse order."""
     settings = app[keys.SETTINGS]
@@ -115,20 +153,11 @@ async def _open_services(
         at_once=settings.captures_at_once,
         queue=settings.queue,
     )
-    tokens = None
-    if settings.twitch_client_id is not None:
-        session = await stack.enter_async_context(ClientSession(cookie_jar=DummyCookieJar()))
-        tokens = TokenValidator(
-            session, id_url=settings.twitch_id_url, client_id=settings.twitch_client_id, clock=clock
-        )
-        stack.push_async_callback(tokens.close)
     log_limits = LogLimits(keep_days=settings.log_days, whole_address_days=settings.log_address_days)
     logs = LogWriter(LogStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
     stack.push_async_callback(logs.close)
     app[keys.LOGS] = logs
-    access = Access(database, clock=clock, tokens=tokens, logs=logs)
-    stack.push_async_callback(access.close)
-    app[keys.ACCESS] = access
+    app[keys.ACCESS] = await _open_access(app, stack, database, logs, session_keys)
     service = IdentificationService(
         store=store,
         runner=runner,
@@ -140,6 +169,37 @@ async def _open_services(
     )
     stack.push_async_callback(service.close)
     app[keys.SERVICE] = service
+
+
+async def _open_access(
+    app: web.Application,
+    stack: AsyncExitStack,
+    database: Database,
+    logs: LogWriter,
+    session_keys: SessionKeys | None,
+) -> Access:
+    """Access control, with what Twitch knows of people when the operator has an application there."""
+    settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
+    tokens = sessions = None
+    if settings.twitch_client_id is not None:
+        session = await stack.enter_async_context(ClientSession(cookie_jar=DummyCookieJar()))
+        tokens = TokenValidator(
+            session, id_url=settings.twitch_id_url, client_id=settings.twitch_client_id, clock=clock
+        )
+        stack.push_async_callback(tokens.close)
+        if session_keys is not None and settings.twitch_client_secret is not None:
+            oauth = TwitchOAuth(
+                session,
+                id_url=settings.twitch_id_url,
+                client_id=settings.twitch_client_id,
+                client_secret=settings.twitch_client_secret,
+            )
+            sessions = Sessions(SessionStore(database, session_keys), oauth=oauth, tokens=tokens, clock=clock)
+            sessions.start()
+            stack.push_async_callback(sessions.close)
+    access = Access(database, clock=clock, tokens=tokens, logs=logs, sessions=sessions, admins=settings.admins)
+    stack.push_async_callback(access.close)
+    return access
 
 
 def _owner() -> str:

@@ -1,13 +1,23 @@
 """The server's settings: the pipeline's, what only a server needs, and the limits of its HTTP side."""
 
 import os
+import re
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from yarl import URL
 
-from fingerprint.settings import PipelineSettings, base_url, one_of, setting, whole_number, words
+from fingerprint.settings import (
+    PipelineSettings,
+    Secret,
+    base_url,
+    one_of,
+    secret,
+    setting,
+    whole_number,
+    words,
+)
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -22,6 +32,45 @@ def client_id(text: str) -> str:
     if not text.isascii() or not text.isalnum():
         raise ValueError(text)
     return text
+
+
+KEY_LENGTH: Final = 32
+"""The least length of a session key, in characters."""
+
+_USER: Final = re.compile(r"id:[0-9]{1,20}|[a-z0-9_]{1,25}")
+
+
+def public_url(text: str) -> URL:
+    """An address without a path: https, or http on a loopback address. Twitch takes no other for a sign-in."""
+    url = base_url(text)
+    if url.path not in ("", "/") or (url.scheme == "http" and not _loopback(url.host or "")):
+        raise ValueError(text)
+    return url.origin()
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def admins(text: str) -> tuple[str, ...]:
+    """Comma-separated Twitch logins and `id:NUMBER`."""
+    found = words(text.lower())
+    if not all(_USER.fullmatch(word) for word in found):
+        raise ValueError(text)
+    return found
+
+
+def session_keys(text: str) -> tuple[Secret, ...]:
+    """Comma-separated keys, the one in use first."""
+    found = words(text)
+    if any(len(word) < KEY_LENGTH for word in found):
+        raise ValueError("too short")
+    return tuple(Secret(word) for word in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +129,18 @@ class ServerSettings:
         help="the operator's Twitch application; without it, nobody can sign in",
         default=None,
     )
+    twitch_client_secret: Secret | None = setting(
+        "TWITCH_CLIENT_SECRET",
+        parse=secret,
+        takes="the client secret of your Twitch application",
+        help="its secret; without it, nobody can sign in on the website",
+        default=None,
+    )
     twitch_id_url: URL = setting(
         "TWITCHAUDIO_TWITCH_ID_URL",
         parse=base_url,
         takes="an http(s) address",
-        help="where Twitch tokens are checked",
+        help="where people sign in, and Twitch tokens are checked",
         default=URL("https://id.twitch.tv"),
     )
     log_days: int = setting(
@@ -100,6 +156,38 @@ class ServerSettings:
         takes="a whole number from 0 to 10000",
         help="after how many days IP addresses in the logs are cut to their network; 0 never",
         default=7,
+    )
+    twitch_helix_url: URL = setting(
+        "TWITCHAUDIO_TWITCH_HELIX_URL",
+        parse=base_url,
+        takes="an http(s) address",
+        help="where Twitch is asked about subscriptions and users",
+        default=URL("https://api.twitch.tv/helix"),
+    )
+    base_url: URL | None = setting(
+        "TWITCHAUDIO_BASE_URL",
+        parse=public_url,
+        takes="an https address without a path (http on a loopback address)",
+        help="the website's address as people see it; Twitch sends them back to `/login/callback` below it",
+        default=None,
+        default_text="as the request, or a trusted proxy, says",
+    )
+    session_keys: tuple[Secret, ...] = setting(
+        "TWITCHAUDIO_SESSION_KEY",
+        parse=session_keys,
+        takes=f"a random text of at least {KEY_LENGTH} characters; after a comma, older ones that still count",
+        help="encrypts the website's sessions; servers that share a database need the same",
+        default=(),
+        default_text="made once, kept in the data folder (`session.key`)",
+        hidden=True,
+    )
+    admins: tuple[str, ...] = setting(
+        "TWITCHAUDIO_ADMINS",
+        parse=admins,
+        takes="comma-separated Twitch logins, or id:NUMBER, which stays when a login changes hands",
+        help="who may use `/admin`",
+        default=(),
+        default_text="none",
     )
     log_level: str = setting(
         "TWITCHAUDIO_LOG_LEVEL",

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import ClientResponse, ClientSession, TCPConnector
+from aiohttp import ClientResponse, ClientSession, CookieJar, TCPConnector
 
 from fingerprint.settings import PipelineSettings
 from server.app import listening, make_app
@@ -39,7 +39,9 @@ async def open_api(
     app = make_app(settings, pipeline=parts.pipeline, service_limits=service_limits)
     async with (
         listening(app, "127.0.0.1", 0) as address,
-        ClientSession(base_url=address, connector=TCPConnector(limit=0)) as client,
+        ClientSession(
+            base_url=address, connector=TCPConnector(limit=0), cookie_jar=CookieJar(unsafe=True)
+        ) as client,
     ):
         yield client
 

@@ -19,6 +19,8 @@ class Caller:
     address: Address | None = None
     token: Secret | None = None
     """A bearer token that is no API key."""
+    session: str | None = None
+    """The id of the website's session; only when neither of the others was sent."""
     spent: Spent | None = field(default=None, init=False)
     known_as: Who | None = field(default=None, init=False)
     """Who it is, once that was checked."""

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock
 
 T = TypeVar("T")
@@ -51,3 +51,60 @@ class Kept(Generic[T]):
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError, TwitchAudioError):
                 await self._task
+
+
+class KeptByKey(Generic[T]):
+    """The same for many keys, at most `most` of them; a value is forgotten when something says that it changed."""
+
+    def __init__(self, *, clock: Clock, seconds: float, most: int = 10_000) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._most = most
+        # The oldest first.
+        self._entries: dict[str, tuple[asyncio.Task[T], float]] = {}
+        # Forgotten while they were read: they are finished for those who wait, and kept for nobody else.
+        self._orphans: set[asyncio.Task[T]] = set()
+
+    async def get(self, key: str, load: Callable[[], Awaitable[T]]) -> T:
+        """The value, from `load` when there is none or it is too old. Raises TwitchAudioError as `load` does."""
+        entry = self._entries.get(key)
+        if entry is None or (entry[0].done() and self._clock.monotonic() >= entry[1]):
+            entry = self._read(key, load)
+        try:
+            return await asyncio.shield(entry[0])
+        except TwitchAudioError as error:
+            raise TwitchAudioError(
+                error.code, error.detail, retry_after_seconds=error.retry_after_seconds
+            ) from error
+
+    def forget(self, key: str) -> None:
+        """Read anew the next time."""
+        entry = self._entries.pop(key, None)
+        if entry is not None and not entry[0].done():
+            self._orphans.add(entry[0])
+            entry[0].add_done_callback(self._orphans.discard)
+
+    def _read(self, key: str, load: Callable[[], Awaitable[T]]) -> tuple[asyncio.Task[T], float]:
+        self._entries.pop(key, None)
+        while len(self._entries) >= self._most:
+            oldest = next(iter(self._entries))
+            if not self._entries[oldest][0].done():
+                detail = "Too many ask at once. Try again in a moment."
+                raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0)
+            del self._entries[oldest]
+
+        async def loaded() -> T:
+            return await load()
+
+        task = asyncio.create_task(loaded(), name="read what is kept")
+        # Whoever asked may be gone: nobody needs to be told then.
+        task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+        entry = self._entries[key] = (task, self._clock.monotonic() + self._seconds)
+        return entry
+
+    async def close(self) -> None:
+        """End what is under way."""
+        tasks = [task for task, _ in self._entries.values()] + list(self._orphans)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -3,17 +3,22 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv6Address, IPv6Network
 from typing import Final
+
+from yarl import URL
 
 from fingerprint.database import Database
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Clock
+from fingerprint.settings import Secret
 from server.access.addresses import Address
+from server.access.admins import Admins
 from server.access.api_keys import ApiKey, ApiKeyStore, key_hash, well_formed
 from server.access.caller import Caller, current_caller
 from server.access.codes import CodeStore
@@ -23,6 +28,7 @@ from server.access.notes import AccessNotes
 from server.access.policy import Facts, Refusal, decide
 from server.access.rates import DAY, MINUTE, Limit, RateCounters, RateLimitedError
 from server.access.rules import Rules, RulesStore
+from server.access.sessions import Sessions
 from server.access.tokens import TokenValidator, TwitchUser
 from server.access.website import AccessMode
 from server.logs.entries import Who
@@ -32,6 +38,7 @@ from server.observability import request_id
 RULES_SECONDS: Final = 1.0
 """How old the rules may be: a change is seen by every server within that time and one query."""
 
+SUBSCRIPTIONS_SCOPE: Final = "user:read:subscriptions"
 KEPT_KEYS: Final = 10_000
 _RECORD_SECONDS: Final = 5.0
 _MAINTENANCE_RETRY_SECONDS: Final = 60.0
@@ -46,6 +53,10 @@ class Principal:
 
     key: ApiKey | None = None
     user: TwitchUser | None = None
+    token: Secret | None = None
+    """The user's access token, for asking Twitch on their behalf."""
+    session: str | None = None
+    """The id of the website's session that they are known by."""
 
     def who(self, address: Address | None) -> Who:
         """Whom log entries name."""
@@ -58,18 +69,30 @@ class Principal:
 
     @property
     def known_by(self) -> str | None:
-        """How they are known: `key`, `token`, or None for somebody unknown."""
+        """How they are known: `key`, `token`, `session`, or None for somebody unknown."""
         if self.key is not None:
             return "key"
-        return None if self.user is None else "token"
+        if self.user is None:
+            return None
+        return "token" if self.session is None else "session"
 
 
 class Access:
     """Decides on requests. When the rules are out of reach nobody passes (`busy`)."""
 
     def __init__(
-        self, database: Database, *, clock: Clock, tokens: TokenValidator | None, logs: LogWriter
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        tokens: TokenValidator | None,
+        logs: LogWriter,
+        sessions: Sessions | None = None,
+        admins: Iterable[str] = (),
     ) -> None:
+        self.sessions = sessions
+        """People signed in on the website; None when nobody can sign in there."""
+        self.admins = Admins(admins)
         self._clock = clock
         self._notes = AccessNotes(logs, clock=clock)
         self._tokens = tokens
@@ -104,7 +127,7 @@ class Access:
                 self._notes.login_failed("API key" if caller.key is not None else "token", error.code)
             raise
         caller.known_as = principal.who(caller.address)
-        if principal.user is not None:
+        if principal.token is not None and principal.session is None:
             self._notes.token(caller.known_as)
         return principal
 
@@ -112,9 +135,9 @@ class Access:
         if caller.token is not None:
             if self._tokens is None:
                 raise TwitchAudioError(ProblemCode.TOKEN_INVALID, "Nobody can sign in with Twitch on this server.")
-            return Principal(user=await self._tokens.user(caller.token))
+            return Principal(user=await self._tokens.user(caller.token), token=caller.token)
         if caller.key is None:
-            return Principal()
+            return await self._by_session(caller.session)
         key = await self._key(caller.key.reveal())
         now = self._clock.now()
         if key is None or not key.valid(now):
@@ -123,6 +146,42 @@ class Access:
         self._uses[key.id] = now
         self._record()
         return Principal(key=key)
+
+    async def _by_session(self, session: str | None) -> Principal:
+        signed_in = None if session is None or self.sessions is None else await self.sessions.find(session)
+        if signed_in is None:
+            return Principal()
+        return Principal(user=signed_in.user, token=signed_in.token, session=session)
+
+    def is_admin(self, principal: Principal) -> bool:
+        """Whether somebody may use the admin pages: on the operator's list, and signed in on the website."""
+        user = principal.user
+        return user is not None and principal.session is not None and self.admins.contain(user)
+
+    async def sign_in_scopes(self) -> frozenset[str]:
+        """What a sign-in has to ask for: nothing, unless subscriptions decide. Raises TwitchAudioError `busy`."""
+        mode = (await self.rules()).website.access_mode
+        return frozenset({SUBSCRIPTIONS_SCOPE}) if mode is AccessMode.SUBSCRIBERS else frozenset()
+
+    async def sign_in(self, code: str, redirect: URL) -> str:
+        """Begin a session of the website for whoever a code of Twitch's is from; gives its id.
+
+        Raises what `Sessions.begin` raises; TwitchAudioError `not-found` when nobody can sign in here.
+        """
+        if self.sessions is None:
+            raise TwitchAudioError(ProblemCode.NOT_FOUND, "Nobody can sign in here.")
+        try:
+            session_id, user = await self.sessions.begin(code, redirect)
+        except TwitchAudioError as error:
+            self.sign_in_failed(error.code)
+            raise
+        address = (current_caller.get(None) or Caller()).address
+        self._notes.login("website", Principal(user=user).who(address))
+        return session_id
+
+    def sign_in_failed(self, code: ProblemCode) -> None:
+        """Note that somebody did not get to sign in on the website."""
+        self._notes.login_failed("website", code)
 
     async def refusal(
         self, kind: Kind, principal: Principal, target: TwitchTarget | None = None

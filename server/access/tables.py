@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint
 
 from fingerprint.database import MYSQL_TABLE, exact_text, metadata
 
@@ -88,3 +88,31 @@ access_code_uses: Final = Table(
     Column("redeemed_us", BigInteger, nullable=False),
     **MYSQL_TABLE,
 )
+
+web_sessions: Final = Table(
+    "web_sessions",
+    metadata,
+    # Of the id that the cookie holds.
+    Column("sha256", exact_text(64), primary_key=True),
+    Column("user_id", exact_text(32), nullable=False),
+    Column("login", exact_text(64), nullable=False),
+    # Separated by spaces, as Twitch writes them.
+    Column("scopes", Text, nullable=False),
+    # Access and refresh token, encrypted; see `session_keys`.
+    Column("tokens", Text, nullable=False),
+    Column("token_expires_us", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    # When Twitch last said that the tokens are good.
+    Column("validated_us", BigInteger, nullable=False),
+    # Until when one server has the tokens to itself, to refresh them; 0 when none does.
+    Column("refreshing_us", BigInteger, nullable=False),
+    # When somebody has to look at it next.
+    Column("due_us", BigInteger, nullable=False),
+    # Set at the end; the row stays until Twitch has taken the tokens back.
+    Column("ended_us", BigInteger),
+    Index("ix_web_sessions_user_created", "user_id", "created_us"),
+    Index("ix_web_sessions_due", "due_us"),
+    **MYSQL_TABLE,
+)
+"""People signed in on the website. The cookie holds the id alone, so that a session can be ended here."""

@@ -7,17 +7,17 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientSession
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
 from fingerprint.settings import Secret
+from server.access.upstream import TwitchClient
 
 VALID_SECONDS: Final = 600.0
 """How long a valid token is taken without asking again; Twitch wants it checked at least hourly."""
@@ -26,11 +26,7 @@ INVALID_SECONDS: Final = 60.0
 FAILED_SECONDS: Final = 2.0
 KEPT_TOKENS: Final = 10_000
 _TOKEN_LIMIT: Final = 200
-_BODY_LIMIT: Final = 64 * 1024
-_TIMEOUT: Final = ClientTimeout(total=3.0, connect=2.0)
-_AT_ONCE: Final = 20
-
-_log = logging.getLogger(__name__)
+_UNAVAILABLE: Final = "Twitch does not say whose token this is. Try again in a moment."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +48,12 @@ class TokenValidator:
     """Asks Twitch about each token once in a while; all who bring one at the same time share the answer."""
 
     def __init__(self, session: ClientSession, *, id_url: URL, client_id: str, clock: Clock) -> None:
-        self._session = session
+        self._client = TwitchClient(session)
         self._address = id_url / "oauth2" / "validate"
         self._client_id = client_id
         self._clock = clock
         # By hash, the oldest first; tokens themselves are not kept.
         self._verdicts: dict[str, _Verdict] = {}
-        self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def user(self, token: Secret) -> TwitchUser:
         """The token's owner.
@@ -80,6 +75,13 @@ class TokenValidator:
             raise TwitchAudioError(
                 error.code, error.detail, retry_after_seconds=error.retry_after_seconds
             ) from error
+
+    def forget(self, token: Secret) -> None:
+        """Ask again the next time: something said that the token is not valid any more."""
+        digest = hashlib.sha256(token.reveal().encode()).hexdigest()
+        verdict = self._verdicts.get(digest)
+        if verdict is not None and verdict.task.done():
+            del self._verdicts[digest]
 
     async def close(self) -> None:
         """End what is under way."""
@@ -118,22 +120,8 @@ class TokenValidator:
 
     async def _validate(self, text: str) -> tuple[int, bytes]:
         headers = {"Authorization": f"OAuth {text}"}
-        try:
-            async with (
-                self._places,
-                self._session.get(
-                    self._address, headers=headers, timeout=_TIMEOUT, allow_redirects=False
-                ) as response,
-            ):
-                body = bytearray()
-                async for piece in response.content.iter_chunked(8192):
-                    body += piece
-                    if len(body) > _BODY_LIMIT:
-                        raise _unavailable()
-                return response.status, bytes(body)
-        except (ClientError, TimeoutError, OSError) as error:
-            _log.warning("token_not_validated", extra={"error": type(error).__name__})
-            raise _unavailable() from error
+        reply = await self._client.call("validate", "GET", self._address, headers=headers, detail=_UNAVAILABLE)
+        return reply.status, reply.body
 
 
 def _user(status: int, body: bytes, client_id: str) -> tuple[TwitchUser, int]:
@@ -169,4 +157,4 @@ def _invalid() -> TwitchAudioError:
 
 
 def _unavailable() -> UpstreamError:
-    return UpstreamError("validate", "Twitch does not say whose token this is. Try again in a moment.")
+    return UpstreamError("validate", _UNAVAILABLE)

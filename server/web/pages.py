@@ -14,6 +14,8 @@ from fingerprint import wire
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import channel_target, parse_target
+from server.middleware.forms import read_form
+from server.middleware.session import account
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STEPS, WAITING, AnswerView, answer_view, ask_again_text, problem_view
 from server.web.backend import Backend
@@ -65,8 +67,7 @@ class Pages:
         if request.headers.get("Sec-Fetch-Site") == "cross-site":
             # Another site must not make its visitors' browsers ask.
             raise TwitchAudioError(ProblemCode.CSRF, "Another website sent this form. Ask here.")
-        form = await request.post()
-        text = str(form.get("target", ""))
+        text = (await read_form(request, self._seconds)).get("target", "")
         try:
             async with self._in_time():
                 asked = await self._backend.ask(parse_target(text))
@@ -80,7 +81,7 @@ class Pages:
         login = channel_target(request.match_info["login"]).login
         async with self._in_time():
             plays = await self._backend.plays(login)
-        return _render("set_list.html", request, {"login": login, "plays": plays})
+        return render("set_list.html", request, {"login": login, "plays": plays})
 
     async def docs(self, request: web.Request) -> web.Response:
         """`/docs`: how to use the API."""
@@ -93,7 +94,7 @@ class Pages:
             "start": start_examples(origin),
             "problems": [(code, kind, WORDS[code]) for code, kind in PROBLEM_KINDS.items()],
         }
-        return _render("docs.html", request, context)
+        return render("docs.html", request, context)
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncGenerator[None]:
@@ -121,7 +122,7 @@ class Pages:
             "modules": HOME_MODULES,
             "words": self._words,
         }
-        return _render("home.html", request, context, status=status)
+        return render("home.html", request, context, status=status)
 
 
 def _typed(identification: Identification) -> str:
@@ -129,8 +130,10 @@ def _typed(identification: Identification) -> str:
     return ask_again_text(identification)
 
 
-def _render(template: str, request: web.Request, context: Mapping[str, Any], *, status: int = 200) -> web.Response:
-    response = aiohttp_jinja2.render_template(template, request, {"page": "", **context}, status=status)
+def render(template: str, request: web.Request, context: Mapping[str, Any], *, status: int = 200) -> web.Response:
+    """A page from its template, with who looks at it as `account`."""
+    whole = {"page": "", "account": account(request), **context}
+    response = aiohttp_jinja2.render_template(template, request, whole, status=status)
     response.enable_compression()
     return response
 
@@ -156,7 +159,7 @@ async def problem_pages(request: web.Request, handler: Handler) -> web.StreamRes
         return response
     problem = wire.problem_from_json(json.loads(response.body))
     context = {"problem": problem, "words": WORDS[problem.code]}
-    page = _render("problem.html", request, context, status=response.status)
+    page = render("problem.html", request, context, status=response.status)
     page.headers.update({name: response.headers[name] for name in KEPT_HEADERS if name in response.headers})
     if response.keep_alive is False:
         page.force_close()

@@ -39,6 +39,16 @@ async function request(path, init) {
 }
 
 /**
+ * What shows that our own page sends a request, for whoever is signed in.
+ * @returns {Record<string, string>}
+ */
+export function csrf() {
+  /** @type {HTMLMetaElement | null} */
+  const token = document.querySelector('meta[name="csrf-token"]');
+  return token ? { "X-CSRF-Token": token.content } : {};
+}
+
+/**
  * Ask, or join those who ask already.
  * @param {string} text what stands in the field
  * @param {import("./target.js").Target} target what the page understood
@@ -50,7 +60,7 @@ export function ask(text, target) {
   if (target.kind === "clip") body = { clip: target.slug };
   if (target.kind === "video") body = { video: target.id, at: target.at };
   return request(BASE, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+    method: "POST", headers: { "Content-Type": "application/json", ...csrf() }, body: JSON.stringify(body),
   });
 }
 

@@ -1,0 +1,124 @@
+"""`/login`, `/login/callback` and `/logout`: signing in with Twitch, by the authorization-code flow.
+
+What binds the callback to the browser that began is the `state`, kept in the encrypted cookie with the exact
+address that Twitch sends the browser back to.
+"""
+
+import re
+import secrets
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from aiohttp import web
+from aiohttp_session import Session, get_session
+from yarl import URL
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from server import keys
+from server.access.sessions import Sessions
+from server.middleware.session import SESSION_ID, session_id
+from server.web.pages import render
+
+CALLBACK: Final = "/login/callback"
+ATTEMPT_SECONDS: Final = 600
+MOST_ATTEMPTS: Final = 3
+"""Sign-ins that one browser may have begun, as in several tabs."""
+
+_ATTEMPTS: Final = "logins"
+# A path of ours: what a browser takes for another host begins with two slashes, or a slash and a backslash.
+_LOCAL: Final = re.compile(r"/(?![/\\])[!-\[\]-~]{0,199}")
+
+_NOT_BEGUN: Final = "This sign-in was not begun in this browser, or too long ago. Sign in again from the start."
+_SAID_NO: Final = "Twitch says that you did not agree. Nothing was changed; sign in again if you want to."
+_OFF: Final = "Nobody can sign in here: the operator has not set up an application at Twitch."
+
+
+def local_path(text: str) -> str:
+    """Where to go after a sign-in: a path of our own, or the start page."""
+    if not _LOCAL.fullmatch(text) or text.startswith(("/login", "/logout")):
+        return "/"
+    return text
+
+
+class SignIn:
+    """The handlers. `origin` gives the website's address as the browser of a request sees it."""
+
+    def __init__(self, origin: Callable[[web.Request], URL]) -> None:
+        self._origin = origin
+
+    async def login(self, request: web.Request) -> web.StreamResponse:
+        """Send the browser to Twitch; `next` is the path to come back to."""
+        sessions = _sessions(request)
+        session = await get_session(request)
+        scopes = await request.app[keys.ACCESS].sign_in_scopes()
+        state = secrets.token_urlsafe(24)
+        redirect = self._origin(request).with_path(CALLBACK)
+        begun = {
+            **_attempts(session),
+            state: [local_path(request.query.get("next", "/")), str(redirect), _now(request)],
+        }
+        newest = sorted(begun.items(), key=lambda item: item[1][2])[-MOST_ATTEMPTS:]
+        session[_ATTEMPTS] = dict(newest)
+        address = sessions.authorize_url(redirect=redirect, state=state, scopes=scopes)
+        raise web.HTTPFound(address, headers={"Cache-Control": "no-store"})
+
+    async def callback(self, request: web.Request) -> web.StreamResponse:
+        """Where Twitch sends the browser back to, with a code or a refusal."""
+        sessions, access = _sessions(request), request.app[keys.ACCESS]
+        session = await get_session(request)
+        attempts = _attempts(session)
+        attempt = attempts.pop(request.query.get("state", ""), None)
+        if attempt is None or _now(request) - attempt[2] > ATTEMPT_SECONDS:
+            access.sign_in_failed(ProblemCode.CSRF)
+            raise TwitchAudioError(ProblemCode.CSRF, _NOT_BEGUN)
+        session[_ATTEMPTS] = attempts
+        if "error" in request.query:
+            access.sign_in_failed(ProblemCode.LOGIN_REQUIRED)
+            raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, _SAID_NO)
+        before = await session_id(request)
+        after = await access.sign_in(request.query.get("code", ""), URL(attempt[1]))
+        # Whatever was known of the browser before does not count any more.
+        session.invalidate()
+        session[SESSION_ID] = after
+        if before is not None:
+            await sessions.end(before)
+        raise web.HTTPSeeOther(attempt[0], headers={"Cache-Control": "no-store"})
+
+    async def ask_logout(self, request: web.Request) -> web.StreamResponse:
+        """A button, for whoever comes here by a link: a link alone changes nothing."""
+        _sessions(request)
+        return render("logout.html", request, {})
+
+    async def logout(self, request: web.Request) -> web.StreamResponse:
+        """End the session, here and at Twitch. The CSRF token was checked before."""
+        sessions = _sessions(request)
+        session = await get_session(request)
+        current = await session_id(request)
+        if current is not None:
+            await sessions.end(current)
+        session.invalidate()
+        raise web.HTTPSeeOther("/", headers={"Cache-Control": "no-store"})
+
+
+def _sessions(request: web.Request) -> Sessions:
+    sessions = request.app[keys.ACCESS].sessions
+    if sessions is None:
+        raise TwitchAudioError(ProblemCode.NOT_FOUND, _OFF)
+    return sessions
+
+
+def _attempts(session: Session) -> dict[str, tuple[str, str, float]]:
+    """Sign-ins begun: the path to go back to, the callback's address, and when. The cookie is sealed by us."""
+    return dict(cast("dict[str, Any]", session.get(_ATTEMPTS, {})))
+
+
+def _now(request: web.Request) -> int:
+    return int(request.app[keys.CLOCK].now().timestamp())
+
+
+def add_sign_in(app: web.Application, sign_in: SignIn) -> None:
+    """Add the pages to an application."""
+    app.router.add_get("/login", sign_in.login)
+    app.router.add_get(CALLBACK, sign_in.callback)
+    app.router.add_get("/logout", sign_in.ask_logout)
+    app.router.add_post("/logout", sign_in.logout)
