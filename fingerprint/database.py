@@ -86,6 +86,8 @@ identifications: Final = Table(
     Column("finished_us", BigInteger),
     # The finished answer in the wire form; up to 16 MiB on MySQL.
     Column("body", Text(2**24 - 1)),
+    # When a listener reported the answer as wrong.
+    Column("doubted_us", BigInteger),
     Index("ix_identifications_target_status_created", "target_key", "status", "created_us"),
     **MYSQL_TABLE,
 )

@@ -266,6 +266,13 @@ class JobStore(Protocol):
         """End the lease with the work undone, so that another owner can take it over at once."""
         ...
 
+    async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
+        """Give a finished answer to no further question (`reusable`); it can still be read.
+
+        Unknown ids are passed over.
+        """
+        ...
+
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         """The identification, or None."""
         ...

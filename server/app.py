@@ -28,6 +28,8 @@ from server.access.session_store import SessionStore
 from server.access.sessions import Sessions
 from server.access.tokens import TokenValidator
 from server.api.openapi import openapi_document
+from server.channels.feed import ChannelFeed
+from server.channels.song_text import SongText
 from server.identifications.encoding import Encoder
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners.inprocess import InProcessRunner
@@ -169,6 +171,9 @@ async def _open_services(
     )
     stack.push_async_callback(service.close)
     app[keys.SERVICE] = service
+    app[keys.SONG_TEXT] = SongText(database, service=service, access=access, clock=clock)
+    app[keys.FEED] = ChannelFeed(service, clock=clock, metrics=app[keys.METRICS])
+    stack.push_async_callback(app[keys.FEED].close)
 
 
 async def _open_access(
@@ -209,6 +214,7 @@ def _owner() -> str:
 
 async def _drain(app: web.Application) -> None:
     """Before connections are closed: everyone who waits gets an answer, or is told to ask again."""
+    await app[keys.FEED].close()
     await app[keys.SERVICE].close(app[keys.SETTINGS].limits.drain_seconds)
 
 

@@ -7,6 +7,8 @@ from aiohttp import web
 from fingerprint.database import Database
 from fingerprint.ports import Clock
 from server.access.service import Access
+from server.channels.feed import ChannelFeed
+from server.channels.song_text import SongText
 from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
 from server.logs.writer import LogWriter
@@ -20,4 +22,6 @@ DATABASE: Final = web.AppKey("database", Database)
 ACCESS: Final = web.AppKey("access", Access)
 LOGS: Final = web.AppKey("logs", LogWriter)
 SERVICE: Final = web.AppKey("service", IdentificationService)
+FEED: Final = web.AppKey("feed", ChannelFeed)
+SONG_TEXT: Final = web.AppKey("song_text", SongText)
 ENCODER: Final = web.AppKey("encoder", Encoder)

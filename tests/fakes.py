@@ -245,6 +245,12 @@ class MemoryJobStore:
             over = datetime.min.replace(tzinfo=UTC)
             self.leases[lease.target_key] = dataclasses.replace(lease, expires_at=over)
 
+    async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
+        await self._answer()
+        row = self.rows.get(identification_id)
+        if row is not None and row.status.finished:
+            self.rows[row.id] = dataclasses.replace(row, doubted=True)
+
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         await self._answer()
         self.reads += 1

@@ -89,6 +89,12 @@ COMMANDS: Final = [
     ["admin", "codes", "create"],
     ["admin", "codes", "revoke", "abc"],
     ["admin", "logs"],
+    ["admin", "song-tokens"],
+    ["admin", "song-tokens", "list", "--channel", "somechannel"],
+    ["admin", "song-tokens", "create", "somechannel", "--note", "Nightbot"],
+    ["admin", "song-tokens", "revoke", "abc"],
+    ["admin", "reports"],
+    ["admin", "reports", "done", "abc"],
     ["db", "upgrade"],
 ]
 

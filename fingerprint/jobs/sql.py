@@ -122,6 +122,14 @@ class SqlJobStore:
         async with self._database.write() as connection:
             await connection.execute(update(leases).where(*_held(lease)).values(expires_us=0))
 
+    async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
+        """See the port."""
+        statement = update(identifications).where(
+            identifications.c.id == identification_id, identifications.c.finished_us.is_not(None)
+        )
+        async with self._database.write() as connection:
+            await connection.execute(statement.values(doubted_us=to_us(now)))
+
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         """See the port."""
         async with self._database.read() as connection:
@@ -210,7 +218,7 @@ async def _one(connection: AsyncConnection, statement: Select[Any]) -> Identific
 
 def _identification(row: Row[Any]) -> Identification:
     if row.body is not None:
-        return from_json(json.loads(row.body))
+        return dataclasses.replace(from_json(json.loads(row.body)), doubted=row.doubted_us is not None)
     return Identification(
         id=IdentificationId(row.id),
         kind=Kind(row.kind),

@@ -34,15 +34,15 @@ _SHOWN: Final = 8
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
-def new_key() -> Secret:
-    """A key that nobody has."""
-    body = PREFIX + "".join(secrets.choice(_BASE62) for _ in range(_RANDOM))
+def new_key(prefix: str = PREFIX) -> Secret:
+    """A key that nobody has; with another prefix, a secret text of the same form."""
+    body = prefix + "".join(secrets.choice(_BASE62) for _ in range(_RANDOM))
     return Secret(body + _checksum(body))
 
 
-def well_formed(key: str) -> bool:
+def well_formed(key: str, prefix: str = PREFIX) -> bool:
     """Whether a text is a key, as far as that shows without asking the database."""
-    if len(key) != len(PREFIX) + _RANDOM + _CHECK or not key.startswith(PREFIX) or not key.isascii():
+    if len(key) != len(prefix) + _RANDOM + _CHECK or not key.startswith(prefix) or not key.isascii():
         return False
     return hmac.compare_digest(_checksum(key[:-_CHECK]), key[-_CHECK:])
 

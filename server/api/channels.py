@@ -1,23 +1,40 @@
-"""`/api/v1/channels/{login}/songs`: a channel's set list."""
+"""`/api/v1/channels/{login}`: the set list, its live events, one line for chat bots, and the tokens for that."""
 
-from typing import Final
+import json
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
 
 from aiohttp import web
 
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import channel_target
 from fingerprint.wire import time_to_json
 from server import keys
-from server.api.requests import no_unknown_query, query_limit, query_time
+from server.access.caller import Caller, current_caller
+from server.api.event_streams import RETRY, open_stream, write
+from server.api.requests import no_unknown_query, query_limit, query_time, read_fields
 from server.api.responses import BASE, json_response, play_to_json
+from server.channels.song_tokens import SongToken, SongTokenStore
+from server.identifications.set_list import Play
+from server.logs.changes import ChangeLog
+from server.settings import ServerLimits
 
 DEFAULT_PLAYS: Final = 50
 MOST_PLAYS: Final = 200
+
+_log = logging.getLogger(__name__)
+
+
+def _login(request: web.Request) -> str:
+    return channel_target(request.match_info["login"]).login
 
 
 async def songs(request: web.Request) -> web.Response:
     """Plays, newest first; `next_before` leads on to older ones."""
     no_unknown_query(request, "limit", "before")
-    login = channel_target(request.match_info["login"]).login
+    login = _login(request)
     limit = query_limit(request, DEFAULT_PLAYS, MOST_PLAYS)
     before = query_time(request, "before")
     page = await request.app[keys.SERVICE].set_list(login, limit=limit, before=before)
@@ -29,4 +46,114 @@ async def songs(request: web.Request) -> web.Response:
     return json_response(body)
 
 
-ROUTES: Final = (web.get(f"{BASE}/channels/{{login}}/songs", songs),)
+async def events(request: web.Request) -> web.StreamResponse:
+    """Server-sent events: `play` with the newest play, and again whenever it changes."""
+    no_unknown_query(request)
+    limits = request.app[keys.SETTINGS].limits
+    listening = request.app[keys.FEED].listen(_login(request), limits.events_keep_alive_seconds)
+    async with aclosing(listening) as changes:
+        response = await open_stream(request)
+        try:
+            await _send_plays(response, changes, limits)
+            await response.write_eof()
+        except (TimeoutError, ConnectionError) as error:
+            _log.info("listener_dropped", extra={"error": type(error).__name__})
+        except TwitchAudioError as error:
+            _log.info("listener_refused", extra={"code": str(error.code)})
+    return response
+
+
+async def _send_plays(
+    response: web.StreamResponse, changes: AsyncGenerator[Play | None], limits: ServerLimits
+) -> None:
+    await write(response, RETRY, limits)
+    async for play in changes:
+        if play is None:
+            await write(response, b": still here\n\n", limits)
+        else:
+            data = json.dumps(play_to_json(play), separators=(",", ":"), allow_nan=False)
+            await write(response, f"event: play\ndata: {data}\n\n".encode(), limits)
+
+
+async def song_txt(request: web.Request) -> web.Response:
+    """One plain line, whatever happens: status 200, at most 400 characters, within 8 s."""
+    try:
+        no_unknown_query(request, "token")
+    except TwitchAudioError as error:
+        line = f"Sorry: {error.detail}"[:400]
+    else:
+        token = request.query.get("token")
+        line = await request.app[keys.SONG_TEXT].line(request.match_info["login"], token)
+    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return web.Response(text=line, content_type="text/plain", charset="utf-8", headers=headers)
+
+
+# --- Tokens for song.txt --------------------------------------------------------------------------------
+
+
+async def _owned(request: web.Request) -> tuple[str, str, SongTokenStore]:
+    """The channel, its owner, who is the caller, and the tokens in the caller's hand.
+
+    Raises TwitchAudioError `login-required`, `forbidden`.
+    """
+    login = _login(request)
+    principal = await request.app[keys.ACCESS].principal()
+    user = principal.user
+    if user is None:
+        detail = "Only the channel's owner, signed in with Twitch, and the operator manage its tokens."
+        raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
+    if user.login != login:
+        raise TwitchAudioError(ProblemCode.FORBIDDEN, f"You are {user.login}, and this channel is another's.")
+    changes = ChangeLog(principal.who((current_caller.get(None) or Caller()).address))
+    return login, f"user:{user.id}", SongTokenStore(request.app[keys.DATABASE], changes=changes)
+
+
+def _token_to_json(token: SongToken) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "channel": token.channel,
+        "note": token.note,
+        "created_at": time_to_json(token.created_at),
+        "revoked_at": time_to_json(token.revoked_at),
+        "used_at": time_to_json(token.used_at),
+    }
+
+
+async def list_song_tokens(request: web.Request) -> web.Response:
+    """The channel's tokens, without their text."""
+    no_unknown_query(request)
+    login, _, store = await _owned(request)
+    tokens = await store.all(login)
+    return json_response({"tokens": [_token_to_json(token) for token in tokens]})
+
+
+async def make_song_token(request: web.Request) -> web.Response:
+    """Make a token: its text is in this answer, and never again."""
+    no_unknown_query(request)
+    login, owner, store = await _owned(request)
+    fields = await read_fields(request, request.app[keys.SETTINGS].limits, optional=("note",))
+    note = fields.get("note", "")
+    if not isinstance(note, str):
+        raise invalid_input('"note" has to be a text.')
+    token, secret = await store.create(login, now=request.app[keys.CLOCK].now(), note=note, made_by=owner)
+    return json_response({**_token_to_json(token), "token": secret.reveal()}, status=201)
+
+
+async def revoke_song_token(request: web.Request) -> web.Response:
+    """Make a token invalid for good."""
+    no_unknown_query(request)
+    login, _, store = await _owned(request)
+    await store.revoke(request.match_info["id"], now=request.app[keys.CLOCK].now(), channel=login)
+    return web.Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+_CHANNEL: Final = f"{BASE}/channels/{{login}}"
+
+ROUTES: Final = (
+    web.get(f"{_CHANNEL}/songs", songs),
+    web.get(f"{_CHANNEL}/events", events, allow_head=False),
+    web.get(f"{_CHANNEL}/song.txt", song_txt, allow_head=False),
+    web.get(f"{_CHANNEL}/song-tokens", list_song_tokens),
+    web.post(f"{_CHANNEL}/song-tokens", make_song_token),
+    web.delete(f"{_CHANNEL}/song-tokens/{{id}}", revoke_song_token),
+)

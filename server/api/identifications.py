@@ -1,6 +1,5 @@
 """`/api/v1/identifications`: ask, look, and listen."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -12,6 +11,7 @@ from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.access.service import caller_key
+from server.api.event_streams import RETRY, open_stream, write
 from server.api.requests import no_unknown_query, parse_question, preferred_wait, read_json
 from server.api.responses import BASE, identification_response
 from server.identifications.encoding import Encoder
@@ -62,15 +62,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     no_unknown_query(request)
     limits = request.app[keys.SETTINGS].limits
     asked = await _find(request)
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream; charset=utf-8",
-            "Cache-Control": "no-store",
-            "X-Accel-Buffering": "no",
-        }
-    )
     states = request.app[keys.SERVICE].watch(asked, limits.events_keep_alive_seconds)
-    await response.prepare(request)
+    response = await open_stream(request)
     # From here on the answer has begun: an error can only end it.
     try:
         async with aclosing(states):
@@ -89,14 +82,9 @@ async def _send_events(
     encoder: Encoder,
     limits: ServerLimits,
 ) -> None:
-    await _write(response, b"retry: 1000\n\n", limits)
+    await write(response, RETRY, limits)
     async for state in states:
-        await _write(response, b": still here\n\n" if state is None else _event(state, encoder), limits)
-
-
-async def _write(response: web.StreamResponse, data: bytes, limits: ServerLimits) -> None:
-    async with asyncio.timeout(limits.events_write_seconds):
-        await response.write(data)
+        await write(response, b": still here\n\n" if state is None else _event(state, encoder), limits)
 
 
 def _event(state: Identification, encoder: Encoder) -> bytes:

@@ -39,6 +39,16 @@ def _maybe(name: str) -> _Schema:
     return {"anyOf": [_ref(name), {"type": "null"}]}
 
 
+_SONG_TOKEN: Final[dict[str, _Schema]] = {
+    "id": _TEXT,
+    "channel": _TEXT,
+    "note": _TEXT,
+    "created_at": _TIME,
+    "revoked_at": _MAYBE_TIME,
+    "used_at": {**_MAYBE_TIME, "description": "Its last use, to the minute."},
+}
+
+
 def _schemas() -> dict[str, _Schema]:
     may = _object({"allowed": {"type": "boolean"}, "code": _MAYBE_TEXT, "detail": _MAYBE_TEXT})
     dependency = _object({"ready": {"type": "boolean"}, "required": {"type": "boolean"}, "detail": _MAYBE_TEXT})
@@ -133,6 +143,19 @@ def _schemas() -> dict[str, _Schema]:
             },
             text="Consecutive answers of one song.",
         ),
+        "Report": _object(
+            {
+                "reason": {"type": "string", "enum": ["wrong-song", "other"]},
+                "note": {**_TEXT, "maxLength": 500, "description": "For the operator."},
+            },
+            optional=("note",),
+            text="What is wrong with an answer.",
+        ),
+        "SongToken": _object(_SONG_TOKEN, text="A token for `song.txt`, without its text."),
+        "NewSongToken": _object(
+            {**_SONG_TOKEN, "token": {**_TEXT, "description": "The token itself, shown this once."}}
+        ),
+        "SongTokens": _object({"tokens": {"type": "array", "items": _ref("SongToken")}}),
         "Status": _object(
             {
                 "version": _MAYBE_TEXT,
@@ -214,8 +237,21 @@ _REFUSALS: Final = (
 """What the operator's rules say to those who ask."""
 
 
+_OWNER: Final = (*_CREDENTIALS, ProblemCode.LOGIN_REQUIRED, ProblemCode.FORBIDDEN)
+
+
 def _extra_problem(text: str) -> _Schema:
     return {"description": text, "content": {"application/problem+json": {"schema": _ref("Problem")}}}
+
+
+_BODY_PROBLEMS: Final = {
+    "408": _extra_problem("`timeout`: the body did not arrive in time"),
+    "413": _extra_problem("`invalid-input`: the body is larger than 16 KiB"),
+}
+
+
+def _body(schema: _Schema) -> _Schema:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 def _parameter(place: str, name: str, text: str, schema: _Schema) -> _Schema:
@@ -275,6 +311,21 @@ def _paths() -> dict[str, Any]:
                 },
             }
         },
+        f"{BASE}/identifications/{{id}}/reports": {
+            "post": {
+                "operationId": "report",
+                "summary": "Say that an answer is wrong",
+                "description": "For whoever may ask for its target. The operator sees it; a clip, or a "
+                "moment of a video, is identified anew when it is asked for next, a few times a day at most.",
+                "parameters": [_ID],
+                "requestBody": _body(_ref("Report")),
+                "responses": {
+                    "204": {"description": "Thank you."},
+                    **_BODY_PROBLEMS,
+                    **_problems(*_REFUSALS, ProblemCode.NOT_FOUND, ProblemCode.RATE_LIMITED),
+                },
+            }
+        },
         f"{BASE}/clips/{{slug}}": {
             "get": {
                 "operationId": "clip",
@@ -302,6 +353,67 @@ def _paths() -> dict[str, Any]:
                     _parameter("query", "before", "Only what was asked for before this time.", _TIME),
                 ],
                 "responses": {"200": _json("SetList", "The set list."), **_problems()},
+            }
+        },
+        f"{BASE}/channels/{{login}}/events": {
+            "get": {
+                "operationId": "followChannel",
+                "summary": "Follow what is played on a channel",
+                "description": "Server-sent events: `play` with the newest Play, if there is one, and again "
+                "whenever it changes. It goes on until you leave; when it ends, connect again. Nothing is "
+                "identified for it: it tells what others ask for, and what a watch finds.",
+                "parameters": [_LOGIN],
+                "responses": {
+                    "200": {"description": "Events.", "content": {"text/event-stream": {"schema": _TEXT}}},
+                    **_problems(),
+                },
+            }
+        },
+        f"{BASE}/channels/{{login}}/song.txt": {
+            "get": {
+                "operationId": "songLine",
+                "summary": "The song as one plain line, for chat bots",
+                "description": "Starts or joins an identification and waits up to 8 s. Problems are one plain "
+                "line too, with status 200. At most 400 characters.",
+                "parameters": [
+                    _LOGIN,
+                    _parameter("query", "token", "A token for this channel, where not everyone may ask.", _TEXT),
+                ],
+                "responses": {"200": {"description": "The line.", **plain_text}},
+            }
+        },
+        f"{BASE}/channels/{{login}}/song-tokens": {
+            "get": {
+                "operationId": "songTokens",
+                "summary": "Your channel's tokens for chat bots",
+                "description": "For the channel's owner, signed in with Twitch.",
+                "parameters": [_LOGIN],
+                "responses": {"200": _json("SongTokens", "They."), **_problems(*_OWNER)},
+            },
+            "post": {
+                "operationId": "makeSongToken",
+                "summary": "Make a token for a chat bot",
+                "description": "For the channel's owner, signed in with Twitch. The token can ask `song.txt` for "
+                "this channel, and nothing else.",
+                "parameters": [_LOGIN],
+                "requestBody": _body(_object({"note": _TEXT}, optional=("note",))),
+                "responses": {
+                    "201": _json("NewSongToken", "The token, shown this once."),
+                    **_BODY_PROBLEMS,
+                    **_problems(*_OWNER),
+                },
+            },
+        },
+        f"{BASE}/channels/{{login}}/song-tokens/{{id}}": {
+            "delete": {
+                "operationId": "revokeSongToken",
+                "summary": "Make a token invalid for good",
+                "description": "For the channel's owner, signed in with Twitch.",
+                "parameters": [_LOGIN, _parameter("path", "id", "The token's id.", _TEXT)],
+                "responses": {
+                    "204": {"description": "It is invalid."},
+                    **_problems(*_OWNER, ProblemCode.NOT_FOUND),
+                },
             }
         },
         f"{BASE}/status": {

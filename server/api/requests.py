@@ -5,7 +5,7 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NoReturn, cast
 
@@ -25,13 +25,13 @@ TARGET_FORMS: Final = (
 _WAIT: Final = re.compile(r'(?i:wait)\s*=\s*"?(\d{1,9})"?')
 
 
-async def read_json(request: web.Request, limits: ServerLimits) -> object:
+async def read_json(request: web.Request, limits: ServerLimits, *, takes: str = TARGET_FORMS) -> object:
     """The body as JSON, strictly: UTF-8, no repeated name, no NaN, no lone surrogate, bounded depth and size.
 
     Raises TwitchAudioError `invalid-input`; aiohttp's 413 when it is too large and 408 when it takes too long.
     """
     if request.content_type != "application/json":
-        raise invalid_input(f"Send JSON, with Content-Type: application/json. {TARGET_FORMS}")
+        raise invalid_input(f"Send JSON, with Content-Type: application/json. {takes}")
     size = request.content_length
     if size is not None and size > limits.body_bytes:
         raise web.HTTPRequestEntityTooLarge(max_size=limits.body_bytes, actual_size=size)
@@ -40,13 +40,31 @@ async def read_json(request: web.Request, limits: ServerLimits) -> object:
             body = await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
-    return parse_json(body)
+    return parse_json(body, takes=takes)
 
 
-def parse_json(body: bytes) -> object:
+async def read_fields(
+    request: web.Request,
+    limits: ServerLimits,
+    *,
+    required: Sequence[str] = (),
+    optional: Sequence[str] = (),
+) -> Mapping[str, object]:
+    """The body as a JSON object with these names and no others. Raises as `read_json` does."""
+    takes = ", ".join([*(f'"{name}"' for name in required), *(f'"{name}" (optional)' for name in optional)])
+    body = await read_json(request, limits, takes=f"Send a JSON object with {takes}.")
+    if not isinstance(body, dict):
+        raise invalid_input(f"Send a JSON object with {takes}.")
+    fields = cast("dict[str, object]", body)
+    if not set(required) <= set(fields) <= {*required, *optional}:
+        raise invalid_input(f"Send a JSON object with {takes}.")
+    return fields
+
+
+def parse_json(body: bytes, *, takes: str = TARGET_FORMS) -> object:
     """See `read_json`. Raises TwitchAudioError `invalid-input`."""
     if not body.strip():
-        raise invalid_input(f"The body is empty. {TARGET_FORMS}")
+        raise invalid_input(f"The body is empty. {takes}")
     try:
         value: object = json.loads(
             body.decode("utf-8"),

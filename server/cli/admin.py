@@ -11,7 +11,7 @@ from server.access.api_keys import ApiKey, ApiKeyStore
 from server.access.rules import RulesStore
 from server.access.scopes import SCOPES
 from server.access.website import FIELDS
-from server.cli import Subparsers, admin_logs, admin_people
+from server.cli import Subparsers, admin_channels, admin_logs, admin_people
 from server.cli.with_database import count, operator, with_database
 
 
@@ -24,6 +24,7 @@ def register(commands: Subparsers) -> None:
     _register_keys(groups)
     admin_people.register(groups)
     admin_logs.register(groups)
+    admin_channels.register(groups)
 
 
 def _register_settings(groups: Subparsers) -> None:

@@ -17,6 +17,10 @@ class KeptAnswers:
         kept = self._answers.get(key)
         return kept[1] if kept is not None and self._clock.monotonic() < kept[0] else None
 
+    def drop(self, key: str) -> None:
+        """Forget what is kept for a target's key."""
+        self._answers.pop(key, None)
+
     def put(self, key: str, answer: Identification, seconds: float) -> None:
         """Keep an answer, unless there are too many already whose time still lasts."""
         now = self._clock.monotonic()

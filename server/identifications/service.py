@@ -102,6 +102,7 @@ class IdentificationService:
         self._refusals = KeptAnswers(clock, most=self._limits.kept)
         self._songs = KeptAnswers(clock, most=self._limits.kept)
         self._waiters = 0
+        self._told: list[Callable[[Identification], None]] = []
         self._asked = metrics.counter(
             "twitchaudio_asked_total", "Requests for a target, by what they got.", "kind", "got"
         )
@@ -111,6 +112,10 @@ class IdentificationService:
     def jobs(self) -> int:
         """Jobs of this process and of others that are followed here."""
         return len(self._flights)
+
+    def tell(self, told: Callable[[Identification], None]) -> None:
+        """Call `told` with every answer that a job of this process ends with. It must not block or raise."""
+        self._told.append(told)
 
     # --- What requests call ---------------------------------------------------------------------------
 
@@ -152,7 +157,7 @@ class IdentificationService:
             if stored is None:
                 return None
             stored = self._flights.view(stored)
-            target = _target(stored)
+            target = target_of(stored)
             if stored.status.finished or target is None:
                 return Asked(identification=stored)
             flight = self._flights.of(target) or self._flights.take_off(target, following=stored)
@@ -174,6 +179,17 @@ class IdentificationService:
         if stored is not None and stored.song is not None and target.kind is not Kind.STREAM:
             self._songs.put(target.key, stored, self._limits.keep_song_seconds)
         return stored
+
+    async def recent(self, login: str, *, limit: int) -> Sequence[Identification]:
+        """A channel's newest answers with a song, newest first; of each, who asked does not matter."""
+        return await self._store.history(login, limit=limit)
+
+    async def doubt(self, identification: Identification) -> None:
+        """Give an answer to nobody from now on: the target is identified anew. Raises TwitchAudioError `busy`."""
+        await self._store.doubt(identification.id, now=self._clock.now())
+        target = target_of(identification)
+        if target is not None:
+            self._songs.drop(target.key)
 
     async def set_list(self, login: str, *, limit: int, before: datetime | None = None) -> SetListPage:
         """A channel's newest plays among the answers created before `before`, newest first.
@@ -288,6 +304,8 @@ class IdentificationService:
     def _keep(self, target: Target, finished: Identification) -> None:
         if finished.problem is not None and finished.problem.code in DEFINITE:
             self._refusals.put(target.key, finished, self._limits.keep_definite_seconds)
+        for told in self._told:
+            told(finished)
 
 
 def _page(found: Sequence[Play], limit: int, *, more: bool = False) -> SetListPage:
@@ -307,8 +325,8 @@ def _raise_again(error: TwitchAudioError) -> NoReturn:
     raise TwitchAudioError(error.code, error.detail, retry_after_seconds=error.retry_after_seconds) from error
 
 
-def _target(identification: Identification) -> TwitchTarget | None:
-    """The target that an identification was made for."""
+def target_of(identification: Identification) -> TwitchTarget | None:
+    """The target that an identification was made for; None for a file."""
     match identification.kind:
         case Kind.STREAM:
             return ChannelTarget(identification.target)

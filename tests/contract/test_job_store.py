@@ -438,3 +438,24 @@ async def test_s8_a_locked_database_is_busy_and_comes_back(tmp_path: Path) -> No
         locker.execute("ROLLBACK")
         locker.close()
         assert await store.progress(first.lease, Stage.CAPTURING) is True
+
+
+@pytest.mark.parametrize("target", [CLIP, VideoTarget("123456789", 60.0)])
+async def test_a_doubted_answer_can_be_read_but_is_given_to_no_further_question(
+    store: JobStore, target: Target
+) -> None:
+    work = await claimed(store, target)
+    await store.doubt(work.identification.id, now=NOON)
+    await store.finish(work.lease, success(work))
+    assert isinstance(await claim(store, target, after=2), Finished), "what is not finished cannot be doubted"
+    await store.doubt(work.identification.id, now=NOON + timedelta(seconds=3))
+    await store.doubt(IdentificationId("unknown"), now=NOON)
+    read = await store.answer(target)
+    assert read is not None
+    assert read.song == song("Night Drive")
+    again = await claimed(store, target, after=4)
+    assert again.identification.id != work.identification.id
+    await store.finish(again.lease, success(again, "The Right One", after=5))
+    found = await claim(store, target, after=6)
+    assert isinstance(found, Finished)
+    assert found.identification.song == song("The Right One")

@@ -1,0 +1,50 @@
+"""`/api/v1/identifications/{id}/reports`: a listener says that an answer is wrong."""
+
+from typing import Final
+
+from aiohttp import web
+
+from fingerprint.domain.identification import IdentificationId
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from server import keys
+from server.access.caller import Caller, current_caller
+from server.api.identifications import ID_LIMIT
+from server.api.requests import no_unknown_query, read_fields
+from server.api.responses import BASE
+from server.channels.reports import NOTE_LIMIT, Reason, ReportStore, reporter
+from server.identifications.service import target_of
+
+
+async def report(request: web.Request) -> web.Response:
+    """204 once it is stored. Whoever may ask for the target may report its answer."""
+    no_unknown_query(request)
+    app = request.app
+    fields = await read_fields(request, app[keys.SETTINGS].limits, required=("reason",), optional=("note",))
+    reason, note = fields["reason"], fields.get("note", "")
+    if reason not in list(Reason):
+        raise invalid_input(f'"reason" is one of {", ".join(Reason)}.')
+    if not isinstance(note, str) or len(note) > NOTE_LIMIT:
+        raise invalid_input(f'"note" has to be a text of at most {NOTE_LIMIT} characters.')
+    text = request.match_info["id"]
+    found = await app[keys.SERVICE].find(IdentificationId(text)) if len(text) <= ID_LIMIT else None
+    target = None if found is None else target_of(found.identification)
+    if found is None or target is None:
+        raise TwitchAudioError(ProblemCode.NOT_FOUND, "There is no identification with this id.")
+    principal = await app[keys.ACCESS].check(target)
+    answer = found.identification
+    if not answer.status.finished:
+        raise invalid_input("This is still being identified: report its answer once it is there.")
+    address = (current_caller.get(None) or Caller()).address
+    doubted = await ReportStore(app[keys.DATABASE]).add(
+        answer,
+        reason=Reason(str(reason)),
+        note=note,
+        who=reporter(principal, address, answer),
+        now=app[keys.CLOCK].now(),
+    )
+    if doubted:
+        await app[keys.SERVICE].doubt(answer)
+    return web.Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+ROUTES: Final = (web.post(f"{BASE}/identifications/{{id}}/reports", report),)

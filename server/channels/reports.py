@@ -1,0 +1,176 @@
+"""Reports: a listener says that an answer is wrong. The operator sees them, and a doubted clip is asked anew."""
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fingerprint.database import Database, from_us, to_us
+from fingerprint.domain.identification import Identification
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.jobs.clean import clean_text
+from server.access.addresses import Address
+from server.access.rates import DAY, Limit, RateCounters, RateLimitedError
+from server.access.service import Principal
+from server.channels.tables import reports as table
+from server.logs.changes import ChangeLog
+
+NOTE_LIMIT: Final = 500
+PER_DAY: Final = 50
+"""Reports of one user, key or address."""
+
+DOUBTS_PER_DAY: Final = 3
+"""How often reports make the recognizers look at one clip or moment of a video again: each time may cost money."""
+
+MOST_PER_ANSWER: Final = 100
+
+_TARGET_LIMIT: Final = 191
+
+_log = logging.getLogger(__name__)
+
+
+class Reason(StrEnum):
+    """What is wrong."""
+
+    WRONG_SONG = "wrong-song"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A report as the operator sees it."""
+
+    id: str
+    identification_id: str
+    kind: str
+    target: str
+    reason: Reason
+    note: str
+    song: str
+    created_at: datetime
+    handled_at: datetime | None
+
+
+def reporter(principal: Principal, address: Address | None, identification: Identification) -> tuple[str, str]:
+    """Who reports: as it is stored, and as it is counted for a day.
+
+    An address is stored only as a hash that differs from answer to answer.
+    """
+    if principal.user is not None:
+        name = f"user:{principal.user.id}"
+        return name, name
+    if principal.key is not None:
+        name = f"key:{principal.key.id}"
+        return name, name
+    digest = hashlib.sha256(f"{identification.id} {address}".encode()).hexdigest()
+    return f"address:{digest}", f"address:{address}"
+
+
+class ReportStore:
+    """Reports in SQL."""
+
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
+        self._database = database
+        self._changes = changes or ChangeLog()
+        self._counters = RateCounters(database)
+
+    async def add(
+        self, identification: Identification, *, reason: Reason, note: str, who: tuple[str, str], now: datetime
+    ) -> bool:
+        """Store a report; the same person's second one on an answer replaces the first.
+
+        True when the answer is to be doubted. Raises TwitchAudioError `rate-limited`, `busy`.
+        """
+        stored, counted = who
+        try:
+            await self._counters.spend([Limit(f"report:{counted}"[:128], PER_DAY, DAY)], now)
+        except RateLimitedError as error:
+            detail = (
+                f"At most {PER_DAY} reports a day, thank you. They begin anew in {error.spent.reset_seconds} s."
+            )
+            raise TwitchAudioError(
+                ProblemCode.RATE_LIMITED, detail, retry_after_seconds=error.retry_after_seconds
+            ) from error
+        target = clean_text(identification.target, _TARGET_LIMIT)
+        values = {"reason": str(reason), "note": clean_text(note, NOTE_LIMIT), "created_us": to_us(now)}
+        one = (table.c.identification_id == identification.id, table.c.reporter == stored)
+
+        async def work(connection: AsyncConnection) -> bool:
+            change = update(table).where(*one).values(**values, handled_us=None)
+            if (await connection.execute(change)).rowcount:
+                return False
+            count = select(func.count()).select_from(table)
+            on_it = (await connection.execute(count.where(one[0]))).scalar_one()
+            if on_it >= MOST_PER_ANSWER:
+                return False
+            since = to_us(now - timedelta(days=1))
+            lately = count.where(table.c.target == target, table.c.created_us > since)
+            before = (await connection.execute(lately)).scalar_one()
+            try:
+                async with connection.begin_nested():
+                    await connection.execute(
+                        insert(table).values(
+                            id=secrets.token_hex(8),
+                            identification_id=identification.id,
+                            reporter=stored,
+                            kind=str(identification.kind),
+                            target=target,
+                            song=_song(identification),
+                            **values,
+                        )
+                    )
+            except IntegrityError:
+                return False
+            return before < DOUBTS_PER_DAY
+
+        doubt = await self._database.transact(work)
+        _log.info("answer_reported", extra={"job_id": identification.id, "reason": str(reason), "doubted": doubt})
+        return doubt
+
+    async def newest(self, *, limit: int = 100, handled: bool | None = None) -> Sequence[Report]:
+        """Reports, newest first: all of them, or those that the operator is or is not done with."""
+        statement = select(table).order_by(table.c.created_us.desc(), table.c.id).limit(limit)
+        if handled is not None:
+            statement = statement.where(
+                table.c.handled_us.is_not(None) if handled else table.c.handled_us.is_(None)
+            )
+        async with self._database.read() as connection:
+            return [_report(row) for row in (await connection.execute(statement)).all()]
+
+    async def handle(self, report_id: str, now: datetime) -> None:
+        """Note that the operator is done with a report. Raises TwitchAudioError `not-found`."""
+        async with self._database.write() as connection:
+            change = update(table).where(table.c.id == report_id).values(handled_us=to_us(now))
+            if (await connection.execute(change)).rowcount:
+                await self._changes.record(connection, "report done", report_id)
+            else:
+                raise TwitchAudioError(
+                    ProblemCode.NOT_FOUND, f"There is no report with the id {report_id[:50]!r}."
+                )
+
+
+def _song(identification: Identification) -> str:
+    song = identification.song
+    return "" if song is None else clean_text(" - ".join([song.title, ", ".join(song.artists)]), 300)
+
+
+def _report(row: Any) -> Report:
+    return Report(
+        id=row.id,
+        identification_id=row.identification_id,
+        kind=row.kind,
+        target=row.target,
+        reason=Reason(row.reason),
+        note=row.note,
+        song=row.song,
+        created_at=from_us(row.created_us),
+        handled_at=None if row.handled_us is None else from_us(row.handled_us),
+    )

@@ -1,0 +1,48 @@
+"""An answer as one plain line for a chat: pure.
+
+Every line begins with a word of ours, so that no song's title can be read by a chat as a command (`/ban`, `!so`).
+"""
+
+from typing import Final
+
+from fingerprint.domain.identification import Identification, Status
+from fingerprint.domain.problems import Problem
+from fingerprint.jobs.clean import clean_text
+
+LINE_LIMIT: Final = 400
+"""Characters that chat bots take."""
+
+_TITLE_LIMIT: Final = 200
+_ARTISTS_LIMIT: Final = 150
+
+
+def cut(text: str, limit: int) -> str:
+    """The text on one line, of at most `limit` characters; a cut shows."""
+    line = " ".join(clean_text(text, 2 * limit + 2).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def song_line(identification: Identification) -> str:
+    """The line for a finished answer, or for one that is still being made."""
+    channel = identification.target
+    if identification.problem is not None:
+        return problem_line(identification.problem)
+    if identification.song is not None:
+        song = identification.song
+        by = f" by {cut(', '.join(song.artists), _ARTISTS_LIMIT)}" if song.artists else ""
+        return cut(f"Now playing: {cut(song.title, _TITLE_LIMIT)}{by}", LINE_LIMIT)
+    if identification.status is Status.NO_MATCH:
+        return cut(
+            f"No match for what {channel} plays right now. Ask again when the music is clearer.", LINE_LIMIT
+        )
+    return still_listening(channel)
+
+
+def still_listening(channel: str) -> str:
+    """The line when the answer takes longer than a chat bot waits."""
+    return cut(f"Still listening to {channel}. Ask again in a few seconds.", LINE_LIMIT)
+
+
+def problem_line(problem: Problem) -> str:
+    """A refusal or failure in one line."""
+    return cut(f"Sorry: {problem.detail}", LINE_LIMIT)

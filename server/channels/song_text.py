@@ -1,0 +1,111 @@
+"""What `song.txt` answers: it starts or joins a job, waits as long as chat bots do, and always has one line."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Final
+
+from fingerprint.database import Database
+from fingerprint.domain.identification import Identification, Kind
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget, channel_target
+from fingerprint.ports import Clock
+from server.access.policy import Facts, decide
+from server.access.rates import DAY, MINUTE, Limit, RateCounters, RateLimitedError
+from server.access.service import Access, caller_key
+from server.channels.song_line import problem_line, song_line, still_listening
+from server.channels.song_tokens import SongToken, SongTokenStore
+from server.identifications.service import IdentificationService
+from server.identifications.tickets import Admit
+
+WAIT_SECONDS: Final = 8.0
+"""Chat bots give up after ten."""
+
+STARTS_PER_MINUTE: Final = 12
+STARTS_PER_DAY: Final = 5_000
+"""New identifications of one token. Joining one that runs is free."""
+
+_RECENT: Final = timedelta(minutes=1)
+
+_log = logging.getLogger(__name__)
+
+
+class SongText:
+    """Answers chat bots."""
+
+    def __init__(
+        self, database: Database, *, service: IdentificationService, access: Access, clock: Clock
+    ) -> None:
+        self._service = service
+        self._access = access
+        self._clock = clock
+        self._tokens = SongTokenStore(database)
+        self._counters = RateCounters(database)
+
+    async def line(self, login: str, token: str | None, seconds: float = WAIT_SECONDS) -> str:
+        """The line for a channel as it was written, within `seconds`. Raises nothing."""
+        try:
+            async with asyncio.timeout(seconds):
+                target = channel_target(login)
+                return await self._line(target, token, seconds)
+        except TimeoutError:
+            # Whatever did not end: the job itself goes on.
+            return still_listening(login)
+        except TwitchAudioError as error:
+            return problem_line(error.problem)
+        except Exception:  # noqa: BLE001 - a chat bot shows whatever else came as garbage, or nothing
+            _log.exception("song_text_crashed")
+            return problem_line(Problem(code=ProblemCode.INTERNAL, detail="Something broke on our side."))
+
+    async def _line(self, target: ChannelTarget, text: str | None, seconds: float) -> str:
+        started = self._clock.monotonic()
+        if text is None:
+            principal = await self._access.check(target)
+            caller = caller_key(principal)
+            admit: Admit = lambda: self._access.admit(principal, target)  # noqa: E731
+        else:
+            token = await self._token(target, text)
+            caller = f"song:{token.id}"
+            admit = lambda: self._admit(token)  # noqa: E731
+        try:
+            asked = await self._service.ask(target, caller=caller, admit=admit)
+        except RateLimitedError:
+            recent = await self._recent(target.login)
+            if recent is None:
+                raise
+            return song_line(recent)
+        # A little less than what is left, so that the answer is this one's and not the time limit's.
+        left = max(0.0, seconds - (self._clock.monotonic() - started) - 0.2)
+        return song_line(await self._service.wait(asked, left))
+
+    async def _token(self, target: ChannelTarget, text: str) -> SongToken:
+        """The valid token. It counts in every access mode, but what the operator switched off is off."""
+        token = await self._tokens.find(text, target.login, now=self._clock.now())
+        if token is None:
+            detail = "this command's token is not valid for this channel. Its owner can make a new one."
+            raise TwitchAudioError(ProblemCode.KEY_INVALID, detail)
+        rules = await self._access.rules()
+        facts = Facts(
+            website=rules.website,
+            kind=Kind.STREAM,
+            blacklisted=rules.blacklist.names(target=target),
+            key_scopes=frozenset({"streams"}),
+        )
+        refusal = decide(facts)
+        if refusal is not None:
+            raise TwitchAudioError(refusal.code, refusal.detail)
+        return token
+
+    async def _admit(self, token: SongToken) -> None:
+        limits = [
+            Limit(f"song:{token.id}:minute", STARTS_PER_MINUTE, MINUTE),
+            Limit(f"song:{token.id}:day", STARTS_PER_DAY, DAY),
+        ]
+        await self._counters.spend(limits, self._clock.now())
+
+    async def _recent(self, login: str) -> Identification | None:
+        """An answer that is hardly a minute old, for those who ask too often."""
+        for answer in await self._service.recent(login, limit=1):
+            if answer.finished_at is not None and self._clock.now() - answer.finished_at < _RECENT:
+                return answer
+        return None

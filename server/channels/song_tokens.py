@@ -1,0 +1,143 @@
+"""Tokens for `song.txt`: each lets a chat bot ask for one channel, and nothing else.
+
+A chat bot can send no headers, so this is the one secret that may stand in an address. It has the form of an API
+key with another prefix, and only its SHA-256 is stored.
+"""
+
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fingerprint.database import Database, from_us, to_us
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.jobs.clean import clean_text
+from fingerprint.settings import Secret
+from server.access.api_keys import key_hash, new_key, well_formed
+from server.channels.tables import song_tokens as table
+from server.logs.changes import ChangeLog
+
+PREFIX: Final = "tas_"
+OPERATOR: Final = "operator"
+NOTE_LIMIT: Final = 200
+MOST_PER_CHANNEL: Final = 20
+"""Tokens of one channel that are valid at the same time."""
+
+_USED_STEP: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongToken:
+    """A token as its maker sees it; never the token itself."""
+
+    id: str
+    channel: str
+    note: str
+    made_by: str
+    created_at: datetime
+    revoked_at: datetime | None
+    used_at: datetime | None
+
+
+class SongTokenStore:
+    """Tokens in SQL."""
+
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
+        self._database = database
+        self._changes = changes or ChangeLog()
+
+    async def create(
+        self, channel: str, *, now: datetime, note: str = "", made_by: str = OPERATOR
+    ) -> tuple[SongToken, Secret]:
+        """Make a token for a channel's login; its text is given this once.
+
+        Raises TwitchAudioError `invalid-input` when the channel has too many already; `busy`.
+        """
+        secret = new_key(PREFIX)
+        token = SongToken(
+            id=secrets.token_hex(6),
+            channel=channel,
+            note=clean_text(note, NOTE_LIMIT),
+            made_by=made_by,
+            created_at=now,
+            revoked_at=None,
+            used_at=None,
+        )
+
+        async def add(connection: AsyncConnection) -> None:
+            valid = select(func.count()).where(table.c.channel == channel, table.c.revoked_us.is_(None))
+            if (await connection.execute(valid)).scalar_one() >= MOST_PER_CHANNEL:
+                raise invalid_input(f"A channel has at most {MOST_PER_CHANNEL} tokens: revoke one first.")
+            await connection.execute(
+                insert(table).values(
+                    id=token.id,
+                    sha256=key_hash(secret.reveal()),
+                    channel=channel,
+                    note=token.note,
+                    made_by=made_by,
+                    created_us=to_us(now),
+                )
+            )
+            await self._changes.record(connection, "create song token", channel, after=f"{token.id}: {token.note}")
+
+        await self._database.transact(add)
+        return token, secret
+
+    async def find(self, text: str, channel: str, *, now: datetime) -> SongToken | None:
+        """The valid token with this text for this channel; notes its use, to the minute."""
+        if not well_formed(text, PREFIX):
+            return None
+        digest = key_hash(text)
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(table).where(table.c.sha256 == digest))).first()
+        if row is None or not hmac.compare_digest(str(row.sha256), digest):
+            return None
+        if row.channel != channel or row.revoked_us is not None:
+            return None
+        if row.used_us is None or now - from_us(row.used_us) > _USED_STEP:
+            async with self._database.write() as connection:
+                await connection.execute(update(table).where(table.c.id == row.id).values(used_us=to_us(now)))
+        return _token(row)
+
+    async def all(self, channel: str | None = None) -> Sequence[SongToken]:
+        """Every token, or those of one channel, the oldest first."""
+        statement = select(table).order_by(table.c.created_us, table.c.id)
+        if channel is not None:
+            statement = statement.where(table.c.channel == channel)
+        async with self._database.read() as connection:
+            return [_token(row) for row in (await connection.execute(statement)).all()]
+
+    async def revoke(self, token_id: str, *, now: datetime, channel: str | None = None) -> None:
+        """Make a token invalid for good. Raises TwitchAudioError `not-found` when none has the id."""
+        mine = [table.c.id == token_id]
+        if channel is not None:
+            mine.append(table.c.channel == channel)
+
+        async def change(connection: AsyncConnection) -> None:
+            known = (await connection.execute(select(table).where(*mine))).first()
+            if known is None:
+                detail = f"There is no song token with the id {token_id[:50]!r}."
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
+            statement = update(table).where(*mine, table.c.revoked_us.is_(None))
+            if (await connection.execute(statement.values(revoked_us=to_us(now)))).rowcount:
+                before = f"{token_id}: {known.note}"
+                await self._changes.record(connection, "revoke song token", known.channel, before=before)
+
+        await self._database.transact(change)
+
+
+def _token(row: Any) -> SongToken:
+    return SongToken(
+        id=row.id,
+        channel=row.channel,
+        note=row.note,
+        made_by=row.made_by,
+        created_at=from_us(row.created_us),
+        revoked_at=None if row.revoked_us is None else from_us(row.revoked_us),
+        used_at=None if row.used_us is None else from_us(row.used_us),
+    )

@@ -1,0 +1,47 @@
+"""The tables of this package. Moments are microseconds since 1970, as in `fingerprint.database`."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Index, Table, UniqueConstraint
+
+from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+
+song_tokens: Final = Table(
+    "song_tokens",
+    metadata,
+    Column("id", exact_text(32), primary_key=True),
+    # Only this is kept of the token itself.
+    Column("sha256", exact_text(64), nullable=False),
+    Column("channel", exact_text(64), nullable=False),
+    Column("note", exact_text(200), nullable=False),
+    # `operator`, or `user:NUMBER` for the channel's owner.
+    Column("made_by", exact_text(64), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("revoked_us", BigInteger),
+    Column("used_us", BigInteger),
+    UniqueConstraint("sha256", name="uq_song_tokens_sha256"),
+    Index("ix_song_tokens_channel", "channel"),
+    **MYSQL_TABLE,
+)
+
+reports: Final = Table(
+    "reports",
+    metadata,
+    Column("id", exact_text(32), primary_key=True),
+    Column("identification_id", exact_text(64), nullable=False),
+    # Who: `user:NUMBER`, `key:ID`, or a hash that differs from answer to answer.
+    Column("reporter", exact_text(96), nullable=False),
+    Column("kind", exact_text(16), nullable=False),
+    Column("target", exact_text(191), nullable=False),
+    Column("reason", exact_text(20), nullable=False),
+    Column("note", exact_text(500), nullable=False),
+    # What the answer said then, for the operator's list.
+    Column("song", exact_text(300), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    # When the operator was done with it.
+    Column("handled_us", BigInteger),
+    UniqueConstraint("identification_id", "reporter", name="uq_reports_identification_reporter"),
+    Index("ix_reports_created", "created_us"),
+    Index("ix_reports_target_created", "target", "created_us"),
+    **MYSQL_TABLE,
+)
