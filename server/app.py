@@ -21,6 +21,7 @@ from fingerprint.ports import Clock
 from fingerprint.wiring import open_pipeline
 from server import api, keys, migrations
 from server.access.addresses import Networks
+from server.access.api_keys import ApiKeyStore
 from server.access.oauth import TwitchOAuth
 from server.access.service import Access, caller_key
 from server.access.session_keys import SessionKeys, kept_keys
@@ -30,6 +31,8 @@ from server.access.tokens import TokenValidator
 from server.api.openapi import openapi_document
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
+from server.channels.watch_store import WatchStore
+from server.channels.watcher import Watcher, WatcherLimits
 from server.identifications.encoding import Encoder
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners.inprocess import InProcessRunner
@@ -71,6 +74,7 @@ def make_app(
     pipeline: Pipeline | None = None,
     clock: Clock | None = None,
     service_limits: ServiceLimits | None = None,
+    watcher_limits: WatcherLimits | None = None,
 ) -> web.Application:
     """The application. Without a `pipeline` the configured one is opened with it."""
     metrics = Metrics()
@@ -99,6 +103,7 @@ def make_app(
     async def lifetime(app: web.Application) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             await _open_services(app, stack, pipeline, service_limits, session_keys)
+            _open_channels(app, stack, watcher_limits)
             yield
 
     app.cleanup_ctx.append(lifetime)
@@ -171,9 +176,28 @@ async def _open_services(
     )
     stack.push_async_callback(service.close)
     app[keys.SERVICE] = service
+
+
+def _open_channels(app: web.Application, stack: AsyncExitStack, watcher_limits: WatcherLimits | None) -> None:
+    """What stands around channels: chat bots' line, live events, and watches."""
+    settings, clock, metrics = app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS]
+    database, service, access = app[keys.DATABASE], app[keys.SERVICE], app[keys.ACCESS]
     app[keys.SONG_TEXT] = SongText(database, service=service, access=access, clock=clock)
-    app[keys.FEED] = ChannelFeed(service, clock=clock, metrics=app[keys.METRICS])
+    app[keys.FEED] = ChannelFeed(service, clock=clock, metrics=metrics)
     stack.push_async_callback(app[keys.FEED].close)
+    watcher = Watcher(
+        WatchStore(database),
+        service=service,
+        access=access,
+        api_keys=ApiKeyStore(database),
+        clock=clock,
+        owner=_owner(),
+        metrics=metrics,
+        limits=watcher_limits or WatcherLimits(at_once=max(1, settings.captures_at_once // 2)),
+    )
+    stack.push_async_callback(watcher.close)
+    watcher.start()
+    app[keys.WATCHER] = watcher
 
 
 async def _open_access(
@@ -214,6 +238,7 @@ def _owner() -> str:
 
 async def _drain(app: web.Application) -> None:
     """Before connections are closed: everyone who waits gets an answer, or is told to ask again."""
+    await app[keys.WATCHER].close()
     await app[keys.FEED].close()
     await app[keys.SERVICE].close(app[keys.SETTINGS].limits.drain_seconds)
 

@@ -9,6 +9,7 @@ from fingerprint.ports import Clock
 from server.access.service import Access
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
+from server.channels.watcher import Watcher
 from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
 from server.logs.writer import LogWriter
@@ -23,5 +24,6 @@ ACCESS: Final = web.AppKey("access", Access)
 LOGS: Final = web.AppKey("logs", LogWriter)
 SERVICE: Final = web.AppKey("service", IdentificationService)
 FEED: Final = web.AppKey("feed", ChannelFeed)
+WATCHER: Final = web.AppKey("watcher", Watcher)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 ENCODER: Final = web.AppKey("encoder", Encoder)

@@ -114,6 +114,13 @@ class ServerSettings:
         help="how many identifications wait for their turn before one more is told `busy`",
         default=200,
     )
+    watches: int = setting(
+        "TWITCHAUDIO_WATCHES",
+        parse=whole_number(0, 10_000),
+        takes="a whole number from 0 to 10000",
+        help="how many channels may be watched at a time, on all servers together",
+        default=50,
+    )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
         "TWITCHAUDIO_TRUSTED_PROXIES",
         parse=networks,

@@ -11,6 +11,7 @@ from aiohttp import ClientResponse, ClientSession, CookieJar, TCPConnector
 
 from fingerprint.settings import PipelineSettings
 from server.app import listening, make_app
+from server.channels.watcher import WatcherLimits
 from server.identifications.limits import ServiceLimits
 from server.settings import ServerLimits, ServerSettings
 from tests.fakes import FakePipeline
@@ -27,6 +28,7 @@ async def open_api(
     *,
     limits: ServerLimits | None = None,
     service_limits: ServiceLimits | None = None,
+    watcher_limits: WatcherLimits | None = None,
     database_url: str | None = None,
     **more: Any,
 ) -> AsyncGenerator[ClientSession]:
@@ -36,7 +38,7 @@ async def open_api(
         limits=limits or ServerLimits(),
         **more,
     )
-    app = make_app(settings, pipeline=parts.pipeline, service_limits=service_limits)
+    app = make_app(settings, pipeline=parts.pipeline, service_limits=service_limits, watcher_limits=watcher_limits)
     async with (
         listening(app, "127.0.0.1", 0) as address,
         ClientSession(

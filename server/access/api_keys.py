@@ -22,7 +22,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_i
 from fingerprint.jobs.clean import clean_text
 from fingerprint.settings import Secret
 from server.access.rules import touch
-from server.access.scopes import SCOPES
+from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.access.tables import api_keys as table
 from server.logs.changes import ChangeLog
 
@@ -93,7 +93,7 @@ class ApiKeyStore:
         name: str,
         *,
         now: datetime,
-        scopes: Iterable[str] = SCOPES,
+        scopes: Iterable[str] = DEFAULT_SCOPES,
         per_minute: int | None = None,
         per_day: int | None = None,
         expires_at: datetime | None = None,
@@ -147,6 +147,12 @@ class ApiKeyStore:
         if row is None or not hmac.compare_digest(str(row.sha256), digest):
             return None
         return _api_key(row)
+
+    async def get(self, key_id: str) -> ApiKey | None:
+        """The key with an id, if there is one; it may be revoked or expired."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(table).where(table.c.id == key_id))).first()
+        return None if row is None else _api_key(row)
 
     async def all(self) -> Sequence[ApiKey]:
         """Every key, the oldest first."""

@@ -4,7 +4,11 @@ from typing import Final
 
 from fingerprint.domain.identification import Kind
 
-SCOPES: Final = ("streams", "clips")
+WATCH: Final = "watch"
+"""May have channels watched, which goes on when nobody asks: a key has it only when it was given by name."""
+
+DEFAULT_SCOPES: Final = ("streams", "clips")
+SCOPES: Final = (*DEFAULT_SCOPES, WATCH)
 
 
 def scope_of(kind: Kind) -> str:

@@ -2,10 +2,21 @@
 
 from aiohttp import web
 
-from server.api import access_codes, channels, clips, health, identifications, me, openapi, reports, status
+from server.api import (
+    access_codes,
+    channels,
+    clips,
+    health,
+    identifications,
+    me,
+    openapi,
+    reports,
+    status,
+    watches,
+)
 
 
 def add_routes(app: web.Application) -> None:
     """Add every route of the API."""
-    for module in (identifications, reports, clips, channels, status, me, access_codes, health, openapi):
+    for module in (identifications, reports, clips, channels, watches, status, me, access_codes, health, openapi):
         app.router.add_routes(module.ROUTES)

@@ -10,11 +10,13 @@ from fingerprint.domain.identification import Kind, Stage, Status
 from fingerprint.domain.links import SERVICES
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
 from server.api.responses import BASE
+from server.channels.watch import BUDGET, BUDGET_MOST, EVERY_LEAST, EVERY_MOST, EVERY_SECONDS
 
 _Schema = dict[str, Any]
 
 _TEXT: Final[_Schema] = {"type": "string"}
 _MAYBE_TEXT: Final[_Schema] = {"type": ["string", "null"]}
+_WHOLE: Final[_Schema] = {"type": "integer"}
 _MAYBE_NUMBER: Final[_Schema] = {"type": ["number", "null"]}
 _TEXTS: Final[_Schema] = {"type": "array", "items": _TEXT}
 _TIME: Final[_Schema] = {"type": "string", "format": "date-time"}
@@ -156,6 +158,45 @@ def _schemas() -> dict[str, _Schema]:
             {**_SONG_TOKEN, "token": {**_TEXT, "description": "The token itself, shown this once."}}
         ),
         "SongTokens": _object({"tokens": {"type": "array", "items": _ref("SongToken")}}),
+        "WatchTerms": _object(
+            {
+                "every": {
+                    **_WHOLE,
+                    "minimum": EVERY_LEAST,
+                    "maximum": EVERY_MOST,
+                    "default": EVERY_SECONDS,
+                    "description": "Seconds from one identification to the next.",
+                },
+                "budget": {
+                    **_WHOLE,
+                    "minimum": 1,
+                    "maximum": BUDGET_MOST,
+                    "default": BUDGET,
+                    "description": "Identifications until the watch ends.",
+                },
+            },
+            optional=("every", "budget"),
+            text="How a channel is to be watched.",
+        ),
+        "Watch": _object(
+            {
+                "channel": _TEXT,
+                "state": {"type": "string", "enum": ["running", "ended"]},
+                "reason": {
+                    **_MAYBE_TEXT,
+                    "description": "Why it ended: `stream-ended`, `budget-used`, `stopped`, "
+                    "`key-invalid`, or a problem code.",
+                },
+                "every": _WHOLE,
+                "budget": _WHOLE,
+                "used": {**_WHOLE, "description": "Identifications so far."},
+                "started_at": _TIME,
+                "last_at": {**_MAYBE_TIME, "description": "When it was last identified."},
+                "next_at": {**_MAYBE_TIME, "description": "When it is identified next; null when it has ended."},
+            },
+            text="A channel that is identified again and again while it is live.",
+        ),
+        "Watches": _object({"watches": {"type": "array", "items": _ref("Watch")}}),
         "Status": _object(
             {
                 "version": _MAYBE_TEXT,
@@ -414,6 +455,46 @@ def _paths() -> dict[str, Any]:
                     "204": {"description": "It is invalid."},
                     **_problems(*_OWNER, ProblemCode.NOT_FOUND),
                 },
+            }
+        },
+        f"{BASE}/channels/{{login}}/watch": {
+            "get": {
+                "operationId": "watch",
+                "summary": "Whether a channel is being watched",
+                "parameters": [_LOGIN],
+                "responses": {"200": _json("Watch", "Its watch."), **_problems(ProblemCode.NOT_FOUND)},
+            },
+            "put": {
+                "operationId": "startWatch",
+                "summary": "Have a channel identified again and again",
+                "description": "While it is live; the watch ends with the stream or its budget. For operators, "
+                "and API keys with the scope `watch`. A running watch gets the new terms.",
+                "parameters": [_LOGIN],
+                "requestBody": _body(_ref("WatchTerms")),
+                "responses": {
+                    "200": _json("Watch", "It was being watched already."),
+                    "201": _json("Watch", "It is being watched."),
+                    **_BODY_PROBLEMS,
+                    **_problems(*_OWNER),
+                },
+            },
+            "delete": {
+                "operationId": "stopWatch",
+                "summary": "Stop watching a channel",
+                "description": "For operators, and the API keys that may watch.",
+                "parameters": [_LOGIN],
+                "responses": {
+                    "204": {"description": "It is no longer watched."},
+                    **_problems(*_OWNER, ProblemCode.NOT_FOUND),
+                },
+            },
+        },
+        f"{BASE}/watches": {
+            "get": {
+                "operationId": "watches",
+                "summary": "All watches",
+                "description": "The running ones first. For operators, and API keys with the scope `watch`.",
+                "responses": {"200": _json("Watches", "They."), **_problems(*_OWNER)},
             }
         },
         f"{BASE}/status": {

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, UniqueConstraint
 
 from fingerprint.database import MYSQL_TABLE, exact_text, metadata
 
@@ -43,5 +43,31 @@ reports: Final = Table(
     UniqueConstraint("identification_id", "reporter", name="uq_reports_identification_reporter"),
     Index("ix_reports_created", "created_us"),
     Index("ix_reports_target_created", "target", "created_us"),
+    **MYSQL_TABLE,
+)
+
+watches: Final = Table(
+    "watches",
+    metadata,
+    Column("channel", exact_text(64), primary_key=True),
+    Column("every_seconds", Integer, nullable=False),
+    Column("budget", Integer, nullable=False),
+    Column("used", Integer, nullable=False),
+    Column("state", exact_text(20), nullable=False),
+    # Why it ended.
+    Column("reason", exact_text(40)),
+    # `operator`, `user:NUMBER`, or `key:ID`.
+    Column("made_by", exact_text(64), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("next_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger),
+    # Tries in a row without a match, and with a stream that is not live.
+    Column("quiet", Integer, nullable=False),
+    Column("offline", Integer, nullable=False),
+    # The server that has it in hand until `lease_us`; grows with each that takes it.
+    Column("owner", exact_text(191), nullable=False),
+    Column("lease_us", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Index("ix_watches_state_next", "state", "next_us"),
     **MYSQL_TABLE,
 )

@@ -9,7 +9,7 @@ from fingerprint.database import Database
 from fingerprint.settings import Secret
 from server.access.api_keys import ApiKey, ApiKeyStore
 from server.access.rules import RulesStore
-from server.access.scopes import SCOPES
+from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.access.website import FIELDS
 from server.cli import Subparsers, admin_channels, admin_logs, admin_people
 from server.cli.with_database import count, operator, with_database
@@ -77,7 +77,7 @@ def _register_keys(groups: Subparsers) -> None:
         action="append",
         choices=SCOPES,
         metavar="SCOPE",
-        help=f"{' or '.join(SCOPES)}; both when left out",
+        help=f"{', '.join(SCOPES)}; may be repeated; {' and '.join(DEFAULT_SCOPES)} when left out",
     )
     create.add_argument("--per-minute", type=count, metavar="N", help="new identifications a minute")
     create.add_argument("--per-day", type=count, metavar="N", help="new identifications a day (UTC)")
@@ -110,7 +110,7 @@ def _keys_create(arguments: argparse.Namespace) -> int:
         return await ApiKeyStore(database, changes=operator()).create(
             cast("str", arguments.name),
             now=now,
-            scopes=cast("list[str] | None", arguments.scope) or SCOPES,
+            scopes=cast("list[str] | None", arguments.scope) or DEFAULT_SCOPES,
             per_minute=cast("int | None", arguments.per_minute),
             per_day=cast("int | None", arguments.per_day),
             expires_at=None if days is None else now + timedelta(days=days),

@@ -1,4 +1,4 @@
-"""`twitchaudio admin song-tokens` and `reports`: what belongs to channels and their answers."""
+"""`twitchaudio admin song-tokens`, `reports` and `watches`: what belongs to channels and their answers."""
 
 import argparse
 import sys
@@ -7,17 +7,21 @@ from typing import cast
 
 from fingerprint.database import Database
 from fingerprint.domain.targets import channel_target
-from fingerprint.settings import Secret
+from fingerprint.settings import Secret, read_settings
 from server.channels.reports import ReportStore
-from server.channels.song_tokens import SongToken, SongTokenStore
+from server.channels.song_tokens import OPERATOR, SongToken, SongTokenStore
+from server.channels.watch import BUDGET, EVERY_SECONDS, watch_terms
+from server.channels.watch_store import WatchStore
 from server.cli import Subparsers
-from server.cli.with_database import operator, with_database
+from server.cli.with_database import count, operator, with_database
+from server.settings import ServerSettings
 
 
 def register(groups: Subparsers) -> None:
     """Add the command groups to `admin`."""
     _register_song_tokens(groups)
     _register_reports(groups)
+    _register_watches(groups)
 
 
 def _register_song_tokens(groups: Subparsers) -> None:
@@ -52,6 +56,71 @@ def _register_reports(groups: Subparsers) -> None:
     done = actions.add_parser("done", help="take them off the list", description="Take them off the list.")
     done.add_argument("ids", nargs="+", metavar="ID")
     done.set_defaults(run=_handle_reports)
+
+
+def _register_watches(groups: Subparsers) -> None:
+    text = "channels that are identified again and again while they are live"
+    command = groups.add_parser("watches", help=text, description=f"{text.capitalize()}; lists them.")
+    command.set_defaults(run=_list_watches)
+    actions = command.add_subparsers(metavar="ACTION")
+    actions.add_parser("list", help="list them", description="List them.").set_defaults(run=_list_watches)
+    start = actions.add_parser(
+        "start",
+        help="watch a channel",
+        description="Watch a channel until its stream ends or the budget is used. A server has to run.",
+    )
+    start.add_argument("channel", metavar="CHANNEL")
+    start.add_argument(
+        "--every", type=count, default=EVERY_SECONDS, metavar="N", help=f"seconds (default: {EVERY_SECONDS})"
+    )
+    start.add_argument(
+        "--budget", type=count, default=BUDGET, metavar="N", help=f"identifications (default: {BUDGET})"
+    )
+    start.set_defaults(run=_start_watch)
+    stop = actions.add_parser("stop", help="stop watching", description="Stop watching.")
+    stop.add_argument("channels", nargs="+", metavar="CHANNEL")
+    stop.set_defaults(run=_stop_watches)
+
+
+def _list_watches(_arguments: argparse.Namespace) -> int:
+    for watch in with_database(lambda database: WatchStore(database).newest()):
+        last = "not yet" if watch.last_at is None else f"last {watch.last_at:%Y-%m-%d %H:%M:%S}"
+        state = watch.state if watch.reason is None else f"{watch.state}: {watch.reason}"
+        used = f"used {watch.used} of {watch.budget}"
+        print(" | ".join([watch.channel, state, f"every {watch.every_seconds} s", used, last, watch.made_by]))
+    return 0
+
+
+def _start_watch(arguments: argparse.Namespace) -> int:
+    channel = channel_target(cast("str", arguments.channel)).login
+    every, budget = watch_terms(cast("int", arguments.every), cast("int", arguments.budget))
+    most = read_settings(ServerSettings).watches
+
+    async def start(database: Database) -> bool:
+        _, started = await WatchStore(database, changes=operator()).start(
+            channel,
+            every_seconds=every,
+            budget=budget,
+            made_by=OPERATOR,
+            most=most,
+            now=datetime.now(UTC),
+        )
+        return started
+
+    started = with_database(start)
+    print(f"{channel} {'is being watched' if started else 'was being watched, and has the new terms'}.")
+    return 0
+
+
+def _stop_watches(arguments: argparse.Namespace) -> int:
+    async def stop(database: Database) -> None:
+        for text in cast("list[str]", arguments.channels):
+            channel = channel_target(text).login
+            stopped = await WatchStore(database, changes=operator()).stop(channel, now=datetime.now(UTC))
+            print(f"{channel} {'is no longer' if stopped else 'was not being'} watched.")
+
+    with_database(stop)
+    return 0
 
 
 def _list_tokens(arguments: argparse.Namespace) -> int:

@@ -217,6 +217,11 @@ async def test_answers_are_what_the_document_says(
         ("get", "/api/v1/channels/{login}/song-tokens"),
         ("post", "/api/v1/channels/{login}/song-tokens"),
         ("delete", "/api/v1/channels/{login}/song-tokens/{id}"),
+        # tests/integration/test_watches.py
+        ("get", "/api/v1/channels/{login}/watch"),
+        ("put", "/api/v1/channels/{login}/watch"),
+        ("delete", "/api/v1/channels/{login}/watch"),
+        ("get", "/api/v1/watches"),
     }
     assert works == operations - elsewhere - {("post", redeem)}
 

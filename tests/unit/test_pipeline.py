@@ -70,6 +70,9 @@ class RecordingStore:
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
         raise NotImplementedError
 
+    async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
+        raise AssertionError("a pipeline doubts nothing")
+
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         raise NotImplementedError
 

@@ -1,0 +1,110 @@
+"""`/api/v1/channels/{login}/watch` and `/api/v1/watches`: channels that are identified again and again."""
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import channel_target
+from fingerprint.wire import time_to_json
+from server import keys
+from server.access.caller import Caller, current_caller
+from server.access.scopes import WATCH
+from server.access.service import Principal
+from server.api.requests import no_unknown_query, read_fields
+from server.api.responses import BASE, json_response
+from server.channels.watch import BUDGET, EVERY_SECONDS, Watch, WatchState, watch_terms
+from server.channels.watch_store import WatchStore
+from server.channels.watcher import KEY
+from server.logs.changes import ChangeLog
+
+
+def _watch_to_json(watch: Watch) -> dict[str, Any]:
+    """Without who made it: everyone may look."""
+    return {
+        "channel": watch.channel,
+        "state": str(watch.state),
+        "reason": watch.reason,
+        "every": watch.every_seconds,
+        "budget": watch.budget,
+        "used": watch.used,
+        "started_at": time_to_json(watch.created_at),
+        "last_at": time_to_json(watch.last_at),
+        "next_at": time_to_json(watch.next_at if watch.state is WatchState.RUNNING else None),
+    }
+
+
+def _login(request: web.Request) -> str:
+    return channel_target(request.match_info["login"]).login
+
+
+async def _allowed(request: web.Request) -> tuple[str, WatchStore]:
+    """How the caller is named who may have channels watched, and the watches in their hand.
+
+    Raises TwitchAudioError `login-required`, `forbidden`, and what `principal` raises.
+    """
+    principal = await request.app[keys.ACCESS].principal()
+    changes = ChangeLog(principal.who((current_caller.get(None) or Caller()).address))
+    return _name(principal), WatchStore(request.app[keys.DATABASE], changes=changes)
+
+
+def _name(principal: Principal) -> str:
+    if principal.key is not None and WATCH in principal.key.scopes:
+        return f"{KEY}{principal.key.id}"
+    if principal.key is None and principal.user is None:
+        raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, "Watching is for operators and API keys that may.")
+    raise TwitchAudioError(ProblemCode.FORBIDDEN, f"Watching takes an API key with the scope {WATCH!r}.")
+
+
+async def get(request: web.Request) -> web.Response:
+    """The channel's watch."""
+    no_unknown_query(request)
+    watch = await WatchStore(request.app[keys.DATABASE]).get(_login(request))
+    if watch is None:
+        raise TwitchAudioError(ProblemCode.NOT_FOUND, "This channel was never watched.")
+    return json_response(_watch_to_json(watch))
+
+
+async def put(request: web.Request) -> web.Response:
+    """Have a channel watched from now on; 201 when it was not before."""
+    no_unknown_query(request)
+    login = _login(request)
+    made_by, store = await _allowed(request)
+    settings = request.app[keys.SETTINGS]
+    fields = await read_fields(request, settings.limits, optional=("every", "budget"))
+    every, budget = watch_terms(fields.get("every", EVERY_SECONDS), fields.get("budget", BUDGET))
+    watch, started = await store.start(
+        login,
+        every_seconds=every,
+        budget=budget,
+        made_by=made_by,
+        most=settings.watches,
+        now=request.app[keys.CLOCK].now(),
+    )
+    request.app[keys.WATCHER].hurry()
+    return json_response(_watch_to_json(watch), status=201 if started else 200)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Stop watching."""
+    no_unknown_query(request)
+    login = _login(request)
+    _, store = await _allowed(request)
+    if not await store.stop(login, now=request.app[keys.CLOCK].now()):
+        raise TwitchAudioError(ProblemCode.NOT_FOUND, "This channel is not being watched.")
+    return web.Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+async def all_watches(request: web.Request) -> web.Response:
+    """Every watch, the running ones first."""
+    no_unknown_query(request)
+    _, store = await _allowed(request)
+    return json_response({"watches": [_watch_to_json(watch) for watch in await store.newest()]})
+
+
+ROUTES: Final = (
+    web.get(f"{BASE}/channels/{{login}}/watch", get),
+    web.put(f"{BASE}/channels/{{login}}/watch", put),
+    web.delete(f"{BASE}/channels/{{login}}/watch", delete),
+    web.get(f"{BASE}/watches", all_watches),
+)

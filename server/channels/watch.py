@@ -1,0 +1,125 @@
+"""A watch: a channel that is identified again and again while it is live. Its rules are pure; see `after`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from fingerprint.domain.identification import Identification, Status
+from fingerprint.domain.problems import Problem, ProblemCode, invalid_input
+
+EVERY_SECONDS: Final = 60
+EVERY_LEAST, EVERY_MOST = 15, 3_600
+BUDGET: Final = 1_000
+BUDGET_MOST: Final = 100_000
+
+OFFLINE_AGAIN_SECONDS: Final = 20.0
+"""A stream that is not live is looked at once more after so long, before its watch ends: some only stumble."""
+
+QUIET_FACTOR_MOST: Final = 4.0
+"""Where song after song is not found, e.g. somebody talks, the wait grows up to this many times."""
+
+TROUBLE_SECONDS: Final = 60.0
+
+_HOPELESS: Final = frozenset({ProblemCode.CHANNEL_NOT_FOUND, ProblemCode.RESTRICTED_STREAM})
+_OFF: Final = frozenset(
+    {
+        ProblemCode.RECOGNIZER_UNAVAILABLE,
+        ProblemCode.MAINTENANCE,
+        ProblemCode.INACTIVE,
+        ProblemCode.STREAMS_DISABLED,
+        ProblemCode.BLACKLISTED,
+        ProblemCode.RATE_LIMITED,
+    }
+)
+"""Nothing was captured, and nothing will be for a while: such a try is not taken off the budget."""
+
+
+def watch_terms(every: object, budget: object) -> tuple[int, int]:
+    """Terms within their bounds. Raises TwitchAudioError `invalid-input`."""
+    if not isinstance(every, int) or isinstance(every, bool) or not EVERY_LEAST <= every <= EVERY_MOST:
+        raise invalid_input(f"every takes a whole number of seconds from {EVERY_LEAST} to {EVERY_MOST}.")
+    if not isinstance(budget, int) or isinstance(budget, bool) or not 1 <= budget <= BUDGET_MOST:
+        raise invalid_input(f"budget takes a whole number of identifications from 1 to {BUDGET_MOST}.")
+    return every, budget
+
+
+class WatchState(StrEnum):
+    """Whether it goes on."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class Ended(StrEnum):
+    """Why a watch ended, beside the problem codes of a channel that cannot be watched."""
+
+    STREAM_ENDED = "stream-ended"
+    BUDGET_USED = "budget-used"
+    STOPPED = "stopped"
+    KEY_INVALID = "key-invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A channel's watch. `used` of `budget` identifications; `quiet` and `offline` count tries in a row.
+
+    `fence` grows each time a server takes it in hand, and when it is started anew: a late one changes nothing.
+    """
+
+    channel: str
+    every_seconds: int
+    budget: int
+    used: int
+    state: WatchState
+    reason: str | None
+    made_by: str
+    created_at: datetime
+    next_at: datetime
+    last_at: datetime | None
+    fence: int
+    quiet: int = 0
+    offline: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Next:
+    """What comes after a try: the next one, `wait_seconds` after its start; or the reason why the watch ends."""
+
+    wait_seconds: float = 0.0
+    reason: str | None = None
+    quiet: int = 0
+    offline: int = 0
+    counted: bool = True
+
+
+def after(watch: Watch, outcome: Identification | Problem) -> Next:
+    """The next step after a try, whose cost is in `used` already."""
+    problem = outcome if isinstance(outcome, Problem) else outcome.problem
+    if problem is not None:
+        found = _after_problem(watch, problem)
+    elif isinstance(outcome, Identification) and outcome.status is Status.NO_MATCH:
+        quiet = watch.quiet + 1
+        factor = min(QUIET_FACTOR_MOST, 1 + quiet / 2)
+        # The first miss changes nothing: one is often only speech over a song.
+        found = Next(wait_seconds=watch.every_seconds * (factor if quiet > 1 else 1.0), quiet=quiet)
+    else:
+        found = Next(wait_seconds=watch.every_seconds)
+    if found.reason is None and found.counted and watch.used >= watch.budget:
+        return Next(reason=Ended.BUDGET_USED)
+    return found
+
+
+def _after_problem(watch: Watch, problem: Problem) -> Next:
+    wait = max(float(watch.every_seconds), problem.retry_after_seconds or 0.0)
+    if problem.code is ProblemCode.NOT_LIVE:
+        if watch.offline:
+            return Next(reason=Ended.STREAM_ENDED)
+        return Next(wait_seconds=OFFLINE_AGAIN_SECONDS, offline=1, quiet=watch.quiet, counted=False)
+    if problem.code in _HOPELESS:
+        return Next(reason=str(problem.code))
+    if problem.code is ProblemCode.KEY_INVALID:
+        return Next(reason=Ended.KEY_INVALID)
+    if problem.code in _OFF:
+        return Next(wait_seconds=max(wait, TROUBLE_SECONDS), quiet=watch.quiet, counted=False)
+    return Next(wait_seconds=wait, quiet=watch.quiet)

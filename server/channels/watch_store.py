@@ -1,0 +1,165 @@
+"""Watches in SQL. A row is also the lease: whoever takes a watch that is due works on it alone for a while."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fingerprint.database import Database, from_us, to_us
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from server.channels.tables import watches as table
+from server.channels.watch import Ended, Next, Watch, WatchState
+from server.logs.changes import ChangeLog
+
+_RUNNING: Final = table.c.state == str(WatchState.RUNNING)
+
+
+class WatchStore:
+    """Reads and changes watches."""
+
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
+        self._database = database
+        self._changes = changes or ChangeLog()
+
+    async def start(
+        self, channel: str, *, every_seconds: int, budget: int, made_by: str, most: int, now: datetime
+    ) -> tuple[Watch, bool]:
+        """Watch a channel from now on; True when it was not watched before. A running watch gets the new terms.
+
+        What a running one has used stays used. Raises TwitchAudioError `busy` when `most` others run.
+        """
+        terms = {"every_seconds": every_seconds, "budget": budget, "made_by": made_by, "next_us": to_us(now)}
+        fresh = {
+            **terms,
+            "state": str(WatchState.RUNNING),
+            "reason": None,
+            "used": 0,
+            "quiet": 0,
+            "offline": 0,
+            "created_us": to_us(now),
+            "last_us": None,
+            "owner": "",
+            "lease_us": 0,
+        }
+        mine = table.c.channel == channel
+
+        async def work(connection: AsyncConnection) -> bool:
+            said = f"every {every_seconds} s, budget {budget}"
+            await self._changes.record(connection, "watch", channel, after=said)
+            if (await connection.execute(update(table).where(mine, _RUNNING).values(**terms))).rowcount:
+                return False
+            running = select(func.count()).select_from(table).where(_RUNNING)
+            if (await connection.execute(running)).scalar_one() >= most:
+                detail = f"{most} channels are being watched, which is the most. Stop one first."
+                raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=60.0)
+            again = update(table).where(mine).values(**fresh, fence=table.c.fence + 1)
+            if not (await connection.execute(again)).rowcount:
+                try:
+                    async with connection.begin_nested():
+                        await connection.execute(insert(table).values(channel=channel, fence=1, **fresh))
+                except IntegrityError:
+                    # Somebody else started it at the same moment.
+                    return False
+            return True
+
+        started = await self._database.transact(work)
+        watch = await self.get(channel)
+        assert watch is not None, "rows stay"
+        return watch, started
+
+    async def stop(self, channel: str, *, now: datetime) -> bool:
+        """End a watch; False when the channel is not watched."""
+        ended = {"state": str(WatchState.ENDED), "reason": str(Ended.STOPPED), "next_us": to_us(now)}
+        statement = update(table).where(table.c.channel == channel, _RUNNING)
+
+        async def work(connection: AsyncConnection) -> bool:
+            if not (await connection.execute(statement.values(**ended))).rowcount:
+                return False
+            await self._changes.record(connection, "stop watch", channel)
+            return True
+
+        return await self._database.transact(work)
+
+    async def get(self, channel: str) -> Watch | None:
+        """A channel's watch, running or ended."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(table).where(table.c.channel == channel))).first()
+        return None if row is None else _watch(row)
+
+    async def newest(self, *, limit: int = 200) -> Sequence[Watch]:
+        """The running ones first, then those that ended, the newest first."""
+        order = (table.c.state.desc(), table.c.created_us.desc(), table.c.channel)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(table).order_by(*order).limit(limit))).all()
+        return [_watch(row) for row in rows]
+
+    # --- What servers do with them ----------------------------------------------------------------------
+
+    async def due(self, now: datetime, *, limit: int) -> Sequence[str]:
+        """Channels whose time has come and that no server has in hand."""
+        free = (_RUNNING, table.c.next_us <= to_us(now), table.c.lease_us <= to_us(now))
+        statement = select(table.c.channel).where(*free).order_by(table.c.next_us).limit(limit)
+        async with self._database.read() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+    async def take(self, channel: str, *, owner: str, now: datetime, lease_seconds: float) -> Watch | None:
+        """Take a watch that is due in hand and spend one of its budget; None when another server was faster."""
+        lease = to_us(now + timedelta(seconds=lease_seconds))
+        free = (_RUNNING, table.c.next_us <= to_us(now), table.c.lease_us <= to_us(now))
+        change = update(table).where(table.c.channel == channel, *free)
+        values = {
+            "owner": owner,
+            "lease_us": lease,
+            "last_us": to_us(now),
+            "fence": table.c.fence + 1,
+            "used": table.c.used + 1,
+        }
+
+        async def work(connection: AsyncConnection) -> Watch | None:
+            if not (await connection.execute(change.values(**values))).rowcount:
+                return None
+            return _watch((await connection.execute(select(table).where(table.c.channel == channel))).one())
+
+        return await self._database.transact(work)
+
+    async def put_back(self, watch: Watch, after: Next, *, now: datetime) -> bool:
+        """End the lease and note what comes next; False when the watch was stopped or taken over meanwhile."""
+        values: dict[str, Any] = {"lease_us": 0, "quiet": after.quiet, "offline": after.offline}
+        if not after.counted:
+            values["used"] = table.c.used - 1
+        if after.reason is None:
+            due = max(now, (watch.last_at or now) + timedelta(seconds=after.wait_seconds))
+            values["next_us"] = to_us(due)
+        else:
+            values |= {"state": str(WatchState.ENDED), "reason": after.reason}
+        return await self._write(watch, values)
+
+    async def release(self, watch: Watch, *, now: datetime) -> bool:
+        """Give a watch back with its try undone, so that another server takes it at once."""
+        return await self._write(watch, {"lease_us": 0, "next_us": to_us(now), "used": table.c.used - 1})
+
+    async def _write(self, watch: Watch, values: Mapping[str, Any]) -> bool:
+        mine = (table.c.channel == watch.channel, table.c.fence == watch.fence, _RUNNING)
+        async with self._database.write() as connection:
+            return bool((await connection.execute(update(table).where(*mine).values(**values))).rowcount)
+
+
+def _watch(row: Any) -> Watch:
+    return Watch(
+        channel=row.channel,
+        every_seconds=row.every_seconds,
+        budget=row.budget,
+        used=row.used,
+        state=WatchState(row.state),
+        reason=row.reason,
+        made_by=row.made_by,
+        created_at=from_us(row.created_us),
+        next_at=from_us(row.next_us),
+        last_at=None if row.last_us is None else from_us(row.last_us),
+        fence=row.fence,
+        quiet=row.quiet,
+        offline=row.offline,
+    )

@@ -1,0 +1,196 @@
+"""Works on watches: each try of each watch is done by exactly one of all servers that share the database.
+
+A try asks as a visitor would, so it joins a job that runs, and visitors join its own. A server that is killed
+leaves a lease behind that ends by itself; one that stops gives its tries back.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from dataclasses import dataclass, replace
+from typing import Final
+
+from fingerprint.domain.identification import Identification, Kind
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget
+from fingerprint.ports import Clock
+from server.access.api_keys import ApiKeyStore
+from server.access.caller import Caller, current_caller
+from server.access.policy import Facts, decide
+from server.access.scopes import WATCH
+from server.access.service import Access, Principal
+from server.channels.watch import Watch, after
+from server.channels.watch_store import WatchStore
+from server.identifications.service import IdentificationService
+from server.logs.entries import Who
+from server.observability import Metrics
+
+KEY: Final = "key:"
+OPERATOR: Final = "operator"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatcherLimits:
+    """Bounds and times, in seconds."""
+
+    at_once: int = 4
+    """Tries that one server works on at a time, so that visitors find a place."""
+    poll_seconds: float = 2.0
+    try_seconds: float = 40.0
+    lease_seconds: float = 60.0
+    """Longer than a try: it is never renewed."""
+
+
+class Watcher:
+    """This server's share of all watches."""
+
+    def __init__(
+        self,
+        store: WatchStore,
+        *,
+        service: IdentificationService,
+        access: Access,
+        api_keys: ApiKeyStore,
+        clock: Clock,
+        owner: str,
+        metrics: Metrics,
+        limits: WatcherLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._access = access
+        self._api_keys = api_keys
+        self._clock = clock
+        self._owner = owner
+        self._limits = limits or WatcherLimits()
+        self._tries: set[asyncio.Task[None]] = set()
+        self._look = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._outcomes = metrics.counter("twitchaudio_watch_tries_total", "Tries of watches.", "outcome")
+        metrics.gauge("twitchaudio_watch_tries_running", "Tries of watches at work.", lambda: len(self._tries))
+
+    def start(self) -> None:
+        """Begin to work, until `close`."""
+        self._loop = asyncio.create_task(self._run(), name="watch channels")
+
+    def hurry(self) -> None:
+        """Look at once: a watch was started here."""
+        self._look.set()
+
+    async def close(self) -> None:
+        """Take nothing more in hand, and give back what is."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        tries = list(self._tries)
+        for task in tries:
+            task.cancel()
+        await asyncio.gather(*tries, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._look.clear()
+            try:
+                await self._take_due()
+            except TwitchAudioError as error:
+                _log.info("watches_not_read", extra={"code": str(error.code)})
+            except Exception:  # noqa: BLE001 - the last resort: one broken row must not end all watches
+                _log.exception("watcher_crashed")
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.poll_seconds * jitter):
+                    await self._look.wait()
+
+    async def _take_due(self) -> None:
+        room = self._limits.at_once - len(self._tries)
+        if room <= 0:
+            return
+        for channel in await self._store.due(self._clock.now(), limit=room):
+            watch = await self._store.take(
+                channel, owner=self._owner, now=self._clock.now(), lease_seconds=self._limits.lease_seconds
+            )
+            if watch is not None:
+                task = asyncio.create_task(self._try(watch), name=f"watch {channel}")
+                self._tries.add(task)
+                task.add_done_callback(self._tried)
+
+    def _tried(self, task: asyncio.Task[None]) -> None:
+        self._tries.discard(task)
+        self._look.set()
+
+    async def _try(self, watch: Watch) -> None:
+        try:
+            outcome = await self._outcome(watch)
+        except asyncio.CancelledError:
+            await self._give_back(watch)
+            raise
+        step = after(watch, outcome)
+        name = outcome.code if isinstance(outcome, Problem) else outcome.status
+        self._outcomes.add(str(name))
+        try:
+            kept = await self._store.put_back(watch, step, now=self._clock.now())
+        except TwitchAudioError:
+            # Its lease ends by itself, and the next server goes on.
+            _log.warning("watch_not_put_back", extra={"channel": watch.channel})
+            return
+        if kept and step.reason is not None:
+            _log.info("watch_ended", extra={"channel": watch.channel, "reason": step.reason})
+
+    async def _give_back(self, watch: Watch) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                await self._store.release(watch, now=self._clock.now())
+        except (TwitchAudioError, TimeoutError):
+            _log.warning("watch_not_released", extra={"channel": watch.channel})
+
+    async def _outcome(self, watch: Watch) -> Identification | Problem:
+        # A task has a context of its own: for the log and the limits, the watch asks.
+        current_caller.set(Caller())
+        target = ChannelTarget(watch.channel)
+        try:
+            async with asyncio.timeout(self._limits.try_seconds):
+                principal = await self._principal(watch)
+                await self._check(target)
+                asked = await self._service.ask(
+                    target, caller="watches", admit=lambda: self._access.admit(principal, target)
+                )
+                answer = await self._service.wait(asked, self._limits.try_seconds)
+        except TimeoutError:
+            return Problem(code=ProblemCode.TIMEOUT, detail="The answer took too long.")
+        except TwitchAudioError as error:
+            return error.problem
+        except Exception:  # noqa: BLE001 - whatever it was, the watch goes on
+            _log.exception("watch_crashed", extra={"channel": watch.channel})
+            return Problem(code=ProblemCode.INTERNAL, detail="The try crashed.")
+        if not answer.status.finished:
+            return Problem(code=ProblemCode.TIMEOUT, detail="The answer took too long.")
+        return answer
+
+    async def _principal(self, watch: Watch) -> Principal:
+        """Whose limits count. A watch that a key made ends with the key's right to it."""
+        caller = current_caller.get()
+        if not watch.made_by.startswith(KEY):
+            caller.known_as = Who(id="watch", name=watch.made_by)
+            return Principal()
+        key = await self._api_keys.get(watch.made_by.removeprefix(KEY))
+        if key is None or not key.valid(self._clock.now()) or WATCH not in key.scopes:
+            raise TwitchAudioError(ProblemCode.KEY_INVALID, "The API key that started the watch is not valid.")
+        principal = Principal(key=key)
+        caller.known_as = replace(principal.who(None), address=None)
+        return principal
+
+    async def _check(self, target: ChannelTarget) -> None:
+        """What the operator switched off is off, for watches too. Raises TwitchAudioError."""
+        rules = await self._access.rules()
+        facts = Facts(
+            website=rules.website,
+            kind=Kind.STREAM,
+            blacklisted=rules.blacklist.names(target=target),
+            key_scopes=frozenset({"streams"}),
+        )
+        refusal = decide(facts)
+        if refusal is not None:
+            raise TwitchAudioError(refusal.code, refusal.detail)
