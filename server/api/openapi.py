@@ -207,6 +207,7 @@ def _schemas() -> dict[str, _Schema]:
                 "clips_enabled": {"type": "boolean"},
                 "motd": _MAYBE_TEXT,
                 "twitch_client_id": _MAYBE_TEXT,
+                "twitch_scopes": {**_TEXTS, "description": "What a sign-in has to ask Twitch for."},
                 "recognizer": _object({"available": {"type": "boolean"}, "detail": _MAYBE_TEXT}),
             }
         ),

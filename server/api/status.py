@@ -19,14 +19,16 @@ def _version() -> str | None:
 
 
 async def status(request: web.Request) -> web.Response:
-    """Access mode, toggles, message of the day, and whether anything can recognize music."""
+    """Access mode, toggles, message of the day, what a sign-in takes, and whether anything can recognize music."""
     no_unknown_query(request)
-    rules = await request.app[keys.ACCESS].rules()
+    access = request.app[keys.ACCESS]
+    rules = await access.rules()
     missing = await request.app[keys.SERVICE].unavailable()
     body: dict[str, Any] = {
         "version": _version(),
         **dataclasses.asdict(rules.website),
         "twitch_client_id": request.app[keys.SETTINGS].twitch_client_id,
+        "twitch_scopes": sorted(await access.sign_in_scopes()),
         "recognizer": {"available": missing is None, "detail": missing},
     }
     return json_response(body)

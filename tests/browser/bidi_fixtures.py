@@ -1,7 +1,9 @@
 """Chromium and Firefox for a whole run, over BiDi: `either_browser` runs a test in both, `firefox` in one."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Final
 
 import pytest
 import pytest_asyncio
@@ -11,6 +13,16 @@ from tests.browser.bidi.front import Front, fronted
 from tests.browser.bidi.launch import BROWSERS, Launch, launched, missing
 
 Start = Callable[[str], Awaitable[Browser]]
+
+EXTENSION_ID: Final = "twitchaudio@twitchaudio.extension"
+EXTENSION_UUID: Final = "5f0d3f5c-1c2b-4a53-9d43-000000000001"
+"""Where Firefox puts the extension's pages; else it would be another origin at each start."""
+
+PREFERENCES: Final = {
+    "extensions.webextensions.uuids": json.dumps({EXTENSION_ID: EXTENSION_UUID}),
+    # The background dies soon and often here, as it does in life after 30 s: nothing may depend on its memory.
+    "extensions.background.idle.timeout": 1500,
+}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -31,7 +43,7 @@ async def start_browser(front: Front, tmp_path_factory: pytest.TempPathFactory) 
             if lacking is not None:
                 pytest.skip(f"{lacking} is not installed (Debian: apt-get install {lacking})")
             if name not in running:
-                launch = Launch(tmp_path_factory.mktemp(name), front.loopback)
+                launch = Launch(tmp_path_factory.mktemp(name), front.loopback, PREFERENCES)
                 running[name] = await stack.enter_async_context(launched(name, launch))
             return running[name]
 

@@ -1,0 +1,198 @@
+/**
+ * Answers messages: it owns tokens, the server's address and every request. The browser stops it after 30 s without
+ * an event, even while a request runs, so it keeps no state of its own: whoever waits asks again, by the job's id.
+ */
+
+import { parseServer, permissionPattern } from "./lib/address.js";
+import * as account from "./lib/account.js";
+import * as api from "./lib/api.js";
+import { added, heardFrom } from "./lib/history.js";
+import { accepted } from "./lib/messages.js";
+import { Refusal } from "./lib/refusal.js";
+import * as storage from "./lib/storage.js";
+import { sorry, viewOf } from "./lib/view.js";
+
+/** @type {Say} */
+const say = (key, substitutions = []) => browser.i18n.getMessage(key, substitutions);
+
+const self_ = { id: browser.runtime.id, root: browser.runtime.getURL("") };
+
+/** @typedef {{ server: string, private: boolean }} Context */
+/** @type {{ [Name in MessageName]: (message: Messages[Name]["request"], context: Context) => Promise<Messages[Name]["reply"]> }} */
+const HANDLERS = {
+  "ask": async ({ question }, context) => {
+    const channel = "channel" in question ? question.channel : "";
+    return shown(context, channel, async () => {
+      await permitted(context.server);
+      const call = /** @type {const} */ ({ method: "POST", body: question, wait: api.WAIT_SECONDS });
+      return account.callAs(context.server, "/identifications", call).catch((error) => { throw api.ofAge(error, []); });
+    });
+  },
+  "poll": ({ id }, context) =>
+    shown(context, "", () => account.callAs(context.server, `/identifications/${id}`, { wait: api.WAIT_SECONDS })),
+  "stored": async ({ slug }, context) => {
+    const { lookup } = await storage.settings();
+    if (!lookup || !(await isPermitted(context.server))) return null;
+    try {
+      const { body } = await account.callAs(context.server, `/clips/${slug}`);
+      const view = viewOf(api.identification(body), say, context.server);
+      if (view.state !== "found") return null;
+      await remember(view, context);
+      return view;
+    } catch {
+      return null; // nobody asked: nobody is bothered
+    }
+  },
+  "report": ({ id, reason, note }, { server }) =>
+    attempt(server, async () => {
+      const body = note ? { reason, note } : { reason };
+      await account.callAs(server, `/identifications/${id}/reports`, { method: "POST", body });
+    }),
+  "settings": () => storage.settings(),
+  "open-options": async () => {
+    await browser.runtime.openOptionsPage();
+    return null;
+  },
+  "sign-in": (_, { server }) => attempt(server, () => account.signInByWindow(server)),
+  "sign-out": async (_, { server }) => {
+    await account.signOut(server);
+    return null;
+  },
+  "device-start": async (_, { server }) => {
+    try {
+      return await account.startDevice(server);
+    } catch (error) {
+      return sorry(error, say, server);
+    }
+  },
+  "device-poll": async ({ device }, { server }) => {
+    try {
+      return (await account.pollDevice(server, device)) ? "done" : "pending";
+    } catch (error) {
+      return sorry(error, say, server);
+    }
+  },
+  "overview": async (_, { server }) => overview(server),
+  "set-server": async ({ server: typed }, { server: before }) => {
+    const server = parseServer(typed);
+    if (server === null) return sorry(new Refusal("address-invalid"), say, before);
+    return attempt(server, async () => {
+      await permitted(server);
+      await account.serverStatus(server);
+      // A token belongs to one server: the next one must not get it, and this one needs it no longer.
+      if (server !== before) await account.signOut(before);
+      await storage.saveSettings({ server });
+    });
+  },
+  "set-key": ({ key }, { server }) => attempt(server, () => account.useKey(server, key.trim())),
+  "redeem": ({ code }, { server }) =>
+    attempt(server, async () => {
+      await account.callAs(server, "/access-codes/redeem", { method: "POST", body: { code: code.trim() } });
+    }),
+  "set-settings": async ({ button, lookup }) => {
+    await storage.saveSettings({ ...(button === undefined ? {} : { button }), ...(lookup === undefined ? {} : { lookup }) });
+    await tellTabs();
+    return null;
+  },
+  "history": () => storage.history(),
+  "clear-history": async () => {
+    await storage.changeHistory(() => []);
+    return null;
+  },
+  "erase": async (_, { server }) => {
+    await account.signOut(server);
+    await storage.eraseAll();
+    return null;
+  },
+};
+
+browser.runtime.onMessage.addListener((message, sender) => {
+  const known = accepted(message, sender, self_);
+  if (known === null) return undefined;
+  return answer(known, sender);
+});
+
+/** @param {Message} message @param {browser.runtime.MessageSender} sender */
+async function answer(message, sender) {
+  const { server } = await storage.settings();
+  const context = { server, private: sender.tab?.incognito ?? false };
+  const handler = /** @type {(message: any, context: Context) => Promise<any>} */ (HANDLERS[message.name]);
+  return handler(message, context);
+}
+
+browser.commands.onCommand.addListener(async (name, tab) => {
+  if (name !== "identify") return;
+  const id = tab?.id ?? (await browser.tabs.query({ active: true, currentWindow: true }))[0]?.id;
+  if (id === undefined) return;
+  // Pages without our script (other sites, or tabs older than the installation) have the pop-up.
+  await browser.tabs.sendMessage(id, { name: "identify" }).catch(() => browser.action.openPopup().catch(() => {}));
+});
+
+/**
+ * Asks for an Identification and makes of it, or of what came in its place, what is shown.
+ * @param {Context} context
+ * @param {string} channel
+ * @param {() => Promise<{ body: any }>} ask
+ * @returns {Promise<View>}
+ */
+async function shown(context, channel, ask) {
+  try {
+    const view = viewOf(api.identification((await ask()).body), say, context.server);
+    if (view.state === "found") await remember(view, context);
+    return view;
+  } catch (error) {
+    return sorry(error, say, context.server, channel);
+  }
+}
+
+/** @param {string} server @param {() => Promise<void>} act @returns {Promise<Sorry | null>} */
+async function attempt(server, act) {
+  try {
+    await act();
+    return null;
+  } catch (error) {
+    return sorry(api.ofAge(error, []), say, server);
+  }
+}
+
+/** @param {Found} view @param {Context} context */
+async function remember(view, context) {
+  if (!context.private) await storage.changeHistory((list) => added(list, heardFrom(view)));
+}
+
+/** @param {string} server */
+function isPermitted(server) {
+  return browser.permissions.contains({ origins: [permissionPattern(server)] });
+}
+
+/** @param {string} server */
+async function permitted(server) {
+  if (!(await isPermitted(server))) throw new Refusal("permission-missing");
+}
+
+/** @param {string} server @returns {Promise<Overview>} */
+async function overview(server) {
+  const known = await account.account(server);
+  /** @type {Overview} */
+  const found = { server, permitted: await isPermitted(server), problem: null, motd: "", account: known, signIn: false, refusal: "" };
+  try {
+    await permitted(server);
+    const [status, me] = await Promise.all([account.serverStatus(server), account.callAs(server, "/me")]);
+    found.motd = String(status.motd ?? "");
+    found.signIn = Boolean(status.twitch_client_id);
+    found.account = await account.account(server);
+    const refused = me.body.streams?.allowed === false ? me.body.streams.code : null;
+    if (refused) found.refusal = sorry(new Refusal(String(refused)), say, server).text;
+  } catch (error) {
+    found.problem = sorry(error, say, server);
+    found.account = await account.account(server);
+  }
+  return found;
+}
+
+/** Tells open pages that settings have changed. */
+async function tellTabs() {
+  const tabs = await browser.tabs.query({});
+  const told = tabs.map(({ id }) => id !== undefined && browser.tabs.sendMessage(id, { name: "settings-changed" }));
+  await Promise.allSettled(told);
+}

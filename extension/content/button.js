@@ -1,0 +1,46 @@
+/** The button: a real one, in the page itself, so that it stands in the control bar like Twitch's own. */
+"use strict";
+
+twitchaudio.button = {
+  create(label, onPress) {
+    const wrapper = document.createElement("div");
+    wrapper.dataset["twitchaudio"] = "button-place";
+    const element = document.createElement("button");
+    element.type = "button";
+    element.dataset["twitchaudio"] = "button";
+    element.dataset["label"] = label;
+    element.setAttribute("aria-label", label);
+    element.setAttribute("aria-haspopup", "dialog");
+    element.setAttribute("aria-expanded", "false");
+    element.append(twitchaudio.icons.note());
+    wrapper.append(element);
+
+    // A page can make events; only a person's start a job. A press must not reach Twitch's own layers either.
+    element.addEventListener("click", (event) => {
+      event.stopPropagation();
+      if (event.isTrusted) onPress(event.detail === 0);
+    });
+    for (const name of ["dblclick", "mousedown", "mouseup", "pointerdown", "pointerup"]) {
+      element.addEventListener(name, (event) => event.stopPropagation());
+    }
+    for (const name of ["keydown", "keyup", "keypress"]) {
+      element.addEventListener(name, (event) => {
+        if (event instanceof KeyboardEvent && (event.key === " " || event.key === "Enter")) event.stopPropagation();
+      });
+    }
+
+    return {
+      element,
+      wrapper,
+      setBusy(busy) {
+        if (element.hasAttribute("data-busy") === busy) return;
+        element.toggleAttribute("data-busy", busy);
+        element.setAttribute("aria-busy", String(busy));
+        element.replaceChildren(busy ? twitchaudio.icons.bars() : twitchaudio.icons.note());
+      },
+      setOpen(open) {
+        element.setAttribute("aria-expanded", String(open));
+      },
+    };
+  },
+};

@@ -1,0 +1,321 @@
+/**
+ * The result panel: a shadow root with the states working, found, none and error, and `idle` when it is closed. It
+ * knows nothing of Twitch. Everything is made of elements and text nodes: titles come from strangers.
+ */
+"use strict";
+
+twitchaudio.panel = (() => {
+  const { icons } = twitchaudio;
+  /** @type {Say} */
+  const say = (key, substitutions = []) => browser.i18n.getMessage(key, substitutions);
+  const SERVICES = { spotify: "Spotify", youtube: "YouTube", deezer: "Deezer" };
+  const NOTE_LENGTH = 200;
+
+  /**
+   * @template {keyof HTMLElementTagNameMap} Tag
+   * @param {Tag} tag
+   * @param {Record<string, string>} attributes
+   * @param {(Node | string | null)[]} children
+   * @returns {HTMLElementTagNameMap[Tag]}
+   */
+  function h(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children.filter((child) => child !== null));
+    return element;
+  }
+
+  /** @param {string} className @param {(Node | string)[]} inner @param {(event: MouseEvent) => void} onClick */
+  function pressable(className, inner, onClick) {
+    const element = h("button", { type: "button", class: className }, ...inner);
+    element.addEventListener("click", (event) => { if (event.isTrusted) onClick(event); });
+    return element;
+  }
+
+  /** @param {number} seconds */
+  function clock(seconds) {
+    const whole = Math.floor(seconds);
+    const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, String(whole % 60).padStart(2, "0")];
+    return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+  }
+
+  /** @param {PanelActs} acts @returns {Panel} */
+  function create(acts) {
+    const host = document.createElement("div");
+    host.dataset["twitchaudio"] = "panel";
+    host.dataset["state"] = "idle";
+    const root = host.attachShadow({ mode: "open" });
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(twitchaudio.panelStyle);
+    root.adoptedStyleSheets = [sheet];
+
+    // Both are there before they speak, else nobody hears them.
+    const spoken = h("div", { class: "unseen", role: "status", "aria-live": "polite" });
+    const alerted = h("div", { class: "unseen", role: "alert" });
+    const about = h("p", { class: "about", id: "about" });
+    const body = h("div", { class: "body" });
+    const close = pressable("close", [icons.close()], (event) => acts.closed(event.detail === 0));
+    close.setAttribute("aria-label", say("panel_close"));
+    const box = h("section", { class: "box", role: "dialog", "aria-labelledby": "about", tabindex: "-1" },
+      h("header", {}, about, close), body);
+    box.hidden = true;
+    root.append(spoken, alerted, box);
+
+    /** @type {View | null} */
+    let view = null;
+    let began = 0;
+    /** @type {number | undefined} */
+    let ticking;
+
+    // What happens in here is not meant for Twitch: its layers pause, its shortcuts mute.
+    for (const name of ["click", "dblclick", "mousedown", "mouseup", "pointerdown", "pointerup", "wheel", "contextmenu",
+      "keydown", "keyup", "keypress"]) {
+      host.addEventListener(name, (event) => event.stopPropagation(), { passive: true });
+    }
+    root.addEventListener("keydown", (event) => {
+      if (!(event instanceof KeyboardEvent)) return;
+      if (event.key === "Escape") acts.closed(true);
+      if (event.key === "Tab") leaveAtTheEnds(event);
+    });
+
+    /** From the last control Tab goes on behind the button, from the first back to it. @param {KeyboardEvent} event */
+    function leaveAtTheEnds(event) {
+      const controls = focusable();
+      const at = root.activeElement;
+      const leaves = event.shiftKey ? at === controls[0] || at === box : at === controls.at(-1);
+      if (!leaves) return;
+      event.preventDefault();
+      acts.leave();
+    }
+
+    function focusable() {
+      return [.../** @type {NodeListOf<HTMLElement>} */ (box.querySelectorAll("button:not([disabled]), a[href], input"))]
+        .filter((element) => element.checkVisibility());
+    }
+
+    /** @param {Event} event */
+    function outside(event) {
+      if (event instanceof KeyboardEvent) {
+        const typing = twitchaudio.site.isEditable(event.composedPath()[0] ?? null);
+        if (event.key === "Escape" && !event.composedPath().includes(host) && !typing) acts.closed(false);
+      } else if (view?.state !== "working" && event.isTrusted) {
+        // A press on the picture dismisses what is done; the chat may be used meanwhile.
+        const path = event.composedPath();
+        const onPlayer = host.parentElement && host.parentElement !== document.body && path.includes(host.parentElement);
+        const ours = path.some((each) => each instanceof Element && each.matches("[data-twitchaudio]"));
+        if (onPlayer && !ours) acts.closed(false);
+      }
+    }
+
+    /** @param {View} next @param {string} label */
+    function show(next, label) {
+      const changes = view?.state !== next.state || next.state !== "working";
+      if (view === null || (next.state === "working" && view.state !== "working")) began = performance.now();
+      if (view === null) {
+        document.addEventListener("keydown", outside, true);
+        document.addEventListener("click", outside, true);
+      }
+      view = next;
+      about.textContent = next.state === "working" ? say("panel_listening", [label]) : say("panel_about", [label]);
+      if (changes) {
+        stopTicking();
+        const focused = root.activeElement !== null;
+        body.replaceChildren(...drawn(next));
+        if (focused && root.activeElement === null) box.focus({ preventScroll: true });
+      }
+      if (next.state === "working") drawSteps(next.step);
+      host.dataset["state"] = next.state;
+      box.hidden = false;
+      speak(next, label);
+    }
+
+    function hide() {
+      document.removeEventListener("keydown", outside, true);
+      document.removeEventListener("click", outside, true);
+      stopTicking();
+      view = null;
+      host.dataset["state"] = "idle";
+      box.hidden = true;
+      spoken.textContent = alerted.textContent = "";
+      body.replaceChildren();
+    }
+
+    function stopTicking() {
+      clearInterval(ticking);
+      ticking = undefined;
+    }
+
+    /** @param {View} now @param {string} label */
+    function speak(now, label) {
+      const alert = now.state === "error" ? `${now.heading}. ${now.text}` : "";
+      let status = "";
+      if (now.state === "working") status = say("panel_listening", [label]);
+      if (now.state === "found") status = say("spoken_found", [now.song.title, now.song.artists]);
+      if (now.state === "none") status = `${now.heading}. ${now.text}`;
+      if (spoken.textContent !== status) spoken.textContent = status;
+      if (alerted.textContent !== alert) alerted.textContent = alert;
+    }
+
+    /** @param {View} now @returns {Node[]} */
+    function drawn(now) {
+      switch (now.state) {
+        case "working": return drawnWorking();
+        case "found": return drawnFound(now);
+        case "none": return [h("h2", {}, now.heading), h("p", { class: "text" }, now.text), drawnActions(now.actions, null)];
+        case "error": return [h("h2", {}, now.heading), h("p", { class: "text" }, now.text), drawnActions(now.actions, now.wait)];
+      }
+    }
+
+    function drawnWorking() {
+      const elapsed = h("span", { class: "elapsed" });
+      const tick = () => { elapsed.textContent = say("panel_elapsed", [String(Math.floor((performance.now() - began) / 1000))]); };
+      tick();
+      ticking = window.setInterval(tick, 250);
+      const steps = ["step_find", "step_listen", "step_compare"].map((key) => h("li", {}, say(key)));
+      const cancel = pressable("text-button", [say("panel_cancel")], (event) => acts.closed(event.detail === 0));
+      return [h("div", { class: "beam" }, h("i")), h("ol", { class: "steps" }, ...steps), h("p", { class: "foot" }, elapsed, cancel)];
+    }
+
+    /** @param {number} step */
+    function drawSteps(step) {
+      for (const [index, item] of [...body.querySelectorAll(".steps li")].entries()) {
+        item.toggleAttribute("data-past", index < step);
+        if (index === step) item.setAttribute("aria-current", "step");
+        else item.removeAttribute("aria-current");
+      }
+    }
+
+    /** @param {Found} found @returns {Node[]} */
+    function drawnFound({ id, song, others }) {
+      const title = h("h2", { class: "title", "data-field": "title", dir: "auto" }, song.title);
+      const artists = h("p", { class: "artists", "data-field": "artists", dir: "auto" }, song.artists);
+      const album = song.album ? h("p", { class: "album", "data-field": "album", dir: "auto" }, song.album) : null;
+      const links = song.links.map((link) => drawnLink(link));
+      return [
+        title, artists, album, drawnPosition(song),
+        h("div", { class: "links" }, ...links),
+        others.length ? drawnOthers(others) : null,
+        drawnFoot(id, song),
+      ].filter((node) => node !== null);
+    }
+
+    /** @param {SongLink} link */
+    function drawnLink({ service, href, exact }) {
+      const name = SERVICES[service];
+      const label = say(exact ? "link_open" : "link_search", [name]);
+      const icon = exact ? icons.open() : icons.search();
+      return h("a", { href, target: "_blank", rel: "noopener noreferrer", class: "link", "data-field": service,
+        "aria-label": label, title: label }, name, icon);
+    }
+
+    /** @param {SongView} song */
+    function drawnPosition({ offset, duration }) {
+      if (offset === null) return null;
+      const text = duration === null ? clock(offset) : say("panel_position", [clock(offset), clock(duration)]);
+      const line = h("div", { class: "position" }, h("span", {}, text));
+      if (duration) {
+        const filled = h("i");
+        filled.style.width = `${Math.min(100, (offset / duration) * 100).toFixed(1)}%`;
+        line.prepend(h("div", { class: "track", "aria-hidden": "true" }, filled));
+      }
+      return line;
+    }
+
+    /** @param {SongView[]} others */
+    function drawnOthers(others) {
+      const items = others.map((song) => h("li", {},
+        h("span", { class: "at" }, song.position === null ? "" : clock(song.position)),
+        h("span", { dir: "auto" }, `${song.artists} – ${song.title}`)));
+      return h("div", { class: "others" }, h("h3", {}, say("panel_others")), h("ol", {}, ...items));
+    }
+
+    /** @param {string} id @param {SongView} song */
+    function drawnFoot(id, song) {
+      const copyLabel = h("span", {}, say("panel_copy"));
+      const copy = pressable("text-button", [icons.copy(), copyLabel], async () => {
+        const done = await copied(song.artists ? `${song.artists} – ${song.title}` : song.title);
+        copyLabel.textContent = spoken.textContent = say(done ? "panel_copied" : "panel_copy_failed");
+        if (done) copy.querySelector("svg")?.replaceWith(icons.check());
+      });
+      copy.dataset["act"] = "copy";
+      const wrong = pressable("text-button", [icons.flag(), say("report_ask")], () => {
+        const form = drawnReport(id, () => { form.replaceWith(foot); wrong.focus(); });
+        foot.replaceWith(form);
+        form.querySelector("input")?.focus();
+      });
+      wrong.dataset["act"] = "report";
+      const foot = h("p", { class: "foot" }, copy, wrong);
+      return foot;
+    }
+
+    /** @param {string} id @param {() => void} back */
+    function drawnReport(id, back) {
+      const note = h("input", { type: "text", maxlength: String(NOTE_LENGTH), id: "note", placeholder: say("report_note_hint") });
+      const result = h("span", { class: "elapsed" });
+      const form = h("form", { class: "report" },
+        h("label", { for: "note" }, say("report_note")), note,
+        h("p", { class: "foot" }, result,
+          pressable("text-button", [say("panel_cancel")], back),
+          h("button", { type: "submit", class: "primary", "data-act": "send-report" }, say("report_send"))));
+      form.addEventListener("submit", async (event) => {
+        event.preventDefault();
+        if (!event.isTrusted) return;
+        for (const control of form.querySelectorAll("button, input")) control.setAttribute("disabled", "");
+        const problem = await acts.report(id, "wrong-song", note.value.trim());
+        const words = problem ? `${problem.heading}. ${problem.text}` : say("report_done");
+        form.replaceWith(h("p", { class: "foot", "data-reported": problem ? problem.code : "" }, h("span", { class: "elapsed" }, words)));
+        spoken.textContent = words;
+        box.focus({ preventScroll: true });
+      });
+      return form;
+    }
+
+    /** @param {Action[]} actions @param {number | null} wait */
+    function drawnActions(actions, wait) {
+      const drawnOnes = actions.map((action, index) => {
+        const className = index === 0 ? "primary" : "secondary";
+        const element = action.href
+          ? h("a", { class: className, href: action.href, target: "_blank", rel: "noopener noreferrer" }, action.label)
+          : pressable(className, [action.label], () => acts.act(action));
+        element.dataset["act"] = action.name;
+        if (action.name === "retry" && wait !== null && element instanceof HTMLButtonElement) countDown(element, action.label, wait);
+        return element;
+      });
+      return h("div", { class: "actions" }, ...drawnOnes);
+    }
+
+    /** @param {HTMLButtonElement} element @param {string} label @param {number} wait */
+    function countDown(element, label, wait) {
+      const until = performance.now() + wait * 1000;
+      const tick = () => {
+        const left = Math.ceil((until - performance.now()) / 1000);
+        element.disabled = left > 0;
+        element.textContent = left > 0 ? say("action_retry_in", [String(left)]) : label;
+        if (left <= 0) stopTicking();
+      };
+      tick();
+      ticking = window.setInterval(tick, 250);
+    }
+
+    return {
+      host,
+      show,
+      hide,
+      get open() { return view !== null; },
+      get view() { return view; },
+      focus: () => (focusable()[0] ?? box).focus(),
+    };
+  }
+
+  /** @param {string} text */
+  async function copied(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  return { create };
+})();

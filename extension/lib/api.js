@@ -1,0 +1,112 @@
+/** The server's HTTP API. It knows no browser API but fetch, which it is given. */
+
+import { isSafe } from "./address.js";
+import { Refusal } from "./refusal.js";
+
+/** @typedef {{ kind: "bearer", value: string } | null} Credential */
+/** @typedef {{ fetch: typeof fetch, online: () => boolean }} Network */
+/** @typedef {{ method?: "GET" | "POST", body?: unknown, wait?: number, credential?: Credential }} Call */
+
+export const CALL_SECONDS = 12;
+const MOST_BYTES = 1_000_000;
+
+/** One second: long enough for most answers, short enough to tell how far the work is. */
+export const WAIT_SECONDS = 1;
+
+/**
+ * Sends one request. Gives the status and the JSON; throws Refusal for everything else.
+ * @param {Network} network
+ * @param {string} server its origin
+ * @param {string} path below /api/v1
+ * @param {Call} [call]
+ * @returns {Promise<{ status: number, body: any }>}
+ */
+export async function call(network, server, path, { method = "GET", body, wait, credential = null } = {}) {
+  if (!isSafe(server)) throw new Refusal("address-invalid");
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (wait !== undefined) headers["Prefer"] = `wait=${wait}`;
+  if (credential) headers["Authorization"] = `Bearer ${credential.value}`;
+  let response, text;
+  try {
+    response = await network.fetch(`${server}/api/v1${path}`, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      cache: "no-store",
+      credentials: "omit",
+      redirect: "manual",
+      referrerPolicy: "no-referrer",
+      signal: AbortSignal.timeout(CALL_SECONDS * 1000),
+    });
+    text = response.type === "opaqueredirect" ? "" : await response.text();
+  } catch (error) {
+    throw unreachable(network, server, error);
+  }
+  if (response.type === "opaqueredirect" || text.length > MOST_BYTES) throw new Refusal("not-a-server");
+  if (response.status === 204) return { status: 204, body: null };
+  const json = parsed(text);
+  if (response.ok) {
+    if (json === null || typeof json !== "object") throw new Refusal("not-a-server");
+    return { status: response.status, body: json };
+  }
+  if (typeof json?.code !== "string") throw new Refusal("not-a-server");
+  throw new Refusal(json.code, String(json.detail ?? ""), waitOf(json, response));
+}
+
+/** @param {Network} network @param {string} server @param {unknown} error */
+function unreachable(network, server, error) {
+  if (error instanceof DOMException && error.name === "TimeoutError") return new Refusal("server-slow");
+  const local = server.startsWith("http:");
+  if (!local && !network.online()) return new Refusal("offline");
+  // A browser does not tell an extension whether nothing answered or a certificate was not believed.
+  return new Refusal(local ? "server-unreachable" : "connection-not-secure");
+}
+
+/** @param {string} text @returns {any} */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {any} json @param {Response} response */
+function waitOf(json, response) {
+  const told = Number(json.retry_after_seconds ?? response.headers.get("Retry-After") ?? NaN);
+  return Number.isFinite(told) && told >= 0 ? Math.min(told, 3600) : null;
+}
+
+const STATUSES = new Set(["queued", "running", "successful", "no_match", "failed"]);
+
+/**
+ * An Identification, or the Refusal that a server of another age deserves.
+ * @param {any} body
+ * @returns {Identification}
+ */
+export function identification(body) {
+  const whole = typeof body?.id === "string" && STATUSES.has(body.status) && typeof body.stage === "string";
+  const found = body?.status !== "successful" || (typeof body.song?.title === "string" && Array.isArray(body.song.artists));
+  if (!whole || !found) throw new Refusal("server-too-old");
+  return body;
+}
+
+/** @param {any} body @returns {ServerStatus} */
+export function status(body) {
+  if (typeof body?.access_mode !== "string") {
+    throw new Refusal(body && "version" in body ? "server-too-old" : "not-a-server");
+  }
+  return body;
+}
+
+/**
+ * Whether a 404 means that the server has no such route, which older ones lack.
+ * @param {unknown} error
+ * @param {readonly string[]} meant codes that the route itself answers with
+ */
+export function ofAge(error, meant) {
+  if (error instanceof Refusal && error.code === "not-found" && !meant.includes("not-found")) return new Refusal("server-too-old");
+  return error;
+}

@@ -1,0 +1,62 @@
+/** Which messages there are, who may send them, and what they must carry. Whatever is not right here is not answered. */
+
+const SLUG = /^[A-Za-z0-9_-]{1,128}$/;
+const ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** @param {unknown} value @param {number} most */
+const text = (value, most) => typeof value === "string" && value.length <= most;
+
+/** @param {any} value */
+function isQuestion(value) {
+  if (value === null || typeof value !== "object") return false;
+  switch (Object.keys(value).sort().join()) {
+    case "channel": return text(value.channel, 25);
+    case "clip": return text(value.clip, 128);
+    case "at,video": return text(value.video, 20) && Number.isFinite(value.at) && value.at >= 0;
+    case "url": return text(value.url, 2000);
+    default: return false;
+  }
+}
+
+/** @type {Record<MessageName, (message: any) => boolean>} */
+const SHAPES = {
+  "ask": ({ question }) => isQuestion(question),
+  "poll": ({ id }) => text(id, 64) && ID.test(id),
+  "stored": ({ slug }) => text(slug, 128) && SLUG.test(slug),
+  "report": ({ id, reason, note }) => text(id, 64) && ID.test(id) && ["wrong-song", "other"].includes(reason) && text(note, 500),
+  "settings": () => true,
+  "open-options": () => true,
+  "sign-in": () => true,
+  "sign-out": () => true,
+  "device-start": () => true,
+  "device-poll": ({ device }) => text(device, 200),
+  "overview": () => true,
+  "set-server": ({ server }) => text(server, 500),
+  "set-key": ({ key }) => text(key, 300),
+  "redeem": ({ code }) => text(code, 200),
+  "set-settings": ({ button, lookup }) => [button, lookup].every((value) => value === undefined || typeof value === "boolean"),
+  "history": () => true,
+  "clear-history": () => true,
+  "erase": () => true,
+};
+
+/** What a content script, which runs beside a page's own scripts, may ask for. */
+const FROM_PAGES = new Set(["ask", "poll", "stored", "report", "settings", "open-options", "sign-in"]);
+const PAGES = new Set(["https://www.twitch.tv", "https://clips.twitch.tv", "https://player.twitch.tv"]);
+
+/**
+ * The message, if it is one and its sender may send it; else null.
+ * @param {unknown} message
+ * @param {{ id?: string | undefined, url?: string | undefined }} sender
+ * @param {{ id: string, root: string }} self the extension's id, and the address that its pages begin with
+ * @returns {Message | null}
+ */
+export function accepted(message, sender, self) {
+  if (message === null || typeof message !== "object" || sender.id !== self.id || !sender.url) return null;
+  const name = /** @type {{ name?: unknown }} */ (message).name;
+  if (typeof name !== "string" || !Object.hasOwn(SHAPES, name)) return null;
+  const known = /** @type {MessageName} */ (name);
+  const ours = sender.url.startsWith(self.root);
+  const page = URL.canParse(sender.url) && PAGES.has(new URL(sender.url).origin) && FROM_PAGES.has(name);
+  return (ours || page) && SHAPES[known](message) ? /** @type {Message} */ (message) : null;
+}

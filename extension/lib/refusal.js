@@ -1,0 +1,25 @@
+/** Why something did not work, by code: the server's codes, and those below, which only a client can know. */
+
+/** @typedef {"offline" | "server-unreachable" | "connection-not-secure" | "not-a-server" | "server-too-old" |
+ *   "server-slow" | "permission-missing" | "address-invalid" | "sign-in-off" | "sign-in-failed" |
+ *   "sign-in-cancelled" | "extension-updated"} LocalCode */
+
+/** @type {readonly LocalCode[]} */
+export const LOCAL_CODES = [
+  "offline", "server-unreachable", "connection-not-secure", "not-a-server", "server-too-old", "server-slow",
+  "permission-missing", "address-invalid", "sign-in-off", "sign-in-failed", "sign-in-cancelled", "extension-updated",
+];
+
+export class Refusal extends Error {
+  /**
+   * @param {string} code of the server, or a LocalCode
+   * @param {string} [detail] the server's sentence for the person who asked
+   * @param {number | null} [wait] seconds after which asking again makes sense
+   */
+  constructor(code, detail = "", wait = null) {
+    super(code);
+    this.code = code;
+    this.detail = detail;
+    this.wait = wait;
+  }
+}

@@ -1,0 +1,120 @@
+/** The options: server, account, the page, and what is stored. */
+
+import { parseServer, permissionPattern } from "../lib/address.js";
+import { redirectAddress } from "../lib/sign_in.js";
+import { askPermission, byId, fillWords, say, send, tell } from "../ui/common.js";
+
+const server = byId("server", HTMLInputElement);
+const accountSays = byId("account-says", HTMLElement);
+
+async function showAccount() {
+  const { account, signIn, problem, refusal } = await send("overview", {});
+  const known = account.kind === "none" ? "account_none" : account.kind === "key" ? "account_key" : "account_twitch";
+  byId("account", HTMLElement).textContent = [say(known, [account.login ?? ""]), refusal].filter(Boolean).join(" ");
+  const signedIn = account.kind !== "none";
+  byId("sign-in-row", HTMLElement).hidden = signedIn || !signIn;
+  byId("no-sign-in", HTMLElement).hidden = signedIn || signIn || problem !== null;
+  byId("sign-out", HTMLElement).hidden = !signedIn;
+  byId("code-form", HTMLElement).hidden = account.kind !== "twitch";
+  if (problem) tell(byId("server-says", HTMLElement), problem);
+}
+
+/**
+ * A form with one field, whose content goes into one message.
+ * @param {string} name
+ * @param {(value: string) => Promise<Sorry | null>} act
+ */
+function form(name, act) {
+  const field = byId(name, HTMLInputElement);
+  const says = byId(`${name}-says`, HTMLElement);
+  byId(`${name}-form`, HTMLFormElement).addEventListener("submit", async (event) => {
+    event.preventDefault();
+    tell(says, null);
+    const problem = await act(field.value);
+    if (!problem && name !== "server") field.value = "";
+    tell(says, problem ?? say(`options_${name}_done`));
+    await showAccount();
+  });
+}
+
+form("server", async (typed) => {
+  const origin = parseServer(typed);
+  // The browser asks for one host's permission, and only in a click.
+  if (origin) await askPermission(permissionPattern(origin));
+  const problem = await send("set-server", { server: typed });
+  if (!problem && origin) server.value = origin;
+  return problem;
+});
+form("key", (key) => send("set-key", { key }));
+form("code", (code) => send("redeem", { code }));
+
+byId("sign-in", HTMLButtonElement).addEventListener("click", async () => {
+  await allowSending();
+  tell(accountSays, null);
+  tell(accountSays, await send("sign-in", {}));
+  await showAccount();
+});
+
+/** Firefox asks whether sign-in data may be sent, once. Elsewhere there is nothing to ask. */
+async function allowSending() {
+  const wanted = /** @type {any} */ ({ data_collection: ["authenticationInfo"] });
+  await browser.permissions.request(wanted).catch(() => false);
+}
+
+let polling = 0;
+byId("device", HTMLButtonElement).addEventListener("click", async () => {
+  tell(accountSays, null);
+  const started = await send("device-start", {});
+  if ("state" in started) {
+    tell(accountSays, started);
+    return;
+  }
+  byId("device-code", HTMLElement).textContent = started.code;
+  byId("device-link", HTMLAnchorElement).href = started.address;
+  byId("device-box", HTMLElement).hidden = false;
+  clearInterval(polling);
+  polling = window.setInterval(async () => {
+    const reply = await send("device-poll", { device: started.device });
+    if (reply === "pending") return;
+    clearInterval(polling);
+    byId("device-box", HTMLElement).hidden = true;
+    tell(accountSays, reply === "done" ? null : reply);
+    await showAccount();
+  }, started.interval * 1000);
+});
+
+byId("sign-out", HTMLButtonElement).addEventListener("click", async () => {
+  await send("sign-out", {});
+  tell(accountSays, say("options_signed_out"));
+  await showAccount();
+});
+
+for (const name of /** @type {const} */ (["button", "lookup"])) {
+  byId(name, HTMLInputElement).addEventListener("change", ({ target }) =>
+    send("set-settings", { [name]: /** @type {HTMLInputElement} */ (target).checked }));
+}
+
+byId("erase", HTMLButtonElement).addEventListener("click", async () => {
+  await send("erase", {});
+  await showSettings();
+  await showAccount();
+  tell(byId("erase-says", HTMLElement), say("options_erased"));
+});
+
+async function showSettings() {
+  const settings = await send("settings", {});
+  server.value = settings.server;
+  byId("button", HTMLInputElement).checked = settings.button;
+  byId("lookup", HTMLInputElement).checked = settings.lookup;
+}
+
+async function showShortcut() {
+  const command = (await browser.commands.getAll()).find(({ name }) => name === "identify");
+  const key = command?.shortcut;
+  byId("shortcut", HTMLElement).textContent = key ? say("options_shortcut", [key]) : say("options_shortcut_none");
+}
+
+fillWords();
+byId("redirect", HTMLElement).textContent = redirectAddress();
+await Promise.all([showSettings(), showShortcut(), showAccount()]);
+document.documentElement.dataset["ready"] = "";

@@ -1,0 +1,223 @@
+/** The toolbar pop-up. It is closed at any click elsewhere, so it reads everything anew when it opens. */
+
+import { permissionPattern } from "../lib/address.js";
+import { csv, json, matching } from "../lib/history.js";
+import { askPermission, byId, fillWords, h, say, send, tell } from "../ui/common.js";
+
+const identify = byId("identify", HTMLButtonElement);
+const answer = byId("answer", HTMLElement);
+const spoken = byId("spoken", HTMLElement);
+const songs = byId("songs", HTMLElement);
+const search = byId("search", HTMLInputElement);
+const empty = byId("empty", HTMLElement);
+const sign = byId("sign", HTMLButtonElement);
+const clear = byId("clear", HTMLButtonElement);
+
+/** @type {Heard[]} */
+let list = [];
+/** @type {Overview | null} */
+let overview = null;
+
+// --- the current tab -----------------------------------------------------------------------------------
+
+async function currentTab() {
+  const [tab] = await browser.tabs.query({ active: true, currentWindow: true });
+  return tab ?? null;
+}
+
+/**
+ * Asks the page's own script, if there is one.
+ * @template {keyof TabMessages} Name
+ * @param {browser.tabs.Tab | null} tab
+ * @param {Name} name
+ * @returns {Promise<TabMessages[Name]["reply"] | null>}
+ */
+async function askPage(tab, name) {
+  if (tab?.id === undefined) return null;
+  return browser.tabs.sendMessage(tab.id, { name }).catch(() => null);
+}
+
+async function showPage() {
+  const tab = await currentTab();
+  const page = await askPage(tab, "page");
+  const twitch = /^https:\/\/(www|clips|player|m)\.twitch\.tv\//.test(tab?.url ?? "");
+  const can = Boolean(page?.kind) || (page === null && twitch);
+  byId("page", HTMLElement).textContent = page?.kind
+    ? say(`popup_page_${page.kind}`, [page.label])
+    : say(can ? "popup_page_unready" : "popup_page_other");
+  identify.disabled = !can;
+  if (page?.view) showAnswer(page.view);
+}
+
+identify.addEventListener("click", async () => {
+  const tab = await currentTab();
+  showAnswer({ state: "working", id: null, step: 0 });
+  identify.disabled = true;
+  try {
+    // A tab that was open before the installation has no script of ours: then ask by its address.
+    const view = (await askPage(tab, "identify")) ?? (tab?.url ? await byAddress(tab.url) : null);
+    if (view) showAnswer(view);
+    else await showPage();
+  } finally {
+    identify.disabled = false;
+    await showSongs();
+  }
+});
+
+/** @param {string} url @returns {Promise<View>} */
+async function byAddress(url) {
+  let view = await send("ask", { question: { url } });
+  const until = performance.now() + 60_000;
+  while (view.state === "working" && view.id !== null && performance.now() < until) view = await send("poll", { id: view.id });
+  return view;
+}
+
+/** @param {View} view */
+function showAnswer(view) {
+  answer.hidden = false;
+  answer.dataset["state"] = view.state;
+  switch (view.state) {
+    case "working":
+      answer.replaceChildren(h("p", {}, say("popup_working")));
+      spoken.textContent = say("popup_working");
+      break;
+    case "found": {
+      const links = view.song.links.map(({ service, href, exact }) => {
+        const name = { spotify: "Spotify", youtube: "YouTube", deezer: "Deezer" }[service];
+        return h("a", { class: "button", href, target: "_blank", rel: "noopener noreferrer",
+          "aria-label": say(exact ? "link_open" : "link_search", [name]) }, name);
+      });
+      answer.replaceChildren(h("h3", { dir: "auto" }, view.song.title), h("p", { dir: "auto" }, view.song.artists),
+        view.song.album ? h("p", { class: "muted small", dir: "auto" }, view.song.album) : "", h("div", { class: "row" }, ...links));
+      spoken.textContent = say("spoken_found", [view.song.title, view.song.artists]);
+      break;
+    }
+    default: {
+      const next = view.actions.map((action) => action.href
+        ? h("a", { class: "button", href: action.href, target: "_blank", rel: "noopener noreferrer" }, action.label)
+        : actionButton(action));
+      answer.replaceChildren(h("h3", {}, view.heading), h("p", { class: "small" }, view.text), h("div", { class: "row" }, ...next));
+      spoken.textContent = `${view.heading}. ${view.text}`;
+    }
+  }
+}
+
+/** @param {Action} action */
+function actionButton(action) {
+  const button = h("button", { type: "button" }, action.label);
+  button.addEventListener("click", () => {
+    if (action.name === "options") void openOptions();
+    else if (action.name === "sign-in") void signIn();
+    else identify.click();
+  });
+  return button;
+}
+
+// --- songs ---------------------------------------------------------------------------------------------
+
+async function showSongs() {
+  list = await send("history", {});
+  drawSongs();
+}
+
+function drawSongs() {
+  const found = matching(list, search.value);
+  songs.replaceChildren(...found.slice(0, 100).map(drawSong));
+  for (const id of ["csv", "json", "clear", "search"]) byId(id, HTMLElement).hidden = list.length === 0;
+  songs.hidden = found.length === 0;
+  empty.hidden = found.length > 0;
+  empty.textContent = say(list.length === 0 ? "popup_empty" : "popup_none_matching");
+}
+
+/** @param {Heard} heard */
+function drawSong(heard) {
+  const exact = heard.links.find((link) => link.exact) ?? heard.links[0];
+  const line = heard.artists ? `${heard.artists} – ${heard.title}` : heard.title;
+  const copy = h("button", { type: "button", class: "plain", "aria-label": say("popup_copy_label", [line]) }, say("panel_copy"));
+  copy.addEventListener("click", async () => {
+    const done = await navigator.clipboard.writeText(line).then(() => true, () => false);
+    copy.textContent = spoken.textContent = say(done ? "panel_copied" : "panel_copy_failed");
+  });
+  const when = new Date(heard.heard_at);
+  const day = Number.isNaN(when.getTime()) ? "" : when.toLocaleString([], { dateStyle: "short", timeStyle: "short" });
+  const title = exact
+    ? h("a", { href: exact.href, target: "_blank", rel: "noopener noreferrer", dir: "auto" }, heard.title)
+    : h("span", { dir: "auto" }, heard.title);
+  return h("li", {}, h("div", {}, h("b", {}, title), h("span", { class: "small", dir: "auto" }, heard.artists),
+    h("span", { class: "small muted" }, `${heard.target} · ${day}`)), copy);
+}
+
+search.addEventListener("input", drawSongs);
+
+/** @param {string} id @param {string} type @param {(list: readonly Heard[]) => string} write */
+function exporter(id, type, write) {
+  const button = byId(id, HTMLButtonElement);
+  button.setAttribute("aria-label", say("popup_export", [id.toUpperCase()]));
+  button.addEventListener("click", () => {
+    const address = URL.createObjectURL(new Blob([write(list)], { type }));
+    h("a", { href: address, download: `twitchaudio-songs.${id}` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  });
+}
+
+let sure = false;
+clear.addEventListener("click", async () => {
+  if (sure) {
+    await send("clear-history", {});
+    await showSongs();
+  }
+  sure = !sure;
+  clear.textContent = say(sure ? "popup_clear_sure" : "popup_clear");
+});
+
+// --- server and sign-in --------------------------------------------------------------------------------
+
+async function showOverview() {
+  overview = await send("overview", {});
+  const { account, motd, problem, permitted, signIn: possible } = overview;
+  const message = byId("motd", HTMLElement);
+  message.textContent = motd;
+  message.hidden = motd === "";
+  byId("trouble", HTMLElement).hidden = problem === null;
+  tell(byId("problem", HTMLElement), problem);
+  byId("grant", HTMLElement).hidden = permitted;
+  byId("account", HTMLElement).textContent =
+    account.kind === "twitch" ? say("account_twitch", [account.login ?? ""]) : say(account.kind === "key" ? "account_key" : "account_none");
+  sign.hidden = account.kind === "none" && !possible;
+  sign.textContent = say(account.kind === "none" ? "action_sign_in" : "action_sign_out");
+}
+
+sign.addEventListener("click", async () => {
+  if (overview?.account.kind === "none") {
+    await signIn();
+    return;
+  }
+  await send("sign-out", {});
+  await showOverview();
+});
+
+async function signIn() {
+  const problem = await send("sign-in", {});
+  await showOverview();
+  if (problem) {
+    byId("trouble", HTMLElement).hidden = false;
+    tell(byId("problem", HTMLElement), problem);
+  }
+}
+
+byId("grant", HTMLButtonElement).addEventListener("click", async () => {
+  if (overview && (await askPermission(permissionPattern(overview.server)))) await showOverview();
+});
+
+async function openOptions() {
+  await browser.runtime.openOptionsPage();
+  window.close();
+}
+byId("options", HTMLButtonElement).addEventListener("click", openOptions);
+
+fillWords();
+exporter("csv", "text/csv", csv);
+exporter("json", "application/json", json);
+browser.tabs.onActivated.addListener(() => void showPage());
+await Promise.all([showPage(), showSongs(), showOverview()]);
+document.documentElement.dataset["ready"] = "";

@@ -1,0 +1,240 @@
+/** Shapes that several files share: the server's answers, messages, and what is shown. Checked by tsc, never loaded. */
+
+/** What can be asked for; exactly one of the server's forms. */
+type Question = { channel: string } | { clip: string } | { video: string; at: number } | { url: string };
+
+interface SongOfServer {
+  title: string;
+  artists: string[];
+  album: string | null;
+  duration: number | null;
+  offset: number | null;
+  position?: number | null;
+  links: { spotify: string | null; youtube: string | null; deezer: string | null };
+}
+
+interface ProblemOfServer {
+  code: string;
+  title: string;
+  detail: string;
+  retry_after_seconds?: number | null;
+}
+
+interface Identification {
+  id: string;
+  kind: "stream" | "clip" | "video" | "file";
+  target: string;
+  at?: number | null;
+  status: "queued" | "running" | "successful" | "no_match" | "failed";
+  stage: string;
+  created_at: string;
+  finished_at: string | null;
+  song: SongOfServer | null;
+  songs: SongOfServer[];
+  problem: ProblemOfServer | null;
+}
+
+interface ServerStatus {
+  version: string | null;
+  access_mode: "open" | "login" | "subscribers";
+  motd: string | null;
+  twitch_client_id: string | null;
+  twitch_scopes?: string[];
+}
+
+interface MeOfServer {
+  login: string | null;
+  known_by: string;
+  streams: { allowed: boolean; code: string | null; detail: string | null };
+  clips: { allowed: boolean; code: string | null; detail: string | null };
+}
+
+/** What a person may do next about a problem. */
+type ActionName = "retry" | "sign-in" | "options" | "subscribe" | "open-server";
+interface Action {
+  name: ActionName;
+  label: string;
+  /** For actions that are links. */
+  href?: string;
+}
+
+interface SongLink {
+  service: "spotify" | "youtube" | "deezer";
+  href: string;
+  /** Whether it leads to the song itself, or to a search for it. */
+  exact: boolean;
+}
+
+interface SongView {
+  title: string;
+  artists: string;
+  album: string;
+  links: SongLink[];
+  /** Seconds. */
+  offset: number | null;
+  duration: number | null;
+  position: number | null;
+}
+
+interface Working { state: "working"; id: string | null; step: 0 | 1 | 2 }
+interface Found {
+  state: "found"; id: string; kind: Identification["kind"]; target: string; heard_at: string; song: SongView; others: SongView[];
+}
+interface None { state: "none"; id: string; heading: string; text: string; actions: Action[] }
+interface Sorry {
+  state: "error"; code: string; heading: string; text: string; actions: Action[];
+  /** Seconds after which asking again makes sense. */
+  wait: number | null;
+}
+/** What is shown: made by the background, drawn by the panel and the pop-up. */
+type View = Working | Found | None | Sorry;
+
+/** Where the shown text comes from: `browser.i18n.getMessage`, or a table in tests. */
+type Say = (key: string, substitutions?: string[]) => string;
+
+interface Settings {
+  /** The server's origin. */
+  server: string;
+  /** Whether the button is shown in the player. */
+  button: boolean;
+  /** Whether clip pages look their answer up by themselves. */
+  lookup: boolean;
+}
+
+interface Heard {
+  id: string;
+  title: string;
+  artists: string;
+  album: string;
+  links: SongLink[];
+  kind: string;
+  target: string;
+  /** RFC 3339, UTC. */
+  heard_at: string;
+}
+
+type Secret =
+  | { kind: "twitch"; token: string; clientId: string; login: string; scopes: string[]; refreshToken?: string }
+  | { kind: "key"; key: string };
+
+/** How the configured server sees us. */
+interface Account {
+  kind: "none" | "twitch" | "key";
+  login: string | null;
+}
+
+interface Overview {
+  server: string;
+  permitted: boolean;
+  problem: Sorry | null;
+  motd: string;
+  account: Account;
+  /** Whether Twitch sign-in is possible on this server. */
+  signIn: boolean;
+  /** Why the caller may not ask for streams or clips; empty when they may. */
+  refusal: string;
+}
+
+/** Every message: its payload, and the reply. */
+interface Messages {
+  "ask": { request: { question: Question }; reply: View };
+  "poll": { request: { id: string }; reply: View };
+  "stored": { request: { slug: string }; reply: View | null };
+  "report": { request: { id: string; reason: "wrong-song" | "other"; note: string }; reply: Sorry | null };
+  "settings": { request: {}; reply: Settings };
+  "open-options": { request: {}; reply: null };
+  "sign-in": { request: {}; reply: Sorry | null };
+  "sign-out": { request: {}; reply: null };
+  "device-start": { request: {}; reply: { code: string; address: string; device: string; interval: number } | Sorry };
+  "device-poll": { request: { device: string }; reply: "pending" | "done" | Sorry };
+  "overview": { request: {}; reply: Overview };
+  "set-server": { request: { server: string }; reply: Sorry | null };
+  "set-key": { request: { key: string }; reply: Sorry | null };
+  "redeem": { request: { code: string }; reply: Sorry | null };
+  "set-settings": { request: { button?: boolean; lookup?: boolean }; reply: null };
+  "history": { request: {}; reply: Heard[] };
+  "clear-history": { request: {}; reply: null };
+  "erase": { request: {}; reply: null };
+}
+type MessageName = keyof Messages;
+type Message = { [Name in MessageName]: { name: Name } & Messages[Name]["request"] }[MessageName];
+
+/** Messages to the content script of a tab. */
+interface TabMessages {
+  "identify": { reply: View | null };
+  "page": { reply: PageState };
+  "settings-changed": { reply: null };
+}
+type TabMessage = { name: keyof TabMessages };
+
+interface PageState {
+  /** What the page shows, in words; empty when it shows nothing that can be identified. */
+  label: string;
+  kind: "channel" | "clip" | "video" | null;
+  view: View | null;
+  /** Where the button is: in the player, floating, or nowhere. */
+  button: "player" | "floating" | "none";
+}
+
+interface Target {
+  kind: "channel" | "clip" | "video";
+  /** What is asked for, at the moment of the call. */
+  question(): Question;
+  /** What tells two targets apart. */
+  key: string;
+  /** For people. */
+  label: string;
+}
+
+interface Place {
+  parent: Element;
+  before: Node | null;
+  floating: boolean;
+}
+
+/** What the content scripts give each other. */
+interface TwitchAudioContent {
+  site: {
+    target(address: URL): Target | null;
+    buttonPlace(): Place | null;
+    hasVideo(): boolean;
+    panelPlace(): { parent: Element; fixed: boolean };
+    theme(): "dark" | "light";
+    isEditable(element: EventTarget | null): boolean;
+  };
+  icons: Record<"note" | "bars" | "close" | "copy" | "check" | "open" | "search" | "flag", () => SVGSVGElement>;
+  button: {
+    create(label: string, onPress: (byKeyboard: boolean) => void): {
+      element: HTMLButtonElement;
+      wrapper: HTMLElement;
+      setBusy(busy: boolean): void;
+      setOpen(open: boolean): void;
+    };
+  };
+  panelStyle: string;
+  panel: {
+    create(acts: PanelActs): Panel;
+  };
+}
+
+interface PanelActs {
+  act(action: Action): void;
+  /** The viewer has dismissed the panel. */
+  closed(byKeyboard: boolean): void;
+  /** Focus goes back to the button. */
+  leave(): void;
+  report(id: string, reason: "wrong-song" | "other", note: string): Promise<Sorry | null>;
+}
+
+interface Panel {
+  host: HTMLElement;
+  show(view: View, label: string): void;
+  hide(): void;
+  readonly open: boolean;
+  readonly view: View | null;
+  focus(): void;
+}
+
+declare var twitchaudio: TwitchAudioContent;
+
+interface NavigationLike extends EventTarget {}

@@ -1,0 +1,75 @@
+/** What the pop-up and the options share: words, elements, messages to the background. */
+
+/** @type {Say} */
+export const say = (key, substitutions = []) => browser.i18n.getMessage(key, substitutions);
+
+/** Fills the page with words: `data-i18n` is the text, `data-i18n-LABEL` an attribute. */
+export function fillWords() {
+  document.documentElement.lang = browser.i18n.getUILanguage();
+  document.documentElement.dir = say("@@bidi_dir") || "ltr";
+  for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-i18n]"))) {
+    element.textContent = say(element.dataset["i18n"] ?? "");
+  }
+  for (const attribute of ["aria-label", "placeholder", "title"]) {
+    for (const element of document.querySelectorAll(`[data-i18n-${attribute}]`)) {
+      element.setAttribute(attribute, say(element.getAttribute(`data-i18n-${attribute}`) ?? ""));
+    }
+  }
+  document.title = say(document.documentElement.dataset["title"] ?? "extension_name");
+}
+
+/** @template {HTMLElement} T @param {string} id @param {new () => T} kind @returns {T} */
+export function byId(id, kind) {
+  const element = document.getElementById(id);
+  if (!(element instanceof kind)) throw new Error(`no ${kind.name} #${id}`);
+  return element;
+}
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string>} attributes
+ * @param {(Node | string | null)[]} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+const TRIES = 4;
+
+/**
+ * Sends a message; again, when the browser stopped the background in the middle of it.
+ * @template {MessageName} Name
+ * @param {Name} name
+ * @param {Messages[Name]["request"]} request
+ * @returns {Promise<Messages[Name]["reply"]>}
+ */
+export async function send(name, request) {
+  for (let tried = 1; ; tried++) {
+    try {
+      const reply = await browser.runtime.sendMessage({ name, ...request });
+      if (reply !== undefined) return reply;
+    } catch (error) {
+      if (tried >= TRIES) throw error;
+    }
+    if (tried >= TRIES) throw new Error("no reply");
+    await new Promise((resolve) => setTimeout(resolve, 150 * tried));
+  }
+}
+
+/** Shows a sentence of success or trouble in a live region. @param {HTMLElement} region @param {Sorry | string | null} what */
+export function tell(region, what) {
+  const words = what === null ? "" : typeof what === "string" ? what : `${what.heading}. ${what.text}`;
+  region.textContent = words;
+  region.hidden = words === "";
+  region.toggleAttribute("data-bad", what !== null && typeof what !== "string");
+}
+
+/** The permission that a server takes; asked for in a click, before anything else is awaited. @param {string} pattern */
+export function askPermission(pattern) {
+  return browser.permissions.request({ origins: [pattern] }).catch(() => false);
+}

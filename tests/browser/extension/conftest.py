@@ -1,0 +1,211 @@
+"""The extension in both browsers, on a fake twitch.tv, before real servers that listen to the simulated Twitch."""
+
+import asyncio
+import dataclasses
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import ClientSession
+
+from fingerprint.catalog.ingest import ingest
+from fingerprint.media.decode import decode_blocks
+from server.demo.accounts import OWN_APPLICATION
+from server.demo.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
+from server.demo.hosts import Hosts
+from server.demo.library import SongFile, composed_songs
+from server.demo.programme import Item, Playlist
+from server.demo.simulator import Simulator
+from server.demo.songs import SCORES
+from tests.browser.bidi.browser import Browser
+from tests.browser.bidi.front import Front
+from tests.browser.bidi.tab import Tab
+from tests.browser.bidi_fixtures import EXTENSION_UUID
+from tests.browser.extension.fake_twitch import FakeTwitch
+from tests.browser.extension.server_process import ServerProcess
+
+EXTENSION = Path(__file__).parents[3] / "extension"
+KEPT = Path(__file__).parents[3] / ".cache" / "extension-town"
+"""Composed songs and encoded media, which are the same in every run."""
+
+PICTURES = Path(__file__).parents[3] / ".cache" / "screenshots"
+
+LIVE, TALK, AWAY = "neonharbour", "talkshow_tess", "sleepy_otter"
+LIVE_TITLE, CLIP_TITLE, VIDEO_TITLE = (SCORES[number].tags.title for number in (0, 1, 2))
+SLUG, UNKNOWN_SLUG = (
+    "SleepyGiftedBlueKettlePogChamp-KbkBXYt3lOk3jy8-",
+    "ElegantNeonHarbourDriveKappa-m3Qx7_vT1bLz-9Ra",
+)
+VIDEO = "2210987001"
+
+BUTTON = 'button[data-twitchaudio="button"]'
+PANEL = '[data-twitchaudio="panel"]'
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """The simulated Twitch, and two servers: one answers everybody, one subscribers."""
+
+    twitch: Simulator
+    open: ServerProcess
+    members: ServerProcess
+
+
+def _cast(songs: tuple[SongFile, ...]) -> Cast:
+    live, cut, video, unknown = (
+        Playlist(items=(Item(song=song, start_seconds=10, seconds=40),)) for song in songs
+    )
+    channels = [
+        ChannelPlan(login=login, display_name=login, user_id=number, title="Music", game="Music", playlist=live)
+        for number, login in enumerate((LIVE, TALK, AWAY, "old_timer", "home_body", "newcomer"), 71_000_101)
+    ]
+    channels[1] = dataclasses.replace(channels[1], playlist=unknown)
+    channels[2] = dataclasses.replace(channels[2], live=False)
+    clips = (
+        ClipPlan(slug=SLUG, login=LIVE, title="that drop", playlist=cut),
+        ClipPlan(slug=UNKNOWN_SLUG, login=LIVE, title="what was that", playlist=unknown),
+    )
+    videos = (VideoPlan(video_id=VIDEO, login=LIVE, title="last week", playlist=video),)
+    return Cast(channels=tuple(channels), clips=clips, videos=videos, songs=songs)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
+    folder: Path = tmp_path_factory.mktemp("town")
+    songs = composed_songs(KEPT, SCORES[:4])
+    # The last one stays unknown.
+    ingest(folder / "open" / "catalog", [song.path for song in songs[:3]], decode_blocks)
+    shutil.copytree(folder / "open", folder / "members")
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port: int = reserved.getsockname()[1]
+    hosts = dataclasses.replace(Hosts.at(f"http://127.0.0.1:{port}"), activate="https://www.twitch.tv/activate")
+    async with Simulator(cache=KEPT / "media", cast=_cast(songs), hosts=hosts, port=port) as twitch:
+        environment = {
+            **twitch.environment(),
+            "TWITCH_CLIENT_ID": OWN_APPLICATION.client_id,
+            "TWITCH_CLIENT_SECRET": OWN_APPLICATION.secret or "",
+        }
+        servers = [ServerProcess(environment, folder / name) for name in ("open", "members")]
+        try:
+            await servers[1].admin("settings", "set", "access_mode", "subscribers")
+            await asyncio.gather(*(server.start() for server in servers))
+            yield Town(twitch, *servers)
+        finally:
+            for server in servers:
+                await server.stop()
+
+
+@dataclass(slots=True)
+class Installed:
+    """The extension in a running browser. `pages` is one of its own pages, through which tests set it up."""
+
+    browser: Browser
+    id: str
+    root: str
+    pages: Tab
+    town: Town
+    front: Front
+    opened: list[Tab] = field(default_factory=list[Tab])
+
+    async def message(self, name: str, **payload: Any) -> Any:
+        """Send a message as the extension's own page."""
+        return await self.pages.evaluate(
+            "(message) => browser.runtime.sendMessage(message)", {"name": name, **payload}
+        )
+
+    async def use(self, server: ServerProcess) -> None:
+        """Set the server's address."""
+        assert await self.message("set-server", server=str(server.address)) is None
+
+    async def reset(self) -> None:
+        """As just installed, with the open server."""
+        for tab in self.opened:
+            await tab.close()
+        self.opened.clear()
+        await self.pages.activate()
+        await self.message("erase")
+        await self.use(self.town.open)
+        self.town.twitch.world.accounts.reset()
+        self.town.twitch.world.accounts.allow_redirect(OWN_APPLICATION.client_id, await self.redirect())
+
+    async def redirect(self) -> str:
+        return await self.pages.evaluate("browser.identity.getRedirectURL('twitch')")
+
+    async def open(self, address: str) -> Tab:
+        """A tab with a page of Twitch, or of the extension (`popup/popup.html`), closed after the test."""
+        tab = await self.browser.open_tab()
+        self.opened.append(tab)
+        await tab.navigate(address if "://" in address else self.root + address)
+        if "://" not in address:
+            await tab.wait_for("document.documentElement.dataset.ready === ''")
+        return tab
+
+    async def channel(self, login: str = LIVE) -> Tab:
+        """A tab with a channel, its button in place."""
+        tab = await self.open(f"https://www.twitch.tv/{login}")
+        await button_placed(tab)
+        return tab
+
+    async def picture(self, tab: Tab, name: str) -> None:
+        """Keep a picture of a tab to be looked at."""
+        await asyncio.to_thread(PICTURES.mkdir, parents=True, exist_ok=True)
+        await tab.screenshot(PICTURES / f"{name}-{self.browser.name}.png")
+
+
+async def button_placed(tab: Tab) -> None:
+    await tab.wait_for(f"document.querySelector('{BUTTON}')?.checkVisibility()", of="the button is in the page")
+
+
+async def state_is(tab: Tab, state: str, *, seconds: float = 15.0) -> None:
+    await tab.wait_for(
+        "([panel, state]) => document.querySelector(panel)?.dataset.state === state",
+        [PANEL, state],
+        seconds=seconds,
+        of=f"the panel's state is {state}",
+    )
+
+
+async def panel_field(tab: Tab, name: str) -> str | None:
+    return await tab.text(f'{PANEL} >>> [data-field="{name}"]')
+
+
+async def panel_text(tab: Tab) -> str:
+    return await tab.text(f"{PANEL} >>> .box") or ""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def fake_twitch(front: Front, town: Town, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
+    async with ClientSession() as session:
+        fake = FakeTwitch(session, town.twitch.base_url, tmp_path_factory.mktemp("fake"))
+        for name in ("www.twitch.tv", "clips.twitch.tv", "player.twitch.tv"):
+            front.handlers[name] = fake.page
+        front.handlers["id.twitch.tv"] = fake.simulated
+        yield
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def installed(
+    either_browser: Browser, front: Front, town: Town, fake_twitch: None
+) -> AsyncIterator[Installed]:
+    extension = await either_browser.install(EXTENSION)
+    pages = await either_browser.open_tab()
+    address = {"chromium": f"chrome-extension://{extension}/", "firefox": f"moz-extension://{EXTENSION_UUID}/"}
+    root = address[either_browser.name]
+    await pages.navigate(f"{root}options/options.html")
+    await pages.wait_for("typeof browser === 'object' && document.documentElement.dataset.ready === ''")
+    yield Installed(either_browser, extension, root, pages, town, front)
+    await pages.close()
+    await either_browser.uninstall(extension)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def extension(installed: Installed) -> AsyncIterator[Installed]:
+    """As just installed, with the open server; its tabs are closed afterwards."""
+    await installed.reset()
+    yield installed
+    await installed.reset()
