@@ -21,12 +21,14 @@ from fingerprint.ports import Clock
 from fingerprint.wiring import open_pipeline
 from server import api, keys, migrations
 from server.access.addresses import Networks
+from server.access.admission import Running
 from server.access.api_keys import ApiKeyStore
 from server.access.oauth import TwitchOAuth
 from server.access.service import Access, caller_key
 from server.access.session_keys import SessionKeys, kept_keys
 from server.access.session_store import SessionStore
 from server.access.sessions import Sessions
+from server.access.starters import StartLimits
 from server.access.tokens import TokenValidator
 from server.api.openapi import openapi_document
 from server.channels.feed import ChannelFeed
@@ -164,7 +166,9 @@ async def _open_services(
     logs = LogWriter(LogStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
     stack.push_async_callback(logs.close)
     app[keys.LOGS] = logs
-    app[keys.ACCESS] = await _open_access(app, stack, database, logs, session_keys)
+    app[keys.ACCESS] = await _open_access(
+        app, stack, database, logs, session_keys, running=lambda target: store.running(target, now=clock.now())
+    )
     service = IdentificationService(
         store=store,
         runner=runner,
@@ -206,6 +210,8 @@ async def _open_access(
     database: Database,
     logs: LogWriter,
     session_keys: SessionKeys | None,
+    *,
+    running: Running,
 ) -> Access:
     """Access control, with what Twitch knows of people when the operator has an application there."""
     settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
@@ -226,7 +232,20 @@ async def _open_access(
             sessions = Sessions(SessionStore(database, session_keys), oauth=oauth, tokens=tokens, clock=clock)
             sessions.start()
             stack.push_async_callback(sessions.close)
-    access = Access(database, clock=clock, tokens=tokens, logs=logs, sessions=sessions, admins=settings.admins)
+    access = Access(
+        database,
+        clock=clock,
+        tokens=tokens,
+        logs=logs,
+        limits=StartLimits(
+            jobs_per_address=settings.jobs_per_address,
+            per_address=settings.starts_per_address,
+            per_person=settings.starts_per_person,
+        ),
+        running=running,
+        sessions=sessions,
+        admins=settings.admins,
+    )
     stack.push_async_callback(access.close)
     return access
 

@@ -73,6 +73,33 @@ def session_keys(text: str) -> tuple[Secret, ...]:
     return tuple(Secret(word) for word in found)
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `most` in each window of `seconds`."""
+
+    most: int
+    seconds: int
+
+
+_UNITS: Final = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+
+
+def rates(text: str) -> tuple[Rate, ...]:
+    """Comma-separated limits such as 60/minute, each window once; or none."""
+    if text == "none":
+        return ()
+    found: list[Rate] = []
+    for word in words(text):
+        most, _, unit = word.partition("/")
+        found.append(Rate(whole_number(1, 1_000_000)(most.strip()), _UNITS.get(unit.strip(), 0)))
+    if not all(rate.seconds for rate in found) or len({rate.seconds for rate in found}) < len(found):
+        raise ValueError(text)
+    return tuple(found)
+
+
+_RATES: Final = "comma-separated limits such as 60/minute, 2000/day (second, minute, hour, day), or none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
     """Bounds and waits of the HTTP side, in one place. Seconds and bytes."""
@@ -128,6 +155,30 @@ class ServerSettings:
         help="proxies whose X-Forwarded-For is believed",
         default=(),
         default_text="none",
+    )
+    jobs_per_address: int = setting(
+        "TWITCHAUDIO_JOBS_PER_ADDRESS",
+        parse=whole_number(0, 1_000),
+        takes="a whole number from 0 to 1000",
+        help="how many identifications somebody without an API key may have started at once, by their IP address; "
+        "0 for any number",
+        default=1,
+    )
+    starts_per_address: tuple[Rate, ...] = setting(
+        "TWITCHAUDIO_STARTS_PER_ADDRESS",
+        parse=rates,
+        takes=_RATES,
+        help="how many new identifications an IP address may start; joining is free",
+        default=(Rate(120, 60), Rate(5_000, 86_400)),
+        default_text="120/minute, 5000/day",
+    )
+    starts_per_person: tuple[Rate, ...] = setting(
+        "TWITCHAUDIO_STARTS_PER_PERSON",
+        parse=rates,
+        takes=_RATES,
+        help="how many new identifications somebody who is signed in may start, besides their address's limit",
+        default=(Rate(60, 60), Rate(2_000, 86_400)),
+        default_text="60/minute, 2000/day",
     )
     twitch_client_id: str | None = setting(
         "TWITCH_CLIENT_ID",

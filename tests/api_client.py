@@ -32,7 +32,11 @@ async def open_api(
     database_url: str | None = None,
     **more: Any,
 ) -> AsyncGenerator[ClientSession]:
-    """A real server with a real store and a pipeline of fake parts; gives a client for its address."""
+    """A real server with a real store and a pipeline of fake parts; gives a client for its address.
+
+    All of a test's clients have one address: they may have any number of jobs, unless the test says otherwise.
+    """
+    more = {"jobs_per_address": 0, "starts_per_address": (), "starts_per_person": (), **more}
     settings = ServerSettings(
         pipeline=PipelineSettings(data_dir=data_dir, database_url=database_url),
         limits=limits or ServerLimits(),

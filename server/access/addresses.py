@@ -22,6 +22,13 @@ def parse_network(text: str) -> Network:
     return ip_network(text.strip(), strict=False)
 
 
+def counted(address: Address) -> str:
+    """What counts as one place: an IPv4 address, or the /64 of an IPv6 address, which is one customer's."""
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(ip_network(f"{address}/64", strict=False))
+
+
 class Networks:
     """Many networks; asking takes one look-up for each length of prefix."""
 

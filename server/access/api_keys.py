@@ -71,10 +71,17 @@ class ApiKey:
     scopes: frozenset[str]
     per_minute: int | None
     per_day: int | None
+    at_once: int | None
+    """Jobs at once; the usual number when None."""
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
     used_at: datetime | None
+
+    def limits_in_words(self) -> list[str]:
+        """The key's limits, for the operator."""
+        rates = [f"{most} a {unit}" for most, unit in ((self.per_minute, "minute"), (self.per_day, "day")) if most]
+        return [*rates, *([] if self.at_once is None else [f"{self.at_once} at once"])]
 
     def valid(self, now: datetime) -> bool:
         """Neither revoked nor expired."""
@@ -96,6 +103,7 @@ class ApiKeyStore:
         scopes: Iterable[str] = DEFAULT_SCOPES,
         per_minute: int | None = None,
         per_day: int | None = None,
+        at_once: int | None = None,
         expires_at: datetime | None = None,
     ) -> tuple[ApiKey, Secret]:
         """Make a key; its text is given this once. Raises TwitchAudioError `invalid-input`, `busy`."""
@@ -113,6 +121,7 @@ class ApiKeyStore:
             scopes=chosen,
             per_minute=per_minute,
             per_day=per_day,
+            at_once=at_once,
             created_at=now,
             expires_at=expires_at,
             revoked_at=None,
@@ -130,6 +139,7 @@ class ApiKeyStore:
                     scopes=",".join(sorted(key.scopes)),
                     per_minute=per_minute,
                     per_day=per_day,
+                    at_once=at_once,
                     created_us=to_us(now),
                     expires_us=None if expires_at is None else to_us(expires_at),
                 )
@@ -184,7 +194,7 @@ class ApiKeyStore:
 
 def _described(key: ApiKey) -> str:
     """What a key may do, for the record."""
-    limits = [f"{most} a {unit}" for most, unit in ((key.per_minute, "minute"), (key.per_day, "day")) if most]
+    limits = key.limits_in_words()
     until = [] if key.expires_at is None else [f"until {key.expires_at:%Y-%m-%d %H:%M}"]
     return ", ".join([key.name, "+".join(sorted(key.scopes)), *limits, *until])
 
@@ -200,6 +210,7 @@ def _api_key(row: Any) -> ApiKey:
         scopes=frozenset(row.scopes.split(",")),
         per_minute=row.per_minute,
         per_day=row.per_day,
+        at_once=row.at_once,
         created_at=from_us(row.created_us),
         expires_at=moment(row.expires_us),
         revoked_at=moment(row.revoked_us),

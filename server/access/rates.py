@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +16,8 @@ from server.access.tables import rate_counters as table
 
 MINUTE: Final = 60
 DAY: Final = 86_400
-_KEEP: Final = timedelta(days=2)
+_FORGET_AT_ONCE: Final = 1_000
+_WORDS: Final = {1: "second", MINUTE: "minute", 3_600: "hour", DAY: "day"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +31,30 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What is left of a limit, and seconds until it begins anew."""
+    """What is left of a limit, and seconds until it begins anew. `start_us` is the window's name."""
 
     limit: Limit
     left: int
     reset_seconds: int
+    start_us: int
 
 
 class RateLimitedError(TwitchAudioError):
     """A limit is used up. `spent` is that limit."""
 
     def __init__(self, spent: Spent) -> None:
+        window = _WORDS.get(spent.limit.seconds, f"{spent.limit.seconds} s")
         detail = (
-            f"At most {spent.limit.most} new identifications per {_words(spent.limit.seconds)}: "
+            f"At most {spent.limit.most} new identifications per {window}: "
             f"ask again in {spent.reset_seconds} s. Joining one that runs is free."
         )
         super().__init__(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=spent.reset_seconds)
         self.spent = spent
 
 
-def _words(seconds: int) -> str:
-    return {MINUTE: "minute", DAY: "day"}.get(seconds, f"{seconds} s")
+def nearest(spent: Sequence[Spent]) -> Spent | None:
+    """The limit that is nearest to its end."""
+    return min(spent, key=lambda each: each.left / each.limit.most, default=None)
 
 
 class RateCounters:
@@ -66,39 +70,72 @@ class RateCounters:
         """
         if not limits:
             return None
+        return nearest(await self._database.transact(lambda connection: self.spend_in(connection, limits, now)))
 
-        async def work(connection: AsyncConnection) -> list[Spent]:
-            # Always in the same order, so that two never wait for each other.
-            return [
-                await _spend(connection, limit, now) for limit in sorted(limits, key=lambda each: each.subject)
-            ]
+    async def spend_in(
+        self, connection: AsyncConnection, limits: Sequence[Limit], now: datetime
+    ) -> Sequence[Spent]:
+        """The same as a part of a transaction, which has to be rolled back when this raises."""
+        if not limits:
+            return []
+        # Always in the same order, so that two never wait for each other.
+        ordered = sorted(limits, key=lambda each: each.subject)
+        for limit in ordered:
+            await _count(connection, limit, now)
+        rows = [
+            and_(table.c.subject == limit.subject, table.c.window_us == _start(limit, now)) for limit in ordered
+        ]
+        chosen = select(table.c.subject, table.c.used).where(or_(*rows))
+        used = {row.subject: row.used for row in await connection.execute(chosen)}
+        return [_spent(limit, now, used[limit.subject]) for limit in ordered]
 
-        return min(await self._database.transact(work), key=lambda spent: spent.left / spent.limit.most)
+    async def refund_in(self, connection: AsyncConnection, spent: Sequence[Spent]) -> None:
+        """Take one start back: nothing was started."""
+        for each in sorted(spent, key=lambda each: each.limit.subject):
+            row = (table.c.subject == each.limit.subject, table.c.window_us == each.start_us, table.c.used > 0)
+            await connection.execute(update(table).where(*row).values(used=table.c.used - 1))
 
     async def forget(self, now: datetime) -> None:
-        """Delete counters whose time is long over."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(table).where(table.c.window_us < to_us(now - _KEEP)))
+        """Delete counters whose time is over, some at a time."""
+        old = select(table.c.ends_us).where(table.c.ends_us < to_us(now)).order_by(table.c.ends_us)
+
+        async def work(connection: AsyncConnection) -> bool:
+            moments = (await connection.execute(old.limit(_FORGET_AT_ONCE))).scalars().all()
+            if moments:
+                await connection.execute(delete(table).where(table.c.ends_us <= moments[-1]))
+            return bool(moments)
+
+        while await self._database.transact(work):
+            pass
 
 
-async def _spend(connection: AsyncConnection, limit: Limit, now: datetime) -> Spent:
+def _start(limit: Limit, now: datetime) -> int:
     length = limit.seconds * 1_000_000
-    start = to_us(now) // length * length
-    reset = max(1, math.ceil((start + length - to_us(now)) / 1_000_000))
+    return to_us(now) // length * length
+
+
+def _spent(limit: Limit, now: datetime, used: int) -> Spent:
+    start = _start(limit, now)
+    left_us = start + limit.seconds * 1_000_000 - to_us(now)
+    return Spent(limit, max(0, limit.most - used), max(1, math.ceil(left_us / 1_000_000)), start)
+
+
+async def _count(connection: AsyncConnection, limit: Limit, now: datetime) -> None:
+    start = _start(limit, now)
     row = (table.c.subject == limit.subject, table.c.window_us == start)
     take = update(table).where(*row, table.c.used < limit.most).values(used=table.c.used + 1)
-    if not (await connection.execute(take)).rowcount:
-        used = (await connection.execute(select(table.c.used).where(*row))).scalar()
-        if used is None and limit.most > 0:
-            try:
-                async with connection.begin_nested():
-                    first = insert(table).values(subject=limit.subject, window_us=start, used=1)
-                    await connection.execute(first)
-                return Spent(limit, limit.most - 1, reset)
-            except IntegrityError:
-                if not (await connection.execute(take)).rowcount:
-                    raise RateLimitedError(Spent(limit, 0, reset)) from None
+    if (await connection.execute(take)).rowcount:
+        return
+    used = (await connection.execute(select(table.c.used).where(*row))).scalar()
+    if used is None and limit.most > 0:
+        try:
+            async with connection.begin_nested():
+                ends = start + limit.seconds * 1_000_000
+                values = {"subject": limit.subject, "window_us": start, "ends_us": ends, "used": 1}
+                await connection.execute(insert(table).values(**values))
+        except IntegrityError:
+            if (await connection.execute(take)).rowcount:
+                return
         else:
-            raise RateLimitedError(Spent(limit, 0, reset))
-    used = (await connection.execute(select(table.c.used).where(*row))).scalar_one()
-    return Spent(limit, max(0, limit.most - used), reset)
+            return
+    raise RateLimitedError(_spent(limit, now, limit.most))

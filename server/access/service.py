@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv6Address, IPv6Network
 from typing import Final
 
 from yarl import URL
@@ -17,18 +16,22 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Clock
 from fingerprint.settings import Secret
-from server.access.addresses import Address
+from server.access.addresses import Address, counted
 from server.access.admins import Admins
+from server.access.admission import Admissions, JobTicket, Running
 from server.access.api_keys import ApiKey, ApiKeyStore, key_hash, well_formed
 from server.access.caller import Caller, current_caller
 from server.access.codes import CodeStore
+from server.access.guesses import Guesses
 from server.access.kept import Kept
 from server.access.lists import ID_PREFIX, names_of
 from server.access.notes import AccessNotes
 from server.access.policy import Facts, Refusal, decide
-from server.access.rates import DAY, MINUTE, Limit, RateCounters, RateLimitedError
+from server.access.rates import RateLimitedError, nearest
 from server.access.rules import Rules, RulesStore
 from server.access.sessions import Sessions
+from server.access.slots import JobInProgressError
+from server.access.starters import StartLimits, starter
 from server.access.tokens import TokenValidator, TwitchUser
 from server.access.website import AccessMode
 from server.logs.entries import Who
@@ -87,6 +90,8 @@ class Access:
         clock: Clock,
         tokens: TokenValidator | None,
         logs: LogWriter,
+        limits: StartLimits,
+        running: Running,
         sessions: Sessions | None = None,
         admins: Iterable[str] = (),
     ) -> None:
@@ -103,7 +108,9 @@ class Access:
         self._kept_keys: dict[str, ApiKey | None] = {}
         self._codes = CodeStore(database)
         self._redeemed: dict[str, bool] = {}
-        self._counters = RateCounters(database)
+        self._limits = limits
+        self._guesses = Guesses(clock)
+        self._admissions = Admissions(database, clock=clock, running=running)
         self._uses: dict[str, datetime] = {}
         self._recorder: asyncio.Task[None] | None = None
 
@@ -115,14 +122,18 @@ class Access:
         """Who sends the current request.
 
         Raises TwitchAudioError `key-invalid`, `token-invalid`, `token-wrong-client`, `upstream-unavailable`,
-        `busy`.
+        `busy`; `rate-limited` after many wrong keys.
         """
         # First of all: what is kept of keys is as new as the rules.
         await self.rules()
         caller = current_caller.get(None) or Caller()
+        if caller.key is not None:
+            self._guesses.check(caller.address)
         try:
             principal = await self._principal(caller)
         except TwitchAudioError as error:
+            if error.code is ProblemCode.KEY_INVALID:
+                self._guesses.wrong(caller.address)
             if error.code in _NOT_KNOWN:
                 self._notes.login_failed("API key" if caller.key is not None else "token", error.code)
             raise
@@ -214,10 +225,12 @@ class Access:
         if (await self.rules()).blacklist.names(user=user, address=address):
             self._notes.refused("redeem", ProblemCode.BLACKLISTED)
             raise TwitchAudioError(ProblemCode.BLACKLISTED, "The operator has blocked this.")
+        self._guesses.check(address)
         try:
             await self._codes.redeem(code, user.id, self._clock.now())
         except TwitchAudioError as error:
             if error.code is ProblemCode.CODE_INVALID:
+                self._guesses.wrong(address)
                 self._notes.login_failed("access code", error.code)
             raise
         self._notes.login("access code")
@@ -247,23 +260,31 @@ class Access:
             raise TwitchAudioError(refusal.code, refusal.detail, retry_after_seconds=retry)
         return principal
 
-    async def admit(self, principal: Principal, target: TwitchTarget) -> None:
-        """Count the start of a job. Raises TwitchAudioError `rate-limited` when a limit is used up; `busy`."""
-        caller = current_caller.get(None)
+    async def admit(self, principal: Principal, target: TwitchTarget) -> JobTicket | None:
+        """Let a new job be started, or raise why not now; the ticket is told of the job's end.
+
+        Raises TwitchAudioError `job-in-progress`, `rate-limited`, `busy`.
+        """
+        caller = current_caller.get(None) or Caller()
+        who, request = principal.who(caller.address), request_id.get()
+        chosen = starter(self._limits, key=principal.key, user=principal.user, address=caller.address)
         try:
-            spent = await self._counters.spend(_limits(principal), self._clock.now())
-        except RateLimitedError as error:
-            if caller is not None:
+            ticket = await self._admissions.admit(
+                chosen, target, lambda: self._notes.launched(target, who, request)
+            )
+        except (RateLimitedError, JobInProgressError) as error:
+            if isinstance(error, RateLimitedError):
                 caller.spent = error.spent
             self._notes.refused(target.kind, error.code, target)
             raise
-        if caller is not None:
-            caller.spent = spent
-        self._notes.launched(target, (caller or Caller()).who, request_id.get())
+        if ticket is not None:
+            caller.spent = nearest(ticket.spent)
+        return ticket
 
     async def close(self) -> None:
         """End what is under way, and write down what is not yet."""
         await self._rules.close()
+        await self._admissions.close()
         if self._recorder is not None:
             self._recorder.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -306,35 +327,16 @@ class Access:
         uses, self._uses = self._uses, {}
         try:
             await self._keys.record_uses(uses)
-            await self._counters.forget(self._clock.now())
         except TwitchAudioError:
             _log.warning("uses_not_recorded", extra={"keys": len(uses)})
             self._uses = {**uses, **self._uses}
 
 
-def _limits(principal: Principal) -> list[Limit]:
-    """The limits that a start counts against."""
-    key = principal.key
-    if key is None:
-        return []
-    found: list[Limit] = []
-    if key.per_minute is not None:
-        found.append(Limit(f"key:{key.id}:minute", key.per_minute, MINUTE))
-    if key.per_day is not None:
-        found.append(Limit(f"key:{key.id}:day", key.per_day, DAY))
-    return found
-
-
 def caller_key(principal: Principal) -> str:
-    """Who the current request counts for where callers get their share: a key, a user, or an address.
-
-    An IPv6 address counts with the rest of its /64, which is one customer's.
-    """
+    """Who the current request counts for where callers get their share: a key, a user, or an address."""
     if principal.key is not None:
         return f"key:{principal.key.id}"
     if principal.user is not None:
         return f"user:{principal.user.id}"
     address = (current_caller.get(None) or Caller()).address
-    if isinstance(address, IPv6Address):
-        return str(IPv6Network((address, 64), strict=False))
-    return str(address)
+    return "unknown" if address is None else counted(address)

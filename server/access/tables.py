@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text, UniqueConstraint
 
 from fingerprint.database import MYSQL_TABLE, exact_text, metadata
 
@@ -26,6 +26,7 @@ api_keys: Final = Table(
     Column("scopes", exact_text(100), nullable=False),
     Column("per_minute", Integer),
     Column("per_day", Integer),
+    Column("at_once", Integer),
     Column("created_us", BigInteger, nullable=False),
     Column("expires_us", BigInteger),
     Column("revoked_us", BigInteger),
@@ -41,6 +42,25 @@ rate_counters: Final = Table(
     Column("subject", exact_text(128), primary_key=True),
     Column("window_us", BigInteger, primary_key=True, autoincrement=False),
     Column("used", Integer, nullable=False),
+    Column("ends_us", BigInteger, nullable=False, server_default="0"),
+    Index("ix_rate_counters_ends", "ends_us"),
+    **MYSQL_TABLE,
+)
+
+job_slots: Final = Table(
+    "job_slots",
+    metadata,
+    # Who has a place for a job: `address:192.0.2.7`, `address:2001:db8::/64`, `key:ID`.
+    Column("holder", exact_text(80), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("token", exact_text(32), nullable=False),
+    Column("kind", exact_text(16), nullable=False),
+    Column("target", exact_text(191), nullable=False),
+    Column("at_seconds", Float(53)),
+    Column("taken_us", BigInteger, nullable=False),
+    # 0 once the job is over.
+    Column("expires_us", BigInteger, nullable=False),
+    Index("ix_job_slots_taken", "taken_us"),
     **MYSQL_TABLE,
 )
 

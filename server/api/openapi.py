@@ -228,8 +228,13 @@ def _schemas() -> dict[str, _Schema]:
                 "code": {"type": "string", "enum": [str(code) for code in ProblemCode]},
                 "retry_after_seconds": {"type": "number", "minimum": 0},
                 "step": {**_TEXT, "description": "The step of an upstream service that failed."},
+                "location": {
+                    **_TEXT,
+                    "format": "uri-reference",
+                    "description": "With `job-in-progress`: the identification that runs.",
+                },
             },
-            optional=("retry_after_seconds", "step"),
+            optional=("retry_after_seconds", "step", "location"),
             text="RFC 9457 problem details.",
         ),
     }
@@ -238,6 +243,11 @@ def _schemas() -> dict[str, _Schema]:
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 _APPLIED: Final = {"Preference-Applied": {"schema": _TEXT}}
 _LOCATION: Final = {"Location": {"schema": {**_TEXT, "format": "uri-reference"}}}
+_LIMITS: Final = {
+    "RateLimit": {"description": "What is left of the nearest limit on new identifications.", "schema": _TEXT},
+    "RateLimit-Policy": {"description": "That limit.", "schema": _TEXT},
+}
+_HEADERS: Final = {ProblemCode.JOB_IN_PROGRESS: _LOCATION, ProblemCode.RATE_LIMITED: _LIMITS}
 
 
 def _json(name: str, text: str, headers: _Schema | None = None) -> _Schema:
@@ -254,7 +264,11 @@ def _problems(*codes: ProblemCode) -> dict[str, _Schema]:
         answers[status] = {
             "description": f"{said}, `{code}`" if said else f"`{code}`",
             "content": {"application/problem+json": {"schema": _ref("Problem")}},
-            "headers": _RETRY_AFTER,
+            "headers": {
+                **answers.get(status, {"headers": {}})["headers"],
+                **_HEADERS.get(code, {}),
+                **_RETRY_AFTER,
+            },
         }
     return answers
 
@@ -321,11 +335,18 @@ def _paths() -> dict[str, Any]:
                     "content": {"application/json": {"schema": _ref("Question")}},
                 },
                 "responses": {
-                    "200": _json("Identification", "It is finished.", {**_LOCATION, **_APPLIED}),
-                    "202": _json("Identification", "It goes on.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER}),
+                    "200": _json("Identification", "It is finished.", {**_LOCATION, **_APPLIED, **_LIMITS}),
+                    "202": _json(
+                        "Identification", "It goes on.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER, **_LIMITS}
+                    ),
                     "408": _extra_problem("`timeout`: the body did not arrive in time"),
                     "413": _extra_problem("`invalid-input`: the body is larger than 16 KiB"),
-                    **_problems(*_REFUSALS, ProblemCode.RATE_LIMITED, ProblemCode.RECOGNIZER_UNAVAILABLE),
+                    **_problems(
+                        *_REFUSALS,
+                        ProblemCode.JOB_IN_PROGRESS,
+                        ProblemCode.RATE_LIMITED,
+                        ProblemCode.RECOGNIZER_UNAVAILABLE,
+                    ),
                 },
             }
         },

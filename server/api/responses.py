@@ -9,6 +9,7 @@ from aiohttp import web
 from fingerprint.domain.identification import Identification
 from fingerprint.wire import Json, song_to_json, time_to_json
 from server import keys
+from server.identifications.location import location_of
 from server.identifications.set_list import Play
 
 BASE: Final = "/api/v1"
@@ -28,7 +29,7 @@ def json_response(
 
 def location(identification: Identification) -> str:
     """Where an identification is found."""
-    return f"{BASE}/identifications/{identification.id}"
+    return location_of(identification.id)
 
 
 def play_to_json(play: Play) -> Json:

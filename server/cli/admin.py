@@ -10,6 +10,7 @@ from fingerprint.settings import Secret
 from server.access.api_keys import ApiKey, ApiKeyStore
 from server.access.rules import RulesStore
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
+from server.access.starters import KEY_JOBS
 from server.access.website import FIELDS
 from server.cli import Subparsers, admin_channels, admin_logs, admin_people
 from server.cli.with_database import count, operator, with_database
@@ -81,6 +82,7 @@ def _register_keys(groups: Subparsers) -> None:
     )
     create.add_argument("--per-minute", type=count, metavar="N", help="new identifications a minute")
     create.add_argument("--per-day", type=count, metavar="N", help="new identifications a day (UTC)")
+    create.add_argument("--at-once", type=count, metavar="N", help=f"jobs at once (default: {KEY_JOBS})")
     create.add_argument("--days", type=count, metavar="N", help="valid for so many days; for good when left out")
     create.set_defaults(run=_keys_create)
     revoke = actions.add_parser(
@@ -93,11 +95,18 @@ def _register_keys(groups: Subparsers) -> None:
 def _keys_list(_arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     for key in with_database(lambda database: ApiKeyStore(database).all()):
-        limits = [f"{most} a {unit}" for most, unit in ((key.per_minute, "minute"), (key.per_day, "day")) if most]
         state = "valid" if key.valid(now) else "revoked" if key.revoked_at is not None else "expired"
         until = "" if key.expires_at is None else f" until {key.expires_at:%Y-%m-%d %H:%M}"
         used = "never used" if key.used_at is None else f"last used {key.used_at:%Y-%m-%d %H:%M:%S}"
-        parts = [key.id, f"{key.shown}...", key.name, "+".join(sorted(key.scopes)), *limits, state + until, used]
+        parts = [
+            key.id,
+            f"{key.shown}...",
+            key.name,
+            "+".join(sorted(key.scopes)),
+            *key.limits_in_words(),
+            state + until,
+            used,
+        ]
         print(" | ".join(parts))
     return 0
 
@@ -113,6 +122,7 @@ def _keys_create(arguments: argparse.Namespace) -> int:
             scopes=cast("list[str] | None", arguments.scope) or DEFAULT_SCOPES,
             per_minute=cast("int | None", arguments.per_minute),
             per_day=cast("int | None", arguments.per_day),
+            at_once=cast("int | None", arguments.at_once),
             expires_at=None if days is None else now + timedelta(days=days),
         )
 

@@ -11,6 +11,8 @@ from aiohttp.typedefs import Handler, Middleware
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.wire import problem_to_json
 from server.access.caller import current_caller
+from server.access.slots import JobInProgressError
+from server.identifications.location import location_of
 from server.observability import Metrics, request_id
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -28,9 +30,14 @@ _DETAILS: Final = {
 _log = logging.getLogger(__name__)
 
 
-def problem_response(problem: Problem, *, status: int | None = None) -> web.Response:
-    """Problem details as an answer, with `Retry-After` where asking again makes sense."""
+def problem_response(problem: Problem, *, status: int | None = None, location: str | None = None) -> web.Response:
+    """Problem details as an answer, with `Retry-After` where asking again makes sense.
+
+    `location` is what stands in the way, as a header and a member.
+    """
     body = problem_to_json(problem)
+    if location is not None:
+        body["location"] = location
     if status is not None:
         body["status"] = status
     response = web.Response(
@@ -39,6 +46,8 @@ def problem_response(problem: Problem, *, status: int | None = None) -> web.Resp
         content_type=CONTENT_TYPE,
         headers={"Cache-Control": "no-store"},
     )
+    if location is not None:
+        response.headers["Location"] = location
     if problem.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(math.ceil(problem.retry_after_seconds))
     return response
@@ -72,6 +81,8 @@ def problem_details(metrics: Metrics) -> Middleware:
             return await handler(request)
         except TwitchAudioError as error:
             note(error.code)
+            if isinstance(error, JobInProgressError) and error.identification_id is not None:
+                return problem_response(error.problem, location=location_of(error.identification_id))
             return problem_response(error.problem)
         except web.HTTPException as error:
             if error.status < 400:

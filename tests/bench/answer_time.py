@@ -86,7 +86,13 @@ def simulated_twitch(folder: Path) -> Generator[Bench]:
     with process(["server.demo", "--port", "0", "--json"], {}) as child:
         assert child.stdout is not None
         simulator = cast("dict[str, Any]", json.loads(child.stdout.readline()))
-        environment = {**simulator["environment"], "TWITCHAUDIO_DATA_DIR": str(folder)}
+        environment = {
+            **simulator["environment"],
+            "TWITCHAUDIO_DATA_DIR": str(folder),
+            # One client asks, as fast as it can.
+            "TWITCHAUDIO_JOBS_PER_ADDRESS": "0",
+            "TWITCHAUDIO_STARTS_PER_ADDRESS": "none",
+        }
         with process(["server", "catalog", "add", *simulator["songs"]], environment) as indexing:
             if indexing.wait() != 0:
                 raise RuntimeError("the songs could not be indexed")

@@ -63,7 +63,7 @@ async def staged(data_dir: Path) -> AsyncGenerator[OnStageNow]:
     stage = OnStageNow()
     clock = SystemClock()
     pipeline = Pipeline(resolver=stage, capture=stage, recognizers=stage, clock=clock)
-    settings = ServerSettings(pipeline=PipelineSettings(data_dir=data_dir))
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=data_dir), jobs_per_address=0)
     async with listening(make_app(settings, pipeline=pipeline, clock=clock), "127.0.0.1", 0) as address:
         stage.address = str(address).rstrip("/")
         try:

@@ -34,7 +34,7 @@ from tests.fakes import FakePipeline
 async def run():
     parts = FakePipeline(SystemClock())
     parts.capture.gate.clear()
-    settings = ServerSettings(pipeline=PipelineSettings(data_dir=Path(sys.argv[1])))
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=Path(sys.argv[1])), jobs_per_address=0)
     await serve._serve(make_app(settings, pipeline=parts.pipeline), "127.0.0.1", 0)
 
 asyncio.run(run())

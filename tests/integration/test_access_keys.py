@@ -156,3 +156,14 @@ def test_keys_on_the_command_line(
     assert main(["admin", "keys", "list"]) == 0
     assert "revoked" in capsys.readouterr().out
     assert main(["admin", "keys", "revoke", "nobody"]) == 1
+
+
+async def test_after_twenty_wrong_keys_a_right_one_has_to_wait_too(api: ClientSession, database: Database) -> None:
+    right = await make(database)
+    wrong = {"X-API-Key": new_key().reveal()}
+    for _ in range(20):
+        await assert_problem(await api.get(ME, headers=wrong), "key-invalid", 401)
+    refused = await api.get(ME, headers=right)
+    await assert_problem(refused, "rate-limited", 429)
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert (await api.get(ME)).status == 200

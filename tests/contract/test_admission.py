@@ -1,0 +1,278 @@
+"""Who may start a job now, on each database and from several servers at once."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+
+import pytest
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import Database, open_database
+from fingerprint.domain.identification import Identification, Kind, new_identification_id
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
+from server import migrations
+from server.access import slots
+from server.access.admission import CLAIM_SECONDS, Admissions, JobTicket, Starter
+from server.access.rates import Limit, RateCounters
+from server.access.slots import SLOT_FOR, JobInProgressError
+from tests.builders import NOON
+
+ONE, TWO, THREE = ChannelTarget("one"), ClipTarget("two"), VideoTarget("1234567890", 61.5)
+HOME = Starter(holder="address:192.0.2.7", at_once=1)
+
+
+class MovedClock(SystemClock):
+    """The system's, some seconds ahead."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.ahead)
+
+
+class World:
+    """Several servers on one database, and the jobs that run on them."""
+
+    def __init__(self, address: str, stack: AsyncExitStack) -> None:
+        self._address = address
+        self._stack = stack
+        self.clock = MovedClock()
+        self.jobs: dict[str, Identification] = {}
+        self.started = 0
+
+    async def server(self) -> Admissions:
+        database = await self._stack.enter_async_context(open_database(self._address))
+        admissions = Admissions(database, clock=self.clock, running=self.running)
+        self._stack.push_async_callback(admissions.close)
+        return admissions
+
+    async def database(self) -> Database:
+        return await self._stack.enter_async_context(open_database(self._address))
+
+    async def running(self, target: TwitchTarget) -> Identification | None:
+        return self.jobs.get(target.key)
+
+    async def start(self, server: Admissions, target: TwitchTarget, starter: Starter = HOME) -> JobTicket:
+        """Let a job in, and have it run."""
+        ticket = await server.admit(starter, target, self.note_start)
+        assert ticket is not None
+        self.jobs[target.key] = Identification(
+            id=new_identification_id(), kind=Kind.STREAM, target=target.name, created_at=NOON
+        )
+        ticket.started()
+        return ticket
+
+    def note_start(self) -> None:
+        self.started += 1
+
+    def end(self, ticket: JobTicket, target: TwitchTarget) -> None:
+        del self.jobs[target.key]
+        ticket.ended()
+
+
+@asynccontextmanager
+async def opened(address: str) -> AsyncGenerator[World]:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(address))
+        await migrations.upgrade(database)
+        yield World(address, stack)
+
+
+@pytest.fixture
+async def world(sql_address: str) -> AsyncGenerator[World]:
+    async with opened(sql_address) as made:
+        yield made
+
+
+async def until_done(name: str) -> None:
+    """Wait for what goes on in the background."""
+    await asyncio.wait_for(
+        asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == name)), timeout=5
+    )
+
+
+async def refused(server: Admissions, target: TwitchTarget, starter: Starter = HOME) -> TwitchAudioError:
+    with pytest.raises(TwitchAudioError) as caught:
+        await server.admit(starter, target, lambda: None)
+    return caught.value
+
+
+async def test_a_second_target_is_refused_with_the_job_that_runs_on_whichever_server(world: World) -> None:
+    a, b = await world.server(), await world.server()
+    await world.start(a, ONE)
+    for server in (a, b):
+        for target in (TWO, THREE):
+            error = await refused(server, target)
+            assert isinstance(error, JobInProgressError)
+            assert (error.code, error.identification_id) == ("job-in-progress", world.jobs[ONE.key].id)
+    assert world.started == 1
+
+
+async def test_when_a_job_ends_the_next_is_let_in_at_once_on_its_server_and_on_others(world: World) -> None:
+    a, b = await world.server(), await world.server()
+    for number in range(10):
+        server = (a, b)[number % 2]
+        world.end(await world.start(server, ONE), ONE)
+        world.end(await world.start(server, TWO), TWO)
+
+
+async def test_others_are_not_concerned(world: World) -> None:
+    server = await world.server()
+    await world.start(server, ONE)
+    await world.start(server, TWO, Starter(holder="address:192.0.2.8", at_once=1))
+
+
+async def test_of_fifty_at_once_from_two_servers_one_is_let_in(world: World) -> None:
+    servers = [await world.server(), await world.server()]
+
+    async def ask(number: int) -> bool:
+        try:
+            await world.start(servers[number % 2], ChannelTarget(f"c{number}"))
+        except JobInProgressError:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(ask(number) for number in range(50)))) == 1
+
+
+async def test_a_key_has_as_many_at_once_as_it_says(world: World) -> None:
+    a, b = await world.server(), await world.server()
+    key = Starter(holder="key:abc", at_once=3)
+    tickets = [await world.start(a, ChannelTarget(f"c{number}"), key) for number in range(3)]
+    assert "3 identifications at a time" in (await refused(b, ONE, key)).detail
+    world.end(tickets[1], ChannelTarget("c1"))
+    await world.start(b, ONE, key)
+    await refused(a, TWO, key)
+
+
+async def test_fifty_at_once_with_a_key_take_no_more_places_than_it_has(world: World) -> None:
+    servers = [await world.server(), await world.server()]
+    key = Starter(holder="key:abc", at_once=3)
+
+    async def ask(number: int) -> bool:
+        try:
+            await world.start(servers[number % 2], ChannelTarget(f"c{number}"), key)
+        except JobInProgressError:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(ask(number) for number in range(50)))) == 3
+
+
+async def test_the_same_target_on_two_servers_at_the_same_moment_is_one_job(world: World) -> None:
+    a, b = await world.server(), await world.server()
+    await world.start(a, ONE)
+    assert await b.admit(HOME, ONE, lambda: None) is None
+
+
+async def test_a_herd_on_two_servers_for_one_target_is_never_refused(world: World) -> None:
+    servers = [await world.server(), await world.server()]
+    for number in range(10):
+        target = ChannelTarget(f"c{number}")
+        asked = await asyncio.gather(*(server.admit(HOME, target, lambda: None) for server in servers * 5))
+        [ticket] = [ticket for ticket in asked if ticket is not None]
+        ticket.ended()
+
+
+async def test_a_server_that_died_holds_a_place_no_longer_than_its_job_could_be_claimed(world: World) -> None:
+    a, b = await world.server(), await world.server()
+    await world.start(a, ONE)
+    world.jobs.clear()
+    world.clock.ahead = CLAIM_SECONDS + 0.1
+    await world.start(b, TWO)
+
+
+async def test_a_job_that_another_server_took_over_still_counts(world: World) -> None:
+    a, b = await world.server(), await world.server()
+    await world.start(a, ONE)
+    world.clock.ahead = CLAIM_SECONDS + 10
+    assert isinstance(await refused(b, TWO), JobInProgressError)
+    world.clock.ahead = SLOT_FOR.total_seconds() + 1
+    await world.start(b, TWO)
+
+
+async def test_a_job_that_has_just_ended_elsewhere_is_waited_for(world: World) -> None:
+    a, b = await world.server(), await world.server()
+    ticket = await world.start(a, ONE)
+    world.jobs.clear()
+    asking = asyncio.create_task(world.start(b, TWO))
+    await asyncio.sleep(0.1)
+    assert not asking.done()
+    ticket.ended()
+    await asking
+
+
+async def test_a_start_that_came_to_nothing_costs_nothing(world: World) -> None:
+    server = await world.server()
+    once = Starter(holder="address:192.0.2.7", at_once=1, limits=[Limit("address:192.0.2.7:60", 1, 60)])
+    ticket = await server.admit(once, ONE, world.note_start)
+    assert ticket is not None
+    ticket.ended()
+    ticket.ended()
+    await until_done("give places back")
+    await world.start(server, ONE, once)
+    assert world.started == 1
+
+
+async def test_who_is_refused_by_a_limit_takes_no_place(world: World) -> None:
+    server = await world.server()
+    limits = [Limit("address:192.0.2.7:60", 1, 60), Limit("address:192.0.2.7:86400", 9, 86_400)]
+    once = Starter(holder="address:192.0.2.7", at_once=1, limits=limits)
+    ticket = await world.start(server, ONE, once)
+    assert sorted(spent.left for spent in ticket.spent) == [0, 8]
+    world.end(ticket, ONE)
+    assert (await refused(server, TWO, once)).code == "rate-limited"
+    await world.start(server, TWO)
+
+
+async def test_whoever_left_in_the_middle_keeps_no_place(world: World) -> None:
+    server = await world.server()
+    for seconds in (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008):
+        asking = asyncio.create_task(server.admit(HOME, ONE, world.note_start))
+        await asyncio.sleep(seconds)
+        asking.cancel()
+        [got] = await asyncio.gather(asking, return_exceptions=True)
+        await until_done("admit a job")
+        if isinstance(got, JobTicket):
+            got.ended()
+    world.end(await world.start(server, TWO), TWO)
+    assert world.started == 1
+
+
+async def test_who_counts_nowhere_needs_no_database(world: World) -> None:
+    server = await world.server()
+    for target in (ONE, TWO):
+        assert await server.admit(Starter(), target, world.note_start) is not None
+
+
+async def test_a_video_counts_by_its_moment(world: World) -> None:
+    a, b = await world.server(), await world.server()
+    await world.start(a, THREE)
+    error = await refused(b, TWO)
+    assert isinstance(error, JobInProgressError)
+    assert error.identification_id == world.jobs[THREE.key].id
+
+
+async def test_rows_of_places_and_counters_that_are_over_are_removed(world: World) -> None:
+    server, database = await world.server(), await world.database()
+    limits = [Limit("address:192.0.2.7:60", 9, 60), Limit("address:192.0.2.7:86400", 9, 86_400)]
+    world.end(await world.start(server, ONE, Starter(holder="a", at_once=1, limits=limits)), ONE)
+
+    async def rows() -> tuple[int, int]:
+        async with database.read() as connection:
+            counts = [
+                (await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar() or 0
+                for table in ("job_slots", "rate_counters")
+            ]
+        return counts[0], counts[1]
+
+    assert await rows() == (1, 2)
+    now = world.clock.now()
+    for later, left in ((timedelta(seconds=61), (1, 1)), (timedelta(days=2), (0, 0))):
+        await RateCounters(database).forget(now + later)
+        while await slots.forget(database, now + later):
+            pass
+        assert await rows() == left

@@ -1,0 +1,86 @@
+"""Whose places and limits a start counts against."""
+
+import pytest
+
+from fingerprint.settings import SettingsError, read_settings
+from server.access.addresses import counted, parse_address
+from server.access.api_keys import ApiKey
+from server.access.rates import Limit
+from server.access.starters import KEY_JOBS, StartLimits, starter
+from server.access.tokens import TwitchUser
+from server.settings import Rate, ServerSettings
+from tests.builders import NOON
+
+LIMITS = StartLimits(jobs_per_address=2, per_address=[Rate(10, 60)], per_person=[Rate(5, 60), Rate(50, 86_400)])
+HOME = parse_address("192.0.2.7")
+VIC = TwitchUser(id="77", login="vic", scopes=frozenset())
+
+
+def key(**more: int | None) -> ApiKey:
+    numbers: dict[str, int | None] = {"per_minute": None, "per_day": None, "at_once": None, **more}
+    return ApiKey(
+        id="abc", shown="ta_", name="a bot", scopes=frozenset(), created_at=NOON, expires_at=None,
+        revoked_at=None, used_at=None, **numbers,
+    )  # fmt: skip
+
+
+def test_an_address_counts_for_whoever_is_unknown() -> None:
+    found = starter(LIMITS, key=None, user=None, address=HOME)
+    assert (found.holder, found.at_once) == ("address:192.0.2.7", 2)
+    assert found.limits == [Limit("address:192.0.2.7:60", 10, 60)]
+
+
+def test_a_person_counts_besides_their_address() -> None:
+    found = starter(LIMITS, key=None, user=VIC, address=HOME)
+    assert found.holder == "address:192.0.2.7"
+    assert {limit.subject for limit in found.limits} == {"person:77:60", "person:77:86400", "address:192.0.2.7:60"}
+
+
+def test_a_key_counts_by_itself_wherever_it_is_used() -> None:
+    found = starter(LIMITS, key=key(per_minute=3, per_day=9), user=None, address=HOME)
+    assert (found.holder, found.at_once) == ("key:abc", KEY_JOBS)
+    assert found.limits == [Limit("key:abc:minute", 3, 60), Limit("key:abc:day", 9, 86_400)]
+    assert starter(LIMITS, key=key(at_once=1), user=None, address=None).at_once == 1
+
+
+def test_without_numbers_nothing_counts() -> None:
+    found = starter(StartLimits(jobs_per_address=0), key=None, user=VIC, address=HOME)
+    assert (found.holder, found.limits) == (None, [])
+    assert starter(LIMITS, key=None, user=None, address=None).holder is None
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+    ],
+)
+def test_an_ipv6_address_counts_with_its_64(address: str, place: str) -> None:
+    parsed = parse_address(address)
+    assert parsed is not None
+    assert counted(parsed) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "rates"),
+    [
+        ("60/minute, 2000/day", (Rate(60, 60), Rate(2_000, 86_400))),
+        ("1/second", (Rate(1, 1),)),
+        ("9 / hour", (Rate(9, 3_600),)),
+        ("none", ()),
+    ],
+)
+def test_limits_are_written_as_people_say_them(text: str, rates: tuple[Rate, ...]) -> None:
+    read = read_settings(ServerSettings, {"TWITCHAUDIO_STARTS_PER_ADDRESS": text})
+    assert read.starts_per_address == rates
+
+
+@pytest.mark.parametrize(
+    "wrong", ["60", "60/week", "0/minute", "-1/day", "1/minute, 2/minute", "x/day", "/", "1.5/day"]
+)
+def test_limits_that_mean_nothing_stop_the_start_in_one_line(wrong: str) -> None:
+    with pytest.raises(SettingsError, match=r"TWITCHAUDIO_STARTS_PER_PERSON=.* takes comma-separated limits"):
+        read_settings(ServerSettings, {"TWITCHAUDIO_STARTS_PER_PERSON": wrong})
