@@ -40,6 +40,7 @@ from server.identifications.limits import ServiceLimits
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService
 from server.identifications.set_list import Play
+from server.logs.answers import noting_answers
 from server.logs.store import LogStore
 from server.logs.writer import LogLimits, LogWriter
 from server.middleware.access_log import access_log
@@ -178,6 +179,7 @@ async def _open_services(
         metrics=app[keys.METRICS],
         limits=limits,
     )
+    service.tell(noting_answers(logs, clock))
     stack.push_async_callback(service.close)
     app[keys.SERVICE] = service
 

@@ -84,6 +84,11 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flights)
 
+    def states(self) -> list[Identification]:
+        """The current state of every flight that has one, the oldest first."""
+        found = (flight.progress.current for flight in self._flights.values())
+        return sorted((state for state in found if state is not None), key=lambda state: state.created_at)
+
     def of(self, target: TwitchTarget) -> Flight | None:
         """The flight for a target."""
         return self._flights.get(target.key)

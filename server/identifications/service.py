@@ -117,6 +117,10 @@ class IdentificationService:
         """Call `told` with every answer that a job of this process ends with. It must not block or raise."""
         self._told.append(told)
 
+    def running(self) -> list[Identification]:
+        """The state of each job that this server works on or follows, the oldest first."""
+        return self._flights.states()
+
     # --- What requests call ---------------------------------------------------------------------------
 
     async def ask(self, target: TwitchTarget, *, caller: str = "", admit: Admit | None = None) -> Asked:

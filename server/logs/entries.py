@@ -15,6 +15,8 @@ class LogKind(StrEnum):
     """A request to a page."""
     LAUNCH = "launch"
     """A job that was started."""
+    ANSWER = "answer"
+    """What came of a job: what was asked for and how it ended, such as `stream successful`."""
     LOGIN = "login"
     """Somebody who is known from now on."""
     LOGIN_FAILED = "login-failed"

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.jobs.clean import clean_text
+from server.logs import figures
 from server.logs.addresses import cut_address
 from server.logs.entries import LogEntry, LogKind, Who
 from server.logs.tables import log_entries as table
@@ -79,6 +80,7 @@ class LogStore:
                 if (await connection.execute(select(table.c.id).where(*first))).first() is not None:
                     return
             await connection.execute(insert(table), list(rows))
+            await figures.count(connection, rows)
 
         await self._database.transact(work)
 

@@ -33,3 +33,14 @@ log_entries: Final = Table(
     Index("ix_log_entries_whole", "whole_us"),
     **MYSQL_TABLE,
 )
+
+daily_figures: Final = Table(
+    "daily_figures",
+    metadata,
+    # The day in UTC, as 2026-03-01.
+    Column("day", exact_text(10), primary_key=True),
+    Column("name", exact_text(64), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    **MYSQL_TABLE,
+)
+"""How often something happened on a day. A few dozen rows a day, kept for good."""

@@ -1,5 +1,6 @@
 """What the logs promise, on each database."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from server.access.codes import CodeStore
 from server.access.list_store import ListStore
 from server.access.lists import BlacklistKind
 from server.access.rules import RulesStore
+from server.logs import figures
 from server.logs.changes import ChangeLog
 from server.logs.entries import LogEntry, LogKind, Who
 from server.logs.store import LogFilter, LogStore, new_row
@@ -168,3 +170,31 @@ async def test_a_change_that_fails_leaves_no_record(database: Database) -> None:
         with pytest.raises(TwitchAudioError):
             await failing
     assert len(await changes(database)) == 1
+
+
+async def test_answers_and_refusals_are_counted_by_day_also_when_servers_write_at_once(database: Database) -> None:
+    answers = [entry(n, kind=LogKind.ANSWER, what="stream successful", ms=240.0) for n in range(3)]
+    nothing = entry(kind=LogKind.ANSWER, what="clip no_match", ms=2_400.0)
+    refused = entry(kind=LogKind.REFUSAL, what="stream", code="rate-limited")
+    tomorrow = entry(86_400, kind=LogKind.ANSWER, what="clip no_match")
+    await write(database, *answers, entry(), refused)
+    await asyncio.gather(*(write(database, nothing, refused, tomorrow) for _ in range(5)))
+    today = NOON.date()
+    assert await figures.read(database, today) == {
+        (today, "answer successful"): 3,
+        (today, "answer no_match"): 5,
+        (today, "latency 300"): 3,
+        (today, "latency 3000"): 5,
+        (today, "refusal rate-limited"): 6,
+        (today + timedelta(days=1), "answer no_match"): 5,
+    }
+    assert set(await figures.read(database, today + timedelta(days=1))) == {
+        (today + timedelta(days=1), "answer no_match")
+    }
+
+
+async def test_a_batch_that_is_written_again_counts_once(database: Database) -> None:
+    rows = [new_row(entry(kind=LogKind.ANSWER, what="stream successful"))]
+    await LogStore(database).write(rows)
+    await LogStore(database).write(rows, again=True)
+    assert await figures.read(database, NOON.date()) == {(NOON.date(), "answer successful"): 1}
