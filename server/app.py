@@ -59,6 +59,7 @@ from server.middleware.slow_clients import SlowClients
 from server.observability import Metrics
 from server.settings import ServerSettings
 from server.web import add_pages
+from server.web.admin import add_desk
 from server.web.sign_in import SignIn, add_sign_in
 
 BACKLOG: Final = 4096
@@ -119,6 +120,7 @@ def make_app(
         return public_origin(request, settings.base_url, trusted)
 
     add_sign_in(app, SignIn(origin))
+    add_desk(app)
     if session_keys is not None:
         storage = SealedCookieStorage(session_keys, lambda request: origin(request).scheme == "https")
         keep_quiet_about_string_keys()

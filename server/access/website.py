@@ -60,6 +60,12 @@ class WebsiteSettings:
     motd: str | None = field(default=None, metadata=_TEXT)
     """The message of the day."""
 
+    @staticmethod
+    def check(texts: Mapping[str, str]) -> None:
+        """Raises TwitchAudioError `invalid-input` for the first text that its setting does not take."""
+        for name, text in texts.items():
+            parse_setting(name, text)
+
     def to_texts(self) -> dict[str, str]:
         """Each setting by name, as `parse_setting` takes it."""
         return {item.name: setting_text(getattr(self, item.name)) for item in dataclasses.fields(self)}

@@ -43,6 +43,7 @@ class Account:
 
     can_sign_in: bool = False
     login: str | None = None
+    user_id: str | None = None
     csrf_token: str = ""
     """For the field `csrf_token` of forms and the header `X-CSRF-Token`; empty for somebody not signed in."""
     admin: bool = False
@@ -172,6 +173,7 @@ async def _account(request: web.Request, session_keys: SessionKeys, caller: Call
         return Account(
             can_sign_in=True,
             login=signed_in.user.login,
+            user_id=signed_in.user.id,
             csrf_token=session_keys.csrf_token(caller.session),
             admin=access.admins.contain(signed_in.user),
         )

@@ -1,0 +1,269 @@
+"""The sections of the desk, each over its store."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from fingerprint.database import Database
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.ports import Clock
+from server.access.api_keys import ApiKeyStore
+from server.access.codes import CodeStore
+from server.access.list_store import ListStore
+from server.access.lists import TAKES, BlacklistKind
+from server.access.scopes import SCOPES
+from server.logs.changes import ChangeLog
+from server.web.admin.sections import Change, Field, Form, Row, Section
+
+_NOTE: Final = Field(name="note", label="Note", help="For you; nobody else sees it.")
+_DAYS: Final = Field(name="days", label="Valid for days", number=True, help="Empty: for good.")
+
+
+def make_sections(database: Database, changes: ChangeLog, clock: Clock) -> tuple[Section, ...]:
+    """Every section, in the order of the navigation."""
+    lists = ListStore(database, changes=changes)
+    return (
+        Whitelist(lists, clock),
+        Blacklisted(lists, clock),
+        Codes(CodeStore(database, changes=changes), clock),
+        Keys(ApiKeyStore(database, changes=changes), clock),
+    )
+
+
+class Whitelist:
+    """Users who may ask in any case."""
+
+    slug = "whitelist"
+    title = "Whitelist"
+    intro = "These people may ask in subscribers mode without a subscription."
+    columns = ("User", "Since", "Note")
+    fields = (
+        Field(
+            name="value",
+            label="Twitch user",
+            required=True,
+            help="A login, or id:NUMBER for the account whatever it is called.",
+        ),
+        _NOTE,
+    )
+    verbs = ("Let in", "Take off")
+
+    def __init__(self, lists: ListStore, clock: Clock) -> None:
+        self._lists = lists
+        self._clock = clock
+
+    async def rows(self) -> Sequence[Row]:
+        """Every whitelisted user."""
+        return [
+            Row(key=entry.value, cells=(entry.value, entry.created_at, entry.note))
+            for entry in await self._lists.whitelist()
+        ]
+
+    async def add(self, form: Form) -> Change:
+        """Let somebody in."""
+        value = await self._lists.allow(form.text("value"), note=form.text("note"), now=self._clock.now())
+        return Change(said=f"{value} is let in.")
+
+    async def remove(self, key: str) -> Change:
+        """Take somebody off."""
+        value = await self._lists.disallow(key)
+        return Change(said=f"{value} is no longer on the whitelist.")
+
+
+class Blacklisted:
+    """What may not ask, or be asked for."""
+
+    slug = "blacklist"
+    title = "Blacklist"
+    intro = "Who or what is listed here is refused in every access mode. The reason is yours alone."
+    columns = ("Kind", "Value", "Since", "Reason")
+    fields = (
+        Field(
+            name="kind",
+            label="Kind",
+            required=True,
+            choices=tuple(str(kind) for kind in BlacklistKind),
+            help=". ".join(f"{kind}: {takes}" for kind, takes in TAKES.items()) + ".",
+        ),
+        Field(name="value", label="Value", required=True),
+        Field(name="note", label="Reason", help="For you; nobody else sees it."),
+    )
+    verbs = ("Block", "Allow again")
+
+    def __init__(self, lists: ListStore, clock: Clock) -> None:
+        self._lists = lists
+        self._clock = clock
+
+    async def rows(self) -> Sequence[Row]:
+        """Every blacklisted value."""
+        return [
+            Row(
+                key=f"{entry.kind} {entry.value}",
+                cells=(entry.kind, entry.value, entry.created_at, entry.note),
+            )
+            for entry in await self._lists.blacklist()
+        ]
+
+    async def add(self, form: Form) -> Change:
+        """Block something."""
+        kind = _kind(form.text("kind"))
+        value = await self._lists.block(kind, form.text("value"), reason=form.text("note"), now=self._clock.now())
+        return Change(said=f"{kind} {value} is blocked.")
+
+    async def remove(self, key: str) -> Change:
+        """Allow it again."""
+        name, _, text = key.partition(" ")
+        kind = _kind(name)
+        value = await self._lists.unblock(kind, text)
+        return Change(said=f"{kind} {value} is no longer blocked.")
+
+
+def _kind(text: str) -> BlacklistKind:
+    try:
+        return BlacklistKind(text)
+    except ValueError as error:
+        raise invalid_input(f"Kind takes one of {', '.join(BlacklistKind)}.") from error
+
+
+class Codes:
+    """Access codes."""
+
+    slug = "codes"
+    title = "Access codes"
+    intro = "Whoever redeems a code may ask in subscribers mode until you revoke it. A code is shown once."
+    columns = ("Code", "Note", "Used", "State", "Made", "Until")
+    fields = (
+        Field(name="uses", label="People who may redeem it", number=True, value="1", required=True),
+        Field(name="days", label="To be redeemed within days", number=True, help="Empty: whenever."),
+        _NOTE,
+    )
+    verbs = ("Make a code", "Revoke")
+
+    def __init__(self, codes: CodeStore, clock: Clock) -> None:
+        self._codes = codes
+        self._clock = clock
+
+    async def rows(self) -> Sequence[Row]:
+        """Every code, without its text."""
+        now = self._clock.now()
+        return [
+            Row(
+                key="" if code.revoked_at else code.id,
+                cells=(
+                    code.id,
+                    code.note,
+                    f"{code.used} of {code.most_uses}",
+                    state := _state(code.revoked_at, code.expires_at, now),
+                    code.created_at,
+                    code.expires_at,
+                ),
+                ended=state != "valid",
+            )
+            for code in await self._codes.all()
+        ]
+
+    async def add(self, form: Form) -> Change:
+        """Make a code."""
+        uses, days = (form.count(field) for field in self.fields[:2])
+        now = self._clock.now()
+        code_id, secret = await self._codes.create(
+            now=now, note=form.text("note"), most_uses=uses or 1, expires_at=_after(now, days)
+        )
+        said = f"This is the code {code_id}. It is shown this once: only a hash of it is kept."
+        return Change(said=said, secret=secret)
+
+    async def remove(self, key: str) -> Change:
+        """Revoke a code, and what those who redeemed it gained."""
+        await self._codes.revoke(key, self._clock.now())
+        return Change(said=f"The code {key} is revoked.")
+
+
+class Keys:
+    """API keys."""
+
+    slug = "keys"
+    title = "API keys"
+    intro = "For programs: chat bots, overlays, other services. A key asks in every access mode. It is shown once."
+    columns = ("Key", "Begins with", "Name", "Scopes", "Limits", "State", "Last used")
+    fields = (
+        Field(name="name", label="Name", required=True, limit=100, help="Whose it is, or what it is for."),
+        Field(name="scope", label="May ask for", choices=SCOPES, many=True, help="Nothing chosen: all of them."),
+        Field(name="per_minute", label="New identifications a minute", number=True, help="Empty: no limit."),
+        Field(
+            name="per_day", label="New identifications a day", number=True, help="Days of UTC. Empty: no limit."
+        ),
+        _DAYS,
+    )
+    verbs = ("Make a key", "Revoke")
+
+    def __init__(self, keys: ApiKeyStore, clock: Clock) -> None:
+        self._keys = keys
+        self._clock = clock
+
+    async def rows(self) -> Sequence[Row]:
+        """Every key, without its text."""
+        now = self._clock.now()
+        return [
+            Row(
+                key="" if key.revoked_at else key.id,
+                cells=(
+                    key.id,
+                    f"{key.shown}…",
+                    key.name,
+                    ", ".join(sorted(key.scopes)),
+                    ", ".join(
+                        f"{most} a {unit}"
+                        for most, unit in ((key.per_minute, "minute"), (key.per_day, "day"))
+                        if most is not None
+                    ),
+                    state := _state(key.revoked_at, key.expires_at, now),
+                    key.used_at,
+                ),
+                ended=state != "valid",
+            )
+            for key in await self._keys.all()
+        ]
+
+    async def add(self, form: Form) -> Change:
+        """Make a key."""
+        per_minute, per_day, days = (form.count(field) for field in self.fields[2:])
+        scopes = form.all("scope") or list(SCOPES)
+        if not set(scopes) <= set(SCOPES):
+            raise invalid_input(f"May ask for takes {', '.join(SCOPES)}.")
+        now = self._clock.now()
+        key, secret = await self._keys.create(
+            form.text("name"),
+            now=now,
+            scopes=scopes,
+            per_minute=per_minute,
+            per_day=per_day,
+            expires_at=_after(now, days),
+        )
+        said = f"This is the key {key.id} ({key.name}). It is shown this once: only a hash of it is kept."
+        return Change(said=said, secret=secret)
+
+    async def remove(self, key: str) -> Change:
+        """Make a key invalid for good."""
+        await self._keys.revoke(key, self._clock.now())
+        return Change(said=f"The key {key} is revoked.")
+
+
+def _state(revoked_at: datetime | None, expires_at: datetime | None, now: datetime) -> str:
+    if revoked_at is not None:
+        return "revoked"
+    return "expired" if expires_at is not None and expires_at <= now else "valid"
+
+
+def _after(now: datetime, days: int | None) -> datetime | None:
+    try:
+        return None if days is None else now + timedelta(days=days)
+    except OverflowError as error:
+        raise invalid_input("So many days from now there is no date.") from error
+
+
+def find_section(sections: Sequence[Section], slug: str) -> Section:
+    """The section at a place in the address. Raises TwitchAudioError `not-found`."""
+    for section in sections:
+        if section.slug == slug:
+            return section
+    raise TwitchAudioError(ProblemCode.NOT_FOUND, "There is no such page on the operator's desk.")

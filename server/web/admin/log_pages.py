@@ -1,0 +1,61 @@
+"""The desk's view of the logs: filters in the address, newest first, a page at a time."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from yarl import URL
+
+from fingerprint.domain.problems import invalid_input
+from fingerprint.wire import time_to_json
+from server.logs.entries import LogEntry, LogKind
+from server.logs.store import LogFilter
+from server.web.admin.sections import Field, Form
+
+PAGE: Final = 100
+ANY: Final = "any"
+
+FIELDS: Final = (
+    Field(name="kind", label="Kind", choices=(ANY, *(str(kind) for kind in LogKind)), value=ANY),
+    Field(name="who", label="Who", help="A login or a key's name, or id:NUMBER, key:ID, cli:NAME."),
+    Field(name="address", label="IP address"),
+    Field(name="subject", label="About", help="A channel, a clip's slug, a path, or what was changed."),
+    Field(name="code", label="Problem code", help="Such as rate-limited."),
+    Field(name="until", label="Before", help="A moment, such as 2026-03-01T12:00:00Z."),
+)
+
+
+def read_filter(query: Form) -> LogFilter:
+    """The entries that an address asks for, and one more. Raises TwitchAudioError `invalid-input`."""
+    kind = query.text("kind") or ANY
+    if kind != ANY and kind not in tuple(LogKind):
+        raise invalid_input(f"Kind takes one of {', '.join(LogKind)}.")
+    return LogFilter(
+        kinds=() if kind == ANY else (LogKind(kind),),
+        who=query.text("who") or None,
+        address=query.text("address") or None,
+        subject=query.text("subject") or None,
+        code=query.text("code") or None,
+        until=_moment(query.text("until")),
+        limit=PAGE + 1,
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise invalid_input("Before takes a moment with its offset, such as 2026-03-01T12:00:00Z.")
+    return moment
+
+
+def older(query: Mapping[str, str], entries: Sequence[LogEntry]) -> str | None:
+    """The address of the next page, or None when this is the last."""
+    if len(entries) <= PAGE:
+        return None
+    until = time_to_json(entries[PAGE - 1].moment) or ""
+    return str(URL("/admin/logs").with_query({**query, "until": until}))

@@ -1,0 +1,185 @@
+"""`/admin`: the handlers of the operator's desk. Every change is a form that works without JavaScript."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from fingerprint.domain.problems import TwitchAudioError, invalid_input
+from server.access.rules import RulesStore
+from server.access.website import MOTD_LIMIT, AccessMode, WebsiteSettings
+from server.logs.entries import LogEntry
+from server.web.admin.charts import HEIGHT, WIDTH
+from server.web.admin.desk import (
+    LOGS,
+    NOT_TRIED,
+    OVERVIEW,
+    RECOGNIZERS,
+    SETTINGS,
+    Operator,
+    Tab,
+    Tried,
+    attempt,
+    render,
+)
+from server.web.admin.lists import find_section
+from server.web.admin.log_pages import FIELDS, PAGE, older, read_filter
+from server.web.admin.overview import charts
+from server.web.admin.room import Room
+from server.web.admin.sections import Change, Field, Form, Section
+
+_SWITCHES: Final = ("on", "off")
+_SETTINGS: Final = (
+    Field(
+        name="access_mode",
+        label="Who may ask",
+        choices=tuple(str(mode) for mode in AccessMode),
+        help="open: everyone. login: whoever is signed in. subscribers: subscribers of the listed broadcasters, "
+        "the whitelisted, and those with an access code. API keys ask in every mode.",
+    ),
+    Field(name="active", label="Service", choices=_SWITCHES, help="off: nobody may ask."),
+    Field(name="maintenance", label="Maintenance", choices=_SWITCHES, help="on: nobody may ask for now."),
+    Field(name="streams_enabled", label="Live streams and videos", choices=_SWITCHES),
+    Field(name="clips_enabled", label="Clips", choices=_SWITCHES),
+    Field(name="motd", label="Message of the day", limit=MOTD_LIMIT, help="Shown to everybody. Empty: none."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawers:
+    """What one operator may change; every change is recorded under their name."""
+
+    rules: RulesStore
+    sections: Sequence[Section]
+
+
+class Desk:
+    """The handlers. `drawers` opens the stores for whoever is let in by `gate`."""
+
+    def __init__(
+        self, *, gate: Callable[[web.Request], Operator], drawers: Callable[[Operator], Drawers], room: Room
+    ) -> None:
+        self._gate = gate
+        self._drawers = drawers
+        self._room = room
+
+    def _open(self, request: web.Request) -> tuple[Operator, Drawers, list[Tab]]:
+        operator = self._gate(request)
+        drawers = self._drawers(operator)
+        lists = [Tab(section.slug, section.title) for section in drawers.sections]
+        return operator, drawers, [OVERVIEW, SETTINGS, *lists, RECOGNIZERS, LOGS]
+
+    async def overview(self, request: web.Request) -> web.Response:
+        """`GET /admin`: what runs now, and charts of the last days."""
+        operator, _, tabs = self._open(request)
+        today, figures = await self._room.figures()
+        return render(
+            "overview.html",
+            request,
+            operator=operator,
+            tabs=tabs,
+            here=OVERVIEW.slug,
+            heading="Operator's desk",
+            tiles=await self._room.tiles(today, figures),
+            charts=charts(figures, today),
+            jobs=self._room.jobs(),
+            width=WIDTH,
+            height=HEIGHT,
+        )
+
+    async def recognizers(self, request: web.Request) -> web.Response:
+        """`GET /admin/recognizers`: who is asked, in which order, and what is left of their budgets."""
+        operator, _, tabs = self._open(request)
+        return render(
+            "recognizers.html",
+            request,
+            operator=operator,
+            tabs=tabs,
+            here=RECOGNIZERS.slug,
+            heading=RECOGNIZERS.title,
+            rows=await self._room.recognizers(),
+        )
+
+    async def logs(self, request: web.Request) -> web.Response:
+        """`GET /admin/logs`: the logs, filtered by what the address says."""
+        operator, _, tabs = self._open(request)
+        query = Form({name: request.query.getall(name) for name in request.query})
+        tried, entries = NOT_TRIED, list[LogEntry]()
+        try:
+            entries = list(await self._room.logs(read_filter(query)))
+        except TwitchAudioError as error:
+            tried = Tried(error=error)
+        return render(
+            "logs.html",
+            request,
+            operator=operator,
+            tabs=tabs,
+            here=LOGS.slug,
+            heading=LOGS.title,
+            tried=tried,
+            fields=FIELDS,
+            typed=query,
+            entries=entries[:PAGE],
+            older=older(request.query, entries),
+        )
+
+    async def settings(self, request: web.Request) -> web.Response:
+        """`GET` and `POST /admin/settings`: the website settings."""
+        operator, drawers, tabs = self._open(request)
+        tried = await attempt(request, lambda form: _change_settings(drawers.rules, form))
+        texts = (await drawers.rules.read()).website.to_texts()
+        return render(
+            "settings.html",
+            request,
+            operator=operator,
+            tabs=tabs,
+            here=SETTINGS.slug,
+            heading="Settings",
+            tried=tried,
+            fields=_SETTINGS,
+            typed=tried.form or Form({name: [text] for name, text in texts.items()}),
+        )
+
+    async def section(self, request: web.Request) -> web.Response:
+        """`GET` and `POST /admin/{section}`: a list and its two buttons."""
+        operator, drawers, tabs = self._open(request)
+        section = find_section(drawers.sections, request.match_info["section"])
+        tried = await attempt(request, lambda form: _change_list(section, form))
+        return render(
+            "section.html",
+            request,
+            operator=operator,
+            tabs=tabs,
+            here=section.slug,
+            heading=section.title,
+            tried=tried,
+            section=section,
+            rows=await section.rows(),
+            typed=tried.form,
+        )
+
+
+async def _change_settings(rules: RulesStore, form: Form) -> Change:
+    """Change what differs. All are checked before any is changed."""
+    before = (await rules.read()).website.to_texts()
+    wanted = {name: form.text(name) for name in before if name in form.values}
+    if not wanted:
+        raise invalid_input("The form names no setting.")
+    WebsiteSettings.check(wanted)
+    changed: list[str] = []
+    for name, text in wanted.items():
+        if text != before[name]:
+            old, new = await rules.set_website(name, text)
+            changed += [f"{name} is {new or 'empty'}"] if old != new else []
+    return Change(said=f"Saved: {', '.join(changed)}." if changed else "Nothing was different.")
+
+
+async def _change_list(section: Section, form: Form) -> Change:
+    match form.text("action"):
+        case "add":
+            return await section.add(form)
+        case "remove":
+            return await section.remove(form.text("key"))
+        case _:
+            raise invalid_input("The form says neither to add nor to remove.")

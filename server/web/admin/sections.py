@@ -1,0 +1,118 @@
+"""The operator's lists as one kind of thing: rows, a form that adds one, and a button that removes one.
+
+A new list is one class that satisfies `Section` and one line in `server.web.admin.lists.make_sections`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from fingerprint.domain.problems import invalid_input
+from fingerprint.settings import Secret
+
+MOST: Final = 1_000_000
+"""The largest number that a form takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One input of a form. `choices` makes it a list to choose from; `many` lets several be chosen."""
+
+    name: str
+    label: str
+    help: str = ""
+    number: bool = False
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    many: bool = False
+    value: str = ""
+    limit: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One entry: its cells in the order of the columns. `key` names it to `remove`; empty: it stays."""
+
+    key: str
+    cells: tuple[str | datetime | None, ...]
+    ended: bool = False
+    """Revoked or expired: shown for the record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a change did, as a sentence, and a secret that is shown this once."""
+
+    said: str
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a person sent. Every reading raises TwitchAudioError `invalid-input` that names the field's label."""
+
+    values: Mapping[str, Sequence[str]]
+
+    def text(self, name: str) -> str:
+        """The text of a field, stripped; empty when it was not sent."""
+        return next(iter(self.values.get(name, ())), "").strip()
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a field."""
+        return [value.strip() for value in self.values.get(name, ())]
+
+    def count(self, field: Field) -> int | None:
+        """A whole number from 1, or None when the field is empty."""
+        text = self.text(field.name)
+        if not text:
+            return None
+        if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MOST or len(text) > 9:
+            raise invalid_input(f"{field.label} takes a whole number from 1 to {MOST}.")
+        return int(text)
+
+
+class Section(Protocol):
+    """One list of the operator's desk."""
+
+    @property
+    def slug(self) -> str:
+        """Its place in the address."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Its heading."""
+        ...
+
+    @property
+    def intro(self) -> str:
+        """One or two sentences on what the list is for."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Headings of the cells."""
+        ...
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The form that adds an entry."""
+        ...
+
+    @property
+    def verbs(self) -> tuple[str, str]:
+        """What the two buttons say: to add, to remove."""
+        ...
+
+    async def rows(self) -> Sequence[Row]:
+        """Every entry. Raises TwitchAudioError `busy`."""
+        ...
+
+    async def add(self, form: Form) -> Change:
+        """Add an entry. Raises TwitchAudioError `invalid-input`, `busy`."""
+        ...
+
+    async def remove(self, key: str) -> Change:
+        """Remove or end an entry. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`."""
+        ...

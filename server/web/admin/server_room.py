@@ -1,0 +1,67 @@
+"""The desk's room (`server.web.admin.room.Room`) out of the server's parts."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from aiohttp import web
+
+from server import keys
+from server.access.website import setting_text
+from server.logs.entries import LogEntry
+from server.logs.figures import ANSWER, day_of, read
+from server.logs.store import LogFilter, LogStore
+from server.web.admin.overview import DAYS, Figures, RunningJob
+from server.web.admin.sections import Row
+
+
+class ServerRoom:
+    """Reads when it is asked; keeps nothing."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+
+    async def tiles(self, today: date, figures: Figures) -> Sequence[tuple[str, str]]:
+        """Who may ask, what is switched off, and how much goes on."""
+        website = (await self._app[keys.ACCESS].rules()).website
+        off = [
+            text
+            for text, is_off in (
+                ("inactive", not website.active),
+                ("maintenance", website.maintenance),
+                ("no streams", not website.streams_enabled),
+                ("no clips", not website.clips_enabled),
+            )
+            if is_off
+        ]
+        named = figures.get((today, f"{ANSWER}successful"), 0)
+        asked = sum(amount for (day, name), amount in figures.items() if day == today and name.startswith(ANSWER))
+        return [
+            ("Who may ask", setting_text(website.access_mode)),
+            ("Service", ", ".join(off) or "on"),
+            ("Jobs now", str(self._app[keys.SERVICE].jobs)),
+            ("Named today", f"{named} of {asked}"),
+        ]
+
+    def jobs(self) -> Sequence[RunningJob]:
+        """The jobs that this server works on or follows."""
+        return [
+            RunningJob(kind=job.kind, target=job.target, stage=job.stage, since=job.created_at)
+            for job in self._app[keys.SERVICE].running()
+        ]
+
+    async def figures(self) -> tuple[date, Figures]:
+        """Today, and the figures of the last days."""
+        today = day_of(self._app[keys.CLOCK].now())
+        since = today - timedelta(days=DAYS - 1)
+        return today, await read(self._app[keys.DATABASE], since)
+
+    async def logs(self, chosen: LogFilter) -> Sequence[LogEntry]:
+        """Log entries, newest first."""
+        return await LogStore(self._app[keys.DATABASE]).read(chosen)
+
+    async def recognizers(self) -> Sequence[Row]:
+        """The recognizers in their order."""
+        return [
+            Row(key=name, cells=(name, "in use", None, None))
+            for name in self._app[keys.SETTINGS].pipeline.recognizers
+        ]

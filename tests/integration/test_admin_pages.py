@@ -1,0 +1,181 @@
+"""The operator's desk over HTTP: who is let in, and that what it changes holds."""
+
+import html
+import re
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from fingerprint.clock import SystemClock
+from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
+from tests.browser_client import Browser, browsing, known_to_twitch
+from tests.fakes import FakePipeline
+from tests.integration.simulator_client import Viewer, a_viewer
+
+VIC = "viewer_vic"
+PAGES = ("", "/settings", "/whitelist", "/blacklist", "/codes", "/keys", "/recognizers", "/logs")
+
+
+@pytest.fixture
+async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
+    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
+        yield viewer
+
+
+@pytest.fixture
+async def address(viewer: Viewer, sql_address: str, tmp_path: Path) -> AsyncGenerator[URL]:
+    parts = FakePipeline(SystemClock())
+    more: dict[str, Any] = {**known_to_twitch(viewer), "admins": (VIC,)}
+    async with open_api(parts, tmp_path, database_url=sql_address, **more) as client:
+        yield (await client.get("/healthz")).url.origin()
+
+
+@pytest.fixture
+async def browser(address: URL, viewer: Viewer) -> AsyncGenerator[Browser]:
+    """A browser that nobody is signed in with yet."""
+    async with browsing(address, viewer) as browser:
+        yield browser
+
+
+@pytest.fixture
+async def operator(browser: Browser) -> Browser:
+    await browser.sign_in()
+    return browser
+
+
+async def send(browser: Browser, path: str, **fields: str | list[str]) -> tuple[int, str]:
+    """Send a form of the desk; gives the status and the page as a person reads it."""
+    data: list[tuple[str, str]] = [("csrf_token", await browser.csrf())]
+    for name, value in fields.items():
+        data += [(name, each) for each in ([value] if isinstance(value, str) else value)]
+    headers = {"Accept": "text/html"}
+    response = await browser.post(f"/admin{path}", data=data, headers=headers)
+    return response.status, html.unescape(await response.text())
+
+
+def secret_of(page: str) -> str:
+    found = re.search(r'<code class="secret"[^>]*>([^<]+)</code>', page)
+    assert found is not None
+    return found[1]
+
+
+async def test_the_desk_is_for_operators_only(browser: Browser, viewer: Viewer, tmp_path: Path) -> None:
+    for page in PAGES:
+        assert (await browser.get(f"/admin{page}")).status == 401
+    await browser.sign_in()
+    for page in PAGES:
+        response = await browser.get(f"/admin{page}")
+        assert response.status == 200, page
+        assert 'href="/admin"' in await response.text()
+    parts = FakePipeline(SystemClock())
+    async with open_api(parts, tmp_path / "other", admins=("somebody_else",), **known_to_twitch(viewer)) as client:
+        address = (await client.get("/healthz")).url.origin()
+        async with browsing(address, viewer) as other:
+            assert f"Sign out {VIC}" in await (await other.sign_in()).text()
+            assert "/admin" not in await (await other.get("/")).text()
+            for page in PAGES:
+                assert (await other.get(f"/admin{page}")).status == 403
+
+
+async def test_a_change_needs_the_forms_token(operator: Browser) -> None:
+    fields = {"action": "add", "value": "somebody", "note": ""}
+    headers = {"Accept": "text/html"}
+    assert (await operator.post("/admin/whitelist", data=fields, headers=headers)).status == 403
+    wrong = {**fields, "csrf_token": "x"}
+    assert (await operator.post("/admin/whitelist", data=wrong, headers=headers)).status == 403
+    assert "Nothing here yet." in await (await operator.get("/admin/whitelist")).text()
+
+
+async def test_settings_are_changed_together_or_not_at_all(operator: Browser) -> None:
+    texts = {"access_mode": "open", "active": "on", "maintenance": "off", "streams_enabled": "off"}
+    status, page = await send(operator, "/settings", **texts, clips_enabled="on", motd="Back <soon>")
+    assert (status, "Saved: streams_enabled is off, motd is Back <soon>." in page) == (200, True)
+    status, page = await send(operator, "/settings", **texts | {"active": "perhaps"}, motd="lost")
+    assert (status, "active takes on or off" in page) == (400, True)
+    assert 'value="lost"' in page  # what was typed stays
+
+    async def seen() -> Any:
+        return await operator.api("/api/v1/status")
+
+    state = await seen()
+    while state["motd"] is None:
+        state = await seen()
+    assert state["motd"] == "Back <soon>"
+    assert (await send(operator, "/settings", **texts, motd="Back <soon>"))[1].count("Nothing was different.") == 1
+
+
+async def test_lists_take_and_give_back(operator: Browser) -> None:
+    assert "friend is let in." in (await send(operator, "/whitelist", action="add", value="Friend", note="x"))[1]
+    status, page = await send(operator, "/whitelist", action="add", value="not a name!", note="kept")
+    assert (status, 'value="kept"' in page) == (400, True)
+    page = (await send(operator, "/whitelist", action="remove", key="friend"))[1]
+    assert "friend is no longer on the whitelist." in page
+    added = {"action": "add", "kind": "address", "value": "192.0.2.0/24", "note": "<b>bots</b>"}
+    status, _ = await send(operator, "/blacklist", **added)
+    raw = await (await operator.get("/admin/blacklist")).text()
+    assert "&lt;b&gt;bots&lt;/b&gt;" in raw
+    page = (await send(operator, "/blacklist", action="remove", key="address 192.0.2.0/24"))[1]
+    assert "address 192.0.2.0/24 is no longer blocked." in page
+    assert (await send(operator, "/blacklist", action="add", kind="mood", value="x"))[0] == 400
+    assert (await send(operator, "/blacklist", action="dance"))[0] == 400
+    assert (await operator.get("/admin/nothing")).status == 404
+
+
+async def test_a_key_is_shown_once_works_and_can_be_revoked(operator: Browser) -> None:
+    status, page = await send(
+        operator, "/keys", action="add", name="a bot", scope=["clips"], per_minute="5", per_day="", days="30"
+    )
+    assert status == 200
+    key = secret_of(page)
+    again = await (await operator.get("/admin/keys")).text()
+    assert key not in again
+    row = re.search(r'name="key" value="([0-9a-f]+)"', again)
+    assert row is not None
+    asked = await operator.client.post(operator.address.join(URL(ASK)), json=CLIP, headers={"X-API-Key": key})
+    assert asked.status in (200, 202)
+    other = await operator.client.post(operator.address.join(URL(ASK)), json=STREAM, headers={"X-API-Key": key})
+    await assert_problem(other, "forbidden", 403)
+    assert "is revoked." in (await send(operator, "/keys", action="remove", key=row[1]))[1]
+    for wrong in ({"per_minute": "0"}, {"days": "99999999999"}, {"per_day": "many"}, {"scope": ["everything"]}):
+        status, page = await send(operator, "/keys", action="add", name="b", **wrong)
+        assert (status, 'class="secret"' in page) == (400, False), wrong
+
+
+async def test_a_code_is_shown_once_and_lets_in(operator: Browser) -> None:
+    code = secret_of((await send(operator, "/codes", action="add", uses="2", days="7", note="mods"))[1])
+    redeem = "/api/v1/access-codes/redeem"
+    assert (await operator.post(redeem, json={"code": code}, token=await operator.csrf())).status == 204
+    assert "1 of 2" in await (await operator.get("/admin/codes")).text()
+
+
+async def test_every_change_stands_in_the_logs_under_the_operators_name(operator: Browser) -> None:
+    await send(operator, "/settings", motd="first")
+    await send(operator, "/settings", motd="second")
+    await send(operator, "/whitelist", action="add", value="friend", note="")
+    page = await (await operator.get(f"/admin/logs?kind=change&who={VIC}")).text()
+    rows = re.findall(r"<tr><td>.*?</tr>", page, re.DOTALL)
+    assert len(rows) == 3
+    assert "friend" in rows[0]
+    assert "first → second" in rows[1]
+    assert all(f">{VIC}<" in row for row in rows)
+    assert "Nothing like that" in await (await operator.get("/admin/logs?kind=change&who=nobody")).text()
+    assert (await operator.get("/admin/logs?kind=gossip")).status == 400
+    assert (await operator.get("/admin/logs?until=yesterday")).status == 400
+
+
+async def test_the_overview_counts_what_was_asked(operator: Browser) -> None:
+    token = await operator.csrf()
+    asked = await operator.post(f"{ASK}", json=CLIP, token=token, headers={"Prefer": "wait=10"})
+    assert asked.status == 200
+    pages: list[str] = []
+
+    async def look() -> bool:
+        pages.append(await (await operator.get("/admin")).text())
+        return "1 of 1" in pages[-1]
+
+    while not await look():
+        assert len(pages) < 200
+    assert pages[-1].count('<rect class="series-0"') == 2  # a named song, and how long it took
