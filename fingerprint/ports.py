@@ -238,12 +238,29 @@ class JobStore(Protocol):
     the caller, never with the store's own clock.
     """
 
-    async def claim(self, target: Target, *, owner: str, now: datetime, lease_seconds: float) -> Claim:
+    async def claim(
+        self,
+        target: Target,
+        *,
+        owner: str,
+        now: datetime,
+        lease_seconds: float,
+        identification_id: IdentificationId | None = None,
+    ) -> Claim:
         """Decide, in one step, who works on a target.
 
         `Finished` when a stored answer may be given again (`reusable`); `Held` when a lease on the target is
         alive; else `Claimed`: with a new identification, or, when the previous owner's lease ran out, with the
-        one that it left behind, so that those who wait for it are answered (unless it is `abandoned`).
+        one that it left behind, so that those who wait for it are answered (unless it is `abandoned`). A new
+        identification gets `identification_id`, which must not be in use, where one is given.
+        """
+        ...
+
+    async def adopt(self, lease: Lease, *, owner: str, now: datetime, lease_seconds: float) -> Claimed | None:
+        """Take over work that its owner gives away, under a lease of one's own with the next fencing token.
+
+        Only the first who tries gets it, and from then on the old lease is worth nothing. None when it is lost or
+        ended.
         """
         ...
 
@@ -287,4 +304,8 @@ class JobStore(Protocol):
 
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
         """A channel's finished stream identifications with a song, newest first, created before `before`."""
+        ...
+
+    async def check(self) -> None:
+        """Raise TwitchAudioError `busy`, with what an operator can do, when the store cannot be used."""
         ...

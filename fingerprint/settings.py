@@ -6,6 +6,7 @@ table in docs/settings.md follow from the declaration.
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ import platformdirs
 from yarl import URL
 
 T = TypeVar("T")
+
+_TABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}", re.ASCII)
 
 
 class SettingsError(Exception):
@@ -137,6 +140,18 @@ def base_url(text: str) -> URL:
     if url.scheme not in ("http", "https") or not url.host or url.query or url.user or url.fragment:
         raise ValueError(text)
     return url
+
+
+def endpoint(text: str) -> str:
+    """Like `base_url`, as text."""
+    return str(base_url(text)).rstrip("/")
+
+
+def table_name(text: str) -> str:
+    """A name that DynamoDB takes for a table."""
+    if _TABLE_NAME.fullmatch(text) is None:
+        raise ValueError(text)
+    return text
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -266,6 +281,42 @@ class TwitchSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DynamoDbSettings:
+    """The tables of the job store in DynamoDB. Credentials and region come from the usual AWS variables."""
+
+    endpoint: str | None = setting(
+        "TWITCHAUDIO_DYNAMODB_ENDPOINT",
+        parse=endpoint,
+        takes="an http(s) address",
+        help="where DynamoDB is, for one that is not AWS's own",
+        default=None,
+        default_text="AWS's, of the region in the usual AWS variables",
+    )
+    stream_table: str = setting(
+        "TWITCHAUDIO_DYNAMODB_STREAM_TABLE",
+        parse=table_name,
+        takes="3 to 255 letters, digits, hyphens, underscores and dots",
+        help="the table for jobs on live streams",
+        default="twitchaudio-streams",
+    )
+    clip_table: str = setting(
+        "TWITCHAUDIO_DYNAMODB_CLIP_TABLE",
+        parse=table_name,
+        takes="3 to 255 letters, digits, hyphens, underscores and dots",
+        help="the table for jobs on clips and videos",
+        default="twitchaudio-clips",
+    )
+    keep_days: int | None = setting(
+        "TWITCHAUDIO_DYNAMODB_KEEP_DAYS",
+        parse=whole_number(1, 36_500),
+        takes="a whole number from 1 to 36500",
+        help="after how many days items expire, but for songs found in clips and videos",
+        default=None,
+        default_text="never",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineSettings:
     """What the pipeline needs, in a server, a command or a Lambda."""
 
@@ -288,11 +339,12 @@ class PipelineSettings:
     )
     jobs: str = setting(
         "TWITCHAUDIO_JOBS",
-        parse=one_of("sql"),
-        takes="sql",
-        help="the store for job state",
+        parse=one_of("sql", "dynamodb"),
+        takes="sql or dynamodb",
+        help="the store for job state: the SQL database, or tables in DynamoDB",
         default="sql",
     )
+    dynamodb: DynamoDbSettings = field(default_factory=DynamoDbSettings)
     recognizers: tuple[str, ...] = setting(
         "TWITCHAUDIO_RECOGNIZERS",
         parse=words,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from fingerprint.domain.problems import PROBLEM_KINDS
-from fingerprint.settings import PipelineSettings, TwitchSettings, settings_table
+from fingerprint.settings import DynamoDbSettings, PipelineSettings, TwitchSettings, settings_table
 from server.cli import make_parser
 from server.settings import ServerSettings
 
@@ -20,7 +20,7 @@ def settings_rows() -> str:
     rows = ["| variable | default | meaning | takes |", "| --- | --- | --- | --- |"]
     rows += [
         f"| `{info.variable}` | {info.default_text} | {info.help} | {info.takes} |"
-        for info in settings_table(PipelineSettings, TwitchSettings, ServerSettings)
+        for info in settings_table(PipelineSettings, DynamoDbSettings, TwitchSettings, ServerSettings)
     ]
     return "\n".join(rows)
 

@@ -15,7 +15,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database, database_url, open_database
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.targets import TwitchTarget
-from fingerprint.jobs import REGISTRY
+from fingerprint.jobs import open_job_store
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
 from fingerprint.wiring import open_pipeline
@@ -151,13 +151,14 @@ async def _open_services(
     database = await stack.enter_async_context(open_database(database_url(settings.pipeline)))
     await stack.enter_async_context(migrations.kept_upgraded(database))
     app[keys.DATABASE] = database
-    store = REGISTRY[settings.pipeline.jobs](database)
+    clock = app[keys.CLOCK]
+    store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))
+    app[keys.JOBS] = store
     if pipeline is None:
         upstream = app[keys.METRICS].counter(
             "twitchaudio_upstream_total", "What came of calls to Twitch, by step.", "step", "outcome"
         )
         pipeline = await stack.enter_async_context(open_pipeline(settings.pipeline, on_outcome=upstream.add))
-    clock = app[keys.CLOCK]
     runner = InProcessRunner(
         pipeline=pipeline,
         store=store,

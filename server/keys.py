@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from fingerprint.database import Database
-from fingerprint.ports import Clock
+from fingerprint.ports import Clock, JobStore
 from server.access.service import Access
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
@@ -20,6 +20,7 @@ SETTINGS: Final = web.AppKey("settings", ServerSettings)
 CLOCK: Final = web.AppKey("clock", Clock)
 METRICS: Final = web.AppKey("metrics", Metrics)
 DATABASE: Final = web.AppKey("database", Database)
+JOBS: Final = web.AppKey("jobs", JobStore)
 ACCESS: Final = web.AppKey("access", Access)
 LOGS: Final = web.AppKey("logs", LogWriter)
 SERVICE: Final = web.AppKey("service", IdentificationService)

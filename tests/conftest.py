@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulators import CREDENTIALS, EMULATORS, Emulator
 from tests.mariadb import MariaDB, running_mariadb
 
 _KINDS = ("unit", "contract", "integration", "browser", "faults")
@@ -36,6 +37,36 @@ def mariadb() -> Iterator[MariaDB]:
     """A real MariaDB for the whole run; fault tests leave it running."""
     with running_mariadb() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def aws_credentials() -> Iterator[None]:
+    """Credentials that every emulator takes, in the usual variables."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in CREDENTIALS.items():
+            patch.setenv(variable, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def moto(aws_credentials: None) -> Iterator[Emulator]:
+    """DynamoDB's API; its conditional writes are not atomic."""
+    with EMULATORS["moto"]() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def ministack(aws_credentials: None) -> Iterator[Emulator]:
+    """DynamoDB and Lambda."""
+    with EMULATORS["ministack"]() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def dynalite(aws_credentials: None) -> Iterator[Emulator]:
+    """DynamoDB."""
+    with EMULATORS["dynalite"]() as emulator:
+        yield emulator
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])

@@ -168,7 +168,15 @@ class MemoryJobStore:
         if self.down:
             raise TwitchAudioError(ProblemCode.BUSY, "The store is down.", retry_after_seconds=5.0)
 
-    async def claim(self, target: Target, *, owner: str, now: datetime, lease_seconds: float) -> Claim:
+    async def claim(
+        self,
+        target: Target,
+        *,
+        owner: str,
+        now: datetime,
+        lease_seconds: float,
+        identification_id: IdentificationId | None = None,
+    ) -> Claim:
         await self._answer()
         self.reads += 1
         answer = self._newest(target)
@@ -183,7 +191,7 @@ class MemoryJobStore:
             self.rows[left.id] = left.failed(problem, now)
         if left is None or self.rows[left.id].status.finished:
             left = Identification(
-                id=new_identification_id(),
+                id=identification_id or new_identification_id(),
                 kind=target.kind,
                 target=target.name,
                 created_at=now,
@@ -200,6 +208,20 @@ class MemoryJobStore:
             expires_at=now + timedelta(seconds=lease_seconds),
         )
         return Claimed(self.leases[target.key], left)
+
+    async def adopt(self, lease: Lease, *, owner: str, now: datetime, lease_seconds: float) -> Claimed | None:
+        await self._answer()
+        row = self.rows[lease.identification_id]
+        if not self._mine(lease) or self.leases[lease.target_key].owner != lease.owner or row.status.finished:
+            return None
+        expires_at = now + timedelta(seconds=lease_seconds)
+        adopted = dataclasses.replace(lease, owner=owner, fence=lease.fence + 1, expires_at=expires_at)
+        self.fences[lease.target_key] = adopted.fence
+        self.leases[lease.target_key] = adopted
+        return Claimed(adopted, row)
+
+    async def check(self) -> None:
+        await self._answer()
 
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
         await self._answer()

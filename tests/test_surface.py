@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
-from fingerprint.settings import PipelineSettings, TwitchSettings, settings_table
+from fingerprint.settings import DynamoDbSettings, PipelineSettings, TwitchSettings, settings_table
 from server.cli import make_parser
 from server.settings import ServerSettings
 
@@ -49,6 +49,9 @@ VARIABLES: Final = [
     "TWITCHAUDIO_DATA_DIR",
     "TWITCHAUDIO_DATABASE_URL",
     "TWITCHAUDIO_JOBS",
+    "TWITCHAUDIO_DYNAMODB_ENDPOINT",
+    "TWITCHAUDIO_DYNAMODB_STREAM_TABLE",
+    "TWITCHAUDIO_DYNAMODB_CLIP_TABLE",
     "TWITCHAUDIO_RECOGNIZERS",
     "TWITCHAUDIO_TWITCH_GQL_URL",
     "TWITCHAUDIO_TWITCH_USHER_URL",
@@ -112,7 +115,10 @@ def test_every_problem_code_has_a_title_and_a_status() -> None:
 
 
 def test_settings_have_the_contracts_names() -> None:
-    declared = {info.variable for info in settings_table(PipelineSettings, TwitchSettings, ServerSettings)}
+    declared = {
+        info.variable
+        for info in settings_table(PipelineSettings, DynamoDbSettings, TwitchSettings, ServerSettings)
+    }
     assert declared >= set(VARIABLES)
 
 

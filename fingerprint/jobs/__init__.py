@@ -1,10 +1,33 @@
-"""The job stores by name. A new one is a file here and a line in `REGISTRY`; it must pass the contract suite."""
+"""The job stores by name. A new one is a module here and a line in `REGISTRY`; it must pass the contract suite.
 
-from collections.abc import Callable
-from typing import Final
+A store's module is loaded when it is chosen, since each brings a large library. It has two functions:
 
-from fingerprint.database import Database
-from fingerprint.jobs.sql import SqlJobStore
-from fingerprint.ports import JobStore
+- `open_store(settings, clock, database)`, an async context manager that gives the store; `database` is the one
+  that is open already, if any
+- `prepare(settings)`, which makes what the store needs beside the SQL schema, and returns the names of that
+"""
 
-REGISTRY: Final[dict[str, Callable[[Database], JobStore]]] = {"sql": SqlJobStore}
+from contextlib import AbstractAsyncContextManager
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+from fingerprint.ports import Clock, JobStore
+from fingerprint.settings import PipelineSettings
+
+if TYPE_CHECKING:
+    from fingerprint.database import Database
+
+REGISTRY: Final = {"sql": "fingerprint.jobs.sql", "dynamodb": "fingerprint.jobs.dynamodb.store"}
+
+
+def open_job_store(
+    settings: PipelineSettings, clock: Clock, database: "Database | None" = None
+) -> AbstractAsyncContextManager[JobStore]:
+    """The configured store. Raises SettingsError."""
+    module = import_module(REGISTRY[settings.jobs])
+    return cast("AbstractAsyncContextManager[JobStore]", module.open_store(settings, clock, database))
+
+
+async def prepare_job_store(settings: PipelineSettings) -> list[str]:
+    """Make the tables that the configured store lacks, and return their names. Raises SettingsError, `busy`."""
+    return cast("list[str]", await import_module(REGISTRY[settings.jobs]).prepare(settings))

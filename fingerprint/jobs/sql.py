@@ -6,7 +6,8 @@ Every write names the fence that it was made under in its own condition, so that
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,7 +15,15 @@ from sqlalchemy import CursorResult, Row, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fingerprint.database import Database, from_us, identifications, leases, to_us
+from fingerprint.database import (
+    Database,
+    database_url,
+    from_us,
+    identifications,
+    leases,
+    open_database,
+    to_us,
+)
 from fingerprint.domain.identification import (
     Identification,
     IdentificationId,
@@ -28,7 +37,8 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
 from fingerprint.jobs.clean import clean, clean_text
-from fingerprint.ports import Claim, Claimed, Finished, Held, Lease
+from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
+from fingerprint.settings import PipelineSettings
 from fingerprint.wire import from_json, to_json
 
 _CLAIM_ATTEMPTS: Final = 5
@@ -40,14 +50,44 @@ class _AnsweredMeanwhileError(Exception):
     """Between the look and the claim somebody finished; the claim is rolled back."""
 
 
+class _LostError(Exception):
+    """The lease is another's; what was begun is rolled back."""
+
+
+@asynccontextmanager
+async def open_store(
+    settings: PipelineSettings, _clock: Clock, database: Database | None
+) -> AsyncGenerator["SqlJobStore"]:
+    """A store on the database that is open, or on the configured one."""
+    async with AsyncExitStack() as stack:
+        if database is None:
+            database = await stack.enter_async_context(open_database(database_url(settings)))
+        yield SqlJobStore(database)
+
+
+async def prepare(_settings: PipelineSettings) -> list[str]:
+    """Nothing: the tables are part of the SQL schema."""
+    return []
+
+
 class SqlJobStore:
     """The JobStore port on a `Database`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, target: Target, *, owner: str, now: datetime, lease_seconds: float) -> Claim:
+    async def claim(
+        self,
+        target: Target,
+        *,
+        owner: str,
+        now: datetime,
+        lease_seconds: float,
+        identification_id: IdentificationId | None = None,
+    ) -> Claim:
         """See the port. What is held or answered is found by reading alone; only a claim writes."""
+        expires_at = now + timedelta(seconds=lease_seconds)
+        fresh = _fresh(target, now, identification_id)
         for _attempt in range(_CLAIM_ATTEMPTS):
             async with self._database.read() as connection:
                 settled = await _look(connection, target, now)
@@ -55,7 +95,9 @@ class SqlJobStore:
                 return settled
             try:
                 claimed = await self._database.transact(
-                    lambda connection: _take(connection, target, owner, now, lease_seconds)
+                    lambda connection: _take(
+                        connection, target, owner, now=now, expires_at=expires_at, fresh=fresh
+                    )
                 )
             except _AnsweredMeanwhileError:
                 continue
@@ -63,6 +105,16 @@ class SqlJobStore:
                 return claimed
         detail = "Too many ask for this at once. Try again in a moment."
         raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=1.0)
+
+    async def adopt(self, lease: Lease, *, owner: str, now: datetime, lease_seconds: float) -> Claimed | None:
+        """See the port."""
+        adopted = dataclasses.replace(
+            lease, owner=owner, fence=lease.fence + 1, expires_at=now + timedelta(seconds=lease_seconds)
+        )
+        try:
+            return await self._database.transact(lambda connection: _adopt(connection, lease, adopted))
+        except _LostError:
+            return None
 
     async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
         """See the port."""
@@ -144,6 +196,10 @@ class SqlJobStore:
         """See the port."""
         async with self._database.read() as connection:
             return await _one(connection, _newest_answer(target))
+
+    async def check(self) -> None:
+        """See the port."""
+        await self._database.ping()
 
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
         """See the port."""
@@ -241,17 +297,21 @@ async def _look(connection: AsyncConnection, target: Target, now: datetime) -> F
 
 
 async def _take(
-    connection: AsyncConnection, target: Target, owner: str, now: datetime, lease_seconds: float
+    connection: AsyncConnection,
+    target: Target,
+    owner: str,
+    *,
+    now: datetime,
+    expires_at: datetime,
+    fresh: Identification,
 ) -> Claimed | None:
     """Claim a target whose lease ran out or that never had one; None when another was faster."""
     key = _key(target)
-    expires_at = now + timedelta(seconds=lease_seconds)
     taken = await connection.execute(
         update(leases)
         .where(leases.c.target_key == key, leases.c.expires_us <= to_us(now))
         .values(owner=owner, fence=leases.c.fence + 1, expires_us=to_us(expires_at))
     )
-    fresh = _fresh(target, now)
     if not _changed(taken):
         try:
             await connection.execute(
@@ -291,9 +351,23 @@ async def _take(
     return Claimed(lease, fresh)
 
 
-def _fresh(target: Target, now: datetime) -> Identification:
+async def _adopt(connection: AsyncConnection, lease: Lease, adopted: Lease) -> Claimed:
+    held = await connection.execute(
+        update(leases)
+        .where(*_held(lease), leases.c.expires_us > 0, leases.c.identification_id == lease.identification_id)
+        .values(owner=adopted.owner, fence=adopted.fence, expires_us=to_us(adopted.expires_at))
+    )
+    raised = await connection.execute(update(identifications).where(*_working(lease)).values(fence=adopted.fence))
+    if not (_changed(held) and _changed(raised)):
+        raise _LostError
+    identification = await _one(connection, _by_id(lease.identification_id))
+    assert identification is not None, "it was just changed"
+    return Claimed(adopted, identification)
+
+
+def _fresh(target: Target, now: datetime, wanted: IdentificationId | None) -> Identification:
     return Identification(
-        id=new_identification_id(),
+        id=wanted or new_identification_id(),
         kind=target.kind,
         target=clean_text(target.name),
         created_at=now,

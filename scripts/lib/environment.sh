@@ -68,3 +68,19 @@ prepare_node() { # the packages of requirements/node, beside it; without npm, wh
     printf '%s' "$stamp" > requirements/node/node_modules/.installed
   fi
 }
+
+make_emulators() {
+  local python
+  python=$(find_python)
+  "$python" -m venv --clear .cache/emulators &&
+    .cache/emulators/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/emulators.txt
+}
+
+prepare_emulators() { # ministack in an environment of its own: it chooses other AWS libraries than the product
+  local stamp
+  stamp=$(pwd -P; cksum < requirements/emulators.txt)
+  if [ "$(cat .cache/emulators/.installed 2> /dev/null)" != "$stamp" ]; then
+    step "installing ministack" make_emulators || fail "ministack could not be installed; see above"
+    printf '%s' "$stamp" > .cache/emulators/.installed
+  fi
+}

@@ -20,7 +20,8 @@ async def readyz(request: web.Request) -> web.Response:
 
     Nothing to recognize with is said, but the server is ready all the same: it tells people what to do.
     """
-    dependencies = {"database": await _database(request), "recognizers": await _recognizers(request)}
+    database, jobs, recognizers = await asyncio.gather(_database(request), _jobs(request), _recognizers(request))
+    dependencies = {"database": database, "jobs": jobs, "recognizers": recognizers}
     ready = all(dependency["ready"] or not dependency["required"] for dependency in dependencies.values())
     body = {"status": "ready" if ready else "not ready", "dependencies": dependencies}
     return json_response(body, status=200 if ready else 503)
@@ -34,6 +35,17 @@ async def _database(request: web.Request) -> dict[str, Any]:
         return {"ready": False, "required": True, "detail": error.detail}
     except TimeoutError:
         return {"ready": False, "required": True, "detail": "The database does not answer."}
+    return {"ready": True, "required": True, "detail": None}
+
+
+async def _jobs(request: web.Request) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(request.app[keys.SETTINGS].limits.ready_seconds):
+            await request.app[keys.JOBS].check()
+    except TwitchAudioError as error:
+        return {"ready": False, "required": True, "detail": error.detail}
+    except TimeoutError:
+        return {"ready": False, "required": True, "detail": "The job store does not answer."}
     return {"ready": True, "required": True, "detail": None}
 
 

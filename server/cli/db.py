@@ -1,11 +1,12 @@
-"""`twitchaudio db`: the SQL schema."""
+"""`twitchaudio db`: the SQL schema and, where jobs are in DynamoDB, its tables."""
 
 import argparse
 import asyncio
 import sys
 
 from fingerprint.database import database_url, open_database
-from fingerprint.settings import read_settings
+from fingerprint.jobs import prepare_job_store
+from fingerprint.settings import PipelineSettings, read_settings
 from server import migrations
 from server.cli import Subparsers
 from server.observability import configure_logging
@@ -14,24 +15,31 @@ from server.settings import ServerSettings
 
 def register(commands: Subparsers) -> None:
     """Add the `db` command."""
-    database = commands.add_parser("db", help="the SQL schema", description="The SQL schema of jobs and answers.")
+    database = commands.add_parser(
+        "db",
+        help="the SQL schema and DynamoDB's tables",
+        description="The places of jobs, answers and access data.",
+    )
     actions = database.add_subparsers(required=True, metavar="ACTION")
-    text = "bring the SQL schema up to date; safe to run again"
-    upgrade = actions.add_parser("upgrade", help=text, description=f"{text.capitalize()}.")
+    text = "bring the SQL schema up to date and make DynamoDB's tables where they are used; safe to run again"
+    upgrade = actions.add_parser("upgrade", help=text, description=f"{text[0].upper()}{text[1:]}.")
     upgrade.set_defaults(run=_upgrade)
 
 
 def _upgrade(_arguments: argparse.Namespace) -> int:
     settings = read_settings(ServerSettings)
     configure_logging("warning", sys.stderr)
-    schema = asyncio.run(_upgraded(database_url(settings.pipeline)))
+    schema, made = asyncio.run(_upgraded(settings.pipeline))
     if schema.before == schema.after:
         print(f"The schema is up to date ({schema.after}).")
     else:
         print(f"The schema went from {schema.before or 'nothing'} to {schema.after}.")
+    for name in made:
+        print(f"Made the DynamoDB table {name}.")
     return 0
 
 
-async def _upgraded(address: str) -> migrations.Schema:
-    async with open_database(address) as database:
-        return await migrations.upgrade(database)
+async def _upgraded(settings: PipelineSettings) -> tuple[migrations.Schema, list[str]]:
+    made = await prepare_job_store(settings)
+    async with open_database(database_url(settings)) as database:
+        return await migrations.upgrade(database), made

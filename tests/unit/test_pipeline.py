@@ -10,7 +10,7 @@ from fingerprint.domain.identification import Identification, IdentificationId, 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.pipeline import LEASE_SECONDS, STORE_ATTEMPTS, Pipeline
-from fingerprint.ports import Answer, Claim, Lease, Match, OnStage
+from fingerprint.ports import Answer, Claim, Claimed, Lease, Match, OnStage
 from tests.builders import NOON, identification, recording, song
 from tests.fakes import FakeClock, FakePipeline, FakeRecognizers
 
@@ -47,7 +47,21 @@ class RecordingStore:
             self.failures -= 1
             raise TwitchAudioError(ProblemCode.BUSY, "The store is away.")
 
-    async def claim(self, target: Target, *, owner: str, now: datetime, lease_seconds: float) -> Claim:
+    async def claim(
+        self,
+        target: Target,
+        *,
+        owner: str,
+        now: datetime,
+        lease_seconds: float,
+        identification_id: IdentificationId | None = None,
+    ) -> Claim:
+        raise NotImplementedError
+
+    async def adopt(self, lease: Lease, *, owner: str, now: datetime, lease_seconds: float) -> Claimed | None:
+        raise NotImplementedError
+
+    async def check(self) -> None:
         raise NotImplementedError
 
     async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:

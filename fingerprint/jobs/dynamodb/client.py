@@ -1,0 +1,170 @@
+"""DynamoDB's client: limits on all that waits, its errors as ours, reads and conditional writes of one table."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.settings import SettingsError
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+Item = dict[str, Any]
+"""An item as DynamoDB writes it: `{"Id": {"S": "..."}}`."""
+
+CONNECT_SECONDS: Final = 1.0
+READ_SECONDS: Final = 2.0
+CALL_SECONDS: Final = 3.0
+"""The limit of one call with its retries."""
+
+ATTEMPTS: Final = 3
+CONNECTIONS: Final = 50
+EMULATED_REGION: Final = "us-east-1"
+"""The region when an endpoint is set and no region is: emulators have none."""
+
+THROTTLED: Final = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+    }
+)
+_NAME: Final = re.compile(r"#(\w+)")
+
+_log = logging.getLogger(__name__)
+
+
+def error_code(error: ClientError) -> str:
+    """DynamoDB's name for what went wrong."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+@asynccontextmanager
+async def translated(seconds: float = CALL_SECONDS) -> AsyncGenerator[None]:
+    """Turn every error of the client into `busy` for the person who asks, and a log entry for the operator."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (BotoCoreError, ClientError, TimeoutError, OSError) as error:
+        code = error_code(error) if isinstance(error, ClientError) else type(error).__name__
+        _log.error("dynamodb_failed", extra={"code": code, "error": str(error)[:500]})
+        raise _busy(error, code) from error
+
+
+def _busy(error: Exception, code: str) -> TwitchAudioError:
+    if code == "ResourceNotFoundException":
+        detail = "A table of our job store is missing: `twitchaudio db upgrade` makes it."
+    elif code in THROTTLED:
+        detail = "Too much is going on in our job store. Try again in a moment."
+        return TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=2.0)
+    elif code in ("NoCredentialsError", "PartialCredentialsError", "UnrecognizedClientException"):
+        detail = "Our job store does not know us: the server's AWS credentials are missing or wrong."
+    else:
+        detail = "Our job store does not answer. Try again in a moment."
+    return TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0)
+
+
+@asynccontextmanager
+async def open_client(
+    endpoint: str | None, *, read_seconds: float = READ_SECONDS
+) -> "AsyncGenerator[DynamoDBClient]":
+    """A client for an endpoint, or for AWS itself; credentials and region come from the usual AWS variables.
+
+    Raises SettingsError when there is no region.
+    """
+    session = get_session()
+    region: str | None = session.get_config_variable("region")
+    if region is None and endpoint is None:
+        raise SettingsError("AWS_DEFAULT_REGION", "", "the AWS region of the DynamoDB tables")
+    config = AioConfig(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=read_seconds,
+        max_pool_connections=CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    )
+    async with session.create_client(
+        "dynamodb", region_name=region or EMULATED_REGION, endpoint_url=endpoint, config=config
+    ) as client:
+        yield client
+
+
+class JobTable:
+    """One table. Reads are strongly consistent; expressions name attributes as `#Name` and values as `:name`."""
+
+    def __init__(self, client: "DynamoDBClient", name: str, *, call_seconds: float = CALL_SECONDS) -> None:
+        self._client = client
+        self._seconds = call_seconds
+        self.name = name
+
+    async def get(self, key: str) -> Item | None:
+        """The item, or None. Raises TwitchAudioError `busy`."""
+        async with translated(self._seconds):
+            found = await self._client.get_item(TableName=self.name, Key={"Id": {"S": key}}, ConsistentRead=True)
+        item: Item | None = found.get("Item")
+        return item
+
+    async def update(self, key: str, change: str, *, when: str, values: Mapping[str, Any]) -> Item | None:
+        """The item after the change; None when the condition `when` does not hold, and then nothing changes.
+
+        The client sends again what was not answered, so that None may also mean that the first try took effect:
+        whoever needs to know looks. Raises TwitchAudioError `busy`.
+        """
+        names = {f"#{name}": name for name in _NAME.findall(f"{change} {when}")}
+        async with translated(self._seconds):
+            try:
+                result = await self._client.update_item(
+                    TableName=self.name,
+                    Key={"Id": {"S": key}},
+                    UpdateExpression=change,
+                    ConditionExpression=when,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=values,
+                    ReturnValues="ALL_NEW",
+                )
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                return None
+        item: Item | None = result.get("Attributes")
+        return item
+
+    async def newest(
+        self, index: str, condition: str, *, only: str, values: Mapping[str, Any], limit: int
+    ) -> list[Item]:
+        """At most `limit` items of an index that satisfy `only`, newest first. Indexes lag a little."""
+        names = {f"#{name}": name for name in _NAME.findall(f"{condition} {only}")}
+        found: list[Item] = []
+        more: dict[str, Any] = {}
+        while len(found) < limit:
+            async with translated(self._seconds):
+                page = await self._client.query(
+                    TableName=self.name,
+                    IndexName=index,
+                    KeyConditionExpression=condition,
+                    FilterExpression=only,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=values,
+                    ScanIndexForward=False,
+                    Limit=limit,
+                    **more,
+                )
+            found += page.get("Items", [])
+            if "LastEvaluatedKey" not in page:
+                break
+            more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return found[:limit]
+
+    async def check(self) -> None:
+        """Raise TwitchAudioError `busy` when the table cannot be used, with what the operator should know."""
+        async with translated(self._seconds):
+            await self._client.describe_table(TableName=self.name)

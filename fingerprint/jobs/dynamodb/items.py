@@ -1,0 +1,244 @@
+"""Values as DynamoDB items and back. Pure.
+
+A job's item has the original service's attributes and, beside them:
+
+    Kind, Target, AtSeconds     what was asked for
+    Stage, StageNumber          where it stands; the number so that a condition can compare
+    Fence                       the fencing token of the lease that may write it
+    FinishedAt, Answer          once finished: when, and the whole identification as JSON (sets have no order)
+    Seat                        the `Id` of the target's seat
+    DoubtedAt                   when a listener said that the answer is wrong
+    ExpiresAt                   when it may be deleted, seconds since 1970
+
+A seat is who may work on a target:
+
+    Kind, Target, AtSeconds     the target
+    Fence, Owner, LeaseUntil    the lease: microseconds since 1970, 0 when nobody has it
+    ClaimToken                  of the last claim, so that whoever sent it twice recognizes it
+    JobId, JobCreatedAt, Done   the job; Done once it has ended
+    AnswerId, Answer            the newest answer: of a stream its id, of a clip or video all of it
+    DoubtedAt, ExpiresAt        as above
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from fingerprint.domain.identification import (
+    ExternalIds,
+    Identification,
+    IdentificationId,
+    Kind,
+    Song,
+    Stage,
+    Status,
+)
+from fingerprint.domain.targets import Target, VideoTarget
+from fingerprint.jobs.clean import clean_text
+from fingerprint.jobs.dynamodb.client import Item
+from fingerprint.wire import from_json, time_from_json, time_to_json, to_json
+
+SEAT: Final = "target#"
+STAGES: Final = tuple(Stage)
+_KEY_LIMIT: Final = 200
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_us(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(microseconds: int) -> datetime:
+    """The inverse of `to_us`."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def text(value: str) -> Item:
+    """A string attribute."""
+    return {"S": value}
+
+
+def number(value: float) -> Item:
+    """A number attribute."""
+    return {"N": repr(value)}
+
+
+def moment(value: datetime) -> Item:
+    """A time as text that sorts as time."""
+    written = time_to_json(value)
+    assert written is not None, "a time is written as text"
+    return {"S": written}
+
+
+def seat_key(target: Target) -> str:
+    """The `Id` of a target's seat: readable, or a hash where the target is long or strange."""
+    key = target.key
+    if len(key) <= _KEY_LIMIT and key.isprintable():
+        return f"{SEAT}{key}"
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{SEAT}{target.kind}:sha256:{digest}"
+
+
+def target_name(target: Target) -> str:
+    """What `ChannelId` or `ClipId` holds: the login, the slug, or which moment of which video."""
+    return clean_text(target.name if target.kind in (Kind.STREAM, Kind.CLIP) else target.key) or "-"
+
+
+def stage_number(stage: Stage) -> int:
+    """Its place among the stages."""
+    return STAGES.index(stage)
+
+
+def answer_text(identification: Identification) -> str:
+    """The whole identification as JSON."""
+    return json.dumps(to_json(identification), separators=(",", ":"), allow_nan=False)
+
+
+def question(target: Target) -> Item:
+    """What both kinds of items say of their target."""
+    found = {"Kind": text(target.kind), "Target": text(clean_text(target.name) or "-")}
+    if isinstance(target, VideoTarget):
+        found["AtSeconds"] = number(target.at_seconds)
+    return found
+
+
+def song_attributes(song: Song | None) -> Item:
+    """The song in the original service's attributes. What is empty is left out: DynamoDB refuses empty sets."""
+    if song is None:
+        return {}
+    attributes = {
+        "Title": _text(song.title),
+        "Album": _text(song.album),
+        "Artists": _set(song.artists),
+        "Label": _text(song.label),
+        "SpotifyTrackingId": _text(song.ids.spotify_track),
+        "SpotifyArtistsId": _set(song.ids.spotify_artists),
+        "YouTubeId": _text(song.ids.youtube),
+        "DeezerTrackId": _text(song.ids.deezer_track),
+        "DeezerArtistsIds": _set(song.ids.deezer_artists),
+    }
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _text(value: str | None) -> Item | None:
+    return {"S": value} if value else None
+
+
+def _set(values: Iterable[str]) -> Item | None:
+    members = sorted({value for value in values if value})
+    return {"SS": members} if members else None
+
+
+def finished_attributes(answer: Identification) -> Item:
+    """What finishing a job writes."""
+    assert answer.finished_at is not None, "it is finished"
+    return {
+        "Status": text(answer.status),
+        "Stage": text(answer.stage),
+        "StageNumber": number(stage_number(answer.stage)),
+        "FinishedAt": moment(answer.finished_at),
+        "Answer": text(answer_text(answer)),
+        **song_attributes(answer.song),
+    }
+
+
+def expired(item: Mapping[str, Any], now: datetime) -> bool:
+    """Whether the item is over, though DynamoDB has not deleted it yet."""
+    until = item.get("ExpiresAt")
+    return until is not None and int(until["N"]) <= now.timestamp()
+
+
+def identification_of(item: Mapping[str, Any], *, kind: Kind) -> Identification | None:
+    """A job's item as a value; None for an item of another sort.
+
+    `kind` is what the table mostly holds: items of the original service do not say.
+    """
+    if "CreatedAt" not in item or "Status" not in item:
+        return None
+    if "Answer" in item:
+        return replace(from_json(json.loads(item["Answer"]["S"])), doubted="DoubtedAt" in item)
+    kind = Kind(_string(item, "Kind") or kind)
+    created_at = time_from_json(item["CreatedAt"]["S"])
+    assert created_at is not None, "it is there"
+    target = _string(item, "Target") or _string(item, "ChannelId") or _string(item, "ClipId") or ""
+    status = Status(item["Status"]["S"].lower())
+    song = _song(item) if status is Status.SUCCESSFUL else None
+    return Identification(
+        id=IdentificationId(item["Id"]["S"]),
+        kind=kind,
+        target=target,
+        at_seconds=float(item["AtSeconds"]["N"]) if "AtSeconds" in item else None,
+        created_at=created_at,
+        status=status,
+        stage=Stage(_string(item, "Stage") or (Stage.DONE if status.finished else Stage.QUEUED)),
+        finished_at=time_from_json(_string(item, "FinishedAt")) or (created_at if status.finished else None),
+        song=song,
+        songs=() if song is None else (song,),
+    )
+
+
+def _string(item: Mapping[str, Any], name: str) -> str | None:
+    return item[name]["S"] if name in item else None
+
+
+def _strings(item: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    return tuple(sorted(item[name]["SS"])) if name in item else ()
+
+
+def _song(item: Mapping[str, Any]) -> Song:
+    return Song(
+        title=_string(item, "Title") or "(untitled)",
+        artists=_strings(item, "Artists"),
+        album=_string(item, "Album"),
+        label=_string(item, "Label"),
+        ids=ExternalIds(
+            spotify_track=_string(item, "SpotifyTrackingId"),
+            spotify_artists=_strings(item, "SpotifyArtistsId"),
+            youtube=_string(item, "YouTubeId"),
+            deezer_track=_string(item, "DeezerTrackId"),
+            deezer_artists=_strings(item, "DeezerArtistsIds"),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """Who may work on a target, and what came of it so far."""
+
+    fence: int
+    owner: str
+    lease_until: datetime
+    claim_token: str
+    done: bool
+    left: Identification
+    """The job as it was when it was begun."""
+    answer: Identification | None
+    answer_id: IdentificationId | None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> "Seat":
+        """A seat's item as a value."""
+        created_at = time_from_json(item["JobCreatedAt"]["S"])
+        assert created_at is not None, "it is there"
+        return cls(
+            fence=int(item["Fence"]["N"]),
+            owner=item["Owner"]["S"],
+            lease_until=from_us(int(item["LeaseUntil"]["N"])),
+            claim_token=item["ClaimToken"]["S"],
+            done=item["Done"]["BOOL"],
+            left=Identification(
+                id=IdentificationId(item["JobId"]["S"]),
+                kind=Kind(item["Kind"]["S"]),
+                target=item["Target"]["S"],
+                at_seconds=float(item["AtSeconds"]["N"]) if "AtSeconds" in item else None,
+                created_at=created_at,
+            ),
+            answer=replace(from_json(json.loads(item["Answer"]["S"])), doubted="DoubtedAt" in item)
+            if "Answer" in item
+            else None,
+            answer_id=IdentificationId(item["AnswerId"]["S"]) if "AnswerId" in item else None,
+        )

@@ -1,0 +1,486 @@
+"""The JobStore port on two DynamoDB tables; see `tables` for what they hold.
+
+A target's seat decides. A claim is one conditional write of it: its fencing token must be the one that was read,
+and its lease must be over. The job's item carries the same token, raised before the work begins, and every later
+write names the token in its condition. DynamoDB's transactions are not used: each step leaves a state from which
+the next one who asks goes on.
+
+- A seat whose job has no item: its owner died in between, or is about to write it. Whoever takes over writes it.
+- A job that has ended although its seat is not done: its owner died in between, and whoever claims next closes the
+  seat.
+"""
+
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from fingerprint.database import Database
+from fingerprint.domain.identification import (
+    Identification,
+    IdentificationId,
+    Kind,
+    Stage,
+    Status,
+    abandoned,
+    new_identification_id,
+    reusable,
+)
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import Target, VideoTarget
+from fingerprint.jobs.clean import clean, clean_text
+from fingerprint.jobs.dynamodb.client import CALL_SECONDS, Item, JobTable, open_client
+from fingerprint.jobs.dynamodb.items import (
+    SEAT,
+    Seat,
+    answer_text,
+    expired,
+    finished_attributes,
+    identification_of,
+    moment,
+    number,
+    question,
+    seat_key,
+    stage_number,
+    target_name,
+    text,
+    to_us,
+)
+from fingerprint.jobs.dynamodb.tables import BY_CHANNEL, TableNames, create_tables
+from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
+from fingerprint.settings import PipelineSettings
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+_CLAIM_ATTEMPTS: Final = 5
+_STREAM: Final = "s-"
+_CLIP: Final = "c-"
+_STREAM_SEAT: Final = f"{SEAT}{Kind.STREAM}:"
+_ANSWERS: Final = (Status.SUCCESSFUL, Status.NO_MATCH)
+_KEY_BYTES: Final = 1024
+
+_log = logging.getLogger(__name__)
+
+
+class DynamoDbJobStore:
+    """The JobStore port. `keep`: how long items are kept that are no answers for clips; None for ever."""
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        names: TableNames,
+        *,
+        clock: Clock,
+        keep: timedelta | None = None,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
+        self._streams = JobTable(client, names.streams, call_seconds=call_seconds)
+        self._clips = JobTable(client, names.clips, call_seconds=call_seconds)
+        self._clock = clock
+        self._keep = keep
+
+    async def claim(
+        self,
+        target: Target,
+        *,
+        owner: str,
+        now: datetime,
+        lease_seconds: float,
+        identification_id: IdentificationId | None = None,
+    ) -> Claim:
+        """See the port. What is held or answered is found by reading alone; only a claim writes."""
+        for _attempt in range(_CLAIM_ATTEMPTS):
+            seat = await self._seat(target)
+            if seat is not None and seat.answer is not None and reusable(seat.answer, now):
+                return Finished(seat.answer)
+            left = None if seat is None or seat.done else await self._job_of(seat)
+            if seat is not None and left is not None:
+                if left.status.finished:
+                    await self._close(_lease_of(seat, target), left)
+                    if reusable(left, now):
+                        return Finished(left)
+                    continue
+                if now < seat.lease_until:
+                    return Held(left)
+            given_up = left if left is not None and abandoned(left, now) else None
+            work = left if left is not None and given_up is None else _fresh(target, now, identification_id)
+            lease = await self._take(seat, target, work, owner=owner, now=now, lease_seconds=lease_seconds)
+            if lease is None:
+                continue
+            if given_up is not None:
+                await self._give_up(target, given_up, lease, now)
+            begun = await self._begin(target, work, lease.fence)
+            if begun is not None:
+                return Claimed(lease, begun)
+            # Its previous owner was faster and ended it.
+            await self.release(lease)
+        detail = "Too many ask for this at once. Try again in a moment."
+        raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=1.0)
+
+    async def adopt(self, lease: Lease, *, owner: str, now: datetime, lease_seconds: float) -> Claimed | None:
+        """See the port."""
+        table = self._table_of_seat(lease.target_key)
+        expires_at = now + timedelta(seconds=lease_seconds)
+        token = secrets.token_hex(8)
+        item = await table.update(
+            lease.target_key,
+            "SET #Fence = :next, #Owner = :owner, #LeaseUntil = :until, #ClaimToken = :token",
+            when="#Fence = :fence AND #Owner = :before AND #LeaseUntil > :over",
+            values={
+                ":fence": number(lease.fence),
+                ":next": number(lease.fence + 1),
+                ":before": text(lease.owner),
+                ":owner": text(owner),
+                ":until": number(to_us(expires_at)),
+                ":over": number(0),
+                ":token": text(token),
+            },
+        )
+        if item is None:
+            item = await table.get(lease.target_key)
+            if item is None or Seat.of(item).claim_token != token:
+                return None
+        seat = Seat.of(item)
+        if seat.left.id != lease.identification_id:
+            return None
+        adopted = replace(lease, owner=owner, fence=lease.fence + 1, expires_at=expires_at)
+        begun = await self._begin_left(table, seat.left, adopted.fence)
+        return None if begun is None else Claimed(adopted, begun)
+
+    async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
+        """See the port."""
+        expires_at = now + timedelta(seconds=lease_seconds)
+        held = await self._table_of_seat(lease.target_key).update(
+            lease.target_key,
+            "SET #LeaseUntil = :until",
+            when=f"{_MINE} AND #LeaseUntil > :over",
+            values={**_mine(lease), ":until": number(to_us(expires_at)), ":over": number(0)},
+        )
+        return None if held is None else replace(lease, expires_at=expires_at)
+
+    async def progress(self, lease: Lease, stage: Stage) -> bool:
+        """See the port. A stage never goes back."""
+        table = self._table_of_seat(lease.target_key)
+        written = await table.update(
+            lease.identification_id,
+            "SET #Status = :running, #Stage = :stage, #StageNumber = :number",
+            when=f"{_WORKING} AND #StageNumber <= :number",
+            values={
+                ":fence": number(lease.fence),
+                ":running": text(Status.RUNNING),
+                ":stage": text(stage),
+                ":number": number(stage_number(stage)),
+            },
+        )
+        if written is not None:
+            return True
+        item = await table.get(lease.identification_id)
+        return item is not None and "FinishedAt" not in item and item["Fence"] == number(lease.fence)
+
+    async def finish(self, lease: Lease, identification: Identification) -> bool:
+        """See the port."""
+        answer = clean(identification)
+        if answer.finished_at is None:
+            raise ValueError(f"{answer.id} is not finished")
+        table = self._table_of_seat(lease.target_key)
+        stored = await self._end(table, answer, lease.fence, when=_WORKING)
+        if not stored:
+            item = await table.get(lease.identification_id)
+            same = item is not None and item.get("Answer") == text(answer_text(answer))
+            if not same or item is None or item["Fence"] != number(lease.fence):
+                return False
+        try:
+            await self._close(lease, answer)
+        except TwitchAudioError:
+            # The answer is stored. The lease runs out by itself, and whoever claims next closes the seat.
+            _log.warning("seat_not_closed", extra={"job_id": lease.identification_id})
+        return True
+
+    async def release(self, lease: Lease) -> None:
+        """See the port."""
+        await self._table_of_seat(lease.target_key).update(
+            lease.target_key,
+            "SET #LeaseUntil = :over",
+            when=_MINE,
+            values={**_mine(lease), ":over": number(0)},
+        )
+
+    async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
+        """See the port."""
+        for table, _ in self._places(identification_id):
+            item = await table.get(identification_id)
+            if item is None:
+                continue
+            if "FinishedAt" in item and "Seat" in item:
+                doubted = {":doubted": moment(now)}
+                change = "SET #DoubtedAt = :doubted"
+                await table.update(item["Id"]["S"], change, when="attribute_exists(#FinishedAt)", values=doubted)
+                values = {**doubted, ":id": item["Id"]}
+                await table.update(item["Seat"]["S"], change, when="#AnswerId = :id", values=values)
+            return
+
+    async def get(self, identification_id: IdentificationId) -> Identification | None:
+        """See the port. One read for an id that this store gave out, two for others."""
+        for table, kind in self._places(identification_id):
+            found = await self._job(table, kind, identification_id)
+            if found is not None:
+                return found
+        return None
+
+    async def running(self, target: Target, *, now: datetime) -> Identification | None:
+        """See the port."""
+        seat = await self._seat(target)
+        if seat is None or seat.done or seat.lease_until <= now:
+            return None
+        left = await self._job_of(seat)
+        return None if left.status.finished else left
+
+    async def answer(self, target: Target) -> Identification | None:
+        """See the port. One read for a clip or video that has been answered."""
+        seat = await self._seat(target)
+        if seat is None or seat.answer is not None:
+            return None if seat is None else seat.answer
+        if not seat.done:
+            left = await self._job_of(seat)
+            if left.status in _ANSWERS:
+                return left
+        return None if seat.answer_id is None else await self._job(*self._of(target.kind), seat.answer_id)
+
+    async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
+        """See the port. It may lag a little behind: it is read from an index."""
+        condition = "#ChannelId = :channel"
+        values: dict[str, Any] = {
+            ":channel": text(login),
+            ":successful": text(Status.SUCCESSFUL),
+            ":now": number(int(self._clock.now().timestamp())),
+        }
+        if before is not None:
+            condition += " AND #CreatedAt < :before"
+            values[":before"] = moment(before)
+        items = await self._streams.newest(
+            BY_CHANNEL,
+            condition,
+            only="#Status = :successful AND (attribute_not_exists(#ExpiresAt) OR #ExpiresAt > :now)",
+            values=values,
+            limit=limit,
+        )
+        found = (identification_of(item, kind=Kind.STREAM) for item in items)
+        return [identification for identification in found if identification is not None]
+
+    async def check(self) -> None:
+        """See the port."""
+        await self._streams.check()
+        await self._clips.check()
+
+    # --- Inside ---------------------------------------------------------------------------------------
+
+    def _places(self, identification_id: str) -> Sequence[tuple[JobTable, Kind]]:
+        """Where a job may be, the likeliest place first."""
+        try:
+            known = 0 < len(identification_id.encode()) <= _KEY_BYTES
+        except UnicodeEncodeError:
+            known = False
+        if not known or identification_id.startswith(SEAT):
+            return ()
+        places = ((self._streams, Kind.STREAM), (self._clips, Kind.CLIP))
+        return places[::-1] if identification_id.startswith(_CLIP) else places
+
+    def _of(self, kind: Kind) -> tuple[JobTable, Kind]:
+        return (self._streams, Kind.STREAM) if kind is Kind.STREAM else (self._clips, Kind.CLIP)
+
+    def _table_of_seat(self, key: str) -> JobTable:
+        return self._streams if key.startswith(_STREAM_SEAT) else self._clips
+
+    async def _seat(self, target: Target) -> Seat | None:
+        table, _ = self._of(target.kind)
+        item = await table.get(seat_key(target))
+        if item is None:
+            return None
+        seat = Seat.of(item)
+        # What is over is forgotten, but for the token, which goes on growing.
+        return replace(seat, done=True, answer=None, answer_id=None) if expired(item, self._clock.now()) else seat
+
+    async def _job(self, table: JobTable, kind: Kind, identification_id: str) -> Identification | None:
+        item = await table.get(identification_id)
+        if item is None or expired(item, self._clock.now()):
+            return None
+        return identification_of(item, kind=kind)
+
+    async def _job_of(self, seat: Seat) -> Identification:
+        """The seat's job; as it was begun when its owner has not written it yet."""
+        return await self._job(*self._of(seat.left.kind), seat.left.id) or seat.left
+
+    async def _take(
+        self,
+        seat: Seat | None,
+        target: Target,
+        work: Identification,
+        *,
+        owner: str,
+        now: datetime,
+        lease_seconds: float,
+    ) -> Lease | None:
+        """The lease, when nobody was faster."""
+        table, _ = self._of(target.kind)
+        key, token = seat_key(target), secrets.token_hex(8)
+        fence = 1 if seat is None else seat.fence + 1
+        expires_at = now + timedelta(seconds=lease_seconds)
+        fields: dict[str, Any] = {
+            **question(target),
+            "Fence": number(fence),
+            "Owner": text(owner),
+            "LeaseUntil": number(to_us(expires_at)),
+            "ClaimToken": text(token),
+            "JobId": text(work.id),
+            "JobCreatedAt": moment(work.created_at),
+            "Done": {"BOOL": False},
+        }
+        if seat is None or seat.answer is None or seat.answer.status is not Status.SUCCESSFUL:
+            fields |= self._expiry(now)
+        change, when = _setting(fields), "attribute_not_exists(#Fence)"
+        values: dict[str, Any] = {}
+        if seat is not None:
+            when = "#Fence = :seen AND (#Done = :done OR #LeaseUntil <= :now)"
+            values = {":seen": number(seat.fence), ":done": {"BOOL": True}, ":now": number(to_us(now))}
+            if seat.answer is None and seat.answer_id is None:
+                change += " REMOVE #Answer, #AnswerId, #DoubtedAt"
+        taken = await table.update(key, change, when=when, values={**values, **_values(fields)})
+        if taken is None:
+            written = await table.get(key)
+            if written is None or Seat.of(written).claim_token != token:
+                return None
+        return Lease(identification_id=work.id, target_key=key, owner=owner, fence=fence, expires_at=expires_at)
+
+    async def _begin(self, target: Target, work: Identification, fence: int) -> Identification | None:
+        """Put the job under a fencing token; None when it has ended, or is under a later one."""
+        table, kind = self._of(target.kind)
+        index = "ChannelId" if kind is Kind.STREAM else "ClipId"
+        fields: dict[str, Any] = {
+            **question(target),
+            index: text(target_name(target)),
+            "Seat": text(seat_key(target)),
+            "CreatedAt": moment(work.created_at),
+            "Status": text(Status.QUEUED),
+            "Stage": text(Stage.QUEUED),
+            "StageNumber": number(stage_number(Stage.QUEUED)),
+            **self._expiry(work.created_at),
+        }
+        change = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in fields)
+        item = await table.update(
+            work.id,
+            f"SET #Fence = :fence, {change}",
+            when=f"attribute_not_exists(#Id) OR ({_EARLIER} AND #{index} = :{index})",
+            values={":fence": number(fence), **_values(fields)},
+        )
+        return None if item is None else identification_of(item, kind=kind)
+
+    async def _begin_left(self, table: JobTable, left: Identification, fence: int) -> Identification | None:
+        """Raise the token of a job that exists."""
+        item = await table.update(
+            left.id,
+            "SET #Fence = :fence",
+            when=f"attribute_exists(#Id) AND {_EARLIER}",
+            values={":fence": number(fence)},
+        )
+        return None if item is None else identification_of(item, kind=left.kind)
+
+    async def _end(self, table: JobTable, answer: Identification, fence: int, *, when: str) -> bool:
+        fields = finished_attributes(answer)
+        change = _setting(fields)
+        if answer.kind is not Kind.STREAM and answer.status is Status.SUCCESSFUL:
+            change += " REMOVE #ExpiresAt"
+        values = {":fence": number(fence), **_values(fields)}
+        return await table.update(answer.id, change, when=when, values=values) is not None
+
+    async def _close(self, lease: Lease, answer: Identification) -> None:
+        """End the lease of a job that has ended, and keep its answer where it is looked for."""
+        fields: dict[str, Any] = {"LeaseUntil": number(0), "Done": {"BOOL": True}}
+        change = ""
+        if answer.status in _ANSWERS:
+            fields["AnswerId"] = text(answer.id)
+            change = " REMOVE #DoubtedAt"
+            if answer.kind is not Kind.STREAM:
+                fields["Answer"] = text(answer_text(answer))
+                change += ", #ExpiresAt" if answer.status is Status.SUCCESSFUL else ""
+        await self._table_of_seat(lease.target_key).update(
+            lease.target_key,
+            _setting(fields) + change,
+            when=_MINE,
+            values={**_mine(lease), **_values(fields)},
+        )
+
+    async def _give_up(self, target: Target, left: Identification, lease: Lease, now: datetime) -> None:
+        """Close a job that its owner left behind so long ago that nobody waits for it."""
+        detail = "The server that worked on this stopped before it had an answer. Ask again."
+        problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0)
+        table, _ = self._of(target.kind)
+        await self._end(table, left.failed(problem, now), lease.fence, when=f"attribute_exists(#Id) AND {_BEFORE}")
+
+    def _expiry(self, now: datetime) -> Item:
+        """When an item that is begun now may go, unless it becomes a clip's song."""
+        return {} if self._keep is None else {"ExpiresAt": number(int((now + self._keep).timestamp()))}
+
+
+_MINE: Final = "#Fence = :fence AND #Owner = :owner"
+_WORKING: Final = "#Fence = :fence AND attribute_not_exists(#FinishedAt)"
+_EARLIER: Final = "#Fence <= :fence AND attribute_not_exists(#FinishedAt)"
+_BEFORE: Final = "#Fence < :fence AND attribute_not_exists(#FinishedAt)"
+
+
+def _mine(lease: Lease) -> dict[str, Any]:
+    return {":fence": number(lease.fence), ":owner": text(lease.owner)}
+
+
+def _setting(fields: Item) -> str:
+    return "SET " + ", ".join(f"#{name} = :{name}" for name in fields)
+
+
+def _values(fields: Item) -> dict[str, Any]:
+    return {f":{name}": value for name, value in fields.items()}
+
+
+def _lease_of(seat: Seat, target: Target) -> Lease:
+    """The lease that a seat speaks of, whoever has it."""
+    return Lease(
+        identification_id=seat.left.id,
+        target_key=seat_key(target),
+        owner=seat.owner,
+        fence=seat.fence,
+        expires_at=seat.lease_until,
+    )
+
+
+def _fresh(target: Target, now: datetime, wanted: IdentificationId | None) -> Identification:
+    prefix = _STREAM if target.kind is Kind.STREAM else _CLIP
+    return Identification(
+        id=wanted or IdentificationId(prefix + new_identification_id()),
+        kind=target.kind,
+        target=clean_text(target.name),
+        created_at=now,
+        at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
+    )
+
+
+def _names(settings: PipelineSettings) -> TableNames:
+    return TableNames(settings.dynamodb.stream_table, settings.dynamodb.clip_table)
+
+
+@asynccontextmanager
+async def open_store(
+    settings: PipelineSettings, clock: Clock, _database: Database | None
+) -> AsyncGenerator[DynamoDbJobStore]:
+    """The configured tables. Raises SettingsError without a region."""
+    days = settings.dynamodb.keep_days
+    keep = None if days is None else timedelta(days=days)
+    async with open_client(settings.dynamodb.endpoint) as client:
+        yield DynamoDbJobStore(client, _names(settings), clock=clock, keep=keep)
+
+
+async def prepare(settings: PipelineSettings) -> list[str]:
+    """Make the tables that are missing, and return their names. Raises SettingsError, TwitchAudioError `busy`."""
+    async with open_client(settings.dynamodb.endpoint) as client:
+        return await create_tables(client, _names(settings))
