@@ -79,6 +79,25 @@ class FileSource:
 MediaSource = LiveSource | VideoSource | ClipSource | FileSource
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broadcaster:
+    """Whose channel something was broadcast on. The id stays when the login changes."""
+
+    id: str
+    login: str
+
+
+class ClipOwners(Protocol):
+    """Says whose clip it is."""
+
+    async def broadcaster(self, slug: str) -> Broadcaster | None:
+        """The broadcaster of a clip; None when there is no such clip, or nobody is named.
+
+        Raises TwitchAudioError: `upstream-unavailable`, `timeout`.
+        """
+        ...
+
+
 class MediaResolver(Protocol):
     """Finds where a target's sound can be fetched."""
 

@@ -16,10 +16,11 @@ from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.pipeline import CAPTURE_SECONDS, Pipeline
-from fingerprint.ports import MediaResolver, OnOutcome, Recognizer, Recognizers, ignore_outcome
+from fingerprint.ports import ClipOwners, MediaResolver, OnOutcome, Recognizer, Recognizers, ignore_outcome
 from fingerprint.recognizers import REGISTRY
 from fingerprint.recognizers.chain import RecognizerChain
 from fingerprint.settings import PipelineSettings, SettingsError
+from fingerprint.twitch.clips import TwitchClips
 from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
 from fingerprint.twitch.sessions import KeptSessions
 
@@ -60,6 +61,15 @@ async def open_resolver(
     """The resolver, with its own connections to gql and usher."""
     async with Fetcher(twitch_allow_list(settings.twitch), breaker=breaker, on_outcome=on_outcome) as fetcher:
         yield TwitchResolver(fetcher, settings.twitch, on_outcome=on_outcome)
+
+
+@asynccontextmanager
+async def open_clip_owners(
+    settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
+) -> AsyncGenerator[ClipOwners]:
+    """Whose clip it is, with connections to gql of its own."""
+    async with Fetcher(twitch_allow_list(settings.twitch), on_outcome=on_outcome) as fetcher:
+        yield TwitchClips(fetcher, settings.twitch, on_outcome=on_outcome)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from fingerprint.domain.targets import TwitchTarget
 from fingerprint.jobs import open_job_store
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
-from fingerprint.wiring import open_pipeline
+from fingerprint.wiring import open_clip_owners, open_pipeline
 from server import api, keys, migrations
 from server.access.addresses import Networks
 from server.access.admission import Running
@@ -248,6 +248,7 @@ async def _open_access(
             per_person=settings.starts_per_person,
         ),
         running=running,
+        clip_owners=await stack.enter_async_context(open_clip_owners(settings.pipeline)),
         sessions=sessions,
         admins=settings.admins,
     )

@@ -1,8 +1,9 @@
 """What can be identified, and how people write it: names, slugs, ids and every form of Twitch address."""
 
+import dataclasses
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -31,9 +32,10 @@ class ChannelTarget:
 
 @dataclass(frozen=True, slots=True)
 class ClipTarget:
-    """A clip, by its case-sensitive slug."""
+    """A clip, by its case-sensitive slug. `channel` is the login in its address, where one stood: only a claim."""
 
     slug: str
+    channel: str | None = field(default=None, compare=False)
     kind: ClassVar[Kind] = Kind.CLIP
 
     @property
@@ -276,8 +278,8 @@ def _site_page(path: list[str], query: dict[str, str]) -> TwitchTarget:  # noqa:
             return channel_target(path[1])
         case [_, "clip" | "c" | "b" | "v" | "video"] if len(path) == 2:
             raise invalid_input("This address ends where the clip or video should be named.")
-        case [_, "clip"]:
-            return clip_target(path[2])
+        case [channel, "clip"]:
+            return _clip_of(channel, path[2])
         case [_, "v" | "video" | "videos"] if len(path) > 2:
             return video_target(path[2], _offset(query))
         case [_, "b" | "c"]:
@@ -295,10 +297,17 @@ def _clips_page(path: list[str], query: dict[str, str]) -> ClipTarget:
             return clip_target(query["clip"])
         case [] | ["embed" | "create" | "clips", *_]:
             raise invalid_input("This address of clips.twitch.tv names no clip.")
-        case [slug] | [_, slug]:
+        case [slug]:
             return clip_target(slug)
+        case [channel, slug]:
+            return _clip_of(channel, slug)
         case _:
             raise invalid_input("This address of clips.twitch.tv names no clip.")
+
+
+def _clip_of(channel: str, slug: str) -> ClipTarget:
+    login = channel.lower() if _LOGIN.fullmatch(channel) else None
+    return dataclasses.replace(clip_target(slug), channel=login)
 
 
 def _player(query: dict[str, str]) -> TwitchTarget:

@@ -14,6 +14,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.fetch import transient
+from fingerprint.ports import Broadcaster
 
 MAX_QUOTED: Final = 200
 _TRANSIENT_WORDS: Final = ("service error", "service timeout", "server error", "service unavailable", "timeout")
@@ -182,6 +183,25 @@ def parse_clip(data: Json) -> ClipMedia | None:
         )
     token = parse_token(clip.get("playbackAccessToken"), "clip")
     return ClipMedia(url=signed_url(source, token), duration_seconds=_number(clip.get("durationSeconds")))
+
+
+def parse_clip_broadcaster(data: Json) -> Broadcaster | None:
+    """The answer to `clip_broadcaster_query`; None when there is no such clip, or nobody is named.
+
+    Raises GqlFailure for other shapes.
+    """
+    if "clip" not in data:
+        raise GqlFailure(Trouble.UNREADABLE, "the answer names no clip")
+    if data["clip"] is None:
+        return None
+    clip = _object(data["clip"])
+    if "broadcaster" not in clip:
+        raise GqlFailure(Trouble.UNREADABLE, "the clip's answer does not say whose it is")
+    broadcaster = _object(clip["broadcaster"])
+    user_id, login = broadcaster.get("id"), broadcaster.get("login")
+    if not isinstance(user_id, str) or not isinstance(login, str):
+        return None
+    return Broadcaster(id=user_id, login=login.lower())
 
 
 def signed_url(source: str, token: PlaybackToken) -> URL:

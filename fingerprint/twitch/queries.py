@@ -4,6 +4,7 @@ Twitch retires hashes without notice every few months; the text has worked for y
 in variables and never becomes part of a text.
 """
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,6 +34,11 @@ query ClipPlayback($slug: ID!) {{
     assets {{ aspectRatio videoQualities {{ quality frameRate sourceURL videoCodec bitrate }} }}
   }}
 }}"""
+
+_BROADCASTER_TEXT: Final = """
+query ClipBroadcaster($slug: ID!) {
+  clip(slug: $slug) { broadcaster { id login } }
+}"""
 
 _TOKEN_HASH: Final = "ed230aa1e33e07eebb8928504583da78a5173989fadfb1ac94be06a04f3cdbe9"  # noqa: S105 - a query's hash
 _CLIP_HASH: Final = "2db6a3b20eabf510bd3cf465ae2408834b59eb6b8af89ca73ab1486cacecfb63"
@@ -90,6 +96,11 @@ def clip_query(slug: str) -> Query:
         persisted_hash=_CLIP_HASH,
         persisted_variables={"slug": slug},
     )
+
+
+def clip_broadcaster_query(slug: str) -> Query:
+    """Whose channel a clip is from. The known persisted query answers more than that."""
+    return dataclasses.replace(clip_query(slug), text_operation="ClipBroadcaster", text=_BROADCASTER_TEXT)
 
 
 def _token_query(text: str, text_variables: dict[str, Any], persisted_variables: dict[str, Any]) -> Query:

@@ -9,6 +9,7 @@ from typing import Final
 
 from fingerprint.domain.problems import TwitchAudioError, invalid_input
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, channel_target, clip_target
+from fingerprint.ports import Broadcaster
 from server.access.addresses import Address, Networks, parse_network
 from server.access.tokens import TwitchUser
 
@@ -26,6 +27,7 @@ class BlacklistKind(StrEnum):
     ADDRESS = "address"
     CHANNEL = "channel"
     CLIP = "clip"
+    CLIP_BROADCASTER = "clip-broadcaster"
     CHANNEL_PATTERN = "channel-pattern"
     USER_PATTERN = "user-pattern"
 
@@ -35,6 +37,7 @@ TAKES: Final[Mapping[BlacklistKind, str]] = {
     BlacklistKind.ADDRESS: "an IP address or a network such as 192.0.2.0/24",
     BlacklistKind.CHANNEL: "a channel's name",
     BlacklistKind.CLIP: "a clip's slug",
+    BlacklistKind.CLIP_BROADCASTER: "the channel that clips are from: its name, or id:NUMBER",
     BlacklistKind.CHANNEL_PATTERN: f"a name with * and ?, at most {PATTERN_LIMIT} characters",
     BlacklistKind.USER_PATTERN: f"a login with * and ?, at most {PATTERN_LIMIT} characters",
 }
@@ -61,7 +64,7 @@ def blacklist_value(kind: BlacklistKind, text: str) -> str:
     text = text.strip()
     try:
         match kind:
-            case BlacklistKind.USER:
+            case BlacklistKind.USER | BlacklistKind.CLIP_BROADCASTER:
                 value = user_value(text)
             case BlacklistKind.ADDRESS:
                 value = str(parse_network(text))
@@ -91,6 +94,8 @@ class Blacklist:
     networks: Networks = field(default_factory=lambda: Networks(()))
     channels: tuple[re.Pattern[str], ...] = ()
     users: tuple[re.Pattern[str], ...] = ()
+    has_clip_broadcasters: bool = False
+    """Whether it matters whose clip it is, which has to be asked of Twitch."""
 
     @classmethod
     def of(cls, entries: Iterable[tuple[str, str]]) -> "Blacklist":
@@ -105,12 +110,18 @@ class Blacklist:
             networks=Networks(parse_network(value) for name, value in every if name == BlacklistKind.ADDRESS),
             channels=patterns(BlacklistKind.CHANNEL_PATTERN),
             users=patterns(BlacklistKind.USER_PATTERN),
+            has_clip_broadcasters=any(name == BlacklistKind.CLIP_BROADCASTER for name, _ in every),
         )
 
     def names(
-        self, *, user: TwitchUser | None = None, address: Address | None = None, target: TwitchTarget | None = None
+        self,
+        *,
+        user: TwitchUser | None = None,
+        address: Address | None = None,
+        target: TwitchTarget | None = None,
+        broadcaster: Broadcaster | None = None,
     ) -> bool:
-        """Whether any of them is blacklisted."""
+        """Whether any of them is blacklisted. `broadcaster` is whose clip the target is, where that is known."""
         if address is not None and self.networks.contain(address):
             return True
         if user is not None:
@@ -121,7 +132,12 @@ class Blacklist:
             case ChannelTarget(login):
                 listed = (BlacklistKind.CHANNEL, login) in self.exact
                 return listed or any(pattern.match(login) for pattern in self.channels)
-            case ClipTarget(slug):
-                return (BlacklistKind.CLIP, slug) in self.exact
+            case ClipTarget(slug, channel):
+                # What an address claims suffices to refuse; nobody gains by it.
+                whose = {channel}
+                if broadcaster is not None:
+                    whose |= {broadcaster.login, f"{ID_PREFIX}{broadcaster.id}"}
+                listed = any((BlacklistKind.CLIP_BROADCASTER, name) in self.exact for name in whose)
+                return listed or (BlacklistKind.CLIP, slug) in self.exact
             case _:
                 return False

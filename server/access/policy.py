@@ -34,7 +34,7 @@ class Refusal:
 
 _MAINTENANCE: Final = Refusal(ProblemCode.MAINTENANCE, "We are working on the service. Come back in a while.")
 _INACTIVE: Final = Refusal(ProblemCode.INACTIVE, "The operator has switched the service off.")
-_BLACKLISTED: Final = Refusal(ProblemCode.BLACKLISTED, "The operator has blocked this.")
+BLACKLISTED: Final = Refusal(ProblemCode.BLACKLISTED, "The operator has blocked this.")
 _STREAMS: Final = Refusal(
     ProblemCode.STREAMS_DISABLED, "The operator has switched live streams and their recordings off."
 )
@@ -55,7 +55,7 @@ def decide(facts: Facts) -> Refusal | None:
     elif not website.active:
         refusal = _INACTIVE
     elif facts.blacklisted:
-        refusal = _BLACKLISTED
+        refusal = BLACKLISTED
     elif facts.kind is Kind.CLIP and not website.clips_enabled:
         refusal = _CLIPS
     elif facts.kind is not Kind.CLIP and not website.streams_enabled:

@@ -13,20 +13,21 @@ from yarl import URL
 from fingerprint.database import Database
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import TwitchTarget
-from fingerprint.ports import Clock
+from fingerprint.domain.targets import ClipTarget, TwitchTarget
+from fingerprint.ports import ClipOwners, Clock
 from fingerprint.settings import Secret
 from server.access.addresses import Address, counted
 from server.access.admins import Admins
 from server.access.admission import Admissions, JobTicket, Running
 from server.access.api_keys import ApiKey, ApiKeyStore, key_hash, well_formed
 from server.access.caller import Caller, current_caller
+from server.access.clip_owners import KeptClipOwners
 from server.access.codes import CodeStore
 from server.access.guesses import Guesses
 from server.access.kept import Kept
 from server.access.lists import ID_PREFIX, names_of
 from server.access.notes import AccessNotes
-from server.access.policy import Facts, Refusal, decide
+from server.access.policy import BLACKLISTED, Facts, Refusal, decide
 from server.access.rates import RateLimitedError, nearest
 from server.access.rules import Rules, RulesStore
 from server.access.sessions import Sessions
@@ -92,6 +93,7 @@ class Access:
         logs: LogWriter,
         limits: StartLimits,
         running: Running,
+        clip_owners: ClipOwners,
         sessions: Sessions | None = None,
         admins: Iterable[str] = (),
     ) -> None:
@@ -110,6 +112,7 @@ class Access:
         self._redeemed: dict[str, bool] = {}
         self._limits = limits
         self._guesses = Guesses(clock)
+        self._clip_owners = KeptClipOwners(database, clip_owners, clock=clock)
         self._admissions = Admissions(database, clock=clock, running=running)
         self._uses: dict[str, datetime] = {}
         self._recorder: asyncio.Task[None] | None = None
@@ -201,11 +204,16 @@ class Access:
         rules = await self.rules()
         user = principal.user
         address = (current_caller.get(None) or Caller()).address
+        broadcaster = None
+        if rules.blacklist.has_clip_broadcasters and isinstance(target, ClipTarget):
+            # When Twitch does not say, an answer that is stored may still be given; a job is not started.
+            with contextlib.suppress(TwitchAudioError):
+                broadcaster = await self._clip_owners.broadcaster(target.slug)
         scopes = None if principal.key is None else principal.key.scopes
         facts = Facts(
             website=rules.website,
             kind=kind,
-            blacklisted=rules.blacklist.names(user=user, address=address, target=target),
+            blacklisted=rules.blacklist.names(user=user, address=address, target=target, broadcaster=broadcaster),
             signed_in=user is not None,
             entitled=user is not None and await self._entitled(rules, user),
             key_scopes=scopes,
@@ -224,7 +232,7 @@ class Access:
         address = (current_caller.get(None) or Caller()).address
         if (await self.rules()).blacklist.names(user=user, address=address):
             self._notes.refused("redeem", ProblemCode.BLACKLISTED)
-            raise TwitchAudioError(ProblemCode.BLACKLISTED, "The operator has blocked this.")
+            raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
         self._guesses.check(address)
         try:
             await self._codes.redeem(code, user.id, self._clock.now())
@@ -263,8 +271,10 @@ class Access:
     async def admit(self, principal: Principal, target: TwitchTarget) -> JobTicket | None:
         """Let a new job be started, or raise why not now; the ticket is told of the job's end.
 
-        Raises TwitchAudioError `job-in-progress`, `rate-limited`, `busy`.
+        Raises TwitchAudioError `job-in-progress`, `rate-limited`, `busy`; when it matters whose clip it is,
+        `blacklisted`, and `upstream-unavailable` or `timeout` while Twitch does not say.
         """
+        await self._check_owner(target)
         caller = current_caller.get(None) or Caller()
         who, request = principal.who(caller.address), request_id.get()
         chosen = starter(self._limits, key=principal.key, user=principal.user, address=caller.address)
@@ -281,9 +291,20 @@ class Access:
             caller.spent = nearest(ticket.spent)
         return ticket
 
+    async def _check_owner(self, target: TwitchTarget) -> None:
+        """As `refusal`, but nobody passes while Twitch does not say whose clip it is."""
+        blacklist = (await self.rules()).blacklist
+        if not blacklist.has_clip_broadcasters or not isinstance(target, ClipTarget):
+            return
+        broadcaster = await self._clip_owners.broadcaster(target.slug)
+        if blacklist.names(target=target, broadcaster=broadcaster):
+            self._notes.refused(target.kind, ProblemCode.BLACKLISTED, target)
+            raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
+
     async def close(self) -> None:
         """End what is under way, and write down what is not yet."""
         await self._rules.close()
+        await self._clip_owners.close()
         await self._admissions.close()
         if self._recorder is not None:
             self._recorder.cancel()

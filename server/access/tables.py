@@ -64,6 +64,16 @@ job_slots: Final = Table(
     **MYSQL_TABLE,
 )
 
+clip_owners: Final = Table(
+    "clip_owners",
+    metadata,
+    Column("slug", exact_text(128), primary_key=True),
+    Column("broadcaster_id", exact_text(32), nullable=False),
+    Column("login", exact_text(64), nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    **MYSQL_TABLE,
+)
+
 blacklisted_values: Final = Table(
     "blacklisted_values",
     metadata,

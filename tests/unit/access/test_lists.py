@@ -4,6 +4,7 @@ import pytest
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
+from fingerprint.ports import Broadcaster
 from server.access.addresses import parse_address
 from server.access.lists import Blacklist, BlacklistKind, blacklist_value, user_value
 from server.access.tokens import TwitchUser
@@ -44,6 +45,10 @@ def test_users(kind: BlacklistKind, text: str, named: bool) -> None:
         (BlacklistKind.CHANNEL_PATTERN, "*channel", VideoTarget("1234567", 0.0), False),
         (BlacklistKind.CLIP, "AwkwardSlug-x_1", ClipTarget("AwkwardSlug-x_1"), True),
         (BlacklistKind.CLIP, "AwkwardSlug-x_1", ClipTarget("awkwardslug-x_1"), False),
+        (BlacklistKind.CLIP_BROADCASTER, "SomeChannel", ClipTarget("Slug", channel="somechannel"), True),
+        (BlacklistKind.CLIP_BROADCASTER, "somechannel", ClipTarget("Slug", channel="other"), False),
+        (BlacklistKind.CLIP_BROADCASTER, "somechannel", ClipTarget("somechannel"), False),
+        (BlacklistKind.CLIP_BROADCASTER, "somechannel", ChannelTarget("somechannel"), False),
     ],
 )
 def test_targets(kind: BlacklistKind, text: str, target: TwitchTarget, named: bool) -> None:
@@ -95,3 +100,13 @@ def test_a_pattern_of_many_stars_is_quick() -> None:
 def test_a_user_is_named_by_login_or_by_number() -> None:
     assert user_value(" Viewer_Vic ") == "viewer_vic"
     assert user_value("ID:77") == "id:77"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("SomeChannel", True), ("id:77", True), ("id:7", False), ("other", False)]
+)
+def test_clips_by_their_broadcaster_whatever_an_address_claims(text: str, named: bool) -> None:
+    target, broadcaster = ClipTarget("Slug", channel="innocent"), Broadcaster(id="77", login="somechannel")
+    listed = blacklist(BlacklistKind.CLIP_BROADCASTER, text)
+    assert listed.names(target=target, broadcaster=broadcaster) == named
+    assert listed.has_clip_broadcasters

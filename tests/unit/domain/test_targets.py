@@ -210,3 +210,22 @@ def test_any_text_is_a_target_or_invalid_input(text: str) -> None:
     assert target.name == target.name.strip()
     again = {ChannelTarget: channel_target, ClipTarget: clip_target, VideoTarget: video_target}[type(target)]
     assert again(target.name).name == target.name
+
+
+@pytest.mark.parametrize(
+    ("address", "channel"),
+    [
+        (f"https://www.twitch.tv/SomeChannel/clip/{NEW_SLUG}", "somechannel"),
+        (f"https://clips.twitch.tv/SomeChannel/{NEW_SLUG}", "somechannel"),
+        (f"https://www.twitch.tv/clip/{NEW_SLUG}", None),
+        (f"https://clips.twitch.tv/{NEW_SLUG}", None),
+        (f"https://www.twitch.tv/no-channel/clip/{NEW_SLUG}", None),
+        (NEW_SLUG, None),
+    ],
+)
+def test_a_clips_address_may_claim_whose_it_is(address: str, channel: str | None) -> None:
+    target = parse_target(address)
+    assert isinstance(target, ClipTarget)
+    assert target.channel == channel
+    assert target == ClipTarget(NEW_SLUG)
+    assert target.key == ClipTarget(NEW_SLUG).key

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.media.fetch import Fetched
+from fingerprint.ports import Broadcaster
 from fingerprint.twitch import usher
 from fingerprint.twitch.answers import (
     GqlFailure,
@@ -14,11 +15,12 @@ from fingerprint.twitch.answers import (
     Trouble,
     parse_answer,
     parse_clip,
+    parse_clip_broadcaster,
     parse_token,
     quoted,
     signed_url,
 )
-from fingerprint.twitch.queries import clip_query, stream_token_query, video_token_query
+from fingerprint.twitch.queries import clip_broadcaster_query, clip_query, stream_token_query, video_token_query
 
 TOKEN = {
     "value": json.dumps({"authorization": {"forbidden": False, "reason": ""}, "channel": "x"}),
@@ -217,6 +219,26 @@ def test_clips_that_are_not_there_and_not_there_yet() -> None:
 
 
 @pytest.mark.parametrize(
+    ("clip", "found"),
+    [
+        (None, None),
+        ({"broadcaster": None}, None),
+        ({"broadcaster": {"id": "77", "login": "SomeChannel"}}, Broadcaster(id="77", login="somechannel")),
+        ({"broadcaster": {"id": 77, "login": "somechannel"}}, None),
+        ({"broadcaster": "somechannel"}, None),
+    ],
+)
+def test_whose_clip_it_is(clip: object, found: Broadcaster | None) -> None:
+    assert parse_clip_broadcaster({"clip": clip}) == found
+
+
+@pytest.mark.parametrize("data", [{}, {"clip": {}}, {"clip": "x"}])
+def test_an_answer_that_does_not_say_whose_clip_it_is_is_refused(data: dict[str, Any]) -> None:
+    with pytest.raises(GqlFailure):
+        parse_clip_broadcaster(data)
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "https://a.example/AT-cm%7C12.mp4",
@@ -274,7 +296,15 @@ def test_any_answer_is_data_or_a_failure(status: int, text: str) -> None:
 # --- Questions ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("query", [stream_token_query('x") { evil }'), video_token_query("12"), clip_query("a-b")])
+@pytest.mark.parametrize(
+    "query",
+    [
+        stream_token_query('x") { evil }'),
+        video_token_query("12"),
+        clip_query("a-b"),
+        clip_broadcaster_query("a-b"),
+    ],
+)
 def test_what_users_write_goes_into_variables_only(query: Any) -> None:
     text, persisted = json.loads(query.body("text")), json.loads(query.body("persisted"))
     assert "evil" not in text["query"]

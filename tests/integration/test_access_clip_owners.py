@@ -1,0 +1,108 @@
+"""Clips blocked by the channel that they are from: Twitch, simulated, says whose they are."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from yarl import URL
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import open_database
+from fingerprint.settings import PipelineSettings, TwitchSettings
+from server.access.list_store import ListStore
+from server.access.lists import BlacklistKind
+from server.app import listening, make_app
+from server.demo.faults import Fault, FaultKind, Step
+from server.settings import ServerSettings
+from tests.api_client import ask, assert_problem
+from tests.builders import NOON
+from tests.fakes import FakePipeline
+from tests.integration.simulator_client import CLIP, LIVE, Viewer, a_viewer
+
+OWNER_ID = "71000301"
+MADE_UP = "NobodyMadeThisClip-0"
+
+
+@pytest.fixture
+async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
+    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
+        yield viewer
+
+
+@asynccontextmanager
+async def serving(
+    viewer: Viewer, address: str, folder: Path
+) -> AsyncGenerator[tuple[ClientSession, FakePipeline]]:
+    parts = FakePipeline(SystemClock())
+    twitch = TwitchSettings(gql_url=URL(viewer.twitch.gql_url))
+    settings = ServerSettings(
+        pipeline=PipelineSettings(data_dir=folder, database_url=address, twitch=twitch), jobs_per_address=0
+    )
+    app = make_app(settings, pipeline=parts.pipeline)
+    async with listening(app, "127.0.0.1", 0) as url, ClientSession(base_url=url) as client:
+        yield client, parts
+
+
+async def block(address: str, name: str) -> None:
+    async with open_database(address) as database:
+        await ListStore(database).block(BlacklistKind.CLIP_BROADCASTER, name, reason="a secret reason", now=NOON)
+    await asyncio.sleep(1.1)
+
+
+@pytest.mark.parametrize("name", [LIVE, f"id:{OWNER_ID}"])
+async def test_a_blocked_channels_clips_are_refused_before_anything_is_captured(
+    viewer: Viewer, sql_address: str, tmp_path: Path, name: str
+) -> None:
+    async with serving(viewer, sql_address, tmp_path) as (api, parts):
+        await block(sql_address, name)
+        problem = await assert_problem(await ask(api, {"clip": CLIP}, wait=10), "blacklisted", 403)
+        assert "secret" not in str(problem)
+        assert LIVE not in str(problem)
+        assert (parts.resolver.asked, parts.capture.captures) == ([], 0)
+        assert (await ask(api, {"channel": LIVE}, wait=10)).status == 200
+        assert (await ask(api, {"clip": MADE_UP}, wait=10)).status == 200
+
+
+async def test_a_stored_answer_is_refused_too_and_asking_twitch_once_suffices_for_all_servers(
+    viewer: Viewer, sql_address: str, tmp_path: Path
+) -> None:
+    async with serving(viewer, sql_address, tmp_path) as (api, _parts):
+        assert (await (await ask(api, {"clip": CLIP}, wait=10)).json())["status"] == "successful"
+        await block(sql_address, LIVE)
+        for _ in range(3):
+            await assert_problem(await api.get(f"/api/v1/clips/{CLIP}"), "blacklisted", 403)
+            await assert_problem(await ask(api, {"clip": CLIP}), "blacklisted", 403)
+    viewer.twitch.world.faults.set(Fault(step=Step.GQL, kind=FaultKind.STATUS, status=500))
+    async with serving(viewer, sql_address, tmp_path) as (api, _parts):
+        await assert_problem(await api.get(f"/api/v1/clips/{CLIP}"), "blacklisted", 403)
+
+
+async def test_what_an_address_claims_suffices_to_refuse(viewer: Viewer, sql_address: str, tmp_path: Path) -> None:
+    async with serving(viewer, sql_address, tmp_path) as (api, _parts):
+        await block(sql_address, "somebody")
+        claimed = {"url": f"https://www.twitch.tv/Somebody/clip/{CLIP}"}
+        await assert_problem(await ask(api, claimed), "blacklisted", 403)
+        assert (await ask(api, {"clip": CLIP}, wait=10)).status == 200
+
+
+async def test_while_twitch_does_not_say_stored_answers_are_given_and_no_clip_is_identified(
+    viewer: Viewer, sql_address: str, tmp_path: Path
+) -> None:
+    async with serving(viewer, sql_address, tmp_path) as (api, parts):
+        assert (await ask(api, {"clip": CLIP}, wait=10)).status == 200
+        viewer.twitch.world.faults.set(Fault(step=Step.GQL, kind=FaultKind.STATUS, status=500))
+        await block(sql_address, LIVE)
+        assert (await ask(api, {"clip": CLIP}, wait=10)).status == 200
+        await assert_problem(await ask(api, {"clip": "Another-1"}), "upstream-unavailable", 503)
+        assert parts.capture.captures == 1
+
+
+async def test_a_herd_asks_twitch_once(viewer: Viewer, sql_address: str, tmp_path: Path) -> None:
+    async with serving(viewer, sql_address, tmp_path) as (api, _parts):
+        await block(sql_address, LIVE)
+        answers = await asyncio.gather(*(ask(api, {"clip": CLIP}) for _ in range(50)))
+        assert {answer.status for answer in answers} == {403}
+        assert viewer.twitch.count(Step.GQL) == 1
