@@ -16,7 +16,19 @@ from tests.fakes import FakePipeline
 from tests.integration.simulator_client import Viewer, a_viewer
 
 VIC = "viewer_vic"
-PAGES = ("", "/settings", "/whitelist", "/blacklist", "/codes", "/keys", "/recognizers", "/logs")
+PAGES = (
+    "",
+    "/settings",
+    "/whitelist",
+    "/blacklist",
+    "/codes",
+    "/keys",
+    "/watches",
+    "/song-tokens",
+    "/reports",
+    "/recognizers",
+    "/logs",
+)
 
 
 @pytest.fixture
@@ -179,3 +191,41 @@ async def test_the_overview_counts_what_was_asked(operator: Browser) -> None:
     while not await look():
         assert len(pages) < 200
     assert pages[-1].count('<rect class="series-0"') == 2  # a named song, and how long it took
+
+
+async def test_a_watch_is_started_and_stopped_within_its_bounds(operator: Browser) -> None:
+    page = (await send(operator, "/watches", action="add", channel="SomeChannel", every="60", budget="5"))[1]
+    assert "somechannel is being watched." in page
+    watch = await operator.api("/api/v1/channels/somechannel/watch")
+    assert (watch["state"], watch["every"], watch["budget"]) == ("running", 60, 5)
+    status, page = await send(operator, "/watches", action="add", channel="other", every="1", budget="5")
+    assert (status, "every takes" in page) == (400, True)
+    assert "no longer watched" in (await send(operator, "/watches", action="remove", key="somechannel"))[1]
+    assert (await send(operator, "/watches", action="remove", key="somechannel"))[0] == 404
+
+
+async def test_a_chat_bots_token_is_shown_once_and_works(operator: Browser) -> None:
+    page = (await send(operator, "/song-tokens", action="add", channel="somechannel", note="Nightbot"))[1]
+    token = secret_of(page)
+    again = await (await operator.get("/admin/song-tokens")).text()
+    assert token not in again
+    line = await operator.client.get(
+        operator.address.join(URL(f"/api/v1/channels/somechannel/song.txt?token={token}"))
+    )
+    assert "Night Drive" in await line.text()
+    row = re.search(r'name="key" value="([0-9a-f]+)"', again)
+    assert row is not None
+    assert "is revoked." in (await send(operator, "/song-tokens", action="remove", key=row[1]))[1]
+
+
+async def test_a_report_is_read_and_done_with(operator: Browser) -> None:
+    token = await operator.csrf()
+    asked = await operator.post(ASK, json=CLIP, token=token, headers={"Prefer": "wait=10"})
+    report = {"reason": "wrong-song", "note": "<i>no</i>"}
+    sent = await operator.post(f"{ASK}/{(await asked.json())['id']}/reports", json=report, token=token)
+    assert sent.status == 204
+    page = await (await operator.get("/admin/reports")).text()
+    assert "&lt;i&gt;no&lt;/i&gt;" in page
+    row = re.search(r'name="key" value="([^"]+)"', page)
+    assert row is not None
+    assert "Nothing here yet." in (await send(operator, "/reports", action="remove", key=row[1]))[1]

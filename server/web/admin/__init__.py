@@ -3,10 +3,17 @@
 from aiohttp import web
 
 from server import keys
+from server.access.api_keys import ApiKeyStore
+from server.access.codes import CodeStore
+from server.access.list_store import ListStore
 from server.access.rules import RulesStore
+from server.channels.reports import ReportStore
+from server.channels.song_tokens import OPERATOR, SongTokenStore
+from server.channels.watch_store import WatchStore
 from server.logs.changes import ChangeLog
+from server.web.admin.channel_lists import Reports, SongTokens, Watches
 from server.web.admin.desk import Operator, let_in
-from server.web.admin.lists import make_sections
+from server.web.admin.lists import Blacklisted, Codes, Keys, Whitelist
 from server.web.admin.pages import Desk, Drawers
 from server.web.admin.server_room import ServerRoom
 
@@ -17,9 +24,24 @@ def add_desk(app: web.Application) -> None:
     def drawers(operator: Operator) -> Drawers:
         database, clock = app[keys.DATABASE], app[keys.CLOCK]
         changes = ChangeLog(operator.who, clock=clock)
-        return Drawers(
-            rules=RulesStore(database, changes=changes), sections=make_sections(database, changes, clock)
+        lists = ListStore(database, changes=changes)
+        watches = Watches(
+            WatchStore(database, changes=changes),
+            clock,
+            made_by=OPERATOR,
+            most=app[keys.SETTINGS].watches,
+            hurry=app[keys.WATCHER].hurry,
         )
+        sections = (
+            Whitelist(lists, clock),
+            Blacklisted(lists, clock),
+            Codes(CodeStore(database, changes=changes), clock),
+            Keys(ApiKeyStore(database, changes=changes), clock),
+            watches,
+            SongTokens(SongTokenStore(database, changes=changes), clock),
+            Reports(ReportStore(database, changes=changes), clock),
+        )
+        return Drawers(rules=RulesStore(database, changes=changes), sections=sections)
 
     desk = Desk(gate=let_in, drawers=drawers, room=ServerRoom(app))
     app.router.add_get("/admin", desk.overview)

@@ -4,30 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.ports import Clock
 from server.access.api_keys import ApiKeyStore
 from server.access.codes import CodeStore
 from server.access.list_store import ListStore
 from server.access.lists import TAKES, BlacklistKind
-from server.access.scopes import SCOPES
-from server.logs.changes import ChangeLog
+from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.web.admin.sections import Change, Field, Form, Row, Section
 
 _NOTE: Final = Field(name="note", label="Note", help="For you; nobody else sees it.")
 _DAYS: Final = Field(name="days", label="Valid for days", number=True, help="Empty: for good.")
-
-
-def make_sections(database: Database, changes: ChangeLog, clock: Clock) -> tuple[Section, ...]:
-    """Every section, in the order of the navigation."""
-    lists = ListStore(database, changes=changes)
-    return (
-        Whitelist(lists, clock),
-        Blacklisted(lists, clock),
-        Codes(CodeStore(database, changes=changes), clock),
-        Keys(ApiKeyStore(database, changes=changes), clock),
-    )
 
 
 class Whitelist:
@@ -187,7 +174,13 @@ class Keys:
     columns = ("Key", "Begins with", "Name", "Scopes", "Limits", "State", "Last used")
     fields = (
         Field(name="name", label="Name", required=True, limit=100, help="Whose it is, or what it is for."),
-        Field(name="scope", label="May ask for", choices=SCOPES, many=True, help="Nothing chosen: all of them."),
+        Field(
+            name="scope",
+            label="May ask for",
+            choices=SCOPES,
+            many=True,
+            help=f"Nothing chosen: {' and '.join(DEFAULT_SCOPES)}.",
+        ),
         Field(name="per_minute", label="New identifications a minute", number=True, help="Empty: no limit."),
         Field(
             name="per_day", label="New identifications a day", number=True, help="Days of UTC. Empty: no limit."
@@ -227,7 +220,7 @@ class Keys:
     async def add(self, form: Form) -> Change:
         """Make a key."""
         per_minute, per_day, days = (form.count(field) for field in self.fields[2:])
-        scopes = form.all("scope") or list(SCOPES)
+        scopes = form.all("scope") or list(DEFAULT_SCOPES)
         if not set(scopes) <= set(SCOPES):
             raise invalid_input(f"May ask for takes {', '.join(SCOPES)}.")
         now = self._clock.now()

@@ -1,6 +1,6 @@
 """The operator's lists as one kind of thing: rows, a form that adds one, and a button that removes one.
 
-A new list is one class that satisfies `Section` and one line in `server.web.admin.lists.make_sections`.
+A new list is one class that satisfies `Section` and one line in `server.web.admin.add_desk`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,171 @@
+"""The desk's sections about channels: wrong answers, watches, and tokens for chat bots."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import channel_target
+from fingerprint.ports import Clock
+from server.channels.reports import ReportStore
+from server.channels.song_tokens import SongTokenStore
+from server.channels.watch import BUDGET, EVERY_SECONDS, WatchState, watch_terms
+from server.channels.watch_store import WatchStore
+from server.web.admin.sections import Change, Field, Form, Row
+
+_CHANNEL: Final = Field(name="channel", label="Channel", required=True, help="Its name, or its address at Twitch.")
+
+
+class Reports:
+    """Answers that listeners say are wrong."""
+
+    slug = "reports"
+    title = "Reports"
+    intro = "Answers that listeners reported as wrong. The next question about a reported clip asks anew."
+    columns = ("Target", "Answer", "Reason", "Note", "When")
+    fields: tuple[Field, ...] = ()
+    verbs = ("", "Done")
+
+    def __init__(self, reports: ReportStore, clock: Clock) -> None:
+        self._reports = reports
+        self._clock = clock
+
+    async def rows(self) -> Sequence[Row]:
+        """Every report that is not done with, the newest first."""
+        return [
+            Row(
+                key=report.id,
+                cells=(
+                    f"{report.kind} {report.target}",
+                    report.song or "no song",
+                    str(report.reason),
+                    report.note,
+                    report.created_at,
+                ),
+            )
+            for report in await self._reports.newest(handled=False)
+        ]
+
+    async def add(self, form: Form) -> Change:
+        """Listeners report, not operators."""
+        raise TwitchAudioError(ProblemCode.INVALID_INPUT, "Reports are sent by listeners.")
+
+    async def remove(self, key: str) -> Change:
+        """Be done with a report."""
+        await self._reports.handle(key, self._clock.now())
+        return Change(said="Done with that report.")
+
+
+class Watches:
+    """Channels that are identified again and again while they are live."""
+
+    slug = "watches"
+    title = "Watched channels"
+    intro = "A watched channel is identified again and again until its stream ends or the budget is used."
+    columns = ("Channel", "State", "Every", "Used", "Last", "Made by")
+    fields = (
+        _CHANNEL,
+        Field(name="every", label="Every seconds", number=True, value=str(EVERY_SECONDS), required=True),
+        Field(name="budget", label="Identifications at most", number=True, value=str(BUDGET), required=True),
+    )
+    verbs = ("Watch", "Stop")
+
+    def __init__(
+        self, watches: WatchStore, clock: Clock, *, made_by: str, most: int, hurry: Callable[[], None]
+    ) -> None:
+        self._watches = watches
+        self._clock = clock
+        self._made_by = made_by
+        self._most = most
+        self._hurry = hurry
+
+    async def rows(self) -> Sequence[Row]:
+        """The running ones first."""
+        return [
+            Row(
+                key=watch.channel if watch.state is WatchState.RUNNING else "",
+                cells=(
+                    watch.channel,
+                    str(watch.state) if watch.reason is None else f"{watch.state}: {watch.reason}",
+                    f"{watch.every_seconds} s",
+                    f"{watch.used} of {watch.budget}",
+                    watch.last_at,
+                    watch.made_by,
+                ),
+                ended=watch.state is WatchState.ENDED,
+            )
+            for watch in await self._watches.newest()
+        ]
+
+    async def add(self, form: Form) -> Change:
+        """Watch a channel from now on."""
+        channel = channel_target(form.text("channel")).login
+        every, budget = (form.count(field) for field in self.fields[1:])
+        seconds, most = watch_terms(every or EVERY_SECONDS, budget or BUDGET)
+        _, started = await self._watches.start(
+            channel,
+            every_seconds=seconds,
+            budget=most,
+            made_by=self._made_by,
+            most=self._most,
+            now=self._clock.now(),
+        )
+        self._hurry()
+        return Change(
+            said=f"{channel} {'is being watched' if started else 'was being watched, and has the new terms'}."
+        )
+
+    async def remove(self, key: str) -> Change:
+        """Stop watching."""
+        channel = channel_target(key).login
+        if not await self._watches.stop(channel, now=self._clock.now()):
+            raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{channel} is not being watched.")
+        return Change(said=f"{channel} is no longer watched.")
+
+
+class SongTokens:
+    """Tokens with which a chat bot reads one channel's song."""
+
+    slug = "song-tokens"
+    title = "Chat bot tokens"
+    intro = (
+        "A chat bot cannot send headers: with a token in the address it may ask for one channel's song.txt, and "
+        "nothing else. A token is shown once."
+    )
+    columns = ("Token", "Channel", "Note", "Made by", "State", "Made", "Last used")
+    fields = (_CHANNEL, Field(name="note", label="Note", help="Which bot it is for."))
+    verbs = ("Make a token", "Revoke")
+
+    def __init__(self, tokens: SongTokenStore, clock: Clock) -> None:
+        self._tokens = tokens
+        self._clock = clock
+
+    async def rows(self) -> Sequence[Row]:
+        """Every token, without its text."""
+        return [
+            Row(
+                key="" if token.revoked_at else token.id,
+                cells=(
+                    token.id,
+                    token.channel,
+                    token.note,
+                    token.made_by,
+                    "revoked" if token.revoked_at else "valid",
+                    token.created_at,
+                    token.used_at,
+                ),
+                ended=token.revoked_at is not None,
+            )
+            for token in await self._tokens.all()
+        ]
+
+    async def add(self, form: Form) -> Change:
+        """Make a token."""
+        channel = channel_target(form.text("channel")).login
+        token, secret = await self._tokens.create(channel, now=self._clock.now(), note=form.text("note"))
+        said = f"This is the token {token.id} for {channel}. It is shown this once: only a hash of it is kept."
+        return Change(said=said, secret=secret)
+
+    async def remove(self, key: str) -> Change:
+        """Make a token invalid for good."""
+        await self._tokens.revoke(key, now=self._clock.now())
+        return Change(said=f"The token {key} is revoked.")
