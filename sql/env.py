@@ -5,9 +5,11 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.database import metadata
 from server.access import tables as access_tables
+from server.channels import tables as channel_tables
 from server.logs import tables as log_tables
 
-assert access_tables.metadata is log_tables.metadata is metadata, "all tables are declared by now"
+# Every module that declares tables, so that they are all known whoever runs the migrations.
+assert all(module.metadata is metadata for module in (access_tables, channel_tables, log_tables))
 
 
 def run(connection: Connection) -> None:
