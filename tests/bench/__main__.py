@@ -10,6 +10,7 @@ BENCHMARKS: Final = {
     "capture": "tests.bench.capture",
     "catalog-scale": "tests.bench.catalog_scale",
     "recognition": "tests.bench.recognition",
+    "soak": "tests.bench.soak",
 }
 
 
