@@ -6,8 +6,8 @@ live and one that nobody has. Several askers ask at once.
 
 - `resident_mib`: resident memory of the server and all its decoder workers together; `server_mib` without those
 - `descriptors`, `threads`: of the server
-- `answers`, `failed`, `refused`: how many ended so since the row before; the last two kinds of questions fail as they
-  should, and a machine that has no time left may refuse some
+- `answers`, `failed`, `refused`: how many ended so since the row before; the last two kinds of questions fail as
+  they should, and a machine that has no time left may refuse some
 - `median_ms`: from POST to answer
 - `growth_mib_per_1000`: the slope of `resident_mib` over the rows after the first fifth, in which caches fill
 
