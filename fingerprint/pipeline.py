@@ -165,6 +165,7 @@ class Pipeline:
             recognizer=answer.recognizer,
             captured_seconds=round(heard.seconds, 3),
             captured_at=heard.started_at,
+            captured_from_seconds=_rounded(heard.recording.from_seconds),
             timings=Timings(
                 resolve_ms=(before_capture - before_resolve) * 1000,
                 capture_ms=capture_ms + heard.further_capture_ms,
@@ -252,6 +253,10 @@ class Pipeline:
                     return True
                 await self._clock.sleep(0.2 * attempt)
         raise AssertionError("unreachable")
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 class _StageRecorder:

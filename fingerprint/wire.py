@@ -152,6 +152,7 @@ def to_json(identification: Identification, *, shared: bool = False) -> Json:
         "recognizer": identification.recognizer,
         "captured_seconds": identification.captured_seconds,
         "captured_at": time_to_json(identification.captured_at),
+        "captured_from": identification.captured_from_seconds,
         "timings": timings_to_json(identification.timings),
         "problem": None if identification.problem is None else problem_to_json(identification.problem),
     }
@@ -177,6 +178,7 @@ def from_json(body: Mapping[str, Any]) -> Identification:
         recognizer=body["recognizer"],
         captured_seconds=body["captured_seconds"],
         captured_at=time_from_json(body["captured_at"]),
+        captured_from_seconds=body.get("captured_from"),
         timings=Timings(**body["timings"]),
         problem=None if body["problem"] is None else problem_from_json(body["problem"]),
     )

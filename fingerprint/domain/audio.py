@@ -61,10 +61,12 @@ class Recording:
     """A piece of sound to be recognized: decoded, and as it came when there is a use for that.
 
     `encoded` holds the container's bytes (providers fingerprint or upload them), `container` its FFmpeg name
-    such as `mpegts` or `mp4`. `started_at` is the wall-clock time of the first sample where it is known.
+    such as `mpegts` or `mp4`. `started_at` is the wall-clock time of the first sample where it is known; of a
+    video, clip or file `from_seconds` is how far into it the first sample is.
     """
 
     pcm: Pcm
     encoded: bytes | None = field(default=None, repr=False)
     container: str | None = None
     started_at: datetime | None = None
+    from_seconds: float | None = None

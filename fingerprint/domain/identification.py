@@ -128,8 +128,9 @@ class Identification:
     """One question and, once finished, its answer. Its JSON form is `fingerprint.wire`'s.
 
     `target` is the channel's login, the clip's slug, the video's id or the file's name. `at_seconds` is the
-    moment in a video. `score` is the recognizer's confidence, 0..1. `songs` lists every song found, `song` is
-    the best of them.
+    moment in a video. `captured_at` is when the captured sound was broadcast; of a video, clip or file
+    `captured_from_seconds` is how far into it that sound begins. `score` is the recognizer's confidence, 0..1.
+    `songs` lists every song found, `song` is the best of them.
     """
 
     id: IdentificationId
@@ -146,6 +147,7 @@ class Identification:
     recognizer: str | None = None
     captured_seconds: float | None = None
     captured_at: datetime | None = None
+    captured_from_seconds: float | None = None
     timings: Timings = field(default_factory=Timings)
     problem: Problem | None = None
     doubted: bool = False

@@ -87,5 +87,6 @@ def clean(identification: Identification) -> Identification:
         score=_number(identification.score),
         recognizer=_optional(identification.recognizer),
         captured_seconds=_number(identification.captured_seconds),
+        captured_from_seconds=_number(identification.captured_from_seconds),
         problem=None if identification.problem is None else _problem(identification.problem),
     )

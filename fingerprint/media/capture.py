@@ -1,6 +1,7 @@
 """From a source to recordings: the `Capture` port."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -61,11 +62,11 @@ class StreamCapture:
                     async for recording in recordings:
                         yield recording
             case VideoSource():
-                yield _audible(await self._recording(await self._video(source, seconds)))
+                yield _audible(await self._video(source, seconds))
             case ClipSource():
                 yield await self._clip(source)
             case FileSource(path=path):
-                yield _audible(Recording(pcm=await self._decoder.decode_file(path)))
+                yield _audible(Recording(pcm=await self._decoder.decode_file(path), from_seconds=0.0))
 
     async def _live_takes(self, source: LiveSource, seconds: float) -> AsyncGenerator[Recording]:
         """Those that are not silent. Raises the first one's problem, or that all are silent."""
@@ -102,7 +103,7 @@ class StreamCapture:
 
     # --- Videos ---------------------------------------------------------------------------------------
 
-    async def _video(self, source: VideoSource, seconds: float) -> Joined:
+    async def _video(self, source: VideoSource, seconds: float) -> Recording:
         try:
             playlist = await fetch_playlist(self._fetcher, source.playlist)
         except PlaylistGoneError as error:
@@ -119,9 +120,11 @@ class StreamCapture:
         try:
             async with asyncio.timeout(LIVE_LIMIT_SECONDS):
                 decoding = self._decoder.begin(max_seconds=total_seconds(heard) + 1.0)
-                return await SegmentShelf(self._fetcher, source.playlist).joined(heard, decoding=decoding)
+                joined = await SegmentShelf(self._fetcher, source.playlist).joined(heard, decoding=decoding)
         except TimeoutError as error:
             raise too_slow() from error
+        before = playlist.segments[: playlist.segments.index(joined.segments[0])]
+        return dataclasses.replace(await self._recording(joined), from_seconds=total_seconds(before))
 
     # --- Clips ----------------------------------------------------------------------------------------
 
@@ -138,7 +141,7 @@ class StreamCapture:
         if fetched.status != 200:
             raise UpstreamError("clip", f"Twitch answers {fetched.status} for the clip. Try again in a moment.")
         pcm = await self._decoder.decode(fetched.body, container="mp4", max_seconds=MAX_CLIP_SECONDS)
-        return _audible(Recording(pcm=pcm, encoded=fetched.body, container="mp4"))
+        return _audible(Recording(pcm=pcm, encoded=fetched.body, container="mp4", from_seconds=0.0))
 
 
 def _around(playlist: MediaPlaylist, at_seconds: float, wanted_seconds: float) -> list[Segment]:

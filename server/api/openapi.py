@@ -87,8 +87,12 @@ def _schemas() -> dict[str, _Schema]:
                 "songs": {"type": "array", "items": _ref("Song"), "description": "Every song found."},
                 "score": {**_MAYBE_NUMBER, "description": "The recognizer's confidence, 0 to 1."},
                 "recognizer": _MAYBE_TEXT,
-                "captured_seconds": _MAYBE_NUMBER,
+                "captured_seconds": {**_MAYBE_NUMBER, "description": "How much sound was listened to."},
                 "captured_at": {**_MAYBE_TIME, "description": "When the captured sound was broadcast."},
+                "captured_from": {
+                    **_MAYBE_NUMBER,
+                    "description": "Where it begins in a video, clip or file, in seconds; null for live streams.",
+                },
                 "timings": _object(
                     {
                         f"{step}_ms": _MAYBE_NUMBER

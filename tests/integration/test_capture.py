@@ -414,6 +414,8 @@ async def test_only_the_segments_around_a_moment_are_fetched(
     listener.twitch.video(VIDEO).configure(fragmented=fragmented)
     recording = await listener.listen(VideoTarget(VIDEO, at))
     assert recording.pcm.duration_seconds == pytest.approx(20.0, abs=0.1)
+    assert recording.from_seconds == pytest.approx(first)
+    assert recording.started_at is None
     assert heard(recording.pcm, 0.5) == pytest.approx(tone(first), abs=6)
     assert listener.twitch.count(Step.SEGMENT) == (3 if fragmented else 2)
 
@@ -429,6 +431,7 @@ async def test_beside_a_muted_part_only_the_rest_is_heard(listener: Listener) ->
     recording = await listener.listen(VideoTarget(VIDEO, 41.0))
     assert recording.pcm.duration_seconds == pytest.approx(10.0, abs=0.1)
     assert heard(recording.pcm, 0.5) == pytest.approx(tone(40), abs=6)
+    assert recording.from_seconds == pytest.approx(40.0)
 
 
 async def test_a_moment_after_the_end_is_invalid_input(listener: Listener) -> None:

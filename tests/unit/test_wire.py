@@ -63,6 +63,7 @@ identifications = st.builds(
     recognizer=st.none() | texts,
     captured_seconds=st.none() | seconds,
     captured_at=st.none() | moments,
+    captured_from_seconds=st.none() | seconds,
     timings=st.builds(Timings),
     problem=st.none()
     | st.builds(
