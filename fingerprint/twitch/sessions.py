@@ -23,6 +23,10 @@ class KeptSessions:
         self._clock = clock
         self._kept: OrderedDict[str, tuple[LiveSource, float]] = OrderedDict()
 
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
+
     async def resolve(self, target: Target) -> MediaSource:
         """As the resolver behind says; for a channel whose session is kept, that one, marked `kept`."""
         if not isinstance(target, ChannelTarget):
