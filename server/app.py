@@ -23,12 +23,14 @@ from server import api, keys, migrations
 from server.access.addresses import Networks
 from server.access.admission import Running
 from server.access.api_keys import ApiKeyStore
+from server.access.helix import HelixClient
 from server.access.oauth import TwitchOAuth
 from server.access.service import Access, caller_key
 from server.access.session_keys import SessionKeys, kept_keys
 from server.access.session_store import SessionStore
 from server.access.sessions import Sessions
 from server.access.starters import StartLimits
+from server.access.subscriptions import Subscriptions
 from server.access.tokens import TokenValidator
 from server.api.openapi import openapi_document
 from server.channels.feed import ChannelFeed
@@ -220,13 +222,18 @@ async def _open_access(
 ) -> Access:
     """Access control, with what Twitch knows of people when the operator has an application there."""
     settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
-    tokens = sessions = None
+    tokens = sessions = subscriptions = None
     if settings.twitch_client_id is not None:
         session = await stack.enter_async_context(ClientSession(cookie_jar=DummyCookieJar()))
         tokens = TokenValidator(
             session, id_url=settings.twitch_id_url, client_id=settings.twitch_client_id, clock=clock
         )
         stack.push_async_callback(tokens.close)
+        helix = HelixClient(
+            session, helix_url=settings.twitch_helix_url, client_id=settings.twitch_client_id, clock=clock
+        )
+        subscriptions = Subscriptions(helix, clock=clock)
+        stack.push_async_callback(subscriptions.close)
         if session_keys is not None and settings.twitch_client_secret is not None:
             oauth = TwitchOAuth(
                 session,
@@ -249,6 +256,7 @@ async def _open_access(
         ),
         running=running,
         clip_owners=await stack.enter_async_context(open_clip_owners(settings.pipeline)),
+        subscriptions=subscriptions,
         sessions=sessions,
         admins=settings.admins,
     )

@@ -13,8 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database
+from fingerprint.ports import Broadcaster
 from server.access.lists import Blacklist
-from server.access.tables import blacklisted_values, whitelisted_users
+from server.access.tables import blacklisted_values, subscribe_broadcasters, whitelisted_users
 from server.access.tables import website_settings as table
 from server.access.website import WebsiteSettings, parse_setting, setting_text, website_settings
 from server.logs.changes import ChangeLog
@@ -30,6 +31,8 @@ class Rules:
     website: WebsiteSettings
     blacklist: Blacklist = field(default_factory=Blacklist)
     whitelist: frozenset[str] = frozenset()
+    broadcasters: tuple[Broadcaster, ...] = ()
+    """Whose subscribers may ask in `subscribers` mode; a login may have changed since it was listed."""
 
 
 class RulesStore:
@@ -48,11 +51,14 @@ class RulesStore:
                 return known
             blocked = await connection.execute(select(blacklisted_values.c.kind, blacklisted_values.c.value))
             allowed = await connection.execute(select(whitelisted_users.c.value))
+            chosen = (subscribe_broadcasters.c.login, subscribe_broadcasters.c.user_id)
+            listed = await connection.execute(select(*chosen).order_by(*chosen))
             return Rules(
                 version=version,
                 website=website_settings(rows),
                 blacklist=Blacklist.of((row.kind, row.value) for row in blocked),
                 whitelist=frozenset(allowed.scalars()),
+                broadcasters=tuple(Broadcaster(id=row.user_id, login=row.login) for row in listed),
             )
 
     async def set_website(self, name: str, text: str) -> tuple[str, str]:

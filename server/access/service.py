@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -27,12 +27,13 @@ from server.access.guesses import Guesses
 from server.access.kept import Kept
 from server.access.lists import ID_PREFIX, names_of
 from server.access.notes import AccessNotes
-from server.access.policy import BLACKLISTED, Facts, Refusal, decide
+from server.access.policy import BLACKLISTED, Facts, Refusal, Subscription, decide
 from server.access.rates import RateLimitedError, nearest
 from server.access.rules import Rules, RulesStore
-from server.access.sessions import Sessions
+from server.access.sessions import Sessions, SignedIn
 from server.access.slots import JobInProgressError
 from server.access.starters import StartLimits, starter
+from server.access.subscriptions import SCOPE, Subscriptions
 from server.access.tokens import TokenValidator, TwitchUser
 from server.access.website import AccessMode
 from server.logs.entries import Who
@@ -42,10 +43,10 @@ from server.observability import request_id
 RULES_SECONDS: Final = 1.0
 """How old the rules may be: a change is seen by every server within that time and one query."""
 
-SUBSCRIPTIONS_SCOPE: Final = "user:read:subscriptions"
 KEPT_KEYS: Final = 10_000
+_SUBSCRIBERS: Final = AccessMode.SUBSCRIBERS
 _RECORD_SECONDS: Final = 5.0
-_MAINTENANCE_RETRY_SECONDS: Final = 60.0
+_RETRY_SECONDS: Final = {ProblemCode.MAINTENANCE: 60.0, ProblemCode.UPSTREAM_UNAVAILABLE: 5.0}
 _NOT_KNOWN: Final = (ProblemCode.TOKEN_INVALID, ProblemCode.TOKEN_WRONG_CLIENT, ProblemCode.KEY_INVALID)
 
 _log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Access:
         limits: StartLimits,
         running: Running,
         clip_owners: ClipOwners,
+        subscriptions: Subscriptions | None = None,
         sessions: Sessions | None = None,
         admins: Iterable[str] = (),
     ) -> None:
@@ -103,6 +105,7 @@ class Access:
         self._clock = clock
         self._notes = AccessNotes(logs, clock=clock)
         self._tokens = tokens
+        self._subscriptions = subscriptions
         self._store = RulesStore(database)
         self._known: Rules | None = None
         self._rules = Kept(self._read, clock=clock, seconds=RULES_SECONDS)
@@ -174,8 +177,14 @@ class Access:
 
     async def sign_in_scopes(self) -> frozenset[str]:
         """What a sign-in has to ask for: nothing, unless subscriptions decide. Raises TwitchAudioError `busy`."""
-        mode = (await self.rules()).website.access_mode
-        return frozenset({SUBSCRIPTIONS_SCOPE}) if mode is AccessMode.SUBSCRIBERS else frozenset()
+        rules = await self.rules()
+        decide_it = rules.website.access_mode is AccessMode.SUBSCRIBERS and rules.broadcasters
+        return frozenset({SCOPE}) if decide_it else frozenset()
+
+    async def missing_scopes(self, principal: Principal) -> frozenset[str]:
+        """What a caller has to allow in a new sign-in to be let in. Raises TwitchAudioError `busy`."""
+        user = principal.user
+        return frozenset() if user is None else await self.sign_in_scopes() - user.scopes
 
     async def sign_in(self, code: str, redirect: URL) -> str:
         """Begin a session of the website for whoever a code of Twitch's is from; gives its id.
@@ -217,8 +226,51 @@ class Access:
             signed_in=user is not None,
             entitled=user is not None and await self._entitled(rules, user),
             key_scopes=scopes,
+            # Twitch is asked only when that is what decides.
+            subscription=Subscription.YES,
+            broadcasters=tuple(each.login or each.id for each in rules.broadcasters),
         )
-        return decide(facts)
+        refusal = decide(facts)
+        if (
+            refusal is None
+            and user is not None
+            and not facts.entitled
+            and rules.website.access_mode is _SUBSCRIBERS
+        ):
+            refusal = decide(await self._with_subscription(facts, rules, principal, user))
+        return refusal
+
+    async def _with_subscription(
+        self, facts: Facts, rules: Rules, principal: Principal, user: TwitchUser
+    ) -> Facts:
+        subscriptions, token = self._subscriptions, principal.token
+        if subscriptions is None or token is None:
+            return replace(facts, subscription=Subscription.NO)
+        asked = [each.id for each in rules.broadcasters]
+        subscription = await subscriptions.of(user, token, asked)
+        if subscription is None:
+            try:
+                renewed = await self._renewed(principal, token)
+            except TwitchAudioError as error:
+                if error.code is not ProblemCode.UPSTREAM_UNAVAILABLE:
+                    raise
+                return replace(facts, subscription=Subscription.UNKNOWN)
+            if renewed is None:
+                return replace(facts, signed_in=False, subscription=Subscription.NO)
+            subscription = await subscriptions.of(renewed.user, renewed.token, asked)
+        return replace(facts, subscription=subscription or Subscription.UNKNOWN)
+
+    async def _renewed(self, principal: Principal, refused: Secret) -> SignedIn | None:
+        """Another token than one that Twitch refused; None when the session is over.
+
+        Raises TwitchAudioError `token-invalid` when a bearer token is not valid any more; `upstream-unavailable`.
+        """
+        if principal.session is not None and self.sessions is not None:
+            return await self.sessions.renewed(principal.session, refused)
+        if self._tokens is None:
+            return None
+        self._tokens.forget(refused)
+        return SignedIn(await self._tokens.user(refused), refused)
 
     async def redeem(self, code: str) -> None:
         """Redeem an access code for the caller.
@@ -264,7 +316,7 @@ class Access:
         refusal = await self.refusal(target.kind, principal, target)
         if refusal is not None:
             self._notes.refused(target.kind, refusal.code, target)
-            retry = _MAINTENANCE_RETRY_SECONDS if refusal.code is ProblemCode.MAINTENANCE else None
+            retry = _RETRY_SECONDS.get(refusal.code)
             raise TwitchAudioError(refusal.code, refusal.detail, retry_after_seconds=retry)
         return principal
 

@@ -268,12 +268,13 @@ class Sessions:
         else:
             try:
                 await self._validated(session)
-            except UpstreamError:
-                await self._store.put_off(session.sha256, now + _RETRY)
             except TwitchAudioError as error:
                 if error.code is ProblemCode.BUSY:
                     raise
-                await self._store.end(session.sha256, now)
+                if error.code is ProblemCode.UPSTREAM_UNAVAILABLE:
+                    await self._store.put_off(session.sha256, now + _RETRY)
+                else:
+                    await self._store.end(session.sha256, now)
 
     async def _take_back(self, session: StoredSession) -> None:
         """Revoke a session's token, then delete it; later, when Twitch does not answer."""

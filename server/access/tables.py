@@ -146,3 +146,15 @@ web_sessions: Final = Table(
     **MYSQL_TABLE,
 )
 """People signed in on the website. The cookie holds the id alone, so that a session can be ended here."""
+
+subscribe_broadcasters: Final = Table(
+    "subscribe_broadcasters",
+    metadata,
+    Column("user_id", exact_text(32), primary_key=True),
+    # For reading: what it was when they were added.
+    Column("login", exact_text(64), nullable=False),
+    Column("note", exact_text(200), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    **MYSQL_TABLE,
+)
+"""Whose subscribers may ask in `subscribers` mode."""

@@ -25,6 +25,8 @@ async def me(request: web.Request) -> web.Response:
     body = {
         "login": None if principal.user is None else principal.user.login,
         "known_by": principal.known_by,
+        "admin": access.is_admin(principal),
+        "missing_scopes": sorted(await access.missing_scopes(principal)),
         "streams": _may(await access.refusal(Kind.STREAM, principal)),
         "clips": _may(await access.refusal(Kind.CLIP, principal)),
     }

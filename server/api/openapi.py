@@ -210,12 +210,28 @@ def _schemas() -> dict[str, _Schema]:
                 "streams_enabled": {"type": "boolean"},
                 "clips_enabled": {"type": "boolean"},
                 "motd": _MAYBE_TEXT,
-                "twitch_client_id": _MAYBE_TEXT,
-                "twitch_scopes": {**_TEXTS, "description": "What a sign-in has to ask Twitch for."},
+                "twitch_client_id": {**_MAYBE_TEXT, "description": "The application that a sign-in is for."},
+                "twitch_scopes": {**_TEXTS, "description": "What a sign-in has to ask for."},
+                "website_sign_in": {"type": "boolean", "description": "Whether `/login` works."},
                 "recognizer": _object({"available": {"type": "boolean"}, "detail": _MAYBE_TEXT}),
             }
         ),
-        "Me": _object({"login": _MAYBE_TEXT, "known_by": _MAYBE_TEXT, "streams": may, "clips": may}),
+        "Me": _object(
+            {
+                "login": _MAYBE_TEXT,
+                "known_by": {
+                    "anyOf": [{"type": "string", "enum": ["token", "session", "key"]}, {"type": "null"}],
+                    "description": "A bearer token, the website's session, or an API key; null for nobody.",
+                },
+                "admin": {"type": "boolean", "description": "May use the admin pages."},
+                "missing_scopes": {
+                    **_TEXTS,
+                    "description": "What a new sign-in has to allow before we can tell whether you may ask.",
+                },
+                "streams": may,
+                "clips": may,
+            }
+        ),
         "Alive": _object({"status": {"type": "string", "const": "alive"}}),
         "Readiness": _object(
             {

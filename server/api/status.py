@@ -29,6 +29,7 @@ async def status(request: web.Request) -> web.Response:
         **dataclasses.asdict(rules.website),
         "twitch_client_id": request.app[keys.SETTINGS].twitch_client_id,
         "twitch_scopes": sorted(await access.sign_in_scopes()),
+        "website_sign_in": access.sessions is not None,
         "recognizer": {"available": missing is None, "detail": missing},
     }
     return json_response(body)

@@ -12,7 +12,7 @@ from server.access.rules import RulesStore
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.access.starters import KEY_JOBS
 from server.access.website import FIELDS
-from server.cli import Subparsers, admin_channels, admin_logs, admin_people
+from server.cli import Subparsers, admin_broadcasters, admin_channels, admin_logs, admin_people
 from server.cli.with_database import count, operator, with_database
 
 
@@ -24,6 +24,7 @@ def register(commands: Subparsers) -> None:
     _register_settings(groups)
     _register_keys(groups)
     admin_people.register(groups)
+    admin_broadcasters.register(groups)
     admin_logs.register(groups)
     admin_channels.register(groups)
 

@@ -198,6 +198,19 @@ class Accounts:
         del self._state.grants[token]
         return True
 
+    def revoke_all(self, login: str) -> None:
+        """End every access token of a person; refresh tokens are still good. Raises KeyError."""
+        person = self.people[login]
+        for token in [token for token, grant in self._state.grants.items() if grant.person == person]:
+            del self._state.grants[token]
+
+    def disconnect(self, login: str) -> None:
+        """A person takes back what they granted: no token of theirs is good any more. Raises KeyError."""
+        self.revoke_all(login)
+        person = self.people[login]
+        for token in [token for token, grant in self._state.refresh.items() if grant.person == person]:
+            del self._state.refresh[token]
+
     def issue_code(self, grant: Grant, redirect_uri: str) -> str:
         """A code that can be exchanged once."""
         code = secrets.token_hex(15)

@@ -8,15 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprint.domain.identification import Kind
-from server.access.policy import Facts, decide
+from server.access.policy import Facts, Subscription, decide
 from server.access.scopes import SCOPES
 from server.access.website import AccessMode, WebsiteSettings
 
 
 def facts(kind: Kind = Kind.STREAM, *, key: str | None = None, **more: Any) -> Facts:
     scopes = None if key is None else frozenset({key})
-    known = {name: more.pop(name) for name in ("signed_in", "entitled", "blacklisted") if name in more}
+    names = ("signed_in", "entitled", "blacklisted", "subscription", "broadcasters")
+    known = {name: more.pop(name) for name in names if name in more}
     return Facts(website=WebsiteSettings(**more), kind=kind, key_scopes=scopes, **known)
+
+
+SUBSCRIBERS = AccessMode.SUBSCRIBERS
+
+
+def subscriber(subscription: Subscription, **more: Any) -> Facts:
+    known: dict[str, Any] = {"signed_in": True, "subscription": subscription, **more}
+    return facts(access_mode=SUBSCRIBERS, **known)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +58,17 @@ def facts(kind: Kind = Kind.STREAM, *, key: str | None = None, **more: Any) -> F
         (facts(Kind.CLIP, key="clips", access_mode=AccessMode.LOGIN), None),
         (facts(key="clips"), "forbidden"),
         (facts(key="streams", maintenance=True), "maintenance"),
+        (subscriber(Subscription.YES), None),
+        (subscriber(Subscription.NO), "subscription-required"),
+        (subscriber(Subscription.SCOPE_MISSING, broadcasters=("a",)), "subscription-required"),
+        (subscriber(Subscription.UNKNOWN), "upstream-unavailable"),
+        (subscriber(Subscription.UNKNOWN, entitled=True), None),
+        (subscriber(Subscription.YES, signed_in=False), "login-required"),
+        (subscriber(Subscription.UNKNOWN, signed_in=False), "login-required"),
+        (subscriber(Subscription.YES, blacklisted=True), "blacklisted"),
+        (subscriber(Subscription.UNKNOWN, blacklisted=True), "blacklisted"),
+        (subscriber(Subscription.UNKNOWN, key="streams"), None),
+        (facts(access_mode=AccessMode.LOGIN, signed_in=True, subscription=Subscription.UNKNOWN), None),
     ],
     ids=str,
 )
@@ -73,6 +93,8 @@ any_facts = st.builds(
     signed_in=st.booleans(),
     entitled=st.booleans(),
     blacklisted=st.booleans(),
+    subscription=st.sampled_from(Subscription),
+    broadcasters=st.sampled_from([(), ("one",), tuple("abcdefgh")]),
     key_scopes=st.none() | st.frozensets(st.sampled_from(SCOPES)),
 )
 
@@ -89,10 +111,44 @@ def test_no_combination_lets_in_what_is_blacklisted(given_facts: Facts) -> None:
     assert decide(dataclasses.replace(given_facts, blacklisted=True)) is not None
 
 
-@given(any_facts, st.sampled_from(["signed_in", "entitled"]))
-def test_a_further_permission_never_removes_access(given_facts: Facts, permission: str) -> None:
+PERMISSIONS = [("signed_in", True), ("entitled", True), ("subscription", Subscription.YES)]
+
+
+@given(any_facts, st.sampled_from(PERMISSIONS))
+def test_a_further_permission_never_removes_access(given_facts: Facts, permission: tuple[str, Any]) -> None:
     if decide(given_facts) is None:
-        assert decide(dataclasses.replace(given_facts, **{permission: True})) is None  # type: ignore[arg-type]
+        assert decide(dataclasses.replace(given_facts, **dict([permission]))) is None
+
+
+@given(any_facts)
+def test_what_twitch_does_not_say_lets_nobody_in_and_is_never_called_a_missing_subscription(
+    given_facts: Facts,
+) -> None:
+    unknown = dataclasses.replace(given_facts, subscription=Subscription.UNKNOWN)
+    refusal, without = decide(unknown), decide(dataclasses.replace(given_facts, subscription=Subscription.NO))
+    if refusal is None:
+        assert without is None
+    else:
+        assert refusal.code != "subscription-required"
+
+
+@given(any_facts)
+def test_what_is_refused_says_what_would_help(given_facts: Facts) -> None:
+    refusal = decide(given_facts)
+    assert refusal is None or refusal.detail.endswith(".")
+
+
+def test_the_sentence_names_the_broadcasters_and_tells_a_missing_permission_apart() -> None:
+    def said(subscription: Subscription, *broadcasters: str) -> str:
+        refusal = decide(subscriber(subscription, broadcasters=broadcasters))
+        assert refusal is not None
+        return refusal.detail
+
+    assert "neon, harbour" in said(Subscription.NO, "neon", "harbour")
+    assert "e or 3 more" in said(Subscription.NO, *"abcdefgh")
+    assert "Sign in again" in said(Subscription.SCOPE_MISSING, "neon")
+    assert "operator let in" in said(Subscription.NO)
+    assert "Twitch does not say" in said(Subscription.UNKNOWN, "neon")
 
 
 @given(any_facts, st.sampled_from(SCOPES))
