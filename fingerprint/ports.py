@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from yarl import URL
 
 from fingerprint.domain.audio import Recording
+from fingerprint.domain.budgets import Budget, OverBudget, Spending, Spent
 from fingerprint.domain.identification import Identification, IdentificationId, Song, Stage
 from fingerprint.domain.targets import Target
 
@@ -204,6 +205,21 @@ class Recognizers(Protocol):
 
         Raises TwitchAudioError `recognizer-unavailable` when none could answer.
         """
+        ...
+
+
+class Usage(Protocol):
+    """Where the questions that providers were asked are counted, for all servers together.
+
+    A store that cannot be reached raises TwitchAudioError `busy`.
+    """
+
+    async def spend(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Spent | OverBudget:
+        """Count one question in the day and in the month, or in neither when a budget is used up. Atomic."""
+        ...
+
+    async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[Spending]:
+        """What was asked in the current day and month."""
         ...
 
 

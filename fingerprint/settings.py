@@ -15,6 +15,8 @@ from typing import Any, Final, TypeVar, cast
 import platformdirs
 from yarl import URL
 
+from fingerprint.domain.budgets import Budgets, parse_budgets
+
 T = TypeVar("T")
 
 _TABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}", re.ASCII)
@@ -223,6 +225,18 @@ def media_hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
+def host_name(text: str) -> str:
+    """A host's name, with a port or without; no scheme and no path."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?", text):
+        raise ValueError(text)
+    return text.lower()
+
+
+def switch(text: str) -> bool:
+    """`on` or `off`."""
+    return {"on": True, "off": False}[one_of("on", "off")(text)]
+
+
 def default_data_dir() -> Path:
     """The platform's folder for a user's application data."""
     return Path(platformdirs.user_data_dir("twitchaudio", appauthor=False))
@@ -280,6 +294,107 @@ class TwitchSettings:
     )
 
 
+ACRCLOUD_FORMS: Final = ("auto", "fingerprint", "audio")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """The recognizers that ask somebody else, and what they may cost."""
+
+    acrcloud_host: str | None = setting(
+        "ACRCLOUD_HOST",
+        parse=host_name,
+        takes="the host that ACRCloud's console shows for your project, such as identify-eu-west-1.acrcloud.com",
+        help="your ACRCloud project's host",
+        default=None,
+    )
+    acrcloud_access_key: Secret | None = setting(
+        "ACRCLOUD_ACCESS_KEY",
+        parse=secret,
+        takes="the access key of your ACRCloud project; host, key and secret are set together",
+        help="your ACRCloud project's access key",
+        default=None,
+    )
+    acrcloud_access_secret: Secret | None = setting(
+        "ACRCLOUD_ACCESS_SECRET",
+        parse=secret,
+        takes="the access secret of your ACRCloud project; host, key and secret are set together",
+        help="your ACRCloud project's access secret",
+        default=None,
+    )
+    acrcloud_send: str = setting(
+        "TWITCHAUDIO_ACRCLOUD_SEND",
+        parse=one_of(*ACRCLOUD_FORMS),
+        takes="auto, fingerprint or audio",
+        help="what ACRCloud gets: its own fingerprint (about 1 KB; needs the `acrcloud` extra), or audio (about "
+        "100 KB); auto takes the fingerprint where its extractor works",
+        default="auto",
+    )
+    acrcloud_url: URL | None = setting(
+        "TWITCHAUDIO_ACRCLOUD_URL",
+        parse=base_url,
+        takes="an http(s) address",
+        help="where ACRCloud is asked, for a proxy or the simulated service",
+        default=None,
+        default_text="https:// and ACRCLOUD_HOST",
+    )
+    audd_api_token: Secret | None = setting(
+        "AUDD_API_TOKEN",
+        parse=secret,
+        takes="the API token of your AudD account",
+        help="your AudD account's API token",
+        default=None,
+    )
+    audd_url: URL = setting(
+        "TWITCHAUDIO_AUDD_URL",
+        parse=base_url,
+        takes="an http(s) address",
+        help="where AudD is asked",
+        default=URL("https://api.audd.io/"),
+    )
+    shazam_url: URL = setting(
+        "TWITCHAUDIO_SHAZAM_URL",
+        parse=base_url,
+        takes="an http(s) address",
+        help="where Shazam's private service is asked, if `shazam` is among the recognizers",
+        default=URL("https://amp.shazam.com"),
+    )
+    budgets: Budgets = setting(
+        "TWITCHAUDIO_BUDGETS",
+        parse=parse_budgets,
+        takes="comma-separated budgets such as acrcloud=100/day, acrcloud=2000/month, audd=10/day",
+        help="how many questions a provider may be asked, by all servers together, in a day or a month of UTC",
+        default_factory=dict,
+        default_text="none",
+    )
+
+    @property
+    def acrcloud_base(self) -> URL | None:
+        """Where ACRCloud is asked; None without a host or an address."""
+        if self.acrcloud_url is not None or self.acrcloud_host is None:
+            return self.acrcloud_url
+        return URL(f"https://{self.acrcloud_host}")
+
+    @property
+    def acrcloud_is_set(self) -> bool:
+        """Whether everything that ACRCloud needs is there."""
+        keys = (self.acrcloud_access_key, self.acrcloud_access_secret)
+        return self.acrcloud_base is not None and None not in keys
+
+    def check(self) -> None:
+        """Raise SettingsError when ACRCloud is set up by half."""
+        if self.acrcloud_is_set:
+            return
+        has = {
+            "ACRCLOUD_HOST": self.acrcloud_base,
+            "ACRCLOUD_ACCESS_KEY": self.acrcloud_access_key,
+            "ACRCLOUD_ACCESS_SECRET": self.acrcloud_access_secret,
+        }
+        missing = [name for name, value in has.items() if value is None]
+        if missing and len(missing) < len(has):
+            raise SettingsError(missing[0], "", "a value of your ACRCloud project: the others are set")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamoDbSettings:
     """The tables of the job store in DynamoDB. Credentials and region come from the usual AWS variables."""
@@ -321,6 +436,7 @@ class PipelineSettings:
     """What the pipeline needs, in a server, a command or a Lambda."""
 
     twitch: TwitchSettings = field(default_factory=TwitchSettings)
+    providers: ProviderSettings = field(default_factory=ProviderSettings)
     data_dir: Path = setting(
         "TWITCHAUDIO_DATA_DIR",
         parse=path,
@@ -350,8 +466,23 @@ class PipelineSettings:
         parse=words,
         takes="comma-separated recognizer names",
         help="the recognizers, asked in order until one finds the song",
-        default=("catalog",),
-        default_text="catalog",
+        default=(),
+        default_text="catalog, then acrcloud and audd where their keys are set",
+    )
+    ask: str = setting(
+        "TWITCHAUDIO_ASK",
+        parse=one_of("in-order", "together"),
+        takes="in-order or together",
+        help="whether recognizers are asked one after another until one finds the song, or all at once: then the "
+        "first match wins, and others that agree within a second raise its score",
+        default="in-order",
+    )
+    recognizer_seconds: int = setting(
+        "TWITCHAUDIO_RECOGNIZER_SECONDS",
+        parse=whole_number(1, 20),
+        takes="a whole number from 1 to 20",
+        help="how long each recognizer may take",
+        default=5,
     )
 
     catalog_override: Path | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -16,9 +16,20 @@ from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.pipeline import CAPTURE_SECONDS, Pipeline
-from fingerprint.ports import ClipOwners, MediaResolver, OnOutcome, Recognizer, Recognizers, ignore_outcome
-from fingerprint.recognizers import REGISTRY
-from fingerprint.recognizers.chain import RecognizerChain
+from fingerprint.ports import (
+    ClipOwners,
+    Clock,
+    MediaResolver,
+    OnOutcome,
+    Recognizer,
+    Recognizers,
+    Usage,
+    ignore_outcome,
+)
+from fingerprint.providers.calls import ProviderCalls
+from fingerprint.providers.guard import Guards
+from fingerprint.recognizers import REGISTRY, chosen_names
+from fingerprint.recognizers.chain import Member, RecognizerChain
 from fingerprint.settings import PipelineSettings, SettingsError
 from fingerprint.twitch.clips import TwitchClips
 from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
@@ -26,32 +37,79 @@ from fingerprint.twitch.sessions import KeptSessions
 
 _log = logging.getLogger(__name__)
 
-FREE: Final = frozenset({"catalog"})
-"""Recognizers that cost nothing for each question, and so are asked about further takes of a live stream too."""
+AGENT: Final = "TwitchAudio/0.1"
+"""What providers are told that asks them."""
 
 
-def make_recognizers(settings: PipelineSettings) -> list[Recognizer[Any]]:
-    """The configured recognizers in their order.
+def make_recognizers(settings: PipelineSettings, calls: ProviderCalls, guards: Guards) -> list[Member]:
+    """The configured recognizers in their order, those that cost something with a guard.
 
     Raises SettingsError for a name that there is no recognizer for, or whose keys are not set.
     """
-    chosen: list[Recognizer[Any]] = []
-    for name in settings.recognizers:
+    return [
+        Member(REGISTRY[name].factory(settings, calls), None if REGISTRY[name].free else guards.of(name))
+        for name in checked_names(settings)
+    ]
+
+
+def checked_names(settings: PipelineSettings) -> tuple[str, ...]:
+    """The names of the recognizers that are asked. Raises SettingsError."""
+    settings.providers.check()
+    names = chosen_names(settings)
+    for name in names:
         entry = REGISTRY.get(name)
         if entry is None:
             takes = f"comma-separated names out of {', '.join(REGISTRY)}"
             raise SettingsError("TWITCHAUDIO_RECOGNIZERS", name, takes)
         if not entry.is_configured(settings):
             raise SettingsError("TWITCHAUDIO_RECOGNIZERS", name, "recognizers whose keys are set")
-        chosen.append(entry.factory(settings))
-    return chosen
+    for name in settings.providers.budgets:
+        if name not in REGISTRY or REGISTRY[name].free:
+            paid = [name for name, entry in REGISTRY.items() if not entry.free]
+            raise SettingsError("TWITCHAUDIO_BUDGETS", name, f"budgets of {', '.join(paid)}")
+    return names
+
+
+def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None = None) -> Guards:
+    """The rests and budgets of the recognizers that cost something. `usage` is where questions are counted.
+
+    Raises SettingsError.
+    """
+    guards = Guards(clock, usage=usage, budgets=settings.providers.budgets)
+    for name in checked_names(settings):
+        if not REGISTRY[name].free:
+            guards.of(name)
+    return guards
+
+
+@asynccontextmanager
+async def open_members(
+    settings: PipelineSettings, *, guards: Guards | None = None, on_outcome: OnOutcome = ignore_outcome
+) -> AsyncGenerator[list[Member]]:
+    """The configured recognizers, with connections to the providers among them. Raises SettingsError."""
+    clock = SystemClock()
+    guards = guards or make_guards(settings, clock)
+    origins = [origin for name in checked_names(settings) for origin in REGISTRY[name].origins(settings)]
+    async with Fetcher(AllowList.of_origins(origins), on_outcome=on_outcome) as fetcher:
+        yield make_recognizers(settings, ProviderCalls(fetcher, clock, agent=AGENT), guards)
 
 
 @asynccontextmanager
 async def open_recognizers(settings: PipelineSettings) -> AsyncGenerator[Recognizers]:
     """The configured recognizers as one. Raises SettingsError."""
-    async with RecognizerChain(make_recognizers(settings)) as recognizers:
+    async with open_members(settings) as members, _chain(settings, members) as recognizers:
         yield recognizers
+
+
+def _chain(settings: PipelineSettings, members: Sequence[Member]) -> RecognizerChain:
+    return RecognizerChain(
+        members, recognizer_seconds=settings.recognizer_seconds, together=settings.ask == "together"
+    )
+
+
+def _free(members: Iterable[Member]) -> list[Member]:
+    """Those that cost nothing for each question."""
+    return [member for member in members if REGISTRY[member.recognizer.name].free]
 
 
 @asynccontextmanager
@@ -74,23 +132,24 @@ async def open_clip_owners(
 
 @asynccontextmanager
 async def open_pipeline(
-    settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
+    settings: PipelineSettings, *, guards: Guards | None = None, on_outcome: OnOutcome = ignore_outcome
 ) -> AsyncGenerator[Pipeline]:
     """The whole pipeline; connections and decoder processes live as long as the block.
 
-    `on_outcome` is told of every upstream call. Raises SettingsError.
+    `guards` are those of `make_guards`, with the place where questions are counted; without it budgets keep their
+    providers from being asked. `on_outcome` is told of every upstream call. Raises SettingsError.
     """
     clock = SystemClock()
     breaker = Breaker(clock)
     media_hosts = AllowList.of_media_hosts(settings.twitch.media_hosts)
-    chosen = make_recognizers(settings)
     async with (
-        RecognizerChain(chosen) as recognizers,
-        RecognizerChain([recognizer for recognizer in chosen if recognizer.name in FREE]) as further,
+        open_members(settings, guards=guards, on_outcome=on_outcome) as members,
+        _chain(settings, members) as recognizers,
+        _chain(settings, _free(members)) as further,
         open_resolver(settings, breaker=breaker, on_outcome=on_outcome) as resolver,
         Fetcher(media_hosts, breaker=breaker, on_outcome=on_outcome) as media,
         DecoderPool() as decoder,
-        _warming(recognizer for recognizer in chosen if recognizer.name in FREE),
+        _warming(member.recognizer for member in _free(members)),
     ):
         sessions = KeptSessions(resolver, clock)
         capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock, renew=sessions.renew)

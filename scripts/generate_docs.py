@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Final, cast
 
 from fingerprint.domain.problems import PROBLEM_KINDS
-from fingerprint.settings import DynamoDbSettings, PipelineSettings, TwitchSettings, settings_table
+from fingerprint.settings import (
+    DynamoDbSettings,
+    PipelineSettings,
+    ProviderSettings,
+    TwitchSettings,
+    settings_table,
+)
 from server.cli import make_parser
 from server.settings import ServerSettings
 
@@ -20,7 +26,9 @@ def settings_rows() -> str:
     rows = ["| variable | default | meaning | takes |", "| --- | --- | --- | --- |"]
     rows += [
         f"| `{info.variable}` | {info.default_text} | {info.help} | {info.takes} |"
-        for info in settings_table(PipelineSettings, DynamoDbSettings, TwitchSettings, ServerSettings)
+        for info in settings_table(
+            PipelineSettings, ProviderSettings, DynamoDbSettings, TwitchSettings, ServerSettings
+        )
     ]
     return "\n".join(rows)
 

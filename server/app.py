@@ -18,7 +18,8 @@ from fingerprint.domain.targets import TwitchTarget
 from fingerprint.jobs import open_job_store
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
-from fingerprint.wiring import open_clip_owners, open_pipeline
+from fingerprint.providers.usage import SqlUsage
+from fingerprint.wiring import make_guards, open_clip_owners, open_pipeline
 from server import api, keys, migrations
 from server.access.addresses import Networks
 from server.access.admission import Running
@@ -156,11 +157,18 @@ async def _open_services(
     clock = app[keys.CLOCK]
     store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))
     app[keys.JOBS] = store
+    guards = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
+    app[keys.PROVIDERS] = guards
     if pipeline is None:
         upstream = app[keys.METRICS].counter(
-            "twitchaudio_upstream_total", "What came of calls to Twitch, by step.", "step", "outcome"
+            "twitchaudio_upstream_total",
+            "What came of calls to Twitch and to providers, by step.",
+            "step",
+            "outcome",
         )
-        pipeline = await stack.enter_async_context(open_pipeline(settings.pipeline, on_outcome=upstream.add))
+        pipeline = await stack.enter_async_context(
+            open_pipeline(settings.pipeline, guards=guards, on_outcome=upstream.add)
+        )
     runner = InProcessRunner(
         pipeline=pipeline,
         store=store,

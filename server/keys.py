@@ -6,6 +6,7 @@ from aiohttp import web
 
 from fingerprint.database import Database
 from fingerprint.ports import Clock, JobStore
+from fingerprint.providers.guard import Guards
 from server.access.service import Access
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
@@ -23,6 +24,8 @@ DATABASE: Final = web.AppKey("database", Database)
 JOBS: Final = web.AppKey("jobs", JobStore)
 ACCESS: Final = web.AppKey("access", Access)
 LOGS: Final = web.AppKey("logs", LogWriter)
+PROVIDERS: Final = web.AppKey("providers", Guards)
+"""How the recognizers that cost something stand; the operator's pages show it."""
 SERVICE: Final = web.AppKey("service", IdentificationService)
 FEED: Final = web.AppKey("feed", ChannelFeed)
 WATCHER: Final = web.AppKey("watcher", Watcher)

@@ -4,12 +4,13 @@ from alembic import context
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import metadata
+from fingerprint.providers import usage
 from server.access import tables as access_tables
 from server.channels import tables as channel_tables
 from server.logs import tables as log_tables
 
 # Every module that declares tables, so that they are all known whoever runs the migrations.
-assert all(module.metadata is metadata for module in (access_tables, channel_tables, log_tables))
+assert all(module.metadata is metadata for module in (access_tables, channel_tables, log_tables, usage))
 
 
 def run(connection: Connection) -> None:

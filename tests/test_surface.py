@@ -6,7 +6,13 @@ from typing import Final
 import pytest
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
-from fingerprint.settings import DynamoDbSettings, PipelineSettings, TwitchSettings, settings_table
+from fingerprint.settings import (
+    DynamoDbSettings,
+    PipelineSettings,
+    ProviderSettings,
+    TwitchSettings,
+    settings_table,
+)
 from server.cli import make_parser
 from server.settings import ServerSettings
 
@@ -53,6 +59,10 @@ VARIABLES: Final = [
     "TWITCHAUDIO_DYNAMODB_STREAM_TABLE",
     "TWITCHAUDIO_DYNAMODB_CLIP_TABLE",
     "TWITCHAUDIO_RECOGNIZERS",
+    "ACRCLOUD_HOST",
+    "ACRCLOUD_ACCESS_KEY",
+    "ACRCLOUD_ACCESS_SECRET",
+    "AUDD_API_TOKEN",
     "TWITCHAUDIO_TWITCH_GQL_URL",
     "TWITCHAUDIO_TWITCH_USHER_URL",
     "TWITCHAUDIO_MEDIA_HOSTS",
@@ -121,7 +131,9 @@ def test_every_problem_code_has_a_title_and_a_status() -> None:
 def test_settings_have_the_contracts_names() -> None:
     declared = {
         info.variable
-        for info in settings_table(PipelineSettings, DynamoDbSettings, TwitchSettings, ServerSettings)
+        for info in settings_table(
+            PipelineSettings, ProviderSettings, DynamoDbSettings, TwitchSettings, ServerSettings
+        )
     }
     assert declared >= set(VARIABLES)
 

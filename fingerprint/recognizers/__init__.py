@@ -1,28 +1,86 @@
 """The recognizers by name. A new one is a file here and a line in `REGISTRY`; it must pass the contract suite."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from yarl import URL
+
 from fingerprint.ports import Recognizer
+from fingerprint.providers.calls import ProviderCalls
+from fingerprint.recognizers.acrcloud import AcrCloudRecognizer
+from fingerprint.recognizers.audd import AuddRecognizer
 from fingerprint.recognizers.catalog import CatalogRecognizer
+from fingerprint.recognizers.shazam import ShazamRecognizer
 from fingerprint.settings import PipelineSettings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryEntry:
-    """How a recognizer is made from the settings, and whether they hold what it needs, such as keys."""
+    """How a recognizer is made, and what is to be known of it before.
 
-    factory: Callable[[PipelineSettings], Recognizer[Any]]
+    `is_configured`: whether the settings hold what it needs, such as keys. `origins`: where it sends questions.
+    `free`: it costs nothing for each question, so it is asked about further takes of a live stream too, and has no
+    budget. `by_default`: it is asked without being named in the settings, once it is configured.
+    """
+
+    factory: Callable[[PipelineSettings, ProviderCalls], Recognizer[Any]]
     is_configured: Callable[[PipelineSettings], bool]
+    origins: Callable[[PipelineSettings], Sequence[URL]]
+    free: bool = False
+    by_default: bool = True
 
 
-def _catalog(settings: PipelineSettings) -> CatalogRecognizer:
+def _catalog(settings: PipelineSettings, _calls: ProviderCalls) -> CatalogRecognizer:
     return CatalogRecognizer(settings.catalog_dir)
 
 
-def _always(_settings: PipelineSettings) -> bool:
-    return True
+def _acrcloud(settings: PipelineSettings, calls: ProviderCalls) -> AcrCloudRecognizer:
+    providers = settings.providers
+    base, key, secret = providers.acrcloud_base, providers.acrcloud_access_key, providers.acrcloud_access_secret
+    assert base is not None and key is not None and secret is not None, "only made when it is configured"  # noqa: PT018 - one condition
+    return AcrCloudRecognizer(calls, base, access_key=key, access_secret=secret, send=providers.acrcloud_send)
 
 
-REGISTRY: Final[dict[str, RegistryEntry]] = {"catalog": RegistryEntry(_catalog, _always)}
+def _acrcloud_origins(settings: PipelineSettings) -> Sequence[URL]:
+    base = settings.providers.acrcloud_base
+    return () if base is None else (base,)
+
+
+def _audd(settings: PipelineSettings, calls: ProviderCalls) -> AuddRecognizer:
+    token = settings.providers.audd_api_token
+    assert token is not None, "only made when it is configured"
+    return AuddRecognizer(calls, settings.providers.audd_url, api_token=token)
+
+
+def _shazam(settings: PipelineSettings, calls: ProviderCalls) -> ShazamRecognizer:
+    return ShazamRecognizer(calls, settings.providers.shazam_url)
+
+
+REGISTRY: Final[dict[str, RegistryEntry]] = {
+    "catalog": RegistryEntry(factory=_catalog, is_configured=lambda _: True, origins=lambda _: (), free=True),
+    "acrcloud": RegistryEntry(
+        factory=_acrcloud,
+        is_configured=lambda settings: settings.providers.acrcloud_is_set,
+        origins=_acrcloud_origins,
+    ),
+    "audd": RegistryEntry(
+        factory=_audd,
+        is_configured=lambda settings: settings.providers.audd_api_token is not None,
+        origins=lambda settings: (settings.providers.audd_url,),
+    ),
+    "shazam": RegistryEntry(
+        factory=_shazam,
+        is_configured=lambda _: True,
+        origins=lambda settings: (settings.providers.shazam_url,),
+        by_default=False,
+    ),
+}
+"""In the order in which they are asked by default: the free one first."""
+
+
+def chosen_names(settings: PipelineSettings) -> tuple[str, ...]:
+    """The recognizers that the settings name, or those that are configured."""
+    if settings.recognizers:
+        return settings.recognizers
+    return tuple(name for name, entry in REGISTRY.items() if entry.by_default and entry.is_configured(settings))

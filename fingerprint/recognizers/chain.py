@@ -1,16 +1,20 @@
-"""The configured recognizers as one: asked in order until one finds a song."""
+"""The configured recognizers as one: asked in order until one finds a song, or all at once."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from fingerprint.domain.audio import Recording
-from fingerprint.domain.identification import Stage
+from fingerprint.domain.identification import Song, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Answer, Match, OnStage, Recognizer
+from fingerprint.providers.faults import ProviderError
+from fingerprint.providers.guard import Guard, Refusal
 
 RECOGNIZER_SECONDS: Final = 5.0
 """How long one recognizer may take for a few seconds of sound."""
@@ -21,6 +25,9 @@ LONG_SHARE: Final = 0.1
 PREPARE_THREADS: Final = 4
 """How many recordings are fingerprinted at once; the others wait their turn."""
 
+AGREEMENT_SECONDS: Final = 1.0
+"""When all are asked at once: how long after the first match the others may still agree."""
+
 WAYS_OUT: Final = (
     "Add music with `twitchaudio catalog add PATH`, or set the keys of a provider: "
     "ACRCLOUD_HOST, ACRCLOUD_ACCESS_KEY and ACRCLOUD_ACCESS_SECRET, or AUDD_API_TOKEN."
@@ -29,19 +36,64 @@ WAYS_OUT: Final = (
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A recognizer in a chain, with the guard of what it costs; None for one that costs nothing."""
+
+    recognizer: Recognizer[Any]
+    guard: Guard | None = None
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What became of one question. `matches` is None without an answer."""
+
+    name: str
+    matches: Sequence[Match] | None = None
+    error: TwitchAudioError | None = None
+    refusal: Refusal | None = None
+    missing: str | None = None
+    fingerprint_ms: float = 0.0
+    recognize_ms: float = 0.0
+
+
+@dataclass(slots=True)
+class _Tally:
+    """All that was asked about one recording."""
+
+    asked: list[_Asked] = field(default_factory=list[_Asked])
+
+    def answer(self, found: _Asked | None) -> Answer:
+        """The answer; without a match that of the first that answered. Raises when none could answer."""
+        answered = found or next((one for one in self.asked if one.matches is not None), None)
+        if answered is None:
+            raise _nobody(self.asked)
+        return Answer(
+            matches=answered.matches or (),
+            recognizer=answered.name,
+            fingerprint_ms=sum(one.fingerprint_ms for one in self.asked),
+            recognize_ms=sum(one.recognize_ms for one in self.asked),
+        )
+
+
 class RecognizerChain:
-    """Asks recognizers in order. Satisfies `fingerprint.ports.Recognizers`.
+    """Asks recognizers in order, or `together`. Satisfies `fingerprint.ports.Recognizers`.
 
     One that fails or takes too long is logged by name, and the next one is asked. "No match" is an answer: the
-    next one may still know the song, and when none does, the answer is that of the first. It owns a thread pool:
-    `close` it, or use it as an async context manager.
+    next one may still know the song, and when none does, the answer is that of the first. One that rests or is
+    over its budget is passed over. It owns a thread pool: `close` it, or use it as an async context manager.
     """
 
     def __init__(
-        self, recognizers: Sequence[Recognizer[Any]], *, recognizer_seconds: float = RECOGNIZER_SECONDS
+        self,
+        recognizers: Sequence[Recognizer[Any] | Member],
+        *,
+        recognizer_seconds: float = RECOGNIZER_SECONDS,
+        together: bool = False,
     ) -> None:
-        self._recognizers = tuple(recognizers)
+        self._members = [each if isinstance(each, Member) else Member(each) for each in recognizers]
         self._seconds = recognizer_seconds
+        self._together = together
         self._threads = ThreadPoolExecutor(PREPARE_THREADS, thread_name_prefix="prepare")
 
     async def __aenter__(self) -> Self:
@@ -56,77 +108,170 @@ class RecognizerChain:
 
     async def unavailable(self) -> str | None:
         """None when at least one recognizer can answer; else what is missing and the ways out."""
-        reasons: list[str] = []
-        for recognizer in self._recognizers:
-            reason = await self._reason(recognizer)
-            if reason is None:
+        asked: list[_Asked] = []
+        for member in self._members:
+            kept = await self._kept_away(member)
+            if kept is None:
                 return None
-            reasons.append(reason)
-        return " ".join(["Nothing can recognize music yet.", *reasons, WAYS_OUT])
+            asked.append(kept)
+        return _nobody(asked).detail
 
     async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
-        """Ask in order until one finds a song. Reports `fingerprinting` and `recognizing`.
+        """Ask until one finds a song. Reports `fingerprinting` and `recognizing`.
 
         Raises TwitchAudioError `recognizer-unavailable` when none could answer.
         """
-        seconds = self._seconds + LONG_SHARE * recording.pcm.duration_seconds
-        fingerprint_ms = recognize_ms = 0.0
-        answered: str | None = None
-        problems: list[TwitchAudioError] = []
-        reasons: list[str] = []
-        for recognizer in self._recognizers:
-            reason = await self._reason(recognizer)
-            if reason is not None:
-                reasons.append(reason)
-                continue
-            on_stage(Stage.FINGERPRINTING)
-            started = prepared = time.perf_counter()
-            matches: Sequence[Match] | None = None
-            try:
-                async with asyncio.timeout(seconds):
-                    query = await asyncio.get_running_loop().run_in_executor(
-                        self._threads, recognizer.prepare, recording
-                    )
-                    prepared = time.perf_counter()
-                    on_stage(Stage.RECOGNIZING)
-                    matches = await recognizer.recognize(query)
-            except TimeoutError:
-                problems.append(_too_slow(recognizer.name, seconds))
-            except TwitchAudioError as error:
-                problems.append(error)
-                _log.warning(
-                    "recognizer_failed",
-                    extra={"recognizer": recognizer.name, "code": str(error.code), "detail": error.detail},
-                )
-            except Exception:  # noqa: BLE001 - a fault in one recognizer must not keep the others from answering
-                problems.append(_broken(recognizer.name))
-                _log.exception("recognizer_crashed", extra={"recognizer": recognizer.name})
-            fingerprint_ms += (prepared - started) * 1000
-            recognize_ms += (time.perf_counter() - prepared) * 1000
-            if matches is None:
-                continue
-            answered = answered or recognizer.name
-            if matches:
-                return Answer(
-                    matches=matches,
-                    recognizer=recognizer.name,
-                    fingerprint_ms=fingerprint_ms,
-                    recognize_ms=recognize_ms,
-                )
-        if answered is not None:
-            return Answer(
-                matches=(), recognizer=answered, fingerprint_ms=fingerprint_ms, recognize_ms=recognize_ms
-            )
-        raise _nobody(problems, reasons)
+        if self._together and len(self._members) > 1:
+            return await self._identify_together(recording, on_stage)
+        tally = _Tally()
+        for member in self._members:
+            asked = await self._ask(member, recording, on_stage)
+            tally.asked.append(asked)
+            if asked.matches:
+                return tally.answer(asked)
+        return tally.answer(None)
 
-    async def _reason(self, recognizer: Recognizer[Any]) -> str | None:
-        """Why a recognizer cannot answer. One whose state is unknown is asked: then it fails, or it does not."""
+    async def _identify_together(self, recording: Recording, on_stage: OnStage) -> Answer:
+        """The first match wins. Others may agree for a moment, which makes it surer; the rest are cancelled."""
+        tally = _Tally()
+        found: _Asked | None = None
+        async with _tasks([self._ask(member, recording, on_stage) for member in self._members]) as tasks:
+            left = set(tasks)
+            until: float | None = None
+            while left:
+                patience = None if until is None else max(0.0, until - time.monotonic())
+                done, _ = await asyncio.wait(left, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    break
+                left -= done
+                # In the order of the settings where several end at once.
+                for asked in sorted((task.result() for task in done), key=self._place):
+                    tally.asked.append(asked)
+                    if found is None and asked.matches:
+                        found = asked
+                        until = time.monotonic() + AGREEMENT_SECONDS
+                    elif found is not None and asked.matches:
+                        found.matches = _agreed(found.matches or (), asked.matches)
+        answer = tally.answer(found)
+        # They were waited for at the same time.
+        return replace(
+            answer,
+            fingerprint_ms=max(one.fingerprint_ms for one in tally.asked),
+            recognize_ms=max(one.recognize_ms for one in tally.asked),
+        )
+
+    def _place(self, asked: _Asked) -> int:
+        return next(place for place, member in enumerate(self._members) if member.recognizer.name == asked.name)
+
+    async def _ask(self, member: Member, recording: Recording, on_stage: OnStage) -> _Asked:
+        """Ask one recognizer; whatever happens, but for cancellation, is told in what is returned."""
+        kept = await self._kept_away(member)
+        if kept is not None:
+            return kept
+        recognizer, guard = member.recognizer, member.guard
+        asked = _Asked(recognizer.name)
+        seconds = self._seconds + LONG_SHARE * recording.pcm.duration_seconds
+        on_stage(Stage.FINGERPRINTING)
+        started = prepared = time.perf_counter()
+        try:
+            async with asyncio.timeout(seconds):
+                query = await asyncio.get_running_loop().run_in_executor(
+                    self._threads, recognizer.prepare, recording
+                )
+                prepared = time.perf_counter()
+                if guard is not None:
+                    await guard.spend()
+                on_stage(Stage.RECOGNIZING)
+                asked.matches = await recognizer.recognize(query)
+        except TimeoutError:
+            asked.error = _too_slow(recognizer.name, seconds)
+        except TwitchAudioError as error:
+            asked.error = error
+            _log.warning("recognizer_failed", extra=_facts(recognizer.name, error))
+        except Exception:  # noqa: BLE001 - a fault in one recognizer must not keep the others from answering
+            asked.error = _broken(recognizer.name)
+            _log.exception("recognizer_crashed", extra={"recognizer": recognizer.name})
+        asked.fingerprint_ms = (prepared - started) * 1000
+        asked.recognize_ms = (time.perf_counter() - prepared) * 1000
+        if guard is not None and asked.error is not None:
+            guard.failed(asked.error)
+        elif guard is not None:
+            guard.answered()
+        return asked
+
+    async def _kept_away(self, member: Member) -> _Asked | None:
+        """Why a recognizer is not asked at all; None when it is.
+
+        One whose state is unknown is asked: then it fails, or it does not.
+        """
+        name = member.recognizer.name
+        refusal = None if member.guard is None else member.guard.refusal()
+        if refusal is not None:
+            return _Asked(name, refusal=refusal)
         try:
             async with asyncio.timeout(self._seconds):
-                return await recognizer.unavailable()
+                missing = await member.recognizer.unavailable()
         except Exception:  # noqa: BLE001 - as above
-            _log.exception("recognizer_state_unknown", extra={"recognizer": recognizer.name})
+            _log.exception("recognizer_state_unknown", extra={"recognizer": name})
             return None
+        return None if missing is None else _Asked(name, missing=missing)
+
+
+@asynccontextmanager
+async def _tasks(work: Sequence[Coroutine[Any, Any, _Asked]]) -> AsyncGenerator[list[asyncio.Task[_Asked]]]:
+    """The coroutines as tasks; those that are left at the end are cancelled and awaited."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# --- Agreement ----------------------------------------------------------------------------------------
+
+
+def _agreed(mine: Sequence[Match], theirs: Sequence[Match]) -> Sequence[Match]:
+    """Matches with the score of each raised that the others name, too, and its unknown ids filled in.
+
+    Both would have to be wrong: the chances of that are multiplied.
+    """
+    agreed: list[Match] = []
+    for match in mine:
+        other = next((other for other in theirs if same_song(match.song, other.song)), None)
+        if other is None:
+            agreed.append(match)
+            continue
+        song = replace(
+            match.song, ids=match.song.ids.filled(other.song.ids), isrc=match.song.isrc or other.song.isrc
+        )
+        agreed.append(Match(song=song, score=round(1 - (1 - match.score) * (1 - other.score), 4)))
+    return agreed
+
+
+def same_song(one: Song, other: Song) -> bool:
+    """Whether two recognizers name the same recording: by ISRC, else by title and one of the artists."""
+    if one.isrc and other.isrc and one.isrc.upper() == other.isrc.upper():
+        return True
+    artists = {_plain(name) for name in one.artists} & {_plain(name) for name in other.artists}
+    return bool(artists) and _plain(one.title) == _plain(other.title)
+
+
+def _plain(text: str) -> str:
+    """A name without case and signs, and without what stands in brackets, such as `(Remastered 2011)`."""
+    head = text.casefold().partition("(")[0] or text.casefold()
+    return "".join(sign for sign in head if sign.isalnum()) or text.casefold()
+
+
+# --- When there is no answer --------------------------------------------------------------------------
+
+
+def _facts(name: str, error: TwitchAudioError) -> dict[str, object]:
+    facts: dict[str, object] = {"recognizer": name, "code": str(error.code), "detail": error.detail}
+    if isinstance(error, ProviderError):
+        facts |= {"fault": str(error.fault), "provider_code": error.provider_code}
+    return facts
 
 
 def _too_slow(name: str, seconds: float) -> TwitchAudioError:
@@ -142,16 +287,20 @@ def _broken(name: str) -> TwitchAudioError:
     return TwitchAudioError(ProblemCode.INTERNAL, f"The recognizer {name} failed; the log says why.")
 
 
-def _nobody(problems: Sequence[TwitchAudioError], reasons: Sequence[str]) -> TwitchAudioError:
+def _nobody(asked: Sequence[_Asked]) -> TwitchAudioError:
     """The error when none could answer: no sound, when that is the only reason; else which failed and why."""
-    if not problems:
-        text = " ".join(["Nothing can recognize music yet.", *reasons, WAYS_OUT])
-        return TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, text)
-    if all(problem.code is ProblemCode.NO_AUDIO for problem in problems):
+    problems = [one.error for one in asked if one.error is not None]
+    refusals = [one.refusal for one in asked if one.refusal is not None]
+    if problems and all(problem.code is ProblemCode.NO_AUDIO for problem in problems):
         return problems[0]
+    if not problems and not refusals:
+        missing = [one.missing for one in asked if one.missing is not None]
+        text = " ".join(["Nothing can recognize music yet.", *missing, WAYS_OUT])
+        return TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, text)
     waits = [problem.retry_after_seconds for problem in problems if problem.retry_after_seconds is not None]
+    waits += [refusal.seconds for refusal in refusals]
     return TwitchAudioError(
         ProblemCode.RECOGNIZER_UNAVAILABLE,
-        " ".join(problem.detail for problem in problems),
+        " ".join([problem.detail for problem in problems] + [refusal.detail for refusal in refusals]),
         retry_after_seconds=min(waits, default=None),
     )

@@ -6,6 +6,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.providers.guard import Standing
+from fingerprint.wire import time_to_json
 from server import keys, migrations
 from server.api.responses import json_response
 
@@ -23,8 +25,34 @@ async def readyz(request: web.Request) -> web.Response:
     database, jobs, recognizers = await asyncio.gather(_database(request), _jobs(request), _recognizers(request))
     dependencies = {"database": database, "jobs": jobs, "recognizers": recognizers}
     ready = all(dependency["ready"] or not dependency["required"] for dependency in dependencies.values())
-    body = {"status": "ready" if ready else "not ready", "dependencies": dependencies}
+    body = {
+        "status": "ready" if ready else "not ready",
+        "dependencies": dependencies,
+        "providers": {
+            standing.name: provider_to_json(standing) for standing in await request.app[keys.PROVIDERS].standings()
+        },
+    }
     return json_response(body, status=200 if ready else 503)
+
+
+def provider_to_json(standing: Standing) -> dict[str, Any]:
+    """How a provider stands, and what is left of its budgets; `budgets` is null when the count cannot be read."""
+    return {
+        "state": str(standing.state),
+        "detail": standing.detail,
+        "asked_again_in_seconds": standing.seconds,
+        "budgets": None
+        if standing.spending is None
+        else {
+            str(each.period): {
+                "used": each.used,
+                "most": each.most,
+                "left": each.left,
+                "ends_at": time_to_json(each.ends_at),
+            }
+            for each in standing.spending
+        },
+    }
 
 
 async def _database(request: web.Request) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from aiohttp import web
 from fingerprint.domain.identification import Kind, Stage, Status
 from fingerprint.domain.links import SERVICES
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
+from fingerprint.providers.guard import State
 from server.api.responses import BASE
 from server.channels.watch import BUDGET, BUDGET_MOST, EVERY_LEAST, EVERY_MOST, EVERY_SECONDS
 
@@ -54,6 +55,8 @@ _SONG_TOKEN: Final[dict[str, _Schema]] = {
 def _schemas() -> dict[str, _Schema]:
     may = _object({"allowed": {"type": "boolean"}, "code": _MAYBE_TEXT, "detail": _MAYBE_TEXT})
     dependency = _object({"ready": {"type": "boolean"}, "required": {"type": "boolean"}, "detail": _MAYBE_TEXT})
+    maybe_count: _Schema = {"type": ["integer", "null"], "minimum": 0}
+    budget = _object({"used": {"type": "integer"}, "most": maybe_count, "left": maybe_count, "ends_at": _TIME})
     return {
         "Question": {
             "description": "What to identify, in one of four forms.",
@@ -237,7 +240,27 @@ def _schemas() -> dict[str, _Schema]:
             {
                 "status": {"type": "string", "enum": ["ready", "not ready"]},
                 "dependencies": _object({"database": dependency, "recognizers": dependency}),
+                "providers": {
+                    "type": "object",
+                    "additionalProperties": _ref("Provider"),
+                    "description": "The recognizers that cost something, by name.",
+                },
             }
+        ),
+        "Provider": _object(
+            {
+                "state": {"type": "string", "enum": [str(state) for state in State]},
+                "detail": _MAYBE_TEXT,
+                "asked_again_in_seconds": _MAYBE_NUMBER,
+                "budgets": {
+                    "anyOf": [
+                        _object({"day": budget, "month": budget}, optional=("day", "month")),
+                        {"type": "null"},
+                    ],
+                    "description": "Questions asked by all servers together; null while they cannot be counted.",
+                },
+            },
+            text="How a provider stands, and what is left of its budgets.",
         ),
         "Problem": _object(
             {

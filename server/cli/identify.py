@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from fingerprint.clock import SystemClock
+from fingerprint.database import database_url, open_database
 from fingerprint.domain.identification import (
     Identification,
     Kind,
@@ -24,9 +25,13 @@ from fingerprint.domain.targets import FileTarget, Target, VideoTarget, parse_ta
 from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
+from fingerprint.providers.guard import Guards
+from fingerprint.providers.usage import SqlUsage
+from fingerprint.recognizers import REGISTRY
 from fingerprint.settings import PipelineSettings, read_settings, words
 from fingerprint.wire import to_json
-from fingerprint.wiring import open_pipeline
+from fingerprint.wiring import checked_names, make_guards, open_pipeline
+from server import migrations
 from server.cli import Subparsers
 
 AT_ONCE: Final = 4
@@ -98,7 +103,11 @@ def _is_file(path: Path) -> bool:
 
 async def _identify(settings: PipelineSettings, targets: Sequence[Target], *, as_json: bool) -> int:
     failed = False
-    async with open_pipeline(settings) as pipeline, answers(pipeline, SystemClock(), targets) as tasks:
+    async with (
+        counting(settings) as guards,
+        open_pipeline(settings, guards=guards) as pipeline,
+        answers(pipeline, SystemClock(), targets) as tasks,
+    ):
         for number, task in enumerate(tasks):
             identification = await task
             failed = failed or identification.status is Status.FAILED
@@ -108,6 +117,18 @@ async def _identify(settings: PipelineSettings, targets: Sequence[Target], *, as
                 separator = "\n" if number else ""
                 print(separator + describe(identification), flush=True)
     return 1 if failed else 0
+
+
+@asynccontextmanager
+async def counting(settings: PipelineSettings) -> AsyncGenerator[Guards]:
+    """The guards of providers, with the count that servers share; without a provider no database is opened."""
+    clock = SystemClock()
+    if all(REGISTRY[name].free for name in checked_names(settings)):
+        yield make_guards(settings, clock)
+        return
+    async with open_database(database_url(settings)) as database:
+        await migrations.upgrade(database)
+        yield make_guards(settings, clock, usage=SqlUsage(database))
 
 
 @asynccontextmanager

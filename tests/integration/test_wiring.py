@@ -7,9 +7,10 @@ import pytest
 from fingerprint import wiring
 from fingerprint.domain.audio import Recording
 from fingerprint.ports import Match
+from fingerprint.providers.calls import ProviderCalls
 from fingerprint.recognizers import REGISTRY, RegistryEntry
 from fingerprint.settings import PipelineSettings
-from fingerprint.wiring import FREE, open_pipeline
+from fingerprint.wiring import open_pipeline
 
 
 class Listener:
@@ -36,10 +37,19 @@ async def test_only_recognizers_that_cost_nothing_are_warmed(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = asyncio.Event()
-    entry = RegistryEntry(lambda _settings: Listener(name, prepared), lambda _settings: True)
+
+    def make(_settings: PipelineSettings, _calls: ProviderCalls) -> Listener:
+        return Listener(name, prepared)
+
+    entry = RegistryEntry(
+        factory=make,
+        is_configured=lambda _: True,
+        origins=lambda _: (),
+        free=name == "catalog",
+    )
     monkeypatch.setattr(wiring, "REGISTRY", REGISTRY | {name: entry})
     async with open_pipeline(PipelineSettings(data_dir=tmp_path, recognizers=(name,))):
-        if name in FREE:
+        if name == "catalog":
             async with asyncio.timeout(10):
                 await prepared.wait()
         else:

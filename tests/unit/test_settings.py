@@ -20,7 +20,7 @@ def test_nothing_set_gives_the_embedded_defaults() -> None:
     settings = read_settings(PipelineSettings, {})
     assert settings == PipelineSettings()
     assert settings.twitch.gql_attempts == DEFAULT_GQL_ATTEMPTS
-    assert settings.recognizers == ("catalog",)
+    assert settings.recognizers == ()
     assert settings.database_url is None
 
 

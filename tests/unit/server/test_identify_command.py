@@ -30,7 +30,7 @@ def opened_with(parts: FakePipeline, monkeypatch: pytest.MonkeyPatch) -> list[Pi
     seen: list[PipelineSettings] = []
 
     @asynccontextmanager
-    async def open_pipeline(settings: PipelineSettings) -> AsyncGenerator[Pipeline]:
+    async def open_pipeline(settings: PipelineSettings, **_more: object) -> AsyncGenerator[Pipeline]:
         seen.append(settings)
         yield parts.pipeline
 
@@ -95,9 +95,9 @@ def test_with_nothing_to_recognize_with_nothing_is_captured(
 
 
 def test_options_replace_settings(opened_with: list[PipelineSettings], tmp_path: Path) -> None:
-    assert main(["identify", "somechannel", "--catalog", str(tmp_path), "--recognizers", "a,b"]) == 0
+    assert main(["identify", "somechannel", "--catalog", str(tmp_path), "--recognizers", "catalog,shazam"]) == 0
     assert opened_with[0].catalog_dir == tmp_path
-    assert opened_with[0].recognizers == ("a", "b")
+    assert opened_with[0].recognizers == ("catalog", "shazam")
 
 
 def test_wrong_usage_is_exit_status_2_before_anything_is_opened(

@@ -1,0 +1,1 @@
+"""What recognizers that ask somebody else share: samples, bounded calls, faults, rests, budgets."""

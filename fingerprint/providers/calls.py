@@ -1,0 +1,114 @@
+"""Calls to providers: bounded in time and bytes, to configured origins only; errors name the provider."""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+
+from yarl import URL
+
+from fingerprint.domain.problems import ProblemCode, UpstreamError
+from fingerprint.media.fetch import Fetched, Fetcher
+from fingerprint.ports import Clock
+from fingerprint.providers.faults import Fault, ProviderError, transient
+
+T = TypeVar("T")
+
+MAX_ANSWER_BYTES: Final = 256 << 10
+CALL_SECONDS: Final = 5.0
+REPEAT_SECONDS: Final = 1.0
+"""The longest wait before a question is asked again."""
+
+
+class ProviderCalls:
+    """Requests over a `Fetcher`, whose list of hosts holds the providers' origins.
+
+    Raises ProviderError and nothing else. A connection that is lost before there is an answer is tried once more.
+    """
+
+    def __init__(self, fetcher: Fetcher, clock: Clock, *, agent: str) -> None:
+        self._fetcher = fetcher
+        self._clock = clock
+        self._agent = agent
+
+    @property
+    def clock(self) -> Clock:
+        """The time that requests are signed with."""
+        return self._clock
+
+    async def post(
+        self,
+        provider: str,
+        url: URL,
+        body: bytes,
+        *,
+        headers: Mapping[str, str],
+        seconds: float = CALL_SECONDS,
+        max_bytes: int = MAX_ANSWER_BYTES,
+    ) -> Fetched:
+        """POST; any status is an answer."""
+        try:
+            return await self._fetcher.post(
+                url,
+                body,
+                step=provider,
+                max_bytes=max_bytes,
+                total_seconds=seconds,
+                headers={"User-Agent": self._agent, **headers},
+            )
+        except UpstreamError as error:
+            raise _failed(provider, error) from error
+
+    async def get(
+        self,
+        provider: str,
+        url: URL,
+        *,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = CALL_SECONDS,
+        max_bytes: int = MAX_ANSWER_BYTES,
+    ) -> Fetched:
+        """GET; any status is an answer."""
+        try:
+            return await self._fetcher.get(
+                url,
+                step=provider,
+                max_bytes=max_bytes,
+                total_seconds=seconds,
+                headers={"User-Agent": self._agent, **(headers or {})},
+            )
+        except UpstreamError as error:
+            raise _failed(provider, error) from error
+
+    async def twice(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What `ask` gives, asked once more after a moment when its ProviderError is `repeatable`."""
+        try:
+            return await ask()
+        except ProviderError as error:
+            if not error.repeatable:
+                raise
+        # A random moment, so that many do not come back together.
+        await self._clock.sleep(random.uniform(0.1, 1.0) * REPEAT_SECONDS)  # noqa: S311 - spreads load, no secret
+        return await ask()
+
+
+def _failed(provider: str, error: UpstreamError) -> ProviderError:
+    if error.code is ProblemCode.TIMEOUT:
+        return ProviderError(
+            provider,
+            Fault.TRANSIENT,
+            f"{provider} does not answer in time.",
+            code=ProblemCode.TIMEOUT,
+            retry_after_seconds=5.0,
+        )
+    if error.__cause__ is None:
+        # Nothing failed on the way: the answer was refused here.
+        return ProviderError(
+            provider,
+            Fault.TRANSIENT,
+            f"{provider} answers with more than an answer can be.",
+            code=ProblemCode.UPSTREAM_UNAVAILABLE,
+            retry_after_seconds=30.0,
+        )
+    failed = transient(provider, f"{provider} cannot be reached.")
+    failed.repeatable = False  # it was tried twice
+    return failed

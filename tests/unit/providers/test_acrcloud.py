@@ -1,0 +1,298 @@
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprint.domain.identification import ExternalIds
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.media.fetch import Fetched
+from fingerprint.ports import Match
+from fingerprint.providers.acrcloud import matches, question, signature
+from fingerprint.providers.faults import Fault, ProviderError
+from tests.providers.acrcloud_service import ACCESS_KEY, ACCESS_SECRET, status
+from tests.providers.answers import ACR_TRACK
+
+Json = dict[str, Any]
+
+
+def read(body: object, *, http: int = 200, start: float = 0.0) -> list[Match]:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return list(matches(Fetched(http, raw), sample_seconds=6.0, start_seconds=start))
+
+
+def success(*tracks: Json, **more: object) -> Json:
+    return status(0) | {"result_type": 0, "metadata": {"music": list(tracks), **more}}
+
+
+def changed(**values: Any) -> Json:
+    return copy.deepcopy(ACR_TRACK) | values
+
+
+def without(*names: str) -> Json:
+    return {name: value for name, value in ACR_TRACK.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("data_type", "expected"),
+    [("fingerprint", "c/l3ihROApK47fy0ohmkavGz7oM="), ("audio", "vwPz8D5GuPZRAnSYk/feyW+5pY4=")],
+)
+def test_the_signature_is_the_known_one(data_type: str, expected: str) -> None:
+    assert signature(ACCESS_KEY, ACCESS_SECRET, data_type, "1700000000") == expected
+
+
+def test_the_secret_is_not_in_the_question() -> None:
+    headers, body = question(b"abc", "audio", access_key="key", access_secret=ACCESS_SECRET, timestamp=1)
+    assert ACCESS_SECRET.encode() not in body
+    assert headers["Content-Type"].startswith("multipart/form-data; boundary=")
+    assert b'name="sample_bytes"\r\n\r\n3\r\n' in body
+
+
+def test_everything_that_it_tells_is_read() -> None:
+    (match,) = read(success(ACR_TRACK))
+    song = match.song
+    assert match.score == 0.96
+    assert (song.title, song.artists) == ("Paper Lanterns", ("Mira Holt", "The Low Tide"))
+    assert (song.album, song.label, song.release_date) == ("Harbour Songs", "Example Records", "2021-05-14")
+    assert (song.isrc, song.duration_seconds) == ("ZZN992100042", 214.0)
+    assert song.offset_seconds == pytest.approx(77.46)
+    assert song.ids == ExternalIds(
+        spotify_track="AAAAAAAAAAAAAAAAAAAAA1",
+        spotify_album="AAAAAAAAAAAAAAAAAAAAA2",
+        spotify_artists=("AAAAAAAAAAAAAAAAAAAAA3", "AAAAAAAAAAAAAAAAAAAAA4"),
+        youtube="abcdefghijk",
+        deezer_track="900000001",
+        deezer_album="900000002",
+        deezer_artists=("900000003",),
+    )
+
+
+def test_a_sample_from_the_middle_says_where_the_song_is_heard() -> None:
+    (match,) = read(success(ACR_TRACK), start=20.0)
+    assert match.song.position_seconds == 20.0
+    assert match.song.offset_seconds == pytest.approx(77.46)
+
+
+NO_METADATA = ExternalIds()
+SHAPES: dict[str, tuple[Json, dict[str, object]]] = {
+    "no album": (success(without("album")), {"album": None}),
+    "an empty album": (success(changed(album={})), {"album": None}),
+    "an album that is a text": (success(changed(album="Harbour Songs")), {"album": "Harbour Songs"}),
+    "no artists": (success(without("artists")), {"artists": ()}),
+    "an artist twice and one without a name": (
+        success(changed(artists=[{"name": "A"}, {"name": "A"}, {"id": "1"}, {"name": " "}, {"name": "B"}])),
+        {"artists": ("A", "B")},
+    ),
+    "no external metadata": (
+        success(without("external_metadata", "external_ids")),
+        {"ids": NO_METADATA, "isrc": None},
+    ),
+    "empty external metadata": (success(changed(external_metadata={}, external_ids={})), {"ids": NO_METADATA}),
+    "empty strings": (
+        success(
+            changed(
+                label="", release_date="", external_ids={"isrc": ""}, external_metadata={"youtube": {"vid": ""}}
+            )
+        ),
+        {"label": None, "release_date": None, "isrc": None, "ids": NO_METADATA},
+    ),
+    "lists for objects": (
+        success(
+            changed(
+                external_ids={"isrc": ["ZZN992100042", "ZZN992100043"]},
+                external_metadata={
+                    "spotify": [{"track": {"id": "S1"}}, {"track": {"id": "S2"}}],
+                    "deezer": [{"track": {"id": 1}}],
+                    "youtube": [{"vid": "abcdefghijk"}],
+                },
+            )
+        ),
+        {
+            "isrc": "ZZN992100042",
+            "ids": ExternalIds(spotify_track="S1", deezer_track="1", youtube="abcdefghijk"),
+        },
+    ),
+    "offsets and scores as text": (
+        success(changed(play_offset_ms="83460", duration_ms="214000", score="96")),
+        {"offset_seconds": 77.46, "duration_seconds": 214.0},
+    ),
+    "the very start of a song": (success(changed(play_offset_ms=3000)), {"offset_seconds": 0.0}),
+    "no offsets": (
+        success(without("play_offset_ms", "duration_ms")),
+        {"offset_seconds": None, "duration_seconds": None},
+    ),
+    "unicode": (success(changed(title="夜に駆ける", artists=[{"name": "Sigur Rós 🎧"}])), {"title": "夜に駆ける"}),
+    "the operator's own file": (
+        status(0) | {"metadata": {"custom_files": [{"title": "Jingle", "artist": "Us", "score": 100}]}},
+        {"title": "Jingle", "artists": ("Us",), "ids": NO_METADATA},
+    ),
+    "a hummed song": (
+        status(0) | {"metadata": {"humming": [changed(title="Hummed", score=0.83)]}},
+        {"title": "Hummed"},
+    ),
+    "a track without a title beside one with it": (
+        success(without("title"), changed(score=80)),
+        {"title": "Paper Lanterns"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_of_a_song_is_read(shape: str) -> None:
+    body, expected = SHAPES[shape]
+    (match,) = read(body)
+    assert {name: getattr(match.song, name) for name in expected} == expected
+    assert 0 < match.score <= 1
+
+
+def test_a_hummed_songs_score_is_on_another_scale() -> None:
+    (match,) = read(SHAPES["a hummed song"][0])
+    assert match.score == 0.83
+
+
+def test_the_surest_release_with_most_links_is_taken() -> None:
+    (match,) = read(
+        success(
+            changed(title="Less sure", score=90),
+            {**without("external_metadata"), "title": "No links"},
+            changed(title="Links"),
+        )
+    )
+    assert match.song.title == "Links"
+
+
+def test_no_result_is_an_answer() -> None:
+    assert read(status(1001)) == []
+
+
+CODES: dict[int, tuple[Fault, bool]] = {
+    2000: (Fault.CONFIGURATION, False),
+    2001: (Fault.CONFIGURATION, False),
+    2002: (Fault.TRANSIENT, True),
+    2003: (Fault.TRANSIENT, True),
+    2005: (Fault.TRANSIENT, True),
+    3000: (Fault.TRANSIENT, True),
+    3001: (Fault.CONFIGURATION, False),
+    3002: (Fault.REQUEST, False),
+    3003: (Fault.QUOTA, False),
+    3006: (Fault.REQUEST, False),
+    3011: (Fault.TRANSIENT, True),
+    3014: (Fault.CONFIGURATION, False),
+    3016: (Fault.REQUEST, False),
+    3999: (Fault.TRANSIENT, True),
+    -1: (Fault.TRANSIENT, True),
+}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_code_is_told_apart(code: int) -> None:
+    with pytest.raises(ProviderError) as raised:
+        read(status(code, "some message"))
+    assert (raised.value.fault, raised.value.repeatable) == CODES[code]
+    assert raised.value.provider_code == code
+    assert "some message" not in raised.value.detail
+
+
+@pytest.mark.parametrize("code", [2004, 2006, 2010, 2999])
+def test_a_sample_that_it_cannot_hear_is_no_audio(code: int) -> None:
+    with pytest.raises(TwitchAudioError) as raised:
+        read(status(code))
+    assert raised.value.code is ProblemCode.NO_AUDIO
+
+
+def test_3015_has_two_meanings() -> None:
+    with pytest.raises(ProviderError) as raised:
+        read(status(3015, "QpS limit exceeded"))
+    assert (raised.value.fault, raised.value.repeatable) == (Fault.RATE, True)
+    with pytest.raises(TwitchAudioError) as unheard:
+        read(status(3015, "Could not generate fingerprint"))
+    assert unheard.value.code is ProblemCode.NO_AUDIO
+
+
+def test_the_operator_is_told_which_value_to_look_at() -> None:
+    for code, words in ((3001, "ACRCLOUD_ACCESS_KEY"), (3014, "ACRCLOUD_ACCESS_SECRET and this machine's clock")):
+        with pytest.raises(ProviderError, match=words):
+            read(status(code))
+
+
+@pytest.mark.parametrize(
+    ("http", "fault"),
+    [
+        (200, Fault.TRANSIENT),
+        (302, Fault.TRANSIENT),
+        (401, Fault.CONFIGURATION),
+        (403, Fault.CONFIGURATION),
+        (413, Fault.REQUEST),
+        (429, Fault.RATE),
+        (500, Fault.TRANSIENT),
+        (503, Fault.TRANSIENT),
+    ],
+)
+def test_an_answer_that_is_not_the_apis_own_is_judged_by_its_status(http: int, fault: Fault) -> None:
+    with pytest.raises(ProviderError) as raised:
+        read(b"<html>no</html>", http=http)
+    assert raised.value.fault is fault
+
+
+def test_an_error_of_the_api_counts_whatever_the_status() -> None:
+    with pytest.raises(ProviderError) as raised:
+        read(status(3003), http=500)
+    assert raised.value.fault is Fault.QUOTA
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b'"text"',
+        b"[" * 100_000,
+        b'{"status": 5}',
+        b'{"status": {"code": "x"}}',
+        b'{"status": {"code": 0}}',
+        b'{"status": {"code": 0}, "metadata": []}',
+        b'{"status": {"code": 0}, "metadata": {"music": []}}',
+        b'{"status": {"code": 0}, "metadata": {"music": [null, 1, "x", {}]}}',
+        b'{"status": {"code": 1e400}}',
+        b'{"status": {"code": NaN}}',
+        b"\xff\xfe",
+    ],
+)
+def test_nonsense_is_a_transient_fault(body: bytes) -> None:
+    with pytest.raises(ProviderError) as raised:
+        read(body)
+    assert raised.value.fault is Fault.TRANSIENT
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*ACR_TRACK, "artist"]), anything), st.sampled_from(["music", "custom_files"])
+)
+def test_a_track_of_any_types_is_read_or_refused(values: Json, kind: str) -> None:
+    body = json.dumps(status(0) | {"metadata": {kind: [ACR_TRACK | values]}}).encode()
+    try:
+        found = read(body)
+    except ProviderError:
+        return
+    for match in found:
+        assert match.song.title
+        assert 0 <= match.score <= 1
+        assert all(isinstance(name, str) and name for name in match.song.artists)
+
+
+@given(st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode()))
+def test_any_body_is_read_or_refused(body: bytes) -> None:
+    try:
+        read(body)
+    except (ProviderError, TwitchAudioError):
+        return

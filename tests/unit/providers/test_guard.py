@@ -1,0 +1,207 @@
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from fingerprint.domain.budgets import Budget, OverBudget, Period, Spending, Spent, parse_budgets
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.media.pcm import no_audio
+from fingerprint.providers.faults import Fault, ProviderError, transient
+from fingerprint.providers.guard import Guard, Guards, State
+from fingerprint.providers.rest import FAILURES, PAUSES, Rest
+from tests.fakes import FakeClock
+
+DAY = Budget(Period.DAY, 2)
+MONTH = Budget(Period.MONTH, 3)
+
+
+class Counts:
+    """A `Usage` in memory."""
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.broken = False
+
+    async def spend(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Spent | OverBudget:
+        if self.broken:
+            raise TwitchAudioError(ProblemCode.BUSY, "The database is away.")
+        for budget in budgets:
+            if self.used >= budget.most:
+                return OverBudget(budget, budget.period.end_of(now))
+        self.used += 1
+        return Spent()
+
+    async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[Spending]:
+        if self.broken:
+            raise TwitchAudioError(ProblemCode.BUSY, "The database is away.")
+        return [
+            Spending(period=budget.period, used=self.used, most=budget.most, ends_at=budget.period.end_of(now))
+            for budget in budgets
+        ]
+
+
+async def test_one_failure_of_the_network_is_no_reason_to_rest() -> None:
+    clock = FakeClock()
+    rest = Rest(clock)
+    for _ in range(FAILURES - 1):
+        rest.failed(Fault.TRANSIENT, "It is away.")
+        assert rest.seconds is None
+    rest.failed(Fault.TRANSIENT, "It is away.")
+    first = PAUSES[Fault.TRANSIENT].first
+    assert rest.seconds == pytest.approx(first, rel=0.2)
+    assert rest.reason == "It is away."
+    await clock.advance(2 * first)
+    assert rest.seconds is None
+
+
+def test_an_answer_ends_the_count_of_failures() -> None:
+    rest = Rest(FakeClock())
+    for _ in range(10):
+        rest.failed(Fault.TRANSIENT, "It is away.")
+        rest.answered()
+        assert rest.seconds is None
+
+
+async def test_each_rest_in_a_row_is_twice_as_long_up_to_a_limit() -> None:
+    clock = FakeClock()
+    rest = Rest(clock)
+    lengths: list[float] = []
+    for _ in range(FAILURES - 1):
+        rest.failed(Fault.TRANSIENT, "It is away.")
+    for _ in range(8):
+        rest.failed(Fault.TRANSIENT, "It is away.")
+        assert rest.seconds is not None
+        lengths.append(rest.seconds)
+        await clock.advance(rest.seconds + 0.1)
+    pause = PAUSES[Fault.TRANSIENT]
+    assert lengths[0] == pytest.approx(pause.first, rel=0.2)
+    assert lengths[1] == pytest.approx(2 * pause.first, rel=0.2)
+    assert lengths[-1] == pytest.approx(pause.longest, rel=0.2)
+
+
+@pytest.mark.parametrize("fault", [Fault.QUOTA, Fault.CONFIGURATION, Fault.RATE, Fault.REQUEST])
+def test_what_will_not_pass_by_itself_begins_a_rest_at_once(fault: Fault) -> None:
+    rest = Rest(FakeClock())
+    rest.failed(fault, "No.")
+    assert rest.seconds == pytest.approx(PAUSES[fault].first, rel=0.2)
+
+
+def test_failures_that_were_under_way_do_not_prolong_a_rest() -> None:
+    rest = Rest(FakeClock())
+    rest.failed(Fault.QUOTA, "No.")
+    before = rest.seconds
+    for _ in range(5):
+        rest.failed(Fault.QUOTA, "No.")
+    assert rest.seconds == before
+
+
+async def test_a_budget_that_is_used_up_keeps_the_provider_from_being_asked_until_it_begins_anew() -> None:
+    clock, counts = FakeClock(), Counts()
+    guard = Guard("acrcloud", clock, counts, (DAY,))
+    for _ in range(2):
+        assert guard.refusal() is None
+        await guard.spend()
+    with pytest.raises(ProviderError) as raised:
+        await guard.spend()
+    assert raised.value.fault is Fault.QUOTA
+    guard.failed(raised.value)
+    refusal = guard.refusal()
+    assert refusal is not None
+    assert "The budget of acrcloud (2 a day) is used up until" in refusal.detail
+    assert refusal.seconds == pytest.approx((Period.DAY.end_of(clock.now()) - clock.now()).total_seconds(), abs=1)
+    assert counts.used == 2
+    counts.used = 0
+    await clock.advance(refusal.seconds + 1)
+    assert guard.refusal() is None
+    await guard.spend()
+
+
+async def test_without_a_store_a_budget_keeps_the_provider_from_being_asked() -> None:
+    refusal = Guard("acrcloud", FakeClock(), None, (DAY,)).refusal()
+    assert refusal is not None
+    assert "cannot be counted" in refusal.detail
+    assert Guard("acrcloud", FakeClock(), None, ()).refusal() is None
+
+
+async def test_a_store_that_is_away_stops_only_providers_with_a_budget() -> None:
+    counts = Counts()
+    counts.broken = True
+    await Guard("acrcloud", FakeClock(), counts, ()).spend()
+    with pytest.raises(ProviderError) as raised:
+        await Guard("acrcloud", FakeClock(), counts, (DAY,)).spend()
+    assert raised.value.retry_after_seconds == 5.0
+
+
+async def test_nothing_to_hear_is_not_the_providers_fault() -> None:
+    guard = Guard("acrcloud", FakeClock(), None, ())
+    for _ in range(10):
+        guard.failed(no_audio("it is silent"))
+    assert guard.refusal() is None
+    for _ in range(FAILURES):
+        guard.failed(transient("acrcloud", "It is away."))
+    refusal = guard.refusal()
+    assert refusal is not None
+    assert refusal.detail.startswith("It is away. It is asked again in")
+
+
+async def test_the_operator_sees_how_each_provider_stands() -> None:
+    clock, counts = FakeClock(), Counts()
+    guards = Guards(clock, usage=counts, budgets={"acrcloud": (DAY, MONTH)})
+    for name in ("acrcloud", "audd"):
+        guards.of(name)
+    await guards.of("acrcloud").spend()
+    guards.of("audd").failed(ProviderError("AudD", Fault.CONFIGURATION, "AudD does not take our token."))
+    acrcloud, audd = await guards.standings()
+    assert (acrcloud.name, acrcloud.state, acrcloud.detail) == ("acrcloud", State.READY, None)
+    assert [(each.period, each.used, each.most, each.left) for each in acrcloud.spending or ()] == [
+        (Period.DAY, 1, 2, 1),
+        (Period.MONTH, 1, 3, 2),
+    ]
+    assert (audd.name, audd.state) == ("audd", State.RESTING)
+    assert (audd.detail or "").startswith("AudD does not take our token.")
+    assert audd.seconds is not None
+
+
+async def test_a_budget_that_others_used_up_is_seen_too() -> None:
+    counts = Counts()
+    counts.used = 2
+    standing = await Guard("acrcloud", FakeClock(), counts, (DAY,)).standing()
+    assert standing.state is State.OVER_BUDGET
+    assert "used up until" in (standing.detail or "")
+
+
+async def test_a_count_that_cannot_be_read_is_said_to_be_unknown() -> None:
+    counts = Counts()
+    counts.broken = True
+    standing = await Guard("acrcloud", FakeClock(), counts, (DAY,)).standing()
+    assert standing.spending is None
+
+
+@pytest.mark.parametrize(
+    ("moment", "day", "month"),
+    [
+        ("2026-12-31T23:59:00Z", "2027-01-01", "2027-01-01"),
+        ("2028-02-29T00:00:00Z", "2028-03-01", "2028-03-01"),
+        ("2026-01-30T12:00:00Z", "2026-01-31", "2026-02-01"),
+        ("2026-01-30T23:30:00-02:00", "2026-02-01", "2026-02-01"),
+    ],
+)
+def test_days_and_months_end_in_utc(moment: str, day: str, month: str) -> None:
+    now = datetime.fromisoformat(moment)
+    assert Period.DAY.end_of(now) == datetime.fromisoformat(day).replace(tzinfo=UTC)
+    assert Period.MONTH.end_of(now) == datetime.fromisoformat(month).replace(tzinfo=UTC)
+
+
+def test_budgets_are_read() -> None:
+    assert parse_budgets("acrcloud=100/day, acrcloud = 2000/month,audd=0/day,") == {
+        "acrcloud": (Budget(Period.DAY, 100), Budget(Period.MONTH, 2000)),
+        "audd": (Budget(Period.DAY, 0),),
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["acrcloud", "acrcloud=x/day", "acrcloud=1/week", "acrcloud=-1/day", "a=1/day,a=2/day", "=1/day"]
+)
+def test_other_texts_are_no_budgets(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        parse_budgets(text)
