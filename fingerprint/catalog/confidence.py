@@ -27,6 +27,14 @@ Z_LIMIT: Final = 12.0
 WEIGHTS: Final = (-1.65, -1.495, 3.312, 1.318, 0.255, 0.359, -0.066, 1.939, 0.179, -2.376, -0.492)
 
 
+def prominence(votes: float, rivals: Sequence[float]) -> float:
+    """How far a candidate's votes stand out: the logarithm of their ratio to the mean of the strongest rivals'."""
+    strongest = sorted(rivals, reverse=True)[:RIVALS]
+    strongest += [FLOOR_VOTES] * (RIVALS - len(strongest))
+    chance = sum(max(rival, FLOOR_VOTES) for rival in strongest) / RIVALS
+    return math.log(max(votes, 1.0) / chance)
+
+
 def features(votes: float, rivals: Sequence[float], contained: Containment, *, speed: float) -> tuple[float, ...]:
     """What `WEIGHTS` weigh.
 
@@ -34,18 +42,14 @@ def features(votes: float, rivals: Sequence[float], contained: Containment, *, s
     z-scores in time, in frequency and in both, the better channel first; whether another speed was tried, which
     gives chance more room; the square root of a hundredth of the number of peaks.
     """
-    strongest = sorted(rivals, reverse=True)[:RIVALS]
-    strongest += [FLOOR_VOTES] * (RIVALS - len(strongest))
-    chance = sum(max(rival, FLOOR_VOTES) for rival in strongest) / RIVALS
     scores = [
         math.sqrt(max(0.0, min(score, Z_LIMIT)))
         for channels in (contained.in_time, contained.in_frequency, contained.in_both)
         for score in sorted(channels, reverse=True)
     ]
-    votes = max(votes, 1.0)
     other_speed = 0.0 if speed == 1.0 else 1.0
     peaks = math.sqrt(contained.peaks / 100)
-    return (1.0, math.log(votes), math.log(votes / chance), *scores, other_speed, peaks)
+    return (1.0, math.log(max(votes, 1.0)), prominence(votes, rivals), *scores, other_speed, peaks)
 
 
 def confidence(votes: float, rivals: Sequence[float], contained: Containment, *, speed: float) -> float:

@@ -32,19 +32,25 @@ SHIFTS: Final = (-2, 2)
 TEMPOS: Final = (1.015, 0.985, 1.03, 0.97)
 """What is tried to align better: steps, and speeds at the same pitch."""
 
+RANKED_STEPS: Final = 4
+"""A level is ranked among every fourth of the times: the steps overlap, so the others say the same."""
+
 HOPEFUL: Final = 3.0
 """An alignment below this sum of z-scores is not worth it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryLevels:
-    """A query's spectrograms, mid and side, made ready to look up peaks. Shapes are (bins, steps).
+    """A query's spectrograms, mid and side, made ready to look up peaks.
 
-    `relative`: the same less the mean of the neighbors in frequency.
+    `channels`: shape (bins, steps). `relative`: the same less the mean of the neighbors in frequency. `ranked` and
+    `ranked_relative`: the times of both that levels are ranked among, shape (bins, steps / RANKED_STEPS).
     """
 
     channels: tuple[NDArray[np.float32], ...]
     relative: tuple[NDArray[np.float32], ...]
+    ranked: tuple[NDArray[np.float32], ...]
+    ranked_relative: tuple[NDArray[np.float32], ...]
 
     @staticmethod
     def of(levels: Sequence[NDArray[np.float32]]) -> "QueryLevels":
@@ -53,7 +59,8 @@ class QueryLevels:
             np.ascontiguousarray(sliding_maximum(sliding_maximum(channel, STEP_REACH, 0), BIN_REACH, 1).T)
             for channel in levels
         )
-        return QueryLevels(channels, tuple(channel - neighborhood_means(channel) for channel in channels))
+        relative = tuple(channel - neighborhood_means(channel) for channel in channels)
+        return QueryLevels(channels, relative, _some_times(channels), _some_times(relative))
 
     @property
     def bins(self) -> int:
@@ -64,6 +71,10 @@ class QueryLevels:
     def steps(self) -> int:
         """How many steps the query is long."""
         return self.channels[0].shape[1]
+
+
+def _some_times(channels: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], ...]:
+    return tuple(np.ascontiguousarray(channel[:, ::RANKED_STEPS]) for channel in channels)
 
 
 def neighborhood_means(channel: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -139,16 +150,18 @@ def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameter
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """What is looked up of a query for some peaks, whatever their times: each peak's bin at all steps.
+    """What is looked up of a query for some peaks, whatever their times.
 
-    `channels`, `relative`: shape (peaks, steps), as in `QueryLevels`. `around`: shape (peaks, neighbors), where in
-    the flattened `levels.channels` the neighboring bins begin.
+    `at`, shape (peaks,), and `around`, shape (peaks, neighbors): where in the flattened `levels.channels` each
+    peak's bin begins, and its neighbors'. `ranked`, `ranked_relative`: shape (peaks, times), each peak's bin in those
+    of `levels`.
     """
 
     levels: QueryLevels
+    at: NDArray[np.int64]
     around: NDArray[np.int64]
-    channels: tuple[NDArray[np.float32], ...]
-    relative: tuple[NDArray[np.float32], ...]
+    ranked: tuple[NDArray[np.float32], ...]
+    ranked_relative: tuple[NDArray[np.float32], ...]
 
     @staticmethod
     def of(levels: QueryLevels, pitches: NDArray[np.int64]) -> "_Rows":
@@ -156,9 +169,10 @@ class _Rows:
         around = np.clip(pitches[:, np.newaxis] + np.concatenate([-reach, reach]), 0, levels.bins - 1)
         return _Rows(
             levels,
+            pitches * levels.steps,
             around * levels.steps,
-            tuple(channel[pitches] for channel in levels.channels),
-            tuple(channel[pitches] for channel in levels.relative),
+            tuple(channel[pitches] for channel in levels.ranked),
+            tuple(channel[pitches] for channel in levels.ranked_relative),
         )
 
     def look_up(self, places: NDArray[np.float64]) -> Containment:
@@ -170,18 +184,18 @@ class _Rows:
         if count < 2:
             return Containment(peaks=count, in_time=(0.0, 0.0), in_frequency=(0.0, 0.0), in_both=(0.0, 0.0))
         scale = (12 * count) ** 0.5
-        numbers = np.arange(count)
+        at = self.at[first:last] + times
         around = self.around[first:last] + times[:, np.newaxis]
         in_time: list[float] = []
         in_frequency: list[float] = []
         in_both: list[float] = []
-        for levels, channel, relative in zip(self.levels.channels, self.channels, self.relative, strict=True):
-            rows = channel[first:last]
-            at = rows[numbers, times][:, np.newaxis]
-            in_time.append(_mean_rank(rows, at) * scale)
-            in_frequency.append(_mean_rank(levels.reshape(-1)[around], at) * scale)
-            rows = relative[first:last]
-            in_both.append(_mean_rank(rows, rows[numbers, times][:, np.newaxis]) * scale)
+        for number, (channel, relative) in enumerate(zip(self.levels.channels, self.levels.relative, strict=True)):
+            flat = channel.reshape(-1)
+            level = flat[at][:, np.newaxis]
+            in_time.append(_mean_rank(self.ranked[number][first:last], level) * scale)
+            in_frequency.append(_mean_rank(flat[around], level) * scale)
+            level = relative.reshape(-1)[at][:, np.newaxis]
+            in_both.append(_mean_rank(self.ranked_relative[number][first:last], level) * scale)
         return Containment(
             peaks=count,
             in_time=(in_time[0], in_time[-1]),

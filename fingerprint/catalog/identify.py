@@ -1,25 +1,18 @@
-"""The songs of a recording, by a catalog: one question for a few seconds, several for a clip or a file.
-
-A question is asked in steps that cost more and more, until an answer is sure: a few landmarks; many, of the side
-signal too; then as many for each changed speed. Each step's candidates are examined by `containment`.
-"""
+"""The songs of a recording, by a catalog: one question for a few seconds, several for a clip or a file."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.confidence import THRESHOLD, confidence
-from fingerprint.catalog.containment import QueryLevels, containment
-from fingerprint.catalog.fingerprint import QueryFingerprint, channel_levels, fingerprint_query
+from fingerprint.catalog.confidence import THRESHOLD
 from fingerprint.catalog.index import Snapshot
-from fingerprint.catalog.matching import Candidate, find_candidates
-from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Effort, Parameters
-from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.query import channel_levels
+from fingerprint.catalog.question import SPEEDS, Finding, Question, likeliest
 from fingerprint.domain.audio import Pcm
 
 SHORT_SECONDS: Final = 12.0
@@ -33,91 +26,8 @@ MAX_WINDOWS: Final = 240
 LONE_CONFIDENCE: Final = 0.95
 """A song that is found in one window only, of many, must be this sure: many questions make more chance hits."""
 
-RIVALS: Final = 10
-"""How many tracks are told apart by votes."""
-
-EXAMINED: Final = 4
-"""How many of them are examined closely."""
-
-
-CERTAIN: Final = 0.999
-"""A candidate as sure as this is not compared with the others, which have fewer votes."""
-
-ALIGNMENT_SECONDS: Final = 0.1
-"""How exact an offset is at worst."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A step of a question, and the confidence from which no further step is taken."""
-
-    effort: Effort
-    speed: float
-    enough: float
-
-
-PLAN: Final = (
-    Attempt(QUICK, 1.0, 0.95),
-    Attempt(FULL, 1.0, THRESHOLD),
-    *(Attempt(FULL, speed, THRESHOLD) for speed in (1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.04, 0.96)),
-)
-
-
-AS_IT_IS: Final = PLAN[:2]
-OTHER_SPEEDS: Final = PLAN[2:]
 SPEED_PROBES: Final = 3
-"""Of a long recording's windows without a song, at least so many (a fourth, if more) are tried at other speeds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A song in a recording.
-
-    `offset_seconds`: how far into the track the recording is at `position_seconds`, where the song begins to be
-    heard. `confidence`: the probability that it is this track, 0..1. `speed`: how much faster than the track.
-    """
-
-    track: Track
-    confidence: float
-    offset_seconds: float
-    position_seconds: float
-    speed: float
-
-
-class Question:
-    """A piece of sound, and what is computed of it once."""
-
-    def __init__(
-        self, pcm: Pcm, parameters: Parameters = DEFAULT, *, levels: list[NDArray[np.float32]] | None = None
-    ) -> None:
-        """`levels` may hold `channel_levels(pcm)` where they are known already."""
-        self.pcm = pcm
-        self._parameters = parameters
-        self._levels = levels
-
-    @cached_property
-    def levels(self) -> list[NDArray[np.float32]]:
-        """The spectrograms of middle and side."""
-        return channel_levels(self.pcm, self._parameters) if self._levels is None else self._levels
-
-    @cached_property
-    def prepared_levels(self) -> QueryLevels:
-        """The same, to look up peaks in."""
-        return QueryLevels.of(self.levels)
-
-    @cached_property
-    def quick(self) -> QueryFingerprint:
-        """The landmarks of the first attempt."""
-        return self._fingerprint(PLAN[0])
-
-    def fingerprint(self, attempt: Attempt) -> QueryFingerprint:
-        """The landmarks of an attempt."""
-        return self.quick if attempt is PLAN[0] else self._fingerprint(attempt)
-
-    def _fingerprint(self, attempt: Attempt) -> QueryFingerprint:
-        return fingerprint_query(
-            self.pcm, self._parameters, effort=attempt.effort, speed=attempt.speed, levels=self.levels
-        )
+"""Of a long recording's windows, at least so many (a fourth, if more) are tried at other speeds when silent."""
 
 
 def prepare(pcm: Pcm, parameters: Parameters = DEFAULT) -> Question:
@@ -137,34 +47,33 @@ def identify(snapshot: Snapshot, question: Question, parameters: Parameters = DE
 
 
 def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list[Finding]:
-    """All windows as they are; then, where nothing was found, some at other speeds; then all at a speed that fits.
+    """All windows as they are, and some of those without a song at other speeds; then the rest at a speed that fits.
 
-    Most windows in which nothing is found hold no song that is known, and the other speeds cost five times as much
-    as the rest: whoever plays a song faster does so for longer than a window.
+    Most windows in which nothing is found hold no song that is known: whoever plays a song faster does so for longer
+    than a window.
     """
     found: dict[int, Finding] = {}
+    silent: list[int] = []
+    fitting: set[float] = set()
+
+    def look(number: int, start: float, window: Question, speeds: Sequence[float], *, as_it_is: bool) -> None:
+        best = likeliest(snapshot, window, parameters, as_it_is=as_it_is, speeds=speeds)
+        if best is not None and best.confidence >= THRESHOLD:
+            found[number] = replace(best, position_seconds=best.position_seconds + start)
+        elif as_it_is:
+            silent.append(number)
+
     count = len(list(window_starts(pcm.duration_seconds)))
-
-    def look(chosen: Collection[int], plan: Sequence[Attempt]) -> None:
-        if not chosen:
-            return
+    every = max(1, math.ceil(count / max(SPEED_PROBES, count // 4)))
+    for number, (start, window) in enumerate(windows(pcm, parameters)):
+        probe = len(silent) % every == 0
+        look(number, start, window, SPEEDS if probe else sorted(fitting), as_it_is=True)
+        if number in found and found[number].speed != 1.0:
+            fitting.add(min(SPEEDS, key=lambda speed, own=found[number].speed: abs(speed - own)))
+    if fitting:
         for number, (start, window) in enumerate(windows(pcm, parameters)):
-            if number not in chosen:
-                continue
-            best = likeliest(snapshot, window, parameters, plan=plan)
-            if best is not None and best.confidence >= THRESHOLD:
-                found[number] = replace(best, position_seconds=best.position_seconds + start)
-
-    look(range(count), AS_IT_IS)
-    silent = [number for number in range(count) if number not in found]
-    probes = max(SPEED_PROBES, count // 4)
-    look(silent[:: max(1, math.ceil(len(silent) / probes))], OTHER_SPEEDS)
-    speeds = [found[number].speed for number in silent if number in found]
-    fitting = {min(OTHER_SPEEDS, key=lambda attempt, speed=speed: abs(attempt.speed - speed)) for speed in speeds}
-    look(
-        [number for number in silent if number not in found] if fitting else (),
-        [a for a in OTHER_SPEEDS if a in fitting],
-    )
+            if number in silent:
+                look(number, start, window, sorted(fitting), as_it_is=False)
     return merge([found[number] for number in sorted(found)])
 
 
@@ -212,40 +121,3 @@ def merge(findings: Sequence[Finding]) -> list[Finding]:
         if len(group) > 1 or group[0].confidence >= LONE_CONFIDENCE
     ]
     return sorted(merged, key=lambda finding: -finding.confidence)
-
-
-def likeliest(
-    snapshot: Snapshot, question: Question, parameters: Parameters = DEFAULT, *, plan: Sequence[Attempt] = PLAN
-) -> Finding | None:
-    """The track that is the likeliest, however unlikely; None when no landmark is shared with any track."""
-    best: Finding | None = None
-    if not len(snapshot) or not len(question.levels[0]):
-        return None
-    for attempt in plan:
-        fingerprint = question.fingerprint(attempt)
-        candidates = find_candidates(snapshot, fingerprint, limit=RIVALS, parameters=parameters)
-        for place in range(min(EXAMINED, len(candidates))):
-            finding = _examine(question, candidates, place, parameters)
-            if best is None or finding.confidence > best.confidence:
-                best = finding
-            if best.confidence >= CERTAIN:
-                break
-        if best is not None and best.confidence >= attempt.enough:
-            break
-    return best
-
-
-def _examine(question: Question, candidates: Sequence[Candidate], place: int, parameters: Parameters) -> Finding:
-    candidate = candidates[place]
-    contained = containment(question.prepared_levels, candidate, parameters)
-    rivals = [other.votes for index, other in enumerate(candidates) if index != place]
-    offset = candidate.offset / candidate.speed - contained.shift
-    seconds = offset * parameters.hop / parameters.phases / parameters.rate
-    return Finding(
-        track=candidate.live.segment.track(candidate.number),
-        confidence=confidence(candidate.votes, rivals, contained, speed=candidate.speed),
-        # Before the track's start there is none of it: then it begins within the recording.
-        offset_seconds=max(0.0, seconds * candidate.speed),
-        position_seconds=-seconds if seconds < -ALIGNMENT_SECONDS else 0.0,
-        speed=candidate.speed * contained.tempo,
-    )

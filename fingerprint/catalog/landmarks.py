@@ -16,6 +16,9 @@ HASH_MASK: Final = (1 << HASH_BITS) - 1
 _SCRAMBLE: Final = 0x2C1B3C6D & HASH_MASK | 1
 """An odd factor: multiplication by it modulo a power of two is a permutation."""
 
+_STEPS: Final = 16
+"""How many of a peak's successors are looked at in one go."""
+
 
 def hash_pairs(
     bins: NDArray[np.int64], intervals: NDArray[np.int64], lapses: NDArray[np.int64]
@@ -37,21 +40,25 @@ def pair_peaks(
     targets: list[NDArray[np.int64]] = []
     taken = np.zeros(total, np.int64)
     active = np.arange(total)
-    for step in range(1, total):
-        active = active[active + step < total]
-        lapses = frames[active + step] - frames[active]
+    for first in range(1, total, _STEPS):
+        steps = np.arange(first, first + _STEPS)
+        followers = np.minimum(active[:, np.newaxis] + steps, total - 1)
+        lapses = frames[followers] - frames[active][:, np.newaxis]
+        hits = (lapses > 0) & (lapses <= parameters.lapse_frames)
+        hits &= np.abs(bins[followers] - bins[active][:, np.newaxis]) <= parameters.interval_bins
+        # The last peak stands for those behind it, which are not there.
+        hits &= active[:, np.newaxis] + steps < total
+        counts = np.cumsum(hits, axis=1, dtype=np.int64)
+        counts += taken[active][:, np.newaxis]
+        rows, columns = np.nonzero(hits & (counts <= fan_out))
+        anchors.append(active[rows])
+        targets.append(followers[rows, columns])
+        taken[active] = counts[:, -1]
         # Peaks are in order of time, so an anchor whose next peak is too late is done.
-        near = lapses <= parameters.lapse_frames
-        active, lapses = active[near], lapses[near]
+        active = active[(counts[:, -1] < fan_out) & (lapses[:, -1] <= parameters.lapse_frames)]
+        active = active[active + first + _STEPS < total]
         if not len(active):
             break
-        intervals = bins[active + step] - bins[active]
-        hit = (lapses > 0) & (np.abs(intervals) <= parameters.interval_bins)
-        chosen = active[hit]
-        anchors.append(chosen)
-        targets.append(chosen + step)
-        taken[chosen] += 1
-        active = active[taken[active] < fan_out]
     if not anchors:
         return np.empty(0, np.uint32), np.empty(0, np.int64)
     anchor, target = np.concatenate(anchors), np.concatenate(targets)

@@ -14,15 +14,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.fingerprint import QueryFingerprint
 from fingerprint.catalog.index import LiveSegment, Snapshot
 from fingerprint.catalog.index_file import IndexSegment
 from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.query import QueryFingerprint
 
 MAX_HITS: Final = 1_000_000
 """How many postings the buckets may hold that a query looks into; the rarest hashes come first."""
 
-TABLE_BITS: Final = 18
+TABLE_BITS: Final = (13, 18)
+"""The coarse histogram has four places a hit, but no fewer and no more than two to the power of these."""
+
 TABLE_PLACES: Final = 512
 """The coarse histogram's places of which the offsets are counted exactly."""
 
@@ -73,15 +75,29 @@ def find_candidates(
     hits = _find_hits(snapshot, query, parameters)
     if not len(hits.cells):
         return []
-    mask = (1 << TABLE_BITS) - 1
-    places = hits.cells & mask
-    table = np.bincount(places, hits.weights, 1 << TABLE_BITS)
+    size = 1 << min(max((4 * len(hits.cells)).bit_length(), TABLE_BITS[0]), TABLE_BITS[1])
+    places = hits.cells & (size - 1)
+    table = np.bincount(places, hits.weights, size)
     # An offset near the edge of a cell spills into the next.
-    table += np.roll(table, -1)
-    threshold = max(float(np.partition(table, -TABLE_PLACES)[-TABLE_PLACES]), 1e-9)
-    high = table >= threshold
-    high |= np.roll(high, 1)
+    spilled = table.copy()
+    spilled[:-1] += table[1:]
+    spilled[-1] += table[0]
+    starts = spilled >= _least_of_the_highest(spilled, TABLE_PLACES)
+    high = starts.copy()
+    high[1:] |= starts[:-1]
+    high[0] |= starts[-1]
     return _count(snapshot, hits[np.flatnonzero(high[places])], query, limit, parameters)
+
+
+def _least_of_the_highest(table: NDArray[np.float64], count: int) -> float:
+    """The `count`-th largest value of a table, or something small when fewer are above 0.
+
+    A power of two of values, at least `count` squared or so. Each row of `count` rows has a largest value, so the
+    one sought is not below the least of these: few are left to be sorted.
+    """
+    least = max(float(table.reshape(count, -1).max(axis=1).min()), 1e-9)
+    highest = table[table >= least]
+    return float(np.partition(highest, -count)[-count]) if len(highest) > count else least
 
 
 def _find_hits(snapshot: Snapshot, query: QueryFingerprint, parameters: Parameters) -> _Hits:

@@ -124,11 +124,20 @@ def _read_track(job: tuple[Path, str, Path]) -> tuple[Track, TrackFingerprint]:
     try:
         fingerprint = fingerprint_track(decode_blocks(path))
     except TwitchAudioError:
-        # A tracker module: the corpus tools rendered it.
-        fingerprint = fingerprint_track(decode_blocks(folder / "pcm" / f"{track_id}.flac"))
+        # A tracker module: no sound, but notes. The corpus tools may have rendered it.
+        rendered = folder / "pcm" / f"{track_id}.flac"
+        fingerprint = fingerprint_track(decode_blocks(rendered) if rendered.exists() else _rendered(path))
     duration = fingerprint.duration_seconds
     track = Track(id=track_id, title=path.stem, path=str(path), size=0, modified_ns=0, duration_seconds=duration)
     return track, fingerprint
+
+
+def _rendered(path: Path) -> list[Pcm]:
+    """A tracker module as the system's FFmpeg plays it; the one that comes with PyAV cannot."""
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(path)]
+    output = ["-map", "0:a:0", "-ac", "1", "-ar", str(DEFAULT.rate), "-f", "f32le", "-"]
+    done = subprocess.run([*command, *output], capture_output=True, check=True)
+    return [Pcm(np.frombuffer(done.stdout, np.float32)[np.newaxis])]
 
 
 def index(corpus: Corpus, folder: Path, jobs: int) -> None:

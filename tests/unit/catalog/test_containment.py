@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from fingerprint.catalog.containment import NEIGHBORS, Containment, QueryLevels, containment, neighborhood_means
-from fingerprint.catalog.fingerprint import channel_levels
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.matching import Candidate
 from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.catalog.query import channel_levels
 from fingerprint.domain.audio import Pcm
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill

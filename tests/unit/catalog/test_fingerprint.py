@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from fingerprint.catalog.fingerprint import fingerprint_query, fingerprint_track
+from fingerprint.catalog.fingerprint import fingerprint_track
 from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.catalog.query import fingerprint_query
 from fingerprint.domain.audio import Pcm
 from tests.unit.catalog.music import tune
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from fingerprint.catalog.fingerprint import channel_levels
 from fingerprint.catalog.identify import (
     STEP_SECONDS,
     WINDOW_SECONDS,
@@ -12,6 +11,7 @@ from fingerprint.catalog.identify import (
     windows,
 )
 from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.catalog.query import channel_levels
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from fingerprint.catalog import matching
-from fingerprint.catalog.fingerprint import QueryFingerprint, fingerprint_query
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.matching import find_candidates
 from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.catalog.query import QueryFingerprint, fingerprint_query
 from fingerprint.catalog.writer import CatalogWriter
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import entry, fill

@@ -1,0 +1,184 @@
+"""One question to a catalog: which track is it that sounds in a few seconds, if any?
+
+It is asked in steps that cost more and more, until an answer is sure: a few landmarks; many, of the side signal too;
+then at changed speeds. Each step's candidates are examined by `containment`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.catalog.confidence import THRESHOLD, confidence, prominence
+from fingerprint.catalog.containment import QueryLevels, containment
+from fingerprint.catalog.index import Snapshot
+from fingerprint.catalog.matching import Candidate, find_candidates
+from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
+from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, channel_levels, query_landmarks, query_peaks
+from fingerprint.catalog.tracks import Track
+from fingerprint.domain.audio import Pcm
+
+RIVALS: Final = 10
+"""How many tracks are told apart by votes."""
+
+EXAMINED: Final = 4
+"""How many of them are examined closely."""
+
+CERTAIN: Final = 0.999
+"""A candidate as sure as this is not compared with the others, which have fewer votes."""
+
+ENOUGH: Final = 0.95
+"""From this confidence on, the first step's answer is the question's."""
+
+ALIGNMENT_SECONDS: Final = 0.1
+"""How exact an offset is at worst."""
+
+SPEEDS: Final = (1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.04, 0.96)
+"""The speeds that are tried beside the sound's own; what lies between two of them is near enough to one."""
+
+MOST_SPEEDS: Final = 2
+"""How many of them are looked at closely."""
+
+PROMISING: Final = 0.3
+"""How far one track must stand out by a few landmarks for a speed to be looked at closely."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A song in a recording.
+
+    `offset_seconds`: how far into the track the recording is at `position_seconds`, where the song begins to be
+    heard. `confidence`: the probability that it is this track, 0..1. `speed`: how much faster than the track.
+    """
+
+    track: Track
+    confidence: float
+    offset_seconds: float
+    position_seconds: float
+    speed: float
+
+
+class Question:
+    """A piece of sound, and what is computed of it once."""
+
+    def __init__(
+        self, pcm: Pcm, parameters: Parameters = DEFAULT, *, levels: list[NDArray[np.float32]] | None = None
+    ) -> None:
+        """`levels` may hold `channel_levels(pcm)` where they are known already."""
+        self.pcm = pcm
+        self._parameters = parameters
+        self._levels = levels
+
+    @cached_property
+    def levels(self) -> list[NDArray[np.float32]]:
+        """The spectrograms of middle and side."""
+        return channel_levels(self.pcm, self._parameters) if self._levels is None else self._levels
+
+    @cached_property
+    def prepared_levels(self) -> QueryLevels:
+        """The same, to look up peaks in."""
+        return QueryLevels.of(self.levels)
+
+    @cached_property
+    def quick_peaks(self) -> QueryPeaks:
+        """The peaks of the first step."""
+        return query_peaks(self.levels, self._parameters, effort=QUICK)
+
+    @cached_property
+    def quick(self) -> QueryFingerprint:
+        """The landmarks of the first step."""
+        return self.quick_at(1.0)
+
+    def quick_at(self, speed: float) -> QueryFingerprint:
+        """As few landmarks at another speed."""
+        return query_landmarks(self.quick_peaks, self._parameters, fan_out=QUICK.fan_out, speed=speed)
+
+    @cached_property
+    def full_peaks(self) -> QueryPeaks:
+        """The peaks of the second step."""
+        return query_peaks(self.levels, self._parameters, effort=FULL)
+
+    def full(self, speed: float = 1.0) -> QueryFingerprint:
+        """The landmarks of the second step, and of a speed that is worth it."""
+        return query_landmarks(self.full_peaks, self._parameters, fan_out=FULL.fan_out, speed=speed)
+
+
+def likeliest(
+    snapshot: Snapshot,
+    question: Question,
+    parameters: Parameters = DEFAULT,
+    *,
+    as_it_is: bool = True,
+    speeds: Sequence[float] = SPEEDS,
+) -> Finding | None:
+    """The track that is the likeliest, however unlikely; None when no landmark is shared with any track."""
+    return _Search(snapshot, question, parameters).run(as_it_is=as_it_is, speeds=speeds)
+
+
+class _Search:
+    """The steps of a question, and the best answer so far."""
+
+    def __init__(self, snapshot: Snapshot, question: Question, parameters: Parameters) -> None:
+        self._snapshot = snapshot
+        self._question = question
+        self._parameters = parameters
+        self._best: Finding | None = None
+
+    def run(self, *, as_it_is: bool, speeds: Sequence[float]) -> Finding | None:
+        if not len(self._snapshot) or not len(self._question.levels[0]):
+            return None
+        if as_it_is:
+            self._examine(self._candidates(self._question.quick))
+            if self._sure(ENOUGH):
+                return self._best
+            self._examine(self._candidates(self._question.full()))
+            if self._sure(THRESHOLD):
+                return self._best
+        for speed in self._promising(speeds):
+            self._examine(self._candidates(self._question.full(speed)))
+            if self._sure(THRESHOLD):
+                break
+        return self._best
+
+    def _sure(self, enough: float) -> bool:
+        return self._best is not None and self._best.confidence >= enough
+
+    def _candidates(self, fingerprint: QueryFingerprint) -> list[Candidate]:
+        return find_candidates(self._snapshot, fingerprint, limit=RIVALS, parameters=self._parameters)
+
+    def _promising(self, speeds: Sequence[float]) -> list[float]:
+        """The speeds worth a closer look: those at which few landmarks favor one track the most."""
+        found: list[tuple[float, float]] = []
+        for speed in speeds:
+            candidates = self._candidates(self._question.quick_at(speed))
+            if candidates:
+                votes = [candidate.votes for candidate in candidates]
+                found.append((prominence(votes[0], votes[1:]), speed))
+        found.sort(reverse=True)
+        return [speed for favored, speed in found[:MOST_SPEEDS] if favored >= PROMISING]
+
+    def _examine(self, candidates: Sequence[Candidate]) -> None:
+        for place in range(min(EXAMINED, len(candidates))):
+            finding = self._finding(candidates, place)
+            if self._best is None or finding.confidence > self._best.confidence:
+                self._best = finding
+            if self._sure(CERTAIN):
+                break
+
+    def _finding(self, candidates: Sequence[Candidate], place: int) -> Finding:
+        candidate, parameters = candidates[place], self._parameters
+        contained = containment(self._question.prepared_levels, candidate, parameters)
+        rivals = [other.votes for index, other in enumerate(candidates) if index != place]
+        offset = candidate.offset / candidate.speed - contained.shift
+        seconds = offset * parameters.hop / parameters.phases / parameters.rate
+        return Finding(
+            track=candidate.live.segment.track(candidate.number),
+            confidence=confidence(candidate.votes, rivals, contained, speed=candidate.speed),
+            # Before the track's start there is none of it: then it begins within the recording.
+            offset_seconds=max(0.0, seconds * candidate.speed),
+            position_seconds=-seconds if seconds < -ALIGNMENT_SECONDS else 0.0,
+            speed=candidate.speed * contained.tempo,
+        )
