@@ -93,7 +93,9 @@ def exact_bins(levels: NDArray[np.float32], peaks: Constellation) -> NDArray[np.
     below, above = levels[peaks.frames, lower], levels[peaks.frames, upper]
     curvature = np.maximum(2 * peaks.levels - below - above, np.float32(1e-6))
     moved = np.clip((above - below) / (2 * curvature), np.float32(-0.49), np.float32(0.49))
-    return peaks.bins.astype(np.float32) + moved
+    exact: NDArray[np.float32] = peaks.bins.astype(np.float32)
+    exact += moved
+    return exact
 
 
 def _loudest_of_each(groups: NDArray[np.int64], strengths: NDArray[np.float32], quota: int) -> NDArray[np.int64]:

@@ -153,8 +153,8 @@ class _Rows:
     """What is looked up of a query for some peaks, whatever their times.
 
     `at`, shape (peaks,), and `around`, shape (peaks, neighbors): where in the flattened `levels.channels` each
-    peak's bin begins, and its neighbors'. `ranked`, `ranked_relative`: shape (peaks, times), each peak's bin in those
-    of `levels`.
+    peak's bin begins, and its neighbors'. `ranked`, `ranked_relative`: shape (peaks, times), each peak's bin in
+    those of `levels`.
     """
 
     levels: QueryLevels

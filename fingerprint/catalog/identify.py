@@ -47,10 +47,10 @@ def identify(snapshot: Snapshot, question: Question, parameters: Parameters = DE
 
 
 def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list[Finding]:
-    """All windows as they are, and some of those without a song at other speeds; then the rest at a speed that fits.
+    """All windows as they are, and some of the silent ones at other speeds; then the rest at a speed that fits.
 
-    Most windows in which nothing is found hold no song that is known: whoever plays a song faster does so for longer
-    than a window.
+    Most windows in which nothing is found hold no song that is known, and whoever plays a song faster does so for
+    longer than a window.
     """
     found: dict[int, Finding] = {}
     silent: list[int] = []

@@ -16,6 +16,8 @@ HASH_MASK: Final = (1 << HASH_BITS) - 1
 _SCRAMBLE: Final = 0x2C1B3C6D & HASH_MASK | 1
 """An odd factor: multiplication by it modulo a power of two is a permutation."""
 
+_UNSCRAMBLE: Final = pow(_SCRAMBLE, -1, HASH_MASK + 1)
+
 _STEPS: Final = 16
 """How many of a peak's successors are looked at in one go."""
 
@@ -28,6 +30,16 @@ def hash_pairs(
     raw |= (intervals + (1 << (INTERVAL_BITS - 1))) << LAPSE_BITS
     raw |= lapses
     return ((raw * _SCRAMBLE) & HASH_MASK).astype(np.uint32)
+
+
+def unhash(
+    hashes: NDArray[np.uint32],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The bins, intervals and lapses that were hashed: the inverse of `hash_pairs`."""
+    raw = (hashes.astype(np.int64) * _UNSCRAMBLE) & HASH_MASK
+    bins = raw >> (INTERVAL_BITS + LAPSE_BITS)
+    intervals = (raw >> LAPSE_BITS & ((1 << INTERVAL_BITS) - 1)) - (1 << (INTERVAL_BITS - 1))
+    return bins, intervals, raw & ((1 << LAPSE_BITS) - 1)
 
 
 def pair_peaks(

@@ -79,7 +79,7 @@ def find_candidates(
     places = hits.cells & (size - 1)
     table = np.bincount(places, hits.weights, size)
     # An offset near the edge of a cell spills into the next.
-    spilled = table.copy()
+    spilled: NDArray[np.float64] = table.astype(np.float64)
     spilled[:-1] += table[1:]
     spilled[-1] += table[0]
     starts = spilled >= _least_of_the_highest(spilled, TABLE_PLACES)
@@ -87,6 +87,47 @@ def find_candidates(
     high[1:] |= starts[:-1]
     high[0] |= starts[-1]
     return _count(snapshot, hits[np.flatnonzero(high[places])], query, limit, parameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Agreement:
+    """Where a query's landmarks agree with one track's.
+
+    `offsets`: int64, the offsets at which any do, in query steps like a candidate's, in rising order, and `votes`,
+    those offsets' votes, both of shape (n,). `landmarks`: int64, the query's that agree at the candidate's offset.
+    """
+
+    offsets: NDArray[np.int64]
+    votes: NDArray[np.float64]
+    landmarks: NDArray[np.int64]
+
+
+def agreement(
+    snapshot: Snapshot, query: QueryFingerprint, candidate: Candidate, parameters: Parameters = DEFAULT
+) -> Agreement:
+    """The offset histogram of one candidate, and the landmarks in its highest place."""
+    hits = _find_hits(snapshot, query, parameters)
+    bases = _bases(snapshot)
+    index = next(number for number, live in enumerate(snapshot.segments) if live is candidate.live)
+    record = candidate.live.segment.tracks[candidate.number]
+    first = int(bases[index]) + int(record["first_frame"])
+    own = hits[np.flatnonzero((hits.positions >= first) & (hits.positions < first + int(record["frames"])))]
+    # A hit counts for its own cell and for the one before, as in `_count`.
+    cells = np.concatenate([own.cells, own.cells - 1]) - first
+    frames = np.tile(query.times[own.owners] // parameters.phases, 2)
+    weights = np.tile(own.weights, 2)
+    order = np.lexsort((-weights, frames, cells))
+    cells, frames, weights = cells[order], frames[order], weights[order]
+    voting = np.ones(len(cells), np.bool_)
+    voting[1:] = (cells[1:] != cells[:-1]) | (frames[1:] != frames[:-1])
+    found, places = np.unique(cells, return_inverse=True)
+    chosen = candidate.offset // parameters.phases - 1
+    agreeing = (own.cells - first == chosen) | (own.cells - first == chosen + 1)
+    return Agreement(
+        offsets=(found + 1) * parameters.phases,
+        votes=np.bincount(places, weights * voting, len(found)).astype(np.float64),
+        landmarks=np.unique(own.owners[agreeing]),
+    )
 
 
 def _least_of_the_highest(table: NDArray[np.float64], count: int) -> float:

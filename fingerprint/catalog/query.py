@@ -1,7 +1,7 @@
 """A few seconds of sound to landmarks, as they would be at any speed: what a catalog is asked with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,11 @@ class QueryPeaks:
     frames: NDArray[np.int64]
     bins: NDArray[np.float32]
     steps: int
+
+    def only(self, parts: Sequence[int]) -> "QueryPeaks":
+        """The peaks of some parts."""
+        chosen = np.isin(self.parts, parts)
+        return replace(self, parts=self.parts[chosen], frames=self.frames[chosen], bins=self.bins[chosen])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,10 +1,10 @@
 """One question to a catalog: which track is it that sounds in a few seconds, if any?
 
-It is asked in steps that cost more and more, until an answer is sure: a few landmarks; many, of the side signal too;
-then at changed speeds. Each step's candidates are examined by `containment`.
+It is asked in steps that cost more and more, until an answer is sure: a few landmarks; many, of the side signal
+too; then at changed speeds. Each step's candidates are examined by `containment`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -43,7 +43,9 @@ MOST_SPEEDS: Final = 2
 """How many of them are looked at closely."""
 
 PROMISING: Final = 0.3
-"""How far one track must stand out by a few landmarks for a speed to be looked at closely."""
+"""How far one track must stand out by a part of the landmarks for a speed to be looked at closely."""
+
+SCOUT_FAN_OUT: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,16 @@ class Finding:
     offset_seconds: float
     position_seconds: float
     speed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Examined:
+    """A finding and what it rests on: the landmarks, the tracks that share most of them, its place in these."""
+
+    finding: Finding
+    fingerprint: QueryFingerprint
+    candidates: Sequence[Candidate]
+    place: int
 
 
 class Question:
@@ -90,16 +102,21 @@ class Question:
     @cached_property
     def quick(self) -> QueryFingerprint:
         """The landmarks of the first step."""
-        return self.quick_at(1.0)
-
-    def quick_at(self, speed: float) -> QueryFingerprint:
-        """As few landmarks at another speed."""
-        return query_landmarks(self.quick_peaks, self._parameters, fan_out=QUICK.fan_out, speed=speed)
+        return query_landmarks(self.quick_peaks, self._parameters, fan_out=QUICK.fan_out)
 
     @cached_property
     def full_peaks(self) -> QueryPeaks:
         """The peaks of the second step."""
         return query_peaks(self.levels, self._parameters, effort=FULL)
+
+    @cached_property
+    def scout_peaks(self) -> QueryPeaks:
+        """Those of the middle in two phases."""
+        return self.full_peaks.only((0, self._parameters.phases // 2))
+
+    def scout(self, speed: float) -> QueryFingerprint:
+        """Landmarks that tell whether another speed is worth it: a fourth of all that there are."""
+        return query_landmarks(self.scout_peaks, self._parameters, fan_out=SCOUT_FAN_OUT, speed=speed)
 
     def full(self, speed: float = 1.0) -> QueryFingerprint:
         """The landmarks of the second step, and of a speed that is worth it."""
@@ -115,56 +132,73 @@ def likeliest(
     speeds: Sequence[float] = SPEEDS,
 ) -> Finding | None:
     """The track that is the likeliest, however unlikely; None when no landmark is shared with any track."""
-    return _Search(snapshot, question, parameters).run(as_it_is=as_it_is, speeds=speeds)
+    best = examine(snapshot, question, parameters, as_it_is=as_it_is, speeds=speeds)
+    return None if best is None else best.finding
 
 
-class _Search:
+def examine(
+    snapshot: Snapshot,
+    question: Question,
+    parameters: Parameters = DEFAULT,
+    *,
+    as_it_is: bool = True,
+    speeds: Sequence[float] = SPEEDS,
+) -> Examined | None:
+    """The same as `likeliest`, with what it rests on."""
+    return Search(snapshot, question, parameters).run(as_it_is=as_it_is, speeds=speeds)
+
+
+class Search:
     """The steps of a question, and the best answer so far."""
 
-    def __init__(self, snapshot: Snapshot, question: Question, parameters: Parameters) -> None:
+    def __init__(self, snapshot: Snapshot, question: Question, parameters: Parameters = DEFAULT) -> None:
         self._snapshot = snapshot
         self._question = question
         self._parameters = parameters
-        self._best: Finding | None = None
+        self._best: Examined | None = None
 
-    def run(self, *, as_it_is: bool, speeds: Sequence[float]) -> Finding | None:
+    def run(self, *, as_it_is: bool, speeds: Sequence[float]) -> Examined | None:
+        """Take the steps until one is sure."""
         if not len(self._snapshot) or not len(self._question.levels[0]):
             return None
-        if as_it_is:
-            self._examine(self._candidates(self._question.quick))
-            if self._sure(ENOUGH):
-                return self._best
-            self._examine(self._candidates(self._question.full()))
-            if self._sure(THRESHOLD):
-                return self._best
-        for speed in self._promising(speeds):
-            self._examine(self._candidates(self._question.full(speed)))
-            if self._sure(THRESHOLD):
+        for fingerprint, enough in self.steps(as_it_is=as_it_is, speeds=speeds):
+            self._examine(fingerprint)
+            if self._sure(enough):
                 break
         return self._best
 
-    def _sure(self, enough: float) -> bool:
-        return self._best is not None and self._best.confidence >= enough
+    def steps(self, *, as_it_is: bool, speeds: Sequence[float]) -> Iterator[tuple[QueryFingerprint, float]]:
+        """Each step's landmarks, and the confidence from which no further step is taken."""
+        if as_it_is:
+            yield self._question.quick, ENOUGH
+            yield self._question.full(), THRESHOLD
+        for speed in self._promising(speeds):
+            yield self._question.full(speed), THRESHOLD
 
-    def _candidates(self, fingerprint: QueryFingerprint) -> list[Candidate]:
+    def candidates(self, fingerprint: QueryFingerprint) -> list[Candidate]:
+        """The tracks that share most landmarks."""
         return find_candidates(self._snapshot, fingerprint, limit=RIVALS, parameters=self._parameters)
 
+    def _sure(self, enough: float) -> bool:
+        return self._best is not None and self._best.finding.confidence >= enough
+
     def _promising(self, speeds: Sequence[float]) -> list[float]:
-        """The speeds worth a closer look: those at which few landmarks favor one track the most."""
+        """The speeds worth a closer look: those at which a part of the landmarks favors one track the most."""
         found: list[tuple[float, float]] = []
         for speed in speeds:
-            candidates = self._candidates(self._question.quick_at(speed))
+            candidates = self.candidates(self._question.scout(speed))
             if candidates:
                 votes = [candidate.votes for candidate in candidates]
                 found.append((prominence(votes[0], votes[1:]), speed))
         found.sort(reverse=True)
         return [speed for favored, speed in found[:MOST_SPEEDS] if favored >= PROMISING]
 
-    def _examine(self, candidates: Sequence[Candidate]) -> None:
+    def _examine(self, fingerprint: QueryFingerprint) -> None:
+        candidates = self.candidates(fingerprint)
         for place in range(min(EXAMINED, len(candidates))):
             finding = self._finding(candidates, place)
-            if self._best is None or finding.confidence > self._best.confidence:
-                self._best = finding
+            if self._best is None or finding.confidence > self._best.finding.confidence:
+                self._best = Examined(finding=finding, fingerprint=fingerprint, candidates=candidates, place=place)
             if self._sure(CERTAIN):
                 break
 

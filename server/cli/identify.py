@@ -33,6 +33,7 @@ from fingerprint.wire import to_json
 from fingerprint.wiring import checked_names, make_guards, open_pipeline
 from server import migrations
 from server.cli import Subparsers
+from server.cli.explain import draw_explanation
 
 AT_ONCE: Final = 4
 """Targets identified side by side."""
@@ -63,6 +64,12 @@ def register(commands: Subparsers) -> None:
         metavar="a,b",
         help="the recognizers to ask, in order (default: the settings')",
     )
+    identify.add_argument(
+        "--explain",
+        type=Path,
+        metavar="PNG",
+        help="for one file: also draw why the catalog answers as it does (spectrogram, landmarks, offsets)",
+    )
     identify.set_defaults(run=_run)
 
 
@@ -77,7 +84,14 @@ def _run(arguments: argparse.Namespace) -> int:
         settings = dataclasses.replace(settings, catalog_override=cast("Path", arguments.catalog))
     if arguments.recognizers is not None:
         settings = dataclasses.replace(settings, recognizers=cast("tuple[str, ...]", arguments.recognizers))
-    return asyncio.run(_identify(settings, targets, as_json=bool(arguments.json)))
+    picture = cast("Path | None", arguments.explain)
+    if picture is not None and (len(targets) != 1 or not isinstance(targets[0], FileTarget)):
+        print("twitchaudio: --explain takes one audio or video file", file=sys.stderr)
+        return 2
+    status = asyncio.run(_identify(settings, targets, as_json=bool(arguments.json)))
+    if picture is not None and isinstance(targets[0], FileTarget) and status == 0:
+        print(draw_explanation(targets[0].path, settings.catalog_dir, picture), file=sys.stderr)
+    return status
 
 
 def target_from(text: str) -> Target:

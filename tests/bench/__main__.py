@@ -9,6 +9,7 @@ BENCHMARKS: Final = {
     "answer-time": "tests.bench.answer_time",
     "capture": "tests.bench.capture",
     "catalog-scale": "tests.bench.catalog_scale",
+    "fit-confidence": "tests.bench.fit_confidence",
     "recognition": "tests.bench.recognition",
     "soak": "tests.bench.soak",
 }

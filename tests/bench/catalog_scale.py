@@ -22,17 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.fingerprint import TrackFingerprint
-from fingerprint.catalog.identify import likeliest, prepare
+from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.index_build import PostingsWriter, place_tracks, reserve_sections
 from fingerprint.catalog.index_file import TRACK_RECORD, IndexSegment, SegmentWriter, directory_bits, pack_peaks
 from fingerprint.catalog.manifest import Manifest, SegmentEntry, write_manifest
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS
+from fingerprint.catalog.question import likeliest
 from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Pcm
-from fingerprint.media.decode import decode_blocks
-from tests.bench.recognition import catalog_folder, read_corpus
+from tests.bench.corpus import decode, read_corpus
+from tests.bench.recognition import catalog_folder
 from tests.bench.table import print_table, write_json
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import entry
@@ -115,19 +116,7 @@ def corpus_queries(folder: Path) -> list[tuple[Pcm, frozenset[str]]]:
     corpus = read_corpus(folder, share=1, durations=[6])
     chosen = [query for query in corpus.queries if query.accept]
     chosen = chosen[:: max(1, len(chosen) // QUERIES)][:QUERIES]
-    return [
-        (
-            Pcm(
-                np.ascontiguousarray(
-                    np.concatenate(
-                        [part.samples for part in decode_blocks(folder / "queries" / query.file)], axis=1
-                    )
-                )
-            ),
-            query.accept,
-        )
-        for query in chosen
-    ]
+    return [(decode(corpus.clip(query)), query.accept) for query in chosen]
 
 
 def measure(folder: Path, queries: Sequence[tuple[Pcm, frozenset[str]]]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Other open fingerprinters, asked what ours is asked. None of their code is here: their programs are run.
 
-audfprint is `audfprint2` on PyPI, in an environment of its own. Olaf is its C core (`make compile_core`), built as it is and
-with `numberOfEPsPerFP` 2 in `src/olaf_config.c`, which makes hashes of two points.
+audfprint is `audfprint2` on PyPI, in an environment of its own. Olaf is its C core (`make compile_core`), built as
+it is, and with `numberOfEPsPerFP` 2 in `src/olaf_config.c`, which makes hashes of two points.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _MATCHED: Final = re.compile(r"Matched (.+?) [\d.]+ sec \d+ raw hashes as (.+?) 
 
 
 def ask_audfprint(corpus: Corpus, program: str, work: Path, *, name: str, jobs: int) -> Outcome:
-    """audfprint's answers: its score is the number of common hashes. It decodes by FFmpeg, which its cost contains."""
+    """audfprint's answers; the score is the number of common hashes, the cost contains decoding by FFmpeg."""
     options = AUDFPRINT[name]
     database = work / f"{name}.pklz"
     if not _is_for(database, corpus):
@@ -67,20 +67,20 @@ def _audfprint(program: str, action: str, options: list[str], files: Iterable[Pa
 
 
 def ask_olaf(corpus: Corpus, program: Path, work: Path, *, jobs: int) -> Outcome:
-    """Olaf's answers: its score is the number of aligned matches. It gets decoded sound, and opens its index each time."""
+    """Olaf's answers; the score is the number of aligned matches, the cost contains starting the program."""
     home = work / program.name
     database = home / ".olaf" / "db"
-    with tempfile.TemporaryDirectory(prefix="olaf-") as scratch, ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         if not _is_for(database / "data.mdb", corpus):
             database.mkdir(parents=True, exist_ok=True)
             for left in database.iterdir():
                 left.unlink()
             for track_id, path in corpus.tracks.items():
-                _olaf(program, home, "store", path, track_id, Path(scratch))
+                _olaf(program, home, "store", path, track_id)
             _note(database / "data.mdb", corpus)
 
         def ask(query: Query) -> tuple[str, Said, float]:
-            lines, took = _olaf(program, home, "query", corpus.clip(query), query.file, Path(scratch))
+            lines, took = _olaf(program, home, "query", corpus.clip(query), query.file)
             # Best first: matches, start and end in the query, track, ...
             fields = lines[0].split(", ") if lines else []
             return query.file, Said(fields[3], float(fields[0])) if len(fields) > 3 else Said(None, 0.0), took
@@ -92,9 +92,9 @@ def ask_olaf(corpus: Corpus, program: Path, work: Path, *, jobs: int) -> Outcome
     )
 
 
-def _olaf(program: Path, home: Path, action: str, path: Path, name: str, scratch: Path) -> tuple[list[str], float]:
+def _olaf(program: Path, home: Path, action: str, path: Path, name: str) -> tuple[list[str], float]:
     """What it prints, and the CPU seconds that it took."""
-    raw = scratch / f"{name}.raw"
+    raw = home / f"{name}.raw"
     try:
         raw.write_bytes(decode(path).mono.tobytes())
     except TwitchAudioError:
@@ -106,7 +106,7 @@ def _olaf(program: Path, home: Path, action: str, path: Path, name: str, scratch
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "HOME": str(home)},
+        env={"HOME": str(home)},
     )
     assert process.stdout is not None
     with process.stdout:

@@ -8,25 +8,22 @@ For each system, condition and duration the rows give
 - `wrong`: the share for which another track is given
 - `top1_at_1pct`: as `top1`, at the threshold that at most 1 % of the negatives reach
 
-A peer takes part when its program is there: audfprint (`audfprint2` on PyPI), on the PATH or by `--audfprint`.
+What is left of 100 % is missed. `cpu_ms_per_query` leaves decoding out for ours and for Olaf: the median of 6 s.
+How true our confidence is, is drawn as `reliability.png` in `--work`, or where `--plot` says.
+
+audfprint comes with the benchmarks' packages. Olaf takes part when its programs are named (`--olaf PATH`,
+repeatable; see `peers`).
 """
 
 import argparse
 import hashlib
-import itertools
-import json
 import os
-import re
-import resource
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
@@ -35,80 +32,22 @@ import numpy as np
 
 from fingerprint.catalog.confidence import THRESHOLD
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_track
-from fingerprint.catalog.identify import likeliest, prepare
+from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.catalog.question import likeliest
 from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.media.decode import decode_blocks
+from tests.bench.corpus import Corpus, Outcome, Query, Said, decode, read_corpus
+from tests.bench.peers import AUDFPRINT, ask_audfprint, ask_olaf
+from tests.bench.reliability import draw, reliability, table
 from tests.bench.table import median, print_table, write_json
 
 OURS: Final = "twitchaudio"
 FALSE_POSITIVES: Final = 0.01
-_AUDFPRINT: Final[dict[str, tuple[str, ...]]] = {
-    "audfprint": (),
-    "audfprint-70-8": ("--density", "70", "--fanout", "8"),
-}
-_MATCHED: Final = re.compile(r"Matched (.+?) [\d.]+ sec \d+ raw hashes as (.+?) at +[\d.]+ s with +(\d+) of")
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A clip, and what would be right. `accept` is empty for a negative."""
-
-    file: str
-    condition: str
-    duration: int
-    accept: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """The corpus: queries, and the files of the tracks to index by id."""
-
-    folder: Path
-    queries: tuple[Query, ...]
-    tracks: dict[str, Path]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a system says about a query: the likeliest track, and its score (0 without a track)."""
-
-    track_id: str | None
-    score: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """A system's answers by file, the score from which it gives an answer, and what a query costs."""
-
-    said: dict[str, Said]
-    threshold: float
-    cpu_ms: float
-
-
-def read_corpus(folder: Path, *, share: int, durations: Sequence[int]) -> Corpus:
-    """Every `share`-th query of some durations (negatives: of all) and the tracks."""
-    manifest = cast("dict[str, Any]", json.loads((folder / "manifest.json").read_text()))
-    catalogue = cast("dict[str, Any]", json.loads((folder / "catalogue.json").read_text()))
-    listed = cast("dict[str, Any]", json.loads((folder / "queries.json").read_text()))
-    paths = {track["id"]: folder / track["path"] for track in manifest["tracks"]}
-    queries = [
-        Query(
-            query["file"],
-            query["condition"] if query["track"] else "negative",
-            round(query["duration"]),
-            frozenset(query["accept"]) if query["track"] else frozenset(),
-        )
-        for query in listed["queries"]
-        if not query["track"] or round(query["duration"]) in durations
-    ]
-    return Corpus(
-        folder, tuple(queries[::share]), {track_id: paths[track_id] for track_id in catalogue["indexed"]}
-    )
 
 
 def catalog_folder(work: Path, corpus: Path) -> Path:
@@ -168,7 +107,7 @@ def _catalog(folder: Path) -> Catalog:
 
 def _ask(job: tuple[Path, Path]) -> tuple[str, Said, float]:
     folder, file = job
-    pcm = Pcm(np.ascontiguousarray(np.concatenate([block.samples for block in decode_blocks(file)], axis=1)))
+    pcm = decode(file)
     snapshot = _catalog(folder).snapshot()
     started = time.process_time()
     best = likeliest(snapshot, prepare(pcm))
@@ -178,78 +117,42 @@ def _ask(job: tuple[Path, Path]) -> tuple[str, Said, float]:
 
 def ask_ours(corpus: Corpus, folder: Path, jobs: int) -> Outcome:
     """Our answers; the CPU time leaves decoding out."""
-    files = [(folder, corpus.folder / "queries" / query.file) for query in corpus.queries]
+    files = [(folder, corpus.clip(query)) for query in corpus.queries]
     said: dict[str, Said] = {}
     costs: dict[str, float] = {}
     with ProcessPoolExecutor(jobs) as pool:
-        for (_, file), (_, answer, cost) in zip(files, pool.map(_ask, files, chunksize=8), strict=True):
-            name = str(file.relative_to(corpus.folder / "queries"))
+        for name, answer, cost in pool.map(_ask, files, chunksize=8):
             said[name], costs[name] = answer, cost
     six = [costs[query.file] for query in corpus.queries if query.duration == 6]
     return Outcome(said=said, threshold=THRESHOLD, cpu_ms=median(six or list(costs.values())))
 
 
-# --- Peers --------------------------------------------------------------------------------------------
-
-
-def ask_audfprint(corpus: Corpus, program: str, work: Path, *, name: str, jobs: int) -> Outcome:
-    """audfprint's answers: its score is the number of common hashes, its own threshold 5. Decodes by FFmpeg."""
-    options = _AUDFPRINT[name]
-    database = work / f"{name}.pklz"
-    marker = hashlib.sha256("".join(sorted(corpus.tracks)).encode()).hexdigest()
-    if not database.exists() or (work / f"{name}.for").read_text() != marker:
-        _audfprint(program, "new", ["--dbase", str(database), *options], corpus.tracks.values(), jobs)
-        (work / f"{name}.for").write_text(marker)
-    by_path = {str(path): track_id for track_id, path in corpus.tracks.items()}
-    files = [corpus.folder / "queries" / query.file for query in corpus.queries]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    limits = ["--verbose", "--min-count", "1", "--max-matches", "1"]
-    lines = _audfprint(program, "match", ["--dbase", str(database), *limits, *options], files, jobs)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    said = {query.file: Said(None, 0.0) for query in corpus.queries}
-    for line in lines:
-        found = _MATCHED.search(line)
-        if found:
-            file = str(Path(found[1]).relative_to(corpus.folder / "queries"))
-            said[file] = Said(by_path.get(found[2]), float(found[3]))
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Outcome(said=said, threshold=5.0, cpu_ms=cpu * 1000 / len(files))
-
-
-def _audfprint(program: str, action: str, options: list[str], files: Iterable[Path], jobs: int) -> list[str]:
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as listing:
-        listing.write("\n".join(map(str, files)))
-        listing.flush()
-        command = [program, *options, "--ncores", str(jobs), "--list", action, listing.name]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    # It reports matches as log lines.
-    return done.stderr.splitlines()
-
-
 # --- Figures ------------------------------------------------------------------------------------------
 
 
+def strict_threshold(corpus: Corpus, outcome: Outcome) -> float:
+    """The score that at most 1 % of the negatives are above."""
+    reached = sorted(
+        (outcome.said[query.file].score for query in corpus.queries if not query.accept), reverse=True
+    )
+    allowed = int(FALSE_POSITIVES * len(reached))
+    return reached[allowed] if len(reached) > allowed else 0.0
+
+
 def figures(corpus: Corpus, systems: dict[str, Outcome]) -> dict[str, Any]:
-    """The rows of docs/recognition.md's tables."""
+    """What `--json` writes; the rows are those of docs/recognition.md's tables."""
     cells: dict[tuple[str, int], list[Query]] = defaultdict(list)
-    negatives: list[Query] = []
     for query in corpus.queries:
         if query.accept:
             cells[query.condition, query.duration].append(query)
-        else:
-            negatives.append(query)
+    negatives = [query for query in corpus.queries if not query.accept]
     rows: list[dict[str, object]] = []
-    false_positives: dict[str, float] = {}
-    thresholds: dict[str, float] = {}
     for name, outcome in systems.items():
-        reached = sorted((outcome.said[query.file].score for query in negatives), reverse=True)
-        allowed = int(FALSE_POSITIVES * len(reached))
-        thresholds[name] = reached[allowed] if len(reached) > allowed else 0.0
-        false_positives[name] = _share([score >= outcome.threshold for score in reached])
+        threshold = strict_threshold(corpus, outcome)
         for (condition, duration), queries in sorted(cells.items()):
             answers = [(outcome.said[query.file], query) for query in queries]
             given = [(said, query) for said, query in answers if said.score >= outcome.threshold and said.track_id]
-            strict = [said.track_id in query.accept and said.score > thresholds[name] for said, query in answers]
+            strict = [said.track_id in query.accept and said.score > threshold for said, query in answers]
             rows.append(
                 {
                     "system": name,
@@ -263,8 +166,10 @@ def figures(corpus: Corpus, systems: dict[str, Outcome]) -> dict[str, Any]:
             )
     return {
         "rows": rows,
-        "false_positives": false_positives,
-        "threshold_at_1pct": thresholds,
+        "false_positives": {
+            name: _share([outcome.said[query.file].score >= outcome.threshold for query in negatives])
+            for name, outcome in systems.items()
+        },
         "cpu_ms_per_query": {name: outcome.cpu_ms for name, outcome in systems.items()},
     }
 
@@ -273,83 +178,133 @@ def _share(flags: Sequence[bool]) -> float:
     return sum(flags) / max(1, len(flags))
 
 
-def reliability(corpus: Corpus, outcome: Outcome) -> list[dict[str, object]]:
-    """How often our likeliest track is right, by the probability that we gave it."""
-    edges = (0.0, 0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0001)
-    rows: list[dict[str, object]] = []
-    for low, high in itertools.pairwise(edges):
-        own = [
-            (outcome.said[query.file], query)
-            for query in corpus.queries
-            if low <= outcome.said[query.file].score < high
-        ]
-        if own:
-            right = _share([said.track_id in query.accept for said, query in own])
-            rows.append(
-                {
-                    "said": f"{low:.2f}..{min(high, 1.0):.2f}",
-                    "queries": len(own),
-                    "mean said %": 100 * sum(said.score for said, _ in own) / len(own),
-                    "right %": 100 * right,
-                    "": "#" * round(40 * right),
-                }
-            )
-    return rows
-
-
-def print_figures(found: dict[str, Any], durations: Sequence[int]) -> None:
+def print_figures(found: dict[str, Any], corpus: Corpus, systems: dict[str, Outcome]) -> None:
     """A table a system: conditions down, durations across."""
     rows = cast("list[dict[str, Any]]", found["rows"])
-    for name in found["cpu_ms_per_query"]:
+    durations = sorted({row["duration"] for row in rows})
+    for name, outcome in systems.items():
         own = [row for row in rows if row["system"] == name]
-        table: list[dict[str, object]] = []
+        lines: list[dict[str, object]] = []
         for condition in dict.fromkeys(row["condition"] for row in own):
             line: dict[str, object] = {"condition": condition}
             for duration in durations:
                 cell = next((r for r in own if (r["condition"], r["duration"]) == (condition, duration)), None)
-                for key in ("top1", "wrong", "top1_at_1pct"):
-                    line[f"{key} {duration} s"] = "-" if cell is None else 100 * cell[key]
-            table.append(line)
-        total = sum(row["n"] for row in own)
-        line = {"condition": "all"}
-        for index_of, duration in enumerate(durations):
-            for key in ("top1", "wrong", "top1_at_1pct"):
-                mean = 100 * sum(row[key] * row["n"] for row in own) / max(1, total)
-                line[f"{key} {duration} s"] = mean if index_of == 0 else ""
-        table.append(line)
-        print_table(f"{name}, percent (the last line: over all durations)", table)
-        print(
-            f"false positives {100 * found['false_positives'][name]:.1f} %, "
-            f"threshold for 1 % {found['threshold_at_1pct'][name]:.3f}, "
-            f"CPU {found['cpu_ms_per_query'][name]:.0f} ms a query"
+                line |= _cell(f"{duration} s", [] if cell is None else [cell])
+            lines.append(line)
+        lines.append(
+            {"condition": "all"}
+            | {
+                key: value
+                for duration in durations
+                for key, value in _cell(f"{duration} s", [r for r in own if r["duration"] == duration]).items()
+            }
         )
+        print_table(f"{name}: percent right, wrong, missed at its threshold; right at 1 % false positives", lines)
+        print(
+            f"all together {100 * _mean(own, 'top1'):.1f} % at its threshold {outcome.threshold:g} "
+            f"({100 * found['false_positives'][name]:.1f} % false positives), "
+            f"{100 * _mean(own, 'top1_at_1pct'):.1f} % at that for 1 % "
+            f"({strict_threshold(corpus, outcome):.3f}); CPU {outcome.cpu_ms:.0f} ms a query"
+        )
+
+
+def _cell(label: str, rows: Sequence[dict[str, Any]]) -> dict[str, object]:
+    right, wrong, strict = (_mean(rows, key) for key in ("top1", "wrong", "top1_at_1pct"))
+    return {
+        f"{label} right": 100 * right if rows else "-",
+        "wrong " + label: 100 * wrong if rows else "-",
+        "missed " + label: 100 * (1 - right - wrong) if rows else "-",
+        f"at 1 % {label}": 100 * strict if rows else "-",
+    }
+
+
+def _mean(rows: Sequence[dict[str, Any]], key: str) -> float:
+    return sum(row[key] * row["n"] for row in rows) / max(1, sum(row["n"] for row in rows))
+
+
+def print_comparison(found: dict[str, Any]) -> None:
+    """Each cell's best peer beside ours, at the threshold for 1 % false positives, and where it is not below."""
+    rows = cast("list[dict[str, Any]]", found["rows"])
+    lines: list[dict[str, object]] = []
+    for own in (row for row in rows if row["system"] == OURS):
+        peers = [
+            row
+            for row in rows
+            if row["system"] != OURS and (row["condition"], row["duration"]) == (own["condition"], own["duration"])
+        ]
+        best = max(peers, key=lambda row: row["top1_at_1pct"])
+        lines.append(
+            {
+                "condition": own["condition"],
+                "s": own["duration"],
+                "ours %": 100 * own["top1_at_1pct"],
+                "best peer %": 100 * best["top1_at_1pct"],
+                "which": best["system"],
+                "": "" if own["top1_at_1pct"] > best["top1_at_1pct"] else "not above",
+            }
+        )
+    print_table("ours and the best peer in each cell, at 1 % false positives", lines)
+
+
+def print_negatives(corpus: Corpus, outcome: Outcome, count: int = 10) -> None:
+    """The negatives that come highest: to be listened to before a threshold is believed."""
+    negatives = sorted(
+        (query for query in corpus.queries if not query.accept), key=lambda query: -outcome.said[query.file].score
+    )
+    rows: list[dict[str, object]] = []
+    for query in negatives[:count]:
+        said = outcome.said[query.file]
+        path = corpus.tracks.get(said.track_id or "")
+        rows.append({"clip": query.file, "said": f"{said.score:.3f}", "track": "-" if path is None else path.name})
+    if rows:
+        print_table("the negatives that come highest", rows)
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(prog="scripts/bench recognition", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench recognition",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--corpus", type=Path, required=True, metavar="DIR")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--plot", type=Path, metavar="PNG")
     parser.add_argument("--work", type=Path, default=Path(".cache/bench/recognition"), metavar="DIR")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th query only")
     parser.add_argument("--durations", type=int, nargs="+", default=[3, 6, 10], metavar="SECONDS")
-    parser.add_argument("--audfprint", default=shutil.which("audfprint"), metavar="PATH")
+    parser.add_argument(
+        "--audfprint", type=Path, default=Path(sys.executable).parent / "audfprint", metavar="PATH"
+    )
+    parser.add_argument("--olaf", type=Path, action="append", default=[], metavar="PATH")
+    parser.add_argument("--no-peers", action="store_true", help="ask ours only")
     arguments = parser.parse_args(argv)
     durations = cast("list[int]", arguments.durations)
     corpus = read_corpus(cast("Path", arguments.corpus).absolute(), share=arguments.every, durations=durations)
-    catalog = catalog_folder(cast("Path", arguments.work), corpus.folder)
-    work = catalog.parent
+    catalog = catalog_folder(cast("Path", arguments.work).absolute(), corpus.folder)
+    work, jobs = catalog.parent, cast("int", arguments.jobs)
     work.mkdir(parents=True, exist_ok=True)
-    index(corpus, catalog, arguments.jobs)
-    systems = {OURS: ask_ours(corpus, catalog, arguments.jobs)}
-    if arguments.audfprint:
-        for name in _AUDFPRINT:
-            systems[name] = ask_audfprint(corpus, arguments.audfprint, work, name=name, jobs=arguments.jobs)
-    else:
-        print("audfprint is not installed: no peer takes part (--audfprint PATH)", file=sys.stderr)
+    index(corpus, catalog, jobs)
+    systems = {OURS: ask_ours(corpus, catalog, jobs)}
+    audfprint = cast("Path", arguments.audfprint)
+    if not arguments.no_peers and not audfprint.exists():
+        print(f"{audfprint} is not there: audfprint takes no part (--audfprint PATH)", file=sys.stderr)
+    elif not arguments.no_peers:
+        for name in AUDFPRINT:
+            systems[name] = ask_audfprint(corpus, str(audfprint), work, name=name, jobs=jobs)
+    if not arguments.no_peers:
+        for program in cast("list[Path]", arguments.olaf):
+            systems[program.name] = ask_olaf(corpus, program.absolute(), work, jobs=jobs)
     found = figures(corpus, systems)
-    print_figures(found, durations)
-    print_table("reliability of our confidence", reliability(corpus, systems[OURS]))
-    write_json(arguments.json, found)
+    print_figures(found, corpus, systems)
+    if len(systems) > 1:
+        print_comparison(found)
+    print_negatives(corpus, systems[OURS])
+    true = reliability(corpus, systems[OURS])
+    print_table("reliability of our confidence (negatives are never right)", table(true))
+    plot = cast("Path | None", arguments.plot) or work / "reliability.png"
+    plot.write_bytes(draw(true, heading=f"reliability, {len(corpus.queries)} clips").png())
+    print(f"drawn as {plot}")
+    write_json(cast("Path | None", arguments.json), found)
     return 0

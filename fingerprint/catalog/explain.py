@@ -1,0 +1,118 @@
+"""Why a question was answered as it was: everything that a picture of it shows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.catalog.index import Snapshot
+from fingerprint.catalog.landmarks import unhash
+from fingerprint.catalog.matching import Agreement, agreement
+from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.question import Examined, Question, examine
+from fingerprint.catalog.tracks import Track
+from fingerprint.domain.audio import Pcm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lines:
+    """Landmarks as lines from an anchor to its target. Shape (n,) each: seconds in the query and hertz."""
+
+    from_seconds: NDArray[np.floating]
+    from_hertz: NDArray[np.floating]
+    to_seconds: NDArray[np.floating]
+    to_hertz: NDArray[np.floating]
+
+    def __len__(self) -> int:
+        return len(self.from_seconds)
+
+    def __getitem__(self, chosen: NDArray[np.integer]) -> "Lines":
+        return Lines(
+            from_seconds=self.from_seconds[chosen],
+            from_hertz=self.from_hertz[chosen],
+            to_seconds=self.to_seconds[chosen],
+            to_hertz=self.to_hertz[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Votes:
+    """A candidate's place in the vote, and whether the answer is of it."""
+
+    track: Track
+    votes: float
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Explanation:
+    """What led to an answer.
+
+    `levels`: the query's spectrogram of the middle, shape (steps, bins), a step every `step_seconds` and a bin
+    every `bin_hertz`. `peaks`: seconds and hertz of the query's peaks, shape (n, 2). `landmarks`: all of the
+    query's, `matching`: which of them the track has at the offset. `offsets_seconds` and `votes`: the offset
+    histogram of the track, shape (m,) each, `offset_seconds` the place of the answer. Without `examined`, nothing
+    was found at all.
+    """
+
+    levels: NDArray[np.float32]
+    step_seconds: float
+    bin_hertz: float
+    peaks: NDArray[np.floating]
+    landmarks: Lines
+    matching: NDArray[np.int64]
+    examined: Examined | None
+    offset_seconds: float
+    offsets_seconds: NDArray[np.floating]
+    votes: NDArray[np.float64]
+    candidates: tuple[Votes, ...]
+
+
+def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> Explanation:
+    """Ask the catalog about a few seconds of sound, and keep what it looked at. Raises ValueError for no sound."""
+    question = Question(pcm, parameters)
+    if not len(question.levels[0]):
+        raise ValueError("it is too short: not one frame fits into it")
+    step = parameters.hop / parameters.phases / parameters.rate
+    bin_hertz = parameters.rate / parameters.window
+    found = examine(snapshot, question, parameters)
+    fingerprint = question.quick if found is None else found.fingerprint
+    bins, intervals, lapses = unhash(fingerprint.hashes)
+    # The landmarks were taken as if the sound were slower: back to the sound as it is.
+    speed = fingerprint.speed
+    landmarks = Lines(
+        from_seconds=fingerprint.times / speed * step,
+        from_hertz=bins * speed * bin_hertz,
+        to_seconds=(fingerprint.times + lapses * parameters.phases) / speed * step,
+        to_hertz=(bins + intervals) * speed * bin_hertz,
+    )
+    if found is None:
+        agreed = Agreement(offsets=np.empty(0, np.int64), votes=np.empty(0), landmarks=np.empty(0, np.int64))
+        offset = 0.0
+        candidates: tuple[Votes, ...] = ()
+    else:
+        agreed = agreement(snapshot, fingerprint, found.candidates[found.place], parameters)
+        offset = found.candidates[found.place].offset * step
+        candidates = tuple(
+            Votes(
+                track=candidate.live.segment.track(candidate.number),
+                votes=candidate.votes,
+                chosen=place == found.place,
+            )
+            for place, candidate in enumerate(found.candidates)
+        )
+    peaks = question.quick_peaks if found is None or fingerprint is question.quick else question.full_peaks
+    times = (peaks.frames * parameters.phases + peaks.phases[peaks.parts]) * step
+    return Explanation(
+        levels=question.levels[0],
+        step_seconds=step,
+        bin_hertz=bin_hertz,
+        peaks=np.stack([times, peaks.bins * bin_hertz], axis=1),
+        landmarks=landmarks,
+        matching=agreed.landmarks,
+        examined=found,
+        offset_seconds=offset,
+        offsets_seconds=agreed.offsets * step,
+        votes=agreed.votes,
+        candidates=candidates,
+    )
