@@ -67,6 +67,20 @@ def test_many_additions_leave_few_files(tmp_path: Path) -> None:
     assert catalog.verify() == []
 
 
+def test_adding_to_a_large_catalog_does_not_rewrite_it(tmp_path: Path) -> None:
+    fingerprint = entry(1)[1]
+    with CatalogWriter(tmp_path) as writer:
+        writer.add([(track(number), fingerprint) for number in range(300)])
+        large = max(tmp_path.glob("*.seg"), key=lambda path: path.stat().st_size)
+        written = large.stat()
+        for number in range(300, 312):
+            writer.add([(track(number), fingerprint)])
+    assert len(Catalog(tmp_path).snapshot()) == 312
+    # The same file, not one of the same name.
+    assert (large.stat().st_ino, large.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    assert len(Catalog(tmp_path).snapshot().segments) <= 1 + 6
+
+
 def test_removing_and_adding_again_is_exact(tmp_path: Path) -> None:
     fill(tmp_path, range(4))
     catalog = Catalog(tmp_path)
