@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.emulators import CREDENTIALS, EMULATORS, Emulator
@@ -11,6 +12,10 @@ from tests.mariadb import MariaDB, running_mariadb
 
 _KINDS = ("unit", "contract", "integration", "browser", "faults")
 _OURS = ("TWITCHAUDIO_", "TWITCH_", "ACRCLOUD_", "AUDD_", "AWS_")
+
+# A property is true or false, however busy the machine is.
+hypothesis.settings.register_profile("ours", deadline=None)
+hypothesis.settings.load_profile("ours")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -82,7 +82,7 @@ def find_candidates(
     spilled: NDArray[np.float64] = table.astype(np.float64)
     spilled[:-1] += table[1:]
     spilled[-1] += table[0]
-    starts = spilled >= _least_of_the_highest(spilled, TABLE_PLACES)
+    starts = spilled >= least_of_the_highest(spilled, TABLE_PLACES)
     high = starts.copy()
     high[1:] |= starts[:-1]
     high[0] |= starts[-1]
@@ -130,7 +130,7 @@ def agreement(
     )
 
 
-def _least_of_the_highest(table: NDArray[np.float64], count: int) -> float:
+def least_of_the_highest(table: NDArray[np.float64], count: int) -> float:
     """The `count`-th largest value of a table, or something small when fewer are above 0.
 
     A power of two of values, at least `count` squared or so. Each row of `count` rows has a largest value, so the

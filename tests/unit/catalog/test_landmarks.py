@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprint.catalog.constellation import Constellation
-from fingerprint.catalog.landmarks import HASH_MASK, hash_pairs, pair_peaks
+from fingerprint.catalog.landmarks import HASH_MASK, hash_pairs, pair_peaks, unhash
 from fingerprint.catalog.parameters import DEFAULT
 
 PAIRS = st.tuples(st.integers(0, 511), st.integers(-64, 63), st.integers(0, 63))
@@ -15,6 +15,8 @@ def test_different_pairs_have_different_hashes(pairs: set[tuple[int, int, int]])
     hashes = hash_pairs(bins, intervals, lapses)
     assert len(set(hashes.tolist())) == len(pairs)
     assert all(value <= HASH_MASK for value in hashes.tolist())
+    for found, put_in in zip(unhash(hashes), (bins, intervals, lapses), strict=True):
+        assert np.array_equal(found, put_in)
 
 
 def naive_pairs(peaks: list[tuple[int, int]], fan_out: int) -> list[tuple[int, int, int, int]]:

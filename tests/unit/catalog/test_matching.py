@@ -6,7 +6,7 @@ import pytest
 
 from fingerprint.catalog import matching
 from fingerprint.catalog.index import Catalog, Snapshot
-from fingerprint.catalog.matching import find_candidates
+from fingerprint.catalog.matching import find_candidates, least_of_the_highest
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.query import QueryFingerprint, fingerprint_query
 from fingerprint.catalog.writer import CatalogWriter
@@ -83,3 +83,15 @@ def test_memory_is_bounded_by_taking_the_rarest_hashes(tmp_path: Path, monkeypat
     snapshot = Catalog(tmp_path).snapshot()
     query = fingerprint_query(tune(3).cut(4, 6))
     assert find_candidates(snapshot, query, limit=3)[0].track_id == "000000000003"
+
+
+@pytest.mark.parametrize("filled", [0, 5, 600, 40_000])
+def test_the_least_of_the_highest_is_what_sorting_finds(filled: int) -> None:
+    rng = np.random.default_rng(filled)
+    table = np.zeros(1 << 16)
+    table[rng.permutation(len(table))[:filled]] = rng.exponential(5.0, filled) + 0.1
+    found = least_of_the_highest(table, 512)
+    if filled >= 512:
+        assert found == np.sort(table)[-512]
+    else:
+        assert 0 < found < 0.1
