@@ -640,6 +640,19 @@ def _paths() -> dict[str, Any]:
     }
 
 
+def _with_csrf(paths: dict[str, Any]) -> dict[str, Any]:
+    """What changes something may be refused to a browser whose session's cookie came without its token."""
+    refused = _problems(ProblemCode.CSRF)["403"]
+    for operations in paths.values():
+        for method in ("post", "put", "delete"):
+            if method in operations:
+                responses = operations[method]["responses"]
+                said = responses.get("403", {}).get("description")
+                text = refused["description"]
+                responses["403"] = {**refused, "description": f"{said}, {text}" if said else text}
+    return paths
+
+
 def openapi_document() -> dict[str, Any]:
     """The whole document."""
     return {
@@ -651,7 +664,7 @@ def openapi_document() -> dict[str, Any]:
             "description": "Times are RFC 3339 in UTC. Errors are RFC 9457 problem details with a `code`.",
         },
         "servers": [{"url": "/"}],
-        "paths": _paths(),
+        "paths": _with_csrf(_paths()),
         "components": {"schemas": _schemas()},
     }
 
