@@ -1,9 +1,10 @@
 """Composes the server: services in their order of need, middlewares in theirs, routes; nothing else."""
 
+import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -13,8 +14,6 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, database_url, open_database
-from fingerprint.domain.identification import Identification, IdentificationId
-from fingerprint.domain.targets import TwitchTarget
 from fingerprint.jobs import open_job_store
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
@@ -26,14 +25,13 @@ from server.access.admission import Running
 from server.access.api_keys import ApiKeyStore
 from server.access.helix import HelixClient
 from server.access.oauth import TwitchOAuth
-from server.access.service import Access, caller_key
+from server.access.service import Access
 from server.access.session_keys import SessionKeys, kept_keys
 from server.access.session_store import SessionStore
 from server.access.sessions import Sessions
 from server.access.starters import StartLimits
 from server.access.subscriptions import Subscriptions
 from server.access.tokens import TokenValidator
-from server.api.openapi import openapi_document
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
 from server.channels.watch_store import WatchStore
@@ -42,7 +40,6 @@ from server.identifications.encoding import Encoder
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService
-from server.identifications.set_list import Play
 from server.logs.answers import noting_answers
 from server.logs.store import LogStore
 from server.logs.writer import LogLimits, LogWriter
@@ -60,6 +57,7 @@ from server.middleware.session import (
 )
 from server.middleware.slow_clients import SlowClients
 from server.observability import Metrics
+from server.pages_backend import PagesBackend
 from server.settings import ServerSettings
 from server.web import add_pages
 from server.web.admin import add_desk
@@ -70,9 +68,6 @@ BACKLOG: Final = 4096
 
 # Not among the others: its class stands above the keys, and only this module needs it.
 _SLOW_CLIENTS: Final = web.AppKey("slow_clients", SlowClients)
-
-PAGE_PLAYS: Final = 100
-"""Plays on a channel's page."""
 
 
 def make_app(
@@ -116,7 +111,7 @@ def make_app(
     app.cleanup_ctx.append(lifetime)
     app.on_shutdown.append(_drain)
     api.add_routes(app)
-    add_pages(app, PagesBackend(app))
+    add_pages(app, PagesBackend(app), clock=app[keys.CLOCK])
     trusted = Networks(settings.trusted_proxies)
 
     def origin(request: web.Request) -> URL:
@@ -279,42 +274,9 @@ def _owner() -> str:
 
 async def _drain(app: web.Application) -> None:
     """Before connections are closed: everyone who waits gets an answer, or is told to ask again."""
-    await app[keys.WATCHER].close()
+    seconds = app[keys.SETTINGS].limits.drain_seconds
     await app[keys.FEED].close()
-    await app[keys.SERVICE].close(app[keys.SETTINGS].limits.drain_seconds)
-
-
-class PagesBackend:
-    """What the pages need (`server.web.backend.Backend`), from the service."""
-
-    def __init__(self, app: web.Application) -> None:
-        self._app = app
-
-    async def ask(self, target: TwitchTarget) -> Identification:
-        """Start or join a job, if the caller may."""
-        access = self._app[keys.ACCESS]
-        principal = await access.check(target)
-        asked = await self._app[keys.SERVICE].ask(
-            target, caller=caller_key(principal), admit=lambda: access.admit(principal, target)
-        )
-        return asked.identification
-
-    async def get(self, identification_id: IdentificationId) -> Identification | None:
-        """An identification in its current state."""
-        asked = await self._app[keys.SERVICE].find(identification_id)
-        return None if asked is None else asked.identification
-
-    async def unavailable(self) -> str | None:
-        """What is missing to recognize music."""
-        return await self._app[keys.SERVICE].unavailable()
-
-    async def plays(self, login: str) -> Sequence[Play]:
-        """A channel's newest plays."""
-        return (await self._app[keys.SERVICE].set_list(login, limit=PAGE_PLAYS)).plays
-
-    def openapi(self) -> Mapping[str, Any]:
-        """The OpenAPI document."""
-        return openapi_document()
+    await asyncio.gather(app[keys.WATCHER].close(seconds), app[keys.SERVICE].close(seconds))
 
 
 @asynccontextmanager

@@ -25,7 +25,15 @@ async def report(request: web.Request) -> web.Response:
         raise invalid_input(f'"reason" is one of {", ".join(Reason)}.')
     if not isinstance(note, str) or len(note) > NOTE_LIMIT:
         raise invalid_input(f'"note" has to be a text of at most {NOTE_LIMIT} characters.')
-    text = request.match_info["id"]
+    await file_report(app, request.match_info["id"], reason=Reason(str(reason)), note=note)
+    return web.Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+async def file_report(app: web.Application, text: str, *, reason: Reason, note: str) -> None:
+    """Store a report of the caller on the answer with an id.
+
+    Raises TwitchAudioError `not-found`, `invalid-input`, `rate-limited`, and what whoever may not ask is told.
+    """
     found = await app[keys.SERVICE].find(IdentificationId(text)) if len(text) <= ID_LIMIT else None
     target = None if found is None else target_of(found.identification)
     if found is None or target is None:
@@ -37,14 +45,13 @@ async def report(request: web.Request) -> web.Response:
     address = (current_caller.get(None) or Caller()).address
     doubted = await ReportStore(app[keys.DATABASE]).add(
         answer,
-        reason=Reason(str(reason)),
+        reason=reason,
         note=note,
         who=reporter(principal, address, answer),
         now=app[keys.CLOCK].now(),
     )
     if doubted:
         await app[keys.SERVICE].doubt(answer)
-    return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 
 ROUTES: Final = (web.post(f"{BASE}/identifications/{{id}}/reports", report),)

@@ -43,12 +43,16 @@ async def _allowed(request: web.Request) -> tuple[str, WatchStore]:
 
     Raises TwitchAudioError `login-required`, `forbidden`, and what `principal` raises.
     """
-    principal = await request.app[keys.ACCESS].principal()
+    access = request.app[keys.ACCESS]
+    principal = await access.principal()
     changes = ChangeLog(principal.who((current_caller.get(None) or Caller()).address))
-    return _name(principal), WatchStore(request.app[keys.DATABASE], changes=changes)
+    operator = principal.user is not None and access.admins.contain(principal.user)
+    return _name(principal, operator=operator), WatchStore(request.app[keys.DATABASE], changes=changes)
 
 
-def _name(principal: Principal) -> str:
+def _name(principal: Principal, *, operator: bool) -> str:
+    if operator and principal.user is not None:
+        return f"user:{principal.user.id}"
     if principal.key is not None and WATCH in principal.key.scopes:
         return f"{KEY}{principal.key.id}"
     if principal.key is None and principal.user is None:

@@ -69,6 +69,7 @@ class Watcher:
         self._tries: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
+        self._closing = False
         self._outcomes = metrics.counter("twitchaudio_watch_tries_total", "Tries of watches.", "outcome")
         metrics.gauge("twitchaudio_watch_tries_running", "Tries of watches at work.", lambda: len(self._tries))
 
@@ -80,11 +81,14 @@ class Watcher:
         """Look at once: a watch was started here."""
         self._look.set()
 
-    async def close(self) -> None:
-        """Take nothing more in hand, and give back what is."""
+    async def close(self, drain_seconds: float = 0.0) -> None:
+        """Take nothing more in hand, let tries end for a while, and give the others back."""
+        self._closing = True
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
+        if self._tries:
+            await asyncio.wait(set(self._tries), timeout=drain_seconds)
         tries = list(self._tries)
         for task in tries:
             task.cancel()
@@ -127,6 +131,10 @@ class Watcher:
         except asyncio.CancelledError:
             await self._give_back(watch)
             raise
+        if self._closing and isinstance(outcome, Problem) and outcome.code is ProblemCode.BUSY:
+            # The server stops; another one tries.
+            await self._give_back(watch)
+            return
         step = after(watch, outcome)
         name = outcome.code if isinstance(outcome, Problem) else outcome.status
         self._outcomes.add(str(name))

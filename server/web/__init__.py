@@ -7,16 +7,21 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from fingerprint.ports import Clock
 from server.web.api_docs import code_parts
 from server.web.assets import load_assets
 from server.web.backend import Backend
+from server.web.channel_pages import ChannelPages
 from server.web.headers import add_page_headers
+from server.web.overlay import OverlayPage
 from server.web.pages import BACKEND_SECONDS, Pages, problem_pages
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def add_pages(app: web.Application, backend: Backend, *, backend_seconds: float = BACKEND_SECONDS) -> None:
+def add_pages(
+    app: web.Application, backend: Backend, *, clock: Clock, backend_seconds: float = BACKEND_SECONDS
+) -> None:
     """Add the pages, their static files, headers and refusals to an application."""
     assets = load_assets()
     environment = aiohttp_jinja2.setup(
@@ -34,5 +39,13 @@ def add_pages(app: web.Application, backend: Backend, *, backend_seconds: float 
     app.router.add_get("/", pages.home)
     app.router.add_post("/", pages.ask)
     app.router.add_get("/docs", pages.docs)
-    app.router.add_get("/channels/{login}", pages.set_list)
+    app.router.add_post("/redeem", pages.redeem)
+    app.router.add_post("/reports", pages.report)
+    channels = ChannelPages(backend, backend_seconds=backend_seconds)
+    app.router.add_get("/channels/{login}", channels.set_list)
+    app.router.add_get("/channels/{login}/songs.{kind}", channels.download)
+    app.router.add_post("/channels/{login}/song-tokens", channels.make_token)
+    app.router.add_post("/channels/{login}/song-tokens/revoke", channels.revoke_token)
+    overlay = OverlayPage(backend, clock, backend_seconds=backend_seconds)
+    app.router.add_get("/overlay/{login}", overlay.overlay)
     app.router.add_get("/static/{version}/{name:.+}", assets.serve)

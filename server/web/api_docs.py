@@ -57,6 +57,9 @@ class Operation:
     fields: tuple[Field, ...] = ()
     answers: tuple[Answer, ...] = ()
     examples: tuple[Example, ...] = ()
+    body: str | None = None
+    """A body to begin with; None for requests without one."""
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,8 @@ def operations(document: JsonObject, origin: str) -> list[Operation]:
                         _answer(status, _resolve(document, answer))
                         for status, answer in sorted(_object(operation.get("responses")).items())
                     ),
+                    body=_body_text(document, operation, body),
+                    streams="text/event-stream" in _media_types(document, operation),
                     examples=_examples(
                         method, f"{origin}{path}", _sample_body(document, body), operation, document
                     ),
@@ -224,6 +229,18 @@ def _sample_body(document: JsonObject, body: JsonObject) -> object:
     return sample or None
 
 
+def _body_text(document: JsonObject, operation: JsonObject, body: JsonObject) -> str | None:
+    if "requestBody" not in operation:
+        return None
+    return json.dumps(_sample_body(document, body) or {})
+
+
+def _media_types(document: JsonObject, operation: JsonObject) -> tuple[str, ...]:
+    """Of the first answer that has a body."""
+    answers = [_resolve(document, each) for each in _object(operation.get("responses")).values()]
+    return next((tuple(_object(each.get("content"))) for each in answers if "content" in each), ())
+
+
 def _sample(schema: JsonObject) -> object:
     examples = [*_list(schema.get("examples")), *_list(schema.get("enum"))]
     return (
@@ -249,8 +266,7 @@ def _examples(
 ) -> tuple[Example, ...]:
     for name, value in _EXAMPLES.items():
         address = address.replace(f"{{{name}}}", value)
-    answers = [_resolve(document, each) for each in _object(operation.get("responses")).values()]
-    media_types = next((tuple(_object(each.get("content"))) for each in answers if "content" in each), ())
+    media_types = _media_types(document, operation)
     return (
         Example(language="curl", code=_curl(method, address, body, streams="text/event-stream" in media_types)),
         Example(language="Python", code=_python(method, address, body, is_json="application/json" in media_types)),

@@ -1,4 +1,4 @@
-"""The first examples of the API page: ask, wait, print."""
+"""Examples to copy: ask, wait, print; and the commands for chat bots."""
 
 from server.web.api_docs import Example
 
@@ -36,4 +36,14 @@ console.log(song ? `${{song.title}} by ${{song.artists.join(", ")}}` : problem ?
         Example(language="curl", code=curl),
         Example(language="Python", code=python),
         Example(language="JavaScript", code=javascript),
+    )
+
+
+def bot_commands(origin: str, channel: str, token: str | None) -> tuple[Example, ...]:
+    """What to type in a chat so that a bot knows `!song`, for each bot."""
+    address = f"{origin}/api/v1/channels/{channel}/song.txt" + (f"?token={token}" if token else "")
+    return (
+        Example(language="Nightbot", code=f"!commands add !song $(urlfetch {address})"),
+        Example(language="StreamElements", code=f"!command add !song ${{customapi.{address}}}"),
+        Example(language="Fossabot", code=f"!addcom !song $(customapi {address})"),
     )

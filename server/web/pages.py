@@ -1,26 +1,25 @@
-"""The pages: `/`, `/docs`, `/channels/{login}`, and every refusal of a browser's request as a page."""
+"""The pages `/` and `/docs`, and every refusal of a browser's request as a page."""
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
-import aiohttp_jinja2
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from yarl import URL
 
 from fingerprint import wire
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import channel_target, parse_target
+from fingerprint.domain.targets import parse_target
+from server.access.website import AccessMode, WebsiteSettings
 from server.middleware.forms import read_form
-from server.middleware.session import account
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STEPS, WAITING, AnswerView, answer_view, ask_again_text, problem_view
-from server.web.backend import Backend
+from server.web.backend import Backend, Visitor
 from server.web.dial import PEAKS
-from server.web.examples import start_examples
+from server.web.examples import bot_commands, start_examples
+from server.web.overlay import option_fields
+from server.web.render import in_time, render
 from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words
 
 HOME_MODULES: Final = ("js/answer.js", "js/api.js", "js/target.js", "js/view.js")
@@ -28,6 +27,13 @@ HOME_MODULES: Final = ("js/answer.js", "js/api.js", "js/target.js", "js/view.js"
 
 BACKEND_SECONDS: Final = 5.0
 """How long a page waits for the store."""
+
+TEMPLATES: Final = {
+    AccessMode.OPEN: "unauthenticated.html",
+    AccessMode.LOGIN: "authenticated.html",
+    AccessMode.SUBSCRIBERS: "whitelisted.html",
+}
+"""The start page's template by access mode; each also looks at who is there."""
 
 KEPT_HEADERS: Final = ("Allow", "Retry-After")
 """What a refusal's page keeps of the refusal."""
@@ -55,7 +61,7 @@ class Pages:
         identification_id = request.query.get("id")
         if not identification_id:
             return await self._home(request, IDLE)
-        async with self._in_time():
+        async with in_time(self._seconds):
             found = await self._backend.get(IdentificationId(identification_id[:100]))
         if found is None:
             problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
@@ -69,19 +75,36 @@ class Pages:
             raise TwitchAudioError(ProblemCode.CSRF, "Another website sent this form. Ask here.")
         text = (await read_form(request, self._seconds)).get("target", "")
         try:
-            async with self._in_time():
+            async with in_time(self._seconds):
                 asked = await self._backend.ask(parse_target(text))
         except TwitchAudioError as error:
             view = problem_view(error.problem, ask_again=text)
             return await self._home(request, view, typed=text, status=PROBLEM_KINDS[error.code].status)
         raise web.HTTPSeeOther(location=str(request.rel_url.with_path("/").with_query(id=asked.id)))
 
-    async def set_list(self, request: web.Request) -> web.Response:
-        """`/channels/{login}`: what was heard on a channel, newest first."""
-        login = channel_target(request.match_info["login"]).login
-        async with self._in_time():
-            plays = await self._backend.plays(login)
-        return render("set_list.html", request, {"login": login, "plays": plays})
+    async def redeem(self, request: web.Request) -> web.Response:
+        """The form for an access code."""
+        code = (await read_form(request, self._seconds)).get("code", "")
+        try:
+            async with in_time(self._seconds):
+                await self._backend.redeem(code.strip())
+        except TwitchAudioError as error:
+            view = problem_view(error.problem)
+            return await self._home(request, view, status=PROBLEM_KINDS[error.code].status)
+        raise web.HTTPSeeOther(location="/")
+
+    async def report(self, request: web.Request) -> web.Response:
+        """The form for a wrong answer."""
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            raise TwitchAudioError(ProblemCode.CSRF, "Another website sent this form. Report here.")
+        form = await read_form(request, self._seconds)
+        reason = form.get("reason", "")
+        if reason not in ("wrong-song", "other"):
+            raise TwitchAudioError(ProblemCode.INVALID_INPUT, "Say what is wrong: the song, or something else.")
+        identification_id = form.get("id", "")[:100]
+        async with in_time(self._seconds):
+            await self._backend.report(identification_id, reason, form.get("note", "")[:500])
+        raise web.HTTPSeeOther(location=str(URL("/").with_query(id=identification_id, said=1)))
 
     async def docs(self, request: web.Request) -> web.Response:
         """`/docs`: how to use the API."""
@@ -92,26 +115,27 @@ class Pages:
             "operations": api_docs.operations(document, origin),
             "schemas": api_docs.schemas(document),
             "start": start_examples(origin),
+            "overlay_options": option_fields(),
+            "commands": bot_commands(origin, "somechannel", None),
             "problems": [(code, kind, WORDS[code]) for code, kind in PROBLEM_KINDS.items()],
         }
         return render("docs.html", request, context)
 
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncGenerator[None]:
-        """Give up on the store after a while. Raises TwitchAudioError `busy`."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                yield
-        except TimeoutError as error:
-            detail = "Our store did not answer in time. Try again in a moment."
-            raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0) from error
-
     async def _home(
         self, request: web.Request, answer: AnswerView, *, typed: str = "", status: int = 200
     ) -> web.Response:
-        async with self._in_time():
+        async with in_time(self._seconds):
             unavailable = await self._backend.unavailable()
+            visitor, who_knows = await self._visitor()
+        closed = visitor.website.maintenance or not visitor.website.active
         context = {
+            "visitor": visitor,
+            "closed": closed,
+            "who_knows": who_knows,
+            "refusal_words": None if visitor.refusal is None else WORDS[visitor.refusal.code],
+            # An answer can be read by whoever has its address.
+            "may_ask": visitor.refusal is None,
+            "said": "said" in request.query,
             "answer": answer,
             "typed": typed,
             "unavailable": unavailable,
@@ -122,20 +146,24 @@ class Pages:
             "modules": HOME_MODULES,
             "words": self._words,
         }
-        return render("home.html", request, context, status=status)
+        if closed and answer.state == "idle":
+            page = render("closed.html", request, context, status=503)
+            if visitor.website.maintenance:
+                page.headers["Retry-After"] = "60"
+            return page
+        return render(TEMPLATES[visitor.website.access_mode], request, context, status=status)
+
+    async def _visitor(self) -> tuple[Visitor, str | None]:
+        """Who looks, and why that cannot be told; then they are shown the page as somebody unknown."""
+        try:
+            return await self._backend.visitor(), None
+        except TwitchAudioError as error:
+            return Visitor(website=WebsiteSettings()), error.detail
 
 
 def _typed(identification: Identification) -> str:
     """What stands in the field beside an answer: the question, so that it can be changed."""
     return ask_again_text(identification)
-
-
-def render(template: str, request: web.Request, context: Mapping[str, Any], *, status: int = 200) -> web.Response:
-    """A page from its template, with who looks at it as `account`."""
-    whole = {"page": "", "account": account(request), **context}
-    response = aiohttp_jinja2.render_template(template, request, whole, status=status)
-    response.enable_compression()
-    return response
 
 
 # --- Refusals as pages --------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.access.sessions import Sessions
 from server.middleware.session import SESSION_ID, session_id
-from server.web.pages import render
+from server.web.render import render
 
 CALLBACK: Final = "/login/callback"
 ATTEMPT_SECONDS: Final = 600

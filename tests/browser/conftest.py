@@ -8,12 +8,23 @@ from typing import Any, Protocol
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    async_playwright,
+    expect,
+)
 
 from tests.browser.bidi_fixtures import either_browser, firefox, front, start_browser
 from tests.browser.stage import OnStageNow, staged
 
 __all__ = ["either_browser", "firefox", "front", "start_browser"]  # fixtures that pytest finds here
+
+# A crowded machine takes its time; what a test proves does not depend on it.
+expect.set_options(timeout=20_000)
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -95,7 +106,7 @@ async def visit(chromium: Browser, stage: OnStageNow) -> AsyncIterator[Visit]:
         }
         chosen |= options
         context = await chromium.new_context(base_url=stage.address, **chosen)
-        context.set_default_timeout(5000)
+        context.set_default_timeout(20_000)
         contexts.append(context)
         watched = await watch(context, stage.address)
         pages.append(watched)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from aiohttp.test_utils import TestServer
 from fingerprint.clock import SystemClock
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Match
 from server.identifications.set_list import Play
 from server.middleware.problems import problem_details
 from server.middleware.request_id import name_request
 from server.observability import Metrics
+from server.pages_backend import PagesBackend
 from server.web import add_pages
 from server.web.words import NO_MATCH, WORDS
 from tests.api_client import open_api
@@ -167,11 +168,11 @@ async def test_a_refusal_keeps_what_it_tells_programs_and_gains_a_page_for_peopl
         assert (response.status, response.content_type) == (404, "application/problem+json")
 
 
-class BadBackend:
+class BadBackend(PagesBackend):
     """A service whose store never answers and whose document is broken."""
 
-    async def ask(self, target: TwitchTarget) -> Identification:
-        raise AssertionError(target)
+    def __init__(self) -> None:
+        super().__init__(web.Application())
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         await asyncio.Event().wait()
@@ -179,7 +180,7 @@ class BadBackend:
     async def unavailable(self) -> str | None:
         return None
 
-    async def plays(self, login: str) -> Sequence[Play]:
+    async def plays(self, login: str, *, since: datetime | None, before: datetime | None) -> Sequence[Play]:
         await asyncio.Event().wait()
         return ()
 
@@ -190,7 +191,7 @@ class BadBackend:
 @pytest.fixture
 async def bad_site() -> AsyncGenerator[ClientSession]:
     app = web.Application(middlewares=[name_request, problem_details(Metrics())])
-    add_pages(app, BadBackend(), backend_seconds=0.05)
+    add_pages(app, BadBackend(), clock=SystemClock(), backend_seconds=0.05)
     async with TestServer(app) as server, ClientSession(server.make_url("/"), headers=PERSON) as client:
         yield client
 

@@ -64,6 +64,20 @@ export function ask(text, target) {
   });
 }
 
+/**
+ * Say that an answer is wrong.
+ * @param {string} id
+ * @param {string} reason
+ * @param {string} note
+ */
+export async function report(id, reason, note) {
+  const response = await fetch(`${BASE}/${encodeURIComponent(id)}/reports`, {
+    method: "POST", headers: { "Content-Type": "application/json", ...csrf() }, body: JSON.stringify({ reason, note }),
+    signal: AbortSignal.timeout(ANSWER_MS),
+  });
+  if (!response.ok) throw new Error((await response.json().catch(() => null))?.detail ?? "It could not be sent.");
+}
+
 /** @param {string} id */
 export const get = (id) => request(`${BASE}/${encodeURIComponent(id)}`);
 

@@ -2,7 +2,7 @@
 /** The page's behavior: understand, ask, follow, show. Without it the form works with a reload. */
 
 import { IDLE, answerOf, clockText, problemAnswer } from "./answer.js";
-import { ProblemError, ask, follow, get, isFinished } from "./api.js";
+import { ProblemError, ask, follow, get, isFinished, report } from "./api.js";
 import { understand } from "./target.js";
 import { byId, localizeTimes, show, spoken } from "./view.js";
 
@@ -117,21 +117,34 @@ async function run(work, about) {
 /**
  * @param {Identification} asked
  * @param {AbortSignal} signal
+ * @param {boolean} [last] whether "no match" is the end of it
  */
-async function see(asked, signal) {
-  display(answerOf(asked, words));
-  if (isFinished(asked)) return;
-  await follow(asked.id, (next) => { if (!signal.aborted) display(answerOf(next, words)); }, signal);
+async function see(asked, signal, last = true) {
+  let newest = asked;
+  const take = (/** @type {Identification} */ next) => {
+    newest = next;
+    // Nothing found, but there is another try: go on listening.
+    if (!signal.aborted && (last || next.status !== "no_match")) display(answerOf(next, words));
+  };
+  take(asked);
+  if (!isFinished(asked)) await follow(asked.id, take, signal);
+  return newest;
 }
 
-/** @param {string} text */
-const start = (text) => run(async (signal, about) => {
+/** So many questions in a row listen to more and more of a live stream, until one of them finds a song. */
+const MORE_TRIES = 3;
+
+/** @param {string} text @param {number} [tries] */
+const start = (text, tries = 1) => run(async (signal, about) => {
   display({ ...IDLE, state: "working" });
-  const asked = await ask(text, understand(text));
-  if (signal.aborted) return;
-  about.id = asked.id;
-  history.pushState(null, "", `/?id=${encodeURIComponent(asked.id)}`);
-  await see(asked, signal);
+  for (let left = tries; left > 0; left -= 1) {
+    const asked = await ask(text, understand(text));
+    if (signal.aborted) return;
+    about.id = asked.id;
+    history[left === tries ? "pushState" : "replaceState"](null, "", `/?id=${encodeURIComponent(asked.id)}`);
+    const newest = await see(asked, signal, left === 1);
+    if (signal.aborted || newest.status !== "no_match") return;
+  }
 }, { ask_again: text, source: "" });
 
 /** @param {string} id */
@@ -170,7 +183,25 @@ byId("ask").addEventListener("submit", (event) => {
 byId("again").addEventListener("submit", (event) => {
   event.preventDefault();
   if (lost) void resume(lost);
-  else void start(/** @type {HTMLInputElement} */ (document.querySelector("#again input")).value);
+  else {
+    const more = byId("receiver").dataset["state"] === "none" && byId("again-button").textContent?.includes("more");
+    const again = /** @type {HTMLInputElement} */ (document.querySelector("#again input[name=target]"));
+    void start(again.value, more ? MORE_TRIES : 1);
+  }
+});
+byId("report").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  const said = new FormData(form);
+  const thanks = byId("thanks");
+  try {
+    await report(String(said.get("id")), String(said.get("reason")), String(said.get("note")));
+    form.hidden = true;
+    thanks.textContent = "Thank you. The operator will see it.";
+  } catch (error) {
+    thanks.textContent = error instanceof Error ? error.message : "It could not be sent.";
+  }
+  thanks.hidden = false;
 });
 addEventListener("popstate", () => {
   const id = idInAddress();
@@ -188,6 +219,7 @@ addEventListener("pageshow", (event) => {
 // The clipboard is there on https and on this machine only.
 if (navigator.clipboard) {
   copies("copy-link", () => location.href);
+  byId("share").hidden = true;
   copies("copy-song", () => ["title", "artists"]
     .map((slot) => document.querySelector(`[data-slot="${slot}"]`)?.textContent).filter(Boolean).join(" – "));
 }

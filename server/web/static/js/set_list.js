@@ -1,9 +1,102 @@
 // @ts-check
-/** Says the times where the reader is; the server can only say them in UTC. */
+/** The set list: times where the reader is, a search while somebody types, and new plays by themselves. */
 
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const moment = new Date(time.getAttribute("datetime") ?? "");
-  if (!Number.isNaN(moment.getTime())) {
-    time.textContent = moment.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+const FORMATS = /** @type {Record<string, Intl.DateTimeFormatOptions>} */ ({
+  time: { hour: "numeric", minute: "2-digit" },
+  hour: { hour: "numeric", minute: "2-digit" },
+  date: { year: "numeric", month: "short", day: "numeric" },
+});
+
+/** @param {ParentNode} part */
+function localize(part) {
+  for (const time of part.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.getAttribute("datetime") ?? "");
+    let format = FORMATS[/** @type {HTMLElement} */ (time).dataset["format"] ?? ""];
+    if (format && !Number.isNaN(moment.getTime())) {
+      if (format.year && moment.getFullYear() === new Date().getFullYear()) format = { ...format, year: undefined };
+      time.textContent = new Intl.DateTimeFormat(undefined, format).format(moment);
+    }
+  }
+}
+
+const list = /** @type {HTMLElement} */ (document.getElementById("list"));
+const search = /** @type {HTMLInputElement} */ (document.getElementById("q"));
+const spoken = /** @type {HTMLElement} */ (document.getElementById("spoken"));
+
+function filter() {
+  const words = search.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
+  let shown = 0;
+  for (const row of /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll(".plays li"))) {
+    const text = (row.querySelector(".what")?.textContent ?? "").toLocaleLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+    if (!row.hidden) shown += 1;
+  }
+  const count = document.getElementById("count");
+  if (count) count.textContent = `${shown} ${shown === 1 ? "song" : "songs"}`;
+}
+
+let loading = false;
+let again = false;
+
+/** Take the list from the page as the server writes it now. */
+async function renew() {
+  if (loading) {
+    again = true;
+    return;
+  }
+  loading = true;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(10_000) });
+    if (answer.ok) {
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById("list");
+      if (fresh) {
+        const before = list.querySelector(".plays li b")?.textContent;
+        const had = new Set([...list.querySelectorAll(".plays li")].map((row) => row.id));
+        list.replaceChildren(...[...fresh.childNodes].map((node) => document.importNode(node, true)));
+        localize(list);
+        if (search.value) filter();
+        for (const row of list.querySelectorAll(".plays li")) row.classList.toggle("new", !had.has(row.id));
+        const newest = list.querySelector(".plays li b")?.textContent;
+        if (newest && newest !== before) spoken.textContent = `New: ${newest}`;
+      }
+    }
+  } catch {
+    // The next play tries again.
+  }
+  loading = false;
+  if (again) {
+    again = false;
+    void renew();
+  }
+}
+
+localize(document);
+search.addEventListener("input", filter);
+if (list.dataset["live"] !== undefined) {
+  const events = new EventSource(`/api/v1/channels/${encodeURIComponent(list.dataset["login"] ?? "")}/events`);
+  let newest = list.querySelector(".plays li time")?.getAttribute("datetime") ?? "";
+  events.addEventListener("play", (event) => {
+    const heard = new Date(JSON.parse(event.data).last_heard).getTime();
+    // The first event tells what the page shows already.
+    if (heard === new Date(newest).getTime()) return;
+    newest = new Date(heard).toISOString();
+    void renew();
+  });
+  addEventListener("pagehide", () => events.close());
+}
+
+if (navigator.clipboard) {
+  for (const block of document.querySelectorAll(".streamer pre")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(block.textContent ?? "");
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    });
+    block.after(button);
   }
 }

@@ -95,6 +95,18 @@ export function localizeTimes() {
 }
 
 /** @param {Answer} answer */
+function showReport({ id }) {
+  const form = byId("report");
+  const field = /** @type {HTMLInputElement} */ (form.querySelector("input[name=id]"));
+  /** @type {HTMLAnchorElement} */ (/** @type {unknown} */ (byId("share"))).href = `/?id=${encodeURIComponent(id)}`;
+  if (field.value === id) return;
+  field.value = id;
+  byId("wrong").removeAttribute("open");
+  byId("thanks").hidden = true;
+  form.hidden = false;
+}
+
+/** @param {Answer} answer */
 export function show(answer) {
   receiver.dataset["state"] = answer.state;
   document.title = pageTitle(answer);
@@ -123,8 +135,11 @@ export function show(answer) {
   if (!answer.scale_end) for (const ends of all(".ends")) ends.hidden = true;
   const heard = byId("heard");
   heard.setAttribute("datetime", answer.heard_at);
-  /** @type {HTMLInputElement} */ (document.querySelector("#again input")).value = answer.ask_again;
-  byId("again-button").textContent = answer.state === "found" ? "Listen again" : "Try again";
+  /** @type {HTMLInputElement} */ (document.querySelector("#again input[name=target]")).value = answer.ask_again;
+  const more = answer.state === "none" && answer.live;
+  byId("again-button").textContent =
+    answer.state === "found" ? "Listen again" : more ? "Try again with more audio" : "Try again";
+  showReport(answer);
   showSteps(answer);
   showDial(answer);
   showAlso(answer);

@@ -1,0 +1,250 @@
+"""A channel's set list as its page shows it: what is asked for, the timeline, and downloads. Pure."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+from fingerprint.domain.identification import Song
+from fingerprint.domain.problems import invalid_input
+from fingerprint.wire import song_to_json, time_to_json
+from server.identifications.set_list import Play
+
+SESSION_GAP: Final = timedelta(hours=3)
+"""Plays further apart than this belong to two broadcasts, on the timeline."""
+
+SESSION_MOST: Final = timedelta(hours=24)
+SEARCH_LIMIT: Final = 200
+_LEAST_WIDTH: Final = 0.5
+_HOUR: Final = timedelta(hours=1)
+_SPREADSHEET_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a visitor wants to see: a day (in UTC) or the newest, and only what a text is found in."""
+
+    day: date | None = None
+    search: str = ""
+
+    @property
+    def since(self) -> datetime | None:
+        """When the day begins."""
+        return None if self.day is None else datetime.combine(self.day, time(), UTC)
+
+    @property
+    def before(self) -> datetime | None:
+        """When the next one does."""
+        since = self.since
+        return None if since is None else since + timedelta(days=1)
+
+    def query(self, **more: str) -> dict[str, str]:
+        """The same as parameters of an address."""
+        day = {} if self.day is None else {"day": self.day.isoformat()}
+        search = {"q": self.search} if self.search else {}
+        return {**day, **search, **more}
+
+
+def asked(query: Mapping[str, str]) -> Asked:
+    """Out of an address. Raises TwitchAudioError `invalid-input`."""
+    text = query.get("day", "").strip()
+    day = None
+    if text:
+        try:
+            day = date.fromisoformat(text)
+        except ValueError as error:
+            raise invalid_input("The day has to be written as in 2026-03-01.") from error
+        if not 2000 <= day.year <= 2100:
+            raise invalid_input("The day has to be one of this century.")
+    return Asked(day=day, search=query.get("q", "").strip()[:SEARCH_LIMIT])
+
+
+def matching(plays: Sequence[Play], search: str) -> list[Play]:
+    """Plays whose title, artists or album have every word."""
+    words = search.casefold().split()
+
+    def fits(song: Song) -> bool:
+        text = " ".join([song.title, *song.artists, song.album or ""]).casefold()
+        return all(word in text for word in words)
+
+    return [play for play in plays if fits(play.song)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A play with what its row shows. `key` stays the same while the play goes on."""
+
+    key: str
+    answer: str
+    title: str
+    artists: str
+    album: str
+    first: datetime
+    last: datetime
+    links: Mapping[str, str]
+
+
+def row(play: Play) -> Row:
+    """The row of a play."""
+    song = play.song
+    return Row(
+        key=play.answers[-1],
+        answer=play.answers[0],
+        title=song.title,
+        artists=", ".join(song.artists),
+        album=song.album or "",
+        first=play.first_heard,
+        last=play.last_heard,
+        links={name: link for name, link in song_to_json(song)["links"].items() if link},
+    )
+
+
+# --- The timeline ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A play on the timeline; `start` and `width` in percent."""
+
+    key: str
+    start: float
+    width: float
+    title: str
+    tone: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A full hour; `at` in percent."""
+
+    at: float
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """From one full hour to another."""
+
+    start: datetime
+    end: datetime
+    bars: Sequence[Bar]
+    ticks: Sequence[Tick]
+
+
+def timeline(plays: Sequence[Play]) -> Timeline | None:
+    """The newest broadcast among plays, newest first; None without any."""
+    session: list[Play] = []
+    for play in plays:
+        if session:
+            apart, whole = session[-1].first_heard - play.last_heard, session[0].last_heard - play.first_heard
+            if apart > SESSION_GAP or whole > SESSION_MOST:
+                break
+        session.append(play)
+    if not session:
+        return None
+    start = min(play.first_heard for play in session).replace(minute=0, second=0, microsecond=0)
+    newest = max(play.last_heard + timedelta(seconds=1) for play in session)
+    end = newest.replace(minute=0, second=0, microsecond=0) + _HOUR
+    hours = round((end - start) / _HOUR)
+    step = next((step for step in (1, 2, 3, 4, 6) if hours / step <= 8), 6)
+    # Whole steps, so that the last tick is the end.
+    end = start + -(-hours // step) * step * _HOUR
+    span = end - start
+    bars = [_bar(play, start, span, number) for number, play in enumerate(reversed(session))]
+    return Timeline(start=start, end=end, bars=bars, ticks=_ticks(start, end, step))
+
+
+def _bar(play: Play, start: datetime, span: timedelta, number: int) -> Bar:
+    # One answer is a moment; the song around it is what was playing.
+    length = play.last_heard - play.first_heard
+    song = play.song
+    if song.duration_seconds and song.offset_seconds is not None and len(play.answers) == 1:
+        length = timedelta(seconds=max(0.0, min(600.0, song.duration_seconds - song.offset_seconds)))
+    at = 100 * ((play.first_heard - start) / span)
+    width = max(_LEAST_WIDTH, 100 * (length / span))
+    by = f" - {', '.join(song.artists)}" if song.artists else ""
+    return Bar(
+        key=play.answers[-1],
+        start=round(min(at, 100 - _LEAST_WIDTH), 3),
+        width=round(min(width, 100 - at), 3),
+        title=f"{song.title}{by}",
+        tone=number % 3,
+    )
+
+
+def _ticks(start: datetime, end: datetime, step: int) -> list[Tick]:
+    hours = round((end - start) / _HOUR)
+    return [
+        Tick(at=round(100 * hour / hours, 3), moment=start + hour * _HOUR) for hour in range(0, hours + 1, step)
+    ]
+
+
+# --- Downloads ------------------------------------------------------------------------------------------
+
+
+def as_json(login: str, plays: Sequence[Play]) -> str:
+    """The plays in the API's form."""
+    body = {
+        "channel": login,
+        "plays": [
+            {
+                "song": song_to_json(play.song),
+                "first_heard": time_to_json(play.first_heard),
+                "last_heard": time_to_json(play.last_heard),
+                "identifications": list(play.answers),
+            }
+            for play in plays
+        ],
+    }
+    return json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def as_csv(plays: Sequence[Play]) -> str:
+    """For spreadsheets: a cell that one would take for a formula is kept from being one."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(
+        ["first_heard", "last_heard", "title", "artists", "album", "label", "isrc", "spotify", "youtube", "deezer"]
+    )
+    for play in plays:
+        song, links = play.song, song_to_json(play.song)["links"]
+        cells = [
+            time_to_json(play.first_heard),
+            time_to_json(play.last_heard),
+            song.title,
+            ", ".join(song.artists),
+            song.album,
+            song.label,
+            song.isrc,
+            *(links[name] for name in ("spotify", "youtube", "deezer")),
+        ]
+        writer.writerow([_cell(cell) for cell in cells])
+    return "\ufeff" + out.getvalue()
+
+
+def _cell(value: str | None) -> str:
+    text = value or ""
+    return f"'{text}" if text.startswith(_SPREADSHEET_SIGNS) else text
+
+
+def as_m3u(login: str, plays: Sequence[Play]) -> str:
+    """A playlist in the order in which the songs were heard, each once; only what has a link can be played."""
+    lines = ["#EXTM3U", f"#PLAYLIST:{login}"]
+    seen: set[str] = set()
+    for play in reversed(plays):
+        song = play.song
+        links = song_to_json(song)["links"]
+        link = next((links[name] for name in ("youtube", "spotify", "deezer") if links[name]), None)
+        place = link or (None if song.catalog is None else song.catalog.path)
+        name = " - ".join(filter(None, [", ".join(song.artists), song.title]))
+        if name in seen:
+            continue
+        seen.add(name)
+        if place is None:
+            lines.append(f"# {name}: no link known")
+        else:
+            lines += [f"#EXTINF:{round(song.duration_seconds or -1)},{name}", place]
+    return "\n".join(lines) + "\n"
