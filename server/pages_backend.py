@@ -63,7 +63,7 @@ class PagesBackend:
             # What is allowed at all is what the page is for.
             refusal=streams if streams is not None and clips is not None else None,
             partly=streams if clips is None else clips if streams is None else None,
-            broadcasters=_broadcasters(rules),
+            broadcasters=tuple(each.login for each in rules.broadcasters if each.login),
         )
 
     async def redeem(self, code: str) -> None:
@@ -132,8 +132,3 @@ class PagesBackend:
     def openapi(self) -> Mapping[str, Any]:
         """The OpenAPI document."""
         return openapi_document()
-
-
-def _broadcasters(rules: Any) -> Sequence[str]:
-    """The logins of the broadcasters whose subscribers may ask."""
-    return tuple(str(getattr(each, "login", each)) for each in getattr(rules, "broadcasters", ()))

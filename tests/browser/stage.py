@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
@@ -58,12 +59,13 @@ class OnStageNow:
 
 
 @asynccontextmanager
-async def staged(data_dir: Path) -> AsyncGenerator[OnStageNow]:
-    """Serve on a free port while the block runs."""
+async def staged(data_dir: Path, **more: Any) -> AsyncGenerator[OnStageNow]:
+    """Serve on a free port while the block runs; `more` are the server's settings."""
     stage = OnStageNow()
     clock = SystemClock()
     pipeline = Pipeline(resolver=stage, capture=stage, recognizers=stage, clock=clock)
-    settings = ServerSettings(pipeline=PipelineSettings(data_dir=data_dir), jobs_per_address=0)
+    chosen: dict[str, Any] = {"jobs_per_address": 0} | more
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=data_dir), **chosen)
     async with listening(make_app(settings, pipeline=pipeline, clock=clock), "127.0.0.1", 0) as address:
         stage.address = str(address).rstrip("/")
         try:

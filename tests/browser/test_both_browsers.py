@@ -1,0 +1,365 @@
+"""Every page in Chromium and Firefox, on a phone and on a desk, in each access mode, signed in and not.
+
+Each is looked at by axe-core, has to fit, and leaves a picture in .cache/screenshots for people to look at.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+import pytest_asyncio
+
+from fingerprint.database import Database, open_database
+from fingerprint.domain.identification import ExternalIds, Stage
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.ports import Match
+from server.access.api_keys import ApiKeyStore
+from server.access.codes import CodeStore
+from server.access.list_store import ListStore
+from server.access.rules import RulesStore
+from server.channels.reports import ReportStore
+from server.demo.accounts import OWN_APPLICATION
+from tests.browser.axe import violations
+from tests.browser.bidi.browser import Browser
+from tests.browser.bidi.tab import Tab
+from tests.browser.stage import OnStageNow, staged
+from tests.browser_client import known_to_twitch
+from tests.builders import song
+from tests.integration.simulator_client import Viewer, a_viewer
+from tests.seeds import seed_evening
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PICTURES: Final = Path(__file__).parents[2] / ".cache" / "screenshots"
+SIZES: Final = ((390, 844), (1280, 800))
+VIC: Final = "viewer_vic"
+FULL: Final = song(
+    "Neon Harbour Drive",
+    "Vela Coast",
+    "Mira Sol",
+    album="Chrome Tides",
+    label="Tidal Works",
+    duration_seconds=201.4,
+    offset_seconds=63.2,
+    ids=ExternalIds(spotify_track="4uLU6hMCjMI75M1A2tKUQC", youtube="dQw4w9WgXcQ", deezer_track="3135556"),
+)
+HOSTILE: Final = (
+    "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>",
+    "\u05e9\u05d9\u05e8 \u05e2\u05d1\u05e8\u05d9 \u0623\u063a\u0646\u064a\u0629",
+    "\U0001f3b5\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466\u2764\ufe0f" * 8,
+    "x" * 500,
+    "two words " * 50,
+)
+
+
+@dataclass(slots=True)
+class Site:
+    """A server with a sign-in at the simulated Twitch, and everything behind it in the test's hand."""
+
+    stage: OnStageNow
+    database: Database
+    viewer: Viewer
+
+    async def rules(self, **changes: str) -> None:
+        """Change rules, and wait until the server knows them."""
+        for name, value in changes.items():
+            await RulesStore(self.database).set_website(name, value)
+        await asyncio.sleep(1.2)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
+        known = known_to_twitch(viewer)
+        async with (
+            staged(folder, **known) as stage,
+            open_database(f"sqlite:///{folder / 'twitchaudio.sqlite3'}") as database,
+        ):
+            callback = f"{stage.address}/login/callback"
+            viewer.twitch.accounts.allow_redirect(OWN_APPLICATION.client_id, callback)
+            now = datetime.now(UTC)
+            await seed_evening(database, "somechannel", now)
+            await seed_evening(database, "somechannel", now - timedelta(days=1), minutes=9)
+            yield Site(stage, database, viewer)
+
+
+class Visitor:
+    """Somebody at the site with one browser."""
+
+    def __init__(self, browser: Browser, tab: Tab, address: str) -> None:
+        self.browser = browser
+        self.tab = tab
+        self._address = address
+
+    async def go(self, path: str) -> None:
+        await self.tab.navigate(f"{self._address}{path}")
+
+    async def look(self, name: str, *, sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
+        """The page as it is now: it fits, axe finds nothing, and there is a picture of it."""
+        for width, height in sizes:
+            await self.tab.viewport(width, height)
+            wide = await self.tab.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{name} is {wide} wide"
+            PICTURES.mkdir(parents=True, exist_ok=True)
+            await self.tab.screenshot(PICTURES / f"{name}-{width}-{self.browser.name}.png")
+            assert await violations(self.tab) == [], f"{name} at {width}"
+        assert await self.tab.evaluate("document.title") != "owned"
+
+    async def ask(self, text: str = "neonharbour") -> None:
+        await self.tab.fill("#target", text)
+        await self.tab.press("Enter")
+
+    async def state(self, name: str) -> None:
+        await self.tab.wait_for(
+            "(name) => document.querySelector('#receiver').dataset.state === name", name, seconds=20, of=name
+        )
+
+    async def says(self, text: str, seconds: float = 20) -> None:
+        await self.tab.wait_for("(text) => document.body.innerText.includes(text)", text, seconds=seconds, of=text)
+
+    async def sign_in(self) -> None:
+        await self.go("/login")
+        await self.says("Sign out")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visitor(either_browser: Browser, site: Site) -> AsyncIterator[Visitor]:
+    site.stage.matches = [Match(song=FULL, score=0.93)]
+    site.stage.problem = site.stage.hold = None
+    logged = len(either_browser.log)
+    async with either_browser.tab() as tab:
+        yield Visitor(either_browser, tab, site.stage.address)
+    bad = [
+        entry.text
+        for entry in either_browser.log[logged:]
+        if entry.level == "error" and not re.search(r"status of [45]\d\d|Failed to load resource", entry.text)
+    ]
+    assert bad == []
+
+
+# --- The faces ------------------------------------------------------------------------------------------
+
+
+async def test_the_start_page_in_every_state(visitor: Visitor, site: Site) -> None:
+    await visitor.go("/")
+    await visitor.look("home")
+    site.stage.hold, site.stage.go = Stage.CAPTURING, asyncio.Event()
+    await visitor.ask()
+    await visitor.says("Listening")
+    await visitor.look("home-working", sizes=SIZES[:1])
+    site.stage.go.set()
+    await visitor.state("found")
+    await visitor.look("home-found")
+    link = await visitor.tab.of("[data-link=youtube]", "(link) => link.href")
+    assert link.startswith("https://www.youtube.com/watch?v=dQw4w9WgXcQ")
+    site.stage.hold = None
+    site.stage.matches = []
+    await visitor.ask("nothing_here")
+    await visitor.state("none")
+    await visitor.look("home-none")
+    site.stage.problem = TwitchAudioError(ProblemCode.NOT_LIVE, "The channel quiet_one is not live.")
+    await visitor.ask("quiet_one")
+    await visitor.state("failed")
+    await visitor.look("home-failed", sizes=SIZES[:1])
+
+
+async def test_who_may_ask_in_each_mode_and_signed_in_by_each_way(visitor: Visitor, site: Site) -> None:
+    rules, lists = site.rules, ListStore(site.database)
+    try:
+        await rules(access_mode="login", motd="Back at <b>noon</b> \u202ewith more music.")
+        await visitor.go("/")
+        await visitor.says("Sign in to ask")
+        await visitor.look("login-signed-out")
+        await visitor.tab.click(".gate .primary")
+        await visitor.says(f"Signed in as {VIC}: you may ask")
+        await visitor.look("login-signed-in")
+        await visitor.ask()
+        await visitor.state("found")
+        await rules(access_mode="subscribers")
+        await visitor.go("/")
+        await visitor.says("you may not ask yet")
+        await visitor.look("subscribers-refused")
+        # An access code, by the keyboard alone.
+        _, code = await CodeStore(site.database).create(now=datetime.now(UTC))
+        await visitor.tab.fill("#code", code.reveal())
+        await visitor.tab.press("Enter")
+        await visitor.says("you may ask")
+        await visitor.look("subscribers-let-in", sizes=SIZES[:1])
+        for each in await CodeStore(site.database).all():
+            await CodeStore(site.database).revoke(each.id, datetime.now(UTC))
+        await lists.allow(VIC, note="", now=datetime.now(UTC))
+        await rules()
+        await visitor.go("/")
+        await visitor.says("you may ask")
+        await visitor.ask()
+        await visitor.state("found")
+        await lists.disallow(VIC)
+        await visitor.go("/logout")
+        await visitor.look("logout", sizes=SIZES[:1])
+        await visitor.tab.click("main .primary")
+        await visitor.says("For subscribers and guests")
+        await visitor.look("subscribers-signed-out")
+        await rules(maintenance="on")
+        await visitor.go("/")
+        await visitor.says("Back in a little while")
+        await visitor.look("maintenance")
+        await rules(maintenance="off", active="off")
+        await visitor.go("/")
+        await visitor.says("Switched off")
+        await visitor.look("inactive", sizes=SIZES[:1])
+    finally:
+        await rules(access_mode="open", maintenance="off", active="on", motd="")
+
+
+async def test_set_list_docs_overlay_and_refusals(visitor: Visitor, site: Site) -> None:
+    await visitor.go("/channels/somechannel")
+    await visitor.says("16 songs")
+    await visitor.look("channel")
+    await visitor.go("/channels/nobody_asked")
+    await visitor.look("channel-empty", sizes=SIZES[:1])
+    await visitor.go("/overlay/somechannel?position=top-right&size=150&hide=0")
+    await visitor.says("Slow Bloom")
+    await visitor.look("overlay")
+    assert await visitor.tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
+    await visitor.go("/nothing-here")
+    await visitor.look("not-found", sizes=SIZES[:1])
+    await visitor.go("/docs")
+    await visitor.look("docs")
+
+
+async def test_the_channels_owner_makes_a_token(visitor: Visitor, site: Site) -> None:
+    await visitor.sign_in()
+    await visitor.go(f"/channels/{VIC}")
+    await visitor.tab.click("#bots summary")
+    await visitor.tab.fill("#note", "Nightbot")
+    await visitor.tab.press("Enter")
+    await visitor.says("It is shown this once")
+    await visitor.look("channel-token")
+    await visitor.tab.click(".tokens button")
+    await visitor.tab.wait_for("!document.querySelector('.tokens')")
+    await visitor.go("/logout")
+    await visitor.tab.click("main .primary")
+    await visitor.says("Sign in")
+
+
+# --- What happens by itself -------------------------------------------------------------------------------
+
+
+async def test_a_song_that_is_found_appears_in_set_list_and_overlay(visitor: Visitor, site: Site) -> None:
+    channel = f"fresh_{visitor.browser.name}"
+    async with visitor.browser.tab(f"{site.stage.address}/overlay/{channel}") as overlay:
+        assert not await overlay.visible("#card")
+        await visitor.go(f"/channels/{channel}")
+        await visitor.says("Nobody has asked about this channel yet")
+        answer = await visitor.tab.run(
+            "const answer = await fetch('/api/v1/identifications', {method: 'POST', body: args[0],"
+            "headers: {'Content-Type': 'application/json', Prefer: 'wait=10'}}); return answer.status;",
+            f'{{"channel": "{channel}"}}',
+        )
+        assert answer == 200
+        await visitor.says("Neon Harbour Drive")
+        await overlay.wait_for("document.querySelector('#title').textContent === 'Neon Harbour Drive'")
+        assert await overlay.visible("#card")
+        assert await overlay.text("#artists") == "Vela Coast, Mira Sol"
+    await visitor.tab.fill("#q", "mira")
+    assert await visitor.tab.visible(".plays li")
+    await visitor.tab.fill("#q", "nothing such")
+    await visitor.tab.wait_for("document.querySelector('#count').textContent === '0 songs'")
+
+
+async def test_another_try_listens_to_more_until_a_song_is_found(visitor: Visitor, site: Site) -> None:
+    site.stage.matches = []
+    asked = len(site.stage.asked)
+    await visitor.go("/")
+    await visitor.ask("talking_a_lot")
+    await visitor.state("none")
+    assert await visitor.tab.text("#again-button") == "Try again with more audio"
+    await visitor.tab.click("#again-button")
+    await visitor.tab.wait_for("document.querySelector('#receiver').dataset.state === 'none'")
+    async with asyncio.timeout(20):
+        while len(site.stage.asked) < asked + 4:  # noqa: ASYNC110 - the server asks
+            await asyncio.sleep(0.05)
+    await visitor.state("none")
+    site.stage.matches = [Match(song=FULL, score=0.9)]
+    await visitor.tab.click("#again-button")
+    await visitor.state("found")
+    assert len(site.stage.asked) == asked + 5
+
+
+async def test_a_wrong_song_is_told_to_the_operator(visitor: Visitor, site: Site) -> None:
+    await visitor.go("/")
+    await visitor.ask(f"wrong_{visitor.browser.name}")
+    await visitor.state("found")
+    await visitor.tab.click("#wrong summary")
+    await visitor.tab.fill("#report input[name=note]", "It is Dawn")
+    await visitor.tab.click("#report button")
+    await visitor.says("Thank you.")
+    (newest, *_) = await ReportStore(site.database).newest()
+    assert (newest.target, newest.note) == (f"wrong_{visitor.browser.name}", "It is Dawn")
+
+
+async def test_the_docs_send_what_they_describe(visitor: Visitor, site: Site) -> None:
+    await visitor.go("/docs")
+    form = 'form[data-method="POST"][data-path="/api/v1/identifications"]'
+    await visitor.tab.of(form, "(form) => form.scrollIntoView()")
+    await visitor.tab.click(f"{form} button[type=submit]")
+    await visitor.tab.wait_for(
+        "(form) => document.querySelector(form).querySelector('.result').textContent.includes('Neon Harbour')",
+        form,
+    )
+    assert (await visitor.tab.text(f"{form} .got") or "").startswith("200")
+    # With an API key, which only works where it is sent.
+    _, secret = await ApiKeyStore(site.database).create("docs", now=datetime.now(UTC), scopes=("watch",))
+    watches = 'form[data-method="GET"][data-path="/api/v1/watches"]'
+    await visitor.tab.click(f"{watches} button[type=submit]")
+    await visitor.tab.wait_for(
+        "(form) => document.querySelector(form).innerText.includes('login-required')", watches
+    )
+    await visitor.tab.of("#credentials", "(form) => form.scrollIntoView()")
+    await visitor.tab.fill("#api-key", secret.reveal())
+    await visitor.tab.click(f"{watches} button[type=submit]")
+    await visitor.tab.wait_for("(form) => document.querySelector(form).innerText.includes('\"watches\"')", watches)
+    # Events, for as long as one likes.
+    events = 'form[data-path="/api/v1/channels/{login}/events"]'
+    await visitor.tab.fill(f"{events} input[name=login]", "somechannel")
+    await visitor.tab.click(f"{events} button[type=submit]")
+    await visitor.tab.wait_for("(form) => document.querySelector(form).innerText.includes('event: play')", events)
+    await visitor.tab.click(f"{events} .stop")
+    await visitor.tab.wait_for("(form) => document.querySelector(form).innerText.includes('Stopped.')", events)
+
+
+@pytest.mark.parametrize("title", HOSTILE, ids=["html", "right-to-left", "emoji", "long", "words"])
+async def test_hostile_names_are_text_and_break_no_page(visitor: Visitor, site: Site, title: str) -> None:
+    channel = f"hostile_{HOSTILE.index(title)}_{visitor.browser.name}"[:25]
+    await seed_evening(site.database, channel, datetime.now(UTC), [song(title, title, album=title)])
+    for path in (f"/channels/{channel}", f"/overlay/{channel}", f"/channels/{channel}?q={title[:3]}"):
+        await visitor.go(path)
+        shown = await visitor.tab.evaluate("document.body.innerText")
+        assert title[:20].strip() in shown or title[:8] in shown, path
+        for width, height in SIZES:
+            await visitor.tab.viewport(width, height)
+            assert await visitor.tab.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert await visitor.tab.evaluate("document.title") != "owned"
+    if title in HOSTILE[:4]:
+        await visitor.go(f"/channels/{channel}")
+        await visitor.look(f"hostile-{HOSTILE.index(title)}", sizes=SIZES[:1])
+
+
+async def test_the_first_page_is_seen_at_once(visitor: Visitor, site: Site) -> None:
+    paints: list[float] = []
+    for _ in range(8):
+        await visitor.go("/")
+        paint = await visitor.tab.wait_for(
+            "performance.getEntriesByName('first-contentful-paint')[0]?.startTime", of="first contentful paint"
+        )
+        paints.append(paint)
+        if paint < 200:
+            break
+    # The best of some: other programs run on this machine too.
+    assert min(paints) < 200, paints
