@@ -19,6 +19,7 @@ VIC = "viewer_vic"
 PAGES = (
     "",
     "/settings",
+    "/broadcasters",
     "/whitelist",
     "/blacklist",
     "/codes",
@@ -229,3 +230,18 @@ async def test_a_report_is_read_and_done_with(operator: Browser) -> None:
     row = re.search(r'name="key" value="([^"]+)"', page)
     assert row is not None
     assert "Nothing here yet." in (await send(operator, "/reports", action="remove", key=row[1]))[1]
+
+
+async def test_a_broadcaster_is_looked_up_at_twitch_and_taken_off(operator: Browser, viewer: Viewer) -> None:
+    login, number = "subscriber_sue", viewer.twitch.accounts.people["subscriber_sue"].user_id
+    page = (await send(operator, "/broadcasters", action="add", value=login, note=""))[1]
+    assert f"{login} is listed" in page
+    assert f"id:{number}" in page
+    status, page = await send(operator, "/broadcasters", action="add", value="nobody_has_this_name", note="")
+    assert (status, "Twitch knows nobody called nobody_has_this_name." in page) == (400, True)
+    page = (await send(operator, "/broadcasters", action="remove", key=f"id:{number}"))[1]
+    assert f"{login} is not listed any more." in page
+
+
+async def test_recognizers_are_shown_in_their_order(operator: Browser) -> None:
+    assert "<td>catalog</td><td>free</td>" in await (await operator.get("/admin/recognizers")).text()

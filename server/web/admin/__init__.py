@@ -4,6 +4,8 @@ from aiohttp import web
 
 from server import keys
 from server.access.api_keys import ApiKeyStore
+from server.access.broadcaster_lookup import look_up_broadcaster
+from server.access.broadcasters import BroadcasterStore
 from server.access.codes import CodeStore
 from server.access.list_store import ListStore
 from server.access.rules import RulesStore
@@ -13,7 +15,7 @@ from server.channels.watch_store import WatchStore
 from server.logs.changes import ChangeLog
 from server.web.admin.channel_lists import Reports, SongTokens, Watches
 from server.web.admin.desk import Operator, let_in
-from server.web.admin.lists import Blacklisted, Codes, Keys, Whitelist
+from server.web.admin.lists import Blacklisted, Broadcasters, Codes, Keys, Whitelist
 from server.web.admin.pages import Desk, Drawers
 from server.web.admin.server_room import ServerRoom
 
@@ -33,6 +35,11 @@ def add_desk(app: web.Application) -> None:
             hurry=app[keys.WATCHER].hurry,
         )
         sections = (
+            Broadcasters(
+                BroadcasterStore(database, changes=changes),
+                clock,
+                lambda value: look_up_broadcaster(app[keys.SETTINGS], value),
+            ),
             Whitelist(lists, clock),
             Blacklisted(lists, clock),
             Codes(CodeStore(database, changes=changes), clock),

@@ -1,15 +1,17 @@
 """The sections of the desk, each over its store."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.ports import Clock
 from server.access.api_keys import ApiKeyStore
+from server.access.broadcasters import BroadcasterStore
 from server.access.codes import CodeStore
+from server.access.helix import HelixUser
 from server.access.list_store import ListStore
-from server.access.lists import TAKES, BlacklistKind
+from server.access.lists import ID_PREFIX, TAKES, BlacklistKind, user_value
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.web.admin.sections import Change, Field, Form, Row, Section
 
@@ -55,6 +57,50 @@ class Whitelist:
         """Take somebody off."""
         value = await self._lists.disallow(key)
         return Change(said=f"{value} is no longer on the whitelist.")
+
+
+class Broadcasters:
+    """Whose subscribers may ask in subscribers mode."""
+
+    slug = "broadcasters"
+    title = "Broadcasters"
+    intro = "Whoever is subscribed to one of them may ask in subscribers mode."
+    columns = ("Broadcaster", "Account", "Since", "Note")
+    fields = (
+        Field(name="value", label="Broadcaster", required=True, help="A Twitch login, or id:NUMBER."),
+        _NOTE,
+    )
+    verbs = ("List", "Take off")
+
+    def __init__(
+        self, broadcasters: BroadcasterStore, clock: Clock, look_up: Callable[[str], Awaitable[HelixUser]]
+    ) -> None:
+        self._broadcasters = broadcasters
+        self._clock = clock
+        self._look_up = look_up
+
+    async def rows(self) -> Sequence[Row]:
+        """Every broadcaster, by login."""
+        return [
+            Row(
+                key=f"{ID_PREFIX}{each.id}",
+                cells=(each.login or None, f"{ID_PREFIX}{each.id}", each.created_at, each.note),
+            )
+            for each in await self._broadcasters.all()
+        ]
+
+    async def add(self, form: Form) -> Change:
+        """List one more."""
+        found = await self._look_up(user_value(form.text("value")))
+        await self._broadcasters.add(found.id, found.login, note=form.text("note"), now=self._clock.now())
+        said = f"{found.login or ID_PREFIX + found.id} is listed: their subscribers may ask in subscribers mode."
+        if found.login and not found.kind:
+            said += " They are neither affiliate nor partner now, and so have no subscribers."
+        return Change(said=said)
+
+    async def remove(self, key: str) -> Change:
+        """Take one off."""
+        return Change(said=f"{await self._broadcasters.remove(key)} is not listed any more.")
 
 
 class Blacklisted:

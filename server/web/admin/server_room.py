@@ -5,6 +5,8 @@ from datetime import date, timedelta
 
 from aiohttp import web
 
+from fingerprint.domain.budgets import Period
+from fingerprint.providers.guard import Standing
 from server import keys
 from server.access.website import setting_text
 from server.logs.entries import LogEntry
@@ -60,8 +62,19 @@ class ServerRoom:
         return await LogStore(self._app[keys.DATABASE]).read(chosen)
 
     async def recognizers(self) -> Sequence[Row]:
-        """The recognizers in their order."""
-        return [
-            Row(key=name, cells=(name, "in use", None, None))
-            for name in self._app[keys.SETTINGS].pipeline.recognizers
-        ]
+        """The recognizers in their order; one that costs nothing has neither a rest nor a budget."""
+        standings = {standing.name: standing for standing in await self._app[keys.PROVIDERS].standings()}
+        return [_recognizer(name, standings.get(name)) for name in self._app[keys.SETTINGS].pipeline.recognizers]
+
+
+def _recognizer(name: str, standing: Standing | None) -> Row:
+    if standing is None:
+        return Row(key=name, cells=(name, "free", "no limit", "no limit"))
+    state = str(standing.state) if standing.detail is None else f"{standing.state}: {standing.detail}"
+    return Row(key=name, cells=(name, state, *(_left(standing, period) for period in (Period.DAY, Period.MONTH))))
+
+
+def _left(standing: Standing, period: Period) -> str:
+    if standing.spending is None:
+        return "unknown"
+    return next((f"{each.left} of {each.most}" for each in standing.spending if each.period is period), "no limit")
