@@ -2,19 +2,28 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from sqlalchemy import event, insert
 
 from fingerprint.database import Database, identifications, leases, open_database, to_us
 from fingerprint.domain.targets import ChannelTarget, ClipTarget
 from fingerprint.jobs.sql import SqlJobStore
+from fingerprint.ports import ClipOwners
 from server import migrations
+from server.access import slots
+from server.access.admission import Admissions, Starter
 from server.access.api_keys import ApiKeyStore
+from server.access.clip_owners import KeptClipOwners
 from server.access.codes import CodeStore
 from server.access.rates import Limit, RateCounters
-from server.access.tables import access_code_uses, access_codes, api_keys, rate_counters
+from server.access.tables import access_code_uses, access_codes, api_keys, clip_owners, job_slots, rate_counters
+from server.logs.entries import LogEntry, LogKind, Who
+from server.logs.store import LogFilter, LogStore, new_row
+from server.logs.tables import log_entries
 from tests.builders import NOON
+from tests.fakes import FakeClock
 from tests.mariadb import MariaDB
 
 ROWS = 2_000
@@ -41,12 +50,31 @@ async def fill(database: Database) -> None:
              "created_us": moment}
             for n in numbers
         ],
-        rate_counters: [{"subject": f"key:k{n}", "window_us": moment, "used": 1} for n in numbers],
+        rate_counters: [
+            {"subject": f"key:k{n}", "window_us": moment, "used": 1, "ends_us": moment + n} for n in numbers
+        ],
         access_codes: [
             {"id": f"c{n}", "sha256": f"h{n}", "note": "", "most_uses": 1, "used": 1, "created_us": moment}
             for n in numbers
         ],
         access_code_uses: [{"user_id": f"u{n}", "code_id": f"c{n}", "redeemed_us": moment} for n in numbers],
+        job_slots: [
+            {"holder": f"address:{n}", "number": 0, "token": f"t{n}", "kind": "stream", "target": f"c{n}",
+             "taken_us": moment + n, "expires_us": moment + n}
+            for n in numbers
+        ],
+        clip_owners: [
+            {"slug": f"s{n}", "broadcaster_id": str(n), "login": f"b{n}", "seen_us": moment} for n in numbers
+        ],
+        log_entries: [
+            new_row(
+                LogEntry(
+                    moment=NOON + timedelta(seconds=n), kind=list(LogKind)[n % len(LogKind)], what="GET /",
+                    subject=f"c{n}", who=Who(id=f"id:{n}", name=f"n{n}", address=f"10.0.{n >> 8}.{n & 255}"),
+                )
+            )
+            for n in numbers
+        ],
     }  # fmt: skip
     async with database.write() as connection:
         for table, values in rows.items():
@@ -58,13 +86,22 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
     seen: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
-        if statement.startswith(("SELECT", "UPDATE")):
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
             seen.append((statement, parameters))
 
     async with open_database(mariadb.new_database()) as database:
         await migrations.upgrade(database)
         await fill(database)
         jobs, keys, codes = SqlJobStore(database), ApiKeyStore(database), CodeStore(database)
+        logs, counters = LogStore(database), RateCounters(database)
+        owners = KeptClipOwners(database, cast("ClipOwners", None), clock=FakeClock())
+        admissions = Admissions(database, clock=FakeClock(), running=lambda target: jobs.running(target, now=NOON))
+
+        async def admit(holder: str) -> None:
+            ticket = await admissions.admit(Starter(holder=holder, at_once=2), ChannelTarget("c"), lambda: None)
+            assert ticket is not None
+            ticket.ended()
+
         work: list[Callable[[], Awaitable[object]]] = [
             lambda: jobs.claim(ChannelTarget("c7"), owner="o", now=NOON + timedelta(hours=1), lease_seconds=5.0),
             lambda: jobs.running(ChannelTarget("c7"), now=NOON),
@@ -73,11 +110,31 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
             lambda: keys.find("ta_anything"),
             lambda: keys.record_uses({"k7": NOON}),
             lambda: codes.redeemed("u7"),
-            lambda: RateCounters(database).spend([Limit("key:k7", 9, 60)], NOON),
+            lambda: counters.spend([Limit("key:k7", 9, 60), Limit("key:k8", 9, 60), Limit("new", 9, 60)], NOON),
+            lambda: counters.forget(NOON + timedelta(microseconds=5)),
+            lambda: logs.forget(NOON + timedelta(seconds=5)),
+            lambda: logs.cut_addresses(NOON + timedelta(seconds=9)),
+            lambda: logs.write([new_row(LogEntry(moment=NOON, kind=LogKind.API, what="x"))], again=True),
+            *(
+                partial(logs.read, chosen)
+                for chosen in (
+                    LogFilter(kinds=[LogKind.CHANGE], limit=20),
+                    LogFilter(who="id:7"),
+                    LogFilter(who="n7"),
+                    LogFilter(address="10.0.0.7"),
+                    LogFilter(since=NOON + timedelta(seconds=1_990)),
+                    LogFilter(until=NOON + timedelta(seconds=20)),
+                )
+            ),
+            lambda: slots.forget(database, NOON + 2 * slots.SLOT_FOR + timedelta(microseconds=5)),
+            lambda: owners.broadcaster("s7"),
+            lambda: admit("address:7"),
+            lambda: admit("address:new"),
         ]
         event.listen(database.engine.sync_engine, "before_cursor_execute", note)
         for step in work:
             await step()
+        await admissions.close()
         event.remove(database.engine.sync_engine, "before_cursor_execute", note)
         assert len(seen) >= len(work)
         whole: list[str] = []
