@@ -77,7 +77,7 @@ class LiveRoutes:
 
         init = None
         if fragmented:
-            sealed = self._signer.seal({"k": "i", "c": channel.login})
+            sealed = self._signer.seal({"k": "i", "c": channel.login, "r": session.rendition})
             init = f"{self._hosts.segment}/v1/segment/{sealed}.mp4"
         return live_playlist(
             channel.listed(session),
@@ -102,7 +102,7 @@ class LiveRoutes:
         faults = taken(Step.SEGMENT, self._world.faults, channel.faults)
         fragmented = request.match_info["suffix"] == "mp4"
         if content["k"] == "i":
-            body = self._world.muxer.init()
+            body = self._world.muxer.init(video=_has_picture(channel, content["r"]))
         elif not channel.servable(content["b"], content["e"]):
             return await self._transport.send(request, _absent(Step.SEGMENT, channel.login))
         else:
@@ -121,7 +121,6 @@ class LiveRoutes:
     def _body(self, channel: Channel, content: dict[str, Any], *, fragmented: bool) -> bytes:
         rendition: str = content["r"]
         start, end = content["b"], content["e"]
-        audio_only = rendition == AUDIO_ONLY and not channel.switches.audio_with_video
         silent = rendition == NO_SOUND
         pod_start: int | None = content["p"]
         ring, shift, pts = channel.programme.ring, 0, _FIRST_PTS
@@ -134,7 +133,7 @@ class LiveRoutes:
             start - shift,
             end - shift,
             pts=pts,
-            video=not audio_only and not fragmented,
+            video=_has_picture(channel, rendition),
             fragmented=fragmented,
             silent=silent and not fragmented,
         )
@@ -204,7 +203,7 @@ class VideoRoutes:
         fragmented = suffix == "mp4"
         target = video.plan.video_id
         if name == "init-0.mp4":
-            body = self._world.muxer.init()
+            body = self._world.muxer.init(video=request.match_info["group"] != AUDIO_ONLY)
         else:
             number, _, mark = stem.partition("-")
             segments = _video_segments(video)
@@ -221,7 +220,7 @@ class VideoRoutes:
                 start,
                 end,
                 pts=_FIRST_PTS,
-                video=group != AUDIO_ONLY and not fragmented,
+                video=group != AUDIO_ONLY,
                 fragmented=fragmented,
                 silent=group == NO_SOUND and not fragmented,
             )
@@ -233,6 +232,10 @@ class VideoRoutes:
             faults=faults,
         )
         return await self._transport.send(request, answer)
+
+
+def _has_picture(channel: Channel, rendition: str) -> bool:
+    return rendition != AUDIO_ONLY or channel.switches.audio_with_video
 
 
 def _video_segments(video: Video) -> list[tuple[int, int]]:

@@ -210,7 +210,8 @@ class Muxer:
             first, last = frame_at(start), frame_at(end)
             sound = [] if silent else ring.cut(first, last)
             if fragmented:
-                made = self._fragment(sound, first * FRAME + pts * RATE // TICKS)
+                pictures = max(1, (end - start) * _FPS // TICKS) if video else 0
+                made = self._fragment(sound, first * FRAME + pts * RATE // TICKS, pictures, start + pts)
             else:
                 made = self._transport_stream(
                     sound, first * FRAME_TICKS + pts, start + pts, end - start, video=video
@@ -222,9 +223,9 @@ class Muxer:
             self._recent.move_to_end(key)
         return made
 
-    def init(self) -> bytes:
-        """The header (`EXT-X-MAP`) of fragmented segments."""
-        whole = self._fragmented([_SILENT_FRAME])
+    def init(self, *, video: bool = False) -> bytes:
+        """The header (`EXT-X-MAP`) of fragmented segments, of those with a picture if there is one."""
+        whole = self._fragmented([_SILENT_FRAME], pictures=int(video))
         return whole[: _find_box(whole, b"moof")]
 
     def write_mp4(self, frames: Sequence[bytes], path: Path) -> None:
@@ -284,7 +285,7 @@ class Muxer:
         packet.is_keyframe = index == 0
         container.mux_one(packet)
 
-    def _fragmented(self, sound: Sequence[bytes]) -> bytes:
+    def _fragmented(self, sound: Sequence[bytes], pictures: int) -> bytes:
         buffer = io.BytesIO()
         flags = "empty_moov+default_base_moof+frag_keyframe+omit_tfhd_offset"
         with av.open(
@@ -293,14 +294,22 @@ class Muxer:
             format="mp4",
             options={"movflags": flags, "frag_duration": "60000000", "use_editlist": "0"},
         ) as container:
-            self._write(container, sound, FRAME_TICKS, 0, pictures=0, pictures_pts=0)
+            self._write(container, sound, FRAME_TICKS, 0, pictures=pictures, pictures_pts=0)
         return buffer.getvalue()
 
-    def _fragment(self, sound: Sequence[bytes], decode_time: int) -> bytes:
-        """`moof` and `mdat` with their place in time (samples since the broadcast began) written in."""
-        whole = bytearray(self._fragmented([frame[_ADTS_BYTES:] for frame in sound]))
-        time_at = whole.index(b"tfdt") + 8  # after the type come one byte of version and three of flags
-        whole[time_at : time_at + 8] = decode_time.to_bytes(8, "big")
+    def _fragment(self, sound: Sequence[bytes], decode_time: int, pictures: int, pictures_pts: int) -> bytes:
+        """`moof` and `mdat` with their place in time since the broadcast began written in: that of the sound in
+        samples, that of the pictures in ticks.
+        """
+        whole = bytearray(self._fragmented([frame[_ADTS_BYTES:] for frame in sound], pictures))
+        rates = _timescales(whole)
+        at = 0
+        while (at := whole.find(b"tfdt", at)) >= 0:
+            head = whole.rfind(b"tfhd", 0, at) + 8  # after the type come one byte of version and three of flags
+            rate = rates[int.from_bytes(whole[head : head + 4], "big")]
+            time = decode_time if rate == RATE else pictures_pts * rate // TICKS
+            whole[at + 8 : at + 16] = time.to_bytes(8, "big")
+            at += 16
         end = whole.rfind(b"mfra") - 4
         return bytes(whole[_find_box(whole, b"moof") : end if end > 0 else len(whole)])
 
@@ -326,6 +335,19 @@ def _find_box(content: bytes | bytearray, kind: bytes) -> int:
             return at
         at += int.from_bytes(content[at : at + 4], "big")
     raise ValueError(f"there is no {kind!r} box")
+
+
+def _timescales(content: bytes | bytearray) -> dict[int, int]:
+    """Units a second of each track, by its id; of a header whose boxes are of version 0."""
+    found: dict[int, int] = {}
+    at = 0
+    while (at := content.find(b"tkhd", at)) >= 0:
+        media = content.index(b"mdhd", at)
+        found[int.from_bytes(content[at + 16 : at + 20], "big")] = int.from_bytes(
+            content[media + 16 : media + 20], "big"
+        )
+        at = media
+    return found
 
 
 def _template() -> InputContainer:

@@ -84,16 +84,25 @@ async def test_the_newest_six_seconds_are_taken_at_once(listener: Listener) -> N
         {"fragmented": True},
         {"session_data": True},
         {"portrait": True},
+        {"fragmented": True, "audio": "missing"},
+        {"fragmented": True, "audio_with_video": True},
+        {"enhanced": True, "fragmented": True, "audio": "missing", "session_data": True},
         {"discontinuity_every": 2},
         {"sequence_offset": 1_000_000},
     ],
-    ids=lambda switches: next(iter(switches)),
+    ids="-".join,
 )
 async def test_every_kind_of_broadcast_is_heard(listener: Listener, switches: dict[str, bool | str | int]) -> None:
     listener.twitch.configure_channel("ladder", **switches)
     recording = await listener.listen("ladder")
     assert_right_sound(listener, recording, 6.0)
     assert recording.container == ("mp4" if "fragmented" in switches else "mpegts")
+    assert recording.encoded is not None
+    with av.open(BytesIO(recording.encoded), format=recording.container) as file:
+        pictures = file.streams.video
+        assert bool(pictures) == (switches.get("audio") == "missing" or "audio_with_video" in switches)
+        starts = [float((stream.start_time or 0) * (stream.time_base or 0)) for stream in file.streams]
+        assert max(starts) - min(starts) < 0.2, "sound and picture belong together"
 
 
 async def test_segments_of_another_length(listener: Listener) -> None:
