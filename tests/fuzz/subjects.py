@@ -12,7 +12,14 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget, parse_target
 from fingerprint.hls.attributes import PlaylistError, address
-from fingerprint.hls.live import ad_is_running, ad_seconds_left, content_runs, newest_content, total_seconds
+from fingerprint.hls.live import (
+    ad_is_running,
+    ad_seconds_left,
+    content_runs,
+    newest_content,
+    next_content,
+    total_seconds,
+)
 from fingerprint.hls.playlist import (
     MAX_SEGMENT_SECONDS,
     MediaPlaylist,
@@ -45,6 +52,11 @@ def playlist(content: bytes) -> None:
 
 def _media(media: MediaPlaylist) -> None:
     listed = set(media.segments)
+    following = next_content(media)
+    if following is not None:
+        assert following in media.prefetch
+        assert not ad_is_running(media)
+        _address(following)
     for segment in media.segments[:50]:
         assert 0 <= segment.duration_seconds <= MAX_SEGMENT_SECONDS
         _address(segment.uri)
