@@ -325,6 +325,13 @@ class JobStore(Protocol):
         """
         ...
 
+    async def amend(self, identification: Identification) -> None:
+        """Store a finished answer anew, with more about its songs, such as links that were found later.
+
+        One that is not stored, or not finished, stays as it is.
+        """
+        ...
+
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         """The identification, or None."""
         ...

@@ -237,6 +237,13 @@ def switch(text: str) -> bool:
     return {"on": True, "off": False}[one_of("on", "off")(text)]
 
 
+def contact(text: str) -> str:
+    """A short text without line breaks or brackets, to stand in a header."""
+    if len(text) > 100 or not text.isascii() or not text.isprintable() or any(sign in text for sign in "()"):
+        raise ValueError(text)
+    return text
+
+
 def default_data_dir() -> Path:
     """The platform's folder for a user's application data."""
     return Path(platformdirs.user_data_dir("twitchaudio", appauthor=False))
@@ -291,6 +298,61 @@ class TwitchSettings:
             "*.twitchcdn.net",
         ),
         default_text="*.ttvnw.net, *.live-video.net, *.cloudfront.net, *.twitchcdn.net",
+    )
+
+
+LINK_SERVICES: Final = ("deezer", "musicbrainz", "odesli")
+
+
+def link_services(text: str) -> tuple[str, ...]:
+    """Comma-separated names of look-up services, or `off`."""
+    chosen = words(text.lower())
+    if chosen == ("off",):
+        return ()
+    if not set(chosen) <= set(LINK_SERVICES):
+        raise ValueError(text)
+    return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings:
+    """Which public services are asked for links to songs that were named without."""
+
+    services: tuple[str, ...] = setting(
+        "TWITCHAUDIO_LINKS",
+        parse=link_services,
+        takes=f"off, or comma-separated names out of {', '.join(LINK_SERVICES)}",
+        help="public services that are told a found song's ISRC, or its title and artists, to find links to it",
+        default=(),
+        default_text="off",
+    )
+    deezer_url: URL = setting(
+        "TWITCHAUDIO_DEEZER_URL",
+        parse=base_url,
+        takes="an http(s) address",
+        help="where Deezer's look-up is",
+        default=URL("https://api.deezer.com"),
+    )
+    musicbrainz_url: URL = setting(
+        "TWITCHAUDIO_MUSICBRAINZ_URL",
+        parse=base_url,
+        takes="an http(s) address",
+        help="where MusicBrainz's look-up is",
+        default=URL("https://musicbrainz.org"),
+    )
+    odesli_url: URL = setting(
+        "TWITCHAUDIO_ODESLI_URL",
+        parse=base_url,
+        takes="an http(s) address",
+        help="where Odesli's look-up is",
+        default=URL("https://api.song.link"),
+    )
+    contact: str | None = setting(
+        "TWITCHAUDIO_CONTACT",
+        parse=contact,
+        takes="an address of a page or of a mailbox, at most 100 characters",
+        help="how the look-up services can reach you; MusicBrainz wants to know",
+        default=None,
     )
 
 
@@ -437,6 +499,7 @@ class PipelineSettings:
 
     twitch: TwitchSettings = field(default_factory=TwitchSettings)
     providers: ProviderSettings = field(default_factory=ProviderSettings)
+    links: LinkSettings = field(default_factory=LinkSettings)
     data_dir: Path = setting(
         "TWITCHAUDIO_DATA_DIR",
         parse=path,

@@ -10,6 +10,7 @@ import numpy as np
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
+from fingerprint.links.finder import LinkFinder, LinkServices
 from fingerprint.media.breaker import Breaker
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.decoder import DecoderPool
@@ -92,6 +93,23 @@ async def open_members(
     origins = [origin for name in checked_names(settings) for origin in REGISTRY[name].origins(settings)]
     async with Fetcher(AllowList.of_origins(origins), on_outcome=on_outcome) as fetcher:
         yield make_recognizers(settings, ProviderCalls(fetcher, clock, agent=AGENT), guards)
+
+
+@asynccontextmanager
+async def open_link_finder(settings: PipelineSettings, clock: Clock) -> AsyncGenerator[LinkFinder | None]:
+    """What finds links through the services of the settings; None when there are none."""
+    chosen = settings.links
+    if not chosen.services:
+        yield None
+        return
+    where = LinkServices(
+        deezer=chosen.deezer_url if "deezer" in chosen.services else None,
+        musicbrainz=chosen.musicbrainz_url if "musicbrainz" in chosen.services else None,
+        odesli=chosen.odesli_url if "odesli" in chosen.services else None,
+    )
+    agent = AGENT if chosen.contact is None else f"{AGENT} ( {chosen.contact} )"
+    async with Fetcher(AllowList.of_origins(where.origins)) as fetcher:
+        yield LinkFinder(ProviderCalls(fetcher, clock, agent=agent), where)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from typing import Final, cast
 from fingerprint.domain.problems import PROBLEM_KINDS
 from fingerprint.settings import (
     DynamoDbSettings,
+    LinkSettings,
     PipelineSettings,
     ProviderSettings,
     TwitchSettings,
@@ -27,7 +28,7 @@ def settings_rows() -> str:
     rows += [
         f"| `{info.variable}` | {info.default_text} | {info.help} | {info.takes} |"
         for info in settings_table(
-            PipelineSettings, ProviderSettings, DynamoDbSettings, TwitchSettings, ServerSettings
+            PipelineSettings, ProviderSettings, LinkSettings, DynamoDbSettings, TwitchSettings, ServerSettings
         )
     ]
     return "\n".join(rows)

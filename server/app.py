@@ -15,10 +15,11 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, database_url, open_database
 from fingerprint.jobs import open_job_store
+from fingerprint.links.shelf import LinkShelf
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import Clock
+from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.usage import SqlUsage
-from fingerprint.wiring import make_guards, open_clip_owners, open_pipeline
+from fingerprint.wiring import make_guards, open_clip_owners, open_link_finder, open_pipeline
 from server import api, keys, migrations
 from server.access.addresses import Networks
 from server.access.admission import Running
@@ -37,7 +38,9 @@ from server.channels.song_text import SongText
 from server.channels.watch_store import WatchStore
 from server.channels.watcher import Watcher, WatcherLimits
 from server.identifications.encoding import Encoder
+from server.identifications.flights import as_it_is
 from server.identifications.limits import ServiceLimits
+from server.identifications.links import Links
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService
 from server.logs.answers import noting_answers
@@ -178,8 +181,10 @@ async def _open_services(
     app[keys.ACCESS] = await _open_access(
         app, stack, database, logs, session_keys, running=lambda target: store.running(target, now=clock.now())
     )
+    links = await _open_links(app, stack, database, store)
     service = IdentificationService(
         store=store,
+        polish=as_it_is if links is None else links.add,
         runner=runner,
         unavailable=pipeline.unavailable,
         clock=clock,
@@ -265,6 +270,19 @@ async def _open_access(
     )
     stack.push_async_callback(access.close)
     return access
+
+
+async def _open_links(
+    app: web.Application, stack: AsyncExitStack, database: Database, store: JobStore
+) -> Links | None:
+    """What adds links to answers; None unless the settings name services for it."""
+    clock = app[keys.CLOCK]
+    finder = await stack.enter_async_context(open_link_finder(app[keys.SETTINGS].pipeline, clock))
+    if finder is None:
+        return None
+    links = Links(finder, LinkShelf(database), store, clock)
+    stack.push_async_callback(links.close)
+    return links
 
 
 def _owner() -> str:

@@ -267,6 +267,12 @@ class MemoryJobStore:
             over = datetime.min.replace(tzinfo=UTC)
             self.leases[lease.target_key] = dataclasses.replace(lease, expires_at=over)
 
+    async def amend(self, identification: Identification) -> None:
+        await self._answer()
+        row = self.rows.get(identification.id)
+        if row is not None and row.status.finished:
+            self.rows[row.id] = dataclasses.replace(clean(identification), doubted=row.doubted)
+
     async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
         await self._answer()
         row = self.rows.get(identification_id)

@@ -8,6 +8,7 @@ import pytest
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
 from fingerprint.settings import (
     DynamoDbSettings,
+    LinkSettings,
     PipelineSettings,
     ProviderSettings,
     TwitchSettings,
@@ -132,7 +133,7 @@ def test_settings_have_the_contracts_names() -> None:
     declared = {
         info.variable
         for info in settings_table(
-            PipelineSettings, ProviderSettings, DynamoDbSettings, TwitchSettings, ServerSettings
+            PipelineSettings, ProviderSettings, LinkSettings, DynamoDbSettings, TwitchSettings, ServerSettings
         )
     }
     assert declared >= set(VARIABLES)

@@ -174,6 +174,15 @@ class SqlJobStore:
         async with self._database.write() as connection:
             await connection.execute(update(leases).where(*_held(lease)).values(expires_us=0))
 
+    async def amend(self, identification: Identification) -> None:
+        """See the port."""
+        body = json.dumps(to_json(clean(identification)), separators=(",", ":"), allow_nan=False)
+        statement = update(identifications).where(
+            identifications.c.id == identification.id, identifications.c.finished_us.is_not(None)
+        )
+        async with self._database.write() as connection:
+            await connection.execute(statement.values(body=body))
+
     async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
         """See the port."""
         statement = update(identifications).where(

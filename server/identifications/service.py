@@ -23,7 +23,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, TwitchTarget, VideoTarget
 from fingerprint.ports import Clock, JobStore
 from server.identifications.events import Progress
-from server.identifications.flights import Flight, Flights
+from server.identifications.flights import Flight, Flights, Polish, as_it_is
 from server.identifications.kept import KeptAnswers
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners import Runner
@@ -83,6 +83,7 @@ class IdentificationService:
         owner: str,
         metrics: Metrics,
         limits: ServiceLimits | None = None,
+        polish: Polish = as_it_is,
     ) -> None:
         self._store = store
         self._unavailable = unavailable
@@ -97,6 +98,7 @@ class IdentificationService:
             metrics=metrics,
             limits=self._limits,
             ended=self._keep,
+            polish=polish,
         )
         self._admissions: dict[str, _Admission] = {}
         self._refusals = KeptAnswers(clock, most=self._limits.kept)

@@ -539,6 +539,26 @@ async def test_s8_a_locked_database_is_busy_and_comes_back(tmp_path: Path) -> No
         assert await store.progress(first.lease, Stage.CAPTURING) is True
 
 
+@pytest.mark.parametrize("target", [CLIP, CHANNEL, VideoTarget("123456789", 60.0)])
+async def test_an_answer_can_be_amended_once_it_is_finished(store: JobStore, target: Target) -> None:
+    work = await claimed(store, target)
+    answer = success(work)
+    found = dataclasses.replace(
+        song("Night Drive"), ids=ExternalIds(deezer_track="42", spotify_artists=("a", "b"))
+    )
+    amended = dataclasses.replace(answer, song=found, songs=(found,))
+    await store.amend(amended)
+    read = await store.get(work.identification.id)
+    assert read is not None
+    assert not read.status.finished
+    await store.finish(work.lease, answer)
+    await store.amend(amended)
+    await store.amend(dataclasses.replace(amended, id=IdentificationId("unknown")))
+    assert await store.get(work.identification.id) == amended
+    assert await store.answer(target) == amended
+    assert await store.get(IdentificationId("unknown")) is None
+
+
 @pytest.mark.parametrize("target", [CLIP, VideoTarget("123456789", 60.0)])
 async def test_a_doubted_answer_can_be_read_but_is_given_to_no_further_question(
     store: JobStore, target: Target

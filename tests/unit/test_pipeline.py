@@ -84,6 +84,9 @@ class RecordingStore:
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
         raise NotImplementedError
 
+    async def amend(self, identification: Identification) -> None:
+        raise AssertionError("a pipeline amends nothing")
+
     async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
         raise AssertionError("a pipeline doubts nothing")
 

@@ -44,6 +44,7 @@ from fingerprint.jobs.dynamodb.items import (
     number,
     question,
     seat_key,
+    song_attributes,
     stage_number,
     target_name,
     text,
@@ -208,6 +209,23 @@ class DynamoDbJobStore:
             when=_MINE,
             values={**_mine(lease), ":over": number(0)},
         )
+
+    async def amend(self, identification: Identification) -> None:
+        """See the port."""
+        answer = clean(identification)
+        fields = {"Answer": text(answer_text(answer)), **song_attributes(answer.song)}
+        for table, _ in self._places(answer.id):
+            item = await table.get(answer.id)
+            if item is None:
+                continue
+            if "FinishedAt" in item:
+                when = "attribute_exists(#FinishedAt)"
+                await table.update(answer.id, _setting(fields), when=when, values=_values(fields))
+            if "FinishedAt" in item and "Seat" in item and answer.kind is not Kind.STREAM:
+                kept = {"Answer": fields["Answer"]}
+                values = {**_values(kept), ":id": item["Id"]}
+                await table.update(item["Seat"]["S"], _setting(kept), when="#AnswerId = :id", values=values)
+            return
 
     async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
         """See the port."""

@@ -1,0 +1,117 @@
+"""Finds a song's ids: asks the services that may be asked, at their pace, and leaves those alone that fail."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from yarl import URL
+
+from fingerprint.domain.identification import ExternalIds, Song
+from fingerprint.links import services
+from fingerprint.media.fetch import Fetched
+from fingerprint.ports import Clock
+from fingerprint.providers.calls import ProviderCalls
+from fingerprint.providers.faults import ProviderError
+from fingerprint.providers.rest import Rest
+
+LONGEST_WAIT: Final = 20.0
+"""Seconds of waiting for a service's turn after which it is left out."""
+
+CALL_SECONDS: Final = 5.0
+
+PACE: Final = {services.DEEZER: 0.2, services.MUSICBRAINZ: 1.1, services.ODESLI: 6.5}
+"""Seconds between two questions; each service allows a little more from one address."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkServices:
+    """Where the services are; None for those that are not to be asked."""
+
+    deezer: URL | None = None
+    musicbrainz: URL | None = None
+    odesli: URL | None = None
+
+    @property
+    def origins(self) -> list[URL]:
+        """Those that are asked."""
+        return [url for url in (self.deezer, self.musicbrainz, self.odesli) if url is not None]
+
+
+class _Turns:
+    """The pace of one service, and its rests."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._next = 0.0
+        self.rest = Rest(clock)
+
+    async def wait(self) -> bool:
+        """Wait for a turn; False when it would take too long or the service rests."""
+        now = self._clock.monotonic()
+        at = max(now, self._next)
+        if at - now > LONGEST_WAIT or self.rest.seconds is not None:
+            return False
+        self._next = at + self._seconds
+        if at > now:
+            await self._clock.sleep(at - now)
+        return True
+
+
+class LinkFinder:
+    """Looks a song up. What cannot be found out is left unknown; `failed` tells that a service did not answer."""
+
+    def __init__(self, calls: ProviderCalls, where: LinkServices) -> None:
+        self._calls = calls
+        self._where = where
+        self._turns = {name: _Turns(calls.clock, seconds) for name, seconds in PACE.items()}
+
+    async def find(self, song: Song) -> tuple[ExternalIds, bool]:
+        """What is known of the song in all, and whether every service that was to be asked answered."""
+        ids, complete = song.ids, True
+        isrc = services.plain_isrc(song)
+
+        async def ask(name: str, url: URL | None, read: Callable[[Fetched], ExternalIds | None]) -> None:
+            nonlocal ids, complete
+            if url is None or not wanting(ids):
+                return
+            try:
+                ids = ids.filled(await self._ask(name, url, read) or ExternalIds())
+            except ProviderError as error:
+                complete = False
+                _log.info("link_not_found", extra={"service": name, "detail": error.detail})
+
+        deezer, musicbrainz, odesli = self._where.deezer, self._where.musicbrainz, self._where.odesli
+        if deezer is not None and not ids.deezer_track:
+            if isrc is not None:
+                await ask(services.DEEZER, services.deezer_by_isrc(deezer, isrc), services.deezer_track)
+            if not ids.deezer_track and song.artists:
+                url = services.deezer_search(deezer, song)
+                await ask(services.DEEZER, url, lambda answer: services.deezer_found(answer, song))
+        if musicbrainz is not None and isrc is not None:
+            url = services.musicbrainz_by_isrc(musicbrainz, isrc)
+            await ask(services.MUSICBRAINZ, url, services.musicbrainz_ids)
+        if odesli is not None:
+            await ask(services.ODESLI, services.odesli_links(odesli, ids), services.odesli_ids)
+        return ids, complete
+
+    async def _ask(self, name: str, url: URL, read: Callable[[Fetched], ExternalIds | None]) -> ExternalIds | None:
+        """Raises ProviderError."""
+        turns = self._turns[name]
+        if not await turns.wait():
+            raise services.transient(name, f"{name} is left alone for a while.")
+        try:
+            found = read(await self._calls.get(name, url, seconds=CALL_SECONDS))
+        except ProviderError as error:
+            turns.rest.failed(error.fault, error.detail)
+            raise
+        turns.rest.answered()
+        return found
+
+
+def wanting(ids: ExternalIds) -> bool:
+    """Whether a link is missing that could be shown."""
+    return not (ids.spotify_track and ids.youtube and ids.deezer_track)

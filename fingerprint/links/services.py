@@ -1,0 +1,162 @@
+"""The public look-up services, without I/O: addresses that ask about a song, and ids in what is answered.
+
+None of them needs a key. Deezer knows songs by ISRC, and by artist and title; MusicBrainz by ISRC; Odesli takes an
+id at one service and gives those at others.
+"""
+
+import re
+from typing import Final
+
+from yarl import URL
+
+from fingerprint.domain.identification import ExternalIds, Song
+from fingerprint.domain.links import ids_of_link
+from fingerprint.media.fetch import Fetched
+from fingerprint.providers.faults import Fault, ProviderError, transient
+from fingerprint.providers.reading import Object, first, integer, objects, parse_object, text, texts
+
+DEEZER: Final = "Deezer"
+MUSICBRAINZ: Final = "MusicBrainz"
+ODESLI: Final = "Odesli"
+
+_ISRC: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
+_NO_DATA: Final = 800
+_RATE: Final = 4
+
+
+def plain_isrc(song: Song) -> str | None:
+    """The song's ISRC, if it has the form of one."""
+    isrc = (song.isrc or "").replace("-", "").upper()
+    return isrc if _ISRC.fullmatch(isrc) else None
+
+
+def plain_name(name: str) -> str:
+    """A title or artist without case, signs and what stands in brackets, such as `(Remastered 2011)`."""
+    head = name.casefold().partition("(")[0] or name.casefold()
+    return "".join(sign for sign in head if sign.isalnum()) or name.casefold()
+
+
+def body_of(service: str, answer: Fetched) -> Object | None:
+    """The answer's object; None when the service knows no such song. Raises ProviderError."""
+    if answer.status == 404:
+        return None
+    if answer.status in (429, 503):
+        raise ProviderError(service, Fault.RATE, f"{service} is asked too much.", retry_after_seconds=30.0)
+    body = parse_object(answer.body)
+    if answer.status != 200 or body is None:
+        raise transient(service, f"{service} answers with the status {answer.status}, or not with JSON.")
+    return body
+
+
+# --- Deezer -------------------------------------------------------------------------------------------
+
+
+def deezer_by_isrc(base: URL, isrc: str) -> URL:
+    """The track with an ISRC."""
+    return base / "track" / f"isrc:{isrc}"
+
+
+def deezer_search(base: URL, song: Song) -> URL:
+    """Tracks with the title by the first artist."""
+
+    def quoted(value: str) -> str:
+        return value[:100].replace('"', " ")
+
+    query = f'artist:"{quoted(song.artists[0])}" track:"{quoted(song.title)}"'
+    return (base / "search" / "track").with_query(q=query, limit="5")
+
+
+def deezer_track(answer: Fetched) -> ExternalIds | None:
+    """The ids of the one track. Unknown ones are answered with 200 and an error."""
+    body = body_of(DEEZER, answer)
+    return None if body is None or _deezer_error(body) else _deezer_ids(body)
+
+
+def deezer_found(answer: Fetched, song: Song) -> ExternalIds | None:
+    """The ids of the first track that is the song, by title and artist."""
+    body = body_of(DEEZER, answer)
+    if body is None or _deezer_error(body):
+        return None
+    artists = {plain_name(name) for name in song.artists}
+    for track in objects(body.get("data")):
+        title, artist = text(track.get("title")), text(first(track, "artist").get("name"))
+        if title and artist and plain_name(title) == plain_name(song.title) and plain_name(artist) in artists:
+            return _deezer_ids(track)
+    return None
+
+
+def _deezer_error(body: Object) -> bool:
+    """Whether it is the error that there is no such track. Raises ProviderError for any other."""
+    error = first(body, "error")
+    if not error:
+        return False
+    code = integer(error.get("code"))
+    if code == _RATE:
+        raise ProviderError(DEEZER, Fault.RATE, f"{DEEZER} is asked too much.", retry_after_seconds=5.0)
+    if code == _NO_DATA:
+        return True
+    raise transient(DEEZER, f"{DEEZER} answers with the error {code}.", provider_code=code)
+
+
+def _deezer_ids(track: Object) -> ExternalIds | None:
+    identifier = text(track.get("id"))
+    if identifier is None or not identifier.isdecimal():
+        return None
+    artist = text(first(track, "artist").get("id"))
+    contributors = texts(track.get("contributors"), "id")
+    return ExternalIds(
+        deezer_track=identifier,
+        deezer_album=text(first(track, "album").get("id")),
+        deezer_artists=contributors or ((artist,) if artist else ()),
+    )
+
+
+# --- MusicBrainz --------------------------------------------------------------------------------------
+
+
+def musicbrainz_by_isrc(base: URL, isrc: str) -> URL:
+    """The recordings with an ISRC, and their links."""
+    return (base / "ws" / "2" / "isrc" / isrc).with_query(inc="artist-credits+url-rels", fmt="json")
+
+
+def musicbrainz_ids(answer: Fetched) -> ExternalIds | None:
+    """The ids in the links of all recordings."""
+    body = body_of(MUSICBRAINZ, answer)
+    if body is None:
+        return None
+    ids = ExternalIds()
+    for recording in objects(body.get("recordings")):
+        for relation in objects(recording.get("relations")):
+            link = text(first(relation, "url").get("resource"))
+            ids = ids.filled(ids_of_link(link or "") or ExternalIds())
+    return ids if ids != ExternalIds() else None
+
+
+# --- Odesli -------------------------------------------------------------------------------------------
+
+
+def odesli_links(base: URL, ids: ExternalIds) -> URL | None:
+    """The same song elsewhere; None without an id that it takes."""
+    for platform, identifier in (
+        ("spotify", ids.spotify_track),
+        ("deezer", ids.deezer_track),
+        ("appleMusic", ids.apple_music),
+        ("youtube", ids.youtube),
+    ):
+        if identifier:
+            address = base / "v1-alpha.1" / "links"
+            return address.with_query(platform=platform, type="song", id=identifier, songIfSingle="true")
+    return None
+
+
+def odesli_ids(answer: Fetched) -> ExternalIds | None:
+    """The ids in the links to all platforms."""
+    body = body_of(ODESLI, answer)
+    if body is None:
+        return None
+    ids = ExternalIds()
+    platforms = first(body, "linksByPlatform")
+    for name in ("spotify", "deezer", "appleMusic", "itunes", "youtube", "youtubeMusic"):
+        link = text(first(platforms, name).get("url"))
+        ids = ids.filled(ids_of_link(link or "") or ExternalIds())
+    return ids if ids != ExternalIds() else None

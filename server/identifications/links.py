@@ -1,0 +1,107 @@
+"""Links for songs that were named without: what is known at once, the rest looked up after the answer."""
+
+import asyncio
+import dataclasses
+import logging
+from typing import Final
+
+from fingerprint.domain.identification import ExternalIds, Identification, Song
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.jobs.clean import clean
+from fingerprint.links.finder import LinkFinder, wanting
+from fingerprint.links.shelf import LinkShelf, song_key
+from fingerprint.ports import Clock, JobStore
+
+AT_ONCE_SECONDS: Final = 0.25
+"""How long an answer may wait for what is known about its song."""
+
+LOOK_UP_SECONDS: Final = 60.0
+MOST_LOOK_UPS: Final = 100
+"""Answers whose songs are looked up at a time; those of others stay as they are."""
+
+MOST_SONGS: Final = 10
+
+_log = logging.getLogger(__name__)
+
+
+class Links:
+    """Adds links to answers. It owns the look-ups under way: `close` it."""
+
+    def __init__(self, finder: LinkFinder, shelf: LinkShelf, store: JobStore, clock: Clock) -> None:
+        self._finder = finder
+        self._shelf = shelf
+        self._store = store
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def add(self, identification: Identification) -> Identification:
+        """The answer with what is known about its songs. What is not known is looked up later, and stored then."""
+        songs = [song for song in identification.songs[:MOST_SONGS] if wanting(song.ids) and song_key(song)]
+        if not songs or identification.song is None:
+            return identification
+        known: dict[str, ExternalIds] = {}
+        missing: list[Song] = []
+        try:
+            async with asyncio.timeout(AT_ONCE_SECONDS):
+                for song in songs:
+                    key = song_key(song)
+                    assert key is not None, "only songs with a key are looked up"
+                    found = await self._shelf.get(key, self._clock.now())
+                    if found is None:
+                        missing.append(song)
+                    else:
+                        known[key] = found
+        except (TwitchAudioError, TimeoutError):
+            return identification
+        linked = with_ids(identification, known)
+        if (missing or linked != identification) and len(self._tasks) < MOST_LOOK_UPS:
+            task = asyncio.create_task(self._later(linked, missing, changed=linked != identification))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return linked
+
+    async def _later(self, identification: Identification, missing: list[Song], *, changed: bool) -> None:
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                known: dict[str, ExternalIds] = {}
+                for song in missing:
+                    key = song_key(song)
+                    assert key is not None, "as above"
+                    ids, complete = await self._finder.find(song)
+                    known[key] = ids
+                    if complete:
+                        await self._shelf.put(key, ids if ids != song.ids else ExternalIds(), self._clock.now())
+                linked = clean(with_ids(identification, known))
+                if changed or linked != identification:
+                    await self._store.amend(linked)
+        except (TwitchAudioError, TimeoutError) as error:
+            _log.info("links_not_stored", extra={"job_id": identification.id, "error": type(error).__name__})
+        except Exception:  # noqa: BLE001 - the answer is there; what goes wrong with its links is the operator's
+            _log.exception("links_crashed", extra={"job_id": identification.id})
+
+    async def settled(self) -> None:
+        """Wait until nothing is looked up any more."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def close(self) -> None:
+        """End the look-ups under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def with_ids(identification: Identification, known: dict[str, ExternalIds]) -> Identification:
+    """The answer with ids filled in where they were unknown."""
+
+    def filled(song: Song) -> Song:
+        found = known.get(song_key(song) or "")
+        return song if found is None else dataclasses.replace(song, ids=song.ids.filled(found))
+
+    if not known or identification.song is None:
+        return identification
+    return dataclasses.replace(
+        identification,
+        song=filled(identification.song),
+        songs=tuple(filled(song) for song in identification.songs),
+    )
