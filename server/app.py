@@ -57,6 +57,7 @@ from server.middleware.session import (
     check_sessions,
     keep_quiet_about_string_keys,
     public_origin,
+    public_scheme,
 )
 from server.middleware.slow_clients import SlowClients
 from server.observability import Metrics
@@ -123,7 +124,11 @@ def make_app(
     add_sign_in(app, SignIn(origin))
     add_desk(app)
     if session_keys is not None:
-        storage = SealedCookieStorage(session_keys, lambda request: origin(request).scheme == "https")
+
+        def is_secure(request: web.Request) -> bool:
+            return public_scheme(request, settings.base_url, trusted) == "https"
+
+        storage = SealedCookieStorage(session_keys, is_secure)
         keep_quiet_about_string_keys()
         # Around everything, so that a page which takes the place of an answer keeps its cookie.
         app.middlewares.insert(0, session_middleware(storage))

@@ -21,11 +21,12 @@ from yarl import URL
 from fingerprint.catalog.ingest import IngestReport, Progress, ingest
 from fingerprint.domain.problems import invalid_input
 from fingerprint.media.decode import decode_blocks
-from fingerprint.settings import TwitchSettings, read_settings
+from fingerprint.settings import Secret, TwitchSettings, read_settings
 from fingerprint.wire import from_json
 from server.app import make_app
 from server.cli.identify import describe
 from server.cli.serve import serving, stop_signals
+from server.demo.accounts import OWN_APPLICATION
 from server.observability import configure_logging
 from server.settings import ServerSettings
 
@@ -109,10 +110,12 @@ class _Demo:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS + 5)) as session:
             _say("\n" + await _ask(session, address, "channel", twitch.channels[0]))
             _say("\n" + await _ask(session, address, "clip", twitch.clips[0]))
+            await _register_callback(session, twitch.url, address)
         _say(
             f"\nOpen {address} and try it:\n"
             f"  channels  {', '.join(twitch.channels)}\n"
             f"  clips     {_lines(twitch.clips)}\n"
+            "Signing in works too: the simulated Twitch says yes for viewer_vic.\n"
             f"The simulated Twitch is at {twitch.url} (docs/simulator.md). Ctrl-C stops everything."
         )
 
@@ -158,7 +161,14 @@ class _Demo:
             catalog_override=None,
             recognizers=("catalog",),
         )
-        return dataclasses.replace(self._settings, pipeline=pipeline)
+        return dataclasses.replace(
+            self._settings,
+            pipeline=pipeline,
+            twitch_client_id=OWN_APPLICATION.client_id,
+            twitch_client_secret=Secret(OWN_APPLICATION.secret or ""),
+            twitch_id_url=URL(twitch.environment["TWITCHAUDIO_TWITCH_ID_URL"]),
+            twitch_helix_url=URL(twitch.environment["TWITCHAUDIO_TWITCH_HELIX_URL"]),
+        )
 
 
 class _StoppedError(Exception):
@@ -198,6 +208,15 @@ async def _ask(session: aiohttp.ClientSession, address: URL, what: str, name: st
     if response.status >= 400:
         return f"{name}: {body['detail']}"
     return describe(from_json(body))
+
+
+async def _register_callback(session: aiohttp.ClientSession, twitch: str, address: URL) -> None:
+    """Let the simulated Twitch send people back to us after a sign-in, wherever we are."""
+    for host in dict.fromkeys((address.host or "", "localhost")):
+        callback = str(address.with_host(host).with_path("/login/callback"))
+        redirect = {"client_id": OWN_APPLICATION.client_id, "uri": callback}
+        async with session.post(f"{twitch}/_control/accounts", json={"redirect": redirect}) as response:
+            await response.read()
 
 
 def _lines(names: Sequence[str]) -> str:

@@ -106,7 +106,7 @@ class ControlRoutes:
 
     async def _accounts(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        known = "viewer, subscription, redirect, points_per_minute, token"
+        known = "viewer, subscription, redirect, points_per_minute, token, disconnect"
         _nothing_else({name: 0 for name in body if name not in known.split(", ")}, known)
         accounts = self._world.accounts
         answer: Json = {}
@@ -115,6 +115,8 @@ class ControlRoutes:
                 accounts.sign_in(body["viewer"])
             if "subscription" in body:
                 _subscribe(accounts, body["subscription"])
+            if "disconnect" in body:
+                accounts.disconnect(body["disconnect"])
             if "redirect" in body:
                 accounts.allow_redirect(body["redirect"]["client_id"], str(body["redirect"]["uri"]))
             if "points_per_minute" in body:

@@ -53,23 +53,36 @@ NOBODY: Final = Account()
 ACCOUNT: Final = web.RequestKey("account", Account)
 
 
+def public_scheme(request: web.Request, configured: URL | None, trusted: Networks) -> str:
+    """`https` or `http`, as the website's visitors see it. Proxies that are not trusted are not believed."""
+    if configured is not None:
+        return configured.scheme
+    said = _said_by_proxy(request, "X-Forwarded-Proto", trusted)
+    scheme = None if said is None else said.lower()
+    return scheme if scheme in ("http", "https") else request.scheme
+
+
 def public_origin(request: web.Request, configured: URL | None, trusted: Networks) -> URL:
-    """The website's address as its visitors see it. Proxies that are not trusted are not believed."""
+    """The website's address as its visitors see it. Raises TwitchAudioError `invalid-input` without a host."""
     if configured is not None:
         return configured
-    scheme, host = "https" if request.secure else "http", request.host
-    peer = None if request.remote is None else parse_address(request.remote)
-    if peer is not None and trusted.contain(peer):
-        # The proxy next to us appends: what it says stands last.
-        said = request.headers.get("X-Forwarded-Proto", scheme).rpartition(",")[2].strip().lower()
-        scheme = said if said in ("http", "https") else scheme
-        host = request.headers.get("X-Forwarded-Host", host).rpartition(",")[2].strip()
+    # Not `request.host`: without the header it would look this machine's name up.
+    host = _said_by_proxy(request, "X-Forwarded-Host", trusted) or request.headers.get("Host", "")
     try:
-        return URL(f"{scheme}://{host}").origin()
+        return URL(f"{public_scheme(request, configured, trusted)}://{host}").origin()
     except ValueError as error:
         raise TwitchAudioError(
             ProblemCode.INVALID_INPUT, "The request does not say which host it is for."
         ) from error
+
+
+def _said_by_proxy(request: web.Request, header: str, trusted: Networks) -> str | None:
+    """What a trusted proxy next to us says; it appends, so that stands last."""
+    peer = None if request.remote is None else parse_address(request.remote)
+    if peer is None or not trusted.contain(peer):
+        return None
+    values = request.headers.getall(header, [])
+    return values[-1].rpartition(",")[2].strip() if values else None
 
 
 class SealedCookieStorage(AbstractStorage):

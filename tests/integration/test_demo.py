@@ -56,6 +56,12 @@ async def test_the_demo_names_a_live_channel_and_a_clip_and_stops_on_ctrl_c(tmp_
             questions = f"{address[1]}/api/v1/identifications"
             async with session.post(questions, json={"channel": "talkshow_tess"}, headers=headers) as response:
                 assert (await response.json())["status"] == "successful"
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with (
+            aiohttp.ClientSession(cookie_jar=jar) as person,
+            person.get(f"{address[1]}/login", headers={"Accept": "text/html"}) as page,
+        ):
+            assert "viewer_vic" in await page.text()
         process.send_signal(signal.SIGINT)
         started = time.monotonic()
         assert await asyncio.wait_for(process.wait(), STOP_SECONDS) == 0

@@ -5,11 +5,12 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import Column, Float, Integer, MetaData, String, insert, inspect, select
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, database_url, metadata, open_database
@@ -198,16 +199,51 @@ def test_db_upgrade_refuses_a_newer_schema_in_one_line(
     assert "\n" not in said
 
 
+def made_up(column: Column[Any], number: int) -> object:
+    """A value that fits a column; each number makes another."""
+    if isinstance(column.type, (Integer, Float)):
+        return number
+    text = f"row {number} 🎺"
+    return text[: column.type.length] if isinstance(column.type, String) and column.type.length else text
+
+
+async def add_a_row_everywhere(database: Database, number: int) -> dict[str, dict[str, object]]:
+    """One row in every table that there is; gives them by table."""
+
+    def reflect(connection: Connection) -> MetaData:
+        found = MetaData()
+        found.reflect(connection)
+        return found
+
+    async with database.read() as connection:
+        reflected = await connection.run_sync(reflect)
+    added: dict[str, dict[str, object]] = {}
+    async with database.write() as connection:
+        for table in reflected.sorted_tables:
+            if table.name != "alembic_version":
+                added[table.name] = {column.name: made_up(column, number) for column in table.columns}
+                await connection.execute(insert(table).values(added[table.name]))
+    return added
+
+
 async def test_every_earlier_version_is_brought_up_to_date_with_its_data(sql_address: str) -> None:
     revisions = migrations.revisions()
-    for earlier in revisions[:-1]:
+    added: list[dict[str, dict[str, object]]] = []
+    for number, earlier in enumerate(revisions[:-1]):
         async with open_database(sql_address) as database:
             await migrations.upgrade(database, to=earlier)
-            async with database.write() as connection:
-                row = f"INSERT INTO leases VALUES ('{earlier}', 'i', 'o', 1, 0)"
-                await connection.exec_driver_sql(row)
+            added.append(await add_a_row_everywhere(database, number + 1))
     async with open_database(sql_address) as database:
         assert (await migrations.upgrade(database)).after == revisions[-1]
-        async with database.read() as connection:
-            kept = (await connection.exec_driver_sql("SELECT target_key FROM leases ORDER BY 1")).scalars()
-            assert list(kept) == revisions[:-1]
+        assert {table for tables in added for table in tables} >= {
+            "identifications",
+            "web_sessions",
+            "log_entries",
+        }
+        for number, tables in enumerate(added):
+            for name, row in tables.items():
+                table = metadata.tables[name]
+                async with database.read() as connection:
+                    rows = (await connection.execute(select(table))).mappings().all()
+                same = [kept for kept in rows if all(kept[column] == value for column, value in row.items())]
+                assert len(same) == 1, (revisions[number], name, row)

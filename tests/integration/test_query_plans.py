@@ -11,14 +11,27 @@ from fingerprint.database import Database, identifications, leases, open_databas
 from fingerprint.domain.targets import ChannelTarget, ClipTarget
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.ports import ClipOwners
+from fingerprint.settings import Secret
 from server import migrations
 from server.access import slots
 from server.access.admission import Admissions, Starter
 from server.access.api_keys import ApiKeyStore
 from server.access.clip_owners import KeptClipOwners
 from server.access.codes import CodeStore
+from server.access.oauth import Tokens
 from server.access.rates import Limit, RateCounters
-from server.access.tables import access_code_uses, access_codes, api_keys, clip_owners, job_slots, rate_counters
+from server.access.session_keys import SessionKeys
+from server.access.session_store import SessionStore
+from server.access.tables import (
+    access_code_uses,
+    access_codes,
+    api_keys,
+    clip_owners,
+    job_slots,
+    rate_counters,
+    web_sessions,
+)
+from server.access.tokens import TwitchUser
 from server.logs.entries import LogEntry, LogKind, Who
 from server.logs.store import LogFilter, LogStore, new_row
 from server.logs.tables import log_entries
@@ -55,6 +68,12 @@ async def fill(database: Database) -> None:
         ],
         access_codes: [
             {"id": f"c{n}", "sha256": f"h{n}", "note": "", "most_uses": 1, "used": 1, "created_us": moment}
+            for n in numbers
+        ],
+        web_sessions: [
+            {"sha256": f"h{n}", "user_id": f"u{n % 500}", "login": "vic", "scopes": "", "tokens": "x",
+             "token_expires_us": moment, "created_us": moment + n, "seen_us": moment, "validated_us": moment,
+             "refreshing_us": 0, "due_us": moment + n}
             for n in numbers
         ],
         access_code_uses: [{"user_id": f"u{n}", "code_id": f"c{n}", "redeemed_us": moment} for n in numbers],
@@ -102,6 +121,9 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
             assert ticket is not None
             ticket.ended()
 
+        sessions = SessionStore(database, SessionKeys([Secret("a key of thirty-two characters or more")]))
+        vic = TwitchUser(id="u7", login="vic", scopes=frozenset())
+        tokens = Tokens(access=Secret("a"), refresh=Secret("r"), seconds=60, scopes=frozenset())
         work: list[Callable[[], Awaitable[object]]] = [
             lambda: jobs.claim(ChannelTarget("c7"), owner="o", now=NOON + timedelta(hours=1), lease_seconds=5.0),
             lambda: jobs.running(ChannelTarget("c7"), now=NOON),
@@ -130,6 +152,13 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
             lambda: owners.broadcaster("s7"),
             lambda: admit("address:7"),
             lambda: admit("address:new"),
+            lambda: sessions.create("new", vic, tokens, now=NOON, due=NOON),
+            lambda: sessions.get("new"),
+            lambda: sessions.seen("new", NOON),
+            lambda: sessions.validated("new", vic, now=NOON, due=NOON),
+            lambda: sessions.renew("new", tokens, now=NOON, due=NOON),
+            lambda: sessions.take_due(5, now=NOON, until=NOON),
+            lambda: sessions.end("new", NOON),
         ]
         event.listen(database.engine.sync_engine, "before_cursor_execute", note)
         for step in work:

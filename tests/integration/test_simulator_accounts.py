@@ -238,5 +238,13 @@ async def test_accounts_can_be_set_over_http(viewer: Viewer) -> None:
     reply = await helix(viewer, path, token)
     assert reply.json["data"][0]["tier"] == "2000"
     assert reply.headers["Ratelimit-Limit"] == "10"
-    for wrong in ({"viewers": 1}, {"viewer": "nobody_here"}, {"token": 5}, {"points_per_minute": 0}):
+    assert (await viewer.control("accounts", {"disconnect": "viewer_vic"})).status == 200
+    assert (await validate(viewer, token)).status == 401
+    for wrong in (
+        {"viewers": 1},
+        {"viewer": "nobody_here"},
+        {"disconnect": "nobody_here"},
+        {"token": 5},
+        {"points_per_minute": 0},
+    ):
         assert (await viewer.control("accounts", wrong)).status == 400, json.dumps(wrong)
