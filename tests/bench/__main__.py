@@ -8,6 +8,7 @@ from typing import Final, cast
 BENCHMARKS: Final = {
     "answer-time": "tests.bench.answer_time",
     "capture": "tests.bench.capture",
+    "providers": "tests.bench.providers",
     "catalog-scale": "tests.bench.catalog_scale",
     "fit-confidence": "tests.bench.fit_confidence",
     "recognition": "tests.bench.recognition",

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from fingerprint.domain.budgets import Period
 from fingerprint.providers.guard import Standing
+from fingerprint.recognizers import chosen_names
 from server import keys
 from server.access.website import setting_text
 from server.logs.entries import LogEntry
@@ -64,7 +65,7 @@ class ServerRoom:
     async def recognizers(self) -> Sequence[Row]:
         """The recognizers in their order; one that costs nothing has neither a rest nor a budget."""
         standings = {standing.name: standing for standing in await self._app[keys.PROVIDERS].standings()}
-        return [_recognizer(name, standings.get(name)) for name in self._app[keys.SETTINGS].pipeline.recognizers]
+        return [_recognizer(name, standings.get(name)) for name in chosen_names(self._app[keys.SETTINGS].pipeline)]
 
 
 def _recognizer(name: str, standing: Standing | None) -> Row:
@@ -77,4 +78,7 @@ def _recognizer(name: str, standing: Standing | None) -> Row:
 def _left(standing: Standing, period: Period) -> str:
     if standing.spending is None:
         return "unknown"
-    return next((f"{each.left} of {each.most}" for each in standing.spending if each.period is period), "no limit")
+    for each in standing.spending:
+        if each.period is period:
+            return f"no limit, {each.used} asked" if each.most is None else f"{each.left} of {each.most}"
+    return "no limit"

@@ -1,15 +1,19 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from fingerprint.domain.audio import Recording
-from fingerprint.domain.identification import Stage
+from fingerprint.domain.identification import Song, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import Match
-from fingerprint.recognizers.chain import RecognizerChain
+from fingerprint.ports import Answer, Match
+from fingerprint.providers.faults import Fault, ProviderError
+from fingerprint.providers.guard import Guard
+from fingerprint.recognizers.chain import Member, RecognizerChain, same_song
 from tests.builders import recording, song
+from tests.fakes import FakeClock
 
 
 class Scripted:
@@ -150,3 +154,125 @@ async def test_with_nothing_to_recognize_with_both_ways_out_are_named(recognizer
 async def test_one_that_can_answer_is_enough() -> None:
     async with RecognizerChain([Scripted("one", missing="No keys."), Scripted("two")]) as chain:
         assert await chain.unavailable() is None
+
+
+# --- All at once --------------------------------------------------------------------------------------
+
+
+class Slow(Scripted):
+    """Answers after a while, and notes when it is not waited for any more."""
+
+    def __init__(self, name: str, seconds: float, **more: Any) -> None:
+        super().__init__(name, **more)
+        self._delay = seconds
+        self.cancelled = False
+
+    async def recognize(self, query: float) -> Sequence[Match]:
+        try:
+            await asyncio.sleep(self._delay)
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        return await super().recognize(query)
+
+
+async def together(*recognizers: Scripted) -> Answer:
+    async with RecognizerChain(recognizers, together=True) as chain:
+        return await chain.identify(recording(), ignore)
+
+
+async def test_asked_together_the_first_match_wins_and_slow_ones_are_not_waited_for_long() -> None:
+    slow = Slow("slow", 30.0, title="Other")
+    answer = await together(slow, Slow("quick", 0.01, title="Found"))
+    assert answer.recognizer == "quick"
+    assert [(match.song.title, match.score) for match in answer.matches] == [("Found", 0.9)]
+    assert slow.cancelled
+
+
+async def test_one_that_agrees_raises_the_score_and_one_that_does_not_leaves_it() -> None:
+    answer = await together(Slow("one", 0.01, title="Found"), Slow("two", 0.05, title="found (Remastered)"))
+    assert [match.score for match in answer.matches] == [0.99]
+    answer = await together(Slow("one", 0.01, title="Found"), Slow("two", 0.05, title="Another"))
+    assert [match.score for match in answer.matches] == [0.9]
+
+
+async def test_asked_together_no_match_waits_for_all() -> None:
+    answer = await together(Slow("one", 0.01), Slow("two", 0.1, title="Found"))
+    assert answer.recognizer == "two"
+    answer = await together(
+        Slow("two", 0.05), Slow("one", 0.01, error=TwitchAudioError(ProblemCode.TIMEOUT, "Slow."))
+    )
+    assert (answer.recognizer, list(answer.matches)) == ("two", [])
+
+
+async def test_asked_together_all_may_fail() -> None:
+    error = TwitchAudioError(ProblemCode.UPSTREAM_UNAVAILABLE, "It is away.", retry_after_seconds=7)
+    with pytest.raises(TwitchAudioError) as raised:
+        await together(Scripted("one", error=error), Scripted("two", error=error))
+    assert raised.value.code is ProblemCode.RECOGNIZER_UNAVAILABLE
+    assert raised.value.retry_after_seconds == 7
+
+
+async def test_a_client_that_leaves_leaves_no_question_behind() -> None:
+    slow = [Slow("one", 30.0), Slow("two", 30.0)]
+    task = asyncio.create_task(together(*slow))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert all(each.cancelled for each in slow)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (song("A", "B", isrc="ZZN992100042"), song("C", "D", isrc="zzn992100042"), True),
+        (song("A", "B", isrc="ZZN992100042"), song("A", "B", isrc="ZZN992100043"), True),
+        (song("Paper Lanterns", "Mira Holt"), song("paper lanterns (Live)", "The Low Tide", "MIRA HOLT"), True),
+        (song("Paper Lanterns", "Mira Holt"), song("Paper Lanterns", "Somebody"), False),
+        (song("Paper Lanterns", "Mira Holt"), song("Lanterns", "Mira Holt"), False),
+        (song("夜に駆ける", "YOASOBI"), song("夜に駆ける", "yoasobi"), True),
+        (song("(((", "..."), song("!!!", "..."), False),
+    ],
+)
+def test_songs_are_told_to_be_the_same_by_isrc_or_by_title_and_artist(one: Song, other: Song, same: bool) -> None:
+    assert same_song(one, other) is same
+    assert same_song(other, one) is same
+
+
+# --- Rests and budgets --------------------------------------------------------------------------------
+
+
+async def test_one_that_rests_is_passed_over_until_its_time_has_come() -> None:
+    clock = FakeClock()
+    guard = Guard("paid", clock, None, ())
+    fault = ProviderError("Paid", Fault.QUOTA, "It is used up.", retry_after_seconds=900.0)
+    paid = Scripted("paid", error=fault)
+    async with RecognizerChain([Member(paid, guard), Scripted("free")]) as chain:
+        for _ in range(3):
+            assert (await chain.identify(recording(), ignore)).recognizer == "free"
+        assert paid.asked == 1
+        await clock.advance(2_000.0)
+        await chain.identify(recording(), ignore)
+        assert paid.asked == 2
+
+
+async def test_when_only_resting_ones_are_left_the_error_says_when_to_ask_again() -> None:
+    guard = Guard("paid", FakeClock(), None, ())
+    guard.failed(ProviderError("Paid", Fault.QUOTA, "It is used up."))
+    async with RecognizerChain([Member(Scripted("paid"), guard), Scripted("free", missing="Empty.")]) as chain:
+        text = await chain.unavailable()
+        with pytest.raises(TwitchAudioError) as raised:
+            await chain.identify(recording(), ignore)
+    assert text is not None
+    assert text.startswith("It is used up. It is asked again in")
+    assert raised.value.retry_after_seconds == pytest.approx(900, rel=0.2)
+
+
+async def test_one_that_times_out_again_and_again_is_left_alone() -> None:
+    guard = Guard("paid", FakeClock(), None, ())
+    paid = Scripted("paid", stalls=True)
+    async with RecognizerChain([Member(paid, guard), Scripted("free")], recognizer_seconds=0.01) as chain:
+        for _ in range(6):
+            await chain.identify(Recording(pcm=recording().pcm.cut(0, 0.1)), ignore)
+    assert paid.asked == 3
