@@ -20,6 +20,7 @@ from fingerprint.domain.identification import (
     Timings,
     new_identification_id,
 )
+from fingerprint.domain.links import links_of
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import FileTarget, Target, VideoTarget, parse_target
 from fingerprint.jobs.clean import clean
@@ -212,7 +213,8 @@ def _song_lines(song: Song, score: float | None) -> list[str]:
     if song.offset_seconds is not None:
         length = f" of {_clock_time(song.duration_seconds)}" if song.duration_seconds else ""
         facts.append(f"{_clock_time(max(0.0, song.offset_seconds))}{length} into the song")
-    return [f"  {_song_name(song)}", *([f"  {', '.join(facts)}"] if facts else [])]
+    links = [f"  {link}" for link in links_of(song).values() if link]
+    return [f"  {_song_name(song)}", *([f"  {', '.join(facts)}"] if facts else []), *links]
 
 
 def _other_songs(identification: Identification) -> list[str]:

@@ -1,4 +1,7 @@
-"""Our recognizers against the simulated providers: songs, every kind of trouble, and failover."""
+"""Our recognizers against the simulated providers: songs, every kind of trouble, and failover.
+
+R1 to R7 are the faults of recognizers that the project has numbered.
+"""
 
 import asyncio
 import dataclasses
@@ -15,7 +18,9 @@ import pytest
 from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.identification import Stage
+from fingerprint.domain.links import links_of
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.jobs.clean import clean
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import Answer, Match, Recognizer
@@ -27,6 +32,8 @@ from fingerprint.recognizers import REGISTRY
 from fingerprint.recognizers.acrcloud import AcrCloudRecognizer
 from fingerprint.settings import PipelineSettings, Secret, read_settings
 from fingerprint.wiring import make_guards, open_members, open_recognizers
+from tests.builders import answered
+from tests.fakes import FakeClock
 from tests.providers import acrcloud_service, audd_service
 from tests.providers.acrcloud_service import ACCESS_KEY, ACCESS_SECRET, AcrCloudService, fingerprint_of, status
 from tests.providers.answers import ACR_TRACK, AUDD_RESULT, SHAZAM_ANSWER
@@ -212,7 +219,7 @@ ACR_CODES = [2000, 2001, 2002, 2003, 2005, 3000, 3001, 3002, 3003, 3006, 3011, 3
 
 
 @pytest.mark.parametrize("code", ACR_CODES)
-async def test_acrcloud_is_asked_again_once_and_only_where_that_may_help(
+async def test_r5_acrcloud_is_asked_again_once_and_only_where_that_may_help(
     code: int, acrcloud: AcrCloudService
 ) -> None:
     acrcloud.fixed = ACR_TRACK
@@ -229,7 +236,7 @@ async def test_acrcloud_is_asked_again_once_and_only_where_that_may_help(
     assert acrcloud.script.questions == (2 if code in REPEATED else 1)
 
 
-async def test_a_wrong_key_and_a_wrong_secret_are_told_apart(acrcloud: AcrCloudService) -> None:
+async def test_r4_a_wrong_key_and_a_wrong_secret_are_told_apart(acrcloud: AcrCloudService) -> None:
     for variable, words in (
         ("ACRCLOUD_ACCESS_KEY", "does not take our access key"),
         ("ACRCLOUD_ACCESS_SECRET", "does not take our signature"),
@@ -238,6 +245,40 @@ async def test_a_wrong_key_and_a_wrong_secret_are_told_apart(acrcloud: AcrCloudS
             with pytest.raises(ProviderError, match=words) as raised:
                 await ask(recognizer)
         assert raised.value.fault is Fault.CONFIGURATION
+
+
+async def test_r4_a_wrong_clock_is_refused_and_the_operator_is_told_to_look_at_it(
+    acrcloud: AcrCloudService,
+) -> None:
+    async with Fetcher(AllowList.of_origins([acrcloud.url])) as fetcher:
+        calls = ProviderCalls(fetcher, FakeClock(), agent="test")
+        with pytest.raises(ProviderError, match="this machine's clock") as raised:
+            await ask(acrcloud_recognizer(calls, acrcloud))
+    assert raised.value.provider_code == 3014
+
+
+async def test_r1_what_acrcloud_cannot_hear_is_no_audio_and_is_not_asked_again(acrcloud: AcrCloudService) -> None:
+    acrcloud.script.always = acrcloud_service.reply(2004)
+    async with opened("acrcloud", **acrcloud.environment()) as recognizer:
+        with pytest.raises(TwitchAudioError) as raised:
+            await ask(recognizer)
+    assert raised.value.code is ProblemCode.NO_AUDIO
+    assert acrcloud.script.questions == 1
+
+
+@pytest.mark.parametrize("code", [900, 901, 902, 903, 904, 905, 906, 700, 611, 100, 1000, 19, 31337, 20])
+async def test_audd_is_asked_again_once_and_only_where_that_may_help(code: int, audd: AuddService) -> None:
+    audd.found = AUDD_RESULT
+    audd.script.replies.append(audd_service.reply(code))
+    repeated = code in (611, 100, 1000)
+    async with opened("audd", **audd.environment()) as recognizer:
+        if repeated:
+            assert len(await ask(recognizer)) == 1
+        else:
+            with pytest.raises(ProviderError) as raised:
+                await ask(recognizer)
+            assert raised.value.provider_code == code
+    assert audd.script.questions == (2 if repeated else 1)
 
 
 BAD_BODIES = {
@@ -253,7 +294,7 @@ BAD_BODIES = {
 
 @pytest.mark.parametrize("trouble", BAD_BODIES)
 @pytest.mark.parametrize("name", ["acrcloud", "audd"])
-async def test_nonsense_is_a_fault_of_the_provider_after_two_tries_at_most(
+async def test_r6_nonsense_is_a_fault_of_the_provider_after_two_tries_at_most(
     name: str, trouble: str, acrcloud: AcrCloudService, audd: AuddService
 ) -> None:
     service = {"acrcloud": acrcloud, "audd": audd}[name]
@@ -273,7 +314,7 @@ async def test_nonsense_is_a_fault_of_the_provider_after_two_tries_at_most(
     "slow", [Reply(after_seconds=30), Reply(body=json.dumps(status(1001)).encode(), drip_seconds=0.4)]
 )
 @pytest.mark.parametrize("name", ["acrcloud", "audd"])
-async def test_a_provider_that_stalls_or_drips_is_given_up_and_the_next_one_answers(
+async def test_r5_a_provider_that_stalls_or_drips_is_given_up_and_the_next_one_answers(
     name: str, slow: Reply, acrcloud: AcrCloudService, audd: AuddService
 ) -> None:
     services = {"acrcloud": acrcloud, "audd": audd}
@@ -305,7 +346,7 @@ async def recognizing(
         yield identify
 
 
-async def test_a_used_up_quota_is_left_alone_and_the_next_provider_answers(
+async def test_r2_a_used_up_quota_is_left_alone_and_the_next_provider_answers(
     acrcloud: AcrCloudService, audd: AuddService
 ) -> None:
     acrcloud.script.always = acrcloud_service.reply(3003)
@@ -317,7 +358,46 @@ async def test_a_used_up_quota_is_left_alone_and_the_next_provider_answers(
     assert audd.script.questions == 3
 
 
-async def test_when_all_are_over_their_quota_the_error_says_when_to_ask_again(
+async def test_r3_asked_too_much_at_a_time_it_is_asked_once_more_and_then_the_next(
+    acrcloud: AcrCloudService, audd: AuddService
+) -> None:
+    acrcloud.script.always = acrcloud_service.reply(3015, "QpS limit exceeded")
+    audd.found = AUDD_RESULT
+    async with recognizing(acrcloud, audd, "acrcloud,audd") as identify:
+        assert (await identify()).recognizer == "audd"
+        assert acrcloud.script.questions == 2
+        # It rests for a moment.
+        assert (await identify()).recognizer == "audd"
+        assert acrcloud.script.questions == 2
+
+
+async def test_r7_hostile_texts_are_cut_and_cleaned_and_become_no_links(acrcloud: AcrCloudService) -> None:
+    hostile = "<img src=x onerror=alert(1)>\u202e\x00" + "x" * 20_000
+    acrcloud.fixed = {
+        "title": hostile,
+        "artists": [{"name": hostile}, {"name": ""}],
+        "album": {"name": "\u2028\x07"},
+        "score": 100,
+        "external_ids": {"isrc": hostile},
+        "external_metadata": {
+            "spotify": {"track": {"id": "../../evil"}, "artists": [{"id": ""}]},
+            "youtube": {"vid": "javascript:alert(1)"},
+            "deezer": {"track": {"id": "//evil.example"}},
+        },
+    }
+    async with opened("acrcloud", **acrcloud.environment()) as recognizer:
+        (match,) = await ask(recognizer)
+    stored = clean(answered(song=match.song)).song
+    assert stored is not None
+    assert len(stored.title) <= 500
+    assert stored.title.startswith("<img src=x onerror=alert(1)>")
+    assert "\u202e" not in stored.title
+    assert stored.album is None
+    assert stored.ids.spotify_artists == ()
+    assert set(links_of(stored).values()) == {None}
+
+
+async def test_r2_when_all_are_over_their_quota_the_error_says_when_to_ask_again(
     acrcloud: AcrCloudService, audd: AuddService
 ) -> None:
     acrcloud.script.always = acrcloud_service.reply(3003)
@@ -332,7 +412,7 @@ async def test_when_all_are_over_their_quota_the_error_says_when_to_ask_again(
     assert (acrcloud.script.questions, audd.script.questions) == (1, 1)
 
 
-async def test_no_result_is_an_answer_and_the_next_provider_is_still_asked(
+async def test_r1_no_result_is_an_answer_and_the_next_provider_is_still_asked(
     acrcloud: AcrCloudService, audd: AuddService
 ) -> None:
     async with recognizing(acrcloud, audd, "acrcloud,audd") as identify:

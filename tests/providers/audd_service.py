@@ -1,7 +1,7 @@
 """A simulated AudD: checks what the real one checks, and answers as it is told."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 from yarl import URL
 
+from fingerprint.domain.audio import Pcm
 from tests.providers.service import Form, Reply, Script, give, heard_in, read_form, served
 
 API_TOKEN: Final = "test0000audd0000token0000secret1"
@@ -33,6 +34,8 @@ class AuddService:
     asked: list[int] = field(default_factory=list[int])
     url: URL = field(default_factory=lambda: URL("http://unserved.invalid"))
     found: dict[str, Any] | None = None
+    compare: Callable[[Pcm], dict[str, Any] | None] | None = None
+    """Decides instead of `found`, by what it hears."""
 
     @classmethod
     @asynccontextmanager
@@ -68,9 +71,11 @@ class AuddService:
         file = form.files["file"][1]
         if len(file) > MAX_BYTES:
             return error(400, "Too big an audio file.")
-        if heard_in(file) is None:
+        heard = heard_in(file)
+        if heard is None:
             return error(300, "Fingerprinting failed: there was a problem with the sound.")
-        if self.found is None:
+        found = self.found if self.compare is None else self.compare(heard)
+        if found is None:
             return {"status": "success", "result": None}
-        blocks = {name: value for name, value in self.found.items() if name not in BLOCKS or name in wanted}
+        blocks = {name: value for name, value in found.items() if name not in BLOCKS or name in wanted}
         return {"status": "success", "result": blocks}
