@@ -86,6 +86,7 @@ class IdentificationService:
         polish: Polish = as_it_is,
     ) -> None:
         self._store = store
+        self._runner = runner
         self._unavailable = unavailable
         self._clock = clock
         self._limits = limits or ServiceLimits()
@@ -294,8 +295,10 @@ class IdentificationService:
                 if flight is not None:
                     return flight, True
                 ticket = None
-                if await self._store.running(target, now=self._clock.now()) is None:
-                    ticket = await admit()
+                # With a place held: beyond what can be done, the answer is `busy` at once, and costs nothing.
+                with self._runner.place(caller):
+                    if await self._store.running(target, now=self._clock.now()) is None:
+                        ticket = await admit()
                 try:
                     return self._flights.take_off(target, caller=caller, ticket=ticket), False
                 except TwitchAudioError:

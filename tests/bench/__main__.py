@@ -6,11 +6,13 @@ from importlib import import_module
 from typing import Final, cast
 
 BENCHMARKS: Final = {
+    "access": "tests.bench.access",
     "answer-time": "tests.bench.answer_time",
     "capture": "tests.bench.capture",
     "providers": "tests.bench.providers",
     "catalog-scale": "tests.bench.catalog_scale",
     "fit-confidence": "tests.bench.fit_confidence",
+    "overload": "tests.bench.overload",
     "recognition": "tests.bench.recognition",
     "soak": "tests.bench.soak",
 }

@@ -22,6 +22,7 @@ class Noting:
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.asked = 0
 
     def started(self) -> None:
         self.told.append("started")
@@ -31,6 +32,8 @@ class Noting:
             self.told.append("ended")
 
     async def admit(self) -> Ticket:
+        self.asked += 1
+        await asyncio.sleep(0)
         return self
 
 
@@ -80,7 +83,7 @@ async def test_those_who_join_need_no_ticket() -> None:
         parts.capture.gate.set()
 
 
-async def test_a_job_that_finds_no_place_ends_its_ticket_unused() -> None:
+async def test_when_all_is_full_nobody_is_let_in_for_nothing() -> None:
     async with serving(MemoryJobStore(), places=1) as (service, parts):
         parts.capture.gate.clear()
         await service.ask(ChannelTarget("other"), admit=Noting().admit)
@@ -88,8 +91,20 @@ async def test_a_job_that_finds_no_place_ends_its_ticket_unused() -> None:
         with pytest.raises(TwitchAudioError) as caught:
             await service.ask(CHANNEL, admit=ticket.admit)
         assert caught.value.code is ProblemCode.BUSY
-        await asyncio.sleep(0)
-        assert ticket.told == ["ended"]
+        assert (ticket.told, ticket.asked) == ([], 0)
+        parts.capture.gate.set()
+
+
+async def test_of_many_at_once_no_more_are_let_in_than_there_are_places() -> None:
+    async with serving(MemoryJobStore(), places=3) as (service, parts):
+        parts.capture.gate.clear()
+        tickets = [Noting() for _ in range(50)]
+        asked = [
+            service.ask(ChannelTarget(f"c{number}"), admit=ticket.admit) for number, ticket in enumerate(tickets)
+        ]
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        assert sum(not isinstance(result, BaseException) for result in results) == 3
+        assert sum(ticket.asked for ticket in tickets) == 3
         parts.capture.gate.set()
 
 
