@@ -24,6 +24,13 @@ _TIME: Final[_Schema] = {"type": "string", "format": "date-time"}
 _MAYBE_TIME: Final[_Schema] = {"type": ["string", "null"], "format": "date-time"}
 
 
+_EVENT: Final[_Schema] = {
+    "type": "object",
+    "properties": {"event": _TEXT, "data": {**_TEXT, "description": "JSON."}},
+    "required": ["data"],
+}
+
+
 def _object(properties: dict[str, _Schema], *, optional: tuple[str, ...] = (), text: str = "") -> _Schema:
     schema: _Schema = {
         "type": "object",
@@ -239,7 +246,7 @@ def _schemas() -> dict[str, _Schema]:
         "Readiness": _object(
             {
                 "status": {"type": "string", "enum": ["ready", "not ready"]},
-                "dependencies": _object({"database": dependency, "recognizers": dependency}),
+                "dependencies": _object({"database": dependency, "jobs": dependency, "recognizers": dependency}),
                 "providers": {
                     "type": "object",
                     "additionalProperties": _ref("Provider"),
@@ -412,7 +419,7 @@ def _paths() -> dict[str, Any]:
                 "each later one, then one `result`. The stream ends after it. If it ends before, connect again.",
                 "parameters": [_ID],
                 "responses": {
-                    "200": {"description": "Events.", "content": {"text/event-stream": {"schema": _TEXT}}},
+                    "200": {"description": "Events.", "content": {"text/event-stream": {"schema": _EVENT}}},
                     **_problems(ProblemCode.NOT_FOUND),
                 },
             }
@@ -470,7 +477,7 @@ def _paths() -> dict[str, Any]:
                 "identified for it: it tells what others ask for, and what a watch finds.",
                 "parameters": [_LOGIN],
                 "responses": {
-                    "200": {"description": "Events.", "content": {"text/event-stream": {"schema": _TEXT}}},
+                    "200": {"description": "Events.", "content": {"text/event-stream": {"schema": _EVENT}}},
                     **_problems(),
                 },
             }

@@ -137,7 +137,7 @@ class ReportStore:
 
     async def newest(self, *, limit: int = 100, handled: bool | None = None) -> Sequence[Report]:
         """Reports, newest first: all of them, or those that the operator is or is not done with."""
-        statement = select(table).order_by(table.c.created_us.desc(), table.c.id).limit(limit)
+        statement = select(table).order_by(table.c.created_us.desc(), table.c.id.desc()).limit(limit)
         if handled is not None:
             statement = statement.where(
                 table.c.handled_us.is_not(None) if handled else table.c.handled_us.is_(None)

@@ -36,6 +36,10 @@ from tests.seeds import seed_evening
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PICTURES: Final = Path(__file__).parents[2] / ".cache" / "screenshots"
+AT_REST: Final = """
+await Promise.all(document.getAnimations()
+  .filter((each) => each.effect.getComputedTiming().iterations !== Infinity).map((each) => each.finished));
+"""
 SIZES: Final = ((390, 844), (1280, 800))
 VIC: Final = "viewer_vic"
 FULL: Final = song(
@@ -104,6 +108,7 @@ class Visitor:
         """The page as it is now: it fits, axe finds nothing, and there is a picture of it."""
         for width, height in sizes:
             await self.tab.viewport(width, height)
+            await self.tab.run(AT_REST)
             wide = await self.tab.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{name} is {wide} wide"
             PICTURES.mkdir(parents=True, exist_ok=True)

@@ -259,7 +259,9 @@ async def test_a_failed_identification_is_what_the_document_says(
 def test_the_checker_finds_what_is_wrong() -> None:
     document = openapi_document()
     good = {"allowed": True, "code": None, "detail": None}
-    me = {"login": None, "known_by": None, "streams": good, "clips": good}
+    me: dict[str, Any] = {
+        "login": None, "known_by": None, "admin": False, "missing_scopes": [], "streams": good, "clips": good
+    }  # fmt: skip
     reference = {"$ref": "#/components/schemas/Me"}
     assert problems_of(me, reference, document) == []
     for bad in (

@@ -32,10 +32,14 @@ from server.access.tables import (
     web_sessions,
 )
 from server.access.tokens import TwitchUser
+from server.channels.reports import Reason, ReportStore
+from server.channels.song_tokens import SongTokenStore
+from server.channels.tables import reports, song_tokens, watches
+from server.channels.watch_store import WatchStore
 from server.logs.entries import LogEntry, LogKind, Who
 from server.logs.store import LogFilter, LogStore, new_row
 from server.logs.tables import log_entries
-from tests.builders import NOON
+from tests.builders import NOON, answered
 from tests.fakes import FakeClock
 from tests.mariadb import MariaDB
 
@@ -94,6 +98,23 @@ async def fill(database: Database) -> None:
             )
             for n in numbers
         ],
+        song_tokens: [
+            {"id": f"t{n}", "sha256": f"h{n}", "channel": f"c{n % 500}", "note": "", "made_by": "operator",
+             "created_us": moment}
+            for n in numbers
+        ],
+        reports: [
+            {"id": f"r{n}", "identification_id": f"i{n}", "reporter": "user:1", "kind": "clip", "target": f"c{n}",
+             "reason": "other", "note": "", "song": "", "created_us": moment + n}
+            for n in numbers
+        ],
+        watches: [
+            {"channel": f"c{n}", "every_seconds": 60, "budget": 9, "used": 1,
+             "state": "ended" if n % 50 else "running", "made_by": "operator",
+             "created_us": moment, "next_us": moment + n, "quiet": 0, "offline": 0,
+             "owner": "", "lease_us": 0, "fence": 1}
+            for n in numbers
+        ],
     }  # fmt: skip
     async with database.write() as connection:
         for table, values in rows.items():
@@ -124,6 +145,8 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
         sessions = SessionStore(database, SessionKeys([Secret("a key of thirty-two characters or more")]))
         vic = TwitchUser(id="u7", login="vic", scopes=frozenset())
         tokens = Tokens(access=Secret("a"), refresh=Secret("r"), seconds=60, scopes=frozenset())
+        song_keys, watch = SongTokenStore(database), WatchStore(database)
+        _, token = await song_keys.create("c7", now=NOON)
         work: list[Callable[[], Awaitable[object]]] = [
             lambda: jobs.claim(ChannelTarget("c7"), owner="o", now=NOON + timedelta(hours=1), lease_seconds=5.0),
             lambda: jobs.running(ChannelTarget("c7"), now=NOON),
@@ -159,6 +182,15 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
             lambda: sessions.renew("new", tokens, now=NOON, due=NOON),
             lambda: sessions.take_due(5, now=NOON, until=NOON),
             lambda: sessions.end("new", NOON),
+            lambda: song_keys.find(token.reveal(), "c7", now=NOON),
+            lambda: song_keys.all("c7"),
+            lambda: ReportStore(database).add(
+                answered(), reason=Reason.OTHER, note="", who=("user:7", "user:7"), now=NOON
+            ),
+            lambda: watch.due(NOON, limit=4),
+            lambda: watch.take("c7", owner="o", now=NOON, lease_seconds=5.0),
+            lambda: watch.get("c7"),
+            lambda: RateCounters(database).spend([Limit("key:k7", 9, 60)], NOON),
         ]
         event.listen(database.engine.sync_engine, "before_cursor_execute", note)
         for step in work:
