@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final
 
 import numpy as np
 
 from fingerprint.clock import SystemClock
+from fingerprint.database import open_database
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
 from fingerprint.links.finder import LinkFinder, LinkServices
 from fingerprint.media.breaker import Breaker
@@ -29,6 +30,7 @@ from fingerprint.ports import (
 )
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.guard import Guards
+from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY, chosen_names
 from fingerprint.recognizers.chain import Member, RecognizerChain
 from fingerprint.settings import PipelineSettings, SettingsError
@@ -81,6 +83,19 @@ def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None
         if not REGISTRY[name].free:
             guards.of(name)
     return guards
+
+
+@asynccontextmanager
+async def open_guards(settings: PipelineSettings, clock: Clock) -> AsyncGenerator[Guards]:
+    """The guards where nobody else counts, as on Lambda: in the SQL database, if the settings name one.
+
+    The database has its schema already. Without a paid recognizer none is opened. Raises SettingsError.
+    """
+    if settings.database_url is None or all(REGISTRY[name].free for name in checked_names(settings)):
+        yield make_guards(settings, clock)
+        return
+    async with open_database(settings.database_url) as database:
+        yield make_guards(settings, clock, usage=SqlUsage(database))
 
 
 @asynccontextmanager
@@ -154,14 +169,16 @@ async def open_pipeline(
 ) -> AsyncGenerator[Pipeline]:
     """The whole pipeline; connections and decoder processes live as long as the block.
 
-    `guards` are those of `make_guards`, with the place where questions are counted; without it budgets keep their
-    providers from being asked. `on_outcome` is told of every upstream call. Raises SettingsError.
+    `guards` are those of `make_guards`, with the place where questions are counted; left out, they are those of
+    `open_guards`. Without such a place budgets keep their providers from being asked. `on_outcome` is told of
+    every upstream call. Raises SettingsError.
     """
     clock = SystemClock()
     breaker = Breaker(clock)
     media_hosts = AllowList.of_media_hosts(settings.twitch.media_hosts)
     async with (
-        open_members(settings, guards=guards, on_outcome=on_outcome) as members,
+        open_guards(settings, clock) if guards is None else nullcontext(guards) as counted,
+        open_members(settings, guards=counted, on_outcome=on_outcome) as members,
         _chain(settings, members) as recognizers,
         _chain(settings, _free(members)) as further,
         open_resolver(settings, breaker=breaker, on_outcome=on_outcome) as resolver,

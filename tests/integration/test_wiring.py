@@ -5,12 +5,16 @@ from pathlib import Path
 import pytest
 
 from fingerprint import wiring
+from fingerprint.clock import SystemClock
+from fingerprint.database import open_database
 from fingerprint.domain.audio import Recording
+from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Match
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.recognizers import REGISTRY, RegistryEntry
-from fingerprint.settings import PipelineSettings
-from fingerprint.wiring import open_pipeline
+from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.wiring import open_guards, open_pipeline
+from server import migrations
 
 
 class Listener:
@@ -62,3 +66,27 @@ async def test_a_pipeline_that_is_closed_at_once_leaves_no_task_behind(tmp_path:
     async with open_pipeline(PipelineSettings(data_dir=tmp_path)):
         pass
     assert asyncio.all_tasks() == before
+
+
+async def test_where_nobody_else_counts_questions_are_counted_in_the_named_database(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'shared.sqlite3'}"
+    async with open_database(address) as database:
+        await migrations.upgrade(database)
+    environ = {
+        "AUDD_API_TOKEN": "token",
+        "TWITCHAUDIO_BUDGETS": "audd=2/day",
+        "TWITCHAUDIO_DATA_DIR": str(tmp_path),
+    }
+    settings = read_settings(PipelineSettings, environ | {"TWITCHAUDIO_DATABASE_URL": address})
+    for used in (1, 2):
+        async with open_guards(settings, SystemClock()) as guards:
+            await guards.of("audd").spend()
+            (standing,) = await guards.standings()
+            assert [each.used for each in standing.spending or ()] == [used, used]
+    async with open_guards(settings, SystemClock()) as guards:
+        with pytest.raises(TwitchAudioError, match="used up"):
+            await guards.of("audd").spend()
+    async with open_guards(read_settings(PipelineSettings, environ), SystemClock()) as guards:
+        refusal = guards.of("audd").refusal()
+        assert refusal is not None
+        assert "without the SQL database" in refusal.detail
