@@ -1,5 +1,6 @@
 """Between the recognizers and the providers that cost something: rests and budgets, and how each stands."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock, Usage
 from fingerprint.providers.faults import Fault, ProviderError
 from fingerprint.providers.rest import Rest
+
+STANDING_SECONDS: Final = 1.5
+"""How long an operator who looks waits for the count."""
 
 _log = logging.getLogger(__name__)
 
@@ -110,8 +114,9 @@ class Guard:
         spending: Sequence[Spending] | None = ()
         if self._usage is not None:
             try:
-                spending = await self._usage.spending(self._name, self._budgets, now)
-            except TwitchAudioError:
+                async with asyncio.timeout(STANDING_SECONDS):
+                    spending = await self._usage.spending(self._name, self._budgets, now)
+            except (TwitchAudioError, TimeoutError):
                 spending = None
         used_up = next((each for each in spending or () if each.left == 0), None)
         refusal = self.refusal()
@@ -157,4 +162,4 @@ class Guards:
 
     async def standings(self) -> Sequence[Standing]:
         """How each provider stands."""
-        return [await guard.standing() for guard in self._guards.values()]
+        return await asyncio.gather(*(guard.standing() for guard in self._guards.values()))

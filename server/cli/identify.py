@@ -142,7 +142,12 @@ async def counting(settings: PipelineSettings) -> AsyncGenerator[Guards]:
         yield make_guards(settings, clock)
         return
     async with open_database(database_url(settings)) as database:
-        await migrations.upgrade(database)
+        try:
+            await migrations.upgrade(database)
+        except TwitchAudioError as error:
+            # Without it budgets keep their providers from being asked, and the others are asked uncounted.
+            if error.code is not ProblemCode.BUSY:
+                raise
         yield make_guards(settings, clock, usage=SqlUsage(database))
 
 

@@ -20,6 +20,7 @@ MOST_LOOK_UPS: Final = 100
 """Answers whose songs are looked up at a time; those of others stay as they are."""
 
 MOST_SONGS: Final = 10
+DAY_SECONDS: Final = 86_400.0
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Links:
         self._store = store
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clear_at = clock.monotonic()
 
     async def add(self, identification: Identification) -> Identification:
         """The answer with what is known about its songs. What is not known is looked up later, and stored then."""
@@ -71,6 +73,7 @@ class Links:
                     known[key] = ids
                     if complete:
                         await self._shelf.put(key, ids if ids != song.ids else ExternalIds(), self._clock.now())
+                        await self._clear_away()
                 linked = clean(with_ids(identification, known))
                 if changed or linked != identification:
                     await self._store.amend(linked)
@@ -78,6 +81,13 @@ class Links:
             _log.info("links_not_stored", extra={"job_id": identification.id, "error": type(error).__name__})
         except Exception:  # noqa: BLE001 - the answer is there; what goes wrong with its links is the operator's
             _log.exception("links_crashed", extra={"job_id": identification.id})
+
+    async def _clear_away(self) -> None:
+        """Once a day, what is long out of date."""
+        now = self._clock.monotonic()
+        if now >= self._clear_at:
+            self._clear_at = now + DAY_SECONDS
+            await self._shelf.forget(self._clock.now())
 
     async def settled(self) -> None:
         """Wait until nothing is looked up any more."""

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
+from sqlalchemy import select
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.links.finder import LinkFinder
-from fingerprint.links.shelf import FOUND_KEPT, NOTHING_KEPT, LinkShelf, song_key
+from fingerprint.links.shelf import FOUND_KEPT, NOTHING_KEPT, LinkShelf, song_key, table
 from fingerprint.ports import Match
 from fingerprint.settings import PipelineSettings, SettingsError, read_settings
 from fingerprint.wiring import open_link_finder
@@ -204,6 +205,19 @@ async def test_the_answer_does_not_wait_and_the_stored_one_gets_the_links(
             assert at_once.song.ids == FOUND
             assert len(world.asked) == asked
             await links.close()
+
+
+async def test_what_is_long_out_of_date_is_cleared_away_by_the_way(world: LinkWorld, tmp_path: Path) -> None:
+    async with open_database(f"sqlite:///{tmp_path / 'x.sqlite3'}") as database:
+        await migrations.upgrade(database)
+        await LinkShelf(database).put("isrc:old", FOUND, NOON - 5 * FOUND_KEPT)
+        async with finder(**world.environment("deezer")) as find:
+            links = Links(find, LinkShelf(database), MemoryJobStore(), SystemClock())
+            await links.add(answered(song=KNOWN))
+            await links.settled()
+        async with database.read() as connection:
+            kept = [row.song for row in await connection.execute(select(table.c.song))]
+    assert kept == [f"isrc:{ISRC}"]
 
 
 async def test_a_database_that_is_away_takes_nothing_from_the_answer(world: LinkWorld) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -175,6 +176,20 @@ async def test_a_count_that_cannot_be_read_is_said_to_be_unknown() -> None:
     counts.broken = True
     standing = await Guard("acrcloud", FakeClock(), counts, (DAY,)).standing()
     assert standing.spending is None
+
+
+async def test_an_operator_who_looks_does_not_wait_for_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fingerprint.providers.guard.STANDING_SECONDS", 0.05)
+
+    class Hanging(Counts):
+        async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[Spending]:
+            await asyncio.Event().wait()
+            return []
+
+    guards = Guards(FakeClock(), usage=Hanging(), budgets={"acrcloud": (DAY,)})
+    for name in ("acrcloud", "audd"):
+        guards.of(name)
+    assert [standing.spending for standing in await guards.standings()] == [None, None]
 
 
 @pytest.mark.parametrize(
