@@ -51,6 +51,10 @@ async def test_every_song_of_a_clip_is_named_with_its_position(tmp_path: Path) -
         asked = Identification(id=new_identification_id(), kind=Kind.CLIP, target=SLUG, created_at=NOON)
         async with open_pipeline(settings) as pipeline:
             answer = await pipeline.identify(asked, ClipTarget(SLUG))
+            for _ in range(3):  # a machine that has no time left is asked again
+                if answer.problem is None or answer.problem.retry_after_seconds is None:
+                    break
+                answer = await pipeline.identify(asked, ClipTarget(SLUG))
     assert answer.status is Status.SUCCESSFUL, answer.problem
     assert [song.title for song in answer.songs] == ["Song 1", "Song 2"]
     assert answer.songs[0].position_seconds == pytest.approx(0.0, abs=1.0)
