@@ -10,7 +10,7 @@ from typing import Final
 
 from fingerprint.catalog.containment import Containment
 
-THRESHOLD: Final = 0.8
+THRESHOLD: Final = 0.85
 """A match is given when its confidence is at least this: at most 1 % of clips of other music, speech or games
 reach it, on the benchmark corpus.
 """
