@@ -115,7 +115,9 @@ browser.runtime.onMessage.addListener((message, sender) => {
 /** @param {Message} message @param {browser.runtime.MessageSender} sender */
 async function answer(message, sender) {
   const { server } = await storage.settings();
-  const context = { server, private: sender.tab?.incognito ?? false };
+  // A page of our own that is in no tab, the pop-up, says it itself.
+  const hidden = sender.tab?.incognito ?? /** @type {{ private?: unknown }} */ (message).private === true;
+  const context = { server, private: hidden };
   const handler = /** @type {(message: any, context: Context) => Promise<any>} */ (HANDLERS[message.name]);
   return handler(message, context);
 }

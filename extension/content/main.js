@@ -7,7 +7,7 @@
   const say = (key, substitutions = []) => browser.i18n.getMessage(key, substitutions);
 
   /** How often a message is sent again: the browser may stop the background at any moment, and start it again. */
-  const TRIES = 5;
+  const TRIES = 8;
   const AGAIN_MS = 150;
   /** The page is looked over again at most so often while the control bar is missing. */
   const LOOK_MS = 200;
@@ -47,7 +47,10 @@
   });
 
   button.element.addEventListener("focus", () => { hadFocus = true; });
-  button.element.addEventListener("blur", () => { if (button.element.isConnected) hadFocus = false; });
+  // Taking the button away takes its focus, too; that is no leaving.
+  button.element.addEventListener("blur", () => queueMicrotask(() => {
+    if (button.element.isConnected && document.activeElement !== button.element) hadFocus = false;
+  }));
   button.element.addEventListener("keydown", (event) => {
     if (event.key !== "Tab" || event.shiftKey || !panel.open) return;
     event.preventDefault();
@@ -286,6 +289,7 @@
   navigation?.addEventListener("navigatesuccess", navigated);
   navigation?.addEventListener("currententrychange", navigated);
   window.addEventListener("popstate", navigated);
+  window.addEventListener("resize", () => { if (panel.open) placePanel(); });
   document.addEventListener("fullscreenchange", () => { if (target) ensure(); });
 
   browser.runtime.onMessage.addListener((/** @type {TabMessage} */ message) => {

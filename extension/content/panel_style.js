@@ -6,10 +6,10 @@ twitchaudio.panelStyle = `
   all: initial;
   position: absolute;
   z-index: 3000;
-  top: 50px;
+  top: clamp(10px, 10%, 50px);
   right: 10px;
   width: min(340px, calc(100% - 20px));
-  max-height: max(120px, calc(100% - 170px));
+  max-height: calc(100% - 190px); /* below are captions, two lines of them, and the control bar */
   display: flex;
   pointer-events: none;
   --background: #18181b;

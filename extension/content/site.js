@@ -169,15 +169,19 @@ twitchaudio.site = (() => {
     return picture.parentElement;
   }
 
+  /** In a lower player, in pixels, the panel would cover the captions. */
+  const LOWEST_PLAYER = 380;
+
   /**
    * Where the panel goes: into the player, so that it is seen in full screen and never covers the chat. Without a
-   * player it stands fixed at the left edge of the window, the chat being at the right.
+   * player, or in a low one, it stands fixed at the left edge of the window, the chat being at the right.
    */
   function panelPlace() {
     const picture = mainVideo();
     const box = first("player") ?? (picture && playerOf(picture));
     const whole = document.fullscreenElement;
-    if (box && (!whole || whole.contains(box))) return { parent: box, fixed: false };
+    const roomy = box !== null && (box.clientHeight >= LOWEST_PLAYER || whole !== null);
+    if (box && roomy && (!whole || whole.contains(box))) return { parent: box, fixed: false };
     return { parent: whole && !(whole instanceof HTMLVideoElement) ? whole : document.body, fixed: true };
   }
 

@@ -10,7 +10,9 @@ const accountSays = byId("account-says", HTMLElement);
 async function showAccount() {
   const { account, signIn, problem, refusal } = await send("overview", {});
   const known = account.kind === "none" ? "account_none" : account.kind === "key" ? "account_key" : "account_twitch";
-  byId("account", HTMLElement).textContent = [say(known, [account.login ?? ""]), refusal].filter(Boolean).join(" ");
+  byId("account", HTMLElement).textContent = say(known, [account.login ?? ""]);
+  byId("refusal", HTMLElement).textContent = refusal;
+  byId("refusal", HTMLElement).hidden = refusal === "";
   const signedIn = account.kind !== "none";
   byId("sign-in-row", HTMLElement).hidden = signedIn || !signIn;
   byId("no-sign-in", HTMLElement).hidden = signedIn || signIn || problem !== null;
@@ -49,17 +51,10 @@ form("key", (key) => send("set-key", { key }));
 form("code", (code) => send("redeem", { code }));
 
 byId("sign-in", HTMLButtonElement).addEventListener("click", async () => {
-  await allowSending();
   tell(accountSays, null);
   tell(accountSays, await send("sign-in", {}));
   await showAccount();
 });
-
-/** Firefox asks whether sign-in data may be sent, once. Elsewhere there is nothing to ask. */
-async function allowSending() {
-  const wanted = /** @type {any} */ ({ data_collection: ["authenticationInfo"] });
-  await browser.permissions.request(wanted).catch(() => false);
-}
 
 let polling = 0;
 byId("device", HTMLButtonElement).addEventListener("click", async () => {

@@ -87,7 +87,7 @@ function showAnswer(view) {
         return h("a", { class: "button", href, target: "_blank", rel: "noopener noreferrer",
           "aria-label": say(exact ? "link_open" : "link_search", [name]) }, name);
       });
-      answer.replaceChildren(h("h3", { dir: "auto" }, view.song.title), h("p", { dir: "auto" }, view.song.artists),
+      answer.replaceChildren(h("h2", { dir: "auto" }, view.song.title), h("p", { dir: "auto" }, view.song.artists),
         view.song.album ? h("p", { class: "muted small", dir: "auto" }, view.song.album) : "", h("div", { class: "row" }, ...links));
       spoken.textContent = say("spoken_found", [view.song.title, view.song.artists]);
       break;
@@ -96,7 +96,7 @@ function showAnswer(view) {
       const next = view.actions.map((action) => action.href
         ? h("a", { class: "button", href: action.href, target: "_blank", rel: "noopener noreferrer" }, action.label)
         : actionButton(action));
-      answer.replaceChildren(h("h3", {}, view.heading), h("p", { class: "small" }, view.text), h("div", { class: "row" }, ...next));
+      answer.replaceChildren(h("h2", {}, view.heading), h("p", { class: "small" }, view.text), h("div", { class: "row" }, ...next));
       spoken.textContent = `${view.heading}. ${view.text}`;
     }
   }

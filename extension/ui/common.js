@@ -39,7 +39,8 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-const TRIES = 4;
+/** So often, over four seconds, as a background that is just being stopped or started hears nothing. */
+const TRIES = 8;
 
 /**
  * Sends a message; again, when the browser stopped the background in the middle of it.
@@ -51,7 +52,7 @@ const TRIES = 4;
 export async function send(name, request) {
   for (let tried = 1; ; tried++) {
     try {
-      const reply = await browser.runtime.sendMessage({ name, ...request });
+      const reply = await browser.runtime.sendMessage({ name, private: browser.extension.inIncognitoContext, ...request });
       if (reply !== undefined) return reply;
     } catch (error) {
       if (tried >= TRIES) throw error;

@@ -12,7 +12,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 Json = dict[str, Any]
 OnEvent = Callable[[Json], None]
 
-COMMAND_SECONDS: Final = 30.0
+COMMAND_SECONDS: Final = 90.0
 
 
 class BidiError(Exception):
@@ -38,8 +38,8 @@ class Connection:
         """Connect to a WebSocket address. Raises aiohttp.ClientError."""
         return cls(await session.ws_connect(address, max_msg_size=0, heartbeat=None))
 
-    async def command(self, method: str, **parameters: Any) -> Json:
-        """Send a command and wait for its result. Raises BidiError, TimeoutError after 30 s."""
+    async def command(self, method: str, /, **parameters: Any) -> Json:
+        """Send a command and wait for its result. Raises BidiError, TimeoutError after a minute and a half."""
         number = next(self._numbers)
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer

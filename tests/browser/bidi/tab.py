@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tests.browser.bidi.connection import BidiError, Connection
 
-WAIT_SECONDS: Final = 10.0
+WAIT_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.04
 _CLOSE_SECONDS: Final = 3.0
 
@@ -95,7 +95,11 @@ class Tab:
         """Run statements with `args` as a list; `return` gives the value."""
         return await self._call(f"async (json) => {{ const args = JSON.parse(json); {body} }}", arguments)
 
-    async def _call(self, function: str, arguments: tuple[Any, ...]) -> Any:
+    async def gesture(self, expression: str) -> None:
+        """Evaluate an expression as if in a click, for what pages may do only then, such as full screen."""
+        await self._call(f"async () => {{ await ({expression}); }}", (), gesture=True)
+
+    async def _call(self, function: str, arguments: tuple[Any, ...], *, gesture: bool = False) -> Any:
         answer = await self.connection.command(
             "script.callFunction",
             functionDeclaration=f"async (json) => JSON.stringify(await ({function})(json))",
@@ -103,6 +107,7 @@ class Tab:
             target={"context": self.id},
             awaitPromise=True,
             resultOwnership="none",
+            userActivation=gesture,
         )
         if answer["type"] == "exception":
             raise BidiError("javascript error", answer["exceptionDetails"]["text"])
@@ -114,11 +119,14 @@ class Tab:
 
         A page that is just being replaced is asked again.
         """
+        value = f"await ({expression.strip()})(...given)" if arguments else f"await ({expression.strip()})"
+        # An element comes back as an empty object; that it is there is what counts.
+        asked = f"async (given) => {{ const value = {value}; return value instanceof Node ? true : value; }}"
         until = time.monotonic() + seconds
         last: Any = None
         while True:
             try:
-                last = await self.evaluate(expression, *arguments)
+                last = await self.evaluate(asked, arguments)
             except BidiError as error:
                 last = error
             else:
@@ -152,6 +160,14 @@ class Tab:
         """The rendered text of an element; None when there is none."""
         return await self.of(selector, "(element) => element.innerText")
 
+    async def wait_for_text(self, selector: str, text: str, *, seconds: float = WAIT_SECONDS) -> None:
+        """Wait until an element's text contains another. Raises AssertionError with what it says instead."""
+        until = time.monotonic() + seconds
+        while text not in (said := await self.text(selector) or ""):
+            if time.monotonic() > until:
+                raise AssertionError(f"{selector} does not say {text!r} within {seconds:g} s, but {said!r}")
+            await asyncio.sleep(_POLL_SECONDS)
+
     async def attribute(self, selector: str, name: str) -> str | None:
         """An attribute of an element; None when either is missing."""
         return await self.of(selector, "(element, name) => element.getAttribute(name)", name)
@@ -162,7 +178,10 @@ class Tab:
 
     async def click(self, selector: str) -> None:
         """A real click, which the page sees as trusted, in the middle of an element."""
-        x, y = await self.locate(selector)
+        await self.click_at(*await self.locate(selector))
+
+    async def click_at(self, x: int, y: int) -> None:
+        """A real click at a place of the viewport."""
         await self.move(x, y)
         await self._pointer(
             [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}],

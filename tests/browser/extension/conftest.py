@@ -1,6 +1,7 @@
 """The extension in both browsers, on a fake twitch.tv, before real servers that listen to the simulated Twitch."""
 
 import asyncio
+import contextlib
 import dataclasses
 import shutil
 import socket
@@ -23,9 +24,10 @@ from server.demo.programme import Item, Playlist
 from server.demo.simulator import Simulator
 from server.demo.songs import SCORES
 from tests.browser.bidi.browser import Browser
+from tests.browser.bidi.connection import BidiError
 from tests.browser.bidi.front import Front
 from tests.browser.bidi.tab import Tab
-from tests.browser.bidi_fixtures import EXTENSION_UUID
+from tests.browser.bidi_fixtures import EXTENSION_ID, EXTENSION_UUID
 from tests.browser.extension.fake_twitch import FakeTwitch
 from tests.browser.extension.server_process import ServerProcess
 
@@ -94,6 +96,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
         try:
             await servers[1].admin("settings", "set", "access_mode", "subscribers")
             await asyncio.gather(*(server.start() for server in servers))
+            await servers[1].admin("broadcasters", "add", LIVE)
             yield Town(twitch, *servers)
         finally:
             for server in servers:
@@ -111,12 +114,17 @@ class Installed:
     town: Town
     front: Front
     opened: list[Tab] = field(default_factory=list[Tab])
+    allowed: set[str] = field(default_factory=set[str])
 
     async def message(self, name: str, **payload: Any) -> Any:
-        """Send a message as the extension's own page."""
-        return await self.pages.evaluate(
-            "(message) => browser.runtime.sendMessage(message)", {"name": name, **payload}
-        )
+        """Send a message as the extension's own page; again while the background is being stopped or started."""
+        for tried in range(8):
+            with contextlib.suppress(BidiError):
+                return await self.pages.evaluate(
+                    "(message) => browser.runtime.sendMessage(message)", {"name": name, **payload}
+                )
+            await asyncio.sleep(0.2 * (tried + 1))
+        raise AssertionError(f"the background does not answer {name}")
 
     async def use(self, server: ServerProcess) -> None:
         """Set the server's address."""
@@ -132,6 +140,38 @@ class Installed:
         await self.use(self.town.open)
         self.town.twitch.world.accounts.reset()
         self.town.twitch.world.accounts.allow_redirect(OWN_APPLICATION.client_id, await self.redirect())
+
+    async def save_server(self, address: str) -> str:
+        """Set the server's address in the options as a viewer does, allowing its host; gives what is said then."""
+        if self.browser.name == "chromium" and address not in self.allowed:
+            # Nobody can answer the browser's prompt here; with this it has been answered already.
+            async with self.browser.tab() as tab:
+                await tab.navigate("chrome://extensions/", wait="none")
+                await tab.wait_for("chrome.developerPrivate?.addHostPermission !== undefined")
+                await tab.run("await chrome.developerPrivate.addHostPermission(...args)", self.id, f"{address}/*")
+            self.allowed.add(address)
+        await self.pages.activate()
+        await self.pages.run("document.querySelector('#server-says').textContent = ''")
+        await self.pages.fill("#server", address)
+        await self.pages.click("#server-form button")
+        await self.pages.wait_for("document.querySelector('#server-says').textContent !== ''")
+        return await self.pages.text("#server-says") or ""
+
+    async def stop_background(self) -> None:
+        """End the background now, as the browser does after 30 s."""
+        if self.browser.name == "chromium":
+            command = self.browser.connection.command
+            session = (await command("goog:cdp.getSession", context=self.pages.id))["session"]
+            for method in ("ServiceWorker.enable", "ServiceWorker.stopAllWorkers"):
+                await command("goog:cdp.sendCommand", method=method, params={}, session=session)
+            return
+        tree = await self.browser.connection.command("browsingContext.getTree", **{"moz:scope": "chrome"})
+        window = Tab(self.browser.connection, tree["contexts"][0]["context"])
+        await window.run(
+            "const {extension} = WebExtensionPolicy.getByID(args[0]);"
+            "await extension.terminateBackground({ignoreDevToolsAttached: true, disableResetIdleForTest: true});",
+            EXTENSION_ID,
+        )
 
     async def redirect(self) -> str:
         return await self.pages.evaluate("browser.identity.getRedirectURL('twitch')")
@@ -161,7 +201,7 @@ async def button_placed(tab: Tab) -> None:
     await tab.wait_for(f"document.querySelector('{BUTTON}')?.checkVisibility()", of="the button is in the page")
 
 
-async def state_is(tab: Tab, state: str, *, seconds: float = 15.0) -> None:
+async def state_is(tab: Tab, state: str, *, seconds: float = 30.0) -> None:
     await tab.wait_for(
         "([panel, state]) => document.querySelector(panel)?.dataset.state === state",
         [PANEL, state],

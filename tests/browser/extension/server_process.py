@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from aiohttp import ClientSession
 from yarl import URL
 
 START_SECONDS: Final = 60.0
@@ -52,6 +53,13 @@ class ServerProcess:
         await process.wait()
         if self._draining is not None:
             await self._draining
+
+    async def jobs(self) -> int:
+        """How many jobs have ended since it was started."""
+        async with ClientSession() as session, session.get(self.address / "metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        counted = [line for line in lines if line.startswith("twitchaudio_identifications_total{")]
+        return sum(int(float(line.split()[-1])) for line in counted)
 
     async def admin(self, *arguments: str) -> str:
         """Run `twitchaudio admin ...` on its database; gives what it prints."""

@@ -1,14 +1,26 @@
-"""Click, and know the song: on every kind of page, in every way of looking at it."""
+"""Click, and know the song: on channels, clips, VODs and in the popout, with real audio and a real server."""
+
+import asyncio
+from typing import Any
 
 import pytest
 
+from server.demo.faults import Step
 from tests.browser.extension.conftest import (
+    AWAY,
     BUTTON,
+    CLIP_TITLE,
     LIVE,
     LIVE_TITLE,
     PANEL,
+    SLUG,
+    UNKNOWN_SLUG,
+    VIDEO,
+    VIDEO_TITLE,
     Installed,
+    button_placed,
     panel_field,
+    panel_text,
     state_is,
 )
 
@@ -18,8 +30,167 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_click_on_a_live_channel_names_the_song(extension: Installed) -> None:
     tab = await extension.channel()
     assert await tab.attribute(PANEL, "data-state") == "idle"
+    await tab.run("twitch.say(40)")
     await tab.click(BUTTON)
     await state_is(tab, "found")
     assert await panel_field(tab, "title") == LIVE_TITLE
-    assert LIVE in (await tab.text(f"{PANEL} >>> .about") or "")
-    await extension.picture(tab, "found")
+    assert await panel_field(tab, "artists")
+    assert LIVE in await panel_text(tab)
+    for service, host in (
+        ("spotify", "open.spotify.com"),
+        ("youtube", "www.youtube.com"),
+        ("deezer", "www.deezer.com"),
+    ):
+        address = await tab.attribute(f'{PANEL} >>> [data-field="{service}"]', "href")
+        assert address is not None
+        assert address.startswith(f"https://{host}/")
+    await extension.picture(tab, "found-dark")
+    await tab.run("twitch.look('light')")
+    await tab.click(f"{PANEL} >>> .close")
+    await state_is(tab, "idle")
+    await tab.click(BUTTON)
+    await state_is(tab, "found")
+    await extension.picture(tab, "found-light")
+
+
+async def test_the_steps_are_shown_while_it_works(extension: Installed) -> None:
+    twitch = extension.town.twitch
+    tab = await extension.channel()
+    twitch.latency.set(0, {Step.SEGMENT: 4000})
+    try:
+        await tab.click(BUTTON)
+        await state_is(tab, "working")
+        assert await tab.attribute(BUTTON, "aria-busy") == "true"
+        await tab.wait_for_text(f"{PANEL} >>> .steps [aria-current]", "Listening")
+        await extension.picture(tab, "working-dark")
+        await state_is(tab, "found")
+        assert await tab.attribute(BUTTON, "aria-busy") == "false"
+    finally:
+        twitch.latency.set()
+
+
+async def test_a_vod_is_asked_about_at_the_moment_that_is_shown(extension: Installed) -> None:
+    tab = await extension.open(f"https://www.twitch.tv/videos/{VIDEO}")
+    await button_placed(tab)
+    await tab.wait_for("document.querySelector('video').readyState > 0")
+    await tab.run(
+        "const video = document.querySelector('video'); video.currentTime = 22;"
+        "await new Promise((resolve) => video.addEventListener('seeked', resolve, {once: true}));"
+    )
+    await tab.click(BUTTON)
+    await state_is(tab, "found")
+    assert await panel_field(tab, "title") == VIDEO_TITLE
+    # The server listens to the same moment when it is asked for it, and to another one for the start.
+    shown = await tab.text(f"{PANEL} >>> .position span") or ""
+    offsets = [(await _answer(extension, {"video": VIDEO, "at": at}))["song"]["offset"] for at in (22, 0)]
+    assert shown.split(" ")[0] == f"0:{int(offsets[0]):02d}"
+    assert offsets[0] - offsets[1] > 5
+
+
+async def _answer(extension: Installed, question: dict[str, Any]) -> dict[str, Any]:
+    view = await extension.message("ask", question=question)
+    while view["state"] == "working":
+        view = await extension.message("poll", id=view["id"])
+    return view
+
+
+async def test_a_clip_that_is_known_is_named_without_a_click_and_without_a_job(extension: Installed) -> None:
+    requests = extension.town.twitch.requests
+    first = await extension.open(f"https://www.twitch.tv/{LIVE}/clip/{SLUG}")
+    await button_placed(first)
+    await first.click(BUTTON)
+    await state_is(first, "found")
+    assert await panel_field(first, "title") == CLIP_TITLE
+    requests.clear()
+    for address in (f"https://clips.twitch.tv/{SLUG}", f"https://www.twitch.tv/{LIVE}/clip/{SLUG}?filter=clips"):
+        tab = await extension.open(address)
+        await state_is(tab, "found")
+        assert await panel_field(tab, "title") == CLIP_TITLE
+        assert await tab.evaluate("document.hasFocus() && document.activeElement === document.body")
+    assert requests.counts == {}
+    await extension.picture(tab, "clip-by-itself")
+
+
+async def test_a_clip_that_nobody_asked_about_stays_quiet_until_the_click_and_a_miss_is_told(
+    extension: Installed,
+) -> None:
+    requests = extension.town.twitch.requests
+    requests.clear()
+    tab = await extension.open(f"https://clips.twitch.tv/{UNKNOWN_SLUG}")
+    await button_placed(tab)
+    await asyncio.sleep(0.5)
+    assert await tab.attribute(PANEL, "data-state") == "idle"
+    assert requests.counts == {}
+    await tab.click(BUTTON)
+    await state_is(tab, "none", seconds=30)
+    assert "No match" in await panel_text(tab)
+    assert await tab.text(f'{PANEL} >>> [data-act="retry"]') == "Try again"
+    await extension.picture(tab, "none-dark")
+
+
+async def test_a_channel_that_is_not_live_is_told_with_the_next_step(extension: Installed) -> None:
+    # The page still shows a player: the stream has just ended.
+    tab = await extension.channel("old_timer")
+    channel = extension.town.twitch.channel("old_timer")
+    channel.configure(offline=True)
+    try:
+        await tab.click(BUTTON)
+        await state_is(tab, "error")
+        assert "Not live right now" in await panel_text(tab)
+        await extension.picture(tab, "error-not-live")
+    finally:
+        channel.configure(offline=False)
+
+
+async def test_an_offline_channel_has_no_player_and_gets_no_button(extension: Installed) -> None:
+    tab = await extension.open(f"https://www.twitch.tv/{AWAY}")
+    await asyncio.sleep(1.0)
+    assert not await tab.evaluate("document.querySelector('[data-twitchaudio]') !== null")
+
+
+async def test_the_popout_player_has_the_button(extension: Installed) -> None:
+    tab = await extension.open(f"https://player.twitch.tv/?channel={LIVE}&player=popout&parent=twitch.tv")
+    await button_placed(tab)
+    await tab.click(BUTTON)
+    await state_is(tab, "found")
+    assert await panel_field(tab, "title") == LIVE_TITLE
+
+
+async def test_two_tabs_on_one_channel_share_one_capture(extension: Installed) -> None:
+    twitch = extension.town.twitch
+    tabs = [await extension.channel(), await extension.channel()]
+    before = await extension.town.open.jobs()
+    twitch.latency.set(0, {Step.SEGMENT: 4000})
+    try:
+        for tab in reversed(tabs):
+            await tab.activate()
+            await tab.click(BUTTON)
+        for tab in tabs:
+            await state_is(tab, "found")
+            assert await panel_field(tab, "title") == LIVE_TITLE
+    finally:
+        twitch.latency.set()
+    assert await extension.town.open.jobs() == before + 1
+
+
+async def test_a_wrong_song_is_reported_to_the_operator(extension: Installed) -> None:
+    tab = await extension.channel()
+    await tab.click(BUTTON)
+    await state_is(tab, "found")
+    await tab.click(f'{PANEL} >>> [data-act="report"]')
+    await tab.type("it is the remix")
+    await extension.picture(tab, "report")
+    await tab.click(f'{PANEL} >>> [data-act="send-report"]')
+    await tab.wait_for(
+        "(panel) => document.querySelector(panel).shadowRoot.querySelector('[data-reported]')", PANEL
+    )
+    assert await tab.attribute(f"{PANEL} >>> [data-reported]", "data-reported") == ""
+    assert "Thanks, it is reported." in await panel_text(tab)
+
+
+async def test_the_song_can_be_copied(extension: Installed) -> None:
+    tab = await extension.channel()
+    await tab.click(BUTTON)
+    await state_is(tab, "found")
+    await tab.click(f'{PANEL} >>> [data-act="copy"]')
+    await tab.wait_for_text(f"{PANEL} >>> .foot", "Copied")

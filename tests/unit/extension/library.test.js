@@ -1,0 +1,162 @@
+/** The extension's parts that know no browser: run by Node, from tests/unit/extension/test_library.py. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { isSafe, parseServer, permissionPattern } from "../../../extension/lib/address.js";
+import { call, identification, ofAge, status } from "../../../extension/lib/api.js";
+import { MOST_KEPT, added, csv, json, matching } from "../../../extension/lib/history.js";
+import { accepted } from "../../../extension/lib/messages.js";
+import { LOCAL_CODES, Refusal } from "../../../extension/lib/refusal.js";
+import { authorizeAddress, tokenFrom } from "../../../extension/lib/sign_in.js";
+import { safeLink, sorry, viewOf } from "../../../extension/lib/view.js";
+
+const SERVER = "https://songs.example";
+const say = (key, values = []) => `${key}${values.length ? `(${values})` : ""}`;
+
+test("an address is an origin over TLS, or on this machine", () => {
+  const table = {
+    "songs.example": "https://songs.example",
+    " https://Songs.Example:8443/ ": "https://songs.example:8443",
+    "127.0.0.1:8080": "http://127.0.0.1:8080",
+    "localhost": "http://localhost",
+    "http://127.0.0.1:8080/": "http://127.0.0.1:8080",
+    "http://songs.example": null,
+    "http://127.0.0.1.evil.example": null,
+    "http://localhost.evil.example": null,
+    "https://a:b@songs.example": null,
+    "https://songs.example/path": null,
+    "https://songs.example/?x": null,
+    "javascript:alert(1)": null,
+    "": null,
+    "two words": null,
+  };
+  for (const [typed, origin] of Object.entries(table)) assert.equal(parseServer(typed), origin, typed);
+  assert.equal(permissionPattern("https://songs.example:8443"), "https://songs.example/*");
+  assert.ok(isSafe("http://127.0.0.1:1"));
+  assert.ok(!isSafe("http://192.0.2.1"));
+});
+
+const answering = (body, init = {}) => ({ fetch: async () => new Response(body, init), online: () => true });
+const failing = (error, online = true) => ({ fetch: async () => { throw error; }, online: () => online });
+const code = (wanted) => (error) => error instanceof Refusal && error.code === wanted;
+
+test("every way a request can fail has its code", async () => {
+  const ask = (network, server = SERVER) => call(network, server, "/status");
+  await assert.rejects(ask(failing(new TypeError("Failed to fetch"), false)), code("offline"));
+  await assert.rejects(ask(failing(new TypeError("Failed to fetch"))), code("connection-not-secure"));
+  await assert.rejects(ask(failing(new TypeError("Failed to fetch"), false), "http://127.0.0.1:1"), code("server-unreachable"));
+  await assert.rejects(ask(failing(new DOMException("late", "TimeoutError"))), code("server-slow"));
+  await assert.rejects(ask(answering("<h1>A shop</h1>")), code("not-a-server"));
+  await assert.rejects(ask(answering("{}", { status: 500 })), code("not-a-server"));
+  await assert.rejects(ask(answering('"text"')), code("not-a-server"));
+  await assert.rejects(ask(answering('{"a":"' + "x".repeat(1_000_001) + '"}')), code("not-a-server"));
+  await assert.rejects(ask(answering("{}"), "http://songs.example"), code("address-invalid"));
+  const busy = answering('{"code":"busy","detail":"Later."}', { status: 503, headers: { "Retry-After": "7" } });
+  await assert.rejects(ask(busy), (error) => code("busy")(error) && error.wait === 7 && error.detail === "Later.");
+});
+
+test("a token goes in a header, to the configured server, and cookies never", async () => {
+  let asked;
+  const network = { online: () => true, fetch: async (...given) => { asked = given; return new Response("{}"); } };
+  await call(network, SERVER, "/me", { credential: { kind: "bearer", value: "secret" }, wait: 1 });
+  assert.equal(asked[0], `${SERVER}/api/v1/me`);
+  assert.equal(asked[1].headers.Authorization, "Bearer secret");
+  assert.equal(asked[1].headers.Prefer, "wait=1");
+  assert.equal(asked[1].credentials, "omit");
+  assert.equal(asked[1].redirect, "manual");
+});
+
+test("answers of servers of another age are noticed", () => {
+  for (const body of [{}, { id: "x", status: "done", stage: "" }, { id: "x", status: "successful", stage: "done", song: {} }]) {
+    assert.throws(() => identification(body), code("server-too-old"));
+  }
+  assert.throws(() => status({ version: "0" }), code("server-too-old"));
+  assert.throws(() => status({}), code("not-a-server"));
+  assert.ok(code("server-too-old")(ofAge(new Refusal("not-found"), [])));
+  assert.ok(code("busy")(ofAge(new Refusal("busy"), [])));
+});
+
+const SONG = { title: "T", artists: ["A", "B"], album: null, duration: 100, offset: -1, links: { spotify: null, youtube: null, deezer: null } };
+const ANSWER = { id: "x", kind: "stream", target: "c", status: "running", stage: "capturing", created_at: "2026-01-01T00:00:00Z",
+  finished_at: null, song: null, songs: [], problem: null };
+
+test("an answer becomes what is shown", () => {
+  assert.deepEqual(viewOf(ANSWER, say, SERVER), { state: "working", id: "x", step: 1 });
+  assert.equal(viewOf({ ...ANSWER, stage: "unheard-of" }, say, SERVER).step, 0);
+  const found = viewOf({ ...ANSWER, status: "successful", song: SONG, songs: [SONG, { ...SONG, title: "Other" }] }, say, SERVER);
+  assert.deepEqual([found.song.title, found.song.artists, found.song.offset], ["T", "A, B", null]);
+  assert.deepEqual(found.others.map((song) => song.title), ["Other"]);
+  assert.equal(viewOf({ ...ANSWER, status: "no_match" }, say, SERVER).text, "none_text");
+  assert.equal(viewOf({ ...ANSWER, kind: "clip", status: "no_match" }, say, SERVER).text, "none_text_recorded");
+});
+
+test("a refusal names its next steps", () => {
+  const steps = (name, detail = "") => sorry(new Refusal(name, detail, 5), say, SERVER, "somechannel").actions.map((each) => each.name);
+  assert.deepEqual(steps("login-required"), ["sign-in"]);
+  assert.deepEqual(steps("subscription-required"), ["subscribe", "options"]);
+  assert.deepEqual(steps("rate-limited"), ["retry"]);
+  assert.deepEqual(steps("key-invalid"), ["options"]);
+  assert.deepEqual(steps("blacklisted"), []);
+  assert.equal(sorry(new Refusal("rate-limited", "", 0.2), say, SERVER).wait, 2);
+  assert.equal(sorry(new Refusal("blacklisted", "", 5), say, SERVER).wait, null);
+  assert.equal(sorry(new Error("bug"), say, SERVER).code, "internal");
+  assert.ok(LOCAL_CODES.every((each) => steps(each).length > 0 || ["offline", "extension-updated"].includes(each)));
+});
+
+test("links lead to the service or nowhere", () => {
+  assert.equal(safeLink("spotify", "https://open.spotify.com/track/1"), "https://open.spotify.com/track/1");
+  assert.equal(safeLink("youtube", "https://music.youtube.com/watch?v=1"), "https://music.youtube.com/watch?v=1");
+  for (const bad of ["http://open.spotify.com/", "https://open.spotify.com.evil.example/", "javascript:alert(1)",
+    "https://user@open.spotify.com/", "https://open.spotify.com:444/", "//open.spotify.com", "", null, 7]) {
+    assert.equal(safeLink("spotify", bad), null, String(bad));
+  }
+});
+
+const heard = (id, title, at = "2026-01-01T00:00:00Z") => ({ id, title, artists: "A", album: "", links: [], kind: "stream", target: "c", heard_at: at });
+
+test("the list of songs holds each play once, and is bounded", () => {
+  const list = added(added([], heard("1", "T")), heard("1", "T"));
+  assert.equal(list.length, 1);
+  assert.deepEqual(added(list, heard("2", "T", "2026-01-01T00:10:00Z")).map((each) => each.id), ["2"]);
+  assert.equal(added(list, heard("3", "T", "2026-01-01T01:00:00Z")).length, 2);
+  let many = [];
+  for (let index = 0; index < MOST_KEPT + 5; index++) many = added(many, heard(`${index}`, `T${index}`));
+  assert.equal(many.length, MOST_KEPT);
+  assert.equal(many[0].id, `${MOST_KEPT + 4}`);
+  assert.equal(matching(many, "t7 a c").every((each) => /T7/.test(each.title)), true);
+});
+
+test("exports are quoted, and no cell is a formula", () => {
+  const text = csv([heard("1", '=HYPERLINK("x")'), heard("2", 'a, "b"\nc')]);
+  assert.ok(text.includes('"\'=HYPERLINK(""x"")"'));
+  assert.ok(text.includes('"a, ""b""\nc"'));
+  assert.deepEqual(JSON.parse(json([heard("1", "T")]))[0].title, "T");
+});
+
+test("messages are answered only from where, and only if, they may come", () => {
+  const self = { id: "me", root: "chrome-extension://me/" };
+  const page = { id: "me", url: "https://www.twitch.tv/x" };
+  const own = { id: "me", url: "chrome-extension://me/options/options.html" };
+  assert.ok(accepted({ name: "ask", question: { channel: "x" } }, page, self));
+  assert.equal(accepted({ name: "set-server", server: "https://evil.example" }, page, self), null);
+  assert.ok(accepted({ name: "set-server", server: "https://a.example" }, own, self));
+  for (const [message, sender] of [
+    [{ name: "ask", question: { channel: "x", clip: "y" } }, page], [{ name: "ask", question: { channel: 7 } }, page],
+    [{ name: "poll", id: "../admin" }, page], [{ name: "constructor" }, own], [null, own], ["ask", own], [{ name: "stored", slug: "a/b" }, page],
+    [{ name: "settings" }, { id: "other", url: "https://www.twitch.tv/" }], [{ name: "settings" }, { id: "me" }],
+    [{ name: "settings" }, { id: "me", url: "https://www.twitch.tv.evil.example/" }],
+  ]) assert.equal(accepted(message, sender, self), null, JSON.stringify(message));
+});
+
+test("only Twitch's answer to our own question gives a token", () => {
+  const redirect = "https://abc.chromiumapp.org/twitch";
+  const token = "a".repeat(30);
+  assert.equal(tokenFrom(`${redirect}#access_token=${token}&state=s&token_type=bearer`, "s", redirect), token);
+  assert.throws(() => tokenFrom(`${redirect}#access_token=${token}&state=other`, "s", redirect), code("sign-in-failed"));
+  assert.throws(() => tokenFrom(`https://evil.example/#access_token=${token}&state=s`, "s", redirect), code("sign-in-failed"));
+  assert.throws(() => tokenFrom(`${redirect}?error=access_denied&state=s`, "s", redirect), code("sign-in-cancelled"));
+  assert.throws(() => tokenFrom(`${redirect}#state=s`, "s", redirect), code("sign-in-failed"));
+  const asked = new URL(authorizeAddress("id", ["user:read:subscriptions"], "s", redirect));
+  assert.equal(asked.origin, "https://id.twitch.tv");
+  assert.deepEqual(["response_type", "scope", "state"].map((name) => asked.searchParams.get(name)), ["token", "user:read:subscriptions", "s"]);
+});

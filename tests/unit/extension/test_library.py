@@ -1,0 +1,139 @@
+"""The extension's own tests in Node, and what its files must agree about with the server and each other."""
+
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fingerprint.domain.problems import PROBLEM_KINDS, TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, VideoTarget, parse_target
+from scripts.package_extension import write_archive
+
+ROOT = Path(__file__).parents[3]
+EXTENSION = ROOT / "extension"
+MANIFEST: dict[str, Any] = json.loads((EXTENSION / "manifest.json").read_text(encoding="utf-8"))
+
+
+def _node(*arguments: str, text: str = "") -> str:
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed (Debian: apt-get install nodejs)")
+    done = subprocess.run(
+        ["node", *arguments],
+        cwd=Path(__file__).parent,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_library_does_what_its_own_tests_say() -> None:
+    assert "fail 0" in _node("--test", "library.test.js")
+
+
+ADDRESSES = (
+    "https://www.twitch.tv/SomeChannel",
+    "https://www.twitch.tv/somechannel/videos?filter=all",
+    "https://www.twitch.tv/somechannel/clip/Fancy-Slug_1?range=7d",
+    "https://www.twitch.tv/clip/FancySlug",
+    "https://www.twitch.tv/moderator/somechannel",
+    "https://www.twitch.tv/videos/1234567890?t=1h2m3s",
+    "https://www.twitch.tv/videos/1234567890",
+    "https://www.twitch.tv/somechannel/video/1234567890?t=10s",
+    "https://www.twitch.tv/somechannel/v/1234567890",
+    "https://clips.twitch.tv/FancySlug",
+    "https://clips.twitch.tv/somechannel/FancySlug",
+    "https://clips.twitch.tv/embed?clip=FancySlug&parent=x",
+    "https://player.twitch.tv/?channel=somechannel&player=popout",
+    "https://player.twitch.tv/?video=v1234567890",
+)
+NOTHING = (
+    "https://www.twitch.tv/",
+    "https://www.twitch.tv/directory/category/music",
+    "https://www.twitch.tv/settings/profile",
+    "https://www.twitch.tv/videos/abc",
+    "https://clips.twitch.tv/",
+    "https://clips.twitch.tv/create",
+    "https://player.twitch.tv/",
+    "https://example.com/somechannel",
+)
+
+
+def test_pages_are_understood_as_the_server_does() -> None:
+    understood = _node("targets.js", text=json.dumps([*ADDRESSES, *NOTHING])).splitlines()
+    told = dict(zip([*ADDRESSES, *NOTHING], map(json.loads, understood), strict=True))
+    assert {address: told[address] for address in NOTHING} == dict.fromkeys(NOTHING)
+    for address in ADDRESSES:
+        assert told[address] == _by_server(address), address
+    for address in NOTHING[:3]:
+        with pytest.raises(TwitchAudioError):
+            parse_target(address)
+
+
+def _by_server(address: str) -> dict[str, Any]:
+    match parse_target(address):
+        case ChannelTarget(login):
+            return {"channel": login}
+        case ClipTarget(slug):
+            return {"clip": slug}
+        case VideoTarget(video_id, at_seconds):
+            return {"video": video_id, "at": at_seconds}
+
+
+def test_every_problem_is_explained_and_every_word_is_there() -> None:
+    words = json.loads((EXTENSION / "_locales/en/messages.json").read_text(encoding="utf-8"))
+    local = re.findall(
+        r'"([a-z-]+)"', (EXTENSION / "lib/refusal.js").read_text(encoding="utf-8").split("LOCAL_CODES")[1]
+    )
+    for code in (*PROBLEM_KINDS, *(each for each in local if "-" in each or each == "offline")):
+        key = str(code).replace("-", "_")
+        assert {f"problem_{key}_heading", f"problem_{key}_text"} <= words.keys(), code
+    used: set[str] = set()
+    for file in EXTENSION.rglob("*"):
+        if file.suffix in (".js", ".html", ".json") and "_locales" not in file.parts:
+            text = file.read_text(encoding="utf-8")
+            used |= set(re.findall(r'say\("(\w+)"', text))
+            used |= set(re.findall(r'data-i18n(?:-[\w-]+)?="(\w+)"', text)) | set(
+                re.findall(r"__MSG_(\w+)__", text)
+            )
+    assert used <= words.keys(), used - words.keys()
+
+
+def test_only_one_file_knows_twitchs_pages() -> None:
+    known = re.compile(r"data-a-target|data-test-selector|player-controls|video-player|persistent-player|tw-root")
+    files = [*EXTENSION.rglob("*.js"), *EXTENSION.rglob("*.css")]
+    assert [file.name for file in files if known.search(file.read_text(encoding="utf-8"))] == ["site.js"]
+
+
+def test_it_asks_for_no_more_than_it_needs() -> None:
+    assert set(MANIFEST["permissions"]) == {"storage", "identity", "activeTab"}
+    assert set(MANIFEST["host_permissions"]) == {
+        "http://127.0.0.1/*",
+        "http://localhost/*",
+        "https://id.twitch.tv/*",
+    }
+    assert "web_accessible_resources" not in MANIFEST
+    for file in EXTENSION.rglob("*.html"):
+        assert not re.search(r"(src|href)=\"(https?:)?//", file.read_text(encoding="utf-8")), file
+
+
+def test_the_archives_are_the_same_bytes_each_time_and_fit_their_stores(tmp_path: Path) -> None:
+    for store in ("chrome", "firefox"):
+        (tmp_path / "again").mkdir(exist_ok=True)
+        first, second = write_archive(store, tmp_path), write_archive(store, tmp_path / "again")
+        assert first.read_bytes() == second.read_bytes()
+        with zipfile.ZipFile(first) as archive:
+            manifest = json.loads(archive.read("manifest.json"))
+            names = archive.namelist()
+        assert names == sorted(names)
+        assert "types.d.ts" not in names
+        assert ("service_worker" in manifest["background"]) == (store == "chrome")
+        assert ("browser_specific_settings" in manifest) == (store == "firefox")
