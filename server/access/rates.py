@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -80,14 +80,18 @@ class RateCounters:
             return []
         # Always in the same order, so that two never wait for each other.
         ordered = sorted(limits, key=lambda each: each.subject)
-        for limit in ordered:
-            await _count(connection, limit, now)
-        rows = [
-            and_(table.c.subject == limit.subject, table.c.window_us == _start(limit, now)) for limit in ordered
-        ]
-        chosen = select(table.c.subject, table.c.used).where(or_(*rows))
-        used = {row.subject: row.used for row in await connection.execute(chosen)}
-        return [_spent(limit, now, used[limit.subject]) for limit in ordered]
+        took = (await connection.execute(_take(ordered, now))).rowcount
+        used = await _used(connection, ordered, now)
+        missing = [limit for limit in ordered if limit.subject not in used]
+        if took < len(ordered) - len(missing):
+            # All is rolled back. The one that is over for longest says when to come back.
+            over = [
+                _spent(limit, now, limit.most) for limit in ordered if used.get(limit.subject, 0) >= limit.most
+            ]
+            raise RateLimitedError(max(over, key=lambda each: each.reset_seconds))
+        for limit in missing:
+            await _begin(connection, limit, now)
+        return [_spent(limit, now, used.get(limit.subject, 1)) for limit in ordered]
 
     async def refund_in(self, connection: AsyncConnection, spent: Sequence[Spent]) -> None:
         """Take one start back: nothing was started."""
@@ -120,21 +124,33 @@ def _spent(limit: Limit, now: datetime, used: int) -> Spent:
     return Spent(limit, max(0, limit.most - used), max(1, math.ceil(left_us / 1_000_000)), start)
 
 
-async def _count(connection: AsyncConnection, limit: Limit, now: datetime) -> None:
-    start = _start(limit, now)
-    row = (table.c.subject == limit.subject, table.c.window_us == start)
-    take = update(table).where(*row, table.c.used < limit.most).values(used=table.c.used + 1)
-    if (await connection.execute(take)).rowcount:
-        return
-    used = (await connection.execute(select(table.c.used).where(*row))).scalar()
-    if used is None and limit.most > 0:
+def _row(limit: Limit, now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return table.c.subject == limit.subject, table.c.window_us == _start(limit, now)
+
+
+def _take(limits: Sequence[Limit], now: datetime) -> Update:
+    """Count one against each of the counters that are there and not used up."""
+    open_rows = or_(*(and_(*_row(limit, now), table.c.used < limit.most) for limit in limits))
+    return update(table).where(open_rows).values(used=table.c.used + 1)
+
+
+async def _used(connection: AsyncConnection, limits: Sequence[Limit], now: datetime) -> dict[str, int]:
+    rows = or_(*(and_(*_row(limit, now)) for limit in limits))
+    found = await connection.execute(select(table.c.subject, table.c.used).where(rows))
+    return {row.subject: row.used for row in found}
+
+
+async def _begin(connection: AsyncConnection, limit: Limit, now: datetime) -> None:
+    """Count one against a counter that was not there. Raises RateLimitedError."""
+    if limit.most > 0:
         try:
             async with connection.begin_nested():
+                start = _start(limit, now)
                 ends = start + limit.seconds * 1_000_000
                 values = {"subject": limit.subject, "window_us": start, "ends_us": ends, "used": 1}
                 await connection.execute(insert(table).values(**values))
         except IntegrityError:
-            if (await connection.execute(take)).rowcount:
+            if (await connection.execute(_take([limit], now))).rowcount:
                 return
         else:
             return

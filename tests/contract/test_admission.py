@@ -131,7 +131,9 @@ async def test_of_fifty_at_once_from_two_servers_one_is_let_in(world: World) -> 
     async def ask(number: int) -> bool:
         try:
             await world.start(servers[number % 2], ChannelTarget(f"c{number}"))
-        except JobInProgressError:
+        except TwitchAudioError as error:
+            # On a crowded machine a file's lock may be waited for too long.
+            assert error.code in ("job-in-progress", "busy")
             return False
         return True
 
@@ -155,7 +157,9 @@ async def test_fifty_at_once_with_a_key_take_no_more_places_than_it_has(world: W
     async def ask(number: int) -> bool:
         try:
             await world.start(servers[number % 2], ChannelTarget(f"c{number}"), key)
-        except JobInProgressError:
+        except TwitchAudioError as error:
+            # On a crowded machine a file's lock may be waited for too long.
+            assert error.code in ("job-in-progress", "busy")
             return False
         return True
 
