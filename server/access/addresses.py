@@ -1,12 +1,14 @@
 """Where a request comes from: the peer, or what a trusted proxy says of it."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+@lru_cache(maxsize=4_096)
 def parse_address(text: str) -> Address | None:
     """An address; an IPv4 address inside an IPv6 one is the former. None for anything else."""
     try:

@@ -29,6 +29,9 @@ class Kept(Generic[T]):
         task = self._task
         if task is None or (task.done() and self._clock.monotonic() >= self._until):
             task = self._task = asyncio.create_task(self._loaded(), name="read access rules")
+        elif task.done() and not task.cancelled() and task.exception() is None:
+            # What nearly every request does: nothing to wait for.
+            return task.result()
         try:
             return await asyncio.shield(task)
         except TwitchAudioError as error:
