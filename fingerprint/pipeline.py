@@ -109,6 +109,17 @@ class Pipeline:
         self._clock = clock
         self._job_seconds = job_seconds
 
+    def within(self, job_seconds: float) -> "Pipeline":
+        """The same with another limit of a whole job."""
+        return Pipeline(
+            resolver=self._resolver,
+            capture=self._capture,
+            recognizers=self._recognizers,
+            further=self._further,
+            clock=self._clock,
+            job_seconds=job_seconds,
+        )
+
     async def unavailable(self) -> str | None:
         """None when something can recognize music; else what is missing and the ways out."""
         return await self._recognizers.unavailable()

@@ -165,13 +165,17 @@ async def open_clip_owners(
 
 @asynccontextmanager
 async def open_pipeline(
-    settings: PipelineSettings, *, guards: Guards | None = None, on_outcome: OnOutcome = ignore_outcome
+    settings: PipelineSettings,
+    *,
+    guards: Guards | None = None,
+    on_outcome: OnOutcome = ignore_outcome,
+    decoder: DecoderPool | None = None,
 ) -> AsyncGenerator[Pipeline]:
     """The whole pipeline; connections and decoder processes live as long as the block.
 
     `guards` are those of `make_guards`, with the place where questions are counted; left out, they are those of
     `open_guards`. Without such a place budgets keep their providers from being asked. `on_outcome` is told of
-    every upstream call. Raises SettingsError.
+    every upstream call. `decoder` is a pool that is not yet entered. Raises SettingsError.
     """
     clock = SystemClock()
     breaker = Breaker(clock)
@@ -183,11 +187,11 @@ async def open_pipeline(
         _chain(settings, _free(members)) as further,
         open_resolver(settings, breaker=breaker, on_outcome=on_outcome) as resolver,
         Fetcher(media_hosts, breaker=breaker, on_outcome=on_outcome) as media,
-        DecoderPool() as decoder,
+        decoder or DecoderPool() as decoders,
         _warming(member.recognizer for member in _free(members)),
     ):
         sessions = KeptSessions(resolver, clock)
-        capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock, renew=sessions.renew)
+        capture = StreamCapture(fetcher=media, decoder=decoders, clock=clock, renew=sessions.renew)
         yield Pipeline(resolver=sessions, capture=capture, recognizers=recognizers, further=further, clock=clock)
 
 

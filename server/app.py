@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from fingerprint.links.shelf import LinkShelf
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.usage import SqlUsage
+from fingerprint.settings import SettingsError
 from fingerprint.wiring import make_guards, open_clip_owners, open_link_finder, open_pipeline
 from server import api, keys, migrations
 from server.access.addresses import Networks
@@ -41,7 +42,10 @@ from server.identifications.encoding import Encoder
 from server.identifications.flights import as_it_is
 from server.identifications.limits import ServiceLimits
 from server.identifications.links import Links
+from server.identifications.runners import Runner
+from server.identifications.runners.aws_lambda import LambdaWork, open_lambda_client
 from server.identifications.runners.inprocess import InProcessRunner
+from server.identifications.runners.queued import QueuedRunner
 from server.identifications.service import IdentificationService
 from server.logs.answers import noting_answers
 from server.logs.store import LogStore
@@ -160,25 +164,9 @@ async def _open_services(
     clock = app[keys.CLOCK]
     store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))
     app[keys.JOBS] = store
-    guards = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
-    app[keys.PROVIDERS] = guards
-    if pipeline is None:
-        upstream = app[keys.METRICS].counter(
-            "twitchaudio_upstream_total",
-            "What came of calls to Twitch and to providers, by step.",
-            "step",
-            "outcome",
-        )
-        pipeline = await stack.enter_async_context(
-            open_pipeline(settings.pipeline, guards=guards, on_outcome=upstream.add)
-        )
-    runner = InProcessRunner(
-        pipeline=pipeline,
-        store=store,
-        clock=clock,
-        at_once=settings.captures_at_once,
-        queue=settings.queue,
-    )
+    app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
+    limits = limits or ServiceLimits()
+    runner, unavailable = await _open_runner(app, stack, pipeline, limits)
     log_limits = LogLimits(keep_days=settings.log_days, whole_address_days=settings.log_address_days)
     logs = LogWriter(LogStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
     stack.push_async_callback(logs.close)
@@ -191,7 +179,7 @@ async def _open_services(
         store=store,
         polish=as_it_is if links is None else links.add,
         runner=runner,
-        unavailable=pipeline.unavailable,
+        unavailable=unavailable,
         clock=clock,
         owner=_owner(),
         metrics=app[keys.METRICS],
@@ -200,6 +188,39 @@ async def _open_services(
     service.tell(noting_answers(logs, clock))
     stack.push_async_callback(service.close)
     app[keys.SERVICE] = service
+
+
+async def _open_runner(
+    app: web.Application, stack: AsyncExitStack, pipeline: Pipeline | None, limits: ServiceLimits
+) -> tuple[Runner, Callable[[], Awaitable[str | None]]]:
+    """Where jobs run, and what says why none can."""
+    settings, store, clock = app[keys.SETTINGS], app[keys.JOBS], app[keys.CLOCK]
+    places = {"at_once": settings.captures_at_once, "queue": settings.queue}
+    if settings.runner == "lambda":
+        if settings.pipeline.jobs == "sql" and not app[keys.DATABASE].remote:
+            takes = "inprocess, unless job state is where the function reaches it: in DynamoDB, MySQL or MariaDB"
+            raise SettingsError("TWITCHAUDIO_RUNNER", settings.runner, takes)
+        client = await stack.enter_async_context(open_lambda_client(settings.lambda_endpoint))
+        work = LambdaWork(client, function=settings.lambda_function, store=store, clock=clock, limits=limits)
+        return QueuedRunner(work, store=store, clock=clock, **places), _nothing_missing
+    if pipeline is None:
+        upstream = app[keys.METRICS].counter(
+            "twitchaudio_upstream_total",
+            "What came of calls to Twitch and to providers, by step.",
+            "step",
+            "outcome",
+        )
+        guards = app[keys.PROVIDERS]
+        pipeline = await stack.enter_async_context(
+            open_pipeline(settings.pipeline, guards=guards, on_outcome=upstream.add)
+        )
+    runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **places)
+    return runner, pipeline.unavailable
+
+
+async def _nothing_missing() -> str | None:
+    """The function itself knows what it can recognize with."""
+    return None
 
 
 def _open_channels(app: web.Application, stack: AsyncExitStack, watcher_limits: WatcherLimits | None) -> None:

@@ -12,12 +12,15 @@ from fingerprint.settings import (
     PipelineSettings,
     Secret,
     base_url,
+    endpoint,
     one_of,
     secret,
     setting,
     whole_number,
     words,
 )
+
+_FUNCTION_NAME: Final = re.compile(r"[A-Za-z0-9_:-]{1,170}", re.ASCII)
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -100,6 +103,13 @@ def rates(text: str) -> tuple[Rate, ...]:
 _RATES: Final = "comma-separated limits such as 60/minute, 2000/day (second, minute, hour, day), or none"
 
 
+def function_name(text: str) -> str:
+    """A name or ARN that Lambda takes."""
+    if _FUNCTION_NAME.fullmatch(text) is None:
+        raise ValueError(text)
+    return text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
     """Bounds and waits of the HTTP side, in one place. Seconds and bytes."""
@@ -126,6 +136,28 @@ class ServerSettings:
 
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     limits: ServerLimits = field(default_factory=ServerLimits)
+    runner: str = setting(
+        "TWITCHAUDIO_RUNNER",
+        parse=one_of("inprocess", "lambda"),
+        takes="inprocess or lambda",
+        help="where identifications are worked on: in the server's own process, or in an AWS Lambda function",
+        default="inprocess",
+    )
+    lambda_function: str = setting(
+        "TWITCHAUDIO_LAMBDA_FUNCTION",
+        parse=function_name,
+        takes="a function's name or ARN",
+        help="the Lambda function",
+        default="twitchaudio-fingerprint",
+    )
+    lambda_endpoint: str | None = setting(
+        "TWITCHAUDIO_LAMBDA_ENDPOINT",
+        parse=endpoint,
+        takes="an http(s) address",
+        help="where Lambda is, for one that is not AWS's own",
+        default=None,
+        default_text="AWS's, of the region in the usual AWS variables",
+    )
     captures_at_once: int = setting(
         "TWITCHAUDIO_CAPTURES_AT_ONCE",
         parse=whole_number(1, 1_000),

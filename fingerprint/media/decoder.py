@@ -63,8 +63,7 @@ class DecoderPool:
         return tuple(worker.pid for worker in self._workers if worker.pid is not None)
 
     async def __aenter__(self) -> Self:
-        for _ in range(self._count):
-            self._idle.put_nowait(self._start_ahead())
+        self.wake()
         return self
 
     async def __aexit__(
@@ -74,6 +73,22 @@ class DecoderPool:
         for task in (*self._starting, *self._ahead):
             task.cancel()
         await asyncio.gather(*self._starting, *self._ahead, return_exceptions=True)
+        for worker in tuple(self._workers):
+            self._end(worker)
+        await asyncio.gather(*self._reaping)
+
+    def wake(self) -> None:
+        """Start the workers that `rest` ended; no more than belong to the pool."""
+        while self._idle.qsize() < self._count:
+            self._idle.put_nowait(self._start_ahead())
+
+    async def rest(self) -> None:
+        """End and reap every worker until `wake`. For when no job is under way."""
+        while not self._idle.empty():
+            self._idle.get_nowait()
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
         for worker in tuple(self._workers):
             self._end(worker)
         await asyncio.gather(*self._reaping)

@@ -84,3 +84,22 @@ prepare_emulators() { # ministack in an environment of its own: it chooses other
     printf '%s' "$stamp" > .cache/emulators/.installed
   fi
 }
+
+fetch_rie() {
+  local machine
+  machine=$(uname -m)
+  [ "$machine" = aarch64 ] && machine=arm64
+  rm -rf .cache/rie.part && mkdir -p .cache/rie.part &&
+    .venv/bin/python -m pip download -qq --disable-pip-version-check --no-deps --require-hashes -r requirements/rie.txt -d .cache/rie.part &&
+    .venv/bin/python -m zipfile -e .cache/rie.part/*.whl .cache/rie.part/wheel &&
+    cp ".cache/rie.part/wheel/samcli/local/rapid/aws-lambda-rie-$machine" .cache/rie.part/aws-lambda-rie &&
+    chmod 755 .cache/rie.part/aws-lambda-rie && rm -rf .cache/rie.part/wheel .cache/rie.part/*.whl &&
+    cksum < requirements/rie.txt > .cache/rie.part/.installed && rm -rf .cache/rie && mv .cache/rie.part .cache/rie
+}
+
+prepare_rie() { # AWS's Lambda Runtime Interface Emulator, a program inside the wheel of aws-sam-cli
+  if [ "$(cat .cache/rie/.installed 2> /dev/null)" != "$(cksum < requirements/rie.txt)" ]; then
+    step "fetching the Lambda Runtime Interface Emulator" fetch_rie ||
+      printf 'scripts/test: the emulator could not be fetched; the tests that need it are skipped\n' >&2
+  fi
+}

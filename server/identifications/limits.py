@@ -11,6 +11,8 @@ class ServiceLimits:
     jobs: int = 2_000
     poll_seconds: float = 0.45
     """The longest pause between two looks at another owner's job; on average five sixths of it."""
+    function_start_seconds: float = 15.0
+    """How long a Lambda function may take to adopt its job. One that starts later finds that it is not wanted."""
     keep_definite_seconds: float = 3.0
     keep_song_seconds: float = 10.0
     kept: int = 1_000

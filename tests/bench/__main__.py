@@ -13,6 +13,7 @@ BENCHMARKS: Final = {
     "catalog-scale": "tests.bench.catalog_scale",
     "fit-confidence": "tests.bench.fit_confidence",
     "overload": "tests.bench.overload",
+    "herd": "tests.bench.herd",
     "recognition": "tests.bench.recognition",
     "soak": "tests.bench.soak",
 }

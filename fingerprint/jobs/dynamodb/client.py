@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -74,6 +74,14 @@ def _busy(error: Exception, code: str) -> TwitchAudioError:
     return TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0)
 
 
+def region_of(session: AioSession, endpoint: str | None, what: str) -> str:
+    """The region by the usual AWS variables. Raises SettingsError when AWS itself is meant and there is none."""
+    region: str | None = session.get_config_variable("region")
+    if region is None and endpoint is None:
+        raise SettingsError("AWS_DEFAULT_REGION", "", f"the AWS region of {what}")
+    return region or EMULATED_REGION
+
+
 @asynccontextmanager
 async def open_client(
     endpoint: str | None, *, read_seconds: float = READ_SECONDS
@@ -83,9 +91,6 @@ async def open_client(
     Raises SettingsError when there is no region.
     """
     session = get_session()
-    region: str | None = session.get_config_variable("region")
-    if region is None and endpoint is None:
-        raise SettingsError("AWS_DEFAULT_REGION", "", "the AWS region of the DynamoDB tables")
     config = AioConfig(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
@@ -93,7 +98,10 @@ async def open_client(
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
     )
     async with session.create_client(
-        "dynamodb", region_name=region or EMULATED_REGION, endpoint_url=endpoint, config=config
+        "dynamodb",
+        region_name=region_of(session, endpoint, "the DynamoDB tables"),
+        endpoint_url=endpoint,
+        config=config,
     ) as client:
         yield client
 

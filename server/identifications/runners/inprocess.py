@@ -1,21 +1,13 @@
-"""Jobs in the server's own process: so many at once, a short queue that is fair between callers, and no more."""
-
-import asyncio
-from contextlib import AbstractContextManager
-from typing import Final
+"""Jobs in the server's own process."""
 
 from fingerprint.domain.identification import Identification
-from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
-from fingerprint.pipeline import LEASE_SECONDS, Pipeline
+from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock, JobStore, Lease, OnStage
-from server.identifications.runners.turns import Place, Turns
-
-QUEUE_SECONDS: Final = 30.0
-"""A job that has waited so long is given up: nobody waits for it any more."""
+from server.identifications.runners.queued import QUEUE_SECONDS, QueuedRunner
 
 
-class InProcessRunner:
+class InProcessRunner(QueuedRunner):
     """The Runner protocol on a pipeline in this process."""
 
     def __init__(
@@ -28,60 +20,9 @@ class InProcessRunner:
         queue: int,
         queue_seconds: float = QUEUE_SECONDS,
     ) -> None:
-        self._pipeline = pipeline
-        self._store = store
-        self._clock = clock
-        self._turns = Turns(at_once=at_once, queue=queue)
-        self._queue_seconds = queue_seconds
+        async def work(
+            lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+        ) -> Identification | None:
+            return await pipeline.run(lease, identification, target, store=store, on_stage=on_stage)
 
-    @property
-    def running(self) -> int:
-        """Jobs at work."""
-        return self._turns.running
-
-    @property
-    def queued(self) -> int:
-        """Jobs that wait for their turn."""
-        return self._turns.queued
-
-    def place(self, caller: str | None) -> AbstractContextManager[Place]:
-        """See the protocol."""
-        return self._turns.place(caller)
-
-    async def run(
-        self, place: Place, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
-    ) -> Identification | None:
-        """See the protocol."""
-        with self._turns.turn(place) as turn:
-            current = await self._wait(turn, lease)
-            if current is None:
-                return None
-            if not turn.done():
-                return await self._give_up(current, identification)
-            return await self._pipeline.run(current, identification, target, store=self._store, on_stage=on_stage)
-
-    async def _wait(self, turn: asyncio.Future[None], lease: Lease) -> Lease | None:
-        """Keep the lease alive until it is the job's turn or too late; None when the lease was lost."""
-        give_up_at = self._clock.monotonic() + self._queue_seconds
-        while not turn.done() and self._clock.monotonic() < give_up_at:
-            await asyncio.wait({turn}, timeout=LEASE_SECONDS / 3)
-            if turn.done():
-                break
-            renewed = await self._renew(lease)
-            if renewed is None:
-                return None
-            lease = renewed
-        return lease
-
-    async def _renew(self, lease: Lease) -> Lease | None:
-        now = self._clock.now()
-        try:
-            return await self._store.renew(lease, now=now, lease_seconds=LEASE_SECONDS)
-        except TwitchAudioError:
-            return lease if now < lease.expires_at else None
-
-    async def _give_up(self, lease: Lease, identification: Identification) -> Identification | None:
-        detail = "Too much is going on: this had to wait too long for its turn. Try again in a moment."
-        problem = Problem(code=ProblemCode.BUSY, detail=detail, retry_after_seconds=5.0)
-        failed = identification.failed(problem, self._clock.now())
-        return failed if await self._store.finish(lease, failed) else None
+        super().__init__(work, store=store, clock=clock, at_once=at_once, queue=queue, queue_seconds=queue_seconds)

@@ -18,7 +18,7 @@ from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.pipeline import LEASE_SECONDS
 from fingerprint.ports import Claimed, Held
 from server.identifications.limits import ServiceLimits
-from server.identifications.runners import inprocess
+from server.identifications.runners import queued
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService
 from server.identifications.set_list import Play
@@ -362,13 +362,13 @@ async def test_an_identification_left_behind_long_ago_has_failed(world: World) -
 async def test_a_job_that_waited_too_long_for_its_turn_is_given_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inprocess, "LEASE_SECONDS", 0.003)
+    monkeypatch.setattr(queued, "LEASE_SECONDS", 0.003)
     async with world.server() as (service, parts):
         parts.capture.gate.clear()
         running = [await service.ask(ChannelTarget(f"channel{number}")) for number in range(2)]
         late = await service.ask(ChannelTarget("late"))
         await settle()
-        await world.clock.advance(inprocess.QUEUE_SECONDS)
+        await world.clock.advance(queued.QUEUE_SECONDS)
         answer = await service.wait(late, 10)
         assert answer.problem is not None
         assert answer.problem.code is ProblemCode.BUSY

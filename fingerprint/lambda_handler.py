@@ -1,0 +1,168 @@
+"""The AWS Lambda function: one event, one whole identification, state and answer stored by the function itself.
+
+    handler: fingerprint.lambda_handler.handler
+
+The settings are the server's (`TWITCHAUDIO_JOBS=dynamodb` and so on). What takes time to start is kept between
+invocations: the event loop, connections, and the memory-mapped catalog. Decoder processes are ended with each
+invocation, since what is left running is frozen with the function.
+
+An event may come twice, or late. Its lease can be adopted once; a job that has ended is answered from the store;
+and one that nobody waits for any more is left alone.
+"""
+
+import asyncio
+import logging
+import secrets
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Final, Protocol
+
+from fingerprint.clock import SystemClock
+from fingerprint.domain.identification import Identification, abandoned
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.jobs import open_job_store
+from fingerprint.jobs.clean import clean
+from fingerprint.lambda_event import JobEvent, event_from_json
+from fingerprint.media.decoder import DecoderPool
+from fingerprint.pipeline import JOB_SECONDS, LEASE_SECONDS, Pipeline
+from fingerprint.ports import Claimed, Clock, JobStore
+from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.wire import Json, to_json
+from fingerprint.wiring import open_pipeline
+
+MARGIN_SECONDS: Final = 1.5
+"""What is left of the function's time when its work is given up: enough to store that it took too long."""
+
+_log = logging.getLogger(__name__)
+
+
+class Context(Protocol):
+    """What is used of Lambda's context object."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """What is left until Lambda ends the process."""
+        ...
+
+
+class Function:
+    """One process of the function: opened at its first event, then kept."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._opened: _Opened | None = None
+
+    def invoke(self, event: object, context: Context) -> Json:
+        """Do what an event asks for. Raises InvalidEventError, SettingsError, and TwitchAudioError `busy`."""
+        return self._runner.run(self._invoke(event_from_json(event), context))
+
+    async def _invoke(self, event: JobEvent, context: Context) -> Json:
+        if self._opened is None:
+            self._opened = await _open(read_settings(PipelineSettings))
+        identification = await self._opened.identify(event, context)
+        return to_json(identification)
+
+    def close(self) -> None:
+        """End everything; for tests, since Lambda just stops the process."""
+        if self._opened is not None:
+            self._runner.run(self._opened.stack.aclose())
+        self._runner.close()
+
+
+async def _open(settings: PipelineSettings) -> "_Opened":
+    async with AsyncExitStack() as stack:
+        clock = SystemClock()
+        decoder = DecoderPool()
+        store = await stack.enter_async_context(open_job_store(settings, clock))
+        pipeline = await stack.enter_async_context(open_pipeline(settings, decoder=decoder))
+        return _Opened(stack.pop_all(), store, pipeline, decoder, clock)
+
+
+class _Opened:
+    """What is kept between invocations."""
+
+    def __init__(
+        self, stack: AsyncExitStack, store: JobStore, pipeline: Pipeline, decoder: DecoderPool, clock: Clock
+    ) -> None:
+        self.stack = stack
+        self._store = store
+        self._pipeline = pipeline
+        self._decoder = decoder
+        self._clock = clock
+
+    async def identify(self, event: JobEvent, context: Context) -> Identification:
+        """Do a job, and leave nothing behind that runs."""
+        before = asyncio.all_tasks()
+        self._decoder.wake()
+        try:
+            return await self._identify(event, context)
+        finally:
+            await self._decoder.rest()
+            await _end(asyncio.all_tasks() - before)
+
+    async def _identify(self, event: JobEvent, context: Context) -> Identification:
+        stored = await self._store.get(event.job_id)
+        if stored is not None and stored.status.finished:
+            return stored
+        now = self._clock.now()
+        if stored is not None and (abandoned(stored, now) or _late(event, now)):
+            _log.info("event_came_late", extra={"job_id": event.job_id})
+            return _given_up(stored, now)
+        owner = f"lambda:{context.aws_request_id}:{secrets.token_hex(4)}"
+        claimed = await self._claimed(event, stored, owner, now)
+        if not isinstance(claimed, Claimed):
+            return claimed
+        left = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+        pipeline = self._pipeline.within(max(0.0, min(JOB_SECONDS, left)))
+        finished = await pipeline.run(claimed.lease, claimed.identification, event.target, store=self._store)
+        if finished is not None:
+            return clean(finished)
+        return await self._store.get(claimed.identification.id) or claimed.identification
+
+    async def _claimed(
+        self, event: JobEvent, stored: Identification | None, owner: str, now: datetime
+    ) -> Claimed | Identification:
+        """The work, or its state when it is another's."""
+        if event.lease is not None:
+            adopted = await self._store.adopt(event.lease, owner=owner, now=now, lease_seconds=LEASE_SECONDS)
+            if adopted is not None:
+                return adopted
+            _log.info("lease_not_adopted", extra={"job_id": event.job_id})
+            current = await self._store.get(event.job_id)
+            if current is None:
+                detail = "The job of this event is not in the store."
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
+            return current
+        claim = await self._store.claim(
+            event.target,
+            owner=owner,
+            now=now,
+            lease_seconds=LEASE_SECONDS,
+            identification_id=event.job_id if stored is None else None,
+        )
+        return claim if isinstance(claim, Claimed) else claim.identification
+
+
+def _late(event: JobEvent, now: datetime) -> bool:
+    return event.deadline is not None and event.deadline < now
+
+
+def _given_up(stored: Identification, now: datetime) -> Identification:
+    detail = "This was given up: it was asked for too long ago."
+    return stored.failed(Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0), now)
+
+
+async def _end(tasks: set[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# What Lambda keeps of a process between invocations is its modules: this is the one thing that is kept so.
+_function: Final = Function()
+
+
+def handler(event: object, context: Context) -> Json:
+    """What Lambda calls. Returns the Identification; see `fingerprint.lambda_event` for the event."""
+    return _function.invoke(event, context)

@@ -1,0 +1,203 @@
+"""Jobs in AWS Lambda functions. The server keeps the lease until the function has adopted it, then only watches.
+
+What the function reaches is in the job store, as for any other server. Its answer comes back with the invocation,
+or is seen in the store, whichever is first.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fingerprint.domain.identification import Identification
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import FileTarget, Target
+from fingerprint.jobs.dynamodb.client import region_of
+from fingerprint.lambda_event import JobEvent, event_to_json
+from fingerprint.pipeline import JOB_SECONDS, LEASE_SECONDS
+from fingerprint.ports import Clock, JobStore, Lease, OnStage
+from fingerprint.wire import from_json
+from server.identifications.limits import ServiceLimits
+
+if TYPE_CHECKING:
+    from types_aiobotocore_lambda import LambdaClient
+
+CONNECT_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = JOB_SECONDS + 15.0
+"""The longest that an invocation may take, its start included."""
+
+ANSWER_BYTES: Final = 1 << 20
+CONNECTIONS: Final = 1_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """An invocation that brought no identification."""
+
+    problem: Problem
+
+
+class LambdaWork:
+    """What is done with a job when its turn has come: `server.identifications.runners.queued.Work`."""
+
+    def __init__(
+        self,
+        client: "LambdaClient",
+        *,
+        function: str,
+        store: JobStore,
+        clock: Clock,
+        limits: ServiceLimits,
+    ) -> None:
+        self._client = client
+        self._function = function
+        self._store = store
+        self._clock = clock
+        self._limits = limits
+
+    async def __call__(
+        self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+    ) -> Identification | None:
+        """See the protocol."""
+        assert not isinstance(target, FileTarget), "files of this machine are no job for a function"
+        event = JobEvent(
+            job_id=identification.id,
+            target=target,
+            deadline=self._clock.now() + timedelta(seconds=ANSWER_SECONDS),
+            lease=lease,
+        )
+        watch = _Watch(self._store, lease, self._clock, self._limits, on_stage)
+        invoking = asyncio.create_task(self._invoke(event))
+        watching = asyncio.create_task(watch.until_finished())
+        starting = asyncio.create_task(self._started_late(watch))
+        try:
+            await asyncio.wait({invoking, watching, starting}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                return watching.result()
+            if invoking.done():
+                outcome = invoking.result()
+            else:
+                outcome = _failure(ProblemCode.BUSY, "The function that identifies does not start.", 5.0)
+            if isinstance(outcome, _Failure):
+                return await self._failed(watch, identification, outcome)
+            # One that is not finished is another owner's by now, who is to be followed.
+            return outcome if outcome.id == identification.id and outcome.status.finished else None
+        finally:
+            for task in (invoking, watching, starting):
+                task.cancel()
+            await asyncio.gather(invoking, watching, starting, return_exceptions=True)
+
+    async def _started_late(self, watch: "_Watch") -> None:
+        """Returns when the function has not adopted its job in time; else never."""
+        await self._clock.sleep(self._limits.function_start_seconds)
+        if watch.adopted:
+            await asyncio.Event().wait()
+
+    async def _failed(
+        self, watch: "_Watch", identification: Identification, failure: _Failure
+    ) -> Identification | None:
+        """End the job, unless the function had adopted it: then whoever follows takes it over in time."""
+        problem = failure.problem
+        _log.warning(
+            "invocation_failed",
+            extra={"job_id": identification.id, "code": str(problem.code), "detail": problem.detail},
+        )
+        failed = identification.failed(problem, self._clock.now())
+        return failed if await self._store.finish(watch.lease, failed) else None
+
+    async def _invoke(self, event: JobEvent) -> Identification | _Failure:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._client.invoke(
+                    FunctionName=self._function,
+                    InvocationType="RequestResponse",
+                    Payload=json.dumps(event_to_json(event)).encode(),
+                )
+                async with answer["Payload"] as stream:
+                    payload = await stream.read(ANSWER_BYTES)
+        except (BotoCoreError, ClientError, TimeoutError, OSError) as error:
+            _log.error("invocation_refused", extra={"error": f"{type(error).__name__}: {error}"[:500]})
+            detail = "The function that identifies cannot be reached. Try again in a moment."
+            return _failure(ProblemCode.BUSY, detail, 5.0)
+        return _outcome(payload, answer.get("FunctionError"))
+
+
+def _failure(code: ProblemCode, detail: str, retry_after_seconds: float | None) -> _Failure:
+    return _Failure(Problem(code=code, detail=detail, retry_after_seconds=retry_after_seconds))
+
+
+def _outcome(payload: bytes, function_error: str | None) -> Identification | _Failure:
+    """What an invocation said. Emulators do not mark errors as Lambda does, so their form counts, too."""
+    try:
+        body = cast("object", json.loads(payload))
+        if isinstance(body, dict) and function_error is None and "errorMessage" not in body:
+            return from_json(cast("Mapping[str, Any]", body))
+    except (ValueError, KeyError, TypeError):
+        pass
+    _log.error("function_failed", extra={"error": function_error, "payload": repr(payload[:500])})
+    detail = "The function that identifies broke down. This is a fault of ours, and it is logged."
+    return _failure(ProblemCode.INTERNAL, detail, 5.0)
+
+
+class _Watch:
+    """Looks at a job in the store: one reader for all who wait for it here."""
+
+    def __init__(
+        self, store: JobStore, lease: Lease, clock: Clock, limits: ServiceLimits, on_stage: OnStage
+    ) -> None:
+        self.lease = lease
+        self.adopted = False
+        self._store = store
+        self._clock = clock
+        self._limits = limits
+        self._on_stage = on_stage
+
+    async def until_finished(self) -> Identification:
+        """The answer. Tells of stages meanwhile, and keeps the lease alive until the function has adopted it."""
+        renew_at = self._clock.monotonic() + LEASE_SECONDS / 3
+        while True:
+            await self._clock.sleep(self._limits.poll_seconds * random.uniform(2 / 3, 1.0))  # noqa: S311 - jitter
+            try:
+                if not self.adopted and self._clock.monotonic() >= renew_at:
+                    renew_at = self._clock.monotonic() + LEASE_SECONDS / 3
+                    await self._renew()
+                stored = await self._store.get(self.lease.identification_id)
+            except TwitchAudioError:
+                continue  # the store may come back; the invocation has an end of its own
+            if stored is not None and stored.status.finished:
+                return stored
+            if stored is not None:
+                self._on_stage(stored.stage)
+
+    async def _renew(self) -> None:
+        renewed = await self._store.renew(self.lease, now=self._clock.now(), lease_seconds=LEASE_SECONDS)
+        if renewed is None:
+            self.adopted = True
+        else:
+            self.lease = renewed
+
+
+@asynccontextmanager
+async def open_lambda_client(endpoint: str | None) -> "AsyncGenerator[LambdaClient]":
+    """A client that sends each invocation once. Raises SettingsError without a region."""
+    session = get_session()
+    config = AioConfig(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=ANSWER_SECONDS,
+        max_pool_connections=CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    )
+    region = region_of(session, endpoint, "the function")
+    async with session.create_client("lambda", region_name=region, endpoint_url=endpoint, config=config) as client:
+        yield client

@@ -1,0 +1,97 @@
+"""What runners share: so many jobs at once, a short queue that is fair between callers, and no more."""
+
+import asyncio
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
+
+from fingerprint.domain.identification import Identification
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import Target
+from fingerprint.pipeline import LEASE_SECONDS
+from fingerprint.ports import Clock, JobStore, Lease, OnStage
+from server.identifications.runners.turns import Place, Turns
+
+QUEUE_SECONDS: Final = 30.0
+"""A job that has waited so long is given up: nobody waits for it any more."""
+
+
+class Work(Protocol):
+    """What is done with a job when its turn has come."""
+
+    async def __call__(
+        self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+    ) -> Identification | None:
+        """The finished identification, stored; None when the lease was lost to another owner."""
+        ...
+
+
+class QueuedRunner:
+    """The Runner protocol around some `work`."""
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        store: JobStore,
+        clock: Clock,
+        at_once: int,
+        queue: int,
+        queue_seconds: float = QUEUE_SECONDS,
+    ) -> None:
+        self._work = work
+        self._store = store
+        self._clock = clock
+        self._turns = Turns(at_once=at_once, queue=queue)
+        self._queue_seconds = queue_seconds
+
+    @property
+    def running(self) -> int:
+        """Jobs at work."""
+        return self._turns.running
+
+    @property
+    def queued(self) -> int:
+        """Jobs that wait for their turn."""
+        return self._turns.queued
+
+    def place(self, caller: str | None) -> AbstractContextManager[Place]:
+        """See the protocol."""
+        return self._turns.place(caller)
+
+    async def run(
+        self, place: Place, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+    ) -> Identification | None:
+        """See the protocol."""
+        with self._turns.turn(place) as turn:
+            current = await self._wait(turn, lease)
+            if current is None:
+                return None
+            if not turn.done():
+                return await self._give_up(current, identification)
+            return await self._work(current, identification, target, on_stage)
+
+    async def _wait(self, turn: asyncio.Future[None], lease: Lease) -> Lease | None:
+        """Keep the lease alive until it is the job's turn or too late; None when the lease was lost."""
+        give_up_at = self._clock.monotonic() + self._queue_seconds
+        while not turn.done() and self._clock.monotonic() < give_up_at:
+            await asyncio.wait({turn}, timeout=LEASE_SECONDS / 3)
+            if turn.done():
+                break
+            renewed = await self._renew(lease)
+            if renewed is None:
+                return None
+            lease = renewed
+        return lease
+
+    async def _renew(self, lease: Lease) -> Lease | None:
+        now = self._clock.now()
+        try:
+            return await self._store.renew(lease, now=now, lease_seconds=LEASE_SECONDS)
+        except TwitchAudioError:
+            return lease if now < lease.expires_at else None
+
+    async def _give_up(self, lease: Lease, identification: Identification) -> Identification | None:
+        detail = "Too much is going on: this had to wait too long for its turn. Try again in a moment."
+        problem = Problem(code=ProblemCode.BUSY, detail=detail, retry_after_seconds=5.0)
+        failed = identification.failed(problem, self._clock.now())
+        return failed if await self._store.finish(lease, failed) else None

@@ -1,0 +1,361 @@
+"""A herd on one server, beside a bare aiohttp handler that returns the same bytes in the same run.
+
+- `clients` wait on one job; `captures` made for them, `answers` that came, all alike
+- `kib_per_waiter`: what the server's memory grew by for each; `bare_kib_per_waiter`
+- `last_client_s`: from the end of the capture to the last answer
+- `fan_out_cpu_ratio`: the server's CPU from then on, to the bare one's
+- `stored_clip_ratio`, `join_ratio`: requests for a second of CPU, for a stored clip answer and for joining a job,
+  to the bare handler's
+
+Servers run in processes of their own. Clients speak HTTP by hand, so that they cost little.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from fingerprint.clock import SystemClock
+from fingerprint.settings import PipelineSettings
+from server.app import listening, make_app
+from server.identifications.limits import ServiceLimits
+from server.settings import ServerLimits, ServerSettings
+from tests.bench.table import median, print_table, write_json
+from tests.fakes import FakePipeline
+
+ROOT: Final = Path(__file__).parents[2]
+CHANNEL: Final = "herdchannel"
+CLIP: Final = "HerdClip-x_1"
+CONNECT_AT_ONCE: Final = 200
+SECONDS_OF_REQUESTS: Final = 2.0
+CONNECTIONS: Final = 16
+_WAIT_SECONDS: Final = 300
+
+
+# --- The servers, each a process of its own -----------------------------------------------------------
+
+
+async def serve_ours(folder: Path) -> None:
+    """The real server; its pipeline captures silence once it is told to by standard input."""
+    parts = FakePipeline(SystemClock())
+    settings = ServerSettings(
+        pipeline=PipelineSettings(data_dir=folder),
+        limits=ServerLimits(wait_seconds=_WAIT_SECONDS, head_seconds=120.0),
+        jobs_per_address=0,
+        starts_per_address=(),
+    )
+    # The job of the bench waits for its herd, however long that takes to arrive.
+    app = make_app(
+        settings, pipeline=parts.with_limit(_WAIT_SECONDS), service_limits=ServiceLimits(waiters=50_000)
+    )
+    async with listening(app, "127.0.0.1", 0) as address:
+        await _obey(address.port or 0, parts.capture.gate, lambda: parts.capture.captures)
+
+
+async def serve_bare(body: bytes) -> None:
+    """A bare handler: waits for one shared future, or answers at once, with the same bytes."""
+    gate = asyncio.Event()
+    gate.set()
+    shared: dict[str, asyncio.Future[bytes]] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        if "Prefer" not in request.headers:
+            return web.Response(body=body, content_type="application/json")
+        if "job" not in shared:
+            shared["job"] = asyncio.ensure_future(_after(gate, body))
+        found = await asyncio.shield(shared["job"])
+        return web.Response(body=found, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
+    await site.start()
+    await _obey(int(runner.addresses[0][1]), gate, lambda: 1)
+    await runner.cleanup()
+
+
+async def _after(gate: asyncio.Event, body: bytes) -> bytes:
+    await gate.wait()
+    return body
+
+
+async def _obey(port: int, gate: asyncio.Event, captures: Any) -> None:
+    print(json.dumps({"port": port}), flush=True)
+    while True:
+        line = (await asyncio.to_thread(sys.stdin.readline)).strip()
+        match line:
+            case "hold":
+                gate.clear()
+            case "go":
+                gate.set()
+            case "":
+                return
+            case _:
+                pass
+        print(json.dumps({"captures": captures()}), flush=True)
+
+
+@dataclass(slots=True)
+class Server:
+    """One of them, as the client sees it."""
+
+    port: int
+    process: subprocess.Popen[str]
+
+    async def tell(self, command: str) -> Mapping[str, Any]:
+        """Send a command and read what it says."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{command}\n")
+        self.process.stdin.flush()
+        return json.loads(await asyncio.to_thread(self.process.stdout.readline))
+
+    def cpu_seconds(self) -> float:
+        """CPU used so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_kib(self) -> int:
+        """Resident memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+def _start(arguments: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.herd", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+@asynccontextmanager
+async def started(*arguments: str) -> AsyncGenerator[Server]:
+    """A server process."""
+    process = _start(arguments)
+    try:
+        assert process.stdout is not None
+        hello = json.loads(await asyncio.to_thread(process.stdout.readline))
+        yield Server(hello["port"], process)
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+# --- The clients --------------------------------------------------------------------------------------
+
+
+def _post(body: object, *, wait: bool) -> bytes:
+    content = json.dumps(body).encode()
+    prefer = f"Prefer: wait={_WAIT_SECONDS}\r\n" if wait else ""
+    head = (
+        "POST /api/v1/identifications HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"{prefer}Content-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+class Client(asyncio.Protocol):
+    """Sends a request when told and keeps the answer."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._answer: asyncio.Future[bytes] | None = None
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def ask(self, request: bytes) -> asyncio.Future[bytes]:
+        """A future of the answer's body."""
+        assert self.transport is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return self._answer
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        head, separator, rest = self._data.partition(b"\r\n\r\n")
+        if not separator or self._answer is None:
+            return
+        length = next(
+            int(line.partition(b":")[2])
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length:")
+        )
+        if len(rest) >= length:
+            answer, self._answer, self._data = self._answer, None, b""
+            if head.split(b" ", 2)[1] in (b"200", b"202"):
+                answer.set_result(rest[:length])
+            else:
+                answer.set_exception(RuntimeError(head.split(b"\r\n")[0].decode()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(exc or ConnectionResetError())
+
+
+async def connect(port: int) -> Client:
+    """A connection."""
+    _, client = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", port)
+    return client
+
+
+async def herd(server: Server, clients: int) -> dict[str, float]:
+    """Clients that all wait on one job, and then get its answer."""
+    await server.tell("hold")
+    before_kib = server.resident_kib()
+    request = _post({"channel": CHANNEL}, wait=True)
+    connections: list[Client] = []
+    waiting: list[asyncio.Future[bytes]] = []
+    while len(connections) < clients:
+        count = min(CONNECT_AT_ONCE, clients - len(connections))
+        new = await asyncio.gather(*(connect(server.port) for _ in range(count)))
+        connections += new
+        waiting += [client.ask(request) for client in new]
+    # Until the server has read all: its CPU comes to rest.
+    before = -1.0
+    while server.cpu_seconds() - before > 0.02:
+        before = server.cpu_seconds()
+        await asyncio.sleep(0.5)
+    kib = (server.resident_kib() - before_kib) / clients
+    cpu, moment = server.cpu_seconds(), time.perf_counter()
+    captures = await server.tell("go")
+    answers = await asyncio.gather(*waiting)
+    last = time.perf_counter() - moment
+    await asyncio.sleep(0.2)
+    fan_out = server.cpu_seconds() - cpu
+    for client in connections:
+        if client.transport is not None:
+            client.transport.close()
+    alike = {_without_shared(answer) for answer in answers}
+    if len(alike) != 1:
+        raise RuntimeError("not all answers are alike")
+    return {
+        "answers": len(answers),
+        "captures": captures["captures"],
+        "kib": kib,
+        "last_s": last,
+        "fan_out_cpu_us": fan_out / clients * 1e6,
+    }
+
+
+def _without_shared(answer: bytes) -> bytes:
+    return answer.replace(b'"shared":true', b'"shared":false')
+
+
+async def requests_per_second(server: Server, request: bytes) -> float:
+    """Answers that a few connections get for a second of the server's CPU, which is steadier than the clock."""
+    clients = await asyncio.gather(*(connect(server.port) for _ in range(CONNECTIONS)))
+    until = time.perf_counter() + SECONDS_OF_REQUESTS
+    done = 0
+
+    async def ask(client: Client) -> None:
+        nonlocal done
+        while time.perf_counter() < until:
+            await client.ask(request)
+            done += 1
+
+    cpu = server.cpu_seconds()
+    await asyncio.gather(*map(ask, clients))
+    spent = server.cpu_seconds() - cpu
+    for client in clients:
+        if client.transport is not None:
+            client.transport.close()
+    return done / max(spent, 1e-3)
+
+
+async def measure(clients: int, rounds: int) -> dict[str, Any]:
+    """All of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with started("--serve", "ours", "--folder", folder) as ours:
+            stored = _post({"clip": CLIP}, wait=False)
+            client = await connect(ours.port)
+            body = await client.ask(_post({"clip": CLIP}, wait=True))
+            await ours.tell("hold")
+            running = _post({"channel": "joined"}, wait=False)
+            joined_body = await client.ask(running)
+            joined_body = await client.ask(running)
+            rates: dict[str, list[float]] = {"stored": [], "bare_stored": [], "join": [], "bare_join": []}
+            async with (
+                started("--serve", "bare", "--body", body.decode()) as bare,
+                started("--serve", "bare", "--body", joined_body.decode()) as bare_join,
+            ):
+                for _ in range(rounds):
+                    rates["stored"].append(await requests_per_second(ours, stored))
+                    rates["bare_stored"].append(await requests_per_second(bare, stored))
+                    rates["join"].append(await requests_per_second(ours, running))
+                    rates["bare_join"].append(await requests_per_second(bare_join, running))
+            await ours.tell("go")
+        async with started("--serve", "ours", "--folder", folder) as ours:
+            found = await herd(ours, clients)
+        async with started("--serve", "bare", "--body", body.decode()) as bare:
+            bare_found = await herd(bare, clients)
+    per_core = {name: median(values) for name, values in rates.items()}
+    return {
+        "clients": clients,
+        "captures": found["captures"],
+        "answers": found["answers"],
+        "kib_per_waiter": round(found["kib"], 2),
+        "bare_kib_per_waiter": round(bare_found["kib"], 2),
+        "last_client_s": round(found["last_s"], 3),
+        "bare_last_client_s": round(bare_found["last_s"], 3),
+        "fan_out_cpu_us": round(found["fan_out_cpu_us"], 1),
+        "bare_fan_out_cpu_us": round(bare_found["fan_out_cpu_us"], 1),
+        "fan_out_cpu_ratio": round(found["fan_out_cpu_us"] / max(bare_found["fan_out_cpu_us"], 0.1), 2),
+        "stored_clip_ratio": round(per_core["stored"] / per_core["bare_stored"], 3),
+        "join_ratio": round(per_core["join"] / per_core["bare_join"], 3),
+        "per_core_second": {name: round(value) for name, value in per_core.items()},
+    }
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure and print; with `--serve`, be one of the servers."""
+    parser = argparse.ArgumentParser(prog="scripts/bench herd", description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--clients", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions of each measurement of rates")
+    parser.add_argument("--serve", choices=["ours", "bare"], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--body", default="", help=argparse.SUPPRESS)
+    chosen = parser.parse_args(argv)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if chosen.serve == "ours":
+        asyncio.run(serve_ours(chosen.folder))
+        return 0
+    if chosen.serve == "bare":
+        asyncio.run(serve_bare(chosen.body.encode()))
+        return 0
+    with contextlib.suppress(OSError):
+        # Clients beside the servers, not on top of them.
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    figures = asyncio.run(measure(chosen.clients, chosen.rounds))
+    shown = [{"figure": name, "value": str(value)} for name, value in figures.items()]
+    print_table("A herd on one server, and a bare aiohttp handler with the same bytes", shown)
+    write_json(chosen.json, figures)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
