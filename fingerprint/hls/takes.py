@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from fingerprint.hls.live import content_runs, last_seconds, total_seconds
+from fingerprint.hls.live import content_runs, total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 
 MOST_EARLIER: Final = 3
@@ -13,7 +13,7 @@ MOST_EARLIER: Final = 3
 def earlier_takes(
     playlist: MediaPlaylist, taken: Sequence[Segment], *, take_seconds: float, enough_seconds: float
 ) -> list[tuple[Segment, ...]]:
-    """Pieces of content of about `take_seconds`, newest first, three at most.
+    """Pieces of content of up to `take_seconds` (or one segment that is longer), newest first, three at most.
 
     The first one ends with what was `taken` already and reaches further back: a song that six seconds do not tell
     may be told by twelve. The others lie before it and do not overlap, but for the oldest of a run, which is
@@ -28,10 +28,10 @@ def earlier_takes(
         run = runs[index]
         left = run[: run.index(taken[-1]) + 1] if index == current else run
         while total_seconds(left) >= enough_seconds:
-            piece = last_seconds(left, take_seconds)
+            piece = _last_within(left, take_seconds)
             left = left[: len(left) - len(piece)]
-            if total_seconds(piece) < take_seconds - 0.05:
-                piece = _first_seconds(run, take_seconds)
+            if not left:
+                piece = _first_within(run, take_seconds)
             if piece not in found and not set(piece) <= set(taken):
                 found.append(piece)
     return found[:MOST_EARLIER]
@@ -45,7 +45,7 @@ def later_take(
     if not runs:
         return ()
     new = [segment for segment in runs[-1] if _is_later(segment, heard_until)]
-    return last_seconds(runs[-1], take_seconds) if total_seconds(new) >= new_seconds - 0.05 else ()
+    return _last_within(runs[-1], take_seconds) if total_seconds(new) >= new_seconds - 0.05 else ()
 
 
 def _is_later(segment: Segment, other: Segment) -> bool:
@@ -55,11 +55,18 @@ def _is_later(segment: Segment, other: Segment) -> bool:
     return segment.sequence > other.sequence
 
 
-def _first_seconds(run: Sequence[Segment], wanted_seconds: float) -> tuple[Segment, ...]:
-    """The fewest first segments that make up so many seconds; all when they do not."""
+def _last_within(run: Sequence[Segment], most_seconds: float) -> tuple[Segment, ...]:
+    """The last segments that are no longer than that together; one at least."""
+    return tuple(reversed(_first_within(tuple(reversed(run)), most_seconds)))
+
+
+def _first_within(run: Sequence[Segment], most_seconds: float) -> tuple[Segment, ...]:
+    """The first segments that are no longer than that together; one at least."""
     taken: list[Segment] = []
+    total = 0.0
     for segment in run:
-        if total_seconds(taken) >= wanted_seconds - 0.05:
+        total += segment.duration_seconds
+        if taken and total > most_seconds + 0.05:  # segments of "2 s" are a few ms off
             break
         taken.append(segment)
     return tuple(taken)

@@ -65,3 +65,13 @@ def test_new_sound_without_dates_is_told_by_its_numbers() -> None:
     playlist = Builder(dated=False).segments(10).playlist()
     assert later(playlist, 106) == [104, 105, 106, 107, 108, 109]
     assert later(playlist, 107) == []
+
+
+def test_takes_of_longer_segments_are_no_longer_than_one_question() -> None:
+    builder = Builder()
+    for _ in range(7):
+        builder.segment(seconds=4.167)
+    playlist = builder.playlist()
+    taken = playlist.segments[-2:]
+    takes = earlier_takes(playlist, taken, take_seconds=12.0, enough_seconds=3.0)
+    assert [[segment.sequence for segment in take] for take in takes] == [[103, 104], [101, 102], [100, 101]]
