@@ -69,10 +69,18 @@ class _Hits:
 
 
 def find_candidates(
-    snapshot: Snapshot, query: QueryFingerprint, *, limit: int, parameters: Parameters = DEFAULT
+    snapshot: Snapshot,
+    query: QueryFingerprint,
+    *,
+    limit: int,
+    parameters: Parameters = DEFAULT,
+    max_hits: int | None = None,
 ) -> list[Candidate]:
-    """The best offset of each of the `limit` tracks that agree best, best first."""
-    hits = _find_hits(snapshot, query, parameters)
+    """The best offset of each of the `limit` tracks that agree best, best first.
+
+    `max_hits`: how many postings may be looked at, those of the rarest hashes first (MAX_HITS by default).
+    """
+    hits = _find_hits(snapshot, query, parameters, MAX_HITS if max_hits is None else max_hits)
     if not len(hits.cells):
         return []
     size = 1 << min(max((4 * len(hits.cells)).bit_length(), TABLE_BITS[0]), TABLE_BITS[1])
@@ -106,7 +114,7 @@ def agreement(
     snapshot: Snapshot, query: QueryFingerprint, candidate: Candidate, parameters: Parameters = DEFAULT
 ) -> Agreement:
     """The offset histogram of one candidate, and the landmarks in its highest place."""
-    hits = _find_hits(snapshot, query, parameters)
+    hits = _find_hits(snapshot, query, parameters, MAX_HITS)
     bases = _bases(snapshot)
     index = next(number for number, live in enumerate(snapshot.segments) if live is candidate.live)
     record = candidate.live.segment.tracks[candidate.number]
@@ -141,20 +149,17 @@ def least_of_the_highest(table: NDArray[np.float64], count: int) -> float:
     return float(np.partition(highest, -count)[-count]) if len(highest) > count else least
 
 
-def _find_hits(snapshot: Snapshot, query: QueryFingerprint, parameters: Parameters) -> _Hits:
+def _find_hits(snapshot: Snapshot, query: QueryFingerprint, parameters: Parameters, max_hits: int) -> _Hits:
     hashes = query.hashes
     bases = _bases(snapshot)
     buckets = [_buckets(live.segment, hashes) for live in snapshot.segments]
-    affordable = _affordable(hashes, [last - first for first, last in buckets])
-    ranges = [
-        _find_postings(live.segment, hashes, first, last)
-        for live, (first, last) in zip(snapshot.segments, buckets, strict=True)
-    ]
+    followed = np.flatnonzero(_affordable(hashes, [last - first for first, last in buckets], max_hits))
     found_owners: list[NDArray[np.int64]] = []
     found_positions: list[NDArray[np.int64]] = []
-    for live, base, (starts, counts) in zip(snapshot.segments, bases, ranges, strict=False):
-        owner, position = _read_postings(live, starts, np.where(affordable, counts, 0))
-        found_owners.append(owner)
+    for live, base, (first, last) in zip(snapshot.segments, bases, buckets, strict=False):
+        starts, counts = _find_postings(live.segment, hashes[followed], first[followed], last[followed])
+        owner, position = _read_postings(live, starts, counts)
+        found_owners.append(followed[owner])
         found_positions.append(position + base)
     owners = np.concatenate(found_owners) if found_owners else np.empty(0, np.int64)
     positions = np.concatenate(found_positions) if found_positions else np.empty(0, np.int64)
@@ -171,12 +176,14 @@ def _bases(snapshot: Snapshot) -> NDArray[np.int64]:
     return np.cumsum([0, *(live.segment.frames for live in snapshot.segments)], dtype=np.int64)
 
 
-def _affordable(hashes: NDArray[np.uint32], sizes: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
+def _affordable(
+    hashes: NDArray[np.uint32], sizes: Sequence[NDArray[np.int64]], max_hits: int
+) -> NDArray[np.bool_]:
     """Which landmarks are followed: those in the smallest buckets, all that are of one hash or none of them."""
     totals = np.zeros(len(hashes), np.int64)
     for size in sizes:
         totals += size
-    if totals.sum() <= MAX_HITS:
+    if totals.sum() <= max_hits:
         return np.ones(len(hashes), np.bool_)
     # Equal hashes follow each other.
     starts = np.flatnonzero(np.r_[True, hashes[1:] != hashes[:-1]])
@@ -184,7 +191,7 @@ def _affordable(hashes: NDArray[np.uint32], sizes: Sequence[NDArray[np.int64]]) 
     totals = totals[starts] * occurrences
     rarest = np.argsort(totals, kind="stable")
     followed = np.ones(len(starts), np.bool_)
-    followed[rarest[np.cumsum(totals[rarest]) > MAX_HITS]] = False
+    followed[rarest[np.cumsum(totals[rarest]) > max_hits]] = False
     return np.repeat(followed, occurrences)
 
 

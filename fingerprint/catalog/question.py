@@ -46,6 +46,8 @@ PROMISING: Final = 0.3
 """How far one track must stand out by a part of the landmarks for a speed to be looked at closely."""
 
 SCOUT_FAN_OUT: Final = 5
+SCOUT_HITS: Final = 60_000
+"""How many postings are looked at to tell whether a speed is worth it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +188,13 @@ class Search:
         """The speeds worth a closer look: those at which a part of the landmarks favors one track the most."""
         found: list[tuple[float, float]] = []
         for speed in speeds:
-            candidates = self.candidates(self._question.scout(speed))
+            candidates = find_candidates(
+                self._snapshot,
+                self._question.scout(speed),
+                limit=RIVALS,
+                parameters=self._parameters,
+                max_hits=SCOUT_HITS,
+            )
             if candidates:
                 votes = [candidate.votes for candidate in candidates]
                 found.append((prominence(votes[0], votes[1:]), speed))
