@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +18,7 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Clock
 from server.access import slots
-from server.access.rates import Limit, RateCounters, Spent
+from server.access.rates import Limit, RateCounters, RateLimitedError, Spent
 from server.access.slots import AllTakenError, JobInProgressError, SharedError, Slot
 
 Running = Callable[[TwitchTarget], Awaitable[Identification | None]]
@@ -28,6 +30,7 @@ CLAIM_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 1.0
 """How long a job that was just started, or has just ended on another server, is waited for."""
 
+KEPT_USED_UP: Final = 10_000
 _LOOK_EACH_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 1.0
 _TIDY_SECONDS: Final = 60.0
@@ -94,6 +97,8 @@ class Admissions:
         self._returns: list[_Return] = []
         self._giver: asyncio.Task[None] | None = None
         self._tidier: asyncio.Task[None] | None = None
+        # Limits that are used up, and until when: whoever floods is not worth a query. The oldest first.
+        self._used_up: dict[str, tuple[Spent, float]] = {}
         self._pending: set[asyncio.Task[JobTicket | None]] = set()
 
     async def admit(
@@ -105,6 +110,7 @@ class Admissions:
         """
         if starter.holder is None and not starter.limits:
             return JobTicket(self, None, (), on_start)
+        self._refuse_used_up(starter)
         if self._tidier is None:
             self._tidier = asyncio.create_task(self._tidy(), name="forget old counters")
         task = asyncio.create_task(self._admit(starter, target, on_start), name="admit a job")
@@ -117,10 +123,25 @@ class Admissions:
             task.add_done_callback(_abandon)
             raise
 
+    def _refuse_used_up(self, starter: Starter) -> None:
+        for limit in starter.limits:
+            spent, until = self._used_up.get(limit.subject, (None, 0.0))
+            left = until - self._clock.monotonic()
+            if spent is not None and spent.limit == limit and left > 0:
+                raise RateLimitedError(dataclasses.replace(spent, reset_seconds=math.ceil(left)))
+
+    def _note_used_up(self, spent: Spent) -> None:
+        self._used_up.pop(spent.limit.subject, None)
+        while len(self._used_up) >= KEPT_USED_UP:
+            del self._used_up[next(iter(self._used_up))]
+        self._used_up[spent.limit.subject] = (spent, self._clock.monotonic() + spent.reset_seconds)
+
     def give_back(self, slot: Slot | None, spent: Sequence[Spent]) -> None:
         """Free a place, and take back what was counted. This server knows at once, the others soon."""
         if slot is None and not spent:
             return
+        for each in spent:
+            self._used_up.pop(each.limit.subject, None)
         if slot is not None:
             self._over[slot.token] = slot
         until = self._clock.monotonic() + slots.SLOT_FOR.total_seconds()
@@ -150,6 +171,9 @@ class Admissions:
                 slot, spent = await self._take(starter, target, over)
             except SharedError:
                 return None
+            except RateLimitedError as error:
+                self._note_used_up(error.spent)
+                raise
             except AllTakenError as error:
                 running, ended, unclear = await self._look(error.slots)
                 over |= ended
