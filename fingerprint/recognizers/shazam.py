@@ -54,6 +54,8 @@ class ShazamRecognizer:
         Raises TwitchAudioError `no-audio` for silence, which is never sent.
         """
         sample = sample_of(recording)
+        # Loading the library takes a while, and this is a thread.
+        _ = self._shazam
         return ShazamQuery(wide_wave(sample.pcm), sample.start_seconds)
 
     async def recognize(self, query: ShazamQuery) -> Sequence[Match]:
