@@ -15,6 +15,7 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
+from server.access.broadcasters import BroadcasterStore
 from server.access.codes import CodeStore
 from server.access.rules import RulesStore
 from server.channels.reports import ReportStore
@@ -109,6 +110,25 @@ async def test_an_access_code_opens_the_page(browser: Browser, database: Databas
     assert (await browser.post("/redeem", data={"code": code.reveal()})).status == 403
     await browser.post("/redeem", data={"csrf_token": token, "code": f" {code.reveal()} "})
     assert 'id="ask"' in await until_page(browser, "you may ask")
+
+
+async def test_subscribers_of_a_listed_broadcaster_may_ask_and_the_page_names_it(
+    browser: Browser, database: Database, viewer: Viewer
+) -> None:
+    broadcaster = viewer.twitch.accounts.people["ladders"]
+    await BroadcasterStore(database).add(broadcaster.user_id, broadcaster.login, note="", now=NOON)
+    await rule(database, "access_mode", "subscribers")
+    text = await until_page(browser, "For subscribers and guests")
+    assert 'href="https://www.twitch.tv/ladders"' in text
+    await browser.sign_in()
+    text = await until_page(browser, f"{VIC}, you may not ask yet")
+    assert "Only subscribers of ladders may ask here" in text
+    assert 'id="ask"' not in text
+    await browser.sign_out()
+    viewer.twitch.accounts.sign_in("subscriber_sue")
+    await browser.sign_in()
+    text = await until_page(browser, "Signed in as <b>subscriber_sue</b>: you may ask")
+    assert 'id="ask"' in text
 
 
 async def test_the_message_of_the_day_maintenance_and_an_inactive_service(
