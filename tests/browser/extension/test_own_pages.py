@@ -45,12 +45,16 @@ EXPORTED = """async (kind) => {
 }"""
 
 
-async def complaints(tab: Tab, within: str | None = None) -> list[str]:
-    """What axe-core finds wrong. Skips when npm's packages are not installed."""
+async def complaints(tab: Tab) -> list[str]:
+    """What axe-core finds wrong in either look. Skips when npm's packages are not installed."""
     if not AXE.exists():
         pytest.skip("axe-core is not installed (scripts/test installs it when npm is there)")
     await tab.run(AXE.read_text(encoding="utf-8") + "\nglobalThis.axe ??= window.axe;")
-    return await tab.evaluate(RUN_AXE, within)
+    found: list[str] = []
+    for look in ("dark", "light"):
+        await tab.run("document.documentElement.style.colorScheme = args[0]", look)
+        found += [f"{look}: {each}" for each in await tab.evaluate(RUN_AXE, None)]
+    return found
 
 
 async def test_the_popup_names_the_song_of_the_tab_and_keeps_it(extension: Installed) -> None:
@@ -66,6 +70,8 @@ async def test_the_popup_names_the_song_of_the_tab_and_keeps_it(extension: Insta
     await popup.viewport(360, 560)
     await extension.picture(popup, "popup")
     assert await complaints(popup) == []
+    await popup.run("document.documentElement.style.colorScheme = 'dark'")
+    await extension.picture(popup, "popup-dark")
 
 
 async def test_the_songs_can_be_searched_exported_and_cleared(extension: Installed) -> None:

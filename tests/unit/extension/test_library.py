@@ -1,5 +1,7 @@
 """The extension's own tests in Node, and what its files must agree about with the server and each other."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -123,6 +125,15 @@ def test_it_asks_for_no_more_than_it_needs() -> None:
     assert "web_accessible_resources" not in MANIFEST
     for file in EXTENSION.rglob("*.html"):
         assert not re.search(r"(src|href)=\"(https?:)?//", file.read_text(encoding="utf-8")), file
+
+
+def test_the_docs_name_the_addresses_that_operators_register() -> None:
+    digest = hashlib.sha256(base64.b64decode(MANIFEST["key"])).hexdigest()[:32]
+    chrome = "".join(chr(ord("a") + int(digit, 16)) for digit in digest)
+    firefox = hashlib.sha1(MANIFEST["browser_specific_settings"]["gecko"]["id"].encode()).hexdigest()
+    docs = (ROOT / "docs/extension.md").read_text(encoding="utf-8")
+    assert f"https://{chrome}.chromiumapp.org/twitch" in docs
+    assert f"https://{firefox}.extensions.allizom.org/twitch" in docs
 
 
 def test_the_archives_are_the_same_bytes_each_time_and_fit_their_stores(tmp_path: Path) -> None:
