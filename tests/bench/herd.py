@@ -48,11 +48,11 @@ _WAIT_SECONDS: Final = 300
 # --- The servers, each a process of its own -----------------------------------------------------------
 
 
-async def serve_ours(folder: Path) -> None:
+async def serve_ours(folder: Path, database: str | None) -> None:
     """The real server; its pipeline captures silence once it is told to by standard input."""
     parts = FakePipeline(SystemClock())
     settings = ServerSettings(
-        pipeline=PipelineSettings(data_dir=folder),
+        pipeline=PipelineSettings(data_dir=folder, database_url=database),
         limits=ServerLimits(wait_seconds=_WAIT_SECONDS, head_seconds=120.0),
         jobs_per_address=0,
         starts_per_address=(),
@@ -164,7 +164,8 @@ async def started(*arguments: str) -> AsyncGenerator[Server]:
 # --- The clients --------------------------------------------------------------------------------------
 
 
-def _post(body: object, *, wait: bool) -> bytes:
+def post(body: object, *, wait: bool) -> bytes:
+    """A question as the bytes of a request."""
     content = json.dumps(body).encode()
     prefer = f"Prefer: wait={_WAIT_SECONDS}\r\n" if wait else ""
     head = (
@@ -225,7 +226,7 @@ async def herd(server: Server, clients: int) -> dict[str, float]:
     """Clients that all wait on one job, and then get its answer."""
     await server.tell("hold")
     before_kib = server.resident_kib()
-    request = _post({"channel": CHANNEL}, wait=True)
+    request = post({"channel": CHANNEL}, wait=True)
     connections: list[Client] = []
     waiting: list[asyncio.Future[bytes]] = []
     while len(connections) < clients:
@@ -289,11 +290,11 @@ async def measure(clients: int, rounds: int) -> dict[str, Any]:
     """All of it."""
     with tempfile.TemporaryDirectory() as folder:
         async with started("--serve", "ours", "--folder", folder) as ours:
-            stored = _post({"clip": CLIP}, wait=False)
+            stored = post({"clip": CLIP}, wait=False)
             client = await connect(ours.port)
-            body = await client.ask(_post({"clip": CLIP}, wait=True))
+            body = await client.ask(post({"clip": CLIP}, wait=True))
             await ours.tell("hold")
-            running = _post({"channel": "joined"}, wait=False)
+            running = post({"channel": "joined"}, wait=False)
             joined_body = await client.ask(running)
             joined_body = await client.ask(running)
             rates: dict[str, list[float]] = {"stored": [], "bare_stored": [], "join": [], "bare_join": []}
@@ -337,12 +338,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="repetitions of each measurement of rates")
     parser.add_argument("--serve", choices=["ours", "bare"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--database", help=argparse.SUPPRESS)
     parser.add_argument("--body", default="", help=argparse.SUPPRESS)
     chosen = parser.parse_args(argv)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if chosen.serve == "ours":
-        asyncio.run(serve_ours(chosen.folder))
+        asyncio.run(serve_ours(chosen.folder, chosen.database))
         return 0
     if chosen.serve == "bare":
         asyncio.run(serve_bare(chosen.body.encode()))
