@@ -158,6 +158,10 @@ async def started(*arguments: str) -> AsyncGenerator[Server]:
         yield Server(hello["port"], process)
     finally:
         process.kill()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
         process.wait(10)
 
 
