@@ -80,7 +80,7 @@ class Site:
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        known = known_to_twitch(viewer)
+        known = known_to_twitch(viewer) | {"admins": (VIC,)}
         async with (
             staged(folder, **known) as stage,
             open_database(f"sqlite:///{folder / 'twitchaudio.sqlite3'}") as database,
@@ -295,6 +295,27 @@ async def test_another_try_listens_to_more_until_a_song_is_found(visitor: Visito
     await visitor.tab.click("#again-button")
     await visitor.state("found")
     assert len(site.stage.asked) == asked + 5
+
+
+async def test_the_operators_desk(visitor: Visitor, site: Site) -> None:
+    await visitor.sign_in()
+    await visitor.go("/admin")
+    await visitor.look("desk-overview")
+    for place in ("settings", "broadcasters", "whitelist", "blacklist", "codes", "watches", "song-tokens", "logs"):
+        await visitor.go(f"/admin/{place}")
+        await visitor.look(f"desk-{place}", sizes=SIZES[:1])
+    await visitor.go("/admin/keys")
+    await visitor.tab.fill("#field-name", HOSTILE[0][:100])
+    await visitor.tab.press("Enter")
+    await visitor.says("It is shown this once")
+    await visitor.look("desk-key-made")
+    await visitor.tab.click("td button")
+    await visitor.says("is revoked")
+    await visitor.go("/admin/blacklist")
+    await visitor.tab.fill("#field-value", "no such user!")
+    await visitor.tab.press("Enter")
+    await visitor.says("user takes a Twitch login")
+    await visitor.look("desk-refused")
 
 
 async def test_a_wrong_song_is_told_to_the_operator(visitor: Visitor, site: Site) -> None:
