@@ -87,7 +87,7 @@ async def test_the_desk_is_for_operators_only(browser: Browser, viewer: Viewer, 
     async with open_api(parts, tmp_path / "other", admins=("somebody_else",), **known_to_twitch(viewer)) as client:
         address = (await client.get("/healthz")).url.origin()
         async with browsing(address, viewer) as other:
-            assert f"Sign out {VIC}" in await (await other.sign_in()).text()
+            assert f'Sign out<span class="who"> {VIC}' in await (await other.sign_in()).text()
             assert "/admin" not in await (await other.get("/")).text()
             for page in PAGES:
                 assert (await other.get(f"/admin{page}")).status == 403

@@ -70,7 +70,7 @@ async def sign_in_and_out(browser: Browser, viewer: Viewer) -> None:
     page = await browser.sign_in()
     assert page.status == 200
     assert page.url == browser.address.with_path("/")
-    assert f"Sign out {VIC}" in await page.text()
+    assert f'Sign out<span class="who"> {VIC}' in await page.text()
     me = await browser.api()
     assert (me["login"], me["known_by"]) == (VIC, "session")
     kept = browser.cookie
