@@ -132,6 +132,11 @@ class Visitor:
         await self.go("/login")
         await self.says("Sign out")
 
+    async def sign_out(self) -> None:
+        await self.go("/logout")
+        await self.tab.click("main .primary")
+        await self.says("Sign in")
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def visitor(either_browser: Browser, site: Site) -> AsyncIterator[Visitor]:
@@ -248,9 +253,7 @@ async def test_the_channels_owner_makes_a_token(visitor: Visitor, site: Site) ->
     await visitor.look("channel-token")
     await visitor.tab.click(".tokens button")
     await visitor.tab.wait_for("!document.querySelector('.tokens')")
-    await visitor.go("/logout")
-    await visitor.tab.click("main .primary")
-    await visitor.says("Sign in")
+    await visitor.sign_out()
 
 
 # --- What happens by itself -------------------------------------------------------------------------------
@@ -316,6 +319,7 @@ async def test_the_operators_desk(visitor: Visitor, site: Site) -> None:
     await visitor.tab.press("Enter")
     await visitor.says("user takes a Twitch login")
     await visitor.look("desk-refused")
+    await visitor.sign_out()
 
 
 async def test_a_wrong_song_is_told_to_the_operator(visitor: Visitor, site: Site) -> None:

@@ -222,8 +222,9 @@ async def test_a_subscriber_may_ask_and_one_who_has_just_subscribed_soon(scene: 
 async def test_a_helix_failure_is_not_called_a_missing_subscription(scene: Scene, way: str) -> None:
     await scene.list_broadcaster()
     await scene.settle(access_mode="subscribers")
-    sue = await scene.known(way, SUE)
+    # Before anything is known: the start page, where a sign-in ends, asks too.
     scene.viewer.twitch.fail(Fault(step=Step.HELIX, kind=FaultKind.STATUS, status=503))
+    sue = await scene.known(way, SUE)
     problem = await assert_problem(await sue.ask(), "upstream-unavailable", 503)
     assert "Twitch does not say" in problem["detail"]
     assert problem["retry_after_seconds"]
