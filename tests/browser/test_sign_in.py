@@ -51,8 +51,8 @@ async def test_signing_in_asking_and_signing_out(chromium: Browser, address: str
         "console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None
     )
     await page.goto("/")
-    await ask(page)
-    await expect(page.get_by_role("heading", name="Sign in first")).to_be_visible(timeout=PATIENT_MS)
+    await expect(page.get_by_role("heading", name="Sign in to ask")).to_be_visible(timeout=PATIENT_MS)
+    assert await page.get_by_label("Channel, clip or Twitch address").count() == 0
     await page.get_by_role("link", name="Sign in with Twitch").first.click()
     await expect(page.get_by_role("link", name="Sign out viewer_vic")).to_be_visible(timeout=PATIENT_MS)
     [cookie] = [cookie for cookie in await context.cookies() if cookie["name"] == "twitchaudio"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
@@ -64,7 +64,6 @@ async def test_signing_in_asking_and_signing_out(chromium: Browser, address: str
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("link", name="Sign in with Twitch").first).to_be_visible(timeout=PATIENT_MS)
     assert not [cookie for cookie in await context.cookies() if cookie.get("name") == "twitchaudio"]
-    await ask(page)
-    await expect(page.get_by_role("heading", name="Sign in first")).to_be_visible(timeout=PATIENT_MS)
+    await expect(page.get_by_role("heading", name="Sign in to ask")).to_be_visible(timeout=PATIENT_MS)
     assert complaints == []
     await context.close()
