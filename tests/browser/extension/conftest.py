@@ -28,6 +28,7 @@ from tests.browser.bidi.connection import BidiError
 from tests.browser.bidi.front import Front
 from tests.browser.bidi.tab import Tab
 from tests.browser.bidi_fixtures import EXTENSION_ID, EXTENSION_UUID
+from tests.browser.extension import second_try
 from tests.browser.extension.fake_twitch import FakeTwitch
 from tests.browser.extension.server_process import ServerProcess
 
@@ -249,3 +250,18 @@ async def extension(installed: Installed) -> AsyncIterator[Installed]:
     await installed.reset()
     yield installed
     await installed.reset()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Give each test of the extension a second try."""
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    second_try.run(item, nextitem)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name the tests that needed it."""
+    for name in config.stash.get(second_try.STUMBLED, list[str]()):
+        terminalreporter.write_line(f"SECOND TRY {name}")
