@@ -192,8 +192,9 @@ class Transport:
         await response.prepare(request)
         size = max(1, -(-len(answer.body) // _DRIPS))
         for first in range(0, len(answer.body), size):
-            await response.write(answer.body[first : first + size])
+            # Before each piece: whoever reads has all with the last one, and would not wait for what comes after it.
             await asyncio.sleep(seconds / _DRIPS)
+            await response.write(answer.body[first : first + size])
         await response.write_eof()
         return response
 

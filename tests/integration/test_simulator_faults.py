@@ -322,7 +322,7 @@ async def test_slow_answers_and_drips(viewer: Viewer) -> None:
     fail(viewer, Step.SEGMENT, FaultKind.DRIP, seconds=0.2, times=1)
     started = time.perf_counter()
     assert (await viewer.get(playlist.segments[-1].url)).body == whole
-    assert time.perf_counter() - started >= 0.35  # both faults, less what timers round
+    assert time.perf_counter() - started >= 0.4
 
 
 # --- the control endpoint -----------------------------------------------------------------------------
