@@ -192,7 +192,7 @@ class Transport:
         await response.prepare(request)
         size = max(1, -(-len(answer.body) // _DRIPS))
         for first in range(0, len(answer.body), size):
-            # Before each piece: whoever reads has all with the last one, and would not wait for what comes after it.
+            # Before each piece: whoever reads has everything with the last one, and waits for nothing after it.
             await asyncio.sleep(seconds / _DRIPS)
             await response.write(answer.body[first : first + size])
         await response.write_eof()
