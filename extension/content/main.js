@@ -14,6 +14,8 @@
   /** How long the control bar may be missing before the button floats over the picture. */
   const PATIENCE_MS = 3000;
   const LONGEST_JOB_MS = 90_000;
+  /** A press so soon after the panel came up by itself was meant to open it. */
+  const SURPRISE_MS = 600;
 
   // What an earlier copy of this script left behind: the extension was updated while the page was open.
   for (const left of document.querySelectorAll("[data-twitchaudio]")) left.remove();
@@ -27,6 +29,8 @@
   let page = new AbortController();
   /** Ends with the question: by an answer, another question, or the viewer. */
   let asking = new AbortController();
+  /** When the panel came up without being asked for. */
+  let surprisedAt = -Infinity;
   let missingSince = 0;
   let lookedAt = -Infinity;
   let lookTimer = 0;
@@ -35,8 +39,8 @@
   let observing = false;
 
   const button = twitchaudio.button.create(say("button_label"), (byKeyboard) => {
-    if (panel.open) hide(false);
-    else void identify();
+    if (!panel.open) void identify();
+    else if (performance.now() - surprisedAt > SURPRISE_MS) hide(false);
     if (byKeyboard) button.element.focus();
   });
   const panel = twitchaudio.panel.create({
@@ -146,6 +150,7 @@
     const slug = about.key.slice("clip:".length);
     const view = await send("stored", { slug }).catch(() => null);
     if (view && !over.aborted && !panel.open && target === about) {
+      surprisedAt = performance.now();
       show(view, about);
     }
   }

@@ -28,7 +28,6 @@ from tests.browser.bidi.connection import BidiError
 from tests.browser.bidi.front import Front
 from tests.browser.bidi.tab import Tab
 from tests.browser.bidi_fixtures import EXTENSION_ID, EXTENSION_UUID
-from tests.browser.extension import second_try
 from tests.browser.extension.fake_twitch import FakeTwitch
 from tests.browser.extension.server_process import ServerProcess
 
@@ -77,31 +76,50 @@ def _cast(songs: tuple[SongFile, ...]) -> Cast:
     return Cast(channels=tuple(channels), clips=clips, videos=videos, songs=songs)
 
 
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What is the same for both browsers: the simulated Twitch, and an indexed catalog to copy."""
+
+    twitch: Simulator
+    catalog: Path
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
-    folder: Path = tmp_path_factory.mktemp("town")
+async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+    """The simulated Twitch, whose channels play for as long as the run lasts."""
+    catalog: Path = tmp_path_factory.mktemp("stand") / "catalog"
     songs = composed_songs(KEPT, SCORES[:4])
     # The last one stays unknown.
-    ingest(folder / "open" / "catalog", [song.path for song in songs[:3]], decode_blocks)
-    shutil.copytree(folder / "open", folder / "members")
+    ingest(catalog, [song.path for song in songs[:3]], decode_blocks)
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port: int = reserved.getsockname()[1]
     hosts = dataclasses.replace(Hosts.at(f"http://127.0.0.1:{port}"), activate="https://www.twitch.tv/activate")
     async with Simulator(cache=KEPT / "media", cast=_cast(songs), hosts=hosts, port=port) as twitch:
-        environment = {
-            **twitch.environment(),
-            "TWITCH_CLIENT_ID": OWN_APPLICATION.client_id,
-            "TWITCH_CLIENT_SECRET": OWN_APPLICATION.secret or "",
-        }
-        servers = [ServerProcess(environment, folder / name) for name in ("open", "members")]
-        try:
-            await servers[1].admin("settings", "set", "access_mode", "subscribers")
-            await asyncio.gather(*(server.start() for server in servers))
-            await servers[1].admin("broadcasters", "add", LIVE)
-            yield Town(twitch, *servers)
-        finally:
-            for server in servers:
-                await server.stop()
+        yield Stand(twitch, catalog)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def town(
+    either_browser: Browser, stand: Stand, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Town]:
+    """Servers of each browser's own: what one has asked, or a code has let in, the next must not find."""
+    environment = {
+        **stand.twitch.environment(),
+        "TWITCH_CLIENT_ID": OWN_APPLICATION.client_id,
+        "TWITCH_CLIENT_SECRET": OWN_APPLICATION.secret or "",
+    }
+    folder: Path = tmp_path_factory.mktemp(f"town-{either_browser.name}")
+    servers = [ServerProcess(environment, folder / name) for name in ("open", "members")]
+    for name in ("open", "members"):
+        shutil.copytree(stand.catalog, folder / name / "catalog")
+    try:
+        await servers[1].admin("settings", "set", "access_mode", "subscribers")
+        await asyncio.gather(*(server.start() for server in servers))
+        await servers[1].admin("broadcasters", "add", LIVE)
+        yield Town(stand.twitch, *servers)
+    finally:
+        for server in servers:
+            await server.stop()
 
 
 @dataclass(slots=True)
@@ -220,9 +238,9 @@ async def panel_text(tab: Tab) -> str:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def fake_twitch(front: Front, town: Town, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
+async def fake_twitch(front: Front, stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
     async with ClientSession() as session:
-        fake = FakeTwitch(session, town.twitch.base_url, tmp_path_factory.mktemp("fake"))
+        fake = FakeTwitch(session, stand.twitch.base_url, tmp_path_factory.mktemp("fake"))
         for name in ("www.twitch.tv", "clips.twitch.tv", "player.twitch.tv"):
             front.handlers[name] = fake.page
         front.handlers["id.twitch.tv"] = fake.simulated
@@ -250,18 +268,3 @@ async def extension(installed: Installed) -> AsyncIterator[Installed]:
     await installed.reset()
     yield installed
     await installed.reset()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Give each test of the extension a second try."""
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    second_try.run(item, nextitem)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name the tests that needed it."""
-    for name in config.stash.get(second_try.STUMBLED, list[str]()):
-        terminalreporter.write_line(f"SECOND TRY {name}")

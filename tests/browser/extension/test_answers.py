@@ -111,6 +111,38 @@ async def test_a_clip_that_is_known_is_named_without_a_click_and_without_a_job(e
     await extension.picture(tab, "clip-by-itself")
 
 
+PRESSED_AFTER = """(panel) => {
+  const element = document.querySelector(panel);
+  globalThis.came = 0;
+  new MutationObserver(() => { if (element.dataset.state === "found") globalThis.came ||= performance.now(); })
+    .observe(element, {attributes: true});
+  document.addEventListener("click", () => { globalThis.late = performance.now() - globalThis.came; }, true);
+}"""
+
+
+async def test_a_press_just_when_the_stored_answer_comes_up_leaves_it_open(extension: Installed) -> None:
+    await _answer(extension, {"clip": SLUG})
+    tab = await extension.channel()
+    late: Any = None
+    for _ in range(10):
+        await tab.run("await twitch.go(args[0])", f"/{LIVE}")
+        await tab.wait_for("(panel) => document.querySelector(panel)?.dataset.state === 'idle'", PANEL)
+        x, y = await tab.locate(BUTTON)
+        await tab.evaluate(PRESSED_AFTER, PANEL)
+        await tab.run("await twitch.go(args[0])", f"/{LIVE}/clip/{SLUG}")
+        await state_is(tab, "found")
+        await tab.click_at(x, y)
+        late = await tab.evaluate("globalThis.came && globalThis.late")
+        if late and late < 500:
+            break
+    else:
+        pytest.fail(f"the driver never pressed in time: {late}")
+    assert await tab.attribute(PANEL, "data-state") == "found"
+    await asyncio.sleep(0.7)
+    await tab.click(BUTTON)
+    await state_is(tab, "idle")
+
+
 async def test_a_clip_that_nobody_asked_about_stays_quiet_until_the_click_and_a_miss_is_told(
     extension: Installed,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from server.demo.faults import Step
 from tests.browser.bidi.tab import Tab
 from tests.browser.extension.conftest import (
     BUTTON,
@@ -13,7 +14,9 @@ from tests.browser.extension.conftest import (
     LIVE_TITLE,
     PANEL,
     SLUG,
+    UNKNOWN_SLUG,
     Installed,
+    button_placed,
     panel_text,
     state_is,
 )
@@ -152,9 +155,17 @@ async def test_every_state_of_the_panel_satisfies_axe_in_both_looks(extension: I
     if not AXE.exists():
         pytest.skip("axe-core is not installed (scripts/test installs it when npm is there)")
     await tab.run(AXE.read_text(encoding="utf-8"))
+    twitch = extension.town.twitch
     for look in ("dark", "light"):
         await tab.run("twitch.look(args[0])", look)
-        await tab.click(BUTTON)
+        twitch.latency.set(0, {Step.SEGMENT: 1500})
+        try:
+            await tab.click(BUTTON)
+            await state_is(tab, "working")
+            for within in (PANEL, '[data-twitchaudio="button-place"]'):
+                assert await tab.evaluate(RUN_AXE, within) == [], look
+        finally:
+            twitch.latency.set()
         await state_is(tab, "found")
         for within in (PANEL, '[data-twitchaudio="button-place"]'):
             assert await tab.evaluate(RUN_AXE, within) == [], look
@@ -170,6 +181,14 @@ async def test_every_state_of_the_panel_satisfies_axe_in_both_looks(extension: I
         finally:
             await extension.town.open.start()
         await tab.click(f"{PANEL} >>> .close")
+    clip = await extension.open(f"https://clips.twitch.tv/{UNKNOWN_SLUG}")
+    await button_placed(clip)
+    await clip.run(AXE.read_text(encoding="utf-8"))
+    await clip.click(BUTTON)
+    await state_is(clip, "none")
+    for look in ("dark", "light"):
+        await clip.run("twitch.look(args[0])", look)
+        assert await clip.evaluate(RUN_AXE, PANEL) == [], look
 
 
 async def test_the_shortcut_identifies(extension: Installed) -> None:
