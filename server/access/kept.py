@@ -80,6 +80,13 @@ class KeptByKey(Generic[T]):
                 error.code, error.detail, retry_after_seconds=error.retry_after_seconds
             ) from error
 
+    def last(self, key: str) -> T | None:
+        """What was read last, however old it is; None for nothing, and for a failure. Waits for nothing."""
+        entry = self._entries.get(key)
+        if entry is None or not entry[0].done() or entry[0].cancelled() or entry[0].exception() is not None:
+            return None
+        return entry[0].result()
+
     def forget(self, key: str) -> None:
         """Read anew the next time."""
         entry = self._entries.pop(key, None)

@@ -170,6 +170,22 @@ class Access:
             return Principal()
         return Principal(user=signed_in.user, token=signed_in.token, session=session)
 
+    def known_as(self, caller: Caller) -> Who:
+        """Whom log entries about a request name, whether or not somebody had to know who sent it.
+
+        Nothing is asked for it: a name is what was found out about the same credentials before.
+        """
+        if caller.known_as is None:
+            principal = Principal()
+            if caller.key is not None:
+                principal = Principal(key=self._kept_keys.get(key_hash(caller.key.reveal())))
+            elif caller.token is not None and self._tokens is not None:
+                principal = Principal(user=self._tokens.known(caller.token))
+            elif caller.session is not None and self.sessions is not None:
+                principal = Principal(user=self.sessions.known(caller.session))
+            return principal.who(caller.address)
+        return caller.known_as
+
     def is_admin(self, principal: Principal) -> bool:
         """Whether somebody may use the admin pages: on the operator's list, and signed in on the website."""
         user = principal.user
@@ -198,8 +214,9 @@ class Access:
         except TwitchAudioError as error:
             self.sign_in_failed(error.code)
             raise
-        address = (current_caller.get(None) or Caller()).address
-        self._notes.login("website", Principal(user=user).who(address))
+        caller = current_caller.get(None) or Caller()
+        caller.known_as = Principal(user=user).who(caller.address)
+        self._notes.login("website", caller.known_as)
         return session_id
 
     def sign_in_failed(self, code: ProblemCode) -> None:

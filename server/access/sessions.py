@@ -98,6 +98,11 @@ class Sessions:
         sha256 = session_hash(session_id)
         return await self._current.get(sha256, lambda: self._load(sha256))
 
+    def known(self, session_id: str) -> TwitchUser | None:
+        """Whose session it is, as far as that is known without asking anybody; it may be over meanwhile."""
+        signed_in = self._current.last(session_hash(session_id))
+        return None if signed_in is None else signed_in.user
+
     async def renewed(self, session_id: str, refused: Secret) -> SignedIn | None:
         """The session with another access token than one that Twitch refused; None when it is over."""
         sha256 = session_hash(session_id)

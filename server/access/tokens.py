@@ -76,6 +76,14 @@ class TokenValidator:
                 error.code, error.detail, retry_after_seconds=error.retry_after_seconds
             ) from error
 
+    def known(self, token: Secret) -> TwitchUser | None:
+        """Whose token it is, as far as that is known without asking anybody; it may be over meanwhile."""
+        task = None
+        verdict = self._verdicts.get(hashlib.sha256(token.reveal().encode()).hexdigest())
+        if verdict is not None and verdict.task.done() and not verdict.task.cancelled():
+            task = verdict.task
+        return None if task is None or task.exception() is not None else task.result()
+
     def forget(self, token: Secret) -> None:
         """Ask again the next time: something said that the token is not valid any more."""
         digest = hashlib.sha256(token.reveal().encode()).hexdigest()

@@ -37,7 +37,7 @@ async def log_hits(request: web.Request, handler: Handler) -> web.StreamResponse
         entry = LogEntry(
             moment=request.app[keys.CLOCK].now(),
             kind=LogKind.API if request.path.startswith("/api/") else LogKind.WEBSITE,
-            who=caller.who,
+            who=request.app[keys.ACCESS].known_as(caller),
             what=f"{request.method} {_route(request)}",
             subject=request.path,
             code=caller.refused,

@@ -179,6 +179,8 @@ async def _account(request: web.Request, session_keys: SessionKeys, caller: Call
     # A page that cannot learn who looks at it is shown as to somebody unknown.
     with contextlib.suppress(TwitchAudioError):
         signed_in = await access.sessions.find(caller.session)
+        # Now, since signing out forgets it.
+        caller.known_as = access.known_as(caller)
         if signed_in is None:
             del (await get_session(request))[SESSION_ID]
             caller.session = None

@@ -16,8 +16,12 @@ from server.cli import main
 from server.logs.entries import LogEntry, LogKind
 from server.logs.store import LogFilter, LogStore
 from tests.api_client import ASK, CLIP, ask, open_api
+from tests.browser_client import PAGE, browsing, known_to_twitch
 from tests.builders import NOON
 from tests.fakes import FakePipeline
+from tests.integration.simulator_client import a_viewer
+
+VIC = "viewer_vic"
 
 
 async def logged(database: Database, *kinds: LogKind) -> list[LogEntry]:
@@ -62,6 +66,50 @@ async def test_hits_launches_failed_logins_and_refusals_are_logged(sql_address: 
         everything = str(await logged(database))
         assert secret.reveal() not in everything
         assert "hunter2" not in everything
+
+
+async def test_hits_name_whoever_is_signed_in_also_where_nobody_has_to_know_who_asks(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    songs = "/api/v1/channels/somechannel/songs"
+    database_url = f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
+    async with (
+        a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer,
+        open_api(
+            FakePipeline(SystemClock()), tmp_path, database_url=database_url, **known_to_twitch(viewer)
+        ) as api,
+        browsing((await api.get("/healthz")).url.origin(), viewer) as browser,
+        open_database(database_url) as database,
+    ):
+        token = {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(VIC)}"}
+        _, secret = await ApiKeyStore(database).create("a bot", now=NOON)
+        for headers in (token, {"X-API-Key": secret.reveal()}):
+            for path in (songs, "/api/v1/me", songs):
+                assert (await api.get(path, headers=headers)).status == 200
+        await browser.sign_in()
+        for path in ("/docs", "/channels/somechannel"):
+            assert (await browser.get(path)).status == 200
+        await browser.api(songs)
+        await browser.post("/logout", data={"csrf_token": await browser.csrf()}, headers=PAGE)
+        assert (await browser.get("/docs")).status == 200
+    async with open_database(database_url) as database:
+        hits = await logged(database, LogKind.API, LogKind.WEBSITE)
+    named = [(hit.what.removesuffix("/songs"), hit.who.name) for hit in hits]
+    asked, me = "GET /api/v1/channels/{login}", "GET /api/v1/me"
+    assert named == [
+        # Nothing was found out yet about whoever is behind a credential that nobody has looked at.
+        *((asked, None), (me, VIC), (asked, VIC)),
+        *((asked, None), (me, "a bot"), (asked, "a bot")),
+        ("GET /login", None),
+        *(("GET /login/callback", VIC), ("GET /", VIC)),
+        *(("GET /docs", VIC), ("GET /channels/{login}", VIC), (asked, VIC)),
+        # The token for the form is on the start page.
+        *(("GET /", VIC), ("POST /logout", VIC)),
+        *(("GET /", None), ("GET /docs", None)),
+    ]
+    user = viewer.twitch.accounts.people[VIC].user_id
+    assert {hit.who.id for hit in hits if hit.who.name == VIC} == {f"id:{user}"}
+    assert {hit.who.address for hit in hits} == {"127.0.0.1"}
 
 
 @pytest.fixture
