@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientResponse, ClientSession
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
@@ -17,7 +17,9 @@ from server.access.api_keys import ApiKeyStore
 from server.cli import main
 from server.settings import Rate
 from tests.api_client import ASK, CLIP, ask, assert_problem, metric, open_api
+from tests.browser_client import browsing, known_to_twitch
 from tests.fakes import FakePipeline
+from tests.integration.simulator_client import a_viewer
 
 ONE, TWO = {"channel": "one"}, {"channel": "two"}
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -149,6 +151,56 @@ async def test_an_addresss_limit_counts_starts_on_all_servers_and_says_what_is_l
         assert refused.headers["RateLimit-Policy"] == '"starts";q=3;w=86400'
         stored = await ask(b, {"clip": "Slug-1"})
         assert (stored.status, "RateLimit" in stored.headers) == (200, False)
+
+
+async def test_a_persons_limit_counts_starts_wherever_they_ask_from_and_however_they_are_known(
+    sql_address: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
+        limits: dict[str, Any] = {
+            **known_to_twitch(viewer),
+            "jobs_per_address": 0,
+            "starts_per_person": (Rate(3, 86_400), Rate(100, 60)),
+            "trusted_proxies": LOOPBACK,
+        }
+        async with (
+            serving(sql_address, tmp_path, **limits) as (a, _),
+            serving(sql_address, tmp_path, **limits) as (b, _),
+        ):
+            vic, sue = (
+                {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(login)}"}
+                for login in ("viewer_vic", "subscriber_sue")
+            )
+
+            async def asked(api: ClientSession, number: int, who: dict[str, str]) -> ClientResponse:
+                headers = {**who, "X-Forwarded-For": f"10.0.{number}.1"}
+                return await api.post(ASK, json={"channel": f"channel{number}"}, headers=headers)
+
+            left: list[str] = []
+            for number, api in enumerate((a, b)):
+                left.append((await asked(api, number, vic)).headers["RateLimit"].split(";t=")[0])
+            async with browsing((await a.get("/healthz")).url.origin(), viewer) as browser:
+                await browser.sign_in()
+                by_cookie = await browser.post(ASK, json={"channel": "channel2"}, token=await browser.csrf())
+                left.append(by_cookie.headers["RateLimit"].split(";t=")[0])
+                assert left == ['"starts";r=2', '"starts";r=1', '"starts";r=0']
+                refused = [await asked(b, 3, vic)]
+                refused.append(await browser.post(ASK, json={"channel": "channel3"}, token=await browser.csrf()))
+            for answer in refused:
+                body = await assert_problem(answer, "rate-limited", 429)
+                assert 0 < int(answer.headers["Retry-After"]) == body["retry_after_seconds"] <= 86_400
+                assert answer.headers["RateLimit"].startswith('"starts";r=0;t=')
+                assert answer.headers["RateLimit-Policy"] == '"starts";q=3;w=86400'
+            # To join costs nothing; others have their own; and whoever is not signed in counts by address alone.
+            joined = await asked(b, 1, vic)
+            assert (joined.status, (await joined.json())["shared"], "RateLimit" in joined.headers) == (
+                202,
+                True,
+                False,
+            )
+            assert (await asked(b, 4, sue)).headers["RateLimit"].startswith('"starts";r=2;t=')
+            unknown = await asked(a, 5, {})
+            assert (unknown.status, "RateLimit" in unknown.headers) == (202, False)
 
 
 @pytest.mark.usefixtures("capsys")
