@@ -540,6 +540,14 @@ class PipelineSettings:
         "first match wins, and others that agree within a second raise its score",
         default="in-order",
     )
+    clip_parts: int = setting(
+        "TWITCHAUDIO_CLIP_PARTS",
+        parse=whole_number(1, 10),
+        takes="a whole number from 1 to 10",
+        help="how many parts of a clip, of 12 s each, a provider is asked about, side by side; each is a question;"
+        " with 1 it hears the loudest part only",
+        default=5,
+    )
     recognizer_seconds: int = setting(
         "TWITCHAUDIO_RECOGNIZER_SECONDS",
         parse=whole_number(1, 20),

@@ -49,10 +49,14 @@ def make_recognizers(settings: PipelineSettings, calls: ProviderCalls, guards: G
 
     Raises SettingsError for a name that there is no recognizer for, or whose keys are not set.
     """
-    return [
-        Member(REGISTRY[name].factory(settings, calls), None if REGISTRY[name].free else guards.of(name))
-        for name in checked_names(settings)
-    ]
+    members: list[Member] = []
+    for name in checked_names(settings):
+        recognizer = REGISTRY[name].factory(settings, calls)
+        if REGISTRY[name].free:
+            members.append(Member(recognizer))
+        else:
+            members.append(Member(recognizer, guards.of(name), settings.clip_parts))
+    return members
 
 
 def checked_names(settings: PipelineSettings) -> tuple[str, ...]:

@@ -1,9 +1,12 @@
 """The songs of a recording, by a catalog: one question for a few seconds, several for a clip or a file."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Final
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,9 @@ from fingerprint.catalog.query import channel_levels
 from fingerprint.catalog.question import SPEEDS, Finding, Question, likeliest
 from fingerprint.domain.audio import Pcm
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 SHORT_SECONDS: Final = 12.0
 """A recording up to this long is one question."""
 
@@ -25,6 +31,9 @@ MAX_WINDOWS: Final = 240
 
 LONE_CONFIDENCE: Final = 0.95
 """A song that is found in one window only, of many, must be this sure: many questions make more chance hits."""
+
+THREADS: Final = min(4, os.cpu_count() or 1)
+"""How many windows are looked at side by side."""
 
 SPEED_PROBES: Final = 3
 """Of a long recording's windows, at least so many (a fourth, if more) are tried at other speeds when silent."""
@@ -54,36 +63,78 @@ def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list
     """
     found: dict[int, Finding] = {}
     silent: list[int] = []
-    fitting: set[float] = set()
-
-    def look(number: int, start: float, window: Question, speeds: Sequence[float], *, as_it_is: bool) -> None:
-        best = likeliest(snapshot, window, parameters, as_it_is=as_it_is, speeds=speeds)
-        if best is not None and best.confidence >= THRESHOLD:
-            found[number] = replace(best, position_seconds=best.position_seconds + start)
-        elif as_it_is:
-            silent.append(number)
-
     count = len(list(window_starts(pcm.duration_seconds)))
     every = max(1, math.ceil(count / max(SPEED_PROBES, count // 4)))
-    for number, (start, window) in enumerate(windows(pcm, parameters)):
-        probe = len(silent) % every == 0
-        look(number, start, window, SPEEDS if probe else sorted(fitting), as_it_is=True)
-        if number in found and found[number].speed != 1.0:
-            fitting.add(min(SPEEDS, key=lambda speed, own=found[number].speed: abs(speed - own)))
-    if fitting:
-        for number, (start, window) in enumerate(windows(pcm, parameters)):
-            if number in silent:
-                look(number, start, window, sorted(fitting), as_it_is=False)
+
+    def look(window: Window, speeds: Sequence[float], *, as_it_is: bool) -> Finding | None:
+        best = likeliest(snapshot, window.question, parameters, as_it_is=as_it_is, speeds=speeds)
+        if best is None or best.confidence < THRESHOLD:
+            return None
+        return replace(best, position_seconds=best.position_seconds + window.start_seconds)
+
+    def note(window: Window, finding: Finding | None) -> bool:
+        if finding is not None:
+            found[window.number] = finding
+        return finding is not None
+
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="window") as pool:
+
+        def probes() -> Iterator[Window]:
+            for window, finding in side_by_side(
+                pool, lambda window: look(window, (), as_it_is=True), windows(pcm, parameters)
+            ):
+                if not note(window, finding):
+                    if len(silent) % every == 0:
+                        yield window
+                    silent.append(window.number)
+
+        for window, finding in side_by_side(pool, lambda window: look(window, SPEEDS, as_it_is=False), probes()):
+            note(window, finding)
+        fitting = {min((1.0, *SPEEDS), key=lambda speed: abs(speed - each.speed)) for each in found.values()} - {
+            1.0
+        }
+        if fitting:
+            left = (window for window in windows(pcm, parameters) if window.number not in found)
+            for window, finding in side_by_side(
+                pool, lambda window: look(window, sorted(fitting), as_it_is=False), left
+            ):
+                note(window, finding)
     return merge([found[number] for number in sorted(found)])
 
 
-def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[tuple[float, Question]]:
-    """The windows of a long recording and where they begin; what they have in common is transformed once."""
+def side_by_side(
+    pool: Executor, work: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with what the work makes of it, in their order; a few are worked on ahead.
+
+    The work may be done in threads to advantage: NumPy lets others go on during transforms, sorting and counting.
+    """
+    ahead: deque[tuple[Item, Future[Result]]] = deque()
+    for item in items:
+        ahead.append((item, pool.submit(work, item)))
+        if len(ahead) > THREADS:
+            first, future = ahead.popleft()
+            yield first, future.result()
+    for item, future in ahead:
+        yield item, future.result()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Window:
+    """A part of a long recording: its number, counted from 0, where it begins, and what is asked about it."""
+
+    number: int
+    start_seconds: float
+    question: Question
+
+
+def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[Window]:
+    """The windows of a long recording; what they have in common is transformed once."""
     hop = parameters.hop // parameters.phases
     length = (round(WINDOW_SECONDS * pcm.rate) - parameters.window) // hop + 1
     known: list[NDArray[np.float32]] = []
     known_from = known_to = 0
-    for seconds in window_starts(pcm.duration_seconds):
+    for number, seconds in enumerate(window_starts(pcm.duration_seconds)):
         # On a step's edge, so that the steps of one window are steps of the next.
         first = int(seconds * pcm.rate) // hop
         new_from = min(max(known_to, first), first + length)
@@ -96,7 +147,8 @@ def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[tuple[float,
             ]
         known, known_from, known_to = levels, first, first + length
         start = first * hop / pcm.rate
-        yield start, Question(pcm.cut(start, WINDOW_SECONDS), parameters, levels=levels)
+        question = Question(pcm.cut(start, WINDOW_SECONDS), parameters, levels=levels)
+        yield Window(number=number, start_seconds=start, question=question)
 
 
 def window_starts(duration_seconds: float) -> Iterator[float]:

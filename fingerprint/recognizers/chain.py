@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from fingerprint.domain.audio import Recording
-from fingerprint.domain.identification import Song, Stage
+from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Answer, Match, OnStage, Recognizer
+from fingerprint.providers.agreement import agreed
 from fingerprint.providers.faults import ProviderError
 from fingerprint.providers.guard import Guard, Refusal
+from fingerprint.providers.parts import Part, joined, parts_of
 
 RECOGNIZER_SECONDS: Final = 5.0
 """How long one recognizer may take for a few seconds of sound."""
@@ -38,10 +40,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A recognizer in a chain, with the guard of what it costs; None for one that costs nothing."""
+    """A recognizer in a chain, with the guard of what it costs; None for one that costs nothing.
+
+    `most_parts`: of a long recording it is asked about so many parts, side by side, at most; None for one that
+    looks at all of it by itself.
+    """
 
     recognizer: Recognizer[Any]
     guard: Guard | None = None
+    most_parts: int | None = None
 
 
 @dataclass(slots=True)
@@ -151,7 +158,7 @@ class RecognizerChain:
                         found = asked
                         until = time.monotonic() + AGREEMENT_SECONDS
                     elif found is not None and asked.matches:
-                        found.matches = _agreed(found.matches or (), asked.matches)
+                        found.matches = agreed(found.matches or (), asked.matches)
         answer = tally.answer(found)
         # They were waited for at the same time.
         return replace(
@@ -168,9 +175,25 @@ class RecognizerChain:
         kept = await self._kept_away(member)
         if kept is not None:
             return kept
+        seconds = self._seconds + LONG_SHARE * recording.pcm.duration_seconds
+        if member.most_parts is None:
+            asked = await self._ask_once(member, recording, seconds, on_stage)
+        else:
+            parts = parts_of(recording, member.most_parts)
+            told = _once_each(on_stage)
+            questions = [self._ask_once(member, part.recording, seconds, told) for part in parts]
+            asked = _joined(parts, await asyncio.gather(*questions))
+        guard = member.guard
+        if guard is not None and asked.error is not None:
+            guard.failed(asked.error)
+        elif guard is not None:
+            guard.answered()
+        return asked
+
+    async def _ask_once(self, member: Member, recording: Recording, seconds: float, on_stage: OnStage) -> _Asked:
+        """Put one question. Never raises, but for cancellation."""
         recognizer, guard = member.recognizer, member.guard
         asked = _Asked(recognizer.name)
-        seconds = self._seconds + LONG_SHARE * recording.pcm.duration_seconds
         on_stage(Stage.FINGERPRINTING)
         started = prepared = time.perf_counter()
         try:
@@ -193,10 +216,6 @@ class RecognizerChain:
             _log.exception("recognizer_crashed", extra={"recognizer": recognizer.name})
         asked.fingerprint_ms = (prepared - started) * 1000
         asked.recognize_ms = (time.perf_counter() - prepared) * 1000
-        if guard is not None and asked.error is not None:
-            guard.failed(asked.error)
-        elif guard is not None:
-            guard.answered()
         return asked
 
     async def _kept_away(self, member: Member) -> _Asked | None:
@@ -229,39 +248,40 @@ async def _tasks(work: Sequence[Coroutine[Any, Any, _Asked]]) -> AsyncGenerator[
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# --- Agreement ----------------------------------------------------------------------------------------
+# --- Parts of a long recording ------------------------------------------------------------------------
 
 
-def _agreed(mine: Sequence[Match], theirs: Sequence[Match]) -> Sequence[Match]:
-    """Matches with the score of each raised that the others name, too, and its unknown ids filled in.
+def _once_each(on_stage: OnStage) -> OnStage:
+    """Tells of each stage when the first of several questions reaches it."""
+    reached: set[Stage] = set()
 
-    Both would have to be wrong: the chances of that are multiplied.
+    def tell(stage: Stage) -> None:
+        if stage not in reached:
+            reached.add(stage)
+            on_stage(stage)
+
+    return tell
+
+
+def _joined(parts: Sequence[Part], answers: Sequence[_Asked]) -> _Asked:
+    """Questions about the parts of one recording as one.
+
+    Songs that were found count although other parts got no answer. Nothing found is an answer only when every
+    part got one, or was silent while others were not.
     """
-    agreed: list[Match] = []
-    for match in mine:
-        other = next((other for other in theirs if same_song(match.song, other.song)), None)
-        if other is None:
-            agreed.append(match)
-            continue
-        song = replace(
-            match.song, ids=match.song.ids.filled(other.song.ids), isrc=match.song.isrc or other.song.isrc
-        )
-        agreed.append(Match(song=song, score=round(1 - (1 - match.score) * (1 - other.score), 4)))
-    return agreed
-
-
-def same_song(one: Song, other: Song) -> bool:
-    """Whether two recognizers name the same recording: by ISRC, else by title and one of the artists."""
-    if one.isrc and other.isrc and one.isrc.upper() == other.isrc.upper():
-        return True
-    artists = {_plain(name) for name in one.artists} & {_plain(name) for name in other.artists}
-    return bool(artists) and _plain(one.title) == _plain(other.title)
-
-
-def _plain(text: str) -> str:
-    """A name without case and signs, and without what stands in brackets, such as `(Remastered 2011)`."""
-    head = text.casefold().partition("(")[0] or text.casefold()
-    return "".join(sign for sign in head if sign.isalnum()) or text.casefold()
+    if len(answers) == 1:
+        return answers[0]
+    matches = joined([(part, one.matches or ()) for part, one in zip(parts, answers, strict=True)])
+    errors = [one.error for one in answers if one.error is not None]
+    failed = [error for error in errors if error.code is not ProblemCode.NO_AUDIO]
+    error = next(iter(failed), errors[0] if len(errors) == len(answers) else None)
+    return _Asked(
+        answers[0].name,
+        matches=matches if matches or error is None else None,
+        error=None if matches else error,
+        fingerprint_ms=max(one.fingerprint_ms for one in answers),
+        recognize_ms=max(one.recognize_ms for one in answers),
+    )
 
 
 # --- When there is no answer --------------------------------------------------------------------------

@@ -117,10 +117,10 @@ def test_windows_cover_the_recording_and_are_bounded(seconds: float) -> None:
 def test_windows_that_overlap_are_transformed_as_if_each_were_alone(seconds: float) -> None:
     pcm = Pcm(np.random.default_rng(5).normal(0, 0.1, (2, int(seconds * SAMPLE_RATE))).astype(np.float32))
     count = 0
-    for start, window in windows(pcm):
-        alone = channel_levels(pcm.cut(start, WINDOW_SECONDS))
-        assert len(window.levels) == len(alone) == 2
-        for levels, expected in zip(window.levels, alone, strict=True):
+    for window in windows(pcm):
+        alone = channel_levels(pcm.cut(window.start_seconds, WINDOW_SECONDS))
+        assert len(window.question.levels) == len(alone) == 2
+        for levels, expected in zip(window.question.levels, alone, strict=True):
             assert np.array_equal(levels, expected)
         count += 1
     assert count == len(list(window_starts(seconds)))

@@ -9,9 +9,10 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Song, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Answer, Match
+from fingerprint.providers.agreement import same_song
 from fingerprint.providers.faults import Fault, ProviderError
 from fingerprint.providers.guard import Guard
-from fingerprint.recognizers.chain import Member, RecognizerChain, same_song
+from fingerprint.recognizers.chain import Member, RecognizerChain
 from tests.builders import recording, song
 from tests.fakes import FakeClock
 

@@ -1,0 +1,39 @@
+"""Whether two recognizers, or two questions, name the same song, and what that is worth."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fingerprint.domain.identification import Song
+from fingerprint.ports import Match
+
+
+def agreed(mine: Sequence[Match], theirs: Sequence[Match]) -> Sequence[Match]:
+    """Matches with the score of each raised that the others name, too, and its unknown ids filled in.
+
+    Both would have to be wrong: the chances of that are multiplied.
+    """
+    agreed: list[Match] = []
+    for match in mine:
+        other = next((other for other in theirs if same_song(match.song, other.song)), None)
+        if other is None:
+            agreed.append(match)
+            continue
+        song = replace(
+            match.song, ids=match.song.ids.filled(other.song.ids), isrc=match.song.isrc or other.song.isrc
+        )
+        agreed.append(Match(song=song, score=round(1 - (1 - match.score) * (1 - other.score), 4)))
+    return agreed
+
+
+def same_song(one: Song, other: Song) -> bool:
+    """Whether two recognizers name the same recording: by ISRC, else by title and one of the artists."""
+    if one.isrc and other.isrc and one.isrc.upper() == other.isrc.upper():
+        return True
+    artists = {_plain(name) for name in one.artists} & {_plain(name) for name in other.artists}
+    return bool(artists) and _plain(one.title) == _plain(other.title)
+
+
+def _plain(text: str) -> str:
+    """A name without case and signs, and without what stands in brackets, such as `(Remastered 2011)`."""
+    head = text.casefold().partition("(")[0] or text.casefold()
+    return "".join(sign for sign in head if sign.isalnum()) or text.casefold()

@@ -1,0 +1,56 @@
+"""A long recording for a provider that looks at a few seconds: in parts, each of them a question."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from fingerprint.domain.audio import Recording
+from fingerprint.ports import Match
+from fingerprint.providers.agreement import same_song
+from fingerprint.providers.samples import SAMPLE_SECONDS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A piece of a recording that begins `start_seconds` into it."""
+
+    recording: Recording
+    start_seconds: float = 0.0
+
+
+def parts_of(recording: Recording, most: int) -> list[Part]:
+    """As many parts of SAMPLE_SECONDS as it takes to hear all of the recording, spread evenly; at most `most`.
+
+    A short recording is one part, and so is a long one of which only one part is wanted.
+    """
+    pcm = recording.pcm
+    count = min(most, math.ceil(pcm.duration_seconds / SAMPLE_SECONDS - 1 / SAMPLE_SECONDS))
+    if count <= 1:
+        return [Part(recording)]
+    step = (pcm.duration_seconds - SAMPLE_SECONDS) / (count - 1)
+    return [_cut(recording, number * step) for number in range(count)]
+
+
+def _cut(recording: Recording, start: float) -> Part:
+    started_at, from_seconds = recording.started_at, recording.from_seconds
+    part = Recording(
+        pcm=recording.pcm.cut(start, SAMPLE_SECONDS),
+        started_at=None if started_at is None else started_at + timedelta(seconds=start),
+        from_seconds=None if from_seconds is None else from_seconds + start,
+    )
+    return Part(part, start)
+
+
+def joined(found: Sequence[tuple[Part, Sequence[Match]]]) -> list[Match]:
+    """The songs of all parts, surest first, each once: where it is first heard, with its best score."""
+    songs: list[Match] = []
+    for part, matches in found:
+        for match in matches:
+            song = replace(match.song, position_seconds=match.song.position_seconds + part.start_seconds)
+            known = next((place for place, each in enumerate(songs) if same_song(each.song, song)), None)
+            if known is None:
+                songs.append(Match(song=song, score=match.score))
+            else:
+                songs[known] = replace(songs[known], score=max(songs[known].score, match.score))
+    return sorted(songs, key=lambda match: -match.score)
