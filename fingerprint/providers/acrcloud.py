@@ -11,7 +11,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.fetch import Fetched
 from fingerprint.media.pcm import no_audio
 from fingerprint.ports import Match
-from fingerprint.providers.faults import Fault, ProviderError, transient
+from fingerprint.providers.faults import Fault, ProviderError, no_answer, refused_key, too_often, transient
 from fingerprint.providers.multipart import multipart
 from fingerprint.providers.reading import Object, first, integer, number, objects, parse_object, text, texts
 
@@ -19,9 +19,12 @@ NAME: Final = "ACRCloud"
 PATH: Final = "/v1/identify"
 SIGNATURE_VERSION: Final = "1"
 
-_KEY: Final = "does not take our access key: the operator should check ACRCLOUD_ACCESS_KEY and ACRCLOUD_HOST"
+_KEY: Final = (
+    f"{NAME} does not take our access key: the operator should check ACRCLOUD_ACCESS_KEY and ACRCLOUD_HOST."
+)
 _SIGNATURE: Final = (
-    "does not take our signature: the operator should check ACRCLOUD_ACCESS_SECRET and this machine's clock"
+    f"{NAME} does not take our signature: "
+    "the operator should check ACRCLOUD_ACCESS_SECRET and this machine's clock."
 )
 
 
@@ -59,7 +62,7 @@ def matches(answer: Fetched, *, sample_seconds: float, start_seconds: float) -> 
     status = first(body, "status")
     code = integer(status.get("code"))
     if body is None or code is None:
-        raise _no_answer(answer)
+        raise no_answer(NAME, answer.status, key=_KEY)
     if code == 1001:
         return ()
     if code != 0:
@@ -69,32 +72,6 @@ def matches(answer: Fetched, *, sample_seconds: float, start_seconds: float) -> 
         raise transient(NAME, f"{NAME} says that it found a song, and names none.", provider_code=0)
     track, score = best
     return (Match(song=_song(track, sample_seconds, start_seconds), score=score),)
-
-
-def _no_answer(answer: Fetched) -> ProviderError:
-    """An answer that is not the API's own: a proxy's, or a fault."""
-    match answer.status:
-        case 401 | 403:
-            return ProviderError(NAME, Fault.CONFIGURATION, f"{NAME} {_KEY}.", retry_after_seconds=60.0)
-        case 413:
-            return ProviderError(NAME, Fault.REQUEST, f"{NAME} finds the sample too large.")
-        case 429:
-            return _rate(None)
-        case status if status >= 300:
-            return transient(NAME, f"{NAME} answers with the status {status}.")
-        case _:
-            return transient(NAME, f"{NAME} answers with something that cannot be read.")
-
-
-def _rate(code: int | None) -> ProviderError:
-    return ProviderError(
-        NAME,
-        Fault.RATE,
-        f"{NAME} is asked too much at a time.",
-        retry_after_seconds=5.0,
-        repeatable=True,
-        provider_code=code,
-    )
 
 
 def problem(code: int, message: str) -> TwitchAudioError:  # noqa: PLR0911 - one case for each thing to tell apart
@@ -107,9 +84,9 @@ def problem(code: int, message: str) -> TwitchAudioError:  # noqa: PLR0911 - one
             late.code = ProblemCode.TIMEOUT
             return late
         case 2000 | 2001 | 3001:
-            return _configuration(_KEY, code)
+            return refused_key(NAME, _KEY, provider_code=code)
         case 3014:
-            return _configuration(_SIGNATURE, code)
+            return refused_key(NAME, _SIGNATURE, provider_code=code)
         case 2002 | 2003 | 3000 | 3011:
             return transient(NAME, f"{NAME} has trouble of its own ({code}).", provider_code=code)
         case 3002 | 3006 | 3016:
@@ -125,7 +102,7 @@ def problem(code: int, message: str) -> TwitchAudioError:  # noqa: PLR0911 - one
                 provider_code=code,
             )
         case 3015 if _speaks_of_rates(message):
-            return _rate(code)
+            return too_often(NAME, provider_code=code)
         case 3015:
             return no_audio("ACRCloud could make no fingerprint of it")
         case code if 2000 <= code < 3000:
@@ -137,12 +114,6 @@ def problem(code: int, message: str) -> TwitchAudioError:  # noqa: PLR0911 - one
 def _speaks_of_rates(message: str) -> bool:
     lower = message.lower()
     return "qps" in lower or "limit" in lower
-
-
-def _configuration(reason: str, code: int) -> ProviderError:
-    return ProviderError(
-        NAME, Fault.CONFIGURATION, f"{NAME} {reason}.", retry_after_seconds=60.0, provider_code=code
-    )
 
 
 # --- Songs --------------------------------------------------------------------------------------------

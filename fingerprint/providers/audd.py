@@ -9,12 +9,14 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.media.fetch import Fetched
 from fingerprint.media.pcm import no_audio
 from fingerprint.ports import Match
-from fingerprint.providers.faults import Fault, ProviderError, transient
+from fingerprint.providers.faults import Fault, ProviderError, no_answer, refused_key, too_often, transient
 from fingerprint.providers.multipart import multipart
 from fingerprint.providers.reading import Object, first, integer, number, parse_object, text, texts
 
 NAME: Final = "AudD"
 METADATA: Final = "apple_music,spotify,deezer"
+
+_TOKEN: Final = f"{NAME} does not take our token: the operator should check AUDD_API_TOKEN."
 
 UNSCORED: Final = 0.9
 """The score of an answer: AudD gives none, and answers only what it takes for right."""
@@ -32,7 +34,7 @@ def matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
     """
     body = parse_object(answer.body)
     if body is None:
-        raise _no_answer(answer)
+        raise no_answer(NAME, answer.status, key=_TOKEN)
     result: object = body.get("result")
     error = first(body, "error")
     code = integer(error.get("error_code"))
@@ -42,7 +44,7 @@ def matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
             return ()
         raise problem(code, answer.status)
     if body.get("status") not in ("success", "error"):
-        raise _no_answer(answer)
+        raise no_answer(NAME, answer.status, key=_TOKEN)
     if result is None:
         return ()
     found = first(result)
@@ -53,46 +55,11 @@ def matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
     return (Match(song=_song(found, start_seconds), score=round(sure, 4)),)
 
 
-def _no_answer(answer: Fetched) -> ProviderError:
-    match answer.status:
-        case 401 | 403:
-            return _token(None)
-        case 413:
-            return ProviderError(NAME, Fault.REQUEST, f"{NAME} finds the sample too large.")
-        case 429:
-            return _rate(None)
-        case status if status >= 300:
-            return transient(NAME, f"{NAME} answers with the status {status}.")
-        case _:
-            return transient(NAME, f"{NAME} answers with something that cannot be read.")
-
-
-def _token(code: int | None) -> ProviderError:
-    return ProviderError(
-        NAME,
-        Fault.CONFIGURATION,
-        f"{NAME} does not take our token: the operator should check AUDD_API_TOKEN.",
-        retry_after_seconds=60.0,
-        provider_code=code,
-    )
-
-
-def _rate(code: int | None) -> ProviderError:
-    return ProviderError(
-        NAME,
-        Fault.RATE,
-        f"{NAME} is asked too much at a time.",
-        retry_after_seconds=5.0,
-        repeatable=True,
-        provider_code=code,
-    )
-
-
 def problem(code: int | None, status: int = 200) -> TwitchAudioError:  # noqa: PLR0911 - as many things to tell apart
     """What an error code means."""
     match code:
         case 900 | 901 | 903:
-            return _token(code)
+            return refused_key(NAME, _TOKEN, provider_code=code)
         case 902:
             return ProviderError(
                 NAME,
@@ -110,11 +77,11 @@ def problem(code: int | None, status: int = 200) -> TwitchAudioError:  # noqa: P
         case 300 | 400 | 500:
             return no_audio(f"AudD could not hear the sample ({code})")
         case 611:
-            return _rate(code)
+            return too_often(NAME, provider_code=code)
         case int() if str(code).startswith("19"):
             return _refused(code)
         case _ if status == 429:
-            return _rate(code)
+            return too_often(NAME, provider_code=code)
         case _:
             return transient(NAME, f"{NAME} has trouble of its own ({code}).", provider_code=code)
 

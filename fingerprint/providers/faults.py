@@ -54,3 +54,40 @@ def transient(provider: str, detail: str, *, provider_code: int | None = None) -
         repeatable=True,
         provider_code=provider_code,
     )
+
+
+def too_often(provider: str, *, provider_code: int | None = None) -> ProviderError:
+    """Too many questions at a time."""
+    return ProviderError(
+        provider,
+        Fault.RATE,
+        f"{provider} is asked too much at a time.",
+        retry_after_seconds=5.0,
+        repeatable=True,
+        provider_code=provider_code,
+    )
+
+
+def refused_key(provider: str, detail: str, *, provider_code: int | None = None) -> ProviderError:
+    """It does not take our key; the detail says which setting to look at."""
+    return ProviderError(
+        provider, Fault.CONFIGURATION, detail, retry_after_seconds=60.0, provider_code=provider_code
+    )
+
+
+def no_answer(provider: str, status: int, *, key: str) -> ProviderError:
+    """For an answer that is not the API's own but a proxy's, or a fault.
+
+    `key` is the sentence for a refused key (401, 403).
+    """
+    match status:
+        case 401 | 403:
+            return refused_key(provider, key)
+        case 413:
+            return ProviderError(provider, Fault.REQUEST, f"{provider} finds the sample too large.")
+        case 429:
+            return too_often(provider)
+        case _ if status >= 300:
+            return transient(provider, f"{provider} answers with the status {status}.")
+        case _:
+            return transient(provider, f"{provider} answers with something that cannot be read.")

@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Final
 
 from fingerprint.database import Database
-from fingerprint.domain.identification import Identification, Kind
+from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, channel_target
 from fingerprint.ports import Clock
-from server.access.policy import Facts, decide
 from server.access.rates import DAY, MINUTE, Limit, RateCounters, RateLimitedError
 from server.access.service import Access, caller_key
+from server.channels.rules import check_is_on
 from server.channels.song_line import problem_line, song_line, still_listening
 from server.channels.song_tokens import SongToken, SongTokenStore
 from server.identifications.service import IdentificationService
@@ -84,16 +84,7 @@ class SongText:
         if token is None:
             detail = "this command's token is not valid for this channel. Its owner can make a new one."
             raise TwitchAudioError(ProblemCode.KEY_INVALID, detail)
-        rules = await self._access.rules()
-        facts = Facts(
-            website=rules.website,
-            kind=Kind.STREAM,
-            blacklisted=rules.blacklist.names(target=target),
-            key_scopes=frozenset({"streams"}),
-        )
-        refusal = decide(facts)
-        if refusal is not None:
-            raise TwitchAudioError(refusal.code, refusal.detail)
+        await check_is_on(self._access, target)
         return token
 
     async def _admit(self, token: SongToken) -> None:

@@ -11,15 +11,15 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
-from fingerprint.domain.identification import Identification, Kind
+from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.ports import Clock
 from server.access.api_keys import ApiKeyStore
 from server.access.caller import Caller, current_caller
-from server.access.policy import Facts, decide
 from server.access.scopes import WATCH
 from server.access.service import Access, Principal
+from server.channels.rules import check_is_on
 from server.channels.watch import Watch, after
 from server.channels.watch_store import WatchStore
 from server.identifications.service import IdentificationService
@@ -161,7 +161,7 @@ class Watcher:
         try:
             async with asyncio.timeout(self._limits.try_seconds):
                 principal = await self._principal(watch)
-                await self._check(target)
+                await check_is_on(self._access, target)
                 asked = await self._service.ask(
                     target, caller="watches", admit=lambda: self._access.admit(principal, target)
                 )
@@ -189,16 +189,3 @@ class Watcher:
         principal = Principal(key=key)
         caller.known_as = replace(principal.who(None), address=None)
         return principal
-
-    async def _check(self, target: ChannelTarget) -> None:
-        """What the operator switched off is off, for watches too. Raises TwitchAudioError."""
-        rules = await self._access.rules()
-        facts = Facts(
-            website=rules.website,
-            kind=Kind.STREAM,
-            blacklisted=rules.blacklist.names(target=target),
-            key_scopes=frozenset({"streams"}),
-        )
-        refusal = decide(facts)
-        if refusal is not None:
-            raise TwitchAudioError(refusal.code, refusal.detail)

@@ -1,22 +1,11 @@
 // @ts-check
 /** A copy button on every example, where the clipboard can be used, and forms that send the requests described. */
 
+import { copyButtons } from "./copy.js";
+
 const LONGEST_TEXT = 20_000;
 
-if (navigator.clipboard) {
-  for (const block of document.querySelectorAll(".examples pre")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "copy";
-    button.textContent = "Copy";
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(block.textContent ?? "");
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
-    });
-    block.before(button);
-  }
-}
+copyButtons(".examples pre", "before");
 
 /** @param {HTMLFormElement} form @returns {[string, RequestInit]} */
 function requestOf(form) {

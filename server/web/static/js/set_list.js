@@ -1,6 +1,8 @@
 // @ts-check
 /** The set list: times where the reader is, a search while somebody types, and new plays by themselves. */
 
+import { copyButtons } from "./copy.js";
+
 const FORMATS = /** @type {Record<string, Intl.DateTimeFormatOptions>} */ ({
   time: { hour: "numeric", minute: "2-digit" },
   hour: { hour: "numeric", minute: "2-digit" },
@@ -86,17 +88,4 @@ if (list.dataset["live"] !== undefined) {
   addEventListener("pagehide", () => events.close());
 }
 
-if (navigator.clipboard) {
-  for (const block of document.querySelectorAll(".streamer pre")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "copy";
-    button.textContent = "Copy";
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(block.textContent ?? "");
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
-    });
-    block.after(button);
-  }
-}
+copyButtons(".streamer pre", "after");

@@ -1,0 +1,21 @@
+"""What the operator switched off is off for chat bots and watches too, which no access mode keeps out."""
+
+from fingerprint.domain.identification import Kind
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget
+from server.access.policy import Facts, decide
+from server.access.service import Access
+
+
+async def check_is_on(access: Access, target: ChannelTarget) -> None:
+    """Raise TwitchAudioError when the site, streams or the channel are off."""
+    rules = await access.rules()
+    facts = Facts(
+        website=rules.website,
+        kind=Kind.STREAM,
+        blacklisted=rules.blacklist.names(target=target),
+        key_scopes=frozenset({"streams"}),
+    )
+    refusal = decide(facts)
+    if refusal is not None:
+        raise TwitchAudioError(refusal.code, refusal.detail)
