@@ -184,8 +184,7 @@ class Installed:
             for method in ("ServiceWorker.enable", "ServiceWorker.stopAllWorkers"):
                 await command("goog:cdp.sendCommand", method=method, params={}, session=session)
             return
-        tree = await self.browser.connection.command("browsingContext.getTree", **{"moz:scope": "chrome"})
-        window = Tab(self.browser.connection, tree["contexts"][0]["context"])
+        window = await browser_window(self.browser)
         await window.run(
             "const {extension} = WebExtensionPolicy.getByID(args[0]);"
             "await extension.terminateBackground({ignoreDevToolsAttached: true, disableResetIdleForTest: true});",
@@ -214,6 +213,18 @@ class Installed:
         """Keep a picture of a tab to be looked at."""
         await asyncio.to_thread(PICTURES.mkdir, parents=True, exist_ok=True)
         await tab.screenshot(PICTURES / f"{name}-{self.browser.name}.png")
+
+
+async def browser_window(firefox: Browser) -> Tab:
+    """Firefox's own window, in which scripts may do what its menus do."""
+    tree = await firefox.connection.command("browsingContext.getTree", **{"moz:scope": "chrome"})
+    return Tab(firefox.connection, tree["contexts"][0]["context"])
+
+
+ALLOW_IN_PRIVATE = """
+const {ExtensionPermissions} = ChromeUtils.importESModule("resource://gre/modules/ExtensionPermissions.sys.mjs");
+await ExtensionPermissions.add(args[0], {permissions: ["internal:privateBrowsingAllowed"], origins: []});
+"""
 
 
 async def button_placed(tab: Tab) -> None:
@@ -251,6 +262,8 @@ async def fake_twitch(front: Front, stand: Stand, tmp_path_factory: pytest.TempP
 async def installed(
     either_browser: Browser, front: Front, town: Town, fake_twitch: None
 ) -> AsyncIterator[Installed]:
+    if either_browser.name == "firefox":  # as a viewer may; Chromium has no such door
+        await (await browser_window(either_browser)).run(ALLOW_IN_PRIVATE, EXTENSION_ID)
     extension = await either_browser.install(EXTENSION)
     pages = await either_browser.open_tab()
     address = {"chromium": f"chrome-extension://{extension}/", "firefox": f"moz-extension://{EXTENSION_UUID}/"}

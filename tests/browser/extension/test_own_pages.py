@@ -16,6 +16,7 @@ from tests.browser.extension.conftest import (
     SLUG,
     UNKNOWN_SLUG,
     Installed,
+    browser_window,
     button_placed,
     panel_text,
     state_is,
@@ -202,3 +203,22 @@ async def test_the_shortcut_identifies(extension: Installed) -> None:
     )
     await state_is(tab, "found")
     assert LIVE_TITLE in await panel_text(tab)
+
+
+# Chromium lets nobody but a person allow an extension in private windows.
+@pytest.mark.parametrize("either_browser", ["firefox"], indirect=True, scope="session")
+async def test_songs_of_private_windows_are_not_kept(extension: Installed) -> None:
+    public = await extension.channel()
+    await public.click(BUTTON)
+    await state_is(public, "found")
+    assert [song["title"] for song in await extension.message("history")] == [LIVE_TITLE]
+    await extension.message("clear-history")
+    window = await browser_window(extension.browser)
+    await window.run("OpenBrowserWindow({private: true})")
+    private = await extension.browser.wait_for_tab(lambda address: address == "about:privatebrowsing")
+    extension.opened.append(private)
+    await private.navigate(f"https://www.twitch.tv/{LIVE}")
+    await button_placed(private)
+    await private.click(BUTTON)
+    await state_is(private, "found")
+    assert await extension.message("history") == []
