@@ -18,6 +18,11 @@ hypothesis.settings.register_profile("ours", deadline=None)
 hypothesis.settings.load_profile("ours")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`scripts/test faults --kills 50` takes longer over what is proven with a few in each run."""
+    parser.addoption("--kills", type=int, default=5, help="how often a server is killed while it writes to SQLite")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test's folder says what kind it is."""
     root = Path(__file__).parent
