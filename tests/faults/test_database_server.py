@@ -1,10 +1,16 @@
 """What people see while a MariaDB is away, hangs or comes back (S1 to S4 of the reliability table)."""
 
 import asyncio
+import contextlib
+import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+import pymysql
 import pytest
 from aiohttp import ClientSession
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +24,7 @@ from tests.fakes import FakePipeline
 from tests.mariadb import PASSWORD, MariaDB
 
 STORED = "/api/v1/clips/AwkwardSlug-x_1"
+TOO_MANY_CONNECTIONS: Final = 1040
 PATIENCE = QUERY_SECONDS + 3.0
 """The limit of a unit of work, a connection that is dropped, and a slow machine."""
 
@@ -113,6 +120,65 @@ async def test_s3_a_server_that_hangs_costs_a_bounded_time_and_leaves_the_pool_u
         server.go_on()
     await until_status(api, STORED, 404)
     assert await asyncio.gather(*(get(api) for _ in range(40))) == [404] * 40
+
+
+async def test_s4_too_many_connections_are_busy_and_over_when_they_are(server: MariaDB, tmp_path: Path) -> None:
+    address = server.new_database()
+    with contextlib.ExitStack() as others:
+        others.enter_context(others_take_all(server))
+        async with open_api(FakePipeline(SystemClock()), tmp_path, database_url=address) as api:
+            assert set(await forty(api)) == {503}
+            problem = await assert_problem(await ask(api, CLIP), "busy", 503)
+            assert problem["retry_after_seconds"] > 0
+            assert PASSWORD not in str(problem)
+            assert await get(api, "/readyz") == 503
+            assert await get(api, "/healthz") == 200
+            others.close()
+            await until_status(api, STORED, 404)
+            assert set(await forty(api)) == {404}
+            await until_status(api, "/readyz", 200)
+            with others_take_all(server):
+                # The connections that the server has go on being used.
+                assert 404 in (found := set(await forty(api))) <= {404, 503}, found
+            assert set(await forty(api)) == {404}
+
+
+async def forty(api: ClientSession) -> list[int]:
+    """The statuses of as many requests at once, none of which waits long."""
+    started = time.monotonic()
+    statuses = await asyncio.gather(*(get(api) for _ in range(40)))
+    assert time.monotonic() - started < PATIENCE
+    return statuses
+
+
+@contextmanager
+def others_take_all(server: MariaDB) -> Generator[None]:
+    """Every connection that is free, or becomes so, is somebody else's."""
+    server.sql(f"CREATE USER IF NOT EXISTS 'other'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'")
+    server.sql("SET GLOBAL max_connections = 15")
+    all_taken, over = threading.Event(), threading.Event()
+
+    def take() -> None:
+        with contextlib.ExitStack() as held:
+            while not over.is_set():
+                try:
+                    held.enter_context(
+                        pymysql.connect(host="127.0.0.1", port=server.port, user="other", password=PASSWORD)
+                    )
+                except pymysql.err.OperationalError as error:
+                    assert error.args[0] == TOO_MANY_CONNECTIONS  # noqa: PT017 - raised out of the thread
+                    all_taken.set()
+                    over.wait(0.02)
+
+    with ThreadPoolExecutor(1) as taker:
+        taking = taker.submit(take)
+        try:
+            assert all_taken.wait(20)
+            yield
+        finally:
+            over.set()
+            taking.result(10)
+            server.sql("SET GLOBAL max_connections = 100")
 
 
 async def test_s4_a_deadlock_is_resolved_by_running_the_loser_again(server: MariaDB) -> None:
