@@ -68,6 +68,18 @@ async def assert_problem(response: ClientResponse, code: str, status: int) -> di
     return body
 
 
+async def next_event(response: ClientResponse) -> tuple[str, dict[str, Any]]:
+    """The next event of a stream, as its name and data. Raises EOFError at the stream's end."""
+    name = ""
+    async for raw in response.content:
+        line = raw.decode().rstrip("\n")
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            return name, json.loads(line.removeprefix("data: "))
+    raise EOFError
+
+
 async def read_events(response: ClientResponse) -> list[tuple[str, dict[str, Any]]]:
     """All events up to the end of the stream, as names and data."""
     assert response.status == 200

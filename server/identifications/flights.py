@@ -45,6 +45,8 @@ class Flight:
     progress: Progress = field(default_factory=Progress)
     task: asyncio.Task[None] | None = None
     ticket: Ticket | None = None
+    elsewhere: bool = False
+    """Another server had begun the job when this one asked for it."""
 
     def end_ticket(self) -> None:
         """Give the place back to whoever the job was started for."""
@@ -199,6 +201,7 @@ class Flights:
                     await self._run(flight, place, lease, identification)
                 case Held(identification) | Finished(identification):
                     flight.end_ticket()
+                    flight.elsewhere = isinstance(claim, Held)
                     self._publish(flight, identification)
                 case _:
                     assert_never(claim)

@@ -147,8 +147,9 @@ class IdentificationService:
             flight, shared = await self._admitted(target, caller, admit)
         elif flight is None:
             flight = self._flights.take_off(target, caller=caller)
-        self._asked.add(target.kind, "joined" if shared else "started")
         first = await asyncio.shield(flight.progress.started)
+        shared = shared or flight.elsewhere
+        self._asked.add(target.kind, "joined" if shared else "started")
         if isinstance(first, TwitchAudioError):
             _raise_again(first)
         return _asked(flight, first, shared=shared)

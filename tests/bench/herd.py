@@ -29,7 +29,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from fingerprint.clock import SystemClock
-from fingerprint.settings import PipelineSettings
+from fingerprint.settings import DynamoDbSettings, PipelineSettings
 from server.app import listening, make_app
 from server.identifications.limits import ServiceLimits
 from server.settings import ServerLimits, ServerSettings
@@ -48,11 +48,16 @@ _WAIT_SECONDS: Final = 300
 # --- The servers, each a process of its own -----------------------------------------------------------
 
 
-async def serve_ours(folder: Path, database: str | None) -> None:
+async def serve_ours(folder: Path, database: str | None, dynamodb: DynamoDbSettings | None) -> None:
     """The real server; its pipeline captures silence once it is told to by standard input."""
     parts = FakePipeline(SystemClock())
     settings = ServerSettings(
-        pipeline=PipelineSettings(data_dir=folder, database_url=database),
+        pipeline=PipelineSettings(
+            data_dir=folder,
+            database_url=database,
+            jobs="sql" if dynamodb is None else "dynamodb",
+            dynamodb=dynamodb or DynamoDbSettings(),
+        ),
         limits=ServerLimits(wait_seconds=_WAIT_SECONDS, head_seconds=120.0),
         jobs_per_address=0,
         starts_per_address=(),
@@ -343,12 +348,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--serve", choices=["ours", "bare"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--database", help=argparse.SUPPRESS)
+    parser.add_argument("--dynamodb", nargs=3, metavar=("ENDPOINT", "STREAMS", "CLIPS"), help=argparse.SUPPRESS)
     parser.add_argument("--body", default="", help=argparse.SUPPRESS)
     chosen = parser.parse_args(argv)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if chosen.serve == "ours":
-        asyncio.run(serve_ours(chosen.folder, chosen.database))
+        names = ("endpoint", "stream_table", "clip_table")
+        tables = DynamoDbSettings(**dict(zip(names, chosen.dynamodb, strict=True))) if chosen.dynamodb else None
+        asyncio.run(serve_ours(chosen.folder, chosen.database, tables))
         return 0
     if chosen.serve == "bare":
         asyncio.run(serve_bare(chosen.body.encode()))

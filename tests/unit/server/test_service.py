@@ -266,6 +266,16 @@ async def test_l2_many_who_wait_for_another_servers_job_cost_one_reader(world: W
         assert idle.capture.captures == 0
 
 
+async def test_who_asks_for_what_another_server_works_on_joins_it(world: World) -> None:
+    async with world.server() as (a, parts), world.server() as (b, _):
+        parts.capture.gate.clear()
+        first = await a.ask(CHANNEL)
+        second, third = await b.ask(CHANNEL), await b.ask(CHANNEL)
+        assert (first.shared, second.shared, third.shared) == (False, True, True)
+        assert second.identification.id == first.identification.id
+        parts.capture.gate.set()
+
+
 async def test_p1_a_job_whose_owner_died_is_taken_over_once_for_all(world: World) -> None:
     dead = await world.store.claim(CHANNEL, owner="dead", now=world.clock.now(), lease_seconds=LEASE_SECONDS)
     assert isinstance(dead, Claimed)
