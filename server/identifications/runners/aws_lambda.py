@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,6 +30,7 @@ from fingerprint.wire import from_json
 from server.identifications.limits import ServiceLimits
 
 if TYPE_CHECKING:
+    from aiobotocore.response import StreamingBody
     from types_aiobotocore_lambda import LambdaClient
 
 CONNECT_SECONDS: Final = 2.0
@@ -125,12 +127,20 @@ class LambdaWork:
                     Payload=json.dumps(event_to_json(event)).encode(),
                 )
                 async with answer["Payload"] as stream:
-                    payload = await stream.read(ANSWER_BYTES)
-        except (BotoCoreError, ClientError, TimeoutError, OSError) as error:
+                    payload = await _read(stream)
+        except (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             _log.error("invocation_refused", extra={"error": f"{type(error).__name__}: {error}"[:500]})
             detail = "The function that identifies cannot be reached. Try again in a moment."
             return _failure(ProblemCode.BUSY, detail, 5.0)
         return _outcome(payload, answer.get("FunctionError"))
+
+
+async def _read(stream: "StreamingBody") -> bytes:
+    """All of an answer, as far as it is not too long: what a single `read` gives is what has arrived so far."""
+    payload = b""
+    while len(payload) < ANSWER_BYTES and (piece := await stream.read(ANSWER_BYTES)):
+        payload += piece
+    return payload
 
 
 def _failure(code: ProblemCode, detail: str, retry_after_seconds: float | None) -> _Failure:
