@@ -25,7 +25,7 @@ from fingerprint.settings import Secret, TwitchSettings, read_settings
 from fingerprint.wire import from_json
 from server.app import make_app
 from server.cli.identify import describe
-from server.cli.serve import serving, stop_signals
+from server.cli.serve import run_until_stopped, serving, stop_signals
 from server.demo.accounts import OWN_APPLICATION
 from server.observability import configure_logging
 from server.settings import ServerSettings
@@ -49,8 +49,7 @@ def serve_demo(arguments: argparse.Namespace) -> int:
         port=cast("int", arguments.port),
         music=None if music is None else music.expanduser().resolve(),
     )
-    asyncio.run(demo.run())
-    return 0
+    return run_until_stopped(demo.run())
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

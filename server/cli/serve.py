@@ -6,7 +6,7 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
@@ -63,7 +63,15 @@ def _run(arguments: argparse.Namespace) -> int:
         return 2
     settings = read_settings(ServerSettings)
     configure_logging(settings.log_level, sys.stderr)
-    asyncio.run(_serve(make_app(settings), cast("str", arguments.host), cast("int", arguments.port)))
+    return run_until_stopped(_serve(make_app(settings), cast("str", arguments.host), cast("int", arguments.port)))
+
+
+def run_until_stopped(serve: Coroutine[Any, Any, None]) -> int:
+    """Run what serves. Its exit status: 0, or 130 when a second Ctrl-C broke off its end."""
+    try:
+        asyncio.run(serve)
+    except asyncio.CancelledError:
+        return 130
     return 0
 
 
@@ -94,6 +102,14 @@ def _cannot_listen(error: OSError, host: str, port: int) -> str:
     return f"cannot listen on {host} port {port}: {error.strerror or error}"
 
 
+def _say_nothing(_loop: asyncio.AbstractEventLoop, _context: dict[str, Any]) -> None:
+    """What is broken off has nothing to tell."""
+
+
+SAME_SECONDS: Final = 0.5
+"""Signals so close together are one, which the terminal and a parent process have both sent."""
+
+
 @asynccontextmanager
 async def stop_signals() -> AsyncGenerator[asyncio.Event]:
     """An event that Ctrl-C and SIGTERM set while the block runs; a second one no longer waits for anybody."""
@@ -101,11 +117,16 @@ async def stop_signals() -> AsyncGenerator[asyncio.Event]:
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
     assert main is not None
+    first: float | None = None
 
     def asked() -> None:
-        if stop.is_set():
+        nonlocal first
+        if first is None:
+            first = loop.time()
+            stop.set()
+        elif loop.time() - first > SAME_SECONDS:
+            loop.set_exception_handler(_say_nothing)
             main.cancel()
-        stop.set()
 
     signals = (signal.SIGINT, signal.SIGTERM)
     with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C interrupts the loop instead

@@ -16,13 +16,13 @@ from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import PipelineSettings
 from server.app import make_app
-from server.cli.serve import serving
+from server.cli.serve import SAME_SECONDS, serving
 from server.settings import ServerSettings
 from tests.api_client import until_metric
 from tests.fakes import FakePipeline
 
 SCRIPT = """
-import asyncio, sys
+import sys
 from pathlib import Path
 from fingerprint.clock import SystemClock
 from fingerprint.settings import PipelineSettings
@@ -37,7 +37,7 @@ async def run():
     settings = ServerSettings(pipeline=PipelineSettings(data_dir=Path(sys.argv[1])), jobs_per_address=0)
     await serve._serve(make_app(settings, pipeline=parts.pipeline), "127.0.0.1", 0)
 
-asyncio.run(run())
+sys.exit(serve.run_until_stopped(run()))
 """
 
 
@@ -91,6 +91,40 @@ async def test_p7_a_signal_ends_the_server_in_time_and_everyone_is_told(
             assert await process.wait() == 0
         assert {await task for task in waiting} == {(503, "busy")}
         assert b"event: result" not in await listening
+
+
+async def _somebody_waits(client: ClientSession) -> asyncio.Task[int]:
+    async def wait_for_answer() -> int:
+        body, headers = {"channel": "somechannel"}, {"Prefer": "wait=30"}
+        async with client.post("/api/v1/identifications", json=body, headers=headers) as response:
+            return response.status
+
+    waiting = asyncio.create_task(wait_for_answer())
+    await until_metric(client, "twitchaudio_waiters", 1)
+    return waiting
+
+
+async def test_one_ctrl_c_that_comes_twice_is_one(tmp_path: Path) -> None:
+    async with server_process(tmp_path) as (process, address), ClientSession(base_url=address) as client:
+        waiting = await _somebody_waits(client)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert await waiting == 503
+        async with asyncio.timeout(6):
+            assert await process.wait() == 0
+
+
+async def test_a_second_ctrl_c_breaks_off_the_end_without_a_word(tmp_path: Path) -> None:
+    async with server_process(tmp_path) as (process, address), ClientSession(base_url=address) as client:
+        waiting = await _somebody_waits(client)
+        process.send_signal(signal.SIGINT)
+        await asyncio.sleep(SAME_SECONDS + 0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = await process.stderr.read()
+        assert await process.wait() == 130
+        assert b"Traceback" not in said
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_an_idle_server_stops_at_once(tmp_path: Path) -> None:
