@@ -1,0 +1,143 @@
+"""A server whose jobs are in DynamoDB: `twitchaudio db upgrade`, `/readyz`, and a table that is not there yet."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from fingerprint.clock import SystemClock
+from fingerprint.jobs.dynamodb.client import open_client
+from fingerprint.settings import read_settings
+from server.app import listening, make_app
+from server.cli import main
+from server.settings import ServerSettings
+from tests.api_client import CLIP, ask, assert_problem
+from tests.dynamodb_proxy import Break, DynamoDbProxy, standing_before
+from tests.emulators import Emulator
+from tests.fakes import FakePipeline
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Commands set up logging for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def names(ministack: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """The names of two tables that are not there, in the environment with all that a server needs."""
+    streams, clips = ministack.new_names()
+    variables = {
+        "TWITCHAUDIO_DATA_DIR": str(tmp_path),
+        "TWITCHAUDIO_JOBS": "dynamodb",
+        "TWITCHAUDIO_DYNAMODB_ENDPOINT": ministack.endpoint,
+        "TWITCHAUDIO_DYNAMODB_STREAM_TABLE": streams,
+        "TWITCHAUDIO_DYNAMODB_CLIP_TABLE": clips,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return streams, clips
+
+
+def upgrade(capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main(["db", "upgrade"])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+async def described(endpoint: str, name: str) -> tuple[Any, Any]:
+    async with open_client(endpoint) as client:
+        table: Any = (await client.describe_table(TableName=name))["Table"]
+        expiry: Any = (await client.describe_time_to_live(TableName=name))["TimeToLiveDescription"]
+    return table, expiry
+
+
+def test_db_upgrade_makes_the_tables_once(
+    ministack: Emulator, names: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = upgrade(capsys)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1:] == [f"Made the DynamoDB table {name}." for name in names]
+    for name in names:
+        table, expiry = asyncio.run(described(ministack.endpoint, name))
+        assert table["TableStatus"] == "ACTIVE"
+        assert table["KeySchema"] == [{"AttributeName": "Id", "KeyType": "HASH"}]
+        assert (expiry["TimeToLiveStatus"], expiry["AttributeName"]) == ("ENABLED", "ExpiresAt")
+    code, out, err = upgrade(capsys)
+    assert (code, err) == (0, "")
+    assert "Made" not in out
+    assert "up to date" in out
+
+
+def test_db_upgrade_says_in_one_line_that_dynamodb_is_out_of_reach(
+    names: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWITCHAUDIO_DYNAMODB_ENDPOINT", "http://127.0.0.1:9")
+    code, out, err = upgrade(capsys)
+    assert (code, out) == (1, "")
+    [said] = [line for line in err.splitlines() if line.startswith("twitchaudio: ")]
+    assert "canary" not in err
+    assert said
+
+
+@pytest.fixture
+async def proxy(ministack: Emulator) -> AsyncGenerator[DynamoDbProxy]:
+    async with standing_before(ministack.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def api(
+    proxy: DynamoDbProxy, names: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[ClientSession]:
+    """A server whose way to DynamoDB can be broken."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TWITCHAUDIO_DYNAMODB_ENDPOINT", proxy.endpoint)
+        settings = read_settings(ServerSettings)
+    app = make_app(settings, pipeline=FakePipeline(SystemClock()).pipeline)
+    async with listening(app, "127.0.0.1", 0) as address, ClientSession(base_url=address) as client:
+        yield client
+
+
+async def readiness(api: ClientSession) -> tuple[int, dict[str, Any]]:
+    """The status, and what is said of the job store."""
+    async with asyncio.timeout(20), api.get("/readyz") as answer:
+        body = await answer.json()
+        assert body["dependencies"]["database"]["ready"] is True
+        return answer.status, body["dependencies"]["jobs"]
+
+
+async def test_s9_readyz_names_the_command_while_a_table_is_missing_and_is_ready_without_a_restart(
+    api: ClientSession, names: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, jobs = await readiness(api)
+    assert (status, jobs["ready"]) == (503, False)
+    assert "twitchaudio db upgrade" in jobs["detail"]
+    await assert_problem(await ask(api, CLIP, wait=10), "busy", 503)
+    assert (await asyncio.to_thread(upgrade, capsys))[0] == 0
+    assert await readiness(api) == (200, {"ready": True, "required": True, "detail": None})
+    answer = await (await ask(api, CLIP, wait=10)).json()
+    assert answer["status"] == "successful"
+
+
+async def test_d3_readyz_says_that_dynamodb_does_not_answer_and_is_ready_again(
+    api: ClientSession, proxy: DynamoDbProxy, names: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (await asyncio.to_thread(upgrade, capsys))[0] == 0
+    for kind in (Break.STALL, Break.DROP, Break.FAIL):
+        proxy.break_all(kind)
+        status, jobs = await readiness(api)
+        assert (status, jobs["ready"]) == (503, False), kind
+        assert jobs["detail"]
+        assert (await api.get("/healthz")).status == 200
+        proxy.mend()
+        assert (await readiness(api))[0] == 200
