@@ -71,11 +71,14 @@ class FakeResolver:
     """Resolves everything, counts, and can be told to fail."""
 
     def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.asked: list[Target] = []
         self.error: TwitchAudioError | BaseException | None = None
 
     async def resolve(self, target: Target) -> MediaSource:
         self.asked.append(target)
+        await self.gate.wait()
         if self.error is not None:
             raise self.error
         return FileSource(path=Path(target.name))

@@ -1,7 +1,11 @@
 """One client that floods, and the others (L4, L6)."""
 
 import asyncio
+import contextlib
+import resource
+import socket
 import time
+from collections.abc import Generator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -9,9 +13,9 @@ from typing import Any
 from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server.settings import Rate
-from tests.api_client import ASK, open_api
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from server.settings import Rate, ServerLimits
+from tests.api_client import ASK, open_api, until_metric
 from tests.fakes import FakePipeline
 
 BEHIND: dict[str, Any] = {"trusted_proxies": (ip_network("127.0.0.0/8"),)}
@@ -38,6 +42,68 @@ async def test_l6_who_floods_is_refused_and_others_are_served(sql_address: str, 
         # Beyond their share of the queue they are told that it is too much.
         assert set(statuses[:300]) <= {429, 503}
         assert statuses[300:] == [200] * 5
+
+
+@contextlib.contextmanager
+def many_descriptors() -> Generator[int]:
+    """How many connections this process may have both ends of."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield min(2_000, (hard - 300) // 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def typical(api: ClientSession) -> float:
+    """The median time of an answer to one who asks for something of their own, again and again."""
+    times: list[float] = []
+    for number in range(60):
+        status, seconds = await asked(api, "Stored", f"192.0.2.{number + 1}")
+        assert status == 200
+        times.append(seconds)
+    return sorted(times)[len(times) // 2]
+
+
+async def test_l6_thousands_of_silent_connections_of_one_client_slow_nobody_and_are_closed(tmp_path: Path) -> None:
+    limits = ServerLimits(head_seconds=3.0)
+    async with open_api(FakePipeline(SystemClock()), tmp_path, limits=limits, **BEHIND) as api:
+        alone = await typical(api)
+        port = (await api.get("/healthz")).url.port
+        loop = asyncio.get_running_loop()
+        with many_descriptors() as count, contextlib.ExitStack() as opened:
+            connections: list[socket.socket] = []
+            for _ in range(count):
+                connection = opened.enter_context(socket.socket())
+                connection.setblocking(False)
+                await loop.sock_connect(connection, ("127.0.0.1", port))
+                connections.append(connection)
+                # Half of them begin a request that they never end.
+                if len(connections) % 2:
+                    await loop.sock_sendall(connection, b"GET /healthz HTTP/1.1\r\n")
+            beside = await typical(api)
+            # They cost nothing; what a crowded machine adds is as large as an answer itself.
+            assert beside < 2 * alone + 0.02, (alone, beside)
+            closed = await asyncio.wait_for(asyncio.gather(*(loop.sock_recv(each, 1) for each in connections)), 60)
+            assert closed == [b""] * count
+            assert (await asked(api, "Another", "192.0.2.1"))[0] == 200
+
+
+async def test_l4_while_twitch_fails_each_round_of_retries_is_one_try(tmp_path: Path) -> None:
+    parts = FakePipeline(SystemClock())
+    parts.resolver.error = UpstreamError("gql", "Twitch does not answer.")
+    async with open_api(parts, tmp_path) as api:
+        for number in range(1, 4):
+            parts.resolver.gate.clear()
+            again = [asyncio.create_task(asked(api, "Clip-1", "192.0.2.1")) for _ in range(50)]
+            await until_metric(api, "twitchaudio_waiters", 50)
+            parts.resolver.gate.set()
+            assert {status for status, _ in await asyncio.gather(*again)} == {200}
+            assert len(parts.resolver.asked) == number
+            await until_metric(api, "twitchaudio_jobs_running", 0)
+        parts.resolver.error = None
+        assert (await asked(api, "Clip-1", "192.0.2.1"))[0] == 200
+        assert parts.capture.captures == 1
 
 
 async def test_l4_a_failure_that_everyone_asks_about_again_is_looked_up_once_in_a_while(tmp_path: Path) -> None:
