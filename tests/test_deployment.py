@@ -99,6 +99,12 @@ def test_images_copy_what_exists_and_do_not_run_as_root(name: str) -> None:
     assert user[-1] != "root"
 
 
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.lambda"])
+def test_images_that_may_reach_mysql_name_their_user_whatever_number_they_run_under(name: str) -> None:
+    text = (ROOT / "deploy" / name).read_text(encoding="utf-8")
+    assert re.search(r"^ENV .*\bUSER=\w+", text, re.MULTILINE)
+
+
 def test_the_compose_file_holds_no_secret_and_every_service_can_be_watched() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     services = yaml.safe_load(text)["services"]
