@@ -22,12 +22,14 @@ SILENCE: Final = float(np.log(FLOOR * 10))
 class Constellation:
     """Peaks in order of frame, then bin. All arrays have shape (n,).
 
-    `frames`: int64, `bins`: int64, `levels`: float32, the spectrogram's value there.
+    `frames`: int64, `bins`: int64, `levels`: float32, the spectrogram's value there. `ranks`: int64, how many
+    peaks of the same band and block are louder.
     """
 
     frames: NDArray[np.int64]
     bins: NDArray[np.int64]
     levels: NDArray[np.float32]
+    ranks: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -39,6 +41,7 @@ def joined(parts: Sequence[Constellation]) -> Constellation:
         np.concatenate([part.frames for part in parts]),
         np.concatenate([part.bins for part in parts]),
         np.concatenate([part.levels for part in parts]),
+        np.concatenate([part.ranks for part in parts]),
     )
 
 
@@ -79,8 +82,8 @@ def find_peaks(levels: NDArray[np.float32], parameters: Parameters, *, quota: in
     strengths = levels[frames, bins]
     bands = np.searchsorted(edges, bins, side="right") - 1
     groups = (frames // parameters.block_frames) * len(edges) + bands
-    kept = _loudest_of_each(groups, strengths, quota)
-    return Constellation(frames[kept], bins[kept], strengths[kept])
+    kept, ranks = _loudest_of_each(groups, strengths, quota)
+    return Constellation(frames[kept], bins[kept], strengths[kept], ranks)
 
 
 def exact_bins(levels: NDArray[np.float32], peaks: Constellation) -> NDArray[np.float32]:
@@ -98,13 +101,17 @@ def exact_bins(levels: NDArray[np.float32], peaks: Constellation) -> NDArray[np.
     return exact
 
 
-def _loudest_of_each(groups: NDArray[np.int64], strengths: NDArray[np.float32], quota: int) -> NDArray[np.int64]:
-    """Indices, in rising order, of the `quota` largest strengths of each group."""
+def _loudest_of_each(
+    groups: NDArray[np.int64], strengths: NDArray[np.float32], quota: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices, in rising order, of the `quota` largest strengths of each group, and how many are larger there."""
     if not len(groups):
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     order = np.lexsort((-strengths, groups))
     ordered = groups[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     sizes = np.diff(np.r_[starts, len(ordered)])
-    ranks = np.arange(len(ordered)) - np.repeat(starts, sizes)
-    return np.sort(order[ranks < quota])
+    ranks = np.empty(len(ordered), np.int64)
+    ranks[order] = np.arange(len(ordered)) - np.repeat(starts, sizes)
+    kept = np.flatnonzero(ranks < quota)
+    return kept, ranks[kept]

@@ -76,7 +76,7 @@ def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> E
     step = parameters.hop / parameters.phases / parameters.rate
     bin_hertz = parameters.rate / parameters.window
     found = examine(snapshot, question, parameters)
-    fingerprint = question.quick if found is None else found.fingerprint
+    fingerprint = question.quick if found is None else found.step.fingerprint
     bins, intervals, lapses = unhash(fingerprint.hashes)
     # The landmarks were taken as if the sound were slower: back to the sound as it is.
     speed = fingerprint.speed
@@ -91,7 +91,9 @@ def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> E
         offset = 0.0
         candidates: tuple[Votes, ...] = ()
     else:
-        agreed = agreement(snapshot, fingerprint, found.candidates[found.place], parameters)
+        agreed = agreement(
+            snapshot, fingerprint, found.candidates[found.place], parameters, max_hits=found.step.max_hits
+        )
         offset = found.candidates[found.place].offset * step
         candidates = tuple(
             Votes(

@@ -47,7 +47,7 @@ def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -
         peaks = find_peaks(levels, parameters, quota=parameters.quota)
         frames = peaks.frames + start
         kept = (frames >= settled) & (frames < until)
-        found.append(Constellation(frames[kept], peaks.bins[kept], peaks.levels[kept]))
+        found.append(Constellation(frames[kept], peaks.bins[kept], peaks.levels[kept], peaks.ranks[kept]))
 
     for block in blocks:
         if block.rate != parameters.rate:
@@ -68,10 +68,10 @@ def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -
     end = start + len(levels)
     settle(end)
     peaks = joined(found)
-    hashes, anchors = pair_peaks(peaks, parameters, fan_out=parameters.fan_out)
+    pairs = pair_peaks(peaks, parameters, fan_out=parameters.fan_out)
     return TrackFingerprint(
-        hashes=hashes,
-        anchors=anchors.astype(np.uint32),
+        hashes=pairs.hashes,
+        anchors=pairs.anchors.astype(np.uint32),
         peak_frames=peaks.frames.astype(np.uint32),
         peak_bins=peaks.bins.astype(np.uint16),
         frames=end,

@@ -4,6 +4,7 @@ After A. Wang (ISMIR 2003). A hash is 22 bits: the anchor's bin, the interval in
 above) and the lapse in frames. It is then scrambled, one to one, so that a table of hashes fills evenly.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -42,14 +43,27 @@ def unhash(
     return bins, intervals, raw & ((1 << LAPSE_BITS) - 1)
 
 
-def pair_peaks(
-    peaks: Constellation, parameters: Parameters, *, fan_out: int
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The landmarks of a constellation: their hashes and their anchors' frames, both of shape (n,)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """The landmarks of a constellation. All arrays have shape (n,).
+
+    `hashes`: uint32. `anchors`: int64, the anchors' frames. `places`: int64, 1 for an anchor's pair with its first
+    successor, 2 with the second, and so on. `ranks`: int64, the rank of the quieter of the two peaks.
+    """
+
+    hashes: NDArray[np.uint32]
+    anchors: NDArray[np.int64]
+    places: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+
+
+def pair_peaks(peaks: Constellation, parameters: Parameters, *, fan_out: int) -> Pairs:
+    """Pair each peak with its first `fan_out` successors in reach."""
     frames, bins = peaks.frames, peaks.bins
     total = len(frames)
     anchors: list[NDArray[np.int64]] = []
     targets: list[NDArray[np.int64]] = []
+    places: list[NDArray[np.int64]] = []
     taken = np.zeros(total, np.int64)
     active = np.arange(total)
     for first in range(1, total, _STEPS):
@@ -65,6 +79,7 @@ def pair_peaks(
         rows, columns = np.nonzero(hits & (counts <= fan_out))
         anchors.append(active[rows])
         targets.append(followers[rows, columns])
+        places.append(counts[rows, columns])
         taken[active] = counts[:, -1]
         # Peaks are in order of time, so an anchor whose next peak is too late is done.
         active = active[(counts[:, -1] < fan_out) & (lapses[:, -1] <= parameters.lapse_frames)]
@@ -72,7 +87,9 @@ def pair_peaks(
         if not len(active):
             break
     if not anchors:
-        return np.empty(0, np.uint32), np.empty(0, np.int64)
+        none = np.empty(0, np.int64)
+        return Pairs(none.astype(np.uint32), none, none, none)
     anchor, target = np.concatenate(anchors), np.concatenate(targets)
     hashes = hash_pairs(bins[anchor], bins[target] - bins[anchor], frames[target] - frames[anchor])
-    return hashes, frames[anchor]
+    ranks = np.maximum(peaks.ranks[anchor], peaks.ranks[target])
+    return Pairs(hashes, frames[anchor], np.concatenate(places), ranks)

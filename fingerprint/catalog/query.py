@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,12 @@ from fingerprint.catalog.parameters import DEFAULT, FULL, Effort, Parameters
 from fingerprint.catalog.spectrogram import spectrogram
 from fingerprint.domain.audio import Pcm
 
+PLACE_TRUST: Final = (1.0, 0.8, 0.55, 0.36, 0.22, 0.14)
+RANK_TRUST: Final = (1.0, 0.8, 0.54, 0.33, 0.22)
+"""How much rarer a landmark is the music's when its target is a later successor, and when the quieter of its peaks
+has louder ones beside it, as measured on the corpus: of first pairs of the loudest 3 % are, of the last 0.1 %.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QueryPeaks:
@@ -19,19 +26,27 @@ class QueryPeaks:
 
     All arrays have shape (n,). `parts`: int64, which of them a peak is in, in rising order; `phases` has the phase
     of each part. `frames`: int64, counted in that phase, in rising order within a part. `bins`: float32, exact
-    to a fraction of a bin. `steps`: how many steps (`hop / phases` samples) the sound is long.
+    to a fraction of a bin. `ranks`: int64, how many are louder in the same band and block. `steps`: how many steps
+    (`hop / phases` samples) the sound is long.
     """
 
     parts: NDArray[np.int64]
     phases: NDArray[np.int64]
     frames: NDArray[np.int64]
     bins: NDArray[np.float32]
+    ranks: NDArray[np.int64]
     steps: int
 
     def only(self, parts: Sequence[int]) -> "QueryPeaks":
         """The peaks of some parts."""
         chosen = np.isin(self.parts, parts)
-        return replace(self, parts=self.parts[chosen], frames=self.frames[chosen], bins=self.bins[chosen])
+        return replace(
+            self,
+            parts=self.parts[chosen],
+            frames=self.frames[chosen],
+            bins=self.bins[chosen],
+            ranks=self.ranks[chosen],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,12 +54,14 @@ class QueryFingerprint:
     """Landmarks of a piece of sound.
 
     `hashes`: uint32, and `times`: int64, where each anchor is in the sound, in steps of `hop / phases`
-    samples, both of shape (n,), in order of hash, without duplicates. `steps`: how many steps the
-    sound is long. `speed`: how many times slower it was taken.
+    samples, both of shape (n,), in order of hash, then time, without duplicates. `trusts`: float32, likewise, how
+    likely each is the music's, as a multiple of something. `steps`: how many steps the sound is long. `speed`: how
+    many times slower it was taken.
     """
 
     hashes: NDArray[np.uint32]
     times: NDArray[np.int64]
+    trusts: NDArray[np.float32]
     steps: int
     speed: float
 
@@ -83,6 +100,7 @@ def query_peaks(
         phases=np.array(phases, np.int64),
         frames=np.concatenate([part.frames for part in parts]),
         bins=np.concatenate(bins),
+        ranks=np.concatenate([part.ranks for part in parts]),
         steps=max(len(channel) for channel in levels),
     )
 
@@ -102,17 +120,26 @@ def query_landmarks(
     heard = bins < parameters.band_edges[-1]
     frames = peaks.frames if speed == 1.0 else np.rint(peaks.frames * speed).astype(np.int64)
     frames = (frames + peaks.parts * distance)[heard]
-    moved = Constellation(frames, bins[heard], np.zeros(len(frames), np.float32))
-    hashes, anchors = pair_peaks(moved, parameters, fan_out=fan_out)
-    times = anchors % distance * parameters.phases + peaks.phases[anchors // distance]
-    unique = np.sort(hashes.astype(np.int64) << 32 | times)
-    unique = unique[np.r_[True, unique[1:] != unique[:-1]][: len(unique)]]
+    moved = Constellation(frames, bins[heard], np.zeros(len(frames), np.float32), peaks.ranks[heard])
+    pairs = pair_peaks(moved, parameters, fan_out=fan_out)
+    times = pairs.anchors % distance * parameters.phases + peaks.phases[pairs.anchors // distance]
+    keys = pairs.hashes.astype(np.int64) << 32 | times
+    order = np.argsort(keys)
+    keys = keys[order]
+    first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
+    trusts: NDArray[np.float32] = (_trust(PLACE_TRUST, pairs.places - 1) * _trust(RANK_TRUST, pairs.ranks))[order]
     return QueryFingerprint(
-        hashes=(unique >> 32).astype(np.uint32),
-        times=unique & 0xFFFFFFFF,
+        hashes=(keys[first] >> 32).astype(np.uint32),
+        times=keys[first] & 0xFFFFFFFF,
+        trusts=np.add.reduceat(trusts, first) if len(first) else trusts,
         steps=steps,
         speed=speed,
     )
+
+
+def _trust(table: tuple[float, ...], at: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The entries of a table; its last one stands for all behind it."""
+    return np.array(table, np.float32)[np.minimum(at, len(table) - 1)]
 
 
 def fingerprint_query(

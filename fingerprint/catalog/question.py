@@ -17,6 +17,7 @@ from fingerprint.catalog.containment import QueryLevels, containment
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.matching import Candidate, find_candidates
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
+from fingerprint.catalog.postings import postings_of
 from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, channel_levels, query_landmarks, query_peaks
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.audio import Pcm
@@ -39,15 +40,28 @@ ALIGNMENT_SECONDS: Final = 0.1
 SPEEDS: Final = (1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.04, 0.96)
 """The speeds that are tried beside the sound's own; what lies between two of them is near enough to one."""
 
+QUICK_HITS: Final = 250_000
+FULL_HITS: Final = 1_000_000
+DEEP_HITS: Final = 24_000_000
+"""How many postings the steps look at. In a small catalog the landmarks have fewer anyway; in one of 10,000 tracks
+they have tens of millions.
+"""
+
+LARGE: Final = 4 * FULL_HITS
+"""When a question's landmarks have more postings than this, the last steps look at DEEP_HITS of them."""
+
 MOST_SPEEDS: Final = 2
 """How many of them are looked at closely."""
 
 PROMISING: Final = 0.3
 """How far one track must stand out by a part of the landmarks for a speed to be looked at closely."""
 
+DEEP_SPEEDS: Final = 1
+"""And how many of these in the last step."""
+
 SCOUT_FAN_OUT: Final = 5
-SCOUT_HITS: Final = 60_000
-"""How many postings are looked at to tell whether a speed is worth it."""
+SCOUT_HITS: Final = (60_000, 250_000)
+"""How many postings are looked at to tell whether a speed is worth it; the second, where there are very many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +80,20 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Step:
+    """What is looked at in one go: landmarks, and how many of their postings. `enough` ends the question."""
+
+    fingerprint: QueryFingerprint
+    max_hits: int
+    enough: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examined:
-    """A finding and what it rests on: the landmarks, the tracks that share most of them, its place in these."""
+    """A finding and what it rests on: the step, the tracks that share most landmarks, its place in these."""
 
     finding: Finding
-    fingerprint: QueryFingerprint
+    step: Step
     candidates: Sequence[Candidate]
     place: int
 
@@ -163,28 +186,35 @@ class Search:
         """Take the steps until one is sure."""
         if not len(self._snapshot) or not len(self._question.levels[0]):
             return None
-        for fingerprint, enough in self.steps(as_it_is=as_it_is, speeds=speeds):
-            self._examine(fingerprint)
-            if self._sure(enough):
+        for step in self.steps(as_it_is=as_it_is, speeds=speeds):
+            self._examine(step)
+            if self._sure(step.enough):
                 break
         return self._best
 
-    def steps(self, *, as_it_is: bool, speeds: Sequence[float]) -> Iterator[tuple[QueryFingerprint, float]]:
-        """Each step's landmarks, and the confidence from which no further step is taken."""
+    def steps(self, *, as_it_is: bool, speeds: Sequence[float]) -> Iterator[Step]:
+        """The steps, one after the other."""
+        question = self._question
         if as_it_is:
-            yield self._question.quick, ENOUGH
-            yield self._question.full(), THRESHOLD
-        for speed in self._promising(speeds):
-            yield self._question.full(speed), THRESHOLD
+            yield Step(fingerprint=question.quick, max_hits=QUICK_HITS, enough=ENOUGH)
+            yield Step(fingerprint=question.full(), max_hits=FULL_HITS, enough=THRESHOLD)
+        large = postings_of(self._snapshot, question.full()) > LARGE
+        promising = self._promising(speeds, SCOUT_HITS[large])
+        for speed in promising:
+            yield Step(fingerprint=question.full(speed), max_hits=FULL_HITS, enough=THRESHOLD)
+        for speed in [*([1.0] if as_it_is else []), *promising[:DEEP_SPEEDS]] if large else []:
+            yield Step(fingerprint=question.full(speed), max_hits=DEEP_HITS, enough=THRESHOLD)
 
-    def candidates(self, fingerprint: QueryFingerprint) -> list[Candidate]:
-        """The tracks that share most landmarks."""
-        return find_candidates(self._snapshot, fingerprint, limit=RIVALS, parameters=self._parameters)
+    def candidates(self, step: Step) -> list[Candidate]:
+        """The tracks that share most of a step's landmarks."""
+        return find_candidates(
+            self._snapshot, step.fingerprint, limit=RIVALS, parameters=self._parameters, max_hits=step.max_hits
+        )
 
     def _sure(self, enough: float) -> bool:
         return self._best is not None and self._best.finding.confidence >= enough
 
-    def _promising(self, speeds: Sequence[float]) -> list[float]:
+    def _promising(self, speeds: Sequence[float], max_hits: int) -> list[float]:
         """The speeds worth a closer look: those at which a part of the landmarks favors one track the most."""
         found: list[tuple[float, float]] = []
         for speed in speeds:
@@ -193,7 +223,7 @@ class Search:
                 self._question.scout(speed),
                 limit=RIVALS,
                 parameters=self._parameters,
-                max_hits=SCOUT_HITS,
+                max_hits=max_hits,
             )
             if candidates:
                 votes = [candidate.votes for candidate in candidates]
@@ -201,12 +231,12 @@ class Search:
         found.sort(reverse=True)
         return [speed for favored, speed in found[:MOST_SPEEDS] if favored >= PROMISING]
 
-    def _examine(self, fingerprint: QueryFingerprint) -> None:
-        candidates = self.candidates(fingerprint)
+    def _examine(self, step: Step) -> None:
+        candidates = self.candidates(step)
         for place in range(min(EXAMINED, len(candidates))):
             finding = self._finding(candidates, place)
             if self._best is None or finding.confidence > self._best.finding.confidence:
-                self._best = Examined(finding=finding, fingerprint=fingerprint, candidates=candidates, place=place)
+                self._best = Examined(finding=finding, step=step, candidates=candidates, place=place)
             if self._sure(CERTAIN):
                 break
 

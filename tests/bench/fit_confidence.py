@@ -65,8 +65,8 @@ def _examine(job: tuple[Path, Path, Query, str]) -> Examined:
     question = prepare(decode(clip))
     search = Search(snapshot, question)
     steps: list[Step] = []
-    for fingerprint, enough in search.steps(as_it_is=True, speeds=SPEEDS):
-        candidates = search.candidates(fingerprint)
+    for step in search.steps(as_it_is=True, speeds=SPEEDS):
+        candidates = search.candidates(step)
         known: list[tuple[float, ...]] = []
         for place, candidate in enumerate(candidates[:EXAMINED]):
             rivals = [other.votes for index, other in enumerate(candidates) if index != place]
@@ -74,7 +74,7 @@ def _examine(job: tuple[Path, Path, Query, str]) -> Examined:
             known.append(features(candidate.votes, rivals, contained, speed=candidate.speed))
         if known:
             tracks = tuple(candidate.track_id for candidate in candidates[:EXAMINED])
-            steps.append(Step(tracks=tracks, known=np.array(known), enough=enough))
+            steps.append(Step(tracks=tracks, known=np.array(known), enough=step.enough))
     return Examined(query=query, group=group, steps=tuple(steps))
 
 

@@ -19,8 +19,8 @@ def test_different_pairs_have_different_hashes(pairs: set[tuple[int, int, int]])
         assert np.array_equal(found, put_in)
 
 
-def naive_pairs(peaks: list[tuple[int, int]], fan_out: int) -> list[tuple[int, int, int, int]]:
-    found: list[tuple[int, int, int, int]] = []
+def naive_pairs(peaks: list[tuple[int, int]], fan_out: int) -> list[tuple[int, ...]]:
+    found: list[tuple[int, ...]] = []
     for at, (frame, place) in enumerate(peaks):
         taken = 0
         for later, target in peaks[at + 1 :]:
@@ -29,8 +29,8 @@ def naive_pairs(peaks: list[tuple[int, int]], fan_out: int) -> list[tuple[int, i
                 and 0 < later - frame <= DEFAULT.lapse_frames
                 and abs(target - place) <= DEFAULT.interval_bins
             ):
-                found.append((frame, place, target - place, later - frame))
                 taken += 1
+                found.append((frame, place, target - place, later - frame, taken, max(place % 7, target % 7)))
     return found
 
 
@@ -43,10 +43,12 @@ def test_peaks_are_paired_as_a_loop_would(peaks: list[tuple[int, int]], fan_out:
         np.array([frame for frame, _ in peaks], np.int64),
         np.array([place for _, place in peaks], np.int64),
         np.zeros(len(peaks), np.float32),
+        np.array([place % 7 for _, place in peaks], np.int64),
     )
-    hashes, anchors = pair_peaks(stars, DEFAULT, fan_out=fan_out)
+    pairs = pair_peaks(stars, DEFAULT, fan_out=fan_out)
     expected = naive_pairs(peaks, fan_out)
-    columns = [np.array([pair[at] for pair in expected], np.int64) for at in range(4)]
-    named = set(zip(hash_pairs(*columns[1:]).tolist(), columns[0].tolist(), strict=True))
-    assert set(zip(hashes.tolist(), anchors.tolist(), strict=True)) == named
-    assert len(hashes) == len(expected)
+    columns = [np.array([pair[at] for pair in expected], np.int64) for at in range(6)]
+    named = set(zip(hash_pairs(*columns[1:4]).tolist(), *(columns[at].tolist() for at in (0, 4, 5)), strict=True))
+    found = (pairs.hashes, pairs.anchors, pairs.places, pairs.ranks)
+    assert set(zip(*(column.tolist() for column in found), strict=True)) == named
+    assert len(pairs.hashes) == len(expected)

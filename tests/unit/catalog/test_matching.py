@@ -33,10 +33,10 @@ def naive_votes(snapshot: Snapshot, query: QueryFingerprint) -> dict[str, float]
     for value, time in zip(query.hashes.tolist(), query.times.tolist(), strict=True):
         for track_id, frame in postings[value]:
             weight = np.log(1 + 0.1 / (len(postings[value]) / spanned))
-            cell = (frame * DEFAULT.phases - time) // DEFAULT.phases
-            for counted in (cell, cell - 1):
+            start = -(-time // DEFAULT.phases)
+            for counted in (frame - start, frame - start - 1):
                 frames = votes[track_id, counted]
-                frames[time // DEFAULT.phases] = max(frames.get(time // DEFAULT.phases, 0.0), float(weight))
+                frames[start] = max(frames.get(start, 0.0), float(weight))
     best: dict[str, float] = {}
     for (track_id, _), frames in votes.items():
         best[track_id] = max(best.get(track_id, 0.0), sum(frames.values()))

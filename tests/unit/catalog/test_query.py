@@ -18,13 +18,13 @@ def test_a_peaks_place_is_known_to_a_fraction_of_a_bin(hertz: float) -> None:
     tone[:] = 0.3 * np.sin(2 * np.pi * hertz * times)
     levels = spectrogram(tone, DEFAULT, hop=DEFAULT.hop)
     nearest = round(hertz * DEFAULT.window / DEFAULT.rate)
-    peak = Constellation(np.array([5]), np.array([nearest]), levels[5:6, nearest])
+    peak = Constellation(np.array([5]), np.array([nearest]), levels[5:6, nearest], np.zeros(1, np.int64))
     assert exact_bins(levels, peak)[0] == pytest.approx(hertz * DEFAULT.window / DEFAULT.rate, abs=0.06)
 
 
 def test_a_peak_at_the_edge_has_a_place() -> None:
     levels = np.random.default_rng(1).normal(0, 1, (3, 8)).astype(np.float32)
-    peaks = Constellation(np.array([0, 2]), np.array([0, 7]), levels[[0, 2], [0, 7]])
+    peaks = Constellation(np.array([0, 2]), np.array([0, 7]), levels[[0, 2], [0, 7]], np.zeros(2, np.int64))
     assert np.abs(exact_bins(levels, peaks) - peaks.bins).max() < 0.5
 
 

@@ -1,0 +1,251 @@
+"""The postings that a query's landmarks lead to: which are worth reading, and reading them piece by piece."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.catalog.index import LiveSegment, Snapshot
+from fingerprint.catalog.index_file import IndexSegment
+from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.query import QueryFingerprint
+
+PIECE_HITS: Final = 1 << 20
+"""About how many hits are worked at once."""
+
+SLICED: Final = 50
+"""Ranges with more postings than this in the mean are copied one by one."""
+
+AGREEING: Final = 1.5
+"""A landmark that is seen in several phases or in both channels is trusted more than its parts together: their sum
+to this power. Of those seen once 0.4 % are the music's, of those seen four times 4 %, on the corpus.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landmarks:
+    """A query's landmarks, those that differ by less than a frame taken as one. All arrays have shape (n,).
+
+    `hashes`: uint32, in rising order. `starts`: int64, so that `position - start` is where a posting puts the
+    start of the query, in frames. `trusts`: float32, how likely it is the music's, as a multiple of something.
+    `groups`, of shape (m,): which one each of the query's landmarks belongs to.
+    """
+
+    hashes: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+    trusts: NDArray[np.float32]
+    groups: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    @staticmethod
+    def of(query: QueryFingerprint, parameters: Parameters = DEFAULT) -> "Landmarks":
+        """Those of a query."""
+        # The ceiling: a position less this is the floor of (position * phases - time) / phases.
+        starts = -(-query.times // parameters.phases)
+        # A query's landmarks are in order of hash, then time, so equal ones follow each other.
+        first = np.ones(len(starts), np.bool_)
+        first[1:] = (query.hashes[1:] != query.hashes[:-1]) | (starts[1:] != starts[:-1])
+        groups = np.cumsum(first) - 1
+        chosen = np.flatnonzero(first)
+        trusts = np.add.reduceat(query.trusts, chosen) if len(chosen) else query.trusts
+        trusts = (trusts**AGREEING).astype(np.float32)
+        return Landmarks(query.hashes[chosen], starts[chosen], trusts, groups)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hits:
+    """Postings that have a hash of the query, all arrays int64 of shape (n,).
+
+    `positions`: of the postings, counted over all IndexSegments. `cells`: where they put the query's start, in
+    frames likewise. `owners`: the landmark of the query that each belongs to.
+    """
+
+    positions: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    owners: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> "Hits":
+        return Hits(self.positions[chosen], self.cells[chosen], self.owners[chosen])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ranges:
+    """Ranges of one file's postings and the landmarks that they belong to, shape (n,) each."""
+
+    segment: int
+    owners: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def parts(self) -> Iterator["_Ranges"]:
+        """The same, about PIECE_HITS postings at a time."""
+        ends = np.cumsum(self.counts)
+        low = 0
+        while low < len(ends):
+            before = int(ends[low - 1]) if low else 0
+            high = max(low + 1, int(np.searchsorted(ends, before + PIECE_HITS, side="right")))
+            yield _Ranges(self.segment, self.owners[low:high], self.starts[low:high], self.counts[low:high])
+            low = high
+
+    def positions(self, segment: IndexSegment) -> NDArray[np.uint32]:
+        """The postings of all ranges, one range after the other."""
+        if self.counts.sum() > SLICED * len(self.counts):
+            firsts, lasts = self.starts.tolist(), (self.starts + self.counts).tolist()
+            return np.concatenate(
+                [segment.postings[first:last] for first, last in zip(firsts, lasts, strict=True)]
+            )
+        place = np.repeat(self.starts - (np.cumsum(self.counts) - self.counts), self.counts)
+        place += np.arange(len(place))
+        return segment.postings[place]
+
+
+class Lookup:
+    """The postings of a query's landmarks in a catalog; those of the most telling ones, when there are too many.
+
+    `weights`: float32, of shape (landmarks,): the log-likelihood of "this track, here" against chance. How likely
+    a hash agrees by chance at one offset is how often it occurs in a frame of the catalog. `places`: uint32, of
+    shape (hits,): where each puts the query's start, in frames, of which the lower 32 bits are kept.
+    """
+
+    def __init__(self, snapshot: Snapshot, landmarks: Landmarks, max_hits: int) -> None:
+        self._snapshot = snapshot
+        self.landmarks = landmarks
+        self._bases = bases(snapshot)
+        self._parts = [part for ranges in self._find(max_hits) for part in ranges.parts()]
+        self._ends = np.cumsum([0, *(int(part.counts.sum()) for part in self._parts)])
+        self.places = np.empty(self._ends[-1], np.uint32)
+        found = np.zeros(len(landmarks), np.int64)
+        for part, piece in self._pieces():
+            live = snapshot.segments[part.segment]
+            positions = part.positions(live.segment)
+            found += np.bincount(part.owners, part.counts, len(landmarks)).astype(np.int64)
+            if live.removed:
+                gone = _gone(live, positions.astype(np.int64))
+                found -= np.bincount(np.repeat(part.owners, part.counts)[gone], minlength=len(landmarks))
+            shifts = (self._bases[part.segment] - landmarks.starts[part.owners]).astype(np.uint32)
+            positions += np.repeat(shifts, part.counts)
+            self.places[piece] = positions
+        self.weights = np.log(1 + 0.1 * max(1, snapshot.frames) / np.maximum(found, 1)).astype(np.float32)
+
+    def __len__(self) -> int:
+        """How many hits there are, those in removed tracks included."""
+        return len(self.places)
+
+    def table(self, size: int) -> NDArray[np.float32]:
+        """The weights of the hits whose place, modulo `size`, is 0, 1, and so on. `size` is a power of two."""
+        table = np.zeros(size, np.float32)
+        for part, piece in self._pieces():
+            votes = np.repeat(self.weights[part.owners], part.counts)
+            np.add.at(table, (self.places[piece] & np.uint32(size - 1)).astype(np.intp), votes)
+        return table
+
+    def hits(self, wanted: NDArray[np.bool_]) -> Hits:
+        """The hits whose place, modulo the size of `wanted`, is wanted; those in removed tracks are left out."""
+        found: list[Hits] = []
+        for part, piece in self._pieces():
+            places = self.places[piece]
+            chosen = np.flatnonzero(wanted[places & np.uint32(len(wanted) - 1)])
+            live, base = self._snapshot.segments[part.segment], self._bases[part.segment]
+            owners = part.owners[np.searchsorted(np.cumsum(part.counts), chosen, side="right")]
+            starts = self.landmarks.starts[owners]
+            own = (places[chosen] + (starts - base).astype(np.uint32)).astype(np.int64)
+            positions = own + base
+            hits = Hits(positions, positions - starts, owners)
+            found.append(hits[~_gone(live, own)] if live.removed else hits)
+        none = np.empty(0, np.int64)
+        return Hits(
+            np.concatenate([none, *(hits.positions for hits in found)]),
+            np.concatenate([none, *(hits.cells for hits in found)]),
+            np.concatenate([none, *(hits.owners for hits in found)]),
+        )
+
+    def _pieces(self) -> Iterator[tuple[_Ranges, slice]]:
+        for number, part in enumerate(self._parts):
+            yield part, slice(int(self._ends[number]), int(self._ends[number + 1]))
+
+    def _find(self, max_hits: int) -> Iterator[_Ranges]:
+        """Where the postings of the landmarks that are followed are."""
+        hashes = self.landmarks.hashes
+        buckets = [_buckets(live.segment, hashes) for live in self._snapshot.segments]
+        sizes = [last - first for first, last in buckets]
+        followed = np.flatnonzero(_affordable(self.landmarks, sizes, max_hits))
+        for number, (first, last) in enumerate(buckets):
+            segment = self._snapshot.segments[number].segment
+            starts, counts = _find_postings(segment, hashes[followed], first[followed], last[followed])
+            there = np.flatnonzero(counts)
+            yield _Ranges(number, followed[there], starts[there], counts[there])
+
+
+def bases(snapshot: Snapshot) -> NDArray[np.int64]:
+    """Where each IndexSegment's positions begin when they are counted over all, and where the last one's end."""
+    return np.cumsum([0, *(live.segment.frames for live in snapshot.segments)], dtype=np.int64)
+
+
+def postings_of(snapshot: Snapshot, query: QueryFingerprint) -> int:
+    """About how many postings a query's landmarks lead to: those of their buckets."""
+    total = 0
+    for live in snapshot.segments:
+        first, last = _buckets(live.segment, query.hashes)
+        total += int((last - first).sum())
+    return total
+
+
+def _affordable(landmarks: Landmarks, sizes: Sequence[NDArray[np.int64]], max_hits: int) -> NDArray[np.bool_]:
+    """Which landmarks are followed: those in small buckets first, and those that were seen often."""
+    totals = np.zeros(len(landmarks), np.int64)
+    for size in sizes:
+        totals += size
+    if totals.sum() <= max_hits:
+        return np.ones(len(landmarks), np.bool_)
+    best = np.argsort(totals / landmarks.trusts, kind="stable")
+    followed = np.ones(len(landmarks), np.bool_)
+    followed[best[np.cumsum(totals[best]) > max_hits]] = False
+    return followed
+
+
+def _buckets(segment: IndexSegment, hashes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where in a file the bucket of each hash starts and ends."""
+    buckets = hashes >> np.uint32(segment.remainder_bits)
+    first = segment.directory[buckets].astype(np.int64)
+    return first, segment.directory[buckets + np.uint32(1)].astype(np.int64)
+
+
+def _find_postings(
+    segment: IndexSegment, hashes: NDArray[np.uint32], first: NDArray[np.int64], last: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where in its bucket the postings of each hash start, and how many they are."""
+    if segment.remainder_bits:
+        lower = (hashes & np.uint32((1 << segment.remainder_bits) - 1)).astype(np.int64)
+        first, last = _bisect(segment, first, last, lower), _bisect(segment, first, last, lower + 1)
+    return first, last - first
+
+
+def _bisect(
+    segment: IndexSegment, low: NDArray[np.int64], high: NDArray[np.int64], wanted: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The first place from `low` to `high` with a remainder of at least `wanted`; `high` where there is none."""
+    if not len(segment.remainders):
+        return high
+    for _ in range(int((high - low).max(initial=0)).bit_length()):
+        middle = (low + high) // 2
+        # Where the search is over, `middle` may lie behind the last place; there nothing changes.
+        smaller = segment.remainders.take(middle, mode="clip") < wanted
+        smaller &= low < high
+        low, high = np.where(smaller, middle + 1, low), np.where(smaller, high, middle)
+    return low
+
+
+def _gone(live: LiveSegment, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which positions lie in removed tracks."""
+    records = live.segment.tracks[np.sort(np.fromiter(live.removed, np.int64))]
+    begins = records["first_frame"].astype(np.int64)
+    ends = begins + records["frames"]
+    # Before the first of them, nothing is.
+    return positions < np.r_[0, ends][np.searchsorted(begins, positions, side="right")]
