@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from server.access.api_keys import ApiKeyStore, new_key
+from server.access.codes import CodeStore
 from server.access.list_store import ListStore
 from server.access.lists import BlacklistKind
 from server.cli import main
@@ -66,6 +67,38 @@ async def test_hits_launches_failed_logins_and_refusals_are_logged(sql_address: 
         everything = str(await logged(database))
         assert secret.reveal() not in everything
         assert "hunter2" not in everything
+
+
+async def test_every_way_of_signing_in_is_logged_when_it_counts(
+    sql_address: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    async with (
+        a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer,
+        open_database(sql_address) as database,
+    ):
+        async with (
+            open_api(
+                FakePipeline(SystemClock()), tmp_path, database_url=sql_address, **known_to_twitch(viewer)
+            ) as api,
+            browsing((await api.get("/healthz")).url.origin(), viewer) as browser,
+        ):
+            token = {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(VIC)}"}
+            for _ in range(3):
+                assert (await api.get("/api/v1/me", headers=token)).status == 200
+            await browser.sign_in()
+            _, code = await CodeStore(database).create(now=NOON)
+            redeemed = await browser.post(
+                "/api/v1/access-codes/redeem", token=await browser.csrf(), json={"code": code.reveal()}
+            )
+            assert redeemed.status == 204
+        user = viewer.twitch.accounts.people[VIC].user_id
+        logins = await logged(database, LogKind.LOGIN)
+        # A token comes with every request, and counts as one login.
+        assert [entry.what for entry in logins] == ["token", "website", "access code"]
+        assert {(entry.who.id, entry.who.name, entry.who.address) for entry in logins} == {
+            (f"id:{user}", VIC, "127.0.0.1")
+        }
+        assert code.reveal() not in str(await logged(database))
 
 
 async def test_hits_name_whoever_is_signed_in_also_where_nobody_has_to_know_who_asks(

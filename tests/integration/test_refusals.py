@@ -24,6 +24,7 @@ from server.access.subscriptions import SCOPE
 from server.cli import main
 from server.demo.accounts import FOREIGN_APPLICATION, OWN_APPLICATION
 from server.demo.faults import Fault, FaultKind, Step
+from server.settings import Rate
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.fakes import FakePipeline
@@ -50,6 +51,7 @@ class Scene:
     database: Database
     browser: Browser
     viewer: Viewer
+    parts: FakePipeline
 
     async def settle(self, **changes: str) -> None:
         """Change settings and wait until the server has seen it."""
@@ -104,20 +106,16 @@ class Asker:
 
 
 @asynccontextmanager
-async def staged(viewer: Viewer, sql_address: str, folder: Path) -> AsyncGenerator[Scene]:
-    more: dict[str, Any] = {
-        **known_to_twitch(viewer),
-        "jobs_per_address": 0,
-        "starts_per_address": (),
-        "starts_per_person": (),
-    }
+async def staged(viewer: Viewer, sql_address: str, folder: Path, **limits: Any) -> AsyncGenerator[Scene]:
+    more: dict[str, Any] = {**known_to_twitch(viewer), **limits}
+    parts = FakePipeline(SystemClock())
     with pytest.MonkeyPatch.context() as patch:
         # Many changes of the rules follow each other here.
         patch.setattr(service, "RULES_SECONDS", 0.02)
-        async with open_api(FakePipeline(SystemClock()), folder, database_url=sql_address, **more) as client:
+        async with open_api(parts, folder, database_url=sql_address, **more) as client:
             address = (await client.get("/healthz")).url.origin()
             async with open_database(sql_address) as database, browsing(address, viewer) as browser:
-                yield Scene(address, database, browser, viewer)
+                yield Scene(address, database, browser, viewer, parts)
 
 
 @pytest.fixture
@@ -175,24 +173,80 @@ async def test_what_refuses_everybody_does_so_in_each_mode_known_in_each_way(eac
             for way, asker in askers.items()
         }
 
-        async def refused_to_all(code: str, status: int) -> None:
+        async def refused_to_all(code: str, status: int, question: object = CLIP) -> None:
             for mode in MODES:
                 await scene.settle(access_mode=mode)
                 for asker in askers.values():
-                    await assert_problem(await asker.ask(), code, status)
+                    await assert_problem(await asker.ask(question), code, status)
 
-        for name, text, code, status in (
-            ("maintenance", "on", "maintenance", 503),
-            ("active", "off", "inactive", 503),
-            ("clips_enabled", "off", "clips-disabled", 403),
+        for name, text, code, status, question in (
+            ("maintenance", "on", "maintenance", 503, CLIP),
+            ("active", "off", "inactive", 503, CLIP),
+            ("clips_enabled", "off", "clips-disabled", 403, CLIP),
+            ("streams_enabled", "off", "streams-disabled", 403, STREAM),
         ):
             await scene.settle(**{name: text})
-            await refused_to_all(code, status)
+            await refused_to_all(code, status, question)
             await scene.settle(**{name: "off" if text == "on" else "on"})
-        for kind, value in ((BlacklistKind.CLIP, CLIP["clip"]), (BlacklistKind.ADDRESS, "127.0.0.0/8")):
+        for kind, value, question in (
+            (BlacklistKind.CLIP, CLIP["clip"], CLIP),
+            (BlacklistKind.ADDRESS, "127.0.0.0/8", CLIP),
+            (BlacklistKind.CHANNEL, STREAM["channel"], STREAM),
+            (BlacklistKind.CHANNEL_PATTERN, "*channel", STREAM),
+        ):
             await lists.block(kind, value, reason="", now=NOW)
-            await refused_to_all("blacklisted", 403)
+            await refused_to_all("blacklisted", 403, question)
             await lists.unblock(kind, value)
+
+
+async def limited_askers(scene: Scene, stranger: ClientSession, **limits: Any) -> dict[str, tuple[str, "Asker"]]:
+    """Whoever may ask, by mode and way; a whitelisted user is let in by every mode."""
+    await ListStore(scene.database).allow(VIC, note="", now=NOW)
+    _, key = await ApiKeyStore(scene.database).create("a bot", now=NOW, **limits)
+    bearer, session = await scene.known("bearer"), await scene.known("session")
+    found: dict[str, Asker] = {
+        "nobody": Asker(stranger, scene.address, {}),
+        "bearer": Asker(stranger, scene.address, bearer.headers),
+        "session": session,
+        "key": Asker(stranger, scene.address, {"X-API-Key": key.reveal()}),
+    }
+    return {
+        f"{way} in {mode}": (mode, asker)
+        for mode in MODES
+        for way, asker in found.items()
+        if way != "nobody" or mode == "open"
+    }
+
+
+async def test_a_second_job_is_refused_in_each_mode_known_in_each_way(viewer: Viewer, tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
+    async with ClientSession() as stranger, staged(viewer, address, tmp_path, jobs_per_address=1) as scene:
+        for name, (mode, asker) in (await limited_askers(scene, stranger, at_once=1)).items():
+            await scene.settle(access_mode=mode)
+            scene.parts.capture.gate.clear()
+            first = await asker.ask({"channel": "first"})
+            assert first.status == 202, name
+            refused = await asker.ask({"channel": "second"})
+            await assert_problem(refused, "job-in-progress", 409)
+            assert refused.headers["Location"] == first.headers["Location"]
+            scene.parts.capture.gate.set()
+            ended = scene.address.join(URL(first.headers["Location"]))
+            assert (await (await stranger.get(ended, headers={"Prefer": "wait=20"})).json())["finished_at"], name
+
+
+async def test_too_many_starts_are_refused_in_each_mode_known_in_each_way(viewer: Viewer, tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
+    limits: dict[str, Any] = {"starts_per_address": (Rate(1, 86_400),)}
+    async with ClientSession() as stranger, staged(viewer, address, tmp_path, **limits) as scene:
+        askers = await limited_askers(scene, stranger, per_day=1)
+        await scene.seen()
+        for way in ("nobody", "key"):
+            assert (await askers[f"{way} in open"][1].ask({"channel": f"first_of_{way}"})).status == 202
+        for mode, asker in askers.values():
+            await scene.settle(access_mode=mode)
+            refused = await asker.ask({"channel": "second"})
+            await assert_problem(refused, "rate-limited", 429)
+            assert int(refused.headers["Retry-After"]) > 0
 
 
 async def test_a_blacklisted_user_is_refused_however_they_sign_in_and_in_each_mode(scene: Scene) -> None:
