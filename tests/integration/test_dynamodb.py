@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,6 +168,44 @@ async def test_one_query_lists_a_channels_running_job_and_those_before_it(world:
         ("successful", "One"),
     ]
     assert found["Items"][0]["Id"]["S"] == running.identification.id
+
+
+async def test_what_the_work_on_a_job_and_looking_at_it_cost_in_calls(world: World) -> None:
+    calls: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        calls.append(model.name)
+
+    world.client.meta.events.register("before-call.dynamodb", note)
+
+    async def cost(call: Awaitable[object]) -> list[str]:
+        calls.clear()
+        await call
+        return calls.copy()
+
+    clip = await world.answer(CLIP, FULL)
+    now = world.clock.now()
+    # A clip's answer by its slug, and an identification by its id.
+    assert await cost(world.store.answer(CLIP)) == ["GetItem"]
+    assert await cost(world.store.get(clip.id)) == ["GetItem"]
+    work: list[Claimed] = []
+
+    async def claim() -> None:
+        work.append(await world.claim(CHANNEL))
+
+    claiming = await cost(claim())
+    assert await cost(world.store.get(work[0].identification.id)) == ["GetItem"]
+    # A channel's seat and the job that has it; its history, the running job among it.
+    assert await cost(world.store.running(CHANNEL, now=now)) == ["GetItem", "GetItem"]
+    assert await cost(world.store.history(CHANNEL.login, limit=50)) == ["Query"]
+    # What docs/aws.md reckons with.
+    assert claiming == ["GetItem", "UpdateItem", "UpdateItem"]
+    assert await cost(world.store.progress(work[0].lease, Stage.CAPTURING)) == ["UpdateItem"]
+    assert await cost(world.store.renew(work[0].lease, now=now, lease_seconds=LEASE)) == ["UpdateItem"]
+    finished = dataclasses.replace(
+        work[0].identification, status=Status.NO_MATCH, stage=Stage.DONE, finished_at=now
+    )
+    assert sorted(await cost(world.store.finish(work[0].lease, finished))) == ["UpdateItem", "UpdateItem"]
 
 
 async def test_history_reads_on_past_what_found_nothing(world: World) -> None:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from fingerprint.domain.identification import Identification, IdentificationId, 
 from fingerprint.domain.problems import ProblemCode
 from fingerprint.domain.targets import ClipTarget
 from fingerprint.jobs import open_job_store
+from fingerprint.lambda_handler import Function
 from fingerprint.ports import Claimed, JobStore
 from fingerprint.settings import PipelineSettings, read_settings
 from server.app import listening, make_app
@@ -228,6 +230,76 @@ async def test_p10_p11_p13_events_that_come_twice_late_or_broken_do_no_harm(
         assert await invoke(runtime.endpoint, given) == clip
         late = {**given, "Extra": {**extra, "Deadline": (datetime.now(UTC) - timedelta(hours=3)).isoformat()}}
         assert await invoke(runtime.endpoint, late) == clip
+
+
+async def test_p13_twenty_events_in_one_process_leave_nothing_behind(
+    twitch: Bench, environment: dict[str, str], tmp_path: Path
+) -> None:
+    async with lambda_runtime({**environment, "TMPDIR": str(tmp_path)}) as runtime:
+        function = runtime.children()[0]
+
+        async def ended(kind: str, identifier: str) -> str:
+            answer: dict[str, Any] = {"errorType": ""}
+            for _ in range(3):
+                # On a crowded machine the emulated DynamoDB may be too slow for once.
+                if "errorType" in answer:
+                    answer = await invoke(runtime.endpoint, event(kind, identifier))
+            # All that it started has ended with it, and the same process takes the next event.
+            await until_gone(runtime, function)
+            assert names_in(tmp_path) == []
+            assert "errorType" not in answer, answer
+            return answer["problem"]["code"] if answer["problem"] else answer["status"]
+
+        usual = [
+            *(("stream", "neonharbour", "successful"), ("clip", CLIP["clip"], "successful")),
+            ("stream", "nobody_of_this_name", "channel-not-found"),
+            *(("clip", "NoSuchClip", "clip-not-found"), ("video", "1", "video-not-found")),
+        ]
+        for kind, identifier, expected in usual:
+            assert await ended(kind, identifier) == expected
+        open_files = descriptors(function)
+        for number in range(15):
+            kind, identifier, expected = usual[number % len(usual)]
+            if number == 7:
+                # One breaks in the middle: in the handler, and at Twitch.
+                assert "errorType" in await invoke(runtime.endpoint, event("file", "/etc/passwd"))
+                await control(twitch, "faults", {"faults": [{"step": "gql", "kind": "status", "status": 500}]})
+                assert await ended("stream", "barebones_tv") == "upstream-unavailable"
+                await control(twitch, "reset", {})
+            assert await ended(kind, identifier) == expected
+        # Connections that are kept may be other ones, not more and more.
+        assert descriptors(function) <= open_files + 4
+
+
+def descriptors(pid: int) -> int:
+    """How many files and connections a process has open."""
+    return len(names_in(Path(f"/proc/{pid}/fd")))
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_an_invocation_leaves_no_task_behind(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Context:
+        aws_request_id = "request"
+
+        def get_remaining_time_in_millis(self) -> int:
+            return 60_000
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    function = Function()
+    try:
+        for _ in range(2):
+            answer = await asyncio.to_thread(function.invoke, event("stream", "neonharbour"), Context())
+            assert answer["status"] == "successful"
+            loop = function._runner.get_loop()  # pyright: ignore[reportPrivateUsage] - what is left is in there
+            assert asyncio.all_tasks(loop) == set()
+    finally:
+        await asyncio.to_thread(function.close)
 
 
 # --- On ministack: side by side, and without waiting ---------------------------------------------------
