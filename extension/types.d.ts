@@ -228,7 +228,7 @@ interface PanelActs {
 
 interface Panel {
   host: HTMLElement;
-  show(view: View, label: string): void;
+  show(view: View, target: Target): void;
   hide(): void;
   readonly open: boolean;
   readonly view: View | null;

@@ -130,7 +130,7 @@
     button.setBusy(view.state === "working");
     button.setOpen(true);
     placePanel();
-    panel.show(view, about.label);
+    panel.show(view, about);
   }
 
   /** @param {boolean} focusButton */

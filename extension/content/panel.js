@@ -107,8 +107,8 @@ twitchaudio.panel = (() => {
       }
     }
 
-    /** @param {View} next @param {string} label */
-    function show(next, label) {
+    /** @param {View} next @param {Target} target */
+    function show(next, target) {
       const changes = view?.state !== next.state || next.state !== "working";
       if (view === null || (next.state === "working" && view.state !== "working")) began = performance.now();
       if (view === null) {
@@ -116,7 +116,8 @@ twitchaudio.panel = (() => {
         document.addEventListener("click", outside, true);
       }
       view = next;
-      about.textContent = next.state === "working" ? say("panel_listening", [label]) : say("panel_about", [label]);
+      const title = next.state === "working" ? "panel_listening" : "panel_about";
+      about.textContent = say(`${title}_${target.kind}`, [target.label]);
       if (changes) {
         stopTicking();
         const focused = root.activeElement !== null;
@@ -126,7 +127,7 @@ twitchaudio.panel = (() => {
       if (next.state === "working") drawSteps(next.step);
       host.dataset["state"] = next.state;
       box.hidden = false;
-      speak(next, label);
+      speak(next, about.textContent);
     }
 
     function hide() {
@@ -145,11 +146,11 @@ twitchaudio.panel = (() => {
       ticking = undefined;
     }
 
-    /** @param {View} now @param {string} label */
-    function speak(now, label) {
+    /** @param {View} now @param {string} title */
+    function speak(now, title) {
       const alert = now.state === "error" ? `${now.heading}. ${now.text}` : "";
       let status = "";
-      if (now.state === "working") status = say("panel_listening", [label]);
+      if (now.state === "working") status = title;
       if (now.state === "found") status = say("spoken_found", [now.song.title, now.song.artists]);
       if (now.state === "none") status = `${now.heading}. ${now.text}`;
       if (spoken.textContent !== status) spoken.textContent = status;
