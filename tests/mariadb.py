@@ -136,13 +136,25 @@ def _free_port() -> int:
     raise AssertionError("no port is free")
 
 
+_MEMORY: Final = Path("/dev/shm")
+
+
+def _memory() -> Path | None:
+    """A file system in memory with room for a server's files, where a new schema costs a tenth of the time."""
+    try:
+        roomy = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 1 << 30
+    except OSError:
+        return None
+    return _MEMORY if roomy else None
+
+
 @contextmanager
 def running_mariadb() -> Generator[MariaDB]:
     """A server in a folder of its own; skips the test where one is not installed."""
     for program in PROGRAMS:
         _program(program)
     # Not below pytest's folder, which only one user may read; and a socket's path has to be short.
-    with tempfile.TemporaryDirectory(prefix="twitchaudio-mariadb-") as folder:
+    with tempfile.TemporaryDirectory(prefix="twitchaudio-mariadb-", dir=_memory()) as folder:
         server = MariaDB(Path(folder))
         try:
             server.install()
