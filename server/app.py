@@ -185,6 +185,8 @@ async def _open_services(
         metrics=app[keys.METRICS],
         limits=limits,
     )
+    if links is not None:
+        links.tell(service.forget)
     service.tell(noting_answers(logs, clock))
     stack.push_async_callback(service.close)
     app[keys.SERVICE] = service

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from fingerprint.domain.identification import ExternalIds, Identification, Song
@@ -34,7 +35,12 @@ class Links:
         self._store = store
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._told: list[Callable[[Identification], None]] = []
         self._clear_at = clock.monotonic()
+
+    def tell(self, told: Callable[[Identification], None]) -> None:
+        """Call `told` with every stored answer that got links. It must not block or raise."""
+        self._told.append(told)
 
     async def add(self, identification: Identification) -> Identification:
         """The answer with what is known about its songs. What is not known is looked up later, and stored then."""
@@ -77,6 +83,8 @@ class Links:
                 linked = clean(with_ids(identification, known))
                 if changed or linked != identification:
                     await self._store.amend(linked)
+                    for told in self._told:
+                        told(linked)
         except (TwitchAudioError, TimeoutError) as error:
             _log.info("links_not_stored", extra={"job_id": identification.id, "error": type(error).__name__})
         except Exception:  # noqa: BLE001 - the answer is there; what goes wrong with its links is the operator's

@@ -195,6 +195,10 @@ class IdentificationService:
     async def doubt(self, identification: Identification) -> None:
         """Give an answer to nobody from now on: the target is identified anew. Raises TwitchAudioError `busy`."""
         await self._store.doubt(identification.id, now=self._clock.now())
+        self.forget(identification)
+
+    def forget(self, identification: Identification) -> None:
+        """The stored answer has changed: what is kept of it here is out of date."""
         target = target_of(identification)
         if target is not None:
             self._songs.drop(target.key)

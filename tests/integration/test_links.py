@@ -21,6 +21,7 @@ from fingerprint.settings import PipelineSettings, SettingsError, read_settings
 from fingerprint.wiring import open_link_finder
 from server import migrations
 from server.app import listening, make_app
+from server.identifications.limits import ServiceLimits
 from server.identifications.links import Links
 from server.settings import ServerSettings
 from tests.api_client import ASK, CLIP
@@ -234,7 +235,9 @@ async def test_a_clip_that_is_asked_for_again_has_links(world: LinkWorld, tmp_pa
     parts = FakePipeline(SystemClock())
     parts.recognizers.matches = [Match(song=KNOWN, score=0.9)]
     environ = world.environment() | {"TWITCHAUDIO_DATA_DIR": str(tmp_path)}
-    app = make_app(read_settings(ServerSettings, environ), pipeline=parts.pipeline)
+    # What is kept in memory must not outlive the change.
+    limits = ServiceLimits(keep_song_seconds=3_600)
+    app = make_app(read_settings(ServerSettings, environ), pipeline=parts.pipeline, service_limits=limits)
     async with listening(app, "127.0.0.1", 0) as url, ClientSession(base_url=url) as client:
 
         async def links() -> dict[str, str | None]:
