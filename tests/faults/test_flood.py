@@ -66,7 +66,7 @@ async def typical(api: ClientSession) -> float:
 
 
 async def test_l6_thousands_of_silent_connections_of_one_client_slow_nobody_and_are_closed(tmp_path: Path) -> None:
-    limits = ServerLimits(head_seconds=3.0)
+    limits = ServerLimits(head_seconds=2.0)
     async with open_api(FakePipeline(SystemClock()), tmp_path, limits=limits, **BEHIND) as api:
         alone = await typical(api)
         port = (await api.get("/healthz")).url.port

@@ -174,8 +174,8 @@ async def test_p11_a_function_that_dies_in_mid_capture_is_invoked_anew_for_those
 async def test_p11_a_job_that_outlasts_the_functions_time_ends_as_timeout(
     twitch: Bench, environment: dict[str, str]
 ) -> None:
-    async with lambda_runtime(environment, seconds=9) as runtime, server(environment, runtime.endpoint) as api:
-        slow = {"gql": 2000, "usher": 2000, "playlist": 2000, "segment": 4000}
+    async with lambda_runtime(environment, seconds=6) as runtime, server(environment, runtime.endpoint) as api:
+        slow = {"gql": 1000, "usher": 1500, "playlist": 1500, "segment": 4000}
         await control(twitch, "latency", {"by_step": slow})
         body = await (await ask(api, CHANNEL)).json()
         answer = await finished(api, body["id"])
