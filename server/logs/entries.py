@@ -1,9 +1,8 @@
-"""A log entry, and the kinds that there are."""
+"""A log entry, and the kinds that there are. Entries are tuples: one is made for each request."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class LogKind(StrEnum):
@@ -27,8 +26,7 @@ class LogKind(StrEnum):
     """A change that an operator made: who, what, before and after."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Who:
+class Who(NamedTuple):
     """Whom an entry is about. `id` is `id:NUMBER` for a Twitch user, `key:ID`, or `cli:NAME` for an operator."""
 
     id: str | None = None
@@ -40,8 +38,7 @@ class Who:
 NOBODY: Final = Who()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """One thing that happened. Never holds a token, a key, a code or a query string.
 
     `what` says it in a few fixed words; `subject` is the target, the path or the rule. `before` and `after` are
@@ -50,8 +47,8 @@ class LogEntry:
 
     moment: datetime
     kind: LogKind
-    who: Who = NOBODY
     what: str
+    who: Who = NOBODY
     subject: str | None = None
     code: str | None = None
     status: int | None = None

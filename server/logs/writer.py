@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -32,8 +32,9 @@ _log = logging.getLogger(__name__)
 class LogLimits:
     """Bounds and times, in one place. Ages in days; 0 keeps for good."""
 
-    queue: int = 10_000
-    batch: int = 500
+    queue: int = 25_000
+    """More than can wait for an answer: when a song drops, all of those are answered in one second."""
+    batch: int = 1_000
     gather_seconds: float = 0.5
     """How long entries are gathered before a batch is written."""
     retry_seconds: float = 1.0
@@ -52,7 +53,7 @@ class LogWriter:
         self._clock = clock
         self._limits = limits or LogLimits()
         self._queue: deque[LogEntry] = deque()
-        self._batch: list[Mapping[str, Any]] = []
+        self._batch: list[dict[str, Any]] = []
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
         self._lost_unsaid = 0
@@ -105,17 +106,25 @@ class LogWriter:
                 async with asyncio.timeout(self._limits.gather_seconds):
                     await self._full.wait()
             self._full.clear()
-            again = False
-            while self.waiting:
-                try:
-                    await self._write_batch(again=again)
-                    again = False
-                except TwitchAudioError:
-                    again = True
-                    await self._clock.sleep(self._limits.retry_seconds)
-                self._say()
+            await self._write_those(self.waiting)
+            if self.waiting:
+                # What came meanwhile is gathered too: a transaction costs as much as dozens of entries.
+                self._wake.set()
 
-    async def _write_batch(self, *, again: bool) -> None:
+    async def _write_those(self, count: int) -> None:
+        """Write so many entries, however long it takes."""
+        again = False
+        while count > 0:
+            try:
+                count -= await self._write_batch(again=again)
+                again = False
+            except TwitchAudioError:
+                again = True
+                await self._clock.sleep(self._limits.retry_seconds)
+            self._say()
+
+    async def _write_batch(self, *, again: bool) -> int:
+        """Write the batch that is not written yet, or the next one; gives how many entries that is."""
         if not self._batch:
             again = False
             taken = list(itertools.islice(self._queue, self._limits.batch))
@@ -123,9 +132,10 @@ class LogWriter:
             self._batch = [new_row(entry) for entry in taken]
             for _ in taken:
                 self._queue.popleft()
-        await self._store.write([dict(row) for row in self._batch], again=again)
-        self._written.add(amount=len(self._batch))
-        self._batch = []
+        await self._store.write(self._batch, again=again)
+        written, self._batch = len(self._batch), []
+        self._written.add(amount=written)
+        return written
 
     async def _tidy(self) -> None:
         limits = self._limits

@@ -87,6 +87,21 @@ async def test_entries_are_written_in_batches_and_in_order() -> None:
         assert "twitchaudio_log_entries_total 25" in metrics.render()
 
 
+async def test_what_comes_while_a_batch_is_written_is_gathered_too() -> None:
+    store = FakeLogStore()
+    async with writing(store) as (writer, _clock, _metrics):
+        store.open.clear()
+        writer.add(entry(0))
+        await asyncio.sleep(0.05)
+        for number in range(1, 6):
+            writer.add(entry(number))
+        store.open.set()
+        await asyncio.sleep(0.002)
+        writer.add(entry(6))
+        await until_written(writer)
+        assert store.batches == [1, 6]
+
+
 async def test_entries_wait_for_a_database_that_is_away_and_none_is_lost_or_doubled() -> None:
     store = FakeLogStore()
     store.down = True
