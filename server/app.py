@@ -51,11 +51,12 @@ from server.logs.answers import noting_answers
 from server.logs.store import LogStore
 from server.logs.writer import LogLimits, LogWriter
 from server.middleware.access_log import access_log
-from server.middleware.hits import log_hits
-from server.middleware.principal import add_rate_limit, note_caller
+from server.middleware.hits import log_hit
+from server.middleware.one_pass import in_one_pass
+from server.middleware.principal import note_caller
 from server.middleware.problems import problem_details
-from server.middleware.request_id import add_request_id, name_request
-from server.middleware.security_headers import add_security_headers
+from server.middleware.request_id import name_request
+from server.middleware.security_headers import add_headers
 from server.middleware.session import (
     SealedCookieStorage,
     check_sessions,
@@ -93,11 +94,10 @@ def make_app(
         client_max_size=settings.limits.body_bytes,
         # From the outside in.
         middlewares=[
-            slow_clients.middleware,
-            name_request,
-            access_log(metrics),
-            note_caller(settings.trusted_proxies),
-            log_hits,
+            in_one_pass(
+                begin=[slow_clients.note, name_request, note_caller(settings.trusted_proxies)],
+                end=[access_log(metrics), log_hit],
+            ),
             problem_details(metrics),
         ],
     )
@@ -136,9 +136,7 @@ def make_app(
         keep_quiet_about_string_keys()
         # Around everything, so that a page which takes the place of an answer keeps its cookie.
         app.middlewares.insert(0, session_middleware(storage))
-    app.on_response_prepare.append(add_request_id)
-    app.on_response_prepare.append(add_rate_limit)
-    app.on_response_prepare.append(add_security_headers)
+    app.on_response_prepare.append(add_headers)
     return app
 
 

@@ -4,6 +4,9 @@ from typing import Final
 
 from aiohttp import web
 
+from server.middleware.principal import add_rate_limit
+from server.middleware.request_id import add_request_id
+
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -14,9 +17,12 @@ HEADERS: Final = {
 SERVER: Final = "TwitchAudio"
 
 
-async def add_security_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """On `on_response_prepare`, after the pages' own."""
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """On `on_response_prepare`, after the pages' own: all that every answer carries."""
+    add_request_id(response)
+    add_rate_limit(response)
+    headers = response.headers
     for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+        headers.setdefault(name, value)
     # aiohttp would tell its version and Python's.
-    response.headers["Server"] = SERVER
+    headers["Server"] = SERVER

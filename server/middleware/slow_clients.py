@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web_protocol import RequestHandler
 
 _log = logging.getLogger(__name__)
@@ -24,15 +23,10 @@ class SlowClients:
         self._head_seconds = head_seconds
         self._served: set[RequestHandler] = set()
         self._first_seen: dict[RequestHandler, float] = {}
-        self.middleware = self._make_middleware()
 
-    def _make_middleware(self) -> Middleware:
-        @web.middleware
-        async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self._served.add(request.protocol)
-            return await handler(request)
-
-        return note
+    def note(self, request: web.Request) -> None:
+        """The step before each request."""
+        self._served.add(request.protocol)
 
     @asynccontextmanager
     async def watching(self, runner: web.AppRunner) -> AsyncGenerator[None]:

@@ -179,7 +179,8 @@ async def problem_pages(request: web.Request, handler: Handler) -> web.StreamRes
     """Show a person the problem details that stand in a refusal as a page. Goes around all other middlewares."""
     response = await handler(request)
     if (
-        response.content_type != "application/problem+json"
+        response.status < 400
+        or response.content_type != "application/problem+json"
         or not isinstance(response, web.Response)
         or not isinstance(response.body, bytes)
         or not _wants_page(request)

@@ -16,6 +16,7 @@ from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
 from server.identifications.set_list import Play
+from server.middleware.one_pass import in_one_pass
 from server.middleware.problems import problem_details
 from server.middleware.request_id import name_request
 from server.observability import Metrics
@@ -190,7 +191,7 @@ class BadBackend(PagesBackend):
 
 @pytest.fixture
 async def bad_site() -> AsyncGenerator[ClientSession]:
-    app = web.Application(middlewares=[name_request, problem_details(Metrics())])
+    app = web.Application(middlewares=[in_one_pass(begin=[name_request], end=[]), problem_details(Metrics())])
     add_pages(app, BadBackend(), clock=SystemClock(), backend_seconds=0.05)
     async with TestServer(app) as server, ClientSession(server.make_url("/"), headers=PERSON) as client:
         yield client

@@ -1,0 +1,48 @@
+"""What is done before and after each request, in one middleware: a coroutine for each of it would cost more."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+CLIENT_LEFT: Final = 499
+"""What counts as status when the client left before its answer."""
+
+Begin = Callable[[web.Request], None]
+"""Called before the handler, in the request's own context."""
+
+End = Callable[[web.Request, int, float], None]
+"""Called once the answer is there, or will not come: with its status, and the seconds since the request's head."""
+
+
+def in_one_pass(*, begin: Sequence[Begin], end: Sequence[End]) -> Middleware:
+    """The middleware. None of the steps may wait or raise."""
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        for step in begin:
+            step(request)
+        status = CLIENT_LEFT
+        try:
+            response = await handler(request)
+            status = response.status
+        except web.HTTPException as error:
+            status = error.status
+            raise
+        else:
+            return response
+        finally:
+            seconds = time.perf_counter() - started
+            for step in end:
+                step(request, status, seconds)
+
+    return around
+
+
+def route_name(request: web.Request) -> str:
+    """The route's pattern, such as `/api/v1/clips/{slug}`: few values, whatever clients ask for."""
+    resource = request.match_info.route.resource
+    return "(none)" if resource is None else resource.canonical
