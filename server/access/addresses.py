@@ -1,14 +1,19 @@
 """Where a request comes from: the peer, or what a trusted proxy says of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-@lru_cache(maxsize=4_096)
+KEPT: Final = 4_096
+"""Addresses whose forms are remembered: the library makes them anew each time."""
+
+
+@lru_cache(maxsize=KEPT)
 def parse_address(text: str) -> Address | None:
     """An address; an IPv4 address inside an IPv6 one is the former. None for anything else."""
     try:
@@ -24,6 +29,11 @@ def parse_network(text: str) -> Network:
     return ip_network(text.strip(), strict=False)
 
 
+address_text: Final[Callable[[Address], str]] = lru_cache(maxsize=KEPT)(str)
+"""An address as it is shown and logged."""
+
+
+@lru_cache(maxsize=KEPT)
 def counted(address: Address) -> str:
     """What counts as one place: an IPv4 address, or the /64 of an IPv6 address, which is one customer's."""
     if isinstance(address, IPv4Address):
@@ -57,6 +67,8 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Netw
     address that is no trusted proxy counts, since everything to the left of it may be made up.
     """
     address = None if peer is None else parse_address(peer)
+    if not forwarded_for:
+        return address
     hops = [hop for value in forwarded_for for hop in value.split(",")]
     while address is not None and hops and trusted.contain(address):
         named = parse_address(hops.pop())

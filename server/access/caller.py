@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fingerprint.settings import Secret
-from server.access.addresses import Address
+from server.access.addresses import Address, address_text
 from server.access.api_keys import PREFIX
 from server.access.rates import Spent
 from server.logs.entries import Who
@@ -28,11 +28,16 @@ class Caller:
     """The problem code that the request is answered with."""
 
     @property
+    def unknown(self) -> bool:
+        """Whether nothing was sent to be known by."""
+        return self.key is None and self.token is None and self.session is None
+
+    @property
     def who(self) -> Who:
         """Whom log entries about this request name."""
         if self.known_as is not None:
             return self.known_as
-        return Who(address=None if self.address is None else str(self.address))
+        return Who(address=None if self.address is None else address_text(self.address))
 
 
 current_caller: Final[ContextVar[Caller]] = ContextVar("current_caller")
@@ -42,7 +47,9 @@ def caller_from(authorization: str | None, api_key: str | None, address: Address
     """The caller out of the headers `Authorization` and `X-API-Key`; other schemes than Bearer are not for us."""
     if api_key is not None:
         return Caller(address=address, key=Secret(api_key.strip()))
-    scheme, _, credentials = (authorization or "").strip().partition(" ")
+    if authorization is None:
+        return Caller(address=address)
+    scheme, _, credentials = authorization.strip().partition(" ")
     if scheme.lower() != "bearer":
         return Caller(address=address)
     secret = Secret(credentials.strip())

@@ -22,16 +22,21 @@ class Kept(Generic[T]):
         self._clock = clock
         self._seconds = seconds
         self._task: asyncio.Task[T] | None = None
+        self._value: T | None = None
         self._until = 0.0
+
+    @property
+    def current(self) -> T | None:
+        """The value while there is nothing to wait for, which is what nearly every request finds."""
+        return self._value if self._clock.monotonic() < self._until else None
 
     async def get(self) -> T:
         """The value. Raises TwitchAudioError as `load` does."""
-        task = self._task
+        value, task = self.current, self._task
+        if value is not None:
+            return value
         if task is None or (task.done() and self._clock.monotonic() >= self._until):
             task = self._task = asyncio.create_task(self._loaded(), name="read access rules")
-        elif task.done() and not task.cancelled() and task.exception() is None:
-            # What nearly every request does: nothing to wait for.
-            return task.result()
         try:
             return await asyncio.shield(task)
         except TwitchAudioError as error:
@@ -42,9 +47,10 @@ class Kept(Generic[T]):
 
     async def _loaded(self) -> T:
         # The age counts from the start: what is read is at least as new as that.
-        started = self._clock.monotonic()
+        started, self._value = self._clock.monotonic(), None
         try:
-            return await self._load()
+            self._value = await self._load()
+            return self._value
         finally:
             self._until = started + self._seconds
 

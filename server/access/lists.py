@@ -97,6 +97,11 @@ class Blacklist:
     has_clip_broadcasters: bool = False
     """Whether it matters whose clip it is, which has to be asked of Twitch."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether it names nobody."""
+        return not self.exact
+
     @classmethod
     def of(cls, entries: Iterable[tuple[str, str]]) -> "Blacklist":
         """From kinds and values as `blacklist_value` gives them."""

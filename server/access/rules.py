@@ -34,6 +34,11 @@ class Rules:
     broadcasters: tuple[Broadcaster, ...] = ()
     """Whose subscribers may ask in `subscribers` mode; a login may have changed since it was listed."""
 
+    @property
+    def logins(self) -> tuple[str, ...]:
+        """What the broadcasters are called."""
+        return tuple(each.login or each.id for each in self.broadcasters) if self.broadcasters else ()
+
 
 class RulesStore:
     """Reads and changes the rules."""

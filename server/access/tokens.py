@@ -68,8 +68,11 @@ class TokenValidator:
         verdict = self._verdicts.get(digest)
         if verdict is None or (verdict.task.done() and self._clock.monotonic() >= verdict.until):
             verdict = self._ask(digest, text)
+        task = verdict.task
+        if task.done() and not task.cancelled() and task.exception() is None:
+            return task.result()
         try:
-            return await asyncio.shield(verdict.task)
+            return await asyncio.shield(task)
         except TwitchAudioError as error:
             # A fresh one for each: one shared by thousands would collect all their tracebacks.
             raise TwitchAudioError(

@@ -9,8 +9,8 @@ from fingerprint.domain.targets import channel_target
 from fingerprint.wire import time_to_json
 from server import keys
 from server.access.caller import Caller, current_caller
+from server.access.principals import Principal
 from server.access.scopes import WATCH
-from server.access.service import Principal
 from server.api.requests import no_unknown_query, read_fields
 from server.api.responses import BASE, json_response
 from server.channels.watch import BUDGET, EVERY_SECONDS, Watch, WatchState, watch_terms

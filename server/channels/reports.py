@@ -18,8 +18,8 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.jobs.clean import clean_text
 from server.access.addresses import Address
+from server.access.principals import Principal
 from server.access.rates import DAY, Limit, RateCounters, RateLimitedError
-from server.access.service import Principal
 from server.channels.tables import reports as table
 from server.logs.changes import ChangeLog
 

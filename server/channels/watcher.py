@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from fingerprint.domain.identification import Identification
@@ -17,8 +17,9 @@ from fingerprint.domain.targets import ChannelTarget
 from fingerprint.ports import Clock
 from server.access.api_keys import ApiKeyStore
 from server.access.caller import Caller, current_caller
+from server.access.principals import Principal
 from server.access.scopes import WATCH
-from server.access.service import Access, Principal
+from server.access.service import Access
 from server.channels.rules import check_is_on
 from server.channels.watch import Watch, after
 from server.channels.watch_store import WatchStore
@@ -187,5 +188,5 @@ class Watcher:
         if key is None or not key.valid(self._clock.now()) or WATCH not in key.scopes:
             raise TwitchAudioError(ProblemCode.KEY_INVALID, "The API key that started the watch is not valid.")
         principal = Principal(key=key)
-        caller.known_as = replace(principal.who(None), address=None)
+        caller.known_as = principal.who(None)
         return principal

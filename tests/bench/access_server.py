@@ -20,11 +20,17 @@ from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import MediaSource
 from fingerprint.settings import PipelineSettings
 from server import keys
-from server.access.service import Access, Principal
+from server.access.principals import Principal
+from server.access.service import Access
 from server.app import listening, make_app
-from server.middleware.hits import log_hits
+from server.middleware.access_log import access_log
+from server.middleware.one_pass import in_one_pass
+from server.middleware.problems import problem_details
+from server.middleware.request_id import name_request
+from server.middleware.slow_clients import SlowClients
 from server.observability import configure_logging
 from server.settings import Rate, ServerSettings
+from server.web.pages import problem_pages
 from tests.fakes import FakePipeline
 
 NEVER_ENDS = "neverends"
@@ -46,11 +52,10 @@ class NoAccess:
 
 def without_access(app: web.Application) -> None:
     """Take all of it out of an application that does not run yet."""
-    app.middlewares[:] = [
-        middleware
-        for middleware in app.middlewares
-        if middleware is not log_hits and "note_caller" not in getattr(middleware, "__qualname__", "")
-    ]
+    metrics = app[keys.METRICS]
+    slow_clients = SlowClients(head_seconds=app[keys.SETTINGS].limits.head_seconds)
+    without = in_one_pass(begin=[slow_clients.note, name_request], end=[access_log(metrics)])
+    app.middlewares[:] = [problem_pages, without, problem_details(metrics)]
 
     async def replace(app: web.Application) -> AsyncGenerator[None]:
         kept = app[keys.ACCESS]
