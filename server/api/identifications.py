@@ -12,7 +12,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.access.service import caller_key
 from server.api.event_streams import RETRY, open_stream, write
-from server.api.requests import no_unknown_query, parse_question, preferred_wait, read_json
+from server.api.requests import no_unknown_query, preferred_wait, read_question
 from server.api.responses import BASE, identification_response
 from server.identifications.encoding import Encoder
 from server.identifications.service import Asked
@@ -28,7 +28,7 @@ async def ask(request: web.Request) -> web.Response:
     limits = request.app[keys.SETTINGS].limits
     service = request.app[keys.SERVICE]
     no_unknown_query(request)
-    target = parse_question(await read_json(request, limits))
+    target = await read_question(request, limits)
     access = request.app[keys.ACCESS]
     principal = await access.check(target)
     asked = await service.ask(target, caller=caller_key(principal), admit=lambda: access.admit(principal, target))

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NoReturn, cast
 
 from aiohttp import web
@@ -16,12 +17,14 @@ from fingerprint.domain.targets import TwitchTarget, channel_target, clip_target
 from fingerprint.wire import time_from_json
 from server.settings import ServerLimits
 
+JSON: Final = "application/json"
 DEPTH_LIMIT: Final = 20
 STRING_LIMIT: Final = 2_000
 TARGET_FORMS: Final = (
     'Send one of {"channel": "NAME"}, {"clip": "SLUG"}, {"video": "ID", "at": SECONDS} or {"url": "ADDRESS"}.'
 )
 
+_REMEMBERED_BYTES: Final = 256
 _WAIT: Final = re.compile(r'(?i:wait)\s*=\s*"?(\d{1,9})"?')
 
 
@@ -30,17 +33,32 @@ async def read_json(request: web.Request, limits: ServerLimits, *, takes: str = 
 
     Raises TwitchAudioError `invalid-input`; aiohttp's 413 when it is too large and 408 when it takes too long.
     """
-    if request.content_type != "application/json":
-        raise invalid_input(f"Send JSON, with Content-Type: application/json. {takes}")
+    return parse_json(await _read(request, limits, takes), takes=takes)
+
+
+async def read_question(request: web.Request, limits: ServerLimits) -> TwitchTarget:
+    """What an identification is asked for. Raises as `read_json` does."""
+    body = await _read(request, limits, TARGET_FORMS)
+    return _question(body) if len(body) <= _REMEMBERED_BYTES else parse_question(parse_json(body))
+
+
+async def _read(request: web.Request, limits: ServerLimits, takes: str) -> bytes:
+    if request.headers.get("Content-Type") != JSON and request.content_type != JSON:
+        raise invalid_input(f"Send JSON, with Content-Type: {JSON}. {takes}")
     size = request.content_length
     if size is not None and size > limits.body_bytes:
         raise web.HTTPRequestEntityTooLarge(max_size=limits.body_bytes, actual_size=size)
+    if request.content.is_eof():
+        # It came with the head, as most do: there is nothing to wait for.
+        body = request.content.read_nowait()
+        if len(body) > limits.body_bytes:
+            raise web.HTTPRequestEntityTooLarge(max_size=limits.body_bytes, actual_size=len(body))
+        return body
     try:
         async with asyncio.timeout(limits.body_seconds):
-            body = await request.read()
+            return await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
-    return parse_json(body, takes=takes)
 
 
 async def read_fields(
@@ -66,12 +84,7 @@ def parse_json(body: bytes, *, takes: str = TARGET_FORMS) -> object:
     if not body.strip():
         raise invalid_input(f"The body is empty. {takes}")
     try:
-        value: object = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
+        value: object = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise invalid_input("The body is not UTF-8.") from error
     except RecursionError as error:
@@ -102,6 +115,9 @@ def _finite(text: str) -> float:
     return value
 
 
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite)
+
+
 def _check(value: object, depth: int) -> None:
     """Refuse what is too deep, too long or cannot be written as UTF-8."""
     if depth < 0:
@@ -109,7 +125,7 @@ def _check(value: object, depth: int) -> None:
     if isinstance(value, str):
         if len(value) > STRING_LIMIT:
             raise invalid_input(f"The body has a text of more than {STRING_LIMIT} characters.")
-        if any("\ud800" <= sign <= "\udfff" for sign in value):
+        if not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
             raise invalid_input("The body has half of a surrogate pair, which is no character.")
     elif isinstance(value, dict):
         for name, item in cast("dict[str, object]", value).items():
@@ -137,6 +153,12 @@ def parse_question(body: object) -> TwitchTarget:
     raise invalid_input(TARGET_FORMS)
 
 
+@lru_cache(maxsize=2_048)
+def _question(body: bytes) -> TwitchTarget:
+    """A herd asks in the same words."""
+    return parse_question(parse_json(body))
+
+
 def _text(fields: Mapping[str, object], name: str) -> str:
     value = fields[name]
     if not isinstance(value, str):
@@ -158,7 +180,7 @@ def preferred_wait(request: web.Request, limits: ServerLimits) -> int | None:
 
     As the RFC asks, what cannot be understood is passed over, and of several the first counts.
     """
-    for value in request.headers.getall("Prefer", []):
+    for value in request.headers.getall("Prefer", ()):
         for preference in value.split(","):
             found = _WAIT.fullmatch(preference.split(";")[0].strip())
             if found is not None:
@@ -192,6 +214,8 @@ def query_time(request: web.Request, name: str) -> datetime | None:
 
 def no_unknown_query(request: web.Request, *known: str) -> None:
     """Refuse parameters that do nothing: most often they are misspelled. Raises `invalid-input`."""
+    if not request.rel_url.raw_query_string:
+        return
     unknown: Any = sorted(set(request.query) - set(known))
     if unknown:
         takes = f"it takes {', '.join(known)}" if known else "it takes none"

@@ -6,6 +6,9 @@ from collections.abc import AsyncGenerator
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import TwitchAudioError
 
+End = Identification | TwitchAudioError
+"""How a job ended: with its answer, or with the reason why this server cannot tell it."""
+
 
 class Progress:
     """What a job has reached.
@@ -17,10 +20,12 @@ class Progress:
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.started: asyncio.Future[Identification | TwitchAudioError] = loop.create_future()
+        self.started: asyncio.Future[End] = loop.create_future()
         """Done with the first state, or with the reason why the job could not start."""
-        self.ended: asyncio.Future[Identification | TwitchAudioError] = loop.create_future()
+        self.ended: asyncio.Future[End] = loop.create_future()
         """Done with the finished identification, or with the reason why this server cannot tell it."""
+        # As a set that keeps its order.
+        self._waiters: dict[asyncio.Future[End | None], None] = {}
         self._states: list[Identification] = []
         self._changed = asyncio.Event()
 
@@ -40,15 +45,38 @@ class Progress:
         if not self.started.done():
             self.started.set_result(state)
         if state.status.finished:
-            self.ended.set_result(state)
+            self._end(state)
         self._wake()
 
     def fail(self, error: TwitchAudioError) -> None:
         """End without an answer from this server."""
-        for future in (self.started, self.ended):
-            if not future.done():
-                future.set_result(error)
+        if not self.started.done():
+            self.started.set_result(error)
+        if not self.ended.done():
+            self._end(error)
         self._wake()
+
+    def _end(self, end: End) -> None:
+        self.ended.set_result(end)
+        for waiter in self._waiters:
+            _tell(waiter, end)
+
+    async def end_within(self, seconds: float) -> End | None:
+        """What `ended` is done with; None after `seconds` without it.
+
+        As a shield and a time limit around `ended` would have it, for less: thousands wait here at once.
+        """
+        if self.ended.done():
+            return self.ended.result()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[End | None] = loop.create_future()
+        self._waiters[waiter] = None
+        timer = loop.call_later(seconds, _tell, waiter, None)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            del self._waiters[waiter]
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
@@ -71,3 +99,11 @@ class Progress:
                     await self._changed.wait()
             except TimeoutError:
                 yield None
+
+
+def _tell(
+    waiter: "asyncio.Future[End | None]",
+    end: End | None,
+) -> None:
+    if not waiter.done():
+        waiter.set_result(end)

@@ -229,11 +229,9 @@ class IdentificationService:
         if asked.progress is None:
             return asked.identification
         with self._waiting():
-            try:
-                async with asyncio.timeout(seconds):
-                    end = await asyncio.shield(asked.progress.ended)
-            except TimeoutError:
-                return asked.progress.current or asked.identification
+            end = await asked.progress.end_within(seconds)
+        if end is None:
+            return asked.progress.current or asked.identification
         if isinstance(end, TwitchAudioError):
             _raise_again(end)
         return end

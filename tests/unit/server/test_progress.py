@@ -65,3 +65,27 @@ async def test_a_job_that_failed_here_ends_every_listener() -> None:
     await asyncio.sleep(0)
     progress.fail(TwitchAudioError(ProblemCode.BUSY, "Stopping."))
     assert await listening == [identification()]
+
+
+async def test_whoever_waits_is_told_of_the_end_and_one_who_left_changes_nothing() -> None:
+    progress = Progress()
+    progress.publish(identification())
+    waiting = [asyncio.create_task(progress.end_within(60)) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    end = answered(id=identification().id, created_at=NOON)
+    progress.publish(end)
+    assert await asyncio.gather(*waiting[1:]) == [end, end]
+    assert waiting[0].cancelled()
+    assert await progress.end_within(0) == end
+
+
+async def test_whoever_waits_no_longer_than_they_want_learns_nothing_and_the_others_go_on() -> None:
+    progress = Progress()
+    patient = asyncio.create_task(progress.end_within(60))
+    assert await progress.end_within(0.001) is None
+    progress.fail(TwitchAudioError(ProblemCode.BUSY, "Stopping."))
+    end = await patient
+    assert isinstance(end, TwitchAudioError)
+    assert end.code is ProblemCode.BUSY
