@@ -31,6 +31,7 @@ from aiohttp import web
 from fingerprint.clock import SystemClock
 from fingerprint.settings import DynamoDbSettings, PipelineSettings
 from server.app import listening, make_app
+from server.cli.serve import collect_seldom
 from server.identifications.limits import ServiceLimits
 from server.settings import ServerLimits, ServerSettings
 from tests.bench.table import median, print_table, write_json
@@ -67,6 +68,7 @@ async def serve_ours(folder: Path, database: str | None, dynamodb: DynamoDbSetti
         settings, pipeline=parts.with_limit(_WAIT_SECONDS), service_limits=ServiceLimits(waiters=50_000)
     )
     async with listening(app, "127.0.0.1", 0) as address:
+        collect_seldom()
         await _obey(address.port or 0, parts.capture.gate, lambda: parts.capture.captures)
 
 
