@@ -3,6 +3,8 @@
 import json
 import logging
 import math
+import random
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -27,6 +29,9 @@ _DETAILS: Final = {
     417: (ProblemCode.INVALID_INPUT, "The Expect header asks for something that this server does not do."),
 }
 
+_SPREAD: Final = frozenset({ProblemCode.BUSY, ProblemCode.UPSTREAM_UNAVAILABLE})
+"""Thousands may be told so at the same moment; each is told another one to come back at."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +40,10 @@ def problem_response(problem: Problem, *, status: int | None = None, location: s
 
     `location` is what stands in the way, as a header and a member.
     """
+    retry = problem.retry_after_seconds
+    if retry is not None and problem.code in _SPREAD:
+        retry = round(retry * random.uniform(1.0, 1.5), 1)  # noqa: S311 - no secret
+        problem = replace(problem, retry_after_seconds=retry)
     body = problem_to_json(problem)
     if location is not None:
         body["location"] = location
@@ -48,8 +57,8 @@ def problem_response(problem: Problem, *, status: int | None = None, location: s
     )
     if location is not None:
         response.headers["Location"] = location
-    if problem.retry_after_seconds is not None:
-        response.headers["Retry-After"] = str(math.ceil(problem.retry_after_seconds))
+    if retry is not None:
+        response.headers["Retry-After"] = str(math.ceil(retry))
     return response
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import resource
 import socket
 import time
@@ -14,6 +15,7 @@ from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from server.identifications.limits import ServiceLimits
 from server.settings import Rate, ServerLimits
 from tests.api_client import ASK, open_api, until_metric
 from tests.fakes import FakePipeline
@@ -89,6 +91,21 @@ async def test_l6_thousands_of_silent_connections_of_one_client_slow_nobody_and_
             assert (await asked(api, "Another", "192.0.2.1"))[0] == 200
 
 
+async def test_l4_those_who_are_told_to_come_back_later_are_not_told_the_same_moment(tmp_path: Path) -> None:
+    async with open_api(FakePipeline(SystemClock()), tmp_path, captures_at_once=1, queue=1, **BEHIND) as api:
+        parts = [{"clip": f"Clip-{number}"} for number in range(60)]
+        answers = await asyncio.gather(*(api.post(ASK, json=body) for body in parts))
+        refused = [answer for answer in answers if answer.status == 503]
+        assert len(refused) > 30
+        told = [await answer.json(content_type=None) for answer in refused]
+        seconds = [problem["retry_after_seconds"] for problem in told]
+        assert {problem["code"] for problem in told} == {"busy"}
+        assert len(set(seconds)) > 5
+        assert max(seconds) <= 1.5 * min(seconds) + 0.2
+        for answer, wait in zip(refused, seconds, strict=True):
+            assert int(answer.headers["Retry-After"]) == math.ceil(wait)
+
+
 async def test_l4_while_twitch_fails_each_round_of_retries_is_one_try(tmp_path: Path) -> None:
     parts = FakePipeline(SystemClock())
     parts.resolver.error = UpstreamError("gql", "Twitch does not answer.")
@@ -109,7 +126,9 @@ async def test_l4_while_twitch_fails_each_round_of_retries_is_one_try(tmp_path: 
 async def test_l4_a_failure_that_everyone_asks_about_again_is_looked_up_once_in_a_while(tmp_path: Path) -> None:
     parts = FakePipeline(SystemClock())
     parts.resolver.error = TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, "There is no such clip.")
-    async with open_api(parts, tmp_path) as api:
+    # For longer than usual: a crowded machine takes its time.
+    limits = ServiceLimits(keep_definite_seconds=60.0)
+    async with open_api(parts, tmp_path, service_limits=limits) as api:
         for _ in range(3):
             answers = await asyncio.gather(*(asked(api, "Gone-1", "192.0.2.1") for _ in range(50)))
             assert {status for status, _ in answers} == {200}

@@ -210,5 +210,5 @@ async def test_a_store_that_does_not_answer_is_told_in_time(bad_site: ClientSess
     for path in ("/?id=slow", "/channels/somechannel"):
         async with bad_site.get(path) as response:
             assert response.status == 503
-            assert response.headers["Retry-After"] == "5"
+            assert 5 <= int(response.headers["Retry-After"]) <= 8
             assert WORDS[ProblemCode.BUSY].heading in await response.text()
