@@ -7,13 +7,16 @@ The schema is made by Alembic from `sql/versions`; a test holds the two against 
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import (
     BigInteger,
@@ -343,7 +346,33 @@ async def open_database(address: str) -> AsyncGenerator[Database]:
         except OSError as error:
             takes = f"a place that can be written: {folder}: {error.strerror}"
             raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, takes, secret=True) from error
+    threads = _driver_threads(engine)
     try:
         yield database
     finally:
         await engine.dispose()
+        left = [thread for thread in threads if thread.is_alive()]
+        if left:
+            await asyncio.to_thread(_join, left)
+
+
+def _driver_threads(engine: AsyncEngine) -> Set[Thread]:
+    """The threads of the connections to SQLite, as they are made.
+
+    That of a connection whose user was cancelled in mid-query still reports to the loop, which must be there.
+    """
+    threads: WeakSet[Thread] = WeakSet()
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def note(connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction] - a listener
+        thread = getattr(connection.driver_connection, "_thread", None)
+        if isinstance(thread, Thread):
+            threads.add(thread)
+
+    return threads
+
+
+def _join(threads: Iterable[Thread]) -> None:
+    until = time.monotonic() + _CLOSE_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))

@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import random
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.pool import ConnectionPoolEntry
 from yarl import URL
 
@@ -199,3 +200,23 @@ async def test_s8_a_full_disk_is_busy_for_what_is_new_and_what_is_stored_is_give
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     async with open_api(FakePipeline(SystemClock()), tmp_path) as api:
         assert (await (await api.get("/api/v1/clips/Slug-after")).json())["status"] == "successful"
+
+
+SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT count(*) FROM n"
+
+
+async def test_a_query_that_was_cancelled_ends_before_its_loop_does(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    async with open_database(f"sqlite:///{tmp_path / SQLITE_FILE}") as database:
+
+        async def look() -> None:
+            async with database.read() as connection:
+                await connection.execute(text(SLOW))
+
+        looking = asyncio.create_task(look())
+        await asyncio.sleep(0.05)
+        looking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+    left = {thread for thread in threading.enumerate() if "connection_worker" in thread.name} - before
+    assert left == set()
