@@ -349,7 +349,9 @@ async def test_p7_a_server_that_stops_lets_quick_jobs_end_and_tells_the_rest_to_
             await until_metric(api, "twitchaudio_waiters", 20)
         async with asyncio.timeout(5):
             answers = await asyncio.gather(*waiting)
-    assert {(status, body["code"], retry) for status, body, retry in answers} == {(503, "busy", "2")}
+    assert {(status, body["code"]) for status, body, _ in answers} == {(503, "busy")}
+    # In two seconds, or a little later, so that not all come back at once.
+    assert {retry for _, _, retry in answers} <= {"2", "3"}
 
 
 async def test_p2_a_job_left_by_a_server_that_stopped_is_done_by_the_next(
