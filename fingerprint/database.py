@@ -6,6 +6,7 @@ The schema is made by Alembic from `sql/versions`; a test holds the two against 
 
 import asyncio
 import logging
+import math
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence, Set
@@ -58,6 +59,7 @@ _MYSQL_LOCK_SECONDS: Final = 1
 _MYSQL_DEADLOCK: Final = 1213
 _ATTEMPTS: Final = 3
 _ROWS_AT_ONCE: Final = 500
+_STEP_SECONDS: Final = 0.05
 _CLOSE_SECONDS: Final = 0.5
 _WRITES: Final = "twitchaudio_writes"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -210,10 +212,36 @@ class _DeadlockError(TwitchAudioError):
 
 
 @asynccontextmanager
+async def _patience(seconds: float) -> AsyncGenerator[None]:
+    """A time limit that counts in small steps: what the loop does meanwhile is not the database's fault.
+
+    Each use of it takes a dozen turns of the loop. When thousands come at once a turn takes tenths of a second,
+    and all would be told that the database is away.
+    """
+    loop = asyncio.get_running_loop()
+    left = math.ceil(seconds / _STEP_SECONDS)
+    async with asyncio.timeout(None) as limit:
+
+        def step() -> None:
+            nonlocal left, timer
+            left -= 1
+            if left > 0:
+                timer = loop.call_later(_STEP_SECONDS, step)
+            else:
+                limit.reschedule(loop.time())
+
+        timer = loop.call_later(_STEP_SECONDS, step)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+@asynccontextmanager
 async def _translated(seconds: float) -> AsyncGenerator[None]:
     """Turn every error of the database into `busy` for the person who asks, and a log entry for the operator."""
     try:
-        async with asyncio.timeout(seconds):
+        async with _patience(seconds):
             yield
     except (SQLAlchemyError, sqlite3.Error, OSError, EOFError, TimeoutError) as error:
         detail = "Our database does not answer. Try again in a moment."
