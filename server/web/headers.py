@@ -23,8 +23,9 @@ PAGE_HEADERS: Final = {
 
 async def add_page_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """On `on_response_prepare`: pages get all headers, everything else is at least never guessed at."""
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    if response.headers.get("Content-Type", "").startswith("text/html"):
+    headers = response.headers
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    if headers.get("Content-Type", "").startswith("text/html"):
         for name, value in PAGE_HEADERS.items():
-            response.headers.setdefault(name, value)
-        response.headers.setdefault("Cache-Control", "no-store")
+            headers.setdefault(name, value)
+        headers.setdefault("Cache-Control", "no-store")
