@@ -1,6 +1,6 @@
 """A herd on one server, beside a bare aiohttp handler that returns the same bytes in the same run.
 
-- `clients` wait on one job; `captures` made for them, `answers` that came, all alike
+- `clients` wait on one job, in each of some `herds`; `captures` made for them, `answers` that came, all alike
 - `kib_per_waiter`: what the server's memory grew by for each; `bare_kib_per_waiter`
 - `last_client_s`: from the end of the capture to the last answer
 - `fan_out_cpu_ratio`: the server's CPU from then on, to the bare one's
@@ -40,7 +40,7 @@ from tests.fakes import FakePipeline
 ROOT: Final = Path(__file__).parents[2]
 CHANNEL: Final = "herdchannel"
 CLIP: Final = "HerdClip-x_1"
-CONNECT_AT_ONCE: Final = 200
+CONNECT_AT_ONCE: Final = 100
 SECONDS_OF_REQUESTS: Final = 2.0
 CONNECTIONS: Final = 16
 _WAIT_SECONDS: Final = 300
@@ -297,7 +297,7 @@ async def requests_per_second(server: Server, request: bytes) -> float:
     return done / max(spent, 1e-3)
 
 
-async def measure(clients: int, rounds: int) -> dict[str, Any]:
+async def measure(clients: int, rounds: int, herds: int) -> dict[str, Any]:
     """All of it."""
     with tempfile.TemporaryDirectory() as folder:
         async with started("--serve", "ours", "--folder", folder) as ours:
@@ -319,26 +319,36 @@ async def measure(clients: int, rounds: int) -> dict[str, Any]:
                     rates["join"].append(await requests_per_second(ours, running))
                     rates["bare_join"].append(await requests_per_second(bare_join, running))
             await ours.tell("go")
-        async with started("--serve", "ours", "--folder", folder) as ours:
-            found = await herd(ours, clients)
-        async with started("--serve", "bare", "--body", body.decode()) as bare:
-            bare_found = await herd(bare, clients)
+        ours_found: list[dict[str, float]] = []
+        bare_found: list[dict[str, float]] = []
+        for _ in range(herds):
+            async with started("--serve", "ours", "--folder", folder) as ours:
+                ours_found.append(await herd(ours, clients))
+            async with started("--serve", "bare", "--body", body.decode()) as bare:
+                bare_found.append(await herd(bare, clients))
+    ours_herd, bare_herd = _medians(ours_found), _medians(bare_found)
     per_core = {name: median(values) for name, values in rates.items()}
     return {
         "clients": clients,
-        "captures": found["captures"],
-        "answers": found["answers"],
-        "kib_per_waiter": round(found["kib"], 2),
-        "bare_kib_per_waiter": round(bare_found["kib"], 2),
-        "last_client_s": round(found["last_s"], 3),
-        "bare_last_client_s": round(bare_found["last_s"], 3),
-        "fan_out_cpu_us": round(found["fan_out_cpu_us"], 1),
-        "bare_fan_out_cpu_us": round(bare_found["fan_out_cpu_us"], 1),
-        "fan_out_cpu_ratio": round(found["fan_out_cpu_us"] / max(bare_found["fan_out_cpu_us"], 0.1), 2),
+        "herds": herds,
+        "captures": max(found["captures"] for found in ours_found),
+        "answers": min(found["answers"] for found in ours_found),
+        "kib_per_waiter": round(ours_herd["kib"], 2),
+        "bare_kib_per_waiter": round(bare_herd["kib"], 2),
+        "last_client_s": round(ours_herd["last_s"], 3),
+        "slowest_last_client_s": round(max(found["last_s"] for found in ours_found), 3),
+        "bare_last_client_s": round(bare_herd["last_s"], 3),
+        "fan_out_cpu_us": round(ours_herd["fan_out_cpu_us"], 1),
+        "bare_fan_out_cpu_us": round(bare_herd["fan_out_cpu_us"], 1),
+        "fan_out_cpu_ratio": round(ours_herd["fan_out_cpu_us"] / max(bare_herd["fan_out_cpu_us"], 0.1), 2),
         "stored_clip_ratio": round(per_core["stored"] / per_core["bare_stored"], 3),
         "join_ratio": round(per_core["join"] / per_core["bare_join"], 3),
         "per_core_second": {name: round(value) for name, value in per_core.items()},
     }
+
+
+def _medians(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: median([each[name] for each in found]) for name in found[0]}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -347,6 +357,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3, help="repetitions of each measurement of rates")
+    parser.add_argument("--herds", type=int, default=3, help="repetitions of the herd, of which the medians count")
     parser.add_argument("--serve", choices=["ours", "bare"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--database", help=argparse.SUPPRESS)
@@ -366,7 +377,7 @@ def main(argv: Sequence[str]) -> int:
     with contextlib.suppress(OSError):
         # Clients beside the servers, not on top of them.
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    figures = asyncio.run(measure(chosen.clients, chosen.rounds))
+    figures = asyncio.run(measure(chosen.clients, chosen.rounds, chosen.herds))
     shown = [{"figure": name, "value": str(value)} for name, value in figures.items()]
     print_table("A herd on one server, and a bare aiohttp handler with the same bytes", shown)
     write_json(chosen.json, figures)
