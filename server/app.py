@@ -76,7 +76,7 @@ BACKLOG: Final = 4096
 """Connections that may wait to be accepted: a herd of thousands comes within a second."""
 
 # Not among the others: its class stands above the keys, and only this module needs it.
-_SLOW_CLIENTS: Final = web.AppKey("slow_clients", SlowClients)
+SLOW_CLIENTS: Final = web.AppKey("slow_clients", SlowClients)
 
 
 def make_app(
@@ -106,7 +106,7 @@ def make_app(
         app.middlewares.append(check_sessions(session_keys, body_seconds=settings.limits.body_seconds))
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
-    app[_SLOW_CLIENTS] = slow_clients
+    app[SLOW_CLIENTS] = slow_clients
     app[keys.ENCODER] = Encoder()
     app[keys.CLOCK] = clock or SystemClock()
 
@@ -346,7 +346,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncGenerato
     try:
         site = web.TCPSite(runner, host, port, backlog=BACKLOG)
         await site.start()
-        async with app[_SLOW_CLIENTS].watching(runner):
+        async with app[SLOW_CLIENTS].watching(runner):
             bound: Sequence[Any] = runner.addresses[0]
             yield URL.build(scheme="http", host=str(bound[0]), port=int(bound[1]))
     finally:

@@ -22,12 +22,11 @@ from fingerprint.settings import PipelineSettings
 from server import keys
 from server.access.principals import Principal
 from server.access.service import Access
-from server.app import listening, make_app
+from server.app import SLOW_CLIENTS, listening, make_app
 from server.middleware.access_log import access_log
 from server.middleware.one_pass import in_one_pass
 from server.middleware.problems import problem_details
 from server.middleware.request_id import name_request
-from server.middleware.slow_clients import SlowClients
 from server.observability import configure_logging
 from server.settings import Rate, ServerSettings
 from server.web.pages import problem_pages
@@ -53,8 +52,7 @@ class NoAccess:
 def without_access(app: web.Application) -> None:
     """Take all of it out of an application that does not run yet."""
     metrics = app[keys.METRICS]
-    slow_clients = SlowClients(head_seconds=app[keys.SETTINGS].limits.head_seconds)
-    without = in_one_pass(begin=[slow_clients.note, name_request], end=[access_log(metrics)])
+    without = in_one_pass(begin=[app[SLOW_CLIENTS].note, name_request], end=[access_log(metrics)])
     app.middlewares[:] = [problem_pages, without, problem_details(metrics)]
 
     async def replace(app: web.Application) -> AsyncGenerator[None]:
