@@ -191,8 +191,9 @@ class Admissions:
         async def work(connection: AsyncConnection) -> tuple[Slot | None, Sequence[Spent]]:
             now, slot = self._clock.now(), None
             if starter.holder is not None:
+                left = next((each for each in self._over.values() if each.holder == starter.holder), None)
                 free = {*over, *self._over}
-                slot = await slots.take(connection, starter.holder, starter.at_once, target, now, free)
+                slot = await slots.take(connection, starter.holder, starter.at_once, target, now, free, left)
             return slot, await self._counters.spend_in(connection, starter.limits, now)
 
         return await self._database.transact(work)

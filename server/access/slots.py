@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -69,14 +69,19 @@ async def take(  # noqa: PLR0917 - one place's whole story
     target: TwitchTarget,
     now: datetime,
     over: Collection[str],
+    left: Slot | None = None,
 ) -> Slot:
-    """Take a place for a job. Those whose token is in `over` are known to be free.
+    """Take a place for a job. Those whose token is in `over` are known to be free, and so is the one `left`.
 
     Raises AllTakenError, SharedError.
     """
     slot = Slot(holder=holder, number=0, token=secrets.token_hex(8), target=target, taken_at=now)
-    # The usual case in one statement: the first place was used before, and is free.
-    if await _replace(connection, slot, table.c.expires_us <= to_us(now)):
+    # The usual cases in one statement: the first place was used before and is free, or is but not in its row yet.
+    free_now = table.c.expires_us <= to_us(now)
+    if left is not None and left.number < most:
+        slot = dataclasses.replace(slot, number=left.number)
+        free_now = or_(free_now, table.c.token == left.token)
+    if await _replace(connection, slot, free_now):
         return slot
     taken: list[Slot] = []
     for _attempt in range(_ATTEMPTS):
