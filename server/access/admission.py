@@ -33,6 +33,7 @@ LOOK_SECONDS: Final = 1.0
 KEPT_USED_UP: Final = 10_000
 _LOOK_EACH_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 1.0
+_GATHER_SECONDS: Final = 0.05
 _TIDY_SECONDS: Final = 60.0
 _CLOSE_SECONDS: Final = 1.0
 
@@ -196,7 +197,17 @@ class Admissions:
                 slot = await slots.take(connection, starter.holder, starter.at_once, target, now, free, left)
             return slot, await self._counters.spend_in(connection, starter.limits, now)
 
-        return await self._database.transact(work)
+        slot, spent = await self._database.transact(work)
+        if slot is not None:
+            self._taken_again(slot)
+        return slot, spent
+
+    def _taken_again(self, slot: Slot) -> None:
+        """A place that was to be given back, and is another job's now, need not be."""
+        for token, old in list(self._over.items()):
+            if (old.holder, old.number) == (slot.holder, slot.number):
+                del self._over[token]
+                self._returns = [each for each in self._returns if each.slot is not old or each.spent]
 
     async def _look(self, taken: Sequence[Slot]) -> tuple[str | None, set[str], bool]:
         """One job that runs, the tokens of places whose job is over, and whether there is a place in between."""
@@ -214,6 +225,8 @@ class Admissions:
 
     async def _give_back(self) -> None:
         while self._returns:
+            # Whoever starts one job after the other takes the place again before that is worth a transaction.
+            await self._clock.sleep(_GATHER_SECONDS)
             try:
                 await self._give_back_once()
             except TwitchAudioError:
