@@ -12,7 +12,7 @@ What is left of 100 % is missed. `cpu_ms_per_query` leaves decoding out for ours
 How true our confidence is, is drawn as `reliability.png` in `--work`, or where `--plot` says.
 
 audfprint comes with the benchmarks' packages. Olaf takes part when its programs are named (`--olaf PATH`,
-repeatable; see `peers`).
+repeatable; see `peers`). The peers' indexes and answers are kept in `--work`, too.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -42,7 +42,7 @@ from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.media.decode import decode_blocks
 from tests.bench.corpus import Corpus, Outcome, Query, Said, decode, read_corpus
-from tests.bench.peers import AUDFPRINT, ask_audfprint, ask_olaf
+from tests.bench.peers import AUDFPRINT, ask_audfprint, ask_olaf, kept
 from tests.bench.reliability import draw, reliability, table
 from tests.bench.table import median, print_table, write_json
 
@@ -292,10 +292,14 @@ def main(argv: Sequence[str]) -> int:
         print(f"{audfprint} is not there: audfprint takes no part (--audfprint PATH)", file=sys.stderr)
     elif not arguments.no_peers:
         for name in AUDFPRINT:
-            systems[name] = ask_audfprint(corpus, str(audfprint), work, name=name, jobs=jobs)
+            systems[name] = kept(
+                work, name, corpus, partial(ask_audfprint, corpus, str(audfprint), work, name=name, jobs=jobs)
+            )
     if not arguments.no_peers:
         for program in cast("list[Path]", arguments.olaf):
-            systems[program.name] = ask_olaf(corpus, program.absolute(), work, jobs=jobs)
+            systems[program.name] = kept(
+                work, program.name, corpus, partial(ask_olaf, corpus, program.absolute(), work, jobs=jobs)
+            )
     found = figures(corpus, systems)
     print_figures(found, corpus, systems)
     if len(systems) > 1:
