@@ -205,19 +205,22 @@ async def test_the_shortcut_identifies(extension: Installed) -> None:
     assert LIVE_TITLE in await panel_text(tab)
 
 
-# Chromium lets nobody but a person allow an extension in private windows.
-@pytest.mark.parametrize("either_browser", ["firefox"], indirect=True, scope="session")
 async def test_songs_of_private_windows_are_not_kept(extension: Installed) -> None:
+    if extension.browser.name == "chromium":
+        # There nobody but a person can let an extension into private windows; without that it never sees one.
+        assert await extension.pages.evaluate("browser.extension.isAllowedIncognitoAccess()") is False
+        return
     public = await extension.channel()
     await public.click(BUTTON)
     await state_is(public, "found")
     assert [song["title"] for song in await extension.message("history")] == [LIVE_TITLE]
     await extension.message("clear-history")
     window = await browser_window(extension.browser)
-    await window.run("OpenBrowserWindow({private: true})")
-    private = await extension.browser.wait_for_tab(lambda address: address == "about:privatebrowsing")
+    address = f"https://www.twitch.tv/{LIVE}?private"
+    # Loaded with the window: what is asked of one that is still loading its own first page may be lost.
+    await window.run("openTrustedLinkIn(args[0], 'window', {private: true})", address)
+    private = await extension.browser.wait_for_tab(lambda shown: shown == address)
     extension.opened.append(private)
-    await private.navigate(f"https://www.twitch.tv/{LIVE}")
     await button_placed(private)
     await private.click(BUTTON)
     await state_is(private, "found")
