@@ -142,13 +142,7 @@ async def test_stages_and_the_end_reach_listeners_at_another_server(servers: lis
             # The job had ended before its end was stored, so that this is the longer time.
             delays.append((heard - datetime.fromisoformat(state["finished_at"])).total_seconds())
     # The machine may be busy with something else for once.
-    if sorted(delays)[-2] > LEARN_SECONDS and crowded():
-        pytest.skip(f"the machine is too crowded for the time to say anything: {delays}")
     assert sorted(delays)[-2] <= LEARN_SECONDS, delays
-
-
-def crowded() -> bool:
-    return os.getloadavg()[0] > 3 * (os.cpu_count() or 1)
 
 
 async def stage_of(events: ClientResponse, name: str) -> str:
@@ -185,6 +179,4 @@ async def test_p1_when_the_owner_is_killed_the_other_servers_clients_get_one_mor
     assert answers[0]["status"] == "successful"
     assert all(answer == answers[0] for answer in answers)
     assert sum(await captures(survivors)) - sum(before) == 1, "with the one that was killed, two captures"
-    if took > LEASE_SECONDS + 3 and crowded():
-        pytest.skip(f"the machine is too crowded for the time to say anything: {took:.1f} s")
     assert took <= LEASE_SECONDS + 3
