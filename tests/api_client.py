@@ -1,6 +1,7 @@
 """A server on loopback and what tests ask of it."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -84,13 +85,9 @@ async def read_events(response: ClientResponse) -> list[tuple[str, dict[str, Any
     """All events up to the end of the stream, as names and data."""
     assert response.status == 200
     events: list[tuple[str, dict[str, Any]]] = []
-    name = ""
-    async for raw in response.content:
-        line = raw.decode().rstrip("\n")
-        if line.startswith("event: "):
-            name = line.removeprefix("event: ")
-        elif line.startswith("data: "):
-            events.append((name, json.loads(line.removeprefix("data: "))))
+    with contextlib.suppress(EOFError):
+        while True:
+            events.append(await next_event(response))
     return events
 
 

@@ -1,5 +1,6 @@
 """What all tests share: markers by folder, a clean environment, and parts of the machine that may be missing."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,16 @@ def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
                 patch.delenv(variable)
         patch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """Commands set up logging for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

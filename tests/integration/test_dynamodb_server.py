@@ -1,8 +1,7 @@
 """A server whose jobs are in DynamoDB: `twitchaudio db upgrade`, `/readyz`, and a table that is not there yet."""
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,7 @@ from tests.dynamodb_proxy import Break, DynamoDbProxy, standing_before
 from tests.emulators import Emulator
 from tests.fakes import FakePipeline
 
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    """Commands set up logging for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """The schema: made from nothing, brought up to date, equal to the tables in code, and safe from older versions."""
 
 import asyncio
-import logging
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -164,16 +162,6 @@ async def test_an_address_that_cannot_be_used_is_said_in_one_line_without_its_pa
     assert "TWITCHAUDIO_DATABASE_URL" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    """Commands set up logging for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.mark.usefixtures("restored_logging")
