@@ -63,6 +63,7 @@ _STEP_SECONDS: Final = 0.05
 _CLOSE_SECONDS: Final = 0.5
 _WRITES: Final = "twitchaudio_writes"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _URL_FORMS: Final = "sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME"
 
 _log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ leases: Final = Table(
 
 def to_us(moment: datetime) -> int:
     """Microseconds since 1970."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_us(microseconds: int) -> datetime:

@@ -51,7 +51,7 @@ from server.logs.answers import noting_answers
 from server.logs.store import LogStore
 from server.logs.writer import LogLimits, LogWriter
 from server.middleware.access_log import access_log
-from server.middleware.hits import log_hit
+from server.middleware.hits import log_hits
 from server.middleware.one_pass import in_one_pass
 from server.middleware.principal import note_caller
 from server.middleware.problems import problem_details
@@ -90,17 +90,13 @@ def make_app(
     """The application. Without a `pipeline` the configured one is opened with it."""
     metrics = Metrics()
     slow_clients = SlowClients(head_seconds=settings.limits.head_seconds)
-    app = web.Application(
-        client_max_size=settings.limits.body_bytes,
-        # From the outside in.
-        middlewares=[
-            in_one_pass(
-                begin=[slow_clients.note, name_request, note_caller(settings.trusted_proxies)],
-                end=[access_log(metrics), log_hit],
-            ),
-            problem_details(metrics),
-        ],
+    app = web.Application(client_max_size=settings.limits.body_bytes)
+    # From the outside in.
+    around = in_one_pass(
+        begin=[slow_clients.note, name_request, note_caller(settings.trusted_proxies)],
+        end=[access_log(metrics), log_hits(app)],
     )
+    app.middlewares.extend([around, problem_details(metrics)])
     session_keys = _session_keys(settings)
     if session_keys is not None:
         app.middlewares.append(check_sessions(session_keys, body_seconds=settings.limits.body_seconds))

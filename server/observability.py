@@ -96,7 +96,10 @@ class Counter:
 
     def add(self, *values: str, amount: float = 1.0) -> None:
         """Count once more under these label values."""
-        if values not in self._values and len(self._values) >= SERIES_LIMIT:
+        if values in self._values:
+            self._values[values] += amount
+            return
+        if len(self._values) >= SERIES_LIMIT:
             values = ("other",) * len(self._labels)
         self._values[values] = self._values.get(values, 0.0) + amount
 
@@ -128,11 +131,14 @@ class Histogram:
 
     def observe(self, value: float, *values: str) -> None:
         """Count a value under these label values."""
-        if values not in self._counts and len(self._counts) >= SERIES_LIMIT:
-            values = ("other",) * len(self._labels)
-        counts = self._counts.setdefault(values, [0] * (len(self._bounds) + 1))
+        counts = self._counts.get(values)
+        if counts is None:
+            if len(self._counts) >= SERIES_LIMIT:
+                values = ("other",) * len(self._labels)
+            counts = self._counts.setdefault(values, [0] * (len(self._bounds) + 1))
+            self._sums.setdefault(values, 0.0)
         counts[bisect_left(self._bounds, value)] += 1
-        self._sums[values] = self._sums.get(values, 0.0) + value
+        self._sums[values] += value
 
     def lines(self, name: str) -> Iterator[str]:
         """Prometheus text."""

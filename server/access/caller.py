@@ -2,10 +2,11 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from fingerprint.settings import Secret
-from server.access.addresses import Address, address_text
+from server.access.addresses import KEPT, Address, address_text
 from server.access.api_keys import PREFIX
 from server.access.rates import Spent
 from server.logs.entries import Who
@@ -35,9 +36,13 @@ class Caller:
     @property
     def who(self) -> Who:
         """Whom log entries about this request name."""
-        if self.known_as is not None:
-            return self.known_as
-        return Who(address=None if self.address is None else address_text(self.address))
+        return _at(self.address) if self.known_as is None else self.known_as
+
+
+@lru_cache(maxsize=KEPT)
+def _at(address: Address | None) -> Who:
+    """Somebody of whom only the address is known."""
+    return Who(address=None if address is None else address_text(address))
 
 
 current_caller: Final[ContextVar[Caller]] = ContextVar("current_caller")

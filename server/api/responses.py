@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from aiohttp import web
@@ -11,6 +12,7 @@ from fingerprint.wire import Json, song_to_json, time_to_json
 from server import keys
 from server.identifications.location import location_of
 from server.identifications.set_list import Play
+from server.middleware.ready_response import Head, ReadyResponse
 
 BASE: Final = "/api/v1"
 
@@ -52,12 +54,18 @@ def identification_response(
     point_to_it: bool = False,
 ) -> web.Response:
     """An identification; `waited` is the preference that was honored."""
-    headers = {"Cache-Control": "no-store", "Vary": "Prefer"}
+    body = request.app[keys.ENCODER].encode(identification, shared=shared)
+    place = location(identification) if point_to_it else None
+    return ReadyResponse(_head(status, len(body), place, waited, is_final=identification.status.finished), body)
+
+
+@lru_cache(maxsize=1_024)
+def _head(status: int, length: int, place: str | None, waited: int | None, *, is_final: bool) -> Head:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "Vary": "Prefer"}
     if waited is not None:
         headers["Preference-Applied"] = f"wait={waited}"
-    if point_to_it:
-        headers["Location"] = location(identification)
-    if not identification.status.finished:
+    if place is not None:
+        headers["Location"] = place
+    if not is_final:
         headers["Retry-After"] = "1"
-    body = request.app[keys.ENCODER].encode(identification, shared=shared)
-    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+    return Head.of(status, headers, length=length)

@@ -7,8 +7,8 @@ nothing, nor does the last one: its answer is stored.
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NoReturn, assert_never
@@ -228,8 +228,11 @@ class IdentificationService:
         """
         if asked.progress is None:
             return asked.identification
-        with self._waiting():
+        self._begin_waiting()
+        try:
             end = await asked.progress.end_within(seconds)
+        finally:
+            self._waiters -= 1
         if end is None:
             return asked.progress.current or asked.identification
         if isinstance(end, TwitchAudioError):
@@ -244,10 +247,13 @@ class IdentificationService:
         if asked.progress is None:
             yield asked.identification
             return
-        with self._waiting():
+        self._begin_waiting()
+        try:
             async with aclosing(asked.progress.states(idle_seconds)) as states:
                 async for state in states:
                     yield state
+        finally:
+            self._waiters -= 1
 
     async def unavailable(self) -> str | None:
         """None when something can recognize music; else what is missing and the ways out."""
@@ -261,17 +267,13 @@ class IdentificationService:
 
     # --- Inside ---------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _waiting(self) -> Generator[None]:
+    def _begin_waiting(self) -> None:
+        """Count one more; whoever calls this counts it off again. Raises TwitchAudioError `busy`."""
         if self._waiters >= self._limits.waiters:
             raise TwitchAudioError(
                 ProblemCode.BUSY, "Too many are waiting. Try again in a moment.", retry_after_seconds=5.0
             )
         self._waiters += 1
-        try:
-            yield
-        finally:
-            self._waiters -= 1
 
     async def _known(self, target: TwitchTarget) -> Asked | None:
         """An answer that is there already."""

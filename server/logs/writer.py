@@ -35,8 +35,12 @@ class LogLimits:
     queue: int = 25_000
     """More than can wait for an answer: when a song drops, all of those are answered in one second."""
     batch: int = 1_000
+    """Entries written in one transaction."""
     gather_seconds: float = 0.5
-    """How long entries are gathered before a batch is written."""
+    """How long entries are gathered before they are written; less when half of the queue is full.
+
+    Thousands who wait for one answer get it in this time, and their entries are written after it.
+    """
     retry_seconds: float = 1.0
     tidy_seconds: float = 3_600.0
     keep_days: int = 90
@@ -77,7 +81,7 @@ class LogWriter:
             return
         self._queue.append(entry)
         self._wake.set()
-        if len(self._queue) >= self._limits.batch:
+        if len(self._queue) >= self._limits.queue // 2:
             self._full.set()
 
     async def close(self) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from server.middleware.one_pass import End, route_name
+from server.middleware.one_pass import End
 from server.observability import Metrics
 
 SECONDS: Final = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30)
@@ -22,8 +22,7 @@ def access_log(metrics: Metrics) -> End:
         "twitchaudio_http_request_seconds", "Time from a request's head to its answer's end.", SECONDS, "route"
     )
 
-    def measure(request: web.Request, status: int, seconds: float) -> None:
-        route = route_name(request)
+    def measure(request: web.Request, route: str, status: int, seconds: float) -> None:
         method = request.method if request.method in _METHODS else "other"
         requests.add(method, route, str(status))
         durations.observe(seconds, route)

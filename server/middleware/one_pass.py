@@ -13,8 +13,12 @@ CLIENT_LEFT: Final = 499
 Begin = Callable[[web.Request], None]
 """Called before the handler, in the request's own context."""
 
-End = Callable[[web.Request, int, float], None]
-"""Called once the answer is there, or will not come: with its status, and the seconds since the request's head."""
+End = Callable[[web.Request, str, int, float], None]
+"""Called once the answer is there, or will not come.
+
+With the route's pattern, such as `/api/v1/clips/{slug}` (few values, whatever clients ask for), the answer's
+status, and the seconds since the request's head.
+"""
 
 
 def in_one_pass(*, begin: Sequence[Begin], end: Sequence[End]) -> Middleware:
@@ -36,13 +40,13 @@ def in_one_pass(*, begin: Sequence[Begin], end: Sequence[End]) -> Middleware:
             return response
         finally:
             seconds = time.perf_counter() - started
+            route = _route_name(request)
             for step in end:
-                step(request, status, seconds)
+                step(request, route, status, seconds)
 
     return around
 
 
-def route_name(request: web.Request) -> str:
-    """The route's pattern, such as `/api/v1/clips/{slug}`: few values, whatever clients ask for."""
+def _route_name(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return "(none)" if resource is None else resource.canonical

@@ -3,7 +3,9 @@
 - `clients` wait on one job, in each of some `herds`; `captures` made for them, `answers` that came, all alike
 - `kib_per_waiter`: what the server's memory grew by for each; `bare_kib_per_waiter`
 - `last_client_s`: from the end of the capture to the last answer
-- `fan_out_cpu_ratio`: the server's CPU from then on, to the bare one's
+- `fan_out_cpu_ratio`: the server's CPU from then until the last answer, to the bare one's
+- `with_logs_cpu_us`: the same until the server is at rest, with the entries of its logs in SQL; they are written
+  half a second later, so that they take nothing from those who wait
 - `stored_clip_ratio`, `join_ratio`: requests for a second of CPU, for a stored clip answer and for joining a job,
   to the bare handler's
 
@@ -15,12 +17,13 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +33,7 @@ from aiohttp import web
 
 from fingerprint.clock import SystemClock
 from fingerprint.settings import DynamoDbSettings, PipelineSettings
+from server import keys
 from server.app import listening, make_app
 from server.cli.serve import collect_seldom
 from server.identifications.limits import ServiceLimits
@@ -69,7 +73,13 @@ async def serve_ours(folder: Path, database: str | None, dynamodb: DynamoDbSetti
     )
     async with listening(app, "127.0.0.1", 0) as address:
         collect_seldom()
-        await _obey(address.port or 0, parts.capture.gate, lambda: parts.capture.captures)
+        waiting = re.compile(r"^twitchaudio_waiters (\d+)", re.MULTILINE)
+
+        def state() -> dict[str, int]:
+            found = waiting.search(app[keys.METRICS].render())
+            return {"captures": parts.capture.captures, "waiting": int(found[1]) if found else 0}
+
+        await _obey(address.port or 0, parts.capture.gate, state)
 
 
 async def serve_bare(body: bytes) -> None:
@@ -77,14 +87,18 @@ async def serve_bare(body: bytes) -> None:
     gate = asyncio.Event()
     gate.set()
     shared: dict[str, asyncio.Future[bytes]] = {}
+    waiting = 0
 
     async def answer(request: web.Request) -> web.Response:
+        nonlocal waiting
         await request.read()
         if "Prefer" not in request.headers:
             return web.Response(body=body, content_type="application/json")
         if "job" not in shared:
             shared["job"] = asyncio.ensure_future(_after(gate, body))
+        waiting += 1
         found = await asyncio.shield(shared["job"])
+        waiting -= 1
         return web.Response(body=found, content_type="application/json")
 
     app = web.Application()
@@ -93,7 +107,9 @@ async def serve_bare(body: bytes) -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
     await site.start()
-    await _obey(int(runner.addresses[0][1]), gate, lambda: 1)
+    # As ours does: else what is measured is the garbage collector's share.
+    collect_seldom()
+    await _obey(int(runner.addresses[0][1]), gate, lambda: {"captures": 1, "waiting": waiting})
     await runner.cleanup()
 
 
@@ -102,7 +118,7 @@ async def _after(gate: asyncio.Event, body: bytes) -> bytes:
     return body
 
 
-async def _obey(port: int, gate: asyncio.Event, captures: Any) -> None:
+async def _obey(port: int, gate: asyncio.Event, state: Callable[[], Mapping[str, int]]) -> None:
     print(json.dumps({"port": port}), flush=True)
     while True:
         line = (await asyncio.to_thread(sys.stdin.readline)).strip()
@@ -115,7 +131,7 @@ async def _obey(port: int, gate: asyncio.Event, captures: Any) -> None:
                 return
             case _:
                 pass
-        print(json.dumps({"captures": captures()}), flush=True)
+        print(json.dumps(state()), flush=True)
 
 
 @dataclass(slots=True)
@@ -245,18 +261,18 @@ async def herd(server: Server, clients: int) -> dict[str, float]:
         new = await asyncio.gather(*(connect(server.port) for _ in range(count)))
         connections += new
         waiting += [client.ask(request) for client in new]
-    # Until the server has read all: its CPU comes to rest.
-    before = -1.0
-    while server.cpu_seconds() - before > 0.02:
-        before = server.cpu_seconds()
-        await asyncio.sleep(0.5)
+    while (await server.tell("state"))["waiting"] < clients:  # noqa: ASYNC110 - it is another process
+        await asyncio.sleep(0.1)
+    await _at_rest(server)
     kib = (server.resident_kib() - before_kib) / clients
     cpu, moment = server.cpu_seconds(), time.perf_counter()
     captures = await server.tell("go")
     answers = await asyncio.gather(*waiting)
     last = time.perf_counter() - moment
-    await asyncio.sleep(0.2)
     fan_out = server.cpu_seconds() - cpu
+    await asyncio.sleep(1.0)
+    await _at_rest(server)
+    with_logs = server.cpu_seconds() - cpu
     for client in connections:
         if client.transport is not None:
             client.transport.close()
@@ -269,7 +285,15 @@ async def herd(server: Server, clients: int) -> dict[str, float]:
         "kib": kib,
         "last_s": last,
         "fan_out_cpu_us": fan_out / clients * 1e6,
+        "with_logs_cpu_us": with_logs / clients * 1e6,
     }
+
+
+async def _at_rest(server: Server) -> None:
+    before = -1.0
+    while server.cpu_seconds() - before > 0.02:
+        before = server.cpu_seconds()
+        await asyncio.sleep(0.5)
 
 
 def _without_shared(answer: bytes) -> bytes:
@@ -341,6 +365,7 @@ async def measure(clients: int, rounds: int, herds: int) -> dict[str, Any]:
         "fan_out_cpu_us": round(ours_herd["fan_out_cpu_us"], 1),
         "bare_fan_out_cpu_us": round(bare_herd["fan_out_cpu_us"], 1),
         "fan_out_cpu_ratio": round(ours_herd["fan_out_cpu_us"] / max(bare_herd["fan_out_cpu_us"], 0.1), 2),
+        "with_logs_cpu_us": round(ours_herd["with_logs_cpu_us"], 1),
         "stored_clip_ratio": round(per_core["stored"] / per_core["bare_stored"], 3),
         "join_ratio": round(per_core["join"] / per_core["bare_join"], 3),
         "per_core_second": {name: round(value) for name, value in per_core.items()},

@@ -87,6 +87,18 @@ async def test_entries_are_written_in_batches_and_in_order() -> None:
         assert "twitchaudio_log_entries_total 25" in metrics.render()
 
 
+async def test_those_who_are_answered_come_first_until_half_of_the_queue_is_full() -> None:
+    store = FakeLogStore()
+    async with writing(store, LogLimits(queue=100, batch=10, gather_seconds=60.0)) as (writer, _clock, _metrics):
+        for number in range(49):
+            writer.add(entry(number))
+            await asyncio.sleep(0)
+        assert (writer.waiting, store.batches) == (49, [])
+        writer.add(entry(49))
+        await until_written(writer)
+        assert store.batches == [10] * 5
+
+
 async def test_what_comes_while_a_batch_is_written_is_gathered_too() -> None:
     store = FakeLogStore()
     async with writing(store) as (writer, _clock, _metrics):

@@ -89,3 +89,37 @@ async def test_whoever_waits_no_longer_than_they_want_learns_nothing_and_the_oth
     end = await patient
     assert isinstance(end, TwitchAudioError)
     assert end.code is ProblemCode.BUSY
+
+
+async def test_each_waits_as_long_as_it_said_whoever_came_first() -> None:
+    progress = Progress()
+    progress.publish(identification())
+    left: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        assert await progress.end_within(seconds) is None
+        left.append(seconds)
+
+    await asyncio.gather(*map(wait, (0.05, 0.01, 0.03, 0.0)))
+    assert left == [0.0, 0.01, 0.03, 0.05]
+    patient = asyncio.create_task(progress.end_within(60))
+    await asyncio.sleep(0)
+    end = answered(id=identification().id, created_at=NOON)
+    progress.publish(end)
+    assert await patient == end
+
+
+async def test_those_who_left_are_not_kept_until_their_time_is_over() -> None:
+    progress = Progress()
+    progress.publish(identification())
+    patient = asyncio.create_task(progress.end_within(60))
+    for _ in range(50):
+        leaving = [asyncio.create_task(progress.end_within(60)) for _ in range(20)]
+        await asyncio.sleep(0)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+    assert progress.kept_waiters < 200
+    end = answered(id=identification().id, created_at=NOON)
+    progress.publish(end)
+    assert await patient == end

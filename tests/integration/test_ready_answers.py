@@ -1,0 +1,109 @@
+"""Answers that are sent ready are the same as those that aiohttp puts together itself."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from fingerprint.clock import SystemClock
+from server.middleware.ready_response import Head, ReadyResponse
+from tests.api_client import ASK, CLIP, ask, open_api
+from tests.fakes import FakePipeline
+
+OWN = {"x-request-id", "date", "connection"}
+"""What differs from one request to the next, and what asking for the other way adds."""
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncGenerator[ClientSession]:
+    async with open_api(FakePipeline(SystemClock()), tmp_path) as client:
+        yield client
+
+
+def alike(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items() if name.lower() not in OWN}
+
+
+async def test_headers_and_body_do_not_depend_on_the_way_of_sending(api: ClientSession) -> None:
+    first = await ask(api, CLIP, wait=10)
+    place = first.headers["Location"]
+    slug = CLIP["clip"]
+    for method, path, json, headers in (
+        ("GET", place, None, {}),
+        ("GET", place, None, {"Prefer": "wait=3"}),
+        ("GET", f"/api/v1/clips/{slug}", None, {}),
+        ("POST", ASK, CLIP, {}),
+        ("POST", ASK, CLIP, {"Prefer": "wait=3"}),
+    ):
+        ready = await api.request(method, path, json=json, headers=headers)
+        usual = await api.request(method, path, json=json, headers={**headers, "Connection": "close"})
+        assert (ready.status, await ready.read()) == (usual.status, await usual.read())
+        assert alike(ready.headers) == alike(usual.headers)
+        assert "Connection" not in ready.headers
+        assert usual.headers["Connection"] == "close"
+        for name in ("X-Request-Id", "Date"):
+            assert ready.headers[name]
+        assert ready.headers["X-Request-Id"] != usual.headers["X-Request-Id"]
+        assert ready.headers["Date"][:22] == usual.headers["Date"][:22]
+
+
+async def test_head_has_the_headers_and_no_body(api: ClientSession) -> None:
+    place = (await ask(api, CLIP, wait=10)).headers["Location"]
+    whole = await api.get(place)
+    head = await api.head(place)
+    assert (head.status, await head.read()) == (200, b"")
+    assert alike(head.headers) == alike(whole.headers)
+
+
+async def test_a_connection_is_used_again_and_one_of_http_1_0_is_closed(api: ClientSession) -> None:
+    place = (await ask(api, CLIP, wait=10)).headers["Location"]
+    base = api._base_url  # pyright: ignore[reportPrivateUsage]
+    assert base is not None
+    reader, writer = await asyncio.open_connection(base.host, base.port)
+    async with asyncio.timeout(10):
+        for version, last in (("1.1", False), ("1.1", False), ("1.0", True)):
+            writer.write(f"GET {place} HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            assert head.startswith(f"HTTP/{version} 200 OK\r\n")
+            length = next(
+                int(line.partition(":")[2])
+                for line in head.split("\r\n")
+                if line.lower().startswith("content-length:")
+            )
+            assert (await reader.readexactly(length)).startswith(b"{")
+            if last:
+                assert await reader.read() == b""
+    writer.close()
+
+
+async def test_what_was_added_on_the_way_is_sent_too() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        response = ReadyResponse(Head.of(200, {"Content-Type": "text/plain"}, length=5), b"ready")
+        match request.path:
+            case "/cookie":
+                response.set_cookie("known", "yes")
+            case "/header":
+                response.headers["X-Added"] = "yes"
+            case "/status":
+                response.set_status(202)
+            case "/close":
+                response.force_close()
+            case "/body":
+                response.body = b"another"
+            case _:
+                pass
+        return response
+
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", handler)
+    async with TestClient(TestServer(app), timeout=ClientTimeout(10)) as client:
+        plain = await client.get("/")
+        assert (plain.status, await plain.text()) == (200, "ready")
+        assert (await client.get("/cookie")).cookies["known"].value == "yes"
+        assert (await client.get("/header")).headers["X-Added"] == "yes"
+        assert (await client.get("/status")).status == 202
+        assert (await client.get("/close")).headers["Connection"] == "close"
+        assert await (await client.get("/body")).text() == "another"
