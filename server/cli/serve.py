@@ -23,6 +23,9 @@ from server.cli import Subparsers
 from server.observability import configure_logging
 from server.settings import ServerSettings
 
+if sys.platform != "win32":
+    import resource
+
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
 COLLECT_AFTER: Final = (20_000, 20, 50)
@@ -81,6 +84,7 @@ def run_until_stopped(serve: Coroutine[Any, Any, None]) -> int:
 async def _serve(app: web.Application, host: str, port: int) -> None:
     async with stop_signals() as stop, serving(app, host, port) as address:
         collect_seldom()
+        allow_many_connections()
         print(f"TwitchAudio is at {address} - Ctrl-C stops it.", flush=True)
         await stop.wait()
         print("Stopping.", flush=True)
@@ -95,6 +99,19 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
+
+
+def allow_many_connections() -> None:
+    """Let the process have as many files open as it may ask for: most systems start one with 1,024.
+
+    Each connection is one, and beyond the limit nobody gets in.
+    """
+    if sys.platform == "win32":
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems say that there is no limit, and refuse all the same.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @asynccontextmanager

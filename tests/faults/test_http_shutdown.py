@@ -1,12 +1,14 @@
 """The end of a server process: Ctrl-C and SIGTERM, and an address that is taken."""
 
 import asyncio
+import json
 import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -19,9 +21,13 @@ from server.app import make_app
 from server.cli.serve import SAME_SECONDS, serving
 from server.settings import ServerSettings
 from tests.api_client import until_metric
+from tests.bench.herd import Client, connect, post
 from tests.fakes import FakePipeline
 
+WAITERS = 1_000
+
 SCRIPT = """
+import resource
 import sys
 from pathlib import Path
 from fingerprint.clock import SystemClock
@@ -30,6 +36,9 @@ from server.app import make_app
 from server.cli import serve
 from server.settings import ServerSettings
 from tests.fakes import FakePipeline
+
+# As many systems start a process, with room for fewer connections than will come.
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 async def run():
     parts = FakePipeline(SystemClock())
@@ -136,23 +145,37 @@ async def test_an_idle_server_stops_at_once(tmp_path: Path) -> None:
             assert await process.wait() == 0
 
 
-async def test_p2_a_server_killed_under_waiting_clients_is_replaced_by_the_next(tmp_path: Path) -> None:
+async def wait_all(port: int, question: bytes) -> list[asyncio.Future[bytes]]:
+    """A thousand clients that ask the same and wait, each on a connection of its own."""
+    clients: list[Client] = []
+    while len(clients) < WAITERS:
+        clients += await asyncio.gather(*(connect(port) for _ in range(100)))
+    return [client.ask(question) for client in clients]
+
+
+@pytest.mark.usefixtures("many_files")
+async def test_p2_a_server_killed_under_a_thousand_who_wait_is_replaced_by_the_next(tmp_path: Path) -> None:
+    body = {"channel": "somechannel"}
+    question = post(body, wait=True)
     async with server_process(tmp_path) as (process, address), ClientSession(base_url=address) as client:
-        body = {"channel": "somechannel"}
         async with client.post("/api/v1/identifications", json=body) as response:
             location = response.headers["Location"]
+        waiting = await wait_all(address.port or 0, question)
+        await until_metric(client, "twitchaudio_waiters", WAITERS)
         process.kill()
         await process.wait()
+        lost = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(error) for error in lost} == {ConnectionResetError}
     parts = FakePipeline(SystemClock())
-    settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path))
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path), jobs_per_address=0)
     app = make_app(settings, pipeline=parts.pipeline)
     async with serving(app, "127.0.0.1", 0) as address, ClientSession(base_url=address) as client:
-        patient = {"Prefer": "wait=20"}
-        responses = await asyncio.gather(
-            client.post("/api/v1/identifications", json=body, headers=patient),
-            client.get(location, headers=patient),
-        )
-        answers = [await response.json() for response in responses]
+        async with asyncio.timeout(30):
+            again = await wait_all(address.port or 0, question)
+            followed = await client.get(location, headers={"Prefer": "wait=20"})
+            answers: list[dict[str, Any]] = [json.loads(await reply) for reply in again]
+            answers.append(await followed.json())
+    assert len(answers) == WAITERS + 1
     assert {answer["status"] for answer in answers} == {"successful"}
     assert {answer["id"] for answer in answers} == {location.rpartition("/")[2]}
     assert parts.capture.captures == 1

@@ -57,9 +57,10 @@ async def three_servers(folder: Path, store: list[str]) -> AsyncGenerator[list[S
 
 @pytest_asyncio.fixture(params=["mariadb", "ministack"], scope="module", loop_scope="module")
 async def servers(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, many_files: int
 ) -> AsyncGenerator[list[Server]]:
     """The same three for the tests of this file; the last test kills one of them."""
+    assert many_files > CLIENTS + 300, "not enough open files for the clients"
     store = await shared_store(request.param, request)
     async with three_servers(tmp_path_factory.mktemp("servers"), store) as servers:
         yield servers
