@@ -88,8 +88,7 @@ async def upgrade(database: Database, *, to: str | None = None) -> Schema:
 
     Raises NewerSchemaError; TwitchAudioError `busy` when the database does not answer.
     """
-    async with database.maintain("schema") as connection:
-        schema = await connection.run_sync(_upgrade, to)
+    schema = await database.maintain("schema", lambda connection: _upgrade(connection, to))
     if schema.before != schema.after:
         _log.info("schema_upgraded", extra={"before": schema.before, "after": schema.after})
     return schema
@@ -102,8 +101,7 @@ async def check(database: Database) -> None:
         scripts = ScriptDirectory.from_config(_config())
         return _current(connection, scripts), scripts.get_current_head()
 
-    async with database.read() as connection:
-        current, head = await connection.run_sync(compare)
+    current, head = await database.read(compare)
     if current != head:
         detail = f"The database has schema {current}, this version needs {head}: run `twitchaudio db upgrade`."
         raise TwitchAudioError(ProblemCode.INTERNAL, detail)

@@ -70,7 +70,6 @@ def configure_logging(level: str, stream: TextIO) -> None:
     handler.addFilter(ShortBadRequests())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
 
 
 # --- Metrics ------------------------------------------------------------------------------------------

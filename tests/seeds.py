@@ -79,5 +79,4 @@ async def seed_evening(
                     "body": json.dumps(to_json(answer)),
                 }
             )
-    async with database.write() as connection:
-        await connection.execute(insert(identifications), rows)
+    await database.transact(lambda connection: connection.execute(insert(identifications), rows).rowcount)

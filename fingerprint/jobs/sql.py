@@ -11,16 +11,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, Row, Select, insert, select, update
+from sqlalchemy import CursorResult, Row, Select, select
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import (
     Database,
+    Values,
     database_url,
     from_us,
     identifications,
-    leases,
     open_database,
     to_us,
 )
@@ -36,6 +36,7 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
+from fingerprint.jobs import sql_statements as statements
 from fingerprint.jobs.clean import clean, clean_text
 from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
 from fingerprint.settings import PipelineSettings
@@ -43,7 +44,6 @@ from fingerprint.wire import from_json, to_json
 
 _CLAIM_ATTEMPTS: Final = 5
 _KEY_LIMIT: Final = 191
-_ANSWERS: Final = (str(Status.SUCCESSFUL), str(Status.NO_MATCH))
 
 
 class _AnsweredMeanwhileError(Exception):
@@ -89,8 +89,7 @@ class SqlJobStore:
         expires_at = now + timedelta(seconds=lease_seconds)
         fresh = _fresh(target, now, identification_id)
         for _attempt in range(_CLAIM_ATTEMPTS):
-            async with self._database.read() as connection:
-                settled = await _look(connection, target, now)
+            settled = await self._database.read(lambda connection: _look(connection, target, now))
             if settled is not None:
                 return settled
             try:
@@ -119,27 +118,20 @@ class SqlJobStore:
     async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
         """See the port."""
         expires_at = now + timedelta(seconds=lease_seconds)
-        statement = (
-            update(leases).where(*_held(lease), leases.c.expires_us > 0).values(expires_us=to_us(expires_at))
-        )
-        async with self._database.write() as connection:
-            result = await connection.execute(statement)
-        return dataclasses.replace(lease, expires_at=expires_at) if _changed(result) else None
+        values = {**statements.held(lease), "new_expires_us": to_us(expires_at)}
+        renewed = await self._database.change(statements.RENEW, values) == 1
+        return dataclasses.replace(lease, expires_at=expires_at) if renewed else None
 
     async def progress(self, lease: Lease, stage: Stage) -> bool:
         """See the port. A stage never goes back."""
-        stages = list(Stage)
-        not_later = [str(earlier) for earlier in stages[: stages.index(stage) + 1]]
-        statement = (
-            update(identifications)
-            .where(*_working(lease), identifications.c.stage.in_(not_later))
-            .values(status=str(Status.RUNNING), stage=str(stage))
-        )
-        async with self._database.write() as connection:
-            if _changed(await connection.execute(statement)):
+        values = statements.held(lease)
+
+        def work(connection: Connection) -> bool:
+            if _changed(connection.execute(statements.PROGRESS[stage], values)):
                 return True
-            held = await connection.execute(select(identifications.c.id).where(*_working(lease)))
-            return held.first() is not None
+            return connection.execute(statements.STILL_WORKING, values).first() is not None
+
+        return await self._database.transact(work)
 
     async def finish(self, lease: Lease, identification: Identification) -> bool:
         """See the port."""
@@ -147,64 +139,47 @@ class SqlJobStore:
         if answer.finished_at is None:
             raise ValueError(f"{answer.id} is not finished")
         body = json.dumps(to_json(answer), separators=(",", ":"), allow_nan=False)
-        statement = (
-            update(identifications)
-            .where(*_working(lease))
-            .values(
-                status=str(answer.status),
-                stage=str(answer.stage),
-                finished_us=to_us(answer.finished_at),
-                body=body,
-            )
-        )
-        async with self._database.write() as connection:
-            if not _changed(await connection.execute(statement)):
-                stored = await connection.execute(
-                    select(identifications.c.body).where(
-                        identifications.c.id == lease.identification_id,
-                        identifications.c.fence == lease.fence,
-                    )
-                )
-                return stored.scalar() == body
-            await connection.execute(update(leases).where(*_held(lease)).values(expires_us=0))
+        held = statements.held(lease)
+        values = {
+            **held,
+            "new_status": str(answer.status),
+            "new_stage": str(answer.stage),
+            "new_finished_us": to_us(answer.finished_at),
+            "new_body": body,
+        }
+
+        def work(connection: Connection) -> bool:
+            if not _changed(connection.execute(statements.FINISH, values)):
+                return connection.execute(statements.BODY, held).scalar() == body
+            connection.execute(statements.END_LEASE, held)
             return True
+
+        return await self._database.transact(work)
 
     async def release(self, lease: Lease) -> None:
         """See the port."""
-        async with self._database.write() as connection:
-            await connection.execute(update(leases).where(*_held(lease)).values(expires_us=0))
+        await self._database.change(statements.END_LEASE, statements.held(lease))
 
     async def amend(self, identification: Identification) -> None:
         """See the port."""
         body = json.dumps(to_json(clean(identification)), separators=(",", ":"), allow_nan=False)
-        statement = update(identifications).where(
-            identifications.c.id == identification.id, identifications.c.finished_us.is_not(None)
-        )
-        async with self._database.write() as connection:
-            await connection.execute(statement.values(body=body))
+        await self._database.change(statements.AMEND, {"job": identification.id, "new_body": body})
 
     async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
         """See the port."""
-        statement = update(identifications).where(
-            identifications.c.id == identification_id, identifications.c.finished_us.is_not(None)
-        )
-        async with self._database.write() as connection:
-            await connection.execute(statement.values(doubted_us=to_us(now)))
+        await self._database.change(statements.DOUBT, {"job": identification_id, "new_doubted_us": to_us(now)})
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         """See the port."""
-        async with self._database.read() as connection:
-            return await _one(connection, _by_id(identification_id))
+        return await self._one(statements.BY_ID, {"job": identification_id})
 
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
         """See the port."""
-        async with self._database.read() as connection:
-            return await _one(connection, _alive(target, now))
+        return await self._one(statements.ALIVE, {"key": _key(target), "moment": to_us(now)})
 
     async def answer(self, target: Target) -> Identification | None:
         """See the port."""
-        async with self._database.read() as connection:
-            return await _one(connection, _newest_answer(target))
+        return await self._one(statements.NEWEST_ANSWER, {"key": _key(target)})
 
     async def check(self) -> None:
         """See the port."""
@@ -223,9 +198,12 @@ class SqlJobStore:
         )
         if before is not None:
             statement = statement.where(identifications.c.created_us < to_us(before))
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).all()
+        rows = await self._database.rows(statement)
         return [_identification(row) for row in rows]
+
+    async def _one(self, query: Select[*tuple[Any, ...]], values: Values) -> Identification | None:
+        row = await self._database.first(query, values)
+        return None if row is None else _identification(row)
 
 
 def _key(target: Target) -> str:
@@ -236,48 +214,12 @@ def _key(target: Target) -> str:
     return f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-def _held(lease: Lease) -> list[Any]:
-    """The lease's row, while nobody else has claimed the target."""
-    return [leases.c.target_key == lease.target_key, leases.c.fence == lease.fence, leases.c.owner == lease.owner]
-
-
-def _working(lease: Lease) -> list[Any]:
-    """The identification's row, while it is this lease's to write."""
-    return [
-        identifications.c.id == lease.identification_id,
-        identifications.c.fence == lease.fence,
-        identifications.c.finished_us.is_(None),
-    ]
-
-
 def _changed(result: CursorResult[Any]) -> bool:
     return result.rowcount == 1
 
 
-def _by_id(identification_id: str) -> Select[Any]:
-    return select(identifications).where(identifications.c.id == identification_id)
-
-
-def _newest_answer(target: Target) -> Select[Any]:
-    return (
-        select(identifications)
-        .where(identifications.c.target_key == _key(target), identifications.c.status.in_(_ANSWERS))
-        .order_by(identifications.c.created_us.desc())
-        .limit(1)
-    )
-
-
-def _alive(target: Target, now: datetime) -> Select[Any]:
-    """The identification that somebody holds a lease for."""
-    return (
-        select(identifications)
-        .join(leases, leases.c.identification_id == identifications.c.id)
-        .where(leases.c.target_key == _key(target), leases.c.expires_us > to_us(now))
-    )
-
-
-async def _one(connection: AsyncConnection, statement: Select[Any]) -> Identification | None:
-    row = (await connection.execute(statement)).first()
+def _one(connection: Connection, query: Select[*tuple[Any, ...]], values: Values) -> Identification | None:
+    row = connection.execute(query, values).first()
     return None if row is None else _identification(row)
 
 
@@ -295,18 +237,18 @@ def _identification(row: Row[Any]) -> Identification:
     )
 
 
-async def _look(connection: AsyncConnection, target: Target, now: datetime) -> Finished | Held | None:
+def _look(connection: Connection, target: Target, now: datetime) -> Finished | Held | None:
     """What is already settled about a target."""
     if target.kind in (Kind.CLIP, Kind.VIDEO):
-        answer = await _one(connection, _newest_answer(target))
+        answer = _one(connection, statements.NEWEST_ANSWER, {"key": _key(target)})
         if answer is not None and reusable(answer, now):
             return Finished(answer)
-    held = await _one(connection, _alive(target, now))
+    held = _one(connection, statements.ALIVE, {"key": _key(target), "moment": to_us(now)})
     return None if held is None else Held(held)
 
 
-async def _take(
-    connection: AsyncConnection,
+def _take(
+    connection: Connection,
     target: Target,
     owner: str,
     *,
@@ -316,60 +258,54 @@ async def _take(
 ) -> Claimed | None:
     """Claim a target whose lease ran out or that never had one; None when another was faster."""
     key = _key(target)
-    taken = await connection.execute(
-        update(leases)
-        .where(leases.c.target_key == key, leases.c.expires_us <= to_us(now))
-        .values(owner=owner, fence=leases.c.fence + 1, expires_us=to_us(expires_at))
-    )
-    if not _changed(taken):
+    claim = {"key": key, "moment": to_us(now), "new_owner": owner, "new_expires_us": to_us(expires_at)}
+    if not _changed(connection.execute(statements.CLAIM, claim)):
+        first = {
+            "target_key": key,
+            "identification_id": fresh.id,
+            "owner": owner,
+            "fence": 1,
+            "expires_us": to_us(expires_at),
+        }
         try:
-            await connection.execute(
-                insert(leases).values(
-                    target_key=key,
-                    identification_id=fresh.id,
-                    owner=owner,
-                    fence=1,
-                    expires_us=to_us(expires_at),
-                )
-            )
+            connection.execute(statements.CLAIM_FIRST, first)
         except IntegrityError:
             return None
         lease = Lease(identification_id=fresh.id, target_key=key, owner=owner, fence=1, expires_at=expires_at)
-        await _begin(connection, lease, fresh)
+        _begin(connection, lease, fresh)
         return Claimed(lease, fresh)
     # The row is ours from here on, so what was answered before can be told for certain.
-    row = (await connection.execute(select(leases).where(leases.c.target_key == key))).one()
-    answer = await _one(connection, _newest_answer(target))
+    row = connection.execute(statements.LEASE, {"key": key}).one()
+    answer = _one(connection, statements.NEWEST_ANSWER, {"key": key})
     if answer is not None and reusable(answer, now):
         raise _AnsweredMeanwhileError
-    previous = await _one(connection, _by_id(row.identification_id))
+    previous = _one(connection, statements.BY_ID, {"job": row.identification_id})
     if previous is not None and not previous.status.finished and not abandoned(previous, now):
-        await connection.execute(
-            update(identifications).where(identifications.c.id == previous.id).values(fence=row.fence)
-        )
+        connection.execute(statements.GIVE_FENCE, {"job": previous.id, "new_fence": row.fence})
         fresh = previous
     else:
         if previous is not None and not previous.status.finished:
-            await _give_up(connection, previous, now)
-        await connection.execute(
-            update(leases).where(leases.c.target_key == key).values(identification_id=fresh.id)
-        )
+            _give_up(connection, previous, now)
+        connection.execute(statements.POINT_TO, {"key": key, "new_identification_id": fresh.id})
     lease = Lease(identification_id=fresh.id, target_key=key, owner=owner, fence=row.fence, expires_at=expires_at)
     if fresh is not previous:
-        await _begin(connection, lease, fresh)
+        _begin(connection, lease, fresh)
     return Claimed(lease, fresh)
 
 
-async def _adopt(connection: AsyncConnection, lease: Lease, adopted: Lease) -> Claimed:
-    held = await connection.execute(
-        update(leases)
-        .where(*_held(lease), leases.c.expires_us > 0, leases.c.identification_id == lease.identification_id)
-        .values(owner=adopted.owner, fence=adopted.fence, expires_us=to_us(adopted.expires_at))
-    )
-    raised = await connection.execute(update(identifications).where(*_working(lease)).values(fence=adopted.fence))
-    if not (_changed(held) and _changed(raised)):
+def _adopt(connection: Connection, lease: Lease, adopted: Lease) -> Claimed:
+    held = statements.held(lease)
+    values = {
+        **held,
+        "new_owner": adopted.owner,
+        "new_fence": adopted.fence,
+        "new_expires_us": to_us(adopted.expires_at),
+    }
+    taken = connection.execute(statements.ADOPT, values)
+    raised = connection.execute(statements.RAISE_FENCE, {**held, "new_fence": adopted.fence})
+    if not (_changed(taken) and _changed(raised)):
         raise _LostError
-    identification = await _one(connection, _by_id(lease.identification_id))
+    identification = _one(connection, statements.BY_ID, {"job": lease.identification_id})
     assert identification is not None, "it was just changed"
     return Claimed(adopted, identification)
 
@@ -384,33 +320,30 @@ def _fresh(target: Target, now: datetime, wanted: IdentificationId | None) -> Id
     )
 
 
-async def _begin(connection: AsyncConnection, lease: Lease, fresh: Identification) -> None:
-    await connection.execute(
-        insert(identifications).values(
-            id=fresh.id,
-            target_key=lease.target_key,
-            kind=str(fresh.kind),
-            target=fresh.target,
-            at_seconds=fresh.at_seconds,
-            status=str(fresh.status),
-            stage=str(fresh.stage),
-            fence=lease.fence,
-            created_us=to_us(fresh.created_at),
-        )
-    )
+def _begin(connection: Connection, lease: Lease, fresh: Identification) -> None:
+    row = {
+        "id": fresh.id,
+        "target_key": lease.target_key,
+        "kind": str(fresh.kind),
+        "target": fresh.target,
+        "at_seconds": fresh.at_seconds,
+        "status": str(fresh.status),
+        "stage": str(fresh.stage),
+        "fence": lease.fence,
+        "created_us": to_us(fresh.created_at),
+    }
+    connection.execute(statements.BEGIN, row)
 
 
-async def _give_up(connection: AsyncConnection, left: Identification, now: datetime) -> None:
+def _give_up(connection: Connection, left: Identification, now: datetime) -> None:
     """Close an identification that its owner left behind so long ago that nobody waits for it."""
     detail = "The server that worked on this stopped before it had an answer. Ask again."
     failed = left.failed(Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0), now)
-    await connection.execute(
-        update(identifications)
-        .where(identifications.c.id == left.id, identifications.c.finished_us.is_(None))
-        .values(
-            status=str(failed.status),
-            stage=str(failed.stage),
-            finished_us=to_us(now),
-            body=json.dumps(to_json(failed)),
-        )
-    )
+    values = {
+        "job": left.id,
+        "new_status": str(failed.status),
+        "new_stage": str(failed.stage),
+        "new_finished_us": to_us(now),
+        "new_body": json.dumps(to_json(failed)),
+    }
+    connection.execute(statements.GIVE_UP, values)

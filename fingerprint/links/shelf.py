@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import BigInteger, Column, Table, Text, delete, insert, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata, to_us
 from fingerprint.domain.identification import ExternalIds, Song
@@ -55,8 +55,7 @@ class LinkShelf:
         near = self._near.get(key)
         if near is None:
             query = select(table.c.until_us, table.c.ids).where(table.c.song == key)
-            async with self._database.read() as connection:
-                row = (await connection.execute(query)).first()
+            row = await self._database.first(query)
             if row is None:
                 return None
             near = int(row.until_us), _ids(row.ids)
@@ -68,23 +67,22 @@ class LinkShelf:
         until = to_us(now + (FOUND_KEPT if ids != ExternalIds() else NOTHING_KEPT))
         values = {"ids": json.dumps(dataclasses.asdict(ids), separators=(",", ":")), "until_us": until}
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             change = update(table).where(table.c.song == key).values(**values)
-            if (await connection.execute(change)).rowcount:
+            if connection.execute(change).rowcount:
                 return
             try:
-                async with connection.begin_nested():
-                    await connection.execute(insert(table).values(song=key, **values))
+                with connection.begin_nested():
+                    connection.execute(insert(table).values(song=key, **values))
             except IntegrityError:
-                await connection.execute(change)  # another server was faster
+                connection.execute(change)  # another server was faster
 
         await self._database.transact(work)
         self._remember(key, (until, ids))
 
     async def forget(self, now: datetime) -> None:
         """Delete what is long out of date."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(table).where(table.c.until_us < to_us(now - FOUND_KEPT)))
+        await self._database.change(delete(table).where(table.c.until_us < to_us(now - FOUND_KEPT)))
 
     def _remember(self, key: str, near: tuple[int, ExternalIds]) -> None:
         self._near[key] = near

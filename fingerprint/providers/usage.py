@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Column, Integer, String, Table, delete, insert, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata
 from fingerprint.domain.budgets import Budget, OverBudget, Period, Spending, Spent
@@ -43,11 +43,11 @@ class SqlUsage(Usage):
     async def spend(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Spent | OverBudget:
         """See the port."""
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             # Always the day first, so that two never wait for each other.
             for period in Period:
                 most = next((budget.most for budget in budgets if budget.period is period), None)
-                await _count(connection, provider, period, most, now)
+                _count(connection, provider, period, most, now)
 
         try:
             await self._database.transact(work)
@@ -59,8 +59,7 @@ class SqlUsage(Usage):
         """See the port."""
         names = {period.name_of(now): period for period in Period}
         query = select(table.c.period, table.c.used).where(table.c.provider == provider, table.c.period.in_(names))
-        async with self._database.read() as connection:
-            used = {names[row.period]: int(row.used) for row in await connection.execute(query)}
+        used = {names[row.period]: int(row.used) for row in await self._database.rows(query)}
         most = {budget.period: budget.most for budget in budgets}
         return [
             Spending(period=period, used=used.get(period, 0), most=most.get(period), ends_at=period.end_of(now))
@@ -68,31 +67,27 @@ class SqlUsage(Usage):
         ]
 
 
-async def _count(
-    connection: AsyncConnection, provider: str, period: Period, most: int | None, now: datetime
-) -> None:
+def _count(connection: Connection, provider: str, period: Period, most: int | None, now: datetime) -> None:
     """Add one. Raises _OverBudgetError when the budget is used up."""
     row = (table.c.provider == provider, table.c.period == period.name_of(now))
     take = update(table).where(*row).values(used=table.c.used + 1)
     if most is not None:
         take = take.where(table.c.used < most)
-    if (await connection.execute(take)).rowcount:
+    if connection.execute(take).rowcount:
         return
-    known = (await connection.execute(select(table.c.used).where(*row))).scalar()
+    known = connection.execute(select(table.c.used).where(*row)).scalar()
     if known is None and (most is None or most > 0):
         try:
-            async with connection.begin_nested():
+            with connection.begin_nested():
                 first = insert(table).values(provider=provider, period=period.name_of(now), used=1)
-                await connection.execute(first)
+                connection.execute(first)
                 if period is Period.DAY:
                     # The first question of a day: time to delete what nobody looks at any more.
                     old = Period.DAY.name_of(now - KEPT)
-                    await connection.execute(
-                        delete(table).where(table.c.provider == provider, table.c.period < old)
-                    )
+                    connection.execute(delete(table).where(table.c.provider == provider, table.c.period < old))
         except IntegrityError:
             # Another server was faster.
-            if (await connection.execute(take)).rowcount:
+            if connection.execute(take).rowcount:
                 return
         else:
             return

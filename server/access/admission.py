@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database
 from fingerprint.domain.identification import Identification
@@ -189,13 +189,15 @@ class Admissions:
     async def _take(
         self, starter: Starter, target: TwitchTarget, over: set[str]
     ) -> tuple[Slot | None, Sequence[Spent]]:
-        async def work(connection: AsyncConnection) -> tuple[Slot | None, Sequence[Spent]]:
-            now, slot = self._clock.now(), None
+        # What is known here is looked up here: the work may be done in another thread.
+        now, free = self._clock.now(), {*over, *self._over}
+        left = next((each for each in self._over.values() if each.holder == starter.holder), None)
+
+        def work(connection: Connection) -> tuple[Slot | None, Sequence[Spent]]:
+            slot = None
             if starter.holder is not None:
-                left = next((each for each in self._over.values() if each.holder == starter.holder), None)
-                free = {*over, *self._over}
-                slot = await slots.take(connection, starter.holder, starter.at_once, target, now, free, left)
-            return slot, await self._counters.spend_in(connection, starter.limits, now)
+                slot = slots.take(connection, starter.holder, starter.at_once, target, now, free, left)
+            return slot, self._counters.spend_in(connection, starter.limits, now)
 
         slot, spent = await self._database.transact(work)
         if slot is not None:
@@ -238,13 +240,13 @@ class Admissions:
         # Later than this the rows count no more by themselves.
         batch = [each for each in self._returns if each.until > now]
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             # In one order, so that two servers never wait for each other.
             for each in sorted(batch, key=lambda each: "" if each.slot is None else each.slot.holder):
                 if each.slot is not None:
-                    await slots.give_back(connection, each.slot)
+                    slots.give_back(connection, each.slot)
             for each in batch:
-                await self._counters.refund_in(connection, each.spent)
+                self._counters.refund_in(connection, each.spent)
 
         if batch:
             await self._database.transact(work)

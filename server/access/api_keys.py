@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
@@ -128,9 +128,9 @@ class ApiKeyStore:
             used_at=None,
         )
 
-        async def add(connection: AsyncConnection) -> None:
-            await touch(connection)
-            await connection.execute(
+        def add(connection: Connection) -> None:
+            touch(connection)
+            connection.execute(
                 insert(table).values(
                     id=key.id,
                     sha256=key_hash(secret.reveal()),
@@ -144,7 +144,7 @@ class ApiKeyStore:
                     expires_us=None if expires_at is None else to_us(expires_at),
                 )
             )
-            await self._changes.record(connection, "create API key", key.id, after=_described(key))
+            self._changes.record(connection, "create API key", key.id, after=_described(key))
 
         await self._database.transact(add)
         return key, secret
@@ -152,44 +152,44 @@ class ApiKeyStore:
     async def find(self, key: str) -> ApiKey | None:
         """The key's record, if there is one; it may be revoked or expired."""
         digest = key_hash(key)
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(table).where(table.c.sha256 == digest))).first()
+        row = await self._database.first(select(table).where(table.c.sha256 == digest))
         if row is None or not hmac.compare_digest(str(row.sha256), digest):
             return None
         return _api_key(row)
 
     async def get(self, key_id: str) -> ApiKey | None:
         """The key with an id, if there is one; it may be revoked or expired."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(table).where(table.c.id == key_id))).first()
+        row = await self._database.first(select(table).where(table.c.id == key_id))
         return None if row is None else _api_key(row)
 
     async def all(self) -> Sequence[ApiKey]:
         """Every key, the oldest first."""
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(table).order_by(table.c.created_us, table.c.id))).all()
+        rows = await self._database.rows(select(table).order_by(table.c.created_us, table.c.id))
         return [_api_key(row) for row in rows]
 
     async def revoke(self, key_id: str, now: datetime) -> None:
         """Make a key invalid for good. Raises TwitchAudioError `not-found` when none has the id."""
 
-        async def change(connection: AsyncConnection) -> None:
-            await touch(connection)
-            row = (await connection.execute(select(table).where(table.c.id == key_id))).first()
+        def change(connection: Connection) -> None:
+            touch(connection)
+            row = connection.execute(select(table).where(table.c.id == key_id)).first()
             if row is None:
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no API key with the id {key_id[:50]!r}.")
             statement = update(table).where(table.c.id == key_id, table.c.revoked_us.is_(None))
-            if (await connection.execute(statement.values(revoked_us=to_us(now)))).rowcount:
-                await self._changes.record(connection, "revoke API key", key_id, before=_described(_api_key(row)))
+            if connection.execute(statement.values(revoked_us=to_us(now))).rowcount:
+                self._changes.record(connection, "revoke API key", key_id, before=_described(_api_key(row)))
 
         await self._database.transact(change)
 
     async def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Note when keys were last used."""
-        async with self._database.write() as connection:
+
+        def work(connection: Connection) -> None:
             for key_id, moment in sorted(uses.items()):
                 statement = update(table).where(table.c.id == key_id)
-                await connection.execute(statement.values(used_us=to_us(moment)))
+                connection.execute(statement.values(used_us=to_us(moment)))
+
+        await self._database.transact(work)
 
 
 def _described(key: ApiKey) -> str:

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import delete, func, insert, select
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
@@ -41,8 +41,7 @@ class BroadcasterStore:
 
     async def all(self) -> Sequence[ListedBroadcaster]:
         """Every broadcaster, by login."""
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(table).order_by(table.c.login, table.c.user_id))).all()
+        rows = await self._database.rows(select(table).order_by(table.c.login, table.c.user_id))
         return [
             ListedBroadcaster(id=row.user_id, login=row.login, note=row.note, created_at=from_us(row.created_us))
             for row in rows
@@ -57,16 +56,16 @@ class BroadcasterStore:
             "created_us": to_us(now),
         }
 
-        async def work(connection: AsyncConnection) -> None:
-            await touch(connection)
-            if ((await connection.execute(select(func.count()).select_from(table))).scalar() or 0) >= MOST:
+        def work(connection: Connection) -> None:
+            touch(connection)
+            if (connection.execute(select(func.count()).select_from(table)).scalar() or 0) >= MOST:
                 raise invalid_input(f"At most {MOST} broadcasters can be listed.")
             try:
-                async with connection.begin_nested():
-                    await connection.execute(insert(table).values(**values))
+                with connection.begin_nested():
+                    connection.execute(insert(table).values(**values))
             except IntegrityError as error:
                 raise invalid_input(f"{login or user_id} is listed already.") from error
-            await self._changes.record(connection, "add to broadcasters", _subject(user_id, login), after=note)
+            self._changes.record(connection, "add to broadcasters", _subject(user_id, login), after=note)
 
         await self._database.transact(work)
 
@@ -79,14 +78,14 @@ class BroadcasterStore:
         number = value.removeprefix(ID_PREFIX)
         same = table.c.login == value if number == value else table.c.user_id == number
 
-        async def work(connection: AsyncConnection) -> str:
-            await touch(connection)
-            row = (await connection.execute(select(table).where(same))).first()
+        def work(connection: Connection) -> str:
+            touch(connection)
+            row = connection.execute(select(table).where(same)).first()
             if row is None:
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{value} is not listed.")
-            await connection.execute(delete(table).where(table.c.user_id == row.user_id))
+            connection.execute(delete(table).where(table.c.user_id == row.user_id))
             subject = _subject(row.user_id, row.login)
-            await self._changes.record(connection, "remove from broadcasters", subject, before=row.note)
+            self._changes.record(connection, "remove from broadcasters", subject, before=row.note)
             return row.login or f"{ID_PREFIX}{row.user_id}"
 
         return await self._database.transact(work)

@@ -1,11 +1,13 @@
 """Whose clip it is: asked of Twitch once, then kept in SQL for all servers, and in memory."""
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import insert, select
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from fingerprint.database import Database, to_us
@@ -86,20 +88,19 @@ class KeptClipOwners:
                 self._known[slug].until = self._clock.monotonic() + keep
 
     async def _read(self, slug: str) -> Broadcaster | None:
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(table).where(table.c.slug == slug))).first()
+        row = await self._database.first(select(table).where(table.c.slug == slug))
         return None if row is None else Broadcaster(id=row.broadcaster_id, login=row.login)
 
     async def _write(self, slug: str, found: Broadcaster) -> None:
-        values = {"slug": slug, "broadcaster_id": found.id, "login": found.login}
+        seen = to_us(self._clock.now())
+        values = {"slug": slug, "broadcaster_id": found.id, "login": found.login, "seen_us": seen}
+
+        def work(connection: Connection) -> None:
+            # Another server may have asked at the same time.
+            with contextlib.suppress(IntegrityError), connection.begin_nested():
+                connection.execute(insert(table).values(**values))
+
         try:
-            async with self._database.write() as connection:
-                try:
-                    async with connection.begin_nested():
-                        seen = to_us(self._clock.now())
-                        await connection.execute(insert(table).values(**values, seen_us=seen))
-                except IntegrityError:
-                    # Another server asked at the same time.
-                    return
+            await self._database.transact(work)
         except TwitchAudioError:
             _log.info("clip_owner_not_kept")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -74,32 +74,31 @@ class CodeStore:
         until = "" if expires_at is None else f", until {expires_at:%Y-%m-%d %H:%M}"
         described = f"{most_uses} uses{until}: {row['note']}"
 
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(insert(codes).values(**row))
-            await self._changes.record(connection, "create access code", code_id, after=described)
+        def work(connection: Connection) -> None:
+            connection.execute(insert(codes).values(**row))
+            self._changes.record(connection, "create access code", code_id, after=described)
 
         await self._database.transact(work)
         return code_id, secret
 
     async def all(self) -> Sequence[AccessCode]:
         """Every code, the oldest first."""
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(codes).order_by(codes.c.created_us, codes.c.id))).all()
+        rows = await self._database.rows(select(codes).order_by(codes.c.created_us, codes.c.id))
         return [_code(row) for row in rows]
 
     async def revoke(self, code_id: str, now: datetime) -> None:
         """End a code and what those who redeemed it gained. Raises TwitchAudioError `not-found`."""
 
-        async def work(connection: AsyncConnection) -> None:
-            await touch(connection)
-            code = (await connection.execute(select(codes).where(codes.c.id == code_id))).first()
+        def work(connection: Connection) -> None:
+            touch(connection)
+            code = connection.execute(select(codes).where(codes.c.id == code_id)).first()
             if code is None:
                 detail = f"There is no access code with the id {code_id[:50]!r}."
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
             change = update(codes).where(codes.c.id == code_id, codes.c.revoked_us.is_(None))
-            if (await connection.execute(change.values(revoked_us=to_us(now)))).rowcount:
+            if connection.execute(change.values(revoked_us=to_us(now))).rowcount:
                 used = f"used {code.used} of {code.most_uses}: {code.note}"
-                await self._changes.record(connection, "revoke access code", code_id, before=used)
+                self._changes.record(connection, "revoke access code", code_id, before=used)
 
         await self._database.transact(work)
 
@@ -111,19 +110,19 @@ class CodeStore:
         digest = code_hash(text)
         alive = (codes.c.revoked_us.is_(None), or_(codes.c.expires_us.is_(None), codes.c.expires_us > to_us(now)))
 
-        async def work(connection: AsyncConnection) -> bool:
-            await touch(connection)
-            code = (await connection.execute(select(codes).where(codes.c.sha256 == digest, *alive))).first()
+        def work(connection: Connection) -> bool:
+            touch(connection)
+            code = connection.execute(select(codes).where(codes.c.sha256 == digest, *alive)).first()
             if code is None:
                 return False
             mine = (uses.c.code_id == code.id, uses.c.user_id == user_id)
-            if (await connection.execute(select(uses.c.user_id).where(*mine))).first() is not None:
+            if connection.execute(select(uses.c.user_id).where(*mine)).first() is not None:
                 return True
             take = update(codes).where(codes.c.id == code.id, codes.c.used < codes.c.most_uses, *alive)
-            if not (await connection.execute(take.values(used=codes.c.used + 1))).rowcount:
+            if not connection.execute(take.values(used=codes.c.used + 1)).rowcount:
                 return False
             row = {"code_id": code.id, "user_id": user_id, "redeemed_us": to_us(now)}
-            await connection.execute(insert(uses).values(**row))
+            connection.execute(insert(uses).values(**row))
             return True
 
         if not await self._database.transact(work):
@@ -138,8 +137,7 @@ class CodeStore:
             .where(uses.c.user_id == user_id, codes.c.revoked_us.is_(None))
             .limit(1)
         )
-        async with self._database.read() as connection:
-            return (await connection.execute(statement)).first() is not None
+        return await self._database.first(statement) is not None
 
 
 def _code(row: Any) -> AccessCode:

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Table, delete, insert, select
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -71,14 +71,13 @@ class ListStore:
         return row["value"]
 
     async def _all(self, table: Table) -> Sequence[Entry]:
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(table).order_by(*table.primary_key.columns))).mappings().all()
+        rows = await self._database.rows(select(table).order_by(*table.primary_key.columns))
         return [
             Entry(
-                kind=row.get("kind", ""),
-                value=row["value"],
-                note=row["note"],
-                created_at=from_us(row["created_us"]),
+                kind=getattr(row, "kind", ""),
+                value=row.value,
+                note=row.note,
+                created_at=from_us(row.created_us),
             )
             for row in rows
         ]
@@ -86,27 +85,27 @@ class ListStore:
     async def _add(self, table: Table, row: dict[str, str], note: str, now: datetime) -> None:
         values: dict[str, Any] = {**row, "note": clean_text(note, NOTE_LIMIT), "created_us": to_us(now)}
 
-        async def work(connection: AsyncConnection) -> None:
-            await touch(connection)
+        def work(connection: Connection) -> None:
+            touch(connection)
             try:
-                async with connection.begin_nested():
-                    await connection.execute(insert(table).values(**values))
+                with connection.begin_nested():
+                    connection.execute(insert(table).values(**values))
             except IntegrityError as error:
                 raise TwitchAudioError(ProblemCode.INVALID_INPUT, f"{row['value']} is listed already.") from error
-            await self._changes.record(connection, f"add to {_LIST[table]}", _subject(row), after=values["note"])
+            self._changes.record(connection, f"add to {_LIST[table]}", _subject(row), after=values["note"])
 
         await self._database.transact(work)
 
     async def _remove(self, table: Table, row: dict[str, str]) -> None:
         where = [table.c[name] == value for name, value in row.items()]
 
-        async def work(connection: AsyncConnection) -> None:
-            await touch(connection)
-            note = (await connection.execute(select(table.c.note).where(*where))).scalar()
+        def work(connection: Connection) -> None:
+            touch(connection)
+            note = connection.execute(select(table.c.note).where(*where)).scalar()
             if note is None:
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{row['value']} is not listed.")
-            await connection.execute(delete(table).where(*where))
-            await self._changes.record(connection, f"remove from {_LIST[table]}", _subject(row), before=note)
+            connection.execute(delete(table).where(*where))
+            self._changes.record(connection, f"remove from {_LIST[table]}", _subject(row), before=note)
 
         await self._database.transact(work)
 

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Update, and_, delete, insert, or_, select, update
+from sqlalchemy import Select, Update, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -17,6 +18,11 @@ from server.access.tables import rate_counters as table
 MINUTE: Final = 60
 DAY: Final = 86_400
 _FORGET_AT_ONCE: Final = 1_000
+_REFUND: Final = (
+    update(table)
+    .where(table.c.subject == bindparam("refunded"), table.c.window_us == bindparam("start"), table.c.used > 0)
+    .values(used=table.c.used - 1)
+)
 _WORDS: Final = {1: "second", MINUTE: "minute", 3_600: "hour", DAY: "day"}
 
 
@@ -72,16 +78,16 @@ class RateCounters:
             return None
         return nearest(await self._database.transact(lambda connection: self.spend_in(connection, limits, now)))
 
-    async def spend_in(
-        self, connection: AsyncConnection, limits: Sequence[Limit], now: datetime
-    ) -> Sequence[Spent]:
+    def spend_in(self, connection: Connection, limits: Sequence[Limit], now: datetime) -> Sequence[Spent]:
         """The same as a part of a transaction, which has to be rolled back when this raises."""
         if not limits:
             return []
         # Always in the same order, so that two never wait for each other.
         ordered = sorted(limits, key=lambda each: each.subject)
-        took = (await connection.execute(_take(ordered, now))).rowcount
-        used = await _used(connection, ordered, now)
+        take, look = _statements(len(ordered))
+        names = _names(ordered, now)
+        took = connection.execute(take, names).rowcount
+        used: dict[str, int] = {row.subject: row.used for row in connection.execute(look, names)}
         missing = [limit for limit in ordered if limit.subject not in used]
         if took < len(ordered) - len(missing):
             # All is rolled back. The one that is over for longest says when to come back.
@@ -90,23 +96,22 @@ class RateCounters:
             ]
             raise RateLimitedError(max(over, key=lambda each: each.reset_seconds))
         for limit in missing:
-            await _begin(connection, limit, now)
+            _begin(connection, limit, now)
         return [_spent(limit, now, used.get(limit.subject, 1)) for limit in ordered]
 
-    async def refund_in(self, connection: AsyncConnection, spent: Sequence[Spent]) -> None:
+    def refund_in(self, connection: Connection, spent: Sequence[Spent]) -> None:
         """Take one start back: nothing was started."""
         for each in sorted(spent, key=lambda each: each.limit.subject):
-            row = (table.c.subject == each.limit.subject, table.c.window_us == each.start_us, table.c.used > 0)
-            await connection.execute(update(table).where(*row).values(used=table.c.used - 1))
+            connection.execute(_REFUND, {"refunded": each.limit.subject, "start": each.start_us})
 
     async def forget(self, now: datetime) -> None:
         """Delete counters whose time is over, some at a time."""
         old = select(table.c.ends_us).where(table.c.ends_us < to_us(now)).order_by(table.c.ends_us)
 
-        async def work(connection: AsyncConnection) -> bool:
-            moments = (await connection.execute(old.limit(_FORGET_AT_ONCE))).scalars().all()
+        def work(connection: Connection) -> bool:
+            moments = connection.execute(old.limit(_FORGET_AT_ONCE)).scalars().all()
             if moments:
-                await connection.execute(delete(table).where(table.c.ends_us <= moments[-1]))
+                connection.execute(delete(table).where(table.c.ends_us <= moments[-1]))
             return bool(moments)
 
         while await self._database.transact(work):
@@ -124,33 +129,42 @@ def _spent(limit: Limit, now: datetime, used: int) -> Spent:
     return Spent(limit, max(0, limit.most - used), max(1, math.ceil(left_us / 1_000_000)), start)
 
 
-def _row(limit: Limit, now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return table.c.subject == limit.subject, table.c.window_us == _start(limit, now)
+@lru_cache(maxsize=32)
+def _statements(count: int) -> tuple[Update, Select[str, int]]:
+    """For so many limits: count one against each of the counters that are there and not used up; what is used.
+
+    Putting a statement together takes longer than SQLite takes to do it, so it is done once.
+    """
+    rows = [
+        and_(table.c.subject == bindparam(f"subject_{number}"), table.c.window_us == bindparam(f"start_{number}"))
+        for number in range(count)
+    ]
+    free = [and_(row, table.c.used < bindparam(f"most_{number}")) for number, row in enumerate(rows)]
+    take = update(table).where(or_(*free)).values(used=table.c.used + 1)
+    return take, select(table.c.subject, table.c.used).where(or_(*rows))
 
 
-def _take(limits: Sequence[Limit], now: datetime) -> Update:
-    """Count one against each of the counters that are there and not used up."""
-    open_rows = or_(*(and_(*_row(limit, now), table.c.used < limit.most) for limit in limits))
-    return update(table).where(open_rows).values(used=table.c.used + 1)
+def _names(limits: Sequence[Limit], now: datetime) -> dict[str, Any]:
+    """The values of `_statements`."""
+    values: dict[str, Any] = {}
+    for number, limit in enumerate(limits):
+        values[f"subject_{number}"] = limit.subject
+        values[f"start_{number}"] = _start(limit, now)
+        values[f"most_{number}"] = limit.most
+    return values
 
 
-async def _used(connection: AsyncConnection, limits: Sequence[Limit], now: datetime) -> dict[str, int]:
-    rows = or_(*(and_(*_row(limit, now)) for limit in limits))
-    found = await connection.execute(select(table.c.subject, table.c.used).where(rows))
-    return {row.subject: row.used for row in found}
-
-
-async def _begin(connection: AsyncConnection, limit: Limit, now: datetime) -> None:
+def _begin(connection: Connection, limit: Limit, now: datetime) -> None:
     """Count one against a counter that was not there. Raises RateLimitedError."""
     if limit.most > 0:
         try:
-            async with connection.begin_nested():
+            with connection.begin_nested():
                 start = _start(limit, now)
                 ends = start + limit.seconds * 1_000_000
                 values = {"subject": limit.subject, "window_us": start, "ends_us": ends, "used": 1}
-                await connection.execute(insert(table).values(**values))
+                connection.execute(insert(table).values(**values))
         except IntegrityError:
-            if (await connection.execute(_take([limit], now))).rowcount:
+            if connection.execute(_statements(1)[0], _names([limit], now)).rowcount:
                 return
         else:
             return

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database
 from fingerprint.ports import Broadcaster
@@ -49,15 +49,16 @@ class RulesStore:
 
     async def read(self, known: Rules | None = None) -> Rules:
         """All rules; `known` again when nothing has changed since. Raises TwitchAudioError `busy`."""
-        async with self._database.read() as connection:
-            rows = await _rows(connection)
+
+        def work(connection: Connection) -> Rules:
+            rows = _rows(connection)
             version = rows.pop(VERSION, "")
             if known is not None and known.version == version:
                 return known
-            blocked = await connection.execute(select(blacklisted_values.c.kind, blacklisted_values.c.value))
-            allowed = await connection.execute(select(whitelisted_users.c.value))
+            blocked = connection.execute(select(blacklisted_values.c.kind, blacklisted_values.c.value))
+            allowed = connection.execute(select(whitelisted_users.c.value))
             chosen = (subscribe_broadcasters.c.login, subscribe_broadcasters.c.user_id)
-            listed = await connection.execute(select(*chosen).order_by(*chosen))
+            listed = connection.execute(select(*chosen).order_by(*chosen))
             return Rules(
                 version=version,
                 website=website_settings(rows),
@@ -66,6 +67,8 @@ class RulesStore:
                 broadcasters=tuple(Broadcaster(id=row.user_id, login=row.login) for row in listed),
             )
 
+        return await self._database.read(work)
+
     async def set_website(self, name: str, text: str) -> tuple[str, str]:
         """Change one website setting; gives the texts before and after.
 
@@ -73,35 +76,35 @@ class RulesStore:
         """
         after = setting_text(parse_setting(name, text))
 
-        async def change(connection: AsyncConnection) -> str:
-            await touch(connection)
-            before = (await _rows(connection)).get(name)
+        def change(connection: Connection) -> str:
+            touch(connection)
+            before = (_rows(connection)).get(name)
             if before is None:
                 before = WebsiteSettings().to_texts()[name]
-            await _put(connection, name, after)
-            await self._changes.record(connection, "set website setting", name, before=before, after=after)
+            _put(connection, name, after)
+            self._changes.record(connection, "set website setting", name, before=before, after=after)
             return before
 
         return await self._database.transact(change), after
 
 
-async def touch(connection: AsyncConnection) -> None:
+def touch(connection: Connection) -> None:
     """Tell all servers that a rule changes in this transaction. First of all: it puts writers in a row."""
-    await _put(connection, VERSION, secrets.token_hex(8))
+    _put(connection, VERSION, secrets.token_hex(8))
 
 
-async def _rows(connection: AsyncConnection) -> dict[str, str]:
-    rows: Mapping[str, str] = {row.name: row.value for row in await connection.execute(select(table))}
+def _rows(connection: Connection) -> dict[str, str]:
+    rows: Mapping[str, str] = {row.name: row.value for row in connection.execute(select(table))}
     return dict(rows)
 
 
-async def _put(connection: AsyncConnection, name: str, value: str) -> None:
+def _put(connection: Connection, name: str, value: str) -> None:
     """Update or insert; whoever inserts second updates."""
     change = update(table).where(table.c.name == name).values(value=value)
-    if (await connection.execute(change)).rowcount:
+    if connection.execute(change).rowcount:
         return
     try:
-        async with connection.begin_nested():
-            await connection.execute(insert(table).values(name=name, value=value))
+        with connection.begin_nested():
+            connection.execute(insert(table).values(name=name, value=value))
     except IntegrityError:
-        await connection.execute(change)
+        connection.execute(change)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.settings import Secret
@@ -53,13 +53,13 @@ class SessionStore:
         """Keep a new session; the user's oldest end when there are too many."""
         moment = to_us(now)
 
-        async def add(connection: AsyncConnection) -> None:
+        def add(connection: Connection) -> None:
             mine = select(table.c.sha256).where(table.c.user_id == user.id, table.c.ended_us.is_(None))
             newest_first = mine.order_by(table.c.created_us.desc(), table.c.sha256)
-            known = (await connection.execute(newest_first)).scalars().all()
+            known = connection.execute(newest_first).scalars().all()
             for old in known[PER_USER - 1 :]:
-                await connection.execute(_ended(old, moment))
-            await connection.execute(
+                connection.execute(_ended(old, moment))
+            connection.execute(
                 insert(table).values(
                     sha256=sha256,
                     user_id=user.id,
@@ -76,8 +76,7 @@ class SessionStore:
 
     async def get(self, sha256: str) -> StoredSession | None:
         """A session, also one that has ended."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(table).where(table.c.sha256 == sha256))).first()
+        row = await self._database.first(select(table).where(table.c.sha256 == sha256))
         return None if row is None else self._session(row)
 
     async def seen(self, sha256: str, now: datetime) -> None:
@@ -96,22 +95,18 @@ class SessionStore:
 
     async def end(self, sha256: str, now: datetime) -> None:
         """End a session at once, for every server; its tokens are still to be revoked."""
-        async with self._database.write() as connection:
-            await connection.execute(_ended(sha256, to_us(now)))
+        await self._database.change(_ended(sha256, to_us(now)))
 
     async def forget(self, sha256: str) -> None:
         """Delete a session."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(table).where(table.c.sha256 == sha256))
+        await self._database.change(delete(table).where(table.c.sha256 == sha256))
 
     async def begin_refresh(self, session: StoredSession, *, now: datetime, until: datetime) -> bool:
         """Take a session's tokens for oneself; False when another server has them."""
         if session.refreshing_until > now:
             return False
         where = (table.c.sha256 == session.sha256, table.c.refreshing_us == to_us(session.refreshing_until))
-        async with self._database.write() as connection:
-            change = update(table).where(*where).values(refreshing_us=to_us(until))
-            return bool((await connection.execute(change)).rowcount)
+        return bool(await self._database.change(update(table).where(*where).values(refreshing_us=to_us(until))))
 
     async def renew(self, sha256: str, tokens: Tokens, *, now: datetime, due: datetime) -> None:
         """Put new tokens in the place of the old ones."""
@@ -124,15 +119,12 @@ class SessionStore:
     async def take_due(self, limit: int, *, now: datetime, until: datetime) -> Sequence[StoredSession]:
         """Sessions that somebody has to look at, taken until a moment so that no other server looks too."""
         due = select(table).where(table.c.due_us <= to_us(now)).order_by(table.c.due_us).limit(limit)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(due)).all()
+        rows = await self._database.rows(due)
         taken: list[StoredSession] = []
         for row in rows:
             mine = (table.c.sha256 == row.sha256, table.c.due_us == row.due_us)
-            async with self._database.write() as connection:
-                change = update(table).where(*mine).values(due_us=to_us(until))
-                if (await connection.execute(change)).rowcount:
-                    taken.append(self._session(row))
+            if await self._database.change(update(table).where(*mine).values(due_us=to_us(until))):
+                taken.append(self._session(row))
         return taken
 
     async def put_off(self, sha256: str, due: datetime) -> None:
@@ -140,8 +132,7 @@ class SessionStore:
         await self._change(sha256, due_us=to_us(due))
 
     async def _change(self, sha256: str, **values: object) -> None:
-        async with self._database.write() as connection:
-            await connection.execute(update(table).where(table.c.sha256 == sha256).values(**values))
+        await self._database.change(update(table).where(table.c.sha256 == sha256).values(**values))
 
     def _tokens(self, tokens: Tokens, scopes: frozenset[str], now: datetime) -> dict[str, Any]:
         refresh = None if tokens.refresh is None else tokens.refresh.reveal()

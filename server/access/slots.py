@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, insert, or_, select, update
+from sqlalchemy import Row, bindparam, delete, insert, or_, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.identification import ABANDONED_AFTER, Kind
@@ -27,6 +27,19 @@ SLOT_FOR: Final = ABANDONED_AFTER + timedelta(seconds=15)
 
 _FORGET_AT_ONCE: Final = 1_000
 _ATTEMPTS: Final = 5
+
+# Putting a statement together takes longer than SQLite takes to do it, so it is done once.
+_OF: Final = table.c.holder == bindparam("of")
+_HERE: Final = (_OF, table.c.number == bindparam("at"))
+_SAME: Final = table.c.token == bindparam("old_token")
+_NEW: Final[dict[str, Any]] = {
+    name: bindparam(f"new_{name}") for name in ("token", "kind", "target", "at_seconds", "taken_us", "expires_us")
+}
+_TAKE_FREE: Final = update(table).where(*_HERE, or_(table.c.expires_us <= bindparam("now"), _SAME)).values(_NEW)
+_TAKE_OVER: Final = update(table).where(*_HERE, _SAME).values(_NEW)
+_GIVE_BACK: Final = update(table).where(*_HERE, _SAME).values(expires_us=0)
+_ALL: Final = select(table).where(_OF)
+_INSERT: Final = insert(table)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +75,8 @@ class JobInProgressError(TwitchAudioError):
         self.identification_id = identification_id
 
 
-async def take(  # noqa: PLR0917 - one place's whole story
-    connection: AsyncConnection,
+def take(  # noqa: PLR0917 - one place's whole story
+    connection: Connection,
     holder: str,
     most: int,
     target: TwitchTarget,
@@ -77,15 +90,14 @@ async def take(  # noqa: PLR0917 - one place's whole story
     """
     slot = Slot(holder=holder, number=0, token=secrets.token_hex(8), target=target, taken_at=now)
     # The usual cases in one statement: the first place was used before and is free, or is but not in its row yet.
-    free_now = table.c.expires_us <= to_us(now)
+    known = ""
     if left is not None and left.number < most:
-        slot = dataclasses.replace(slot, number=left.number)
-        free_now = or_(free_now, table.c.token == left.token)
-    if await _replace(connection, slot, free_now):
+        slot, known = dataclasses.replace(slot, number=left.number), left.token
+    if connection.execute(_TAKE_FREE, _values(slot, "new_") | _place(slot, known) | {"now": to_us(now)}).rowcount:
         return slot
     taken: list[Slot] = []
     for _attempt in range(_ATTEMPTS):
-        rows = {row.number: row for row in await connection.execute(select(table).where(table.c.holder == holder))}
+        rows = {row.number: row for row in connection.execute(_ALL, {"of": holder})}
         taken = [_slot(row) for row in rows.values() if row.expires_us > to_us(now) and row.token not in over]
         if any(other.target.key == target.key for other in taken):
             raise SharedError
@@ -95,54 +107,54 @@ async def take(  # noqa: PLR0917 - one place's whole story
         for number in free:
             candidate = dataclasses.replace(slot, number=number)
             if number not in rows:
-                won = await _insert(connection, candidate)
+                won = _insert(connection, candidate)
             else:
-                won = await _replace(connection, candidate, table.c.token == rows[number].token)
+                values = _values(candidate, "new_") | _place(candidate, rows[number].token)
+                won = bool(connection.execute(_TAKE_OVER, values).rowcount)
             if won:
                 return candidate
         # Others were faster with every place: see which targets they have.
     raise AllTakenError(taken)
 
 
-async def give_back(connection: AsyncConnection, slot: Slot) -> None:
+def give_back(connection: Connection, slot: Slot) -> None:
     """Make a place free again; nothing happens when it is another's by now."""
-    where = (table.c.holder == slot.holder, table.c.number == slot.number, table.c.token == slot.token)
-    await connection.execute(update(table).where(*where).values(expires_us=0))
+    connection.execute(_GIVE_BACK, _place(slot, slot.token))
 
 
 async def forget(database: Database, now: datetime) -> int:
     """Delete some rows of places that have long been free; gives how many. 0: there are none left."""
     old = select(table.c.taken_us).where(table.c.taken_us < to_us(now - 2 * SLOT_FOR)).order_by(table.c.taken_us)
 
-    async def work(connection: AsyncConnection) -> int:
-        moments = (await connection.execute(old.limit(_FORGET_AT_ONCE))).scalars().all()
+    def work(connection: Connection) -> int:
+        moments = connection.execute(old.limit(_FORGET_AT_ONCE)).scalars().all()
         if moments:
-            await connection.execute(delete(table).where(table.c.taken_us <= moments[-1]))
+            connection.execute(delete(table).where(table.c.taken_us <= moments[-1]))
         return len(moments)
 
     return await database.transact(work)
 
 
-def _values(slot: Slot) -> dict[str, Any]:
+def _values(slot: Slot, prefix: str = "") -> dict[str, Any]:
     return {
-        "token": slot.token,
-        "kind": str(slot.target.kind),
-        "target": slot.target.name,
-        "at_seconds": slot.target.at_seconds if isinstance(slot.target, VideoTarget) else None,
-        "taken_us": to_us(slot.taken_at),
-        "expires_us": to_us(slot.taken_at + SLOT_FOR),
+        f"{prefix}token": slot.token,
+        f"{prefix}kind": str(slot.target.kind),
+        f"{prefix}target": slot.target.name,
+        f"{prefix}at_seconds": slot.target.at_seconds if isinstance(slot.target, VideoTarget) else None,
+        f"{prefix}taken_us": to_us(slot.taken_at),
+        f"{prefix}expires_us": to_us(slot.taken_at + SLOT_FOR),
     }
 
 
-async def _replace(connection: AsyncConnection, slot: Slot, condition: Any) -> bool:
-    where = (table.c.holder == slot.holder, table.c.number == slot.number, condition)
-    return bool((await connection.execute(update(table).where(*where).values(**_values(slot)))).rowcount)
+def _place(slot: Slot, token: str) -> dict[str, Any]:
+    """The place that a slot is, as long as a token is its."""
+    return {"of": slot.holder, "at": slot.number, "old_token": token}
 
 
-async def _insert(connection: AsyncConnection, slot: Slot) -> bool:
+def _insert(connection: Connection, slot: Slot) -> bool:
     try:
-        async with connection.begin_nested():
-            await connection.execute(insert(table).values(holder=slot.holder, number=slot.number, **_values(slot)))
+        with connection.begin_nested():
+            connection.execute(_INSERT, {"holder": slot.holder, "number": slot.number, **_values(slot)})
     except IntegrityError:
         return False
     return True

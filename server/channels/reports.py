@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.identification import Identification
@@ -103,20 +103,20 @@ class ReportStore:
         values = {"reason": str(reason), "note": clean_text(note, NOTE_LIMIT), "created_us": to_us(now)}
         one = (table.c.identification_id == identification.id, table.c.reporter == stored)
 
-        async def work(connection: AsyncConnection) -> bool:
+        def work(connection: Connection) -> bool:
             change = update(table).where(*one).values(**values, handled_us=None)
-            if (await connection.execute(change)).rowcount:
+            if connection.execute(change).rowcount:
                 return False
             count = select(func.count()).select_from(table)
-            on_it = (await connection.execute(count.where(one[0]))).scalar_one()
+            on_it = connection.execute(count.where(one[0])).scalar_one()
             if on_it >= MOST_PER_ANSWER:
                 return False
             since = to_us(now - timedelta(days=1))
             lately = count.where(table.c.target == target, table.c.created_us > since)
-            before = (await connection.execute(lately)).scalar_one()
+            before = connection.execute(lately).scalar_one()
             try:
-                async with connection.begin_nested():
-                    await connection.execute(
+                with connection.begin_nested():
+                    connection.execute(
                         insert(table).values(
                             id=secrets.token_hex(8),
                             identification_id=identification.id,
@@ -142,19 +142,21 @@ class ReportStore:
             statement = statement.where(
                 table.c.handled_us.is_not(None) if handled else table.c.handled_us.is_(None)
             )
-        async with self._database.read() as connection:
-            return [_report(row) for row in (await connection.execute(statement)).all()]
+        return [_report(row) for row in await self._database.rows(statement)]
 
     async def handle(self, report_id: str, now: datetime) -> None:
         """Note that the operator is done with a report. Raises TwitchAudioError `not-found`."""
-        async with self._database.write() as connection:
-            change = update(table).where(table.c.id == report_id).values(handled_us=to_us(now))
-            if (await connection.execute(change)).rowcount:
-                await self._changes.record(connection, "report done", report_id)
+        change = update(table).where(table.c.id == report_id).values(handled_us=to_us(now))
+
+        def work(connection: Connection) -> None:
+            if connection.execute(change).rowcount:
+                self._changes.record(connection, "report done", report_id)
             else:
                 raise TwitchAudioError(
                     ProblemCode.NOT_FOUND, f"There is no report with the id {report_id[:50]!r}."
                 )
+
+        await self._database.transact(work)
 
 
 def _song(identification: Identification) -> str:

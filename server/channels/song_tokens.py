@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
@@ -69,11 +69,11 @@ class SongTokenStore:
             used_at=None,
         )
 
-        async def add(connection: AsyncConnection) -> None:
+        def add(connection: Connection) -> None:
             valid = select(func.count()).where(table.c.channel == channel, table.c.revoked_us.is_(None))
-            if (await connection.execute(valid)).scalar_one() >= MOST_PER_CHANNEL:
+            if connection.execute(valid).scalar_one() >= MOST_PER_CHANNEL:
                 raise invalid_input(f"A channel has at most {MOST_PER_CHANNEL} tokens: revoke one first.")
-            await connection.execute(
+            connection.execute(
                 insert(table).values(
                     id=token.id,
                     sha256=key_hash(secret.reveal()),
@@ -83,7 +83,7 @@ class SongTokenStore:
                     created_us=to_us(now),
                 )
             )
-            await self._changes.record(connection, "create song token", channel, after=f"{token.id}: {token.note}")
+            self._changes.record(connection, "create song token", channel, after=f"{token.id}: {token.note}")
 
         await self._database.transact(add)
         return token, secret
@@ -93,15 +93,13 @@ class SongTokenStore:
         if not well_formed(text, PREFIX):
             return None
         digest = key_hash(text)
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(table).where(table.c.sha256 == digest))).first()
+        row = await self._database.first(select(table).where(table.c.sha256 == digest))
         if row is None or not hmac.compare_digest(str(row.sha256), digest):
             return None
         if row.channel != channel or row.revoked_us is not None:
             return None
         if row.used_us is None or now - from_us(row.used_us) > _USED_STEP:
-            async with self._database.write() as connection:
-                await connection.execute(update(table).where(table.c.id == row.id).values(used_us=to_us(now)))
+            await self._database.change(update(table).where(table.c.id == row.id).values(used_us=to_us(now)))
         return _token(row)
 
     async def all(self, channel: str | None = None) -> Sequence[SongToken]:
@@ -109,8 +107,7 @@ class SongTokenStore:
         statement = select(table).order_by(table.c.created_us, table.c.id)
         if channel is not None:
             statement = statement.where(table.c.channel == channel)
-        async with self._database.read() as connection:
-            return [_token(row) for row in (await connection.execute(statement)).all()]
+        return [_token(row) for row in await self._database.rows(statement)]
 
     async def revoke(self, token_id: str, *, now: datetime, channel: str | None = None) -> None:
         """Make a token invalid for good. Raises TwitchAudioError `not-found` when none has the id."""
@@ -118,15 +115,15 @@ class SongTokenStore:
         if channel is not None:
             mine.append(table.c.channel == channel)
 
-        async def change(connection: AsyncConnection) -> None:
-            known = (await connection.execute(select(table).where(*mine))).first()
+        def change(connection: Connection) -> None:
+            known = connection.execute(select(table).where(*mine)).first()
             if known is None:
                 detail = f"There is no song token with the id {token_id[:50]!r}."
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
             statement = update(table).where(*mine, table.c.revoked_us.is_(None))
-            if (await connection.execute(statement.values(revoked_us=to_us(now)))).rowcount:
+            if connection.execute(statement.values(revoked_us=to_us(now))).rowcount:
                 before = f"{token_id}: {known.note}"
-                await self._changes.record(connection, "revoke song token", known.channel, before=before)
+                self._changes.record(connection, "revoke song token", known.channel, before=before)
 
         await self._database.transact(change)
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -46,20 +46,20 @@ class WatchStore:
         }
         mine = table.c.channel == channel
 
-        async def work(connection: AsyncConnection) -> bool:
+        def work(connection: Connection) -> bool:
             said = f"every {every_seconds} s, budget {budget}"
-            await self._changes.record(connection, "watch", channel, after=said)
-            if (await connection.execute(update(table).where(mine, _RUNNING).values(**terms))).rowcount:
+            self._changes.record(connection, "watch", channel, after=said)
+            if connection.execute(update(table).where(mine, _RUNNING).values(**terms)).rowcount:
                 return False
             running = select(func.count()).select_from(table).where(_RUNNING)
-            if (await connection.execute(running)).scalar_one() >= most:
+            if connection.execute(running).scalar_one() >= most:
                 detail = f"{most} channels are being watched, which is the most. Stop one first."
                 raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=60.0)
             again = update(table).where(mine).values(**fresh, fence=table.c.fence + 1)
-            if not (await connection.execute(again)).rowcount:
+            if not connection.execute(again).rowcount:
                 try:
-                    async with connection.begin_nested():
-                        await connection.execute(insert(table).values(channel=channel, fence=1, **fresh))
+                    with connection.begin_nested():
+                        connection.execute(insert(table).values(channel=channel, fence=1, **fresh))
                 except IntegrityError:
                     # Somebody else started it at the same moment.
                     return False
@@ -75,25 +75,23 @@ class WatchStore:
         ended = {"state": str(WatchState.ENDED), "reason": str(Ended.STOPPED), "next_us": to_us(now)}
         statement = update(table).where(table.c.channel == channel, _RUNNING)
 
-        async def work(connection: AsyncConnection) -> bool:
-            if not (await connection.execute(statement.values(**ended))).rowcount:
+        def work(connection: Connection) -> bool:
+            if not connection.execute(statement.values(**ended)).rowcount:
                 return False
-            await self._changes.record(connection, "stop watch", channel)
+            self._changes.record(connection, "stop watch", channel)
             return True
 
         return await self._database.transact(work)
 
     async def get(self, channel: str) -> Watch | None:
         """A channel's watch, running or ended."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(table).where(table.c.channel == channel))).first()
+        row = await self._database.first(select(table).where(table.c.channel == channel))
         return None if row is None else _watch(row)
 
     async def newest(self, *, limit: int = 200) -> Sequence[Watch]:
         """The running ones first, then those that ended, the newest first."""
         order = (table.c.state.desc(), table.c.created_us.desc(), table.c.channel)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(table).order_by(*order).limit(limit))).all()
+        rows = await self._database.rows(select(table).order_by(*order).limit(limit))
         return [_watch(row) for row in rows]
 
     # --- What servers do with them ----------------------------------------------------------------------
@@ -102,8 +100,7 @@ class WatchStore:
         """Channels whose time has come and that no server has in hand."""
         free = (_RUNNING, table.c.next_us <= to_us(now), table.c.lease_us <= to_us(now))
         statement = select(table.c.channel).where(*free).order_by(table.c.next_us).limit(limit)
-        async with self._database.read() as connection:
-            return list((await connection.execute(statement)).scalars())
+        return [row.channel for row in await self._database.rows(statement)]
 
     async def take(self, channel: str, *, owner: str, now: datetime, lease_seconds: float) -> Watch | None:
         """Take a watch that is due in hand and spend one of its budget; None when another server was faster."""
@@ -118,10 +115,10 @@ class WatchStore:
             "used": table.c.used + 1,
         }
 
-        async def work(connection: AsyncConnection) -> Watch | None:
-            if not (await connection.execute(change.values(**values))).rowcount:
+        def work(connection: Connection) -> Watch | None:
+            if not connection.execute(change.values(**values)).rowcount:
                 return None
-            return _watch((await connection.execute(select(table).where(table.c.channel == channel))).one())
+            return _watch(connection.execute(select(table).where(table.c.channel == channel)).one())
 
         return await self._database.transact(work)
 
@@ -143,8 +140,7 @@ class WatchStore:
 
     async def _write(self, watch: Watch, values: Mapping[str, Any]) -> bool:
         mine = (table.c.channel == watch.channel, table.c.fence == watch.fence, _RUNNING)
-        async with self._database.write() as connection:
-            return bool((await connection.execute(update(table).where(*mine).values(**values))).rowcount)
+        return bool(await self._database.change(update(table).where(*mine).values(**values)))
 
 
 def _watch(row: Any) -> Watch:

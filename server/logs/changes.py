@@ -3,7 +3,7 @@
 from typing import Final
 
 from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.engine import Connection
 
 from fingerprint.clock import SystemClock
 from fingerprint.ports import Clock
@@ -21,9 +21,9 @@ class ChangeLog:
         self._who = who
         self._clock = clock or SystemClock()
 
-    async def record(
+    def record(
         self,
-        connection: AsyncConnection,
+        connection: Connection,
         what: str,
         subject: str,
         *,
@@ -40,4 +40,4 @@ class ChangeLog:
             before=before,
             after=after,
         )
-        await connection.execute(insert(log_entries).values(**new_row(entry)))
+        connection.execute(insert(log_entries).values(**new_row(entry)))

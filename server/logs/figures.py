@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fingerprint.database import Database, from_us
 from server.logs.entries import LogKind
@@ -54,7 +54,7 @@ def median_ms(counts: Mapping[int, int]) -> float:
     return float(EDGES_MS[-1])
 
 
-async def count(connection: AsyncConnection, rows: Iterable[Mapping[str, Any]]) -> None:
+def count(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     """Count rows of log entries, in the transaction that writes them."""
     counts = Counter(
         (from_us(row["moment_us"]).date().isoformat(), name) for row in rows for name in figure_names(row)
@@ -63,20 +63,19 @@ async def count(connection: AsyncConnection, rows: Iterable[Mapping[str, Any]]) 
     for (day, name), amount in sorted(counts.items()):
         here = (table.c.day == day, table.c.name == name)
         change = update(table).where(*here).values(amount=table.c.amount + amount)
-        if (await connection.execute(change)).rowcount:
+        if connection.execute(change).rowcount:
             continue
         try:
-            async with connection.begin_nested():
-                await connection.execute(insert(table).values(day=day, name=name, amount=amount))
+            with connection.begin_nested():
+                connection.execute(insert(table).values(day=day, name=name, amount=amount))
         except IntegrityError:
-            await connection.execute(change)
+            connection.execute(change)
 
 
 async def read(database: Database, since: date) -> dict[tuple[date, str], int]:
     """All figures from a day on. Raises TwitchAudioError `busy`."""
     statement = select(table).where(table.c.day >= since.isoformat())
-    async with database.read() as connection:
-        rows = (await connection.execute(statement)).all()
+    rows = await database.rows(statement)
     return {(date.fromisoformat(row.day), row.name): row.amount for row in rows}
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, insert_all, to_us
 from fingerprint.jobs.clean import clean_text
@@ -76,13 +76,13 @@ class LogStore:
         Raises TwitchAudioError `busy`.
         """
 
-        async def work(connection: AsyncConnection) -> None:
+        def work(connection: Connection) -> None:
             if again:
                 first = (table.c.moment_us == rows[0]["moment_us"], table.c.id == rows[0]["id"])
-                if (await connection.execute(select(table.c.id).where(*first))).first() is not None:
+                if connection.execute(select(table.c.id).where(*first)).first() is not None:
                     return
-            await insert_all(connection, table, rows)
-            await figures.count(connection, rows)
+            insert_all(connection, table, rows)
+            figures.count(connection, rows)
 
         await self._database.transact(work)
 
@@ -105,17 +105,16 @@ class LogStore:
             statement = statement.where(table.c.moment_us >= to_us(chosen.since))
         if chosen.until is not None:
             statement = statement.where(table.c.moment_us < to_us(chosen.until))
-        async with self._database.read() as connection:
-            return [_entry(row) for row in await connection.execute(statement)]
+        return [_entry(row) for row in await self._database.rows(statement)]
 
     async def forget(self, before: datetime) -> int:
         """Delete some of the entries from before a moment; gives how many. 0: there are none left."""
         old = select(table.c.moment_us).where(table.c.moment_us < to_us(before)).order_by(table.c.moment_us)
 
-        async def work(connection: AsyncConnection) -> int:
-            moments = (await connection.execute(old.limit(_FORGET_AT_ONCE))).scalars().all()
+        def work(connection: Connection) -> int:
+            moments = connection.execute(old.limit(_FORGET_AT_ONCE)).scalars().all()
             if moments:
-                await connection.execute(delete(table).where(table.c.moment_us <= moments[-1]))
+                connection.execute(delete(table).where(table.c.moment_us <= moments[-1]))
             return len(moments)
 
         return await self._database.transact(work)
@@ -129,12 +128,12 @@ class LogStore:
             .limit(_FORGET_AT_ONCE)
         )
 
-        async def work(connection: AsyncConnection) -> int:
-            rows = (await connection.execute(whole)).all()
+        def work(connection: Connection) -> int:
+            rows = connection.execute(whole).all()
             for address in sorted({row.address for row in rows}):
                 here = (table.c.address == address, table.c.moment_us <= rows[-1].whole_us)
                 change = update(table).where(*here).values(address=cut_address(address), whole_us=None)
-                await connection.execute(change)
+                connection.execute(change)
             return len(rows)
 
         return await self._database.transact(work)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
@@ -13,6 +14,7 @@ from server.access.codes import CodeStore, code_hash
 from server.access.list_store import ListStore
 from server.access.lists import BlacklistKind
 from server.access.rules import RulesStore
+from server.access.tables import access_codes
 from tests.builders import NOON
 
 
@@ -57,8 +59,7 @@ async def test_a_second_entry_and_a_missing_one_are_said(database: Database) -> 
 async def test_a_code_is_redeemed_however_it_is_typed_and_only_its_hash_is_stored(database: Database) -> None:
     store = CodeStore(database)
     _, secret = await store.create(now=NOON, note="for a friend")
-    async with database.read() as connection:
-        row = str((await connection.exec_driver_sql("SELECT * FROM access_codes")).one())
+    row = str(await database.first(select(access_codes)))
     assert secret.reveal() not in row
     assert code_hash(secret.reveal()) in row
     assert not await store.redeemed("77")

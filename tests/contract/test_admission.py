@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
@@ -17,6 +18,7 @@ from server.access import slots
 from server.access.admission import CLAIM_SECONDS, Admissions, JobTicket, Starter
 from server.access.rates import Limit, RateCounters
 from server.access.slots import SLOT_FOR, JobInProgressError
+from server.access.tables import job_slots, rate_counters
 from tests.builders import NOON
 
 ONE, TWO, THREE = ChannelTarget("one"), ClipTarget("two"), VideoTarget("1234567890", 61.5)
@@ -266,12 +268,7 @@ async def test_rows_of_places_and_counters_that_are_over_are_removed(world: Worl
     world.end(await world.start(server, ONE, Starter(holder="a", at_once=1, limits=limits)), ONE)
 
     async def rows() -> tuple[int, int]:
-        async with database.read() as connection:
-            counts = [
-                (await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar() or 0
-                for table in ("job_slots", "rate_counters")
-            ]
-        return counts[0], counts[1]
+        return len(await database.rows(select(job_slots))), len(await database.rows(select(rate_counters)))
 
     assert await rows() == (1, 2)
     now = world.clock.now()

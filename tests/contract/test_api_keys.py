@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
@@ -12,6 +13,7 @@ from server import migrations
 from server.access.api_keys import ApiKeyStore, key_hash, new_key
 from server.access.rates import Limit, RateCounters, RateLimitedError
 from server.access.rules import RulesStore
+from server.access.tables import api_keys, rate_counters
 from tests.builders import NOON
 
 LIMIT = Limit("key:a:minute", 3, 60)
@@ -29,8 +31,7 @@ async def test_a_key_is_found_by_its_text_and_only_its_hash_is_stored(database: 
     key, secret = await store.create("a bot 🤖", now=NOON, scopes=["clips"], per_day=5)
     assert await store.find(secret.reveal()) == key
     assert await store.find(new_key().reveal()) is None
-    async with database.read() as connection:
-        row = (await connection.exec_driver_sql("SELECT * FROM api_keys")).one()
+    [row] = await database.rows(select(api_keys))
     assert secret.reveal() not in str(row)
     assert key_hash(secret.reveal()) in str(row)
 
@@ -122,5 +123,4 @@ async def test_old_counters_are_forgotten(database: Database) -> None:
     counters = RateCounters(database)
     await counters.spend([LIMIT], NOON)
     await counters.forget(NOON + timedelta(days=3))
-    async with database.read() as connection:
-        assert (await connection.exec_driver_sql("SELECT count(*) FROM rate_counters")).scalar() == 0
+    assert await database.rows(select(rate_counters)) == []

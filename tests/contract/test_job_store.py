@@ -515,9 +515,9 @@ async def test_an_answer_given_between_the_look_and_the_claim_counts(
         looks: list[object] = []
         real_look = sql._look  # pyright: ignore[reportPrivateUsage] - the moment in between
 
-        async def look_too_early(*arguments: Any) -> Finished | Held | None:
+        def look_too_early(*arguments: Any) -> Finished | Held | None:
             looks.append(arguments)
-            return None if len(looks) == 1 else await real_look(*arguments)
+            return None if len(looks) == 1 else real_look(*arguments)
 
         monkeypatch.setattr(sql, "_look", look_too_early)
         assert await claim(store, CLIP, owner="b", after=1) == Finished(success(work))

@@ -129,8 +129,7 @@ async def login_of(sessions: Sessions, session_id: str) -> str | None:
 
 
 async def rows(database: Database) -> list[Any]:
-    async with database.read() as connection:
-        return list((await connection.execute(web_sessions.select())).all())
+    return list(await database.rows(web_sessions.select()))
 
 
 async def test_only_a_hash_and_sealed_tokens_are_stored(database: Database, sessions: Sessions) -> None:
@@ -246,9 +245,8 @@ async def test_a_server_that_died_while_it_refreshed_is_replaced(
 ) -> None:
     session_id = await sign_in(sessions)
     await clock.advance(SECONDS)
-    async with database.write() as connection:
-        held = web_sessions.update().values(refreshing_us=web_sessions.c.token_expires_us + 5_000_000)
-        await connection.execute(held)
+    held = web_sessions.update().values(refreshing_us=web_sessions.c.token_expires_us + 5_000_000)
+    await database.change(held)
     asking = asyncio.create_task(sessions.find(session_id))
     while not asking.done():
         await asyncio.sleep(0.02)

@@ -13,7 +13,8 @@ from typing import Final
 import pymysql
 import pytest
 from aiohttp import ClientSession
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.engine import Connection
+from sqlalchemy.util import await_only
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import QUERY_SECONDS, Database, leases, open_database
@@ -195,23 +196,20 @@ async def test_s4_a_deadlock_is_resolved_by_running_the_loser_again(server: Mari
         attempts: list[str] = []
 
         async def lock(first: str, second: str) -> None:
-            async def work(connection: AsyncConnection) -> None:
+            def work(connection: Connection) -> None:
                 attempts.append(first)
                 for key in (first, second):
                     statement = leases.update().where(leases.c.target_key == key)
-                    await connection.execute(statement.values(fence=leases.c.fence + 1))
+                    connection.execute(statement.values(fence=leases.c.fence + 1))
                     if len(attempts) <= 2 and key == first:
-                        await both.wait()
+                        await_only(both.wait())
 
             await database.transact(work)
 
         await add_leases(database, "a", "b")
         await asyncio.gather(lock("a", "b"), lock("b", "a"))
         assert len(attempts) == 3
-        async with database.read() as connection:
-            assert set(
-                (await connection.execute(leases.select().with_only_columns(leases.c.fence))).scalars()
-            ) == {2}
+        assert {row.fence for row in await database.rows(leases.select())} == {2}
 
 
 async def test_s4_a_row_that_another_holds_is_waited_for_a_second_and_then_busy(server: MariaDB) -> None:
@@ -219,17 +217,24 @@ async def test_s4_a_row_that_another_holds_is_waited_for_a_second_and_then_busy(
         await migrations.upgrade(database)
         await add_leases(database, "a")
         change = leases.update().values(fence=7)
-        async with database.engine.begin() as holder:
-            await holder.execute(change)
-            with pytest.raises(TwitchAudioError) as caught:
-                async with database.write() as connection:
-                    await connection.execute(change)
-            assert caught.value.code is ProblemCode.BUSY
+        holds, done = asyncio.Event(), asyncio.Event()
+
+        def hold(connection: Connection) -> None:
+            connection.execute(change)
+            holds.set()
+            await_only(done.wait())
+
+        holder = asyncio.create_task(database.transact(hold))
+        await holds.wait()
+        with pytest.raises(TwitchAudioError) as caught:
+            await database.change(change)
+        assert caught.value.code is ProblemCode.BUSY
+        done.set()
+        await holder
         await database.ping()
 
 
 async def add_leases(database: Database, *names: str) -> None:
-    async with database.write() as connection:
-        for name in names:
-            row = {"target_key": name, "identification_id": "i", "owner": "o", "fence": 0, "expires_us": 0}
-            await connection.execute(leases.insert().values(**row))
+    for name in names:
+        row = {"target_key": name, "identification_id": "i", "owner": "o", "fence": 0, "expires_us": 0}
+        await database.change(leases.insert(), row)

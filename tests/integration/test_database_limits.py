@@ -1,15 +1,17 @@
 """The time limit of a unit of work on the database, on a loop that has other things to do."""
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.engine import Connection
 
 from fingerprint import database as module
-from fingerprint.database import open_database
+from fingerprint.database import leases, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from server import migrations
 
 
 async def test_a_loop_that_is_busy_does_not_make_the_database_look_away(
@@ -21,7 +23,7 @@ async def test_a_loop_that_is_busy_does_not_make_the_database_look_away(
 
         async def keep_the_loop_busy() -> None:
             while True:
-                until = time.perf_counter() + 0.08
+                until = time.perf_counter() + 0.3
                 while time.perf_counter() < until:
                     pass
                 await asyncio.sleep(0)
@@ -41,10 +43,33 @@ async def test_a_database_that_does_not_answer_is_given_up_in_time(
         monkeypatch.setattr(module, "QUERY_SECONDS", 0.3)
         started = time.perf_counter()
 
-        async def work(_connection: AsyncConnection) -> None:
-            await asyncio.sleep(30)
+        answers = threading.Event()
 
         with pytest.raises(TwitchAudioError) as caught:
-            await database.transact(work)
+            await database.transact(lambda _connection: answers.wait(30))
+        answers.set()
         assert caught.value.code is ProblemCode.BUSY
         assert time.perf_counter() - started < 10
+
+
+async def test_a_transaction_whose_asker_goes_away_changes_nothing_and_holds_nobody_up(tmp_path: Path) -> None:
+    row = {"target_key": "k", "identification_id": "i", "owner": "o", "fence": 1, "expires_us": 0}
+    async with open_database(f"sqlite:///{tmp_path}/x.sqlite3") as database:
+        await migrations.upgrade(database)
+        written, goes_on = threading.Event(), threading.Event()
+
+        def work(connection: Connection) -> None:
+            connection.execute(leases.insert(), row)
+            written.set()
+            goes_on.wait(30)
+
+        asking = asyncio.create_task(database.transact(work))
+        waiting = asyncio.create_task(database.change(leases.insert(), row))
+        await asyncio.to_thread(written.wait, 30)
+        for task in (asking, waiting):
+            task.cancel()
+        await asyncio.wait({asking, waiting})
+        assert await database.rows(leases.select()) == []
+        goes_on.set()
+        assert await database.change(leases.insert(), row | {"target_key": "other"}) == 1
+        assert [each.target_key for each in await database.rows(leases.select())] == ["other"]

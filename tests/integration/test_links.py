@@ -216,8 +216,7 @@ async def test_what_is_long_out_of_date_is_cleared_away_by_the_way(world: LinkWo
             links = Links(find, LinkShelf(database), MemoryJobStore(), SystemClock())
             await links.add(answered(song=KNOWN))
             await links.settled()
-        async with database.read() as connection:
-            kept = [row.song for row in await connection.execute(select(table.c.song))]
+        kept = [row.song for row in await database.rows(select(table.c.song))]
     assert kept == [f"isrc:{ISRC}"]
 
 

@@ -36,8 +36,7 @@ async def test_an_empty_database_gets_the_schema_and_a_second_time_nothing(sql_a
         schema = await migrations.upgrade(database)
         assert schema.before == schema.after
         await migrations.check(database)
-        async with database.read() as connection:
-            names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        names = await database.read(lambda connection: inspect(connection).get_table_names())
     assert set(names) == {*metadata.tables, "alembic_version"}
 
 
@@ -48,24 +47,24 @@ async def test_migrations_make_exactly_the_tables_in_code(tmp_path: Path) -> Non
 
     async with open_database(address(tmp_path)) as database:
         await migrations.upgrade(database)
-        async with database.read() as connection:
-            assert await connection.run_sync(differences) == []
+        assert await database.read(differences) == []
 
 
 async def test_migrations_make_exactly_the_tables_in_code_on_mysql_too(mariadb: MariaDB) -> None:
     # Alembic's comparison takes MySQL's DOUBLE and MEDIUMTEXT for differences; the server's own words are exact.
     async with open_database(mariadb.new_database()) as database, open_database(mariadb.new_database()) as other:
         await migrations.upgrade(database)
-        async with other.write() as connection:
-            await connection.run_sync(metadata.create_all)
-        for table in metadata.tables:
-            made: list[object] = []
-            for place in (database, other):
-                async with place.read() as connection:
-                    shown = (await connection.exec_driver_sql(f"SHOW CREATE TABLE {table}")).mappings().one()
-                    # Keys stand in the order of their making, which nothing depends on.
-                    made.append(sorted(line.rstrip(",") for line in str(shown["Create Table"]).splitlines()))
-            assert made[0] == made[1]
+        await other.transact(metadata.create_all)
+
+        def shown(connection: Connection) -> list[list[str]]:
+            made: list[list[str]] = []
+            for table in metadata.tables:
+                row = connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").mappings().one()
+                # Keys stand in the order of their making, which nothing depends on.
+                made.append(sorted(line.rstrip(",") for line in str(row["Create Table"]).splitlines()))
+            return made
+
+        assert await database.read(shown) == await other.read(shown)
 
 
 async def test_tables_on_mysql_take_any_character_whatever_the_servers_default(mariadb: MariaDB) -> None:
@@ -120,26 +119,27 @@ async def test_a_file_that_is_no_database_is_an_error_of_ours_not_a_crash(tmp_pa
     assert (tmp_path / "twitchaudio.sqlite3").read_bytes().startswith(b"not a database")
 
 
+async def value_of(database: Database, statement: str) -> object:
+    return await database.read(lambda connection: connection.exec_driver_sql(statement).scalar())
+
+
 async def test_a_write_ahead_log_is_used(tmp_path: Path) -> None:
     async with open_database(address(tmp_path)) as database:
         await database.ping()
-        async with database.read() as connection:
-            assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
-            assert (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar() == 1
+        for pragma, value in (("journal_mode", "wal"), ("foreign_keys", 1)):
+            assert await value_of(database, f"PRAGMA {pragma}") == value
 
 
 async def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    async def write_and_fail(database: Database) -> None:
-        async with database.write() as connection:
-            await connection.exec_driver_sql("INSERT INTO leases VALUES ('k', 'i', 'o', 1, 0)")
-            raise RuntimeError
+    def write_and_fail(connection: Connection) -> None:
+        connection.exec_driver_sql("INSERT INTO leases VALUES ('k', 'i', 'o', 1, 0)")
+        raise RuntimeError
 
     async with open_database(address(tmp_path)) as database:
         await migrations.upgrade(database)
         with pytest.raises(RuntimeError):
-            await write_and_fail(database)
-        async with database.read() as connection:
-            assert (await connection.exec_driver_sql("SELECT count(*) FROM leases")).scalar() == 0
+            await database.transact(write_and_fail)
+        assert await value_of(database, "SELECT count(*) FROM leases") == 0
 
 
 @pytest.mark.parametrize(
@@ -203,14 +203,11 @@ async def add_a_row_everywhere(database: Database, number: int) -> dict[str, dic
         found.reflect(connection)
         return found
 
-    async with database.read() as connection:
-        reflected = await connection.run_sync(reflect)
     added: dict[str, dict[str, object]] = {}
-    async with database.write() as connection:
-        for table in reflected.sorted_tables:
-            if table.name != "alembic_version":
-                added[table.name] = {column.name: made_up(column, number) for column in table.columns}
-                await connection.execute(insert(table).values(added[table.name]))
+    for table in (await database.read(reflect)).sorted_tables:
+        if table.name != "alembic_version":
+            added[table.name] = {column.name: made_up(column, number) for column in table.columns}
+            await database.change(insert(table).values(added[table.name]))
     return added
 
 
@@ -231,7 +228,6 @@ async def test_every_earlier_version_is_brought_up_to_date_with_its_data(sql_add
         for number, tables in enumerate(added):
             for name, row in tables.items():
                 table = metadata.tables[name]
-                async with database.read() as connection:
-                    rows = (await connection.execute(select(table))).mappings().all()
+                rows = [kept._asdict() for kept in await database.rows(select(table))]
                 same = [kept for kept in rows if all(kept[column] == value for column, value in row.items())]
                 assert len(same) == 1, (revisions[number], name, row)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import event, insert
+from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, identifications, leases, open_database, to_us
 from fingerprint.domain.targets import ChannelTarget, ClipTarget
@@ -116,10 +117,13 @@ async def fill(database: Database) -> None:
             for n in numbers
         ],
     }  # fmt: skip
-    async with database.write() as connection:
+
+    def work(connection: Connection) -> None:
         for table, values in rows.items():
-            await connection.execute(insert(table), values)
-            await connection.exec_driver_sql(f"ANALYZE TABLE {table.name}")
+            connection.execute(insert(table), values)
+            connection.exec_driver_sql(f"ANALYZE TABLE {table.name}")
+
+    await database.transact(work)
 
 
 async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaDB) -> None:
@@ -192,19 +196,19 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
             lambda: watch.get("c7"),
             lambda: RateCounters(database).spend([Limit("key:k7", 9, 60)], NOON),
         ]
-        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+        event.listen(database.engine, "before_cursor_execute", note)
         for step in work:
             await step()
         await admissions.close()
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        event.remove(database.engine, "before_cursor_execute", note)
         assert len(seen) >= len(work)
-        whole: list[str] = []
-        async with database.read() as connection:
-            for statement, parameters in seen:
-                plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
-                whole += [
-                    f"{row['table']}: {statement}"
-                    for row in plan.mappings()
-                    if row["type"] in ("ALL", "index") and row["table"] not in SMALL
-                ]
-        assert whole == []
+
+        def whole(connection: Connection) -> list[str]:
+            return [
+                f"{row['table']}: {statement}"
+                for statement, parameters in seen
+                for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).mappings()
+                if row["type"] in ("ALL", "index") and row["table"] not in SMALL
+            ]
+
+        assert await database.read(whole) == []

@@ -1,0 +1,222 @@
+"""Where units of work on SQL are done: on a server's connections, or in threads on those of a SQLite file."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from fingerprint.settings import SettingsError
+from fingerprint.unit_threads import Asker, UnitThreads
+
+T = TypeVar("T")
+
+Work = Callable[[Connection], T]
+"""A unit of work. It may be done in another thread than the caller's."""
+
+_SQLITE_BUSY_MS: Final = 2_000
+_SQLITE_READERS: Final = 3
+_MYSQL_CONNECTIONS: Final = 10
+_MYSQL_ACQUIRE_SECONDS: Final = 2.0
+_MYSQL_CONNECT_SECONDS: Final = 2.0
+_MYSQL_RECYCLE_SECONDS: Final = 300
+_MYSQL_LOCK_SECONDS: Final = 1
+_CLOSE_SECONDS: Final = 0.5
+_WRITES: Final = "twitchaudio_writes"
+_URL_FORMS: Final = "sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME"
+
+_log = logging.getLogger(__name__)
+
+
+def _parse(address: str) -> URL:
+    try:
+        url = make_url(address)
+    except ArgumentError:
+        url = None
+    match None if url is None else url.drivername:
+        case "sqlite" if url is not None and url.database not in (None, "", ":memory:"):
+            return url.set(drivername="sqlite+pysqlite")
+        case "mysql" if url is not None and url.host and url.database and not url.query:
+            return url.set(drivername="mysql+aiomysql", query={"charset": "utf8mb4"})
+        case _:
+            raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, _URL_FORMS, secret=True)
+
+
+def _mysql_engine(url: URL) -> AsyncEngine:
+    """READ COMMITTED, so that each statement sees what is committed, and few gaps are locked.
+
+    A connection is asked whether it still lives before it is used: a restarted server is not noticed otherwise.
+    """
+    return create_async_engine(
+        url,
+        hide_parameters=True,
+        isolation_level="READ COMMITTED",
+        pool_size=_MYSQL_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_MYSQL_ACQUIRE_SECONDS,
+        pool_recycle=_MYSQL_RECYCLE_SECONDS,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": _MYSQL_CONNECT_SECONDS,
+            "init_command": f"SET SESSION innodb_lock_wait_timeout = {_MYSQL_LOCK_SECONDS}",
+        },
+    )
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    """Write-ahead log, so that readers never wait for a writer.
+
+    A write transaction takes the write lock at its start (BEGIN IMMEDIATE), since one that begins by reading
+    could not be granted it later.
+    """
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=_SQLITE_READERS + 1,
+        max_overflow=0,
+        # Each is used by one thread at a time, though not always by the same.
+        connect_args={"timeout": _SQLITE_BUSY_MS / 1000, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction] - a listener
+        # The driver's own transaction handling would begin at the first write only.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction] - a listener
+        if connection.get_execution_options().get(_WRITES):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+class Backend(Protocol):
+    """Where units of work are done: on a server's connections, or in threads on those of a file."""
+
+    @property
+    def engine(self) -> Engine:
+        """What the connections are from."""
+        ...
+
+    async def run(self, work: Work[T], *, writes: bool) -> T:
+        """`work` on a connection. `writes`: in a transaction, rolled back when it raises or nobody waits."""
+        ...
+
+    async def close(self) -> None:
+        """End what is under way, within a moment."""
+        ...
+
+
+class _Server:
+    """MySQL or MariaDB: the loop does the work and waits for each statement."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine.sync_engine
+
+    async def run(self, work: Work[T], *, writes: bool) -> T:
+        async with self._connected() as connection:
+            if not writes:
+                return await connection.run_sync(work)
+            async with connection.begin():
+                return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection that goes back to the pool, or is dropped when the server does not even answer to that."""
+        connection = await self._engine.connect()
+        try:
+            yield connection
+        finally:
+            try:
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await connection.close()
+            except TimeoutError:
+                _log.warning("connection_dropped")
+
+
+class _File:
+    """SQLite: a thread does all of a unit's work in one go.
+
+    A way to a thread and back takes longer than a statement, and on a loop with much to do it takes a turn of the
+    loop: there is one for each unit. SQLite has one writer at a time, and so there is one thread that writes: its
+    queue is fair and cheap, SQLite's own lock is polled.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writing_engine = engine.execution_options(**{_WRITES: True})
+        self._readers = UnitThreads("database reader", _SQLITE_READERS)
+        self._writer = UnitThreads("database writer", 1)
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    async def run(self, work: Work[T], *, writes: bool) -> T:
+        if writes:
+            return await self._writer.run(lambda asker: self._write(work, asker))
+        return await self._readers.run(lambda asker: self._read(work, asker))
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _read(self, work: Work[T], asker: Asker) -> T:
+        with self._connected(self._engine, asker) as connection:
+            return work(connection)
+
+    def _write(self, work: Work[T], asker: Asker) -> T:
+        with self._connected(self._writing_engine, asker) as connection, connection.begin():
+            result = work(connection)
+            asker.check()
+            return result
+
+    @contextmanager
+    def _connected(self, engine: Engine, asker: Asker) -> Generator[Connection]:
+        """A connection; what runs on it is interrupted when nobody waits any more."""
+        asker.check()
+        with engine.connect() as connection:
+            driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+            with asker.stopping(driver.interrupt):
+                yield connection
+
+    def _close(self) -> None:
+        for threads in (self._writer, self._readers):
+            threads.close(_CLOSE_SECONDS)
+        self._engine.dispose()
+
+
+def open_backend(address: str) -> Backend:
+    """The one for `sqlite:///PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`.
+
+    Nothing is opened before its use, but for the missing folder of a file, which is made. Raises SettingsError for
+    an address that cannot be used.
+    """
+    url = _parse(address)
+    if url.get_backend_name() == "mysql":
+        return _Server(_mysql_engine(url))
+    folder = Path(url.database or "").parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        takes = f"a place that can be written: {folder}: {error.strerror}"
+        raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, takes, secret=True) from error
+    return _File(_sqlite_engine(url))

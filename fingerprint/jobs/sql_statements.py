@@ -1,0 +1,98 @@
+"""The statements of the SQL job store, put together once: that takes longer than SQLite takes to do one.
+
+What rows are found by comes under the names `key`, `job`, `held_fence`, `held_by` and `moment`; what they are to
+hold comes under `new_` and the column's name.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Select, Update, bindparam, insert, select, update
+
+from fingerprint.database import identifications, leases
+from fingerprint.domain.identification import Stage, Status
+from fingerprint.ports import Lease
+
+_OF_TARGET: Final = leases.c.target_key == bindparam("key")
+# The lease's row, while nobody else has claimed the target.
+_HELD: Final = (
+    _OF_TARGET,
+    leases.c.fence == bindparam("held_fence"),
+    leases.c.owner == bindparam("held_by"),
+)
+_JOB: Final = identifications.c.id == bindparam("job")
+_UNDER_FENCE: Final = (_JOB, identifications.c.fence == bindparam("held_fence"))
+# The identification's row, while it is the lease's to write.
+_WORKING: Final = (*_UNDER_FENCE, identifications.c.finished_us.is_(None))
+_FINISHED: Final = (_JOB, identifications.c.finished_us.is_not(None))
+_ANSWERS: Final = (str(Status.SUCCESSFUL), str(Status.NO_MATCH))
+
+
+def _new(*columns: str) -> dict[str, Any]:
+    return {column: bindparam(f"new_{column}") for column in columns}
+
+
+def _progress(stage: Stage) -> Update:
+    stages = list(Stage)
+    not_later = [str(earlier) for earlier in stages[: stages.index(stage) + 1]]
+    change = update(identifications).where(*_WORKING, identifications.c.stage.in_(not_later))
+    return change.values(status=str(Status.RUNNING), stage=str(stage))
+
+
+# --- Leases -----------------------------------------------------------------------------------------------
+
+LEASE: Final = select(leases).where(_OF_TARGET)
+CLAIM: Final = (
+    update(leases)
+    .where(_OF_TARGET, leases.c.expires_us <= bindparam("moment"))
+    .values(fence=leases.c.fence + 1, **_new("owner", "expires_us"))
+)
+CLAIM_FIRST: Final = insert(leases)
+RENEW: Final = update(leases).where(*_HELD, leases.c.expires_us > 0).values(_new("expires_us"))
+ADOPT: Final = (
+    update(leases)
+    .where(*_HELD, leases.c.expires_us > 0, leases.c.identification_id == bindparam("job"))
+    .values(_new("owner", "fence", "expires_us"))
+)
+END_LEASE: Final = update(leases).where(*_HELD).values(expires_us=0)
+POINT_TO: Final = update(leases).where(_OF_TARGET).values(_new("identification_id"))
+
+# --- Identifications --------------------------------------------------------------------------------------
+
+BY_ID: Final[Select[*tuple[Any, ...]]] = select(identifications).where(_JOB)
+NEWEST_ANSWER: Final[Select[*tuple[Any, ...]]] = (
+    select(identifications)
+    .where(identifications.c.target_key == bindparam("key"), identifications.c.status.in_(_ANSWERS))
+    .order_by(identifications.c.created_us.desc())
+    .limit(1)
+)
+# The one that somebody holds a lease for.
+ALIVE: Final[Select[*tuple[Any, ...]]] = (
+    select(identifications)
+    .join(leases, leases.c.identification_id == identifications.c.id)
+    .where(_OF_TARGET, leases.c.expires_us > bindparam("moment"))
+)
+BEGIN: Final = insert(identifications)
+PROGRESS: Final[Mapping[Stage, Update]] = {stage: _progress(stage) for stage in Stage}
+STILL_WORKING: Final = select(identifications.c.id).where(*_WORKING)
+FINISH: Final = update(identifications).where(*_WORKING).values(_new("status", "stage", "finished_us", "body"))
+BODY: Final = select(identifications.c.body).where(*_UNDER_FENCE)
+RAISE_FENCE: Final = update(identifications).where(*_WORKING).values(_new("fence"))
+GIVE_FENCE: Final = update(identifications).where(_JOB).values(_new("fence"))
+GIVE_UP: Final = (
+    update(identifications)
+    .where(_JOB, identifications.c.finished_us.is_(None))
+    .values(_new("status", "stage", "finished_us", "body"))
+)
+AMEND: Final = update(identifications).where(*_FINISHED).values(_new("body"))
+DOUBT: Final = update(identifications).where(*_FINISHED).values(_new("doubted_us"))
+
+
+def held(lease: Lease) -> dict[str, Any]:
+    """What finds a lease and its identification."""
+    return {
+        "key": lease.target_key,
+        "job": lease.identification_id,
+        "held_fence": lease.fence,
+        "held_by": lease.owner,
+    }

@@ -1,0 +1,73 @@
+"""Threads that do units of work one after the other."""
+
+import asyncio
+import threading
+from contextvars import ContextVar
+
+import pytest
+
+from fingerprint.unit_threads import Asker, AskerGoneError, ThreadsClosedError, UnitThreads
+
+named: ContextVar[str] = ContextVar("named", default="")
+
+
+async def test_a_unit_gives_its_result_or_raises_its_error_to_whoever_waits() -> None:
+    threads = UnitThreads("of a test", 2)
+    named.set("a request")
+
+    def fail(_asker: Asker) -> None:
+        raise KeyError("why")
+
+    assert await threads.run(lambda _asker: (named.get(), threading.current_thread().name)) == (
+        "a request",
+        "of a test",
+    )
+    with pytest.raises(KeyError, match="why"):
+        await threads.run(fail)
+    threads.close(5.0)
+
+
+async def test_one_thread_does_units_in_the_order_they_came() -> None:
+    threads, done = UnitThreads("of a test", 1), list[int]()
+    await asyncio.gather(*(threads.run(lambda _asker, number=number: done.append(number)) for number in range(50)))
+    assert done == list(range(50))
+    threads.close(5.0)
+
+
+async def test_whoever_goes_away_stops_what_they_waited_for_and_their_turn_is_passed_over() -> None:
+    threads, begun, stopped = UnitThreads("of a test", 1), threading.Event(), threading.Event()
+    raised: list[type[BaseException]] = []
+
+    def at_work(asker: Asker) -> None:
+        with asker.stopping(stopped.set):
+            begun.set()
+            assert stopped.wait(10)
+        try:
+            asker.check()
+        except AskerGoneError as error:
+            raised.append(type(error))
+            raise
+
+    def in_turn(asker: Asker) -> None:
+        with asker.stopping(lambda: None):
+            raised.append(AssertionError)
+
+    asking = [asyncio.create_task(threads.run(unit)) for unit in (at_work, in_turn)]
+    await asyncio.to_thread(begun.wait, 10)
+    for task in reversed(asking):
+        task.cancel()
+    assert [type(end) for end in await asyncio.gather(*asking, return_exceptions=True)] == [
+        asyncio.CancelledError
+    ] * 2
+    assert await threads.run(lambda _asker: "the next") == "the next"
+    assert raised == [AskerGoneError]
+    threads.close(5.0)
+
+
+async def test_after_the_end_nothing_is_begun() -> None:
+    threads = UnitThreads("of a test", 1)
+    assert await threads.run(lambda _asker: 1) == 1
+    threads.close(5.0)
+    assert "of a test" not in {thread.name for thread in threading.enumerate()}
+    with pytest.raises(ThreadsClosedError):
+        await threads.run(lambda _asker: 1)
