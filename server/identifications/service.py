@@ -143,10 +143,12 @@ class IdentificationService:
             # Another request may have been faster while this one looked.
             flight = self._flights.of(target)
         shared = flight is not None
-        if flight is None and admit is not None:
-            flight, shared = await self._admitted(target, caller, admit)
-        elif flight is None:
-            flight = self._flights.take_off(target, caller=caller)
+        if flight is None:
+            begun = await self._begun(target, caller, admit)
+            if isinstance(begun, Asked):
+                self._asked.add(target.kind, "stored")
+                return begun
+            flight, shared = begun
         first = await asyncio.shield(flight.progress.started)
         shared = shared or flight.elsewhere
         self._asked.add(target.kind, "joined" if shared else "started")
@@ -277,9 +279,9 @@ class IdentificationService:
 
     async def _known(self, target: TwitchTarget) -> Asked | None:
         """An answer that is there already."""
-        refusal = self._refusals.get(target.key)
-        if refusal is not None:
-            return Asked(identification=refusal, shared=True)
+        refused = self._refused(target)
+        if refused is not None:
+            return refused
         if target.kind not in (Kind.CLIP, Kind.VIDEO):
             return None
         stored = await self.answer(target)
@@ -287,10 +289,25 @@ class IdentificationService:
             return None
         return Asked(identification=stored)
 
-    async def _admitted(self, target: TwitchTarget, caller: str, admit: Admit) -> tuple[Flight, bool]:
+    def _refused(self, target: TwitchTarget) -> Asked | None:
+        """A failure that is an answer, of a moment ago."""
+        refusal = self._refusals.get(target.key)
+        return None if refusal is None else Asked(identification=refusal, shared=True)
+
+    async def _begun(self, target: TwitchTarget, caller: str, admit: Admit | None) -> Asked | tuple[Flight, bool]:
+        """What came of a job that was started and over meanwhile; else as `_admitted`."""
+        refused = self._refused(target)
+        if refused is not None:
+            return refused
+        if admit is None:
+            return self._flights.take_off(target, caller=caller), False
+        return await self._admitted(target, caller, admit)
+
+    async def _admitted(self, target: TwitchTarget, caller: str, admit: Admit) -> Asked | tuple[Flight, bool]:
         """The job that was started meanwhile, or a new one once it is admitted; True for the first.
 
-        One at a time for each target: of a herd the first is admitted and the others join.
+        One at a time for each target: of a herd the first is admitted and the others join, or get what it got when
+        that is over already.
         """
         place = self._admissions.setdefault(target.key, _Admission())
         place.waiting += 1
@@ -299,6 +316,9 @@ class IdentificationService:
                 flight = self._flights.of(target)
                 if flight is not None:
                     return flight, True
+                refused = self._refused(target)
+                if refused is not None:
+                    return refused
                 ticket = None
                 # With a place held: beyond what can be done, the answer is `busy` at once, and costs nothing.
                 with self._runner.place(caller):

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService, ServiceLimits
 from server.identifications.tickets import Ticket
@@ -81,6 +82,38 @@ async def test_those_who_join_need_no_ticket() -> None:
         assert (await service.ask(CHANNEL, admit=second.admit)).shared
         assert second.told == []
         parts.capture.gate.set()
+
+
+class SlowToLook(MemoryJobStore):
+    """Each look at what is stored takes until `looks` says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks: list[asyncio.Event] = []
+
+    async def answer(self, target: Target) -> Identification | None:
+        look = asyncio.Event()
+        self.looks.append(look)
+        stored = await super().answer(target)
+        await look.wait()
+        return stored
+
+
+async def test_a_failure_that_was_found_while_somebody_looked_is_their_answer_too() -> None:
+    store = SlowToLook()
+    async with serving(store) as (service, parts):
+        parts.resolver.error = TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, "There is no such clip.")
+        tickets = [Noting() for _ in range(2)]
+        asking = [asyncio.create_task(service.ask(ClipTarget("Gone"), admit=ticket.admit)) for ticket in tickets]
+        for number, task in enumerate(asking):
+            while len(store.looks) < 2:  # noqa: ASYNC110 - a turn or two of the loop
+                await asyncio.sleep(0)
+            store.looks[number].set()
+            ended = await service.wait(await task, 10)
+            assert ended.problem is not None
+            assert ended.problem.code is ProblemCode.CLIP_NOT_FOUND
+        assert [ticket.asked for ticket in tickets] == [1, 0]
+        assert len(parts.resolver.asked) == 1
 
 
 async def test_when_all_is_full_nobody_is_let_in_for_nothing() -> None:
