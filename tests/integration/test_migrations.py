@@ -2,14 +2,16 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Float, Integer, MetaData, String, insert, inspect, select
-from sqlalchemy.engine import Connection
+from sqlalchemy import Column, Float, Integer, MetaData, String, Table, insert, inspect, select
+from sqlalchemy.engine import Connection, RowMapping
 
 from fingerprint.database import Database, database_url, metadata, open_database
 from fingerprint.domain.problems import TwitchAudioError
@@ -211,6 +213,10 @@ async def add_a_row_everywhere(database: Database, number: int) -> dict[str, dic
     return added
 
 
+def all_rows(table: Table, connection: Connection) -> Sequence[RowMapping]:
+    return connection.execute(select(table)).mappings().all()
+
+
 async def test_every_earlier_version_is_brought_up_to_date_with_its_data(sql_address: str) -> None:
     revisions = migrations.revisions()
     added: list[dict[str, dict[str, object]]] = []
@@ -228,6 +234,6 @@ async def test_every_earlier_version_is_brought_up_to_date_with_its_data(sql_add
         for number, tables in enumerate(added):
             for name, row in tables.items():
                 table = metadata.tables[name]
-                rows = [kept._asdict() for kept in await database.rows(select(table))]
+                rows = await database.read(partial(all_rows, table))
                 same = [kept for kept in rows if all(kept[column] == value for column, value in row.items())]
                 assert len(same) == 1, (revisions[number], name, row)
