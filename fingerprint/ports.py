@@ -281,13 +281,16 @@ class JobStore(Protocol):
         now: datetime,
         lease_seconds: float,
         identification_id: IdentificationId | None = None,
+        looked: bool = False,
     ) -> Claim:
         """Decide, in one step, who works on a target.
 
         `Finished` when a stored answer may be given again (`reusable`); `Held` when a lease on the target is
         alive; else `Claimed`: with a new identification, or, when the previous owner's lease ran out, with the
         one that it left behind, so that those who wait for it are answered (unless it is `abandoned`). A new
-        identification gets `identification_id`, which must not be in use, where one is given.
+        identification gets `identification_id`, which must not be in use, where one is given. `looked`: the caller
+        has just seen neither an answer nor a lease, which a store need not look for first then; what it gives is
+        the same.
         """
         ...
 

@@ -179,6 +179,7 @@ class MemoryJobStore:
         now: datetime,
         lease_seconds: float,
         identification_id: IdentificationId | None = None,
+        looked: bool = False,
     ) -> Claim:
         await self._answer()
         self.reads += 1

@@ -84,14 +84,16 @@ class SqlJobStore:
         now: datetime,
         lease_seconds: float,
         identification_id: IdentificationId | None = None,
+        looked: bool = False,
     ) -> Claim:
         """See the port. What is held or answered is found by reading alone; only a claim writes."""
         expires_at = now + timedelta(seconds=lease_seconds)
         fresh = _fresh(target, now, identification_id)
-        for _attempt in range(_CLAIM_ATTEMPTS):
-            settled = await self._database.read(lambda connection: _look(connection, target, now))
-            if settled is not None:
-                return settled
+        for attempt in range(_CLAIM_ATTEMPTS):
+            if attempt or not looked:
+                settled = await self._database.read(lambda connection: _look(connection, target, now))
+                if settled is not None:
+                    return settled
             try:
                 claimed = await self._database.transact(
                     lambda connection: _take(

@@ -193,7 +193,8 @@ class Flights:
         if missing is not None:
             raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, missing)
         with self._runner.place(flight.caller) as place:
-            claim = await self._claim(flight.target)
+            # Whoever got a ticket had looked for a job just before.
+            claim = await self._claim(flight.target, looked=flight.ticket is not None)
             match claim:
                 case Claimed(lease, identification):
                     if flight.ticket is not None:
@@ -206,9 +207,11 @@ class Flights:
                 case _:
                     assert_never(claim)
 
-    async def _claim(self, target: Target) -> Claimed | Held | Finished:
+    async def _claim(self, target: Target, *, looked: bool = False) -> Claimed | Held | Finished:
         now = self._clock.now()
-        return await self._store.claim(target, owner=self._owner, now=now, lease_seconds=LEASE_SECONDS)
+        return await self._store.claim(
+            target, owner=self._owner, now=now, lease_seconds=LEASE_SECONDS, looked=looked
+        )
 
     async def _run(self, flight: Flight, place: Place, lease: Lease, identification: Identification) -> None:
         """Do a claimed job. Afterwards the job has ended, or its lease was lost and it is to be followed."""

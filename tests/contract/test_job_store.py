@@ -212,6 +212,23 @@ async def test_of_fifty_on_several_connections_one_wins_an_expired_lease(open_st
     assert winners[0].lease.fence == before.lease.fence + 1
 
 
+async def test_who_has_looked_before_gets_what_is_there_by_then(store: JobStore) -> None:
+    async def looked(after: float = 0.0) -> Claim:
+        now = NOON + timedelta(seconds=after)
+        return await store.claim(CLIP, owner="b", now=now, lease_seconds=LEASE, looked=True)
+
+    first = await claimed(store, CLIP)
+    assert await looked() == Held(first.identification)
+    taken = await looked(after=LEASE)
+    assert isinstance(taken, Claimed)
+    assert taken.identification.id == first.identification.id
+    assert await store.finish(taken.lease, success(taken)) is True
+    assert await looked(after=LEASE + 1) == Finished(success(taken))
+    new = await store.claim(CHANNEL, owner="b", now=NOON, lease_seconds=LEASE, looked=True)
+    assert isinstance(new, Claimed)
+    assert await store.running(CHANNEL, now=NOON) == new.identification
+
+
 # --- Leases -------------------------------------------------------------------------------------------
 
 

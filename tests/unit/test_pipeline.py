@@ -55,6 +55,7 @@ class RecordingStore:
         now: datetime,
         lease_seconds: float,
         identification_id: IdentificationId | None = None,
+        looked: bool = False,
     ) -> Claim:
         raise NotImplementedError
 

@@ -92,6 +92,7 @@ class DynamoDbJobStore:
         now: datetime,
         lease_seconds: float,
         identification_id: IdentificationId | None = None,
+        looked: bool = False,
     ) -> Claim:
         """See the port. What is held or answered is found by reading alone; only a claim writes."""
         for _attempt in range(_CLAIM_ATTEMPTS):
