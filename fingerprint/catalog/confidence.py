@@ -24,7 +24,10 @@ RIVALS: Final = 5
 Z_LIMIT: Final = 12.0
 """Beyond this, a z-score says no more."""
 
-WEIGHTS: Final = (-1.65, -1.495, 3.312, 1.318, 0.255, 0.359, -0.066, 1.939, 0.179, -2.376, -0.492)
+Z_LEAST: Final = -2.0
+"""Nor does one below this say more, where it may be negative."""
+
+WEIGHTS: Final = (1.113, -1.842, 4.821, 0.804, 0.14, 1.72, 0.025, -0.953, -1.076)
 
 
 def prominence(votes: float, rivals: Sequence[float]) -> float:
@@ -38,18 +41,24 @@ def prominence(votes: float, rivals: Sequence[float]) -> float:
 def features(votes: float, rivals: Sequence[float], contained: Containment, *, speed: float) -> tuple[float, ...]:
     """What `WEIGHTS` weigh.
 
-    In this order: 1; the votes, and the votes compared with the rivals', as logarithms; the square roots of the
-    z-scores in time, in frequency and in both, the better channel first; whether another speed was tried, which
-    gives chance more room; the square root of a hundredth of the number of peaks.
+    In this order: 1; the votes, and the votes compared with the rivals', as logarithms; how far beyond chance the
+    peaks show, the better channel first; the square roots of the z-scores in both time and frequency, likewise;
+    whether another speed was tried, which gives chance more room; the square root of a hundredth of the number of
+    peaks.
     """
-    scores = [
-        math.sqrt(max(0.0, min(score, Z_LIMIT)))
-        for channels in (contained.in_time, contained.in_frequency, contained.in_both)
-        for score in sorted(channels, reverse=True)
-    ]
+    beyond = (max(Z_LEAST, min(score, Z_LIMIT)) for score in contained.beyond_chance)
+    in_both = (math.sqrt(max(0.0, min(score, Z_LIMIT))) for score in contained.in_both)
     other_speed = 0.0 if speed == 1.0 else 1.0
     peaks = math.sqrt(contained.peaks / 100)
-    return (1.0, math.log(max(votes, 1.0)), prominence(votes, rivals), *scores, other_speed, peaks)
+    return (
+        1.0,
+        math.log(max(votes, 1.0)),
+        prominence(votes, rivals),
+        *sorted(beyond, reverse=True),
+        *sorted(in_both, reverse=True),
+        other_speed,
+        peaks,
+    )
 
 
 def confidence(votes: float, rivals: Sequence[float], contained: Containment, *, speed: float) -> float:

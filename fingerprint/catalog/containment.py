@@ -8,16 +8,20 @@ so the level relative to its neighbors in frequency is ranked in time, too, whic
 By chance a rank is evenly spread over 0..1, whatever voice or game lies over the music and however loud; where
 the music shows through, ranks are high. So the mean of the ranks of many peaks has a known distribution by
 chance, which needs no comparison with other tracks.
+
+Known if peaks were independent, that is. Those of notes that are held, and of notes that the query's music uses,
+too, are not; so the same peaks are looked up at other times of the query as well. How high they come there, and
+how much that varies, is what chance gives *this* track in *this* query.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.constellation import sliding_maximum
+from fingerprint.catalog.constellation import SILENCE, sliding_maximum
 from fingerprint.catalog.matching import Candidate
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 
@@ -35,8 +39,20 @@ TEMPOS: Final = (1.015, 0.985, 1.03, 0.97)
 RANKED_STEPS: Final = 4
 """A level is ranked among every fourth of the times: the steps overlap, so the others say the same."""
 
+AUDIBLE: Final = 0.5
+"""A side of which a smaller share is above silence is left out: among levels that are equal there are no ranks."""
+
 HOPEFUL: Final = 3.0
 """An alignment below this sum of z-scores is not worth it."""
+
+CHANCES: Final = 6
+"""At so many other times, evenly spread over the query, the peaks are looked up to see what chance gives."""
+
+USUAL_SPREAD: Final = 2.4
+USUAL_WEIGHT: Final = 6
+"""The standard deviation of the sum of a channel's three z-scores by chance, on the corpus, and how many of
+CHANCES it counts for: six of them alone do not tell a standard deviation well.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,13 +60,15 @@ class QueryLevels:
     """A query's spectrograms, mid and side, made ready to look up peaks.
 
     `channels`: shape (bins, steps). `relative`: the same less the mean of the neighbors in frequency. `ranked` and
-    `ranked_relative`: the times of both that levels are ranked among, shape (bins, steps / RANKED_STEPS).
+    `ranked_relative`: the times of both that levels are ranked among, shape (bins, steps / RANKED_STEPS). `heard`:
+    whether a channel is looked at; the side is not when there is hardly any, as in sound that is mono after all.
     """
 
     channels: tuple[NDArray[np.float32], ...]
     relative: tuple[NDArray[np.float32], ...]
     ranked: tuple[NDArray[np.float32], ...]
     ranked_relative: tuple[NDArray[np.float32], ...]
+    heard: tuple[bool, ...]
 
     @staticmethod
     def of(levels: Sequence[NDArray[np.float32]]) -> "QueryLevels":
@@ -60,7 +78,9 @@ class QueryLevels:
             for channel in levels
         )
         relative = tuple(channel - neighborhood_means(channel) for channel in channels)
-        return QueryLevels(channels, relative, _some_times(channels), _some_times(relative))
+        ranked = _some_times(channels)
+        loud = [int(np.count_nonzero(channel > SILENCE)) > AUDIBLE * channel.size for channel in ranked[1:]]
+        return QueryLevels(channels, relative, ranked, _some_times(relative), (True, *loud))
 
     @property
     def bins(self) -> int:
@@ -103,14 +123,16 @@ class Containment:
 
     `peaks`: how many fall into the query. `in_time`, `in_frequency`: the mean rank among other times and among
     other frequencies as z-scores (0 by chance, with a standard deviation of about 1 for independent peaks), in
-    the middle and in the side; mono sound has the middle twice. `in_both`: likewise, the rank in time of the level
-    relative to other frequencies. `shift`, `tempo`: the alignment that fits best.
+    the middle and in the side; 0 where there is none. `in_both`: likewise, the rank in time of the level
+    relative to other frequencies. `beyond_chance`: likewise, how many standard deviations the sum of the three is
+    above what the same peaks have at other times of the query. `shift`, `tempo`: the alignment that fits best.
     """
 
     peaks: int
     in_time: tuple[float, float]
     in_frequency: tuple[float, float]
     in_both: tuple[float, float]
+    beyond_chance: tuple[float, float]
     shift: int = 0
     tempo: float = 1.0
 
@@ -132,20 +154,49 @@ def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameter
     near = (places > -margin) & (places < steps + margin) & (pitches < levels.bins - 1)
     places = places[near]
     rows = _Rows.of(levels, pitches[near])
-    best = rows.look_up(places)
-    if best.strength < HOPEFUL:
-        return best
-    for shift in SHIFTS:
-        found = rows.look_up(places + shift)
-        if found.strength > best.strength:
-            best = replace(found, shift=shift)
-    places = places + best.shift
-    shift = best.shift
-    for tempo in TEMPOS:
-        found = rows.look_up(steps / 2 + (places - steps / 2) / tempo)
-        if found.strength > best.strength:
-            best = replace(found, shift=shift, tempo=tempo)
-    return best
+    best, shift, tempo = rows.look_up(places), 0, 1.0
+    if best.strength >= HOPEFUL:
+        for tried in SHIFTS:
+            found = rows.look_up(places + tried)
+            if found.strength > best.strength:
+                best, shift = found, tried
+        places = places + shift
+        for tried in TEMPOS:
+            found = rows.look_up(steps / 2 + (places - steps / 2) / tried)
+            if found.strength > best.strength:
+                best, tempo = found, tried
+    beyond = rows.beyond_chance(best) if best.strength >= HOPEFUL else best.scores.sum(axis=1) / USUAL_SPREAD
+    return Containment(
+        peaks=len(best.times),
+        in_time=_of_both(best.scores[:, 0]),
+        in_frequency=_of_both(best.scores[:, 1]),
+        in_both=_of_both(best.scores[:, 2]),
+        beyond_chance=_of_both(beyond),
+        shift=shift,
+        tempo=tempo,
+    )
+
+
+def _of_both(scores: NDArray[np.float64]) -> tuple[float, float]:
+    """Of the middle and the side; mono sound has none."""
+    return float(scores[0]), float(scores[1]) if len(scores) > 1 else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What an alignment gives: the peaks in the query are those from `first` on, `times` the steps they are at.
+
+    `scores`: shape (channels, 3), z-scores in time, in frequency and in both.
+    """
+
+    first: int
+    times: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    @property
+    def strength(self) -> float:
+        """All of it as one number, to compare alignments by."""
+        return float(self.scores.sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,33 +226,48 @@ class _Rows:
             tuple(channel[pitches] for channel in levels.ranked_relative),
         )
 
-    def look_up(self, places: NDArray[np.float64]) -> Containment:
+    def look_up(self, places: NDArray[np.float64]) -> _Found:
         """The peaks at these steps, in order of time; those outside the query are left out."""
         times = np.rint(places).astype(np.int64)
         first, last = (int(edge) for edge in np.searchsorted(times, (0, self.levels.steps)))
         times = times[first:last]
-        count = last - first
+        return _Found(first, times, self._scores(first, times))
+
+    def beyond_chance(self, found: _Found) -> NDArray[np.float64]:
+        """Each channel's sum of z-scores against those of the same peaks at other times, shape (channels,).
+
+        The query is a ring for this: what would lie behind its end is looked up at its beginning.
+        """
+        steps = self.levels.steps
+        chances = np.stack(
+            [
+                self._scores(found.first, (found.times + steps * number // (CHANCES + 1)) % steps).sum(axis=1)
+                for number in range(1, CHANCES + 1)
+            ]
+        )
+        squares = ((chances - chances.mean(axis=0)) ** 2).sum(axis=0) + USUAL_WEIGHT * USUAL_SPREAD**2
+        spread = np.sqrt(squares / (CHANCES - 1 + USUAL_WEIGHT))
+        return (found.scores.sum(axis=1) - chances.mean(axis=0)) / spread
+
+    def _scores(self, first: int, times: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The z-scores of the peaks from `first` on at these times, shape (channels, 3)."""
+        count = len(times)
+        scores = np.zeros((len(self.levels.channels), 3))
         if count < 2:
-            return Containment(peaks=count, in_time=(0.0, 0.0), in_frequency=(0.0, 0.0), in_both=(0.0, 0.0))
-        scale = (12 * count) ** 0.5
-        at = self.at[first:last] + times
-        around = self.around[first:last] + times[:, np.newaxis]
-        in_time: list[float] = []
-        in_frequency: list[float] = []
-        in_both: list[float] = []
+            return scores
+        mine = slice(first, first + count)
+        at = self.at[mine] + times
+        around = self.around[mine] + times[:, np.newaxis]
         for number, (channel, relative) in enumerate(zip(self.levels.channels, self.levels.relative, strict=True)):
+            if not self.levels.heard[number]:
+                continue
             flat = channel.reshape(-1)
             level = flat[at][:, np.newaxis]
-            in_time.append(_mean_rank(self.ranked[number][first:last], level) * scale)
-            in_frequency.append(_mean_rank(flat[around], level) * scale)
+            scores[number, 0] = _mean_rank(self.ranked[number][mine], level)
+            scores[number, 1] = _mean_rank(flat[around], level)
             level = relative.reshape(-1)[at][:, np.newaxis]
-            in_both.append(_mean_rank(self.ranked_relative[number][first:last], level) * scale)
-        return Containment(
-            peaks=count,
-            in_time=(in_time[0], in_time[-1]),
-            in_frequency=(in_frequency[0], in_frequency[-1]),
-            in_both=(in_both[0], in_both[-1]),
-        )
+            scores[number, 2] = _mean_rank(self.ranked_relative[number][mine], level)
+        return scores * (12 * count) ** 0.5
 
 
 def _mean_rank(rows: NDArray[np.float32], at: NDArray[np.float32]) -> float:

@@ -3,7 +3,7 @@
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -32,6 +32,9 @@ MAX_WINDOWS: Final = 240
 LONE_CONFIDENCE: Final = 0.95
 """A song that is found in one window only, of many, must be this sure: many questions make more chance hits."""
 
+SAME_BEGIN_SECONDS: Final = 0.3
+"""By so much two windows may differ in where a song began that sounds in both."""
+
 THREADS: Final = min(4, os.cpu_count() or 1)
 """How many windows are looked at side by side."""
 
@@ -56,13 +59,13 @@ def identify(snapshot: Snapshot, question: Question, parameters: Parameters = DE
 
 
 def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list[Finding]:
-    """All windows as they are, and some of the silent ones at other speeds; then the rest at a speed that fits.
+    """The windows as they are, and some of the silent ones at other speeds; then the rest at a speed that fits.
 
     Most windows in which nothing is found hold no song that is known, and whoever plays a song faster does so for
     longer than a window.
     """
-    found: dict[int, Finding] = {}
-    silent: list[int] = []
+    looked_at: dict[int, Finding | None] = {}
+    silent = 0
     count = len(list(window_starts(pcm.duration_seconds)))
     every = max(1, math.ceil(count / max(SPEED_PROBES, count // 4)))
 
@@ -72,34 +75,55 @@ def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list
             return None
         return replace(best, position_seconds=best.position_seconds + window.start_seconds)
 
-    def note(window: Window, finding: Finding | None) -> bool:
-        if finding is not None:
-            found[window.number] = finding
-        return finding is not None
-
     with ThreadPoolExecutor(THREADS, thread_name_prefix="window") as pool:
 
         def probes() -> Iterator[Window]:
-            for window, finding in side_by_side(
-                pool, lambda window: look(window, (), as_it_is=True), windows(pcm, parameters)
-            ):
-                if not note(window, finding):
-                    if len(silent) % every == 0:
+            nonlocal silent
+            asked = worth_asking(windows(pcm, parameters), looked_at)
+            for window, finding in side_by_side(pool, lambda window: look(window, (), as_it_is=True), asked):
+                looked_at[window.number] = finding
+                if finding is None:
+                    if silent % every == 0:
                         yield window
-                    silent.append(window.number)
+                    silent += 1
 
         for window, finding in side_by_side(pool, lambda window: look(window, SPEEDS, as_it_is=False), probes()):
-            note(window, finding)
-        fitting = {min((1.0, *SPEEDS), key=lambda speed: abs(speed - each.speed)) for each in found.values()} - {
-            1.0
-        }
+            looked_at[window.number] = finding
+        found = [finding for finding in looked_at.values() if finding is not None]
+        fitting = {min((1.0, *SPEEDS), key=lambda speed: abs(speed - each.speed)) for each in found} - {1.0}
         if fitting:
-            left = (window for window in windows(pcm, parameters) if window.number not in found)
+            left = (window for window in windows(pcm, parameters) if looked_at.get(window.number, found) is None)
             for window, finding in side_by_side(
                 pool, lambda window: look(window, sorted(fitting), as_it_is=False), left
             ):
-                note(window, finding)
-    return merge([found[number] for number in sorted(found)])
+                looked_at[window.number] = finding
+    return merge([finding for _, finding in sorted(looked_at.items()) if finding is not None])
+
+
+def worth_asking(every: Iterable["Window"], looked_at: Mapping[int, Finding | None]) -> Iterator["Window"]:
+    """Every other window, and those between two in which not the same song goes on.
+
+    `looked_at`: what was found in the windows so far, by number; it grows meanwhile.
+    """
+    between: deque[Window] = deque()
+    for window in every:
+        if window.number % 2 == 0:
+            yield window
+        else:
+            between.append(window)
+        while between and between[0].number + 1 in looked_at:
+            first = between.popleft()
+            if not goes_on(looked_at[first.number - 1], looked_at[first.number + 1]):
+                yield first
+    yield from between
+
+
+def goes_on(earlier: Finding | None, later: Finding | None) -> bool:
+    """Whether two findings are of one song that is played on, rather than of one that begins again."""
+    if earlier is None or later is None or earlier.track.id != later.track.id:
+        return False
+    begins = [finding.position_seconds - finding.offset_seconds / finding.speed for finding in (earlier, later)]
+    return earlier.speed == later.speed and abs(begins[1] - begins[0]) < SAME_BEGIN_SECONDS
 
 
 def side_by_side(

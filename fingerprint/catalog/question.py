@@ -32,7 +32,7 @@ CERTAIN: Final = 0.999
 """A candidate as sure as this is not compared with the others, which have fewer votes."""
 
 ENOUGH: Final = 0.95
-"""From this confidence on, the first step's answer is the question's."""
+"""From this confidence on, an answer of the sound as it is ends the question."""
 
 ALIGNMENT_SECONDS: Final = 0.1
 """How exact an offset is at worst."""
@@ -197,7 +197,7 @@ class Search:
         question = self._question
         if as_it_is:
             yield Step(fingerprint=question.quick, max_hits=QUICK_HITS, enough=ENOUGH)
-            yield Step(fingerprint=question.full(), max_hits=FULL_HITS, enough=THRESHOLD)
+            yield Step(fingerprint=question.full(), max_hits=FULL_HITS, enough=ENOUGH)
         large = postings_of(self._snapshot, question.full()) > LARGE
         promising = self._promising(speeds, SCOUT_HITS[large])
         for speed in promising:

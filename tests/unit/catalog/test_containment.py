@@ -58,6 +58,33 @@ def test_noise_alone_gives_what_chance_gives(snapshot: Snapshot) -> None:
     assert max(scores) < 4
 
 
+@pytest.mark.parametrize("number", range(3))
+def test_notes_that_are_held_all_the_time_are_little_more_than_chance(snapshot: Snapshot, number: int) -> None:
+    # A chord of all notes at which the track has peaks, under some noise: whenever these are looked up, they are
+    # high among their neighbors in frequency.
+    candidate = at(snapshot, number, 6.0)
+    frames, bins = candidate.live.segment.peaks(number)
+    near = np.abs(frames - 6.0 / (STEP * DEFAULT.phases)) < 6.0 / (STEP * DEFAULT.phases)
+    times = np.arange(6 * DEFAULT.rate) / DEFAULT.rate
+    tones = 2 * np.pi * np.unique(bins[near])[:, np.newaxis] * (DEFAULT.rate / DEFAULT.window) * times
+    chord = Pcm((0.02 * np.sin(tones).sum(axis=0, keepdims=True)).astype(np.float32))
+    found = look(mixed(chord, noise(3, 6), 1.0), candidate)
+    assert found.in_frequency[0] > 10
+    assert found.beyond_chance[0] < 4
+
+
+def test_music_that_is_there_is_far_beyond_chance(snapshot: Snapshot) -> None:
+    found = look(mixed(tune(1).cut(6, 6), noise(7, 6), 3.0), at(snapshot, 1, 6.0))
+    assert found.beyond_chance[0] > 8
+
+
+def test_a_side_without_sound_is_as_none(snapshot: Snapshot) -> None:
+    mono = mixed(tune(1).cut(6, 6), noise(7, 6), 1.0)
+    stereo = Pcm(np.ascontiguousarray(np.repeat(mono.samples[:1], 2, axis=0)))
+    assert look(stereo, at(snapshot, 1, 6.0)) == look(mono, at(snapshot, 1, 6.0))
+    assert look(stereo, at(snapshot, 1, 6.0)).in_both[1] == 0
+
+
 def test_a_small_error_of_the_offset_is_made_good(snapshot: Snapshot) -> None:
     pcm = tune(2).cut(5, 6)
     exact = look(pcm, at(snapshot, 2, 5.0))

@@ -1,17 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fingerprint.catalog.identify import (
     STEP_SECONDS,
     WINDOW_SECONDS,
+    Window,
+    goes_on,
     identify,
     merge,
     prepare,
     window_starts,
     windows,
+    worth_asking,
 )
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.query import channel_levels
+from fingerprint.catalog.question import Finding, Question
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill
@@ -127,9 +133,36 @@ def test_windows_that_overlap_are_transformed_as_if_each_were_alone(seconds: flo
 
 
 def test_a_chance_hit_in_one_of_many_windows_does_not_count(snapshot: Snapshot) -> None:
-    from dataclasses import replace
-
     (sure,) = identify(snapshot, prepare(tune(1).cut(3, 10)))
     assert merge([replace(sure, confidence=0.85)]) == []
     assert [finding.confidence for finding in merge([replace(sure, confidence=0.85)] * 2)] == [0.85]
     assert len(merge([replace(sure, confidence=0.99)])) == 1
+
+
+def test_between_two_windows_in_which_a_song_goes_on_none_is_asked(snapshot: Snapshot) -> None:
+    pcm = tune(1).cut(3, 10)
+    (sure,) = identify(snapshot, prepare(pcm))
+    question = Question(pcm)
+
+    def at(number: int, *, begins: float = 0.0) -> Finding:
+        """A window's finding when the song began so many seconds into the recording."""
+        seconds = number * STEP_SECONDS
+        return replace(sure, position_seconds=seconds, offset_seconds=seconds - begins, speed=1.0)
+
+    found = {0: at(0), 2: at(2), 4: at(4, begins=1.0), 6: None, 8: at(8), 10: at(10)}
+    looked_at: dict[int, Finding | None] = {}
+    asked: list[int] = []
+    every = (Window(number=number, start_seconds=number * STEP_SECONDS, question=question) for number in range(12))
+    for window in worth_asking(every, looked_at):
+        asked.append(window.number)
+        looked_at[window.number] = found.get(window.number)
+    # From 2 to 4 it began anew, nothing is known of 6, and 11 is the last.
+    assert sorted(asked) == [0, 2, 3, 4, 5, 6, 7, 8, 10, 11]
+    assert not goes_on(at(0), replace(at(2), track=replace(sure.track, id="other")))
+
+
+def test_a_short_song_between_two_windows_is_found(snapshot: Snapshot) -> None:
+    # It fills the window from 5 to 15 seconds, and half of each beside it.
+    parts = [noise(1, 5.0), tune(2).cut(3, 10), noise(2, 15.0)]
+    mix = Pcm(np.ascontiguousarray(np.concatenate([part.samples for part in parts], axis=1)))
+    assert titles(snapshot, mix) == ["Song 2"]
