@@ -68,6 +68,8 @@ class ReadyResponse(web.Response):
         transport.write(
             b"%b%b\r\nDate: %b\r\n\r\n%b" % (self._head.start, name, _date(int(time())), self._ready_body)
         )
+        # Whoever asks on and on without reading waits here: what is not read yet must not pile up.
+        await request.writer.drain()
         self._keep_alive = True
         self._eof_sent = True
         return None

@@ -107,3 +107,29 @@ async def test_what_was_added_on_the_way_is_sent_too() -> None:
         assert (await client.get("/status")).status == 202
         assert (await client.get("/close")).headers["Connection"] == "close"
         assert await (await client.get("/body")).text() == "another"
+
+
+async def test_a_client_that_asks_on_and_on_and_never_reads_fills_no_memory() -> None:
+    body = bytes(64 * 1024)
+    head = Head.of(200, {"Content-Type": "application/octet-stream"}, length=len(body))
+    answered = 0
+
+    async def handler(_request: web.Request) -> web.Response:
+        nonlocal answered
+        answered += 1
+        return ReadyResponse(head, body)
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    async with TestServer(app) as server:
+        port = server.make_url("/").port
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        # 128 MiB of answers; what the system itself takes of them is a few.
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2_000)
+        before = -1
+        async with asyncio.timeout(20):
+            while answered != before:
+                before = answered
+                await asyncio.sleep(0.5)
+        assert 0 < answered < 500
+        writer.transport.abort()
