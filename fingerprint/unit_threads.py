@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+MOST_WAITING: Final = 20_000
+"""As many as may wait for answers: each may have something to look up."""
 
 
 class AskerGoneError(Exception):
@@ -20,6 +23,10 @@ class AskerGoneError(Exception):
 
 class ThreadsClosedError(OSError):
     """A unit of work came after the end."""
+
+
+class TooManyUnitsError(OSError):
+    """So many units wait already that something hangs."""
 
 
 class Asker:
@@ -58,12 +65,14 @@ class Asker:
 class UnitThreads:
     """So many threads, started with the first units; they take what comes in its order.
 
-    They are daemons: a disk that hangs must not keep the process from ending.
+    They are daemons: a disk that hangs must not keep the process from ending. No more than `most` units wait,
+    those whose askers have left included.
     """
 
-    def __init__(self, name: str, count: int) -> None:
+    def __init__(self, name: str, count: int, *, most: int = MOST_WAITING) -> None:
         self._name = name
         self._count = count
+        self._most = most
         self._units: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._closed = False
@@ -71,10 +80,13 @@ class UnitThreads:
     async def run(self, work: Callable[[Asker], T]) -> T:
         """What `work` gives or raises, done by one of the threads.
 
-        When whoever awaits this is cancelled the work is told so. Raises ThreadsClosedError.
+        When whoever awaits this is cancelled the work is told so. Raises ThreadsClosedError,
+        TooManyUnitsError.
         """
         if self._closed:
             raise ThreadsClosedError(f"{self._name} has ended")
+        if self._units.qsize() >= self._most:
+            raise TooManyUnitsError(f"{self._name}: {self._most} units wait")
         loop, asker = asyncio.get_running_loop(), Asker()
         future: asyncio.Future[T] = loop.create_future()
         context = contextvars.copy_context()

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from fingerprint.unit_threads import Asker, AskerGoneError, ThreadsClosedError, UnitThreads
+from fingerprint.unit_threads import Asker, AskerGoneError, ThreadsClosedError, TooManyUnitsError, UnitThreads
 
 named: ContextVar[str] = ContextVar("named", default="")
 
@@ -71,3 +71,22 @@ async def test_after_the_end_nothing_is_begun() -> None:
     assert "of a test" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(ThreadsClosedError):
         await threads.run(lambda _asker: 1)
+
+
+async def test_what_hangs_lets_no_more_than_so_many_pile_up_although_their_askers_leave() -> None:
+    threads, goes_on = UnitThreads("of a test", 1, most=10), threading.Event()
+    for _ in range(11):
+        asking = asyncio.create_task(threads.run(lambda _asker: goes_on.wait(30)))
+        await asyncio.sleep(0.02)
+        asking.cancel()
+    with pytest.raises(TooManyUnitsError):
+        await threads.run(lambda _asker: None)
+    goes_on.set()
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                assert await threads.run(lambda _asker: "done") == "done"
+                break
+            except TooManyUnitsError:
+                await asyncio.sleep(0.01)
+    threads.close(5.0)
