@@ -30,6 +30,9 @@ HOST: Final = "127.0.0.1"
 PORT: Final = 8080
 COLLECT_AFTER: Final = (20_000, 20, 50)
 """Of `gc.set_threshold`; what comes with Python is (700, 10, 10)."""
+OPEN_FILES: Final = 32_768
+"""Room for more connections than may wait for answers, which are 20,000."""
+
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - recognized, not bound
 
 
@@ -102,16 +105,19 @@ def collect_seldom() -> None:
 
 
 def allow_many_connections() -> None:
-    """Let the process have as many files open as it may ask for: most systems start one with 1,024.
+    """Let the process have more files open than the 1,024 that most systems start one with, where they may be more.
 
-    Each connection is one, and beyond the limit nobody gets in.
+    Each connection is one, and beyond the limit nobody gets in. Not as many as the system would allow: what each
+    costs in memory must stay bounded, too.
     """
     if sys.platform == "win32":
         return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Some systems say that there is no limit, and refuse all the same.
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
+    if now == resource.RLIM_INFINITY or now >= wanted:
+        return
     with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 @asynccontextmanager
