@@ -92,7 +92,8 @@ def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list
         found = [finding for finding in looked_at.values() if finding is not None]
         fitting = {min((1.0, *SPEEDS), key=lambda speed: abs(speed - each.speed)) for each in found} - {1.0}
         if fitting:
-            left = (window for window in windows(pcm, parameters) if looked_at.get(window.number, found) is None)
+            in_vain = {number for number, finding in looked_at.items() if finding is None}
+            left = (window for window in windows(pcm, parameters) if window.number in in_vain)
             for window, finding in side_by_side(
                 pool, lambda window: look(window, sorted(fitting), as_it_is=False), left
             ):

@@ -78,7 +78,7 @@ class RulesStore:
 
         def change(connection: Connection) -> str:
             touch(connection)
-            before = (_rows(connection)).get(name)
+            before = _rows(connection).get(name)
             if before is None:
                 before = WebsiteSettings().to_texts()[name]
             _put(connection, name, after)
