@@ -105,7 +105,7 @@ def collect_seldom() -> None:
 
 
 def allow_many_connections() -> None:
-    """Let the process have more files open than the 1,024 that most systems start one with, where they may be more.
+    """Let the process have more files open than the 1,024 that most systems start one with, where it may.
 
     Each connection is one, and beyond the limit nobody gets in. Not as many as the system would allow: what each
     costs in memory must stay bounded, too.
