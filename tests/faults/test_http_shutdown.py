@@ -167,7 +167,7 @@ async def test_p2_a_server_killed_under_a_thousand_who_wait_is_replaced_by_the_n
         lost = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(error) for error in lost} == {ConnectionResetError}
     parts = FakePipeline(SystemClock())
-    settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path), jobs_per_address=0)
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path))
     app = make_app(settings, pipeline=parts.pipeline)
     async with serving(app, "127.0.0.1", 0) as address, ClientSession(base_url=address) as client:
         async with asyncio.timeout(30):
