@@ -69,7 +69,7 @@ async def test_the_popup_names_the_song_of_the_tab_and_keeps_it(extension: Insta
     await popup.evaluate("document.querySelector('#identify').click()")
     await popup.wait_for_text("#answer", LIVE_TITLE, seconds=20)
     await state_is(channel, "found")
-    assert LIVE_TITLE in (await popup.text("#songs") or "")
+    await popup.wait_for_text("#songs", LIVE_TITLE)  # which it reads after the answer is shown
     await popup.activate()
     await popup.viewport(360, 560)
     await extension.picture(popup, "popup")

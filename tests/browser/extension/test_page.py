@@ -40,8 +40,7 @@ async def test_the_button_comes_back_with_the_control_bar(extension: Installed) 
         await tab.wait_for(BEFORE_SETTINGS, seconds=2)
     await tab.run(f"document.querySelector('{BUTTON}').focus(); twitch.replaceBar()")
     await tab.wait_for(f"document.activeElement === document.querySelector('{BUTTON}')", of="the focus is kept")
-    await tab.run("twitch.ad(700)")
-    assert not await tab.evaluate(f"document.querySelector('{BUTTON}') !== null")
+    assert await tab.evaluate(f"(twitch.ad(700), document.querySelector('{BUTTON}') === null)")
     await tab.wait_for(BEFORE_SETTINGS, seconds=3)
     assert await tab.evaluate("document.querySelectorAll('[data-twitchaudio=\"button\"]').length") == 1
 
