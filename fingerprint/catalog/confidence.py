@@ -27,7 +27,7 @@ Z_LIMIT: Final = 12.0
 Z_LEAST: Final = -2.0
 """Nor does one below this say more, where it may be negative."""
 
-WEIGHTS: Final = (1.113, -1.842, 4.821, 0.804, 0.14, 1.72, 0.025, -0.953, -1.076)
+WEIGHTS: Final = (2.371, -2.037, 7.638, 0.584, 0.501, 2.241, -0.662, -1.306, -2.322)
 
 
 def prominence(votes: float, rivals: Sequence[float]) -> float:
@@ -41,10 +41,10 @@ def prominence(votes: float, rivals: Sequence[float]) -> float:
 def features(votes: float, rivals: Sequence[float], contained: Containment, *, speed: float) -> tuple[float, ...]:
     """What `WEIGHTS` weigh.
 
-    In this order: 1; the votes, and the votes compared with the rivals', as logarithms; how far beyond chance the
-    peaks show, the better channel first; the square roots of the z-scores in both time and frequency, likewise;
-    whether another speed was tried, which gives chance more room; the square root of a hundredth of the number of
-    peaks.
+    In this order: 1; the votes of the track's best offset, and these compared with the rivals', as logarithms; how
+    far beyond chance the peaks show, the better channel first; the square roots of the z-scores in both time and
+    frequency, likewise; whether another speed was tried, which gives chance more room; the square root of a
+    hundredth of the number of peaks.
     """
     beyond = (max(Z_LEAST, min(score, Z_LIMIT)) for score in contained.beyond_chance)
     in_both = (math.sqrt(max(0.0, min(score, Z_LIMIT))) for score in contained.in_both)

@@ -5,6 +5,9 @@ same frequency at all other times of the query, and among those of neighboring f
 Another piece in the same rhythm has high ranks in time, one that dwells on the same notes has them in frequency;
 so the level relative to its neighbors in frequency is ranked in time, too, which takes both.
 
+The middle of the query is asked for the peaks of the track's middle, the side (left minus right) for those of the
+track's side, where no voice is.
+
 By chance a rank is evenly spread over 0..1, whatever voice or game lies over the music and however loud; where
 the music shows through, ranks are high. So the mean of the ranks of many peaks has a known distribution by
 chance, which needs no comparison with other tracks.
@@ -38,6 +41,9 @@ TEMPOS: Final = (1.015, 0.985, 1.03, 0.97)
 
 RANKED_STEPS: Final = 4
 """A level is ranked among every fourth of the times: the steps overlap, so the others say the same."""
+
+SIDE_SHARE: Final = 0.1
+"""A track whose side has fewer peaks than this share of the middle's is as good as mono."""
 
 AUDIBLE: Final = 0.5
 """A side of which a smaller share is above silence is left out: among levels that are equal there are no ranks."""
@@ -144,7 +150,95 @@ class Containment:
 
 def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameters = DEFAULT) -> Containment:
     """Look up the peaks of a candidate's track in the query, at the best alignment near the candidate's."""
-    frames, bins = candidate.live.segment.peaks(candidate.number)
+    channels = _channels(levels, candidate, parameters)
+    best = _look(channels, shift=0, tempo=1.0)
+    if best.strength >= HOPEFUL:
+        for shift in SHIFTS:
+            best = max(best, _look(channels, shift=shift, tempo=1.0), key=_strength)
+        for tempo in TEMPOS:
+            best = max(best, _look(channels, shift=best.shift, tempo=tempo), key=_strength)
+    beyond = [
+        peaks.beyond_chance(found) if best.strength >= HOPEFUL else float(found.scores.sum()) / USUAL_SPREAD
+        for peaks, found in zip(channels, best.found, strict=True)
+    ]
+    scores = [found.scores.tolist() for found in best.found]
+    return Containment(
+        peaks=len(best.found[0].times),
+        in_time=_of_both([of_one[0] for of_one in scores]),
+        in_frequency=_of_both([of_one[1] for of_one in scores]),
+        in_both=_of_both([of_one[2] for of_one in scores]),
+        beyond_chance=_of_both(beyond),
+        shift=best.shift,
+        tempo=best.tempo,
+    )
+
+
+def glance(levels: QueryLevels, candidate: Candidate, parameters: Parameters = DEFAULT) -> float:
+    """The `strength` of a candidate as it is, which is a fifth of the work of aligning it better."""
+    return _look(_channels(levels, candidate, parameters), shift=0, tempo=1.0).strength
+
+
+def _of_both(values: Sequence[float]) -> tuple[float, float]:
+    """Of the middle and the side; 0 for a side that is not looked at."""
+    return values[0], values[1] if len(values) > 1 else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What an alignment gives in a channel: the peaks in the query are those from `first` on.
+
+    `times`: the steps they are at. `scores`: shape (3,), z-scores in time, in frequency and in both.
+    """
+
+    first: int
+    times: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Alignment:
+    """An alignment, and what it gives in each channel."""
+
+    shift: int
+    tempo: float
+    found: tuple[_Found, ...]
+    strength: float
+    """All scores as one number, to compare alignments by."""
+
+
+def _strength(alignment: _Alignment) -> float:
+    return alignment.strength
+
+
+def _look(channels: Sequence["_Peaks"], *, shift: int, tempo: float) -> _Alignment:
+    found = tuple(peaks.look_up(shift, tempo) for peaks in channels)
+    return _Alignment(shift, tempo, found, sum(float(each.scores.sum()) for each in found))
+
+
+def _channels(levels: QueryLevels, candidate: Candidate, parameters: Parameters) -> list["_Peaks"]:
+    """The track's peaks in the channels that are looked at: its middle's, and in the side the side's own.
+
+    Where a track has hardly any there, as in mono, those of the middle are looked up in the query's side as well:
+    in another mix of it they may be there.
+    """
+    segment, number = candidate.live.segment, candidate.number
+    middle = _near(segment.peaks(number), levels, candidate, parameters)
+    channels = [_Peaks.of(levels, 0, *middle)]
+    if any(levels.heard[1:]):
+        side = _near(segment.side_peaks(number), levels, candidate, parameters)
+        enough = len(side[0]) >= SIDE_SHARE * len(middle[0])
+        channels.append(_Peaks.of(levels, 1, *(side if enough else middle)))
+    return channels
+
+
+def _near(
+    peaks: tuple[NDArray[np.int64], NDArray[np.int64]],
+    levels: QueryLevels,
+    candidate: Candidate,
+    parameters: Parameters,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Each peak's step in the query and its bin; those that cannot be in it are left out."""
+    frames, bins = peaks
     steps = levels.steps
     # A query that was taken slower has its peaks earlier and higher.
     places = (frames * parameters.phases - candidate.offset) / candidate.speed
@@ -152,122 +246,81 @@ def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameter
     # No alignment that is tried takes a peak from farther away into the query.
     margin = 4 + 0.05 * steps
     near = (places > -margin) & (places < steps + margin) & (pitches < levels.bins - 1)
-    places = places[near]
-    rows = _Rows.of(levels, pitches[near])
-    best, shift, tempo = rows.look_up(places), 0, 1.0
-    if best.strength >= HOPEFUL:
-        for tried in SHIFTS:
-            found = rows.look_up(places + tried)
-            if found.strength > best.strength:
-                best, shift = found, tried
-        places = places + shift
-        for tried in TEMPOS:
-            found = rows.look_up(steps / 2 + (places - steps / 2) / tried)
-            if found.strength > best.strength:
-                best, tempo = found, tried
-    beyond = rows.beyond_chance(best) if best.strength >= HOPEFUL else best.scores.sum(axis=1) / USUAL_SPREAD
-    return Containment(
-        peaks=len(best.times),
-        in_time=_of_both(best.scores[:, 0]),
-        in_frequency=_of_both(best.scores[:, 1]),
-        in_both=_of_both(best.scores[:, 2]),
-        beyond_chance=_of_both(beyond),
-        shift=shift,
-        tempo=tempo,
-    )
-
-
-def _of_both(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Of the middle and the side; mono sound has none."""
-    return float(scores[0]), float(scores[1]) if len(scores) > 1 else 0.0
+    return places[near], pitches[near]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """What an alignment gives: the peaks in the query are those from `first` on, `times` the steps they are at.
+class _Peaks:
+    """Peaks of a track in one channel of a query, to be looked up at several alignments.
 
-    `scores`: shape (channels, 3), z-scores in time, in frequency and in both.
+    `level` and `relative`: the channel as one row. `at`: where in it each peak's bin begins, shape (peaks,).
+    `around`: likewise the neighboring bins, shape (peaks, neighbors). `ranked`, `ranked_relative`: the levels of
+    each peak's bin at other times, shape (peaks, times). `places`: the step of each peak, in rising order.
     """
 
-    first: int
-    times: NDArray[np.int64]
-    scores: NDArray[np.float64]
-
-    @property
-    def strength(self) -> float:
-        """All of it as one number, to compare alignments by."""
-        return float(self.scores.sum())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """What is looked up of a query for some peaks, whatever their times.
-
-    `at`, shape (peaks,), and `around`, shape (peaks, neighbors): where in the flattened `levels.channels` each
-    peak's bin begins, and its neighbors'. `ranked`, `ranked_relative`: shape (peaks, times), each peak's bin in
-    those of `levels`.
-    """
-
-    levels: QueryLevels
+    steps: int
+    level: NDArray[np.float32]
+    relative: NDArray[np.float32]
     at: NDArray[np.int64]
     around: NDArray[np.int64]
-    ranked: tuple[NDArray[np.float32], ...]
-    ranked_relative: tuple[NDArray[np.float32], ...]
+    ranked: NDArray[np.float32]
+    ranked_relative: NDArray[np.float32]
+    places: NDArray[np.float64]
 
     @staticmethod
-    def of(levels: QueryLevels, pitches: NDArray[np.int64]) -> "_Rows":
+    def of(levels: QueryLevels, channel: int, places: NDArray[np.float64], pitches: NDArray[np.int64]) -> "_Peaks":
         reach = np.arange(2 * BIN_REACH, NEIGHBORS + 1)
         around = np.clip(pitches[:, np.newaxis] + np.concatenate([-reach, reach]), 0, levels.bins - 1)
-        return _Rows(
-            levels,
+        return _Peaks(
+            levels.steps,
+            levels.channels[channel].reshape(-1),
+            levels.relative[channel].reshape(-1),
             pitches * levels.steps,
             around * levels.steps,
-            tuple(channel[pitches] for channel in levels.ranked),
-            tuple(channel[pitches] for channel in levels.ranked_relative),
+            levels.ranked[channel][pitches],
+            levels.ranked_relative[channel][pitches],
+            places,
         )
 
-    def look_up(self, places: NDArray[np.float64]) -> _Found:
-        """The peaks at these steps, in order of time; those outside the query are left out."""
+    def look_up(self, shift: int, tempo: float) -> _Found:
+        """The peaks at an alignment, in order of time; those outside the query are left out."""
+        places = self.places + shift
+        if tempo != 1.0:
+            places = self.steps / 2 + (places - self.steps / 2) / tempo
         times = np.rint(places).astype(np.int64)
-        first, last = (int(edge) for edge in np.searchsorted(times, (0, self.levels.steps)))
+        first, last = (int(edge) for edge in np.searchsorted(times, (0, self.steps)))
         times = times[first:last]
         return _Found(first, times, self._scores(first, times))
 
-    def beyond_chance(self, found: _Found) -> NDArray[np.float64]:
-        """Each channel's sum of z-scores against those of the same peaks at other times, shape (channels,).
+    def beyond_chance(self, found: _Found) -> float:
+        """The sum of z-scores against those of the same peaks at other times.
 
         The query is a ring for this: what would lie behind its end is looked up at its beginning.
         """
-        steps = self.levels.steps
-        chances = np.stack(
+        chances = np.array(
             [
-                self._scores(found.first, (found.times + steps * number // (CHANCES + 1)) % steps).sum(axis=1)
+                self._scores(found.first, (found.times + self.steps * number // (CHANCES + 1)) % self.steps).sum()
                 for number in range(1, CHANCES + 1)
             ]
         )
-        squares = ((chances - chances.mean(axis=0)) ** 2).sum(axis=0) + USUAL_WEIGHT * USUAL_SPREAD**2
-        spread = np.sqrt(squares / (CHANCES - 1 + USUAL_WEIGHT))
-        return (found.scores.sum(axis=1) - chances.mean(axis=0)) / spread
+        squares = ((chances - chances.mean()) ** 2).sum() + USUAL_WEIGHT * USUAL_SPREAD**2
+        spread = (squares / (CHANCES - 1 + USUAL_WEIGHT)) ** 0.5
+        return float((found.scores.sum() - chances.mean()) / spread)
 
     def _scores(self, first: int, times: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The z-scores of the peaks from `first` on at these times, shape (channels, 3)."""
+        """The z-scores of the peaks from `first` on at these times, shape (3,)."""
         count = len(times)
-        scores = np.zeros((len(self.levels.channels), 3))
         if count < 2:
-            return scores
+            return np.zeros(3)
         mine = slice(first, first + count)
         at = self.at[mine] + times
-        around = self.around[mine] + times[:, np.newaxis]
-        for number, (channel, relative) in enumerate(zip(self.levels.channels, self.levels.relative, strict=True)):
-            if not self.levels.heard[number]:
-                continue
-            flat = channel.reshape(-1)
-            level = flat[at][:, np.newaxis]
-            scores[number, 0] = _mean_rank(self.ranked[number][mine], level)
-            scores[number, 1] = _mean_rank(flat[around], level)
-            level = relative.reshape(-1)[at][:, np.newaxis]
-            scores[number, 2] = _mean_rank(self.ranked_relative[number][mine], level)
-        return scores * (12 * count) ** 0.5
+        level = self.level[at][:, np.newaxis]
+        ranks = (
+            _mean_rank(self.ranked[mine], level),
+            _mean_rank(self.level[self.around[mine] + times[:, np.newaxis]], level),
+            _mean_rank(self.ranked_relative[mine], self.relative[at][:, np.newaxis]),
+        )
+        return np.array(ranks) * (12 * count) ** 0.5
 
 
 def _mean_rank(rows: NDArray[np.float32], at: NDArray[np.float32]) -> float:

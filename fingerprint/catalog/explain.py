@@ -1,5 +1,6 @@
 """Why a question was answered as it was: everything that a picture of it shows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.landmarks import unhash
-from fingerprint.catalog.matching import Agreement, agreement
+from fingerprint.catalog.matching import Agreement, Candidate, agreement
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.question import Examined, Question, examine
 from fingerprint.catalog.tracks import Track
@@ -68,6 +69,13 @@ class Explanation:
     candidates: tuple[Votes, ...]
 
 
+def _with(answer: Candidate, tracks: Sequence[Candidate]) -> list[Candidate]:
+    """The tracks with most votes, and the answer's in any case, which may have fewer."""
+    if any(each.is_of(answer) for each in tracks):
+        return list(tracks)
+    return [*tracks[:-1], answer]
+
+
 def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> Explanation:
     """Ask the catalog about a few seconds of sound, and keep what it looked at. Raises ValueError for no sound."""
     question = Question(pcm, parameters)
@@ -91,17 +99,15 @@ def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> E
         offset = 0.0
         candidates: tuple[Votes, ...] = ()
     else:
-        agreed = agreement(
-            snapshot, fingerprint, found.candidates[found.place], parameters, max_hits=found.step.max_hits
-        )
-        offset = found.candidates[found.place].offset * step
+        agreed = agreement(snapshot, fingerprint, found.candidate, parameters, max_hits=found.step.max_hits)
+        offset = found.candidate.offset * step
         candidates = tuple(
             Votes(
                 track=candidate.live.segment.track(candidate.number),
                 votes=candidate.votes,
-                chosen=place == found.place,
+                chosen=candidate.is_of(found.candidate),
             )
-            for place, candidate in enumerate(found.candidates)
+            for candidate in _with(found.candidate, found.tracks)
         )
     peaks = question.quick_peaks if found is None or fingerprint is question.quick else question.full_peaks
     times = (peaks.frames * parameters.phases + peaks.phases[peaks.parts]) * step

@@ -19,6 +19,7 @@ class TrackFingerprint:
 
     `hashes`: uint32, and `anchors`: uint32, the frame of each landmark's anchor, both of shape (n,).
     `peak_frames`: uint32 and `peak_bins`: uint16, the constellation in order of time, both of shape (m,).
+    `side_frames` and `side_bins`: likewise of the side (half of left minus right); mono has none.
     `frames`: how many frames the track has. `duration_seconds`: its length.
     """
 
@@ -26,6 +27,8 @@ class TrackFingerprint:
     anchors: NDArray[np.uint32]
     peak_frames: NDArray[np.uint32]
     peak_bins: NDArray[np.uint16]
+    side_frames: NDArray[np.uint32]
+    side_bins: NDArray[np.uint16]
     frames: int
     duration_seconds: float
 
@@ -33,47 +36,74 @@ class TrackFingerprint:
 def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -> TrackFingerprint:
     """The fingerprint of a track, read block by block, so that an hour takes no more memory than a minute.
 
-    The blocks' lengths do not matter for the outcome. Raises ValueError for another sample rate.
+    The blocks' lengths do not matter for the outcome; all have as many channels. Raises ValueError for another
+    sample rate.
     """
-    # A chunk of frames is looked at with a block before and after it, so its edges see their neighbors.
-    margin = parameters.block_frames
-    found: list[Constellation] = []
-    levels = np.empty((0, parameters.bins), np.float32)
-    rest = np.empty(0, np.float32)
-    start, settled, samples = 0, 0, 0
-
-    def settle(until: int) -> None:
-        """Keep the peaks of the frames from `settled` to `until`."""
-        peaks = find_peaks(levels, parameters, quota=parameters.quota)
-        frames = peaks.frames + start
-        kept = (frames >= settled) & (frames < until)
-        found.append(Constellation(frames[kept], peaks.bins[kept], peaks.levels[kept], peaks.ranks[kept]))
-
+    middle, side = _Channel(parameters), _Channel(parameters)
+    samples = 0
     for block in blocks:
         if block.rate != parameters.rate:
             raise ValueError(f"the fingerprint needs {parameters.rate} samples a second, not {block.rate}")
         samples += block.samples.shape[1]
-        rest = np.concatenate([rest, block.mono])
-        new = spectrogram(rest, parameters, hop=parameters.hop)
-        rest = rest[len(new) * parameters.hop :]
-        levels = np.concatenate([levels, new])
-        until = (start + len(levels)) // margin * margin - margin
-        if until > settled:
-            settle(until)
-            dropped = until - margin - start
-            if dropped > 0:
-                levels = levels[dropped:]
-                start += dropped
-            settled = until
-    end = start + len(levels)
-    settle(end)
-    peaks = joined(found)
+        middle.take(block.mono)
+        if block.side is not None:
+            side.take(block.side)
+    peaks, side_peaks = middle.finish(), side.finish()
     pairs = pair_peaks(peaks, parameters, fan_out=parameters.fan_out)
     return TrackFingerprint(
         hashes=pairs.hashes,
         anchors=pairs.anchors.astype(np.uint32),
         peak_frames=peaks.frames.astype(np.uint32),
         peak_bins=peaks.bins.astype(np.uint16),
-        frames=end,
+        side_frames=side_peaks.frames.astype(np.uint32),
+        side_bins=side_peaks.bins.astype(np.uint16),
+        frames=middle.frames,
         duration_seconds=samples / parameters.rate,
     )
+
+
+class _Channel:
+    """The constellation of one channel, as its samples come."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._found: list[Constellation] = []
+        self._levels = np.empty((0, parameters.bins), np.float32)
+        self._rest = np.empty(0, np.float32)
+        # Frames: the first of `_levels`, and the first whose peaks are not settled.
+        self._start = self._settled = 0
+
+    @property
+    def frames(self) -> int:
+        """How many frames there have been."""
+        return self._start + len(self._levels)
+
+    def take(self, samples: NDArray[np.float32]) -> None:
+        """Look at the next samples."""
+        parameters = self._parameters
+        self._rest = np.concatenate([self._rest, samples])
+        new = spectrogram(self._rest, parameters, hop=parameters.hop)
+        self._rest = self._rest[len(new) * parameters.hop :]
+        self._levels = np.concatenate([self._levels, new])
+        # A chunk of frames is looked at with a block before and after it, so its edges see their neighbors.
+        margin = parameters.block_frames
+        until = self.frames // margin * margin - margin
+        if until > self._settled:
+            self._settle(until)
+            dropped = until - margin - self._start
+            if dropped > 0:
+                self._levels = self._levels[dropped:]
+                self._start += dropped
+            self._settled = until
+
+    def finish(self) -> Constellation:
+        """The peaks of all frames."""
+        self._settle(self.frames)
+        return joined(self._found)
+
+    def _settle(self, until: int) -> None:
+        """Keep the peaks of the frames that are not settled, up to `until`."""
+        peaks = find_peaks(self._levels, self._parameters, quota=self._parameters.quota)
+        frames = peaks.frames + self._start
+        kept = (frames >= self._settled) & (frames < until)
+        self._found.append(Constellation(frames[kept], peaks.bins[kept], peaks.levels[kept], peaks.ranks[kept]))

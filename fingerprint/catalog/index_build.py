@@ -31,11 +31,13 @@ def build_segment(
     records = np.zeros(len(tracks), TRACK_RECORD)
     texts = [track.encode() for track, _ in tracks]
     peaks = [pack_peaks(fingerprint.peak_frames, fingerprint.peak_bins) for _, fingerprint in tracks]
+    side_peaks = [pack_peaks(fingerprint.side_frames, fingerprint.side_bins) for _, fingerprint in tracks]
     records["id"] = [track.id.encode() for track, _ in tracks]
     records["frames"] = [fingerprint.frames for _, fingerprint in tracks]
     records["landmarks"] = [len(fingerprint.hashes) for _, fingerprint in tracks]
     records["text_size"] = [len(text) for text in texts]
     records["peaks_size"] = [len(packed) for packed in peaks]
+    records["side_peaks_size"] = [len(packed) for packed in side_peaks]
     frames = place_tracks(records)
     hashes = np.concatenate([fingerprint.hashes for _, fingerprint in tracks])
     positions = np.concatenate(
@@ -50,7 +52,8 @@ def build_segment(
         reserve_sections(writer, records, bits, hash_bits)
         writer.write("tracks", records, 0)
         writer.write("texts", b"".join(texts), 0)
-        writer.write("peaks", np.concatenate(peaks), 0)
+        of_each = (packed for pair in zip(peaks, side_peaks, strict=True) for packed in pair)
+        writer.write("peaks", np.concatenate(list(of_each)), 0)
         postings = PostingsWriter(writer, bits, hash_bits)
         postings.write((key >> np.uint64(32)).astype(np.uint32), key.astype(np.uint32))
         postings.finish()
@@ -115,10 +118,15 @@ def place_tracks(records: NDArray[np.void]) -> int:
     """Fill in where tracks, texts and peaks start; returns the frames that all take together."""
     spans = records["frames"].astype(np.int64) + GAP
     records["first_frame"] = np.cumsum(spans) - spans + GAP
-    for name in ("text", "peaks"):
-        sizes = records[f"{name}_size"].astype(np.int64)
+    for name, sizes in (("text", records["text_size"].astype(np.int64)), ("peaks", _all_peaks(records))):
         records[f"{name}_start"] = np.cumsum(sizes) - sizes
     return int(spans.sum()) + GAP
+
+
+def _all_peaks(records: NDArray[np.void]) -> NDArray[np.int64]:
+    """How many values each track's constellations take, middle and side."""
+    sizes: NDArray[np.int64] = records["peaks_size"].astype(np.int64) + records["side_peaks_size"]
+    return sizes
 
 
 def reserve_sections(writer: SegmentWriter, records: NDArray[np.void], bits: int, hash_bits: int) -> None:
@@ -127,7 +135,7 @@ def reserve_sections(writer: SegmentWriter, records: NDArray[np.void], bits: int
     rest = hash_bits - bits
     writer.reserve("tracks", records.nbytes)
     writer.reserve("texts", int(records["text_size"].sum(dtype=np.int64)))
-    writer.reserve("peaks", 2 * int(records["peaks_size"].sum(dtype=np.int64)))
+    writer.reserve("peaks", 2 * int(_all_peaks(records).sum()))
     writer.reserve("directory", 4 * (2**bits + 1))
     writer.reserve("remainders", postings * remainder_type(rest).itemsize if rest else 0)
     writer.reserve("postings", 4 * postings)

@@ -4,7 +4,7 @@ All numbers are little-endian. The file is
 
     offset  size
          0     8  magic "TWAINDEX"
-         8     4  u32 format version (1)
+         8     4  u32 format version (2)
         12     4  u32 CRC-32 of the header, bytes 16 to 4096
         16     8  u64 size of the whole file
         24    40  the fingerprint's identity, ASCII, padded with NUL
@@ -18,7 +18,7 @@ All numbers are little-endian. The file is
 
     tracks     one record for each track (TRACK_RECORD), in order of their first frames
     texts      the tracks' tags, JSON, one after another
-    peaks      the tracks' constellations, u16 each: see `pack_peaks`
+    peaks      the tracks' constellations, u16 each: see `pack_peaks`; of each track the middle's, then the side's
     directory  u32[2^b + 1]: where in `postings` each bucket starts; the bucket of a hash is its upper b bits
     remainders u8 or u16[postings]: the lower bits of each posting's hash; empty when b is all of them
     postings   u32[postings]: positions, in order of hash, then position
@@ -43,7 +43,7 @@ from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, Othe
 from fingerprint.catalog.tracks import Track
 
 MAGIC: Final = b"TWAINDEX"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 HEADER_BYTES: Final = 4096
 GAP: Final = 512
 """Frames between tracks; longer than any window that is matched."""
@@ -62,6 +62,7 @@ TRACK_RECORD: Final = np.dtype(
         ("landmarks", "<u4"),
         ("text_size", "<u4"),
         ("peaks_size", "<u4"),
+        ("side_peaks_size", "<u4"),
         ("text_start", "<u8"),
         ("peaks_start", "<u8"),
     ]
@@ -88,8 +89,14 @@ _NO_BIN: Final = 0
 
 
 def directory_bits(postings: int, hash_bits: int) -> int:
-    """The directory size that keeps about four postings in a bucket: 2^8 to 2^hash_bits buckets."""
-    return min(hash_bits, max(8, hash_bits - 16, postings.bit_length() - 2))
+    """The directory's size: 2^8 to 2^hash_bits buckets, so that directory and remainders are small together.
+
+    About sixteen postings share a bucket; from so many postings on that their remainders would take more than a
+    directory without any, each hash has one of its own.
+    """
+    if postings >= 3 << hash_bits:
+        return hash_bits
+    return min(hash_bits, max(8, hash_bits - 16, postings.bit_length() - 4))
 
 
 def remainder_type(bits: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
@@ -256,13 +263,18 @@ class IndexSegment:
         return self._texts[start : start + size].tobytes()
 
     def raw_peaks(self, number: int) -> NDArray[np.uint16]:
-        """The stored form of a track's constellation."""
-        start, size = int(self.tracks[number]["peaks_start"]), int(self.tracks[number]["peaks_size"])
-        return self._peaks[start : start + size]
+        """The stored form of a track's constellations."""
+        record = self.tracks[number]
+        start = int(record["peaks_start"])
+        return self._peaks[start : start + int(record["peaks_size"]) + int(record["side_peaks_size"])]
 
     def peaks(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """A track's constellation: frames from the track's start, and bins."""
-        return unpack_peaks(self.raw_peaks(number))
+        return unpack_peaks(self.raw_peaks(number)[: int(self.tracks[number]["peaks_size"])])
+
+    def side_peaks(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The constellation of a track's side, likewise; of a track in mono there is none."""
+        return unpack_peaks(self.raw_peaks(number)[int(self.tracks[number]["peaks_size"]) :])
 
     def track_numbers(self, positions: NDArray[np.integer]) -> NDArray[np.int64]:
         """Which track each position belongs to."""

@@ -27,6 +27,9 @@ TABLE_BITS: Final = (13, 22)
 TABLE_PLACES: Final = 512
 """The coarse histogram's places of which the offsets are counted exactly."""
 
+APART_FRAMES: Final = 3
+"""Offsets of one track that are no farther apart than this are one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
@@ -44,10 +47,35 @@ class Candidate:
     frames: int
     speed: float
 
+    def is_of(self, other: "Candidate") -> bool:
+        """Whether both are of one track."""
+        return self.live is other.live and self.number == other.number
+
     @property
     def track_id(self) -> str:
         """The track's id."""
         return self.live.segment.tracks[self.number]["id"].decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Poll:
+    """How the landmarks of a query voted.
+
+    `tracks`: the best offset of each of the tracks that agree best, best first. `offsets`: the offsets that agree
+    best, of whichever tracks, best first: a track that repeats itself has several, and the votes do not tell well
+    which of them it is.
+    """
+
+    tracks: tuple[Candidate, ...]
+    offsets: tuple[Candidate, ...]
+
+    def standing(self, candidate: Candidate) -> tuple[float, list[float]]:
+        """The votes of a candidate's track, at its best offset, and those of the other tracks."""
+        own = [each.votes for each in self.tracks if each.is_of(candidate)]
+        return max(own, default=candidate.votes), [each.votes for each in self.tracks if not each.is_of(candidate)]
+
+
+NOBODY: Final = Poll(tracks=(), offsets=())
 
 
 def find_candidates(
@@ -57,15 +85,28 @@ def find_candidates(
     limit: int,
     parameters: Parameters = DEFAULT,
     max_hits: int | None = None,
-) -> list[Candidate]:
-    """The best offset of each of the `limit` tracks that agree best, best first.
+) -> tuple[Candidate, ...]:
+    """The best offset of each of the `limit` tracks that agree best, best first. `max_hits` as in `take_poll`."""
+    return take_poll(snapshot, query, tracks=limit, offsets=0, parameters=parameters, max_hits=max_hits).tracks
+
+
+def take_poll(
+    snapshot: Snapshot,
+    query: QueryFingerprint,
+    *,
+    tracks: int,
+    offsets: int,
+    parameters: Parameters = DEFAULT,
+    max_hits: int | None = None,
+) -> Poll:
+    """What a query's landmarks vote for: so many tracks, where there are as many, and offsets.
 
     `max_hits`: how many postings may be looked at, those of the most telling landmarks first (see `postings`);
     MAX_HITS by default.
     """
     lookup = Lookup(snapshot, Landmarks.of(query, parameters), MAX_HITS if max_hits is None else max_hits)
     if not len(lookup):
-        return []
+        return NOBODY
     size = 1 << min(max((2 * len(lookup)).bit_length(), TABLE_BITS[0]), TABLE_BITS[1])
     table = lookup.table(size)
     # An offset near the edge of a cell spills into the next.
@@ -78,8 +119,8 @@ def find_candidates(
     high[0] |= starts[-1]
     hits = lookup.hits(high)
     if not len(hits):
-        return []
-    return _count(snapshot, lookup, hits, limit=limit, speed=query.speed, phases=parameters.phases)
+        return NOBODY
+    return _count(snapshot, lookup, hits, limits=(tracks, offsets), speed=query.speed, phases=parameters.phases)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -144,9 +185,9 @@ def least_of_the_highest(table: NDArray[np.floating], count: int) -> float:
 
 
 def _count(
-    snapshot: Snapshot, lookup: Lookup, hits: Hits, *, limit: int, speed: float, phases: int
-) -> list[Candidate]:
-    """Count the votes exactly, and pick the best offset of each of the best tracks."""
+    snapshot: Snapshot, lookup: Lookup, hits: Hits, *, limits: tuple[int, int], speed: float, phases: int
+) -> Poll:
+    """Count the votes exactly, and pick the tracks and the offsets that have most."""
     edges = bases(snapshot)
     segments = np.searchsorted(edges, hits.positions, side="right") - 1
     numbers = np.empty(len(segments), np.int64)
@@ -175,24 +216,30 @@ def _count(
     votes = np.add.reduceat(weights, starts)
     counts = np.diff(np.r_[starts, len(weights)])
     cells = cells[starts]
-    candidates: list[Candidate] = []
-    seen: set[int] = set()
+    tracks: list[Candidate] = []
+    picked: list[Candidate] = []
+    seen: dict[int, list[int]] = {}
     for index in np.argsort(-votes, kind="stable"):
         track, offset = divmod(int(cells[index]), span)
-        if track in seen:
+        others = seen.setdefault(track, [])
+        wanted = len(picked) < limits[1] and all(abs(offset - other) > APART_FRAMES for other in others)
+        first = not others and len(tracks) < limits[0]
+        if not (wanted or first):
             continue
-        seen.add(track)
         owner = int(np.searchsorted(before, track, side="right")) - 1
-        candidates.append(
-            Candidate(
-                live=snapshot.segments[owner],
-                number=track - int(before[owner]),
-                offset=(offset + lowest + 1) * phases,
-                votes=float(votes[index]),
-                frames=int(counts[index]),
-                speed=speed,
-            )
+        candidate = Candidate(
+            live=snapshot.segments[owner],
+            number=track - int(before[owner]),
+            offset=(offset + lowest + 1) * phases,
+            votes=float(votes[index]),
+            frames=int(counts[index]),
+            speed=speed,
         )
-        if len(candidates) == limit:
+        others.append(offset)
+        if first:
+            tracks.append(candidate)
+        if wanted:
+            picked.append(candidate)
+        if len(tracks) >= limits[0] and len(picked) >= limits[1]:
             break
-    return candidates
+    return Poll(tracks=tuple(tracks), offsets=tuple(picked))

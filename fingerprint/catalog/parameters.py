@@ -83,7 +83,7 @@ class Effort:
 QUICK: Final = Effort(quota=3, fan_out=3, phases=(0, 2), side=False)
 FULL: Final = Effort(quota=5, fan_out=6, phases=(0, 1, 2, 3), side=True)
 
-FINGERPRINT_VERSION: Final = 1
+FINGERPRINT_VERSION: Final = 2
 """Counts changes of the method that no parameter shows."""
 
 DEFAULT: Final = Parameters()

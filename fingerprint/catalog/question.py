@@ -1,7 +1,7 @@
 """One question to a catalog: which track is it that sounds in a few seconds, if any?
 
 It is asked in steps that cost more and more, until an answer is sure: a few landmarks; many, of the side signal
-too; then at changed speeds. Each step's candidates are examined by `containment`.
+too; then at changed speeds. Each step's best offsets are examined by `containment`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.confidence import THRESHOLD, confidence, prominence
-from fingerprint.catalog.containment import QueryLevels, containment
+from fingerprint.catalog.containment import Containment, QueryLevels, containment, glance
 from fingerprint.catalog.index import Snapshot
-from fingerprint.catalog.matching import Candidate, find_candidates
+from fingerprint.catalog.matching import Candidate, Poll, find_candidates, take_poll
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
 from fingerprint.catalog.postings import postings_of
 from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, channel_levels, query_landmarks, query_peaks
@@ -25,11 +25,14 @@ from fingerprint.domain.audio import Pcm
 RIVALS: Final = 10
 """How many tracks are told apart by votes."""
 
-EXAMINED: Final = 4
+OFFSETS: Final = 32
+"""How many offsets, of whichever tracks, are glanced at: a track that repeats itself has votes for several."""
+
+EXAMINED: Final = 6
 """How many of them are examined closely."""
 
 CERTAIN: Final = 0.999
-"""A candidate as sure as this is not compared with the others, which have fewer votes."""
+"""When the offset with most votes is as sure as this, the others are not looked at."""
 
 ENOUGH: Final = 0.95
 """From this confidence on, an answer of the sound as it is ends the question."""
@@ -90,12 +93,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examined:
-    """A finding and what it rests on: the step, the tracks that share most landmarks, its place in these."""
+    """A finding and what it rests on: the step, its offset, and the tracks with most votes, best first."""
 
     finding: Finding
     step: Step
-    candidates: Sequence[Candidate]
-    place: int
+    candidate: Candidate
+    tracks: Sequence[Candidate]
 
 
 class Question:
@@ -205,11 +208,28 @@ class Search:
         for speed in [*([1.0] if as_it_is else []), *promising[:DEEP_SPEEDS]] if large else []:
             yield Step(fingerprint=question.full(speed), max_hits=DEEP_HITS, enough=THRESHOLD)
 
-    def candidates(self, step: Step) -> list[Candidate]:
-        """The tracks that share most of a step's landmarks."""
-        return find_candidates(
-            self._snapshot, step.fingerprint, limit=RIVALS, parameters=self._parameters, max_hits=step.max_hits
+    def poll(self, step: Step) -> Poll:
+        """What a step's landmarks vote for."""
+        return take_poll(
+            self._snapshot,
+            step.fingerprint,
+            tracks=RIVALS,
+            offsets=OFFSETS,
+            parameters=self._parameters,
+            max_hits=step.max_hits,
         )
+
+    def worth_examining(self, poll: Poll) -> Iterator[Candidate]:
+        """The offset with most votes; then those whose peaks show best at a glance."""
+        yield from poll.offsets[:1]
+        levels = self._question.prepared_levels
+        glances = [(glance(levels, candidate, self._parameters), candidate) for candidate in poll.offsets[1:]]
+        glances.sort(key=lambda each: -each[0])
+        yield from (candidate for _, candidate in glances[: EXAMINED - 1])
+
+    def contained(self, candidate: Candidate) -> Containment:
+        """How well a candidate's music shows in the sound."""
+        return containment(self._question.prepared_levels, candidate, self._parameters)
 
     def _sure(self, enough: float) -> bool:
         return self._best is not None and self._best.finding.confidence >= enough
@@ -232,23 +252,23 @@ class Search:
         return [speed for favored, speed in found[:MOST_SPEEDS] if favored >= PROMISING]
 
     def _examine(self, step: Step) -> None:
-        candidates = self.candidates(step)
-        for place in range(min(EXAMINED, len(candidates))):
-            finding = self._finding(candidates, place)
+        poll = self.poll(step)
+        for candidate in self.worth_examining(poll):
+            finding = self._finding(poll, candidate)
             if self._best is None or finding.confidence > self._best.finding.confidence:
-                self._best = Examined(finding=finding, step=step, candidates=candidates, place=place)
+                self._best = Examined(finding=finding, step=step, candidate=candidate, tracks=poll.tracks)
             if self._sure(CERTAIN):
                 break
 
-    def _finding(self, candidates: Sequence[Candidate], place: int) -> Finding:
-        candidate, parameters = candidates[place], self._parameters
-        contained = containment(self._question.prepared_levels, candidate, parameters)
-        rivals = [other.votes for index, other in enumerate(candidates) if index != place]
+    def _finding(self, poll: Poll, candidate: Candidate) -> Finding:
+        parameters = self._parameters
+        contained = self.contained(candidate)
+        votes, rivals = poll.standing(candidate)
         offset = candidate.offset / candidate.speed - contained.shift
         seconds = offset * parameters.hop / parameters.phases / parameters.rate
         return Finding(
             track=candidate.live.segment.track(candidate.number),
-            confidence=confidence(candidate.votes, rivals, contained, speed=candidate.speed),
+            confidence=confidence(votes, rivals, contained, speed=candidate.speed),
             # Before the track's start there is none of it: then it begins within the recording.
             offset_seconds=max(0.0, seconds * candidate.speed),
             position_seconds=-seconds if seconds < -ALIGNMENT_SECONDS else 0.0,

@@ -177,7 +177,7 @@ def _draw_histogram(canvas: Canvas, found: Explanation) -> None:
         high = bars[column] / highest * (height - 20)
         canvas.rectangle(left + int(column), top + height - high, 0, high, BLUE)
     column = round((found.offset_seconds - first) / (last - first) * (width - 1))
-    votes = found.examined.candidates[found.examined.place].votes
+    votes = found.examined.candidate.votes
     high = votes / highest * (height - 20)
     canvas.rectangle(left + column - 1, top + height - high, 3, high, ORANGE)
     label = f"{found.offset_seconds:.2f} s: {votes:.0f}"

@@ -73,8 +73,10 @@ def synthetic(path: Path, tracks: int, real: IndexSegment) -> None:
         modified_ns=1,
         duration_seconds=TRACK_SECONDS,
     ).encode()
-    packed = _random_peaks(rng, frames)
-    records["text_size"], records["peaks_size"] = len(text), len(packed)
+    peaks, side_peaks = _random_peaks(rng, frames), _random_peaks(rng, frames)
+    records["text_size"] = len(text)
+    records["peaks_size"], records["side_peaks_size"] = len(peaks), len(side_peaks)
+    packed = np.concatenate([peaks, side_peaks])
     span = place_tracks(records)
     bits = directory_bits(total, HASH_BITS)
     with SegmentWriter(path, identity=DEFAULT.identity, hash_bits=HASH_BITS) as writer:

@@ -22,10 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.confidence import THRESHOLD, features
-from fingerprint.catalog.containment import containment
 from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.question import EXAMINED, SPEEDS, Search
+from fingerprint.catalog.question import SPEEDS, Search
 from tests.bench.corpus import Corpus, Outcome, Query, Said, decode, read_corpus
 from tests.bench.recognition import OURS, catalog_folder, figures, print_figures
 from tests.bench.reliability import reliability, table
@@ -66,14 +65,14 @@ def _examine(job: tuple[Path, Path, Query, str]) -> Examined:
     search = Search(snapshot, question)
     steps: list[Step] = []
     for step in search.steps(as_it_is=True, speeds=SPEEDS):
-        candidates = search.candidates(step)
-        known: list[tuple[float, ...]] = []
-        for place, candidate in enumerate(candidates[:EXAMINED]):
-            rivals = [other.votes for index, other in enumerate(candidates) if index != place]
-            contained = containment(question.prepared_levels, candidate)
-            known.append(features(candidate.votes, rivals, contained, speed=candidate.speed))
+        poll = search.poll(step)
+        candidates = list(search.worth_examining(poll))
+        known = [
+            features(*poll.standing(candidate), search.contained(candidate), speed=candidate.speed)
+            for candidate in candidates
+        ]
         if known:
-            tracks = tuple(candidate.track_id for candidate in candidates[:EXAMINED])
+            tracks = tuple(candidate.track_id for candidate in candidates)
             steps.append(Step(tracks=tracks, known=np.array(known), enough=step.enough))
     return Examined(query=query, group=group, steps=tuple(steps))
 

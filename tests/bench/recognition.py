@@ -74,9 +74,9 @@ def _read_track(job: tuple[Path, str, Path]) -> tuple[Track, TrackFingerprint]:
 def _rendered(path: Path) -> list[Pcm]:
     """A tracker module as the system's FFmpeg plays it; the one that comes with PyAV cannot."""
     command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(path)]
-    output = ["-map", "0:a:0", "-ac", "1", "-ar", str(DEFAULT.rate), "-f", "f32le", "-"]
+    output = ["-map", "0:a:0", "-ac", "2", "-ar", str(DEFAULT.rate), "-f", "f32le", "-"]
     done = subprocess.run([*command, *output], capture_output=True, check=True)
-    return [Pcm(np.frombuffer(done.stdout, np.float32)[np.newaxis])]
+    return [Pcm(np.ascontiguousarray(np.frombuffer(done.stdout, np.float32).reshape(-1, 2).T))]
 
 
 def index(corpus: Corpus, folder: Path, jobs: int) -> None:

@@ -34,6 +34,8 @@ def made(landmarks: list[tuple[int, int]], peaks: list[tuple[int, int]]) -> Trac
         anchors=np.array([frame for _, frame in landmarks], np.uint32),
         peak_frames=np.array([frame for frame, _ in peaks], np.uint32),
         peak_bins=np.array([place for _, place in peaks], np.uint16),
+        side_frames=np.array([frame + 1 for frame, _ in peaks[::2]], np.uint32),
+        side_bins=np.array([place for _, place in peaks[::2]], np.uint16),
         frames=5001,
         duration_seconds=160.0,
     )
