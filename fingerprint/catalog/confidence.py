@@ -27,7 +27,7 @@ Z_LIMIT: Final = 12.0
 Z_LEAST: Final = -2.0
 """Nor does one below this say more, where it may be negative."""
 
-WEIGHTS: Final = (2.371, -2.037, 7.638, 0.584, 0.501, 2.241, -0.662, -1.306, -2.322)
+WEIGHTS: Final = (3.313, -2.305, 8.291, 0.633, 0.487, 1.785, -0.52, -1.651, -1.913)
 
 
 def prominence(votes: float, rivals: Sequence[float]) -> float:

@@ -18,7 +18,7 @@ how much that varies, is what chance gives *this* track in *this* query.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -40,7 +40,9 @@ TEMPOS: Final = (1.015, 0.985, 1.03, 0.97)
 """What is tried to align better: steps, and speeds at the same pitch."""
 
 RANKED_STEPS: Final = 4
-"""A level is ranked among every fourth of the times: the steps overlap, so the others say the same."""
+"""A level is ranked among every fourth of the times: the steps overlap, so the others say the same. For a glance
+it is every fourth of these.
+"""
 
 SIDE_SHARE: Final = 0.1
 """A track whose side has fewer peaks than this share of the middle's is as good as mono."""
@@ -150,7 +152,7 @@ class Containment:
 
 def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameters = DEFAULT) -> Containment:
     """Look up the peaks of a candidate's track in the query, at the best alignment near the candidate's."""
-    channels = _channels(levels, candidate, parameters)
+    channels = _channels(levels, candidate, _TrackPeaks.of(candidate), parameters)
     best = _look(channels, shift=0, tempo=1.0)
     if best.strength >= HOPEFUL:
         for shift in SHIFTS:
@@ -173,9 +175,20 @@ def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameter
     )
 
 
-def glance(levels: QueryLevels, candidate: Candidate, parameters: Parameters = DEFAULT) -> float:
-    """The `strength` of a candidate as it is, which is a fifth of the work of aligning it better."""
-    return _look(_channels(levels, candidate, parameters), shift=0, tempo=1.0).strength
+def glances(levels: QueryLevels, candidates: Sequence[Candidate], parameters: Parameters = DEFAULT) -> list[float]:
+    """About the `strength` of each candidate as it is, which is a tenth of the work of aligning it better."""
+    thinned = replace(
+        levels, ranked=_some_times(levels.ranked), ranked_relative=_some_times(levels.ranked_relative)
+    )
+    tracks: dict[tuple[int, int], _TrackPeaks] = {}
+    found: list[float] = []
+    for candidate in candidates:
+        key = id(candidate.live), candidate.number
+        if key not in tracks:
+            tracks[key] = _TrackPeaks.of(candidate)
+        channels = _channels(thinned, candidate, tracks[key], parameters)
+        found.append(_look(channels, shift=0, tempo=1.0).strength)
+    return found
 
 
 def _of_both(values: Sequence[float]) -> tuple[float, float]:
@@ -215,17 +228,31 @@ def _look(channels: Sequence["_Peaks"], *, shift: int, tempo: float) -> _Alignme
     return _Alignment(shift, tempo, found, sum(float(each.scores.sum()) for each in found))
 
 
-def _channels(levels: QueryLevels, candidate: Candidate, parameters: Parameters) -> list["_Peaks"]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _TrackPeaks:
+    """A track's constellations, of middle and side: frames in rising order, and bins."""
+
+    middle: tuple[NDArray[np.int64], NDArray[np.int64]]
+    side: tuple[NDArray[np.int64], NDArray[np.int64]]
+
+    @staticmethod
+    def of(candidate: Candidate) -> "_TrackPeaks":
+        segment, number = candidate.live.segment, candidate.number
+        return _TrackPeaks(segment.peaks(number), segment.side_peaks(number))
+
+
+def _channels(
+    levels: QueryLevels, candidate: Candidate, track: _TrackPeaks, parameters: Parameters
+) -> list["_Peaks"]:
     """The track's peaks in the channels that are looked at: its middle's, and in the side the side's own.
 
     Where a track has hardly any there, as in mono, those of the middle are looked up in the query's side as well:
     in another mix of it they may be there.
     """
-    segment, number = candidate.live.segment, candidate.number
-    middle = _near(segment.peaks(number), levels, candidate, parameters)
+    middle = _near(track.middle, levels, candidate, parameters)
     channels = [_Peaks.of(levels, 0, *middle)]
     if any(levels.heard[1:]):
-        side = _near(segment.side_peaks(number), levels, candidate, parameters)
+        side = _near(track.side, levels, candidate, parameters)
         enough = len(side[0]) >= SIDE_SHARE * len(middle[0])
         channels.append(_Peaks.of(levels, 1, *(side if enough else middle)))
     return channels
@@ -239,14 +266,15 @@ def _near(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Each peak's step in the query and its bin; those that cannot be in it are left out."""
     frames, bins = peaks
-    steps = levels.steps
-    # A query that was taken slower has its peaks earlier and higher.
-    places = (frames * parameters.phases - candidate.offset) / candidate.speed
-    pitches = np.rint(bins * candidate.speed).astype(np.int64)
     # No alignment that is tried takes a peak from farther away into the query.
-    margin = 4 + 0.05 * steps
-    near = (places > -margin) & (places < steps + margin) & (pitches < levels.bins - 1)
-    return places[near], pitches[near]
+    margin = 4 + 0.05 * levels.steps
+    edges = (candidate.offset + np.array([-margin, levels.steps + margin]) * candidate.speed) / parameters.phases
+    near = slice(*np.searchsorted(frames, edges))
+    # A query that was taken slower has its peaks earlier and higher.
+    places = (frames[near] * parameters.phases - candidate.offset) / candidate.speed
+    pitches = np.rint(bins[near] * candidate.speed).astype(np.int64)
+    heard = pitches < levels.bins - 1
+    return places[heard], pitches[heard]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

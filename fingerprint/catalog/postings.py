@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,15 +172,11 @@ class Lookup:
 
     def _find(self, max_hits: int) -> Iterator[_Ranges]:
         """Where the postings of the landmarks that are followed are."""
-        hashes = self.landmarks.hashes
-        buckets = [_buckets(live.segment, hashes) for live in self._snapshot.segments]
-        sizes = [last - first for first, last in buckets]
-        followed = np.flatnonzero(_affordable(self.landmarks, sizes, max_hits))
-        for number, (first, last) in enumerate(buckets):
-            segment = self._snapshot.segments[number].segment
-            starts, counts = _find_postings(segment, hashes[followed], first[followed], last[followed])
-            there = np.flatnonzero(counts)
-            yield _Ranges(number, followed[there], starts[there], counts[there])
+        found = [_find_postings(live.segment, self.landmarks.hashes) for live in self._snapshot.segments]
+        followed = _affordable(self.landmarks, [counts for _, counts in found], max_hits)
+        for number, (starts, counts) in enumerate(found):
+            there = np.flatnonzero((counts > 0) & followed)
+            yield _Ranges(number, there, starts[there], counts[there])
 
 
 def bases(snapshot: Snapshot) -> NDArray[np.int64]:
@@ -189,19 +185,15 @@ def bases(snapshot: Snapshot) -> NDArray[np.int64]:
 
 
 def postings_of(snapshot: Snapshot, query: QueryFingerprint) -> int:
-    """About how many postings a query's landmarks lead to: those of their buckets."""
-    total = 0
-    for live in snapshot.segments:
-        first, last = _buckets(live.segment, query.hashes)
-        total += int((last - first).sum())
-    return total
+    """How many postings a query's landmarks lead to."""
+    return sum(int(_find_postings(live.segment, query.hashes)[1].sum()) for live in snapshot.segments)
 
 
-def _affordable(landmarks: Landmarks, sizes: Sequence[NDArray[np.int64]], max_hits: int) -> NDArray[np.bool_]:
-    """Which landmarks are followed: those in small buckets first, and those that were seen often."""
+def _affordable(landmarks: Landmarks, counts: Sequence[NDArray[np.int64]], max_hits: int) -> NDArray[np.bool_]:
+    """Which landmarks are followed: those with few postings first, and those that were seen often."""
     totals = np.zeros(len(landmarks), np.int64)
-    for size in sizes:
-        totals += size
+    for count in counts:
+        totals += count
     if totals.sum() <= max_hits:
         return np.ones(len(landmarks), np.bool_)
     best = np.argsort(totals / landmarks.trusts, kind="stable")
@@ -210,36 +202,41 @@ def _affordable(landmarks: Landmarks, sizes: Sequence[NDArray[np.int64]], max_hi
     return followed
 
 
-def _buckets(segment: IndexSegment, hashes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where in a file the bucket of each hash starts and ends."""
+def _find_postings(
+    segment: IndexSegment, hashes: NDArray[np.uint32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where in a file the postings of each hash start, and how many they are."""
     buckets = hashes >> np.uint32(segment.remainder_bits)
     first = segment.directory[buckets].astype(np.int64)
-    return first, segment.directory[buckets + np.uint32(1)].astype(np.int64)
-
-
-def _find_postings(
-    segment: IndexSegment, hashes: NDArray[np.uint32], first: NDArray[np.int64], last: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where in its bucket the postings of each hash start, and how many they are."""
+    last = segment.directory[buckets + np.uint32(1)].astype(np.int64)
     if segment.remainder_bits:
-        lower = (hashes & np.uint32((1 << segment.remainder_bits) - 1)).astype(np.int64)
-        first, last = _bisect(segment, first, last, lower), _bisect(segment, first, last, lower + 1)
+        lower = (hashes & np.uint32((1 << segment.remainder_bits) - 1)).astype(segment.remainders.dtype)
+        first = _bisect(segment.remainders, first, last, lower, side="left")
+        last = _bisect(segment.remainders, first, last, lower, side="right")
     return first, last - first
 
 
 def _bisect(
-    segment: IndexSegment, low: NDArray[np.int64], high: NDArray[np.int64], wanted: NDArray[np.int64]
+    values: NDArray[np.unsignedinteger],
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    wanted: NDArray[np.unsignedinteger],
+    *,
+    side: Literal["left", "right"],
 ) -> NDArray[np.int64]:
-    """The first place from `low` to `high` with a remainder of at least `wanted`; `high` where there is none."""
-    if not len(segment.remainders):
-        return high
-    for _ in range(int((high - low).max(initial=0)).bit_length()):
-        middle = (low + high) // 2
-        # Where the search is over, `middle` may lie behind the last place; there nothing changes.
-        smaller = segment.remainders.take(middle, mode="clip") < wanted
-        smaller &= low < high
-        low, high = np.where(smaller, middle + 1, low), np.where(smaller, high, middle)
-    return low
+    """`np.searchsorted` in many ranges at once: where in its range, `first` to `last`, each value belongs."""
+    below = np.less if side == "left" else np.less_equal
+    found = first.copy()
+    if not len(values):
+        return found
+    step = 1 << int((last - first).max(initial=0)).bit_length() >> 1
+    while step:
+        probed = found + (step - 1)
+        inside = np.flatnonzero(probed < last)
+        inside = inside[below(values[probed[inside]], wanted[inside])]
+        found[inside] += step
+        step >>= 1
+    return found
 
 
 def _gone(live: LiveSegment, positions: NDArray[np.int64]) -> NDArray[np.bool_]:

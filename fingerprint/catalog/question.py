@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.confidence import THRESHOLD, confidence, prominence
-from fingerprint.catalog.containment import Containment, QueryLevels, containment, glance
+from fingerprint.catalog.containment import Containment, QueryLevels, containment, glances
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.matching import Candidate, Poll, find_candidates, take_poll
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
@@ -25,8 +25,11 @@ from fingerprint.domain.audio import Pcm
 RIVALS: Final = 10
 """How many tracks are told apart by votes."""
 
-OFFSETS: Final = 32
-"""How many offsets, of whichever tracks, are glanced at: a track that repeats itself has votes for several."""
+OFFSETS: Final = 128
+FEW_OFFSETS: Final = 12
+"""How many offsets, of whichever tracks, are glanced at: a track that repeats itself has votes for several. The
+second, in the first step and at other speeds.
+"""
 
 EXAMINED: Final = 6
 """How many of them are examined closely."""
@@ -84,10 +87,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Step:
-    """What is looked at in one go: landmarks, and how many of their postings. `enough` ends the question."""
+    """What is looked at in one go: landmarks, how many of their postings, and how many offsets.
+
+    A confidence of `enough` ends the question.
+    """
 
     fingerprint: QueryFingerprint
     max_hits: int
+    offsets: int
     enough: float
 
 
@@ -199,14 +206,14 @@ class Search:
         """The steps, one after the other."""
         question = self._question
         if as_it_is:
-            yield Step(fingerprint=question.quick, max_hits=QUICK_HITS, enough=ENOUGH)
-            yield Step(fingerprint=question.full(), max_hits=FULL_HITS, enough=ENOUGH)
+            yield Step(fingerprint=question.quick, max_hits=QUICK_HITS, offsets=FEW_OFFSETS, enough=ENOUGH)
+            yield Step(fingerprint=question.full(), max_hits=FULL_HITS, offsets=OFFSETS, enough=ENOUGH)
         large = postings_of(self._snapshot, question.full()) > LARGE
         promising = self._promising(speeds, SCOUT_HITS[large])
         for speed in promising:
-            yield Step(fingerprint=question.full(speed), max_hits=FULL_HITS, enough=THRESHOLD)
+            yield Step(fingerprint=question.full(speed), max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD)
         for speed in [*([1.0] if as_it_is else []), *promising[:DEEP_SPEEDS]] if large else []:
-            yield Step(fingerprint=question.full(speed), max_hits=DEEP_HITS, enough=THRESHOLD)
+            yield Step(fingerprint=question.full(speed), max_hits=DEEP_HITS, offsets=OFFSETS, enough=THRESHOLD)
 
     def poll(self, step: Step) -> Poll:
         """What a step's landmarks vote for."""
@@ -214,7 +221,7 @@ class Search:
             self._snapshot,
             step.fingerprint,
             tracks=RIVALS,
-            offsets=OFFSETS,
+            offsets=step.offsets,
             parameters=self._parameters,
             max_hits=step.max_hits,
         )
@@ -222,10 +229,10 @@ class Search:
     def worth_examining(self, poll: Poll) -> Iterator[Candidate]:
         """The offset with most votes; then those whose peaks show best at a glance."""
         yield from poll.offsets[:1]
-        levels = self._question.prepared_levels
-        glances = [(glance(levels, candidate, self._parameters), candidate) for candidate in poll.offsets[1:]]
-        glances.sort(key=lambda each: -each[0])
-        yield from (candidate for _, candidate in glances[: EXAMINED - 1])
+        others = poll.offsets[1:]
+        seen = glances(self._question.prepared_levels, others, self._parameters)
+        order = sorted(range(len(others)), key=lambda place: -seen[place])
+        yield from (others[place] for place in order[: EXAMINED - 1])
 
     def contained(self, candidate: Candidate) -> Containment:
         """How well a candidate's music shows in the sound."""

@@ -4,14 +4,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fingerprint.catalog.containment import NEIGHBORS, Containment, QueryLevels, containment, neighborhood_means
+from fingerprint.catalog.containment import (
+    NEIGHBORS,
+    Containment,
+    QueryLevels,
+    containment,
+    glances,
+    neighborhood_means,
+)
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.matching import Candidate
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.query import channel_levels
+from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Pcm
 from tests.unit.catalog.music import mixed, noise, tune
-from tests.unit.catalog.shelf import fill
+from tests.unit.catalog.shelf import entry, fill
 
 STEP = DEFAULT.hop / DEFAULT.phases / DEFAULT.rate
 
@@ -109,6 +117,31 @@ def test_the_side_is_looked_at_too(snapshot: Snapshot) -> None:
     centered = Pcm(np.ascontiguousarray(np.stack([voice + music, voice - music])))
     found = look(centered, at(snapshot, 1, 6.0))
     assert found.in_both[1] > found.in_both[0] + 3
+
+
+def test_the_peaks_of_a_tracks_side_are_sought_in_the_querys(tmp_path: Path) -> None:
+    # Notes of its own on both sides of what is in the center.
+    center, sides = tune(1).samples[0], tune(2).samples[0] * np.float32(0.5)
+    wide = Pcm(np.ascontiguousarray(np.stack([center + sides, center - sides])))
+    narrow = Pcm(np.ascontiguousarray(wide.mono[np.newaxis]))
+    with CatalogWriter(tmp_path) as writer:
+        writer.add([entry(0, wide), entry(1, narrow)])
+    snapshot = Catalog(tmp_path).snapshot()
+    # A voice in the center, far louder than the music, and something of each side's own.
+    voice = tune(50, 8.0).cut(0, 6).samples[0] * np.float32(4)
+    game = np.concatenate([noise(seed, 6).samples for seed in (1, 2)]) * np.float32(0.2)
+    pcm = Pcm(np.ascontiguousarray(wide.cut(6, 6).samples + voice + game))
+    own, middles = look(pcm, at(snapshot, 0, 6.0)), look(pcm, at(snapshot, 1, 6.0))
+    assert own.in_both[1] > middles.in_both[1] + 3
+    assert own.beyond_chance[1] > middles.beyond_chance[1] + 1
+
+
+def test_a_glance_tells_music_that_is_there_from_other_music(snapshot: Snapshot) -> None:
+    levels = QueryLevels.of(channel_levels(mixed(tune(1).cut(6, 6), noise(7, 6), 1.0)))
+    candidates = [at(snapshot, 1, 6.0), at(snapshot, 1, 13.17), at(snapshot, 2, 6.0)]
+    right, *wrong = glances(levels, candidates)
+    assert right > 2 * max(wrong)
+    assert right > 0.8 * containment(levels, candidates[0]).strength
 
 
 def test_a_query_outside_the_track_has_no_peaks(snapshot: Snapshot) -> None:

@@ -10,20 +10,23 @@ from tests.unit.catalog.music import tune
 
 @pytest.mark.parametrize("block_seconds", [0.05, 0.7, 3.0, 7.3])
 def test_a_track_has_the_same_fingerprint_whatever_the_blocks(block_seconds: float) -> None:
-    pcm = tune(1, 12.0)
+    pcm = tune(1, 12.0, channels=2)
     whole = fingerprint_track([pcm])
+    assert len(whole.side_frames) > 100
     count = int(pcm.duration_seconds / block_seconds) + 1
     parts = fingerprint_track([pcm.cut(index * block_seconds, block_seconds) for index in range(count)])
     assert parts.frames == whole.frames
     assert parts.duration_seconds == pytest.approx(whole.duration_seconds)
-    for name in ("hashes", "anchors", "peak_frames", "peak_bins"):
+    for name in ("hashes", "anchors", "peak_frames", "peak_bins", "side_frames", "side_bins"):
         assert np.array_equal(getattr(parts, name), getattr(whole, name))
 
 
 def test_mono_and_the_same_in_stereo_are_the_same_track() -> None:
     mono = tune(2, 6.0)
     stereo = Pcm(np.ascontiguousarray(np.repeat(mono.samples, 2, axis=0)))
-    assert np.array_equal(fingerprint_track([mono]).hashes, fingerprint_track([stereo]).hashes)
+    of_mono, of_stereo = fingerprint_track([mono]), fingerprint_track([stereo])
+    assert np.array_equal(of_mono.hashes, of_stereo.hashes)
+    assert len(of_mono.side_frames) == len(of_stereo.side_frames) == 0
 
 
 def test_no_sound_has_no_landmarks() -> None:

@@ -16,8 +16,9 @@ from fingerprint.catalog.identify import (
     worth_asking,
 )
 from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.catalog.matching import Poll
 from fingerprint.catalog.query import channel_levels
-from fingerprint.catalog.question import Finding, Question
+from fingerprint.catalog.question import EXAMINED, Finding, Question, Search, Step
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill
@@ -52,6 +53,29 @@ def test_loudness_does_not_matter(snapshot: Snapshot, gain: float) -> None:
 
 def test_noise_on_top_is_borne(snapshot: Snapshot) -> None:
     assert titles(snapshot, mixed(tune(5).cut(8, 6), noise(1, 6), 1.0)) == ["Song 5"]
+
+
+def test_a_place_with_fewer_votes_is_found_by_its_music(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = Search(snapshot, prepare(mixed(tune(3).cut(4, 6), noise(1, 6), 1.0)))
+    poll = search.poll(next(search.steps(as_it_is=True, speeds=())))
+    right = poll.offsets[0]
+    # As if other passages of the track shared more of the clip's landmarks.
+    misleading = [replace(right, offset=right.offset + 40 * n, votes=right.votes + 9 - n) for n in range(1, 9)]
+    misled = Poll(tracks=(misleading[0], *poll.tracks[1:]), offsets=(*misleading, right))
+    examined = list(search.worth_examining(misled))
+    assert examined[:2] == [misleading[0], right]
+    assert len(examined) == EXAMINED
+
+    def polled(_search: Search, _step: Step) -> Poll:
+        return misled
+
+    monkeypatch.setattr(Search, "poll", polled)
+    found = search.run(as_it_is=True, speeds=())
+    assert found is not None
+    assert found.candidate is right
+    assert found.finding.offset_seconds == pytest.approx(4.0, abs=0.05)
 
 
 @pytest.mark.parametrize("number", range(100, 105))

@@ -21,24 +21,27 @@ from tests.unit.catalog.shelf import track
 BITS = 22
 OURS = "landmarks-test"
 
-FINGERPRINTS = st.lists(st.tuples(st.integers(0, 2**BITS - 1), st.integers(0, 5000)), max_size=60).flatmap(
-    lambda landmarks: st.sets(st.tuples(st.integers(0, 5000), st.integers(1, 511)), max_size=30).map(
-        lambda peaks: made(landmarks, sorted(peaks))
-    )
-)
+Places = list[tuple[int, int]]
+
+PEAKS = st.sets(st.tuples(st.integers(0, 5000), st.integers(1, 511)), max_size=30).map(sorted)
 
 
-def made(landmarks: list[tuple[int, int]], peaks: list[tuple[int, int]]) -> TrackFingerprint:
+def made(landmarks: Places, peaks: Places, side_peaks: Places) -> TrackFingerprint:
     return TrackFingerprint(
         hashes=np.array([value for value, _ in landmarks], np.uint32),
         anchors=np.array([frame for _, frame in landmarks], np.uint32),
         peak_frames=np.array([frame for frame, _ in peaks], np.uint32),
         peak_bins=np.array([place for _, place in peaks], np.uint16),
-        side_frames=np.array([frame + 1 for frame, _ in peaks[::2]], np.uint32),
-        side_bins=np.array([place for _, place in peaks[::2]], np.uint16),
+        side_frames=np.array([frame for frame, _ in side_peaks], np.uint32),
+        side_bins=np.array([place for _, place in side_peaks], np.uint16),
         frames=5001,
         duration_seconds=160.0,
     )
+
+
+FINGERPRINTS = st.builds(
+    made, st.lists(st.tuples(st.integers(0, 2**BITS - 1), st.integers(0, 5000)), max_size=60), PEAKS, PEAKS
+)
 
 
 def build(path: Path, fingerprints: list[TrackFingerprint], first: int = 0) -> IndexSegment:
@@ -47,34 +50,37 @@ def build(path: Path, fingerprints: list[TrackFingerprint], first: int = 0) -> I
     return IndexSegment.open(path, identity=OURS)
 
 
-def contents(segment: IndexSegment) -> list[tuple[str, list[tuple[int, int]], list[tuple[int, int]]]]:
-    """What a file holds: each track's title, landmarks and peaks."""
+def contents(segment: IndexSegment) -> list[tuple[str, Places, Places, Places]]:
+    """What a file holds: each track's title, landmarks, peaks and side's peaks."""
     positions = segment.postings.astype(np.int64)
     owners = segment.track_numbers(positions)
     hashes = segment.hashes(0, 2**segment.directory_bits)
-    found: list[tuple[str, list[tuple[int, int]], list[tuple[int, int]]]] = []
+    found: list[tuple[str, Places, Places, Places]] = []
     for number in range(len(segment.tracks)):
         own = owners == number
         frames = positions[own] - int(segment.tracks["first_frame"][number])
-        peak_frames, bins = segment.peaks(number)
+        peaks, side_peaks = (
+            list(zip(found_frames.tolist(), bins.tolist(), strict=True))
+            for found_frames, bins in (segment.peaks(number), segment.side_peaks(number))
+        )
         found.append(
             (
                 segment.track(number).title,
                 sorted(zip(hashes[own].tolist(), frames.tolist(), strict=True)),
-                list(zip(peak_frames.tolist(), bins.tolist(), strict=True)),
+                peaks,
+                side_peaks,
             )
         )
     return found
 
 
-def expected(
-    fingerprints: list[TrackFingerprint], first: int = 0
-) -> list[tuple[str, list[tuple[int, int]], list[tuple[int, int]]]]:
+def expected(fingerprints: list[TrackFingerprint], first: int = 0) -> list[tuple[str, Places, Places, Places]]:
     return [
         (
             f"Song {first + index}",
             sorted(zip(made.hashes.tolist(), made.anchors.tolist(), strict=True)),
             list(zip(made.peak_frames.tolist(), made.peak_bins.tolist(), strict=True)),
+            list(zip(made.side_frames.tolist(), made.side_bins.tolist(), strict=True)),
         )
         for index, made in enumerate(fingerprints)
     ]
@@ -122,8 +128,8 @@ def test_a_merge_works_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     rng = np.random.default_rng(1)
     pairs = [(int(rng.integers(2**BITS)), int(rng.integers(5000))) for _ in range(5000)]
     sources = [
-        build(tmp_path / "a.seg", [made(pairs[:2000], [])]),
-        build(tmp_path / "b.seg", [made(pairs[2000:], [])]),
+        build(tmp_path / "a.seg", [made(pairs[:2000], [], [])]),
+        build(tmp_path / "b.seg", [made(pairs[2000:], [], [])]),
     ]
     before = [item for source in sources for item in contents(source)]
     monkeypatch.setattr("fingerprint.catalog.index_build.MERGE_POSTINGS", 100)
@@ -171,13 +177,13 @@ def test_a_file_that_was_changed_is_found_out(
 
 
 def test_another_fingerprint_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    build(tmp_path / "a.seg", [made([(1, 2)], [])])
+    build(tmp_path / "a.seg", [made([(1, 2)], [], [])])
     with pytest.raises(OtherFingerprintError, match=r"landmarks-test.*landmarks-next.*Add the music again"):
         IndexSegment.open(tmp_path / "a.seg", identity="landmarks-next")
 
 
 def test_another_format_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    build(tmp_path / "a.seg", [made([(1, 2)], [])])
+    build(tmp_path / "a.seg", [made([(1, 2)], [], [])])
     raw = bytearray((tmp_path / "a.seg").read_bytes())
     raw[8] = 9
     raw[12:16] = zlib.crc32(bytes(raw[16:HEADER_BYTES])).to_bytes(4, "little")
@@ -193,6 +199,13 @@ def test_peaks_survive_packing(peaks: list[tuple[int, int]]) -> None:
     unpacked = unpack_peaks(pack_peaks(frames, bins))
     assert unpacked[0].tolist() == frames.tolist()
     assert unpacked[1].tolist() == bins.tolist()
+
+
+def test_directory_and_remainders_take_little_more_than_a_byte_a_posting() -> None:
+    for postings in (300_000, 2_000_000, 2**23 - 1, 2**23, 3 << BITS, 10**8):
+        bits = directory_bits(postings, BITS)
+        assert 4 * 2**bits + postings * (bits < BITS) <= 1.5 * postings, postings
+        assert BITS - bits <= 8
 
 
 def test_the_directory_grows_with_the_postings() -> None:

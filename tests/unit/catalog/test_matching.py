@@ -6,10 +6,11 @@ import pytest
 
 from fingerprint.catalog import matching
 from fingerprint.catalog.index import Catalog, Snapshot
-from fingerprint.catalog.matching import find_candidates, least_of_the_highest
+from fingerprint.catalog.matching import find_candidates, least_of_the_highest, take_poll
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.query import QueryFingerprint, fingerprint_query
 from fingerprint.catalog.writer import CatalogWriter
+from fingerprint.domain.audio import Pcm
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import entry, fill
 
@@ -83,6 +84,23 @@ def test_memory_is_bounded_by_taking_the_rarest_hashes(tmp_path: Path, monkeypat
     snapshot = Catalog(tmp_path).snapshot()
     query = fingerprint_query(tune(3).cut(4, 6))
     assert find_candidates(snapshot, query, limit=3)[0].track_id == "000000000003"
+
+
+def test_a_track_that_repeats_itself_has_several_offsets(tmp_path: Path) -> None:
+    part = tune(3).cut(0, 8).samples
+    twice = Pcm(np.concatenate([part, tune(4).cut(0, 5).samples, part], axis=1))
+    with CatalogWriter(tmp_path) as writer:
+        writer.add([entry(0, twice), entry(1), entry(2)])
+    query = fingerprint_query(mixed(Pcm(part).cut(1, 6), noise(1, 6), 0.5))
+    poll = take_poll(Catalog(tmp_path).snapshot(), query, tracks=3, offsets=6)
+    seconds = [each.offset * DEFAULT.hop / DEFAULT.phases / DEFAULT.rate for each in poll.offsets]
+    assert sorted(seconds[:2]) == pytest.approx([1.0, 14.0], abs=0.05)
+    assert poll.offsets[1].votes > 2 * poll.offsets[2].votes
+    assert [each.votes for each in poll.offsets] == sorted((each.votes for each in poll.offsets), reverse=True)
+    assert poll.tracks[0] is poll.offsets[0]
+    assert len({each.track_id for each in poll.tracks}) == len(poll.tracks) == 3
+    # The second is of a track as strong as the first, and stands against the other tracks.
+    assert poll.standing(poll.offsets[1]) == (poll.tracks[0].votes, [each.votes for each in poll.tracks[1:]])
 
 
 @pytest.mark.parametrize("filled", [0, 5, 600, 40_000])
