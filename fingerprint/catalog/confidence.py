@@ -27,7 +27,7 @@ Z_LIMIT: Final = 12.0
 Z_LEAST: Final = -2.0
 """Nor does one below this say more, where it may be negative."""
 
-WEIGHTS: Final = (3.313, -2.305, 8.291, 0.633, 0.487, 1.785, -0.52, -1.651, -1.913)
+WEIGHTS: Final = (3.209, -2.297, 8.299, 0.623, 0.489, 1.832, -0.53, -1.662, -1.897)
 
 
 def prominence(votes: float, rivals: Sequence[float]) -> float:

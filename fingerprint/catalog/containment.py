@@ -44,6 +44,9 @@ RANKED_STEPS: Final = 4
 it is every fourth of these.
 """
 
+GLANCED: Final = 32
+"""Of so many candidates all peaks are glanced at, of others a third."""
+
 SIDE_SHARE: Final = 0.1
 """A track whose side has fewer peaks than this share of the middle's is as good as mono."""
 
@@ -152,7 +155,7 @@ class Containment:
 
 def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameters = DEFAULT) -> Containment:
     """Look up the peaks of a candidate's track in the query, at the best alignment near the candidate's."""
-    channels = _channels(levels, candidate, _TrackPeaks.of(candidate), parameters)
+    channels = _channels(levels, candidate, parameters)
     best = _look(channels, shift=0, tempo=1.0)
     if best.strength >= HOPEFUL:
         for shift in SHIFTS:
@@ -175,20 +178,24 @@ def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameter
     )
 
 
-def glances(levels: QueryLevels, candidates: Sequence[Candidate], parameters: Parameters = DEFAULT) -> list[float]:
-    """About the `strength` of each candidate as it is, which is a tenth of the work of aligning it better."""
-    thinned = replace(
-        levels, ranked=_some_times(levels.ranked), ranked_relative=_some_times(levels.ranked_relative)
-    )
-    tracks: dict[tuple[int, int], _TrackPeaks] = {}
-    found: list[float] = []
-    for candidate in candidates:
-        key = id(candidate.live), candidate.number
-        if key not in tracks:
-            tracks[key] = _TrackPeaks.of(candidate)
-        channels = _channels(thinned, candidate, tracks[key], parameters)
-        found.append(_look(channels, shift=0, tempo=1.0).strength)
-    return found
+def showing_best(
+    levels: QueryLevels, candidates: Sequence[Candidate], parameters: Parameters = DEFAULT, *, limit: int
+) -> list[Candidate]:
+    """Those whose peaks show best where they are, best first; at a tenth of the work of aligning them.
+
+    Most are sorted out by a third of their peaks.
+    """
+    ranked, ranked_relative = _some_times(levels.ranked), _some_times(levels.ranked_relative)
+    thinned = replace(levels, ranked=ranked, ranked_relative=ranked_relative)
+
+    def best(among: Sequence[Candidate], *, limit: int, every: int) -> list[Candidate]:
+        looks = [_look(_channels(thinned, each, parameters, every=every), shift=0, tempo=1.0) for each in among]
+        order = sorted(range(len(among)), key=lambda place: -looks[place].strength)
+        return [among[place] for place in order[:limit]]
+
+    if len(candidates) > GLANCED:
+        candidates = best(candidates, limit=GLANCED, every=3)
+    return best(candidates, limit=limit, every=1)
 
 
 def _of_both(values: Sequence[float]) -> tuple[float, float]:
@@ -228,53 +235,34 @@ def _look(channels: Sequence["_Peaks"], *, shift: int, tempo: float) -> _Alignme
     return _Alignment(shift, tempo, found, sum(float(each.scores.sum()) for each in found))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _TrackPeaks:
-    """A track's constellations, of middle and side: frames in rising order, and bins."""
-
-    middle: tuple[NDArray[np.int64], NDArray[np.int64]]
-    side: tuple[NDArray[np.int64], NDArray[np.int64]]
-
-    @staticmethod
-    def of(candidate: Candidate) -> "_TrackPeaks":
-        segment, number = candidate.live.segment, candidate.number
-        return _TrackPeaks(segment.peaks(number), segment.side_peaks(number))
-
-
 def _channels(
-    levels: QueryLevels, candidate: Candidate, track: _TrackPeaks, parameters: Parameters
+    levels: QueryLevels, candidate: Candidate, parameters: Parameters, *, every: int = 1
 ) -> list["_Peaks"]:
-    """The track's peaks in the channels that are looked at: its middle's, and in the side the side's own.
+    """Every so-manyth of the track's peaks in the channels that are looked at.
 
-    Where a track has hardly any there, as in mono, those of the middle are looked up in the query's side as well:
-    in another mix of it they may be there.
+    These are its middle's in the middle, and in the side the side's own. Where a track has hardly any there, as in
+    mono, those of the middle are looked up in the query's side, too: in another mix they may be there.
     """
-    middle = _near(track.middle, levels, candidate, parameters)
-    channels = [_Peaks.of(levels, 0, *middle)]
-    if any(levels.heard[1:]):
-        side = _near(track.side, levels, candidate, parameters)
-        enough = len(side[0]) >= SIDE_SHARE * len(middle[0])
-        channels.append(_Peaks.of(levels, 1, *(side if enough else middle)))
-    return channels
-
-
-def _near(
-    peaks: tuple[NDArray[np.int64], NDArray[np.int64]],
-    levels: QueryLevels,
-    candidate: Candidate,
-    parameters: Parameters,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Each peak's step in the query and its bin; those that cannot be in it are left out."""
-    frames, bins = peaks
     # No alignment that is tried takes a peak from farther away into the query.
     margin = 4 + 0.05 * levels.steps
-    edges = (candidate.offset + np.array([-margin, levels.steps + margin]) * candidate.speed) / parameters.phases
-    near = slice(*np.searchsorted(frames, edges))
-    # A query that was taken slower has its peaks earlier and higher.
-    places = (frames[near] * parameters.phases - candidate.offset) / candidate.speed
-    pitches = np.rint(bins[near] * candidate.speed).astype(np.int64)
-    heard = pitches < levels.bins - 1
-    return places[heard], pitches[heard]
+    between = (
+        (candidate.offset - margin * candidate.speed) / parameters.phases,
+        (candidate.offset + (levels.steps + margin) * candidate.speed) / parameters.phases,
+    )
+    segment, number = candidate.live.segment, candidate.number
+    tracks = [segment.peaks(number, between)]
+    if any(levels.heard[1:]):
+        side = segment.side_peaks(number, between)
+        tracks.append(side if len(side[0]) >= SIDE_SHARE * len(tracks[0][0]) else tracks[0])
+    channels: list[_Peaks] = []
+    for channel, peaks in enumerate(tracks):
+        frames, bins = (values[::every] for values in peaks)
+        # A query that was taken slower has its peaks earlier and higher.
+        places = (frames * parameters.phases - candidate.offset) / candidate.speed
+        pitches = np.rint(bins * candidate.speed).astype(np.int64)
+        heard = pitches < levels.bins - 1
+        channels.append(_Peaks.of(levels, channel, places[heard], pitches[heard]))
+    return channels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -172,7 +172,7 @@ def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[Window]:
             ]
         known, known_from, known_to = levels, first, first + length
         start = first * hop / pcm.rate
-        question = Question(pcm.cut(start, WINDOW_SECONDS), parameters, levels=levels)
+        question = Question(pcm.cut(start, WINDOW_SECONDS), parameters, levels=levels, alone=False)
         yield Window(number=number, start_seconds=start, question=question)
 
 

@@ -117,9 +117,17 @@ def pack_peaks(frames: NDArray[np.uint32], bins: NDArray[np.uint16]) -> NDArray[
     return packed.astype("<u2")
 
 
-def unpack_peaks(packed: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The inverse of `pack_peaks`: frames and bins, both of shape (n,)."""
+def unpack_peaks(
+    packed: NDArray[np.uint16], between: tuple[float, float] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The inverse of `pack_peaks`: frames and bins, both of shape (n,).
+
+    With `between`, only those from the first frame to the second, the end excluded.
+    """
     frames = np.cumsum(packed >> _PEAK_BIN_BITS, dtype=np.int64)
+    if between is not None:
+        first, last = np.searchsorted(frames, between)
+        frames, packed = frames[first:last], packed[first:last]
     bins = (packed & ((1 << _PEAK_BIN_BITS) - 1)).astype(np.int64)
     real = bins != _NO_BIN
     return frames[real], bins[real]
@@ -268,13 +276,17 @@ class IndexSegment:
         start = int(record["peaks_start"])
         return self._peaks[start : start + int(record["peaks_size"]) + int(record["side_peaks_size"])]
 
-    def peaks(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """A track's constellation: frames from the track's start, and bins."""
-        return unpack_peaks(self.raw_peaks(number)[: int(self.tracks[number]["peaks_size"])])
+    def peaks(
+        self, number: int, between: tuple[float, float] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """A track's constellation: frames from the track's start, and bins. `between` as in `unpack_peaks`."""
+        return unpack_peaks(self.raw_peaks(number)[: int(self.tracks[number]["peaks_size"])], between)
 
-    def side_peaks(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def side_peaks(
+        self, number: int, between: tuple[float, float] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The constellation of a track's side, likewise; of a track in mono there is none."""
-        return unpack_peaks(self.raw_peaks(number)[int(self.tracks[number]["peaks_size"]) :])
+        return unpack_peaks(self.raw_peaks(number)[int(self.tracks[number]["peaks_size"]) :], between)
 
     def track_numbers(self, positions: NDArray[np.integer]) -> NDArray[np.int64]:
         """Which track each position belongs to."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.confidence import THRESHOLD, confidence, prominence
-from fingerprint.catalog.containment import Containment, QueryLevels, containment, glances
+from fingerprint.catalog.containment import Containment, QueryLevels, containment, showing_best
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.matching import Candidate, Poll, find_candidates, take_poll
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
@@ -28,7 +28,7 @@ RIVALS: Final = 10
 OFFSETS: Final = 128
 FEW_OFFSETS: Final = 12
 """How many offsets, of whichever tracks, are glanced at: a track that repeats itself has votes for several. The
-second, in the first step and at other speeds.
+second, in the first step, at other speeds and in windows of a long recording.
 """
 
 EXAMINED: Final = 6
@@ -112,10 +112,20 @@ class Question:
     """A piece of sound, and what is computed of it once."""
 
     def __init__(
-        self, pcm: Pcm, parameters: Parameters = DEFAULT, *, levels: list[NDArray[np.float32]] | None = None
+        self,
+        pcm: Pcm,
+        parameters: Parameters = DEFAULT,
+        *,
+        levels: list[NDArray[np.float32]] | None = None,
+        alone: bool = True,
     ) -> None:
-        """`levels` may hold `channel_levels(pcm)` where they are known already."""
+        """`levels` may hold `channel_levels(pcm)` where they are known already.
+
+        `alone`: whether this is all there is of the sound; a window of a long recording has neighbors, which may
+        say it better, so less is tried.
+        """
         self.pcm = pcm
+        self.alone = alone
         self._parameters = parameters
         self._levels = levels
 
@@ -205,15 +215,16 @@ class Search:
     def steps(self, *, as_it_is: bool, speeds: Sequence[float]) -> Iterator[Step]:
         """The steps, one after the other."""
         question = self._question
+        offsets = OFFSETS if question.alone else FEW_OFFSETS
         if as_it_is:
             yield Step(fingerprint=question.quick, max_hits=QUICK_HITS, offsets=FEW_OFFSETS, enough=ENOUGH)
-            yield Step(fingerprint=question.full(), max_hits=FULL_HITS, offsets=OFFSETS, enough=ENOUGH)
+            yield Step(fingerprint=question.full(), max_hits=FULL_HITS, offsets=offsets, enough=ENOUGH)
         large = postings_of(self._snapshot, question.full()) > LARGE
         promising = self._promising(speeds, SCOUT_HITS[large])
         for speed in promising:
             yield Step(fingerprint=question.full(speed), max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD)
         for speed in [*([1.0] if as_it_is else []), *promising[:DEEP_SPEEDS]] if large else []:
-            yield Step(fingerprint=question.full(speed), max_hits=DEEP_HITS, offsets=OFFSETS, enough=THRESHOLD)
+            yield Step(fingerprint=question.full(speed), max_hits=DEEP_HITS, offsets=offsets, enough=THRESHOLD)
 
     def poll(self, step: Step) -> Poll:
         """What a step's landmarks vote for."""
@@ -229,10 +240,8 @@ class Search:
     def worth_examining(self, poll: Poll) -> Iterator[Candidate]:
         """The offset with most votes; then those whose peaks show best at a glance."""
         yield from poll.offsets[:1]
-        others = poll.offsets[1:]
-        seen = glances(self._question.prepared_levels, others, self._parameters)
-        order = sorted(range(len(others)), key=lambda place: -seen[place])
-        yield from (others[place] for place in order[: EXAMINED - 1])
+        levels, others = self._question.prepared_levels, poll.offsets[1:]
+        yield from showing_best(levels, others, self._parameters, limit=EXAMINED - 1)
 
     def contained(self, candidate: Candidate) -> Containment:
         """How well a candidate's music shows in the sound."""

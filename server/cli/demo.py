@@ -19,6 +19,7 @@ import aiohttp
 from yarl import URL
 
 from fingerprint.catalog.ingest import IngestReport, Progress, ingest
+from fingerprint.catalog.parameters import DEFAULT as FINGERPRINT
 from fingerprint.domain.problems import invalid_input
 from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import Secret, TwitchSettings, read_settings
@@ -155,7 +156,8 @@ class _Demo:
         pipeline = dataclasses.replace(
             self._settings.pipeline,
             twitch=read_settings(TwitchSettings, twitch.environment),
-            data_dir=self._folder / whose,
+            # Of the fingerprint, too: another version of it cannot use the catalog that is there.
+            data_dir=self._folder / whose / FINGERPRINT.identity,
             database_url=f"sqlite:///{answers / 'answers.sqlite3'}",
             catalog_override=None,
             recognizers=("catalog",),

@@ -222,6 +222,12 @@ def _mean(rows: Sequence[dict[str, Any]], key: str) -> float:
     return sum(row[key] * row["n"] for row in rows) / max(1, sum(row["n"] for row in rows))
 
 
+def _beside(ours: float, theirs: float) -> str:
+    if ours > theirs:
+        return ""
+    return "equal" if ours == theirs else "below"
+
+
 def print_comparison(found: dict[str, Any]) -> None:
     """Each cell's best peer beside ours, at the threshold for 1 % false positives, and where it is not below."""
     rows = cast("list[dict[str, Any]]", found["rows"])
@@ -240,7 +246,7 @@ def print_comparison(found: dict[str, Any]) -> None:
                 "ours %": 100 * own["top1_at_1pct"],
                 "best peer %": 100 * best["top1_at_1pct"],
                 "which": best["system"],
-                "": "" if own["top1_at_1pct"] > best["top1_at_1pct"] else "not above",
+                "": _beside(own["top1_at_1pct"], best["top1_at_1pct"]),
             }
         )
     print_table("ours and the best peer in each cell, at 1 % false positives", lines)

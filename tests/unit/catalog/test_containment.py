@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from fingerprint.catalog.containment import (
+    GLANCED,
     NEIGHBORS,
     Containment,
     QueryLevels,
     containment,
-    glances,
     neighborhood_means,
+    showing_best,
 )
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.matching import Candidate
@@ -136,12 +137,14 @@ def test_the_peaks_of_a_tracks_side_are_sought_in_the_querys(tmp_path: Path) -> 
     assert own.beyond_chance[1] > middles.beyond_chance[1] + 1
 
 
-def test_a_glance_tells_music_that_is_there_from_other_music(snapshot: Snapshot) -> None:
+@pytest.mark.parametrize("count", [3, GLANCED + 40])
+def test_music_that_is_there_shows_best_of_many(snapshot: Snapshot, count: int) -> None:
     levels = QueryLevels.of(channel_levels(mixed(tune(1).cut(6, 6), noise(7, 6), 1.0)))
-    candidates = [at(snapshot, 1, 6.0), at(snapshot, 1, 13.17), at(snapshot, 2, 6.0)]
-    right, *wrong = glances(levels, candidates)
-    assert right > 2 * max(wrong)
-    assert right > 0.8 * containment(levels, candidates[0]).strength
+    candidates = [at(snapshot, number % 3, 0.3 + number * 0.17) for number in range(count)]
+    right = at(snapshot, 1, 6.0)
+    found = showing_best(levels, [*candidates, right], limit=3)
+    assert found[0] is right
+    assert len(found) == 3
 
 
 def test_a_query_outside_the_track_has_no_peaks(snapshot: Snapshot) -> None:

@@ -199,6 +199,10 @@ def test_peaks_survive_packing(peaks: list[tuple[int, int]]) -> None:
     unpacked = unpack_peaks(pack_peaks(frames, bins))
     assert unpacked[0].tolist() == frames.tolist()
     assert unpacked[1].tolist() == bins.tolist()
+    part = unpack_peaks(pack_peaks(frames, bins), (300.5, 1200))
+    assert list(zip(*(each.tolist() for each in part), strict=True)) == [
+        peak for peak in peaks if 300.5 <= peak[0] < 1200
+    ]
 
 
 def test_directory_and_remainders_take_little_more_than_a_byte_a_posting() -> None:
