@@ -182,7 +182,7 @@ def _draw_histogram(canvas: Canvas, found: Explanation) -> None:
     canvas.rectangle(left + column - 1, top + height - high, 3, high, ORANGE)
     label = f"{found.offset_seconds:.2f} s: {votes:.0f}"
     x = left + column + 8 if column < width - 20 - text_width(label) else left + column - 8 - text_width(label)
-    canvas.text(x, top + height - high, label, ORANGE)
+    canvas.text(x, top + 3, label, ORANGE)  # above all bars: the answer's need not be the highest
     for second in _ticks(last):
         canvas.text(
             left + (second - first) / (last - first) * (width - 1) - text_width(f"{second:g}") / 2,
