@@ -94,7 +94,8 @@ async def test_a_blacklisted_target_is_refused_to_everyone(api: ClientSession, d
         await assert_problem(await api.post(ASK, json=STREAM, headers=headers), "blacklisted", 403)
         await assert_problem(await api.post(ASK, json=CLIP, headers=headers), "blacklisted", 403)
         await assert_problem(await api.get(f"/api/v1/clips/{CLIP['clip']}", headers=headers), "blacklisted", 403)
-        assert (await api.post(ASK, json={"channel": "other"}, headers=headers)).status == 202
+        # The second may find the first one's answer.
+        assert (await api.post(ASK, json={"channel": "other"}, headers=headers)).status in (200, 202)
 
 
 async def test_c4_a_blacklisted_address_counts_as_the_trusted_proxy_says_it(
