@@ -181,7 +181,7 @@ def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameter
 def showing_best(
     levels: QueryLevels, candidates: Sequence[Candidate], parameters: Parameters = DEFAULT, *, limit: int
 ) -> list[Candidate]:
-    """Those whose peaks show best where they are, best first; at a tenth of the work of aligning them.
+    """Those whose peaks show best where they are, best first, at a sixth of the work of aligning them.
 
     Most are sorted out by a third of their peaks.
     """
