@@ -36,14 +36,17 @@ class TrackFingerprint:
 def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -> TrackFingerprint:
     """The fingerprint of a track, read block by block, so that an hour takes no more memory than a minute.
 
-    The blocks' lengths do not matter for the outcome; all have as many channels. Raises ValueError for another
-    sample rate.
+    The blocks' lengths do not matter for the outcome. Raises ValueError for another sample rate, and for blocks of
+    mono among those of stereo: of their side there is no telling where it would go on.
     """
     middle, side = _Channel(parameters), _Channel(parameters)
     samples = 0
+    channels: int | None = None
     for block in blocks:
         if block.rate != parameters.rate:
             raise ValueError(f"the fingerprint needs {parameters.rate} samples a second, not {block.rate}")
+        if block.samples.shape[0] != (channels := channels or block.samples.shape[0]):
+            raise ValueError(f"a block has {block.samples.shape[0]} channels, the one before {channels}")
         samples += block.samples.shape[1]
         middle.take(block.mono)
         if block.side is not None:

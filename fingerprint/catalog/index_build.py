@@ -52,8 +52,8 @@ def build_segment(
         reserve_sections(writer, records, bits, hash_bits)
         writer.write("tracks", records, 0)
         writer.write("texts", b"".join(texts), 0)
-        of_each = (packed for pair in zip(peaks, side_peaks, strict=True) for packed in pair)
-        writer.write("peaks", np.concatenate(list(of_each)), 0)
+        of_each = [packed for pair in zip(peaks, side_peaks, strict=True) for packed in pair]
+        writer.write("peaks", np.concatenate(of_each), 0)
         postings = PostingsWriter(writer, bits, hash_bits)
         postings.write((key >> np.uint64(32)).astype(np.uint32), key.astype(np.uint32))
         postings.finish()

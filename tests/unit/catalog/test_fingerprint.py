@@ -43,6 +43,11 @@ def test_another_sample_rate_is_refused() -> None:
         fingerprint_query(pcm)
 
 
+def test_mono_among_stereo_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 channels, the one before 2"):
+        fingerprint_track([tune(1, 2.0, channels=2), tune(1, 2.0)])
+
+
 def test_a_cut_shares_most_landmarks_wherever_it_starts() -> None:
     pcm = tune(3, 12.0)
     of_track = set(fingerprint_track([pcm.cut(0, 9)]).hashes.tolist())
