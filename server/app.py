@@ -22,18 +22,21 @@ from fingerprint.providers.usage import SqlUsage
 from fingerprint.settings import SettingsError
 from fingerprint.wiring import make_guards, open_clip_owners, open_link_finder, open_pipeline
 from server import api, keys, migrations
-from server.access.addresses import Networks
-from server.access.admission import Running
-from server.access.api_keys import ApiKeyStore
-from server.access.helix import HelixClient
-from server.access.oauth import TwitchOAuth
+from server.access.identity.addresses import Networks
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.identity.helix import HelixClient
+from server.access.identity.oauth import TwitchOAuth
+from server.access.identity.session_keys import SessionKeys, kept_keys
+from server.access.identity.session_store import SessionStore
+from server.access.identity.sessions import Sessions
+from server.access.identity.tokens import TokenValidator
+from server.access.quotas.admission import Running
+from server.access.quotas.requests import StartLimits
+from server.access.rules.subscriptions import Subscriptions
 from server.access.service import Access
-from server.access.session_keys import SessionKeys, kept_keys
-from server.access.session_store import SessionStore
-from server.access.sessions import Sessions
-from server.access.starters import StartLimits
-from server.access.subscriptions import Subscriptions
-from server.access.tokens import TokenValidator
+from server.audit.answers import noting_answers
+from server.audit.store import LogStore
+from server.audit.writer import LogLimits, LogWriter
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
 from server.channels.watch_store import WatchStore
@@ -47,9 +50,6 @@ from server.identifications.runners.aws_lambda import LambdaWork, open_lambda_cl
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
 from server.identifications.service import IdentificationService
-from server.logs.answers import noting_answers
-from server.logs.store import LogStore
-from server.logs.writer import LogLimits, LogWriter
 from server.middleware.access_log import access_log
 from server.middleware.hits import log_hits
 from server.middleware.one_pass import in_one_pass

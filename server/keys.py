@@ -8,12 +8,12 @@ from fingerprint.database import Database
 from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.guard import Guards
 from server.access.service import Access
+from server.audit.writer import LogWriter
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
 from server.channels.watcher import Watcher
 from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
-from server.logs.writer import LogWriter
 from server.observability import Metrics
 from server.settings import ServerSettings
 

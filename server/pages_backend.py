@@ -11,16 +11,16 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.settings import Secret
 from server import keys
-from server.access.caller import Caller, current_caller
+from server.access.identity.credentials import Caller, current_caller
 from server.access.service import caller_key
 from server.api.openapi import openapi_document
 from server.api.reports import file_report
+from server.audit.changes import ChangeLog
 from server.channels.reports import Reason
 from server.channels.song_tokens import SongToken, SongTokenStore
 from server.channels.watch import Watch, WatchState
 from server.channels.watch_store import WatchStore
 from server.identifications.set_list import Play
-from server.logs.changes import ChangeLog
 from server.web.backend import Visitor
 
 MOST_PLAYS: Final = 200

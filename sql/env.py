@@ -7,8 +7,8 @@ from fingerprint.database import metadata
 from fingerprint.links import shelf
 from fingerprint.providers import usage
 from server.access import tables as access_tables
+from server.audit import tables as log_tables
 from server.channels import tables as channel_tables
-from server.logs import tables as log_tables
 
 # Every module that declares tables, so that they are all known whoever runs the migrations.
 assert all(module.metadata is metadata for module in (access_tables, channel_tables, log_tables, shelf, usage))

@@ -10,7 +10,7 @@ from aiohttp import ClientResponse, ClientSession, CookieJar
 from yarl import URL
 
 from fingerprint.settings import Secret
-from server.demo.accounts import OWN_APPLICATION
+from simulator.accounts import OWN_APPLICATION
 from tests.integration.simulator_client import Viewer
 
 PAGE = {"Accept": "text/html,*/*;q=0.8"}

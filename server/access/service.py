@@ -12,27 +12,27 @@ from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ClipTarget, TwitchTarget
 from fingerprint.ports import ClipOwners, Clock
-from server.access.addresses import counted
-from server.access.admins import Admins
-from server.access.admission import Admissions, JobTicket, Running
-from server.access.caller import Caller, current_caller
-from server.access.clip_owners import KeptClipOwners
-from server.access.entitlements import Entitlements
-from server.access.guesses import Guesses
+from server.access.auth_audit import AccessNotes
+from server.access.identity.addresses import counted
+from server.access.identity.admins import Admins
+from server.access.identity.authenticator import UNKNOWN, Principal, Principals
+from server.access.identity.credentials import Caller, current_caller
+from server.access.identity.failed_attempts import Guesses
+from server.access.identity.sessions import Sessions
+from server.access.identity.tokens import TokenValidator, TwitchUser
 from server.access.kept import Kept
-from server.access.notes import AccessNotes
-from server.access.policy import BLACKLISTED, Facts, Refusal, Subscription, decide
-from server.access.principals import UNKNOWN, Principal, Principals
-from server.access.rates import RateLimitedError, nearest
-from server.access.rules import Rules, RulesStore
-from server.access.sessions import Sessions
-from server.access.slots import JobInProgressError
-from server.access.starters import StartLimits, starter
-from server.access.subscriptions import SCOPE, Subscriptions
-from server.access.tokens import TokenValidator, TwitchUser
-from server.access.website import AccessMode
-from server.logs.entries import Who
-from server.logs.writer import LogWriter
+from server.access.quotas.admission import Admissions, JobTicket, Running
+from server.access.quotas.rate_limits import RateLimitedError, nearest
+from server.access.quotas.requests import StartLimits, starter
+from server.access.quotas.slots import JobInProgressError
+from server.access.rules.clip_owners import KeptClipOwners
+from server.access.rules.entitlements import Entitlements
+from server.access.rules.policy import BLACKLISTED, Facts, Refusal, Subscription, decide
+from server.access.rules.store import Rules, RulesStore
+from server.access.rules.subscriptions import SCOPE, Subscriptions
+from server.access.rules.website import AccessMode
+from server.audit.entries import Who
+from server.audit.writer import LogWriter
 from server.observability import request_id
 
 RULES_SECONDS: Final = 1.0

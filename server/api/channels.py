@@ -12,13 +12,13 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_i
 from fingerprint.domain.targets import channel_target
 from fingerprint.wire import time_to_json
 from server import keys
-from server.access.caller import Caller, current_caller
+from server.access.identity.credentials import Caller, current_caller
 from server.api.event_streams import RETRY, open_stream, write
 from server.api.requests import no_unknown_query, query_limit, query_time, read_fields
 from server.api.responses import BASE, json_response, play_to_json
+from server.audit.changes import ChangeLog
 from server.channels.song_tokens import SongToken, SongTokenStore
 from server.identifications.set_list import Play
-from server.logs.changes import ChangeLog
 from server.settings import ServerLimits
 
 DEFAULT_PLAYS: Final = 50

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from fingerprint.domain.identification import Kind
 from server import keys
-from server.access.policy import Refusal
+from server.access.rules.policy import Refusal
 from server.api.requests import no_unknown_query
 from server.api.responses import BASE, json_response
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from fingerprint.domain.identification import IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from server import keys
-from server.access.caller import Caller, current_caller
+from server.access.identity.credentials import Caller, current_caller
 from server.api.identifications import ID_LIMIT
 from server.api.requests import no_unknown_query, read_fields
 from server.api.responses import BASE

@@ -8,15 +8,15 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import channel_target
 from fingerprint.wire import time_to_json
 from server import keys
-from server.access.caller import Caller, current_caller
-from server.access.principals import Principal
+from server.access.identity.authenticator import Principal
+from server.access.identity.credentials import Caller, current_caller
 from server.access.scopes import WATCH
 from server.api.requests import no_unknown_query, read_fields
 from server.api.responses import BASE, json_response
+from server.audit.changes import ChangeLog
 from server.channels.watch import BUDGET, EVERY_SECONDS, Watch, WatchState, watch_terms
 from server.channels.watch_store import WatchStore
 from server.channels.watcher import KEY
-from server.logs.changes import ChangeLog
 
 
 def _watch_to_json(watch: Watch) -> dict[str, Any]:

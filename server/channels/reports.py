@@ -17,11 +17,11 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.jobs.clean import clean_text
-from server.access.addresses import Address
-from server.access.principals import Principal
-from server.access.rates import DAY, Limit, RateCounters, RateLimitedError
+from server.access.identity.addresses import Address
+from server.access.identity.authenticator import Principal
+from server.access.quotas.rate_limits import DAY, Limit, RateCounters, RateLimitedError
+from server.audit.changes import ChangeLog
 from server.channels.tables import reports as table
-from server.logs.changes import ChangeLog
 
 NOTE_LIMIT: Final = 500
 PER_DAY: Final = 50

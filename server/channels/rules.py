@@ -3,7 +3,7 @@
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget
-from server.access.policy import Facts, decide
+from server.access.rules.policy import Facts, decide
 from server.access.service import Access
 
 

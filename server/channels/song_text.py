@@ -10,7 +10,7 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, channel_target
 from fingerprint.ports import Clock
-from server.access.rates import DAY, MINUTE, Limit, RateCounters, RateLimitedError
+from server.access.quotas.rate_limits import DAY, MINUTE, Limit, RateCounters, RateLimitedError
 from server.access.service import Access, caller_key
 from server.channels.rules import check_is_on
 from server.channels.song_line import problem_line, song_line, still_listening

@@ -18,9 +18,9 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.jobs.clean import clean_text
 from fingerprint.settings import Secret
-from server.access.api_keys import key_hash, new_key, well_formed
+from server.access.identity.api_keys import key_hash, new_key, well_formed
+from server.audit.changes import ChangeLog
 from server.channels.tables import song_tokens as table
-from server.logs.changes import ChangeLog
 
 PREFIX: Final = "tas_"
 OPERATOR: Final = "operator"

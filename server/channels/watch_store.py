@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from server.audit.changes import ChangeLog
 from server.channels.tables import watches as table
 from server.channels.watch import Ended, Next, Watch, WatchState
-from server.logs.changes import ChangeLog
 
 _RUNNING: Final = table.c.state == str(WatchState.RUNNING)
 

@@ -15,16 +15,16 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.ports import Clock
-from server.access.api_keys import ApiKeyStore
-from server.access.caller import Caller, current_caller
-from server.access.principals import Principal
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.identity.authenticator import Principal
+from server.access.identity.credentials import Caller, current_caller
 from server.access.scopes import WATCH
 from server.access.service import Access
+from server.audit.entries import Who
 from server.channels.rules import check_is_on
 from server.channels.watch import Watch, after
 from server.channels.watch_store import WatchStore
 from server.identifications.service import IdentificationService
-from server.logs.entries import Who
 from server.observability import Metrics
 
 KEY: Final = "key:"

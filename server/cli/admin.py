@@ -7,11 +7,11 @@ from typing import cast
 
 from fingerprint.database import Database
 from fingerprint.settings import Secret
-from server.access.api_keys import ApiKey, ApiKeyStore
-from server.access.rules import RulesStore
+from server.access.identity.api_keys import ApiKey, ApiKeyStore
+from server.access.quotas.requests import KEY_JOBS
+from server.access.rules.store import RulesStore
+from server.access.rules.website import FIELDS
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
-from server.access.starters import KEY_JOBS
-from server.access.website import FIELDS
 from server.cli import Subparsers, admin_broadcasters, admin_channels, admin_logs, admin_people
 from server.cli.with_database import count, operator, with_database
 

@@ -6,10 +6,10 @@ from typing import cast
 
 from fingerprint.database import Database
 from fingerprint.settings import read_settings
-from server.access.broadcaster_lookup import look_up_broadcaster
-from server.access.broadcasters import BroadcasterStore
-from server.access.helix import HelixUser
-from server.access.lists import user_value
+from server.access.identity.helix import HelixUser
+from server.access.rules.broadcaster_lookup import look_up_broadcaster
+from server.access.rules.broadcasters import BroadcasterStore
+from server.access.rules.lists import user_value
 from server.cli import Subparsers
 from server.cli.with_database import operator, with_database
 from server.settings import ServerSettings

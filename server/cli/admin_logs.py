@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 from fingerprint.wire import time_to_json
+from server.audit.entries import LogEntry, LogKind
+from server.audit.store import LogFilter, LogStore
 from server.cli import Subparsers
 from server.cli.with_database import count, with_database
-from server.logs.entries import LogEntry, LogKind
-from server.logs.store import LogFilter, LogStore
 
 _KINDS: Final = tuple(str(kind) for kind in LogKind)
 _AGO: Final = re.compile(r"([0-9]{1,5})([smhd])")

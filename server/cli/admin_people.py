@@ -7,9 +7,9 @@ from typing import cast
 
 from fingerprint.database import Database
 from fingerprint.settings import Secret
-from server.access.codes import CodeStore
-from server.access.list_store import ListStore
-from server.access.lists import TAKES, BlacklistKind
+from server.access.rules.codes import CodeStore
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import TAKES, BlacklistKind
 from server.cli import Subparsers
 from server.cli.with_database import count, operator, with_database
 

@@ -27,9 +27,9 @@ from fingerprint.wire import from_json
 from server.app import make_app
 from server.cli.identify import describe
 from server.cli.serve import run_until_stopped, serving, stop_signals
-from server.demo.accounts import OWN_APPLICATION
 from server.observability import configure_logging
 from server.settings import ServerSettings
+from simulator.accounts import OWN_APPLICATION
 
 FOLDER: Final = "demo"
 ANSWER_SECONDS: Final = 30
@@ -124,7 +124,7 @@ class _Demo:
         """The simulator, for as long as the block runs."""
         cache = self._folder / "media"
         await asyncio.to_thread(cache.mkdir, parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "server.demo", "--port", "0", "--json", "--cache", str(cache)]
+        command = [sys.executable, "-m", "simulator", "--port", "0", "--json", "--cache", str(cache)]
         if self._music is not None:
             command += ["--music", str(self._music)]
         pipe = asyncio.subprocess.PIPE

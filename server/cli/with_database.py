@@ -10,8 +10,8 @@ from typing import TypeVar
 from fingerprint.database import Database, database_url, open_database
 from fingerprint.settings import read_settings
 from server import migrations
-from server.logs.changes import ChangeLog
-from server.logs.entries import Who
+from server.audit.changes import ChangeLog
+from server.audit.entries import Who
 from server.observability import configure_logging
 from server.settings import ServerSettings
 

@@ -5,8 +5,8 @@ from typing import Final
 from aiohttp import web
 
 from server import keys
-from server.access.caller import Caller, current_caller
-from server.logs.entries import LogEntry, LogKind
+from server.access.identity.credentials import Caller, current_caller
+from server.audit.entries import LogEntry, LogKind
 from server.middleware.one_pass import End
 from server.observability import request_id
 

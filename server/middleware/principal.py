@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from server.access.addresses import Network, Networks, client_address
-from server.access.caller import caller_from, current_caller
+from server.access.identity.addresses import Network, Networks, client_address
+from server.access.identity.credentials import caller_from, current_caller
 from server.middleware.one_pass import Begin
 
 

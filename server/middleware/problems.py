@@ -12,8 +12,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.wire import problem_to_json
-from server.access.caller import current_caller
-from server.access.slots import JobInProgressError
+from server.access.identity.credentials import current_caller
+from server.access.quotas.slots import JobInProgressError
 from server.identifications.location import location_of
 from server.observability import Metrics, request_id
 

@@ -16,7 +16,7 @@ from aiohttp import ClientConnectionResetError, HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
-from server.access.caller import current_caller
+from server.access.identity.credentials import current_caller
 from server.middleware.request_id import HEADER
 from server.middleware.security_headers import HEADERS, SERVER
 from server.observability import request_id

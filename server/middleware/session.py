@@ -21,10 +21,10 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
-from server.access.addresses import Networks, parse_address
-from server.access.caller import Caller, current_caller
-from server.access.session_keys import SessionKeys
-from server.access.sessions import LIFETIME
+from server.access.identity.addresses import Networks, parse_address
+from server.access.identity.credentials import Caller, current_caller
+from server.access.identity.session_keys import SessionKeys
+from server.access.identity.sessions import LIFETIME
 from server.middleware.forms import read_form
 
 COOKIE: Final = "twitchaudio"

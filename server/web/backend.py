@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.settings import Secret
-from server.access.policy import Refusal
-from server.access.website import WebsiteSettings
+from server.access.rules.policy import Refusal
+from server.access.rules.website import WebsiteSettings
 from server.channels.song_tokens import SongToken
 from server.channels.watch import Watch
 from server.identifications.set_list import Play

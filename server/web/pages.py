@@ -11,7 +11,7 @@ from fingerprint import wire
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import parse_target
-from server.access.website import AccessMode, WebsiteSettings
+from server.access.rules.website import AccessMode, WebsiteSettings
 from server.middleware.forms import read_form
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STEPS, WAITING, AnswerView, answer_view, ask_again_text, problem_view

@@ -15,7 +15,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
-from server.access.sessions import Sessions
+from server.access.identity.sessions import Sessions
 from server.middleware.session import SESSION_ID, session_id
 from server.web.render import render
 

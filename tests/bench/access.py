@@ -23,7 +23,7 @@ from aiohttp import web
 
 from fingerprint.database import open_database
 from server import migrations
-from server.access.api_keys import ApiKeyStore
+from server.access.identity.api_keys import ApiKeyStore
 from tests.bench.access_server import NEVER_ENDS
 from tests.bench.servers import Served, served
 from tests.bench.table import median, percentile95, print_table, write_json

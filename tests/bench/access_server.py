@@ -20,7 +20,7 @@ from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import MediaSource
 from fingerprint.settings import PipelineSettings
 from server import keys
-from server.access.principals import Principal
+from server.access.identity.authenticator import Principal
 from server.access.service import Access
 from server.app import SLOW_CLIENTS, listening, make_app
 from server.middleware.access_log import access_log

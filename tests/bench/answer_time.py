@@ -83,7 +83,7 @@ def process(arguments: Sequence[str], environment: Mapping[str, str]) -> Generat
 @contextlib.contextmanager
 def simulated_twitch(folder: Path) -> Generator[Bench]:
     """The simulator, and a catalog of its songs."""
-    with process(["server.demo", "--port", "0", "--json"], {}) as child:
+    with process(["simulator", "--port", "0", "--json"], {}) as child:
         assert child.stdout is not None
         simulator = cast("dict[str, Any]", json.loads(child.stdout.readline()))
         environment = {

@@ -18,12 +18,12 @@ from fingerprint.database import Database, open_database
 from fingerprint.domain.identification import ExternalIds, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
-from server.access.api_keys import ApiKeyStore
-from server.access.codes import CodeStore
-from server.access.list_store import ListStore
-from server.access.rules import RulesStore
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.codes import CodeStore
+from server.access.rules.list_store import ListStore
+from server.access.rules.store import RulesStore
 from server.channels.reports import ReportStore
-from server.demo.accounts import OWN_APPLICATION
+from simulator.accounts import OWN_APPLICATION
 from tests.browser.axe import violations
 from tests.browser.bidi.browser import Browser
 from tests.browser.bidi.tab import Tab

@@ -14,13 +14,13 @@ from fingerprint.catalog.ingest import ingest
 from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
 from server.app import listening, make_app
-from server.demo.cast import Cast, ChannelPlan, ClipPlan
-from server.demo.library import composed_songs
-from server.demo.programme import Item, Playlist
-from server.demo.simulator import Simulator
-from server.demo.songs import SCORES
 from server.settings import ServerSettings
 from server.web.words import WORDS
+from simulator.cast import Cast, ChannelPlan, ClipPlan
+from simulator.library import composed_songs
+from simulator.programme import Item, Playlist
+from simulator.simulator import Simulator
+from simulator.songs import SCORES
 from tests.browser.conftest import Watched, watch
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -9,11 +9,11 @@ from playwright.async_api import Browser, Page, expect
 
 from fingerprint.clock import SystemClock
 from fingerprint.settings import PipelineSettings
-from server.access.rules import RulesStore
+from server.access.rules.store import RulesStore
 from server.app import listening, make_app
-from server.demo.accounts import OWN_APPLICATION
 from server.keys import DATABASE
 from server.settings import ServerSettings
+from simulator.accounts import OWN_APPLICATION
 from tests.browser_client import known_to_twitch
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import a_viewer

@@ -14,10 +14,10 @@ from fingerprint.domain.identification import Identification, Kind, new_identifi
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from server import migrations
-from server.access import slots
-from server.access.admission import CLAIM_SECONDS, Admissions, JobTicket, Starter
-from server.access.rates import Limit, RateCounters
-from server.access.slots import SLOT_FOR, JobInProgressError
+from server.access.quotas import slots
+from server.access.quotas.admission import CLAIM_SECONDS, Admissions, JobTicket, Starter
+from server.access.quotas.rate_limits import Limit, RateCounters
+from server.access.quotas.slots import SLOT_FOR, JobInProgressError
 from server.access.tables import job_slots, rate_counters
 from tests.builders import NOON
 

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
 from server import migrations
-from server.access.api_keys import ApiKeyStore, key_hash, new_key
-from server.access.rates import Limit, RateCounters, RateLimitedError
-from server.access.rules import RulesStore
+from server.access.identity.api_keys import ApiKeyStore, key_hash, new_key
+from server.access.quotas.rate_limits import Limit, RateCounters, RateLimitedError
+from server.access.rules.store import RulesStore
 from server.access.tables import api_keys, rate_counters
 from tests.builders import NOON
 

@@ -9,15 +9,15 @@ import pytest
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
 from server import migrations
-from server.access.api_keys import ApiKeyStore
-from server.access.codes import CodeStore
-from server.access.list_store import ListStore
-from server.access.lists import BlacklistKind
-from server.access.rules import RulesStore
-from server.logs import figures
-from server.logs.changes import ChangeLog
-from server.logs.entries import LogEntry, LogKind, Who
-from server.logs.store import LogFilter, LogStore, new_row
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.codes import CodeStore
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import BlacklistKind
+from server.access.rules.store import RulesStore
+from server.audit import figures
+from server.audit.changes import ChangeLog
+from server.audit.entries import LogEntry, LogKind, Who
+from server.audit.store import LogFilter, LogStore, new_row
 from tests.builders import NOON
 
 WHO = Who(id="id:77", name="viewer_vic", address="192.0.2.7")

@@ -8,8 +8,8 @@ import pytest
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
 from server import migrations
-from server.access.rules import RulesStore
-from server.access.website import FIELDS, WebsiteSettings
+from server.access.rules.store import RulesStore
+from server.access.rules.website import FIELDS, WebsiteSettings
 
 
 @pytest.fixture

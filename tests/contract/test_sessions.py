@@ -14,12 +14,12 @@ from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.settings import Secret
 from server import migrations
-from server.access.oauth import RefusedError, Tokens
-from server.access.session_keys import SessionKeys
-from server.access.session_store import PER_USER, SessionStore, session_hash
-from server.access.sessions import GRACE, IDLE, KEPT_SECONDS, LIFETIME, RECHECK, VALID, Sessions
+from server.access.identity.oauth import RefusedError, Tokens
+from server.access.identity.session_keys import SessionKeys
+from server.access.identity.session_store import PER_USER, SessionStore, session_hash
+from server.access.identity.sessions import GRACE, IDLE, KEPT_SECONDS, LIFETIME, RECHECK, VALID, Sessions
+from server.access.identity.tokens import TwitchUser
 from server.access.tables import web_sessions
-from server.access.tokens import TwitchUser
 from tests.fakes import FakeClock
 
 CALLBACK = URL("http://127.0.0.1/login/callback")

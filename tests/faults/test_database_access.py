@@ -14,8 +14,8 @@ from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import QUERY_SECONDS, open_database
-from server.logs.entries import LogKind
-from server.logs.store import LogFilter, LogStore
+from server.audit.entries import LogKind
+from server.audit.store import LogFilter, LogStore
 from server.settings import Rate
 from tests.api_client import ask, assert_problem, metric, open_api
 from tests.fakes import FakePipeline

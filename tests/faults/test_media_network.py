@@ -20,7 +20,7 @@ from fingerprint.media.hosts import AllowList
 from fingerprint.ports import LiveSource
 from fingerprint.settings import GqlAttempt, TwitchSettings
 from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
-from server.demo.faults import GQL_KINDS, Fault, FaultKind, Step
+from simulator.faults import GQL_KINDS, Fault, FaultKind, Step
 from tests.integration.capture_twitch import SLUG, Listener, first_take, listening
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

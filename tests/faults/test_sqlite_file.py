@@ -26,7 +26,7 @@ from fingerprint.database import SQLITE_FILE, open_database
 from fingerprint.domain.identification import Kind
 from fingerprint.settings import PipelineSettings
 from server import migrations
-from server.access.api_keys import ApiKeyStore
+from server.access.identity.api_keys import ApiKeyStore
 from server.app import listening, make_app
 from server.keys import DATABASE
 from server.settings import ServerSettings

@@ -23,11 +23,11 @@ from fingerprint.ports import MediaSource
 from fingerprint.settings import TwitchSettings
 from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
 from fingerprint.twitch.sessions import KeptSessions
-from server.demo.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
-from server.demo.clock import SimulatedClock
-from server.demo.library import own_songs
-from server.demo.programme import Item, Playlist
-from server.demo.simulator import Simulator
+from simulator.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
+from simulator.clock import SimulatedClock
+from simulator.library import own_songs
+from simulator.programme import Item, Playlist
+from simulator.simulator import Simulator
 
 LADDER_SECONDS = 60
 RATE = 48_000

@@ -21,8 +21,8 @@ import trustme
 from yarl import URL
 
 from fingerprint.domain.audio import Pcm
-from server.demo.hosts import Hosts
-from server.demo.simulator import Simulator
+from simulator.hosts import Hosts
+from simulator.simulator import Simulator
 from tests.integration.capture_twitch import cast_of
 
 _HOSTS: Final = Hosts.twitch()

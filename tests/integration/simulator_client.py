@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from yarl import URL
 
-from server.demo.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
-from server.demo.clock import SimulatedClock
-from server.demo.library import SongFile, write_flac
-from server.demo.programme import Item, Playlist
-from server.demo.simulator import Simulator
-from server.demo.songs import SongTags
+from simulator.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
+from simulator.clock import SimulatedClock
+from simulator.library import SongFile, write_flac
+from simulator.programme import Item, Playlist
+from simulator.simulator import Simulator
+from simulator.songs import SongTags
 
 RATE = 48_000
 WEB_CLIENT = "kimne78kx3ncx6brgo4mv6wki5h1ko"

@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
-from server.access.rules import RulesStore
+from server.access.rules.store import RulesStore
 from server.cli import main
 from tests.api_client import CLIP, STREAM, ask, assert_problem, open_api
 from tests.fakes import FakePipeline

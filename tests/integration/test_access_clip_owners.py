@@ -12,11 +12,11 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.settings import PipelineSettings, TwitchSettings
-from server.access.list_store import ListStore
-from server.access.lists import BlacklistKind
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import BlacklistKind
 from server.app import listening, make_app
-from server.demo.faults import Fault, FaultKind, Step
 from server.settings import ServerSettings
+from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ask, assert_problem
 from tests.builders import NOON
 from tests.fakes import FakePipeline

@@ -12,8 +12,8 @@ from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
-from server.access.api_keys import ApiKeyStore, new_key
-from server.access.rules import RulesStore
+from server.access.identity.api_keys import ApiKeyStore, new_key
+from server.access.rules.store import RulesStore
 from server.cli import main
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
 from tests.fakes import FakePipeline

@@ -13,7 +13,7 @@ from aiohttp import ClientResponse, ClientSession
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
-from server.access.api_keys import ApiKeyStore
+from server.access.identity.api_keys import ApiKeyStore
 from server.cli import main
 from server.settings import Rate
 from tests.api_client import ASK, CLIP, ask, assert_problem, metric, open_api

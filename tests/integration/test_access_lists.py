@@ -13,13 +13,13 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
-from server.access.api_keys import ApiKeyStore
-from server.access.codes import CodeStore
-from server.access.list_store import ListStore
-from server.access.lists import BlacklistKind
-from server.access.rules import RulesStore
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.codes import CodeStore
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import BlacklistKind
+from server.access.rules.store import RulesStore
 from server.cli import main
-from server.demo.accounts import OWN_APPLICATION
+from simulator.accounts import OWN_APPLICATION
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import Viewer, a_viewer

@@ -15,10 +15,10 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import Secret
-from server.access.rules import RulesStore
-from server.access.tokens import INVALID_SECONDS, VALID_SECONDS, TokenValidator
-from server.demo.accounts import FOREIGN_APPLICATION, OWN_APPLICATION
-from server.demo.faults import Fault, FaultKind, Step
+from server.access.identity.tokens import INVALID_SECONDS, VALID_SECONDS, TokenValidator
+from server.access.rules.store import RulesStore
+from simulator.accounts import FOREIGN_APPLICATION, OWN_APPLICATION
+from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ASK, CLIP, assert_problem, open_api
 from tests.fakes import FakeClock, FakePipeline
 from tests.integration.simulator_client import Viewer, a_viewer

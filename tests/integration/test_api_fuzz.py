@@ -13,7 +13,7 @@ import pytest
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
-from server.access.api_keys import ApiKeyStore
+from server.access.identity.api_keys import ApiKeyStore
 from server.access.scopes import SCOPES
 from server.channels.watcher import WatcherLimits
 from tests.api_client import open_api

@@ -21,7 +21,7 @@ from fingerprint.media.capture import Decoder, StreamCapture
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import ClipSource, LiveSource
-from server.demo.faults import Fault, FaultKind, Step
+from simulator.faults import Fault, FaultKind, Step
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, first_take, heard, ladder, listening, tone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -11,8 +11,8 @@ import pytest_asyncio
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.media.decoder import DecoderPool
-from server.demo.faults import Fault, FaultKind, Step
-from server.demo.media import TICKS
+from simulator.faults import Fault, FaultKind, Step
+from simulator.media import TICKS
 from tests.integration.capture_twitch import Listener, heard, listener_of, listening
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -17,15 +17,15 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
 from fingerprint.settings import PipelineSettings
 from server import migrations
-from server.access.list_store import ListStore
-from server.access.lists import BlacklistKind
-from server.access.rules import RulesStore
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import BlacklistKind
+from server.access.rules.store import RulesStore
 from server.app import listening, make_app
 from server.channels import song_text
 from server.channels.reports import DOUBTS_PER_DAY, PER_DAY, ReportStore
 from server.channels.song_tokens import MOST_PER_CHANNEL, SongTokenStore
-from server.demo.accounts import OWN_APPLICATION
 from server.settings import ServerSettings
+from simulator.accounts import OWN_APPLICATION
 from tests.api_client import ASK, CLIP, ask, assert_problem, open_api, until_metric
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline

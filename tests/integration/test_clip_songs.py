@@ -14,12 +14,12 @@ from fingerprint.domain.targets import ClipTarget
 from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
 from fingerprint.wiring import open_pipeline
-from server.demo.cast import Cast, ClipPlan
-from server.demo.library import SongFile, own_songs, write_flac
-from server.demo.programme import Item, Playlist
-from server.demo.simulator import Simulator
-from server.demo.songs import SongTags
-from server.demo.synth import RATE
+from simulator.cast import Cast, ClipPlan
+from simulator.library import SongFile, own_songs, write_flac
+from simulator.programme import Item, Playlist
+from simulator.simulator import Simulator
+from simulator.songs import SongTags
+from simulator.synth import RATE
 from tests.builders import NOON
 from tests.providers.acrcloud_service import AcrCloudService, fingerprint_of
 from tests.providers.answers import ACR_TRACK

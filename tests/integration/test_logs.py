@@ -9,13 +9,13 @@ from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
-from server.access.api_keys import ApiKeyStore, new_key
-from server.access.codes import CodeStore
-from server.access.list_store import ListStore
-from server.access.lists import BlacklistKind
+from server.access.identity.api_keys import ApiKeyStore, new_key
+from server.access.rules.codes import CodeStore
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import BlacklistKind
+from server.audit.entries import LogEntry, LogKind
+from server.audit.store import LogFilter, LogStore
 from server.cli import main
-from server.logs.entries import LogEntry, LogKind
-from server.logs.store import LogFilter, LogStore
 from tests.api_client import ASK, CLIP, ask, open_api
 from tests.browser_client import PAGE, browsing, known_to_twitch
 from tests.builders import NOON

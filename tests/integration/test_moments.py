@@ -14,11 +14,11 @@ from fingerprint.catalog.ingest import ingest
 from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import read_settings
 from server.app import listening, make_app
-from server.demo.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
-from server.demo.library import own_songs
-from server.demo.programme import Item, Playlist
-from server.demo.simulator import Simulator
 from server.settings import ServerSettings
+from simulator.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
+from simulator.library import own_songs
+from simulator.programme import Item, Playlist
+from simulator.simulator import Simulator
 from tests.api_client import ask
 from tests.integration.test_clip_songs import write_song
 

@@ -11,13 +11,13 @@ from aiohttp import ClientSession
 
 from fingerprint.settings import read_settings
 from server.app import listening, make_app
-from server.demo.cast import Cast, ChannelPlan
-from server.demo.library import own_songs, write_flac
-from server.demo.programme import Item, Playlist
-from server.demo.simulator import Simulator
-from server.demo.songs import SongTags
-from server.demo.synth import RATE
 from server.settings import ServerSettings
+from simulator.cast import Cast, ChannelPlan
+from simulator.library import own_songs, write_flac
+from simulator.programme import Item, Playlist
+from simulator.simulator import Simulator
+from simulator.songs import SongTags
+from simulator.synth import RATE
 from tests.api_client import ASK, assert_problem, metric
 from tests.providers.acrcloud_service import AcrCloudService, fingerprint_of
 from tests.providers.answers import ACR_TRACK

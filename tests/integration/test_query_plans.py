@@ -14,15 +14,16 @@ from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.ports import ClipOwners
 from fingerprint.settings import Secret
 from server import migrations
-from server.access import slots
-from server.access.admission import Admissions, Starter
-from server.access.api_keys import ApiKeyStore
-from server.access.clip_owners import KeptClipOwners
-from server.access.codes import CodeStore
-from server.access.oauth import Tokens
-from server.access.rates import Limit, RateCounters
-from server.access.session_keys import SessionKeys
-from server.access.session_store import SessionStore
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.identity.oauth import Tokens
+from server.access.identity.session_keys import SessionKeys
+from server.access.identity.session_store import SessionStore
+from server.access.identity.tokens import TwitchUser
+from server.access.quotas import slots
+from server.access.quotas.admission import Admissions, Starter
+from server.access.quotas.rate_limits import Limit, RateCounters
+from server.access.rules.clip_owners import KeptClipOwners
+from server.access.rules.codes import CodeStore
 from server.access.tables import (
     access_code_uses,
     access_codes,
@@ -32,14 +33,13 @@ from server.access.tables import (
     rate_counters,
     web_sessions,
 )
-from server.access.tokens import TwitchUser
+from server.audit.entries import LogEntry, LogKind, Who
+from server.audit.store import LogFilter, LogStore, new_row
+from server.audit.tables import log_entries
 from server.channels.reports import Reason, ReportStore
 from server.channels.song_tokens import SongTokenStore
 from server.channels.tables import reports, song_tokens, watches
 from server.channels.watch_store import WatchStore
-from server.logs.entries import LogEntry, LogKind, Who
-from server.logs.store import LogFilter, LogStore, new_row
-from server.logs.tables import log_entries
 from tests.builders import NOON, answered
 from tests.fakes import FakeClock
 from tests.mariadb import MariaDB

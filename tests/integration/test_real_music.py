@@ -23,12 +23,12 @@ from fingerprint.domain.targets import ChannelTarget
 from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
 from fingerprint.wiring import open_pipeline
-from server.demo.cast import Cast, ChannelPlan
-from server.demo.library import SongFile, own_songs, write_flac
-from server.demo.media import read_sound
-from server.demo.programme import Item, Playlist
-from server.demo.simulator import Simulator
-from server.demo.synth import RATE, Sound
+from simulator.cast import Cast, ChannelPlan
+from simulator.library import SongFile, own_songs, write_flac
+from simulator.media import read_sound
+from simulator.programme import Item, Playlist
+from simulator.simulator import Simulator
+from simulator.synth import RATE, Sound
 
 ROOT: Final = Path(__file__).parents[2]
 SECONDS: Final = 40.0

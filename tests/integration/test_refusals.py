@@ -15,16 +15,16 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from server.access import service
-from server.access.api_keys import ApiKeyStore
-from server.access.broadcasters import BroadcasterStore
-from server.access.list_store import ListStore
-from server.access.lists import BlacklistKind
-from server.access.rules import RulesStore
-from server.access.subscriptions import SCOPE
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.broadcasters import BroadcasterStore
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import BlacklistKind
+from server.access.rules.store import RulesStore
+from server.access.rules.subscriptions import SCOPE
 from server.cli import main
-from server.demo.accounts import FOREIGN_APPLICATION, OWN_APPLICATION
-from server.demo.faults import Fault, FaultKind, Step
 from server.settings import Rate
+from simulator.accounts import FOREIGN_APPLICATION, OWN_APPLICATION
+from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.fakes import FakePipeline

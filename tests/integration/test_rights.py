@@ -17,17 +17,17 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
 from fingerprint.settings import PipelineSettings
-from server.access.api_keys import ApiKeyStore
-from server.access.broadcasters import BroadcasterStore
-from server.access.list_store import ListStore
-from server.access.lists import BlacklistKind
-from server.access.rules import RulesStore
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.broadcasters import BroadcasterStore
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import BlacklistKind
+from server.access.rules.store import RulesStore
+from server.access.rules.subscriptions import SCOPE
 from server.access.scopes import DEFAULT_SCOPES
-from server.access.subscriptions import SCOPE
 from server.app import listening, make_app
-from server.demo.accounts import FOREIGN_APPLICATION, Accounts, Person
 from server.keys import DATABASE
 from server.settings import ServerSettings
+from simulator.accounts import FOREIGN_APPLICATION, Accounts, Person
 from tests.api_client import ASK, CLIP
 from tests.browser_client import PAGE, browsing, known_to_twitch
 from tests.fakes import FakePipeline

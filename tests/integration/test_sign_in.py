@@ -16,13 +16,13 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.settings import PipelineSettings, Secret
-from server.access.session_store import SessionStore
-from server.access.sessions import KEPT_SECONDS
+from server.access.identity.session_store import SessionStore
+from server.access.identity.sessions import KEPT_SECONDS
 from server.app import listening, make_app
-from server.demo.accounts import OWN_APPLICATION
-from server.demo.faults import Fault, FaultKind, Step
 from server.settings import ServerSettings
 from server.web.sign_in import ATTEMPT_SECONDS
+from simulator.accounts import OWN_APPLICATION
+from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ASK, CLIP, assert_problem, open_api
 from tests.browser_client import PAGE, Browser, browsing, known_to_twitch
 from tests.fakes import FakeClock, FakePipeline

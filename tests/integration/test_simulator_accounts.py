@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from server.demo.accounts import FOREIGN_APPLICATION, OWN_APPLICATION, PUBLIC_APPLICATION
-from server.demo.faults import Fault, FaultKind, Step
+from simulator.accounts import FOREIGN_APPLICATION, OWN_APPLICATION, PUBLIC_APPLICATION
+from simulator.faults import Fault, FaultKind, Step
 from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Reply, Viewer, a_viewer
 
 APP = {"client_id": OWN_APPLICATION.client_id, "client_secret": OWN_APPLICATION.secret or ""}

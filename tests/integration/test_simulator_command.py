@@ -1,4 +1,4 @@
-"""`python -m server.demo` as a person or a script runs it."""
+"""`python -m simulator` as a person or a script runs it."""
 
 import asyncio
 import json
@@ -10,9 +10,9 @@ import aiohttp
 import numpy as np
 import pytest
 
-from server.demo.library import write_flac
-from server.demo.songs import SongTags
-from server.demo.synth import RATE
+from simulator.library import write_flac
+from simulator.songs import SongTags
+from simulator.synth import RATE
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def start(*arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "server.demo",
+        "simulator",
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

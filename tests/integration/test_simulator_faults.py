@@ -12,8 +12,8 @@ import av.error
 import numpy as np
 import pytest
 
-from server.demo.faults import Fault, FaultKind, Step
-from server.demo.world import SwitchError
+from simulator.faults import Fault, FaultKind, Step
+from simulator.world import SwitchError
 from tests.integration.simulator_client import (
     CLIP,
     CLIP_QUERY,

@@ -23,7 +23,7 @@ from twitchAPI.type import (
 )
 from yarl import URL
 
-from server.demo.accounts import OWN_APPLICATION, PUBLIC_APPLICATION
+from simulator.accounts import OWN_APPLICATION, PUBLIC_APPLICATION
 from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Viewer, a_viewer
 
 CLIENT, SECRET = OWN_APPLICATION.client_id, OWN_APPLICATION.secret or ""

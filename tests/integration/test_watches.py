@@ -13,8 +13,8 @@ from aiohttp import ClientSession
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server.access.api_keys import ApiKeyStore
-from server.access.rules import RulesStore
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.store import RulesStore
 from server.channels.watch import Watch, WatchState
 from server.channels.watch_store import WatchStore
 from server.channels.watcher import WatcherLimits

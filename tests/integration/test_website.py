@@ -15,9 +15,9 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
-from server.access.broadcasters import BroadcasterStore
-from server.access.codes import CodeStore
-from server.access.rules import RulesStore
+from server.access.rules.broadcasters import BroadcasterStore
+from server.access.rules.codes import CodeStore
+from server.access.rules.store import RulesStore
 from server.channels.reports import ReportStore
 from server.channels.watch_store import WatchStore
 from tests.api_client import open_api

@@ -3,16 +3,16 @@
 from aiohttp import web
 
 from server import keys
-from server.access.api_keys import ApiKeyStore
-from server.access.broadcaster_lookup import look_up_broadcaster
-from server.access.broadcasters import BroadcasterStore
-from server.access.codes import CodeStore
-from server.access.list_store import ListStore
-from server.access.rules import RulesStore
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.broadcaster_lookup import look_up_broadcaster
+from server.access.rules.broadcasters import BroadcasterStore
+from server.access.rules.codes import CodeStore
+from server.access.rules.list_store import ListStore
+from server.access.rules.store import RulesStore
+from server.audit.changes import ChangeLog
 from server.channels.reports import ReportStore
 from server.channels.song_tokens import OPERATOR, SongTokenStore
 from server.channels.watch_store import WatchStore
-from server.logs.changes import ChangeLog
 from server.web.admin.channel_lists import Reports, SongTokens, Watches
 from server.web.admin.desk import Operator, let_in
 from server.web.admin.lists import Blacklisted, Broadcasters, Codes, Keys, Whitelist

@@ -9,8 +9,8 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode, TwitchAudioError
-from server.access.caller import Caller, current_caller
-from server.logs.entries import Who
+from server.access.identity.credentials import Caller, current_caller
+from server.audit.entries import Who
 from server.middleware.session import account
 from server.web.admin.sections import Change, Form
 

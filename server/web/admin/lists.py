@@ -6,12 +6,12 @@ from typing import Final
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.ports import Clock
-from server.access.api_keys import ApiKeyStore
-from server.access.broadcasters import BroadcasterStore
-from server.access.codes import CodeStore
-from server.access.helix import HelixUser
-from server.access.list_store import ListStore
-from server.access.lists import ID_PREFIX, TAKES, BlacklistKind, user_value
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.identity.helix import HelixUser
+from server.access.rules.broadcasters import BroadcasterStore
+from server.access.rules.codes import CodeStore
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import ID_PREFIX, TAKES, BlacklistKind, user_value
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.web.admin.sections import Change, Field, Form, Row, Section
 

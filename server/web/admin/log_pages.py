@@ -8,8 +8,8 @@ from yarl import URL
 
 from fingerprint.domain.problems import invalid_input
 from fingerprint.wire import time_to_json
-from server.logs.entries import LogEntry, LogKind
-from server.logs.store import LogFilter
+from server.audit.entries import LogEntry, LogKind
+from server.audit.store import LogFilter
 from server.web.admin.sections import Field, Form
 
 PAGE: Final = 100

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from server.logs.figures import ANSWER, LATENCY, REFUSAL, median_ms
+from server.audit.figures import ANSWER, LATENCY, REFUSAL, median_ms
 from server.web.admin.charts import Chart, days_until, stacked
 
 Figures = Mapping[tuple[date, str], int]
-"""How often something happened, by day and name (`server.logs.figures`)."""
+"""How often something happened, by day and name (`server.audit.figures`)."""
 
 DAYS: Final = 30
 OUTCOMES: Final = {"successful": "named", "no_match": "no match", "failed": "failed"}

@@ -7,9 +7,9 @@ from typing import Final
 from aiohttp import web
 
 from fingerprint.domain.problems import TwitchAudioError, invalid_input
-from server.access.rules import RulesStore
-from server.access.website import MOTD_LIMIT, AccessMode, WebsiteSettings
-from server.logs.entries import LogEntry
+from server.access.rules.store import RulesStore
+from server.access.rules.website import MOTD_LIMIT, AccessMode, WebsiteSettings
+from server.audit.entries import LogEntry
 from server.web.admin.charts import HEIGHT, WIDTH
 from server.web.admin.desk import (
     LOGS,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Protocol
 
-from server.logs.entries import LogEntry
-from server.logs.store import LogFilter
+from server.audit.entries import LogEntry
+from server.audit.store import LogFilter
 from server.web.admin.overview import Figures, RunningJob
 from server.web.admin.sections import Row
 

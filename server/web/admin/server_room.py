@@ -9,10 +9,10 @@ from fingerprint.domain.budgets import Period
 from fingerprint.providers.guard import Standing
 from fingerprint.recognizers import chosen_names
 from server import keys
-from server.access.website import setting_text
-from server.logs.entries import LogEntry
-from server.logs.figures import ANSWER, day_of, read
-from server.logs.store import LogFilter, LogStore
+from server.access.rules.website import setting_text
+from server.audit.entries import LogEntry
+from server.audit.figures import ANSWER, day_of, read
+from server.audit.store import LogFilter, LogStore
 from server.web.admin.overview import DAYS, Figures, RunningJob
 from server.web.admin.sections import Row
 

@@ -16,13 +16,13 @@ from aiohttp import ClientSession
 
 from fingerprint.catalog.ingest import ingest
 from fingerprint.media.decode import decode_blocks
-from server.demo.accounts import OWN_APPLICATION
-from server.demo.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
-from server.demo.hosts import Hosts
-from server.demo.library import SongFile, composed_songs
-from server.demo.programme import Item, Playlist
-from server.demo.simulator import Simulator
-from server.demo.songs import SCORES
+from simulator.accounts import OWN_APPLICATION
+from simulator.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
+from simulator.hosts import Hosts
+from simulator.library import SongFile, composed_songs
+from simulator.programme import Item, Playlist
+from simulator.simulator import Simulator
+from simulator.songs import SCORES
 from tests.browser.bidi.browser import Browser
 from tests.browser.bidi.connection import BidiError
 from tests.browser.bidi.front import Front

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.demo.faults import Step
+from simulator.faults import Step
 from tests.browser.extension.conftest import (
     AWAY,
     BUTTON,

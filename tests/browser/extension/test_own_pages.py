@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.demo.faults import Step
+from simulator.faults import Step
 from tests.browser.bidi.tab import Tab
 from tests.browser.extension.conftest import (
     BUTTON,

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from server.demo.accounts import OWN_APPLICATION
+from simulator.accounts import OWN_APPLICATION
 from tests.browser.extension.conftest import (
     BUTTON,
     LIVE_TITLE,

@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from fingerprint.domain.problems import PROBLEM_KINDS
-from server.demo.faults import Step
+from simulator.faults import Step
 from tests.browser.bidi.front import UNTRUSTED
 from tests.browser.extension.conftest import (
     BUTTON,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.access.addresses import Networks, client_address, parse_address, parse_network
+from server.access.identity.addresses import Networks, client_address, parse_address, parse_network
 
 TRUSTED = Networks([ip_network("10.0.0.0/8"), ip_network("::1/128"), ip_network("2001:db8::/32")])
 

@@ -5,7 +5,7 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.access.api_keys import new_key, well_formed
+from server.access.identity.api_keys import new_key, well_formed
 
 BASE62 = string.digits + string.ascii_letters
 

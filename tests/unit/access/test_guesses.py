@@ -3,8 +3,8 @@
 import pytest
 
 from fingerprint.domain.problems import TwitchAudioError
-from server.access.addresses import parse_address
-from server.access.guesses import KEPT, MOST, SECONDS, Guesses
+from server.access.identity.addresses import parse_address
+from server.access.identity.failed_attempts import KEPT, MOST, SECONDS, Guesses
 from tests.fakes import FakeClock
 
 HERE, NEAR, ELSEWHERE = (parse_address(text) for text in ("2001:db8::1", "2001:db8::2", "192.0.2.7"))

@@ -5,9 +5,9 @@ import pytest
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from fingerprint.ports import Broadcaster
-from server.access.addresses import parse_address
-from server.access.lists import Blacklist, BlacklistKind, blacklist_value, user_value
-from server.access.tokens import TwitchUser
+from server.access.identity.addresses import parse_address
+from server.access.identity.tokens import TwitchUser
+from server.access.rules.lists import Blacklist, BlacklistKind, blacklist_value, user_value
 
 VIC = TwitchUser(id="77", login="viewer_vic", scopes=frozenset())
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprint.domain.identification import Kind
-from server.access.policy import Facts, Subscription, decide
+from server.access.rules.policy import Facts, Subscription, decide
+from server.access.rules.website import AccessMode, WebsiteSettings
 from server.access.scopes import SCOPES
-from server.access.website import AccessMode, WebsiteSettings
 
 
 def facts(kind: Kind = Kind.STREAM, *, key: str | None = None, **more: Any) -> Facts:

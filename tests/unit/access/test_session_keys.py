@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fingerprint.settings import Secret, SettingsError, read_settings
-from server.access.session_keys import FILE, SessionKeys, kept_keys
+from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
 from server.settings import ServerSettings
 
 OLD, NEW = Secret("an old key of at least 32 characters"), Secret("a new key of at least 32 characters!")

@@ -6,10 +6,11 @@ import pytest
 
 from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.settings import Secret
-from server.access import subscriptions
-from server.access.helix import TokenRefusedError
-from server.access.policy import Subscription
-from server.access.subscriptions import (
+from server.access.identity.helix import TokenRefusedError
+from server.access.identity.tokens import TwitchUser
+from server.access.rules import subscriptions
+from server.access.rules.policy import Subscription
+from server.access.rules.subscriptions import (
     FAILED_SECONDS,
     NO_SECONDS,
     RECENT_SECONDS,
@@ -17,7 +18,6 @@ from server.access.subscriptions import (
     YES_SECONDS,
     Subscriptions,
 )
-from server.access.tokens import TwitchUser
 from tests.fakes import FakeClock
 
 TOKEN = Secret("token")

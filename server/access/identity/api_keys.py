@@ -1,0 +1,218 @@
+"""API keys: `ta_`, 30 random base62 characters (178 bits), and 6 that are the CRC-32 of what stands before.
+
+The form is GitHub's (github.blog, 2021-04-05): secret scanners find it, and a typo is refused without a query.
+Only the SHA-256 is stored; that suffices for a secret that nobody can guess.
+"""
+
+import hashlib
+import hmac
+import secrets
+import string
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import Database, from_us, to_us
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.jobs.clean import clean_text
+from fingerprint.settings import Secret
+from server.access.rules.store import touch
+from server.access.scopes import DEFAULT_SCOPES, SCOPES
+from server.access.tables import api_keys as table
+from server.audit.changes import ChangeLog
+
+PREFIX: Final = "ta_"
+NAME_LIMIT: Final = 100
+_RANDOM: Final = 30
+_CHECK: Final = 6
+_SHOWN: Final = 8
+_BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+
+def new_key(prefix: str = PREFIX) -> Secret:
+    """A key that nobody has; with another prefix, a secret text of the same form."""
+    body = prefix + "".join(secrets.choice(_BASE62) for _ in range(_RANDOM))
+    return Secret(body + _checksum(body))
+
+
+def well_formed(key: str, prefix: str = PREFIX) -> bool:
+    """Whether a text is a key, as far as that shows without asking the database."""
+    if len(key) != len(prefix) + _RANDOM + _CHECK or not key.startswith(prefix) or not key.isascii():
+        return False
+    return hmac.compare_digest(_checksum(key[:-_CHECK]), key[-_CHECK:])
+
+
+def key_hash(key: str) -> str:
+    """What is stored of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _checksum(body: str) -> str:
+    number = zlib.crc32(body.encode())
+    digits = ""
+    for _ in range(_CHECK):
+        number, digit = divmod(number, len(_BASE62))
+        digits = _BASE62[digit] + digits
+    return digits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key as the operator sees it; never the key itself. Limits count jobs started."""
+
+    id: str
+    shown: str
+    name: str
+    scopes: frozenset[str]
+    per_minute: int | None
+    per_day: int | None
+    at_once: int | None
+    """Jobs at once; the usual number when None."""
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    used_at: datetime | None
+
+    def limits_in_words(self) -> list[str]:
+        """The key's limits, for the operator."""
+        rates = [f"{most} a {unit}" for most, unit in ((self.per_minute, "minute"), (self.per_day, "day")) if most]
+        return [*rates, *([] if self.at_once is None else [f"{self.at_once} at once"])]
+
+    def valid(self, now: datetime) -> bool:
+        """Neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class ApiKeyStore:
+    """Keys in SQL."""
+
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
+        self._database = database
+        self._changes = changes or ChangeLog()
+
+    async def create(
+        self,
+        name: str,
+        *,
+        now: datetime,
+        scopes: Iterable[str] = DEFAULT_SCOPES,
+        per_minute: int | None = None,
+        per_day: int | None = None,
+        at_once: int | None = None,
+        expires_at: datetime | None = None,
+    ) -> tuple[ApiKey, Secret]:
+        """Make a key; its text is given this once. Raises TwitchAudioError `invalid-input`, `busy`."""
+        chosen = frozenset(scopes)
+        if not chosen or not chosen <= set(SCOPES):
+            raise invalid_input(f"A key's scopes are out of {', '.join(SCOPES)}.")
+        called = clean_text(name, NAME_LIMIT)
+        if not called:
+            raise invalid_input("A key needs a name that says whose it is.")
+        secret = new_key()
+        key = ApiKey(
+            id=secrets.token_hex(6),
+            shown=secret.reveal()[: len(PREFIX) + _SHOWN],
+            name=called,
+            scopes=chosen,
+            per_minute=per_minute,
+            per_day=per_day,
+            at_once=at_once,
+            created_at=now,
+            expires_at=expires_at,
+            revoked_at=None,
+            used_at=None,
+        )
+
+        def add(connection: Connection) -> None:
+            touch(connection)
+            connection.execute(
+                insert(table).values(
+                    id=key.id,
+                    sha256=key_hash(secret.reveal()),
+                    shown=key.shown,
+                    name=key.name,
+                    scopes=",".join(sorted(key.scopes)),
+                    per_minute=per_minute,
+                    per_day=per_day,
+                    at_once=at_once,
+                    created_us=to_us(now),
+                    expires_us=None if expires_at is None else to_us(expires_at),
+                )
+            )
+            self._changes.record(connection, "create API key", key.id, after=_described(key))
+
+        await self._database.transact(add)
+        return key, secret
+
+    async def find(self, key: str) -> ApiKey | None:
+        """The key's record, if there is one; it may be revoked or expired."""
+        digest = key_hash(key)
+        row = await self._database.first(select(table).where(table.c.sha256 == digest))
+        if row is None or not hmac.compare_digest(str(row.sha256), digest):
+            return None
+        return _api_key(row)
+
+    async def get(self, key_id: str) -> ApiKey | None:
+        """The key with an id, if there is one; it may be revoked or expired."""
+        row = await self._database.first(select(table).where(table.c.id == key_id))
+        return None if row is None else _api_key(row)
+
+    async def all(self) -> Sequence[ApiKey]:
+        """Every key, the oldest first."""
+        rows = await self._database.rows(select(table).order_by(table.c.created_us, table.c.id))
+        return [_api_key(row) for row in rows]
+
+    async def revoke(self, key_id: str, now: datetime) -> None:
+        """Make a key invalid for good. Raises TwitchAudioError `not-found` when none has the id."""
+
+        def change(connection: Connection) -> None:
+            touch(connection)
+            row = connection.execute(select(table).where(table.c.id == key_id)).first()
+            if row is None:
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no API key with the id {key_id[:50]!r}.")
+            statement = update(table).where(table.c.id == key_id, table.c.revoked_us.is_(None))
+            if connection.execute(statement.values(revoked_us=to_us(now))).rowcount:
+                self._changes.record(connection, "revoke API key", key_id, before=_described(_api_key(row)))
+
+        await self._database.transact(change)
+
+    async def record_uses(self, uses: Mapping[str, datetime]) -> None:
+        """Note when keys were last used."""
+
+        def work(connection: Connection) -> None:
+            for key_id, moment in sorted(uses.items()):
+                statement = update(table).where(table.c.id == key_id)
+                connection.execute(statement.values(used_us=to_us(moment)))
+
+        await self._database.transact(work)
+
+
+def _described(key: ApiKey) -> str:
+    """What a key may do, for the record."""
+    limits = key.limits_in_words()
+    until = [] if key.expires_at is None else [f"until {key.expires_at:%Y-%m-%d %H:%M}"]
+    return ", ".join([key.name, "+".join(sorted(key.scopes)), *limits, *until])
+
+
+def _api_key(row: Any) -> ApiKey:
+    def moment(value: int | None) -> datetime | None:
+        return None if value is None else from_us(value)
+
+    return ApiKey(
+        id=row.id,
+        shown=row.shown,
+        name=row.name,
+        scopes=frozenset(row.scopes.split(",")),
+        per_minute=row.per_minute,
+        per_day=row.per_day,
+        at_once=row.at_once,
+        created_at=from_us(row.created_us),
+        expires_at=moment(row.expires_us),
+        revoked_at=moment(row.revoked_us),
+        used_at=moment(row.used_us),
+    )

@@ -1,0 +1,127 @@
+"""Signing in at id.twitch.tv with the authorization-code flow: codes into tokens, refreshed and revoked."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from aiohttp import ClientSession
+from yarl import URL
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.settings import Secret
+from server.access.identity.twitch_client import Reply, TwitchClient
+
+_CODE_LIMIT: Final = 200
+_TOKEN_LIMIT: Final = 200
+_SECONDS_LIMIT: Final = 10 * 365 * 86_400
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What Twitch gives for a code or a refresh token. `seconds`: how long the access token lives."""
+
+    access: Secret
+    refresh: Secret | None
+    seconds: int
+    scopes: frozenset[str]
+
+
+class RefusedError(TwitchAudioError):
+    """Twitch does not take a code or a refresh token, and will not later."""
+
+
+class TwitchOAuth:
+    """The operator's application at id.twitch.tv."""
+
+    def __init__(self, session: ClientSession, *, id_url: URL, client_id: str, client_secret: Secret) -> None:
+        self._client = TwitchClient(session)
+        self._base = id_url / "oauth2"
+        self._client_id = client_id
+        self._secret = client_secret
+
+    def authorize_url(self, *, redirect: URL, state: str, scopes: Iterable[str]) -> URL:
+        """Where a browser is sent to ask its user."""
+        return (self._base / "authorize").with_query(
+            client_id=self._client_id,
+            redirect_uri=str(redirect),
+            response_type="code",
+            scope=" ".join(sorted(scopes)),
+            state=state,
+        )
+
+    async def exchange(self, code: str, redirect: URL) -> Tokens:
+        """Tokens for the code of a callback. Raises RefusedError `token-invalid`; UpstreamError."""
+        if not 0 < len(code) <= _CODE_LIMIT:
+            raise _refused()
+        return await self._tokens(
+            ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", str(redirect))
+        )
+
+    async def refresh(self, token: Secret) -> Tokens:
+        """New tokens. Raises RefusedError when the sign-in was ended at Twitch; UpstreamError."""
+        return await self._tokens(("grant_type", "refresh_token"), ("refresh_token", token.reveal()))
+
+    async def revoke(self, token: Secret) -> None:
+        """End an access token; one that has ended already is fine. Raises UpstreamError."""
+        reply = await self._client.call(
+            "revoke",
+            "POST",
+            self._base / "revoke",
+            form=[("client_id", self._client_id), ("token", token.reveal())],
+        )
+        if reply.status not in (200, 400):
+            _log.warning("token_not_revoked", extra={"status": reply.status, "said": reply.message})
+            raise UpstreamError("revoke", "Twitch did not take back the sign-in.")
+
+    async def application_token(self) -> Secret:
+        """A token of the application itself, for what needs no user. Raises UpstreamError."""
+        return (await self._tokens(("grant_type", "client_credentials"))).access
+
+    async def _tokens(self, *fields: tuple[str, str]) -> Tokens:
+        form = [("client_id", self._client_id), ("client_secret", self._secret.reveal()), *fields]
+        reply = await self._client.call("token", "POST", self._base / "token", form=form)
+        if reply.status == 200:
+            return _parse(reply)
+        said = {"status": reply.status, "said": reply.message, "grant": fields[0][1]}
+        message = reply.message.lower()
+        if reply.status == 403 or (reply.status == 400 and message == "invalid client"):
+            # The operator's mistake, which no user can mend.
+            _log.error("twitch_refuses_our_application", extra=said)
+            raise UpstreamError("token", "Twitch does not accept this server's application. Tell its operator.")
+        _log.warning("token_not_issued", extra=said)
+        if reply.status in (400, 401):
+            raise _refused()
+        raise UpstreamError("token", "Twitch does not answer properly. Try again in a moment.")
+
+
+def _refused() -> RefusedError:
+    detail = "Twitch did not confirm the sign-in: it took too long, or was used already. Sign in again."
+    return RefusedError(ProblemCode.TOKEN_INVALID, detail)
+
+
+def _parse(reply: Reply) -> Tokens:
+    told = reply.object() or {}
+    access, refresh = told.get("access_token"), told.get("refresh_token")
+    seconds, scopes = told.get("expires_in"), told.get("scope")
+    if (
+        not _is_token(access)
+        or not (refresh is None or _is_token(refresh))
+        or not isinstance(seconds, int)
+        or isinstance(seconds, bool)
+        or seconds < 0
+    ):
+        raise UpstreamError("token", "Twitch does not answer properly. Try again in a moment.")
+    known = cast("list[object]", scopes) if isinstance(scopes, list) else []
+    return Tokens(
+        access=Secret(cast("str", access)),
+        refresh=None if refresh is None else Secret(cast("str", refresh)),
+        seconds=min(seconds, _SECONDS_LIMIT),
+        scopes=frozenset(scope for scope in known if isinstance(scope, str)),
+    )
+
+
+def _is_token(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _TOKEN_LIMIT and value.isascii() and value.isprintable()

@@ -1,0 +1,167 @@
+"""The website's sessions in SQL: who is signed in, with which tokens, and until when."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import Database, from_us, to_us
+from fingerprint.settings import Secret
+from server.access.identity.oauth import Tokens
+from server.access.identity.session_keys import SessionKeys
+from server.access.identity.tokens import TwitchUser
+from server.access.tables import web_sessions as table
+
+PER_USER: Final = 20
+"""Sessions of one user, as of several browsers; the oldest end when there are more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSession:
+    """A session. `access` and `refresh` are None when they were sealed with a key that we do not have any more."""
+
+    sha256: str
+    user: TwitchUser
+    access: Secret | None
+    refresh: Secret | None
+    token_expires_at: datetime
+    created_at: datetime
+    seen_at: datetime
+    validated_at: datetime
+    refreshing_until: datetime
+    ended_at: datetime | None
+
+
+def session_hash(session_id: str) -> str:
+    """What is stored of a session's id."""
+    return hashlib.sha256(session_id.encode("utf-8", "replace")).hexdigest()
+
+
+class SessionStore:
+    """Reads and changes sessions. Everything raises TwitchAudioError `busy` while the database does not answer."""
+
+    def __init__(self, database: Database, keys: SessionKeys) -> None:
+        self._database = database
+        self._keys = keys
+
+    async def create(self, sha256: str, user: TwitchUser, tokens: Tokens, *, now: datetime, due: datetime) -> None:
+        """Keep a new session; the user's oldest end when there are too many."""
+        moment = to_us(now)
+
+        def add(connection: Connection) -> None:
+            mine = select(table.c.sha256).where(table.c.user_id == user.id, table.c.ended_us.is_(None))
+            newest_first = mine.order_by(table.c.created_us.desc(), table.c.sha256)
+            known = connection.execute(newest_first).scalars().all()
+            for old in known[PER_USER - 1 :]:
+                connection.execute(_ended(old, moment))
+            connection.execute(
+                insert(table).values(
+                    sha256=sha256,
+                    user_id=user.id,
+                    login=user.login,
+                    created_us=moment,
+                    seen_us=moment,
+                    refreshing_us=0,
+                    **self._tokens(tokens, user.scopes, now),
+                    due_us=to_us(due),
+                )
+            )
+
+        await self._database.transact(add)
+
+    async def get(self, sha256: str) -> StoredSession | None:
+        """A session, also one that has ended."""
+        row = await self._database.first(select(table).where(table.c.sha256 == sha256))
+        return None if row is None else self._session(row)
+
+    async def seen(self, sha256: str, now: datetime) -> None:
+        """Note that a session was used."""
+        await self._change(sha256, seen_us=to_us(now))
+
+    async def validated(self, sha256: str, user: TwitchUser, *, now: datetime, due: datetime) -> None:
+        """Note that Twitch said whose the tokens are."""
+        await self._change(
+            sha256,
+            login=user.login,
+            scopes=" ".join(sorted(user.scopes)),
+            validated_us=to_us(now),
+            due_us=to_us(due),
+        )
+
+    async def end(self, sha256: str, now: datetime) -> None:
+        """End a session at once, for every server; its tokens are still to be revoked."""
+        await self._database.change(_ended(sha256, to_us(now)))
+
+    async def forget(self, sha256: str) -> None:
+        """Delete a session."""
+        await self._database.change(delete(table).where(table.c.sha256 == sha256))
+
+    async def begin_refresh(self, session: StoredSession, *, now: datetime, until: datetime) -> bool:
+        """Take a session's tokens for oneself; False when another server has them."""
+        if session.refreshing_until > now:
+            return False
+        where = (table.c.sha256 == session.sha256, table.c.refreshing_us == to_us(session.refreshing_until))
+        return bool(await self._database.change(update(table).where(*where).values(refreshing_us=to_us(until))))
+
+    async def renew(self, sha256: str, tokens: Tokens, *, now: datetime, due: datetime) -> None:
+        """Put new tokens in the place of the old ones."""
+        await self._change(sha256, refreshing_us=0, due_us=to_us(due), **self._tokens(tokens, tokens.scopes, now))
+
+    async def give_back(self, sha256: str) -> None:
+        """Let another server try to refresh."""
+        await self._change(sha256, refreshing_us=0)
+
+    async def take_due(self, limit: int, *, now: datetime, until: datetime) -> Sequence[StoredSession]:
+        """Sessions that somebody has to look at, taken until a moment so that no other server looks too."""
+        due = select(table).where(table.c.due_us <= to_us(now)).order_by(table.c.due_us).limit(limit)
+        rows = await self._database.rows(due)
+        taken: list[StoredSession] = []
+        for row in rows:
+            mine = (table.c.sha256 == row.sha256, table.c.due_us == row.due_us)
+            if await self._database.change(update(table).where(*mine).values(due_us=to_us(until))):
+                taken.append(self._session(row))
+        return taken
+
+    async def put_off(self, sha256: str, due: datetime) -> None:
+        """Look again later."""
+        await self._change(sha256, due_us=to_us(due))
+
+    async def _change(self, sha256: str, **values: object) -> None:
+        await self._database.change(update(table).where(table.c.sha256 == sha256).values(**values))
+
+    def _tokens(self, tokens: Tokens, scopes: frozenset[str], now: datetime) -> dict[str, Any]:
+        refresh = None if tokens.refresh is None else tokens.refresh.reveal()
+        content = json.dumps({"access": tokens.access.reveal(), "refresh": refresh})
+        return {
+            "tokens": self._keys.seal_tokens(content.encode()),
+            "scopes": " ".join(sorted(scopes)),
+            "token_expires_us": to_us(now + timedelta(seconds=tokens.seconds)),
+            "validated_us": to_us(now),
+        }
+
+    def _session(self, row: Any) -> StoredSession:
+        opened = self._keys.open_tokens(row.tokens)
+        tokens: dict[str, str | None] = {} if opened is None else json.loads(opened)
+        access, refresh = tokens.get("access"), tokens.get("refresh")
+        return StoredSession(
+            sha256=row.sha256,
+            user=TwitchUser(id=row.user_id, login=row.login, scopes=frozenset(row.scopes.split())),
+            access=None if access is None else Secret(access),
+            refresh=None if refresh is None else Secret(refresh),
+            token_expires_at=from_us(row.token_expires_us),
+            created_at=from_us(row.created_us),
+            seen_at=from_us(row.seen_us),
+            validated_at=from_us(row.validated_us),
+            refreshing_until=from_us(row.refreshing_us),
+            ended_at=None if row.ended_us is None else from_us(row.ended_us),
+        )
+
+
+def _ended(sha256: str, moment: int) -> Any:
+    change = update(table).where(table.c.sha256 == sha256, table.c.ended_us.is_(None))
+    return change.values(ended_us=moment, due_us=moment)

@@ -1,0 +1,1 @@
+"""How much one may use: rate limits, slots for jobs, and the admission that takes both."""

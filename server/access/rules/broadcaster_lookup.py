@@ -1,0 +1,48 @@
+"""Which Twitch account an operator means by a login, for lists that name accounts by their number."""
+
+import contextlib
+
+from aiohttp import ClientSession
+
+from fingerprint.clock import SystemClock
+from fingerprint.domain.problems import UpstreamError, invalid_input
+from server.access.identity.helix import HelixClient, HelixUser
+from server.access.identity.oauth import TwitchOAuth
+from server.access.rules.lists import ID_PREFIX
+from server.settings import ServerSettings
+
+
+async def look_up_broadcaster(settings: ServerSettings, value: str) -> HelixUser:
+    """Whom `value` names, which is a login or `id:NUMBER` (see `lists.user_value`).
+
+    Without an application at Twitch, a number is taken as it is, with an empty login. Raises TwitchAudioError
+    `invalid-input` when Twitch knows nobody so called, or cannot be asked; `upstream-unavailable`.
+    """
+    number = value.removeprefix(ID_PREFIX)
+    if settings.twitch_client_id is None or settings.twitch_client_secret is None:
+        if number == value:
+            raise invalid_input(
+                "A login is looked up at Twitch: set TWITCH_CLIENT_ID and TWITCH_CLIENT_SECRET, or give id:NUMBER."
+            )
+        return HelixUser(id=number, login="", kind="")
+    async with ClientSession() as session:
+        oauth = TwitchOAuth(
+            session,
+            id_url=settings.twitch_id_url,
+            client_id=settings.twitch_client_id,
+            client_secret=settings.twitch_client_secret,
+        )
+        helix = HelixClient(
+            session,
+            helix_url=settings.twitch_helix_url,
+            client_id=settings.twitch_client_id,
+            clock=SystemClock(),
+        )
+        token = await oauth.application_token()
+        wanted = {"logins": [value]} if number == value else {"ids": [number]}
+        found = await helix.users(token, **wanted)
+        with contextlib.suppress(UpstreamError):
+            await oauth.revoke(token)
+    if not found:
+        raise invalid_input(f"Twitch knows nobody called {value}.")
+    return found[0]

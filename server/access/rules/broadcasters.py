@@ -1,0 +1,95 @@
+"""The broadcasters whose subscribers may ask in `subscribers` mode, in SQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from fingerprint.database import Database, from_us, to_us
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.jobs.clean import clean_text
+from server.access.rules.lists import ID_PREFIX, user_value
+from server.access.rules.store import touch
+from server.access.tables import subscribe_broadcasters as table
+from server.audit.changes import ChangeLog
+
+NOTE_LIMIT: Final = 200
+MOST: Final = 50
+"""Each is asked about for each user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedBroadcaster:
+    """A broadcaster as the operator sees it. The login is what it was when they were added."""
+
+    id: str
+    login: str
+    note: str
+    created_at: datetime
+
+
+class BroadcasterStore:
+    """Reads and changes the list."""
+
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
+        self._database = database
+        self._changes = changes or ChangeLog()
+
+    async def all(self) -> Sequence[ListedBroadcaster]:
+        """Every broadcaster, by login."""
+        rows = await self._database.rows(select(table).order_by(table.c.login, table.c.user_id))
+        return [
+            ListedBroadcaster(id=row.user_id, login=row.login, note=row.note, created_at=from_us(row.created_us))
+            for row in rows
+        ]
+
+    async def add(self, user_id: str, login: str, *, note: str, now: datetime) -> None:
+        """List a broadcaster. Raises TwitchAudioError `invalid-input`, `busy`."""
+        values = {
+            "user_id": user_id,
+            "login": login,
+            "note": clean_text(note, NOTE_LIMIT),
+            "created_us": to_us(now),
+        }
+
+        def work(connection: Connection) -> None:
+            touch(connection)
+            if (connection.execute(select(func.count()).select_from(table)).scalar() or 0) >= MOST:
+                raise invalid_input(f"At most {MOST} broadcasters can be listed.")
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(table).values(**values))
+            except IntegrityError as error:
+                raise invalid_input(f"{login or user_id} is listed already.") from error
+            self._changes.record(connection, "add to broadcasters", _subject(user_id, login), after=note)
+
+        await self._database.transact(work)
+
+    async def remove(self, text: str) -> str:
+        """Take a broadcaster off, named by login or `id:NUMBER`; gives how they were listed.
+
+        Raises TwitchAudioError `not-found`, `invalid-input`, `busy`.
+        """
+        value = user_value(text)
+        number = value.removeprefix(ID_PREFIX)
+        same = table.c.login == value if number == value else table.c.user_id == number
+
+        def work(connection: Connection) -> str:
+            touch(connection)
+            row = connection.execute(select(table).where(same)).first()
+            if row is None:
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{value} is not listed.")
+            connection.execute(delete(table).where(table.c.user_id == row.user_id))
+            subject = _subject(row.user_id, row.login)
+            self._changes.record(connection, "remove from broadcasters", subject, before=row.note)
+            return row.login or f"{ID_PREFIX}{row.user_id}"
+
+        return await self._database.transact(work)
+
+
+def _subject(user_id: str, login: str) -> str:
+    return f"{ID_PREFIX}{user_id} {login}".strip()

@@ -1,0 +1,152 @@
+"""Access codes: whoever redeems one may ask in `subscribers` mode, until the operator revokes the code."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import Database, from_us, to_us
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.jobs.clean import clean_text
+from fingerprint.settings import Secret
+from server.access.rules.store import touch
+from server.access.tables import access_code_uses as uses
+from server.access.tables import access_codes as codes
+from server.audit.changes import ChangeLog
+
+NOTE_LIMIT: Final = 200
+# No letter or digit that is easily taken for another.
+_ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+_GROUPS: Final = 6
+_GROUP: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessCode:
+    """A code as the operator sees it; never the code itself."""
+
+    id: str
+    note: str
+    most_uses: int
+    used: int
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+def new_code() -> Secret:
+    """A code that nobody has, 148 bits, in groups that can be read out."""
+    groups = ("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
+    return Secret("-".join(groups))
+
+
+def code_hash(text: str) -> str:
+    """What is stored of a code; case, dashes and spaces do not count."""
+    return hashlib.sha256("".join(text.upper().replace("-", "").split()).encode("utf-8", "replace")).hexdigest()
+
+
+class CodeStore:
+    """Codes and who redeemed them, in SQL."""
+
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
+        self._database = database
+        self._changes = changes or ChangeLog()
+
+    async def create(
+        self, *, now: datetime, note: str = "", most_uses: int = 1, expires_at: datetime | None = None
+    ) -> tuple[str, Secret]:
+        """Make a code; gives its id, and its text this once."""
+        secret, code_id = new_code(), secrets.token_hex(6)
+        row: dict[str, Any] = {
+            "id": code_id,
+            "sha256": code_hash(secret.reveal()),
+            "note": clean_text(note, NOTE_LIMIT),
+            "most_uses": most_uses,
+            "used": 0,
+            "created_us": to_us(now),
+            "expires_us": None if expires_at is None else to_us(expires_at),
+        }
+        until = "" if expires_at is None else f", until {expires_at:%Y-%m-%d %H:%M}"
+        described = f"{most_uses} uses{until}: {row['note']}"
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert(codes).values(**row))
+            self._changes.record(connection, "create access code", code_id, after=described)
+
+        await self._database.transact(work)
+        return code_id, secret
+
+    async def all(self) -> Sequence[AccessCode]:
+        """Every code, the oldest first."""
+        rows = await self._database.rows(select(codes).order_by(codes.c.created_us, codes.c.id))
+        return [_code(row) for row in rows]
+
+    async def revoke(self, code_id: str, now: datetime) -> None:
+        """End a code and what those who redeemed it gained. Raises TwitchAudioError `not-found`."""
+
+        def work(connection: Connection) -> None:
+            touch(connection)
+            code = connection.execute(select(codes).where(codes.c.id == code_id)).first()
+            if code is None:
+                detail = f"There is no access code with the id {code_id[:50]!r}."
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
+            change = update(codes).where(codes.c.id == code_id, codes.c.revoked_us.is_(None))
+            if connection.execute(change.values(revoked_us=to_us(now))).rowcount:
+                used = f"used {code.used} of {code.most_uses}: {code.note}"
+                self._changes.record(connection, "revoke access code", code_id, before=used)
+
+        await self._database.transact(work)
+
+    async def redeem(self, text: str, user_id: str, now: datetime) -> None:
+        """Give a user what the code gives; a second time costs no further use.
+
+        Raises TwitchAudioError `code-invalid` when it is unknown, used up, expired or revoked, in the same words.
+        """
+        digest = code_hash(text)
+        alive = (codes.c.revoked_us.is_(None), or_(codes.c.expires_us.is_(None), codes.c.expires_us > to_us(now)))
+
+        def work(connection: Connection) -> bool:
+            touch(connection)
+            code = connection.execute(select(codes).where(codes.c.sha256 == digest, *alive)).first()
+            if code is None:
+                return False
+            mine = (uses.c.code_id == code.id, uses.c.user_id == user_id)
+            if connection.execute(select(uses.c.user_id).where(*mine)).first() is not None:
+                return True
+            take = update(codes).where(codes.c.id == code.id, codes.c.used < codes.c.most_uses, *alive)
+            if not connection.execute(take.values(used=codes.c.used + 1)).rowcount:
+                return False
+            row = {"code_id": code.id, "user_id": user_id, "redeemed_us": to_us(now)}
+            connection.execute(insert(uses).values(**row))
+            return True
+
+        if not await self._database.transact(work):
+            detail = "The access code is not valid: it may be mistyped, used up, expired or revoked."
+            raise TwitchAudioError(ProblemCode.CODE_INVALID, detail)
+
+    async def redeemed(self, user_id: str) -> bool:
+        """Whether a user has redeemed a code that is not revoked."""
+        statement = (
+            select(uses.c.user_id)
+            .join(codes, codes.c.id == uses.c.code_id)
+            .where(uses.c.user_id == user_id, codes.c.revoked_us.is_(None))
+            .limit(1)
+        )
+        return await self._database.first(statement) is not None
+
+
+def _code(row: Any) -> AccessCode:
+    return AccessCode(
+        id=row.id,
+        note=row.note,
+        most_uses=row.most_uses,
+        used=row.used,
+        created_at=from_us(row.created_us),
+        expires_at=None if row.expires_us is None else from_us(row.expires_us),
+        revoked_at=None if row.revoked_us is None else from_us(row.revoked_us),
+    )

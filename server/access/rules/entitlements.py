@@ -1,0 +1,97 @@
+"""What lets somebody in where only subscribers may ask: the whitelist, a redeemed code, or a subscription."""
+
+from typing import Final
+
+from fingerprint.database import Database
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.ports import Clock
+from fingerprint.settings import Secret
+from server.access.identity.authenticator import Principal
+from server.access.identity.sessions import Sessions, SignedIn
+from server.access.identity.tokens import TokenValidator, TwitchUser
+from server.access.rules.codes import CodeStore
+from server.access.rules.lists import names_of
+from server.access.rules.policy import Subscription
+from server.access.rules.store import Rules
+from server.access.rules.subscriptions import Subscriptions
+
+KEPT_USERS: Final = 10_000
+
+
+class Entitlements:
+    """Looks them up and remembers them; whoever reads the rules says when codes may have changed."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        tokens: TokenValidator | None,
+        sessions: Sessions | None,
+        subscriptions: Subscriptions | None,
+    ) -> None:
+        self._clock = clock
+        self._tokens = tokens
+        self._sessions = sessions
+        self._subscriptions = subscriptions
+        self._codes = CodeStore(database)
+        self._redeemed: dict[str, bool] = {}
+        self._changes = 0
+
+    def forget(self) -> None:
+        """Codes may have changed: look them up anew."""
+        self._redeemed.clear()
+        self._changes += 1
+
+    async def granted(self, rules: Rules, user: TwitchUser) -> bool:
+        """Whether the operator let somebody in: by the whitelist, or by a code. Raises TwitchAudioError `busy`."""
+        if any(name in rules.whitelist for name in names_of(user)):
+            return True
+        known = self._redeemed.get(user.id)
+        if known is None:
+            changes = self._changes
+            known = await self._codes.redeemed(user.id)
+            if changes == self._changes:
+                if len(self._redeemed) >= KEPT_USERS:
+                    self._redeemed.clear()
+                self._redeemed[user.id] = known
+        return known
+
+    async def redeem(self, code: str, user: TwitchUser) -> None:
+        """Redeem an access code for somebody. Raises TwitchAudioError `code-invalid`, `busy`."""
+        await self._codes.redeem(code, user.id, self._clock.now())
+        self._redeemed.pop(user.id, None)
+
+    async def subscription(self, rules: Rules, principal: Principal, user: TwitchUser) -> Subscription | None:
+        """What Twitch says of somebody; None when their session is over.
+
+        Raises TwitchAudioError `token-invalid` when a bearer token is not valid any more; `busy`.
+        """
+        subscriptions, token = self._subscriptions, principal.token
+        if subscriptions is None or token is None:
+            return Subscription.NO
+        asked = [each.id for each in rules.broadcasters]
+        subscription = await subscriptions.of(user, token, asked)
+        if subscription is not None:
+            return subscription
+        try:
+            renewed = await self._renewed(principal, token)
+        except TwitchAudioError as error:
+            if error.code is not ProblemCode.UPSTREAM_UNAVAILABLE:
+                raise
+            return Subscription.UNKNOWN
+        if renewed is None:
+            return None
+        return await subscriptions.of(renewed.user, renewed.token, asked) or Subscription.UNKNOWN
+
+    async def _renewed(self, principal: Principal, refused: Secret) -> SignedIn | None:
+        """Another token than one that Twitch refused; None when the session is over.
+
+        Raises TwitchAudioError `token-invalid` when a bearer token is not valid any more; `upstream-unavailable`.
+        """
+        if principal.session is not None and self._sessions is not None:
+            return await self._sessions.renewed(principal.session, refused)
+        if self._tokens is None:
+            return None
+        self._tokens.forget(refused)
+        return SignedIn(await self._tokens.user(refused), refused)

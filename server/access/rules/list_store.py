@@ -1,0 +1,114 @@
+"""The blacklist and the whitelist in SQL."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Table, delete, insert, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from fingerprint.database import Database, from_us, to_us
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.jobs.clean import clean_text
+from server.access.rules.lists import BlacklistKind, blacklist_value, user_value
+from server.access.rules.store import touch
+from server.access.tables import blacklisted_values, whitelisted_users
+from server.audit.changes import ChangeLog
+
+NOTE_LIMIT: Final = 200
+_LIST: Final[Mapping[Table, str]] = {blacklisted_values: "blacklist", whitelisted_users: "whitelist"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry as the operator sees it; `kind` is empty for the whitelist."""
+
+    kind: str
+    value: str
+    note: str
+    created_at: datetime
+
+
+class ListStore:
+    """Reads and changes both lists. Adding what is there and removing what is not is said, and changes nothing."""
+
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
+        self._database = database
+        self._changes = changes or ChangeLog()
+
+    async def blacklist(self) -> Sequence[Entry]:
+        """Every blacklisted value, by kind."""
+        return await self._all(blacklisted_values)
+
+    async def whitelist(self) -> Sequence[Entry]:
+        """Every whitelisted user."""
+        return await self._all(whitelisted_users)
+
+    async def block(self, kind: BlacklistKind, text: str, *, reason: str, now: datetime) -> str:
+        """Blacklist a value; gives it as it is stored. Raises TwitchAudioError `invalid-input`, `busy`."""
+        row = {"kind": str(kind), "value": blacklist_value(kind, text)}
+        await self._add(blacklisted_values, row, reason, now)
+        return row["value"]
+
+    async def unblock(self, kind: BlacklistKind, text: str) -> str:
+        """Take a value off. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`."""
+        row = {"kind": str(kind), "value": blacklist_value(kind, text)}
+        await self._remove(blacklisted_values, row)
+        return row["value"]
+
+    async def allow(self, text: str, *, note: str, now: datetime) -> str:
+        """Whitelist a user; gives the value as it is stored. Raises TwitchAudioError `invalid-input`, `busy`."""
+        row = {"value": user_value(text)}
+        await self._add(whitelisted_users, row, note, now)
+        return row["value"]
+
+    async def disallow(self, text: str) -> str:
+        """Take a user off the whitelist. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`."""
+        row = {"value": user_value(text)}
+        await self._remove(whitelisted_users, row)
+        return row["value"]
+
+    async def _all(self, table: Table) -> Sequence[Entry]:
+        rows = await self._database.rows(select(table).order_by(*table.primary_key.columns))
+        return [
+            Entry(
+                kind=getattr(row, "kind", ""),
+                value=row.value,
+                note=row.note,
+                created_at=from_us(row.created_us),
+            )
+            for row in rows
+        ]
+
+    async def _add(self, table: Table, row: dict[str, str], note: str, now: datetime) -> None:
+        values: dict[str, Any] = {**row, "note": clean_text(note, NOTE_LIMIT), "created_us": to_us(now)}
+
+        def work(connection: Connection) -> None:
+            touch(connection)
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(table).values(**values))
+            except IntegrityError as error:
+                raise TwitchAudioError(ProblemCode.INVALID_INPUT, f"{row['value']} is listed already.") from error
+            self._changes.record(connection, f"add to {_LIST[table]}", _subject(row), after=values["note"])
+
+        await self._database.transact(work)
+
+    async def _remove(self, table: Table, row: dict[str, str]) -> None:
+        where = [table.c[name] == value for name, value in row.items()]
+
+        def work(connection: Connection) -> None:
+            touch(connection)
+            note = connection.execute(select(table.c.note).where(*where)).scalar()
+            if note is None:
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{row['value']} is not listed.")
+            connection.execute(delete(table).where(*where))
+            self._changes.record(connection, f"remove from {_LIST[table]}", _subject(row), before=note)
+
+        await self._database.transact(work)
+
+
+def _subject(row: Mapping[str, str]) -> str:
+    return " ".join(row.values())

@@ -1,0 +1,110 @@
+"""May they, and if not, why: one pure function of the facts about a request. No I/O."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from fingerprint.domain.identification import Kind
+from fingerprint.domain.problems import ProblemCode
+from server.access.rules.website import AccessMode, WebsiteSettings
+from server.access.scopes import scope_of
+
+
+class Subscription(StrEnum):
+    """What is known of whether somebody is subscribed to one of the listed broadcasters."""
+
+    YES = "yes"
+    NO = "no"
+    SCOPE_MISSING = "scope-missing"
+    """They did not let us ask Twitch."""
+    UNKNOWN = "unknown"
+    """Twitch does not say, and has not lately."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known about a request when it is decided."""
+
+    website: WebsiteSettings
+    kind: Kind
+    blacklisted: bool = False
+    """The user, the address or the target."""
+    signed_in: bool = False
+    entitled: bool = False
+    """Whitelisted, or has redeemed an access code."""
+    subscription: Subscription = Subscription.NO
+    broadcasters: tuple[str, ...] = ()
+    """The listed broadcasters' logins, for the sentence that says what would help."""
+    key_scopes: frozenset[str] | None = None
+    """What the caller's valid API key may ask for; None without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not, and what would help: a sentence for the person who asked."""
+
+    code: ProblemCode
+    detail: str
+
+
+_MAINTENANCE: Final = Refusal(ProblemCode.MAINTENANCE, "We are working on the service. Come back in a while.")
+_INACTIVE: Final = Refusal(ProblemCode.INACTIVE, "The operator has switched the service off.")
+BLACKLISTED: Final = Refusal(ProblemCode.BLACKLISTED, "The operator has blocked this.")
+_STREAMS: Final = Refusal(
+    ProblemCode.STREAMS_DISABLED, "The operator has switched live streams and their recordings off."
+)
+_CLIPS: Final = Refusal(ProblemCode.CLIPS_DISABLED, "The operator has switched clips off.")
+_LOGIN: Final = Refusal(ProblemCode.LOGIN_REQUIRED, "Only those who are signed in with Twitch may ask here.")
+_INVITED: Final = Refusal(
+    ProblemCode.SUBSCRIPTION_REQUIRED, "Only those whom the operator let in, or gave an access code, may ask here."
+)
+_UNKNOWN: Final = Refusal(
+    ProblemCode.UPSTREAM_UNAVAILABLE,
+    "Only subscribers may ask here, and Twitch does not say whether you are one. Try again in a moment.",
+)
+_NAMED: Final = 5
+"""So many broadcasters are named in a sentence."""
+
+_SCOPE: Final = Refusal(ProblemCode.FORBIDDEN, "This API key may not ask for this kind of target.")
+
+
+def decide(facts: Facts) -> Refusal | None:
+    """The first reason to refuse, or None when the request is allowed. Reasons that nobody can help come first."""
+    website = facts.website
+    refusal: Refusal | None = None
+    if website.maintenance:
+        refusal = _MAINTENANCE
+    elif not website.active:
+        refusal = _INACTIVE
+    elif facts.blacklisted:
+        refusal = BLACKLISTED
+    elif facts.kind is Kind.CLIP and not website.clips_enabled:
+        refusal = _CLIPS
+    elif facts.kind is not Kind.CLIP and not website.streams_enabled:
+        refusal = _STREAMS
+    elif facts.key_scopes is not None:
+        refusal = None if scope_of(facts.kind) in facts.key_scopes else _SCOPE
+    elif website.access_mode is not AccessMode.OPEN and not facts.signed_in:
+        refusal = _LOGIN
+    elif website.access_mode is AccessMode.SUBSCRIBERS and not facts.entitled:
+        refusal = _subscription(facts)
+    return refusal
+
+
+def _subscription(facts: Facts) -> Refusal | None:
+    if facts.subscription is Subscription.YES:
+        return None
+    if facts.subscription is Subscription.UNKNOWN:
+        return _UNKNOWN
+    if not facts.broadcasters:
+        return _INVITED
+    named, more = facts.broadcasters[:_NAMED], len(facts.broadcasters) - _NAMED
+    names = ", ".join(named) + (f" or {more} more" if more > 0 else "")
+    if facts.subscription is Subscription.SCOPE_MISSING:
+        detail = (
+            f"Only subscribers of {names} may ask here. Sign in again and let us ask Twitch whether you are one: "
+            "this sign-in does not allow it."
+        )
+    else:
+        detail = f"Only subscribers of {names} may ask here, and whoever has an access code."
+    return Refusal(ProblemCode.SUBSCRIPTION_REQUIRED, detail)

@@ -1,0 +1,110 @@
+"""The operator's rules in SQL, and as one value that all requests of a server share.
+
+Every change also changes the row `version`, so that a server that looks each second reads all rules only then.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from fingerprint.database import Database
+from fingerprint.ports import Broadcaster
+from server.access.rules.lists import Blacklist
+from server.access.rules.website import WebsiteSettings, parse_setting, setting_text, website_settings
+from server.access.tables import blacklisted_values, subscribe_broadcasters, whitelisted_users
+from server.access.tables import website_settings as table
+from server.audit.changes import ChangeLog
+
+VERSION: Final = "version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Everything that the operator decided, at one moment."""
+
+    version: str
+    website: WebsiteSettings
+    blacklist: Blacklist = field(default_factory=Blacklist)
+    whitelist: frozenset[str] = frozenset()
+    broadcasters: tuple[Broadcaster, ...] = ()
+    """Whose subscribers may ask in `subscribers` mode; a login may have changed since it was listed."""
+
+    @property
+    def logins(self) -> tuple[str, ...]:
+        """What the broadcasters are called."""
+        return tuple(each.login or each.id for each in self.broadcasters) if self.broadcasters else ()
+
+
+class RulesStore:
+    """Reads and changes the rules."""
+
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
+        self._database = database
+        self._changes = changes or ChangeLog()
+
+    async def read(self, known: Rules | None = None) -> Rules:
+        """All rules; `known` again when nothing has changed since. Raises TwitchAudioError `busy`."""
+
+        def work(connection: Connection) -> Rules:
+            rows = _rows(connection)
+            version = rows.pop(VERSION, "")
+            if known is not None and known.version == version:
+                return known
+            blocked = connection.execute(select(blacklisted_values.c.kind, blacklisted_values.c.value))
+            allowed = connection.execute(select(whitelisted_users.c.value))
+            chosen = (subscribe_broadcasters.c.login, subscribe_broadcasters.c.user_id)
+            listed = connection.execute(select(*chosen).order_by(*chosen))
+            return Rules(
+                version=version,
+                website=website_settings(rows),
+                blacklist=Blacklist.of((row.kind, row.value) for row in blocked),
+                whitelist=frozenset(allowed.scalars()),
+                broadcasters=tuple(Broadcaster(id=row.user_id, login=row.login) for row in listed),
+            )
+
+        return await self._database.read(work)
+
+    async def set_website(self, name: str, text: str) -> tuple[str, str]:
+        """Change one website setting; gives the texts before and after.
+
+        Raises TwitchAudioError `invalid-input` with what the setting takes; `busy`.
+        """
+        after = setting_text(parse_setting(name, text))
+
+        def change(connection: Connection) -> str:
+            touch(connection)
+            before = _rows(connection).get(name)
+            if before is None:
+                before = WebsiteSettings().to_texts()[name]
+            _put(connection, name, after)
+            self._changes.record(connection, "set website setting", name, before=before, after=after)
+            return before
+
+        return await self._database.transact(change), after
+
+
+def touch(connection: Connection) -> None:
+    """Tell all servers that a rule changes in this transaction. First of all: it puts writers in a row."""
+    _put(connection, VERSION, secrets.token_hex(8))
+
+
+def _rows(connection: Connection) -> dict[str, str]:
+    rows: Mapping[str, str] = {row.name: row.value for row in connection.execute(select(table))}
+    return dict(rows)
+
+
+def _put(connection: Connection, name: str, value: str) -> None:
+    """Update or insert; whoever inserts second updates."""
+    change = update(table).where(table.c.name == name).values(value=value)
+    if connection.execute(change).rowcount:
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(table).values(name=name, value=value))
+    except IntegrityError:
+        connection.execute(change)

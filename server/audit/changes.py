@@ -1,0 +1,43 @@
+"""Changes that an operator makes: each is recorded in the transaction that makes it, so none goes unrecorded."""
+
+from typing import Final
+
+from sqlalchemy import insert
+from sqlalchemy.engine import Connection
+
+from fingerprint.clock import SystemClock
+from fingerprint.ports import Clock
+from server.audit.entries import LogEntry, LogKind, Who
+from server.audit.store import new_row
+from server.audit.tables import log_entries
+
+UNNAMED: Final = Who(id="unnamed")
+
+
+class ChangeLog:
+    """Who makes the changes. Whoever makes a store that changes rules hands one to it."""
+
+    def __init__(self, who: Who = UNNAMED, *, clock: Clock | None = None) -> None:
+        self._who = who
+        self._clock = clock or SystemClock()
+
+    def record(
+        self,
+        connection: Connection,
+        what: str,
+        subject: str,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> None:
+        """Record a change of the transaction on `connection`: `what` was done to `subject`; never a secret."""
+        entry = LogEntry(
+            moment=self._clock.now(),
+            kind=LogKind.CHANGE,
+            who=self._who,
+            what=what,
+            subject=subject,
+            before=before,
+            after=after,
+        )
+        connection.execute(insert(log_entries).values(**new_row(entry)))

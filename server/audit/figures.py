@@ -1,0 +1,84 @@
+"""Figures by day, counted as log entries are written: they outlive the entries, and reading them costs little."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from fingerprint.database import Database, from_us
+from server.audit.entries import LogKind
+from server.audit.tables import daily_figures as table
+
+ANSWER: Final = "answer "
+REFUSAL: Final = "refusal "
+LATENCY: Final = "latency "
+
+EDGES_MS: Final = (100, 200, 300, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000, 8_000, 15_000, 30_000)
+"""Upper edges of the classes that answer times are counted in, in milliseconds; what is longer is in the last."""
+
+
+def figure_names(row: Mapping[str, Any]) -> list[str]:
+    """What a row of a log entry counts for."""
+    match row["kind"]:
+        case LogKind.ANSWER:
+            names = [ANSWER + str(row["what"]).rpartition(" ")[2]]
+            if row["ms"] is not None:
+                names.append(f"{LATENCY}{latency_class(row['ms'])}")
+            return names
+        case LogKind.REFUSAL:
+            return [f"{REFUSAL}{row['code'] or 'other'}"]
+        case _:
+            return []
+
+
+def latency_class(ms: float) -> int:
+    """The upper edge of the class of an answer time."""
+    return next((edge for edge in EDGES_MS if ms <= edge), EDGES_MS[-1])
+
+
+def median_ms(counts: Mapping[int, int]) -> float:
+    """The median answer time out of the counts by class, evenly spread within each; 0 when there are none."""
+    half = sum(counts.values()) / 2
+    if half == 0:
+        return 0.0
+    below = 0.0
+    for lower, edge in zip((0, *EDGES_MS), EDGES_MS, strict=False):
+        here = counts.get(edge, 0)
+        if below + here >= half and here:
+            return lower + (edge - lower) * (half - below) / here
+        below += here
+    return float(EDGES_MS[-1])
+
+
+def count(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Count rows of log entries, in the transaction that writes them."""
+    counts = Counter(
+        (from_us(row["moment_us"]).date().isoformat(), name) for row in rows for name in figure_names(row)
+    )
+    # In one order everywhere, so that two servers do not wait for each other.
+    for (day, name), amount in sorted(counts.items()):
+        here = (table.c.day == day, table.c.name == name)
+        change = update(table).where(*here).values(amount=table.c.amount + amount)
+        if connection.execute(change).rowcount:
+            continue
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(table).values(day=day, name=name, amount=amount))
+        except IntegrityError:
+            connection.execute(change)
+
+
+async def read(database: Database, since: date) -> dict[tuple[date, str], int]:
+    """All figures from a day on. Raises TwitchAudioError `busy`."""
+    statement = select(table).where(table.c.day >= since.isoformat())
+    rows = await database.rows(statement)
+    return {(date.fromisoformat(row.day), row.name): row.amount for row in rows}
+
+
+def day_of(moment: datetime) -> date:
+    """The day, in UTC, that a moment counts for."""
+    return moment.astimezone(UTC).date()

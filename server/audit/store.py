@@ -1,0 +1,155 @@
+"""Log entries in SQL: written in batches, read newest first, forgotten when they are old."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import Row, delete, select, update
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import Database, from_us, insert_all, to_us
+from fingerprint.jobs.clean import clean_text
+from server.audit import figures
+from server.audit.addresses import cut_address
+from server.audit.entries import LogEntry, LogKind, Who
+from server.audit.tables import log_entries as table
+
+VALUE_LIMIT: Final = 2_000
+_FORGET_AT_ONCE: Final = 1_000
+
+
+def new_row(entry: LogEntry) -> dict[str, Any]:
+    """An entry as a row with an id of its own. Whatever a client sent fits its column."""
+
+    moment, who = to_us(entry.moment), entry.who
+    # Thousands of entries are alike in all but the address: looking a text up costs less than cleaning it.
+    return {
+        "moment_us": moment,
+        # It tells entries of one moment apart; nobody gains by guessing it.
+        "id": random.getrandbits(62),
+        "kind": entry.kind.value,
+        "who": who.id and _cleaned(who.id, 64),
+        "name": who.name and _cleaned(who.name, 100),
+        "address": who.address and clean_text(who.address, 45),
+        "whole_us": None if who.address is None else moment,
+        "what": _cleaned(entry.what, 150),
+        "subject": entry.subject and _cleaned(entry.subject, 200),
+        "code": entry.code and _cleaned(entry.code, 32),
+        "status": entry.status,
+        "ms": entry.ms,
+        "before_value": entry.before and clean_text(entry.before, VALUE_LIMIT),
+        "after_value": entry.after and clean_text(entry.after, VALUE_LIMIT),
+        "request_id": entry.request_id and clean_text(entry.request_id, 32),
+    }
+
+
+_cleaned: Final = lru_cache(maxsize=1_024)(clean_text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which entries: those that meet all that is given. `who` takes an id or a name."""
+
+    kinds: Sequence[LogKind] = ()
+    who: str | None = None
+    address: str | None = None
+    subject: str | None = None
+    code: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    """Older than this moment."""
+    limit: int = 100
+
+
+class LogStore:
+    """Reads, writes and forgets."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, rows: Sequence[dict[str, Any]], *, again: bool = False) -> None:
+        """Write rows of `new_row`, all or none. `again`: an earlier try may have succeeded all the same.
+
+        Raises TwitchAudioError `busy`.
+        """
+
+        def work(connection: Connection) -> None:
+            if again:
+                first = (table.c.moment_us == rows[0]["moment_us"], table.c.id == rows[0]["id"])
+                if connection.execute(select(table.c.id).where(*first)).first() is not None:
+                    return
+            insert_all(connection, table, rows)
+            figures.count(connection, rows)
+
+        await self._database.transact(work)
+
+    async def read(self, chosen: LogFilter) -> Sequence[LogEntry]:
+        """The newest entries first. Raises TwitchAudioError `busy`."""
+        statement = select(table).order_by(table.c.moment_us.desc(), table.c.id.desc()).limit(chosen.limit)
+        if chosen.kinds:
+            statement = statement.where(table.c.kind.in_([str(kind) for kind in chosen.kinds]))
+        if chosen.who is not None:
+            column = table.c.who if ":" in chosen.who else table.c.name
+            statement = statement.where(column == chosen.who)
+        if chosen.address is not None:
+            forms = {chosen.address, cut_address(chosen.address)}
+            statement = statement.where(table.c.address.in_(sorted(forms)))
+        if chosen.subject is not None:
+            statement = statement.where(table.c.subject == chosen.subject)
+        if chosen.code is not None:
+            statement = statement.where(table.c.code == chosen.code)
+        if chosen.since is not None:
+            statement = statement.where(table.c.moment_us >= to_us(chosen.since))
+        if chosen.until is not None:
+            statement = statement.where(table.c.moment_us < to_us(chosen.until))
+        return [_entry(row) for row in await self._database.rows(statement)]
+
+    async def forget(self, before: datetime) -> int:
+        """Delete some of the entries from before a moment; gives how many. 0: there are none left."""
+        old = select(table.c.moment_us).where(table.c.moment_us < to_us(before)).order_by(table.c.moment_us)
+
+        def work(connection: Connection) -> int:
+            moments = connection.execute(old.limit(_FORGET_AT_ONCE)).scalars().all()
+            if moments:
+                connection.execute(delete(table).where(table.c.moment_us <= moments[-1]))
+            return len(moments)
+
+        return await self._database.transact(work)
+
+    async def cut_addresses(self, before: datetime) -> int:
+        """Cut some of the addresses in entries from before a moment; gives how many. 0: all are cut."""
+        whole = (
+            select(table.c.whole_us, table.c.address)
+            .where(table.c.whole_us < to_us(before))
+            .order_by(table.c.whole_us)
+            .limit(_FORGET_AT_ONCE)
+        )
+
+        def work(connection: Connection) -> int:
+            rows = connection.execute(whole).all()
+            for address in sorted({row.address for row in rows}):
+                here = (table.c.address == address, table.c.moment_us <= rows[-1].whole_us)
+                change = update(table).where(*here).values(address=cut_address(address), whole_us=None)
+                connection.execute(change)
+            return len(rows)
+
+        return await self._database.transact(work)
+
+
+def _entry(row: Row[Any]) -> LogEntry:
+    return LogEntry(
+        moment=from_us(row.moment_us),
+        kind=LogKind(row.kind),
+        who=Who(id=row.who, name=row.name, address=row.address),
+        what=row.what,
+        subject=row.subject,
+        code=row.code,
+        status=row.status,
+        ms=None if row.ms is None else round(row.ms, 2),
+        before=row.before_value,
+        after=row.after_value,
+        request_id=row.request_id,
+    )

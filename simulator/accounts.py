@@ -1,0 +1,283 @@
+"""People, applications and access tokens of the simulated Twitch: the state behind id.twitch.tv and Helix."""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
+
+from simulator.clock import SimulatedClock
+
+USER_TOKEN_SECONDS: Final = 14_400
+APP_TOKEN_SECONDS: Final = 5_000_000
+IMPLICIT_TOKEN_SECONDS: Final = 5_184_000
+CODE_SECONDS: Final = 600
+DEVICE_SECONDS: Final = 1_800
+POINTS_PER_MINUTE: Final = 800
+_MOST_KEPT: Final = 10_000
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """A registered application; a public one has no secret."""
+
+    client_id: str
+    secret: str | None
+    redirect_uris: tuple[str, ...] = ()
+
+
+OWN_APPLICATION: Final = Application(
+    client_id="simulatedapplication0000000001",
+    secret="simulatedsecret000000000000001",  # noqa: S106 - of the simulator
+    redirect_uris=("http://localhost:8080/login/callback", "http://127.0.0.1:8080/login/callback"),
+)
+PUBLIC_APPLICATION: Final = Application(client_id="simulatedpublicclient000000001", secret=None)
+FOREIGN_APPLICATION: Final = Application(
+    client_id="simulatedforeignapp00000000001",
+    secret="simulatedsecret000000000000002",  # noqa: S106 - of the simulator
+    redirect_uris=("https://example.com/callback",),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A Twitch account."""
+
+    user_id: str
+    login: str
+    display_name: str
+    broadcaster_type: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What an access token allows. `person` is None for an application's own token."""
+
+    client_id: str
+    person: Person | None
+    scopes: tuple[str, ...]
+    expires_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Device:
+    """A sign-in on a device that waits for its user."""
+
+    client_id: str
+    scopes: tuple[str, ...]
+    user_code: str
+    expires_at: float
+    person: Person | None = None
+    used: bool = False
+
+
+@dataclass(slots=True)
+class _Bucket:
+    points: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a Helix call cost: whether it was allowed, what is left, and when the bucket is full again."""
+
+    allowed: bool
+    remaining: int
+    full_at: int
+
+
+@dataclass(slots=True)
+class _State:
+    grants: dict[str, Grant] = field(default_factory=dict[str, Grant])
+    refresh: dict[str, Grant] = field(default_factory=dict[str, Grant])
+    codes: dict[str, tuple[Grant, str]] = field(default_factory=dict[str, tuple[Grant, str]])
+    devices: dict[str, Device] = field(default_factory=dict[str, Device])
+    subscriptions: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    buckets: dict[tuple[str, str], _Bucket] = field(default_factory=dict[tuple[str, str], _Bucket])
+
+
+class Accounts:
+    """Who exists, who is signed in at the simulated twitch.tv, and which tokens are valid."""
+
+    def __init__(self, people: Iterable[Person], clock: SimulatedClock) -> None:
+        viewers = (
+            Person(user_id="72000001", login="viewer_vic", display_name="Viewer_Vic"),
+            Person(user_id="72000002", login="subscriber_sue", display_name="Subscriber_Sue"),
+        )
+        self.people: Final = {person.login: person for person in (*viewers, *people)}
+        self.applications: Final = {
+            each.client_id: each for each in (OWN_APPLICATION, PUBLIC_APPLICATION, FOREIGN_APPLICATION)
+        }
+        self._clock = clock
+        self.viewer: Person | None = None
+        self.points_per_minute = POINTS_PER_MINUTE
+        self._state = _State()
+        self.reset()
+
+    def reset(self) -> None:
+        """As at the start: viewer_vic is signed in, subscriber_sue is subscribed to everybody, no tokens."""
+        self._state = _State()
+        self.viewer = self.people["viewer_vic"]
+        self.points_per_minute = POINTS_PER_MINUTE
+        for login in self.people:
+            if login not in ("viewer_vic", "subscriber_sue"):
+                self.subscribe("subscriber_sue", login)
+
+    # --- what tests set -------------------------------------------------------------------------------
+
+    def sign_in(self, login: str | None) -> None:
+        """Who says yes when an application asks; None says no. Raises KeyError."""
+        self.viewer = None if login is None else self.people[login]
+
+    def subscribe(self, login: str, broadcaster: str, tier: str = "1000") -> None:
+        """Make somebody a subscriber. Raises KeyError."""
+        self._state.subscriptions[self.people[login].user_id, self.people[broadcaster].user_id] = tier
+
+    def unsubscribe(self, login: str, broadcaster: str) -> None:
+        """The contrary. Raises KeyError."""
+        self._state.subscriptions.pop((self.people[login].user_id, self.people[broadcaster].user_id), None)
+
+    def allow_redirect(self, client_id: str, uri: str) -> None:
+        """Register one more redirect address. Raises KeyError."""
+        application = self.applications[client_id]
+        changed = replace(application, redirect_uris=(*application.redirect_uris, uri))
+        self.applications[client_id] = changed
+
+    def token_for(
+        self,
+        login: str,
+        *scopes: str,
+        client_id: str = OWN_APPLICATION.client_id,
+        seconds: float = USER_TOKEN_SECONDS,
+    ) -> str:
+        """A user token without the ceremony. Raises KeyError."""
+        return self.issue(self.grant(client_id, self.people[login], scopes, seconds))
+
+    def limit(self, points_per_minute: float) -> None:
+        """How many Helix calls a client may make. Raises ValueError below 1."""
+        if points_per_minute < 1:
+            raise ValueError("points_per_minute must be at least 1")
+        self.points_per_minute = int(points_per_minute)
+        self._state.buckets.clear()
+
+    # --- tokens ---------------------------------------------------------------------------------------
+
+    def grant(self, client_id: str, person: Person | None, scopes: Iterable[str], seconds: float) -> Grant:
+        """A grant that ends so many seconds from now."""
+        return Grant(
+            client_id=client_id, person=person, scopes=tuple(scopes), expires_at=self._clock.time() + seconds
+        )
+
+    def issue(self, grant: Grant) -> str:
+        """A new access token: 30 letters and digits."""
+        token = secrets.token_hex(15)
+        _keep(self._state.grants, token, grant)
+        return token
+
+    def issue_refresh(self, grant: Grant) -> str:
+        """A new refresh token."""
+        token = secrets.token_hex(25)
+        _keep(self._state.refresh, token, grant)
+        return token
+
+    def look_up(self, token: str) -> Grant | None:
+        """The grant of an access token that is valid now."""
+        grant = self._state.grants.get(token)
+        return grant if grant is not None and grant.expires_at > self._clock.time() else None
+
+    def take_refresh(self, token: str) -> Grant | None:
+        """The grant of a refresh token, which is used up by it."""
+        return self._state.refresh.pop(token, None)
+
+    def revoke(self, token: str, client_id: str) -> bool:
+        """Whether the token was that application's; it is not valid any more."""
+        grant = self._state.grants.get(token)
+        if grant is None or grant.client_id != client_id:
+            return False
+        del self._state.grants[token]
+        return True
+
+    def revoke_all(self, login: str) -> None:
+        """End every access token of a person; refresh tokens are still good. Raises KeyError."""
+        person = self.people[login]
+        for token in [token for token, grant in self._state.grants.items() if grant.person == person]:
+            del self._state.grants[token]
+
+    def disconnect(self, login: str) -> None:
+        """A person takes back what they granted: no token of theirs is good any more. Raises KeyError."""
+        self.revoke_all(login)
+        person = self.people[login]
+        for token in [token for token, grant in self._state.refresh.items() if grant.person == person]:
+            del self._state.refresh[token]
+
+    def issue_code(self, grant: Grant, redirect_uri: str) -> str:
+        """A code that can be exchanged once."""
+        code = secrets.token_hex(15)
+        _keep(
+            self._state.codes, code, (replace(grant, expires_at=self._clock.time() + CODE_SECONDS), redirect_uri)
+        )
+        return code
+
+    def take_code(self, code: str, redirect_uri: str) -> Grant | None:
+        """The grant of a code that is valid for this address; the code is used up."""
+        grant, uri = self._state.codes.pop(code, (None, ""))
+        if grant is None or uri != redirect_uri or grant.expires_at <= self._clock.time():
+            return None
+        return grant
+
+    def start_device(self, client_id: str, scopes: Iterable[str]) -> tuple[str, Device]:
+        """A device code, and the sign-in that it stands for."""
+        signs = "ABCDEFGHJKLMNPQRSTVWXZ"
+        user_code = "".join(secrets.choice(signs) for _ in range(8))
+        device = Device(
+            client_id=client_id,
+            scopes=tuple(scopes),
+            user_code=user_code,
+            expires_at=self._clock.time() + DEVICE_SECONDS,
+        )
+        code = secrets.token_hex(20)
+        _keep(self._state.devices, code, device)
+        return code, device
+
+    def activate(self, user_code: str) -> bool:
+        """The signed-in viewer lets a device in. False when there is no such code, or nobody is signed in."""
+        for device in self._state.devices.values():
+            if device.user_code == user_code.upper() and device.expires_at > self._clock.time():
+                device.person = self.viewer
+                return device.person is not None
+        return False
+
+    def device(self, code: str) -> Device | None:
+        """The sign-in of a device code that is still good."""
+        device = self._state.devices.get(code)
+        if device is None or device.used or device.expires_at <= self._clock.time():
+            return None
+        return device
+
+    # --- Helix ----------------------------------------------------------------------------------------
+
+    def tier(self, user_id: str, broadcaster_id: str) -> str | None:
+        """The tier of a subscription, None without one."""
+        return self._state.subscriptions.get((user_id, broadcaster_id))
+
+    def spend(self, grant: Grant) -> Spending:
+        """Take one point from the bucket of a client, or of a client and a user."""
+        key = (grant.client_id, "" if grant.person is None else grant.person.user_id)
+        now = self._clock.time()
+        limit = float(self.points_per_minute)
+        bucket = self._state.buckets.setdefault(key, _Bucket(limit, now))
+        bucket.points = min(limit, bucket.points + max(0.0, now - bucket.at) * limit / 60)
+        bucket.at = now
+        allowed = bucket.points >= 1
+        if allowed:
+            bucket.points -= 1
+        full_at = int(now + (limit - bucket.points) * 60 / limit) + 1
+        return Spending(allowed, int(bucket.points), full_at)
+
+
+def _keep(kept: dict[str, V], key: str, value: V) -> None:
+    """Add, and forget the oldest when there are too many."""
+    kept[key] = value
+    if len(kept) > _MOST_KEPT:
+        del kept[next(iter(kept))]

@@ -1,0 +1,181 @@
+"""Clips as gql describes them, and their files: three forms of addresses, signatures, byte ranges."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+from urllib.parse import quote
+
+from aiohttp import web
+
+from simulator.faults import Step, taken
+from simulator.hosts import Hosts
+from simulator.media_playlist import iso
+from simulator.playback_tokens import TokenRefusedError, Tokens
+from simulator.transport import Answer, Transport, ranged
+from simulator.world import Channel, Clip, World
+
+_LANDSCAPE: Final = (("1080", 60.0, 1920), ("720", 60.0, 1280), ("480", 30.0, 852), ("360", 30.0, 640))
+_NUMBERED: Final = re.compile(r"AT-cm\|(\d+)(?:-[\w-]+)?\.mp4")
+_PORTRAIT: Final = (("918", 30.0, 516), ("607", 30.0, 342))
+
+
+def file_id(clip: Clip) -> str:
+    """A UUID-like name for the clip's files."""
+    digits = hashlib.sha256(clip.plan.slug.encode()).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
+
+
+def file_number(clip: Clip) -> int:
+    """The number in addresses of the oldest form."""
+    return int(hashlib.sha256(clip.plan.slug.encode()).hexdigest()[:8], 16)
+
+
+def _address(clip: Clip, hosts: Hosts, name: str) -> str:
+    match clip.plan.address:
+        case "percent":
+            return f"{hosts.clip}/AT-cm%7C{file_number(clip)}-{name}.mp4"
+        case "signed":
+            rest = "Policy=eyJTdGF0ZW1lbnQiOltdfQ__&Signature=c2lt~bWVk-__&Key-Pair-Id=K0SIMULATED"
+            return f"{hosts.clip}/{file_id(clip)}/source1/{name}.mp4?{rest}"
+        case _:
+            return f"{hosts.clip}/v2/media/{quote(clip.plan.slug)}/{file_id(clip)}/video-{name}.mp4"
+
+
+def _quality(clip: Clip, hosts: Hosts, kind: tuple[str, float, int]) -> dict[str, Any]:
+    name, rate, width = kind
+    codec = "HEVC" if name == "1440" else "AVC"
+    file_name = "vtg-video-1440" if name == "1440" else name
+    empty = clip.switches.empty_source_urls or name == "918"
+    return {
+        "bitrate": width * 4,
+        "codecs": "hvc1.1.6.L150.90,mp4a.40.2" if codec == "HEVC" else "avc1.4D401F,mp4a.40.2",
+        "duration": clip.seconds,
+        "height": int(name),
+        "width": width,
+        "videoCodec": codec,
+        "frameRate": rate,
+        "quality": name,
+        # Twitch lists renditions that were never made: an empty address.
+        "sourceURL": "" if empty else _address(clip, hosts, file_name),
+        "__typename": "ClipVideoQuality",
+    }
+
+
+def describe_game(channel: Channel) -> dict[str, Any]:
+    """The GraphQL object of what a channel broadcasts."""
+    name = channel.plan.game
+    return {"id": "26936", "name": name, "displayName": name, "__typename": "Game"}
+
+
+def describe(clip: Clip, world: World, hosts: Hosts, tokens: Tokens) -> dict[str, Any]:
+    """The clip's GraphQL object."""
+    plan = clip.plan
+    landscape: list[dict[str, Any]] = []
+    portrait: list[dict[str, Any]] = []
+    if not clip.switches.not_ready:
+        if clip.switches.hevc_top:
+            landscape.append(_quality(clip, hosts, ("1440", 60.0, 2560)))
+        landscape += [_quality(clip, hosts, kind) for kind in _LANDSCAPE]
+        if not clip.switches.no_portrait:
+            portrait = [_quality(clip, hosts, kind) for kind in _PORTRAIT]
+    assets = [_asset(clip, "landscape", 16 / 9, landscape)]
+    if portrait:
+        assets.append(_asset(clip, "portrait", 9 / 16, portrait))
+    channel = world.channels.get(plan.login)
+    return {
+        "id": str(file_number(clip)),
+        "slug": plan.slug,
+        "title": plan.title,
+        "url": f"https://clips.twitch.tv/{plan.slug}",
+        "embedURL": f"https://clips.twitch.tv/embed?clip={plan.slug}",
+        "durationSeconds": int(clip.seconds),
+        "createdAt": iso(clip.created_at),
+        "viewCount": 1234,
+        "language": "EN",
+        "thumbnailURL": "",
+        "isPublished": True,
+        "broadcaster": None
+        if channel is None
+        else {
+            "id": str(channel.plan.user_id),
+            "login": channel.login,
+            "displayName": channel.plan.display_name,
+            "__typename": "User",
+        },
+        "curator": None,
+        "game": None if channel is None else describe_game(channel),
+        "video": None,
+        "videoOffsetSeconds": None,
+        "playbackAccessToken": partial(_token, clip, hosts, tokens),
+        "videoQualities": landscape,
+        "assets": assets,
+        "__typename": "Clip",
+    }
+
+
+def _token(clip: Clip, hosts: Hosts, tokens: Tokens, _arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return tokens.for_clip(clip, _address(clip, hosts, "360"))
+
+
+def _asset(clip: Clip, kind: str, aspect: float, qualities: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": f"{file_id(clip)}-{kind}",
+        "aspectRatio": round(aspect, 4),
+        "createdAt": iso(clip.created_at),
+        "creationState": "CREATING" if clip.switches.not_ready else "CREATED",
+        "curator": None,
+        "thumbnailURL": "",
+        "videoQualities": qualities,
+        "portraitMetadata": None,
+        "__typename": "ClipAsset",
+    }
+
+
+class ClipRoutes:
+    """Serves clip files. Every quality is the same small file: only its sound matters here."""
+
+    def __init__(self, world: World, tokens: Tokens, transport: Transport) -> None:
+        self._world = world
+        self._tokens = tokens
+        self._transport = transport
+        self._by_id = {file_id(clip): clip for clip in world.clips.values()}
+        self._by_number = {str(file_number(clip)): clip for clip in world.clips.values()}
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the routes."""
+        app.router.add_get("/v2/media/{slug}/{id}/{name}", self._by_uuid)
+        app.router.add_get("/{id:[0-9a-f-]{36}}/source1/{name}", self._by_uuid)
+        app.router.add_get("/{name:AT-cm[^/]*}", self._numbered)
+
+    async def _by_uuid(self, request: web.Request) -> web.StreamResponse:
+        clip = self._by_id.get(request.match_info["id"])
+        if clip is not None and request.match_info.get("slug", clip.plan.slug) != clip.plan.slug:
+            clip = None
+        return await self._serve(request, clip)
+
+    async def _numbered(self, request: web.Request) -> web.StreamResponse:
+        number = _NUMBERED.fullmatch(request.match_info["name"])
+        return await self._serve(request, None if number is None else self._by_number.get(number[1]))
+
+    async def _serve(self, request: web.Request, clip: Clip | None) -> web.StreamResponse:
+        if clip is None or clip.switches.missing:
+            return await self._refuse(request, 404, clip)
+        try:
+            content = self._tokens.verified(request.query.get("token"), request.query.get("sig"))
+        except TokenRefusedError as refusal:
+            status = clip.switches.expired_status if refusal.expired else clip.switches.unsigned_status
+            return await self._refuse(request, status, clip)
+        if content.get("clip_slug") != clip.plan.slug or clip.switches.subscriber_only:
+            return await self._refuse(request, 403, clip)
+        faults = taken(Step.CLIP, self._world.faults, clip.faults)
+        answer = Answer(
+            step=Step.CLIP, body=clip.content, content_type="video/mp4", target=clip.plan.slug, faults=faults
+        )
+        return await self._transport.send(request, ranged(request, answer))
+
+    async def _refuse(self, request: web.Request, status: int, clip: Clip | None) -> web.StreamResponse:
+        target = "" if clip is None else clip.plan.slug
+        answer = Answer(step=Step.CLIP, body=b"", content_type="text/plain", status=status, target=target)
+        return await self._transport.send(request, answer)

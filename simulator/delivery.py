@@ -1,0 +1,250 @@
+"""Media playlists and segments of live channels, and VODs on their content servers."""
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+
+from simulator.faults import FaultKind, Step, taken
+from simulator.hosts import Hosts
+from simulator.media import TICKS
+from simulator.media_playlist import live_playlist, video_playlist
+from simulator.renditions import AUDIO_ONLY
+from simulator.signing import Signer
+from simulator.timeline import Piece
+from simulator.transport import Answer, Transport
+from simulator.usher import M3U8, NO_SOUND, bent
+from simulator.world import Channel, Session, Video, World
+
+_TS: Final = "video/mp2t"
+_MP4: Final = "video/mp4"
+_FIRST_PTS: Final = 10 * TICKS
+_AD_PTS: Final = 5 * TICKS
+_VOD_SEGMENT: Final = 10 * TICKS
+_PORTIONS: Final = 4
+
+
+class LiveRoutes:
+    """Live media playlists and their segments, at addresses that only the simulator can make."""
+
+    def __init__(self, world: World, signer: Signer, transport: Transport, hosts: Hosts) -> None:
+        self._world = world
+        self._signer = signer
+        self._transport = transport
+        self._hosts = hosts
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the routes."""
+        app.router.add_get("/v1/playlist/{sealed}.m3u8", self._playlist)
+        app.router.add_get("/v1/segment/{sealed}.{suffix:ts|mp4}", self._segment)
+
+    async def _playlist(self, request: web.Request) -> web.StreamResponse:
+        content = self._signer.unseal(request.match_info["sealed"])
+        channel = None if content is None or content["k"] != "p" else self._world.channels.get(content["c"])
+        if content is None or channel is None:
+            return await self._transport.send(request, _absent(Step.PLAYLIST))
+        faults = taken(Step.PLAYLIST, self._world.faults, channel.faults)
+        if not channel.live:
+            return await self._transport.send(request, _absent(Step.PLAYLIST, channel.login))
+        session = Session(id=content["s"], rendition=content["r"], joined=content["j"], preroll=content["a"])
+        if any(fault.kind is FaultKind.NO_AUDIO for fault in faults):
+            session = Session(id=session.id, rendition=NO_SOUND, joined=session.joined, preroll=session.preroll)
+        text = self._text(channel, session)
+        for fault in faults:
+            text = bent(text, fault, str(request.url))
+        answer = Answer(
+            step=Step.PLAYLIST, body=text.encode(), content_type=M3U8, target=channel.login, faults=faults
+        )
+        return await self._transport.send(request, answer)
+
+    def _text(self, channel: Channel, session: Session) -> str:
+        switches = channel.switches
+        fragmented = switches.fragmented
+        suffix = "mp4" if fragmented else "ts"
+
+        def address(piece: Piece) -> str:
+            sealed = self._signer.seal(
+                {
+                    "k": "s",
+                    "c": channel.login,
+                    "r": session.rendition,
+                    "b": piece.start,
+                    "e": piece.end,
+                    "p": None if piece.pod is None else piece.pod.start,
+                }
+            )
+            return f"{self._hosts.segment}/v1/segment/{sealed}.{suffix}?dna=sim"
+
+        init = None
+        if fragmented:
+            sealed = self._signer.seal({"k": "i", "c": channel.login, "r": session.rendition})
+            init = f"{self._hosts.segment}/v1/segment/{sealed}.mp4"
+        return live_playlist(
+            channel.listed(session),
+            channel.upcoming(session) if switches.prefetch else [],
+            address=address,
+            moment=channel.moment,
+            grid=channel.grid,
+            now=channel.ticks,
+            pods=channel.session_pods(session),
+            session=session.id,
+            init_address=init,
+            sequence_offset=switches.sequence_offset,
+            discontinuity_every=switches.discontinuity_every,
+            ended=switches.ended,
+        )
+
+    async def _segment(self, request: web.Request) -> web.StreamResponse:
+        content = self._signer.unseal(request.match_info["sealed"])
+        channel = None if content is None or content["k"] not in "si" else self._world.channels.get(content["c"])
+        if content is None or channel is None:
+            return await self._transport.send(request, _absent(Step.SEGMENT))
+        faults = taken(Step.SEGMENT, self._world.faults, channel.faults)
+        fragmented = request.match_info["suffix"] == "mp4"
+        if content["k"] == "i":
+            body = self._world.muxer.init(video=_has_picture(channel, content["r"]))
+        elif not channel.servable(content["b"], content["e"]):
+            return await self._transport.send(request, _absent(Step.SEGMENT, channel.login))
+        else:
+            body = self._body(channel, content, fragmented=fragmented)
+        answer = Answer(
+            step=Step.SEGMENT,
+            body=body,
+            content_type=_MP4 if fragmented else _TS,
+            target=channel.login,
+            faults=faults,
+        )
+        if content["k"] == "s" and content["e"] > channel.ticks and not faults:
+            return await self._in_production(request, answer, channel, content)
+        return await self._transport.send(request, answer)
+
+    def _body(self, channel: Channel, content: dict[str, Any], *, fragmented: bool) -> bytes:
+        rendition: str = content["r"]
+        start, end = content["b"], content["e"]
+        silent = rendition == NO_SOUND
+        pod_start: int | None = content["p"]
+        ring, shift, pts = channel.programme.ring, 0, _FIRST_PTS
+        if pod_start is not None:
+            ring, shift, pts = self._world.ad_ring, pod_start, _AD_PTS
+        if fragmented:
+            pts = 0  # fMP4 from Twitch counts from the start of the broadcast
+        return self._world.muxer.segment(
+            ring,
+            start - shift,
+            end - shift,
+            pts=pts,
+            video=_has_picture(channel, rendition),
+            fragmented=fragmented,
+            silent=silent and not fragmented,
+        )
+
+    async def _in_production(
+        self, request: web.Request, answer: Answer, channel: Channel, content: dict[str, Any]
+    ) -> web.StreamResponse:
+        """A prefetched segment: sent in portions, each when the broadcast has got that far."""
+        await asyncio.sleep(self._transport.note(request, answer))
+        response = web.StreamResponse()
+        response.content_type = answer.content_type
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        size = -(-len(answer.body) // _PORTIONS)
+        for number in range(_PORTIONS):
+            due = content["b"] + (number + 1) * (content["e"] - content["b"]) // _PORTIONS
+            await self._world.clock.sleep((due - channel.ticks) / TICKS)
+            await response.write(answer.body[number * size : (number + 1) * size])
+        await response.write_eof()
+        return response
+
+
+class VideoRoutes:
+    """VODs as files under a folder with an unguessable name, as their content servers have them."""
+
+    def __init__(self, world: World, transport: Transport) -> None:
+        self._world = world
+        self._transport = transport
+        self._by_root = {video.root: video for video in world.videos.values()}
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the routes."""
+        app.router.add_get("/{root:[0-9a-f]{20}_[a-z0-9_]+_[0-9]+_[0-9]+}/{group}/{file}", self._file)
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        video = self._by_root.get(request.match_info["root"])
+        name = request.match_info["file"]
+        if video is None or video.switches.missing:
+            return await self._transport.send(request, _absent(Step.PLAYLIST if "index" in name else Step.SEGMENT))
+        if name.startswith("index-") and name.endswith(".m3u8"):
+            return await self._playlist(request, video)
+        return await self._segment(request, video, name)
+
+    async def _playlist(self, request: web.Request, video: Video) -> web.StreamResponse:
+        faults = taken(Step.PLAYLIST, self._world.faults, video.faults)
+        suffix = "mp4" if video.switches.fragmented else "ts"
+        listed: list[tuple[str, float]] = []
+        for number, (start, end) in enumerate(_video_segments(video)):
+            muted = video.is_muted(start / TICKS, end / TICKS)
+            listed.append((f"{number}{'-unmuted' if muted else ''}.{suffix}", (end - start) / TICKS))
+        text = video_playlist(
+            listed,
+            created_at=video.created_at,
+            recording=video.switches.recording,
+            init_address="init-0.mp4" if video.switches.fragmented else None,
+        )
+        for fault in faults:
+            text = bent(text, fault, str(request.url))
+        answer = Answer(
+            step=Step.PLAYLIST, body=text.encode(), content_type=M3U8, target=video.plan.video_id, faults=faults
+        )
+        return await self._transport.send(request, answer)
+
+    async def _segment(self, request: web.Request, video: Video, name: str) -> web.StreamResponse:
+        faults = taken(Step.SEGMENT, self._world.faults, video.faults)
+        stem, _, suffix = name.partition(".")
+        fragmented = suffix == "mp4"
+        target = video.plan.video_id
+        if name == "init-0.mp4":
+            body = self._world.muxer.init(video=request.match_info["group"] != AUDIO_ONLY)
+        else:
+            number, _, mark = stem.partition("-")
+            segments = _video_segments(video)
+            if suffix not in ("ts", "mp4") or not number.isdecimal() or int(number) >= len(segments):
+                return await self._transport.send(request, _absent(Step.SEGMENT, target))
+            start, end = segments[int(number)]
+            muted = video.is_muted(start / TICKS, end / TICKS)
+            if muted != (mark == "muted") or mark not in ("", "muted"):
+                return await self._transport.send(request, _absent(Step.SEGMENT, target, status=403))
+            ring = self._world.silence_ring if muted else video.programme.ring
+            group = request.match_info["group"]
+            body = self._world.muxer.segment(
+                ring,
+                start,
+                end,
+                pts=_FIRST_PTS,
+                video=group != AUDIO_ONLY,
+                fragmented=fragmented,
+                silent=group == NO_SOUND and not fragmented,
+            )
+        answer = Answer(
+            step=Step.SEGMENT,
+            body=body,
+            content_type=_MP4 if fragmented else _TS,
+            target=target,
+            faults=faults,
+        )
+        return await self._transport.send(request, answer)
+
+
+def _has_picture(channel: Channel, rendition: str) -> bool:
+    return rendition != AUDIO_ONLY or channel.switches.audio_with_video
+
+
+def _video_segments(video: Video) -> list[tuple[int, int]]:
+    """Start and end of each segment in ticks; a VOD that is being recorded has whole ones only."""
+    length = video.programme.ring.ticks
+    if video.switches.recording:
+        length = min(length, int(video.recorded_seconds * TICKS + 1) // _VOD_SEGMENT * _VOD_SEGMENT)
+    return [(start, min(start + _VOD_SEGMENT, length)) for start in range(0, length, _VOD_SEGMENT)]
+
+
+def _absent(step: Step, target: str = "", *, status: int = 404) -> Answer:
+    return Answer(step=step, body=b"", content_type="text/plain", status=status, target=target)

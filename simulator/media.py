@@ -1,0 +1,387 @@
+"""Sound and picture as Twitch serves them, made with the libraries inside PyAV's wheels; no ffmpeg program.
+
+A programme is encoded once, to AAC-LC frames of 1024 samples, as if it were bent into a ring: its end runs into
+its beginning without a gap, so a channel can play it for ever with timestamps that only grow. The frames are kept
+on disk as an ADTS file. Segments are cut from the ring when they are asked for (half a millisecond each).
+"""
+# PyAV's stubs leave the type of a packet's stream open:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeArgument=false, reportUnknownParameterType=false
+
+import hashlib
+import io
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from simulator.synth import RATE, Sound
+
+FRAME: Final = 1024
+"""Samples of an AAC frame."""
+
+TICKS: Final = 90_000
+"""MPEG-TS ticks a second; all positions in the simulator are whole ticks."""
+
+FRAME_TICKS: Final = FRAME * TICKS // RATE
+"""Ticks of an AAC frame: 1920."""
+
+_BIT_RATE: Final = 160_000
+_FPS: Final = 12
+_PICTURE: Final = (284, 160)
+_GOP_FRAMES: Final = 10 * _FPS + 2
+_X264: Final = "keyint=100000:scenecut=0:bframes=0:ref=1:threads=1"
+_GROUPED: Final = 6
+_ADTS_BYTES: Final = 7
+_ENCODER: Final = b"aac-fast-160k-1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AacRing:
+    """Encoded sound whose end runs into its beginning. `frames`: AAC with ADTS headers, 1024 samples each."""
+
+    frames: tuple[bytes, ...] = field(repr=False)
+    digest: str
+
+    @property
+    def ticks(self) -> int:
+        """Length of one round."""
+        return len(self.frames) * FRAME_TICKS
+
+    @property
+    def seconds(self) -> float:
+        """Length of one round."""
+        return self.ticks / TICKS
+
+    def cut(self, first: int, last: int) -> list[bytes]:
+        """The frames of absolute numbers first..last-1, round and round."""
+        count = len(self.frames)
+        return [self.frames[number % count] for number in range(first, last)]
+
+
+def frame_at(ticks: int) -> int:
+    """The number of the frame boundary nearest to a position."""
+    return (ticks + FRAME_TICKS // 2) // FRAME_TICKS
+
+
+def read_sound(path: Path, start_seconds: float = 0.0, seconds: float | None = None) -> Sound:
+    """Part of any audio file at 48 kHz stereo, float32, shape (2, n); shorter when the file ends before."""
+    first = round(start_seconds * RATE)
+    wanted = None if seconds is None else first + round(seconds * RATE)
+    pieces: list[Sound] = []
+    have = 0
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
+        for frame in container.decode(container.streams.audio[0]):
+            for piece in resampler.resample(frame):
+                pieces.append(_samples(piece))
+                have += piece.samples
+            if wanted is not None and have >= wanted:
+                break
+        else:
+            pieces += [_samples(piece) for piece in resampler.resample(None)]
+    whole = np.concatenate(pieces, axis=1) if pieces else np.zeros((2, 0), dtype=np.float32)
+    return np.ascontiguousarray(whole[:, first:wanted])
+
+
+def _samples(frame: av.AudioFrame) -> Sound:
+    return frame.to_ndarray().astype(np.float32, copy=False)
+
+
+def encode_aac(sound: Sound) -> list[bytes]:
+    """Raw AAC frames; the first one holds only the encoder's delay, frame k+1 the samples from k * 1024 on."""
+    packets: list[bytes] = []
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="adts") as container:
+        stream = container.add_stream("aac", rate=RATE, layout="stereo", options={"aac_coder": "fast"})
+        stream.bit_rate = _BIT_RATE
+        for first in range(0, sound.shape[1], RATE):
+            piece = np.ascontiguousarray(sound[:, first : first + RATE])
+            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
+            frame.sample_rate = RATE
+            frame.pts = first
+            packets += [bytes(packet) for packet in stream.encode(frame)]
+        packets += [bytes(packet) for packet in stream.encode(None)]
+    return packets
+
+
+def encode_ring(key: str, cache: Path, make: Callable[[], Sound]) -> AacRing:
+    """Encode a programme, or take it from the folder `cache`, where it lies under `key`: a digest of all that it
+    is made of. The length is cut to whole frames. Raises ValueError for less than 8 frames of sound.
+
+    CPU work of about a hundredth of the programme's length, the first time: call it in a thread.
+    """
+    digest = hashlib.sha256(_ENCODER + key.encode()).hexdigest()[:24]
+    path = cache / f"{digest}.aac"
+    if path.exists():
+        try:
+            return AacRing(tuple(_from_adts(path.read_bytes())), digest)
+        except ValueError:
+            path.unlink(missing_ok=True)
+    sound = make()
+    count = sound.shape[1] // FRAME
+    if count < 8:
+        raise ValueError("a programme needs at least 8 frames of sound")
+    sound = sound[:, : count * FRAME]
+    bent = np.concatenate([sound[:, -2 * FRAME :], sound, sound[:, : 3 * FRAME]], axis=1)
+    frames = tuple(_adts_header(len(frame)) + frame for frame in encode_aac(bent)[3 : 3 + count])
+    write_atomically(path, b"".join(frames))
+    return AacRing(frames, digest)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _adts_header(length: int) -> bytes:
+    """ISO/IEC 13818-7, 6.2: AAC-LC, 48 kHz, stereo, no checksum."""
+    size = length + _ADTS_BYTES
+    return bytes((0xFF, 0xF1, 0x4C, 0x80 | (size >> 11), (size >> 3) & 0xFF, ((size & 7) << 5) | 0x1F, 0xFC))
+
+
+def _from_adts(content: bytes) -> Iterable[bytes]:
+    at = 0
+    while at + _ADTS_BYTES <= len(content):
+        size = ((content[at + 3] & 3) << 11) | (content[at + 4] << 3) | (content[at + 5] >> 5)
+        if content[at] != 0xFF or size <= _ADTS_BYTES or at + size > len(content):
+            raise ValueError("a cached programme is damaged")
+        yield content[at : at + size]
+        at += size
+
+
+class Muxer:
+    """Packs encoded frames into MPEG-TS segments, fragmented MP4 and MP4 files.
+
+    Holds the codec parameters and a picture sequence, made once (some 20 ms), and the segments made last.
+    For one thread at a time.
+    """
+
+    def __init__(self, *, remembered_segments: int = 256) -> None:
+        self._template = _template()
+        self._audio: AudioStream = self._template.streams.audio[0]
+        self._video: VideoStream = self._template.streams.video[0]
+        self._pictures = [bytes(packet) for packet in self._template.demux(self._video) if packet.size]
+        self._recent: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+        self._limit = remembered_segments
+
+    def close(self) -> None:
+        """Let go of the templates."""
+        self._template.close()
+
+    def segment(
+        self,
+        ring: AacRing,
+        start: int,
+        end: int,
+        *,
+        pts: int,
+        video: bool = False,
+        fragmented: bool = False,
+        silent: bool = False,
+    ) -> bytes:
+        """One segment: the ring's sound between two positions (ticks), stamped as if position 0 were `pts`.
+
+        Sound is cut at the nearest frame boundary, so segments that touch are seamless. MPEG-TS starts with
+        PAT and PMT; a fragmented one is `moof` and `mdat`, for the header that `init` gives. `silent` leaves the
+        audio track out, which only works with a picture.
+        """
+        key = (ring.digest, start, end, pts, video, fragmented, silent)
+        made = self._recent.get(key)
+        if made is None:
+            first, last = frame_at(start), frame_at(end)
+            sound = [] if silent else ring.cut(first, last)
+            if fragmented:
+                pictures = max(1, (end - start) * _FPS // TICKS) if video else 0
+                made = self._fragment(sound, first * FRAME + pts * RATE // TICKS, pictures, start + pts)
+            else:
+                made = self._transport_stream(
+                    sound, first * FRAME_TICKS + pts, start + pts, end - start, video=video
+                )
+            self._recent[key] = made
+            if len(self._recent) > self._limit:
+                self._recent.popitem(last=False)
+        else:
+            self._recent.move_to_end(key)
+        return made
+
+    def init(self, *, video: bool = False) -> bytes:
+        """The header (`EXT-X-MAP`) of fragmented segments, of those with a picture if there is one."""
+        whole = self._fragmented([_SILENT_FRAME], pictures=int(video))
+        return whole[: _find_box(whole, b"moof")]
+
+    def write_mp4(self, frames: Sequence[bytes], path: Path) -> None:
+        """A clip's file: raw AAC (the first frame is the encoder's delay) and a small picture, `moov` in front."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        os.close(handle)
+        try:
+            with av.open(name, "w", format="mp4", options={"movflags": "faststart"}) as container:
+                pictures = (len(frames) - 1) * FRAME_TICKS * _FPS // TICKS
+                self._write(container, frames, FRAME_TICKS, -FRAME_TICKS, pictures=pictures, pictures_pts=0)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def _transport_stream(
+        self, sound: Sequence[bytes], sound_pts: int, pictures_pts: int, length: int, *, video: bool
+    ) -> bytes:
+        buffer = io.BytesIO()
+        options = {"mpegts_copyts": "1", "mpegts_flags": "initial_discontinuity"}
+        with av.open(buffer, "w", format="mpegts", options=options) as container:
+            pictures = max(1, length * _FPS // TICKS) if video else 0
+            # Some frames in each packet, as Twitch has them: muxing is quicker, and the file smaller.
+            packets = [b"".join(sound[at : at + _GROUPED]) for at in range(0, len(sound), _GROUPED)]
+            ticks = _GROUPED * FRAME_TICKS
+            self._write(container, packets, ticks, sound_pts, pictures=pictures, pictures_pts=pictures_pts)
+        return buffer.getvalue()
+
+    def _write(
+        self,
+        container: OutputContainer,
+        sound: Sequence[bytes],
+        sound_ticks: int,
+        sound_pts: int,
+        *,
+        pictures: int,
+        pictures_pts: int,
+    ) -> None:
+        """Mux both tracks, in order of time. Times in ticks; `sound_ticks` is the length of a packet."""
+        audio = container.add_stream_from_template(self._audio) if sound else None
+        video = container.add_stream_from_template(self._video) if pictures else None
+        shown = 0
+        for number, frame in enumerate(sound):
+            pts = sound_pts + number * sound_ticks
+            while video is not None and shown < pictures and pictures_pts + shown * _PICTURE_TICKS <= pts:
+                self._mux_picture(container, video, shown, pictures_pts)
+                shown += 1
+            if audio is not None:
+                container.mux_one(_packet(frame, audio, pts, sound_ticks))
+        while video is not None and shown < pictures:
+            self._mux_picture(container, video, shown, pictures_pts)
+            shown += 1
+
+    def _mux_picture(self, container: OutputContainer, video: VideoStream, number: int, start: int) -> None:
+        index = number % len(self._pictures)
+        packet = _packet(self._pictures[index], video, start + number * _PICTURE_TICKS, _PICTURE_TICKS)
+        packet.is_keyframe = index == 0
+        container.mux_one(packet)
+
+    def _fragmented(self, sound: Sequence[bytes], pictures: int) -> bytes:
+        buffer = io.BytesIO()
+        flags = "empty_moov+default_base_moof+frag_keyframe+omit_tfhd_offset"
+        with av.open(
+            buffer,
+            "w",
+            format="mp4",
+            options={"movflags": flags, "frag_duration": "60000000", "use_editlist": "0"},
+        ) as container:
+            self._write(container, sound, FRAME_TICKS, 0, pictures=pictures, pictures_pts=0)
+        return buffer.getvalue()
+
+    def _fragment(self, sound: Sequence[bytes], decode_time: int, pictures: int, pictures_pts: int) -> bytes:
+        """`moof` and `mdat` with their place in time since the broadcast began written in: that of the sound in
+        samples, that of the pictures in ticks.
+        """
+        whole = bytearray(self._fragmented([frame[_ADTS_BYTES:] for frame in sound], pictures))
+        rates = _timescales(whole)
+        at = 0
+        while (at := whole.find(b"tfdt", at)) >= 0:
+            head = whole.rfind(b"tfhd", 0, at) + 8  # after the type come one byte of version and three of flags
+            rate = rates[int.from_bytes(whole[head : head + 4], "big")]
+            time = decode_time if rate == RATE else pictures_pts * rate // TICKS
+            whole[at + 8 : at + 16] = time.to_bytes(8, "big")
+            at += 16
+        end = whole.rfind(b"mfra") - 4
+        return bytes(whole[_find_box(whole, b"moof") : end if end > 0 else len(whole)])
+
+
+_PICTURE_TICKS: Final = TICKS // _FPS
+_SILENT_FRAME: Final = bytes.fromhex("2110049400")
+
+
+def _packet(content: bytes, stream: Stream, pts: int, duration: int) -> av.Packet:
+    packet = av.Packet(content)
+    packet.stream = stream
+    packet.time_base = Fraction(1, TICKS)
+    packet.pts = packet.dts = pts
+    packet.duration = duration
+    packet.is_keyframe = True
+    return packet
+
+
+def _find_box(content: bytes | bytearray, kind: bytes) -> int:
+    at = 0
+    while at + 8 <= len(content):
+        if content[at + 4 : at + 8] == kind:
+            return at
+        at += int.from_bytes(content[at : at + 4], "big")
+    raise ValueError(f"there is no {kind!r} box")
+
+
+def _timescales(content: bytes | bytearray) -> dict[int, int]:
+    """Units a second of each track, by its id; of a header whose boxes are of version 0."""
+    found: dict[int, int] = {}
+    at = 0
+    while (at := content.find(b"tkhd", at)) >= 0:
+        media = content.index(b"mdhd", at)
+        found[int.from_bytes(content[at + 16 : at + 20], "big")] = int.from_bytes(
+            content[media + 16 : media + 20], "big"
+        )
+        at = media
+    return found
+
+
+def _template() -> InputContainer:
+    """A tiny MP4 with one AAC and one H.264 track: codec parameters to copy, and pictures to show."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        audio = container.add_stream("aac", rate=RATE, layout="stereo")
+        audio.bit_rate = _BIT_RATE
+        video = container.add_stream("libx264", rate=_FPS, options={"preset": "ultrafast", "tune": "zerolatency"})
+        video.width, video.height = _PICTURE
+        video.pix_fmt = "yuv420p"
+        video.codec_context.options = {
+            "x264-params": _X264,
+            "crf": "36",
+        }
+        for number in range(_GOP_FRAMES):
+            container.mux(video.encode(_picture(number)))
+        container.mux(video.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((2, 4 * FRAME), np.float32), format="fltp", layout="stereo")
+        silence.sample_rate = RATE
+        silence.pts = 0
+        container.mux(audio.encode(silence))
+        container.mux(audio.encode(None))
+    buffer.seek(0)
+    return av.open(buffer, "r", format="mp4")
+
+
+def _picture(number: int) -> av.VideoFrame:
+    """A bar that moves over a violet ground."""
+    width, height = _PICTURE
+    planes = np.full((height * 3 // 2, width), 144, dtype=np.uint8)  # luma, then both chroma planes
+    planes[:height] = 40
+    left = number * 2 % (width - 24)
+    planes[height // 3 : 2 * height // 3, left : left + 24] = 150
+    frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+    frame.pts = number
+    return frame

@@ -1,0 +1,164 @@
+"""Media playlists as text, with Twitch's own tags in the order in which they were recorded."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from simulator.media import TICKS
+from simulator.timeline import Piece, Pod
+
+
+def iso(moment: datetime) -> str:
+    """2023-09-17T02:31:48.242Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def live_playlist(
+    listed: Sequence[Piece],
+    upcoming: Sequence[Piece],
+    *,
+    address: Callable[[Piece], str],
+    moment: Callable[[int], datetime],
+    grid: int,
+    now: int,
+    pods: Sequence[Pod],
+    session: str,
+    init_address: str | None = None,
+    sequence_offset: int = 0,
+    discontinuity_every: int = 0,
+    ended: bool = False,
+) -> str:
+    """A live media playlist. Positions in ticks of the broadcast; `init_address` makes it one of fMP4 segments."""
+    target = 6 if grid > 2 * TICKS else 5
+    first = listed[0].sequence if listed else 0
+    running = listed[-1].pod if listed else None
+    lines = [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{6 if init_address else 3}",
+        f"#EXT-X-TARGETDURATION:{target}",
+        f"#EXT-X-MEDIA-SEQUENCE:{first + sequence_offset}",
+    ]
+    if running is None and listed:
+        lines.append(f"#EXT-X-TWITCH-LIVE-SEQUENCE:{first + sequence_offset}")
+    elapsed = (listed[0].start if listed else now) / TICKS
+    total = (max((piece.end for piece in upcoming), default=now)) / TICKS
+    lines += [f"#EXT-X-TWITCH-ELAPSED-SECS:{elapsed:.3f}", f"#EXT-X-TWITCH-TOTAL-SECS:{total:.3f}"]
+    lines += _date_ranges(listed, moment, now, session, running)
+    horizon = listed[0].start if listed else now
+    lines += [_ad_range(pod, moment, session) for pod in pods if pod.end > horizon and pod.start <= now + 2 * grid]
+    if init_address:
+        lines.append(f'#EXT-X-MAP:URI="{init_address}"')
+    before: Piece | None = None
+    for piece in listed:
+        changed = before is not None and before.pod != piece.pod
+        spurious = discontinuity_every and before is not None and piece.sequence % discontinuity_every == 0
+        if changed or spurious:
+            lines.append("#EXT-X-DISCONTINUITY")
+            if changed and piece.pod is None:
+                lines.append(f"#EXT-X-TWITCH-LIVE-SEQUENCE:{piece.sequence + sequence_offset}")
+        title = "live" if piece.pod is None else f"Amazon|{_creative(piece.pod)}"
+        lines += [
+            f"#EXT-X-PROGRAM-DATE-TIME:{iso(moment(piece.start))}",
+            f"#EXTINF:{(piece.end - piece.start) / TICKS:.3f},{title}",
+            address(piece),
+        ]
+        before = piece
+    if ended:
+        lines.append("#EXT-X-ENDLIST")
+    elif running is None:
+        lines += [f"#EXT-X-TWITCH-PREFETCH:{address(piece)}" for piece in upcoming]
+    return "\n".join(lines) + "\n"
+
+
+def video_playlist(
+    segments: Sequence[tuple[str, float]],
+    *,
+    created_at: datetime,
+    recording: bool,
+    init_address: str | None = None,
+) -> str:
+    """A VOD's media playlist of (address, seconds)."""
+    total = sum(seconds for _, seconds in segments)
+    lines = [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{6 if init_address else 3}",
+        "#EXT-X-TARGETDURATION:10",
+        f"#ID3-EQUIV-TDTG:{iso(created_at + timedelta(seconds=total))}",
+        "#EXT-X-PLAYLIST-TYPE:EVENT",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        "#EXT-X-TWITCH-ELAPSED-SECS:0.000",
+        f"#EXT-X-TWITCH-TOTAL-SECS:{total:.3f}",
+    ]
+    if init_address:
+        lines.append(f'#EXT-X-MAP:URI="{init_address}"')
+    for address, seconds in segments:
+        lines += [f"#EXTINF:{seconds:.3f},", address]
+    if not recording:
+        lines.append("#EXT-X-ENDLIST")
+    return "\n".join(lines) + "\n"
+
+
+def _date_ranges(
+    listed: Sequence[Piece], moment: Callable[[int], datetime], now: int, session: str, running: Pod | None
+) -> list[str]:
+    """The date ranges of every list, ads or not."""
+    start = iso(moment(listed[0].start if listed else now))
+    stamp = int(moment(now).timestamp())
+
+    def line(name: str, kind: str, *attributes: str) -> str:
+        return f'#EXT-X-DATERANGE:ID="{name}",CLASS="{kind}",START-DATE="{start}",END-ON-NEXT=YES,' + ",".join(
+            attributes
+        )
+
+    source = "live" if running is None else "Amazon"
+    return [
+        line(f"source-{stamp}", "twitch-stream-source", f'X-TV-TWITCH-STREAM-SOURCE="{source}"'),
+        line(
+            f"playlist-session-{stamp}",
+            "twitch-session",
+            f'X-TV-TWITCH-SESSIONID="{session}"',
+        ),
+        line(
+            f"playlist-creation-{stamp}",
+            "twitch-assignment",
+            f'X-TV-TWITCH-SERVING-ID="{session * 2}"',
+            'X-TV-TWITCH-NODE="video-edge-sim.local"',
+            'X-TV-TWITCH-CLUSTER="sim01"',
+        ),
+        line(f"timestamp-{stamp}", "timestamp", f'X-SERVER-TIME="{moment(now).timestamp():.3f}"'),
+        line(
+            f"trigger-{stamp}",
+            "twitch-trigger",
+            'X-TV-TWITCH-TRIGGER-URL="https://video-weaver.invalid/trigger/a"',
+        ),
+    ]
+
+
+def _creative(pod: Pod) -> str:
+    return str(900_000_000 + pod.start // TICKS)
+
+
+def _ad_range(pod: Pod, moment: Callable[[int], datetime], session: str) -> str:
+    seconds = (pod.end - pod.start) / TICKS
+    attributes = {
+        "X-TV-TWITCH-AD-URL": "https://ads.invalid/",
+        "X-TV-TWITCH-AD-CLICK-TRACKING-URL": "https://ads.invalid/click",
+        "X-TV-TWITCH-AD-ROLL-TYPE": pod.roll,
+        "X-TV-TWITCH-AD-COMMERCIAL-ID": str(800_000_000 + pod.start // TICKS),
+        "X-TV-TWITCH-AD-POD-LENGTH": "1",
+        "X-TV-TWITCH-AD-POD-POSITION": "0",
+        "X-TV-TWITCH-AD-POD-FILLED-DURATION": f"{seconds:.3f}",
+        "X-TV-TWITCH-AD-AD-SESSION-ID": session,
+        "X-TV-TWITCH-AD-ADVERTISER-ID": "4700000000001",
+        "X-TV-TWITCH-AD-ORDER-ID": "4700000000002",
+        "X-TV-TWITCH-AD-LINE-ITEM-ID": "4700000000003",
+        "X-TV-TWITCH-AD-CREATIVE-ID": _creative(pod),
+        "X-TV-TWITCH-AD-QUARTILE": "0",
+        "X-TV-TWITCH-AD-RADS-TOKEN": "sim",
+        "X-TV-TWITCH-AD-AD-FORMAT": "standard_video_ad",
+    }
+    quoted = ",".join(f'{name}="{value}"' for name, value in attributes.items())
+    start = iso(moment(pod.start))
+    return (
+        f'#EXT-X-DATERANGE:ID="stitched-ad-{pod.start}-{pod.roll.lower()}",CLASS="twitch-stitched-ad",'
+        f'START-DATE="{start}",DURATION={seconds:.3f},{quoted}'
+    )

@@ -1,0 +1,321 @@
+"""The simulated Twitch as one aiohttp application, and a context manager that runs it on a port."""
+
+import asyncio
+import hashlib
+import secrets
+import socket
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+
+from simulator.accounts import Accounts, Person
+from simulator.cast import Cast, ChannelPlan, ClipPlan, VideoPlan, demo_cast
+from simulator.clip_files import ClipRoutes
+from simulator.clock import SimulatedClock
+from simulator.control import ControlRoutes
+from simulator.delivery import LiveRoutes, VideoRoutes
+from simulator.faults import Fault, FaultPlan, Step
+from simulator.gql import GqlRoutes
+from simulator.helix import HelixRoutes
+from simulator.hosts import Hosts
+from simulator.library import SongFile, composed_songs, own_songs
+from simulator.media import Muxer
+from simulator.playback_tokens import Tokens
+from simulator.programme import NowPlaying, Programme, Studio
+from simulator.sign_in import SignInRoutes
+from simulator.signing import Signer
+from simulator.transport import Latency, RequestLog, Transport
+from simulator.usher import UsherRoutes
+from simulator.world import Channel, Clip, Video, World
+
+_BODY_LIMIT: Final = 1 << 20
+
+
+def make_simulator(world: World, *, hosts: Hosts, transport: Transport | None = None) -> web.Application:
+    """The application that serves a world. `hosts`: where its answers say that its parts are."""
+    transport = transport or Transport(world.clock)
+    signer = Signer(secrets.token_bytes(32))
+    tokens = Tokens(signer, world.clock)
+    app = web.Application(client_max_size=_BODY_LIMIT)
+    for routes in (
+        GqlRoutes(world, tokens, transport, hosts),
+        UsherRoutes(world, tokens, signer, transport, hosts),
+        LiveRoutes(world, signer, transport, hosts),
+        VideoRoutes(world, transport),
+        ClipRoutes(world, tokens, transport),
+        SignInRoutes(world, world.accounts, transport, hosts),
+        HelixRoutes(world, world.accounts, transport),
+        ControlRoutes(world, transport),
+    ):
+        routes.add_to(app)
+    return app
+
+
+async def make_world(cast: Cast, cache: Path, *, clock: SimulatedClock | None = None) -> World:
+    """Encode what the cast plays (the first time: about a hundredth of its length in CPU), off the event loop.
+
+    Raises ValueError for a cast that cannot be played, OSError for a folder that cannot be written.
+    """
+    clock = clock or SimulatedClock()
+    studio = Studio(cache)
+    loop = asyncio.get_running_loop()
+    muxer = await asyncio.to_thread(Muxer)
+    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="studio")
+    try:
+        playlists = list(dict.fromkeys(plan.playlist for plan in (*cast.channels, *cast.videos)))
+        made = await asyncio.gather(
+            *(loop.run_in_executor(pool, studio.programme, playlist) for playlist in playlists)
+        )
+        # One after another: they share the muxer's codec templates.
+        files = [await loop.run_in_executor(pool, _clip_content, studio, plan, muxer) for plan in cast.clips]
+        ad_ring = await loop.run_in_executor(pool, studio.advertisement)
+        silence_ring = await loop.run_in_executor(pool, studio.silence)
+    finally:
+        # Who is interrupted waits for nothing: what is being encoded is finished or thrown away on its own.
+        pool.shutdown(wait=False, cancel_futures=True)
+    programmes = dict(zip(playlists, made, strict=True))
+    now = clock.now()
+    channels = {plan.login: Channel(plan, programmes[plan.playlist], clock) for plan in cast.channels}
+    return World(
+        clock=clock,
+        accounts=Accounts(map(_person, cast.channels), clock),
+        muxer=muxer,
+        ad_ring=ad_ring,
+        silence_ring=silence_ring,
+        channels=channels,
+        clips={
+            plan.slug: Clip(plan, content, _seconds(plan), now - timedelta(hours=5))
+            for plan, content in zip(cast.clips, files, strict=True)
+        },
+        videos={plan.video_id: _video(plan, programmes[plan.playlist], clock) for plan in cast.videos},
+    )
+
+
+def _person(plan: ChannelPlan) -> Person:
+    return Person(
+        user_id=str(plan.user_id),
+        login=plan.login,
+        display_name=plan.display_name,
+        broadcaster_type="affiliate",
+    )
+
+
+def _clip_content(studio: Studio, plan: ClipPlan, muxer: Muxer) -> bytes:
+    return studio.clip_file(plan.playlist, muxer).read_bytes()
+
+
+def _seconds(plan: ClipPlan) -> float:
+    return sum(item.length for item in plan.playlist.items) / 48_000
+
+
+def _video(plan: VideoPlan, programme: Programme, clock: SimulatedClock) -> Video:
+    created = clock.now() - timedelta(days=7)
+    digits = hashlib.sha256(plan.video_id.encode()).hexdigest()[:20]
+    broadcast = 40_000_000_000 + int(plan.video_id)
+    return Video(
+        plan=plan,
+        programme=programme,
+        root=f"{digits}_{plan.login}_{broadcast}_{int(created.timestamp())}",
+        created_at=created,
+        clock=clock,
+    )
+
+
+class Simulator:
+    """Runs a simulated Twitch on a loopback port for as long as the context lasts.
+
+        async with Simulator(cache=folder) as twitch:
+            twitch.channel("neonharbour").configure(stalled=True)
+            twitch.channel("neonharbour").faults.add(Fault(step=Step.SEGMENT, kind=FaultKind.RESET, times=1))
+            twitch.latency.set(40)
+
+    `cache` keeps songs and encoded media between runs. Without a `cast` it is the demo's, played from the files
+    under `music`, or from the composed songs. Entering raises NoMusicError, ValueError or OSError (port in use).
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: Path,
+        cast: Cast | None = None,
+        music: Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        latency_ms: float = 0.0,
+        hosts: Hosts | None = None,
+        clock: SimulatedClock | None = None,
+    ) -> None:
+        self.clock: Final = clock or SimulatedClock()
+        self._cache = cache
+        self._cast = cast
+        self._music = music
+        self._host = host
+        self._port = port
+        self._hosts = hosts
+        self._transport = Transport(self.clock)
+        self._transport.latency.set(latency_ms)
+        self._stack = AsyncExitStack()
+        self._world: World | None = None
+        self._abandoned = threading.Event()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.callback(self._abandoned.set)
+            listening = await asyncio.to_thread(socket.create_server, (self._host, self._port))
+            stack.callback(listening.close)
+            self._port = listening.getsockname()[1]
+            if self._cast is None:
+                self._cast = demo_cast(await asyncio.to_thread(self._songs))
+            self._world = await make_world(self._cast, self._cache, clock=self.clock)
+            stack.callback(self._world.muxer.close)
+            app = make_simulator(
+                self._world, hosts=self._hosts or Hosts.at(self.base_url), transport=self._transport
+            )
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handle_signals=False)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.SockSite(runner, listening).start()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def _songs(self) -> Sequence[SongFile]:
+        if self._music is not None:
+            return own_songs(self._music)
+        return composed_songs(self._cache, abandoned=self._abandoned)
+
+    # --- where it is ----------------------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """The address of everything."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def gql_url(self) -> str:
+        """Stands in for https://gql.twitch.tv/gql."""
+        return f"{self.base_url}/gql"
+
+    @property
+    def usher_url(self) -> str:
+        """Stands in for https://usher.ttvnw.net."""
+        return self.base_url
+
+    @property
+    def helix_url(self) -> str:
+        """Stands in for https://api.twitch.tv/helix."""
+        return f"{self.base_url}/helix"
+
+    @property
+    def id_url(self) -> str:
+        """Stands in for https://id.twitch.tv."""
+        return self.base_url
+
+    @property
+    def control_url(self) -> str:
+        """The control endpoint."""
+        return f"{self.base_url}/_control"
+
+    @property
+    def media_hosts(self) -> tuple[str, ...]:
+        """What TWITCHAUDIO_MEDIA_HOSTS must allow."""
+        return (self._host,)
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point a server at this simulator."""
+        return {
+            "TWITCHAUDIO_TWITCH_GQL_URL": self.gql_url,
+            "TWITCHAUDIO_TWITCH_USHER_URL": self.usher_url,
+            "TWITCHAUDIO_TWITCH_HELIX_URL": self.helix_url,
+            "TWITCHAUDIO_TWITCH_ID_URL": self.id_url,
+            "TWITCHAUDIO_MEDIA_HOSTS": ",".join(self.media_hosts),
+        }
+
+    # --- what is on it --------------------------------------------------------------------------------
+
+    @property
+    def world(self) -> World:
+        """The state of everything, to look at and to change."""
+        if self._world is None:
+            raise RuntimeError("the simulator has not been started")
+        return self._world
+
+    @property
+    def cast(self) -> Cast:
+        """Who is on it, and the songs that they play."""
+        if self._cast is None:
+            raise RuntimeError("the simulator has not been started")
+        return self._cast
+
+    @property
+    def songs(self) -> tuple[SongFile, ...]:
+        """The music files: what a catalog needs to know them all."""
+        return self.cast.songs
+
+    def channel(self, login: str) -> Channel:
+        """A channel. Raises KeyError."""
+        return self.world.channels[login]
+
+    def clip(self, slug: str) -> Clip:
+        """A clip. Raises KeyError."""
+        return self.world.clips[slug]
+
+    def video(self, video_id: str) -> Video:
+        """A VOD. Raises KeyError."""
+        return self.world.videos[video_id]
+
+    def configure_channel(self, login: str, **changes: bool | float | str) -> None:
+        """Set a channel's switches by name. Raises SwitchError, KeyError."""
+        self.channel(login).configure(**changes)
+
+    def now_playing(self, login: str, at: datetime | None = None) -> NowPlaying | None:
+        """The song that a channel plays at a time (default: now) and how far it is; None during ads for all.
+
+        Compare with what PROGRAM-DATE-TIME says of a segment: exact to half an AAC frame, 11 ms.
+        """
+        return self.channel(login).playing_at(at)
+
+    @property
+    def accounts(self) -> Accounts:
+        """People, applications and access tokens."""
+        return self.world.accounts
+
+    @property
+    def faults(self) -> FaultPlan:
+        """What goes wrong for everybody."""
+        return self.world.faults
+
+    @property
+    def latency(self) -> Latency:
+        """What is added to every answer."""
+        return self._transport.latency
+
+    @property
+    def requests(self) -> RequestLog:
+        """What was asked so far."""
+        return self._transport.log
+
+    def fail(self, fault: Fault, *, login: str | None = None) -> None:
+        """Add a fault, for one channel or for everybody."""
+        (self.faults if login is None else self.channel(login).faults).add(fault)
+
+    def count(self, step: Step, target: str | None = None) -> int:
+        """How many requests of a kind there were (of the newest 5000)."""
+        return self.requests.count(step, target)
+
+    def reset(self) -> None:
+        """Every switch, fault and latency off, the log empty, the clock with the machine's."""
+        self.world.reset()
+        self.latency.set()
+        self.requests.clear()

@@ -1,0 +1,262 @@
+"""How every answer leaves the simulator: logged, delayed, and broken where a fault says so."""
+
+import asyncio
+import gzip
+from collections import Counter, deque
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from simulator.clock import SimulatedClock
+from simulator.faults import Fault, FaultKind, Step
+
+_HTML: Final = (
+    b"<!DOCTYPE html><html><head><title>Twitch</title></head><body><h1>Something went wrong</h1></body></html>"
+)
+_HUGE_LINE: Final = b'#EXT-X-TWITCH-INFO:NODE="a line that says nothing, again and again and again and again"\n'
+_HUGE_BYTES: Final = 32 << 20
+_DRIPS: Final = 20
+_SECRET_PARAMETERS: Final = frozenset({"sig", "token", "nauth", "nauthsig"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """One answered request. `target`: the channel, clip or VOD; `query` is without signatures and tokens."""
+
+    at: float
+    step: str
+    method: str
+    host: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    target: str
+    operation: str
+    status: int
+    delay_seconds: float
+    fault: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as the control endpoint shows it."""
+        return asdict(self)
+
+
+_KEPT_HEADERS: Final = (
+    "User-Agent",
+    "Client-ID",
+    "Content-Type",
+    "Accept-Encoding",
+    "Origin",
+    "Referer",
+    "Range",
+    "Device-ID",
+    "X-Device-Id",
+)
+
+
+class RequestLog:
+    """The newest requests, and how many there were of each kind since the last `clear`."""
+
+    def __init__(self, *, kept: int = 5_000) -> None:
+        self._records: deque[RequestRecord] = deque(maxlen=kept)
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def records(self) -> tuple[RequestRecord, ...]:
+        """Oldest first."""
+        return tuple(self._records)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Requests by step."""
+        return dict(self._counts)
+
+    def count(self, step: str, target: str | None = None) -> int:
+        """How many kept requests there are of a step, and for a target where one is given."""
+        return sum(record.step == step and target in (None, record.target) for record in self._records)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._records.clear()
+        self._counts.clear()
+
+    def add(self, record: RequestRecord) -> None:
+        """One more."""
+        self._records.append(record)
+        self._counts[record.step] += 1
+
+
+@dataclass(slots=True)
+class Latency:
+    """What is added to every answer, in milliseconds: one delay, of `all_ms` and the step's own together."""
+
+    all_ms: float = 0.0
+    by_step: dict[Step, float] | None = None
+
+    def of(self, step: Step) -> float:
+        """Seconds for a step."""
+        return (self.all_ms + (self.by_step or {}).get(step, 0.0)) / 1000
+
+    def set(self, all_ms: float = 0.0, by_step: dict[Step, float] | None = None) -> None:
+        """Replace both. Raises ValueError outside of 0..60000 ms."""
+        if not all(0 <= value <= 60_000 for value in (all_ms, *(by_step or {}).values())):
+            raise ValueError("latency must be 0..60000 ms")
+        self.all_ms = all_ms
+        self.by_step = dict(by_step or {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What is to be sent. `faults` are those taken for this request."""
+
+    step: Step
+    body: bytes
+    content_type: str
+    status: int = 200
+    target: str = ""
+    operation: str = ""
+    headers: dict[str, str] | None = None
+    faults: tuple[Fault, ...] = ()
+
+
+class Transport:
+    """Sends answers. One for the whole simulator."""
+
+    def __init__(self, clock: SimulatedClock, *, latency: Latency | None = None) -> None:
+        self.latency: Final = latency or Latency()
+        self.log: Final = RequestLog()
+        self._clock = clock
+
+    async def send(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        """Log, wait once, and send the answer, or what its faults make of it."""
+        delay = self.note(request, answer)
+        if delay > 0:
+            await asyncio.sleep(delay)
+        fault = _breaking(answer)
+        if fault is None:
+            return _plain(answer)
+        return await self._broken(request, answer, fault)
+
+    def note(self, request: web.Request, answer: Answer) -> float:
+        """Write the answer into the log; the seconds to wait before it is sent."""
+        delay = self.latency.of(answer.step)
+        delay += sum(each.seconds for each in answer.faults if each.kind is FaultKind.SLOW)
+        fault = _breaking(answer)
+        status = answer.status
+        if fault is not None and fault.kind is FaultKind.STATUS:
+            status = fault.status
+        self.log.add(
+            RequestRecord(
+                at=self._clock.time(),
+                step=answer.step,
+                method=request.method,
+                host=request.host,
+                path=request.path,
+                query={name: value for name, value in request.query.items() if name not in _SECRET_PARAMETERS},
+                headers={name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers},
+                target=answer.target,
+                operation=answer.operation,
+                status=status,
+                delay_seconds=delay,
+                fault=None if fault is None else str(fault.kind),
+            )
+        )
+        return delay
+
+    async def _broken(self, request: web.Request, answer: Answer, fault: Fault) -> web.StreamResponse:
+        match fault.kind:
+            case FaultKind.RESET:
+                _abort(request)
+                return web.Response(status=500)
+            case FaultKind.CUT:
+                return await self._cut(request, answer)
+            case FaultKind.DRIP:
+                return await self._drip(request, answer, fault.seconds)
+            case _:
+                return _plain(_altered(answer, fault))
+
+    async def _cut(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        response.headers[hdrs.CONTENT_TYPE] = answer.content_type
+        response.content_length = len(answer.body)
+        await response.prepare(request)
+        await response.write(answer.body[: len(answer.body) // 2])
+        _abort(request)
+        return response
+
+    async def _drip(self, request: web.Request, answer: Answer, seconds: float) -> web.StreamResponse:
+        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        response.headers[hdrs.CONTENT_TYPE] = answer.content_type
+        response.content_length = len(answer.body)
+        await response.prepare(request)
+        size = max(1, -(-len(answer.body) // _DRIPS))
+        for first in range(0, len(answer.body), size):
+            # Before each piece: whoever reads has everything with the last one, and waits for nothing after it.
+            await asyncio.sleep(seconds / _DRIPS)
+            await response.write(answer.body[first : first + size])
+        await response.write_eof()
+        return response
+
+
+def ranged(request: web.Request, answer: Answer) -> Answer:
+    """The answer cut to the byte range that the request asks for (RFC 9110, 14); one range only."""
+    size = len(answer.body)
+    headers = {**(answer.headers or {}), "Accept-Ranges": "bytes"}
+    try:
+        wanted = request.http_range
+    except ValueError:
+        wanted = slice(None)
+    if wanted.start is None and wanted.stop is None:
+        return replace(answer, headers=headers)
+    first, last, _ = wanted.indices(size)
+    if first >= last:
+        headers["Content-Range"] = f"bytes */{size}"
+        return replace(answer, body=b"", status=416, headers=headers)
+    headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
+    return replace(answer, body=answer.body[first:last], status=206, headers=headers)
+
+
+def _breaking(answer: Answer) -> Fault | None:
+    """The fault that changes the answer, if any."""
+    return next((each for each in answer.faults if each.kind is not FaultKind.SLOW), None)
+
+
+def _altered(answer: Answer, fault: Fault) -> Answer:
+    """What a fault makes of an answer that is sent in one piece."""
+    body = answer.body
+    match fault.kind:
+        case FaultKind.STATUS:
+            body = b"" if fault.status == 404 else b"upstream said no"
+            return replace(answer, status=fault.status, body=body, content_type="text/plain")
+        case FaultKind.HTML:
+            return replace(answer, body=_HTML, content_type="text/html")
+        case FaultKind.GZIP:
+            headers = {**(answer.headers or {}), hdrs.CONTENT_ENCODING: "gzip"}
+            return replace(answer, body=gzip.compress(body, mtime=0), headers=headers)
+        case FaultKind.TRUNCATED:
+            body = body[: len(body) // 3]
+        case FaultKind.CUT_JSON:
+            body = body[: max(1, len(body) // 2)]
+        case FaultKind.EMPTY:
+            body = b""
+        case FaultKind.BINARY:
+            body = bytes(range(256)) * 8
+        case FaultKind.HUGE:
+            body += _HUGE_LINE * (_HUGE_BYTES // len(_HUGE_LINE))
+        case _:
+            pass  # the body shows it already
+    return replace(answer, body=body)
+
+
+def _plain(answer: Answer) -> web.Response:
+    response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+    response.headers[hdrs.CONTENT_TYPE] = answer.content_type
+    return response
+
+
+def _abort(request: web.Request) -> None:
+    """Drop the connection without a word, as a reset."""
+    transport = request.transport
+    if transport is not None:
+        transport.abort()

@@ -1,0 +1,374 @@
+"""The state of the simulated Twitch: channels that broadcast, clips, VODs, and what is switched on for each."""
+
+import dataclasses
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final, Protocol, TypeVar
+
+from simulator.accounts import Accounts
+from simulator.cast import ChannelPlan, ClipPlan, VideoPlan
+from simulator.clock import SimulatedClock
+from simulator.faults import FaultPlan
+from simulator.media import TICKS, AacRing, Muxer
+from simulator.programme import NowPlaying, Programme
+from simulator.timeline import Piece, Pod, add_pod, pieces
+
+GRIDS: Final = {2.0: 2 * TICKS, 4.167: 25 * TICKS // 6}
+"""Segment lengths that Twitch has been seen to use, in seconds, and their ticks."""
+
+SEGMENT_GRACE_SECONDS: Final = 30.0
+PREFETCHED: Final = 2
+_LIVE_SINCE: Final = 9_994.338
+
+
+class SwitchError(ValueError):
+    """A switch that does not exist, or a value that it does not take. The text names it."""
+
+
+class Switches(Protocol):
+    """A frozen dataclass of plain values that can check itself."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def check(self) -> None:
+        """Raises ValueError for values that make no sense."""
+        ...
+
+
+S = TypeVar("S", bound=Switches)
+
+
+def switched(switches: S, changes: Mapping[str, object]) -> S:
+    """The switches with some changed. Raises SwitchError naming what is unknown or of the wrong type."""
+    values: dict[str, object] = {item.name: getattr(switches, item.name) for item in dataclasses.fields(switches)}
+    unknown = sorted(changes.keys() - values.keys())
+    if unknown:
+        raise SwitchError(f"there is no switch {', '.join(unknown)}; there are {', '.join(values)}")
+    for name, value in changes.items():
+        wanted = type(values[name])
+        fits = isinstance(value, (int, float)) if wanted is float else isinstance(value, wanted)
+        if not fits or (isinstance(value, bool) and wanted is not bool):
+            raise SwitchError(f"{name} takes a {wanted.__name__}, not {value!r}")
+    changed = dataclasses.replace(switches, **changes)
+    try:
+        changed.check()
+    except ValueError as error:
+        raise SwitchError(str(error)) from error
+    return changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSwitches:
+    """What a channel does; `Channel.configure` changes it at any time."""
+
+    offline: bool = False
+    missing: bool = False
+    subscriber_only: bool = False
+    geoblocked: bool = False
+    stalled: bool = False
+    ended: bool = False
+    end_list_seconds: float = 30.0
+    preroll_seconds: float = 0.0
+    segment_seconds: float = 2.0
+    window_segments: int = 15
+    prefetch: bool = True
+    fragmented: bool = False
+    audio: str = "listed"
+    audio_with_video: bool = False
+    sequence_offset: int = 0
+    discontinuity_every: int = 0
+    portrait: bool = False
+    session_data: bool = False
+    enhanced: bool = False
+
+    def check(self) -> None:
+        """Raises ValueError for values that make no sense."""
+        if self.segment_seconds not in GRIDS:
+            raise ValueError(f"segment_seconds must be one of {', '.join(map(str, GRIDS))}")
+        if not 1 <= self.window_segments <= 60:
+            raise ValueError("window_segments must be 1..60")
+        if self.audio not in ("listed", "missing", "only"):
+            raise ValueError("audio must be listed, missing or only")
+        if not 0 <= self.preroll_seconds <= 600:
+            raise ValueError("preroll_seconds must be 0..600")
+        if not 0 <= self.discontinuity_every <= 60:
+            raise ValueError("discontinuity_every must be 0..60")
+        if not 0 <= self.end_list_seconds <= 3600:
+            raise ValueError("end_list_seconds must be 0..3600")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One viewing: what a playlist's address knows. `joined` in ticks of the broadcast."""
+
+    id: str
+    rendition: str
+    joined: int
+    preroll: int = 0
+
+
+class Channel:
+    """A channel and its broadcast, which began a good while before the simulator did."""
+
+    def __init__(self, plan: ChannelPlan, programme: Programme, clock: SimulatedClock) -> None:
+        self.plan: Final = plan
+        self.programme: Final = programme
+        self.faults: Final = FaultPlan()
+        self.broadcast_id: Final = 40_000_000_000 + plan.user_id
+        self._clock = clock
+        self._pods: tuple[Pod, ...] = ()
+        self._stopped_at: int | None = None
+        self.started_at = round(clock.time() - _LIVE_SINCE - plan.user_id % 61, 3)
+        self.switches = ChannelSwitches()
+        self.reset()
+
+    @property
+    def login(self) -> str:
+        """The login, lower case."""
+        return self.plan.login
+
+    @property
+    def live(self) -> bool:
+        """Whether usher hands out playlists."""
+        return not (self.switches.offline or self.switches.missing or self.gone)
+
+    @property
+    def grid(self) -> int:
+        """Ticks of a segment."""
+        return GRIDS[self.switches.segment_seconds]
+
+    def reset(self) -> None:
+        """As it was at the start."""
+        self.faults.clear()
+        self._pods = ()
+        self._stopped_at = None
+        self.switches = ChannelSwitches(offline=not self.plan.live, audio=self.plan.audio)
+
+    def configure(self, **changes: bool | float | str) -> None:
+        """Set switches by name. Raises SwitchError and changes nothing when one is wrong."""
+        changed = switched(self.switches, changes)
+        stands = changed.stalled or changed.ended
+        if stands and self._stopped_at is None:
+            self._stopped_at = self._running_ticks()
+        elif not stands:
+            self._stopped_at = None
+        self.switches = changed
+
+    # --- time -----------------------------------------------------------------------------------------
+
+    def _running_ticks(self, at: float | None = None) -> int:
+        return max(0, int(((self._clock.time() if at is None else at) - self.started_at) * TICKS))
+
+    @property
+    def ticks(self) -> int:
+        """The broadcast's time; it stands when the channel is stalled or has ended."""
+        return self._running_ticks() if self._stopped_at is None else self._stopped_at
+
+    @property
+    def gone(self) -> bool:
+        """Whether it ended so long ago that its playlists are no longer served."""
+        if not self.switches.ended or self._stopped_at is None:
+            return False
+        return self._running_ticks() - self._stopped_at > self.switches.end_list_seconds * TICKS
+
+    def moment(self, ticks: int) -> datetime:
+        """The wall-clock time of a position."""
+        return datetime.fromtimestamp(self.started_at + ticks / TICKS, UTC)
+
+    # --- ads ------------------------------------------------------------------------------------------
+
+    def start_ad(self, seconds: float = 30.0, *, started_ago: float = 0.0) -> Pod:
+        """An ad break for everybody: from the next segment on, or already running since `started_ago` seconds."""
+        if not 1 <= seconds <= 600 or not 0 <= started_ago <= 600:
+            raise ValueError("an ad takes 1..600 s and began at most 600 s ago")
+        at = max(0, self.ticks - round(started_ago * TICKS))
+        start = at // self.grid * self.grid if started_ago else -(-at // self.grid) * self.grid
+        pod = Pod(start, start + round(seconds * TICKS))
+        self._pods = add_pod(self._pods, pod)
+        return pod
+
+    @property
+    def pods(self) -> tuple[Pod, ...]:
+        """The ad breaks that everybody sees."""
+        return self._pods
+
+    # --- what a session sees --------------------------------------------------------------------------
+
+    def join(self, rendition: str) -> Session:
+        """A new session, at the present time. With pre-rolls on, its first three segments are ads already."""
+        preroll = round(self.switches.preroll_seconds * TICKS)
+        return Session(id=secrets.token_hex(8), rendition=rendition, joined=self.ticks, preroll=preroll)
+
+    def session_pods(self, session: Session) -> tuple[Pod, ...]:
+        """The ad breaks that a session sees."""
+        if not session.preroll:
+            return self._pods
+        start = max(0, (session.joined // self.grid - 3) * self.grid)
+        return add_pod(self._pods, Pod(start, start + session.preroll, "PREROLL"))
+
+    def listed(self, session: Session) -> list[Piece]:
+        """The finished segments in the window, oldest first."""
+        pods = self.session_pods(session)
+        now = self.ticks
+        wanted = self.switches.window_segments
+        found = pieces(now - (wanted + 2) * self.grid, now, grid=self.grid, pods=pods)
+        preroll = next((pod for pod in pods if pod.roll == "PREROLL"), None)
+        if preroll is not None:
+            found = [piece for piece in found if piece.start >= preroll.start]
+        return found[-wanted:]
+
+    def upcoming(self, session: Session, count: int = PREFETCHED) -> list[Piece]:
+        """The segments that come next."""
+        now = self.ticks
+        ahead = pieces(now, now + (count + 1) * self.grid, grid=self.grid, pods=self.session_pods(session))
+        return [piece for piece in ahead if piece.end > now][:count]
+
+    def servable(self, start: int, end: int) -> bool:
+        """Whether a segment is in the window, about to be, or left it a short while ago."""
+        now = self._running_ticks() if not self._stopped_at else self._stopped_at
+        oldest = now - (self.switches.window_segments + 2) * self.grid - int(SEGMENT_GRACE_SECONDS * TICKS)
+        return start >= oldest and end <= now + (PREFETCHED + 1) * self.grid
+
+    def playing_at(self, at: datetime | None = None) -> NowPlaying | None:
+        """The song heard in the segment that covers a time (default: now); None during an ad break."""
+        ticks = self._running_ticks(None if at is None else at.timestamp())
+        if any(pod.start <= ticks < pod.end for pod in self._pods):
+            return None
+        return self.programme.at(ticks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSwitches:
+    """What a clip does. `expired_status`: what the file server answers to a token that is too old."""
+
+    missing: bool = False
+    not_ready: bool = False
+    subscriber_only: bool = False
+    empty_source_urls: bool = False
+    no_portrait: bool = False
+    hevc_top: bool = True
+    unsigned_status: int = 404
+    expired_status: int = 403
+
+    def check(self) -> None:
+        """Raises ValueError for values that make no sense."""
+        if self.unsigned_status not in (403, 404) or self.expired_status not in (403, 404):
+            raise ValueError("unsigned_status and expired_status must be 403 or 404")
+
+
+@dataclass(slots=True)
+class Clip:
+    """A clip and its file."""
+
+    plan: ClipPlan
+    content: bytes = field(repr=False)
+    seconds: float
+    created_at: datetime
+    switches: ClipSwitches = field(default_factory=ClipSwitches)
+    faults: FaultPlan = field(default_factory=FaultPlan)
+
+    def reset(self) -> None:
+        """As it was at the start."""
+        self.switches = ClipSwitches()
+        self.faults.clear()
+
+    def configure(self, **changes: bool | float | str) -> None:
+        """Set switches by name. Raises SwitchError and changes nothing when one is wrong."""
+        self.switches = switched(self.switches, changes)
+
+    def playing_at(self, seconds: float) -> NowPlaying:
+        """The song heard at a moment of the clip."""
+        left = seconds
+        for item in self.plan.playlist.items:
+            length = item.length / 48_000
+            if left < length:
+                return NowPlaying(song=item.song, offset_seconds=item.start_seconds + left)
+            left -= length
+        raise ValueError(f"the clip is {self.seconds} s long")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSwitches:
+    """What a VOD does. `recording`: it grows with the clock, from `recorded_seconds` on."""
+
+    missing: bool = False
+    subscriber_only: bool = False
+    geoblocked: bool = False
+    recording: bool = False
+    recorded_seconds: float = 30.0
+    fragmented: bool = False
+    audio: str = "listed"
+
+    def check(self) -> None:
+        """Raises ValueError for values that make no sense."""
+        if self.audio not in ("listed", "missing", "only"):
+            raise ValueError("audio must be listed, missing or only")
+        if self.recorded_seconds < 0:
+            raise ValueError("recorded_seconds must not be negative")
+
+
+@dataclass(slots=True)
+class Video:
+    """A VOD."""
+
+    plan: VideoPlan
+    programme: Programme
+    root: str
+    created_at: datetime
+    clock: SimulatedClock
+    recording_since: float = 0.0
+    switches: VideoSwitches = field(default_factory=VideoSwitches)
+    faults: FaultPlan = field(default_factory=FaultPlan)
+
+    def reset(self) -> None:
+        """As it was at the start."""
+        self.switches = VideoSwitches()
+        self.faults.clear()
+
+    def configure(self, **changes: bool | float | str) -> None:
+        """Set switches by name. Raises SwitchError and changes nothing when one is wrong."""
+        changed = switched(self.switches, changes)
+        if changed.recording and not self.switches.recording:
+            self.recording_since = self.clock.time()
+        self.switches = changed
+
+    @property
+    def recorded_seconds(self) -> float:
+        """How much of it there is."""
+        if not self.switches.recording:
+            return self.programme.seconds
+        grown = self.clock.time() - self.recording_since + self.switches.recorded_seconds
+        return min(self.programme.seconds, max(0.0, grown))
+
+    def is_muted(self, start: float, end: float) -> bool:
+        """Whether a stretch is muted."""
+        return any(first < end and start < last for first, last in self.plan.muted)
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that exists on the simulated Twitch."""
+
+    clock: SimulatedClock
+    accounts: Accounts
+    muxer: Muxer
+    ad_ring: AacRing
+    silence_ring: AacRing
+    channels: dict[str, Channel]
+    clips: dict[str, Clip]
+    videos: dict[str, Video]
+    faults: FaultPlan = field(default_factory=FaultPlan)
+
+    def reset(self) -> None:
+        """Every switch and fault off; the clock runs with the machine's."""
+        self.clock.reset()
+        self.faults.clear()
+        self.accounts.reset()
+        for thing in (*self.channels.values(), *self.clips.values(), *self.videos.values()):
+            thing.reset()
+
+    def channel_by_id(self, user_id: str) -> Channel | None:
+        """A channel by its numeric id."""
+        return next((channel for channel in self.channels.values() if str(channel.plan.user_id) == user_id), None)

@@ -1,0 +1,32 @@
+"""docs/simulator.md names every switch and every fault, and no others."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from simulator.faults import FaultKind, Step
+from simulator.world import ChannelSwitches, ClipSwitches, VideoSwitches
+
+PAGE = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text(encoding="utf-8")
+
+
+def named(heading: str) -> set[str]:
+    """The words in backticks of the first column of the table with this first heading."""
+    table = re.search(rf"^\| {heading} \|.*\n\| ---.*\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    assert table is not None
+    cells = [row.split("|")[1] for row in table[1].splitlines()]
+    return {word for cell in cells for word in re.findall(r"`([^`]+)`", cell)}
+
+
+@pytest.mark.parametrize(
+    ("heading", "switches"), [("channel", ChannelSwitches), ("clip", ClipSwitches), ("VOD", VideoSwitches)]
+)
+def test_switches(heading: str, switches: type[ChannelSwitches | ClipSwitches | VideoSwitches]) -> None:
+    assert named(heading) == {item.name for item in dataclasses.fields(switches)}
+
+
+def test_faults() -> None:
+    assert named("step") == set(Step)
+    assert named("kind") == set(FaultKind)
