@@ -1,0 +1,34 @@
+"""The names that docs/glossary.md replaced stay out: one concept has one name."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+FOLDERS: Final = ("fingerprint", "server", "simulator", "scripts", "sql", "tests")
+
+REPLACED: Final[dict[str, str]] = {
+    r"\bserver\.demo\b": "simulator",
+    r"\bserver\.logs\b": "server.audit",
+}
+"""A pattern of an old name, as a whole identifier or a part of one, and the term that took its place."""
+
+
+def _sources() -> list[Path]:
+    files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in files if path != Path(__file__)]
+
+
+@pytest.mark.parametrize("pattern", sorted(REPLACED), ids=str)
+def test_an_old_name_is_not_used_again(pattern: str) -> None:
+    """Identifiers only: what users read has its own rules."""
+    compiled = re.compile(pattern)
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in _sources()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if compiled.search(line)
+    ]
+    assert not found, f"say {REPLACED[pattern]!r} (docs/glossary.md):\n" + "\n".join(found)
