@@ -36,8 +36,9 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
+from fingerprint.domain.text import clean_text
 from fingerprint.jobs import sql_statements as statements
-from fingerprint.jobs.clean import clean, clean_text
+from fingerprint.jobs.clean import clean
 from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
 from fingerprint.settings import PipelineSettings
 from fingerprint.wire import from_json, to_json

@@ -11,7 +11,7 @@ from sqlalchemy import Row, delete, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, insert_all, to_us
-from fingerprint.jobs.clean import clean_text
+from fingerprint.domain.text import clean_text
 from server.audit import figures
 from server.audit.addresses import cut_address
 from server.audit.entries import LogEntry, LogKind, Who

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.jobs.clean import clean_text
+from fingerprint.domain.text import clean_text
 from server.access.identity.addresses import Address
 from server.access.identity.authenticator import Principal
 from server.access.quotas.rate_limits import DAY, Limit, RateCounters, RateLimitedError

@@ -7,7 +7,7 @@ from typing import Final
 
 from fingerprint.domain.identification import Identification, Status
 from fingerprint.domain.problems import Problem
-from fingerprint.jobs.clean import clean_text
+from fingerprint.domain.text import clean_text
 
 LINE_LIMIT: Final = 400
 """Characters that chat bots take."""

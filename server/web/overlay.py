@@ -10,7 +10,7 @@ from aiohttp import web
 
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import channel_target
-from fingerprint.jobs.clean import clean_text
+from fingerprint.domain.text import clean_text
 from fingerprint.ports import Clock
 from server.web import set_list_view
 from server.web.api_docs import Field

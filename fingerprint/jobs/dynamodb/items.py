@@ -37,7 +37,7 @@ from fingerprint.domain.identification import (
     Status,
 )
 from fingerprint.domain.targets import Target, VideoTarget
-from fingerprint.jobs.clean import clean_text
+from fingerprint.domain.text import clean_text
 from fingerprint.jobs.dynamodb.client import Item
 from fingerprint.wire import from_json, time_from_json, time_to_json, to_json
 

@@ -31,7 +31,8 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target, VideoTarget
-from fingerprint.jobs.clean import clean, clean_text
+from fingerprint.domain.text import clean_text
+from fingerprint.jobs.clean import clean
 from fingerprint.jobs.dynamodb.client import CALL_SECONDS, Item, JobTable, open_client
 from fingerprint.jobs.dynamodb.items import (
     SEAT,

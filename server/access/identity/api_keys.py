@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
-from fingerprint.jobs.clean import clean_text
+from fingerprint.domain.text import clean_text
 from fingerprint.settings import Secret
 from server.access.rules.store import touch
 from server.access.scopes import DEFAULT_SCOPES, SCOPES

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.jobs.clean import clean_text
+from fingerprint.domain.text import clean_text
 from server.access.rules.lists import BlacklistKind, blacklist_value, user_value
 from server.access.rules.store import touch
 from server.access.tables import blacklisted_values, whitelisted_users

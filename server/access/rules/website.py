@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final, cast
 
 from fingerprint.domain.problems import invalid_input
-from fingerprint.jobs.clean import clean_text
+from fingerprint.domain.text import clean_text
 
 MOTD_LIMIT: Final = 500
 

@@ -6,7 +6,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerprint.jobs.clean import LIST_LIMIT, TEXT_LIMIT, clean, clean_text
+from fingerprint.domain.text import TEXT_LIMIT, clean_text
+from fingerprint.jobs.clean import LIST_LIMIT, clean
 from fingerprint.wire import from_json, to_json
 from tests.builders import answered, song
 
