@@ -19,7 +19,8 @@ from server.access.identity.authenticator import UNKNOWN, Principal, Principals
 from server.access.identity.credentials import Caller, current_caller
 from server.access.identity.failed_attempts import Guesses
 from server.access.identity.sessions import Sessions
-from server.access.identity.tokens import TokenValidator, TwitchUser
+from server.access.identity.tokens import TokenValidator
+from server.access.identity.twitch_user import TwitchUser
 from server.access.kept import Kept
 from server.access.quotas.admission import Admissions, JobTicket, Running
 from server.access.quotas.rate_limits import RateLimitedError, nearest

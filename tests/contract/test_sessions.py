@@ -18,7 +18,7 @@ from server.access.identity.oauth import RefusedError, Tokens
 from server.access.identity.session_keys import SessionKeys
 from server.access.identity.session_store import PER_USER, SessionStore, session_hash
 from server.access.identity.sessions import GRACE, IDLE, KEPT_SECONDS, LIFETIME, RECHECK, VALID, Sessions
-from server.access.identity.tokens import TwitchUser
+from server.access.identity.twitch_user import TwitchUser
 from server.access.tables import web_sessions
 from tests.fakes import FakeClock
 

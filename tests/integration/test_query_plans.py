@@ -18,7 +18,7 @@ from server.access.identity.api_keys import ApiKeyStore
 from server.access.identity.oauth import Tokens
 from server.access.identity.session_keys import SessionKeys
 from server.access.identity.session_store import SessionStore
-from server.access.identity.tokens import TwitchUser
+from server.access.identity.twitch_user import TwitchUser
 from server.access.quotas import slots
 from server.access.quotas.admission import Admissions, Starter
 from server.access.quotas.rate_limits import Limit, RateCounters

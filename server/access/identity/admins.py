@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from server.access.identity.tokens import TwitchUser
-from server.access.rules.lists import names_of
+from server.access.identity.twitch_user import TwitchUser
 
 
 class Admins:
@@ -14,4 +13,4 @@ class Admins:
 
     def contain(self, user: TwitchUser) -> bool:
         """Whether a user is one of them."""
-        return any(name in self._names for name in names_of(user))
+        return any(name in self._names for name in user.list_names)

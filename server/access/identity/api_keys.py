@@ -21,7 +21,7 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from fingerprint.settings import Secret
-from server.access.rules.store import touch
+from server.access.rules_version import bump_rules_version
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.access.tables import api_keys as table
 from server.audit.changes import ChangeLog
@@ -129,7 +129,7 @@ class ApiKeyStore:
         )
 
         def add(connection: Connection) -> None:
-            touch(connection)
+            bump_rules_version(connection)
             connection.execute(
                 insert(table).values(
                     id=key.id,
@@ -171,7 +171,7 @@ class ApiKeyStore:
         """Make a key invalid for good. Raises TwitchAudioError `not-found` when none has the id."""
 
         def change(connection: Connection) -> None:
-            touch(connection)
+            bump_rules_version(connection)
             row = connection.execute(select(table).where(table.c.id == key_id)).first()
             if row is None:
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no API key with the id {key_id[:50]!r}.")

@@ -17,8 +17,8 @@ from server.access.identity.api_keys import ApiKey, ApiKeyStore, key_hash, well_
 from server.access.identity.credentials import Caller
 from server.access.identity.failed_attempts import Guesses
 from server.access.identity.sessions import Sessions
-from server.access.identity.tokens import TokenValidator, TwitchUser
-from server.access.rules.lists import ID_PREFIX
+from server.access.identity.tokens import TokenValidator
+from server.access.identity.twitch_user import ID_PREFIX, TwitchUser
 from server.audit.entries import Who
 
 KEPT_KEYS: Final = 10_000

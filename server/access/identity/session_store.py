@@ -14,7 +14,7 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.settings import Secret
 from server.access.identity.oauth import Tokens
 from server.access.identity.session_keys import SessionKeys
-from server.access.identity.tokens import TwitchUser
+from server.access.identity.twitch_user import TwitchUser
 from server.access.tables import web_sessions as table
 
 PER_USER: Final = 20

@@ -21,7 +21,8 @@ from fingerprint.ports import Clock
 from fingerprint.settings import Secret
 from server.access.identity.oauth import RefusedError, TwitchOAuth
 from server.access.identity.session_store import SessionStore, StoredSession, session_hash
-from server.access.identity.tokens import TokenValidator, TwitchUser
+from server.access.identity.tokens import TokenValidator
+from server.access.identity.twitch_user import TwitchUser
 from server.access.kept import KeptByKey
 
 LIFETIME: Final = timedelta(days=30)

@@ -18,6 +18,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.ports import Clock
 from fingerprint.settings import Secret
 from server.access.identity.twitch_client import TwitchClient
+from server.access.identity.twitch_user import TwitchUser
 
 VALID_SECONDS: Final = 600.0
 """How long a valid token is taken without asking again; Twitch wants it checked at least hourly."""
@@ -27,15 +28,6 @@ FAILED_SECONDS: Final = 2.0
 KEPT_TOKENS: Final = 10_000
 _TOKEN_LIMIT: Final = 200
 _UNAVAILABLE: Final = "Twitch does not say whose token this is. Try again in a moment."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TwitchUser:
-    """Whom Twitch says a token belongs to. The id stays when the login changes."""
-
-    id: str
-    login: str
-    scopes: frozenset[str]
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 from server.access.identity.addresses import Address, counted
 from server.access.identity.api_keys import ApiKey
-from server.access.identity.tokens import TwitchUser
+from server.access.identity.twitch_user import TwitchUser
 from server.access.quotas.admission import Starter
 from server.access.quotas.rate_limits import DAY, MINUTE, Limit
 from server.settings import Rate

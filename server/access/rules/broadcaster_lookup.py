@@ -8,7 +8,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import UpstreamError, invalid_input
 from server.access.identity.helix import HelixClient, HelixUser
 from server.access.identity.oauth import TwitchOAuth
-from server.access.rules.lists import ID_PREFIX
+from server.access.identity.twitch_user import ID_PREFIX
 from server.settings import ServerSettings
 
 

@@ -12,8 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
-from server.access.rules.lists import ID_PREFIX, user_value
-from server.access.rules.store import touch
+from server.access.identity.twitch_user import ID_PREFIX
+from server.access.rules.lists import user_value
+from server.access.rules_version import bump_rules_version
 from server.access.tables import subscribe_broadcasters as table
 from server.audit.changes import ChangeLog
 
@@ -57,7 +58,7 @@ class BroadcasterStore:
         }
 
         def work(connection: Connection) -> None:
-            touch(connection)
+            bump_rules_version(connection)
             if (connection.execute(select(func.count()).select_from(table)).scalar() or 0) >= MOST:
                 raise invalid_input(f"At most {MOST} broadcasters can be listed.")
             try:
@@ -79,7 +80,7 @@ class BroadcasterStore:
         same = table.c.login == value if number == value else table.c.user_id == number
 
         def work(connection: Connection) -> str:
-            touch(connection)
+            bump_rules_version(connection)
             row = connection.execute(select(table).where(same)).first()
             if row is None:
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{value} is not listed.")

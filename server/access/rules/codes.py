@@ -14,7 +14,7 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
 from fingerprint.settings import Secret
-from server.access.rules.store import touch
+from server.access.rules_version import bump_rules_version
 from server.access.tables import access_code_uses as uses
 from server.access.tables import access_codes as codes
 from server.audit.changes import ChangeLog
@@ -90,7 +90,7 @@ class CodeStore:
         """End a code and what those who redeemed it gained. Raises TwitchAudioError `not-found`."""
 
         def work(connection: Connection) -> None:
-            touch(connection)
+            bump_rules_version(connection)
             code = connection.execute(select(codes).where(codes.c.id == code_id)).first()
             if code is None:
                 detail = f"There is no access code with the id {code_id[:50]!r}."
@@ -111,7 +111,7 @@ class CodeStore:
         alive = (codes.c.revoked_us.is_(None), or_(codes.c.expires_us.is_(None), codes.c.expires_us > to_us(now)))
 
         def work(connection: Connection) -> bool:
-            touch(connection)
+            bump_rules_version(connection)
             code = connection.execute(select(codes).where(codes.c.sha256 == digest, *alive)).first()
             if code is None:
                 return False

@@ -8,9 +8,9 @@ from fingerprint.ports import Clock
 from fingerprint.settings import Secret
 from server.access.identity.authenticator import Principal
 from server.access.identity.sessions import Sessions, SignedIn
-from server.access.identity.tokens import TokenValidator, TwitchUser
+from server.access.identity.tokens import TokenValidator
+from server.access.identity.twitch_user import TwitchUser
 from server.access.rules.codes import CodeStore
-from server.access.rules.lists import names_of
 from server.access.rules.policy import Subscription
 from server.access.rules.store import Rules
 from server.access.rules.subscriptions import Subscriptions
@@ -45,7 +45,7 @@ class Entitlements:
 
     async def granted(self, rules: Rules, user: TwitchUser) -> bool:
         """Whether the operator let somebody in: by the whitelist, or by a code. Raises TwitchAudioError `busy`."""
-        if any(name in rules.whitelist for name in names_of(user)):
+        if any(name in rules.whitelist for name in user.list_names):
             return True
         known = self._redeemed.get(user.id)
         if known is None:

@@ -13,7 +13,7 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
 from server.access.rules.lists import BlacklistKind, blacklist_value, user_value
-from server.access.rules.store import touch
+from server.access.rules_version import bump_rules_version
 from server.access.tables import blacklisted_values, whitelisted_users
 from server.audit.changes import ChangeLog
 
@@ -86,7 +86,7 @@ class ListStore:
         values: dict[str, Any] = {**row, "note": clean_text(note, NOTE_LIMIT), "created_us": to_us(now)}
 
         def work(connection: Connection) -> None:
-            touch(connection)
+            bump_rules_version(connection)
             try:
                 with connection.begin_nested():
                     connection.execute(insert(table).values(**values))
@@ -100,7 +100,7 @@ class ListStore:
         where = [table.c[name] == value for name, value in row.items()]
 
         def work(connection: Connection) -> None:
-            touch(connection)
+            bump_rules_version(connection)
             note = connection.execute(select(table.c.note).where(*where)).scalar()
             if note is None:
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{row['value']} is not listed.")

@@ -11,11 +11,10 @@ from fingerprint.domain.problems import TwitchAudioError, invalid_input
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, channel_target, clip_target
 from fingerprint.ports import Broadcaster
 from server.access.identity.addresses import Address, Networks, parse_network
-from server.access.identity.tokens import TwitchUser
+from server.access.identity.twitch_user import ID_PREFIX, TwitchUser
 
 VALUE_LIMIT: Final = 150
 PATTERN_LIMIT: Final = 50
-ID_PREFIX: Final = "id:"
 _PATTERN: Final = re.compile(r"[a-z0-9_*?]+")
 _USER_ID: Final = re.compile(r"id:[0-9]{1,20}")
 
@@ -81,11 +80,6 @@ def blacklist_value(kind: BlacklistKind, text: str) -> str:
     return value
 
 
-def names_of(user: TwitchUser) -> tuple[str, str]:
-    """How a list may name a user."""
-    return f"{ID_PREFIX}{user.id}", user.login
-
-
 @dataclass(frozen=True, slots=True)
 class Blacklist:
     """All blacklisted values, ready to be asked."""
@@ -130,7 +124,7 @@ class Blacklist:
         if address is not None and self.networks.contain(address):
             return True
         if user is not None:
-            named = any((BlacklistKind.USER, name) in self.exact for name in names_of(user))
+            named = any((BlacklistKind.USER, name) in self.exact for name in user.list_names)
             if named or any(pattern.match(user.login) for pattern in self.users):
                 return True
         match target:

@@ -3,24 +3,20 @@
 Every change also changes the row `version`, so that a server that looks each second reads all rules only then.
 """
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
 from fingerprint.database import Database
 from fingerprint.ports import Broadcaster
 from server.access.rules.lists import Blacklist
 from server.access.rules.website import WebsiteSettings, parse_setting, setting_text, website_settings
+from server.access.rules_version import VERSION, bump_rules_version, put_setting
 from server.access.tables import blacklisted_values, subscribe_broadcasters, whitelisted_users
 from server.access.tables import website_settings as table
 from server.audit.changes import ChangeLog
-
-VERSION: Final = "version"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,34 +73,17 @@ class RulesStore:
         after = setting_text(parse_setting(name, text))
 
         def change(connection: Connection) -> str:
-            touch(connection)
+            bump_rules_version(connection)
             before = _rows(connection).get(name)
             if before is None:
                 before = WebsiteSettings().to_texts()[name]
-            _put(connection, name, after)
+            put_setting(connection, name, after)
             self._changes.record(connection, "set website setting", name, before=before, after=after)
             return before
 
         return await self._database.transact(change), after
 
 
-def touch(connection: Connection) -> None:
-    """Tell all servers that a rule changes in this transaction. First of all: it puts writers in a row."""
-    _put(connection, VERSION, secrets.token_hex(8))
-
-
 def _rows(connection: Connection) -> dict[str, str]:
     rows: Mapping[str, str] = {row.name: row.value for row in connection.execute(select(table))}
     return dict(rows)
-
-
-def _put(connection: Connection, name: str, value: str) -> None:
-    """Update or insert; whoever inserts second updates."""
-    change = update(table).where(table.c.name == name).values(value=value)
-    if connection.execute(change).rowcount:
-        return
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(table).values(name=name, value=value))
-    except IntegrityError:
-        connection.execute(change)

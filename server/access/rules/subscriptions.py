@@ -14,7 +14,7 @@ from fingerprint.domain.problems import UpstreamError
 from fingerprint.ports import Clock
 from fingerprint.settings import Secret
 from server.access.identity.helix import TokenRefusedError
-from server.access.identity.tokens import TwitchUser
+from server.access.identity.twitch_user import TwitchUser
 from server.access.kept import KeptByKey
 from server.access.rules.policy import Subscription
 

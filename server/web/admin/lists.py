@@ -8,10 +8,11 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_i
 from fingerprint.ports import Clock
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.identity.helix import HelixUser
+from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import ID_PREFIX, TAKES, BlacklistKind, user_value
+from server.access.rules.lists import TAKES, BlacklistKind, user_value
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.web.admin.sections import Change, Field, Form, Row, Section
 

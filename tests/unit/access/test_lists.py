@@ -6,7 +6,7 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from fingerprint.ports import Broadcaster
 from server.access.identity.addresses import parse_address
-from server.access.identity.tokens import TwitchUser
+from server.access.identity.twitch_user import TwitchUser
 from server.access.rules.lists import Blacklist, BlacklistKind, blacklist_value, user_value
 
 VIC = TwitchUser(id="77", login="viewer_vic", scopes=frozenset())

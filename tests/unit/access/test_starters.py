@@ -5,7 +5,7 @@ import pytest
 from fingerprint.settings import SettingsError, read_settings
 from server.access.identity.addresses import counted, parse_address
 from server.access.identity.api_keys import ApiKey
-from server.access.identity.tokens import TwitchUser
+from server.access.identity.twitch_user import TwitchUser
 from server.access.quotas.rate_limits import Limit
 from server.access.quotas.requests import KEY_JOBS, StartLimits, starter
 from server.settings import Rate, ServerSettings

@@ -7,7 +7,7 @@ import pytest
 from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.settings import Secret
 from server.access.identity.helix import TokenRefusedError
-from server.access.identity.tokens import TwitchUser
+from server.access.identity.twitch_user import TwitchUser
 from server.access.rules import subscriptions
 from server.access.rules.policy import Subscription
 from server.access.rules.subscriptions import (
