@@ -1,0 +1,31 @@
+"""The version is written in pyproject.toml alone; what has to repeat it says the same."""
+
+import importlib.metadata
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent
+VERSION: Final[str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+
+def test_the_installed_package_has_the_version_of_the_project() -> None:
+    assert importlib.metadata.version("twitchaudio") == VERSION
+
+
+def test_the_extension_has_the_version_of_the_project() -> None:
+    manifest = json.loads((ROOT / "extension/manifest.json").read_text(encoding="utf-8"))
+    assert manifest["version"] == VERSION
+
+
+def test_the_changelog_says_what_the_version_brings() -> None:
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[:2] == ["Unreleased", VERSION]
+
+
+def test_no_other_file_repeats_the_version() -> None:
+    """A number that stands twice is one day two numbers."""
+    for path in [*(ROOT / "server").rglob("*.py"), *(ROOT / "fingerprint").rglob("*.py")]:
+        assert f'"{VERSION}"' not in path.read_text(encoding="utf-8"), path
