@@ -13,7 +13,7 @@ IMPLICIT_TOKEN_SECONDS: Final = 5_184_000
 CODE_SECONDS: Final = 600
 DEVICE_SECONDS: Final = 1_800
 POINTS_PER_MINUTE: Final = 800
-_MOST_KEPT: Final = 10_000
+_MAX_STORED: Final = 10_000
 
 V = TypeVar("V")
 
@@ -73,13 +73,13 @@ class Device:
 
 
 @dataclass(slots=True)
-class _Bucket:
+class _TokenBucket:
     points: float
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Spending:
+class RateLimitStatus:
     """What a Helix call cost: whether it was allowed, what is left, and when the bucket is full again."""
 
     allowed: bool
@@ -94,7 +94,7 @@ class _State:
     codes: dict[str, tuple[Grant, str]] = field(default_factory=dict[str, tuple[Grant, str]])
     devices: dict[str, Device] = field(default_factory=dict[str, Device])
     subscriptions: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
-    buckets: dict[tuple[str, str], _Bucket] = field(default_factory=dict[tuple[str, str], _Bucket])
+    buckets: dict[tuple[str, str], _TokenBucket] = field(default_factory=dict[tuple[str, str], _TokenBucket])
 
 
 class Accounts:
@@ -116,7 +116,7 @@ class Accounts:
         self.reset()
 
     def reset(self) -> None:
-        """As at the start: viewer_vic is signed in, subscriber_sue is subscribed to everybody, no tokens."""
+        """As at the start: viewer_vic is signed in, subscriber_sue is subscribed to every channel, no tokens."""
         self._state = _State()
         self.viewer = self.people["viewer_vic"]
         self.points_per_minute = POINTS_PER_MINUTE
@@ -131,7 +131,7 @@ class Accounts:
         self.viewer = None if login is None else self.people[login]
 
     def subscribe(self, login: str, broadcaster: str, tier: str = "1000") -> None:
-        """Make somebody a subscriber. Raises KeyError."""
+        """Subscribe a person to a broadcaster. Raises KeyError for an unknown login."""
         self._state.subscriptions[self.people[login].user_id, self.people[broadcaster].user_id] = tier
 
     def unsubscribe(self, login: str, broadcaster: str) -> None:
@@ -241,7 +241,7 @@ class Accounts:
         return code, device
 
     def activate(self, user_code: str) -> bool:
-        """The signed-in viewer lets a device in. False when there is no such code, or nobody is signed in."""
+        """Let the signed-in viewer authorize a device; false without a viewer, or when the code is unknown."""
         for device in self._state.devices.values():
             if device.user_code == user_code.upper() and device.expires_at > self._clock.time():
                 device.person = self.viewer
@@ -261,23 +261,23 @@ class Accounts:
         """The tier of a subscription, None without one."""
         return self._state.subscriptions.get((user_id, broadcaster_id))
 
-    def spend(self, grant: Grant) -> Spending:
+    def spend(self, grant: Grant) -> RateLimitStatus:
         """Take one point from the bucket of a client, or of a client and a user."""
         key = (grant.client_id, "" if grant.person is None else grant.person.user_id)
         now = self._clock.time()
         limit = float(self.points_per_minute)
-        bucket = self._state.buckets.setdefault(key, _Bucket(limit, now))
+        bucket = self._state.buckets.setdefault(key, _TokenBucket(limit, now))
         bucket.points = min(limit, bucket.points + max(0.0, now - bucket.at) * limit / 60)
         bucket.at = now
         allowed = bucket.points >= 1
         if allowed:
             bucket.points -= 1
         full_at = int(now + (limit - bucket.points) * 60 / limit) + 1
-        return Spending(allowed, int(bucket.points), full_at)
+        return RateLimitStatus(allowed, int(bucket.points), full_at)
 
 
 def _keep(kept: dict[str, V], key: str, value: V) -> None:
     """Add, and forget the oldest when there are too many."""
     kept[key] = value
-    if len(kept) > _MOST_KEPT:
+    if len(kept) > _MAX_STORED:
         del kept[next(iter(kept))]

@@ -25,7 +25,7 @@ class SimulatedClock:
         return datetime.fromtimestamp(self.time(), UTC)
 
     def monotonic(self) -> float:
-        """Seconds; moves with `time`, which only goes back when somebody sets it back."""
+        """Seconds; moves with `time`, which goes back only when it is set back."""
         return self.time()
 
     @property
@@ -60,7 +60,7 @@ class SimulatedClock:
         self._wake()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until this clock has moved on by so much; for ever when it is frozen and nobody moves it."""
+        """Wait until this clock has moved on by so much; forever while it is frozen."""
         end = self.time() + seconds
         moved = asyncio.Event()
         self._sleepers.add(moved)

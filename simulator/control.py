@@ -10,7 +10,7 @@ from aiohttp import web
 from simulator.accounts import OWN_APPLICATION, Accounts
 from simulator.faults import Fault, FaultKind, FaultPlan, Step
 from simulator.media_playlist import iso
-from simulator.programme import NowPlaying
+from simulator.program import NowPlaying
 from simulator.transport import Transport
 from simulator.world import Channel, Clip, SwitchError, Video, World
 
@@ -308,7 +308,7 @@ def _video_json(video: Video) -> Json:
     return {
         "title": video.plan.title,
         "channel": video.plan.login,
-        "seconds": round(video.programme.seconds, 3),
+        "seconds": round(video.program.seconds, 3),
         "songs": [item.song.title for item in video.plan.playlist.items],
         "switches": asdict(video.switches),
         "faults": _faults_json(video.faults),

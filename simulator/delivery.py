@@ -123,7 +123,7 @@ class LiveRoutes:
         start, end = content["b"], content["e"]
         silent = rendition == NO_SOUND
         pod_start: int | None = content["p"]
-        ring, shift, pts = channel.programme.ring, 0, _FIRST_PTS
+        ring, shift, pts = channel.program.ring, 0, _FIRST_PTS
         if pod_start is not None:
             ring, shift, pts = self._world.ad_ring, pod_start, _AD_PTS
         if fragmented:
@@ -213,7 +213,7 @@ class VideoRoutes:
             muted = video.is_muted(start / TICKS, end / TICKS)
             if muted != (mark == "muted") or mark not in ("", "muted"):
                 return await self._transport.send(request, _absent(Step.SEGMENT, target, status=403))
-            ring = self._world.silence_ring if muted else video.programme.ring
+            ring = self._world.silence_ring if muted else video.program.ring
             group = request.match_info["group"]
             body = self._world.muxer.segment(
                 ring,
@@ -240,7 +240,7 @@ def _has_picture(channel: Channel, rendition: str) -> bool:
 
 def _video_segments(video: Video) -> list[tuple[int, int]]:
     """Start and end of each segment in ticks; a VOD that is being recorded has whole ones only."""
-    length = video.programme.ring.ticks
+    length = video.program.ring.ticks
     if video.switches.recording:
         length = min(length, int(video.recorded_seconds * TICKS + 1) // _VOD_SEGMENT * _VOD_SEGMENT)
     return [(start, min(start + _VOD_SEGMENT, length)) for start in range(0, length, _VOD_SEGMENT)]

@@ -30,7 +30,7 @@ CLIENT_IDS: Final = frozenset(
 WEB_SESSION_TOKEN: Final = "simulatedwebsession00000000001"  # noqa: S105 - a token of the simulator
 """The one `Authorization: OAuth` value that is accepted here, as a token of twitch.tv's own pages would be."""
 
-MOST_OPERATIONS: Final = 35
+MAX_OPERATIONS: Final = 35
 
 PERSISTED: Final[Mapping[str, str]] = {
     "ed230aa1e33e07eebb8928504583da78a5173989fadfb1ac94be06a04f3cdbe9": "PlaybackAccessToken",
@@ -80,8 +80,8 @@ class GqlRoutes:
         except (ValueError, RecursionError):
             return await self._reply(request, _http_error(400, "The body is not valid JSON."), status=400)
         operations = cast("list[Any]", body) if isinstance(body, list) else [body]
-        if not operations or len(operations) > MOST_OPERATIONS:
-            text = f"The request has {len(operations)} operations, 1 to {MOST_OPERATIONS} are allowed."
+        if not operations or len(operations) > MAX_OPERATIONS:
+            text = f"The request has {len(operations)} operations, 1 to {MAX_OPERATIONS} are allowed."
             return await self._reply(request, _http_error(400, text), status=400)
         answers: list[Json] = []
         faults: list[Fault] = []
@@ -232,7 +232,7 @@ class GqlRoutes:
             "id": video.plan.video_id,
             "title": video.plan.title,
             "description": None,
-            "lengthSeconds": round(video.programme.seconds),
+            "lengthSeconds": round(video.program.seconds),
             "broadcastType": "ARCHIVE",
             "status": "RECORDING" if video.switches.recording else "RECORDED",
             "createdAt": iso(video.created_at),

@@ -1,6 +1,6 @@
 """As much of GraphQL as a playback query needs: read the text, pick the fields that it asks for.
 
-Fields that nobody here knows become null, as a tolerant server's would; text that is no GraphQL raises
+Unknown fields become null, as a tolerant server's would; text that is no GraphQL raises
 `GraphqlError`. Types in variable declarations are read and not checked.
 """
 
@@ -14,8 +14,8 @@ _TOKEN: Final = re.compile(
     r'\s+|,|#[^\n]*|(?P<token>\.\.\.|"""(?:[^"]|"(?!""))*"""|"(?:\\.|[^"\\\n])*"'
     r"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[_A-Za-z]\w*|[!$():=@\[\]{}|&])"
 )
-_DEEPEST: Final = 24
-_MOST_TOKENS: Final = 5_000
+_MAX_DEPTH: Final = 24
+_MAX_TOKENS: Final = 5_000
 
 Resolver = Callable[[Mapping[str, Any]], Any]
 
@@ -93,7 +93,7 @@ def _tokens(text: str) -> list[str]:
             raise GraphqlError(f"Syntax Error: Unexpected character {text[at]!r}.")
         if match["token"]:
             found.append(match["token"])
-        if len(found) > _MOST_TOKENS:
+        if len(found) > _MAX_TOKENS:
             raise GraphqlError("Syntax Error: the query is too long.")
         at = match.end()
     return found
@@ -159,7 +159,7 @@ class _Parser:
         return self._take("!")
 
     def _selections(self, depth: int = 0) -> tuple[Selection, ...]:
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise GraphqlError("Syntax Error: the query is nested too deeply.")
         self._expect("{")
         found: list[Selection] = []
@@ -201,7 +201,7 @@ class _Parser:
         return found
 
     def _value(self, depth: int = 0) -> Any:
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise GraphqlError("Syntax Error: a value is nested too deeply.")
         token = self._next()
         if token == "$":  # noqa: S105 - a sign of GraphQL
@@ -271,7 +271,7 @@ class _Picker:
         self._variables = variables
 
     def pick(self, selections: tuple[Selection, ...], source: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
-        if depth > 2 * _DEEPEST:
+        if depth > 2 * _MAX_DEPTH:
             raise GraphqlError("the query is nested too deeply.")
         found: dict[str, Any] = {}
         for each in selections:

@@ -14,7 +14,7 @@ from simulator.world import Channel, Clip, Video, World
 
 Json = dict[str, Any]
 
-_MOST_IDS: Final = 100
+_MAX_IDS: Final = 100
 _TITLES: Final = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -90,7 +90,7 @@ class HelixRoutes:
 
     def _users(self, request: web.Request, grant: Grant) -> Json:
         logins, ids = request.query.getall("login", []), request.query.getall("id", [])
-        if len(logins) + len(ids) > _MOST_IDS:
+        if len(logins) + len(ids) > _MAX_IDS:
             raise _HelixError(400, "The total of logins and ids must not be more than 100.")
         if not logins and not ids:
             if grant.person is None:
@@ -148,7 +148,7 @@ class HelixRoutes:
     def _streams(self, request: web.Request, _grant: Grant) -> Json:
         logins = [login.lower() for login in request.query.getall("user_login", [])]
         ids = request.query.getall("user_id", [])
-        if len(logins) > _MOST_IDS or len(ids) > _MOST_IDS:
+        if len(logins) > _MAX_IDS or len(ids) > _MAX_IDS:
             raise _HelixError(400, "At most 100 users can be asked for.")
         wanted = [
             channel
@@ -161,7 +161,7 @@ class HelixRoutes:
     def _clips(self, request: web.Request, _grant: Grant) -> Json:
         ids = request.query.getall("id", [])
         broadcaster = request.query.get("broadcaster_id")
-        if bool(ids) == bool(broadcaster) or len(ids) > _MOST_IDS:
+        if bool(ids) == bool(broadcaster) or len(ids) > _MAX_IDS:
             raise _HelixError(400, "Exactly one of id, game_id and broadcaster_id must be given.")
         found = [clip for clip in self._world.clips.values() if not clip.switches.missing]
         chosen = [
@@ -199,7 +199,7 @@ class HelixRoutes:
 
     def _videos(self, request: web.Request, _grant: Grant) -> Json:
         ids = request.query.getall("id", [])
-        if not ids or len(ids) > _MOST_IDS:
+        if not ids or len(ids) > _MAX_IDS:
             raise _HelixError(400, "1 to 100 ids must be given.")
         if not all(each.isdecimal() for each in ids):
             raise _HelixError(400, 'The parameter "id" was malformed: the value must be a number.')

@@ -47,8 +47,8 @@ class NoMusicError(Exception):
     """A folder has no file that can be played. The text says so to the person who named the folder."""
 
 
-class AbandonedError(Exception):
-    """Nobody waits for the songs any more."""
+class CompositionCancelledError(Exception):
+    """The caller of the composition no longer waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def composed_songs(
 
     The files are under a folder named for the code that made them, so a change of the code makes new ones. Each
     appears by renaming, so an interrupted call can be repeated. Setting `abandoned` from another thread ends the
-    call after the songs that are being played, with AbandonedError.
+    call after the songs that are being played, with CompositionCancelledError.
     """
     target = folder / f"songs-{_generation()}"
     target.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def _composed(folder: Path, abandoned: threading.Event | None, score: Score) -> 
     player = Composer(score)
     if not path.exists():
         if abandoned is not None and abandoned.is_set():
-            raise AbandonedError
+            raise CompositionCancelledError
         write_flac(path, player.play(), score.tags)
     return SongFile(path=path, tags=score.tags, seconds=round(player.seconds * RATE) / RATE)
 

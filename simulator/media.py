@@ -1,6 +1,6 @@
 """Sound and picture as Twitch serves them, made with the libraries inside PyAV's wheels; no ffmpeg program.
 
-A programme is encoded once, to AAC-LC frames of 1024 samples, as if it were bent into a ring: its end runs into
+A program is encoded once, to AAC-LC frames of 1024 samples, as if it were bent into a ring: its end runs into
 its beginning without a gap, so a channel can play it for ever with timestamps that only grow. The frames are kept
 on disk as an ADTS file. Segments are cut from the ring when they are asked for (half a millisecond each).
 """
@@ -117,10 +117,10 @@ def encode_aac(sound: Sound) -> list[bytes]:
 
 
 def encode_ring(key: str, cache: Path, make: Callable[[], Sound]) -> AacRing:
-    """Encode a programme, or take it from the folder `cache`, where it lies under `key`: a digest of all that it
+    """Encode a program, or take it from the folder `cache`, where it lies under `key`: a digest of all that it
     is made of. The length is cut to whole frames. Raises ValueError for less than 8 frames of sound.
 
-    CPU work of about a hundredth of the programme's length, the first time: call it in a thread.
+    CPU work of about a hundredth of the program's length, the first time: call it in a thread.
     """
     digest = hashlib.sha256(_ENCODER + key.encode()).hexdigest()[:24]
     path = cache / f"{digest}.aac"
@@ -132,7 +132,7 @@ def encode_ring(key: str, cache: Path, make: Callable[[], Sound]) -> AacRing:
     sound = make()
     count = sound.shape[1] // FRAME
     if count < 8:
-        raise ValueError("a programme needs at least 8 frames of sound")
+        raise ValueError("a program needs at least 8 frames of sound")
     sound = sound[:, : count * FRAME]
     bent = np.concatenate([sound[:, -2 * FRAME :], sound, sound[:, : 3 * FRAME]], axis=1)
     frames = tuple(_adts_header(len(frame)) + frame for frame in encode_aac(bent)[3 : 3 + count])
@@ -163,7 +163,7 @@ def _from_adts(content: bytes) -> Iterable[bytes]:
     while at + _ADTS_BYTES <= len(content):
         size = ((content[at + 3] & 3) << 11) | (content[at + 4] << 3) | (content[at + 5] >> 5)
         if content[at] != 0xFF or size <= _ADTS_BYTES or at + size > len(content):
-            raise ValueError("a cached programme is damaged")
+            raise ValueError("a cached program is damaged")
         yield content[at : at + size]
         at += size
 

@@ -98,7 +98,7 @@ _ENHANCED: Final = Rendition(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class PlaylistParameters:
     """What a request for a multivariant playlist allows."""
 
     audio_only: bool
@@ -112,7 +112,7 @@ class Wishes:
 def offered(
     *,
     audio: str,
-    wishes: Wishes,
+    parameters: PlaylistParameters,
     seed: str,
     portrait: bool = False,
     enhanced: bool = False,
@@ -122,7 +122,7 @@ def offered(
     """What a playlist lists: in an order that says nothing, the same every time for one `seed`."""
     sound = Rendition(name=AUDIO_ONLY, label=audio_label, bandwidth=160_000, codecs="mp4a.40.2")
     if audio == "only":
-        return [sound] if wishes.audio_only else []
+        return [sound] if parameters.audio_only else []
     everything = [_SOURCE, *(_TRANSCODES if transcodes else ())]
     if portrait:
         everything.append(_PORTRAIT)
@@ -134,10 +134,10 @@ def offered(
     return [
         each
         for each in everything
-        if (wishes.audio_only or not each.audio_only)
-        and (wishes.source or not each.source)
-        and (each.audio_only or each.codec_family in wishes.codecs)
-        and (wishes.multigroup or each.group == "landscape")
+        if (parameters.audio_only or not each.audio_only)
+        and (parameters.source or not each.source)
+        and (each.audio_only or each.codec_family in parameters.codecs)
+        and (parameters.multigroup or each.group == "landscape")
     ]
 
 
@@ -147,7 +147,7 @@ def multivariant(
     *,
     version: int,
     info: dict[str, str],
-    wishes: Wishes,
+    parameters: PlaylistParameters,
     session_data: bool = False,
 ) -> str:
     """The playlist's text, as usher v1 or v2 writes it. `info`: the attributes of EXT-X-TWITCH-INFO."""
@@ -156,7 +156,7 @@ def multivariant(
         lines += [f'#EXT-X-SESSION-DATA:DATA-ID="{name}",VALUE="{value}"' for name, value in info.items()]
     else:
         lines.append("#EXT-X-TWITCH-INFO:" + ",".join(f'{name}="{value}"' for name, value in info.items()))
-    if wishes.unavailable:
+    if parameters.unavailable:
         lines.append(_unavailable())
     for each in renditions:
         if version == 1:
@@ -165,16 +165,16 @@ def multivariant(
                 f'#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="{each.name}",NAME="{each.label}",'
                 f"AUTOSELECT={chosen},DEFAULT={chosen}"
             )
-        lines += [f"#EXT-X-STREAM-INF:{_attributes(each, version, wishes)}", address(each)]
+        lines += [f"#EXT-X-STREAM-INF:{_attributes(each, version, parameters)}", address(each)]
     return "\n".join(lines) + "\n"
 
 
-def _attributes(each: Rendition, version: int, wishes: Wishes) -> str:
+def _attributes(each: Rendition, version: int, parameters: PlaylistParameters) -> str:
     parts = [f"BANDWIDTH={each.bandwidth}"]
     if each.resolution:
         parts.append(f"RESOLUTION={each.resolution}")
     parts.append(f'CODECS="{each.codecs}"')
-    rate = f"FRAME-RATE={each.frame_rate:.3f}" if each.frame_rate and wishes.frame_rate else None
+    rate = f"FRAME-RATE={each.frame_rate:.3f}" if each.frame_rate and parameters.frame_rate else None
     if version == 1:
         parts.append(f'VIDEO="{each.name}"')
         return ",".join([*parts, *([rate] if rate else [])])

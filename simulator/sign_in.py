@@ -29,7 +29,7 @@ _INTERVAL: Final = 5
 class SignInRoutes:
     """Everything below /oauth2, and the page where a device's code is entered.
 
-    `authorize` asks nobody: the viewer who is signed in says yes at once, and nobody signed in means no.
+    `authorize` shows no page: it succeeds at once for the signed-in viewer, and is refused without one.
     """
 
     def __init__(self, world: World, accounts: Accounts, transport: Transport, hosts: Hosts) -> None:

@@ -16,9 +16,9 @@ from typing import Final, Self
 from aiohttp import web
 
 from simulator.accounts import Accounts, Person
-from simulator.cast import Cast, ChannelPlan, ClipPlan, VideoPlan, demo_cast
 from simulator.clip_files import ClipRoutes
 from simulator.clock import SimulatedClock
+from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan, demo_content
 from simulator.control import ControlRoutes
 from simulator.delivery import LiveRoutes, VideoRoutes
 from simulator.faults import Fault, FaultPlan, Step
@@ -28,7 +28,7 @@ from simulator.hosts import Hosts
 from simulator.library import SongFile, composed_songs, own_songs
 from simulator.media import Muxer
 from simulator.playback_tokens import Tokens
-from simulator.programme import NowPlaying, Programme, Studio
+from simulator.program import NowPlaying, Program, ProgramEncoder
 from simulator.sign_in import SignInRoutes
 from simulator.signing import Signer
 from simulator.transport import Latency, RequestLog, Transport
@@ -58,43 +58,45 @@ def make_simulator(world: World, *, hosts: Hosts, transport: Transport | None = 
     return app
 
 
-async def make_world(cast: Cast, cache: Path, *, clock: SimulatedClock | None = None) -> World:
-    """Encode what the cast plays (the first time: about a hundredth of its length in CPU), off the event loop.
+async def make_world(content: Content, cache: Path, *, clock: SimulatedClock | None = None) -> World:
+    """Encode what the channels play (the first time: about a hundredth of its length in CPU), off the event loop.
 
-    Raises ValueError for a cast that cannot be played, OSError for a folder that cannot be written.
+    Raises ValueError for content that cannot be played, OSError for a folder that cannot be written.
     """
     clock = clock or SimulatedClock()
-    studio = Studio(cache)
+    program_encoder = ProgramEncoder(cache)
     loop = asyncio.get_running_loop()
     muxer = await asyncio.to_thread(Muxer)
-    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="studio")
+    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="program_encoder")
     try:
-        playlists = list(dict.fromkeys(plan.playlist for plan in (*cast.channels, *cast.videos)))
+        playlists = list(dict.fromkeys(plan.playlist for plan in (*content.channels, *content.videos)))
         made = await asyncio.gather(
-            *(loop.run_in_executor(pool, studio.programme, playlist) for playlist in playlists)
+            *(loop.run_in_executor(pool, program_encoder.program, playlist) for playlist in playlists)
         )
         # One after another: they share the muxer's codec templates.
-        files = [await loop.run_in_executor(pool, _clip_content, studio, plan, muxer) for plan in cast.clips]
-        ad_ring = await loop.run_in_executor(pool, studio.advertisement)
-        silence_ring = await loop.run_in_executor(pool, studio.silence)
+        files = [
+            await loop.run_in_executor(pool, _clip_content, program_encoder, plan, muxer) for plan in content.clips
+        ]
+        ad_ring = await loop.run_in_executor(pool, program_encoder.advertisement)
+        silence_ring = await loop.run_in_executor(pool, program_encoder.silence)
     finally:
         # Who is interrupted waits for nothing: what is being encoded is finished or thrown away on its own.
         pool.shutdown(wait=False, cancel_futures=True)
-    programmes = dict(zip(playlists, made, strict=True))
+    programs = dict(zip(playlists, made, strict=True))
     now = clock.now()
-    channels = {plan.login: Channel(plan, programmes[plan.playlist], clock) for plan in cast.channels}
+    channels = {plan.login: Channel(plan, programs[plan.playlist], clock) for plan in content.channels}
     return World(
         clock=clock,
-        accounts=Accounts(map(_person, cast.channels), clock),
+        accounts=Accounts(map(_person, content.channels), clock),
         muxer=muxer,
         ad_ring=ad_ring,
         silence_ring=silence_ring,
         channels=channels,
         clips={
-            plan.slug: Clip(plan, content, _seconds(plan), now - timedelta(hours=5))
-            for plan, content in zip(cast.clips, files, strict=True)
+            plan.slug: Clip(plan, file, _seconds(plan), now - timedelta(hours=5))
+            for plan, file in zip(content.clips, files, strict=True)
         },
-        videos={plan.video_id: _video(plan, programmes[plan.playlist], clock) for plan in cast.videos},
+        videos={plan.video_id: _video(plan, programs[plan.playlist], clock) for plan in content.videos},
     )
 
 
@@ -107,21 +109,21 @@ def _person(plan: ChannelPlan) -> Person:
     )
 
 
-def _clip_content(studio: Studio, plan: ClipPlan, muxer: Muxer) -> bytes:
-    return studio.clip_file(plan.playlist, muxer).read_bytes()
+def _clip_content(program_encoder: ProgramEncoder, plan: ClipPlan, muxer: Muxer) -> bytes:
+    return program_encoder.clip_file(plan.playlist, muxer).read_bytes()
 
 
 def _seconds(plan: ClipPlan) -> float:
     return sum(item.length for item in plan.playlist.items) / 48_000
 
 
-def _video(plan: VideoPlan, programme: Programme, clock: SimulatedClock) -> Video:
+def _video(plan: VideoPlan, program: Program, clock: SimulatedClock) -> Video:
     created = clock.now() - timedelta(days=7)
     digits = hashlib.sha256(plan.video_id.encode()).hexdigest()[:20]
     broadcast = 40_000_000_000 + int(plan.video_id)
     return Video(
         plan=plan,
-        programme=programme,
+        program=program,
         root=f"{digits}_{plan.login}_{broadcast}_{int(created.timestamp())}",
         created_at=created,
         clock=clock,
@@ -136,7 +138,7 @@ class Simulator:
             twitch.channel("neonharbour").faults.add(Fault(step=Step.SEGMENT, kind=FaultKind.RESET, times=1))
             twitch.latency.set(40)
 
-    `cache` keeps songs and encoded media between runs. Without a `cast` it is the demo's, played from the files
+    `cache` keeps songs and encoded media between runs. Without `content` it is the demo's, played from the files
     under `music`, or from the composed songs. Entering raises NoMusicError, ValueError or OSError (port in use).
     """
 
@@ -144,7 +146,7 @@ class Simulator:
         self,
         *,
         cache: Path,
-        cast: Cast | None = None,
+        content: Content | None = None,
         music: Path | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -154,7 +156,7 @@ class Simulator:
     ) -> None:
         self.clock: Final = clock or SimulatedClock()
         self._cache = cache
-        self._cast = cast
+        self._content = content
         self._music = music
         self._host = host
         self._port = port
@@ -171,9 +173,9 @@ class Simulator:
             listening = await asyncio.to_thread(socket.create_server, (self._host, self._port))
             stack.callback(listening.close)
             self._port = listening.getsockname()[1]
-            if self._cast is None:
-                self._cast = demo_cast(await asyncio.to_thread(self._songs))
-            self._world = await make_world(self._cast, self._cache, clock=self.clock)
+            if self._content is None:
+                self._content = demo_content(await asyncio.to_thread(self._songs))
+            self._world = await make_world(self._content, self._cache, clock=self.clock)
             stack.callback(self._world.muxer.close)
             app = make_simulator(
                 self._world, hosts=self._hosts or Hosts.at(self.base_url), transport=self._transport
@@ -252,16 +254,16 @@ class Simulator:
         return self._world
 
     @property
-    def cast(self) -> Cast:
+    def content(self) -> Content:
         """Who is on it, and the songs that they play."""
-        if self._cast is None:
+        if self._content is None:
             raise RuntimeError("the simulator has not been started")
-        return self._cast
+        return self._content
 
     @property
     def songs(self) -> tuple[SongFile, ...]:
         """The music files: what a catalog needs to know them all."""
-        return self.cast.songs
+        return self.content.songs
 
     def channel(self, login: str) -> Channel:
         """A channel. Raises KeyError."""
@@ -293,7 +295,7 @@ class Simulator:
 
     @property
     def faults(self) -> FaultPlan:
-        """What goes wrong for everybody."""
+        """The faults of every channel."""
         return self.world.faults
 
     @property
@@ -307,7 +309,7 @@ class Simulator:
         return self._transport.log
 
     def fail(self, fault: Fault, *, login: str | None = None) -> None:
-        """Add a fault, for one channel or for everybody."""
+        """Add a fault, for one channel or for all."""
         (self.faults if login is None else self.channel(login).faults).add(fault)
 
     def count(self, step: Step, target: str | None = None) -> int:

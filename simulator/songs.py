@@ -1,7 +1,7 @@
 """The demo's songs as data: ten pieces in ten styles, made up and played by code, so no audio is shipped.
 
 A `Score` says how a song is built; `simulator.composer` turns it into sound. Titles, artists, labels and the
-ISRC-like ids (country code ZZ, which nobody has) are fictions.
+ISRC-like ids (country code ZZ, which is not assigned) are fictions.
 """
 
 from dataclasses import dataclass, field

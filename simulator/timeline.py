@@ -2,7 +2,7 @@
 
 A broadcast's time is counted in ticks (90 kHz) since it went live. Content is cut on a grid of one segment length.
 An ad pod takes the place of content for its time; its segments are counted from its start, the last one is
-trimmed, and content is cut anew from the pod's end to the next line of the grid.
+trimmed, and content is cut again from the pod's end to the next line of the grid.
 """
 
 from bisect import bisect_right

@@ -15,8 +15,8 @@ _HTML: Final = (
     b"<!DOCTYPE html><html><head><title>Twitch</title></head><body><h1>Something went wrong</h1></body></html>"
 )
 _HUGE_LINE: Final = b'#EXT-X-TWITCH-INFO:NODE="a line that says nothing, again and again and again and again"\n'
-_HUGE_BYTES: Final = 32 << 20
-_DRIPS: Final = 20
+_HUGE_BODY_BYTES: Final = 32 << 20
+_DRIP_PIECES: Final = 20
 _SECRET_PARAMETERS: Final = frozenset({"sig", "token", "nauth", "nauthsig"})
 
 
@@ -42,7 +42,7 @@ class RequestRecord:
         return asdict(self)
 
 
-_KEPT_HEADERS: Final = (
+_LOGGED_HEADERS: Final = (
     "User-Agent",
     "Client-ID",
     "Content-Type",
@@ -154,7 +154,7 @@ class Transport:
                 host=request.host,
                 path=request.path,
                 query={name: value for name, value in request.query.items() if name not in _SECRET_PARAMETERS},
-                headers={name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers},
+                headers={name: request.headers[name] for name in _LOGGED_HEADERS if name in request.headers},
                 target=answer.target,
                 operation=answer.operation,
                 status=status,
@@ -190,10 +190,10 @@ class Transport:
         response.headers[hdrs.CONTENT_TYPE] = answer.content_type
         response.content_length = len(answer.body)
         await response.prepare(request)
-        size = max(1, -(-len(answer.body) // _DRIPS))
+        size = max(1, -(-len(answer.body) // _DRIP_PIECES))
         for first in range(0, len(answer.body), size):
-            # Before each piece: whoever reads has everything with the last one, and waits for nothing after it.
-            await asyncio.sleep(seconds / _DRIPS)
+            # Before each piece: a reader has everything with the last one, and waits for nothing after it.
+            await asyncio.sleep(seconds / _DRIP_PIECES)
             await response.write(answer.body[first : first + size])
         await response.write_eof()
         return response
@@ -243,7 +243,7 @@ def _altered(answer: Answer, fault: Fault) -> Answer:
         case FaultKind.BINARY:
             body = bytes(range(256)) * 8
         case FaultKind.HUGE:
-            body += _HUGE_LINE * (_HUGE_BYTES // len(_HUGE_LINE))
+            body += _HUGE_LINE * (_HUGE_BODY_BYTES // len(_HUGE_LINE))
         case _:
             pass  # the body shows it already
     return replace(answer, body=body)

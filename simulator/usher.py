@@ -9,7 +9,7 @@ from aiohttp import web
 from simulator.faults import Fault, FaultKind, FaultPlan, Step, taken
 from simulator.hosts import Hosts
 from simulator.playback_tokens import TokenRefusedError, Tokens
-from simulator.renditions import AUDIO_ONLY, Rendition, Wishes, multivariant, offered
+from simulator.renditions import AUDIO_ONLY, PlaylistParameters, Rendition, multivariant, offered
 from simulator.signing import Signer
 from simulator.transport import Answer, Transport
 from simulator.world import Channel, Video, World
@@ -69,11 +69,11 @@ class UsherRoutes:
         if channel.switches.subscriber_only:
             text = "User does not have the entitlements"
             return await self._refuse(request, name, plan, 403, "unauthorized_entitlements", text)
-        wishes = _wishes(request)
+        parameters = _playlist_parameters(request)
         switches = channel.switches
         renditions = offered(
             audio=switches.audio,
-            wishes=wishes,
+            parameters=parameters,
             seed=name,
             portrait=switches.portrait,
             enhanced=switches.enhanced,
@@ -84,7 +84,7 @@ class UsherRoutes:
             lambda rendition: self._live_address(channel, rendition.name),
             version=version,
             info=self._live_info(channel),
-            wishes=wishes,
+            parameters=parameters,
             session_data=switches.session_data,
         )
         return await self._playlist(request, name, plan, text, lambda: self._live_address(channel, NO_SOUND))
@@ -150,8 +150,10 @@ class UsherRoutes:
         if video.switches.subscriber_only:
             text = "Manifest is restricted"
             return await self._refuse(request, video_id, plan, 403, "vod_manifest_restricted", text)
-        wishes = _wishes(request)
-        renditions = offered(audio=video.switches.audio, wishes=wishes, seed=video_id, audio_label="Audio Only")
+        parameters = _playlist_parameters(request)
+        renditions = offered(
+            audio=video.switches.audio, parameters=parameters, seed=video_id, audio_label="Audio Only"
+        )
         text = multivariant(
             renditions,
             lambda rendition: self._video_address(video, rendition),
@@ -166,7 +168,7 @@ class UsherRoutes:
                 "USER-COUNTRY": "DE",
                 "MANIFEST-CLUSTER": "cloudfront_vod",
             },
-            wishes=wishes,
+            parameters=parameters,
         )
         return await self._playlist(
             request, video_id, plan, text, lambda: f"{self._hosts.video}/{video.root}/{NO_SOUND}/index-dvr.m3u8"
@@ -239,14 +241,14 @@ def _without_sound(address: str) -> str:
     return f'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=230000,RESOLUTION=284x160,CODECS="avc1.4D400C"\n{address}\n'
 
 
-def _wishes(request: web.Request) -> Wishes:
+def _playlist_parameters(request: web.Request) -> PlaylistParameters:
     query = request.query
 
     def on(name: str) -> bool:
         return query.get(name, "").lower() == "true"
 
     asked = query.get("supported_codecs", "h264").lower().split(",")
-    return Wishes(
+    return PlaylistParameters(
         audio_only=on("allow_audio_only"),
         source=on("allow_source"),
         codecs=frozenset(_CODECS[name.strip()] for name in asked if name.strip() in _CODECS),

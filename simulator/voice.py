@@ -1,4 +1,4 @@
-"""Sounds that are no songs: somebody talking (formants on a buzzing source), and an advertisement.
+"""Sounds that are not songs: a voice (formants on a buzzing source), and an advertisement.
 
 The talker says nothing: syllables are vowels drawn at random, with the pitch contour, pauses and hisses of speech.
 It covers the band that speech covers in a real stream, which is what a recognizer must cope with.
@@ -96,7 +96,7 @@ _JINGLE: Final = Score(
 
 
 def advertisement() -> Sound:
-    """A made-up advertisement of about half a minute: a jingle, and somebody selling over it."""
+    """A made-up advertisement of about half a minute: a jingle with a voice over it."""
     jingle = Composer(_JINGLE).play()
     seller = talk(jingle.shape[1] / RATE, seed=23, pitch_hz=205.0)
     return (0.45 * jingle + 0.6 * seller[:, : jingle.shape[1]]).astype(np.float32)

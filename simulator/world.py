@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from simulator.accounts import Accounts
-from simulator.cast import ChannelPlan, ClipPlan, VideoPlan
 from simulator.clock import SimulatedClock
+from simulator.content import ChannelPlan, ClipPlan, VideoPlan
 from simulator.faults import FaultPlan
 from simulator.media import TICKS, AacRing, Muxer
-from simulator.programme import NowPlaying, Programme
+from simulator.program import NowPlaying, Program
 from simulator.timeline import Piece, Pod, add_pod, pieces
 
 GRIDS: Final = {2.0: 2 * TICKS, 4.167: 25 * TICKS // 6}
@@ -112,9 +112,9 @@ class Session:
 class Channel:
     """A channel and its broadcast, which began a good while before the simulator did."""
 
-    def __init__(self, plan: ChannelPlan, programme: Programme, clock: SimulatedClock) -> None:
+    def __init__(self, plan: ChannelPlan, program: Program, clock: SimulatedClock) -> None:
         self.plan: Final = plan
-        self.programme: Final = programme
+        self.program: Final = program
         self.faults: Final = FaultPlan()
         self.broadcast_id: Final = 40_000_000_000 + plan.user_id
         self._clock = clock
@@ -180,7 +180,7 @@ class Channel:
     # --- ads ------------------------------------------------------------------------------------------
 
     def start_ad(self, seconds: float = 30.0, *, started_ago: float = 0.0) -> Pod:
-        """An ad break for everybody: from the next segment on, or already running since `started_ago` seconds."""
+        """An ad break for all viewers: from the next segment on, or running since `started_ago` seconds."""
         if not 1 <= seconds <= 600 or not 0 <= started_ago <= 600:
             raise ValueError("an ad takes 1..600 s and began at most 600 s ago")
         at = max(0, self.ticks - round(started_ago * TICKS))
@@ -191,7 +191,7 @@ class Channel:
 
     @property
     def pods(self) -> tuple[Pod, ...]:
-        """The ad breaks that everybody sees."""
+        """The ad breaks that all viewers see."""
         return self._pods
 
     # --- what a session sees --------------------------------------------------------------------------
@@ -236,7 +236,7 @@ class Channel:
         ticks = self._running_ticks(None if at is None else at.timestamp())
         if any(pod.start <= ticks < pod.end for pod in self._pods):
             return None
-        return self.programme.at(ticks)
+        return self.program.at(ticks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,7 +314,7 @@ class Video:
     """A VOD."""
 
     plan: VideoPlan
-    programme: Programme
+    program: Program
     root: str
     created_at: datetime
     clock: SimulatedClock
@@ -338,9 +338,9 @@ class Video:
     def recorded_seconds(self) -> float:
         """How much of it there is."""
         if not self.switches.recording:
-            return self.programme.seconds
+            return self.program.seconds
         grown = self.clock.time() - self.recording_since + self.switches.recorded_seconds
-        return min(self.programme.seconds, max(0.0, grown))
+        return min(self.program.seconds, max(0.0, grown))
 
     def is_muted(self, start: float, end: float) -> bool:
         """Whether a stretch is muted."""

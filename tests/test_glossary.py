@@ -12,6 +12,7 @@ FOLDERS: Final = ("fingerprint", "server", "simulator", "scripts", "sql", "tests
 REPLACED: Final[dict[str, str]] = {
     r"\bserver\.demo\b": "simulator",
     r"\bserver\.logs\b": "server.audit",
+    r"\b(Programme|Wishes|demo_cast)\b": "Program, PlaylistParameters, demo_content",
 }
 """A pattern of an old name, as a whole identifier or a part of one, and the term that took its place."""
 

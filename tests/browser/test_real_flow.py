@@ -16,9 +16,9 @@ from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
 from server.app import listening, make_app
 from server.settings import ServerSettings
 from server.web.words import WORDS
-from simulator.cast import Cast, ChannelPlan, ClipPlan
+from simulator.content import ChannelPlan, ClipPlan, Content
 from simulator.library import composed_songs
-from simulator.programme import Item, Playlist
+from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 from simulator.songs import SCORES
 from tests.browser.conftest import Watched, watch
@@ -47,9 +47,9 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     ]
     plans[-1] = dataclasses.replace(plans[-1], live=False)
     clip = ClipPlan(slug=SLUG, login="neonharbour", title="that drop", playlist=cut)
-    cast = Cast(channels=tuple(plans), clips=(clip,), songs=songs)
+    content = Content(channels=tuple(plans), clips=(clip,), songs=songs)
     ingest(folder / "data" / "catalog", [song.path for song in songs], decode_blocks)
-    async with Simulator(cache=folder / "media", cast=cast) as twitch:
+    async with Simulator(cache=folder / "media", content=content) as twitch:
         pipeline = dataclasses.replace(
             read_settings(PipelineSettings, {"TWITCHAUDIO_DATA_DIR": str(folder / "data")}),
             twitch=read_settings(TwitchSettings, twitch.environment()),

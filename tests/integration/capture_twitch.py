@@ -1,6 +1,6 @@
 """A simulated Twitch that plays one long, rising tone ladder, and a capture that listens to it.
 
-Second n of the programme is a tone of 400 + 20 n Hz, so any sound tells which moment it was taken from.
+Second n of the program is a tone of 400 + 20 n Hz, so any sound tells which moment it was taken from.
 """
 
 import wave
@@ -23,10 +23,10 @@ from fingerprint.ports import MediaSource
 from fingerprint.settings import TwitchSettings
 from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
 from fingerprint.twitch.sessions import KeptSessions
-from simulator.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
 from simulator.clock import SimulatedClock
+from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan
 from simulator.library import own_songs
-from simulator.programme import Item, Playlist
+from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 
 LADDER_SECONDS = 60
@@ -60,7 +60,7 @@ def heard(pcm: Pcm, at_seconds: float) -> float:
     return float(np.argmax(spectrum)) * pcm.rate / (1 << 15)
 
 
-def cast_of(folder: Path) -> Cast:
+def content_of(folder: Path) -> Content:
     """One channel, one clip and one VOD that all play the ladder."""
     path = folder / "ladder.wav"
     if not path.exists():
@@ -68,7 +68,7 @@ def cast_of(folder: Path) -> Cast:
         ladder(path)
     songs = own_songs(folder)
     playlist = Playlist(items=(Item(song=songs[0]),))
-    return Cast(
+    return Content(
         channels=(
             ChannelPlan(
                 login="ladder",
@@ -157,7 +157,7 @@ class Listener:
 @asynccontextmanager
 async def listening(cache: Path, *, settings: TwitchSettings | None = None) -> AsyncGenerator[Listener]:
     """A simulator, and a listener that knows no other host."""
-    async with Simulator(cache=cache / "media", cast=cast_of(cache / "music")) as twitch:
+    async with Simulator(cache=cache / "media", content=content_of(cache / "music")) as twitch:
         settings = settings or TwitchSettings(
             gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url), media_hosts=twitch.media_hosts
         )

@@ -23,7 +23,7 @@ from yarl import URL
 from fingerprint.domain.audio import Pcm
 from simulator.hosts import Hosts
 from simulator.simulator import Simulator
-from tests.integration.capture_twitch import cast_of
+from tests.integration.capture_twitch import content_of
 
 _HOSTS: Final = Hosts.twitch()
 NAMES: Final = tuple(
@@ -119,8 +119,8 @@ class RealClients:
 
 @asynccontextmanager
 async def real_clients(cache: Path, authority: Authority) -> AsyncGenerator[RealClients]:
-    cast = await asyncio.to_thread(cast_of, cache / "music")
-    async with Simulator(cache=cache / "media", cast=cast, hosts=Hosts.twitch()) as twitch:
+    content = await asyncio.to_thread(content_of, cache / "music")
+    async with Simulator(cache=cache / "media", content=content, hosts=Hosts.twitch()) as twitch:
         port = URL(twitch.base_url).port
         assert port is not None
         connected: list[str] = []

@@ -1,4 +1,4 @@
-"""A plain viewer of the simulated Twitch, and a cast that plays ladders of tones, so that sound tells its place.
+"""A plain viewer of the simulated Twitch, and content that plays ladders of tones, so that sound tells its place.
 
 Second n of "Low ladder" is a tone of 400 + 20 n Hz, of "High ladder" one of 2000 + 20 n Hz.
 """
@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from yarl import URL
 
-from simulator.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
 from simulator.clock import SimulatedClock
+from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan
 from simulator.library import SongFile, write_flac
-from simulator.programme import Item, Playlist
+from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 from simulator.songs import SongTags
 
@@ -74,7 +74,7 @@ def _ladder(folder: Path, title: str, seconds: int) -> SongFile:
     return song
 
 
-def ladder_cast(folder: Path) -> Cast:
+def ladder_cast(folder: Path) -> Content:
     """Two live channels, one that is offline, clips of the three address forms, and a VOD with a muted part."""
     folder.mkdir(exist_ok=True)
     low, high = _ladder(folder, "Low ladder", 30), _ladder(folder, "High ladder", 30)
@@ -96,7 +96,7 @@ def ladder_cast(folder: Path) -> Cast:
         items = (Item(song=low, start_seconds=3, seconds=10),)
         return ClipPlan(slug=slug, login=LIVE, title="ten steps", playlist=Playlist(items=items), address=address)
 
-    return Cast(
+    return Content(
         channels=(channel(LIVE, 1), channel("picture", 2, audio="missing"), channel("asleep", 3, live=False)),
         clips=(
             clip(CLIP, "v2"),
@@ -174,13 +174,13 @@ class Viewer:
     async def usher(
         self, login: str = LIVE, token: Mapping[str, Any] | None = None, *, version: int = 2, **query: str
     ) -> Reply:
-        """A multivariant playlist, with the usual wishes unless `query` says otherwise."""
+        """A multivariant playlist, with the usual parameters unless `query` says otherwise."""
         return await self._usher(login, token if token is not None else await self.token(login), version, query)
 
     async def _usher(self, login: str, token: Mapping[str, Any], version: int, query: Mapping[str, str]) -> Reply:
         path = "api/v2/channel/hls" if version == 2 else "api/channel/hls"
-        wishes = {"allow_source": "true", "allow_audio_only": "true", "supported_codecs": "h264", "p": "7"}
-        query = {**wishes, "sig": token.get("signature", ""), "token": token.get("value", ""), **query}
+        parameters = {"allow_source": "true", "allow_audio_only": "true", "supported_codecs": "h264", "p": "7"}
+        query = {**parameters, "sig": token.get("signature", ""), "token": token.get("value", ""), **query}
         return await self.get(str(URL(f"{self.twitch.usher_url}/{path}/{login}.m3u8").with_query(query)))
 
     async def renditions(self, login: str = LIVE, **query: str) -> dict[str, str]:
@@ -282,7 +282,7 @@ async def a_viewer(folder: Path) -> AsyncGenerator[Viewer]:
     clock.freeze()
     cast_of_ladders = await asyncio.to_thread(ladder_cast, folder)
     async with (
-        Simulator(cache=folder, cast=cast_of_ladders, clock=clock) as twitch,
+        Simulator(cache=folder, content=cast_of_ladders, clock=clock) as twitch,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
     ):
         yield Viewer(twitch, session)

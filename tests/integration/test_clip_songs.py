@@ -14,9 +14,9 @@ from fingerprint.domain.targets import ClipTarget
 from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
 from fingerprint.wiring import open_pipeline
-from simulator.cast import Cast, ClipPlan
+from simulator.content import ClipPlan, Content
 from simulator.library import SongFile, own_songs, write_flac
-from simulator.programme import Item, Playlist
+from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 from simulator.songs import SongTags
 from simulator.synth import RATE
@@ -42,7 +42,7 @@ async def identified(folder: Path, songs: Sequence[SongFile], environment: Mappi
     """What is found in a clip of 15 s of each of the songs."""
     heard = tuple(Item(song=song, start_seconds=2.0, seconds=EACH_SECONDS) for song in songs)
     clip = ClipPlan(slug=SLUG, login="somechannel", title="two songs", playlist=Playlist(items=heard))
-    async with Simulator(cache=folder / "media", cast=Cast(clips=(clip,), songs=tuple(songs))) as twitch:
+    async with Simulator(cache=folder / "media", content=Content(clips=(clip,), songs=tuple(songs))) as twitch:
         environment = {**twitch.environment(), **environment, "TWITCHAUDIO_DATA_DIR": str(folder / "data")}
         settings = dataclasses.replace(
             read_settings(PipelineSettings, environment), twitch=read_settings(TwitchSettings, environment)

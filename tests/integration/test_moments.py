@@ -15,9 +15,9 @@ from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import read_settings
 from server.app import listening, make_app
 from server.settings import ServerSettings
-from simulator.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
+from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan
 from simulator.library import own_songs
-from simulator.programme import Item, Playlist
+from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 from tests.api_client import ask
 from tests.integration.test_clip_songs import write_song
@@ -47,8 +47,8 @@ async def twitch(folder: Path) -> AsyncGenerator[Simulator]:
     )
     thrice = Playlist(items=playlist.items * 3)
     video = VideoPlan(video_id=VIDEO, login=LOGIN, title="", playlist=thrice)
-    cast = Cast(channels=(channel,), clips=(clip,), videos=(video,), songs=songs)
-    async with Simulator(cache=folder / "media", cast=cast) as simulator:
+    content = Content(channels=(channel,), clips=(clip,), videos=(video,), songs=songs)
+    async with Simulator(cache=folder / "media", content=content) as simulator:
         yield simulator
 
 

@@ -12,9 +12,9 @@ from aiohttp import ClientSession
 from fingerprint.settings import read_settings
 from server.app import listening, make_app
 from server.settings import ServerSettings
-from simulator.cast import Cast, ChannelPlan
+from simulator.content import ChannelPlan, Content
 from simulator.library import own_songs, write_flac
-from simulator.programme import Item, Playlist
+from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 from simulator.songs import SongTags
 from simulator.synth import RATE
@@ -45,7 +45,7 @@ async def on_air(folder: Path) -> AsyncGenerator[Simulator]:
         game="Music",
         playlist=Playlist(items=(Item(song=songs[0]),)),
     )
-    async with Simulator(cache=folder / "media", cast=Cast(channels=(plan,), songs=songs)) as twitch:
+    async with Simulator(cache=folder / "media", content=Content(channels=(plan,), songs=songs)) as twitch:
         yield twitch
 
 

@@ -23,10 +23,10 @@ from fingerprint.domain.targets import ChannelTarget
 from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
 from fingerprint.wiring import open_pipeline
-from simulator.cast import Cast, ChannelPlan
+from simulator.content import ChannelPlan, Content
 from simulator.library import SongFile, own_songs, write_flac
 from simulator.media import read_sound
-from simulator.programme import Item, Playlist
+from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 from simulator.synth import RATE, Sound
 
@@ -92,7 +92,7 @@ async def on_air(songs: list[SongFile], cache: Path) -> AsyncGenerator[Simulator
         )
         for number, song in enumerate(songs)
     )
-    async with Simulator(cache=cache, cast=Cast(channels=plans, songs=tuple(songs))) as simulator:
+    async with Simulator(cache=cache, content=Content(channels=plans, songs=tuple(songs))) as simulator:
         yield simulator
 
 

@@ -230,7 +230,7 @@ async def test_the_window_moves_with_the_clock_and_numbers_stay_with_segments(vi
 
 
 async def test_sound_is_what_the_schedule_says_at_every_moment(viewer: Viewer) -> None:
-    """Across a change of song and the programme's seam, with and without what came before."""
+    """Across a change of song and the program's seam, with and without what came before."""
     viewer.twitch.configure_channel(LIVE, window_segments=30)
     playlist = await viewer.playlist()
     sound = await viewer.sound(*playlist.segments)
@@ -245,7 +245,7 @@ async def test_sound_is_what_the_schedule_says_at_every_moment(viewer: Viewer) -
 
 
 async def test_segments_join_without_a_gap_where_the_programme_starts_again(viewer: Viewer) -> None:
-    ring = viewer.twitch.channel(LIVE).programme.ring
+    ring = viewer.twitch.channel(LIVE).program.ring
     viewer.twitch.configure_channel(LIVE, window_segments=30)
     sound = await viewer.sound(*(await viewer.playlist()).segments)
     blocks = sound[0, 4800:-4800]

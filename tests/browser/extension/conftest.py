@@ -17,10 +17,10 @@ from aiohttp import ClientSession
 from fingerprint.catalog.ingest import ingest
 from fingerprint.media.decode import decode_blocks
 from simulator.accounts import OWN_APPLICATION
-from simulator.cast import Cast, ChannelPlan, ClipPlan, VideoPlan
+from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan
 from simulator.hosts import Hosts
 from simulator.library import SongFile, composed_songs
-from simulator.programme import Item, Playlist
+from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 from simulator.songs import SCORES
 from tests.browser.bidi.browser import Browser
@@ -58,7 +58,7 @@ class Town:
     members: ServerProcess
 
 
-def _cast(songs: tuple[SongFile, ...]) -> Cast:
+def _content(songs: tuple[SongFile, ...]) -> Content:
     live, cut, video, unknown = (
         Playlist(items=(Item(song=song, start_seconds=10, seconds=40),)) for song in songs
     )
@@ -73,7 +73,7 @@ def _cast(songs: tuple[SongFile, ...]) -> Cast:
         ClipPlan(slug=UNKNOWN_SLUG, login=LIVE, title="what was that", playlist=unknown),
     )
     videos = (VideoPlan(video_id=VIDEO, login=LIVE, title="last week", playlist=video),)
-    return Cast(channels=tuple(channels), clips=clips, videos=videos, songs=songs)
+    return Content(channels=tuple(channels), clips=clips, videos=videos, songs=songs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port: int = reserved.getsockname()[1]
     hosts = dataclasses.replace(Hosts.at(f"http://127.0.0.1:{port}"), activate="https://www.twitch.tv/activate")
-    async with Simulator(cache=KEPT / "media", cast=_cast(songs), hosts=hosts, port=port) as twitch:
+    async with Simulator(cache=KEPT / "media", content=_content(songs), hosts=hosts, port=port) as twitch:
         yield Stand(twitch, catalog)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tinytag
 
-from simulator import cast as casting
+from simulator import content as casting
 from simulator.composer import Composer
 from simulator.library import AUDIO_SUFFIXES, NoMusicError, SongFile, composed_songs, own_songs
-from simulator.programme import Item
+from simulator.program import Item
 from simulator.songs import SCORES, Score, Section
 from simulator.synth import RATE
 from simulator.voice import talk
@@ -119,16 +119,16 @@ def test_any_number_of_songs_makes_a_cast(count: int) -> None:
     songs = [
         SongFile(path=Path(f"{n}.mp3"), tags=score.tags, seconds=60.0) for n, score in enumerate(SCORES[:count])
     ]
-    cast = casting.demo_cast(songs)
-    assert sum(plan.live for plan in cast.channels) >= 3
-    assert not all(plan.live for plan in cast.channels)
-    assert len(cast.clips) >= 3
-    assert any(clip.slug.endswith("-") for clip in cast.clips)
-    assert len(cast.videos) == 2
-    for plan in (*cast.channels, *cast.clips, *cast.videos):
+    content = casting.demo_content(songs)
+    assert sum(plan.live for plan in content.channels) >= 3
+    assert not all(plan.live for plan in content.channels)
+    assert len(content.clips) >= 3
+    assert any(clip.slug.endswith("-") for clip in content.clips)
+    assert len(content.videos) == 2
+    for plan in (*content.channels, *content.clips, *content.videos):
         assert all(item.length > 0 for item in plan.playlist.items)
     with pytest.raises(ValueError, match="at least one song"):
-        casting.demo_cast([])
+        casting.demo_content([])
 
 
 def test_an_item_never_outlasts_its_song() -> None:

@@ -1,4 +1,4 @@
-"""What a channel, a clip or a VOD plays: pieces of songs in a row, with or without somebody talking over them."""
+"""What a channel, a clip or a VOD plays: pieces of songs in a row, with or without a voice over them."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class NowPlaying:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Programme:
+class Program:
     """A playlist, encoded."""
 
     playlist: Playlist
@@ -71,7 +71,7 @@ class Programme:
         return NowPlaying(song=last.song, offset_seconds=last.start_seconds + last.length / RATE)
 
 
-class Studio:
+class ProgramEncoder:
     """Makes programmes and clip files; keeps them under a folder, so that each is made once.
 
     All methods are CPU work: call them in threads. They may run side by side.
@@ -80,10 +80,10 @@ class Studio:
     def __init__(self, cache: Path) -> None:
         self._cache = cache
 
-    def programme(self, playlist: Playlist) -> Programme:
+    def program(self, playlist: Playlist) -> Program:
         """The playlist, mixed and encoded. Raises ValueError when it has no sound."""
         ring = encode_ring(_digest(playlist), self._cache / "programmes", lambda: mix(playlist))
-        return Programme(playlist=playlist, ring=ring)
+        return Program(playlist=playlist, ring=ring)
 
     def advertisement(self) -> AacRing:
         """The sound of all stitched ads."""

@@ -1,11 +1,11 @@
-"""Who is on the simulated Twitch: channels, clips and VODs of the demo, described as values."""
+"""What is on the simulated Twitch: channels, clips and VODs, described as values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from simulator.library import SongFile
-from simulator.programme import Item, Playlist
+from simulator.program import Item, Playlist
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +45,8 @@ class VideoPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cast:
-    """Everybody."""
+class Content:
+    """All channels, clips and VODs of a simulated Twitch."""
 
     channels: tuple[ChannelPlan, ...] = ()
     clips: tuple[ClipPlan, ...] = ()
@@ -57,17 +57,17 @@ class Cast:
 _VOICE: Final = 0.8
 
 
-def demo_cast(songs: Sequence[SongFile]) -> Cast:
+def demo_content(songs: Sequence[SongFile]) -> Content:
     """The demo: three live channels, one that is offline, four clips and two VODs, from any number of songs.
 
     - `neonharbour` plays music only; `talkshow_tess` talks over it all the time; `barebones_tv` has no audio_only
       rendition; `sleepy_otter` is offline.
-    - One clip's slug ends with a hyphen, one is of the old form, one has somebody talking.
+    - One clip's slug ends with a hyphen, one is of the old form, one has a voice over it.
 
     Raises ValueError without songs.
     """
     if not songs:
-        raise ValueError("a cast needs at least one song")
+        raise ValueError("content needs at least one song")
 
     def cut(number: int, start: float, seconds: float) -> tuple[Item, ...]:
         song = songs[number % len(songs)]
@@ -153,4 +153,4 @@ def demo_cast(songs: Sequence[SongFile]) -> Cast:
             muted=((20.0, 40.0),),
         ),
     )
-    return Cast(channels=channels, clips=clips, videos=videos, songs=tuple(songs))
+    return Content(channels=channels, clips=clips, videos=videos, songs=tuple(songs))
