@@ -24,8 +24,8 @@ from fingerprint.jobs import open_job_store
 from fingerprint.jobs.clean import clean
 from fingerprint.lambda_event import JobEvent, event_from_json
 from fingerprint.media.decoder import DecoderPool
-from fingerprint.pipeline import JOB_SECONDS, LEASE_SECONDS, Pipeline
-from fingerprint.ports import Claimed, Clock, JobStore
+from fingerprint.pipeline import JOB_SECONDS, Pipeline
+from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, JobStore
 from fingerprint.settings import PipelineSettings, read_settings
 from fingerprint.wire import Json, to_json
 from fingerprint.wiring import open_pipeline

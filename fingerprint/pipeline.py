@@ -16,10 +16,17 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Identification, Kind, Stage, Status, Timings
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
-from fingerprint.ports import Answer, Capture, Clock, JobStore, Lease, MediaResolver, OnStage, Recognizers
-
-LEASE_SECONDS: Final = 5.0
-"""How long a job may be silent before another server takes it over; it is renewed three times as often."""
+from fingerprint.ports import (
+    LEASE_SECONDS,
+    Answer,
+    Capture,
+    Clock,
+    JobStore,
+    Lease,
+    MediaResolver,
+    OnStage,
+    Recognizers,
+)
 
 CAPTURE_SECONDS: Final = 6.0
 JOB_SECONDS: Final = 30.0

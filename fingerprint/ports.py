@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from yarl import URL
 
@@ -225,6 +225,9 @@ class Usage(Protocol):
 
 # --- Jobs ---------------------------------------------------------------------------------------------
 
+LEASE_SECONDS: Final = 5.0
+"""How long a lease lives unless it is renewed, which its owner does three times as often."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
@@ -321,14 +324,14 @@ class JobStore(Protocol):
         """End the lease with the work undone, so that another owner can take it over at once."""
         ...
 
-    async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
+    async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
         """Give a finished answer to no further question (`reusable`); it can still be read.
 
         Unknown ids are passed over.
         """
         ...
 
-    async def amend(self, identification: Identification) -> None:
+    async def update_answer(self, identification: Identification) -> None:
         """Store a finished answer anew, with more about its songs, such as links that were found later.
 
         One that is not stored, or not finished, stays as it is.

@@ -191,14 +191,14 @@ async def _open_runner(
 ) -> tuple[Runner, Callable[[], Awaitable[str | None]]]:
     """Where jobs run, and what says why none can."""
     settings, store, clock = app[keys.SETTINGS], app[keys.JOBS], app[keys.CLOCK]
-    places = {"at_once": settings.captures_at_once, "queue": settings.queue}
+    bounds = {"max_running": settings.captures_at_once, "max_queued": settings.queue}
     if settings.runner == "lambda":
         if settings.pipeline.jobs == "sql" and not app[keys.DATABASE].remote:
             takes = "inprocess, unless job state is where the function reaches it: in DynamoDB, MySQL or MariaDB"
             raise SettingsError("TWITCHAUDIO_RUNNER", settings.runner, takes)
         client = await stack.enter_async_context(open_lambda_client(settings.lambda_endpoint))
         work = LambdaWork(client, function=settings.lambda_function, store=store, clock=clock, limits=limits)
-        return QueuedRunner(work, store=store, clock=clock, **places), _nothing_missing
+        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing
     if pipeline is None:
         upstream = app[keys.METRICS].counter(
             "twitchaudio_upstream_total",
@@ -210,7 +210,7 @@ async def _open_runner(
         pipeline = await stack.enter_async_context(
             open_pipeline(settings.pipeline, guards=guards, on_outcome=upstream.add)
         )
-    runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **places)
+    runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)
     return runner, pipeline.unavailable
 
 

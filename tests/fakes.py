@@ -271,17 +271,17 @@ class MemoryJobStore:
             over = datetime.min.replace(tzinfo=UTC)
             self.leases[lease.target_key] = dataclasses.replace(lease, expires_at=over)
 
-    async def amend(self, identification: Identification) -> None:
+    async def update_answer(self, identification: Identification) -> None:
         await self._answer()
         row = self.rows.get(identification.id)
         if row is not None and row.status.finished:
-            self.rows[row.id] = dataclasses.replace(clean(identification), doubted=row.doubted)
+            self.rows[row.id] = dataclasses.replace(clean(identification), disputed=row.disputed)
 
-    async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
+    async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
         await self._answer()
         row = self.rows.get(identification_id)
         if row is not None and row.status.finished:
-            self.rows[row.id] = dataclasses.replace(row, doubted=True)
+            self.rows[row.id] = dataclasses.replace(row, disputed=True)
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         await self._answer()

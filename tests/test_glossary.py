@@ -10,6 +10,9 @@ ROOT: Final = Path(__file__).parent.parent
 FOLDERS: Final = ("fingerprint", "server", "simulator", "scripts", "sql", "tests")
 
 REPLACED: Final[dict[str, str]] = {
+    r"\bimport Turns\b|\bTurns\(": "FairQueue",
+    r"\bJobTicket\b|\bTicket\b": "JobAdmission",
+    r"\.(amend|doubt|hurry)\(": "update_answer, mark_disputed, wake",
     r"\bserver\.demo\b": "simulator",
     r"\bserver\.logs\b": "server.audit",
     r"\b(Programme|Wishes|demo_cast)\b": "Program, PlaylistParameters, demo_content",

@@ -150,7 +150,7 @@ class Identification:
     captured_from_seconds: float | None = None
     timings: Timings = field(default_factory=Timings)
     problem: Problem | None = None
-    doubted: bool = False
+    disputed: bool = False
     """A listener reported the answer as wrong; known to stores only, not part of the JSON form."""
 
     def at_stage(self, stage: Stage) -> "Identification":
@@ -183,12 +183,12 @@ NO_MATCH_REUSE: Final = timedelta(minutes=10)
 def reusable(identification: Identification, now: datetime) -> bool:
     """Whether a stored answer is given again instead of starting a job.
 
-    A clip or a moment in a video never changes, so its song is good for ever, unless a listener doubted it; a live
-    stream's never is.
+    A clip or a moment in a video never changes, so its song is good for ever, unless a listener disputed it; a
+    live stream's never is.
     """
     if identification.kind not in (Kind.CLIP, Kind.VIDEO) or identification.finished_at is None:
         return False
-    if identification.doubted:
+    if identification.disputed:
         return False
     if identification.status is Status.SUCCESSFUL:
         return True

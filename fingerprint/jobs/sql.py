@@ -163,14 +163,16 @@ class SqlJobStore:
         """See the port."""
         await self._database.change(statements.END_LEASE, statements.held(lease))
 
-    async def amend(self, identification: Identification) -> None:
+    async def update_answer(self, identification: Identification) -> None:
         """See the port."""
         body = json.dumps(to_json(clean(identification)), separators=(",", ":"), allow_nan=False)
-        await self._database.change(statements.AMEND, {"job": identification.id, "new_body": body})
+        await self._database.change(statements.UPDATE_ANSWER, {"job": identification.id, "new_body": body})
 
-    async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
+    async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
         """See the port."""
-        await self._database.change(statements.DOUBT, {"job": identification_id, "new_doubted_us": to_us(now)})
+        await self._database.change(
+            statements.MARK_DISPUTED, {"job": identification_id, "new_doubted_us": to_us(now)}
+        )
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         """See the port."""
@@ -228,7 +230,7 @@ def _one(connection: Connection, query: Select[*tuple[Any, ...]], values: Values
 
 def _identification(row: Row[Any]) -> Identification:
     if row.body is not None:
-        return dataclasses.replace(from_json(json.loads(row.body)), doubted=row.doubted_us is not None)
+        return dataclasses.replace(from_json(json.loads(row.body)), disputed=row.doubted_us is not None)
     return Identification(
         id=IdentificationId(row.id),
         kind=Kind(row.kind),

@@ -84,8 +84,8 @@ GIVE_UP: Final = (
     .where(_JOB, identifications.c.finished_us.is_(None))
     .values(_new("status", "stage", "finished_us", "body"))
 )
-AMEND: Final = update(identifications).where(*_FINISHED).values(_new("body"))
-DOUBT: Final = update(identifications).where(*_FINISHED).values(_new("doubted_us"))
+UPDATE_ANSWER: Final = update(identifications).where(*_FINISHED).values(_new("body"))
+MARK_DISPUTED: Final = update(identifications).where(*_FINISHED).values(_new("doubted_us"))
 
 
 def held(lease: Lease) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from server.access.identity.sessions import Sessions
 from server.access.identity.tokens import TokenValidator
 from server.access.identity.twitch_user import TwitchUser
 from server.access.kept import Kept
-from server.access.quotas.admission import Admissions, JobTicket, Running
+from server.access.quotas.admission import Admissions, QuotaAdmission, Running
 from server.access.quotas.rate_limits import RateLimitedError, nearest
 from server.access.quotas.requests import StartLimits, starter
 from server.access.quotas.slots import JobInProgressError
@@ -208,8 +208,8 @@ class Access:
         address = (current_caller.get(None) or Caller()).address
         return blacklist.names(user=user, address=address, target=target, broadcaster=broadcaster)
 
-    async def admit(self, principal: Principal, target: TwitchTarget) -> JobTicket | None:
-        """Let a new job be started, or raise why not now; the ticket is told of the job's end.
+    async def admit(self, principal: Principal, target: TwitchTarget) -> QuotaAdmission | None:
+        """Let a new job be started, or raise why not now; the admission is told of the job's end.
 
         Raises TwitchAudioError `job-in-progress`, `rate-limited`, `busy`; when it matters whose clip it is,
         `blacklisted`, and `upstream-unavailable` or `timeout` while Twitch does not say.
@@ -219,7 +219,7 @@ class Access:
         who, request = principal.who(caller.address), request_id.get()
         chosen = starter(self._limits, key=principal.key, user=principal.user, address=caller.address)
         try:
-            ticket = await self._admissions.admit(
+            admission = await self._admissions.admit(
                 chosen, target, lambda: self._notes.launched(target, who, request)
             )
         except (RateLimitedError, JobInProgressError) as error:
@@ -227,9 +227,9 @@ class Access:
                 caller.spent = error.spent
             self._notes.refused(target.kind, error.code, target)
             raise
-        if ticket is not None:
-            caller.spent = nearest(ticket.spent)
-        return ticket
+        if admission is not None:
+            caller.spent = nearest(admission.spent)
+        return admission
 
     async def _check_owner(self, target: TwitchTarget) -> None:
         """As `refusal`, but nobody passes while Twitch does not say whose clip it is."""

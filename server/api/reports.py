@@ -43,15 +43,15 @@ async def file_report(app: web.Application, text: str, *, reason: Reason, note: 
     if not answer.status.finished:
         raise invalid_input("This is still being identified: report its answer once it is there.")
     address = (current_caller.get(None) or Caller()).address
-    doubted = await ReportStore(app[keys.DATABASE]).add(
+    disputed = await ReportStore(app[keys.DATABASE]).add(
         answer,
         reason=reason,
         note=note,
         who=reporter(principal, address, answer),
         now=app[keys.CLOCK].now(),
     )
-    if doubted:
-        await app[keys.SERVICE].doubt(answer)
+    if disputed:
+        await app[keys.SERVICE].mark_disputed(answer)
 
 
 ROUTES: Final = (web.post(f"{BASE}/identifications/{{id}}/reports", report),)

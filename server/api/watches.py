@@ -85,7 +85,7 @@ async def put(request: web.Request) -> web.Response:
         most=settings.watches,
         now=request.app[keys.CLOCK].now(),
     )
-    request.app[keys.WATCHER].hurry()
+    request.app[keys.WATCHER].wake()
     return json_response(_watch_to_json(watch), status=201 if started else 200)
 
 

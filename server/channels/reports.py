@@ -1,4 +1,4 @@
-"""Reports: a listener says that an answer is wrong. The operator sees them, and a doubted clip is asked anew."""
+"""Reports: a listener says that an answer is wrong. The operator sees them, and a disputed clip is asked anew."""
 
 import hashlib
 import logging
@@ -27,7 +27,7 @@ NOTE_LIMIT: Final = 500
 PER_DAY: Final = 50
 """Reports of one user, key or address."""
 
-DOUBTS_PER_DAY: Final = 3
+DISPUTES_PER_DAY: Final = 3
 """How often reports make the recognizers look at one clip or moment of a video again: each time may cost money."""
 
 MOST_PER_ANSWER: Final = 100
@@ -87,7 +87,7 @@ class ReportStore:
     ) -> bool:
         """Store a report; the same person's second one on an answer replaces the first.
 
-        True when the answer is to be doubted. Raises TwitchAudioError `rate-limited`, `busy`.
+        True when the answer is to be disputed. Raises TwitchAudioError `rate-limited`, `busy`.
         """
         stored, counted = who
         try:
@@ -129,11 +129,13 @@ class ReportStore:
                     )
             except IntegrityError:
                 return False
-            return before < DOUBTS_PER_DAY
+            return before < DISPUTES_PER_DAY
 
-        doubt = await self._database.transact(work)
-        _log.info("answer_reported", extra={"job_id": identification.id, "reason": str(reason), "doubted": doubt})
-        return doubt
+        disputed = await self._database.transact(work)
+        _log.info(
+            "answer_reported", extra={"job_id": identification.id, "reason": str(reason), "disputed": disputed}
+        )
+        return disputed
 
     async def newest(self, *, limit: int = 100, handled: bool | None = None) -> Sequence[Report]:
         """Reports, newest first: all of them, or those that the operator is or is not done with."""

@@ -15,8 +15,8 @@ from server.access.service import Access, caller_key
 from server.channels.rules import check_is_on
 from server.channels.song_line import problem_line, song_line, still_listening
 from server.channels.song_tokens import SongToken, SongTokenStore
+from server.identifications.admission import Admit
 from server.identifications.service import IdentificationService
-from server.identifications.tickets import Admit
 
 WAIT_SECONDS: Final = 8.0
 """Chat bots give up after ten."""

@@ -78,7 +78,7 @@ class Watcher:
         """Begin to work, until `close`."""
         self._loop = asyncio.create_task(self._run(), name="watch channels")
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Look at once: a watch was started here."""
         self._look.set()
 

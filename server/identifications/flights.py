@@ -16,13 +16,12 @@ from fingerprint.domain.identification import Identification, IdentificationId, 
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target, TwitchTarget
 from fingerprint.jobs.clean import clean
-from fingerprint.pipeline import LEASE_SECONDS
-from fingerprint.ports import Claimed, Clock, Finished, Held, JobStore, Lease
+from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, Finished, Held, JobStore, Lease
+from server.identifications.admission import JobAdmission
 from server.identifications.events import Progress
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners import Runner
-from server.identifications.runners.turns import Place
-from server.identifications.tickets import Ticket
+from server.identifications.runners.fair_queue import Reservation
 from server.observability import Metrics
 
 _log = logging.getLogger(__name__)
@@ -44,14 +43,14 @@ class Flight:
     caller: str | None
     progress: Progress = field(default_factory=Progress)
     task: asyncio.Task[None] | None = None
-    ticket: Ticket | None = None
+    admission: JobAdmission | None = None
     elsewhere: bool = False
     """Another server had begun the job when this one asked for it."""
 
-    def end_ticket(self) -> None:
+    def end_admission(self) -> None:
         """Give the place back to whoever the job was started for."""
-        if self.ticket is not None:
-            self.ticket.ended()
+        if self.admission is not None:
+            self.admission.job_ended()
 
 
 class Flights:
@@ -114,12 +113,12 @@ class Flights:
         target: TwitchTarget,
         *,
         caller: str | None = None,
-        ticket: Ticket | None = None,
+        admission: JobAdmission | None = None,
         following: Identification | None = None,
     ) -> Flight:
         """Start a job's task. Its entry stands before anything can fail and goes when the task ends.
 
-        `ticket` is ended when the job is, also when nothing comes of it here; not when this raises.
+        `admission` is ended when the job is, also when nothing comes of it here; not when this raises.
         `following`: the job is another owner's, as far as is known, and in this state.
 
         Raises TwitchAudioError `busy`.
@@ -130,7 +129,7 @@ class Flights:
             raise TwitchAudioError(
                 ProblemCode.BUSY, "Too much is going on. Try again in a moment.", retry_after_seconds=5.0
             )
-        flight = Flight(target, caller, ticket=ticket)
+        flight = Flight(target, caller, admission=admission)
         self._flights[target.key] = flight
         if following is not None:
             self._publish(flight, following)
@@ -138,7 +137,7 @@ class Flights:
         flight.task = task
 
         def landed(_task: asyncio.Task[None]) -> None:
-            flight.end_ticket()
+            flight.end_admission()
             if self._flights.get(target.key) is flight:
                 del self._flights[target.key]
             current = flight.progress.current
@@ -192,16 +191,16 @@ class Flights:
         missing = await self._unavailable()
         if missing is not None:
             raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, missing)
-        with self._runner.place(flight.caller) as place:
-            # Whoever got a ticket had looked for a job just before.
-            claim = await self._claim(flight.target, looked=flight.ticket is not None)
+        with self._runner.reserve(flight.caller) as reservation:
+            # Whoever got a admission had looked for a job just before.
+            claim = await self._claim(flight.target, looked=flight.admission is not None)
             match claim:
                 case Claimed(lease, identification):
-                    if flight.ticket is not None:
-                        flight.ticket.started()
-                    await self._run(flight, place, lease, identification)
+                    if flight.admission is not None:
+                        flight.admission.job_started()
+                    await self._run(flight, reservation, lease, identification)
                 case Held(identification) | Finished(identification):
-                    flight.end_ticket()
+                    flight.end_admission()
                     flight.elsewhere = isinstance(claim, Held)
                     self._publish(flight, identification)
                 case _:
@@ -213,7 +212,9 @@ class Flights:
             target, owner=self._owner, now=now, lease_seconds=LEASE_SECONDS, looked=looked
         )
 
-    async def _run(self, flight: Flight, place: Place, lease: Lease, identification: Identification) -> None:
+    async def _run(
+        self, flight: Flight, reservation: Reservation, lease: Lease, identification: Identification
+    ) -> None:
         """Do a claimed job. Afterwards the job has ended, or its lease was lost and it is to be followed."""
         self._publish(flight, identification)
 
@@ -222,7 +223,7 @@ class Flights:
             flight.progress.publish(current.at_stage(stage))
 
         try:
-            finished = await self._runner.run(place, lease, identification, flight.target, on_stage)
+            finished = await self._runner.run(reservation, lease, identification, flight.target, on_stage)
         except asyncio.CancelledError:
             await self._hand_over(lease)
             raise
@@ -240,7 +241,7 @@ class Flights:
         problem = finished.problem
         self._finished.add(finished.kind, finished.status, problem.code if problem else "")
         self._ended(flight.target, finished)
-        flight.end_ticket()
+        flight.end_admission()
         flight.progress.publish(finished)
         _log.info("job_ended", extra=_summary(finished))
 
@@ -276,7 +277,7 @@ class Flights:
                     raise
 
     async def _take_over(self, flight: Flight, state: Identification) -> None:
-        with self._runner.place(None) as place:
+        with self._runner.reserve(None) as reservation:
             claim = await self._claim(flight.target)
             if not isinstance(claim, Claimed):
                 return
@@ -285,7 +286,7 @@ class Flights:
                 await self._store.release(claim.lease)
                 return
             _log.warning("job_taken_over", extra={"job_id": state.id, "fence": claim.lease.fence})
-            await self._run(flight, place, claim.lease, claim.identification)
+            await self._run(flight, reservation, claim.lease, claim.identification)
 
 
 def stopping() -> TwitchAudioError:

@@ -82,7 +82,7 @@ class Links:
                         await self._clear_away()
                 linked = clean(with_ids(identification, known))
                 if changed or linked != identification:
-                    await self._store.amend(linked)
+                    await self._store.update_answer(linked)
                     for told in self._told:
                         told(linked)
         except (TwitchAudioError, TimeoutError) as error:

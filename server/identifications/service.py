@@ -22,13 +22,13 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, TwitchTarget, VideoTarget
 from fingerprint.ports import Clock, JobStore
+from server.identifications.admission import Admit
 from server.identifications.events import Progress
 from server.identifications.flights import Flight, Flights, Polish, as_it_is
 from server.identifications.kept import KeptAnswers
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners import Runner
 from server.identifications.set_list import Play, plays
-from server.identifications.tickets import Admit
 from server.observability import Metrics
 
 DEFINITE: Final = frozenset(
@@ -194,9 +194,9 @@ class IdentificationService:
         """A channel's newest answers with a song, newest first; of each, who asked does not matter."""
         return await self._store.history(login, limit=limit)
 
-    async def doubt(self, identification: Identification) -> None:
+    async def mark_disputed(self, identification: Identification) -> None:
         """Give an answer to nobody from now on: the target is identified anew. Raises TwitchAudioError `busy`."""
-        await self._store.doubt(identification.id, now=self._clock.now())
+        await self._store.mark_disputed(identification.id, now=self._clock.now())
         self.forget(identification)
 
     def forget(self, identification: Identification) -> None:
@@ -319,16 +319,16 @@ class IdentificationService:
                 refused = self._refused(target)
                 if refused is not None:
                     return refused
-                ticket = None
+                admission = None
                 # With a place held: beyond what can be done, the answer is `busy` at once, and costs nothing.
-                with self._runner.place(caller):
+                with self._runner.reserve(caller):
                     if await self._store.running(target, now=self._clock.now()) is None:
-                        ticket = await admit()
+                        admission = await admit()
                 try:
-                    return self._flights.take_off(target, caller=caller, ticket=ticket), False
+                    return self._flights.take_off(target, caller=caller, admission=admission), False
                 except TwitchAudioError:
-                    if ticket is not None:
-                        ticket.ended()
+                    if admission is not None:
+                        admission.job_ended()
                     raise
         finally:
             place.waiting -= 1

@@ -15,7 +15,7 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from server import migrations
 from server.access.quotas import slots
-from server.access.quotas.admission import CLAIM_SECONDS, Admissions, JobTicket, Starter
+from server.access.quotas.admission import CLAIM_SECONDS, Admissions, QuotaAdmission, Starter
 from server.access.quotas.rate_limits import Limit, RateCounters
 from server.access.quotas.slots import SLOT_FOR, JobInProgressError
 from server.access.tables import job_slots, rate_counters
@@ -57,22 +57,22 @@ class World:
     async def running(self, target: TwitchTarget) -> Identification | None:
         return self.jobs.get(target.key)
 
-    async def start(self, server: Admissions, target: TwitchTarget, starter: Starter = HOME) -> JobTicket:
+    async def start(self, server: Admissions, target: TwitchTarget, starter: Starter = HOME) -> QuotaAdmission:
         """Let a job in, and have it run."""
-        ticket = await server.admit(starter, target, self.note_start)
-        assert ticket is not None
+        admission = await server.admit(starter, target, self.note_start)
+        assert admission is not None
         self.jobs[target.key] = Identification(
             id=new_identification_id(), kind=Kind.STREAM, target=target.name, created_at=NOON
         )
-        ticket.started()
-        return ticket
+        admission.job_started()
+        return admission
 
     def note_start(self) -> None:
         self.started += 1
 
-    def end(self, ticket: JobTicket, target: TwitchTarget) -> None:
+    def end(self, admission: QuotaAdmission, target: TwitchTarget) -> None:
         del self.jobs[target.key]
-        ticket.ended()
+        admission.job_ended()
 
 
 @asynccontextmanager
@@ -145,9 +145,9 @@ async def test_of_fifty_at_once_from_two_servers_one_is_let_in(world: World) -> 
 async def test_a_key_has_as_many_at_once_as_it_says(world: World) -> None:
     a, b = await world.server(), await world.server()
     key = Starter(holder="key:abc", at_once=3)
-    tickets = [await world.start(a, ChannelTarget(f"c{number}"), key) for number in range(3)]
+    admissions = [await world.start(a, ChannelTarget(f"c{number}"), key) for number in range(3)]
     assert "3 identifications at a time" in (await refused(b, ONE, key)).detail
-    world.end(tickets[1], ChannelTarget("c1"))
+    world.end(admissions[1], ChannelTarget("c1"))
     await world.start(b, ONE, key)
     await refused(a, TWO, key)
 
@@ -179,8 +179,8 @@ async def test_a_herd_on_two_servers_for_one_target_is_never_refused(world: Worl
     for number in range(10):
         target = ChannelTarget(f"c{number}")
         asked = await asyncio.gather(*(server.admit(HOME, target, lambda: None) for server in servers * 5))
-        [ticket] = [ticket for ticket in asked if ticket is not None]
-        ticket.ended()
+        [admission] = [admission for admission in asked if admission is not None]
+        admission.job_ended()
 
 
 async def test_a_server_that_died_holds_a_place_no_longer_than_its_job_could_be_claimed(world: World) -> None:
@@ -202,22 +202,22 @@ async def test_a_job_that_another_server_took_over_still_counts(world: World) ->
 
 async def test_a_job_that_has_just_ended_elsewhere_is_waited_for(world: World) -> None:
     a, b = await world.server(), await world.server()
-    ticket = await world.start(a, ONE)
+    admission = await world.start(a, ONE)
     world.jobs.clear()
     asking = asyncio.create_task(world.start(b, TWO))
     await asyncio.sleep(0.1)
     assert not asking.done()
-    ticket.ended()
+    admission.job_ended()
     await asking
 
 
 async def test_a_start_that_came_to_nothing_costs_nothing(world: World) -> None:
     server = await world.server()
     once = Starter(holder="address:192.0.2.7", at_once=1, limits=[Limit("address:192.0.2.7:60", 1, 60)])
-    ticket = await server.admit(once, ONE, world.note_start)
-    assert ticket is not None
-    ticket.ended()
-    ticket.ended()
+    admission = await server.admit(once, ONE, world.note_start)
+    assert admission is not None
+    admission.job_ended()
+    admission.job_ended()
     await until_done("give places back")
     await world.start(server, ONE, once)
     assert world.started == 1
@@ -227,9 +227,9 @@ async def test_who_is_refused_by_a_limit_takes_no_place(world: World) -> None:
     server = await world.server()
     limits = [Limit("address:192.0.2.7:60", 1, 60), Limit("address:192.0.2.7:86400", 9, 86_400)]
     once = Starter(holder="address:192.0.2.7", at_once=1, limits=limits)
-    ticket = await world.start(server, ONE, once)
-    assert sorted(spent.left for spent in ticket.spent) == [0, 8]
-    world.end(ticket, ONE)
+    admission = await world.start(server, ONE, once)
+    assert sorted(spent.left for spent in admission.spent) == [0, 8]
+    world.end(admission, ONE)
     assert (await refused(server, TWO, once)).code == "rate-limited"
     await world.start(server, TWO)
 
@@ -242,8 +242,8 @@ async def test_whoever_left_in_the_middle_keeps_no_place(world: World) -> None:
         asking.cancel()
         [got] = await asyncio.gather(asking, return_exceptions=True)
         await until_done("admit a job")
-        if isinstance(got, JobTicket):
-            got.ended()
+        if isinstance(got, QuotaAdmission):
+            got.job_ended()
     world.end(await world.start(server, TWO), TWO)
     assert world.started == 1
 

@@ -564,28 +564,28 @@ async def test_an_answer_can_be_amended_once_it_is_finished(store: JobStore, tar
         song("Night Drive"), ids=ExternalIds(deezer_track="42", spotify_artists=("a", "b"))
     )
     amended = dataclasses.replace(answer, song=found, songs=(found,))
-    await store.amend(amended)
+    await store.update_answer(amended)
     read = await store.get(work.identification.id)
     assert read is not None
     assert not read.status.finished
     await store.finish(work.lease, answer)
-    await store.amend(amended)
-    await store.amend(dataclasses.replace(amended, id=IdentificationId("unknown")))
+    await store.update_answer(amended)
+    await store.update_answer(dataclasses.replace(amended, id=IdentificationId("unknown")))
     assert await store.get(work.identification.id) == amended
     assert await store.answer(target) == amended
     assert await store.get(IdentificationId("unknown")) is None
 
 
 @pytest.mark.parametrize("target", [CLIP, VideoTarget("123456789", 60.0)])
-async def test_a_doubted_answer_can_be_read_but_is_given_to_no_further_question(
+async def test_a_disputed_answer_can_be_read_but_is_given_to_no_further_question(
     store: JobStore, target: Target
 ) -> None:
     work = await claimed(store, target)
-    await store.doubt(work.identification.id, now=NOON)
+    await store.mark_disputed(work.identification.id, now=NOON)
     await store.finish(work.lease, success(work))
-    assert isinstance(await claim(store, target, after=2), Finished), "what is not finished cannot be doubted"
-    await store.doubt(work.identification.id, now=NOON + timedelta(seconds=3))
-    await store.doubt(IdentificationId("unknown"), now=NOON)
+    assert isinstance(await claim(store, target, after=2), Finished), "what is not finished cannot be disputed"
+    await store.mark_disputed(work.identification.id, now=NOON + timedelta(seconds=3))
+    await store.mark_disputed(IdentificationId("unknown"), now=NOON)
     read = await store.answer(target)
     assert read is not None
     assert read.song == song("Night Drive")

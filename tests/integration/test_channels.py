@@ -22,7 +22,7 @@ from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.app import listening, make_app
 from server.channels import song_text
-from server.channels.reports import DOUBTS_PER_DAY, PER_DAY, ReportStore
+from server.channels.reports import DISPUTES_PER_DAY, PER_DAY, ReportStore
 from server.channels.song_tokens import MOST_PER_CHANNEL, SongTokenStore
 from server.settings import ServerSettings
 from simulator.accounts import OWN_APPLICATION
@@ -339,12 +339,12 @@ async def test_reports_are_bounded_so_that_nobody_can_make_recognizers_work_for_
     api: ClientSession, parts: FakePipeline, vic: dict[str, str], viewer: Viewer
 ) -> None:
     seen: set[str] = set()
-    for _ in range(DOUBTS_PER_DAY + 2):
+    for _ in range(DISPUTES_PER_DAY + 2):
         body = await (await ask(api, CLIP, wait=5)).json()
         seen.add(body["id"])
         for headers in ({}, {}, vic):
             assert (await report(api, body["id"], headers=headers)).status == 204
-    assert len(seen) <= DOUBTS_PER_DAY + 1
+    assert len(seen) <= DISPUTES_PER_DAY + 1
     last = await ask(api, CLIP, wait=5)
     identification = (await last.json())["id"]
     answers = [await report(api, identification) for _ in range(PER_DAY)]

@@ -142,9 +142,9 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
         admissions = Admissions(database, clock=FakeClock(), running=lambda target: jobs.running(target, now=NOON))
 
         async def admit(holder: str) -> None:
-            ticket = await admissions.admit(Starter(holder=holder, at_once=2), ChannelTarget("c"), lambda: None)
-            assert ticket is not None
-            ticket.ended()
+            admission = await admissions.admit(Starter(holder=holder, at_once=2), ChannelTarget("c"), lambda: None)
+            assert admission is not None
+            admission.job_ended()
 
         sessions = SessionStore(database, SessionKeys([Secret("a key of thirty-two characters or more")]))
         vic = TwitchUser(id="u7", login="vic", scopes=frozenset())

@@ -9,8 +9,8 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
-from fingerprint.pipeline import LEASE_SECONDS, STORE_ATTEMPTS, Pipeline
-from fingerprint.ports import Answer, Claim, Claimed, Lease, Match, OnStage
+from fingerprint.pipeline import STORE_ATTEMPTS, Pipeline
+from fingerprint.ports import LEASE_SECONDS, Answer, Claim, Claimed, Lease, Match, OnStage
 from tests.builders import NOON, identification, recording, song
 from tests.fakes import FakeClock, FakePipeline, FakeRecognizers
 
@@ -85,11 +85,11 @@ class RecordingStore:
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
         raise NotImplementedError
 
-    async def amend(self, identification: Identification) -> None:
+    async def update_answer(self, identification: Identification) -> None:
         raise AssertionError("a pipeline amends nothing")
 
-    async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
-        raise AssertionError("a pipeline doubts nothing")
+    async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
+        raise AssertionError("a pipeline disputes nothing")
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:
         raise NotImplementedError

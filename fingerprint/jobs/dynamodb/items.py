@@ -160,7 +160,7 @@ def identification_of(item: Mapping[str, Any], *, kind: Kind) -> Identification 
     if "CreatedAt" not in item or "Status" not in item:
         return None
     if "Answer" in item:
-        return replace(from_json(json.loads(item["Answer"]["S"])), doubted="DoubtedAt" in item)
+        return replace(from_json(json.loads(item["Answer"]["S"])), disputed="DoubtedAt" in item)
     kind = Kind(_string(item, "Kind") or kind)
     created_at = time_from_json(item["CreatedAt"]["S"])
     assert created_at is not None, "it is there"
@@ -237,7 +237,7 @@ class Seat:
                 at_seconds=float(item["AtSeconds"]["N"]) if "AtSeconds" in item else None,
                 created_at=created_at,
             ),
-            answer=replace(from_json(json.loads(item["Answer"]["S"])), doubted="DoubtedAt" in item)
+            answer=replace(from_json(json.loads(item["Answer"]["S"])), disputed="DoubtedAt" in item)
             if "Answer" in item
             else None,
             answer_id=IdentificationId(item["AnswerId"]["S"]) if "AnswerId" in item else None,

@@ -212,7 +212,7 @@ class DynamoDbJobStore:
             values={**_mine(lease), ":over": number(0)},
         )
 
-    async def amend(self, identification: Identification) -> None:
+    async def update_answer(self, identification: Identification) -> None:
         """See the port."""
         answer = clean(identification)
         fields = {"Answer": text(answer_text(answer)), **song_attributes(answer.song)}
@@ -229,17 +229,17 @@ class DynamoDbJobStore:
                 await table.update(item["Seat"]["S"], _setting(kept), when="#AnswerId = :id", values=values)
             return
 
-    async def doubt(self, identification_id: IdentificationId, *, now: datetime) -> None:
+    async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
         """See the port."""
         for table, _ in self._places(identification_id):
             item = await table.get(identification_id)
             if item is None:
                 continue
             if "FinishedAt" in item and "Seat" in item:
-                doubted = {":doubted": moment(now)}
-                change = "SET #DoubtedAt = :doubted"
-                await table.update(item["Id"]["S"], change, when="attribute_exists(#FinishedAt)", values=doubted)
-                values = {**doubted, ":id": item["Id"]}
+                disputed = {":disputed": moment(now)}
+                change = "SET #DoubtedAt = :disputed"
+                await table.update(item["Id"]["S"], change, when="attribute_exists(#FinishedAt)", values=disputed)
+                values = {**disputed, ":id": item["Id"]}
                 await table.update(item["Seat"]["S"], change, when="#AnswerId = :id", values=values)
             return
 

@@ -52,8 +52,8 @@ class Starter:
     limits: Sequence[Limit] = ()
 
 
-class JobTicket:
-    """The right to one job (`server.identifications.tickets.Ticket`)."""
+class QuotaAdmission:
+    """The right to one job (`server.identifications.admission.JobAdmission`)."""
 
     def __init__(
         self, admissions: "Admissions", slot: Slot | None, spent: Sequence[Spent], on_start: Callable[[], None]
@@ -64,12 +64,12 @@ class JobTicket:
         self._started = self._ended = False
         self.spent = spent
 
-    def started(self) -> None:
+    def job_started(self) -> None:
         """The job runs."""
         self._started = True
         self._on_start()
 
-    def ended(self) -> None:
+    def job_ended(self) -> None:
         """The job is over: its place is free. One that never started has cost nothing."""
         if not self._ended:
             self._ended = True
@@ -100,17 +100,17 @@ class Admissions:
         self._tidier: asyncio.Task[None] | None = None
         # Limits that are used up, and until when: whoever floods is not worth a query. The oldest first.
         self._used_up: dict[str, tuple[Spent, float]] = {}
-        self._pending: set[asyncio.Task[JobTicket | None]] = set()
+        self._pending: set[asyncio.Task[QuotaAdmission | None]] = set()
 
     async def admit(
         self, starter: Starter, target: TwitchTarget, on_start: Callable[[], None]
-    ) -> JobTicket | None:
-        """The ticket for a job; None when nothing is counted. `on_start` is called once the job runs.
+    ) -> QuotaAdmission | None:
+        """The admission for a job; None when nothing is counted. `on_start` is called once the job runs.
 
         Raises JobInProgressError (`job-in-progress`), RateLimitedError (`rate-limited`), TwitchAudioError `busy`.
         """
         if starter.holder is None and not starter.limits:
-            return JobTicket(self, None, (), on_start)
+            return QuotaAdmission(self, None, (), on_start)
         self._refuse_used_up(starter)
         if self._tidier is None:
             self._tidier = asyncio.create_task(self._tidy(), name="forget old counters")
@@ -164,7 +164,7 @@ class Admissions:
 
     async def _admit(
         self, starter: Starter, target: TwitchTarget, on_start: Callable[[], None]
-    ) -> JobTicket | None:
+    ) -> QuotaAdmission | None:
         look_until = self._clock.monotonic() + LOOK_SECONDS
         over: set[str] = set()
         while True:
@@ -184,7 +184,7 @@ class Admissions:
                     raise JobInProgressError(starter.at_once, running) from None
                 await self._clock.sleep(_LOOK_EACH_SECONDS)
             else:
-                return JobTicket(self, slot, spent, on_start)
+                return QuotaAdmission(self, slot, spent, on_start)
 
     async def _take(
         self, starter: Starter, target: TwitchTarget, over: set[str]
@@ -264,8 +264,8 @@ class Admissions:
             await self._clock.sleep(_TIDY_SECONDS)
 
 
-def _abandon(task: asyncio.Task[JobTicket | None]) -> None:
+def _abandon(task: asyncio.Task[QuotaAdmission | None]) -> None:
     if not task.cancelled() and task.exception() is None:
-        ticket = task.result()
-        if ticket is not None:
-            ticket.ended()
+        admission = task.result()
+        if admission is not None:
+            admission.job_ended()

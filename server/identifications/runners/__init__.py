@@ -6,7 +6,7 @@ from typing import Protocol
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
 from fingerprint.ports import Lease, OnStage
-from server.identifications.runners.turns import Place
+from server.identifications.runners.fair_queue import Reservation
 
 
 class Runner(Protocol):
@@ -22,7 +22,7 @@ class Runner(Protocol):
         """Jobs that wait for their turn."""
         ...
 
-    def place(self, caller: str | None) -> AbstractContextManager[Place]:
+    def reserve(self, caller: str | None) -> AbstractContextManager[Reservation]:
         """A place for one job of a caller, held from before its claim to its end; None: one that is taken over.
 
         Raises TwitchAudioError `busy` at once when there is none.
@@ -30,7 +30,12 @@ class Runner(Protocol):
         ...
 
     async def run(
-        self, place: Place, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+        self,
+        reservation: Reservation,
+        lease: Lease,
+        identification: Identification,
+        target: Target,
+        on_stage: OnStage,
     ) -> Identification | None:
         """The finished identification, stored; None when the lease was lost to another owner."""
         ...

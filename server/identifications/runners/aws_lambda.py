@@ -24,8 +24,8 @@ from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import FileTarget, Target
 from fingerprint.jobs.dynamodb.client import region_of
 from fingerprint.lambda_event import JobEvent, event_to_json
-from fingerprint.pipeline import JOB_SECONDS, LEASE_SECONDS
-from fingerprint.ports import Clock, JobStore, Lease, OnStage
+from fingerprint.pipeline import JOB_SECONDS
+from fingerprint.ports import LEASE_SECONDS, Clock, JobStore, Lease, OnStage
 from fingerprint.wire import from_json
 from server.identifications.limits import ServiceLimits
 

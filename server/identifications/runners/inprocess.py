@@ -4,7 +4,7 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock, JobStore, Lease, OnStage
-from server.identifications.runners.queued import QUEUE_SECONDS, QueuedRunner
+from server.identifications.runners.queued import MAX_QUEUE_SECONDS, QueuedRunner
 
 
 class InProcessRunner(QueuedRunner):
@@ -16,13 +16,20 @@ class InProcessRunner(QueuedRunner):
         pipeline: Pipeline,
         store: JobStore,
         clock: Clock,
-        at_once: int,
-        queue: int,
-        queue_seconds: float = QUEUE_SECONDS,
+        max_running: int,
+        max_queued: int,
+        max_queue_seconds: float = MAX_QUEUE_SECONDS,
     ) -> None:
         async def work(
             lease: Lease, identification: Identification, target: Target, on_stage: OnStage
         ) -> Identification | None:
             return await pipeline.run(lease, identification, target, store=store, on_stage=on_stage)
 
-        super().__init__(work, store=store, clock=clock, at_once=at_once, queue=queue, queue_seconds=queue_seconds)
+        super().__init__(
+            work,
+            store=store,
+            clock=clock,
+            max_running=max_running,
+            max_queued=max_queued,
+            max_queue_seconds=max_queue_seconds,
+        )

@@ -7,11 +7,10 @@ from typing import Final, Protocol
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
-from fingerprint.pipeline import LEASE_SECONDS
-from fingerprint.ports import Clock, JobStore, Lease, OnStage
-from server.identifications.runners.turns import Place, Turns
+from fingerprint.ports import LEASE_SECONDS, Clock, JobStore, Lease, OnStage
+from server.identifications.runners.fair_queue import FairQueue, Reservation
 
-QUEUE_SECONDS: Final = 30.0
+MAX_QUEUE_SECONDS: Final = 30.0
 """A job that has waited so long is given up: nobody waits for it any more."""
 
 
@@ -34,35 +33,40 @@ class QueuedRunner:
         *,
         store: JobStore,
         clock: Clock,
-        at_once: int,
-        queue: int,
-        queue_seconds: float = QUEUE_SECONDS,
+        max_running: int,
+        max_queued: int,
+        max_queue_seconds: float = MAX_QUEUE_SECONDS,
     ) -> None:
         self._work = work
         self._store = store
         self._clock = clock
-        self._turns = Turns(at_once=at_once, queue=queue)
-        self._queue_seconds = queue_seconds
+        self._queue = FairQueue(max_running=max_running, max_queued=max_queued)
+        self._queue_seconds = max_queue_seconds
 
     @property
     def running(self) -> int:
         """Jobs at work."""
-        return self._turns.running
+        return self._queue.running
 
     @property
     def queued(self) -> int:
         """Jobs that wait for their turn."""
-        return self._turns.queued
+        return self._queue.queued
 
-    def place(self, caller: str | None) -> AbstractContextManager[Place]:
+    def reserve(self, caller: str | None) -> AbstractContextManager[Reservation]:
         """See the protocol."""
-        return self._turns.place(caller)
+        return self._queue.reserve(caller)
 
     async def run(
-        self, place: Place, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+        self,
+        reservation: Reservation,
+        lease: Lease,
+        identification: Identification,
+        target: Target,
+        on_stage: OnStage,
     ) -> Identification | None:
         """See the protocol."""
-        with self._turns.turn(place) as turn:
+        with self._queue.turn(reservation) as turn:
             current = await self._wait(turn, lease)
             if current is None:
                 return None

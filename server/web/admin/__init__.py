@@ -32,7 +32,7 @@ def add_desk(app: web.Application) -> None:
             clock,
             made_by=OPERATOR,
             most=app[keys.SETTINGS].watches,
-            hurry=app[keys.WATCHER].hurry,
+            wake=app[keys.WATCHER].wake,
         )
         sections = (
             Broadcasters(

@@ -70,13 +70,13 @@ class Watches:
     verbs = ("Watch", "Stop")
 
     def __init__(
-        self, watches: WatchStore, clock: Clock, *, made_by: str, most: int, hurry: Callable[[], None]
+        self, watches: WatchStore, clock: Clock, *, made_by: str, most: int, wake: Callable[[], None]
     ) -> None:
         self._watches = watches
         self._clock = clock
         self._made_by = made_by
         self._most = most
-        self._hurry = hurry
+        self._wake = wake
 
     async def rows(self) -> Sequence[Row]:
         """The running ones first."""
@@ -109,7 +109,7 @@ class Watches:
             most=self._most,
             now=self._clock.now(),
         )
-        self._hurry()
+        self._wake()
         return Change(
             said=f"{channel} {'is being watched' if started else 'was being watched, and has the new terms'}."
         )

@@ -15,8 +15,7 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
-from fingerprint.pipeline import LEASE_SECONDS
-from fingerprint.ports import Claimed, Held
+from fingerprint.ports import LEASE_SECONDS, Claimed, Held
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners import queued
 from server.identifications.runners.inprocess import InProcessRunner
@@ -42,7 +41,9 @@ class World:
         self, name: str = "a", **limits: float
     ) -> AsyncGenerator[tuple[IdentificationService, FakePipeline]]:
         parts = FakePipeline(self.clock)
-        runner = InProcessRunner(pipeline=parts.pipeline, store=self.store, clock=self.clock, at_once=2, queue=2)
+        runner = InProcessRunner(
+            pipeline=parts.pipeline, store=self.store, clock=self.clock, max_running=2, max_queued=2
+        )
         service = IdentificationService(
             store=self.store,
             runner=runner,
@@ -378,7 +379,7 @@ async def test_a_job_that_waited_too_long_for_its_turn_is_given_up(
         running = [await service.ask(ChannelTarget(f"channel{number}")) for number in range(2)]
         late = await service.ask(ChannelTarget("late"))
         await settle()
-        await world.clock.advance(queued.QUEUE_SECONDS)
+        await world.clock.advance(queued.MAX_QUEUE_SECONDS)
         answer = await service.wait(late, 10)
         assert answer.problem is not None
         assert answer.problem.code is ProblemCode.BUSY

@@ -6,27 +6,27 @@ from contextlib import ExitStack
 import pytest
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server.identifications.runners.turns import Place, Turns
+from server.identifications.runners.fair_queue import FairQueue, Reservation
 
 
 class Line:
     """Jobs that note when their turn came and end when told."""
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self, queue: FairQueue) -> None:
+        self._queue = queue
         self._gates: dict[str, asyncio.Event] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.order: list[str] = []
 
     async def queue(self, caller: str | None, name: str) -> None:
         stack = ExitStack()
-        place = stack.enter_context(self._turns.place(caller))  # refused at once, or not at all
+        reservation = stack.enter_context(self._queue.reserve(caller))  # refused at once, or not at all
         self._gates[name] = asyncio.Event()
-        self._tasks.append(asyncio.create_task(self._work(stack, place, name)))
+        self._tasks.append(asyncio.create_task(self._work(stack, reservation, name)))
         await asyncio.sleep(0)
 
-    async def _work(self, stack: ExitStack, place: Place, name: str) -> None:
-        with stack, self._turns.turn(place) as turn:
+    async def _work(self, stack: ExitStack, reservation: Reservation, name: str) -> None:
+        with stack, self._queue.turn(reservation) as turn:
             await turn
             self.order.append(name)
             await self._gates[name].wait()
@@ -48,23 +48,23 @@ class Line:
 
 
 async def test_callers_get_their_turns_in_rotation_not_in_order_of_arrival() -> None:
-    turns = Turns(at_once=1, queue=20)
-    line = Line(turns)
+    queue = FairQueue(max_running=1, max_queued=20)
+    line = Line(queue)
     for number in range(6):
         await line.queue("noisy", f"noisy-{number}")
     await line.queue("calm", "calm")
     await line.queue("quiet", "quiet")
-    assert (turns.running, turns.queued) == (1, 7)
+    assert (queue.running, queue.queued) == (1, 7)
     while len(line.order) < 8:
         await line.end(line.order[-1])
     assert line.order[:5] == ["noisy-0", "noisy-1", "calm", "quiet", "noisy-2"]
     await line.end_all()
-    assert (turns.running, turns.queued) == (0, 0)
+    assert (queue.running, queue.queued) == (0, 0)
 
 
 async def test_one_caller_leaves_room_for_others_and_the_queue_has_an_end() -> None:
-    turns = Turns(at_once=2, queue=8)
-    line = Line(turns)
+    queue = FairQueue(max_running=2, max_queued=8)
+    line = Line(queue)
     for number in range(2 + 4):
         await line.queue("noisy", f"noisy-{number}")
     with pytest.raises(TwitchAudioError) as caught:
@@ -87,14 +87,14 @@ async def test_one_caller_leaves_room_for_others_and_the_queue_has_an_end() -> N
 
 
 async def test_a_job_that_is_dropped_gives_its_place_and_its_turn_back() -> None:
-    turns = Turns(at_once=1, queue=2)
-    line = Line(turns)
+    queue = FairQueue(max_running=1, max_queued=2)
+    line = Line(queue)
     await line.queue("a", "first")
     await line.queue("b", "second")
     await line.queue("c", "third")
     await line.drop(1)
     await line.drop(0)
     assert line.order == ["first", "third"]
-    assert (turns.running, turns.queued) == (1, 0)
+    assert (queue.running, queue.queued) == (1, 0)
     await line.end_all()
-    assert (turns.running, turns.queued) == (0, 0)
+    assert (queue.running, queue.queued) == (0, 0)

@@ -9,9 +9,9 @@ import pytest
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
+from server.identifications.admission import JobAdmission
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService, ServiceLimits
-from server.identifications.tickets import Ticket
 from server.observability import Metrics
 from tests.fakes import FakeClock, FakePipeline, MemoryJobStore
 
@@ -19,20 +19,20 @@ CHANNEL = ChannelTarget("somechannel")
 
 
 class Noting:
-    """A ticket that keeps what it is told."""
+    """A admission that keeps what it is told."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
         self.asked = 0
 
-    def started(self) -> None:
+    def job_started(self) -> None:
         self.told.append("started")
 
-    def ended(self) -> None:
+    def job_ended(self) -> None:
         if "ended" not in self.told:
             self.told.append("ended")
 
-    async def admit(self) -> Ticket:
+    async def admit(self) -> JobAdmission:
         self.asked += 1
         await asyncio.sleep(0)
         return self
@@ -46,7 +46,9 @@ async def serving(
     parts = FakePipeline(clock)
     service = IdentificationService(
         store=store,
-        runner=InProcessRunner(pipeline=parts.pipeline, store=store, clock=clock, at_once=places, queue=0),
+        runner=InProcessRunner(
+            pipeline=parts.pipeline, store=store, clock=clock, max_running=places, max_queued=0
+        ),
         unavailable=parts.pipeline.unavailable,
         clock=clock,
         owner="a",
@@ -62,19 +64,19 @@ async def serving(
 async def test_a_ticket_ends_before_whoever_waits_has_the_answer() -> None:
     async with serving(MemoryJobStore()) as (service, parts):
         parts.capture.gate.clear()
-        ticket = Noting()
-        asked = await service.ask(CHANNEL, admit=ticket.admit)
-        assert ticket.told == ["started"]
+        admission = Noting()
+        asked = await service.ask(CHANNEL, admit=admission.admit)
+        assert admission.told == ["started"]
         waiting = asyncio.create_task(service.wait(asked, 10))
         told_at_the_end: list[str] = []
-        waiting.add_done_callback(lambda _task: told_at_the_end.extend(ticket.told))
+        waiting.add_done_callback(lambda _task: told_at_the_end.extend(admission.told))
         parts.capture.gate.set()
         await waiting
         await asyncio.sleep(0)
         assert told_at_the_end == ["started", "ended"]
 
 
-async def test_those_who_join_need_no_ticket() -> None:
+async def test_those_who_join_need_no_admission() -> None:
     async with serving(MemoryJobStore()) as (service, parts):
         parts.capture.gate.clear()
         first, second = Noting(), Noting()
@@ -103,8 +105,10 @@ async def test_a_failure_that_was_found_while_somebody_looked_is_their_answer_to
     store = SlowToLook()
     async with serving(store) as (service, parts):
         parts.resolver.error = TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, "There is no such clip.")
-        tickets = [Noting() for _ in range(2)]
-        asking = [asyncio.create_task(service.ask(ClipTarget("Gone"), admit=ticket.admit)) for ticket in tickets]
+        admissions = [Noting() for _ in range(2)]
+        asking = [
+            asyncio.create_task(service.ask(ClipTarget("Gone"), admit=admission.admit)) for admission in admissions
+        ]
         for number, task in enumerate(asking):
             while len(store.looks) < 2:  # noqa: ASYNC110 - a turn or two of the loop
                 await asyncio.sleep(0)
@@ -112,7 +116,7 @@ async def test_a_failure_that_was_found_while_somebody_looked_is_their_answer_to
             ended = await service.wait(await task, 10)
             assert ended.problem is not None
             assert ended.problem.code is ProblemCode.CLIP_NOT_FOUND
-        assert [ticket.asked for ticket in tickets] == [1, 0]
+        assert [admission.asked for admission in admissions] == [1, 0]
         assert len(parts.resolver.asked) == 1
 
 
@@ -120,53 +124,54 @@ async def test_when_all_is_full_nobody_is_let_in_for_nothing() -> None:
     async with serving(MemoryJobStore(), places=1) as (service, parts):
         parts.capture.gate.clear()
         await service.ask(ChannelTarget("other"), admit=Noting().admit)
-        ticket = Noting()
+        admission = Noting()
         with pytest.raises(TwitchAudioError) as caught:
-            await service.ask(CHANNEL, admit=ticket.admit)
+            await service.ask(CHANNEL, admit=admission.admit)
         assert caught.value.code is ProblemCode.BUSY
-        assert (ticket.told, ticket.asked) == ([], 0)
+        assert (admission.told, admission.asked) == ([], 0)
         parts.capture.gate.set()
 
 
 async def test_of_many_at_once_no_more_are_let_in_than_there_are_places() -> None:
     async with serving(MemoryJobStore(), places=3) as (service, parts):
         parts.capture.gate.clear()
-        tickets = [Noting() for _ in range(50)]
+        admissions = [Noting() for _ in range(50)]
         asked = [
-            service.ask(ChannelTarget(f"c{number}"), admit=ticket.admit) for number, ticket in enumerate(tickets)
+            service.ask(ChannelTarget(f"c{number}"), admit=admission.admit)
+            for number, admission in enumerate(admissions)
         ]
         results = await asyncio.gather(*asked, return_exceptions=True)
         assert sum(not isinstance(result, BaseException) for result in results) == 3
-        assert sum(ticket.asked for ticket in tickets) == 3
+        assert sum(admission.asked for admission in admissions) == 3
         parts.capture.gate.set()
 
 
 async def test_a_service_that_is_full_ends_the_ticket_unused() -> None:
     async with serving(MemoryJobStore(), jobs=0) as (service, _parts):
-        ticket = Noting()
+        admission = Noting()
         with pytest.raises(TwitchAudioError):
-            await service.ask(CHANNEL, admit=ticket.admit)
-        assert ticket.told == ["ended"]
+            await service.ask(CHANNEL, admit=admission.admit)
+        assert admission.told == ["ended"]
 
 
 async def test_a_job_that_another_server_was_faster_with_ends_the_ticket_unused() -> None:
     store = MemoryJobStore()
-    ticket = Noting()
+    admission = Noting()
     async with serving(store) as (one, parts), serving(store) as (two, _parts):
         parts.capture.gate.clear()
 
-        async def admit() -> Ticket:
+        async def admit() -> JobAdmission:
             await one.ask(CHANNEL)
-            return ticket
+            return admission
 
         await two.ask(CHANNEL, admit=admit)
-        assert ticket.told == ["ended"]
+        assert admission.told == ["ended"]
         parts.capture.gate.set()
 
 
-async def test_a_server_that_stops_ends_the_ticket() -> None:
-    ticket = Noting()
+async def test_a_server_that_stops_ends_the_admission() -> None:
+    admission = Noting()
     async with serving(MemoryJobStore()) as (service, parts):
         parts.capture.gate.clear()
-        await service.ask(CHANNEL, admit=ticket.admit)
-    assert ticket.told == ["started", "ended"]
+        await service.ask(CHANNEL, admit=admission.admit)
+    assert admission.told == ["started", "ended"]

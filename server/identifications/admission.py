@@ -4,17 +4,17 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 
-class Ticket(Protocol):
+class JobAdmission(Protocol):
     """One job's place among those that somebody may have at once. Both methods return at once."""
 
-    def started(self) -> None:
-        """The job runs. A ticket that ends without this was for nothing: another was faster, or all is full."""
+    def job_started(self) -> None:
+        """The job runs. One that ends without this was for nothing: another was faster, or all is full."""
         ...
 
-    def ended(self) -> None:
+    def job_ended(self) -> None:
         """The job is over. Called at least once, and before anyone who waits learns of the job's end."""
         ...
 
 
-Admit = Callable[[], Awaitable[Ticket | None]]
+Admit = Callable[[], Awaitable[JobAdmission | None]]
 """Awaited before a new job. Raises TwitchAudioError to refuse it."""
