@@ -19,11 +19,11 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
 from fingerprint.settings import Secret
+from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.oauth import RefusedError, TwitchOAuth
 from server.access.identity.session_store import SessionStore, StoredSession, session_hash
 from server.access.identity.tokens import TokenValidator
 from server.access.identity.twitch_user import TwitchUser
-from server.access.kept import KeptByKey
 
 LIFETIME: Final = timedelta(days=30)
 IDLE: Final = timedelta(days=14)
@@ -68,8 +68,12 @@ class Sessions:
         self._oauth = oauth
         self._validator = tokens
         self._clock = clock
-        self._current: KeptByKey[SignedIn | None] = KeptByKey(clock=clock, seconds=KEPT_SECONDS)
-        self._refreshed: KeptByKey[StoredSession | None] = KeptByKey(clock=clock, seconds=0.0)
+        self._current: SingleFlightCache[str, SignedIn | None] = SingleFlightCache(
+            clock=clock, fresh_seconds=KEPT_SECONDS, failure_seconds=KEPT_SECONDS
+        )
+        self._refreshed: SingleFlightCache[str, StoredSession | None] = SingleFlightCache(
+            clock=clock, fresh_seconds=0.0
+        )
         self._keeper: asyncio.Task[None] | None = None
         self._revoking: set[asyncio.Task[None]] = set()
 
@@ -110,7 +114,7 @@ class Sessions:
         session = await self._alive(sha256)
         if session is not None and session.access is not None and session.access.reveal() == refused.reveal():
             session = await self._refreshed_session(session)
-            self._current.forget(sha256)
+            self._current.invalidate(sha256)
         return None if session is None or session.access is None else SignedIn(session.user, session.access)
 
     async def end(self, session_id: str) -> None:
@@ -123,7 +127,7 @@ class Sessions:
         if session is None or session.ended_at is not None:
             return
         await self._store.end(sha256, self._clock.now())
-        self._current.forget(sha256)
+        self._current.invalidate(sha256)
         _log.info("signed_out", extra={"user_id": session.user.id, "login": session.user.login})
         task = asyncio.create_task(self._take_back(replace(session, ended_at=self._clock.now())), name="revoke")
         self._revoking.add(task)
