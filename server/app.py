@@ -66,10 +66,9 @@ from server.middleware.session import (
 )
 from server.middleware.slow_clients import SlowClients
 from server.observability import Metrics
-from server.pages_backend import PagesBackend
 from server.settings import ServerSettings
 from server.web import add_pages
-from server.web.admin import add_desk
+from server.web.admin import add_admin_pages
 from server.web.sign_in import SignIn, add_sign_in
 
 BACKLOG: Final = 4096
@@ -115,14 +114,14 @@ def make_app(
     app.cleanup_ctx.append(lifetime)
     app.on_shutdown.append(_drain)
     api.add_routes(app)
-    add_pages(app, PagesBackend(app), clock=app[keys.CLOCK])
+    add_pages(app)
     trusted = Networks(settings.trusted_proxies)
 
     def origin(request: web.Request) -> URL:
         return public_origin(request, settings.base_url, trusted)
 
     add_sign_in(app, SignIn(origin))
-    add_desk(app)
+    add_admin_pages(app)
     if session_keys is not None:
 
         def is_secure(request: web.Request) -> bool:

@@ -1,7 +1,7 @@
 """What a page's form sends, read within a limit of time; that of size is the application's."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -9,7 +9,12 @@ from fingerprint.domain.problems import invalid_input
 
 
 async def read_form(request: web.Request, seconds: float) -> Mapping[str, str]:
-    """The text fields of a form; files are passed over. May be asked for again.
+    """The last text of each field, as `read_form_values` reads them."""
+    return {name: values[-1] for name, values in (await read_form_values(request, seconds)).items() if values}
+
+
+async def read_form_values(request: web.Request, seconds: float) -> Mapping[str, Sequence[str]]:
+    """Every text of each field of a form; files are ignored. May be called again: aiohttp keeps the form.
 
     Raises TwitchAudioError `invalid-input`; aiohttp's 408 when it takes too long, and 413 when it is too large.
     """
@@ -21,4 +26,9 @@ async def read_form(request: web.Request, seconds: float) -> Mapping[str, str]:
     except (LookupError, ValueError) as error:
         # No such character set, or not what it says.
         raise invalid_input("The form cannot be read.") from error
-    return {name: value for name, value in posted.items() if isinstance(value, str)}
+    values: dict[str, list[str]] = {}
+    for name, value in posted.items():
+        texts = values.setdefault(name, [])
+        if isinstance(value, str):
+            texts.append(value)
+    return values

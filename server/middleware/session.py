@@ -145,7 +145,7 @@ def check_sessions(session_keys: SessionKeys, *, body_seconds: float) -> Middlew
             if request.method not in _SAFE:
                 await _check_csrf(request, session_keys, found, body_seconds)
             caller.session = found
-        if _wants_page(request):
+        if wants_page(request):
             request[ACCOUNT] = await _account(request, session_keys, caller)
         return await handler(request)
 
@@ -167,8 +167,9 @@ async def _check_csrf(request: web.Request, session_keys: SessionKeys, session: 
         raise TwitchAudioError(ProblemCode.CSRF, detail)
 
 
-def _wants_page(request: web.Request) -> bool:
-    return not request.path.startswith(("/api/", "/static/")) and "text/html" in request.headers.get("Accept", "")
+def wants_page(request: web.Request) -> bool:
+    """Whether a browser asks for a page: not for the API, and with HTML among what it accepts."""
+    return not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
 
 
 async def _account(request: web.Request, session_keys: SessionKeys, caller: Caller) -> Account:

@@ -7,22 +7,18 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from fingerprint.ports import Clock
 from server.web.api_docs import code_parts
 from server.web.assets import load_assets
-from server.web.backend import Backend
 from server.web.channel_pages import ChannelPages
 from server.web.headers import add_page_headers
 from server.web.overlay import OverlayPage
-from server.web.pages import BACKEND_SECONDS, Pages, problem_pages
+from server.web.pages import STORE_SECONDS, Pages, problem_pages
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def add_pages(
-    app: web.Application, backend: Backend, *, clock: Clock, backend_seconds: float = BACKEND_SECONDS
-) -> None:
-    """Add the pages, their static files, headers and refusals to an application."""
+def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> None:
+    """Add the pages, their static files, their headers and the pages for problems to an application."""
     assets = load_assets()
     environment = aiohttp_jinja2.setup(
         app,
@@ -33,7 +29,7 @@ def add_pages(
     )
     cast("dict[str, Any]", environment.globals)["asset"] = assets.address
     cast("dict[str, Any]", environment.filters)["code_parts"] = code_parts
-    pages = Pages(backend, backend_seconds=backend_seconds)
+    pages = Pages(store_seconds=store_seconds)
     app.middlewares.insert(0, problem_pages)
     app.on_response_prepare.append(add_page_headers)
     app.router.add_get("/", pages.home)
@@ -41,11 +37,11 @@ def add_pages(
     app.router.add_get("/docs", pages.docs)
     app.router.add_post("/redeem", pages.redeem)
     app.router.add_post("/reports", pages.report)
-    channels = ChannelPages(backend, backend_seconds=backend_seconds)
+    channels = ChannelPages(store_seconds=store_seconds)
     app.router.add_get("/channels/{login}", channels.set_list)
     app.router.add_get("/channels/{login}/songs.{kind}", channels.download)
     app.router.add_post("/channels/{login}/song-tokens", channels.make_token)
     app.router.add_post("/channels/{login}/song-tokens/revoke", channels.revoke_token)
-    overlay = OverlayPage(backend, clock, backend_seconds=backend_seconds)
+    overlay = OverlayPage(store_seconds=store_seconds)
     app.router.add_get("/overlay/{login}", overlay.overlay)
     app.router.add_get("/static/{version}/{name:.+}", assets.serve)

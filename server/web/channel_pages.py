@@ -1,17 +1,24 @@
 """`/channels/{login}`: the set list, its downloads, and what belongs to the channel's owner."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from aiohttp import web
 from yarl import URL
 
-from fingerprint.domain.problems import TwitchAudioError, invalid_input
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import channel_target
+from server import keys
+from server.access.identity.credentials import Caller, current_caller
+from server.audit.changes import ChangeLog
+from server.channels.song_tokens import SongToken, SongTokenStore
+from server.channels.watch import WatchState
+from server.channels.watch_store import WatchStore
+from server.identifications.service import IdentificationService
 from server.identifications.set_list import Play
 from server.middleware.forms import read_form
 from server.web import set_list_view
-from server.web.backend import Backend
 from server.web.examples import bot_commands
 from server.web.render import in_time, render
 
@@ -21,16 +28,18 @@ DOWNLOADS: Final[Mapping[str, tuple[str, Callable[[str, Sequence[Play]], str]]]]
     "m3u": ("audio/x-mpegurl", set_list_view.as_m3u),
 }
 
-MOST_SHOWN: Final = 200
-"""Rows of one page; a day has them all."""
+MAX_ROWS: Final = 200
+"""Rows of one page; a page of one day has them all."""
+
+MAX_READINGS: Final = 5
+"""Readings of `MAX_ROWS` plays for one page: a thousand plays in a day are more than there can be."""
 
 
 class ChannelPages:
     """The handlers."""
 
-    def __init__(self, backend: Backend, *, backend_seconds: float) -> None:
-        self._backend = backend
-        self._seconds = backend_seconds
+    def __init__(self, *, store_seconds: float) -> None:
+        self._seconds = store_seconds
 
     async def set_list(self, request: web.Request) -> web.Response:
         """What was heard on a channel, newest first."""
@@ -44,9 +53,8 @@ class ChannelPages:
             raise web.HTTPNotFound
         asked = set_list_view.asked(request.query)
         async with in_time(self._seconds):
-            plays = set_list_view.matching(
-                await self._backend.plays(login, since=asked.since, before=asked.before), asked.search
-            )
+            found = await _plays(request.app[keys.SERVICE], login, since=asked.since, before=asked.before)
+        plays = set_list_view.matching(found, asked.search)
         content_type, write = DOWNLOADS[kind]
         day = "" if asked.day is None else f"-{asked.day}"
         response = web.Response(
@@ -65,7 +73,9 @@ class ChannelPages:
         login = _login(request)
         form = await read_form(request, self._seconds)
         async with in_time(self._seconds):
-            secret = await self._backend.make_song_token(login, form.get("note", ""))
+            store, owner = await _owned_tokens(request.app, login)
+            now = request.app[keys.CLOCK].now()
+            _, secret = await store.create(login, now=now, note=form.get("note", ""), made_by=owner)
         return await self._page(request, login, token=secret.reveal())
 
     async def revoke_token(self, request: web.Request) -> web.Response:
@@ -73,22 +83,23 @@ class ChannelPages:
         login = _login(request)
         form = await read_form(request, self._seconds)
         async with in_time(self._seconds):
-            await self._backend.revoke_song_token(login, form.get("id", ""))
+            store, _ = await _owned_tokens(request.app, login)
+            await store.revoke(form.get("id", ""), now=request.app[keys.CLOCK].now(), channel=login)
         raise web.HTTPSeeOther(location=f"/channels/{login}#bots")
 
     async def _page(self, request: web.Request, login: str, *, token: str = "") -> web.Response:
         asked = set_list_view.asked({} if token else request.query)
         async with in_time(self._seconds):
-            found = await self._backend.plays(login, since=asked.since, before=asked.before)
-            watch = await self._backend.watch(login)
-            tokens = await self._tokens(login)
+            found = await _plays(request.app[keys.SERVICE], login, since=asked.since, before=asked.before)
+            watch = await WatchStore(request.app[keys.DATABASE]).get(login)
+            tokens = await _tokens(request.app, login)
         plays = set_list_view.matching(found, asked.search)
         origin = str(request.url.origin())
         here = URL(f"/channels/{login}")
         context: dict[str, Any] = {
             "login": login,
             "asked": asked,
-            "rows": [set_list_view.row(play) for play in plays[: None if asked.day else MOST_SHOWN]],
+            "rows": [set_list_view.row(play) for play in plays[: None if asked.day else MAX_ROWS]],
             "count": len(plays),
             "any": bool(found),
             "timeline": set_list_view.timeline(plays),
@@ -96,7 +107,7 @@ class ChannelPages:
             "downloads": [
                 (kind, str(URL(f"{here}/songs.{kind}").with_query(asked.query()))) for kind in DOWNLOADS
             ],
-            "watch": watch,
+            "watch": watch if watch is not None and watch.state is WatchState.RUNNING else None,
             "tokens": tokens,
             "token": token,
             "commands": bot_commands(origin, login, token or None),
@@ -107,12 +118,47 @@ class ChannelPages:
             response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
-    async def _tokens(self, login: str) -> Sequence[Any] | None:
-        try:
-            return await self._backend.song_tokens(login)
-        except TwitchAudioError:
-            # Who looks cannot be told now: the set list is for everyone all the same.
+
+async def _plays(
+    service: IdentificationService, login: str, *, since: datetime | None, before: datetime | None
+) -> Sequence[Play]:
+    """A channel's plays, newest first: those heard from `since` to `before`, or without `since` the newest."""
+    found: list[Play] = []
+    for _ in range(MAX_READINGS):
+        page = await service.set_list(login, limit=MAX_ROWS, before=before)
+        found += page.plays
+        before = page.next_before
+        if since is None or before is None or before < since:
+            break
+    return found if since is None else [play for play in found if play.last_heard >= since]
+
+
+async def _tokens(app: web.Application, login: str) -> Sequence[SongToken] | None:
+    """The channel's valid tokens, if the visitor is its owner; None for all others, who see no tokens."""
+    try:
+        if await _owner(app, login) is None:
             return None
+        tokens = await SongTokenStore(app[keys.DATABASE]).all(login)
+    except TwitchAudioError:
+        # Without knowing the visitor, the set list can be shown all the same.
+        return None
+    return [token for token in tokens if token.revoked_at is None]
+
+
+async def _owned_tokens(app: web.Application, login: str) -> tuple[SongTokenStore, str]:
+    """The store and its owner's id. Raises TwitchAudioError `forbidden` unless the visitor owns the channel."""
+    owner = await _owner(app, login)
+    if owner is None:
+        detail = "Only the channel's owner, signed in with Twitch, manages its tokens."
+        raise TwitchAudioError(ProblemCode.FORBIDDEN, detail)
+    principal = await app[keys.ACCESS].principal()
+    changes = ChangeLog(principal.who((current_caller.get(None) or Caller()).address))
+    return SongTokenStore(app[keys.DATABASE], changes=changes), owner
+
+
+async def _owner(app: web.Application, login: str) -> str | None:
+    user = (await app[keys.ACCESS].principal()).user
+    return f"user:{user.id}" if user is not None and user.login == login else None
 
 
 def _login(request: web.Request) -> str:

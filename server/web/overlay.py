@@ -11,10 +11,9 @@ from aiohttp import web
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import channel_target
 from fingerprint.domain.text import clean_text
-from fingerprint.ports import Clock
+from server import keys
 from server.web import set_list_view
 from server.web.api_docs import Field
-from server.web.backend import Backend
 from server.web.headers import FRAMED_ANYWHERE
 from server.web.render import in_time, render
 
@@ -109,18 +108,17 @@ def shown(last_heard: datetime, now: datetime, hide: int) -> bool:
 class OverlayPage:
     """The handler."""
 
-    def __init__(self, backend: Backend, clock: Clock, *, backend_seconds: float) -> None:
-        self._backend = backend
-        self._clock = clock
-        self._seconds = backend_seconds
+    def __init__(self, *, store_seconds: float) -> None:
+        self._seconds = store_seconds
 
     async def overlay(self, request: web.Request) -> web.Response:
         """The card. Nothing is shown while nothing is known."""
         login = channel_target(request.match_info["login"]).login
         chosen = options(request.query)
         async with in_time(self._seconds):
-            plays = await self._backend.plays(login, since=None, before=None)
-        newest = plays[0] if plays and shown(plays[0].last_heard, self._clock.now(), chosen.hide) else None
+            plays = (await request.app[keys.SERVICE].set_list(login, limit=1)).plays
+        now = request.app[keys.CLOCK].now()
+        newest = plays[0] if plays and shown(plays[0].last_heard, now, chosen.hide) else None
         context = {
             "login": login,
             "options": chosen,

@@ -11,29 +11,35 @@ from fingerprint import wire
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import parse_target
+from server import keys
 from server.access.rules.website import AccessMode, WebsiteSettings
+from server.access.service import Access, caller_key
+from server.api.openapi import openapi_document
+from server.api.reports import file_report
+from server.channels.reports import NOTE_LIMIT, Reason
 from server.middleware.forms import read_form
+from server.middleware.session import wants_page
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STEPS, WAITING, AnswerView, answer_view, ask_again_text, problem_view
-from server.web.backend import Backend, Visitor
 from server.web.dial import PEAKS
 from server.web.examples import bot_commands, start_examples
 from server.web.overlay import option_fields
 from server.web.render import in_time, render
+from server.web.visitor import Visitor, read_visitor
 from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words
 
 HOME_MODULES: Final = ("js/answer.js", "js/api.js", "js/target.js", "js/view.js")
 """What home.js imports, so that the browser need not find out one by one."""
 
-BACKEND_SECONDS: Final = 5.0
-"""How long a page waits for the store."""
+STORE_SECONDS: Final = 5.0
+"""How long a page waits for the database."""
 
 TEMPLATES: Final = {
     AccessMode.OPEN: "unauthenticated.html",
     AccessMode.LOGIN: "authenticated.html",
     AccessMode.SUBSCRIBERS: "whitelisted.html",
 }
-"""The start page's template by access mode; each also looks at who is there."""
+"""The start page's template by access mode; each also depends on the visitor."""
 
 KEPT_HEADERS: Final = ("Allow", "Retry-After")
 """What a refusal's page keeps of the refusal."""
@@ -44,11 +50,10 @@ def _words_json(words: Words) -> dict[str, str]:
 
 
 class Pages:
-    """The handlers. Everything that they show comes from the backend."""
+    """The handlers. `store_seconds` is how long each waits for the database."""
 
-    def __init__(self, backend: Backend, *, backend_seconds: float = BACKEND_SECONDS) -> None:
-        self._backend = backend
-        self._seconds = backend_seconds
+    def __init__(self, *, store_seconds: float) -> None:
+        self._seconds = store_seconds
         self._words = {
             **{str(code): _words_json(words) for code, words in WORDS.items()},
             "no-match": _words_json(NO_MATCH),
@@ -62,11 +67,11 @@ class Pages:
         if not identification_id:
             return await self._home(request, IDLE)
         async with in_time(self._seconds):
-            found = await self._backend.get(IdentificationId(identification_id[:100]))
+            found = await request.app[keys.SERVICE].find(IdentificationId(identification_id[:100]))
         if found is None:
             problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
             return await self._home(request, problem_view(problem), status=404)
-        return await self._home(request, answer_view(found), typed=_typed(found))
+        return await self._home(request, answer_view(found.identification), typed=_typed(found.identification))
 
     async def ask(self, request: web.Request) -> web.Response:
         """The form without JavaScript: start or join, and go to the answer's page."""
@@ -76,7 +81,7 @@ class Pages:
         text = (await read_form(request, self._seconds)).get("target", "")
         try:
             async with in_time(self._seconds):
-                asked = await self._backend.ask(parse_target(text))
+                asked = await _ask(request.app, text)
         except TwitchAudioError as error:
             view = problem_view(error.problem, ask_again=text)
             return await self._home(request, view, typed=text, status=PROBLEM_KINDS[error.code].status)
@@ -87,7 +92,7 @@ class Pages:
         code = (await read_form(request, self._seconds)).get("code", "")
         try:
             async with in_time(self._seconds):
-                await self._backend.redeem(code.strip())
+                await request.app[keys.ACCESS].redeem(code.strip())
         except TwitchAudioError as error:
             view = problem_view(error.problem)
             return await self._home(request, view, status=PROBLEM_KINDS[error.code].status)
@@ -99,17 +104,18 @@ class Pages:
             raise TwitchAudioError(ProblemCode.CSRF, "Another website sent this form. Report here.")
         form = await read_form(request, self._seconds)
         reason = form.get("reason", "")
-        if reason not in ("wrong-song", "other"):
+        if reason not in list(Reason):
             raise TwitchAudioError(ProblemCode.INVALID_INPUT, "Say what is wrong: the song, or something else.")
         identification_id = form.get("id", "")[:100]
         async with in_time(self._seconds):
-            await self._backend.report(identification_id, reason, form.get("note", "")[:500])
+            note = form.get("note", "")[:NOTE_LIMIT]
+            await file_report(request.app, identification_id, reason=Reason(reason), note=note)
         raise web.HTTPSeeOther(location=str(URL("/").with_query(id=identification_id, said=1)))
 
     async def docs(self, request: web.Request) -> web.Response:
         """`/docs`: how to use the API."""
         origin = str(request.url.origin())
-        document = self._backend.openapi()
+        document = openapi_document()
         context = {
             "page": "docs",
             "operations": api_docs.operations(document, origin),
@@ -125,15 +131,15 @@ class Pages:
         self, request: web.Request, answer: AnswerView, *, typed: str = "", status: int = 200
     ) -> web.Response:
         async with in_time(self._seconds):
-            unavailable = await self._backend.unavailable()
-            visitor, who_knows = await self._visitor()
+            unavailable = await request.app[keys.SERVICE].unavailable()
+            visitor, visitor_error = await _visitor(request.app[keys.ACCESS])
         closed = visitor.website.maintenance or not visitor.website.active
         context = {
             "visitor": visitor,
             "closed": closed,
-            "who_knows": who_knows,
+            "visitor_error": visitor_error,
             "refusal_words": None if visitor.refusal is None else WORDS[visitor.refusal.code],
-            # An answer can be read by whoever has its address.
+            # An answer is shown to everyone who has its address; asking needs permission.
             "may_ask": visitor.refusal is None,
             "said": "said" in request.query,
             "answer": answer,
@@ -153,12 +159,24 @@ class Pages:
             return page
         return render(TEMPLATES[visitor.website.access_mode], request, context, status=status)
 
-    async def _visitor(self) -> tuple[Visitor, str | None]:
-        """Who looks, and why that cannot be told; then they are shown the page as somebody unknown."""
-        try:
-            return await self._backend.visitor(), None
-        except TwitchAudioError as error:
-            return Visitor(website=WebsiteSettings()), error.detail
+
+async def _ask(app: web.Application, text: str) -> Identification:
+    """Start or join the job for a target, if the visitor may. Raises TwitchAudioError."""
+    target = parse_target(text)
+    access = app[keys.ACCESS]
+    principal = await access.check(target)
+    asked = await app[keys.SERVICE].ask(
+        target, caller=caller_key(principal), admit=lambda: access.admit(principal, target)
+    )
+    return asked.identification
+
+
+async def _visitor(access: Access) -> tuple[Visitor, str | None]:
+    """The visitor, and the error's text when that cannot be known: the page then shows an anonymous visitor."""
+    try:
+        return await read_visitor(access), None
+    except TwitchAudioError as error:
+        return Visitor(website=WebsiteSettings()), error.detail
 
 
 def _typed(identification: Identification) -> str:
@@ -169,21 +187,16 @@ def _typed(identification: Identification) -> str:
 # --- Refusals as pages --------------------------------------------------------------------------------
 
 
-def _wants_page(request: web.Request) -> bool:
-    """Whether a person looks: programs ask the API, or do not ask for HTML."""
-    return not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
-
-
 @web.middleware
 async def problem_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Show a person the problem details that stand in a refusal as a page. Goes around all other middlewares."""
+    """Turn problem details into an HTML page for browsers. The outermost middleware but for sessions."""
     response = await handler(request)
     if (
         response.status < 400
         or response.content_type != "application/problem+json"
         or not isinstance(response, web.Response)
         or not isinstance(response.body, bytes)
-        or not _wants_page(request)
+        or not wants_page(request)
     ):
         return response
     problem = wire.problem_from_json(json.loads(response.body))

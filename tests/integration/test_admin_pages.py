@@ -11,6 +11,7 @@ import pytest
 from yarl import URL
 
 from fingerprint.clock import SystemClock
+from server.settings import ServerLimits
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.fakes import FakePipeline
@@ -101,6 +102,26 @@ async def test_a_change_needs_the_forms_token(operator: Browser) -> None:
     wrong = {**fields, "csrf_token": "x"}
     assert (await operator.post("/admin/whitelist", data=wrong, headers=headers)).status == 403
     assert "Nothing here yet." in await (await operator.get("/admin/whitelist")).text()
+
+
+async def test_a_form_that_does_not_arrive_or_cannot_be_read_is_refused(viewer: Viewer, tmp_path: Path) -> None:
+    async def stalled() -> AsyncGenerator[bytes]:
+        yield b"action=add&value="
+        await asyncio.sleep(30)
+
+    parts, limits = FakePipeline(SystemClock()), ServerLimits(body_seconds=0.2)
+    more: dict[str, Any] = {**known_to_twitch(viewer), "admins": (VIC,)}
+    async with open_api(parts, tmp_path, limits=limits, **more) as client:
+        address = (await client.get("/healthz")).url.origin()
+        async with browsing(address, viewer) as browser:
+            await browser.sign_in()
+            # With the token in a header nothing before the page's own handler reads the form.
+            token, form = await browser.csrf(), "application/x-www-form-urlencoded"
+            for data, kind, status in ((stalled(), form, 408), (b"action=add", f"{form}; charset=nonsense", 400)):
+                headers = {"Content-Type": kind, "Accept": "text/html"}
+                async with asyncio.timeout(10):
+                    response = await browser.post("/admin/whitelist", token=token, data=data, headers=headers)
+                assert response.status == status
 
 
 async def test_settings_are_changed_together_or_not_at_all(operator: Browser) -> None:

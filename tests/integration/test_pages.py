@@ -1,27 +1,27 @@
 """The pages without a browser: what the server itself writes, and how the form works by reloads."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from fingerprint.clock import SystemClock
-from fingerprint.domain.identification import Identification, IdentificationId
+from fingerprint.domain.identification import IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
-from server.identifications.set_list import Play
+from server import keys
+from server.identifications.service import IdentificationService
 from server.middleware.one_pass import in_one_pass
 from server.middleware.problems import problem_details
 from server.middleware.request_id import name_request
 from server.observability import Metrics
-from server.pages_backend import PagesBackend
-from server.web import add_pages
+from server.web import add_pages, pages
 from server.web.words import NO_MATCH, WORDS
 from tests.api_client import open_api
 from tests.builders import song
@@ -169,30 +169,28 @@ async def test_a_refusal_keeps_what_it_tells_programs_and_gains_a_page_for_peopl
         assert (response.status, response.content_type) == (404, "application/problem+json")
 
 
-class BadBackend(PagesBackend):
-    """A service whose store never answers and whose document is broken."""
+class HangingService:
+    """An identification service whose store never answers."""
 
-    def __init__(self) -> None:
-        super().__init__(web.Application())
-
-    async def get(self, identification_id: IdentificationId) -> Identification | None:
+    async def find(self, _identification_id: IdentificationId) -> None:
         await asyncio.Event().wait()
 
-    async def unavailable(self) -> str | None:
-        return None
-
-    async def plays(self, login: str, *, since: datetime | None, before: datetime | None) -> Sequence[Play]:
+    async def set_list(self, _login: str, *, limit: int, before: datetime | None = None) -> None:
+        del limit, before
         await asyncio.Event().wait()
-        return ()
 
-    def openapi(self) -> Mapping[str, Any]:
-        raise RuntimeError("a secret detail")
+
+def broken_document() -> dict[str, Any]:
+    raise RuntimeError("a secret detail")
 
 
 @pytest.fixture
-async def bad_site() -> AsyncGenerator[ClientSession]:
+async def bad_site(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[ClientSession]:
+    monkeypatch.setattr(pages, "openapi_document", broken_document)
     app = web.Application(middlewares=[in_one_pass(begin=[name_request], end=[]), problem_details(Metrics())])
-    add_pages(app, BadBackend(), clock=SystemClock(), backend_seconds=0.05)
+    app[keys.SERVICE] = cast("IdentificationService", HangingService())
+    app[keys.CLOCK] = SystemClock()
+    add_pages(app, store_seconds=0.05)
     async with TestServer(app) as server, ClientSession(server.make_url("/"), headers=PERSON) as client:
         yield client
 
@@ -207,7 +205,7 @@ async def test_a_fault_of_ours_is_a_page_that_names_its_log_entry(bad_site: Clie
 
 
 async def test_a_store_that_does_not_answer_is_told_in_time(bad_site: ClientSession) -> None:
-    for path in ("/?id=slow", "/channels/somechannel"):
+    for path in ("/?id=slow", "/channels/somechannel", "/overlay/somechannel"):
         async with bad_site.get(path) as response:
             assert response.status == 503
             assert 5 <= int(response.headers["Retry-After"]) <= 8

@@ -1,4 +1,4 @@
-"""The operator's desk, `/admin`: what `twitchaudio admin` does, as pages."""
+"""The operator's pages, `/admin`: what `twitchaudio admin` does, with forms."""
 
 from aiohttp import web
 
@@ -14,16 +14,16 @@ from server.channels.reports import ReportStore
 from server.channels.song_tokens import OPERATOR, SongTokenStore
 from server.channels.watch_store import WatchStore
 from server.web.admin.channel_lists import Reports, SongTokens, Watches
-from server.web.admin.desk import Operator, let_in
+from server.web.admin.common import Operator
 from server.web.admin.lists import Blacklisted, Broadcasters, Codes, Keys, Whitelist
-from server.web.admin.pages import Desk, Drawers
-from server.web.admin.server_room import ServerRoom
+from server.web.admin.pages import AdminPages, AdminServices
+from server.web.admin.queries import AdminQueries
 
 
-def add_desk(app: web.Application) -> None:
-    """Add the desk's pages."""
+def add_admin_pages(app: web.Application) -> None:
+    """Add the operator's pages to an application."""
 
-    def drawers(operator: Operator) -> Drawers:
+    def services(operator: Operator) -> AdminServices:
         database, clock = app[keys.DATABASE], app[keys.CLOCK]
         changes = ChangeLog(operator.who, clock=clock)
         lists = ListStore(database, changes=changes)
@@ -48,12 +48,12 @@ def add_desk(app: web.Application) -> None:
             SongTokens(SongTokenStore(database, changes=changes), clock),
             Reports(ReportStore(database, changes=changes), clock),
         )
-        return Drawers(rules=RulesStore(database, changes=changes), sections=sections)
+        return AdminServices(rules=RulesStore(database, changes=changes), sections=sections)
 
-    desk = Desk(gate=let_in, drawers=drawers, room=ServerRoom(app))
-    app.router.add_get("/admin", desk.overview)
-    app.router.add_get("/admin/recognizers", desk.recognizers)
-    app.router.add_get("/admin/logs", desk.logs)
-    for path, handler in (("/admin/settings", desk.settings), ("/admin/{section}", desk.section)):
+    pages = AdminPages(services=services, queries=AdminQueries(app))
+    app.router.add_get("/admin", pages.overview)
+    app.router.add_get("/admin/recognizers", pages.recognizers)
+    app.router.add_get("/admin/logs", pages.logs)
+    for path, handler in (("/admin/settings", pages.settings), ("/admin/{section}", pages.section)):
         app.router.add_get(path, handler)
         app.router.add_post(path, handler)

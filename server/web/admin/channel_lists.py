@@ -1,4 +1,4 @@
-"""The desk's sections about channels: wrong answers, watches, and tokens for chat bots."""
+"""The operator's lists about channels: wrong answers, watches, and tokens for chat bots."""
 
 from collections.abc import Callable, Sequence
 from typing import Final

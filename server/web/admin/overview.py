@@ -1,4 +1,4 @@
-"""The desk's first page: what runs now, and charts of the last days."""
+"""The operator's first page: what runs now, and charts of the last days."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

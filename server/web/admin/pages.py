@@ -1,4 +1,4 @@
-"""`/admin`: the handlers of the operator's desk. Every change is a form that works without JavaScript."""
+"""`/admin`: the handlers of the operator's pages. Every change is a form that works without JavaScript."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,22 +11,23 @@ from server.access.rules.store import RulesStore
 from server.access.rules.website import MOTD_LIMIT, AccessMode, WebsiteSettings
 from server.audit.entries import LogEntry
 from server.web.admin.charts import HEIGHT, WIDTH
-from server.web.admin.desk import (
+from server.web.admin.common import (
     LOGS,
-    NOT_TRIED,
+    NO_FORM,
     OVERVIEW,
     RECOGNIZERS,
     SETTINGS,
+    FormResult,
     Operator,
     Tab,
-    Tried,
-    attempt,
     render,
+    require_admin,
+    submit,
 )
 from server.web.admin.lists import find_section
-from server.web.admin.log_pages import FIELDS, PAGE, older, read_filter
+from server.web.admin.log_filter import FIELDS, PAGE, older, read_filter
 from server.web.admin.overview import charts
-from server.web.admin.room import Room
+from server.web.admin.queries import AdminQueries
 from server.web.admin.sections import Change, Field, Form, Section
 
 _SWITCHES: Final = ("on", "off")
@@ -47,33 +48,31 @@ _SETTINGS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawers:
-    """What one operator may change; every change is recorded under their name."""
+class AdminServices:
+    """The stores through which an operator changes things; the audit log names the operator for each change."""
 
     rules: RulesStore
     sections: Sequence[Section]
 
 
-class Desk:
-    """The handlers. `drawers` opens the stores for whoever is let in by `gate`."""
+class AdminPages:
+    """The handlers. `services` opens the stores that record their changes under an operator's name."""
 
-    def __init__(
-        self, *, gate: Callable[[web.Request], Operator], drawers: Callable[[Operator], Drawers], room: Room
-    ) -> None:
-        self._gate = gate
-        self._drawers = drawers
-        self._room = room
+    def __init__(self, *, services: Callable[[Operator], AdminServices], queries: AdminQueries) -> None:
+        self._services = services
+        self._queries = queries
 
-    def _open(self, request: web.Request) -> tuple[Operator, Drawers, list[Tab]]:
-        operator = self._gate(request)
-        drawers = self._drawers(operator)
-        lists = [Tab(section.slug, section.title) for section in drawers.sections]
-        return operator, drawers, [OVERVIEW, SETTINGS, *lists, RECOGNIZERS, LOGS]
+    def _open(self, request: web.Request) -> tuple[Operator, AdminServices, list[Tab]]:
+        """The operator, their services and the navigation. Raises what `require_admin` raises."""
+        operator = require_admin(request)
+        services = self._services(operator)
+        lists = [Tab(section.slug, section.title) for section in services.sections]
+        return operator, services, [OVERVIEW, SETTINGS, *lists, RECOGNIZERS, LOGS]
 
     async def overview(self, request: web.Request) -> web.Response:
         """`GET /admin`: what runs now, and charts of the last days."""
         operator, _, tabs = self._open(request)
-        today, figures = await self._room.figures()
+        today, figures = await self._queries.figures()
         return render(
             "overview.html",
             request,
@@ -81,15 +80,15 @@ class Desk:
             tabs=tabs,
             here=OVERVIEW.slug,
             heading="Operator's desk",
-            tiles=await self._room.tiles(today, figures),
+            tiles=await self._queries.tiles(today, figures),
             charts=charts(figures, today),
-            jobs=self._room.jobs(),
+            jobs=self._queries.jobs(),
             width=WIDTH,
             height=HEIGHT,
         )
 
     async def recognizers(self, request: web.Request) -> web.Response:
-        """`GET /admin/recognizers`: who is asked, in which order, and what is left of their budgets."""
+        """`GET /admin/recognizers`: their order, state and what is left of their budgets."""
         operator, _, tabs = self._open(request)
         return render(
             "recognizers.html",
@@ -98,18 +97,18 @@ class Desk:
             tabs=tabs,
             here=RECOGNIZERS.slug,
             heading=RECOGNIZERS.title,
-            rows=await self._room.recognizers(),
+            rows=await self._queries.recognizers(),
         )
 
     async def logs(self, request: web.Request) -> web.Response:
         """`GET /admin/logs`: the logs, filtered by what the address says."""
         operator, _, tabs = self._open(request)
         query = Form({name: request.query.getall(name) for name in request.query})
-        tried, entries = NOT_TRIED, list[LogEntry]()
+        result, entries = NO_FORM, list[LogEntry]()
         try:
-            entries = list(await self._room.logs(read_filter(query)))
+            entries = list(await self._queries.logs(read_filter(query)))
         except TwitchAudioError as error:
-            tried = Tried(error=error)
+            result = FormResult(error=error)
         return render(
             "logs.html",
             request,
@@ -117,7 +116,7 @@ class Desk:
             tabs=tabs,
             here=LOGS.slug,
             heading=LOGS.title,
-            tried=tried,
+            result=result,
             fields=FIELDS,
             typed=query,
             entries=entries[:PAGE],
@@ -126,9 +125,9 @@ class Desk:
 
     async def settings(self, request: web.Request) -> web.Response:
         """`GET` and `POST /admin/settings`: the website settings."""
-        operator, drawers, tabs = self._open(request)
-        tried = await attempt(request, lambda form: _change_settings(drawers.rules, form))
-        texts = (await drawers.rules.read()).website.to_texts()
+        operator, services, tabs = self._open(request)
+        result = await submit(request, lambda form: _change_settings(services.rules, form))
+        texts = (await services.rules.read()).website.to_texts()
         return render(
             "settings.html",
             request,
@@ -136,16 +135,16 @@ class Desk:
             tabs=tabs,
             here=SETTINGS.slug,
             heading="Settings",
-            tried=tried,
+            result=result,
             fields=_SETTINGS,
-            typed=tried.form or Form({name: [text] for name, text in texts.items()}),
+            typed=result.form or Form({name: [text] for name, text in texts.items()}),
         )
 
     async def section(self, request: web.Request) -> web.Response:
         """`GET` and `POST /admin/{section}`: a list and its two buttons."""
-        operator, drawers, tabs = self._open(request)
-        section = find_section(drawers.sections, request.match_info["section"])
-        tried = await attempt(request, lambda form: _change_list(section, form))
+        operator, services, tabs = self._open(request)
+        section = find_section(services.sections, request.match_info["section"])
+        result = await submit(request, lambda form: _change_list(section, form))
         return render(
             "section.html",
             request,
@@ -153,15 +152,15 @@ class Desk:
             tabs=tabs,
             here=section.slug,
             heading=section.title,
-            tried=tried,
+            result=result,
             section=section,
             rows=await section.rows(),
-            typed=tried.form,
+            typed=result.form,
         )
 
 
 async def _change_settings(rules: RulesStore, form: Form) -> Change:
-    """Change what differs. All are checked before any is changed."""
+    """Change the settings that differ, after all have been checked. Raises TwitchAudioError `invalid-input`."""
     before = (await rules.read()).website.to_texts()
     wanted = {name: form.text(name) for name in before if name in form.values}
     if not wanted:

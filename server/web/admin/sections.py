@@ -1,6 +1,6 @@
 """The operator's lists as one kind of thing: rows, a form that adds one, and a button that removes one.
 
-A new list is one class that satisfies `Section` and one line in `server.web.admin.add_desk`.
+A new list is one class that satisfies `Section` and one line in `server.web.admin.add_admin_pages`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ class Form:
 
 
 class Section(Protocol):
-    """One list of the operator's desk."""
+    """A list that the operator can change."""
 
     @property
     def slug(self) -> str:

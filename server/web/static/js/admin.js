@@ -1,5 +1,5 @@
 // @ts-check
-/** The operator's desk: says moments where the reader is; the server can only say them in UTC. */
+/** The operator's pages: shows moments in the reader's time zone; the server only knows UTC. */
 
 for (const time of document.querySelectorAll("time[datetime]")) {
   const moment = new Date(time.getAttribute("datetime") ?? "");

@@ -1,4 +1,4 @@
-"""The desk's room (`server.web.admin.room.Room`) out of the server's parts."""
+"""What the operator's pages show: the server's state, its figures, its logs and its recognizers."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -17,14 +17,14 @@ from server.web.admin.overview import DAYS, Figures, RunningJob
 from server.web.admin.sections import Row
 
 
-class ServerRoom:
-    """Reads when it is asked; keeps nothing."""
+class AdminQueries:
+    """Reads from the server's services each time. All but `jobs` raise TwitchAudioError `busy`."""
 
     def __init__(self, app: web.Application) -> None:
         self._app = app
 
     async def tiles(self, today: date, figures: Figures) -> Sequence[tuple[str, str]]:
-        """Who may ask, what is switched off, and how much goes on."""
+        """Names and values for the overview: access mode, what is off, running jobs, songs named today."""
         website = (await self._app[keys.ACCESS].rules()).website
         off = [
             text
@@ -53,17 +53,17 @@ class ServerRoom:
         ]
 
     async def figures(self) -> tuple[date, Figures]:
-        """Today, and the figures of the last days."""
+        """Today in UTC, and the figures of the last `DAYS` days."""
         today = day_of(self._app[keys.CLOCK].now())
         since = today - timedelta(days=DAYS - 1)
         return today, await read(self._app[keys.DATABASE], since)
 
     async def logs(self, chosen: LogFilter) -> Sequence[LogEntry]:
-        """Log entries, newest first."""
+        """The log entries that the filter lets through, newest first."""
         return await LogStore(self._app[keys.DATABASE]).read(chosen)
 
     async def recognizers(self) -> Sequence[Row]:
-        """The recognizers in their order; one that costs nothing has neither a rest nor a budget."""
+        """The recognizers in their order: name, state, and what is left of each budget; free ones have none."""
         standings = {standing.name: standing for standing in await self._app[keys.PROVIDERS].standings()}
         return [_recognizer(name, standings.get(name)) for name in chosen_names(self._app[keys.SETTINGS].pipeline)]
 

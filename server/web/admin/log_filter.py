@@ -1,4 +1,4 @@
-"""The desk's view of the logs: filters in the address, newest first, a page at a time."""
+"""The filter of the page of logs: its form, and how it stands in the address, a page at a time."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
