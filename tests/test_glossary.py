@@ -18,7 +18,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\b(Programme|Wishes|demo_cast)\b": "Program, PlaylistParameters, demo_content",
     r"\b(Desk|Drawers|ServerRoom|add_desk)\b": "AdminPages, AdminServices, AdminQueries, add_admin_pages",
     r"\b(let_in|Tried|NOT_TRIED)\b": "require_admin, FormResult, NO_FORM",
-    r"\b(PagesBackend|pages_backend|backend_seconds|who_knows)\b": "the services themselves, store_seconds, visitor_error",
+    r"\b(PagesBackend|pages_backend|backend_seconds|who_knows)\b": "keys.SERVICE, store_seconds, visitor_error",
 }
 """A pattern of an old name, as a whole identifier or a part of one, and the term that took its place."""
 
