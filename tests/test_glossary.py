@@ -13,6 +13,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\bimport Turns\b|\bTurns\(": "FairQueue",
     r"\bJobTicket\b|\bTicket\b": "JobAdmission",
     r"\.(amend|doubt|hurry)\(": "update_answer, mark_disputed, wake",
+    r"\bReadyResponse\b|\b_will_do\b|\bready_response\b": "PreencodedResponse",
     r"\bserver\.demo\b": "simulator",
     r"\bserver\.logs\b": "server.audit",
     r"\b(Programme|Wishes|demo_cast)\b": "Program, PlaylistParameters, demo_content",

@@ -12,7 +12,7 @@ from fingerprint.wire import Json, song_to_json, time_to_json
 from server import keys
 from server.identifications.location import location_of
 from server.identifications.set_list import Play
-from server.middleware.ready_response import Head, ReadyResponse
+from server.middleware.preencoded_response import EncodedHead, PreencodedResponse
 
 BASE: Final = "/api/v1"
 
@@ -56,11 +56,13 @@ def identification_response(
     """An identification; `waited` is the preference that was honored."""
     body = request.app[keys.ENCODER].encode(identification, shared=shared)
     place = location(identification) if point_to_it else None
-    return ReadyResponse(_head(status, len(body), place, waited, is_final=identification.status.finished), body)
+    return PreencodedResponse(
+        _head(status, len(body), place, waited, is_final=identification.status.finished), body
+    )
 
 
 @lru_cache(maxsize=1_024)
-def _head(status: int, length: int, place: str | None, waited: int | None, *, is_final: bool) -> Head:
+def _head(status: int, length: int, place: str | None, waited: int | None, *, is_final: bool) -> EncodedHead:
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "Vary": "Prefer"}
     if waited is not None:
         headers["Preference-Applied"] = f"wait={waited}"
@@ -68,4 +70,4 @@ def _head(status: int, length: int, place: str | None, waited: int | None, *, is
         headers["Location"] = place
     if not is_final:
         headers["Retry-After"] = "1"
-    return Head.of(status, headers, length=length)
+    return EncodedHead.of(status, headers, length=length)

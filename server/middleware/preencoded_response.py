@@ -1,7 +1,10 @@
-"""Answers that thousands get at once: status and headers are made once, and sent with the body in one write.
+"""Answers that thousands get at once: status and headers are encoded once, and sent with the body in one write.
 
-aiohttp collects, checks and writes the headers of each response anew, which costs more than all else that is done
-for somebody who waited. What is sent here has the same headers in another order; a test holds the two together.
+aiohttp collects, checks and writes the headers of each response again, which costs more than all else that is done
+for a client that waited. What is sent here has the same headers in another order; a test holds the two together.
+
+This relies on private attributes of aiohttp's `Response`: pyproject.toml keeps aiohttp below the next version,
+and tests/integration/test_preencoded_responses.py names them.
 """
 
 from collections.abc import Mapping
@@ -25,16 +28,16 @@ _METHODS: Final = frozenset({"GET", "POST"})
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """A status and the headers that all answers alike have; `start` is how they are sent, up to those of each."""
+class EncodedHead:
+    """A status and the headers that equal answers share; `start` is their bytes, up to the request's id."""
 
     status: int
     headers: CIMultiDict[str]
     start: bytes
 
     @classmethod
-    def of(cls, status: int, headers: Mapping[str, str], *, length: int) -> "Head":
-        """The head of answers with `headers`, and a body of `length` bytes. What every answer carries is added."""
+    def of(cls, status: int, headers: Mapping[str, str], *, length: int) -> "EncodedHead":
+        """The head of answers with `headers` and a body of `length` bytes. What every answer carries is added."""
         sent = {**headers, **HEADERS, "Server": SERVER, "Content-Length": str(length)}
         lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}{HEADER}: "
@@ -46,36 +49,36 @@ def _date(second: int) -> bytes:
     return formatdate(second, usegmt=True).encode("ascii")
 
 
-class ReadyResponse(web.Response):
-    """A response with a head that is ready. Where it would not do, aiohttp sends it as any other.
+class PreencodedResponse(web.Response):
+    """A response whose head is encoded already. Where that head does not fit, aiohttp sends it as any other.
 
-    Signals of `on_response_prepare` are not called for what is sent ready.
+    Signals of `on_response_prepare` are not called for what is sent preencoded.
     """
 
-    def __init__(self, head: Head, body: bytes) -> None:
+    def __init__(self, head: EncodedHead, body: bytes) -> None:
         super().__init__(status=head.status, headers=head.headers, body=body)
         self._head = head
-        self._ready_body = body
+        self._encoded_body = body
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send all of it at once. Raises ConnectionError when the client has gone."""
-        if self._eof_sent or not self._will_do(request):
+        """Send head and body at once. Raises ConnectionError when the client has gone."""
+        if self._eof_sent or not self._can_send_preencoded(request):
             return await super().prepare(request)
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ClientConnectionResetError("Cannot write to closing transport")
         name = (request_id.get() or "").encode("ascii")
         transport.write(
-            b"%b%b\r\nDate: %b\r\n\r\n%b" % (self._head.start, name, _date(int(time())), self._ready_body)
+            b"%b%b\r\nDate: %b\r\n\r\n%b" % (self._head.start, name, _date(int(time())), self._encoded_body)
         )
-        # Whoever asks on and on without reading waits here: what is not read yet must not pile up.
+        # A client that asks on and on without reading waits here: what is not read yet must not pile up.
         await request.writer.drain()
         self._keep_alive = True
         self._eof_sent = True
         return None
 
-    def _will_do(self, request: web.BaseRequest) -> bool:
-        """Whether the answer is what it was made as, and the request is of the usual kind."""
+    def _can_send_preencoded(self, request: web.BaseRequest) -> bool:
+        """Whether nothing was changed since the head was encoded, and the request is of the usual kind."""
         caller = current_caller.get(None)
         return (
             request.version == HttpVersion11
@@ -84,7 +87,7 @@ class ReadyResponse(web.Response):
             and self._keep_alive is not False
             and not self._cookies
             and self._status == self._head.status
-            and self._body is self._ready_body
+            and self._body is self._encoded_body
             and len(self._headers) == len(self._head.headers)
             and (caller is None or caller.spent is None)
         )

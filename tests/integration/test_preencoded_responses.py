@@ -1,17 +1,21 @@
-"""Answers that are sent ready are the same as those that aiohttp puts together itself."""
+"""Answers that are sent preencoded are the same as those that aiohttp puts together itself."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from fingerprint.clock import SystemClock
-from server.middleware.ready_response import Head, ReadyResponse
+from server.middleware.preencoded_response import EncodedHead, PreencodedResponse
 from tests.api_client import ASK, CLIP, ask, open_api
 from tests.fakes import FakePipeline
+
+PRIVATE = ("_body", "_cookies", "_eof_sent", "_headers", "_keep_alive", "_status")
+"""What `PreencodedResponse` reads or sets of aiohttp's own."""
 
 OWN = {"x-request-id", "date", "connection"}
 """What differs from one request to the next, and what asking for the other way adds."""
@@ -79,9 +83,34 @@ async def test_a_connection_is_used_again_and_one_of_http_1_0_is_closed(api: Cli
     writer.close()
 
 
+async def test_aiohttp_still_has_what_is_relied_on_and_uses_it_as_before() -> None:
+    """A failure here after an upgrade: read aiohttp's `Response` again before pyproject.toml's bound is moved."""
+    seen: dict[str, object] = {}
+
+    async def handler(_request: web.Request) -> web.Response:
+        response = web.Response(body=b"plain", headers={"X-One": "1"})
+        seen.update({name: getattr(response, name) for name in PRIVATE})
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    async with TestClient(TestServer(app), timeout=ClientTimeout(10)) as client:
+        assert await (await client.get("/")).text() == "plain"
+    assert not seen["_eof_sent"]
+    assert seen["_keep_alive"] is None
+    assert not seen["_cookies"]
+    assert seen["_status"] == 200
+    assert seen["_body"] == b"plain"
+    assert "X-One" in cast("Mapping[str, str]", seen["_headers"])
+    # A response is finished once `prepare` has set these: `write_eof` then writes nothing more.
+    response = web.Response(body=b"sent already")
+    response._eof_sent = True
+    await response.write_eof()
+
+
 async def test_what_was_added_on_the_way_is_sent_too() -> None:
     async def handler(request: web.Request) -> web.Response:
-        response = ReadyResponse(Head.of(200, {"Content-Type": "text/plain"}, length=5), b"ready")
+        response = PreencodedResponse(EncodedHead.of(200, {"Content-Type": "text/plain"}, length=5), b"ready")
         match request.path:
             case "/cookie":
                 response.set_cookie("known", "yes")
@@ -111,13 +140,13 @@ async def test_what_was_added_on_the_way_is_sent_too() -> None:
 
 async def test_a_client_that_asks_on_and_on_and_never_reads_fills_no_memory() -> None:
     body = bytes(64 * 1024)
-    head = Head.of(200, {"Content-Type": "application/octet-stream"}, length=len(body))
+    head = EncodedHead.of(200, {"Content-Type": "application/octet-stream"}, length=len(body))
     answered = 0
 
     async def handler(_request: web.Request) -> web.Response:
         nonlocal answered
         answered += 1
-        return ReadyResponse(head, body)
+        return PreencodedResponse(head, body)
 
     app = web.Application()
     app.router.add_get("/", handler)
