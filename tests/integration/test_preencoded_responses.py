@@ -104,7 +104,7 @@ async def test_aiohttp_still_has_what_is_relied_on_and_uses_it_as_before() -> No
     assert "X-One" in cast("Mapping[str, str]", seen["_headers"])
     # A response is finished once `prepare` has set these: `write_eof` then writes nothing more.
     response = web.Response(body=b"sent already")
-    response._eof_sent = True
+    setattr(response, "_eof_sent", True)  # noqa: B010 - private, which is what this is about
     await response.write_eof()
 
 
