@@ -4,19 +4,20 @@ import argparse
 import asyncio
 import contextlib
 import re
-import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
-from playwright.async_api import async_playwright, expect
+from tests.browser.bidi.launch import Launch, launched
+from tests.browser.bidi.user_context import Look, user_context
 
 CHANNEL: Final = "neonharbour"
 START_SECONDS: Final = 300
 """The first start composes and encodes the demo's songs."""
-SIZE: Final = {"width": 880, "height": 800}
+LOOK: Final = Look(880, 800, {"prefers-color-scheme": "dark", "prefers-reduced-motion": "reduce"})
 MOST_BYTES: Final = 200_000
 
 
@@ -42,24 +43,16 @@ async def demo() -> AsyncGenerator[str]:
 
 async def take(address: str, picture: Path) -> None:
     """Ask on the page, in a dark room, and write the answer as PNG."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
-        )
-        page = await browser.new_page(
-            base_url=address,
-            viewport={"width": SIZE["width"], "height": SIZE["height"]},
-            color_scheme="dark",
-            reduced_motion="reduce",
-            locale="en-US",
-            timezone_id="UTC",
-        )
-        await page.goto("/")
-        await page.get_by_label("Channel, clip or Twitch address").fill(CHANNEL)
-        await page.keyboard.press("Enter")
-        await expect(page.locator("#receiver")).to_have_attribute("data-state", "found", timeout=30_000)
-        await page.screenshot(path=picture, full_page=True)
-        await browser.close()
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            launched("chromium", Launch(Path(folder))) as browser,
+            user_context(browser, address, LOOK) as context,
+        ):
+            tab = await context.open()
+            await tab.fill("#target", CHANNEL)
+            await tab.press("Enter")
+            await tab.wait_for("document.querySelector('#receiver').dataset.state === 'found'", seconds=30)
+            await tab.screenshot(picture, origin="document")
 
 
 async def take_from_demo(picture: Path) -> None:

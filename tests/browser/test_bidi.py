@@ -1,13 +1,18 @@
 """The client that drives both browsers: trusted input, shadow roots, names on loopback, nothing else."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.browser.bidi.browser import Browser
 from tests.browser.bidi.connection import BidiError
 from tests.browser.bidi.front import UNTRUSTED, Front
+from tests.browser.bidi.user_context import user_context
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -59,6 +64,42 @@ async def test_what_a_page_throws_is_told(either_browser: Browser, page_served: 
         )
         with pytest.raises(AssertionError, match="covered"):
             await tab.locate("button", seconds=0.2)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def address() -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_get("/", _page)
+    async with TestServer(app) as server:
+        yield str(server.make_url(""))
+
+
+async def _page(request: web.Request) -> web.Response:
+    response = web.Response(text=PAGE, content_type="text/html")
+    response.set_cookie("seen", "yes")
+    return response
+
+
+NOISE = """
+console.warn("careful");
+setTimeout(() => { throw new Error("uncaught"); });
+fetch("http://localhost:1/elsewhere").catch(() => {});
+"""
+
+
+async def test_what_pages_complain_of_is_kept_each_contexts_own(chromium: Browser, address: str) -> None:
+    async with user_context(chromium, address) as noisy, user_context(chromium, address) as quiet:
+        quiet.refusals = True  # the icon is not there
+        await quiet.open()
+        assert [cookie["name"] for cookie in await quiet.cookies()] == ["seen"]
+        assert await noisy.cookies() == []
+        tab = await noisy.open()
+        await tab.run(NOISE)
+        expected = ("careful", "uncaught", "request to http://localhost:1/elsewhere", "Failed to load resource")
+        async with asyncio.timeout(20):
+            while not all(any(text in each for each in noisy.complaints) for text in expected):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert quiet.complaints == []
 
 
 async def test_other_names_and_unknown_authorities_are_out_of_reach(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
 
 from fingerprint.catalog.ingest import ingest
 from fingerprint.media.decode import decode_blocks
@@ -21,7 +20,9 @@ from simulator.library import composed_songs
 from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 from simulator.songs import SCORES
-from tests.browser.conftest import Watched, watch
+from tests.browser.bidi.browser import Browser
+from tests.browser.bidi.tab import Tab
+from tests.browser.bidi.user_context import Look, UserContext, user_context
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -59,53 +60,51 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def opened(chromium: Browser, town: Town) -> AsyncIterator[Watched]:
-    context = await chromium.new_context(base_url=town.address, viewport={"width": 390, "height": 844})
-    context.set_default_timeout(15_000)
-    watched = await watch(context, town.address)
-    await watched.page.goto("/")
-    yield watched
-    await context.close()
-    assert watched.complaints == []
+async def visitor(chromium: Browser, town: Town) -> AsyncIterator[UserContext]:
+    async with user_context(chromium, town.address, Look(390, 844)) as context:
+        yield context
+    assert context.complaints == []
 
 
-async def ask(page: Page, text: str) -> None:
-    await page.get_by_label("Channel, clip or Twitch address").fill(text)
-    await page.get_by_role("button", name="Identify").click()
+async def ask(tab: Tab, text: str) -> None:
+    await tab.fill("#target", text)
+    await tab.click("#ask button :: Identify")
 
 
-async def test_a_live_channel_is_named_and_stands_in_its_set_list(opened: Watched) -> None:
-    page, tags = opened.page, SCORES[0].tags
-    await ask(page, "https://www.twitch.tv/NeonHarbour")
-    await expect(page.get_by_role("heading", name=tags.title)).to_be_visible(timeout=15_000)
-    await expect(page.locator(".artists")).to_have_text(", ".join(tags.artists))
-    await expect(page.locator(".ends")).to_contain_text("into the song")
-    await expect(page.locator(".small")).to_contain_text(re.compile(r"Find \d+ ms · Listen .* · In all"))
-    await page.get_by_role("link", name="Set list").click()
-    await expect(page.locator(".plays li")).to_have_count(1)
-    await expect(page.locator(".plays")).to_contain_text(tags.title)
+async def test_a_live_channel_is_named_and_stands_in_its_set_list(visitor: UserContext) -> None:
+    tab, tags = await visitor.open(), SCORES[0].tags
+    await ask(tab, "https://www.twitch.tv/NeonHarbour")
+    await tab.wait_for_visible(f"h2 :: {tags.title}")
+    assert await tab.text(".artists") == ", ".join(tags.artists)
+    assert "into the song" in (await tab.text(".ends") or "")
+    assert re.search(r"Find \d+ ms · Listen .* · In all", await tab.text(".small") or "")
+    await tab.click("a :: Set list")
+    await tab.wait_for_visible(f".plays li :: {tags.title}")
+    assert await tab.count(".plays li") == 1
 
 
-async def test_a_clip_is_named_and_at_once_the_second_time(opened: Watched, town: Town) -> None:
-    page, title = opened.page, SCORES[1].tags.title
-    await ask(page, SLUG)
-    await expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=15_000)
-    first = page.url
-    await page.goto("/")
-    await ask(page, f"https://www.twitch.tv/neonharbour/clip/{SLUG}?filter=clips")
-    await expect(page.get_by_role("heading", name=title)).to_be_visible()
-    assert page.url == first
+async def test_a_clip_is_named_and_at_once_the_second_time(visitor: UserContext) -> None:
+    tab, title = await visitor.open(), SCORES[1].tags.title
+    await ask(tab, SLUG)
+    await tab.wait_for_visible(f"h2 :: {title}")
+    first = await tab.address()
+    await visitor.go(tab, "/")
+    await ask(tab, f"https://www.twitch.tv/neonharbour/clip/{SLUG}?filter=clips")
+    await tab.wait_for_visible(f"h2 :: {title}")
+    assert await tab.address() == first
 
 
-async def test_a_channel_that_is_off_an_unknown_one_and_ads_are_told_apart(opened: Watched, town: Town) -> None:
-    page = opened.page
+async def test_a_channel_that_is_off_an_unknown_one_and_ads_are_told_apart(
+    visitor: UserContext, town: Town
+) -> None:
+    tab = await visitor.open()
     town.twitch.channel("advertiser").start_ad(60.0, started_ago=40.0)
     for text, code in (
         ("sleeper", "not-live"),
         ("nobody_at_all", "channel-not-found"),
         ("advertiser", "ad-break"),
     ):
-        await ask(page, text)
+        await ask(tab, text)
         heading = next(words.heading for each, words in WORDS.items() if each == code)
-        await expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=15_000)
-    await expect(page.locator("#wait")).to_contain_text("s.")
+        await tab.wait_for_visible(f"h2 :: {heading}")
+    await tab.wait_for_text("#wait", "s.")

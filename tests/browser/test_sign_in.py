@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
 
 from fingerprint.clock import SystemClock
 from fingerprint.settings import PipelineSettings
@@ -14,11 +13,11 @@ from server.app import listening, make_app
 from server.keys import DATABASE
 from server.settings import ServerSettings
 from simulator.accounts import OWN_APPLICATION
+from tests.browser.bidi.browser import Browser
+from tests.browser.bidi.user_context import Look, user_context
 from tests.browser_client import known_to_twitch
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import a_viewer
-
-PATIENT_MS = 20_000
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -35,35 +34,23 @@ async def address(tmp_path: Path) -> AsyncIterator[str]:
             yield str(url).rstrip("/")
 
 
-async def ask(page: Page) -> None:
-    await page.get_by_label("Channel, clip or Twitch address").fill("somechannel")
-    await page.get_by_role("button", name="Identify").click()
-
-
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 async def test_signing_in_asking_and_signing_out(chromium: Browser, address: str, scripts: bool) -> None:
-    context = await chromium.new_context(base_url=address, java_script_enabled=scripts)
-    context.set_default_timeout(25_000)
-    page = await context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None
-    )
-    await page.goto("/")
-    await expect(page.get_by_role("heading", name="Sign in to ask")).to_be_visible(timeout=PATIENT_MS)
-    assert await page.get_by_label("Channel, clip or Twitch address").count() == 0
-    await page.get_by_role("link", name="Sign in with Twitch").first.click()
-    await expect(page.get_by_role("link", name="Sign out viewer_vic")).to_be_visible(timeout=PATIENT_MS)
-    [cookie] = [cookie for cookie in await context.cookies() if cookie["name"] == "twitchaudio"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
-    assert cookie.get("httpOnly")
-    assert cookie.get("sameSite") == "Lax"
-    await ask(page)
-    await expect(page.get_by_role("heading", name="Night Drive")).to_be_visible(timeout=PATIENT_MS)
-    await page.get_by_role("link", name="Sign out viewer_vic").click()
-    await page.get_by_role("button", name="Sign out").click()
-    await expect(page.get_by_role("link", name="Sign in with Twitch").first).to_be_visible(timeout=PATIENT_MS)
-    assert not [cookie for cookie in await context.cookies() if cookie.get("name") == "twitchaudio"]
-    await expect(page.get_by_role("heading", name="Sign in to ask")).to_be_visible(timeout=PATIENT_MS)
-    assert complaints == []
-    await context.close()
+    async with user_context(chromium, address, Look(scripting=scripts)) as context:
+        tab = await context.open()
+        await tab.wait_for_visible("h1, h2 :: Sign in to ask")
+        assert await tab.count("#target") == 0
+        await tab.click("a :: Sign in with Twitch")
+        await tab.wait_for_visible("a :: Sign out viewer_vic")
+        [cookie] = [cookie for cookie in await context.cookies() if cookie["name"] == "twitchaudio"]
+        assert cookie["httpOnly"]
+        assert cookie["sameSite"] == "lax"
+        await tab.fill("#target", "somechannel")
+        await tab.click("#ask button :: Identify")
+        await tab.wait_for_visible("h2 :: Night Drive")
+        await tab.click("a :: Sign out viewer_vic")
+        await tab.click("button :: Sign out")
+        await tab.wait_for_visible("a :: Sign in with Twitch")
+        assert not [cookie for cookie in await context.cookies() if cookie["name"] == "twitchaudio"]
+        await tab.wait_for_visible("h1, h2 :: Sign in to ask")
+        assert [each for each in context.complaints if not each.startswith("request to")] == []

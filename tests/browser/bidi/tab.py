@@ -12,6 +12,7 @@ from tests.browser.bidi.connection import BidiError, Connection
 
 WAIT_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.04
+_REST_SECONDS: Final = 0.02
 _CLOSE_SECONDS: Final = 3.0
 
 KEYS: Final = {
@@ -28,15 +29,19 @@ KEYS: Final = {
     "End": "\ue010",
 }
 
-# `a >>> b`: b in the open shadow root of a.
+# `a >>> b`: b in the open shadow root of a. `a :: text`: the first visible a with this text in it.
 _FIND: Final = """const find = (selector) => {
   let root = document;
-  const steps = selector.split(" >>> ");
+  const [path, text] = selector.split(" :: ");
+  const steps = path.split(" >>> ");
   for (const step of steps.slice(0, -1)) {
     root = root.querySelector(step)?.shadowRoot;
     if (!root) return null;
   }
-  return root.querySelector(steps.at(-1));
+  if (text === undefined) return root.querySelector(steps.at(-1));
+  const contains = (element) => element.checkVisibility({visibilityProperty: true}) &&
+    element.textContent.replace(/\\s+/g, " ").includes(text);
+  return [...root.querySelectorAll(steps.at(-1))].find(contains) ?? null;
 };
 """
 
@@ -45,13 +50,9 @@ _PLACE: Final = (
     + """
 const element = find(selector);
 if (!element || !element.checkVisibility({visibilityProperty: true})) return null;
-const rect = () => { const r = element.getBoundingClientRect(); return [r.x, r.y, r.width, r.height]; };
 element.scrollIntoView({block: "nearest", inline: "nearest", behavior: "instant"});
-const before = rect();
-await new Promise((resolve) => setTimeout(resolve, 20));
-const after = rect();
-if (before.some((value, index) => Math.abs(value - after[index]) > 0.5)) return null;
-const [x, y] = [Math.round(after[0] + after[2] / 2), Math.round(after[1] + after[3] / 2)];
+const box = element.getBoundingClientRect();
+const [x, y] = [Math.round(box.x + box.width / 2), Math.round(box.y + box.height / 2)];
 let top = document.elementFromPoint(x, y);
 while (top?.shadowRoot?.elementFromPoint(x, y)) {
   const inner = top.shadowRoot.elementFromPoint(x, y);
@@ -137,19 +138,25 @@ class Tab:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def locate(self, selector: str, *, seconds: float = WAIT_SECONDS) -> tuple[int, int]:
-        """The middle of an element that is visible, at rest and not covered; `host >>> inner`: in a shadow root.
+        """The middle of an element that is visible, at rest (the same twice) and not covered.
 
         Raises AssertionError when there is none in time, and says what covers it.
         """
         place = f"async (selector) => {{ {_PLACE} }}"
         until = time.monotonic() + seconds
+        last: Any = None
         while True:
-            found = await self.evaluate(place, selector)
-            if found and "x" in found:
+            found: Any
+            try:
+                found = await self.evaluate(place, selector)
+            except BidiError as error:  # the page is just being replaced
+                found = {"error": str(error)}
+            if found and "x" in found and found == last:
                 return found["x"], found["y"]
             if time.monotonic() > until:
                 raise AssertionError(f"{selector} cannot be reached within {seconds:g} s: {found}")
-            await asyncio.sleep(_POLL_SECONDS)
+            last = found
+            await asyncio.sleep(_REST_SECONDS)
 
     async def of(self, selector: str, expression: str, *arguments: Any) -> Any:
         """A function of an element, called with it and the arguments; None when there is no such element."""
@@ -161,12 +168,47 @@ class Tab:
         return await self.of(selector, "(element) => element.innerText")
 
     async def wait_for_text(self, selector: str, text: str, *, seconds: float = WAIT_SECONDS) -> None:
-        """Wait until an element's text contains another. Raises AssertionError with what it says instead."""
+        """Wait until an element's text contains another. Raises AssertionError with its last text."""
         until = time.monotonic() + seconds
-        while text not in (said := await self.text(selector) or ""):
+        while True:
+            try:
+                last = await self.text(selector) or ""
+            except BidiError as error:  # the page is just being replaced
+                last = str(error)
+            else:
+                if text in last:
+                    return
             if time.monotonic() > until:
-                raise AssertionError(f"{selector} does not say {text!r} within {seconds:g} s, but {said!r}")
+                raise AssertionError(f"{selector} does not say {text!r} within {seconds:g} s, but {last!r}")
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def wait_for_visible(self, selector: str, *, seconds: float = WAIT_SECONDS) -> None:
+        """Wait until an element is rendered. Raises AssertionError."""
+        visible = "element?.checkVisibility({visibilityProperty: true})"
+        look = f"(selector) => {{ {_FIND} const element = find(selector); return {visible}; }}"
+        await self.wait_for(look, selector, seconds=seconds, of=f"{selector} is visible")
+
+    async def wait_for_focus(self, selector: str, *, seconds: float = WAIT_SECONDS) -> None:
+        """Wait until an element has the focus. Raises AssertionError."""
+        look = f"(selector) => {{ {_FIND} return document.activeElement === find(selector); }}"
+        await self.wait_for(look, selector, seconds=seconds, of=f"{selector} has the focus")
+
+    async def wait_for_address(self, part: str, *, seconds: float = WAIT_SECONDS) -> str:
+        """Wait until the page's address contains a text; gives the address. Raises AssertionError."""
+        look = "(part) => location.href.includes(part) && document.readyState === 'complete' && location.href"
+        return await self.wait_for(look, part, seconds=seconds, of=f"the address contains {part}")
+
+    async def address(self) -> str:
+        """The address of the page."""
+        return await self.evaluate("location.href")
+
+    async def count(self, selector: str) -> int:
+        """How many elements match a plain CSS selector."""
+        return await self.evaluate("(selector) => document.querySelectorAll(selector).length", selector)
+
+    async def traverse_history(self, delta: int) -> None:
+        """Go back (-1) or forward (1)."""
+        await self.connection.command("browsingContext.traverseHistory", context=self.id, delta=delta)
 
     async def attribute(self, selector: str, name: str) -> str | None:
         """An attribute of an element; None when either is missing."""
@@ -222,9 +264,9 @@ class Tab:
             "browsingContext.setViewport", context=self.id, viewport={"width": width, "height": height}
         )
 
-    async def screenshot(self, file: Path) -> None:
-        """Write what is seen as PNG."""
-        answer = await self.connection.command("browsingContext.captureScreenshot", context=self.id)
+    async def screenshot(self, file: Path, *, origin: str = "viewport") -> None:
+        """Write what is seen as PNG; with origin `document`, the whole page."""
+        answer = await self.connection.command("browsingContext.captureScreenshot", context=self.id, origin=origin)
         picture = base64.b64decode(answer["data"])
         await asyncio.to_thread(file.write_bytes, picture)
 
