@@ -18,6 +18,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\bserver\.logs\b": "server.audit",
     r"\b(Programme|Wishes|demo_cast)\b": "Program, PlaylistParameters, demo_content",
     r"\b(Desk|Drawers|ServerRoom|add_desk)\b": "AdminPages, AdminServices, AdminQueries, add_admin_pages",
+    r"\b(collect_seldom|SAME_SECONDS)\b": "tune_garbage_collection, SIGNAL_DEBOUNCE_SECONDS",
     r"\b(let_in|Tried|NOT_TRIED)\b": "require_admin, FormResult, NO_FORM",
     r"\b(PagesBackend|pages_backend|backend_seconds|who_knows)\b": "keys.SERVICE, store_seconds, visitor_error",
 }

@@ -26,7 +26,7 @@ from fingerprint.settings import Secret, TwitchSettings, read_settings
 from fingerprint.wire import from_json
 from server.app import make_app
 from server.cli.identify import describe
-from server.cli.serve import run_until_stopped, serving, stop_signals
+from server.cli.serving import run_until_stopped, serving, stop_signals
 from server.observability import configure_logging
 from server.settings import ServerSettings
 from simulator.accounts import OWN_APPLICATION
@@ -54,8 +54,8 @@ def serve_demo(arguments: argparse.Namespace) -> int:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Twitch:
-    """What the simulator's process said of itself."""
+class _Simulator:
+    """What the simulator's process reports about itself when it is ready."""
 
     url: str
     environment: dict[str, str]
@@ -65,7 +65,7 @@ class _Twitch:
 
 
 class _Demo:
-    """The parts of the demo in their order of need. The simulator is a process of its own, as Twitch is."""
+    """Starts the simulator as a process, indexes its songs, and serves. Values come from the command line."""
 
     def __init__(self, settings: ServerSettings, *, host: str, port: int, music: Path | None) -> None:
         self._settings = settings
@@ -100,7 +100,7 @@ class _Demo:
 
         # Answers are kept for good by clip, but other music makes other clips: each demo has its own database.
         answers = stack.enter_context(tempfile.TemporaryDirectory(prefix="twitchaudio-demo-"))
-        settings = self._pointed_at(twitch, Path(answers))
+        settings = self._simulated_settings(twitch, Path(answers))
         began = time.monotonic()
         report = await _index(settings.pipeline.catalog_dir, twitch.songs)
         _say(f"  {_indexed(report)} after {time.monotonic() - began:.1f} s")
@@ -120,8 +120,8 @@ class _Demo:
         )
 
     @asynccontextmanager
-    async def _simulated_twitch(self) -> AsyncGenerator[_Twitch]:
-        """The simulator, for as long as the block runs."""
+    async def _simulated_twitch(self) -> AsyncGenerator[_Simulator]:
+        """The simulator's process while the block runs. Raises TwitchAudioError when it does not start."""
         cache = self._folder / "media"
         await asyncio.to_thread(cache.mkdir, parents=True, exist_ok=True)
         command = [sys.executable, "-m", "simulator", "--port", "0", "--json", "--cache", str(cache)]
@@ -136,7 +136,7 @@ class _Demo:
                 complaint = (await process.communicate())[1].decode(errors="replace").strip()
                 raise invalid_input(complaint.rpartition("\n")[2] or "the simulated Twitch did not start")
             said = json.loads(line)
-            yield _Twitch(
+            yield _Simulator(
                 url=said["url"],
                 environment=said["environment"],
                 channels=said["channels"],
@@ -150,7 +150,7 @@ class _Demo:
                     process.kill()
                 await process.wait()
 
-    def _pointed_at(self, twitch: _Twitch, answers: Path) -> ServerSettings:
+    def _simulated_settings(self, twitch: _Simulator, answers: Path) -> ServerSettings:
         """The operator's settings, pointed at the simulator and away from their own data."""
         whose = "composed" if self._music is None else hashlib.sha256(str(self._music).encode()).hexdigest()[:12]
         pipeline = dataclasses.replace(
@@ -172,22 +172,22 @@ class _Demo:
         )
 
 
-class _StoppedError(Exception):
-    """Nobody waits for the index any more."""
+class _CancelledError(Exception):
+    """The demo ends while it indexes."""
 
 
 async def _index(catalog: Path, songs: Sequence[Path]) -> IngestReport:
-    """Index the songs off the event loop; when cancelled, end after the file at hand."""
-    stopped = threading.Event()
+    """Index the songs in a thread; when cancelled, stop after the current file."""
+    cancelled = threading.Event()
 
-    def look_up(_progress: Progress) -> None:
-        if stopped.is_set():
-            raise _StoppedError
+    def check_cancelled(_progress: Progress) -> None:
+        if cancelled.is_set():
+            raise _CancelledError
 
     try:
-        return await asyncio.to_thread(ingest, catalog, songs, decode_blocks, on_progress=look_up)
+        return await asyncio.to_thread(ingest, catalog, songs, decode_blocks, on_progress=check_cancelled)
     finally:
-        stopped.set()
+        cancelled.set()
 
 
 def _indexed(report: IngestReport) -> str:
@@ -198,7 +198,7 @@ def _indexed(report: IngestReport) -> str:
 
 
 async def _ask(session: aiohttp.ClientSession, address: URL, what: str, name: str) -> str:
-    """One question over HTTP, as any client asks, and the answer in words."""
+    """Identify one target over HTTP, as any client does, and describe the answer in words."""
     headers = {"Prefer": f"wait={ANSWER_SECONDS}"}
     url = address / "api" / "v1" / "identifications"
     try:
@@ -212,7 +212,7 @@ async def _ask(session: aiohttp.ClientSession, address: URL, what: str, name: st
 
 
 async def _register_callback(session: aiohttp.ClientSession, twitch: str, address: URL) -> None:
-    """Let the simulated Twitch send people back to us after a sign-in, wherever we are."""
+    """Register our sign-in callback with the simulated Twitch, under each name of this machine."""
     for host in dict.fromkeys((address.host or "", "localhost")):
         callback = str(address.with_host(host).with_path("/login/callback"))
         redirect = {"client_id": OWN_APPLICATION.client_id, "uri": callback}

@@ -35,7 +35,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.settings import DynamoDbSettings, PipelineSettings
 from server import keys
 from server.app import listening, make_app
-from server.cli.serve import collect_seldom
+from server.cli.serving import tune_garbage_collection
 from server.identifications.limits import ServiceLimits
 from server.settings import ServerLimits, ServerSettings
 from tests.bench.table import median, print_table, write_json
@@ -72,7 +72,7 @@ async def serve_ours(folder: Path, database: str | None, dynamodb: DynamoDbSetti
         settings, pipeline=parts.with_limit(_WAIT_SECONDS), service_limits=ServiceLimits(waiters=50_000)
     )
     async with listening(app, "127.0.0.1", 0) as address:
-        collect_seldom()
+        tune_garbage_collection()
         waiting = re.compile(r"^twitchaudio_waiters (\d+)", re.MULTILINE)
 
         def state() -> dict[str, int]:
@@ -108,7 +108,7 @@ async def serve_bare(body: bytes) -> None:
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
     await site.start()
     # As ours does: else what is measured is the garbage collector's share.
-    collect_seldom()
+    tune_garbage_collection()
     await _obey(int(runner.addresses[0][1]), gate, lambda: {"captures": 1, "waiting": waiting})
     await runner.cleanup()
 

@@ -18,7 +18,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import PipelineSettings
 from server.app import make_app
-from server.cli.serve import SAME_SECONDS, serving
+from server.cli.serving import SIGNAL_DEBOUNCE_SECONDS, serving
 from server.settings import ServerSettings
 from tests.api_client import until_metric
 from tests.bench.herd import Client, connect, post
@@ -34,6 +34,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.settings import PipelineSettings
 from server.app import make_app
 from server.cli import serve
+from server.cli.serving import run_until_stopped
 from server.settings import ServerSettings
 from tests.fakes import FakePipeline
 
@@ -46,7 +47,7 @@ async def run():
     settings = ServerSettings(pipeline=PipelineSettings(data_dir=Path(sys.argv[1])), jobs_per_address=0)
     await serve._serve(make_app(settings, pipeline=parts.pipeline), "127.0.0.1", 0)
 
-sys.exit(serve.run_until_stopped(run()))
+sys.exit(run_until_stopped(run()))
 """
 
 
@@ -127,7 +128,7 @@ async def test_a_second_ctrl_c_breaks_off_the_end_without_a_word(tmp_path: Path)
     async with server_process(tmp_path) as (process, address), ClientSession(base_url=address) as client:
         waiting = await _somebody_waits(client)
         process.send_signal(signal.SIGINT)
-        await asyncio.sleep(SAME_SECONDS + 0.2)
+        await asyncio.sleep(SIGNAL_DEBOUNCE_SECONDS + 0.2)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         said = await process.stderr.read()
