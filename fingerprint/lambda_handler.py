@@ -25,7 +25,7 @@ from fingerprint.jobs.clean import clean
 from fingerprint.lambda_event import JobEvent, event_from_json
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import JOB_SECONDS, Pipeline
-from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, JobStore
+from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, JobOutcome, JobStore
 from fingerprint.settings import PipelineSettings, read_settings
 from fingerprint.wire import Json, to_json
 from fingerprint.wiring import open_pipeline
@@ -60,8 +60,9 @@ class Function:
     async def _invoke(self, event: JobEvent, context: Context) -> Json:
         if self._opened is None:
             self._opened = await _open(read_settings(PipelineSettings))
-        identification = await self._opened.identify(event, context)
-        return to_json(identification)
+        outcome = await self._opened.identify(event, context)
+        answer = to_json(outcome.identification)
+        return answer if outcome.stored else {**answer, "stored": False}
 
     def close(self) -> None:
         """End everything; for tests, since Lambda just stops the process."""
@@ -91,7 +92,7 @@ class _Opened:
         self._decoder = decoder
         self._clock = clock
 
-    async def identify(self, event: JobEvent, context: Context) -> Identification:
+    async def identify(self, event: JobEvent, context: Context) -> JobOutcome:
         """Do a job, and leave nothing behind that runs."""
         before = asyncio.all_tasks()
         self._decoder.wake()
@@ -101,24 +102,24 @@ class _Opened:
             await self._decoder.rest()
             await _end(asyncio.all_tasks() - before)
 
-    async def _identify(self, event: JobEvent, context: Context) -> Identification:
+    async def _identify(self, event: JobEvent, context: Context) -> JobOutcome:
         stored = await self._store.get(event.job_id)
         if stored is not None and stored.status.finished:
-            return stored
+            return JobOutcome(stored)
         now = self._clock.now()
         if stored is not None and (abandoned(stored, now) or _late(event, now)):
             _log.info("event_came_late", extra={"job_id": event.job_id})
-            return _given_up(stored, now)
+            return JobOutcome(_given_up(stored, now))
         owner = f"lambda:{context.aws_request_id}:{secrets.token_hex(4)}"
         claimed = await self._claimed(event, stored, owner, now)
         if not isinstance(claimed, Claimed):
-            return claimed
+            return JobOutcome(claimed)
         left = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
         pipeline = self._pipeline.within(max(0.0, min(JOB_SECONDS, left)))
-        finished = await pipeline.run(claimed.lease, claimed.identification, event.target, store=self._store)
-        if finished is not None:
-            return clean(finished)
-        return await self._store.get(claimed.identification.id) or claimed.identification
+        outcome = await pipeline.run(claimed.lease, claimed.identification, event.target, store=self._store)
+        if outcome is not None:
+            return JobOutcome(clean(outcome.identification), stored=outcome.stored)
+        return JobOutcome(await self._store.get(claimed.identification.id) or claimed.identification)
 
     async def _claimed(
         self, event: JobEvent, stored: Identification | None, owner: str, now: datetime
@@ -164,5 +165,8 @@ _function: Final = Function()
 
 
 def handler(event: object, context: Context) -> Json:
-    """What Lambda calls. Returns the Identification; see `fingerprint.lambda_event` for the event."""
+    """What Lambda calls; see `fingerprint.lambda_event` for the event.
+
+    Returns the Identification, with `"stored": false` beside when it could not be stored.
+    """
     return _function.invoke(event, context)

@@ -21,6 +21,7 @@ from fingerprint.ports import (
     Answer,
     Capture,
     Clock,
+    JobOutcome,
     JobStore,
     Lease,
     MediaResolver,
@@ -223,7 +224,7 @@ class Pipeline:
         *,
         store: JobStore,
         on_stage: OnStage = _ignore,
-    ) -> Identification | None:
+    ) -> JobOutcome | None:
         """Identify under a lease that is renewed meanwhile, record each stage, and store the answer.
 
         Returns None when the lease was lost: another owner has the job then, and its answer counts.
@@ -239,8 +240,7 @@ class Pipeline:
             finished = work.result()
             stages.close()
             await recorder
-            stored = await self._store(lease, finished, store)
-            return finished if stored else None
+            return await self._store(lease, finished, store)
         finally:
             for task in (work, keeper, recorder):
                 task.cancel()
@@ -260,15 +260,15 @@ class Pipeline:
                 return
             lease = renewed
 
-    async def _store(self, lease: Lease, finished: Identification, store: JobStore) -> bool:
-        """Store the answer, trying again while the store is away. The listeners get it in any case."""
+    async def _store(self, lease: Lease, finished: Identification, store: JobStore) -> JobOutcome | None:
+        """Store the answer, trying again while the store is away; None when the lease was lost."""
         for attempt in range(1, STORE_ATTEMPTS + 1):
             try:
-                return await store.finish(lease, finished)
+                return JobOutcome(finished) if await store.finish(lease, finished) else None
             except TwitchAudioError:
                 if attempt == STORE_ATTEMPTS:
                     _log.exception("answer_not_stored", extra={"job_id": lease.identification_id})
-                    return True
+                    return JobOutcome(finished, stored=False)
                 await self._clock.sleep(0.2 * attempt)
         raise AssertionError("unreachable")
 

@@ -269,6 +269,14 @@ class Finished:
 Claim = Claimed | Held | Finished
 
 
+@dataclass(frozen=True, slots=True)
+class JobOutcome:
+    """What a job ended with, and whether that is in the store: those who wait get it in any case."""
+
+    identification: Identification
+    stored: bool = True
+
+
 class JobStore(Protocol):
     """Identifications and the leases on them. All stores pass one suite: tests/contract/test_job_store.py.
 

@@ -1,7 +1,6 @@
 """A bounded cache whose misses are single flights: callers who miss one key at the same time share one call."""
 
 import asyncio
-import copy
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeVar
@@ -99,8 +98,7 @@ class SingleFlightCache(Generic[K, V]):
             entry = self._values.get(key)
             if entry is not None and self._clock.monotonic() < entry.fresh_until + self._stale_seconds:
                 return entry.value
-        # One exception shared by thousands would collect all their tracebacks.
-        raise copy.copy(failure) from failure
+        raise failure.fresh_copy() from failure
 
     def fresh(self, key: K) -> V | None:
         """The value while it is fresh, without any call; None when there is none."""
@@ -171,7 +169,7 @@ class SingleFlightCache(Generic[K, V]):
             if self._flights.get(key) is asyncio.current_task():
                 if not (self._stale_seconds and isinstance(error, UpstreamError)):
                     self._values.pop(key, None)
-                self._failures[key] = copy.copy(error)
+                self._failures[key] = error.fresh_copy()
             raise
         if self._flights.get(key) is asyncio.current_task():
             seconds = self._fresh_seconds

@@ -42,9 +42,9 @@ from server.channels.song_text import SongText
 from server.channels.watch_store import WatchStore
 from server.channels.watcher import Watcher, WatcherLimits
 from server.identifications.encoding import Encoder
-from server.identifications.flights import as_it_is
+from server.identifications.jobs import no_enrichment
 from server.identifications.limits import ServiceLimits
-from server.identifications.links import Links
+from server.identifications.links import LinkEnricher
 from server.identifications.runners import Runner
 from server.identifications.runners.aws_lambda import LambdaWork, open_lambda_client
 from server.identifications.runners.inprocess import InProcessRunner
@@ -170,7 +170,7 @@ async def _open_services(
     links = await _open_links(app, stack, database, store)
     service = IdentificationService(
         store=store,
-        polish=as_it_is if links is None else links.add,
+        enrich=no_enrichment if links is None else links.enrich,
         runner=runner,
         unavailable=unavailable,
         clock=clock,
@@ -179,8 +179,8 @@ async def _open_services(
         limits=limits,
     )
     if links is not None:
-        links.tell(service.forget)
-    service.tell(noting_answers(logs, clock))
+        links.add_listener(service.forget_answer)
+    service.add_outcome_listener(noting_answers(logs, clock))
     stack.push_async_callback(service.close)
     app[keys.SERVICE] = service
 
@@ -223,7 +223,7 @@ def _open_channels(app: web.Application, stack: AsyncExitStack, watcher_limits: 
     settings, clock, metrics = app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS]
     database, service, access = app[keys.DATABASE], app[keys.SERVICE], app[keys.ACCESS]
     app[keys.SONG_TEXT] = SongText(database, service=service, access=access, clock=clock)
-    app[keys.FEED] = ChannelFeed(service, clock=clock, metrics=metrics)
+    app[keys.FEED] = ChannelFeed(service, metrics=metrics)
     stack.push_async_callback(app[keys.FEED].close)
     watcher = Watcher(
         WatchStore(database),
@@ -295,13 +295,13 @@ async def _open_access(
 
 async def _open_links(
     app: web.Application, stack: AsyncExitStack, database: Database, store: JobStore
-) -> Links | None:
+) -> LinkEnricher | None:
     """What adds links to answers; None unless the settings name services for it."""
     clock = app[keys.CLOCK]
     finder = await stack.enter_async_context(open_link_finder(app[keys.SETTINGS].pipeline, clock))
     if finder is None:
         return None
-    links = Links(finder, LinkShelf(database), store, clock)
+    links = LinkEnricher(finder, LinkShelf(database), store, clock)
     stack.push_async_callback(links.close)
     return links
 

@@ -10,6 +10,8 @@ ROOT: Final = Path(__file__).parent.parent
 FOLDERS: Final = ("fingerprint", "server", "simulator", "scripts", "sql", "tests")
 
 REPLACED: Final[dict[str, str]] = {
+    r"\b(Flights?|take_off|Polish|KeptAnswers)\b": "Job, JobRegistry, AnswerEnricher, SingleFlightCache",
+    r"\b(_Station|_tune_in|end_within)\b": "_Subscription, _subscribe, wait_for_end",
     r"\bimport Turns\b|\bTurns\(": "FairQueue",
     r"\bJobTicket\b|\bTicket\b": "JobAdmission",
     r"\.(amend|doubt|hurry)\(": "update_answer, mark_disputed, wake",

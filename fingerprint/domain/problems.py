@@ -6,9 +6,10 @@
 Adapters turn every error of their library into this tree; anything else is a bug and becomes `internal`.
 """
 
+import copy
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 
 class ProblemCode(StrEnum):
@@ -115,6 +116,10 @@ class TwitchAudioError(Exception):
         # An exception is unpickled by calling its class with `args`, which no class here takes.
         return (_rebuild, (type(self), self.args), self.__dict__)
 
+    def fresh_copy(self) -> Self:
+        """A copy to raise where many callers share an error: tracebacks of one object would all add up."""
+        return copy.copy(self)
+
     @property
     def problem(self) -> Problem:
         """The same as a value."""
@@ -138,6 +143,10 @@ class UpstreamError(TwitchAudioError):
     ) -> None:
         super().__init__(code, detail, retry_after_seconds=retry_after_seconds)
         self.step = step
+
+    def fresh_copy(self) -> Self:
+        """A copy to raise where many callers share an error: tracebacks of one object would all add up."""
+        return copy.copy(self)
 
     @property
     def problem(self) -> Problem:

@@ -15,7 +15,7 @@ from server.api.event_streams import RETRY, open_stream, write
 from server.api.requests import no_unknown_query, preferred_wait, read_question
 from server.api.responses import BASE, identification_response
 from server.identifications.encoding import Encoder
-from server.identifications.service import Asked
+from server.identifications.service import IdentificationHandle
 from server.settings import ServerLimits
 
 ID_LIMIT: Final = 64
@@ -62,7 +62,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     no_unknown_query(request)
     limits = request.app[keys.SETTINGS].limits
     asked = await _find(request)
-    states = request.app[keys.SERVICE].watch(asked, limits.events_keep_alive_seconds)
+    states = request.app[keys.SERVICE].states(asked, limits.events_keep_alive_seconds)
     response = await open_stream(request)
     # From here on the answer has begun: an error can only end it.
     try:
@@ -92,7 +92,7 @@ def _event(state: Identification, encoder: Encoder) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name, encoder.encode(state))
 
 
-async def _find(request: web.Request) -> Asked:
+async def _find(request: web.Request) -> IdentificationHandle:
     text = request.match_info["id"]
     found = None
     if len(text) <= ID_LIMIT:

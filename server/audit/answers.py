@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 
-from fingerprint.domain.identification import Identification
-from fingerprint.ports import Clock
+from fingerprint.ports import Clock, JobOutcome
 from server.audit.entries import LogEntry, LogKind
 from server.audit.writer import LogWriter
 
 
-def noting_answers(logs: LogWriter, clock: Clock) -> Callable[[Identification], None]:
-    """Adds an entry for each finished identification that it is told of."""
+def noting_answers(logs: LogWriter, clock: Clock) -> Callable[[JobOutcome], None]:
+    """A listener that adds an entry for the outcome of each job."""
 
-    def note(finished: Identification) -> None:
+    def note(outcome: JobOutcome) -> None:
+        finished = outcome.identification
         problem = finished.problem
         entry = LogEntry(
             moment=clock.now(),
             kind=LogKind.ANSWER,
-            what=f"{finished.kind} {finished.status}",
+            what=f"{finished.kind} {finished.status}{'' if outcome.stored else ' not-stored'}",
             subject=finished.target,
             code=None if problem is None else problem.code,
             ms=finished.timings.total_ms,

@@ -1,7 +1,7 @@
-"""The newest play of a channel, told to any number of listeners as it changes.
+"""The newest play of a channel, sent to any number of listeners as it changes.
 
-One task a channel and process looks for news: at once when a job of this process ended, and every few seconds,
-since another server may have had the answer. It lives as long as somebody listens.
+One task for each channel and process refreshes it: at once when a job of this process ended, and every few
+seconds, since another server may have the answer. It lives as long as the channel has a listener.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ import logging
 import random
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Self
 
-from fingerprint.domain.identification import Identification, Kind
+from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import Clock
+from fingerprint.ports import JobOutcome
 from server.identifications.service import IdentificationService
 from server.identifications.set_list import Play, plays, song_key
 from server.observability import Metrics
 
-_ANSWERS: Final = 20
+_MAX_ANSWERS: Final = 20
 """Answers read for the newest play, which may be made of many."""
 
 _log = logging.getLogger(__name__)
@@ -35,52 +35,56 @@ class FeedLimits:
 
 
 @dataclass(slots=True, eq=False)
-class _Station:
-    """One channel that somebody listens to."""
+class _Subscription:
+    """One channel with listeners."""
 
     login: str
     listeners: int = 0
     play: Play | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    look: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, and replaced, at each change."""
+    refresh: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set to read the newest answers at once."""
     task: asyncio.Task[None] | None = None
-    failed: TwitchAudioError | None = None
+    error: TwitchAudioError | None = None
 
 
 class ChannelFeed:
-    """All channels that are listened to in this process."""
+    """All channels that have listeners in this process. It owns their tasks: an async context manager."""
 
     def __init__(
-        self,
-        service: IdentificationService,
-        *,
-        clock: Clock,
-        metrics: Metrics,
-        limits: FeedLimits | None = None,
+        self, service: IdentificationService, *, metrics: Metrics, limits: FeedLimits | None = None
     ) -> None:
         self._service = service
-        self._clock = clock
         self._limits = limits or FeedLimits()
-        self._stations: dict[str, _Station] = {}
+        self._subscriptions: dict[str, _Subscription] = {}
         self._listeners = 0
         self._closing = False
-        service.tell(self._told)
+        service.add_outcome_listener(self._job_ended)
         metrics.gauge("twitchaudio_feed_listeners", "Listeners to channels.", lambda: self._listeners)
 
+    async def __aenter__(self) -> Self:
+        """The feed; nothing is started before the first listener."""
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close it."""
+        await self.close()
+
     async def listen(self, login: str, idle_seconds: float) -> AsyncGenerator[Play | None]:
-        """The newest play, if there is one, and each later state of it; None after `idle_seconds` without news.
+        """The newest play, if there is one, and each later state of it; None after `idle_seconds` without one.
 
         Ends when the server stops. Raises TwitchAudioError `busy`.
         """
-        station = self._tune_in(login)
+        subscription = self._subscribe(login)
         shown: Play | None = None
         try:
             while not self._closing:
-                changed = station.changed
-                if station.failed is not None:
-                    raise TwitchAudioError(station.failed.code, station.failed.detail, retry_after_seconds=5.0)
-                if station.play is not None and station.play != shown:
-                    shown = station.play
+                changed = subscription.changed
+                if subscription.error is not None:
+                    raise subscription.error.fresh_copy() from subscription.error
+                if subscription.play is not None and subscription.play != shown:
+                    shown = subscription.play
                     yield shown
                     continue
                 try:
@@ -89,82 +93,86 @@ class ChannelFeed:
                 except TimeoutError:
                     yield None
         finally:
-            self._leave(station)
+            self._unsubscribe(subscription)
 
-    def _tune_in(self, login: str) -> _Station:
-        station = self._stations.get(login)
-        full = station is None and len(self._stations) >= self._limits.channels
+    def _subscribe(self, login: str) -> _Subscription:
+        subscription = self._subscriptions.get(login)
+        full = subscription is None and len(self._subscriptions) >= self._limits.channels
         if full or self._listeners >= self._limits.listeners or self._closing:
             detail = "Too many are listening, or the server is restarting. Try again in a moment."
             raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0)
-        if station is None:
-            station = self._stations[login] = _Station(login)
-            station.task = asyncio.create_task(self._run(station), name=f"feed {login}")
-        station.listeners += 1
+        if subscription is None:
+            subscription = self._subscriptions[login] = _Subscription(login)
+            subscription.task = asyncio.create_task(self._run(subscription), name=f"feed {login}")
+        subscription.listeners += 1
         self._listeners += 1
-        return station
+        return subscription
 
-    def _leave(self, station: _Station) -> None:
-        station.listeners -= 1
+    def _unsubscribe(self, subscription: _Subscription) -> None:
+        subscription.listeners -= 1
         self._listeners -= 1
-        # The task ends by itself at its next look, unless somebody comes back until then.
-        if not station.listeners:
-            station.look.set()
+        # The task ends by itself when it wakes, unless there is a listener again by then.
+        if not subscription.listeners:
+            subscription.refresh.set()
 
-    def _told(self, answer: Identification) -> None:
+    def _job_ended(self, outcome: JobOutcome) -> None:
         """A job of this process ended."""
-        station = self._stations.get(answer.target) if answer.kind is Kind.STREAM else None
-        if station is not None and answer.song is not None:
-            station.look.set()
+        answer = outcome.identification
+        subscription = self._subscriptions.get(answer.target) if answer.kind is Kind.STREAM else None
+        if subscription is not None and answer.song is not None:
+            subscription.refresh.set()
 
-    async def _run(self, station: _Station) -> None:
+    async def _run(self, subscription: _Subscription) -> None:
         try:
-            while station.listeners and not self._closing:
-                station.look.clear()
-                await self._look(station)
+            while subscription.listeners and not self._closing:
+                subscription.refresh.clear()
+                await self._refresh(subscription)
                 jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._limits.poll_seconds * jitter):
-                        await station.look.wait()
-        except Exception as error:  # noqa: BLE001 - the last resort: those who listen must learn of it
+                        await subscription.refresh.wait()
+        except Exception as error:  # noqa: BLE001 - the last resort: the listeners must learn of it
             _log.exception("feed_crashed")
-            station.failed = TwitchAudioError(ProblemCode.INTERNAL, f"The feed broke: {type(error).__name__}.")
+            subscription.error = TwitchAudioError(
+                ProblemCode.INTERNAL, f"The feed broke: {type(error).__name__}.", retry_after_seconds=5.0
+            )
         finally:
-            if self._stations.get(station.login) is station:
-                del self._stations[station.login]
-            self._wake(station)
+            if self._subscriptions.get(subscription.login) is subscription:
+                del self._subscriptions[subscription.login]
+            self._wake_listeners(subscription)
 
-    async def _look(self, station: _Station) -> None:
+    async def _refresh(self, subscription: _Subscription) -> None:
+        """Read the newest play, and wake the listeners when it has changed."""
         try:
-            newest = await self._service.recent(station.login, limit=1)
-            if not newest or (station.play is not None and newest[0].id == station.play.answers[0]):
+            newest = await self._service.recent_answers(subscription.login, limit=1)
+            if not newest or (subscription.play is not None and newest[0].id == subscription.play.answers[0]):
                 return
-            answers = await self._service.recent(station.login, limit=_ANSWERS)
+            answers = await self._service.recent_answers(subscription.login, limit=_MAX_ANSWERS)
         except TwitchAudioError as error:
-            # The database is away: those who listen stay, and hear of the next play.
+            # The database is away: the listeners stay, and get the next play.
             _log.info("feed_without_store", extra={"code": str(error.code)})
             return
         play = next(plays(answers), None)
         if play is None:
             return
-        before = station.play
+        before = subscription.play
         whole = len(play.answers) < len(answers)
         if before is not None and not whole and song_key(before.song) == song_key(play.song):
             play = replace(play, first_heard=min(before.first_heard, play.first_heard))
-        station.play = play
-        self._wake(station)
+        subscription.play = play
+        self._wake_listeners(subscription)
 
-    def _wake(self, station: _Station) -> None:
-        changed, station.changed = station.changed, asyncio.Event()
+    def _wake_listeners(self, subscription: _Subscription) -> None:
+        changed, subscription.changed = subscription.changed, asyncio.Event()
         changed.set()
 
     async def close(self) -> None:
         """End every stream."""
         self._closing = True
-        stations = list(self._stations.values())
-        tasks = [station.task for station in stations if station.task is not None]
+        subscriptions = list(self._subscriptions.values())
+        tasks = [subscription.task for subscription in subscriptions if subscription.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for station in stations:
-            self._wake(station)
+        for subscription in subscriptions:
+            self._wake_listeners(subscription)

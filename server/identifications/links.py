@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Self
 
 from fingerprint.domain.identification import ExternalIds, Identification, Song
 from fingerprint.domain.problems import TwitchAudioError
@@ -14,20 +14,20 @@ from fingerprint.links.shelf import LinkShelf, song_key
 from fingerprint.ports import Clock, JobStore
 
 AT_ONCE_SECONDS: Final = 0.25
-"""How long an answer may wait for what is known about its song."""
+"""How long an answer may wait for the links that are known."""
 
 LOOK_UP_SECONDS: Final = 60.0
-MOST_LOOK_UPS: Final = 100
-"""Answers whose songs are looked up at a time; those of others stay as they are."""
+MAX_LOOK_UPS: Final = 100
+"""Answers whose songs are looked up at a time; further answers stay without links."""
 
-MOST_SONGS: Final = 10
+MAX_SONGS: Final = 10
 DAY_SECONDS: Final = 86_400.0
 
 _log = logging.getLogger(__name__)
 
 
-class Links:
-    """Adds links to answers. It owns the look-ups under way: `close` it."""
+class LinkEnricher:
+    """Adds links to answers. It owns the look-ups under way: an async context manager."""
 
     def __init__(self, finder: LinkFinder, shelf: LinkShelf, store: JobStore, clock: Clock) -> None:
         self._finder = finder
@@ -35,16 +35,24 @@ class Links:
         self._store = store
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
-        self._told: list[Callable[[Identification], None]] = []
-        self._clear_at = clock.monotonic()
+        self._listeners: list[Callable[[Identification], None]] = []
+        self._forget_at = clock.monotonic()
 
-    def tell(self, told: Callable[[Identification], None]) -> None:
-        """Call `told` with every stored answer that got links. It must not block or raise."""
-        self._told.append(told)
+    async def __aenter__(self) -> Self:
+        """The enricher; nothing is started before the first answer."""
+        return self
 
-    async def add(self, identification: Identification) -> Identification:
-        """The answer with what is known about its songs. What is not known is looked up later, and stored then."""
-        songs = [song for song in identification.songs[:MOST_SONGS] if wanting(song.ids) and song_key(song)]
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close it."""
+        await self.close()
+
+    def add_listener(self, listener: Callable[[Identification], None]) -> None:
+        """Call `listener` with every stored answer that got links. It must not block or raise."""
+        self._listeners.append(listener)
+
+    async def enrich(self, identification: Identification) -> Identification:
+        """The answer with the links that are known; others are looked up afterwards, and stored then."""
+        songs = [song for song in identification.songs[:MAX_SONGS] if wanting(song.ids) and song_key(song)]
         if not songs or identification.song is None:
             return identification
         known: dict[str, ExternalIds] = {}
@@ -62,13 +70,13 @@ class Links:
         except (TwitchAudioError, TimeoutError):
             return identification
         linked = with_ids(identification, known)
-        if (missing or linked != identification) and len(self._tasks) < MOST_LOOK_UPS:
-            task = asyncio.create_task(self._later(linked, missing, changed=linked != identification))
+        if (missing or linked != identification) and len(self._tasks) < MAX_LOOK_UPS:
+            task = asyncio.create_task(self._look_up(linked, missing, changed=linked != identification))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return linked
 
-    async def _later(self, identification: Identification, missing: list[Song], *, changed: bool) -> None:
+    async def _look_up(self, identification: Identification, missing: list[Song], *, changed: bool) -> None:
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 known: dict[str, ExternalIds] = {}
@@ -79,26 +87,26 @@ class Links:
                     known[key] = ids
                     if complete:
                         await self._shelf.put(key, ids if ids != song.ids else ExternalIds(), self._clock.now())
-                        await self._clear_away()
+                        await self._forget_old()
                 linked = clean(with_ids(identification, known))
                 if changed or linked != identification:
                     await self._store.update_answer(linked)
-                    for told in self._told:
-                        told(linked)
+                    for listener in self._listeners:
+                        listener(linked)
         except (TwitchAudioError, TimeoutError) as error:
             _log.info("links_not_stored", extra={"job_id": identification.id, "error": type(error).__name__})
         except Exception:  # noqa: BLE001 - the answer is there; what goes wrong with its links is the operator's
             _log.exception("links_crashed", extra={"job_id": identification.id})
 
-    async def _clear_away(self) -> None:
-        """Once a day, what is long out of date."""
+    async def _forget_old(self) -> None:
+        """Once a day, remove what is long out of date."""
         now = self._clock.monotonic()
-        if now >= self._clear_at:
-            self._clear_at = now + DAY_SECONDS
+        if now >= self._forget_at:
+            self._forget_at = now + DAY_SECONDS
             await self._shelf.forget(self._clock.now())
 
-    async def settled(self) -> None:
-        """Wait until nothing is looked up any more."""
+    async def wait_until_idle(self) -> None:
+        """Wait for the look-ups under way."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 

@@ -22,7 +22,7 @@ from fingerprint.wiring import open_link_finder
 from server import migrations
 from server.app import listening, make_app
 from server.identifications.limits import ServiceLimits
-from server.identifications.links import Links
+from server.identifications.links import LinkEnricher
 from server.settings import ServerSettings
 from tests.api_client import ASK, CLIP
 from tests.builders import NOON, answered, song
@@ -186,22 +186,22 @@ async def test_the_answer_does_not_wait_and_the_stored_one_gets_the_links(
         await migrations.upgrade(database)
         async with finder(**world.environment()) as find:
             store = MemoryJobStore()
-            links = Links(find, LinkShelf(database), store, SystemClock())
+            links = LinkEnricher(find, LinkShelf(database), store, SystemClock())
             answer = answered(song=KNOWN)
             store.rows[answer.id] = answer
             started = asyncio.get_running_loop().time()
-            assert await links.add(answer) == answer
+            assert await links.enrich(answer) == answer
             assert asyncio.get_running_loop().time() - started < 0.25
-            await links.settled()
+            await links.wait_until_idle()
             stored = store.rows[answer.id]
             assert stored.song is not None
             assert stored.song.ids.spotify_track == SPOTIFY
             assert stored.songs == (stored.song,)
             # One service failed, so the song is looked up again next time, and then it is known.
-            await links.add(answer)
-            await links.settled()
+            await links.enrich(answer)
+            await links.wait_until_idle()
             asked = len(world.asked)
-            at_once = await links.add(answered("Again", song=KNOWN))
+            at_once = await links.enrich(answered("Again", song=KNOWN))
             assert at_once.song is not None
             assert at_once.song.ids == FOUND
             assert len(world.asked) == asked
@@ -213,9 +213,9 @@ async def test_what_is_long_out_of_date_is_cleared_away_by_the_way(world: LinkWo
         await migrations.upgrade(database)
         await LinkShelf(database).put("isrc:old", FOUND, NOON - 5 * FOUND_KEPT)
         async with finder(**world.environment("deezer")) as find:
-            links = Links(find, LinkShelf(database), MemoryJobStore(), SystemClock())
-            await links.add(answered(song=KNOWN))
-            await links.settled()
+            links = LinkEnricher(find, LinkShelf(database), MemoryJobStore(), SystemClock())
+            await links.enrich(answered(song=KNOWN))
+            await links.wait_until_idle()
         kept = [row.song for row in await database.rows(select(table.c.song))]
     assert kept == [f"isrc:{ISRC}"]
 
@@ -225,8 +225,8 @@ async def test_a_database_that_is_away_takes_nothing_from_the_answer(world: Link
         finder(**world.environment()) as find,
         open_database("mysql://nobody:x@127.0.0.1:1/none") as database,
     ):
-        links = Links(find, LinkShelf(database), MemoryJobStore(), SystemClock())
-        assert await links.add(answered(song=KNOWN)) == answered(song=KNOWN)
+        links = LinkEnricher(find, LinkShelf(database), MemoryJobStore(), SystemClock())
+        assert await links.enrich(answered(song=KNOWN)) == answered(song=KNOWN)
         await links.close()
 
 

@@ -86,7 +86,7 @@ class RecordingStore:
         raise NotImplementedError
 
     async def update_answer(self, identification: Identification) -> None:
-        raise AssertionError("a pipeline amends nothing")
+        raise AssertionError("a pipeline updates no answer")
 
     async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
         raise AssertionError("a pipeline disputes nothing")
@@ -265,10 +265,11 @@ async def test_the_lease_is_renewed_while_the_job_runs() -> None:
     for _ in range(3):
         await clock.advance(LEASE_SECONDS / 3)
     fake.capture.gate.set()
-    answer = await job
+    outcome = await job
     assert store.renewals == 3
-    assert answer is not None
-    assert store.finished == [answer]
+    assert outcome is not None
+    assert outcome.stored
+    assert store.finished == [outcome.identification]
 
 
 async def test_a_job_whose_lease_is_lost_stops_and_stores_nothing() -> None:
@@ -312,9 +313,10 @@ async def test_waiters_get_the_answer_even_if_it_cannot_be_stored() -> None:
     for _ in range(STORE_ATTEMPTS):
         await settle()
         await clock.advance(0.5)
-    answer = await job
-    assert answer is not None
-    assert answer.status is Status.SUCCESSFUL
+    outcome = await job
+    assert outcome is not None
+    assert outcome.identification.status is Status.SUCCESSFUL
+    assert not outcome.stored
     assert store.finished == []
 
 
@@ -324,8 +326,10 @@ async def test_storing_is_tried_again_when_the_store_comes_back() -> None:
     job = asyncio.create_task(FakePipeline(clock).pipeline.run(LEASE, identification(), CHANNEL, store=store))
     await settle()
     await clock.advance(1.0)
-    answer = await job
-    assert store.finished == [answer]
+    outcome = await job
+    assert outcome is not None
+    assert outcome.stored
+    assert store.finished == [outcome.identification]
 
 
 async def test_each_stage_reaches_listeners_and_the_newest_reaches_the_store() -> None:

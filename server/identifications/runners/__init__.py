@@ -5,7 +5,7 @@ from typing import Protocol
 
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
-from fingerprint.ports import Lease, OnStage
+from fingerprint.ports import JobOutcome, Lease, OnStage
 from server.identifications.runners.fair_queue import Reservation
 
 
@@ -36,6 +36,6 @@ class Runner(Protocol):
         identification: Identification,
         target: Target,
         on_stage: OnStage,
-    ) -> Identification | None:
-        """The finished identification, stored; None when the lease was lost to another owner."""
+    ) -> JobOutcome | None:
+        """The finished identification; None when the lease was lost to another owner."""
         ...

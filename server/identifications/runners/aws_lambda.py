@@ -25,7 +25,7 @@ from fingerprint.domain.targets import FileTarget, Target
 from fingerprint.jobs.dynamodb.client import region_of
 from fingerprint.lambda_event import JobEvent, event_to_json
 from fingerprint.pipeline import JOB_SECONDS
-from fingerprint.ports import LEASE_SECONDS, Clock, JobStore, Lease, OnStage
+from fingerprint.ports import LEASE_SECONDS, Clock, JobOutcome, JobStore, Lease, OnStage
 from fingerprint.wire import from_json
 from server.identifications.limits import ServiceLimits
 
@@ -70,7 +70,7 @@ class LambdaWork:
 
     async def __call__(
         self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
-    ) -> Identification | None:
+    ) -> JobOutcome | None:
         """See the protocol."""
         assert not isinstance(target, FileTarget), "files of this machine are no job for a function"
         event = JobEvent(
@@ -86,7 +86,7 @@ class LambdaWork:
         try:
             await asyncio.wait({invoking, watching, starting}, return_when=asyncio.FIRST_COMPLETED)
             if watching.done():
-                return watching.result()
+                return JobOutcome(watching.result())
             if invoking.done():
                 outcome = invoking.result()
             else:
@@ -94,7 +94,8 @@ class LambdaWork:
             if isinstance(outcome, _Failure):
                 return await self._failed(watch, identification, outcome)
             # One that is not finished is another owner's by now, who is to be followed.
-            return outcome if outcome.id == identification.id and outcome.status.finished else None
+            answer = outcome.identification
+            return outcome if answer.id == identification.id and answer.status.finished else None
         finally:
             for task in (invoking, watching, starting):
                 task.cancel()
@@ -108,7 +109,7 @@ class LambdaWork:
 
     async def _failed(
         self, watch: "_Watch", identification: Identification, failure: _Failure
-    ) -> Identification | None:
+    ) -> JobOutcome | None:
         """End the job, unless the function had adopted it: then whoever follows takes it over in time."""
         problem = failure.problem
         _log.warning(
@@ -116,9 +117,9 @@ class LambdaWork:
             extra={"job_id": identification.id, "code": str(problem.code), "detail": problem.detail},
         )
         failed = identification.failed(problem, self._clock.now())
-        return failed if await self._store.finish(watch.lease, failed) else None
+        return JobOutcome(failed) if await self._store.finish(watch.lease, failed) else None
 
-    async def _invoke(self, event: JobEvent) -> Identification | _Failure:
+    async def _invoke(self, event: JobEvent) -> JobOutcome | _Failure:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await self._client.invoke(
@@ -147,12 +148,13 @@ def _failure(code: ProblemCode, detail: str, retry_after_seconds: float | None) 
     return _Failure(Problem(code=code, detail=detail, retry_after_seconds=retry_after_seconds))
 
 
-def _outcome(payload: bytes, function_error: str | None) -> Identification | _Failure:
+def _outcome(payload: bytes, function_error: str | None) -> JobOutcome | _Failure:
     """What an invocation said. Emulators do not mark errors as Lambda does, so their form counts, too."""
     try:
         body = cast("object", json.loads(payload))
         if isinstance(body, dict) and function_error is None and "errorMessage" not in body:
-            return from_json(cast("Mapping[str, Any]", body))
+            answer = cast("Mapping[str, Any]", body)
+            return JobOutcome(from_json(answer), stored=answer.get("stored") is not False)
     except (ValueError, KeyError, TypeError):
         pass
     _log.error("function_failed", extra={"error": function_error, "payload": repr(payload[:500])})

@@ -3,7 +3,7 @@
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import Clock, JobStore, Lease, OnStage
+from fingerprint.ports import Clock, JobOutcome, JobStore, Lease, OnStage
 from server.identifications.runners.queued import MAX_QUEUE_SECONDS, QueuedRunner
 
 
@@ -22,7 +22,7 @@ class InProcessRunner(QueuedRunner):
     ) -> None:
         async def work(
             lease: Lease, identification: Identification, target: Target, on_stage: OnStage
-        ) -> Identification | None:
+        ) -> JobOutcome | None:
             return await pipeline.run(lease, identification, target, store=store, on_stage=on_stage)
 
         super().__init__(

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
-from fingerprint.ports import LEASE_SECONDS, Clock, JobStore, Lease, OnStage
+from fingerprint.ports import LEASE_SECONDS, Clock, JobOutcome, JobStore, Lease, OnStage
 from server.identifications.runners.fair_queue import FairQueue, Reservation
 
 MAX_QUEUE_SECONDS: Final = 30.0
@@ -19,8 +19,8 @@ class Work(Protocol):
 
     async def __call__(
         self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
-    ) -> Identification | None:
-        """The finished identification, stored; None when the lease was lost to another owner."""
+    ) -> JobOutcome | None:
+        """The finished identification; None when the lease was lost to another owner."""
         ...
 
 
@@ -64,7 +64,7 @@ class QueuedRunner:
         identification: Identification,
         target: Target,
         on_stage: OnStage,
-    ) -> Identification | None:
+    ) -> JobOutcome | None:
         """See the protocol."""
         with self._queue.turn(reservation) as turn:
             current = await self._wait(turn, lease)
@@ -94,8 +94,8 @@ class QueuedRunner:
         except TwitchAudioError:
             return lease if now < lease.expires_at else None
 
-    async def _give_up(self, lease: Lease, identification: Identification) -> Identification | None:
+    async def _give_up(self, lease: Lease, identification: Identification) -> JobOutcome | None:
         detail = "Too much is going on: this had to wait too long for its turn. Try again in a moment."
         problem = Problem(code=ProblemCode.BUSY, detail=detail, retry_after_seconds=5.0)
         failed = identification.failed(problem, self._clock.now())
-        return failed if await self._store.finish(lease, failed) else None
+        return JobOutcome(failed) if await self._store.finish(lease, failed) else None

@@ -41,7 +41,7 @@ class AdminQueries:
         return [
             ("Who may ask", setting_text(website.access_mode)),
             ("Service", ", ".join(off) or "on"),
-            ("Jobs now", str(self._app[keys.SERVICE].jobs)),
+            ("Jobs now", str(self._app[keys.SERVICE].job_count)),
             ("Named today", f"{named} of {asked}"),
         ]
 
@@ -49,7 +49,7 @@ class AdminQueries:
         """The jobs that this server works on or follows."""
         return [
             RunningJob(kind=job.kind, target=job.target, stage=job.stage, since=job.created_at)
-            for job in self._app[keys.SERVICE].running()
+            for job in self._app[keys.SERVICE].running_identifications()
         ]
 
     async def figures(self) -> tuple[date, Figures]:

@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from fingerprint.domain.identification import Identification
+from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from server.identifications.admission import JobAdmission
 from server.identifications.runners.inprocess import InProcessRunner
-from server.identifications.service import IdentificationService, ServiceLimits
+from server.identifications.service import IdentificationHandle, IdentificationService, ServiceLimits
 from server.observability import Metrics
+from tests.builders import identification
 from tests.fakes import FakeClock, FakePipeline, MemoryJobStore
 
 CHANNEL = ChannelTarget("somechannel")
@@ -61,7 +62,7 @@ async def serving(
         await service.close()
 
 
-async def test_a_ticket_ends_before_whoever_waits_has_the_answer() -> None:
+async def test_an_admission_ends_before_whoever_waits_has_the_answer() -> None:
     async with serving(MemoryJobStore()) as (service, parts):
         parts.capture.gate.clear()
         admission = Noting()
@@ -106,12 +107,14 @@ async def test_a_failure_that_was_found_while_somebody_looked_is_their_answer_to
     async with serving(store) as (service, parts):
         parts.resolver.error = TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, "There is no such clip.")
         admissions = [Noting() for _ in range(2)]
-        asking = [
-            asyncio.create_task(service.ask(ClipTarget("Gone"), admit=admission.admit)) for admission in admissions
-        ]
-        for number, task in enumerate(asking):
-            while len(store.looks) < 2:  # noqa: ASYNC110 - a turn or two of the loop
+        asking: list[asyncio.Task[IdentificationHandle]] = []
+        for admission in admissions:
+            asking.append(asyncio.create_task(service.ask(ClipTarget("Gone"), admit=admission.admit)))
+            while len(store.looks) < len(asking):  # noqa: ASYNC110 - a turn or two of the loop
                 await asyncio.sleep(0)
+            # The next one looks for itself.
+            service.forget_answer(identification(kind=Kind.CLIP, target="Gone"))
+        for number, task in enumerate(asking):
             store.looks[number].set()
             ended = await service.wait(await task, 10)
             assert ended.problem is not None
@@ -146,15 +149,15 @@ async def test_of_many_at_once_no_more_are_let_in_than_there_are_places() -> Non
         parts.capture.gate.set()
 
 
-async def test_a_service_that_is_full_ends_the_ticket_unused() -> None:
+async def test_a_service_that_is_full_lets_nobody_in_for_nothing() -> None:
     async with serving(MemoryJobStore(), jobs=0) as (service, _parts):
         admission = Noting()
         with pytest.raises(TwitchAudioError):
             await service.ask(CHANNEL, admit=admission.admit)
-        assert admission.told == ["ended"]
+        assert (admission.told, admission.asked) == ([], 0)
 
 
-async def test_a_job_that_another_server_was_faster_with_ends_the_ticket_unused() -> None:
+async def test_a_job_that_another_server_was_faster_with_ends_the_admission_unused() -> None:
     store = MemoryJobStore()
     admission = Noting()
     async with serving(store) as (one, parts), serving(store) as (two, _parts):

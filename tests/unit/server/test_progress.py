@@ -5,16 +5,16 @@ from datetime import timedelta
 
 from fingerprint.domain.identification import Identification, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server.identifications.events import Progress
+from server.identifications.progress import JobProgress
 from tests.builders import NOON, answered, identification
 
 
-async def collect(progress: Progress) -> list[Identification | None]:
+async def collect(progress: JobProgress) -> list[Identification | None]:
     return [state async for state in progress.states(60)]
 
 
 async def test_every_listener_gets_every_state_from_the_current_one_on() -> None:
-    progress = Progress()
+    progress = JobProgress()
     early = asyncio.create_task(collect(progress))
     await asyncio.sleep(0)
     states = [identification()]
@@ -33,7 +33,7 @@ async def test_every_listener_gets_every_state_from_the_current_one_on() -> None
 
 
 async def test_nothing_goes_back_and_nothing_follows_the_end() -> None:
-    progress = Progress()
+    progress = JobProgress()
     running = identification().at_stage(Stage.CAPTURING)
     progress.publish(running)
     progress.publish(identification().at_stage(Stage.RESOLVING))
@@ -48,7 +48,7 @@ async def test_nothing_goes_back_and_nothing_follows_the_end() -> None:
 
 
 async def test_silence_is_told_too() -> None:
-    progress = Progress()
+    progress = JobProgress()
     progress.publish(identification())
     states = progress.states(0.001)
     first = await anext(states)
@@ -59,7 +59,7 @@ async def test_silence_is_told_too() -> None:
 
 
 async def test_a_job_that_failed_here_ends_every_listener() -> None:
-    progress = Progress()
+    progress = JobProgress()
     progress.publish(identification())
     listening = asyncio.create_task(collect(progress))
     await asyncio.sleep(0)
@@ -68,9 +68,9 @@ async def test_a_job_that_failed_here_ends_every_listener() -> None:
 
 
 async def test_whoever_waits_is_told_of_the_end_and_one_who_left_changes_nothing() -> None:
-    progress = Progress()
+    progress = JobProgress()
     progress.publish(identification())
-    waiting = [asyncio.create_task(progress.end_within(60)) for _ in range(3)]
+    waiting = [asyncio.create_task(progress.wait_for_end(60)) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
     await asyncio.sleep(0)
@@ -78,13 +78,13 @@ async def test_whoever_waits_is_told_of_the_end_and_one_who_left_changes_nothing
     progress.publish(end)
     assert await asyncio.gather(*waiting[1:]) == [end, end]
     assert waiting[0].cancelled()
-    assert await progress.end_within(0) == end
+    assert await progress.wait_for_end(0) == end
 
 
 async def test_whoever_waits_no_longer_than_they_want_learns_nothing_and_the_others_go_on() -> None:
-    progress = Progress()
-    patient = asyncio.create_task(progress.end_within(60))
-    assert await progress.end_within(0.001) is None
+    progress = JobProgress()
+    patient = asyncio.create_task(progress.wait_for_end(60))
+    assert await progress.wait_for_end(0.001) is None
     progress.fail(TwitchAudioError(ProblemCode.BUSY, "Stopping."))
     end = await patient
     assert isinstance(end, TwitchAudioError)
@@ -92,17 +92,17 @@ async def test_whoever_waits_no_longer_than_they_want_learns_nothing_and_the_oth
 
 
 async def test_each_waits_as_long_as_it_said_whoever_came_first() -> None:
-    progress = Progress()
+    progress = JobProgress()
     progress.publish(identification())
     left: list[float] = []
 
     async def wait(seconds: float) -> None:
-        assert await progress.end_within(seconds) is None
+        assert await progress.wait_for_end(seconds) is None
         left.append(seconds)
 
     await asyncio.gather(*map(wait, (0.05, 0.01, 0.03, 0.0)))
     assert left == [0.0, 0.01, 0.03, 0.05]
-    patient = asyncio.create_task(progress.end_within(60))
+    patient = asyncio.create_task(progress.wait_for_end(60))
     await asyncio.sleep(0)
     end = answered(id=identification().id, created_at=NOON)
     progress.publish(end)
@@ -110,16 +110,16 @@ async def test_each_waits_as_long_as_it_said_whoever_came_first() -> None:
 
 
 async def test_those_who_left_are_not_kept_until_their_time_is_over() -> None:
-    progress = Progress()
+    progress = JobProgress()
     progress.publish(identification())
-    patient = asyncio.create_task(progress.end_within(60))
+    patient = asyncio.create_task(progress.wait_for_end(60))
     for _ in range(50):
-        leaving = [asyncio.create_task(progress.end_within(60)) for _ in range(20)]
+        leaving = [asyncio.create_task(progress.wait_for_end(60)) for _ in range(20)]
         await asyncio.sleep(0)
         for task in leaving:
             task.cancel()
         await asyncio.gather(*leaving, return_exceptions=True)
-    assert progress.kept_waiters < 200
+    assert progress.waiter_count < 200
     end = answered(id=identification().id, created_at=NOON)
     progress.publish(end)
     assert await patient == end

@@ -15,7 +15,7 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
-from fingerprint.ports import LEASE_SECONDS, Claimed, Held
+from fingerprint.ports import LEASE_SECONDS, Claimed, Held, JobOutcome
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners import queued
 from server.identifications.runners.inprocess import InProcessRunner
@@ -35,6 +35,7 @@ class World:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.store = MemoryJobStore()
+        self.metrics = Metrics()
 
     @asynccontextmanager
     async def server(
@@ -50,7 +51,7 @@ class World:
             unavailable=parts.pipeline.unavailable,
             clock=self.clock,
             owner=name,
-            metrics=Metrics(),
+            metrics=self.metrics,
             limits=ServiceLimits(**limits),  # pyright: ignore[reportArgumentType] - numbers by name
         )
         try:
@@ -122,7 +123,7 @@ async def test_p3_p6_a_request_cancelled_at_any_moment_neither_hangs_nor_stops_t
             answer = await service.wait(await service.ask(target), 10)
             assert answer.status is Status.SUCCESSFUL
             await settle()
-        assert service.jobs == 0
+        assert service.job_count == 0
 
 
 async def test_what_is_not_live_is_told_again_for_a_moment_only(world: World) -> None:
@@ -151,11 +152,11 @@ async def test_other_failures_are_not_kept(world: World) -> None:
 async def test_l8_failures_are_kept_for_a_bounded_number_of_targets(world: World) -> None:
     async with world.server(kept=3) as (service, parts):
         parts.resolver.error = TwitchAudioError(ProblemCode.CHANNEL_NOT_FOUND, "Unknown.")
-        for _round in range(2):
-            for number in range(10):
+        for order in (range(10), reversed(range(10))):
+            for number in order:
                 await service.wait(await service.ask(ChannelTarget(f"channel{number}")), 10)
                 await settle()
-        assert len(parts.resolver.asked) == 10 + 7
+        assert len(parts.resolver.asked) == 10 + 7, "the newest three are kept"
 
 
 async def test_a_clip_that_many_ask_for_costs_one_read_in_ten_seconds(world: World) -> None:
@@ -202,18 +203,22 @@ async def test_d3_when_the_store_is_down_nobody_is_captured(world: World) -> Non
         assert (await service.wait(await service.ask(CHANNEL), 10)).status is Status.SUCCESSFUL
 
 
-async def test_d4_an_answer_that_cannot_be_stored_is_still_told(world: World) -> None:
+async def test_d4_an_answer_that_cannot_be_stored_is_given_and_counted_as_lost(world: World) -> None:
     async with world.server() as (service, parts):
 
         def store_goes_down() -> None:
             world.store.down = True
 
+        outcomes: list[JobOutcome] = []
+        service.add_outcome_listener(outcomes.append)
         parts.recognizers.before = store_goes_down
         waiting = asyncio.create_task(service.wait(await service.ask(CHANNEL), 10))
         await settle()
         await world.clock.advance(0.2)
         await world.clock.advance(0.4)
         assert (await waiting).status is Status.SUCCESSFUL
+        assert [outcome.stored for outcome in outcomes] == [False]
+        assert 'twitchaudio_answers_lost_total{kind="stream"} 1' in world.metrics.render()
 
 
 async def test_a_set_list_is_the_same_however_it_is_read(world: World) -> None:
@@ -427,4 +432,4 @@ async def test_a_task_that_never_ran_still_answers(world: World) -> None:
         with pytest.raises(TwitchAudioError) as caught:
             await asking
         assert caught.value.code is ProblemCode.BUSY
-        assert service.jobs == 0
+        assert service.job_count == 0

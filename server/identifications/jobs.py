@@ -1,0 +1,441 @@
+"""The life of a job: the work for one target, which all requests for that target share.
+
+                 start_or_join                             follow
+                       |                                     |
+                       v     admitted; no other server's     |
+        refused  +-----------+   +----------+                |
+       <---------|    NEW    |-->| CLAIMING |                |
+      (all who   +-----------+   +----------+                |
+       asked)          |           |      | claimed          |
+                       | other     |      v                  |
+                       | server's  |   +---------+  finished
+                       |      held |   | RUNNING |----------------+
+                       |           |   +---------+                |
+                       |           |     |    ^                   |
+                       |      lease lost |    | take over,        |
+                       |           |     |    | lease ran out     |
+                       |           v     v    |                   v
+                       |         +--------------+  answer in  +-------+
+                       +-------->|  FOLLOWING   |------------>| ENDED |
+                                 +--------------+  the store  +-------+
+
+NEW: the first requester is being admitted, others wait in line; when it is refused, the next one tries.
+CLAIMING: the store decides, for all servers, who works on the target.
+RUNNING: this server holds the lease, and its runner works.
+FOLLOWING: another server holds the lease; one reader polls the store for everybody who waits here.
+ENDED: there is an answer, or the reason why this server has none. A failure such as `not-live` can be joined for
+a moment longer, so that a herd shares one look-up. From CLAIMING on, any error leads here.
+
+The registry owns the jobs' tasks. A request awaits only shielded futures: a client that leaves cancels nothing.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import random
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final, assert_never
+
+from cachetools import TTLCache
+
+from fingerprint.domain.identification import Identification, IdentificationId, Stage, abandoned
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import Target, TwitchTarget
+from fingerprint.jobs.clean import clean
+from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, Finished, Held, JobOutcome, JobStore, Lease
+from server.identifications.admission import Admit, JobAdmission
+from server.identifications.limits import ServiceLimits
+from server.identifications.progress import JobProgress
+from server.identifications.runners import Runner
+from server.identifications.runners.fair_queue import Reservation
+from server.observability import Metrics
+
+DEFINITE: Final = frozenset(
+    {
+        ProblemCode.NOT_LIVE,
+        ProblemCode.CHANNEL_NOT_FOUND,
+        ProblemCode.CLIP_NOT_FOUND,
+        ProblemCode.VIDEO_NOT_FOUND,
+        ProblemCode.RESTRICTED_STREAM,
+    }
+)
+"""Failures that are answers: they are given to further requests for a moment."""
+
+_log = logging.getLogger(__name__)
+
+AnswerEnricher = Callable[[Identification], Awaitable[Identification]]
+"""Adds to a finished answer before it is published, quickly; it never raises."""
+
+
+async def no_enrichment(finished: Identification) -> Identification:
+    """An `AnswerEnricher` that adds nothing."""
+    return finished
+
+
+class JobState(Enum):
+    """Where a job is in the diagram above."""
+
+    NEW = auto()
+    CLAIMING = auto()
+    RUNNING = auto()
+    FOLLOWING = auto()
+    ENDED = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One job as this server sees it."""
+
+    target: TwitchTarget
+    state: JobState = JobState.NEW
+    progress: JobProgress = field(default_factory=JobProgress)
+    task: asyncio.Task[None] | None = None
+    caller: str | None = None
+    """Who started it, for the queue to be fair between callers; None when another server did."""
+    admission: JobAdmission | None = None
+    elsewhere: bool = False
+    """Another server had begun it before it was asked for here."""
+    line: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the requester that is being admitted."""
+    in_line: int = 0
+
+    def end_admission(self) -> None:
+        """Give the slot back to the requester that the job was started for."""
+        if self.admission is not None:
+            self.admission.job_ended()
+
+
+class JobRegistry:
+    """Every job that is worked on, followed or waited for in this process, one for each target.
+
+    `ended` is called with the outcome of each job that this process worked on.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        runner: Runner,
+        unavailable: Callable[[], Awaitable[str | None]],
+        clock: Clock,
+        owner: str,
+        metrics: Metrics,
+        limits: ServiceLimits,
+        ended: Callable[[JobOutcome], None],
+        enrich: AnswerEnricher,
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._unavailable = unavailable
+        self._clock = clock
+        self._owner = owner
+        self._limits = limits
+        self._ended = ended
+        self._enrich = enrich
+        self._jobs: dict[str, Job] = {}
+        self._by_id: dict[IdentificationId, Job] = {}
+        self._definite_failures: TTLCache[str, Job] = TTLCache(
+            limits.kept, limits.keep_definite_seconds, clock.monotonic
+        )
+        self._closing = False
+        self._finished = metrics.counter(
+            "twitchaudio_identifications_total", "Jobs that ended in this process.", "kind", "status", "code"
+        )
+        self._lost = metrics.counter(
+            "twitchaudio_answers_lost_total", "Answers that were given but could not be stored.", "kind"
+        )
+        self._polls = metrics.counter(
+            "twitchaudio_job_polls_total", "Looks at jobs of other owners: one reader a job, however many wait."
+        )
+        metrics.gauge("twitchaudio_jobs_running", "Jobs at work.", lambda: runner.running)
+        metrics.gauge("twitchaudio_jobs_queued", "Jobs that wait for their turn.", lambda: runner.queued)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def states(self) -> list[Identification]:
+        """The current state of every job that has one, the oldest first."""
+        found = (job.progress.current for job in self._jobs.values())
+        return sorted((state for state in found if state is not None), key=lambda state: state.created_at)
+
+    def joinable(self, target: TwitchTarget) -> Job | None:
+        """The job that a request for a target would join."""
+        return self._jobs.get(target.key) or self._definite_failures.get(target.key)
+
+    def by_id(self, identification_id: IdentificationId) -> Job | None:
+        """The job of an identification."""
+        return self._by_id.get(identification_id)
+
+    async def close(self, drain_seconds: float) -> None:
+        """Start no further job, let the others end for a while, then hand them over. Everyone is answered."""
+        self._closing = True
+        tasks = {job.task for job in self._jobs.values() if job.task is not None}
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=drain_seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        _log.info("jobs_drained", extra={"ended": len(tasks) - len(late), "handed_over": len(late)})
+
+    # --- Entries: what requests call ------------------------------------------------------------------
+
+    async def start_or_join(self, target: TwitchTarget, *, caller: str, admit: Admit | None) -> tuple[Job, bool]:
+        """The target's job, and whether it was joined rather than started.
+
+        Of requesters who come together one is admitted at a time: the first who is starts the job, and the others
+        join it, even when it is over by then.
+
+        Raises TwitchAudioError `busy`, and what `admit` raises.
+        """
+        job = self.joinable(target) or self._add(target)
+        if job.state is not JobState.NEW:
+            return job, True
+        with self._in_line(job):
+            async with job.line:
+                if job.state is not JobState.NEW:
+                    return job, True
+                await self._admit(job, caller, admit)
+                return job, job.caller is None
+
+    def follow(self, target: TwitchTarget, state: Identification) -> Job:
+        """The target's job, which another owner has and was seen in `state`. Raises TwitchAudioError `busy`."""
+        job = self._jobs.get(target.key) or self._add(target)
+        if job.state is JobState.NEW:
+            self._start(job, JobState.FOLLOWING, state)
+        return job
+
+    def failed_if_abandoned(self, identification: Identification) -> Identification:
+        """A stored identification as clients see it: one that its owner left unfinished has failed."""
+        if not abandoned(identification, self._clock.now()):
+            return identification
+        detail = "The server that worked on this stopped before it had an answer. Ask again."
+        problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0)
+        return identification.failed(problem, self._clock.now())
+
+    # --- NEW ------------------------------------------------------------------------------------------
+
+    def _add(self, target: TwitchTarget) -> Job:
+        if self._closing:
+            raise _stopping()
+        if len(self._jobs) >= self._limits.jobs:
+            raise TwitchAudioError(
+                ProblemCode.BUSY, "Too much is going on. Try again in a moment.", retry_after_seconds=5.0
+            )
+        job = self._jobs[target.key] = Job(target)
+        return job
+
+    @contextlib.contextmanager
+    def _in_line(self, job: Job) -> Generator[None]:
+        """Count a requester who wants to start a job. A job that none of them may start is removed."""
+        job.in_line += 1
+        try:
+            yield
+        finally:
+            job.in_line -= 1
+            if not job.in_line and job.state is JobState.NEW:
+                self._remove(job)
+
+    async def _admit(self, job: Job, caller: str, admit: Admit | None) -> None:
+        """NEW -> CLAIMING for a requester who is admitted, or FOLLOWING when another server has the job.
+
+        A job stays NEW when the requester is refused.
+        """
+        admission = None
+        if admit is not None:
+            # With room reserved: a server that is full says `busy` at once, and that costs the requester nothing.
+            with self._runner.reserve(caller):
+                running = await self._store.running(job.target, now=self._clock.now())
+                admission = await admit() if running is None else None
+            if job.state is not JobState.NEW or self._closing:
+                # While this waited, a request for its identification began to follow it; or the server stops.
+                if admission is not None:
+                    admission.job_ended()
+                if self._closing:
+                    raise _stopping()
+                return
+            if running is not None:
+                job.elsewhere = True
+                self._start(job, JobState.FOLLOWING, self.failed_if_abandoned(running))
+                return
+        job.caller, job.admission = caller, admission
+        self._start(job, JobState.CLAIMING)
+
+    def _start(self, job: Job, state: JobState, known: Identification | None = None) -> None:
+        if self._closing:
+            raise _stopping()
+        job.state = state
+        if known is not None:
+            self._publish(job, known)
+        job.task = asyncio.create_task(self._run(job), name=f"identify {job.target.key[:80]}")
+        job.task.add_done_callback(lambda _task: self._on_done(job))
+
+    # --- From CLAIMING or FOLLOWING to ENDED ----------------------------------------------------------
+
+    async def _run(self, job: Job) -> None:
+        """The job's task: whatever happens becomes a state, or an error for those who wait."""
+        try:
+            if job.state is JobState.CLAIMING:
+                await self._claim(job)
+            while job.state is JobState.FOLLOWING:
+                await self._follow(job)
+        except TwitchAudioError as error:
+            job.progress.fail(error)
+        except Exception:  # noqa: BLE001 - the last resort: those who wait must learn of it
+            _log.exception("job_crashed")
+            detail = "This is a fault of ours, and it is logged."
+            job.progress.fail(TwitchAudioError(ProblemCode.INTERNAL, detail))
+
+    async def _claim(self, job: Job) -> None:
+        """CLAIMING -> RUNNING with the lease, FOLLOWING when another has it, ENDED when there is an answer."""
+        missing = await self._unavailable()
+        if missing is not None:
+            raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, missing)
+        with self._runner.reserve(job.caller) as reservation:
+            # An admitted requester has just looked into the store.
+            claim = await self._claim_lease(job.target, looked=job.admission is not None)
+            match claim:
+                case Claimed(lease, identification):
+                    if job.admission is not None:
+                        job.admission.job_started()
+                    await self._work(job, reservation, lease, identification)
+                case Held(identification) | Finished(identification):
+                    job.end_admission()
+                    job.elsewhere = isinstance(claim, Held)
+                    job.state = JobState.FOLLOWING
+                    self._publish(job, identification)
+                case _:
+                    assert_never(claim)
+
+    async def _work(
+        self, job: Job, reservation: Reservation, lease: Lease, identification: Identification
+    ) -> None:
+        """RUNNING -> ENDED with an answer, or FOLLOWING when the lease was lost to another owner."""
+        job.state = JobState.RUNNING
+        self._publish(job, identification)
+
+        def on_stage(stage: Stage) -> None:
+            current = job.progress.current or identification
+            job.progress.publish(current.at_stage(stage))
+
+        try:
+            outcome = await self._runner.run(reservation, lease, identification, job.target, on_stage)
+        except asyncio.CancelledError:
+            await self._release(lease)
+            raise
+        if outcome is None:
+            _log.warning("job_lost", extra={"job_id": identification.id})
+            job.state = JobState.FOLLOWING
+            return
+        finished = clean(outcome.identification)
+        try:
+            finished = await self._enrich(finished)
+        finally:
+            self._end(job, JobOutcome(finished, stored=outcome.stored))
+
+    async def _follow(self, job: Job) -> None:
+        """FOLLOWING -> ENDED when the owner's answer is there, or RUNNING when its lease has run out.
+
+        A poll reads one row; every third of a lease's time another read asks whether the lease is still alive.
+        """
+        state = job.progress.current
+        assert state is not None, "only a started job is followed"
+        claim_at = self._clock.monotonic() + LEASE_SECONDS / 3
+        while job.state is JobState.FOLLOWING:
+            await self._clock.sleep(self._limits.poll_seconds * random.uniform(2 / 3, 1.0))  # noqa: S311 - jitter
+            self._polls.add()
+            try:
+                state = await self._store.get(state.id) or state
+                self._publish(job, self.failed_if_abandoned(state))
+                if not job.progress.ended.done() and self._clock.monotonic() >= claim_at:
+                    claim_at = self._clock.monotonic() + LEASE_SECONDS / 3
+                    await self._take_over(job, state)
+            except TwitchAudioError as error:
+                if error.code is not ProblemCode.BUSY or abandoned(state, self._clock.now()):
+                    raise
+
+    async def _take_over(self, job: Job, state: Identification) -> None:
+        """FOLLOWING -> RUNNING when the owner's lease has run out."""
+        with self._runner.reserve(None) as reservation:
+            claim = await self._claim_lease(job.target)
+            if not isinstance(claim, Claimed):
+                return
+            if claim.identification.id != state.id:
+                # It ended between the two reads, and this would be a new job that nobody asked for.
+                await self._store.release(claim.lease)
+                return
+            _log.warning("job_taken_over", extra={"job_id": state.id, "fence": claim.lease.fence})
+            await self._work(job, reservation, claim.lease, claim.identification)
+
+    # --- ENDED ----------------------------------------------------------------------------------------
+
+    def _end(self, job: Job, outcome: JobOutcome) -> None:
+        """Count the outcome of a job of this process, and publish it to everyone who waits."""
+        finished, problem = outcome.identification, outcome.identification.problem
+        self._finished.add(finished.kind, finished.status, problem.code if problem else "")
+        if not outcome.stored:
+            self._lost.add(finished.kind)
+        if problem is not None and problem.code in DEFINITE:
+            self._definite_failures[job.target.key] = job
+        self._ended(outcome)
+        job.end_admission()
+        self._publish(job, finished)
+        _log.info("job_ended", extra=_summary(outcome))
+
+    def _on_done(self, job: Job) -> None:
+        """Whatever ended the job's task: its requester's slot is free, and nobody is left waiting."""
+        job.state = JobState.ENDED
+        job.end_admission()
+        self._remove(job)
+        job.progress.fail(_stopping())
+
+    # --- Steps that several states share --------------------------------------------------------------
+
+    def _publish(self, job: Job, state: Identification) -> None:
+        if job.progress.current is None:
+            self._by_id[state.id] = job
+        job.progress.publish(state)
+        if job.progress.ended.done():
+            job.state = JobState.ENDED
+
+    def _remove(self, job: Job) -> None:
+        if self._jobs.get(job.target.key) is job:
+            del self._jobs[job.target.key]
+        current = job.progress.current
+        if current is not None and self._by_id.get(current.id) is job:
+            del self._by_id[current.id]
+
+    async def _claim_lease(self, target: Target, *, looked: bool = False) -> Claimed | Held | Finished:
+        now = self._clock.now()
+        return await self._store.claim(
+            target, owner=self._owner, now=now, lease_seconds=LEASE_SECONDS, looked=looked
+        )
+
+    async def _release(self, lease: Lease) -> None:
+        """Let another server have the job at once instead of after the lease."""
+        try:
+            async with asyncio.timeout(1.0):
+                await self._store.release(lease)
+        except (TwitchAudioError, TimeoutError):
+            _log.warning("lease_not_released", extra={"job_id": lease.identification_id})
+
+
+def _stopping() -> TwitchAudioError:
+    detail = "The server is restarting. Ask again in a few seconds."
+    return TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=2.0)
+
+
+def _summary(outcome: JobOutcome) -> dict[str, object]:
+    finished = outcome.identification
+    return {
+        "job_id": finished.id,
+        "kind": str(finished.kind),
+        "status": str(finished.status),
+        "recognizer": finished.recognizer,
+        "stored": outcome.stored,
+        **({"code": str(finished.problem.code)} if finished.problem else {}),
+        **{name: value for name, value in dataclasses.asdict(finished.timings).items() if value is not None},
+    }
