@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from sqlalchemy import CursorResult, Row, Select, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
 from fingerprint.database import (
     Database,
@@ -21,6 +20,8 @@ from fingerprint.database import (
     database_url,
     from_us,
     identifications,
+    insert_new,
+    leases,
     open_database,
     to_us,
 )
@@ -272,9 +273,7 @@ def _take(
             "fence": 1,
             "expires_us": to_us(expires_at),
         }
-        try:
-            connection.execute(statements.CLAIM_FIRST, first)
-        except IntegrityError:
+        if not insert_new(connection, leases, first):
             return None
         lease = Lease(identification_id=fresh.id, target_key=key, owner=owner, fence=1, expires_at=expires_at)
         _begin(connection, lease, fresh)

@@ -47,7 +47,6 @@ CLAIM: Final = (
     .where(_OF_TARGET, leases.c.expires_us <= bindparam("moment"))
     .values(fence=leases.c.fence + 1, **_new("owner", "expires_us"))
 )
-CLAIM_FIRST: Final = insert(leases)
 RENEW: Final = update(leases).where(*_HELD, leases.c.expires_us > 0).values(_new("expires_us"))
 ADOPT: Final = (
     update(leases)

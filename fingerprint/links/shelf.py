@@ -7,11 +7,9 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import BigInteger, Column, Table, Text, delete, insert, select, update
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import BigInteger, Column, Table, Text, delete, select
 
-from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata, to_us
+from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata, to_us, upsert
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.links.services import plain_isrc, plain_name
 
@@ -65,19 +63,9 @@ class LinkShelf:
     async def put(self, key: str, ids: ExternalIds, now: datetime) -> None:
         """Keep what was found, and clear away what is out of date."""
         until = to_us(now + (FOUND_KEPT if ids != ExternalIds() else NOTHING_KEPT))
-        values = {"ids": json.dumps(dataclasses.asdict(ids), separators=(",", ":")), "until_us": until}
-
-        def work(connection: Connection) -> None:
-            change = update(table).where(table.c.song == key).values(**values)
-            if connection.execute(change).rowcount:
-                return
-            try:
-                with connection.begin_nested():
-                    connection.execute(insert(table).values(song=key, **values))
-            except IntegrityError:
-                connection.execute(change)  # another server was faster
-
-        await self._database.transact(work)
+        body = json.dumps(dataclasses.asdict(ids), separators=(",", ":"))
+        values = {"song": key, "ids": body, "until_us": until}
+        await self._database.transact(lambda connection: upsert(connection, table, values))
         self._remember(key, (until, ids))
 
     async def forget(self, now: datetime) -> None:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Column, Integer, String, Table, delete, insert, select, update
+from sqlalchemy import Column, Integer, Select, String, Table, delete, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
-from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata
+from fingerprint.database import MYSQL_TABLE, Database, count_up, exact_text, metadata
 from fingerprint.domain.budgets import Budget, OverBudget, Period, Spending, Spent
 from fingerprint.ports import Usage
 
@@ -44,11 +43,20 @@ class SqlUsage(Usage):
         """See the port."""
 
         def work(connection: Connection) -> None:
-            # Always the day first, so that two never wait for each other.
-            for period in Period:
-                most = next((budget.most for budget in budgets if budget.period is period), None)
-                _count(connection, provider, period, most, now)
+            count_up(connection, table, rows, "used")
+            used = {row.period: row.used for row in connection.execute(counts)}
+            for budget in sorted(budgets, key=lambda each: each.period.end_of(now)):
+                if used[budget.period.name_of(now)] > budget.most:
+                    raise _OverBudgetError(budget)
+            if used[Period.DAY.name_of(now)] == 1:
+                # The first question of a day: time to delete what nobody looks at any more.
+                connection.execute(delete(table).where(table.c.provider == provider, table.c.period < oldest))
 
+        names, oldest = [period.name_of(now) for period in Period], Period.DAY.name_of(now - KEPT)
+        rows, counts = (
+            [{"provider": provider, "period": name, "used": 1} for name in names],
+            _counts(provider, names),
+        )
         try:
             await self._database.transact(work)
         except _OverBudgetError as over:
@@ -58,8 +66,8 @@ class SqlUsage(Usage):
     async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[Spending]:
         """See the port."""
         names = {period.name_of(now): period for period in Period}
-        query = select(table.c.period, table.c.used).where(table.c.provider == provider, table.c.period.in_(names))
-        used = {names[row.period]: int(row.used) for row in await self._database.rows(query)}
+        rows = await self._database.rows(_counts(provider, list(names)))
+        used = {names[row.period]: int(row.used) for row in rows}
         most = {budget.period: budget.most for budget in budgets}
         return [
             Spending(period=period, used=used.get(period, 0), most=most.get(period), ends_at=period.end_of(now))
@@ -67,29 +75,5 @@ class SqlUsage(Usage):
         ]
 
 
-def _count(connection: Connection, provider: str, period: Period, most: int | None, now: datetime) -> None:
-    """Add one. Raises _OverBudgetError when the budget is used up."""
-    row = (table.c.provider == provider, table.c.period == period.name_of(now))
-    take = update(table).where(*row).values(used=table.c.used + 1)
-    if most is not None:
-        take = take.where(table.c.used < most)
-    if connection.execute(take).rowcount:
-        return
-    known = connection.execute(select(table.c.used).where(*row)).scalar()
-    if known is None and (most is None or most > 0):
-        try:
-            with connection.begin_nested():
-                first = insert(table).values(provider=provider, period=period.name_of(now), used=1)
-                connection.execute(first)
-                if period is Period.DAY:
-                    # The first question of a day: time to delete what nobody looks at any more.
-                    old = Period.DAY.name_of(now - KEPT)
-                    connection.execute(delete(table).where(table.c.provider == provider, table.c.period < old))
-        except IntegrityError:
-            # Another server was faster.
-            if connection.execute(take).rowcount:
-                return
-        else:
-            return
-    assert most is not None, "without a budget there is always one more"
-    raise _OverBudgetError(Budget(period, most))
+def _counts(provider: str, periods: Sequence[str]) -> Select[str, int]:
+    return select(table.c.period, table.c.used).where(table.c.provider == provider, table.c.period.in_(periods))

@@ -1,34 +1,29 @@
 """The row whose value changes with every rule, so that servers read all rules again only when one has changed."""
 
 import secrets
-from typing import Final
+from typing import Final, TypeVar
 
-from sqlalchemy import insert, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
+from fingerprint.database import Database, upsert
+from fingerprint.database_backends import Work
 from server.access.tables import website_settings as table
+
+T = TypeVar("T")
 
 VERSION: Final = "version"
 
 
-def bump_rules_version(connection: Connection) -> None:
-    """Make every server read the rules again once this transaction is committed.
+async def change_rules(database: Database, work: Work[T]) -> T:
+    """Do `work` in a transaction after which every server reads the rules again; nothing changes when it raises.
 
-    Must be the first statement of every transaction that changes a rule: it takes the row lock that serializes
-    writers.
+    The new version is its first statement: that takes the row lock which lets one transaction at a time change
+    rules, so `work` may rely on what it reads. Whatever changes a rule, an API key or who redeemed a code goes
+    through here. Raises what `work` raises; TwitchAudioError `busy`.
     """
-    put_setting(connection, VERSION, secrets.token_hex(8))
 
+    def versioned(connection: Connection) -> T:
+        upsert(connection, table, {"name": VERSION, "value": secrets.token_hex(8)})
+        return work(connection)
 
-def put_setting(connection: Connection, name: str, value: str) -> None:
-    """Set one row of the website settings, whether or not it exists."""
-    change = update(table).where(table.c.name == name).values(value=value)
-    if connection.execute(change).rowcount:
-        return
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(table).values(name=name, value=value))
-    except IntegrityError:
-        # Another transaction inserted the row in between.
-        connection.execute(change)
+    return await database.transact(versioned)

@@ -22,9 +22,10 @@ from server.access.identity.sessions import Sessions
 from server.access.identity.tokens import TokenValidator
 from server.access.identity.twitch_user import TwitchUser
 from server.access.kept import Kept
+from server.access.limit_status import most_restrictive
 from server.access.quotas.admission import Admissions, QuotaAdmission, Running
-from server.access.quotas.rate_limits import RateLimitedError, nearest
-from server.access.quotas.requests import StartLimits, starter
+from server.access.quotas.rate_limits import RateLimitedError
+from server.access.quotas.requests import StartLimits, quota_request
 from server.access.quotas.slots import JobInProgressError
 from server.access.rules.clip_owners import KeptClipOwners
 from server.access.rules.entitlements import Entitlements
@@ -217,18 +218,18 @@ class Access:
         await self._check_owner(target)
         caller = current_caller.get(None) or Caller()
         who, request = principal.who(caller.address), request_id.get()
-        chosen = starter(self._limits, key=principal.key, user=principal.user, address=caller.address)
+        quota = quota_request(self._limits, key=principal.key, user=principal.user, address=caller.address)
         try:
             admission = await self._admissions.admit(
-                chosen, target, lambda: self._notes.launched(target, who, request)
+                quota, target, lambda: self._notes.launched(target, who, request)
             )
         except (RateLimitedError, JobInProgressError) as error:
             if isinstance(error, RateLimitedError):
-                caller.spent = error.spent
+                caller.spent = error.status
             self._notes.refused(target.kind, error.code, target)
             raise
         if admission is not None:
-            caller.spent = nearest(admission.spent)
+            caller.spent = most_restrictive(admission.limit_statuses)
         return admission
 
     async def _check_owner(self, target: TwitchTarget) -> None:

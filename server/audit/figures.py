@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
-from fingerprint.database import Database, from_us
+from fingerprint.database import Database, count_up, from_us
 from server.audit.entries import LogKind
 from server.audit.tables import daily_figures as table
 
@@ -59,17 +58,8 @@ def count(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     counts = Counter(
         (from_us(row["moment_us"]).date().isoformat(), name) for row in rows for name in figure_names(row)
     )
-    # In one order everywhere, so that two servers do not wait for each other.
-    for (day, name), amount in sorted(counts.items()):
-        here = (table.c.day == day, table.c.name == name)
-        change = update(table).where(*here).values(amount=table.c.amount + amount)
-        if connection.execute(change).rowcount:
-            continue
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(table).values(day=day, name=name, amount=amount))
-        except IntegrityError:
-            connection.execute(change)
+    new = [{"day": day, "name": name, "amount": amount} for (day, name), amount in counts.items()]
+    count_up(connection, table, new, "amount")
 
 
 async def read(database: Database, since: date) -> dict[tuple[date, str], int]:

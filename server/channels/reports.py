@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, from_us, insert_new, to_us
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
 from server.access.identity.addresses import Address
 from server.access.identity.authenticator import Principal
-from server.access.quotas.rate_limits import DAY, Limit, RateCounters, RateLimitedError
+from server.access.limit_status import Limit
+from server.access.quotas.rate_limits import DAY, RateLimitedError, count_start
 from server.audit.changes import ChangeLog
 from server.channels.tables import reports as table
 
@@ -80,7 +80,6 @@ class ReportStore:
     def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
         self._changes = changes or ChangeLog()
-        self._counters = RateCounters(database)
 
     async def add(
         self, identification: Identification, *, reason: Reason, note: str, who: tuple[str, str], now: datetime
@@ -91,43 +90,35 @@ class ReportStore:
         """
         stored, counted = who
         try:
-            await self._counters.spend([Limit(f"report:{counted}"[:128], PER_DAY, DAY)], now)
+            await count_start(self._database, [Limit(f"report:{counted}"[:128], PER_DAY, DAY)], now)
         except RateLimitedError as error:
             detail = (
-                f"At most {PER_DAY} reports a day, thank you. They begin anew in {error.spent.reset_seconds} s."
+                f"At most {PER_DAY} reports a day, thank you. They begin anew in {error.status.reset_seconds} s."
             )
             raise TwitchAudioError(
                 ProblemCode.RATE_LIMITED, detail, retry_after_seconds=error.retry_after_seconds
             ) from error
         target = clean_text(identification.target, _TARGET_LIMIT)
         values = {"reason": str(reason), "note": clean_text(note, NOTE_LIMIT), "created_us": to_us(now)}
-        one = (table.c.identification_id == identification.id, table.c.reporter == stored)
+        row = {
+            "id": secrets.token_hex(8),
+            "identification_id": identification.id,
+            "reporter": stored,
+            "kind": str(identification.kind),
+            "target": target,
+            "song": _song(identification),
+            **values,
+        }
+        on_it = table.c.identification_id == identification.id
+        replace = update(table).where(on_it, table.c.reporter == stored).values(**values, handled_us=None)
+        count = select(func.count()).select_from(table)
+        lately = count.where(table.c.target == target, table.c.created_us > to_us(now - timedelta(days=1)))
 
         def work(connection: Connection) -> bool:
-            change = update(table).where(*one).values(**values, handled_us=None)
-            if connection.execute(change).rowcount:
-                return False
-            count = select(func.count()).select_from(table)
-            on_it = connection.execute(count.where(one[0])).scalar_one()
-            if on_it >= MOST_PER_ANSWER:
-                return False
-            since = to_us(now - timedelta(days=1))
-            lately = count.where(table.c.target == target, table.c.created_us > since)
             before = connection.execute(lately).scalar_one()
-            try:
-                with connection.begin_nested():
-                    connection.execute(
-                        insert(table).values(
-                            id=secrets.token_hex(8),
-                            identification_id=identification.id,
-                            reporter=stored,
-                            kind=str(identification.kind),
-                            target=target,
-                            song=_song(identification),
-                            **values,
-                        )
-                    )
-            except IntegrityError:
+            full = connection.execute(count.where(on_it)).scalar_one() >= MOST_PER_ANSWER
+            if full or not insert_new(connection, table, row):
+                connection.execute(replace)
                 return False
             return before < DISPUTES_PER_DAY
 

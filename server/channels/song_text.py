@@ -10,7 +10,8 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, channel_target
 from fingerprint.ports import Clock
-from server.access.quotas.rate_limits import DAY, MINUTE, Limit, RateCounters, RateLimitedError
+from server.access.limit_status import Limit
+from server.access.quotas.rate_limits import DAY, MINUTE, RateLimitedError, count_start
 from server.access.service import Access, caller_key
 from server.channels.rules import check_is_on
 from server.channels.song_line import problem_line, song_line, still_listening
@@ -40,7 +41,7 @@ class SongText:
         self._access = access
         self._clock = clock
         self._tokens = SongTokenStore(database)
-        self._counters = RateCounters(database)
+        self._database = database
 
     async def line(self, login: str, token: str | None, seconds: float = WAIT_SECONDS) -> str:
         """The line for a channel as it was written, within `seconds`. Raises nothing."""
@@ -92,7 +93,7 @@ class SongText:
             Limit(f"song:{token.id}:minute", STARTS_PER_MINUTE, MINUTE),
             Limit(f"song:{token.id}:day", STARTS_PER_DAY, DAY),
         ]
-        await self._counters.spend(limits, self._clock.now())
+        await count_start(self._database, limits, self._clock.now())
 
     async def _recent(self, login: str) -> Identification | None:
         """An answer that is hardly a minute old, for those who ask too often."""

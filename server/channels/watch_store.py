@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, from_us, insert_new, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.audit.changes import ChangeLog
 from server.channels.tables import watches as table
@@ -45,24 +44,19 @@ class WatchStore:
             "lease_us": 0,
         }
         mine = table.c.channel == channel
+        running = select(func.count()).select_from(table).where(_RUNNING)
 
         def work(connection: Connection) -> bool:
             said = f"every {every_seconds} s, budget {budget}"
             self._changes.record(connection, "watch", channel, after=said)
-            if connection.execute(update(table).where(mine, _RUNNING).values(**terms)).rowcount:
-                return False
-            running = select(func.count()).select_from(table).where(_RUNNING)
-            if connection.execute(running).scalar_one() >= most:
+            # Whether new or not, from here on the row is locked.
+            if not insert_new(connection, table, {"channel": channel, "fence": 1, **fresh}):
+                if connection.execute(update(table).where(mine, _RUNNING).values(**terms)).rowcount:
+                    return False
+                connection.execute(update(table).where(mine).values(**fresh, fence=table.c.fence + 1))
+            if connection.execute(running).scalar_one() > most:
                 detail = f"{most} channels are being watched, which is the most. Stop one first."
                 raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=60.0)
-            again = update(table).where(mine).values(**fresh, fence=table.c.fence + 1)
-            if not connection.execute(again).rowcount:
-                try:
-                    with connection.begin_nested():
-                        connection.execute(insert(table).values(channel=channel, fence=1, **fresh))
-                except IntegrityError:
-                    # Somebody else started it at the same moment.
-                    return False
             return True
 
         started = await self._database.transact(work)

@@ -14,15 +14,16 @@ from fingerprint.domain.identification import Identification, Kind, new_identifi
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from server import migrations
+from server.access.limit_status import Limit
 from server.access.quotas import slots
-from server.access.quotas.admission import CLAIM_SECONDS, Admissions, QuotaAdmission, Starter
-from server.access.quotas.rate_limits import Limit, RateCounters
+from server.access.quotas.admission import CLAIM_SECONDS, Admissions, QuotaAdmission, QuotaRequest
+from server.access.quotas.rate_limits import delete_old_counters
 from server.access.quotas.slots import SLOT_FOR, JobInProgressError
 from server.access.tables import job_slots, rate_counters
 from tests.builders import NOON
 
 ONE, TWO, THREE = ChannelTarget("one"), ClipTarget("two"), VideoTarget("1234567890", 61.5)
-HOME = Starter(holder="address:192.0.2.7", at_once=1)
+HOME = QuotaRequest(quota_key="address:192.0.2.7", max_jobs=1)
 
 
 class MovedClock(SystemClock):
@@ -57,9 +58,11 @@ class World:
     async def running(self, target: TwitchTarget) -> Identification | None:
         return self.jobs.get(target.key)
 
-    async def start(self, server: Admissions, target: TwitchTarget, starter: Starter = HOME) -> QuotaAdmission:
+    async def start(
+        self, server: Admissions, target: TwitchTarget, request: QuotaRequest = HOME
+    ) -> QuotaAdmission:
         """Let a job in, and have it run."""
-        admission = await server.admit(starter, target, self.note_start)
+        admission = await server.admit(request, target, self.note_start)
         assert admission is not None
         self.jobs[target.key] = Identification(
             id=new_identification_id(), kind=Kind.STREAM, target=target.name, created_at=NOON
@@ -96,9 +99,9 @@ async def until_done(name: str) -> None:
     )
 
 
-async def refused(server: Admissions, target: TwitchTarget, starter: Starter = HOME) -> TwitchAudioError:
+async def refused(server: Admissions, target: TwitchTarget, request: QuotaRequest = HOME) -> TwitchAudioError:
     with pytest.raises(TwitchAudioError) as caught:
-        await server.admit(starter, target, lambda: None)
+        await server.admit(request, target, lambda: None)
     return caught.value
 
 
@@ -124,7 +127,7 @@ async def test_when_a_job_ends_the_next_is_let_in_at_once_on_its_server_and_on_o
 async def test_others_are_not_concerned(world: World) -> None:
     server = await world.server()
     await world.start(server, ONE)
-    await world.start(server, TWO, Starter(holder="address:192.0.2.8", at_once=1))
+    await world.start(server, TWO, QuotaRequest(quota_key="address:192.0.2.8", max_jobs=1))
 
 
 async def test_of_fifty_at_once_from_two_servers_one_is_let_in(world: World) -> None:
@@ -144,7 +147,7 @@ async def test_of_fifty_at_once_from_two_servers_one_is_let_in(world: World) -> 
 
 async def test_a_key_has_as_many_at_once_as_it_says(world: World) -> None:
     a, b = await world.server(), await world.server()
-    key = Starter(holder="key:abc", at_once=3)
+    key = QuotaRequest(quota_key="key:abc", max_jobs=3)
     admissions = [await world.start(a, ChannelTarget(f"c{number}"), key) for number in range(3)]
     assert "3 identifications at a time" in (await refused(b, ONE, key)).detail
     world.end(admissions[1], ChannelTarget("c1"))
@@ -154,7 +157,7 @@ async def test_a_key_has_as_many_at_once_as_it_says(world: World) -> None:
 
 async def test_fifty_at_once_with_a_key_take_no_more_places_than_it_has(world: World) -> None:
     servers = [await world.server(), await world.server()]
-    key = Starter(holder="key:abc", at_once=3)
+    key = QuotaRequest(quota_key="key:abc", max_jobs=3)
 
     async def ask(number: int) -> bool:
         try:
@@ -213,12 +216,12 @@ async def test_a_job_that_has_just_ended_elsewhere_is_waited_for(world: World) -
 
 async def test_a_start_that_came_to_nothing_costs_nothing(world: World) -> None:
     server = await world.server()
-    once = Starter(holder="address:192.0.2.7", at_once=1, limits=[Limit("address:192.0.2.7:60", 1, 60)])
+    once = QuotaRequest(quota_key="address:192.0.2.7", max_jobs=1, limits=[Limit("address:192.0.2.7:60", 1, 60)])
     admission = await server.admit(once, ONE, world.note_start)
     assert admission is not None
     admission.job_ended()
     admission.job_ended()
-    await until_done("give places back")
+    await until_done("give slots back")
     await world.start(server, ONE, once)
     assert world.started == 1
 
@@ -226,9 +229,9 @@ async def test_a_start_that_came_to_nothing_costs_nothing(world: World) -> None:
 async def test_who_is_refused_by_a_limit_takes_no_place(world: World) -> None:
     server = await world.server()
     limits = [Limit("address:192.0.2.7:60", 1, 60), Limit("address:192.0.2.7:86400", 9, 86_400)]
-    once = Starter(holder="address:192.0.2.7", at_once=1, limits=limits)
+    once = QuotaRequest(quota_key="address:192.0.2.7", max_jobs=1, limits=limits)
     admission = await world.start(server, ONE, once)
-    assert sorted(spent.left for spent in admission.spent) == [0, 8]
+    assert sorted(status.left for status in admission.limit_statuses) == [0, 8]
     world.end(admission, ONE)
     assert (await refused(server, TWO, once)).code == "rate-limited"
     await world.start(server, TWO)
@@ -241,6 +244,7 @@ async def test_whoever_left_in_the_middle_keeps_no_place(world: World) -> None:
         await asyncio.sleep(seconds)
         asking.cancel()
         [got] = await asyncio.gather(asking, return_exceptions=True)
+        assert isinstance(got, QuotaAdmission | asyncio.CancelledError), got
         await until_done("admit a job")
         if isinstance(got, QuotaAdmission):
             got.job_ended()
@@ -251,7 +255,7 @@ async def test_whoever_left_in_the_middle_keeps_no_place(world: World) -> None:
 async def test_who_counts_nowhere_needs_no_database(world: World) -> None:
     server = await world.server()
     for target in (ONE, TWO):
-        assert await server.admit(Starter(), target, world.note_start) is not None
+        assert await server.admit(QuotaRequest(), target, world.note_start) is not None
 
 
 async def test_a_video_counts_by_its_moment(world: World) -> None:
@@ -265,7 +269,7 @@ async def test_a_video_counts_by_its_moment(world: World) -> None:
 async def test_rows_of_places_and_counters_that_are_over_are_removed(world: World) -> None:
     server, database = await world.server(), await world.database()
     limits = [Limit("address:192.0.2.7:60", 9, 60), Limit("address:192.0.2.7:86400", 9, 86_400)]
-    world.end(await world.start(server, ONE, Starter(holder="a", at_once=1, limits=limits)), ONE)
+    world.end(await world.start(server, ONE, QuotaRequest(quota_key="a", max_jobs=1, limits=limits)), ONE)
 
     async def rows() -> tuple[int, int]:
         return len(await database.rows(select(job_slots))), len(await database.rows(select(rate_counters)))
@@ -273,7 +277,7 @@ async def test_rows_of_places_and_counters_that_are_over_are_removed(world: Worl
     assert await rows() == (1, 2)
     now = world.clock.now()
     for later, left in ((timedelta(seconds=61), (1, 1)), (timedelta(days=2), (0, 0))):
-        await RateCounters(database).forget(now + later)
-        while await slots.forget(database, now + later):
+        await delete_old_counters(database, now + later)
+        while await slots.delete_old_slots(database, now + later):
             pass
         assert await rows() == left

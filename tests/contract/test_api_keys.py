@@ -11,7 +11,8 @@ from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
 from server import migrations
 from server.access.identity.api_keys import ApiKeyStore, key_hash, new_key
-from server.access.quotas.rate_limits import Limit, RateCounters, RateLimitedError
+from server.access.limit_status import Limit
+from server.access.quotas.rate_limits import RateLimitedError, count_start, delete_old_counters
 from server.access.rules.store import RulesStore
 from server.access.tables import api_keys, rate_counters
 from tests.builders import NOON
@@ -82,45 +83,43 @@ async def test_last_uses_are_noted(database: Database) -> None:
 
 
 async def test_of_many_who_start_at_once_as_many_as_allowed_may(database: Database) -> None:
-    counters = RateCounters(database)
-    results = await asyncio.gather(*(counters.spend([LIMIT], NOON) for _ in range(20)), return_exceptions=True)
-    refused = [result for result in results if isinstance(result, RateLimitedError)]
-    assert len(refused) == 17
-    assert len(results) - len(refused) == 3
-    assert sorted(result.left for result in results if not isinstance(result, BaseException) and result) == [
-        0,
-        1,
-        2,
-    ]
+    async def start() -> int | None:
+        """How many more are allowed; None when refused."""
+        try:
+            status = await count_start(database, [LIMIT], NOON)
+        except RateLimitedError:
+            return None
+        assert status is not None
+        return status.left
+
+    left = await asyncio.gather(*(start() for _ in range(20)))
+    assert sorted(each for each in left if each is not None) == [0, 1, 2]
 
 
 async def test_a_window_ends_and_says_when(database: Database) -> None:
-    counters = RateCounters(database)
     at = NOON + timedelta(seconds=15)
     for left in (2, 1, 0):
-        spent = await counters.spend([LIMIT], at)
-        assert spent is not None
-        assert (spent.left, spent.reset_seconds) == (left, 45)
+        status = await count_start(database, [LIMIT], at)
+        assert status is not None
+        assert (status.left, status.reset_seconds) == (left, 45)
     with pytest.raises(RateLimitedError) as caught:
-        await counters.spend([LIMIT], at)
+        await count_start(database, [LIMIT], at)
     assert caught.value.retry_after_seconds == 45
-    assert await counters.spend([LIMIT], NOON + timedelta(seconds=60)) is not None
+    assert await count_start(database, [LIMIT], NOON + timedelta(seconds=60)) is not None
 
 
 async def test_what_one_limit_refuses_no_other_counts(database: Database) -> None:
-    counters = RateCounters(database)
     day = Limit("key:a:day", 100, 86_400)
     for _ in range(3):
-        await counters.spend([LIMIT, day], NOON)
+        await count_start(database, [LIMIT, day], NOON)
     with pytest.raises(RateLimitedError):
-        await counters.spend([LIMIT, day], NOON)
-    spent = await counters.spend([day], NOON)
-    assert spent is not None
-    assert spent.left == 96
+        await count_start(database, [LIMIT, day], NOON)
+    status = await count_start(database, [day], NOON)
+    assert status is not None
+    assert status.left == 96
 
 
 async def test_old_counters_are_forgotten(database: Database) -> None:
-    counters = RateCounters(database)
-    await counters.spend([LIMIT], NOON)
-    await counters.forget(NOON + timedelta(days=3))
+    await count_start(database, [LIMIT], NOON)
+    await delete_old_counters(database, NOON + timedelta(days=3))
     assert await database.rows(select(rate_counters)) == []

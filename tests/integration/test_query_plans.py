@@ -19,9 +19,10 @@ from server.access.identity.oauth import Tokens
 from server.access.identity.session_keys import SessionKeys
 from server.access.identity.session_store import SessionStore
 from server.access.identity.twitch_user import TwitchUser
+from server.access.limit_status import Limit
 from server.access.quotas import slots
-from server.access.quotas.admission import Admissions, Starter
-from server.access.quotas.rate_limits import Limit, RateCounters
+from server.access.quotas.admission import Admissions, QuotaRequest
+from server.access.quotas.rate_limits import count_start, delete_old_counters
 from server.access.rules.clip_owners import KeptClipOwners
 from server.access.rules.codes import CodeStore
 from server.access.tables import (
@@ -137,12 +138,14 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
         await migrations.upgrade(database)
         await fill(database)
         jobs, keys, codes = SqlJobStore(database), ApiKeyStore(database), CodeStore(database)
-        logs, counters = LogStore(database), RateCounters(database)
+        logs = LogStore(database)
         owners = KeptClipOwners(database, cast("ClipOwners", None), clock=FakeClock())
         admissions = Admissions(database, clock=FakeClock(), running=lambda target: jobs.running(target, now=NOON))
 
-        async def admit(holder: str) -> None:
-            admission = await admissions.admit(Starter(holder=holder, at_once=2), ChannelTarget("c"), lambda: None)
+        async def admit(quota_key: str) -> None:
+            admission = await admissions.admit(
+                QuotaRequest(quota_key=quota_key, max_jobs=2), ChannelTarget("c"), lambda: None
+            )
             assert admission is not None
             admission.job_ended()
 
@@ -159,8 +162,10 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
             lambda: keys.find("ta_anything"),
             lambda: keys.record_uses({"k7": NOON}),
             lambda: codes.redeemed("u7"),
-            lambda: counters.spend([Limit("key:k7", 9, 60), Limit("key:k8", 9, 60), Limit("new", 9, 60)], NOON),
-            lambda: counters.forget(NOON + timedelta(microseconds=5)),
+            lambda: count_start(
+                database, [Limit("key:k7", 9, 60), Limit("key:k8", 9, 60), Limit("new", 9, 60)], NOON
+            ),
+            lambda: delete_old_counters(database, NOON + timedelta(microseconds=5)),
             lambda: logs.forget(NOON + timedelta(seconds=5)),
             lambda: logs.cut_addresses(NOON + timedelta(seconds=9)),
             lambda: logs.write([new_row(LogEntry(moment=NOON, kind=LogKind.API, what="x"))], again=True),
@@ -175,7 +180,7 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
                     LogFilter(until=NOON + timedelta(seconds=20)),
                 )
             ),
-            lambda: slots.forget(database, NOON + 2 * slots.SLOT_FOR + timedelta(microseconds=5)),
+            lambda: slots.delete_old_slots(database, NOON + 2 * slots.SLOT_FOR + timedelta(microseconds=5)),
             lambda: owners.broadcaster("s7"),
             lambda: admit("address:7"),
             lambda: admit("address:new"),
@@ -194,7 +199,7 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
             lambda: watch.due(NOON, limit=4),
             lambda: watch.take("c7", owner="o", now=NOON, lease_seconds=5.0),
             lambda: watch.get("c7"),
-            lambda: RateCounters(database).spend([Limit("key:k7", 9, 60)], NOON),
+            lambda: count_start(database, [Limit("key:k7", 9, 60)], NOON),
         ]
         event.listen(database.engine, "before_cursor_execute", note)
         for step in work:

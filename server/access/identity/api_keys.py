@@ -21,7 +21,7 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from fingerprint.settings import Secret
-from server.access.rules_version import bump_rules_version
+from server.access.rules_version import change_rules
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.access.tables import api_keys as table
 from server.audit.changes import ChangeLog
@@ -129,7 +129,6 @@ class ApiKeyStore:
         )
 
         def add(connection: Connection) -> None:
-            bump_rules_version(connection)
             connection.execute(
                 insert(table).values(
                     id=key.id,
@@ -146,7 +145,7 @@ class ApiKeyStore:
             )
             self._changes.record(connection, "create API key", key.id, after=_described(key))
 
-        await self._database.transact(add)
+        await change_rules(self._database, add)
         return key, secret
 
     async def find(self, key: str) -> ApiKey | None:
@@ -171,7 +170,6 @@ class ApiKeyStore:
         """Make a key invalid for good. Raises TwitchAudioError `not-found` when none has the id."""
 
         def change(connection: Connection) -> None:
-            bump_rules_version(connection)
             row = connection.execute(select(table).where(table.c.id == key_id)).first()
             if row is None:
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no API key with the id {key_id[:50]!r}.")
@@ -179,7 +177,7 @@ class ApiKeyStore:
             if connection.execute(statement.values(revoked_us=to_us(now))).rowcount:
                 self._changes.record(connection, "revoke API key", key_id, before=_described(_api_key(row)))
 
-        await self._database.transact(change)
+        await change_rules(self._database, change)
 
     async def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Note when keys were last used."""

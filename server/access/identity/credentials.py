@@ -8,7 +8,7 @@ from typing import Final
 from fingerprint.settings import Secret
 from server.access.identity.addresses import KEPT, Address, address_text
 from server.access.identity.api_keys import PREFIX
-from server.access.quotas.rate_limits import Spent
+from server.access.limit_status import LimitStatus
 from server.audit.entries import Who
 
 
@@ -22,7 +22,7 @@ class Caller:
     """A bearer token that is no API key."""
     session: str | None = None
     """The id of the website's session; only when neither of the others was sent."""
-    spent: Spent | None = field(default=None, init=False)
+    spent: LimitStatus | None = field(default=None, init=False)
     known_as: Who | None = field(default=None, init=False)
     """Who it is, once that was checked."""
     refused: str | None = field(default=None, init=False)

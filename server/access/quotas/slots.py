@@ -1,7 +1,7 @@
-"""Places for jobs that somebody may have at once, in SQL, so that all servers count alike.
+"""Slots for the jobs that a quota key may have at once, in SQL, so that all servers count alike.
 
-A place is a row: who holds it, for which target, and until when at the latest. It is given back when the job ends.
-A server that dies cannot do that: whether a job still runs is asked of the job store then, whose lease ends by
+A slot is a row: who holds it, for which target, and until when at the latest. It is given back when the job ends.
+A server that dies cannot do that: then the job store is asked whether the job still runs, whose lease ends by
 itself.
 """
 
@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Row, bindparam, delete, or_, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, from_us, insert_new, to_us
 from fingerprint.domain.identification import ABANDONED_AFTER, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
@@ -25,7 +24,7 @@ from server.access.tables import job_slots as table
 SLOT_FOR: Final = ABANDONED_AFTER + timedelta(seconds=15)
 """Longer than any job may wait and run."""
 
-_FORGET_AT_ONCE: Final = 1_000
+_DELETE_AT_ONCE: Final = 1_000
 _ATTEMPTS: Final = 5
 
 # Putting a statement together takes longer than SQLite takes to do it, so it is done once.
@@ -39,14 +38,13 @@ _TAKE_FREE: Final = update(table).where(*_HERE, or_(table.c.expires_us <= bindpa
 _TAKE_OVER: Final = update(table).where(*_HERE, _SAME).values(_NEW)
 _GIVE_BACK: Final = update(table).where(*_HERE, _SAME).values(expires_us=0)
 _ALL: Final = select(table).where(_OF)
-_INSERT: Final = insert(table)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """One place that is taken."""
+    """One slot that is taken."""
 
-    holder: str
+    quota_key: str
     number: int
     token: str
     target: TwitchTarget
@@ -54,7 +52,7 @@ class Slot:
 
 
 class AllTakenError(Exception):
-    """Every place of a holder is taken. `slots` are those."""
+    """Every slot of a quota key is taken. `slots` are those."""
 
     def __init__(self, slots: Sequence[Slot]) -> None:
         super().__init__()
@@ -62,11 +60,11 @@ class AllTakenError(Exception):
 
 
 class SharedError(Exception):
-    """The holder has a place for this very target: it was asked for on two servers at the same moment."""
+    """The quota key has a slot for this very target: it was asked for on two servers at the same moment."""
 
 
 class JobInProgressError(TwitchAudioError):
-    """Somebody has as many jobs at once as they may. `identification_id` is one of those."""
+    """All slots of a quota key are in use. `identification_id` is one of its jobs."""
 
     def __init__(self, most: int, identification_id: str | None) -> None:
         jobs = "One identification" if most == 1 else f"{most} identifications"
@@ -75,59 +73,65 @@ class JobInProgressError(TwitchAudioError):
         self.identification_id = identification_id
 
 
-def take(  # noqa: PLR0917 - one place's whole story
+def take(
     connection: Connection,
-    holder: str,
-    most: int,
+    quota_key: str,
+    max_jobs: int,
     target: TwitchTarget,
     now: datetime,
-    over: Collection[str],
-    left: Slot | None = None,
+    *,
+    released_tokens: Collection[str] = (),
+    reusable_slot: Slot | None = None,
 ) -> Slot:
-    """Take a place for a job. Those whose token is in `over` are known to be free, and so is the one `left`.
+    """Take one of `max_jobs` slots of a quota key for a job.
+
+    `released_tokens` are of slots known to be free although their row is not updated yet; `reusable_slot` is one
+    of those, which the new job gets without a look at the others.
 
     Raises AllTakenError, SharedError.
     """
-    slot = Slot(holder=holder, number=0, token=secrets.token_hex(8), target=target, taken_at=now)
-    # The usual cases in one statement: the first place was used before and is free, or is but not in its row yet.
+    slot = Slot(quota_key=quota_key, number=0, token=secrets.token_hex(8), target=target, taken_at=now)
+    # The usual cases in one statement: the first slot was used before and is free, or is but not in its row yet.
     known = ""
-    if left is not None and left.number < most:
-        slot, known = dataclasses.replace(slot, number=left.number), left.token
+    if reusable_slot is not None and reusable_slot.number < max_jobs:
+        slot, known = dataclasses.replace(slot, number=reusable_slot.number), reusable_slot.token
     if connection.execute(_TAKE_FREE, _values(slot, "new_") | _place(slot, known) | {"now": to_us(now)}).rowcount:
         return slot
     taken: list[Slot] = []
     for _attempt in range(_ATTEMPTS):
-        rows = {row.number: row for row in connection.execute(_ALL, {"of": holder})}
-        taken = [_slot(row) for row in rows.values() if row.expires_us > to_us(now) and row.token not in over]
+        rows = {row.number: row for row in connection.execute(_ALL, {"of": quota_key})}
+        held = [row for row in rows.values() if row.expires_us > to_us(now) and row.token not in released_tokens]
+        taken = [_slot(row) for row in held]
         if any(other.target.key == target.key for other in taken):
             raise SharedError
-        free = sorted(set(range(most)) - {other.number for other in taken})
+        free = sorted(set(range(max_jobs)) - {other.number for other in taken})
         if not free:
             break
         for number in free:
             candidate = dataclasses.replace(slot, number=number)
             if number not in rows:
-                won = _insert(connection, candidate)
+                row = {"holder": quota_key, "number": number, **_values(candidate)}
+                won = insert_new(connection, table, row)
             else:
                 values = _values(candidate, "new_") | _place(candidate, rows[number].token)
                 won = bool(connection.execute(_TAKE_OVER, values).rowcount)
             if won:
                 return candidate
-        # Others were faster with every place: see which targets they have.
+        # Others were faster with every slot: see which targets they have.
     raise AllTakenError(taken)
 
 
 def give_back(connection: Connection, slot: Slot) -> None:
-    """Make a place free again; nothing happens when it is another's by now."""
+    """Make a slot free again; nothing happens when it is another's by now."""
     connection.execute(_GIVE_BACK, _place(slot, slot.token))
 
 
-async def forget(database: Database, now: datetime) -> int:
-    """Delete some rows of places that have long been free; gives how many. 0: there are none left."""
+async def delete_old_slots(database: Database, now: datetime) -> int:
+    """Delete some slots that have long been free; gives how many. 0: there are none left."""
     old = select(table.c.taken_us).where(table.c.taken_us < to_us(now - 2 * SLOT_FOR)).order_by(table.c.taken_us)
 
     def work(connection: Connection) -> int:
-        moments = connection.execute(old.limit(_FORGET_AT_ONCE)).scalars().all()
+        moments = connection.execute(old.limit(_DELETE_AT_ONCE)).scalars().all()
         if moments:
             connection.execute(delete(table).where(table.c.taken_us <= moments[-1]))
         return len(moments)
@@ -147,17 +151,8 @@ def _values(slot: Slot, prefix: str = "") -> dict[str, Any]:
 
 
 def _place(slot: Slot, token: str) -> dict[str, Any]:
-    """The place that a slot is, as long as a token is its."""
-    return {"of": slot.holder, "at": slot.number, "old_token": token}
-
-
-def _insert(connection: Connection, slot: Slot) -> bool:
-    try:
-        with connection.begin_nested():
-            connection.execute(_INSERT, {"holder": slot.holder, "number": slot.number, **_values(slot)})
-    except IntegrityError:
-        return False
-    return True
+    """The row of a slot, while it has this token."""
+    return {"of": slot.quota_key, "at": slot.number, "old_token": token}
 
 
 def _slot(row: Row[Any]) -> Slot:
@@ -169,5 +164,5 @@ def _slot(row: Row[Any]) -> Slot:
         case _:
             target = ChannelTarget(row.target)
     return Slot(
-        holder=row.holder, number=row.number, token=row.token, target=target, taken_at=from_us(row.taken_us)
+        quota_key=row.holder, number=row.number, token=row.token, target=target, taken_at=from_us(row.taken_us)
     )

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, from_us, insert_new, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.lists import user_value
-from server.access.rules_version import bump_rules_version
+from server.access.rules_version import change_rules
 from server.access.tables import subscribe_broadcasters as table
 from server.audit.changes import ChangeLog
 
@@ -58,17 +57,13 @@ class BroadcasterStore:
         }
 
         def work(connection: Connection) -> None:
-            bump_rules_version(connection)
             if (connection.execute(select(func.count()).select_from(table)).scalar() or 0) >= MOST:
                 raise invalid_input(f"At most {MOST} broadcasters can be listed.")
-            try:
-                with connection.begin_nested():
-                    connection.execute(insert(table).values(**values))
-            except IntegrityError as error:
-                raise invalid_input(f"{login or user_id} is listed already.") from error
+            if not insert_new(connection, table, values):
+                raise invalid_input(f"{login or user_id} is listed already.")
             self._changes.record(connection, "add to broadcasters", _subject(user_id, login), after=note)
 
-        await self._database.transact(work)
+        await change_rules(self._database, work)
 
     async def remove(self, text: str) -> str:
         """Take a broadcaster off, named by login or `id:NUMBER`; gives how they were listed.
@@ -80,7 +75,6 @@ class BroadcasterStore:
         same = table.c.login == value if number == value else table.c.user_id == number
 
         def work(connection: Connection) -> str:
-            bump_rules_version(connection)
             row = connection.execute(select(table).where(same)).first()
             if row is None:
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{value} is not listed.")
@@ -89,7 +83,7 @@ class BroadcasterStore:
             self._changes.record(connection, "remove from broadcasters", subject, before=row.note)
             return row.login or f"{ID_PREFIX}{row.user_id}"
 
-        return await self._database.transact(work)
+        return await change_rules(self._database, work)
 
 
 def _subject(user_id: str, login: str) -> str:

@@ -1,16 +1,13 @@
 """Whose clip it is: asked of Twitch once, then kept in SQL for all servers, and in memory."""
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import insert, select
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 
-from fingerprint.database import Database, to_us
+from fingerprint.database import Database, insert_new, to_us
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Broadcaster, ClipOwners, Clock
 from server.access.tables import clip_owners as table
@@ -94,13 +91,7 @@ class KeptClipOwners:
     async def _write(self, slug: str, found: Broadcaster) -> None:
         seen = to_us(self._clock.now())
         values = {"slug": slug, "broadcaster_id": found.id, "login": found.login, "seen_us": seen}
-
-        def work(connection: Connection) -> None:
-            # Another server may have asked at the same time.
-            with contextlib.suppress(IntegrityError), connection.begin_nested():
-                connection.execute(insert(table).values(**values))
-
         try:
-            await self._database.transact(work)
+            await self._database.transact(lambda connection: insert_new(connection, table, values))
         except TwitchAudioError:
             _log.info("clip_owner_not_kept")

@@ -14,7 +14,7 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
 from fingerprint.settings import Secret
-from server.access.rules_version import bump_rules_version
+from server.access.rules_version import change_rules
 from server.access.tables import access_code_uses as uses
 from server.access.tables import access_codes as codes
 from server.audit.changes import ChangeLog
@@ -78,6 +78,7 @@ class CodeStore:
             connection.execute(insert(codes).values(**row))
             self._changes.record(connection, "create access code", code_id, after=described)
 
+        # No rule changes yet: a code lets people in once it is redeemed.
         await self._database.transact(work)
         return code_id, secret
 
@@ -90,7 +91,6 @@ class CodeStore:
         """End a code and what those who redeemed it gained. Raises TwitchAudioError `not-found`."""
 
         def work(connection: Connection) -> None:
-            bump_rules_version(connection)
             code = connection.execute(select(codes).where(codes.c.id == code_id)).first()
             if code is None:
                 detail = f"There is no access code with the id {code_id[:50]!r}."
@@ -100,7 +100,7 @@ class CodeStore:
                 used = f"used {code.used} of {code.most_uses}: {code.note}"
                 self._changes.record(connection, "revoke access code", code_id, before=used)
 
-        await self._database.transact(work)
+        await change_rules(self._database, work)
 
     async def redeem(self, text: str, user_id: str, now: datetime) -> None:
         """Give a user what the code gives; a second time costs no further use.
@@ -110,24 +110,22 @@ class CodeStore:
         digest = code_hash(text)
         alive = (codes.c.revoked_us.is_(None), or_(codes.c.expires_us.is_(None), codes.c.expires_us > to_us(now)))
 
-        def work(connection: Connection) -> bool:
-            bump_rules_version(connection)
+        def work(connection: Connection) -> None:
             code = connection.execute(select(codes).where(codes.c.sha256 == digest, *alive)).first()
             if code is None:
-                return False
+                raise invalid
             mine = (uses.c.code_id == code.id, uses.c.user_id == user_id)
             if connection.execute(select(uses.c.user_id).where(*mine)).first() is not None:
-                return True
+                return
             take = update(codes).where(codes.c.id == code.id, codes.c.used < codes.c.most_uses, *alive)
             if not connection.execute(take.values(used=codes.c.used + 1)).rowcount:
-                return False
+                raise invalid
             row = {"code_id": code.id, "user_id": user_id, "redeemed_us": to_us(now)}
             connection.execute(insert(uses).values(**row))
-            return True
 
-        if not await self._database.transact(work):
-            detail = "The access code is not valid: it may be mistyped, used up, expired or revoked."
-            raise TwitchAudioError(ProblemCode.CODE_INVALID, detail)
+        detail = "The access code is not valid: it may be mistyped, used up, expired or revoked."
+        invalid = TwitchAudioError(ProblemCode.CODE_INVALID, detail)
+        await change_rules(self._database, work)
 
     async def redeemed(self, user_id: str) -> bool:
         """Whether a user has redeemed a code that is not revoked."""

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import Table, delete, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
-from fingerprint.database import Database, from_us, to_us
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.database import Database, from_us, insert_new, to_us
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from server.access.rules.lists import BlacklistKind, blacklist_value, user_value
-from server.access.rules_version import bump_rules_version
+from server.access.rules_version import change_rules
 from server.access.tables import blacklisted_values, whitelisted_users
 from server.audit.changes import ChangeLog
 
@@ -86,28 +85,23 @@ class ListStore:
         values: dict[str, Any] = {**row, "note": clean_text(note, NOTE_LIMIT), "created_us": to_us(now)}
 
         def work(connection: Connection) -> None:
-            bump_rules_version(connection)
-            try:
-                with connection.begin_nested():
-                    connection.execute(insert(table).values(**values))
-            except IntegrityError as error:
-                raise TwitchAudioError(ProblemCode.INVALID_INPUT, f"{row['value']} is listed already.") from error
+            if not insert_new(connection, table, values):
+                raise invalid_input(f"{row['value']} is listed already.")
             self._changes.record(connection, f"add to {_LIST[table]}", _subject(row), after=values["note"])
 
-        await self._database.transact(work)
+        await change_rules(self._database, work)
 
     async def _remove(self, table: Table, row: dict[str, str]) -> None:
         where = [table.c[name] == value for name, value in row.items()]
 
         def work(connection: Connection) -> None:
-            bump_rules_version(connection)
             note = connection.execute(select(table.c.note).where(*where)).scalar()
             if note is None:
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{row['value']} is not listed.")
             connection.execute(delete(table).where(*where))
             self._changes.record(connection, f"remove from {_LIST[table]}", _subject(row), before=note)
 
-        await self._database.transact(work)
+        await change_rules(self._database, work)
 
 
 def _subject(row: Mapping[str, str]) -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database
+from fingerprint.database import Database, upsert
 from fingerprint.ports import Broadcaster
 from server.access.rules.lists import Blacklist
 from server.access.rules.website import WebsiteSettings, parse_setting, setting_text, website_settings
-from server.access.rules_version import VERSION, bump_rules_version, put_setting
+from server.access.rules_version import VERSION, change_rules
 from server.access.tables import blacklisted_values, subscribe_broadcasters, whitelisted_users
 from server.access.tables import website_settings as table
 from server.audit.changes import ChangeLog
@@ -73,15 +73,14 @@ class RulesStore:
         after = setting_text(parse_setting(name, text))
 
         def change(connection: Connection) -> str:
-            bump_rules_version(connection)
             before = _rows(connection).get(name)
             if before is None:
                 before = WebsiteSettings().to_texts()[name]
-            put_setting(connection, name, after)
+            upsert(connection, table, {"name": name, "value": after})
             self._changes.record(connection, "set website setting", name, before=before, after=after)
             return before
 
-        return await self._database.transact(change), after
+        return await change_rules(self._database, change), after
 
 
 def _rows(connection: Connection) -> dict[str, str]:

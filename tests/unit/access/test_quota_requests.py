@@ -7,7 +7,7 @@ from server.access.identity.addresses import counted, parse_address
 from server.access.identity.api_keys import ApiKey
 from server.access.identity.twitch_user import TwitchUser
 from server.access.quotas.rate_limits import Limit
-from server.access.quotas.requests import KEY_JOBS, StartLimits, starter
+from server.access.quotas.requests import KEY_JOBS, StartLimits, quota_request
 from server.settings import Rate, ServerSettings
 from tests.builders import NOON
 
@@ -25,28 +25,28 @@ def key(**more: int | None) -> ApiKey:
 
 
 def test_an_address_counts_for_whoever_is_unknown() -> None:
-    found = starter(LIMITS, key=None, user=None, address=HOME)
-    assert (found.holder, found.at_once) == ("address:192.0.2.7", 2)
+    found = quota_request(LIMITS, key=None, user=None, address=HOME)
+    assert (found.quota_key, found.max_jobs) == ("address:192.0.2.7", 2)
     assert found.limits == [Limit("address:192.0.2.7:60", 10, 60)]
 
 
 def test_a_person_counts_besides_their_address() -> None:
-    found = starter(LIMITS, key=None, user=VIC, address=HOME)
-    assert found.holder == "address:192.0.2.7"
+    found = quota_request(LIMITS, key=None, user=VIC, address=HOME)
+    assert found.quota_key == "address:192.0.2.7"
     assert {limit.subject for limit in found.limits} == {"person:77:60", "person:77:86400", "address:192.0.2.7:60"}
 
 
 def test_a_key_counts_by_itself_wherever_it_is_used() -> None:
-    found = starter(LIMITS, key=key(per_minute=3, per_day=9), user=None, address=HOME)
-    assert (found.holder, found.at_once) == ("key:abc", KEY_JOBS)
+    found = quota_request(LIMITS, key=key(per_minute=3, per_day=9), user=None, address=HOME)
+    assert (found.quota_key, found.max_jobs) == ("key:abc", KEY_JOBS)
     assert found.limits == [Limit("key:abc:minute", 3, 60), Limit("key:abc:day", 9, 86_400)]
-    assert starter(LIMITS, key=key(at_once=1), user=None, address=None).at_once == 1
+    assert quota_request(LIMITS, key=key(at_once=1), user=None, address=None).max_jobs == 1
 
 
 def test_without_numbers_nothing_counts() -> None:
-    found = starter(StartLimits(jobs_per_address=0), key=None, user=VIC, address=HOME)
-    assert (found.holder, found.limits) == (None, [])
-    assert starter(LIMITS, key=None, user=None, address=None).holder is None
+    found = quota_request(StartLimits(jobs_per_address=0), key=None, user=VIC, address=HOME)
+    assert (found.quota_key, found.limits) == (None, [])
+    assert quota_request(LIMITS, key=None, user=None, address=None).quota_key is None
 
 
 @pytest.mark.parametrize(
