@@ -1,24 +1,48 @@
-"""The contract's JSON form of an identification: one codec for the API, the command line, stores and Lambda."""
+"""The JSON form of an identification, for the API, the command line, job stores and Lambda.
 
-from collections.abc import Mapping
+The domain's dataclasses define it, and msgspec writes and reads them. Here stands where the JSON differs from
+them: names without units, times as text of a fixed width, and members that are computed.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Annotated, Any, Final, cast
 
-from fingerprint.domain.identification import (
-    CatalogRef,
-    ExternalIds,
-    Identification,
-    IdentificationId,
-    Kind,
-    Song,
-    Stage,
-    Status,
-    Timings,
-)
+from msgspec import UNSET, Meta, Struct, UnsetType, convert, to_builtins
+
+from fingerprint.domain.identification import Identification, Song
 from fingerprint.domain.links import links_of
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode
 
 Json = dict[str, Any]
+
+SONG_NAMES: Final = {"duration_seconds": "duration", "offset_seconds": "offset", "position_seconds": "position"}
+IDENTIFICATION_NAMES: Final = {"at_seconds": "at", "captured_from_seconds": "captured_from"}
+"""Fields whose JSON name is another."""
+
+STORE_ONLY: Final = ("disputed",)
+"""Fields of an identification that are not part of its JSON."""
+
+_SONG_FIELDS: Final = {name: field for field, name in SONG_NAMES.items()}
+_IDENTIFICATION_FIELDS: Final = {name: field for field, name in IDENTIFICATION_NAMES.items()}
+_TIMES: Final = ("created_at", "finished_at", "captured_at")
+
+Address = Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
+
+
+class ProblemDetails(Struct, kw_only=True):
+    """RFC 9457 problem details with our `code`."""
+
+    type: Address
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    detail: str
+    code: ProblemCode
+    retry_after_seconds: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    step: Annotated[str, Meta(description="The step of an upstream service that failed.")] | UnsetType = UNSET
+    location: (
+        Annotated[Address, Meta(description="With `job-in-progress`: the identification that runs.")] | UnsetType
+    ) = UNSET
 
 
 def time_to_json(moment: datetime | None) -> str | None:
@@ -33,152 +57,73 @@ def time_from_json(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
-def problem_to_json(problem: Problem) -> Json:
-    """RFC 9457 problem details with our `code`; `retry_after_seconds` and `step` only where they are known."""
+def problem_details(problem: Problem) -> ProblemDetails:
+    """A problem as problem details; `retry_after_seconds` and `step` only where they are known."""
     kind = PROBLEM_KINDS[problem.code]
-    body: Json = {
-        "type": f"/docs#{problem.code}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": problem.detail,
-        "code": str(problem.code),
-    }
-    if problem.retry_after_seconds is not None:
-        body["retry_after_seconds"] = problem.retry_after_seconds
-    if problem.step is not None:
-        body["step"] = problem.step
-    return body
+    return ProblemDetails(
+        type=f"/docs#{problem.code}",
+        title=kind.title,
+        status=kind.status,
+        detail=problem.detail,
+        code=problem.code,
+        retry_after_seconds=UNSET if problem.retry_after_seconds is None else problem.retry_after_seconds,
+        step=UNSET if problem.step is None else problem.step,
+    )
 
 
 def problem_from_json(body: Mapping[str, Any]) -> Problem:
-    """The inverse of `problem_to_json`. Raises KeyError or ValueError for another shape."""
-    return Problem(
-        code=ProblemCode(body["code"]),
-        detail=body["detail"],
-        retry_after_seconds=body.get("retry_after_seconds"),
-        step=body.get("step"),
-    )
+    """The problem in problem details. Raises ValueError for another shape."""
+    return convert(body, Problem)
 
 
 def song_to_json(song: Song) -> Json:
     """The `song` object; `position` is where in the recording it starts, in seconds."""
-    return {
-        "title": song.title,
-        "artists": list(song.artists),
-        "album": song.album,
-        "label": song.label,
-        "isrc": song.isrc,
-        "release_date": song.release_date,
-        "duration": song.duration_seconds,
-        "offset": song.offset_seconds,
-        "position": song.position_seconds,
-        "ids": {
-            "spotify_track": song.ids.spotify_track,
-            "spotify_album": song.ids.spotify_album,
-            "spotify_artists": list(song.ids.spotify_artists),
-            "youtube": song.ids.youtube,
-            "deezer_track": song.ids.deezer_track,
-            "deezer_album": song.ids.deezer_album,
-            "deezer_artists": list(song.ids.deezer_artists),
-            "apple_music": song.ids.apple_music,
-        },
-        "links": links_of(song),
-        "catalog": None
-        if song.catalog is None
-        else {"track_id": song.catalog.track_id, "path": song.catalog.path},
-    }
+    return _song_members(to_builtins(song), song)
+
+
+def _song_members(body: Json, song: Song) -> Json:
+    for field, name in SONG_NAMES.items():
+        body[name] = body.pop(field)
+    body["links"] = links_of(song)
+    return body
 
 
 def song_from_json(body: Mapping[str, Any]) -> Song:
-    """The inverse of `song_to_json`. Raises KeyError for another shape.
+    """The inverse of `song_to_json`. Raises ValueError for another shape.
 
     Answers that were stored before a field existed are read, too.
     """
-    ids = cast("Mapping[str, Any]", body["ids"])
-    catalog = cast("Mapping[str, Any] | None", body["catalog"])
-    return Song(
-        title=body["title"],
-        artists=tuple(body["artists"]),
-        album=body["album"],
-        label=body["label"],
-        isrc=body["isrc"],
-        release_date=body.get("release_date"),
-        duration_seconds=body["duration"],
-        offset_seconds=body["offset"],
-        position_seconds=body["position"],
-        ids=ExternalIds(
-            spotify_track=ids["spotify_track"],
-            spotify_album=ids.get("spotify_album"),
-            spotify_artists=tuple(ids["spotify_artists"]),
-            youtube=ids["youtube"],
-            deezer_track=ids["deezer_track"],
-            deezer_album=ids.get("deezer_album"),
-            deezer_artists=tuple(ids["deezer_artists"]),
-            apple_music=ids.get("apple_music"),
-        ),
-        catalog=None if catalog is None else CatalogRef(track_id=catalog["track_id"], path=catalog["path"]),
-    )
+    return convert(_song_fields(body), Song)
 
 
-def timings_to_json(timings: Timings) -> Json:
-    """Milliseconds by step, rounded to microseconds; null for steps that did not run."""
-    return {
-        name: None if value is None else round(value, 3)
-        for name, value in (
-            ("resolve_ms", timings.resolve_ms),
-            ("capture_ms", timings.capture_ms),
-            ("fingerprint_ms", timings.fingerprint_ms),
-            ("recognize_ms", timings.recognize_ms),
-            ("total_ms", timings.total_ms),
-        )
-    }
+def _song_fields(body: Mapping[str, Any]) -> Json:
+    return {_SONG_FIELDS.get(name, name): value for name, value in body.items()}
 
 
 def to_json(identification: Identification, *, shared: bool = False) -> Json:
     """The Identification of docs/api.md. `shared`: the asking request joined another's job."""
-    return {
-        "id": identification.id,
-        "kind": str(identification.kind),
-        "target": identification.target,
-        "at": identification.at_seconds,
-        "status": str(identification.status),
-        "stage": str(identification.stage),
-        "created_at": time_to_json(identification.created_at),
-        "finished_at": time_to_json(identification.finished_at),
-        "shared": shared,
-        "song": None if identification.song is None else song_to_json(identification.song),
-        "songs": [song_to_json(song) for song in identification.songs],
-        "score": identification.score,
-        "recognizer": identification.recognizer,
-        "captured_seconds": identification.captured_seconds,
-        "captured_at": time_to_json(identification.captured_at),
-        "captured_from": identification.captured_from_seconds,
-        "timings": timings_to_json(identification.timings),
-        "problem": None if identification.problem is None else problem_to_json(identification.problem),
-    }
+    body: Json = to_builtins(identification, builtin_types=(datetime,))
+    for field, name in IDENTIFICATION_NAMES.items():
+        body[name] = body.pop(field)
+    for name in STORE_ONLY:
+        del body[name]
+    for name in _TIMES:
+        body[name] = time_to_json(body[name])
+    body["shared"] = shared
+    if identification.song is not None:
+        _song_members(body["song"], identification.song)
+    for written, song in zip(cast("Sequence[Json]", body["songs"]), identification.songs, strict=True):
+        _song_members(written, song)
+    timings = cast("dict[str, float | None]", body["timings"])
+    body["timings"] = {name: None if value is None else round(value, 3) for name, value in timings.items()}
+    if identification.problem is not None:
+        body["problem"] = to_builtins(problem_details(identification.problem))
+    return body
 
 
 def from_json(body: Mapping[str, Any]) -> Identification:
     """The inverse of `to_json`. Raises KeyError, TypeError or ValueError for another shape."""
-    created_at = time_from_json(body["created_at"])
-    if created_at is None:
-        raise ValueError("created_at is missing")
-    return Identification(
-        id=IdentificationId(body["id"]),
-        kind=Kind(body["kind"]),
-        target=body["target"],
-        at_seconds=body["at"],
-        status=Status(body["status"]),
-        stage=Stage(body["stage"]),
-        created_at=created_at,
-        finished_at=time_from_json(body["finished_at"]),
-        song=None if body["song"] is None else song_from_json(body["song"]),
-        songs=tuple(song_from_json(song) for song in body["songs"]),
-        score=body["score"],
-        recognizer=body["recognizer"],
-        captured_seconds=body["captured_seconds"],
-        captured_at=time_from_json(body["captured_at"]),
-        captured_from_seconds=body.get("captured_from"),
-        timings=Timings(**body["timings"]),
-        problem=None if body["problem"] is None else problem_from_json(body["problem"]),
-    )
+    fields = {_IDENTIFICATION_FIELDS.get(name, name): value for name, value in body.items()}
+    fields["song"] = None if body["song"] is None else _song_fields(body["song"])
+    fields["songs"] = [_song_fields(song) for song in body["songs"]]
+    return convert(fields, Identification)

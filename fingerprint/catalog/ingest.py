@@ -245,12 +245,8 @@ class _Ingest:
 
 
 def _tags_of(track: Track) -> Tags:
-    return Tags(**{item.name: getattr(track, item.name) for item in dataclasses.fields(Tags)})
+    return Tags(**track.metadata)
 
 
 def _tagged(track: Track, tags: Tags) -> Track:
-    return dataclasses.replace(
-        track,
-        title=tags.title or track.title,
-        **{item.name: getattr(tags, item.name) for item in dataclasses.fields(Tags) if item.name != "title"},
-    )
+    return dataclasses.replace(track, **tags.metadata | {"title": tags.title or track.title})

@@ -1,14 +1,13 @@
 """Sidecars: files beside the music that say more than its tags do, or say it better.
 
 `tracks.csv` or `tracks.json` describes files in its folder and in folders below, one row or object each, by
-`file`, the path from there. `NAME.json` beside a file, such as `song.flac.json`, describes that file alone.
-What is nearer to the file wins. Columns and keys, all optional: title, artists, album, label, isrc,
-release_date, spotify, youtube, deezer, apple_music (an id or a link). What is empty leaves the tag as it is. A
-CSV's columns are separated by commas, semicolons or tabs.
+`file`, the path from there. `NAME.json` beside a file, such as `song.flac.json`, describes that file alone. What
+is nearer to the file wins. Columns and keys are `COLUMNS`, all optional: what is known of a song, and an id or a
+link for each service. What is empty leaves the tag as it is. A CSV's columns are separated by commas, semicolons
+or tabs.
 """
 
 import csv
-import dataclasses
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -16,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Final, cast
 
-from fingerprint.catalog.tags import Tags, date_of, id_of, isrc_of, split_artists
-from fingerprint.domain.identification import ExternalIds
+from fingerprint.catalog.tags import PLAIN_FORMS, Tags, isrc_of, split_artists
+from fingerprint.domain.identification import METADATA_FIELDS, ExternalIds
+from fingerprint.domain.links import SERVICES, ids_of_tag
 
 FOLDER_NAMES: Final = ("tracks.csv", "tracks.json")
 FILE_ENDING: Final = ".json"
@@ -27,8 +27,8 @@ LEVELS: Final = 4
 MAX_BYTES: Final = 32 << 20
 TEXT_LIMIT: Final = 1000
 
-SERVICE_COLUMNS: Final = ("spotify", "youtube", "deezer", "apple_music")
-COLUMNS: Final = ("title", "artists", "album", "label", "isrc", "release_date", *SERVICE_COLUMNS)
+_TEXT_COLUMNS: Final = tuple(name for name in METADATA_FIELDS if name not in ("artists", "ids"))
+COLUMNS: Final = (*_TEXT_COLUMNS, "artists", *(service.name for service in SERVICES))
 
 Row = Mapping[str, object]
 
@@ -87,26 +87,22 @@ class Sidecars:
 
     def _tags(self, path: Path, row: Row) -> Tags:
         ids = ExternalIds()
-        for service in SERVICE_COLUMNS:
-            text = _text(row.get(service))
-            found = id_of(service, text) if text else None
+        for service in SERVICES:
+            text = _text(row.get(service.name))
+            found = ids_of_tag(service.name, text) if text else None
             if text and found is None:
                 self.troubles.append(
-                    Trouble(path, f"{service} takes a link to a song or its id, not {text[:80]!r}")
+                    Trouble(path, f"{service.name} takes a link to a song or its id, not {text[:80]!r}")
                 )
             ids = ids.filled(found or ExternalIds())
         isrc = _text(row.get("isrc"))
         if isrc and isrc_of(isrc) is None:
             self.troubles.append(Trouble(path, f"isrc takes 12 letters and digits, not {isrc[:80]!r}"))
-        return Tags(
-            title=_text(row.get("title")) or None,
-            artists=_artists(row.get("artists")),
-            album=_text(row.get("album")) or None,
-            label=_text(row.get("label")) or None,
-            isrc=isrc_of(isrc),
-            release_date=date_of(_text(row.get("release_date"))),
-            ids=ids,
-        )
+        texts = {name: _text(row.get(name)) for name in _TEXT_COLUMNS}
+        known: dict[str, Any] = {
+            name: PLAIN_FORMS[name](text) if name in PLAIN_FORMS else text or None for name, text in texts.items()
+        }
+        return Tags(**known, artists=_artists(row.get("artists")), ids=ids)
 
 
 def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:
@@ -115,16 +111,8 @@ def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:
 
 def over(tags: Tags, said: Tags) -> Tags:
     """Tags with what a sidecar says in place of what they say."""
-    return dataclasses.replace(
-        tags,
-        title=said.title or tags.title,
-        artists=said.artists or tags.artists,
-        album=said.album or tags.album,
-        label=said.label or tags.label,
-        isrc=said.isrc or tags.isrc,
-        release_date=said.release_date or tags.release_date,
-        ids=said.ids.filled(tags.ids),
-    )
+    filled: dict[str, Any] = {name: getattr(said, name) or value for name, value in tags.metadata.items()}
+    return Tags(**filled | {"ids": said.ids.filled(tags.ids)})
 
 
 def _text(value: object) -> str:

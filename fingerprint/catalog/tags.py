@@ -1,57 +1,24 @@
 """What a file says about itself: its tags, and ids of the song at other services where tags hold them."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
 from tinytag import TinyTag, TinyTagException
 
-from fingerprint.domain.identification import ExternalIds
-from fingerprint.domain.links import ids_of_link
+from fingerprint.domain.identification import ExternalIds, SongMetadata
+from fingerprint.domain.links import ids_of_tag
 
 _BETWEEN_ARTISTS: Final = re.compile(r"\s*(?:;|\0|\s/\s|\s\(?(?:feat|ft|featuring)\.?\s)\s*", re.IGNORECASE)
 _ISRC: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _DATE: Final = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?")
 
-ID_FORMS: Final = {
-    "spotify_track": re.compile(r"[A-Za-z0-9]{22}"),
-    "youtube": re.compile(r"[A-Za-z0-9_-]{11}"),
-    "deezer_track": re.compile(r"[0-9]{1,20}"),
-    "apple_music": re.compile(r"[0-9]{1,20}"),
-}
-"""What a bare id of a song looks like, by the field of ExternalIds."""
-
-_ID_TAGS: Final = {
-    "spotify": "spotify_track",
-    "spotify_id": "spotify_track",
-    "spotify_track": "spotify_track",
-    "spotify_track_id": "spotify_track",
-    "youtube": "youtube",
-    "youtube_id": "youtube",
-    "deezer": "deezer_track",
-    "deezer_id": "deezer_track",
-    "deezer_track": "deezer_track",
-    "deezer_track_id": "deezer_track",
-    "apple_music": "apple_music",
-    "apple_music_id": "apple_music",
-    "itunes_id": "apple_music",
-    "itunescatalogid": "apple_music",
-}
-"""Tags that hold a bare id, or a link, by their names in lower case with `_` between words."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tags:
+class Tags(SongMetadata):
     """A file's tags; None or empty where it has none."""
-
-    title: str | None = None
-    artists: tuple[str, ...] = ()
-    album: str | None = None
-    label: str | None = None
-    isrc: str | None = None
-    release_date: str | None = None
-    ids: ExternalIds = field(default_factory=ExternalIds)
 
 
 def split_artists(text: str) -> tuple[str, ...]:
@@ -96,14 +63,8 @@ def date_of(text: str) -> str | None:
     return found[0] if found else None
 
 
-def id_of(name: str, text: str) -> ExternalIds | None:
-    """The id of a song in the value of a tag or column: a link to the service, or the bare id."""
-    service = _ID_TAGS.get(re.sub(r"[\s:-]+", "_", name.strip().lower()))
-    linked = ids_of_link(text)
-    if service is None or linked is not None:
-        return linked
-    bare = text.strip()
-    return ExternalIds(**{service: bare}) if ID_FORMS[service].fullmatch(bare) else None  # pyright: ignore[reportArgumentType] - text fields only
+PLAIN_FORMS: Final[dict[str, Callable[[str], str | None]]] = {"isrc": isrc_of, "release_date": date_of}
+"""What makes the plain form of a field's text, where it has one; None for a text without it."""
 
 
 def _ids(other: dict[str, list[str]], comment: str | None) -> ExternalIds:
@@ -111,7 +72,7 @@ def _ids(other: dict[str, list[str]], comment: str | None) -> ExternalIds:
     ids = ExternalIds()
     for name, values in [*other.items(), ("comment", [comment or ""])]:
         for value in values:
-            ids = ids.filled(id_of(name, str(value)) or ExternalIds())
+            ids = ids.filled(ids_of_tag(name, str(value)) or ExternalIds())
     return ids
 
 

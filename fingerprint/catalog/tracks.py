@@ -1,14 +1,16 @@
 """A track of the catalog as a value, and its stored form."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
-from fingerprint.domain.identification import ExternalIds
+from msgspec import convert
+
+from fingerprint.domain.identification import METADATA_FIELDS, SongMetadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
+class Track(SongMetadata):
     """A track and the file that it was indexed from.
 
     `id`: the first 12 hex digits of the file's sha256. `path` as it was given when it was indexed, made
@@ -21,12 +23,6 @@ class Track:
     size: int
     modified_ns: int
     duration_seconds: float
-    artists: tuple[str, ...] = ()
-    album: str | None = None
-    label: str | None = None
-    isrc: str | None = None
-    release_date: str | None = None
-    ids: ExternalIds = field(default_factory=ExternalIds)
 
     @property
     def text(self) -> str:
@@ -37,12 +33,8 @@ class Track:
         """The form that `catalog list --json` prints."""
         return {
             "id": self.id,
-            "title": self.title,
+            **self.metadata,
             "artists": list(self.artists),
-            "album": self.album,
-            "label": self.label,
-            "isrc": self.isrc,
-            "release_date": self.release_date,
             "ids": {name: value for name, value in asdict(self.ids).items() if value},
             "duration": round(self.duration_seconds, 3),
             "path": self.path,
@@ -62,24 +54,13 @@ class Track:
     def decode(track_id: str, text: bytes) -> "Track":
         """The inverse of `encode`. Raises ValueError or KeyError for another form."""
         body = cast("dict[str, Any]", json.loads(text.decode("utf-8", "surrogatepass")))
+        # What tracks that were indexed earlier lack has its default.
+        known = {name: body[name] for name in METADATA_FIELDS if body.get(name) is not None}
         return Track(
+            **convert(known, SongMetadata).metadata | {"title": body["title"]},
             id=track_id,
-            title=body["title"],
-            artists=tuple(body["artists"]),
-            album=body["album"],
-            label=body["label"],
-            isrc=body["isrc"],
-            # Tracks that were indexed before these existed have neither.
-            release_date=body.get("release_date"),
-            ids=_ids(cast("dict[str, Any]", body.get("ids") or {})),
             duration_seconds=body["duration"],
             path=body["path"],
             size=body["size"],
             modified_ns=body["modified_ns"],
         )
-
-
-def _ids(body: dict[str, Any]) -> ExternalIds:
-    lists = {name: tuple(body[name]) for name in ("spotify_artists", "deezer_artists") if name in body}
-    values: dict[str, Any] = body | lists
-    return ExternalIds(**values)

@@ -1,11 +1,17 @@
-"""What a client asks for and gets: an identification, its states, and the songs in it."""
+"""What a client asks for and gets: an identification, its states, and the songs in it.
+
+These dataclasses define their JSON, too: msgspec writes, reads and describes them (`fingerprint.wire`), and
+each `Meta` is the description of its field in the OpenAPI document. A new field of a song is added here.
+"""
 
 import dataclasses
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, NewType
+from typing import Annotated, Any, Final, NewType
+
+from msgspec import Meta
 
 from fingerprint.domain.problems import Problem
 
@@ -57,7 +63,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalIds:
-    """A song's ids at other services; None or empty where unknown."""
+    """A song's ids at other services; null or empty where unknown."""
 
     spotify_track: str | None = None
     spotify_album: str | None = None
@@ -70,51 +76,59 @@ class ExternalIds:
 
     def filled(self, other: "ExternalIds") -> "ExternalIds":
         """The same, with what is unknown taken from another."""
-        return ExternalIds(
-            spotify_track=self.spotify_track or other.spotify_track,
-            spotify_album=self.spotify_album or other.spotify_album,
-            spotify_artists=self.spotify_artists or other.spotify_artists,
-            youtube=self.youtube or other.youtube,
-            deezer_track=self.deezer_track or other.deezer_track,
-            deezer_album=self.deezer_album or other.deezer_album,
-            deezer_artists=self.deezer_artists or other.deezer_artists,
-            apple_music=self.apple_music or other.apple_music,
-        )
+        return ExternalIds(**{name: getattr(self, name) or getattr(other, name) for name in _ID_NAMES})
+
+
+_ID_NAMES: Final = tuple(item.name for item in dataclasses.fields(ExternalIds))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogRef:
-    """Where a song stands in the local catalog. `path` is as it was given when it was indexed."""
+    """A song's track in the local catalog."""
 
     track_id: str
-    path: str
+    path: Annotated[str, Meta(description="As it was given when it was indexed.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Song:
-    """A recognized song.
+class SongMetadata:
+    """What is known about a song wherever it comes from: a file's tags, the catalog, a recognizer."""
 
-    `duration_seconds`: length of the song. `position_seconds`: where in the recording this song starts to be heard
-    (0 for a live stream). `offset_seconds`: how far into the song the recording is at `position_seconds`.
-    `release_date`: `YYYY-MM-DD`, or only as much of it as is known.
-    """
-
-    title: str
+    title: str | None = None
     artists: tuple[str, ...] = ()
     album: str | None = None
     label: str | None = None
     isrc: str | None = None
-    release_date: str | None = None
-    duration_seconds: float | None = None
-    offset_seconds: float | None = None
-    position_seconds: float = 0.0
-    ids: ExternalIds = field(default_factory=ExternalIds)
+    release_date: Annotated[str | None, Meta(description="`YYYY-MM-DD`, or as much of it as is known.")] = None
+    ids: ExternalIds = ExternalIds()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """These fields by name, for another kind of value that has them."""
+        return {name: getattr(self, name) for name in METADATA_FIELDS}
+
+
+METADATA_FIELDS: Final = tuple(item.name for item in dataclasses.fields(SongMetadata))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Song(SongMetadata):
+    """A recognized song."""
+
+    title: str
+    duration_seconds: Annotated[float | None, Meta(description="Length of the song in seconds.")] = None
+    offset_seconds: Annotated[
+        float | None, Meta(description="How far into the song the recording is at `position`, in seconds.")
+    ] = None
+    position_seconds: Annotated[
+        float, Meta(description="Where in the recording the song begins, in seconds; 0 for a live stream.")
+    ] = 0.0
     catalog: CatalogRef | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """How long each step took, in milliseconds; None for steps that did not run."""
+    """How long each step took, in milliseconds; null for steps that did not run."""
 
     resolve_ms: float | None = None
     capture_ms: float | None = None
@@ -123,33 +137,35 @@ class Timings:
     total_ms: float | None = None
 
 
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identification:
-    """One question and, once finished, its answer. Its JSON form is `fingerprint.wire`'s.
-
-    `target` is the channel's login, the clip's slug, the video's id or the file's name. `at_seconds` is the
-    moment in a video. `captured_at` is when the captured sound was broadcast; of a video, clip or file
-    `captured_from_seconds` is how far into it that sound begins. `score` is the recognizer's confidence, 0..1.
-    `songs` lists every song found, `song` is the best of them.
-    """
+    """A question and, once finished, its answer."""
 
     id: IdentificationId
     kind: Kind
-    target: str
-    created_at: datetime
+    target: Annotated[
+        str, Meta(description="The channel's login, the clip's slug, the video's number or the file's name.")
+    ]
+    at_seconds: Annotated[float | None, Meta(description="The moment in a video, seconds from its start.")] = None
     status: Status = Status.QUEUED
     stage: Stage = Stage.QUEUED
-    finished_at: datetime | None = None
-    at_seconds: float | None = None
-    song: Song | None = None
-    songs: tuple[Song, ...] = ()
-    score: float | None = None
+    created_at: Moment
+    finished_at: Moment | None = None
+    song: Annotated[Song | None, Meta(description="The best of `songs`; null unless successful.")] = None
+    songs: Annotated[tuple[Song, ...], Meta(description="Every song found.")] = ()
+    score: Annotated[float | None, Meta(description="The recognizer's confidence, 0 to 1.")] = None
     recognizer: str | None = None
-    captured_seconds: float | None = None
-    captured_at: datetime | None = None
-    captured_from_seconds: float | None = None
-    timings: Timings = field(default_factory=Timings)
-    problem: Problem | None = None
+    captured_seconds: Annotated[float | None, Meta(description="How much sound was listened to.")] = None
+    captured_at: Annotated[Moment | None, Meta(description="When the captured sound was broadcast.")] = None
+    captured_from_seconds: Annotated[
+        float | None,
+        Meta(description="Where it begins in a video, clip or file, in seconds; null for live streams."),
+    ] = None
+    timings: Timings = Timings()
+    problem: Annotated[Problem | None, Meta(description="Why it failed; null unless it did.")] = None
     disputed: bool = False
     """A listener reported the answer as wrong; known to stores only, not part of the JSON form."""
 

@@ -1,105 +1,145 @@
-"""Where a song can be heard: https links made of ids, and ids read out of links.
+"""The services that songs are linked at: https links made of ids, and ids read out of links.
 
-Links are always made here, from ids of a known form, and lead to four known hosts only: a provider's odd text or a
-hostile address in a file's tags becomes no link.
+Links are always made here, from ids of a known form, and lead to known hosts only: a provider's odd text or a
+hostile address in a file's tags becomes no link. A new service is a field of `ExternalIds` and a row of
+`SERVICES`; the API, the pages, sidecars, tags and the look-up of links take it from there.
 """
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from yarl import URL
 
 from fingerprint.domain.identification import ExternalIds, Song
 
-SERVICES: Final = ("spotify", "youtube", "deezer", "apple_music")
-"""The services that songs are linked at, by the names of the API's `links`."""
-
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NUMBER: Final = re.compile(r"[0-9]{1,20}")
 _LINK_LIMIT: Final = 1000
 
-_SPOTIFY: Final = URL("https://open.spotify.com/track/")
-_YOUTUBE: Final = URL("https://www.youtube.com/watch")
-_DEEZER: Final = URL("https://www.deezer.com/track/")
-_APPLE_MUSIC: Final = URL("https://music.apple.com/us/song/")
 
-
-def links_of(song: Song) -> dict[str, str | None]:
-    """A link or None for each service. YouTube's begins where the song was heard."""
-    ids = song.ids
-    youtube = _plain(ids.youtube)
-    moment = int(song.offset_seconds) if song.offset_seconds is not None else 0
-    return {
-        "spotify": _track(_SPOTIFY, _plain(ids.spotify_track)),
-        "youtube": str(_YOUTUBE % ({"v": youtube, "t": moment} if moment > 0 else {"v": youtube}))
-        if youtube
-        else None,
-        "deezer": _track(_DEEZER, _plain(ids.deezer_track)),
-        "apple_music": _track(_APPLE_MUSIC, _plain(ids.apple_music, _NUMBER)),
-    }
-
-
-def _plain(identifier: str | None, form: re.Pattern[str] = _ID) -> str | None:
-    """The id if it has the form that the services use."""
-    return identifier if identifier and form.fullmatch(identifier) else None
-
-
-def _track(base: URL, identifier: str | None) -> str | None:
-    return str(base / identifier) if identifier else None
-
-
-# --- Ids out of links ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """How a service's addresses hold the id of one song."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongAddress:
+    """A kind of address that holds the id of one song: as the group of its path, or as a query parameter."""
 
     hosts: frozenset[str]
-    field: str
     path: re.Pattern[str]
-    query: str | None = None  # the parameter that holds the id, beside the path
+    parameter: str | None = None
 
 
-_FORMS: Final = (
-    _Form(
-        frozenset({"open.spotify.com"}),
-        "spotify_track",
-        re.compile(r"(?:/intl-[a-z]{2}(?:-[a-z]{2})?)?/track/([A-Za-z0-9]{22})/?"),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalService:
+    """A service that songs are linked at.
+
+    `name` is its name in the API's `links` and in sidecars, `label` is for people. `id_field` is the field of
+    `ExternalIds` with a song's id, `song_id` what such an id looks like. `link` comes before the id in the
+    address of a song, `moment` before the seconds into it, if it can begin there; a link takes any `linked_id`.
+    `addresses` and `uri` are what ids are read from. `tags` are the tags of music files that hold an id, in lower
+    case with `_` between words. `odesli` are the platforms of Odesli that are this service, the best first.
+    """
+
+    name: str
+    label: str
+    id_field: str
+    song_id: re.Pattern[str]
+    link: str
+    moment: str | None = None
+    linked_id: re.Pattern[str] = _ID
+    addresses: tuple[SongAddress, ...]
+    uri: re.Pattern[str] | None = None
+    tags: frozenset[str]
+    odesli: tuple[str, ...]
+
+    def song_link(self, song: Song) -> str | None:
+        """The address of a song; None when its id is unknown or of another form."""
+        identifier: str | None = getattr(song.ids, self.id_field)
+        if not identifier or not self.linked_id.fullmatch(identifier):
+            return None
+        seconds = int(song.offset_seconds or 0)
+        return self.link + identifier + (f"{self.moment}{seconds}" if self.moment and seconds > 0 else "")
+
+    def external_ids(self, song_id: str) -> ExternalIds:
+        """Ids with this service's alone."""
+        only: dict[str, Any] = {self.id_field: song_id}
+        return ExternalIds(**only)
+
+
+_APPLE_HOSTS: Final = frozenset({"music.apple.com", "itunes.apple.com", "geo.music.apple.com"})
+
+SERVICES: Final = (
+    ExternalService(
+        name="spotify",
+        label="Spotify",
+        id_field="spotify_track",
+        song_id=re.compile(r"[A-Za-z0-9]{22}"),
+        link="https://open.spotify.com/track/",
+        addresses=(
+            SongAddress(
+                hosts=frozenset({"open.spotify.com"}),
+                path=re.compile(r"(?:/intl-[a-z]{2}(?:-[a-z]{2})?)?/track/([A-Za-z0-9]{22})/?"),
+            ),
+        ),
+        uri=re.compile(r"spotify:track:([A-Za-z0-9]{22})"),
+        tags=frozenset({"spotify", "spotify_id", "spotify_track", "spotify_track_id"}),
+        odesli=("spotify",),
     ),
-    _Form(
-        frozenset({"youtube.com", "www.youtube.com", "m.youtube.com", "music.youtube.com"}),
-        "youtube",
-        re.compile(r"/watch/?"),
-        "v",
+    ExternalService(
+        name="youtube",
+        label="YouTube",
+        id_field="youtube",
+        song_id=re.compile(r"[A-Za-z0-9_-]{11}"),
+        link="https://www.youtube.com/watch?v=",
+        moment="&t=",
+        addresses=(
+            SongAddress(
+                hosts=frozenset({"youtube.com", "www.youtube.com", "m.youtube.com", "music.youtube.com"}),
+                path=re.compile(r"/watch/?"),
+                parameter="v",
+            ),
+            SongAddress(
+                hosts=frozenset({"youtube.com", "www.youtube.com", "m.youtube.com"}),
+                path=re.compile(r"/(?:embed|shorts|live)/([A-Za-z0-9_-]{11})/?"),
+            ),
+            SongAddress(hosts=frozenset({"youtu.be"}), path=re.compile(r"/([A-Za-z0-9_-]{11})/?")),
+        ),
+        tags=frozenset({"youtube", "youtube_id"}),
+        odesli=("youtube", "youtubeMusic"),
     ),
-    _Form(
-        frozenset({"youtube.com", "www.youtube.com", "m.youtube.com"}),
-        "youtube",
-        re.compile(r"/(?:embed|shorts|live)/([A-Za-z0-9_-]{11})/?"),
+    ExternalService(
+        name="deezer",
+        label="Deezer",
+        id_field="deezer_track",
+        song_id=_NUMBER,
+        link="https://www.deezer.com/track/",
+        addresses=(
+            SongAddress(
+                hosts=frozenset({"www.deezer.com", "deezer.com"}),
+                path=re.compile(r"(?:/[a-z]{2})?/track/([0-9]{1,20})/?"),
+            ),
+        ),
+        tags=frozenset({"deezer", "deezer_id", "deezer_track", "deezer_track_id"}),
+        odesli=("deezer",),
     ),
-    _Form(frozenset({"youtu.be"}), "youtube", re.compile(r"/([A-Za-z0-9_-]{11})/?")),
-    _Form(
-        frozenset({"www.deezer.com", "deezer.com"}),
-        "deezer_track",
-        re.compile(r"(?:/[a-z]{2})?/track/([0-9]{1,20})/?"),
-    ),
-    _Form(
-        frozenset({"music.apple.com", "itunes.apple.com", "geo.music.apple.com"}),
-        "apple_music",
-        re.compile(r"(?:/[a-z]{2})?/song/(?:[^/]+/)?([0-9]{1,20})/?"),
-    ),
-    _Form(
-        frozenset({"music.apple.com", "itunes.apple.com", "geo.music.apple.com"}),
-        "apple_music",
-        re.compile(r"(?:/[a-z]{2})?/album/.+"),
-        "i",
+    ExternalService(
+        name="apple_music",
+        label="Apple Music",
+        id_field="apple_music",
+        song_id=_NUMBER,
+        link="https://music.apple.com/us/song/",
+        linked_id=_NUMBER,
+        addresses=(
+            SongAddress(hosts=_APPLE_HOSTS, path=re.compile(r"(?:/[a-z]{2})?/song/(?:[^/]+/)?([0-9]{1,20})/?")),
+            SongAddress(hosts=_APPLE_HOSTS, path=re.compile(r"(?:/[a-z]{2})?/album/.+"), parameter="i"),
+        ),
+        tags=frozenset({"apple_music", "apple_music_id", "itunes_id", "itunescatalogid"}),
+        odesli=("appleMusic", "itunes"),
     ),
 )
 
-_OF_PARAMETER: Final = {"v": re.compile(r"[A-Za-z0-9_-]{11}"), "i": _NUMBER}
-_SPOTIFY_URI: Final = re.compile(r"spotify:track:([A-Za-z0-9]{22})")
+
+def links_of(song: Song) -> dict[str, str | None]:
+    """A link or None for each service, by its name. YouTube's begins where the song was heard."""
+    return {service.name: service.song_link(song) for service in SERVICES}
 
 
 def ids_of_link(text: str) -> ExternalIds | None:
@@ -107,20 +147,34 @@ def ids_of_link(text: str) -> ExternalIds | None:
     text = text.strip()
     if len(text) > _LINK_LIMIT:
         return None
-    uri = _SPOTIFY_URI.fullmatch(text)
-    if uri:
-        return ExternalIds(spotify_track=uri[1])
+    for service in SERVICES:
+        uri = service.uri.fullmatch(text) if service.uri else None
+        if uri:
+            return service.external_ids(uri[1])
     try:
         url = URL(text)
     except ValueError:
         return None
     if url.scheme not in ("https", "http"):
         return None
-    for form in _FORMS:
-        found = form.path.fullmatch(url.path) if url.host in form.hosts else None
-        if found is None:
-            continue
-        identifier = found[1] if form.query is None else url.query.get(form.query, "")
-        if form.query is None or _OF_PARAMETER[form.query].fullmatch(identifier):
-            return ExternalIds(**{form.field: identifier})  # pyright: ignore[reportArgumentType] - text fields only
+    for service in SERVICES:
+        for address in service.addresses:
+            found = address.path.fullmatch(url.path) if url.host in address.hosts else None
+            if found is None:
+                continue
+            song_id = found[1] if address.parameter is None else url.query.get(address.parameter, "")
+            if address.parameter is None or service.song_id.fullmatch(song_id):
+                return service.external_ids(song_id)
+    return None
+
+
+def ids_of_tag(name: str, text: str) -> ExternalIds | None:
+    """The id of a song in the value of a tag or of a sidecar's column: a link to a service, or a bare id."""
+    linked = ids_of_link(text)
+    if linked is not None:
+        return linked
+    tag, bare = re.sub(r"[\s:-]+", "_", name.strip().lower()), text.strip()
+    for service in SERVICES:
+        if tag in service.tags and service.song_id.fullmatch(bare):
+            return service.external_ids(bare)
     return None

@@ -5,7 +5,7 @@ Recognizers answer with other people's texts, so stores clean what they write.
 
 import dataclasses
 import math
-from typing import Final
+from typing import Any, Final, cast
 
 from fingerprint.domain.identification import CatalogRef, ExternalIds, Identification, Song
 from fingerprint.domain.problems import Problem
@@ -29,31 +29,30 @@ def _number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+def _cleaned(value: object) -> object:
+    """What a field of a song holds, cleaned by its type."""
+    if isinstance(value, str):
+        return clean_text(value) or None
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, tuple):
+        return _texts(cast("tuple[str, ...]", value))
+    if isinstance(value, ExternalIds):
+        return ExternalIds(**_fields(value))
+    if isinstance(value, CatalogRef):
+        return CatalogRef(track_id=clean_text(value.track_id), path=clean_text(value.path, 4096))
+    return value
+
+
+def _fields(value: Song | ExternalIds) -> dict[str, Any]:
+    return {item.name: _cleaned(getattr(value, item.name)) for item in dataclasses.fields(value)}
+
+
 def _song(song: Song) -> Song:
-    return dataclasses.replace(
-        song,
-        title=clean_text(song.title) or "(untitled)",
-        artists=_texts(song.artists),
-        album=_optional(song.album),
-        label=_optional(song.label),
-        isrc=_optional(song.isrc),
-        release_date=_optional(song.release_date),
-        duration_seconds=_number(song.duration_seconds),
-        offset_seconds=_number(song.offset_seconds),
-        position_seconds=_number(song.position_seconds) or 0.0,
-        ids=ExternalIds(
-            spotify_track=_optional(song.ids.spotify_track),
-            spotify_album=_optional(song.ids.spotify_album),
-            spotify_artists=_texts(song.ids.spotify_artists),
-            youtube=_optional(song.ids.youtube),
-            deezer_track=_optional(song.ids.deezer_track),
-            deezer_album=_optional(song.ids.deezer_album),
-            deezer_artists=_texts(song.ids.deezer_artists),
-            apple_music=_optional(song.ids.apple_music),
-        ),
-        catalog=None
-        if song.catalog is None
-        else CatalogRef(track_id=clean_text(song.catalog.track_id), path=clean_text(song.catalog.path, 4096)),
+    cleaned = _fields(song)
+    return Song(
+        **cleaned
+        | {"title": cleaned["title"] or "(untitled)", "position_seconds": cleaned["position_seconds"] or 0.0}
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from yarl import URL
 
 from fingerprint.domain.identification import ExternalIds, Song
-from fingerprint.domain.links import ids_of_link
+from fingerprint.domain.links import SERVICES, ids_of_link
 from fingerprint.media.fetch import Fetched
 from fingerprint.providers.faults import Fault, ProviderError, transient
 from fingerprint.providers.reading import Object, first, integer, objects, parse_object, text, texts
@@ -137,15 +137,12 @@ def musicbrainz_ids(answer: Fetched) -> ExternalIds | None:
 
 def odesli_links(base: URL, ids: ExternalIds) -> URL | None:
     """The same song elsewhere; None without an id that it takes."""
-    for platform, identifier in (
-        ("spotify", ids.spotify_track),
-        ("deezer", ids.deezer_track),
-        ("appleMusic", ids.apple_music),
-        ("youtube", ids.youtube),
-    ):
+    # YouTube last: its id may be one of several videos of the song.
+    for service in sorted(SERVICES, key=lambda service: service.name == "youtube"):
+        identifier: str | None = getattr(ids, service.id_field)
         if identifier:
             address = base / "v1-alpha.1" / "links"
-            return address.with_query(platform=platform, type="song", id=identifier, songIfSingle="true")
+            return address.with_query(platform=service.odesli[0], type="song", id=identifier, songIfSingle="true")
     return None
 
 
@@ -156,7 +153,7 @@ def odesli_ids(answer: Fetched) -> ExternalIds | None:
         return None
     ids = ExternalIds()
     platforms = first(body, "linksByPlatform")
-    for name in ("spotify", "deezer", "appleMusic", "itunes", "youtube", "youtubeMusic"):
+    for name in (platform for service in SERVICES for platform in service.odesli):
         link = text(first(platforms, name).get("url"))
         ids = ids.filled(ids_of_link(link or "") or ExternalIds())
     return ids if ids != ExternalIds() else None

@@ -56,13 +56,7 @@ class CatalogRecognizer:
 def _match(finding: Finding) -> Match:
     track = finding.track
     song = Song(
-        title=track.title,
-        artists=track.artists,
-        album=track.album,
-        label=track.label,
-        isrc=track.isrc,
-        release_date=track.release_date,
-        ids=track.ids,
+        **track.metadata,
         duration_seconds=round(track.duration_seconds, 3),
         offset_seconds=round(finding.offset_seconds, 3),
         position_seconds=round(finding.position_seconds, 3),

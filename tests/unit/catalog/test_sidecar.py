@@ -6,9 +6,10 @@ import pytest
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import ingest
 from fingerprint.catalog.sidecar import Sidecars, over
-from fingerprint.catalog.tags import Tags, id_of
+from fingerprint.catalog.tags import Tags
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.identification import ExternalIds
+from fingerprint.domain.links import ids_of_tag
 from tests.unit.catalog.test_ingest import decode
 
 SPOTIFY = "5xTtaWoae3wi06K5WfVUUH"
@@ -142,4 +143,4 @@ def test_a_track_that_was_indexed_before_ids_existed_is_read() -> None:
     ],
 )
 def test_tags_that_hold_ids_are_read(name: str, value: str, ids: ExternalIds | None) -> None:
-    assert id_of(name, value) == ids
+    assert ids_of_tag(name, value) == ids

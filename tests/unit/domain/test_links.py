@@ -26,7 +26,7 @@ def test_youtube_begins_where_the_song_was_heard(offset: float | None, ending: s
 
 
 def test_a_song_without_ids_has_no_links() -> None:
-    assert links_of(Song(title="Song")) == dict.fromkeys(SERVICES)
+    assert links_of(Song(title="Song")) == dict.fromkeys(service.name for service in SERVICES)
 
 
 @pytest.mark.parametrize(
