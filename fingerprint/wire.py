@@ -44,6 +44,20 @@ class ProblemDetails(Struct, kw_only=True):
         Annotated[Address, Meta(description="With `job-in-progress`: the identification that runs.")] | UnsetType
     ) = UNSET
 
+    @classmethod
+    def of(cls, problem: Problem) -> "ProblemDetails":
+        """A problem as it is sent; `retry_after_seconds` and `step` only where they are known."""
+        kind = PROBLEM_KINDS[problem.code]
+        return cls(
+            type=f"/docs#{problem.code}",
+            title=kind.title,
+            status=kind.status,
+            detail=problem.detail,
+            code=problem.code,
+            retry_after_seconds=UNSET if problem.retry_after_seconds is None else problem.retry_after_seconds,
+            step=UNSET if problem.step is None else problem.step,
+        )
+
 
 def time_to_json(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC with microseconds: fixed width, so that text sorts as time."""
@@ -55,20 +69,6 @@ def time_to_json(moment: datetime | None) -> str | None:
 def time_from_json(text: str | None) -> datetime | None:
     """The inverse of `time_to_json`. Raises ValueError for anything that is no RFC 3339 time."""
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
-
-
-def problem_details(problem: Problem) -> ProblemDetails:
-    """A problem as problem details; `retry_after_seconds` and `step` only where they are known."""
-    kind = PROBLEM_KINDS[problem.code]
-    return ProblemDetails(
-        type=f"/docs#{problem.code}",
-        title=kind.title,
-        status=kind.status,
-        detail=problem.detail,
-        code=problem.code,
-        retry_after_seconds=UNSET if problem.retry_after_seconds is None else problem.retry_after_seconds,
-        step=UNSET if problem.step is None else problem.step,
-    )
 
 
 def problem_from_json(body: Mapping[str, Any]) -> Problem:
@@ -117,7 +117,7 @@ def to_json(identification: Identification, *, shared: bool = False) -> Json:
     timings = cast("dict[str, float | None]", body["timings"])
     body["timings"] = {name: None if value is None else round(value, 3) for name, value in timings.items()}
     if identification.problem is not None:
-        body["problem"] = to_builtins(problem_details(identification.problem))
+        body["problem"] = to_builtins(ProblemDetails.of(identification.problem))
     return body
 
 

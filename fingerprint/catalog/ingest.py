@@ -245,8 +245,8 @@ class _Ingest:
 
 
 def _tags_of(track: Track) -> Tags:
-    return Tags(**track.metadata)
+    return Tags(title=track.title, **track.metadata)
 
 
 def _tagged(track: Track, tags: Tags) -> Track:
-    return dataclasses.replace(track, **tags.metadata | {"title": tags.title or track.title})
+    return dataclasses.replace(track, title=tags.title or track.title, **tags.metadata)

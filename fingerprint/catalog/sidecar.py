@@ -27,7 +27,7 @@ LEVELS: Final = 4
 MAX_BYTES: Final = 32 << 20
 TEXT_LIMIT: Final = 1000
 
-_TEXT_COLUMNS: Final = tuple(name for name in METADATA_FIELDS if name not in ("artists", "ids"))
+_TEXT_COLUMNS: Final = ("title", *(name for name in METADATA_FIELDS if name not in ("artists", "ids")))
 COLUMNS: Final = (*_TEXT_COLUMNS, "artists", *(service.name for service in SERVICES))
 
 Row = Mapping[str, object]
@@ -111,8 +111,9 @@ def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:
 
 def over(tags: Tags, said: Tags) -> Tags:
     """Tags with what a sidecar says in place of what they say."""
-    filled: dict[str, Any] = {name: getattr(said, name) or value for name, value in tags.metadata.items()}
-    return Tags(**filled | {"ids": said.ids.filled(tags.ids)})
+    known = {name: getattr(said, name) or value for name, value in tags.metadata.items()}
+    known["ids"] = said.ids.filled(tags.ids)
+    return Tags(title=said.title or tags.title, **known)
 
 
 def _text(value: object) -> str:

@@ -20,6 +20,8 @@ _DATE: Final = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?")
 class Tags(SongMetadata):
     """A file's tags; None or empty where it has none."""
 
+    title: str | None = None
+
 
 def split_artists(text: str) -> tuple[str, ...]:
     """The artists that one tag names: separated by `;`, NUL, ` / `, `feat.`, `ft.` or `featuring`.

@@ -33,6 +33,7 @@ class Track(SongMetadata):
         """The form that `catalog list --json` prints."""
         return {
             "id": self.id,
+            "title": self.title,
             **self.metadata,
             "artists": list(self.artists),
             "ids": {name: value for name, value in asdict(self.ids).items() if value},
@@ -57,8 +58,9 @@ class Track(SongMetadata):
         # What tracks that were indexed earlier lack has its default.
         known = {name: body[name] for name in METADATA_FIELDS if body.get(name) is not None}
         return Track(
-            **convert(known, SongMetadata).metadata | {"title": body["title"]},
             id=track_id,
+            title=body["title"],
+            **convert(known, SongMetadata).metadata,
             duration_seconds=body["duration"],
             path=body["path"],
             size=body["size"],

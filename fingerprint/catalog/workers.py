@@ -79,8 +79,9 @@ def read_file(path: Path, track_id: str, decode: DecodeBlocks, parameters: Param
         return Unreadable(path, "it is silent")
     tags = read_tags(path)
     track = Track(
-        **tags.metadata | {"title": tags.title or title_from_name(path)},
         id=track_id,
+        title=tags.title or title_from_name(path),
+        **tags.metadata,
         duration_seconds=fingerprint.duration_seconds,
         path=str(path),
         size=status.st_size,

@@ -92,9 +92,8 @@ class CatalogRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongMetadata:
-    """What is known about a song wherever it comes from: a file's tags, the catalog, a recognizer."""
+    """What is known about a song beside its title, wherever it comes from: tags, the catalog, a recognizer."""
 
-    title: str | None = None
     artists: tuple[str, ...] = ()
     album: str | None = None
     label: str | None = None

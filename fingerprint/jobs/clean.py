@@ -50,10 +50,9 @@ def _fields(value: Song | ExternalIds) -> dict[str, Any]:
 
 def _song(song: Song) -> Song:
     cleaned = _fields(song)
-    return Song(
-        **cleaned
-        | {"title": cleaned["title"] or "(untitled)", "position_seconds": cleaned["position_seconds"] or 0.0}
-    )
+    cleaned["title"] = cleaned["title"] or "(untitled)"
+    cleaned["position_seconds"] = cleaned["position_seconds"] or 0.0
+    return Song(**cleaned)
 
 
 def _problem(problem: Problem) -> Problem:

@@ -56,6 +56,7 @@ class CatalogRecognizer:
 def _match(finding: Finding) -> Match:
     track = finding.track
     song = Song(
+        title=track.title,
         **track.metadata,
         duration_seconds=round(track.duration_seconds, 3),
         offset_seconds=round(finding.offset_seconds, 3),

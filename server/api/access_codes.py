@@ -1,24 +1,20 @@
 """`/api/v1/access-codes/redeem`: a code from the operator, for whoever is signed in."""
 
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import web
 
-from fingerprint.domain.problems import invalid_input
 from server import keys
-from server.api.requests import no_unknown_query, read_json
+from server.api.json_forms import AccessCode
+from server.api.requests import no_unknown_query, read_body
 from server.api.responses import BASE
 
 
 async def redeem(request: web.Request) -> web.Response:
     """204 once the code counts for the caller."""
     no_unknown_query(request)
-    body = await read_json(request, request.app[keys.SETTINGS].limits)
-    fields = cast("dict[str, object]", body) if isinstance(body, dict) else {}
-    code = fields.get("code")
-    if set(fields) != {"code"} or not isinstance(code, str):
-        raise invalid_input('Send {"code": "THE CODE"}.')
-    await request.app[keys.ACCESS].redeem(code)
+    body = await read_body(request, request.app[keys.SETTINGS].limits, AccessCode)
+    await request.app[keys.ACCESS].redeem(body.code)
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 

@@ -1,23 +1,30 @@
 """`/api/v1/channels/{login}`: the set list, its live events, one line for chat bots, and the tokens for that."""
 
-import json
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 from aiohttp import web
 
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import channel_target
-from fingerprint.wire import time_to_json
 from server import keys
 from server.access.identity.credentials import Caller, current_caller
 from server.api.event_streams import RETRY, open_stream, write
-from server.api.requests import no_unknown_query, query_limit, query_time, read_fields
-from server.api.responses import BASE, json_response, play_to_json
+from server.api.json_forms import (
+    NewSongTokenJson,
+    PlayJson,
+    SetListJson,
+    SongTokenJson,
+    SongTokensJson,
+    SongTokenWish,
+)
+from server.api.requests import no_unknown_query, query_limit, query_time, read_body
+from server.api.responses import BASE, json_response
 from server.audit.changes import ChangeLog
-from server.channels.song_tokens import SongToken, SongTokenStore
+from server.channels.song_tokens import SongTokenStore
 from server.identifications.set_list import Play
 from server.settings import ServerLimits
 
@@ -38,12 +45,7 @@ async def songs(request: web.Request) -> web.Response:
     limit = query_limit(request, DEFAULT_PLAYS, MOST_PLAYS)
     before = query_time(request, "before")
     page = await request.app[keys.SERVICE].set_list(login, limit=limit, before=before)
-    body = {
-        "channel": login,
-        "plays": [play_to_json(play) for play in page.plays],
-        "next_before": time_to_json(page.next_before),
-    }
-    return json_response(body)
+    return json_response(SetListJson.of(login, page.plays, page.next_before))
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -71,8 +73,8 @@ async def _send_plays(
         if play is None:
             await write(response, b": still here\n\n", limits)
         else:
-            data = json.dumps(play_to_json(play), separators=(",", ":"), allow_nan=False)
-            await write(response, f"event: play\ndata: {data}\n\n".encode(), limits)
+            data = msgspec.json.encode(PlayJson.of(play))
+            await write(response, b"event: play\ndata: %b\n\n" % data, limits)
 
 
 async def song_txt(request: web.Request) -> web.Response:
@@ -108,35 +110,21 @@ async def _owned(request: web.Request) -> tuple[str, str, SongTokenStore]:
     return login, f"user:{user.id}", SongTokenStore(request.app[keys.DATABASE], changes=changes)
 
 
-def _token_to_json(token: SongToken) -> dict[str, Any]:
-    return {
-        "id": token.id,
-        "channel": token.channel,
-        "note": token.note,
-        "created_at": time_to_json(token.created_at),
-        "revoked_at": time_to_json(token.revoked_at),
-        "used_at": time_to_json(token.used_at),
-    }
-
-
 async def list_song_tokens(request: web.Request) -> web.Response:
     """The channel's tokens, without their text."""
     no_unknown_query(request)
     login, _, store = await _owned(request)
     tokens = await store.all(login)
-    return json_response({"tokens": [_token_to_json(token) for token in tokens]})
+    return json_response(SongTokensJson(tokens=[SongTokenJson.of(token) for token in tokens]))
 
 
 async def make_song_token(request: web.Request) -> web.Response:
     """Make a token: its text is in this answer, and never again."""
     no_unknown_query(request)
     login, owner, store = await _owned(request)
-    fields = await read_fields(request, request.app[keys.SETTINGS].limits, optional=("note",))
-    note = fields.get("note", "")
-    if not isinstance(note, str):
-        raise invalid_input('"note" has to be a text.')
-    token, secret = await store.create(login, now=request.app[keys.CLOCK].now(), note=note, made_by=owner)
-    return json_response({**_token_to_json(token), "token": secret.reveal()}, status=201)
+    wish = await read_body(request, request.app[keys.SETTINGS].limits, SongTokenWish)
+    token, secret = await store.create(login, now=request.app[keys.CLOCK].now(), note=wish.note, made_by=owner)
+    return json_response(NewSongTokenJson.of(token, token=secret.reveal()), status=201)
 
 
 async def revoke_song_token(request: web.Request) -> web.Response:

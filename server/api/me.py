@@ -1,20 +1,14 @@
 """`/api/v1/me`: who asks, how they are known, and what they may do."""
 
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from fingerprint.domain.identification import Kind
 from server import keys
-from server.access.rules.policy import Refusal
+from server.api.json_forms import MeJson, PermissionJson
 from server.api.requests import no_unknown_query
 from server.api.responses import BASE, json_response
-
-
-def _may(refusal: Refusal | None) -> dict[str, Any]:
-    if refusal is None:
-        return {"allowed": True, "code": None, "detail": None}
-    return {"allowed": False, "code": refusal.code, "detail": refusal.detail}
 
 
 async def me(request: web.Request) -> web.Response:
@@ -22,14 +16,14 @@ async def me(request: web.Request) -> web.Response:
     no_unknown_query(request)
     access = request.app[keys.ACCESS]
     principal = await access.principal()
-    body = {
-        "login": None if principal.user is None else principal.user.login,
-        "known_by": principal.known_by,
-        "admin": access.is_admin(principal),
-        "missing_scopes": sorted(await access.missing_scopes(principal)),
-        "streams": _may(await access.refusal(Kind.STREAM, principal)),
-        "clips": _may(await access.refusal(Kind.CLIP, principal)),
-    }
+    body = MeJson(
+        login=None if principal.user is None else principal.user.login,
+        known_by=principal.known_by,
+        admin=access.is_admin(principal),
+        missing_scopes=sorted(await access.missing_scopes(principal)),
+        streams=PermissionJson.of(await access.refusal(Kind.STREAM, principal)),
+        clips=PermissionJson.of(await access.refusal(Kind.CLIP, principal)),
+    )
     return json_response(body)
 
 

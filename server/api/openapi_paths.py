@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
-from server.api.openapi_schemas import EVENT, TEXT, TIME, Schema, record, ref
+from server.api.openapi_schemas import EVENT, TEXT, TIME, Schema, ref
 from server.api.responses import BASE
 
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
@@ -96,17 +96,13 @@ def _every_path() -> dict[str, Any]:
                 "in a video that was answered before is answered at once. A failed identification is an answer "
                 "too: its `status` is `failed` and `problem` says why.",
                 "parameters": [_PREFER],
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/json": {"schema": ref("Question")}},
-                },
+                "requestBody": _body(ref("Question")),
                 "responses": {
                     "200": _json("Identification", "It is finished.", {**_LOCATION, **_APPLIED, **_LIMITS}),
                     "202": _json(
                         "Identification", "It goes on.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER, **_LIMITS}
                     ),
-                    "408": _extra_problem("`timeout`: the body did not arrive in time"),
-                    "413": _extra_problem("`invalid-input`: the body is larger than 16 KiB"),
+                    **_BODY_PROBLEMS,
                     **_problems(
                         *_REFUSALS,
                         ProblemCode.JOB_IN_PROGRESS,
@@ -225,7 +221,7 @@ def _every_path() -> dict[str, Any]:
                 "description": "For the channel's owner, signed in with Twitch. The token can ask `song.txt` for "
                 "this channel, and nothing else.",
                 "parameters": [_LOGIN],
-                "requestBody": _body(record({"note": TEXT}, optional=("note",))),
+                "requestBody": _body(ref("SongTokenWish")),
                 "responses": {
                     "201": _json("NewSongToken", "The token, shown this once."),
                     **_BODY_PROBLEMS,
@@ -307,14 +303,10 @@ def _every_path() -> dict[str, Any]:
                 "operationId": "redeemAccessCode",
                 "summary": "Redeem an access code",
                 "description": "For whoever is signed in with Twitch.",
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/json": {"schema": record({"code": TEXT})}},
-                },
+                "requestBody": _body(ref("AccessCode")),
                 "responses": {
                     "204": {"description": "The code counts for you."},
-                    "408": _extra_problem("`timeout`: the body did not arrive in time"),
-                    "413": _extra_problem("`invalid-input`: the body is too large"),
+                    **_BODY_PROBLEMS,
                     **_problems(
                         *_CREDENTIALS,
                         ProblemCode.LOGIN_REQUIRED,

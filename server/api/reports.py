@@ -9,9 +9,10 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_i
 from server import keys
 from server.access.identity.credentials import Caller, current_caller
 from server.api.identifications import ID_LIMIT
-from server.api.requests import no_unknown_query, read_fields
+from server.api.json_forms import Report
+from server.api.requests import no_unknown_query, read_body
 from server.api.responses import BASE
-from server.channels.reports import NOTE_LIMIT, Reason, ReportStore, reporter
+from server.channels.reports import Reason, ReportStore, reporter
 from server.identifications.service import target_of
 
 
@@ -19,13 +20,8 @@ async def report(request: web.Request) -> web.Response:
     """204 once it is stored. Whoever may ask for the target may report its answer."""
     no_unknown_query(request)
     app = request.app
-    fields = await read_fields(request, app[keys.SETTINGS].limits, required=("reason",), optional=("note",))
-    reason, note = fields["reason"], fields.get("note", "")
-    if reason not in list(Reason):
-        raise invalid_input(f'"reason" is one of {", ".join(Reason)}.')
-    if not isinstance(note, str) or len(note) > NOTE_LIMIT:
-        raise invalid_input(f'"note" has to be a text of at most {NOTE_LIMIT} characters.')
-    await file_report(app, request.match_info["id"], reason=Reason(str(reason)), note=note)
+    body = await read_body(request, app[keys.SETTINGS].limits, Report)
+    await file_report(app, request.match_info["id"], reason=body.reason, note=body.note)
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 

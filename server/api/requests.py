@@ -5,16 +5,19 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Final, NoReturn, cast
+from functools import cache, lru_cache
+from typing import Final, NoReturn, TypeVar, cast
 
 from aiohttp import web
+from msgspec import Struct, ValidationError, convert, inspect
+from msgspec.structs import fields
 
 from fingerprint.domain.problems import invalid_input
-from fingerprint.domain.targets import TwitchTarget, channel_target, clip_target, url_target, video_target
+from fingerprint.domain.targets import TwitchTarget
 from fingerprint.wire import time_from_json
+from server.api.json_forms import QUESTIONS
 from server.settings import ServerLimits
 
 JSON: Final = "application/json"
@@ -24,7 +27,10 @@ TARGET_FORMS: Final = (
     'Send one of {"channel": "NAME"}, {"clip": "SLUG"}, {"video": "ID", "at": SECONDS} or {"url": "ADDRESS"}.'
 )
 
-_REMEMBERED_BYTES: Final = 256
+Body = TypeVar("Body", bound=Struct)
+
+_MAX_CACHED_BYTES: Final = 256
+_PLACE: Final = re.compile(r" - at `\$\.(\w+)`")
 _WAIT: Final = re.compile(r'(?i:wait)\s*=\s*"?(\d{1,9})"?')
 
 
@@ -36,10 +42,15 @@ async def read_json(request: web.Request, limits: ServerLimits, *, takes: str = 
     return parse_json(await _read(request, limits, takes), takes=takes)
 
 
+async def read_body(request: web.Request, limits: ServerLimits, form: type[Body]) -> Body:
+    """The body as one of the API's JSON forms. Raises as `read_json` does."""
+    return checked(await read_json(request, limits, takes=_members(form)), form)
+
+
 async def read_question(request: web.Request, limits: ServerLimits) -> TwitchTarget:
     """What an identification is asked for. Raises as `read_json` does."""
     body = await _read(request, limits, TARGET_FORMS)
-    return _question(body) if len(body) <= _REMEMBERED_BYTES else parse_question(parse_json(body))
+    return _cached_question(body) if len(body) <= _MAX_CACHED_BYTES else parse_question(parse_json(body))
 
 
 async def _read(request: web.Request, limits: ServerLimits, takes: str) -> bytes:
@@ -59,24 +70,6 @@ async def _read(request: web.Request, limits: ServerLimits, takes: str) -> bytes
             return await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
-
-
-async def read_fields(
-    request: web.Request,
-    limits: ServerLimits,
-    *,
-    required: Sequence[str] = (),
-    optional: Sequence[str] = (),
-) -> Mapping[str, object]:
-    """The body as a JSON object with these names and no others. Raises as `read_json` does."""
-    takes = ", ".join([*(f'"{name}"' for name in required), *(f'"{name}" (optional)' for name in optional)])
-    body = await read_json(request, limits, takes=f"Send a JSON object with {takes}.")
-    if not isinstance(body, dict):
-        raise invalid_input(f"Send a JSON object with {takes}.")
-    fields = cast("dict[str, object]", body)
-    if not set(required) <= set(fields) <= {*required, *optional}:
-        raise invalid_input(f"Send a JSON object with {takes}.")
-    return fields
 
 
 def parse_json(body: bytes, *, takes: str = TARGET_FORMS) -> object:
@@ -140,39 +133,59 @@ def parse_question(body: object) -> TwitchTarget:
     """What an identification is asked for. Raises TwitchAudioError `invalid-input`."""
     if not isinstance(body, dict):
         raise invalid_input(f"The body has to be a JSON object. {TARGET_FORMS}")
-    fields = cast("dict[str, object]", body)
-    names = set(fields)
-    if names == {"channel"}:
-        return channel_target(_text(fields, "channel"))
-    if names == {"clip"}:
-        return clip_target(_text(fields, "clip"))
-    if names == {"url"}:
-        return url_target(_text(fields, "url"))
-    if names in ({"video"}, {"video", "at"}):
-        return video_target(_text(fields, "video"), _seconds(fields.get("at", 0.0)))
+    members = cast("dict[str, object]", body)
+    names = set(members)
+    for form in QUESTIONS:
+        known = fields(form)
+        if {each.encode_name for each in known if each.required} <= names <= {each.encode_name for each in known}:
+            return checked(members, form).target()
     raise invalid_input(TARGET_FORMS)
 
 
 @lru_cache(maxsize=2_048)
-def _question(body: bytes) -> TwitchTarget:
-    """A herd asks in the same words."""
+def _cached_question(body: bytes) -> TwitchTarget:
+    """A crowd asks in the same words."""
     return parse_question(parse_json(body))
 
 
-def _text(fields: Mapping[str, object], name: str) -> str:
-    value = fields[name]
-    if not isinstance(value, str):
-        raise invalid_input(f'"{name}" has to be a text.')
-    return value
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise invalid_input('"at" has to be a number of seconds.')
+def checked(body: object, form: type[Body]) -> Body:
+    """Parsed JSON as one of the API's forms. Raises TwitchAudioError `invalid-input` that names the member."""
     try:
-        return float(value)
-    except OverflowError as error:
-        raise invalid_input('"at" is too large.') from error
+        return convert(body, form)
+    except ValidationError as error:
+        # The only part of the library's message that is used is where: "... - at `$.note`".
+        place = _PLACE.search(str(error))
+        wrong = None if place is None else accepted(form).get(place[1])
+        raise invalid_input(wrong or _members(form)) from error
+
+
+def _members(form: type[Struct]) -> str:
+    names = (f'"{each.encode_name}"' + ("" if each.required else " (optional)") for each in fields(form))
+    return f"Send a JSON object with {', '.join(names)}."
+
+
+@cache
+def accepted(form: type[Struct]) -> Mapping[str, str]:
+    """By name, what each member of a form accepts, for the person who sent something else."""
+    described = inspect.type_info(form)
+    assert isinstance(described, inspect.StructType)
+    return {each.encode_name: f'"{each.encode_name}" has to be {_words(each.type)}.' for each in described.fields}
+
+
+def _words(accepts: inspect.Type) -> str:
+    match accepts.type if isinstance(accepts, inspect.Metadata) else accepts:
+        case inspect.StrType(max_length=None):
+            return "a text"
+        case inspect.StrType(max_length=most):
+            return f"a text of at most {most} characters"
+        case inspect.EnumType(cls=choices):
+            return f"one of {', '.join(str(choice) for choice in choices)}"
+        case inspect.IntType(ge=least, le=most):
+            return f"a whole number from {least} to {most}"
+        case inspect.FloatType(ge=least, le=most):
+            return f"a number from {least:.0f} to {most:.0f}"
+        case other:
+            raise AssertionError(f"no words for {other}")
 
 
 def preferred_wait(request: web.Request, limits: ServerLimits) -> int | None:
@@ -216,7 +229,7 @@ def no_unknown_query(request: web.Request, *known: str) -> None:
     """Refuse parameters that do nothing: most often they are misspelled. Raises `invalid-input`."""
     if not request.rel_url.raw_query_string:
         return
-    unknown: Any = sorted(set(request.query) - set(known))
+    unknown = sorted(set(request.query) - set(known))
     if unknown:
         takes = f"it takes {', '.join(known)}" if known else "it takes none"
         raise invalid_input(f"This address does not know the parameter {unknown[0][:50]!r}: {takes}.")

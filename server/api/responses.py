@@ -1,28 +1,25 @@
-"""Values as answers: the identification, a set list's play, and JSON in general."""
+"""Values as answers: the identification, and the other JSON forms."""
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 from aiohttp import web
+from msgspec import Struct
 
 from fingerprint.domain.identification import Identification
-from fingerprint.wire import Json, song_to_json, time_to_json
 from server import keys
 from server.identifications.location import location_of
-from server.identifications.set_list import Play
 from server.middleware.preencoded_response import EncodedHead, PreencodedResponse
 
 BASE: Final = "/api/v1"
 
 
-def json_response(
-    body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    """JSON that nobody keeps: answers depend on who asks and when."""
+def json_response(body: Struct, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """One of the API's JSON forms, not to be cached: answers depend on who asks and when."""
     return web.Response(
-        body=json.dumps(body, separators=(",", ":"), allow_nan=False).encode(),
+        body=msgspec.json.encode(body),
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},
@@ -32,16 +29,6 @@ def json_response(
 def location(identification: Identification) -> str:
     """Where an identification is found."""
     return location_of(identification.id)
-
-
-def play_to_json(play: Play) -> Json:
-    """A play of the set list."""
-    return {
-        "song": song_to_json(play.song),
-        "first_heard": time_to_json(play.first_heard),
-        "last_heard": time_to_json(play.last_heard),
-        "identifications": list(play.answers),
-    }
 
 
 def identification_response(

@@ -2,11 +2,12 @@
 
 import dataclasses
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from server import keys
+from server.api.json_forms import RecognizerJson, StatusJson
 from server.api.requests import no_unknown_query
 from server.api.responses import BASE, json_response
 
@@ -24,14 +25,14 @@ async def status(request: web.Request) -> web.Response:
     access = request.app[keys.ACCESS]
     rules = await access.rules()
     missing = await request.app[keys.SERVICE].unavailable()
-    body: dict[str, Any] = {
-        "version": _version(),
+    body = StatusJson(
+        version=_version(),
         **dataclasses.asdict(rules.website),
-        "twitch_client_id": request.app[keys.SETTINGS].twitch_client_id,
-        "twitch_scopes": sorted(await access.sign_in_scopes()),
-        "website_sign_in": access.sessions is not None,
-        "recognizer": {"available": missing is None, "detail": missing},
-    }
+        twitch_client_id=request.app[keys.SETTINGS].twitch_client_id,
+        twitch_scopes=sorted(await access.sign_in_scopes()),
+        website_sign_in=access.sessions is not None,
+        recognizer=RecognizerJson(available=missing is None, detail=missing),
+    )
     return json_response(body)
 
 

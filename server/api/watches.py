@@ -1,37 +1,21 @@
 """`/api/v1/channels/{login}/watch` and `/api/v1/watches`: channels that are identified again and again."""
 
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import channel_target
-from fingerprint.wire import time_to_json
 from server import keys
 from server.access.identity.authenticator import Principal
 from server.access.identity.credentials import Caller, current_caller
 from server.access.scopes import WATCH
-from server.api.requests import no_unknown_query, read_fields
+from server.api.json_forms import WatchesJson, WatchJson, WatchTerms
+from server.api.requests import no_unknown_query, read_body
 from server.api.responses import BASE, json_response
 from server.audit.changes import ChangeLog
-from server.channels.watch import BUDGET, EVERY_SECONDS, Watch, WatchState, watch_terms
 from server.channels.watch_store import WatchStore
 from server.channels.watcher import KEY
-
-
-def _watch_to_json(watch: Watch) -> dict[str, Any]:
-    """Without who made it: everyone may look."""
-    return {
-        "channel": watch.channel,
-        "state": str(watch.state),
-        "reason": watch.reason,
-        "every": watch.every_seconds,
-        "budget": watch.budget,
-        "used": watch.used,
-        "started_at": time_to_json(watch.created_at),
-        "last_at": time_to_json(watch.last_at),
-        "next_at": time_to_json(watch.next_at if watch.state is WatchState.RUNNING else None),
-    }
 
 
 def _login(request: web.Request) -> str:
@@ -66,7 +50,7 @@ async def get(request: web.Request) -> web.Response:
     watch = await WatchStore(request.app[keys.DATABASE]).get(_login(request))
     if watch is None:
         raise TwitchAudioError(ProblemCode.NOT_FOUND, "This channel was never watched.")
-    return json_response(_watch_to_json(watch))
+    return json_response(WatchJson.of(watch))
 
 
 async def put(request: web.Request) -> web.Response:
@@ -75,18 +59,17 @@ async def put(request: web.Request) -> web.Response:
     login = _login(request)
     made_by, store = await _allowed(request)
     settings = request.app[keys.SETTINGS]
-    fields = await read_fields(request, settings.limits, optional=("every", "budget"))
-    every, budget = watch_terms(fields.get("every", EVERY_SECONDS), fields.get("budget", BUDGET))
+    terms = await read_body(request, settings.limits, WatchTerms)
     watch, started = await store.start(
         login,
-        every_seconds=every,
-        budget=budget,
+        every_seconds=terms.every,
+        budget=terms.budget,
         made_by=made_by,
         most=settings.watches,
         now=request.app[keys.CLOCK].now(),
     )
     request.app[keys.WATCHER].wake()
-    return json_response(_watch_to_json(watch), status=201 if started else 200)
+    return json_response(WatchJson.of(watch), status=201 if started else 200)
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -103,7 +86,7 @@ async def all_watches(request: web.Request) -> web.Response:
     """Every watch, the running ones first."""
     no_unknown_query(request)
     _, store = await _allowed(request)
-    return json_response({"watches": [_watch_to_json(watch) for watch in await store.newest()]})
+    return json_response(WatchesJson(watches=[WatchJson.of(watch) for watch in await store.newest()]))
 
 
 ROUTES: Final = (

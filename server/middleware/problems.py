@@ -1,17 +1,17 @@
 """Every refusal as RFC 9457 problem details, aiohttp's own included; an unknown error as `internal` with an id."""
 
-import json
 import logging
 import math
 import random
 from dataclasses import replace
 from typing import Final
 
+import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
-from fingerprint.wire import problem_to_json
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.wire import ProblemDetails
 from server.access.identity.credentials import current_caller
 from server.access.quotas.slots import JobInProgressError
 from server.identifications.location import location_of
@@ -44,14 +44,14 @@ def problem_response(problem: Problem, *, status: int | None = None, location: s
     if retry is not None and problem.code in _SPREAD:
         retry = round(retry * random.uniform(1.0, 1.5), 1)  # noqa: S311 - no secret
         problem = replace(problem, retry_after_seconds=retry)
-    body = problem_to_json(problem)
+    details = ProblemDetails.of(problem)
     if location is not None:
-        body["location"] = location
+        details.location = location
     if status is not None:
-        body["status"] = status
+        details.status = status
     response = web.Response(
-        body=json.dumps(body).encode(),
-        status=status or PROBLEM_KINDS[problem.code].status,
+        body=msgspec.json.encode(details),
+        status=details.status,
         content_type=CONTENT_TYPE,
         headers={"Cache-Control": "no-store"},
     )

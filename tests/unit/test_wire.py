@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 from fingerprint import wire
 from fingerprint.domain.identification import (
@@ -105,8 +106,8 @@ def test_an_answer_stored_before_fields_were_added_is_read() -> None:
 
 
 def test_a_problem_is_written_as_problem_details() -> None:
-    body = wire.problem_to_json(Problem(code=ProblemCode.NOT_LIVE, detail="Nobody is on air."))
-    assert body == {
+    problem = Problem(code=ProblemCode.NOT_LIVE, detail="Nobody is on air.")
+    assert to_builtins(wire.ProblemDetails.of(problem)) == {
         "type": "/docs#not-live",
         "title": "The channel is not live",
         "status": 409,

@@ -1,0 +1,377 @@
+"""The JSON of the API's requests and answers, each form once: msgspec writes and checks it, and describes it for
+the OpenAPI document. The Identification's own form is in `fingerprint.wire`.
+
+A class is listed in the document under its name without `Json`.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Self
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from fingerprint.domain.targets import (
+    MAX_AT_SECONDS,
+    TwitchTarget,
+    channel_target,
+    clip_target,
+    url_target,
+    video_target,
+)
+from fingerprint.providers.guard import Standing, State
+from fingerprint.wire import Json, song_to_json, time_to_json
+from server.access.rules.policy import Refusal
+from server.access.rules.website import AccessMode
+from server.channels.reports import NOTE_LIMIT, Reason
+from server.channels.song_tokens import SongToken
+from server.channels.watch import BUDGET, BUDGET_MOST, EVERY_LEAST, EVERY_MOST, EVERY_SECONDS, Watch, WatchState
+from server.identifications.set_list import Play
+
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+SongJson = Annotated[Json, Meta(extra_json_schema={"$ref": "#/components/schemas/Song"})]
+Count = Annotated[int, Meta(ge=0)]
+
+
+def _time(moment: datetime) -> str:
+    text = time_to_json(moment)
+    assert text is not None, "a time is written as text"
+    return text
+
+
+# --- What clients send ----------------------------------------------------------------------------------
+
+
+class RequestBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A JSON object with these members and no others."""
+
+
+class ChannelQuestion(RequestBody):
+    """What is playing on a live channel."""
+
+    channel: Annotated[str, Meta(description="A live channel's name.", examples=["monstercat"])]
+
+    def target(self) -> TwitchTarget:
+        """Raises TwitchAudioError `invalid-input`, as each question does."""
+        return channel_target(self.channel)
+
+
+class ClipQuestion(RequestBody):
+    """What is playing in a clip."""
+
+    clip: Annotated[str, Meta(description="A clip's slug; its case counts.")]
+
+    def target(self) -> TwitchTarget:
+        """See `ChannelQuestion`."""
+        return clip_target(self.clip)
+
+
+class VideoQuestion(RequestBody):
+    """What is playing at a moment of a VOD."""
+
+    video: Annotated[str, Meta(description="A VOD's number.", examples=["1234567890"])]
+    at: Annotated[float, Meta(ge=0, le=MAX_AT_SECONDS, description="Seconds from its start.")] = 0.0
+
+    def target(self) -> TwitchTarget:
+        """See `ChannelQuestion`."""
+        return video_target(self.video, self.at)
+
+
+class UrlQuestion(RequestBody):
+    """What is playing at an address."""
+
+    url: Annotated[str, Meta(description="Any address of a channel, clip or video on Twitch.")]
+
+    def target(self) -> TwitchTarget:
+        """See `ChannelQuestion`."""
+        return url_target(self.url)
+
+
+Question = ChannelQuestion | ClipQuestion | VideoQuestion | UrlQuestion
+QUESTIONS: Final = (ChannelQuestion, ClipQuestion, VideoQuestion, UrlQuestion)
+
+
+class Report(RequestBody):
+    """What is wrong with an answer."""
+
+    reason: Reason
+    note: Annotated[str, Meta(max_length=NOTE_LIMIT, description="For the operator.")] = ""
+
+
+class WatchTerms(RequestBody):
+    """How a channel is to be watched."""
+
+    every: Annotated[
+        int,
+        Meta(ge=EVERY_LEAST, le=EVERY_MOST, description="Seconds from one identification to the next."),
+    ] = EVERY_SECONDS
+    budget: Annotated[int, Meta(ge=1, le=BUDGET_MOST, description="Identifications until the watch ends.")] = (
+        BUDGET
+    )
+
+
+class SongTokenWish(RequestBody):
+    """A token for a chat bot, with a note for its owner."""
+
+    note: str = ""
+
+
+class AccessCode(RequestBody):
+    """An access code that the operator gave out."""
+
+    code: str
+
+
+# --- What they get --------------------------------------------------------------------------------------
+
+
+class PlayJson(Struct, kw_only=True):
+    """Consecutive answers of one song."""
+
+    song: SongJson
+    first_heard: Time
+    last_heard: Time
+    identifications: Annotated[list[str], Meta(description="Ids of the answers, newest first.")]
+
+    @classmethod
+    def of(cls, play: Play) -> "PlayJson":
+        """A play as it is sent."""
+        return cls(
+            song=song_to_json(play.song),
+            first_heard=_time(play.first_heard),
+            last_heard=_time(play.last_heard),
+            identifications=list(play.answers),
+        )
+
+
+class SetListJson(Struct, kw_only=True):
+    """What was heard on a channel, newest first."""
+
+    channel: str
+    plays: list[PlayJson]
+    next_before: Annotated[Time | None, Meta(description="`before` of the next page; null at the end.")]
+
+    @classmethod
+    def of(cls, channel: str, plays: Iterable[Play], next_before: datetime | None) -> "SetListJson":
+        """A page of a channel's set list as it is sent."""
+        return cls(
+            channel=channel,
+            plays=[PlayJson.of(play) for play in plays],
+            next_before=time_to_json(next_before),
+        )
+
+
+class SongTokenJson(Struct, kw_only=True):
+    """A token for `song.txt`, without its text."""
+
+    id: str
+    channel: str
+    note: str
+    created_at: Time
+    revoked_at: Time | None
+    used_at: Annotated[Time | None, Meta(description="Its last use, to the minute.")]
+
+    @classmethod
+    def of(cls, made: SongToken, **more: str) -> Self:
+        """A token as it is sent; `more` are the members of subclasses."""
+        return cls(
+            id=made.id,
+            channel=made.channel,
+            note=made.note,
+            created_at=_time(made.created_at),
+            revoked_at=time_to_json(made.revoked_at),
+            used_at=time_to_json(made.used_at),
+            **more,
+        )
+
+
+class NewSongTokenJson(SongTokenJson, kw_only=True):
+    """A token that was just made."""
+
+    token: Annotated[str, Meta(description="The token itself, shown this once.")]
+
+
+class SongTokensJson(Struct, kw_only=True):
+    """A channel's tokens."""
+
+    tokens: list[SongTokenJson]
+
+
+class WatchJson(Struct, kw_only=True):
+    """A channel that is identified again and again while it is live."""
+
+    channel: str
+    state: WatchState
+    reason: Annotated[
+        str | None,
+        Meta(
+            description="Why it ended: `stream-ended`, `budget-used`, `stopped`, `key-invalid`, or a problem code."
+        ),
+    ]
+    every: int
+    budget: int
+    used: Annotated[int, Meta(description="Identifications so far.")]
+    started_at: Time
+    last_at: Annotated[Time | None, Meta(description="When it was last identified.")]
+    next_at: Annotated[Time | None, Meta(description="When it is identified next; null when it has ended.")]
+
+    @classmethod
+    def of(cls, watch: Watch) -> "WatchJson":
+        """A watch as it is sent: without who made it, since everybody may look."""
+        return cls(
+            channel=watch.channel,
+            state=watch.state,
+            reason=watch.reason,
+            every=watch.every_seconds,
+            budget=watch.budget,
+            used=watch.used,
+            started_at=_time(watch.created_at),
+            last_at=time_to_json(watch.last_at),
+            next_at=time_to_json(watch.next_at if watch.state is WatchState.RUNNING else None),
+        )
+
+
+class WatchesJson(Struct, kw_only=True):
+    """All watches, the running ones first."""
+
+    watches: list[WatchJson]
+
+
+class RecognizerJson(Struct, kw_only=True):
+    """Whether anything can recognize music, and if not, why."""
+
+    available: bool
+    detail: str | None
+
+
+class StatusJson(Struct, kw_only=True):
+    """What the service offers."""
+
+    version: str | None
+    access_mode: AccessMode
+    active: bool
+    maintenance: bool
+    streams_enabled: bool
+    clips_enabled: bool
+    motd: Annotated[str | None, Meta(description="The message of the day.")]
+    twitch_client_id: Annotated[str | None, Meta(description="The application that a sign-in is for.")]
+    twitch_scopes: Annotated[list[str], Meta(description="What a sign-in has to ask for.")]
+    website_sign_in: Annotated[bool, Meta(description="Whether `/login` works.")]
+    recognizer: RecognizerJson
+
+
+class PermissionJson(Struct, kw_only=True):
+    """Whether a caller may ask, and if not, why."""
+
+    allowed: bool
+    code: str | None
+    detail: str | None
+
+    @classmethod
+    def of(cls, refusal: Refusal | None) -> "PermissionJson":
+        """A permission as it is sent."""
+        if refusal is None:
+            return cls(allowed=True, code=None, detail=None)
+        return cls(allowed=False, code=refusal.code, detail=refusal.detail)
+
+
+class MeJson(Struct, kw_only=True):
+    """Who asks, and what they may do."""
+
+    login: str | None
+    known_by: Annotated[
+        Annotated[str, Meta(extra_json_schema={"enum": ["token", "session", "key"]})] | None,
+        Meta(description="A bearer token, the website's session, or an API key; null for nobody."),
+    ]
+    admin: Annotated[bool, Meta(description="May use the admin pages.")]
+    missing_scopes: Annotated[
+        list[str], Meta(description="What a new sign-in has to allow before we can tell whether you may ask.")
+    ]
+    streams: PermissionJson
+    clips: PermissionJson
+
+
+class AliveJson(Struct, kw_only=True):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class DependencyJson(Struct, kw_only=True):
+    """Whether something that the server depends on can be used; it is not ready without what is required."""
+
+    ready: bool
+    required: bool
+    detail: str | None
+
+
+class DependenciesJson(Struct, kw_only=True):
+    """What the server depends on."""
+
+    database: DependencyJson
+    jobs: DependencyJson
+    recognizers: DependencyJson
+
+
+class SpendingJson(Struct, kw_only=True):
+    """Questions asked in the current period; `most` and `left` are null where there is no budget."""
+
+    used: int
+    most: Count | None
+    left: Count | None
+    ends_at: Time
+
+
+class BudgetsJson(Struct, kw_only=True):
+    """What was asked of a provider, in each period that it has a budget for."""
+
+    day: SpendingJson | UnsetType = UNSET
+    month: SpendingJson | UnsetType = UNSET
+
+
+class ProviderJson(Struct, kw_only=True):
+    """The state of a provider, and what is left of its budgets."""
+
+    state: State
+    detail: str | None
+    asked_again_in_seconds: float | None
+    budgets: Annotated[
+        BudgetsJson | None,
+        Meta(description="Questions asked by all servers together; null while they cannot be counted."),
+    ]
+
+    @classmethod
+    def of(cls, standing: Standing) -> "ProviderJson":
+        """A provider's state as it is sent."""
+        spending = standing.spending
+        return cls(
+            state=standing.state,
+            detail=standing.detail,
+            asked_again_in_seconds=standing.seconds,
+            budgets=None
+            if spending is None
+            else BudgetsJson(
+                **{
+                    str(each.period): SpendingJson(
+                        used=each.used, most=each.most, left=each.left, ends_at=_time(each.ends_at)
+                    )
+                    for each in spending
+                }
+            ),
+        )
+
+
+class ReadinessJson(Struct, kw_only=True):
+    """Whether requests can be served, each dependency named."""
+
+    status: Literal["ready", "not ready"]
+    dependencies: DependenciesJson
+    providers: Annotated[
+        dict[str, ProviderJson], Meta(description="The recognizers that cost something, by name.")
+    ]
+
+
+FORMS: Final[tuple[Any, ...]] = (
+    *QUESTIONS, Report, WatchTerms, SongTokenWish, AccessCode, SetListJson, NewSongTokenJson, SongTokensJson,
+    WatchJson, WatchesJson, StatusJson, MeJson, AliveJson, ReadinessJson,
+)  # fmt: skip
+"""Those that addresses of the API take and give; what they are made of is described with them."""
