@@ -28,6 +28,7 @@ from fingerprint.ports import (
     OnStage,
     Recognizers,
 )
+from fingerprint.retry import retry_budget
 
 CAPTURE_SECONDS: Final = 6.0
 JOB_SECONDS: Final = 30.0
@@ -37,6 +38,9 @@ FURTHER_SHARE: Final = 2 / 3
 """The part of a job's time after which no further take is listened to: an answer without a song is one, too."""
 
 STORE_ATTEMPTS: Final = 3
+
+MAX_RETRIES: Final = 10
+"""How many calls to upstreams one job may repeat in all."""
 
 _log = logging.getLogger(__name__)
 
@@ -138,8 +142,9 @@ class Pipeline:
         """The finished identification. Never raises, but for cancellation: problems are part of the answer."""
         started = self._clock.monotonic()
         try:
-            async with asyncio.timeout(self._job_seconds):
-                finished = await self._identify(identification, target, on_stage)
+            with retry_budget(MAX_RETRIES):
+                async with asyncio.timeout(self._job_seconds):
+                    finished = await self._identify(identification, target, on_stage)
         except TwitchAudioError as error:
             finished = identification.failed(error.problem, self._clock.now())
         except TimeoutError:

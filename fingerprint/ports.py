@@ -134,7 +134,7 @@ OnOutcome = Callable[[str, str], None]
 """Told, for the operator, of what came of each upstream call: the step and the outcome, both of a few fixed words.
 
 Steps `gql`, `usher`, `playlist`, `segment`, `prefetch`, `clip`: `2xx` to `5xx`, `timeout`, `no-answer` (the
-network failed), `refused-here` (a host that is not listed, too many bytes), `left-alone` (the host keeps
+network failed), `refused-here` (a host that is not listed, too many bytes), `circuit-open` (the host keeps
 failing), `repeated`.
 Steps `gql-answer` and `usher-answer`: what the answers said; `ok`, or the kind of trouble.
 """

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from fingerprint.circuit_breaker import HostCircuitBreakers
 from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
 from fingerprint.links.finder import LinkFinder, LinkServices
-from fingerprint.media.breaker import Breaker
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
@@ -35,7 +35,8 @@ from fingerprint.recognizers import REGISTRY, chosen_names
 from fingerprint.recognizers.chain import Member, RecognizerChain
 from fingerprint.settings import PipelineSettings, SettingsError
 from fingerprint.twitch.clips import TwitchClips
-from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
+from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
+from fingerprint.twitch.resolve import TwitchResolver
 from fingerprint.twitch.sessions import KeptSessions
 
 _log = logging.getLogger(__name__)
@@ -151,10 +152,14 @@ def _free(members: Iterable[Member]) -> list[Member]:
 
 @asynccontextmanager
 async def open_resolver(
-    settings: PipelineSettings, *, breaker: Breaker | None = None, on_outcome: OnOutcome = ignore_outcome
+    settings: PipelineSettings,
+    *,
+    breakers: HostCircuitBreakers | None = None,
+    on_outcome: OnOutcome = ignore_outcome,
 ) -> AsyncGenerator[MediaResolver]:
     """The resolver, with its own connections to gql and usher."""
-    async with Fetcher(twitch_allow_list(settings.twitch), breaker=breaker, on_outcome=on_outcome) as fetcher:
+    hosts = twitch_allow_list(settings.twitch)
+    async with twitch_fetcher(hosts, breakers=breakers, on_outcome=on_outcome) as fetcher:
         yield TwitchResolver(fetcher, settings.twitch, on_outcome=on_outcome)
 
 
@@ -163,7 +168,7 @@ async def open_clip_owners(
     settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
 ) -> AsyncGenerator[ClipOwners]:
     """Whose clip it is, with connections to gql of its own."""
-    async with Fetcher(twitch_allow_list(settings.twitch), on_outcome=on_outcome) as fetcher:
+    async with twitch_fetcher(twitch_allow_list(settings.twitch), on_outcome=on_outcome) as fetcher:
         yield TwitchClips(fetcher, settings.twitch, on_outcome=on_outcome)
 
 
@@ -182,15 +187,15 @@ async def open_pipeline(
     every upstream call. `decoder` is a pool that is not yet entered. Raises SettingsError.
     """
     clock = SystemClock()
-    breaker = Breaker(clock)
+    breakers = HostCircuitBreakers(clock)
     media_hosts = AllowList.of_media_hosts(settings.twitch.media_hosts)
     async with (
         open_guards(settings, clock) if guards is None else nullcontext(guards) as counted,
         open_members(settings, guards=counted, on_outcome=on_outcome) as members,
         _chain(settings, members) as recognizers,
         _chain(settings, _free(members)) as further,
-        open_resolver(settings, breaker=breaker, on_outcome=on_outcome) as resolver,
-        Fetcher(media_hosts, breaker=breaker, on_outcome=on_outcome) as media,
+        open_resolver(settings, breakers=breakers, on_outcome=on_outcome) as resolver,
+        twitch_fetcher(media_hosts, breakers=breakers, on_outcome=on_outcome) as media,
         decoder or DecoderPool() as decoders,
         _warming(member.recognizer for member in _free(members)),
     ):

@@ -12,11 +12,10 @@ from fingerprint.links import services
 from fingerprint.media.fetch import Fetched
 from fingerprint.ports import Clock
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.faults import ProviderError
-from fingerprint.providers.rest import Rest
+from fingerprint.providers.faults import ProviderError, provider_breaker, record_fault
 
-LONGEST_WAIT: Final = 20.0
-"""Seconds of waiting for a service's turn after which it is left out."""
+MAX_WAIT_SECONDS: Final = 20.0
+"""A question that would have to wait longer for its service is left out."""
 
 CALL_SECONDS: Final = 5.0
 
@@ -40,20 +39,20 @@ class LinkServices:
         return [url for url in (self.deezer, self.musicbrainz, self.odesli) if url is not None]
 
 
-class _Turns:
-    """The pace of one service, and its rests."""
+class _Pacer:
+    """Spreads the questions to one service over time, and leaves them out while its circuit is open."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
         self._next = 0.0
-        self.rest = Rest(clock)
+        self.breaker = provider_breaker(clock)
 
     async def wait(self) -> bool:
-        """Wait for a turn; False when it would take too long or the service rests."""
+        """Wait until a question may be asked; False when it would take too long or the circuit is open."""
         now = self._clock.monotonic()
         at = max(now, self._next)
-        if at - now > LONGEST_WAIT or self.rest.seconds is not None:
+        if at - now > MAX_WAIT_SECONDS or self.breaker.open_seconds is not None:
             return False
         self._next = at + self._seconds
         if at > now:
@@ -67,7 +66,7 @@ class LinkFinder:
     def __init__(self, calls: ProviderCalls, where: LinkServices) -> None:
         self._calls = calls
         self._where = where
-        self._turns = {name: _Turns(calls.clock, seconds) for name, seconds in PACE.items()}
+        self._pacers = {name: _Pacer(calls.clock, seconds) for name, seconds in PACE.items()}
 
     async def find(self, song: Song) -> tuple[ExternalIds, bool]:
         """What is known of the song in all, and whether every service that was to be asked answered."""
@@ -100,15 +99,15 @@ class LinkFinder:
 
     async def _ask(self, name: str, url: URL, read: Callable[[Fetched], ExternalIds | None]) -> ExternalIds | None:
         """Raises ProviderError."""
-        turns = self._turns[name]
-        if not await turns.wait():
-            raise services.transient(name, f"{name} is left alone for a while.")
+        pacer = self._pacers[name]
+        if not await pacer.wait():
+            raise services.transient(name, f"{name} is not asked for a while.")
         try:
             found = read(await self._calls.get(name, url, seconds=CALL_SECONDS))
         except ProviderError as error:
-            turns.rest.failed(error.fault, error.detail)
+            record_fault(pacer.breaker, error.fault, error.detail)
             raise
-        turns.rest.answered()
+        pacer.breaker.record_success()
         return found
 
 

@@ -2,35 +2,30 @@
 
 import asyncio
 import logging
-import random
-from collections.abc import Coroutine, Mapping
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from fingerprint.circuit_breaker import CircuitOpenError, HostCircuitBreakers
 from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.media.arriving import MOST_ARRIVING, Arriving
-from fingerprint.media.breaker import Breaker, Call, HostFailingError
 from fingerprint.media.hosts import AddressRefusedError, AllowList
 from fingerprint.ports import OnOutcome, ignore_outcome
+from fingerprint.retry import retry, retry_after_seconds
 
 CONNECT_SECONDS: Final = 2.0
 MAX_REDIRECTS: Final = 3
-_RETRY_SECONDS: Final = 0.25
 _KEEP_ALIVE_SECONDS: Final = 60.0
 _MAX_CONNECTIONS: Final = 256
 _CHUNK_BYTES: Final = 1 << 17
-
-_HEADERS: Final = {
-    # Twitch refuses some requests of unknown agents.
-    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
-    "Accept": "*/*",
-}
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +35,12 @@ NETWORK_ERRORS: Final = (aiohttp.ClientError, HttpProcessingError, OSError, Time
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer, whatever its status. `content_type` is as sent."""
+    """An answer, whatever its status. `content_type` is as sent; `retry_after` in seconds, 0 when it says none."""
 
     status: int
     body: bytes = field(repr=False)
     content_type: str = ""
+    retry_after: float = 0.0
 
     @property
     def text(self) -> str:
@@ -54,7 +50,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What stays the same through redirects and repetition."""
+    """What stays the same through redirects and retries."""
 
     method: str
     step: str
@@ -70,14 +66,24 @@ class Fetcher:
     every failure of the network (`upstream-unavailable`), for answers beyond the limit of bytes and for those
     that do not come in time (`timeout`). An answer with an error status is returned, not raised.
 
-    A host that keeps failing is left alone for a while by the `breaker`. `on_outcome` is told of every call.
+    `upstream` is whom error messages name. `headers` go with every request. Calls to a host that keeps failing
+    are refused for a while by its circuit breaker, where there are `breakers`. `on_outcome` is told of every call.
     """
 
     def __init__(
-        self, allow: AllowList, *, breaker: Breaker | None = None, on_outcome: OnOutcome = ignore_outcome
+        self,
+        allow: AllowList,
+        *,
+        upstream: str = "The upstream",
+        headers: Mapping[str, str] | None = None,
+        breakers: HostCircuitBreakers | None = None,
+        on_outcome: OnOutcome = ignore_outcome,
     ) -> None:
         self._allow = allow
-        self._breaker = breaker
+        self.upstream = upstream
+        """Whom error messages name."""
+        self._headers = {"Accept": "*/*", **(headers or {})}
+        self._breakers = breakers
         self._on_outcome = on_outcome
         self._session: aiohttp.ClientSession | None = None
         self._arriving: set[asyncio.Task[None]] = set()
@@ -90,7 +96,7 @@ class Fetcher:
             socket_factory=self._allow.socket,
         )
         self._session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_HEADERS, trust_env=False
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=self._headers, trust_env=False
         )
         return self
 
@@ -114,8 +120,7 @@ class Fetcher:
         headers: Mapping[str, str] | None = None,
     ) -> Fetched:
         """GET, following redirects within the list; once more after a lost connection, a 5xx or a 429."""
-        call = _Call("GET", step, max_bytes, headers)
-        return await self._watched(call, url, self._get(call, url), total_seconds)
+        return await self._call(_Call("GET", step, max_bytes, headers), url, total_seconds, _may_pass)
 
     def begin(
         self,
@@ -141,7 +146,7 @@ class Fetcher:
 
     async def _collect(self, call: _Call, url: URL, arriving: Arriving, total_seconds: float) -> None:
         try:
-            async with _Deadline(call.step, total_seconds):
+            async with _Deadline(call.step, total_seconds, self.upstream):
                 fetched, _ = await self._request(call, url, arriving)
         except UpstreamError as error:
             self._on_outcome(call.step, _failure_of(error))
@@ -163,59 +168,59 @@ class Fetcher:
         Kept-alive connections are lost whenever a server has closed one that was idle, and aiohttp repeats only
         GETs by itself. A redirect is an answer like any other.
         """
-        call = _Call("POST", step, max_bytes, headers, body)
-        return await self._watched(call, url, self._post(call, url), total_seconds)
+        return await self._call(
+            _Call("POST", step, max_bytes, headers, body), url, total_seconds, _connection_lost
+        )
 
-    async def _watched(
-        self, call: _Call, url: URL, asking: Coroutine[Any, Any, Fetched], total_seconds: float
+    async def _call(
+        self,
+        call: _Call,
+        url: URL,
+        total_seconds: float,
+        retry_after: Callable[[Fetched | UpstreamError], float | None],
     ) -> Fetched:
-        """Within the time, unless the host is left alone; told to the breaker and to `on_outcome`."""
-        host = f"{url.host}:{url.port}"
-        with closing(asking):
-            try:
-                with nullcontext(Call()) if self._breaker is None else self._breaker.call(host) as verdict:
-                    try:
-                        async with _Deadline(call.step, total_seconds):
-                            fetched = await asking
-                    except UpstreamError as error:
-                        verdict.failed = error.__cause__ is not None
-                        self._on_outcome(call.step, _failure_of(error))
-                        raise
-                    verdict.failed = transient(fetched.status)
-            except HostFailingError as failing:
-                self._on_outcome(call.step, "left-alone")
-                raise UpstreamError(
-                    call.step,
-                    f"Twitch's {call.step} service keeps failing and is left alone for a moment.",
-                    retry_after_seconds=max(1.0, round(failing.seconds, 1)),
-                ) from None
-        self._on_outcome(call.step, f"{fetched.status // 100}xx")
-        return fetched
-
-    async def _get(self, call: _Call, url: URL) -> Fetched:
+        """Within the time, unless the circuit is open; the breaker and `on_outcome` learn what came of it."""
+        breaker = None if self._breakers is None else self._breakers.of_host(f"{url.host}:{url.port}")
         try:
-            fetched = await self._follow(call, url)
-            if not transient(fetched.status):
-                return fetched
-        except UpstreamError as error:
-            if not _worth_repeating(error.__cause__):
-                raise
-        await self._before_repeating(call)
-        return await self._follow(call, url)
+            with nullcontext() if breaker is None else breaker.probed_call():
+                outcome = await self._outcome(call, url, total_seconds, retry_after)
+                if breaker is None:
+                    pass
+                elif _host_failed(outcome):
+                    breaker.record_failure()
+                else:
+                    breaker.record_success()
+        except CircuitOpenError as circuit:
+            self._on_outcome(call.step, "circuit-open")
+            raise UpstreamError(
+                call.step,
+                f"{self.upstream}'s {call.step} service keeps failing and is not called for a moment.",
+                retry_after_seconds=max(1.0, round(circuit.seconds, 1)),
+            ) from None
+        if isinstance(outcome, UpstreamError):
+            self._on_outcome(call.step, _failure_of(outcome))
+            raise outcome
+        self._on_outcome(call.step, f"{outcome.status // 100}xx")
+        return outcome
 
-    async def _post(self, call: _Call, url: URL) -> Fetched:
+    async def _outcome(
+        self,
+        call: _Call,
+        url: URL,
+        total_seconds: float,
+        retry_after: Callable[[Fetched | UpstreamError], float | None],
+    ) -> Fetched | UpstreamError:
+        """The answer, or the error as a value; after a retry where `retry_after` asks for one."""
         try:
-            fetched, _ = await self._request(call, url)
+            async with _Deadline(call.step, total_seconds, self.upstream):
+                return await retry(
+                    partial(self._follow, call, url),
+                    errors=UpstreamError,
+                    retry_after=retry_after,
+                    on_retry=lambda: self._on_outcome(call.step, "repeated"),
+                )
         except UpstreamError as error:
-            if not _worth_repeating(error.__cause__):
-                raise
-            await self._before_repeating(call)
-            fetched, _ = await self._request(call, url)
-        return fetched
-
-    async def _before_repeating(self, call: _Call) -> None:
-        self._on_outcome(call.step, "repeated")
-        await asyncio.sleep(jitter())
+            return error
 
     async def _follow(self, call: _Call, url: URL) -> Fetched:
         for _ in range(MAX_REDIRECTS + 1):
@@ -223,7 +228,7 @@ class Fetcher:
             if location is None:
                 return fetched
             url = location
-        raise UpstreamError(call.step, f"Twitch's {call.step} answer is a chain of redirects.")
+        raise UpstreamError(call.step, f"{self.upstream}'s {call.step} answer is a chain of redirects.")
 
     async def _request(
         self, call: _Call, url: URL, arriving: Arriving | None = None
@@ -235,7 +240,8 @@ class Fetcher:
             _log.warning("host_refused", extra={"step": call.step, "host": (url.host or "")[:253]})
             raise UpstreamError(
                 call.step,
-                f"Twitch's {call.step} points to {(url.host or '')[:100]!r}, which is not on the list of hosts.",
+                f"{self.upstream}'s {call.step} points to {(url.host or '')[:100]!r}, "
+                "which is not on the list of hosts.",
             )
         try:
             async with self._session.request(
@@ -251,30 +257,36 @@ class Fetcher:
                     arriving.status, chunks = response.status, arriving.chunks
                 location = None
                 if call.method == "GET" and response.status in (301, 302, 303, 307, 308):
-                    location = _location(url, response.headers.get("Location"), call.step)
-                content = await _read(response, call, chunks)
-                return Fetched(response.status, content, response.headers.get("Content-Type", "")), location
+                    location = self._location(call, url, response.headers.get("Location"))
+                content = await self._read(call, response, chunks)
+                fetched = Fetched(
+                    response.status,
+                    content,
+                    response.headers.get("Content-Type", ""),
+                    retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC)),
+                )
+                return fetched, location
         except NETWORK_ERRORS as error:
-            raise upstream_error(call.step, error) from error
+            raise upstream_error(call.step, error, upstream=self.upstream) from error
 
+    async def _read(self, call: _Call, response: aiohttp.ClientResponse, chunks: list[bytes]) -> bytes:
+        """The decoded body, gathered in `chunks`. One that is too long is cut off with its connection."""
+        left = call.max_bytes
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            left -= len(chunk)
+            if left < 0:
+                response.close()
+                detail = f"{self.upstream}'s {call.step} answer is longer than {call.max_bytes} bytes."
+                raise UpstreamError(call.step, detail)
+            chunks.append(chunk)
+        return b"".join(chunks)
 
-async def _read(response: aiohttp.ClientResponse, call: _Call, chunks: list[bytes]) -> bytes:
-    """The decoded body, gathered in `chunks`. One that is too long is cut off with its connection."""
-    left = call.max_bytes
-    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-        left -= len(chunk)
-        if left < 0:
-            response.close()
-            raise UpstreamError(call.step, f"Twitch's {call.step} answer is longer than {call.max_bytes} bytes.")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _location(url: URL, text: str | None, step: str) -> URL:
-    try:
-        return url.join(URL(text or "", encoded=True))
-    except ValueError as error:
-        raise UpstreamError(step, f"Twitch's {step} answer redirects to nowhere.") from error
+    def _location(self, call: _Call, url: URL, text: str | None) -> URL:
+        try:
+            return url.join(URL(text or "", encoded=True))
+        except ValueError as error:
+            detail = f"{self.upstream}'s {call.step} answer redirects to nowhere."
+            raise UpstreamError(call.step, detail) from error
 
 
 def transient(status: int) -> bool:
@@ -282,9 +294,21 @@ def transient(status: int) -> bool:
     return status >= 500 or status == 429
 
 
-def jitter() -> float:
-    """Seconds to wait before a request is repeated: random, so that many do not come back together."""
-    return random.uniform(0, _RETRY_SECONDS)  # noqa: S311 - spreads load, no secret
+def _host_failed(outcome: Fetched | UpstreamError) -> bool:
+    """Whether the host is to blame. An error without a cause is a refusal of our own."""
+    return transient(outcome.status) if isinstance(outcome, Fetched) else outcome.__cause__ is not None
+
+
+def _may_pass(outcome: Fetched | UpstreamError) -> float | None:
+    """For `retry`: a lost connection, a 5xx or a 429."""
+    if isinstance(outcome, Fetched):
+        return outcome.retry_after if transient(outcome.status) else None
+    return _connection_lost(outcome)
+
+
+def _connection_lost(outcome: Fetched | UpstreamError) -> float | None:
+    """For `retry`: there is no answer, because the connection was lost or refused."""
+    return 0.0 if isinstance(outcome, UpstreamError) and _worth_repeating(outcome.__cause__) else None
 
 
 def _failure_of(error: UpstreamError) -> str:
@@ -306,9 +330,9 @@ def _worth_repeating(cause: BaseException | None) -> bool:
 class _Deadline:
     """`asyncio.timeout` whose expiry is an UpstreamError `timeout`."""
 
-    def __init__(self, step: str, seconds: float) -> None:
+    def __init__(self, step: str, seconds: float, upstream: str) -> None:
         self._step = step
-        self._seconds = seconds
+        self._upstream = upstream
         self._timeout = asyncio.timeout(seconds)
 
     async def __aenter__(self) -> None:
@@ -320,10 +344,10 @@ class _Deadline:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as expired:
-            raise _too_slow(self._step) from expired
+            raise _too_slow(self._step, self._upstream) from expired
 
 
-def upstream_error(step: str, error: BaseException) -> UpstreamError:
+def upstream_error(step: str, error: BaseException, *, upstream: str) -> UpstreamError:
     """What a failure of the network means to the person who asked. Details stay in the cause."""
     match error:
         case UpstreamError():
@@ -331,7 +355,7 @@ def upstream_error(step: str, error: BaseException) -> UpstreamError:
         case aiohttp.ConnectionTimeoutError():
             reason = "cannot be reached"
         case TimeoutError():
-            return _too_slow(step)
+            return _too_slow(step, upstream)
         case aiohttp.ClientSSLError():
             reason = "cannot be reached safely: its certificate is not valid"
         case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorDNSError():
@@ -340,10 +364,9 @@ def upstream_error(step: str, error: BaseException) -> UpstreamError:
             reason = "broke off the connection"
         case _:
             reason = "answers with something that cannot be read"
-    return UpstreamError(step, f"Twitch's {step} service {reason}. Try again in a moment.")
+    return UpstreamError(step, f"{upstream}'s {step} service {reason}. Try again in a moment.")
 
 
-def _too_slow(step: str) -> UpstreamError:
-    return UpstreamError(
-        step, f"Twitch's {step} service does not answer in time. Try again in a moment.", code=ProblemCode.TIMEOUT
-    )
+def _too_slow(step: str, upstream: str) -> UpstreamError:
+    detail = f"{upstream}'s {step} service does not answer in time. Try again in a moment."
+    return UpstreamError(step, detail, code=ProblemCode.TIMEOUT)

@@ -23,8 +23,10 @@ async def fetch_playlist(fetcher: Fetcher, url: URL) -> MediaPlaylist:
     if fetched.status in (403, 404, 410):
         raise PlaylistGoneError
     if fetched.status != 200:
-        raise UpstreamError(STEP, f"Twitch answers {fetched.status} for a playlist. Try again in a moment.")
+        raise UpstreamError(
+            STEP, f"{fetcher.upstream} answers {fetched.status} for a playlist. Try again in a moment."
+        )
     try:
         return parse_media(fetched.text)
     except PlaylistError as error:
-        raise UpstreamError(STEP, f"Twitch's list of segments cannot be used: {error}.") from error
+        raise UpstreamError(STEP, f"{fetcher.upstream}'s list of segments cannot be used: {error}.") from error

@@ -270,11 +270,11 @@ async def _resource(fetcher: Fetcher, base: URL, uri: str, byte_range: ByteRange
     except UpstreamError as error:
         return error
     except PlaylistError as error:
-        return UpstreamError("playlist", f"Twitch's list of segments cannot be used: {error}.")
+        return UpstreamError("playlist", f"{fetcher.upstream}'s list of segments cannot be used: {error}.")
     if fetched.status == 206 or (fetched.status == 200 and byte_range is None):
         return fetched.body
     if fetched.status == 200 and byte_range is not None:  # a server that knows no ranges sends everything
         return fetched.body[byte_range.offset : byte_range.offset + byte_range.length]
     return UpstreamError(
-        STEP, f"Twitch answers {fetched.status} for a segment that it listed. Try again in a moment."
+        STEP, f"{fetcher.upstream} answers {fetched.status} for a segment that it listed. Try again in a moment."
     )

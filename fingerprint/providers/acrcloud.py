@@ -62,7 +62,7 @@ def matches(answer: Fetched, *, sample_seconds: float, start_seconds: float) -> 
     status = first(body, "status")
     code = integer(status.get("code"))
     if body is None or code is None:
-        raise no_answer(NAME, answer.status, key=_KEY)
+        raise no_answer(NAME, answer, key=_KEY)
     if code == 1001:
         return ()
     if code != 0:

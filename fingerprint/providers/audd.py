@@ -34,7 +34,7 @@ def matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
     """
     body = parse_object(answer.body)
     if body is None:
-        raise no_answer(NAME, answer.status, key=_TOKEN)
+        raise no_answer(NAME, answer, key=_TOKEN)
     result: object = body.get("result")
     error = first(body, "error")
     code = integer(error.get("error_code"))
@@ -42,9 +42,9 @@ def matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
     if body.get("status") == "error" and not (code == 51 and result is not None):
         if code == 907:
             return ()
-        raise problem(code, answer.status)
+        raise problem(code, answer)
     if body.get("status") not in ("success", "error"):
-        raise no_answer(NAME, answer.status, key=_TOKEN)
+        raise no_answer(NAME, answer, key=_TOKEN)
     if result is None:
         return ()
     found = first(result)
@@ -55,7 +55,7 @@ def matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
     return (Match(song=_song(found, start_seconds), score=round(sure, 4)),)
 
 
-def problem(code: int | None, status: int = 200) -> TwitchAudioError:  # noqa: PLR0911 - as many things to tell apart
+def problem(code: int | None, answer: Fetched) -> TwitchAudioError:  # noqa: PLR0911 - as many things to tell apart
     """What an error code means."""
     match code:
         case 900 | 901 | 903:
@@ -80,8 +80,8 @@ def problem(code: int | None, status: int = 200) -> TwitchAudioError:  # noqa: P
             return too_often(NAME, provider_code=code)
         case int() if str(code).startswith("19"):
             return _refused(code)
-        case _ if status == 429:
-            return too_often(NAME, provider_code=code)
+        case _ if answer.status == 429:
+            return too_often(NAME, provider_code=code, retry_after=answer.retry_after)
         case _:
             return transient(NAME, f"{NAME} has trouble of its own ({code}).", provider_code=code)
 

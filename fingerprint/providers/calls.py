@@ -1,6 +1,5 @@
 """Calls to providers: bounded in time and bytes, to configured origins only; errors name the provider."""
 
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
@@ -10,13 +9,13 @@ from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.ports import Clock
 from fingerprint.providers.faults import Fault, ProviderError, transient
+from fingerprint.retry import RetryPolicy, retry
 
 T = TypeVar("T")
 
 MAX_ANSWER_BYTES: Final = 256 << 10
 CALL_SECONDS: Final = 5.0
-REPEAT_SECONDS: Final = 1.0
-"""The longest wait before a question is asked again."""
+_RETRY: Final = RetryPolicy(min_wait_seconds=0.1, max_wait_seconds=1.0)
 
 
 class ProviderCalls:
@@ -79,16 +78,15 @@ class ProviderCalls:
         except UpstreamError as error:
             raise _failed(provider, error) from error
 
-    async def twice(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """What `ask` gives, asked once more after a moment when its ProviderError is `repeatable`."""
-        try:
-            return await ask()
-        except ProviderError as error:
-            if not error.repeatable:
-                raise
-        # A random moment, so that many do not come back together.
-        await self._clock.sleep(random.uniform(0.1, 1.0) * REPEAT_SECONDS)  # noqa: S311 - spreads load, no secret
-        return await ask()
+    async def with_retry(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What `ask` gives, asked once more after a moment when its ProviderError is `retryable`."""
+        return await retry(
+            ask, errors=ProviderError, retry_after=_retry_after, policy=_RETRY, sleep=self._clock.sleep
+        )
+
+
+def _retry_after(outcome: object) -> float | None:
+    return outcome.retry_after if isinstance(outcome, ProviderError) and outcome.retryable else None
 
 
 def _failed(provider: str, error: UpstreamError) -> ProviderError:
@@ -110,5 +108,5 @@ def _failed(provider: str, error: UpstreamError) -> ProviderError:
             retry_after_seconds=30.0,
         )
     failed = transient(provider, f"{provider} cannot be reached.")
-    failed.repeatable = False  # it was tried twice
+    failed.retryable = False  # it was tried twice
     return failed

@@ -11,8 +11,7 @@ from typing import Final
 from fingerprint.domain.budgets import Budget, Budgets, OverBudget, Spending
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock, Usage
-from fingerprint.providers.faults import Fault, ProviderError
-from fingerprint.providers.rest import Rest
+from fingerprint.providers.faults import Fault, ProviderError, provider_breaker, record_fault
 
 STANDING_SECONDS: Final = 1.5
 """How long an operator who looks waits for the count."""
@@ -55,7 +54,7 @@ class Guard:
         self._clock = clock
         self._usage = usage
         self._budgets = budgets
-        self._rest = Rest(clock)
+        self._breaker = provider_breaker(clock)
         self._over: OverBudget | None = None
 
     def refusal(self) -> Refusal | None:
@@ -67,10 +66,10 @@ class Guard:
             if now < self._over.ends_at:
                 return _over_budget(self._name, self._over, now)
             self._over = None
-        seconds = self._rest.seconds
+        seconds = self._breaker.open_seconds
         if seconds is None:
             return None
-        return Refusal(f"{self._rest.reason} It is asked again in {seconds:.0f} s.", seconds)
+        return Refusal(f"{self._breaker.reason} It is asked again in {seconds:.0f} s.", seconds)
 
     async def spend(self) -> None:
         """Count one question. Raises ProviderError when the budget is used up or, with one, cannot be counted."""
@@ -97,16 +96,16 @@ class Guard:
 
     def answered(self) -> None:
         """It gave an answer."""
-        self._rest.answered()
+        self._breaker.record_success()
 
     def failed(self, error: TwitchAudioError) -> None:
         """It gave none. That there was nothing to hear is not its fault, nor is a budget of ours."""
         if self._over is not None:
             return
         if isinstance(error, ProviderError):
-            self._rest.failed(error.fault, error.detail)
+            record_fault(self._breaker, error.fault, error.detail)
         elif error.code is not ProblemCode.NO_AUDIO:
-            self._rest.failed(Fault.TRANSIENT, error.detail)
+            record_fault(self._breaker, Fault.TRANSIENT, error.detail)
 
     async def standing(self) -> Standing:
         """How it stands, with what is left of its budgets."""

@@ -84,7 +84,7 @@ class AcrCloudRecognizer:
 
     async def recognize(self, query: AcrCloudQuery) -> Sequence[Match]:
         """The song found, or none. Raises ProviderError, or TwitchAudioError `no-audio`."""
-        return await self._calls.twice(lambda: self._ask(query))
+        return await self._calls.with_retry(lambda: self._ask(query))
 
     async def _ask(self, query: AcrCloudQuery) -> Sequence[Match]:
         headers, body = acrcloud.question(

@@ -48,7 +48,7 @@ class AuddRecognizer:
 
     async def recognize(self, query: AuddQuery) -> Sequence[Match]:
         """The song found, or none. Raises ProviderError, or TwitchAudioError `no-audio`."""
-        return await self._calls.twice(lambda: self._ask(query))
+        return await self._calls.with_retry(lambda: self._ask(query))
 
     async def _ask(self, query: AuddQuery) -> Sequence[Match]:
         headers, body = audd.question(query.sample, api_token=self._api_token.reveal())

@@ -1,15 +1,16 @@
 """Asking Twitch's GraphQL: the configured ways in order, until one is answered with data."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from yarl import URL
 
 from fingerprint.domain.problems import UpstreamError
-from fingerprint.media.fetch import Fetcher, jitter
+from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import OnOutcome, ignore_outcome
+from fingerprint.retry import RetryBudget, retry
 from fingerprint.settings import GqlAttempt, Secret
 from fingerprint.twitch.answers import GqlFailure, Json, Trouble, parse_answer
 from fingerprint.twitch.queries import Query
@@ -45,23 +46,16 @@ class Gql:
     async def ask(self, query: Query) -> Json:
         """The answer's `data`. Raises UpstreamError with step `gql`, quoting Twitch."""
         failure: GqlFailure | None = None
-        repeated = False
+        budget = RetryBudget(1)
         for attempt in self._attempts:
             try:
-                return await self._send(query, attempt)
+                return await retry(
+                    partial(self._send, query, attempt), errors=GqlFailure, retry_after=_may_pass, budget=budget
+                )
             except GqlFailure as error:
                 failure = error
             if failure.trouble is Trouble.TRANSIENT:
-                if repeated:
-                    break
-                repeated = True
-                await asyncio.sleep(jitter())
-                try:
-                    return await self._send(query, attempt)
-                except GqlFailure as error:
-                    failure = error
-                if failure.trouble is Trouble.TRANSIENT:
-                    break
+                break
         assert failure is not None, "settings name at least one way"
         raise UpstreamError(STEP, f"Twitch does not give out a playback token: {failure.words}.") from failure
 
@@ -110,3 +104,8 @@ class Gql:
             raise
         self._on_outcome(ANSWER_STEP, "ok")
         return data
+
+
+def _may_pass(outcome: Json | GqlFailure) -> float | None:
+    """For `retry`: whether the same way may lead somewhere in a moment."""
+    return 0.0 if isinstance(outcome, GqlFailure) and outcome.trouble is Trouble.TRANSIENT else None

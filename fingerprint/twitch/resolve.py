@@ -11,7 +11,6 @@ from fingerprint.domain.targets import ChannelTarget, ClipTarget, FileTarget, Ta
 from fingerprint.hls.attributes import PlaylistError, address
 from fingerprint.hls.playlist import Rendition, choose_audio
 from fingerprint.media.fetch import Fetcher
-from fingerprint.media.hosts import AllowList
 from fingerprint.media.pcm import no_audio
 from fingerprint.ports import (
     ClipSource,
@@ -31,11 +30,6 @@ T = TypeVar("T")
 
 _TOKENS: Final = 2
 """Tokens asked for when usher refuses one: it may have run out in between."""
-
-
-def twitch_allow_list(settings: TwitchSettings) -> AllowList:
-    """The hosts that the resolver's own fetcher may contact: gql and usher, wherever they are configured to be."""
-    return AllowList.of_origins((settings.gql_url, settings.usher_url))
 
 
 class TwitchResolver:

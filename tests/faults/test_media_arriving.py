@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from fingerprint.circuit_breaker import HOST_FAILURES, HostCircuitBreakers
 from fingerprint.clock import SystemClock
 from fingerprint.media.arriving import MOST_ARRIVING, Arriving
-from fingerprint.media.breaker import FAILURES, Breaker
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from tests.faults.test_media_network import serving
@@ -93,15 +93,15 @@ async def test_t4_silence_ends_and_opens_no_breaker() -> None:
         return web.Response()
 
     outcomes: list[str] = []
-    breaker = Breaker(SystemClock())
+    breakers = HostCircuitBreakers(SystemClock())
     async with (
         serving(silent) as url,
-        Fetcher(HERE, breaker=breaker, on_outcome=lambda _, each: outcomes.append(each)) as fetcher,
+        Fetcher(HERE, breakers=breakers, on_outcome=lambda _, each: outcomes.append(each)) as fetcher,
     ):
-        for _ in range(FAILURES + 1):
+        for _ in range(HOST_FAILURES + 1):
             begin(fetcher, url, total_seconds=0.2)
-        await eventually(lambda: outcomes == ["timeout"] * (FAILURES + 1))
-        with breaker.call(f"{url.host}:{url.port}"):
+        await eventually(lambda: outcomes == ["timeout"] * (HOST_FAILURES + 1))
+        with breakers.of_host(f"{url.host}:{url.port}").probed_call():
             pass  # it is not left alone
 
 

@@ -12,14 +12,14 @@ import pytest_asyncio
 from aiohttp import web
 from yarl import URL
 
+from fingerprint.circuit_breaker import HOST_FAILURES, HostCircuitBreakers
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import parse_target
-from fingerprint.media.breaker import FAILURES, Breaker
-from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import LiveSource
 from fingerprint.settings import GqlAttempt, TwitchSettings
-from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
+from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
+from fingerprint.twitch.resolve import TwitchResolver
 from simulator.faults import GQL_KINDS, Fault, FaultKind, Step
 from tests.integration.capture_twitch import SLUG, Listener, first_take, listening
 
@@ -110,7 +110,7 @@ async def test_every_way_to_ask_works_alone(listener: Listener, attempt: GqlAtte
     settings = TwitchSettings(
         gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url), gql_attempts=(attempt,)
     )
-    async with Fetcher(twitch_allow_list(settings)) as fetcher:
+    async with twitch_fetcher(twitch_allow_list(settings)) as fetcher:
         source = await TwitchResolver(fetcher, settings).resolve(parse_target(target))
     assert (await first_take(listener.capture, source)).pcm.duration_seconds >= 5.9
 
@@ -119,7 +119,7 @@ async def test_a_client_id_that_is_refused_leads_to_the_next(listener: Listener)
     twitch = listener.twitch
     attempts = (GqlAttempt("someapplicationofours", "text"), GqlAttempt("kimne78kx3ncx6brgo4mv6wki5h1ko", "text"))
     settings = TwitchSettings(gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url), gql_attempts=attempts)
-    async with Fetcher(twitch_allow_list(settings)) as fetcher:
+    async with twitch_fetcher(twitch_allow_list(settings)) as fetcher:
         source = await TwitchResolver(fetcher, settings).resolve(parse_target("ladder"))
         assert isinstance(source, LiveSource)
     assert twitch.count(Step.GQL) == 2
@@ -127,7 +127,7 @@ async def test_a_client_id_that_is_refused_leads_to_the_next(listener: Listener)
 
 async def test_t3_nobody_listens(listener: Listener) -> None:
     settings = TwitchSettings(gql_url=URL("http://127.0.0.1:1/gql"))
-    async with Fetcher(twitch_allow_list(settings)) as fetcher:
+    async with twitch_fetcher(twitch_allow_list(settings)) as fetcher:
         with pytest.raises(UpstreamError, match="cannot be reached") as caught:
             await TwitchResolver(fetcher, settings).resolve(parse_target("ladder"))
     assert is_upstream(caught.value, Step.GQL)
@@ -242,7 +242,7 @@ async def serving(handler: Handler) -> AsyncGenerator[URL]:
 
 
 async def fetched_error(url: URL, *, hosts: tuple[str, ...] = ("127.0.0.1",), limit: float = 3.0) -> UpstreamError:
-    async with Fetcher(AllowList.of_media_hosts(hosts)) as fetcher:
+    async with twitch_fetcher(AllowList.of_media_hosts(hosts)) as fetcher:
         with pytest.raises(UpstreamError) as caught:
             await fetcher.get(url, step="segment", max_bytes=1 << 20, total_seconds=limit)
     return caught.value
@@ -281,7 +281,7 @@ async def test_t15_a_redirect_within_the_list_is_followed_and_a_circle_is_not() 
             return web.Response(text="found")
         return web.Response(status=302, headers={"Location": "/there" if request.path == "/" else "/round"})
 
-    async with serving(handler) as here, Fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
+    async with serving(handler) as here, twitch_fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
         assert (await fetcher.get(here / "", step="x", max_bytes=99, total_seconds=3)).text == "found"
         with pytest.raises(UpstreamError, match="chain of redirects"):
             await fetcher.get(here / "round", step="x", max_bytes=99, total_seconds=3)
@@ -294,7 +294,7 @@ async def test_t15_a_listed_name_that_resolves_to_this_machine_is_refused() -> N
         visits.append(request.path)
         return web.Response()
 
-    async with serving(handler) as here, Fetcher(_AnyName()) as fetcher:
+    async with serving(handler) as here, twitch_fetcher(_AnyName()) as fetcher:
         for host in ("localhost", "127.0.0.1"):
             with pytest.raises(UpstreamError, match="cannot be reached"):
                 await fetcher.get(here.with_host(host), step="x", max_bytes=99, total_seconds=3)
@@ -332,7 +332,7 @@ async def test_a_refused_request_is_repeated_once_and_a_timeout_never() -> None:
         return web.Response(status=500)
 
     async with serving(handler) as here:
-        async with Fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
+        async with twitch_fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
             answer = await fetcher.get(here / "bad", step="x", max_bytes=99, total_seconds=3)
         assert (answer.status, asked) == (500, 2)
         error = await fetched_error(here / "slow", limit=0.3)
@@ -346,7 +346,7 @@ async def test_connections_are_kept_alive() -> None:
         connections.add(request.transport)
         return web.Response(text="x")
 
-    async with serving(handler) as here, Fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
+    async with serving(handler) as here, twitch_fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
         for _ in range(5):
             await fetcher.get(here, step="x", max_bytes=99, total_seconds=3)
     assert len(connections) == 1
@@ -357,21 +357,21 @@ async def test_connections_are_kept_alive() -> None:
 
 async def test_t3_a_host_that_keeps_failing_is_left_alone(listener: Listener) -> None:
     counted: Counter[tuple[str, str]] = Counter()
-    breaker = Breaker(listener.clock)
+    breakers = HostCircuitBreakers(listener.clock)
     url = URL(listener.twitch.usher_url)
     listener.twitch.fail(Fault(step=Step.USHER, kind=FaultKind.STATUS, status=503))
     allow = AllowList.of_origins([url])
-    async with Fetcher(
-        allow, breaker=breaker, on_outcome=lambda step, outcome: counted.update([(step, outcome)])
+    async with twitch_fetcher(
+        allow, breakers=breakers, on_outcome=lambda step, outcome: counted.update([(step, outcome)])
     ) as fetcher:
 
         async def get() -> int:
             address = url / "api/v2/channel/hls/ladder.m3u8"
             return (await fetcher.get(address, step="usher", max_bytes=1 << 20, total_seconds=3.0)).status
 
-        assert [await get() for _ in range(FAILURES)] == [503] * FAILURES
+        assert [await get() for _ in range(HOST_FAILURES)] == [503] * HOST_FAILURES
         asked = listener.twitch.count(Step.USHER)
-        with pytest.raises(UpstreamError, match="left alone") as caught:
+        with pytest.raises(UpstreamError, match="keeps failing") as caught:
             await get()
         assert caught.value.step == "usher"
         assert caught.value.retry_after_seconds is not None
@@ -380,9 +380,9 @@ async def test_t3_a_host_that_keeps_failing_is_left_alone(listener: Listener) ->
         await listener.clock.sleep(60)
         assert await get() == 403, "it answers again: that there is no token"
     assert counted == {
-        ("usher", "5xx"): FAILURES,
-        ("usher", "repeated"): FAILURES,
-        ("usher", "left-alone"): 1,
+        ("usher", "5xx"): HOST_FAILURES,
+        ("usher", "repeated"): HOST_FAILURES,
+        ("usher", "circuit-open"): 1,
         ("usher", "4xx"): 1,
     }
 
@@ -395,7 +395,7 @@ async def test_a_working_chain_is_counted_step_by_step(listener: Listener) -> No
 
     twitch = listener.twitch
     settings = TwitchSettings(gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url))
-    async with Fetcher(twitch_allow_list(settings), on_outcome=count) as fetcher:
+    async with twitch_fetcher(twitch_allow_list(settings), on_outcome=count) as fetcher:
         await TwitchResolver(fetcher, settings, on_outcome=count).resolve(parse_target("ladder"))
         twitch.configure_channel("ladder", offline=True)
         with pytest.raises(TwitchAudioError):

@@ -21,7 +21,8 @@ from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import MediaSource
 from fingerprint.settings import TwitchSettings
-from fingerprint.twitch.resolve import TwitchResolver, twitch_allow_list
+from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
+from fingerprint.twitch.resolve import TwitchResolver
 from fingerprint.twitch.sessions import KeptSessions
 from simulator.clock import SimulatedClock
 from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan
@@ -162,8 +163,8 @@ async def listening(cache: Path, *, settings: TwitchSettings | None = None) -> A
             gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url), media_hosts=twitch.media_hosts
         )
         async with (
-            Fetcher(twitch_allow_list(settings)) as services,
-            Fetcher(AllowList.of_media_hosts(settings.media_hosts)) as media,
+            twitch_fetcher(twitch_allow_list(settings)) as services,
+            twitch_fetcher(AllowList.of_media_hosts(settings.media_hosts)) as media,
             DecoderPool(workers=1) as decoder,
         ):
             yield listener_of(twitch, TwitchResolver(services, settings), media, decoder)

@@ -10,6 +10,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
+from fingerprint.retry import retry, retry_after_seconds
 from fingerprint.settings import Secret
 from server.access.identity.twitch_client import Reply, TwitchClient
 
@@ -48,9 +49,7 @@ class HelixClient:
         Raises TokenRefusedError `token-invalid`; UpstreamError, which says when asking again makes sense.
         """
         url = (self._base / "subscriptions" / "user").with_query(broadcaster_id=broadcaster_id, user_id=user_id)
-        reply = await self._get(url, token)
-        if reply.status >= 500:
-            reply = await self._get(url, token)
+        reply = await retry(lambda: self._get(url, token), errors=UpstreamError, retry_after=self._retry_after)
         match reply.status:
             case 200:
                 return bool(_data(reply))
@@ -85,6 +84,12 @@ class HelixClient:
     async def _get(self, url: URL, token: Secret) -> Reply:
         headers = {"Authorization": f"Bearer {token.reveal()}", "Client-Id": self._client_id}
         return await self._client.call("helix", "GET", url, headers=headers, detail=_SILENT)
+
+    def _retry_after(self, outcome: Reply | UpstreamError) -> float | None:
+        """For `retry`: Twitch is in trouble, and says how long to wait. No answer at all took its time already."""
+        if isinstance(outcome, UpstreamError) or outcome.status < 500:
+            return None
+        return retry_after_seconds(outcome.headers.get("Retry-After"), self._clock.now())
 
     def _failed(self, reply: Reply) -> UpstreamError:
         _log.warning("helix_failed", extra={"status": reply.status, "said": reply.message})

@@ -18,6 +18,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
+from fingerprint.retry import RetryPolicy, retry
 from fingerprint.settings import Secret
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.oauth import RefusedError, TwitchOAuth
@@ -47,7 +48,7 @@ _TAKEN: Final = timedelta(minutes=5)
 _RETRY: Final = timedelta(minutes=1)
 _AT_A_TIME: Final = 50
 _POLL_SECONDS: Final = 0.2
-_ATTEMPTS: Final = 3
+_STORE_RETRY: Final = RetryPolicy(max_attempts=3, min_wait_seconds=0.5, max_wait_seconds=1.0)
 
 _log = logging.getLogger(__name__)
 
@@ -236,14 +237,13 @@ class Sessions:
         now = self._clock.now()
         renewed = replace(tokens, scopes=tokens.scopes or session.user.scopes)
         # A refresh token may be good for one use only: what came for it must not be lost.
-        for attempt in range(_ATTEMPTS):
-            try:
-                await self._store.renew(sha256, renewed, now=now, due=now + RECHECK)
-                break
-            except TwitchAudioError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                await self._clock.sleep(1.0)
+        await retry(
+            lambda: self._store.renew(sha256, renewed, now=now, due=now + RECHECK),
+            errors=TwitchAudioError,
+            retry_after=lambda outcome: 0.0 if isinstance(outcome, TwitchAudioError) else None,
+            policy=_STORE_RETRY,
+            sleep=self._clock.sleep,
+        )
         return await self._alive(sha256)
 
     # --- those that nobody uses -----------------------------------------------------------------------

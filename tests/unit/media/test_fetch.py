@@ -41,7 +41,7 @@ def test_there_are_exceptions_to_look_at() -> None:
 @pytest.mark.parametrize("kind", [*exceptions_of(client_exceptions), *exceptions_of(http_exceptions)])
 def test_every_exception_of_aiohttp_is_caught_and_mapped(kind: type[Exception]) -> None:
     assert issubclass(kind, NETWORK_ERRORS)
-    error = upstream_error("playlist", made(kind))
+    error = upstream_error("playlist", made(kind), upstream="Twitch")
     assert error.step == "playlist"
     assert error.code in (ProblemCode.UPSTREAM_UNAVAILABLE, ProblemCode.TIMEOUT)
 
@@ -70,11 +70,11 @@ def test_every_exception_of_aiohttp_is_caught_and_mapped(kind: type[Exception]) 
     ],
 )
 def test_failures_of_the_network_are_told_apart(error: Exception, code: ProblemCode, words: str) -> None:
-    found = upstream_error("segment", error)
+    found = upstream_error("segment", error, upstream="Twitch")
     assert (found.code, found.step) == (code, "segment")
     assert words in found.detail
 
 
 def test_our_own_error_stays_as_it_is() -> None:
     error = UpstreamError("usher", "Something.")
-    assert upstream_error("segment", error) is error
+    assert upstream_error("segment", error, upstream="Twitch") is error

@@ -190,7 +190,7 @@ CODES: dict[int, tuple[Fault, bool]] = {
 def test_each_code_is_told_apart(code: int) -> None:
     with pytest.raises(ProviderError) as raised:
         read(status(code, "some message"))
-    assert (raised.value.fault, raised.value.repeatable) == CODES[code]
+    assert (raised.value.fault, raised.value.retryable) == CODES[code]
     assert raised.value.provider_code == code
     assert "some message" not in raised.value.detail
 
@@ -205,7 +205,7 @@ def test_a_sample_that_it_cannot_hear_is_no_audio(code: int) -> None:
 def test_3015_has_two_meanings() -> None:
     with pytest.raises(ProviderError) as raised:
         read(status(3015, "QpS limit exceeded"))
-    assert (raised.value.fault, raised.value.repeatable) == (Fault.RATE, True)
+    assert (raised.value.fault, raised.value.retryable) == (Fault.RATE, True)
     with pytest.raises(TwitchAudioError) as unheard:
         read(status(3015, "Could not generate fingerprint"))
     assert unheard.value.code is ProblemCode.NO_AUDIO

@@ -125,7 +125,7 @@ def test_each_code_is_told_apart(code: int) -> None:
         read(error(code, "some message"))
     assert raised.value.fault is CODES[code]
     assert raised.value.provider_code == code
-    assert raised.value.repeatable == (CODES[code] in (Fault.RATE, Fault.TRANSIENT))
+    assert raised.value.retryable == (CODES[code] in (Fault.RATE, Fault.TRANSIENT))
     assert "some message" not in raised.value.detail
 
 

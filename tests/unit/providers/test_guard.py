@@ -7,9 +7,15 @@ import pytest
 from fingerprint.domain.budgets import Budget, OverBudget, Period, Spending, Spent, parse_budgets
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.pcm import no_audio
-from fingerprint.providers.faults import Fault, ProviderError, transient
+from fingerprint.providers.faults import (
+    MAX_FAILURES,
+    Fault,
+    ProviderError,
+    provider_breaker,
+    record_fault,
+    transient,
+)
 from fingerprint.providers.guard import Guard, Guards, State
-from fingerprint.providers.rest import FAILURES, PAUSES, Rest
 from tests.fakes import FakeClock
 
 DAY = Budget(Period.DAY, 2)
@@ -41,59 +47,39 @@ class Counts:
         ]
 
 
-async def test_one_failure_of_the_network_is_no_reason_to_rest() -> None:
+def test_one_failure_of_the_network_does_not_open_the_circuit() -> None:
+    breaker = provider_breaker(FakeClock())
+    for _ in range(MAX_FAILURES - 1):
+        record_fault(breaker, Fault.TRANSIENT, "It is away.")
+        assert breaker.open_seconds is None
+    record_fault(breaker, Fault.TRANSIENT, "It is away.")
+    assert breaker.open_seconds == pytest.approx(5.0, rel=0.2)
+    assert breaker.reason == "It is away."
+
+
+async def test_each_pause_in_a_row_is_twice_as_long_up_to_a_limit() -> None:
     clock = FakeClock()
-    rest = Rest(clock)
-    for _ in range(FAILURES - 1):
-        rest.failed(Fault.TRANSIENT, "It is away.")
-        assert rest.seconds is None
-    rest.failed(Fault.TRANSIENT, "It is away.")
-    first = PAUSES[Fault.TRANSIENT].first
-    assert rest.seconds == pytest.approx(first, rel=0.2)
-    assert rest.reason == "It is away."
-    await clock.advance(2 * first)
-    assert rest.seconds is None
-
-
-def test_an_answer_ends_the_count_of_failures() -> None:
-    rest = Rest(FakeClock())
-    for _ in range(10):
-        rest.failed(Fault.TRANSIENT, "It is away.")
-        rest.answered()
-        assert rest.seconds is None
-
-
-async def test_each_rest_in_a_row_is_twice_as_long_up_to_a_limit() -> None:
-    clock = FakeClock()
-    rest = Rest(clock)
-    lengths: list[float] = []
-    for _ in range(FAILURES - 1):
-        rest.failed(Fault.TRANSIENT, "It is away.")
+    breaker = provider_breaker(clock)
+    pauses: list[float] = []
+    for _ in range(MAX_FAILURES - 1):
+        record_fault(breaker, Fault.TRANSIENT, "It is away.")
     for _ in range(8):
-        rest.failed(Fault.TRANSIENT, "It is away.")
-        assert rest.seconds is not None
-        lengths.append(rest.seconds)
-        await clock.advance(rest.seconds + 0.1)
-    pause = PAUSES[Fault.TRANSIENT]
-    assert lengths[0] == pytest.approx(pause.first, rel=0.2)
-    assert lengths[1] == pytest.approx(2 * pause.first, rel=0.2)
-    assert lengths[-1] == pytest.approx(pause.longest, rel=0.2)
+        record_fault(breaker, Fault.TRANSIENT, "It is away.")
+        assert breaker.open_seconds is not None
+        pauses.append(breaker.open_seconds)
+        await clock.advance(breaker.open_seconds + 0.1)
+    for pause, seconds in zip(pauses, [5, 10, 20, 40, 80, 120, 120, 120], strict=True):
+        assert pause == pytest.approx(seconds, rel=0.2)
 
 
-@pytest.mark.parametrize("fault", [Fault.QUOTA, Fault.CONFIGURATION, Fault.RATE, Fault.REQUEST])
-def test_what_will_not_pass_by_itself_begins_a_rest_at_once(fault: Fault) -> None:
-    rest = Rest(FakeClock())
-    rest.failed(fault, "No.")
-    assert rest.seconds == pytest.approx(PAUSES[fault].first, rel=0.2)
-
-
-def test_failures_that_were_under_way_do_not_prolong_a_rest() -> None:
-    rest = Rest(FakeClock())
-    rest.failed(Fault.QUOTA, "No.")
-    before = rest.seconds
-    for _ in range(5):
-        rest.failed(Fault.QUOTA, "No.")
-    assert rest.seconds == before
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [(Fault.QUOTA, 900), (Fault.CONFIGURATION, 60), (Fault.RATE, 5), (Fault.REQUEST, 5)],
+)
+def test_what_will_not_pass_by_itself_opens_the_circuit_at_once(fault: Fault, seconds: float) -> None:
+    breaker = provider_breaker(FakeClock())
+    record_fault(breaker, fault, "No.")
+    assert breaker.open_seconds == pytest.approx(seconds, rel=0.2)
 
 
 async def test_a_budget_that_is_used_up_keeps_the_provider_from_being_asked_until_it_begins_anew() -> None:
@@ -138,7 +124,7 @@ async def test_nothing_to_hear_is_not_the_providers_fault() -> None:
     for _ in range(10):
         guard.failed(no_audio("it is silent"))
     assert guard.refusal() is None
-    for _ in range(FAILURES):
+    for _ in range(MAX_FAILURES):
         guard.failed(transient("acrcloud", "It is away."))
     refusal = guard.refusal()
     assert refusal is not None

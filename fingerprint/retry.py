@@ -1,0 +1,128 @@
+"""Calling again after a failure that may pass: how often, after which wait, and how often within one job."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
+
+
+class RetryBudget:
+    """How many more retries may be made, by all calls that share it."""
+
+    def __init__(self, retries: int) -> None:
+        self.left = retries
+
+    def take(self) -> bool:
+        """Whether there was one left; it is taken."""
+        self.left -= 1
+        return self.left >= 0
+
+
+_job_budget: ContextVar[RetryBudget | None] = ContextVar("job_retry_budget", default=None)
+
+
+@contextmanager
+def retry_budget(retries: int) -> Generator[None]:
+    """At most so many retries inside, in this task and those that it starts: when everything fails, a job does not
+    multiply the load by the retries of each of its calls.
+    """
+    token = _job_budget.set(RetryBudget(retries))
+    try:
+        yield
+    finally:
+        _job_budget.reset(token)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often a call is made, and how long to wait before each further time.
+
+    The first wait is random between `min_wait_seconds` and `max_wait_seconds`, and both double with each further
+    one ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015). A longer wait that the upstream asks for
+    with `Retry-After` is obeyed; when it asks for more than `max_retry_after_seconds`, the call is not made again.
+    """
+
+    max_attempts: int = 2
+    min_wait_seconds: float = 0.0
+    max_wait_seconds: float = 0.25
+    max_retry_after_seconds: float = 1.0
+
+    def wait_seconds(self, attempt: int, retry_after: float | None) -> float | None:
+        """Seconds to wait after a failed attempt, counted from 1; None for no further one.
+
+        `retry_after` is the least that the upstream asks for, and None for an outcome that calling again cannot
+        change.
+        """
+        if retry_after is None or attempt >= self.max_attempts or retry_after > self.max_retry_after_seconds:
+            return None
+        doubled = 2 ** (attempt - 1)
+        wait = random.uniform(self.min_wait_seconds, self.max_wait_seconds) * doubled  # noqa: S311 - no secret
+        return max(wait, retry_after)
+
+
+ONCE_MORE: Final = RetryPolicy()
+
+
+async def retry(
+    call: Callable[[], Awaitable[T]],
+    *,
+    errors: type[E],
+    retry_after: Callable[[T | E], float | None],
+    policy: RetryPolicy = ONCE_MORE,
+    budget: RetryBudget | None = None,
+    on_retry: Callable[[], None] | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> T:
+    """What `call` gives in the end.
+
+    `retry_after` tells of each value, and of each exception out of `errors`, whether calling again may help: the
+    least seconds to wait, or None when the outcome is final. Retries count against `budget` and that of the job.
+    `on_retry` is called before each. Raises what the last call raised.
+    """
+    for attempt in range(1, policy.max_attempts + 1):
+        try:
+            value = await call()
+        except errors as error:
+            wait = _wait(policy, attempt, retry_after(error), budget)
+            if wait is None:
+                raise
+        else:
+            wait = _wait(policy, attempt, retry_after(value), budget)
+            if wait is None:
+                return value
+        if on_retry is not None:
+            on_retry()
+        await sleep(wait)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def retry_after_seconds(header: str | None, now: datetime) -> float:
+    """The seconds to wait that a `Retry-After` header asks for (RFC 9110, section 10.2.3); 0 for none."""
+    text = (header or "").strip()
+    if text.isdecimal() and text.isascii():
+        return float(text[:12])
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+
+
+def _wait(
+    policy: RetryPolicy, attempt: int, retry_after: float | None, budget: RetryBudget | None
+) -> float | None:
+    wait = policy.wait_seconds(attempt, retry_after)
+    if wait is None:
+        return None
+    for each in (budget, _job_budget.get()):
+        if each is not None and not each.take():
+            return None
+    return wait

@@ -1,0 +1,24 @@
+"""How Twitch is fetched from: the hosts that may be contacted, and what requests and error messages say."""
+
+from typing import Final
+
+from fingerprint.circuit_breaker import HostCircuitBreakers
+from fingerprint.media.fetch import Fetcher
+from fingerprint.media.hosts import AllowList
+from fingerprint.ports import OnOutcome, ignore_outcome
+from fingerprint.settings import TwitchSettings
+
+# Twitch refuses some requests of unknown agents.
+_HEADERS: Final = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"}
+
+
+def twitch_allow_list(settings: TwitchSettings) -> AllowList:
+    """The hosts that are asked about targets: gql and usher, wherever they are configured to be."""
+    return AllowList.of_origins((settings.gql_url, settings.usher_url))
+
+
+def twitch_fetcher(
+    allow: AllowList, *, breakers: HostCircuitBreakers | None = None, on_outcome: OnOutcome = ignore_outcome
+) -> Fetcher:
+    """A fetcher that names Twitch in its messages, and asks as a browser does."""
+    return Fetcher(allow, upstream="Twitch", headers=_HEADERS, breakers=breakers, on_outcome=on_outcome)
