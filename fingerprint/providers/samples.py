@@ -2,7 +2,7 @@
 
 import io
 import wave
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
@@ -32,6 +32,14 @@ class Sample:
     start_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class WaveSample:
+    """A WAV file, and where in the recording it begins."""
+
+    wave: bytes = field(repr=False)
+    start_seconds: float
+
+
 def sample_of(recording: Recording, seconds: float = SAMPLE_SECONDS) -> Sample:
     """All of a short recording, else its loudest part of `seconds`.
 
@@ -44,6 +52,12 @@ def sample_of(recording: Recording, seconds: float = SAMPLE_SECONDS) -> Sample:
     if part.samples.size == 0 or float(np.sqrt(np.mean(np.square(part.mono)))) < SILENCE_RMS:
         raise no_audio("it is silent")
     return Sample(part, start)
+
+
+def wave_sample(recording: Recording) -> WaveSample:
+    """The same as a WAV file, mono, at the recording's own rate."""
+    sample = sample_of(recording)
+    return WaveSample(wide_wave(sample.pcm), sample.start_seconds)
 
 
 def _loudest(pcm: Pcm, seconds: float) -> float:

@@ -2,11 +2,12 @@
 
 Unofficial: nobody grants its use and it may stop working any day. So it is asked only where the operator names it
 in TWITCHAUDIO_RECOGNIZERS. The library computes the signature; requests go through our own bounded connections.
+
+The form of its answers is undocumented: everything in them is optional.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,26 +16,22 @@ from typing import Any, Final
 from yarl import URL
 
 from fingerprint.domain.audio import Recording
+from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.ports import Match
-from fingerprint.providers import shazam
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.faults import Fault, ProviderError, transient
-from fingerprint.providers.reading import Object, parse_object
-from fingerprint.providers.samples import sample_of, wide_wave
+from fingerprint.providers.reading import Object, first, number, objects, parse_object, text
+from fingerprint.providers.samples import WaveSample, wave_sample
 
 INSTALL: Final = "shazamio is not installed: pip install 'twitchaudio[shazam]'."
+NAME: Final = "Shazam"
 
-
-@dataclass(frozen=True, slots=True)
-class ShazamQuery:
-    """A sound file, and where in the recording it begins."""
-
-    sample: bytes = field(repr=False)
-    start_seconds: float
+UNSCORED: Final = 0.9
+"""The score of an answer: the service gives none."""
 
 
 class ShazamRecognizer:
-    """Asks Shazam about a few seconds. A `Recognizer[ShazamQuery]`."""
+    """Asks Shazam about a few seconds. A `Recognizer[WaveSample]`."""
 
     def __init__(self, calls: ProviderCalls, base: URL) -> None:
         self._client = _Client(calls, base)
@@ -48,20 +45,20 @@ class ShazamRecognizer:
         """One sentence when shazamio is not installed; else None."""
         return INSTALL if find_spec("shazamio") is None else None
 
-    def prepare(self, recording: Recording) -> ShazamQuery:
+    def prepare(self, recording: Recording) -> WaveSample:
         """A WAV file of the recording, of the loudest 12 s of a long one.
 
         Raises TwitchAudioError `no-audio` for silence, which is never sent.
         """
-        sample = sample_of(recording)
+        sample = wave_sample(recording)
         # Loading the library takes a while, and this is a thread.
         _ = self._shazam
-        return ShazamQuery(wide_wave(sample.pcm), sample.start_seconds)
+        return sample
 
-    async def recognize(self, query: ShazamQuery) -> Sequence[Match]:
+    async def recognize(self, query: WaveSample) -> Sequence[Match]:
         """The song found, or none. Raises ProviderError."""
-        answer: Object = await self._shazam.recognize(query.sample)
-        return shazam.matches(answer, start_seconds=query.start_seconds)
+        answer: Object = await self._shazam.recognize(query.wave)
+        return parse_matches(answer, start_seconds=query.start_seconds)
 
     @cached_property
     def _shazam(self) -> Any:
@@ -85,13 +82,56 @@ class _Client:
         headers = {**more.get("headers", {}), "Content-Type": "application/json"}
         headers.pop("Accept-Encoding", None)
         body = json.dumps(more.get("json")).encode()
-        answer = await self._calls.post(shazam.NAME, address, body, headers=headers)
+        answer = await self._calls.post(NAME, address, body, headers=headers)
         if answer.status == 429:
-            detail = f"{shazam.NAME} is asked too much at a time."
-            raise ProviderError(shazam.NAME, Fault.RATE, detail, retry_after_seconds=30.0)
+            detail = f"{NAME} is asked too much at a time."
+            raise ProviderError(NAME, Fault.RATE, detail, retry_after_seconds=30.0)
         if answer.status != 200:
-            raise transient(shazam.NAME, f"{shazam.NAME} answers with the status {answer.status}.")
+            raise transient(NAME, f"{NAME} answers with the status {answer.status}.")
         found = parse_object(answer.body)
         if found is None:
-            raise transient(shazam.NAME, f"{shazam.NAME} answers with something that cannot be read.")
+            raise transient(NAME, f"{NAME} answers with something that cannot be read.")
         return found
+
+
+def parse_matches(body: Object, *, start_seconds: float) -> Sequence[Match]:
+    """The song found, or none. Raises ProviderError for an answer of another form."""
+    if "matches" not in body and "track" not in body:
+        raise transient(NAME, f"{NAME} answers with something that cannot be read.")
+    track = first(body, "track")
+    if not objects(body.get("matches")) or text(track.get("title")) is None:
+        return ()
+    offset = number(first(body, "matches").get("offset"))
+    facts = _facts(track)
+    artist = text(track.get("subtitle"))
+    song = Song(
+        title=text(track.get("title")) or "",
+        artists=(artist,) if artist else (),
+        album=facts.get("album"),
+        label=facts.get("label"),
+        isrc=text(track.get("isrc")),
+        release_date=text(track.get("releasedate")) or facts.get("released"),
+        offset_seconds=None if offset is None else round(max(0.0, offset), 3),
+        position_seconds=round(start_seconds, 3),
+        ids=ExternalIds(apple_music=_apple_music(track)),
+    )
+    return (Match(song=song, score=UNSCORED),)
+
+
+def _facts(track: Object) -> dict[str, str]:
+    """The table of album, label and year that is meant for people."""
+    found: dict[str, str] = {}
+    for section in objects(track.get("sections")):
+        for row in objects(section.get("metadata")):
+            name, value = text(row.get("title")), text(row.get("text"))
+            if name and value:
+                found.setdefault(name.lower(), value)
+    return found
+
+
+def _apple_music(track: Object) -> str | None:
+    for action in objects(first(track, "hub").get("actions")):
+        identifier = text(action.get("id"))
+        if action.get("type") == "applemusicplay" and identifier and identifier.isdecimal():
+            return identifier
+    return None

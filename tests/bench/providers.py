@@ -26,9 +26,9 @@ from av.audio.stream import AudioStream
 
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.media.decode import decode_bytes
-from fingerprint.providers import acrcloud, audd
-from fingerprint.providers.extractor import ExtractorMissingError, load_extractor
+from fingerprint.providers.acrcloud_extractor import ExtractorMissingError, load_extractor
 from fingerprint.providers.samples import narrow_samples
+from fingerprint.recognizers import acrcloud, audd
 from fingerprint.settings import PipelineSettings, read_settings
 from fingerprint.wiring import open_members
 from tests.bench.table import median, print_table, write_json
@@ -144,14 +144,14 @@ async def measure(songs: int) -> list[dict[str, Any]]:
     with services() as environ:
         for form in ("fingerprint", "audio"):
             row, query = await costs(environ | {"TWITCHAUDIO_ACRCLOUD_SEND": form}, "acrcloud", recordings)
-            _, body = acrcloud.question(
+            _, body = acrcloud.build_request(
                 query.sample, form, access_key=ACCESS_KEY, access_secret=ACCESS_SECRET, timestamp=1_700_000_000
             )
             extract = load_extractor()
             percent = kept([extract(narrow_samples(recording.pcm)) for recording in recordings])
             rows.append({"form": f"ACRCloud, {form}", "upload_bytes": len(body), **row, "points_percent": percent})
         row, query = await costs(environ, "audd", recordings)
-        _, body = audd.question(query.sample, api_token=API_TOKEN)
+        _, body = audd.build_request(query.sample, api_token=API_TOKEN)
         rows.append({"form": "AudD, audio", "upload_bytes": len(body), **row, "points_percent": None})
     decoding: list[float] = []
     fingerprints: list[bytes] = []

@@ -24,9 +24,9 @@ from fingerprint.jobs.clean import clean
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import Answer, Match, Recognizer
-from fingerprint.providers import extractor
+from fingerprint.providers import acrcloud_extractor
+from fingerprint.providers.acrcloud_extractor import ExtractorMissingError, load_extractor
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.extractor import ExtractorMissingError, load_extractor
 from fingerprint.providers.faults import Fault, ProviderError
 from fingerprint.recognizers import REGISTRY
 from fingerprint.recognizers.acrcloud import AcrCloudRecognizer
@@ -155,7 +155,7 @@ def test_the_extractor_works_on_real_sound_where_it_is_installed() -> None:
 async def test_without_the_extractor_audio_is_sent_and_the_reason_is_logged_once(
     acrcloud: AcrCloudService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def missing() -> extractor.Extract:
+    def missing() -> acrcloud_extractor.Extract:
         raise ExtractorMissingError("pyacrcloud cannot be imported (it is not there)")
 
     acrcloud.fixed = ACR_TRACK
@@ -173,13 +173,13 @@ async def test_a_machine_without_the_library_is_told_how_to_get_it(monkeypatch: 
     def import_module(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
-    monkeypatch.setattr(extractor, "import_module", import_module)
+    monkeypatch.setattr(acrcloud_extractor, "import_module", import_module)
     with pytest.raises(ExtractorMissingError, match=r"pip install 'twitchaudio\[acrcloud\]'"):
         load_extractor()
 
 
 async def test_only_the_fingerprint_may_be_asked_for(acrcloud: AcrCloudService) -> None:
-    def missing() -> extractor.Extract:
+    def missing() -> acrcloud_extractor.Extract:
         raise ExtractorMissingError("it is not there")
 
     async with calls_to(acrcloud) as calls:
@@ -199,7 +199,7 @@ def acrcloud_recognizer(
     calls: ProviderCalls,
     service: AcrCloudService,
     *,
-    load: Callable[[], extractor.Extract] = load_extractor,
+    load: Callable[[], acrcloud_extractor.Extract] = load_extractor,
     send: str = "auto",
 ) -> AcrCloudRecognizer:
     return AcrCloudRecognizer(

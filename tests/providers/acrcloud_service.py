@@ -21,7 +21,7 @@ from aiohttp import web
 from yarl import URL
 
 from fingerprint.domain.audio import Pcm
-from fingerprint.providers.extractor import load_extractor
+from fingerprint.providers.acrcloud_extractor import load_extractor
 from fingerprint.providers.samples import narrow_samples
 from tests.providers.service import Form, Reply, Script, give, heard_in, read_form, served
 

@@ -10,18 +10,18 @@ from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.fetch import Fetched
 from fingerprint.ports import Match
-from fingerprint.providers.audd import UNSCORED, matches
 from fingerprint.providers.faults import Fault, ProviderError
+from fingerprint.recognizers.audd import UNSCORED, parse_matches
 from tests.providers.answers import AUDD_RESULT
 from tests.providers.audd_service import error
-from tests.unit.providers.test_acrcloud import anything
+from tests.unit.recognizers.test_acrcloud import anything
 
 Json = dict[str, Any]
 
 
 def read(body: object, *, http: int = 200) -> list[Match]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return list(matches(Fetched(http, raw), start_seconds=0.0))
+    return list(parse_matches(Fetched(http, raw), start_seconds=0.0))
 
 
 def success(**values: Any) -> Json:

@@ -10,8 +10,8 @@ from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.fetch import Fetched
 from fingerprint.ports import Match
-from fingerprint.providers.acrcloud import matches, question, signature
 from fingerprint.providers.faults import Fault, ProviderError
+from fingerprint.recognizers.acrcloud import build_request, parse_matches, signature
 from tests.providers.acrcloud_service import ACCESS_KEY, ACCESS_SECRET, status
 from tests.providers.answers import ACR_TRACK
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 def read(body: object, *, http: int = 200, start: float = 0.0) -> list[Match]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return list(matches(Fetched(http, raw), sample_seconds=6.0, start_seconds=start))
+    return list(parse_matches(Fetched(http, raw), sample_seconds=6.0, start_seconds=start))
 
 
 def success(*tracks: Json, **more: object) -> Json:
@@ -44,7 +44,7 @@ def test_the_signature_is_the_known_one(data_type: str, expected: str) -> None:
 
 
 def test_the_secret_is_not_in_the_question() -> None:
-    headers, body = question(b"abc", "audio", access_key="key", access_secret=ACCESS_SECRET, timestamp=1)
+    headers, body = build_request(b"abc", "audio", access_key="key", access_secret=ACCESS_SECRET, timestamp=1)
     assert ACCESS_SECRET.encode() not in body
     assert headers["Content-Type"].startswith("multipart/form-data; boundary=")
     assert b'name="sample_bytes"\r\n\r\n3\r\n' in body
