@@ -132,9 +132,9 @@ class Pipeline:
             job_seconds=job_seconds,
         )
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """None when something can recognize music; else what is missing and the ways out."""
-        return await self._recognizers.unavailable()
+        return await self._recognizers.unavailable_reason()
 
     async def identify(
         self, identification: Identification, target: Target, on_stage: OnStage = _ignore

@@ -163,7 +163,7 @@ class Recognizer(Protocol[Q]):
         """The name used in settings, answers and logs."""
         ...
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """None when the recognizer can answer; else one sentence that says what is missing. Cheap."""
         ...
 
@@ -196,7 +196,7 @@ class Answer:
 class Recognizers(Protocol):
     """The configured recognizers as one."""
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """None when at least one can answer; else what is missing, for the person who asks."""
         ...
 

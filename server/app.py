@@ -210,7 +210,7 @@ async def _open_runner(
             open_pipeline(settings.pipeline, guards=guards, on_outcome=upstream.add)
         )
     runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)
-    return runner, pipeline.unavailable
+    return runner, pipeline.unavailable_reason
 
 
 async def _nothing_missing() -> str | None:

@@ -121,7 +121,7 @@ class FakeRecognizers:
         self.missing: str | None = None
         self.before: Callable[[], None] | None = None
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         return self.missing
 
     async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:

@@ -10,6 +10,7 @@ ROOT: Final = Path(__file__).parent.parent
 FOLDERS: Final = ("fingerprint", "server", "simulator", "scripts", "sql", "tests")
 
 REPLACED: Final[dict[str, str]] = {
+    r"\.unavailable\(\)|def unavailable\(": "unavailable_reason",
     r"\b(Flights?|take_off|Polish|KeptAnswers)\b": "Job, JobRegistry, AnswerEnricher, SingleFlightCache",
     r"\b(_Station|_tune_in|end_within)\b": "_Subscription, _subscribe, wait_for_end",
     r"\bimport Turns\b|\bTurns\(": "FairQueue",

@@ -83,7 +83,7 @@ class AcrCloudRecognizer:
         """The name used in settings, answers and logs."""
         return "acrcloud"
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """One sentence when only the fingerprint may be sent and there is no extractor; else None."""
         if self._send == "fingerprint" and self._missing is not None:
             return f"ACRCloud's fingerprint cannot be made: {self._missing}."

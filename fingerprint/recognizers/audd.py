@@ -41,7 +41,7 @@ class AuddRecognizer:
         """The name used in settings, answers and logs."""
         return "audd"
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """Always None: a token is there, and whether it is good only a question can tell."""
         return None
 

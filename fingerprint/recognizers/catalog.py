@@ -26,7 +26,7 @@ class CatalogRecognizer:
         """The name used in settings, answers and logs."""
         return "catalog"
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """One sentence when the catalog holds no music or cannot be used; else None."""
         return await asyncio.to_thread(self._unavailable)
 

@@ -113,7 +113,7 @@ class RecognizerChain:
         """End the threads, without waiting for what nobody waits for any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """None when at least one recognizer can answer; else what is missing and the ways out."""
         asked: list[_Asked] = []
         for member in self._members:
@@ -229,7 +229,7 @@ class RecognizerChain:
             return _Asked(name, refusal=refusal)
         try:
             async with asyncio.timeout(self._seconds):
-                missing = await member.recognizer.unavailable()
+                missing = await member.recognizer.unavailable_reason()
         except Exception:  # noqa: BLE001 - as above
             _log.exception("recognizer_state_unknown", extra={"recognizer": name})
             return None

@@ -41,7 +41,7 @@ class ShazamRecognizer:
         """The name used in settings, answers and logs."""
         return "shazam"
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """One sentence when shazamio is not installed; else None."""
         return INSTALL if find_spec("shazamio") is None else None
 

@@ -56,7 +56,7 @@ async def _jobs(request: web.Request) -> DependencyJson:
 
 
 async def _recognizers(request: web.Request) -> DependencyJson:
-    missing = await request.app[keys.SERVICE].unavailable()
+    missing = await request.app[keys.SERVICE].unavailable_reason()
     return DependencyJson(ready=missing is None, required=False, detail=missing)
 
 

@@ -24,7 +24,7 @@ async def status(request: web.Request) -> web.Response:
     no_unknown_query(request)
     access = request.app[keys.ACCESS]
     rules = await access.rules()
-    missing = await request.app[keys.SERVICE].unavailable()
+    missing = await request.app[keys.SERVICE].unavailable_reason()
     body = StatusJson(
         version=_version(),
         **dataclasses.asdict(rules.website),

@@ -156,7 +156,7 @@ async def answers(
     pipeline: Pipeline, clock: Clock, targets: Sequence[Target]
 ) -> AsyncGenerator[list[asyncio.Task[Identification]]]:
     """The targets' identifications as tasks, in order; a few are at work at a time."""
-    missing = await pipeline.unavailable()
+    missing = await pipeline.unavailable_reason()
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(target: Target) -> Identification:

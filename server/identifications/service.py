@@ -214,7 +214,7 @@ class IdentificationService:
                 async for state in states:
                     yield state
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         """None when something can recognize music; else what is missing and the ways out."""
         return await self._unavailable()
 

@@ -131,7 +131,7 @@ class Pages:
         self, request: web.Request, answer: AnswerView, *, typed: str = "", status: int = 200
     ) -> web.Response:
         async with in_time(self._seconds):
-            unavailable = await request.app[keys.SERVICE].unavailable()
+            unavailable = await request.app[keys.SERVICE].unavailable_reason()
             visitor, visitor_error = await _visitor(request.app[keys.ACCESS])
         closed = visitor.website.maintenance or not visitor.website.active
         context = {

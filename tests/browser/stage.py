@@ -46,7 +46,7 @@ class OnStageNow:
         await self._reach(Stage.CAPTURING)
         yield recording(seconds)
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         return self.missing
 
     async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:

@@ -87,7 +87,7 @@ async def ask(recognizer: Recognizer[Any], pcm: Pcm) -> list[Match]:
 
 
 async def test_it_names_a_song_and_where_in_it_we_are(recognizer: Recognizer[Any]) -> None:
-    assert await recognizer.unavailable() is None
+    assert await recognizer.unavailable_reason() is None
     (match,) = await ask(recognizer, tune(3).cut(7, 6))
     assert match.song.title == "Song 3"
     assert match.song.artists == ("Artist 3",)
@@ -121,7 +121,7 @@ async def test_what_it_does_not_know_is_no_match(recognizer: Recognizer[Any], pc
 
 @pytest.mark.parametrize("name", UNCONFIGURED)
 async def test_it_says_in_a_sentence_what_is_missing(name: str, tmp_path: Path) -> None:
-    text = await UNCONFIGURED[name](tmp_path / "nothing").unavailable()
+    text = await UNCONFIGURED[name](tmp_path / "nothing").unavailable_reason()
     assert text is not None
     assert text.endswith(".")
 
@@ -136,15 +136,15 @@ async def test_a_catalog_match_says_where_the_track_is(tmp_path: Path) -> None:
 
 async def test_a_catalog_that_is_filled_later_is_seen(tmp_path: Path) -> None:
     recognizer = CatalogRecognizer(tmp_path)
-    assert await recognizer.unavailable() is not None
+    assert await recognizer.unavailable_reason() is not None
     fill(tmp_path, [1])
-    assert await recognizer.unavailable() is None
+    assert await recognizer.unavailable_reason() is None
     assert [match.song.title for match in await ask(recognizer, tune(1).cut(2, 6))] == ["Song 1"]
 
 
 async def test_a_damaged_catalog_is_said_to_be_damaged(tmp_path: Path) -> None:
     fill(tmp_path, [1])
     (tmp_path / "manifest.json").write_text("{")
-    text = await CatalogRecognizer(tmp_path).unavailable()
+    text = await CatalogRecognizer(tmp_path).unavailable_reason()
     assert text is not None
     assert "damaged" in text

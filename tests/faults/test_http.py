@@ -254,7 +254,7 @@ async def test_a_fault_of_ours_is_internal_and_says_only_where_it_is_logged(
     async def broken() -> str | None:
         raise RuntimeError("a secret in the text")
 
-    parts.recognizers.unavailable = broken
+    parts.recognizers.unavailable_reason = broken
     response = await api.get("/api/v1/status")
     problem = await assert_problem(response, "internal", 500)
     assert problem["detail"] == f"This is a fault of ours. It is logged under {response.headers['X-Request-Id']}."

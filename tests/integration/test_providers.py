@@ -114,7 +114,7 @@ async def test_shazam_is_asked_through_its_library_and_our_connections() -> None
         served(web.post("/discovery/v5/{rest:.*}", answer)) as url,
         opened("shazam", TWITCHAUDIO_SHAZAM_URL=str(url)) as recognizer,
     ):
-        assert await recognizer.unavailable() is None
+        assert await recognizer.unavailable_reason() is None
         (match,) = await ask(recognizer)
         assert match.song.title == "Paper Lanterns"
         script.replies.append(Reply(body=b'{"matches": []}'))
@@ -186,7 +186,7 @@ async def test_only_the_fingerprint_may_be_asked_for(acrcloud: AcrCloudService) 
         recognizer = acrcloud_recognizer(calls, acrcloud, load=missing, send="fingerprint")
         with pytest.raises(RuntimeError, match="it is not there"):
             recognizer.prepare(HEARD)
-        assert "it is not there" in (await recognizer.unavailable() or "")
+        assert "it is not there" in (await recognizer.unavailable_reason() or "")
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ class Listener:
         self._prepared = prepared
         self._loop = asyncio.get_running_loop()
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         return None
 
     def prepare(self, recording: Recording) -> None:

@@ -38,7 +38,7 @@ class Scripted:
         self._stalls = stalls
         self._prepare_error = prepare_error
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         return self._missing
 
     def prepare(self, recording: Recording) -> float:
@@ -136,7 +136,7 @@ async def test_silence_is_said_to_be_silence() -> None:
 @pytest.mark.parametrize("recognizers", [[], [Scripted("one", missing="The catalog holds no music yet.")]])
 async def test_with_nothing_to_recognize_with_both_ways_out_are_named(recognizers: list[Scripted]) -> None:
     async with RecognizerChain(recognizers) as chain:
-        text = await chain.unavailable()
+        text = await chain.unavailable_reason()
         with pytest.raises(TwitchAudioError) as raised:
             await chain.identify(recording(), ignore)
     assert text is not None
@@ -154,7 +154,7 @@ async def test_with_nothing_to_recognize_with_both_ways_out_are_named(recognizer
 
 async def test_one_that_can_answer_is_enough() -> None:
     async with RecognizerChain([Scripted("one", missing="No keys."), Scripted("two")]) as chain:
-        assert await chain.unavailable() is None
+        assert await chain.unavailable_reason() is None
 
 
 # --- All at once --------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ async def test_when_only_resting_ones_are_left_the_error_says_when_to_ask_again(
     guard = Guard("paid", FakeClock(), None, ())
     guard.failed(ProviderError("Paid", Fault.QUOTA, "It is used up."))
     async with RecognizerChain([Member(Scripted("paid"), guard), Scripted("free", missing="Empty.")]) as chain:
-        text = await chain.unavailable()
+        text = await chain.unavailable_reason()
         with pytest.raises(TwitchAudioError) as raised:
             await chain.identify(recording(), ignore)
     assert text is not None

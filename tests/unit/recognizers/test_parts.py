@@ -70,7 +70,7 @@ class Told:
         self._say = say
         self.asked = 0
 
-    async def unavailable(self) -> str | None:
+    async def unavailable_reason(self) -> str | None:
         return None
 
     def prepare(self, recording: Recording) -> float:

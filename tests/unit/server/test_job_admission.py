@@ -50,7 +50,7 @@ async def serving(
         runner=InProcessRunner(
             pipeline=parts.pipeline, store=store, clock=clock, max_running=places, max_queued=0
         ),
-        unavailable=parts.pipeline.unavailable,
+        unavailable=parts.pipeline.unavailable_reason,
         clock=clock,
         owner="a",
         metrics=Metrics(),

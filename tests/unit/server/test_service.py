@@ -48,7 +48,7 @@ class World:
         service = IdentificationService(
             store=self.store,
             runner=runner,
-            unavailable=parts.pipeline.unavailable,
+            unavailable=parts.pipeline.unavailable_reason,
             clock=self.clock,
             owner=name,
             metrics=self.metrics,
