@@ -1,18 +1,19 @@
 """What all tests share: markers by folder, a clean environment, and parts of the machine that may be missing."""
 
-import logging
 import os
 import resource
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from tests.emulators import CREDENTIALS, EMULATORS, Emulator
+from tests.guards import logging_as_before, no_sockets_and_no_sleep
 from tests.mariadb import MariaDB, running_mariadb
 
-_KINDS = ("unit", "contract", "integration", "browser", "faults")
+_KINDS = ("browser", "faults", "integration", "contract", "unit")
 _OURS = ("TWITCHAUDIO_", "TWITCH_", "ACRCLOUD_", "AUDD_", "AWS_")
 
 # A property is true or false, however busy the machine is.
@@ -26,11 +27,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test's folder says what kind it is."""
+    """A test's folder says what kind it is. Kinds whose files take long come first: so processes end together.
+
+    In several processes (`--dist loadgroup`) a file stays in one, and so do all tests with browsers.
+    """
     root = Path(__file__).parent
+    numbers: dict[pytest.Item, int] = {}
     for item in items:
-        folder = item.path.relative_to(root).parts[0]
-        item.add_marker(folder if folder in _KINDS else "unit")
+        path = item.path.relative_to(root)
+        kind = path.parts[0] if path.parts[0] in _KINDS else "unit"
+        item.add_marker(kind)
+        item.add_marker(pytest.mark.xdist_group(kind if kind == "browser" else str(path)))
+        numbers[item] = _KINDS.index(kind)
+    items.sort(key=lambda item: numbers[item])
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -44,14 +53,19 @@ def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield
 
 
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    """Commands set up logging for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+@pytest.fixture(autouse=True)
+def _no_sockets_and_no_sleep(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the marker `unit` promises."""
+    unit = request.node.get_closest_marker("unit") is not None
+    with no_sockets_and_no_sleep() if unit else nullcontext():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """What a command sets up for the whole process ends with its test: its stream is closed then."""
+    with logging_as_before():
+        yield
 
 
 @pytest.fixture(scope="session")

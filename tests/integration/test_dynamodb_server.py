@@ -19,8 +19,6 @@ from tests.dynamodb_proxy import Break, DynamoDbProxy, standing_before
 from tests.emulators import Emulator
 from tests.fakes import FakePipeline
 
-pytestmark = pytest.mark.usefixtures("restored_logging")
-
 
 @pytest.fixture
 def names(ministack: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:

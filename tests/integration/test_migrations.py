@@ -166,7 +166,6 @@ async def test_an_address_that_cannot_be_used_is_said_in_one_line_without_its_pa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("restored_logging")
 def test_db_upgrade_says_what_it_did(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +176,6 @@ def test_db_upgrade_says_what_it_did(
     assert "up to date" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("restored_logging")
 def test_db_upgrade_refuses_a_newer_schema_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -334,7 +334,7 @@ async def test_storing_is_tried_again_when_the_store_comes_back() -> None:
 
 async def test_each_stage_reaches_listeners_and_the_newest_reaches_the_store() -> None:
     store, heard = RecordingStore(), list[Stage]()
-    fake = FakePipeline(SystemClock())
+    fake = FakePipeline(FakeClock())
     fake.capture.gate.clear()
     job = asyncio.create_task(
         fake.pipeline.run(LEASE, identification(), CHANNEL, store=store, on_stage=heard.append)
@@ -349,7 +349,7 @@ async def test_each_stage_reaches_listeners_and_the_newest_reaches_the_store() -
 
 async def test_a_cancelled_job_leaves_no_task_behind() -> None:
     store = RecordingStore()
-    fake = FakePipeline(SystemClock())
+    fake = FakePipeline(FakeClock())
     fake.capture.gate.clear()
     before = asyncio.all_tasks()
     job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 import pytest
 
 from fingerprint.unit_threads import Asker, AskerGoneError, ThreadsClosedError, TooManyUnitsError, UnitThreads
+from tests.waiting import settled
 
 named: ContextVar[str] = ContextVar("named", default="")
 
@@ -24,14 +25,14 @@ async def test_a_unit_gives_its_result_or_raises_its_error_to_whoever_waits() ->
     )
     with pytest.raises(KeyError, match="why"):
         await threads.run(fail)
-    threads.close(5.0)
+    await asyncio.to_thread(threads.close, 5.0)
 
 
 async def test_one_thread_does_units_in_the_order_they_came() -> None:
     threads, done = UnitThreads("of a test", 1), list[int]()
     await asyncio.gather(*(threads.run(lambda _asker, number=number: done.append(number)) for number in range(50)))
     assert done == list(range(50))
-    threads.close(5.0)
+    await asyncio.to_thread(threads.close, 5.0)
 
 
 async def test_whoever_goes_away_stops_what_they_waited_for_and_their_turn_is_passed_over() -> None:
@@ -61,13 +62,13 @@ async def test_whoever_goes_away_stops_what_they_waited_for_and_their_turn_is_pa
     ] * 2
     assert await threads.run(lambda _asker: "the next") == "the next"
     assert raised == [AskerGoneError]
-    threads.close(5.0)
+    await asyncio.to_thread(threads.close, 5.0)
 
 
 async def test_after_the_end_nothing_is_begun() -> None:
     threads = UnitThreads("of a test", 1)
     assert await threads.run(lambda _asker: 1) == 1
-    threads.close(5.0)
+    await asyncio.to_thread(threads.close, 5.0)
     assert "of a test" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(ThreadsClosedError):
         await threads.run(lambda _asker: 1)
@@ -77,7 +78,7 @@ async def test_what_hangs_lets_no_more_than_so_many_pile_up_although_their_asker
     threads, goes_on = UnitThreads("of a test", 1, most=10), threading.Event()
     for _ in range(11):
         asking = asyncio.create_task(threads.run(lambda _asker: goes_on.wait(30)))
-        await asyncio.sleep(0.02)
+        await settled()
         asking.cancel()
     with pytest.raises(TooManyUnitsError):
         await threads.run(lambda _asker: None)
@@ -88,5 +89,5 @@ async def test_what_hangs_lets_no_more_than_so_many_pile_up_although_their_asker
                 assert await threads.run(lambda _asker: "done") == "done"
                 break
             except TooManyUnitsError:
-                await asyncio.sleep(0.01)
-    threads.close(5.0)
+                await asyncio.sleep(0)
+    await asyncio.to_thread(threads.close, 5.0)

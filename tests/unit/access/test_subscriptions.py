@@ -19,6 +19,7 @@ from server.access.rules.subscriptions import (
     Subscriptions,
 )
 from tests.fakes import FakeClock
+from tests.waiting import until
 
 TOKEN = Secret("token")
 ALL = ["1", "2", "3"]
@@ -184,7 +185,7 @@ async def test_what_is_remembered_is_bounded(
 async def test_closing_ends_what_hangs(helix: Helix, asking: Subscriptions) -> None:
     helix.hanging = {"1": asyncio.Event()}
     task = asyncio.create_task(asking.of(user(), TOKEN, ["1"]))
-    await asyncio.sleep(0.01)
+    await until(lambda: helix.asked)
     await asking.close()
     with pytest.raises(asyncio.CancelledError):
         await task

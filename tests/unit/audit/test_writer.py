@@ -17,6 +17,7 @@ from server.audit.writer import LogLimits, LogWriter
 from server.observability import Metrics
 from tests.builders import NOON
 from tests.fakes import FakeClock
+from tests.waiting import settled, until
 
 
 class FakeLogStore:
@@ -25,6 +26,7 @@ class FakeLogStore:
     def __init__(self) -> None:
         self.rows: dict[int, dict[str, Any]] = {}
         self.batches: list[int] = []
+        self.tries = 0
         self.down = False
         self.loses_replies = False
         self.open = asyncio.Event()
@@ -33,6 +35,7 @@ class FakeLogStore:
         self.cut: list[datetime] = []
 
     async def write(self, rows: Sequence[dict[str, Any]], *, again: bool = False) -> None:
+        self.tries += 1
         await self.open.wait()
         if self.down:
             raise TwitchAudioError(ProblemCode.BUSY, "down")
@@ -71,9 +74,7 @@ def entry(number: int = 0) -> LogEntry:
 
 
 async def until_written(writer: LogWriter) -> None:
-    async with asyncio.timeout(5):
-        while writer.waiting:  # noqa: ASYNC110 - the writer has no event for it
-            await asyncio.sleep(0.005)
+    await until(lambda: not writer.waiting)
 
 
 async def test_entries_are_written_in_batches_and_in_order() -> None:
@@ -104,11 +105,11 @@ async def test_what_comes_while_a_batch_is_written_is_gathered_too() -> None:
     async with writing(store) as (writer, _clock, _metrics):
         store.open.clear()
         writer.add(entry(0))
-        await asyncio.sleep(0.05)
+        await until(lambda: store.tries)
         for number in range(1, 6):
             writer.add(entry(number))
         store.open.set()
-        await asyncio.sleep(0.002)
+        await until(lambda: store.batches)
         writer.add(entry(6))
         await until_written(writer)
         assert store.batches == [1, 6]
@@ -120,12 +121,11 @@ async def test_entries_wait_for_a_database_that_is_away_and_none_is_lost_or_doub
     async with writing(store) as (writer, clock, _metrics):
         for number in range(15):
             writer.add(entry(number))
-        await asyncio.sleep(0.05)
+        await until(lambda: store.tries)
         assert (writer.waiting, len(store.rows)) == (15, 0)
         store.down, store.loses_replies = False, True
         for _ in range(5):
             await clock.advance(1.0)
-            await asyncio.sleep(0.01)
         await until_written(writer)
         assert len(store.rows) == 15
 
@@ -158,9 +158,7 @@ async def test_a_server_that_stops_in_the_middle_of_a_batch_writes_it_once() -> 
     async with writing(store) as (writer, _clock, _metrics):
         store.loses_replies = True
         writer.add(entry())
-        async with asyncio.timeout(5):
-            while not store.rows:  # noqa: ASYNC110 - it is the writer's own pace
-                await asyncio.sleep(0.005)
+        await until(lambda: store.rows)
     assert len(store.rows) == 1
 
 
@@ -191,7 +189,7 @@ async def test_old_entries_and_addresses_are_done_away_with_each_hour() -> None:
 async def test_zero_days_keep_for_good() -> None:
     store = FakeLogStore()
     async with writing(store, LogLimits(keep_days=0, whole_address_days=0)):
-        await asyncio.sleep(0.01)
+        await settled()
     assert (store.forgot, store.cut) == ([], [])
 
 

@@ -78,7 +78,7 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path: Path) -> None:
 
 
 def test_a_file_that_stalls_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "FILE_SECONDS", 4.0)
+    monkeypatch.setattr(workers, "FILE_SECONDS", 10.0)
     write(tmp_path / "music", a="stall", b="music 1")
     report = ingest(tmp_path / "catalog", [tmp_path / "music"], decode, workers=1)
     assert [skipped.path.stem for skipped in report.skipped] == ["a"]

@@ -15,6 +15,7 @@ from fingerprint.providers.guard import Guard
 from fingerprint.recognizers.chain import Member, RecognizerChain
 from tests.builders import recording, song
 from tests.fakes import FakeClock
+from tests.waiting import settled, until
 
 
 class Scripted:
@@ -160,17 +161,22 @@ async def test_one_that_can_answer_is_enough() -> None:
 # --- All at once --------------------------------------------------------------------------------------
 
 
-class Slow(Scripted):
-    """Answers after a while, and notes when it is not waited for any more."""
+NEVER = 1_000_000
 
-    def __init__(self, name: str, seconds: float, **more: Any) -> None:
+
+class Slow(Scripted):
+    """Answers after others have, or never, and notes when it is not waited for any more."""
+
+    def __init__(self, name: str, after: int, **more: Any) -> None:
         super().__init__(name, **more)
-        self._delay = seconds
+        self._after = after
+        self.begun = False
         self.cancelled = False
 
     async def recognize(self, query: float) -> Sequence[Match]:
+        self.begun = True
         try:
-            await asyncio.sleep(self._delay)
+            await (settled(self._after) if self._after < NEVER else asyncio.Event().wait())
         except asyncio.CancelledError:
             self.cancelled = True
             raise
@@ -183,26 +189,24 @@ async def together(*recognizers: Scripted) -> Answer:
 
 
 async def test_asked_together_the_first_match_wins_and_slow_ones_are_not_waited_for_long() -> None:
-    slow = Slow("slow", 30.0, title="Other")
-    answer = await together(slow, Slow("quick", 0.01, title="Found"))
+    slow = Slow("slow", NEVER, title="Other")
+    answer = await together(slow, Slow("quick", 1, title="Found"))
     assert answer.recognizer == "quick"
     assert [(match.song.title, match.score) for match in answer.matches] == [("Found", 0.9)]
     assert slow.cancelled
 
 
 async def test_one_that_agrees_raises_the_score_and_one_that_does_not_leaves_it() -> None:
-    answer = await together(Slow("one", 0.01, title="Found"), Slow("two", 0.05, title="found (Remastered)"))
+    answer = await together(Slow("one", 1, title="Found"), Slow("two", 50, title="found (Remastered)"))
     assert [match.score for match in answer.matches] == [0.99]
-    answer = await together(Slow("one", 0.01, title="Found"), Slow("two", 0.05, title="Another"))
+    answer = await together(Slow("one", 1, title="Found"), Slow("two", 50, title="Another"))
     assert [match.score for match in answer.matches] == [0.9]
 
 
 async def test_asked_together_no_match_waits_for_all() -> None:
-    answer = await together(Slow("one", 0.01), Slow("two", 0.1, title="Found"))
+    answer = await together(Slow("one", 1), Slow("two", 50, title="Found"))
     assert answer.recognizer == "two"
-    answer = await together(
-        Slow("two", 0.05), Slow("one", 0.01, error=TwitchAudioError(ProblemCode.TIMEOUT, "Slow."))
-    )
+    answer = await together(Slow("two", 50), Slow("one", 1, error=TwitchAudioError(ProblemCode.TIMEOUT, "Slow.")))
     assert (answer.recognizer, list(answer.matches)) == ("two", [])
 
 
@@ -215,9 +219,9 @@ async def test_asked_together_all_may_fail() -> None:
 
 
 async def test_a_client_that_leaves_leaves_no_question_behind() -> None:
-    slow = [Slow("one", 30.0), Slow("two", 30.0)]
+    slow = [Slow("one", NEVER), Slow("two", NEVER)]
     task = asyncio.create_task(together(*slow))
-    await asyncio.sleep(0.1)
+    await until(lambda: all(each.begun for each in slow))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

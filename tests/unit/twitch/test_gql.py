@@ -11,6 +11,7 @@ from fingerprint.domain.problems import UpstreamError
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.settings import GqlAttempt, Secret, TwitchSettings, read_settings
+from fingerprint.twitch import gql
 from fingerprint.twitch.gql import Gql
 from fingerprint.twitch.queries import stream_token_query
 
@@ -96,7 +97,10 @@ async def test_a_refusal_of_no_token_at_all_is_an_upstream_fault() -> None:
         ({"nothing": 1}, "unreadable"),
     ],
 )
-async def test_each_kind_of_trouble_is_counted_for_the_operator(body: object, trouble: str) -> None:
+async def test_each_kind_of_trouble_is_counted_for_the_operator(
+    body: object, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gql, "jitter", lambda: 0.0)
     counted: Counter[tuple[str, str]] = Counter()
     with pytest.raises(UpstreamError):
         await asking(ScriptedFetcher((200, body)), None, counted).ask(QUERY)
