@@ -96,6 +96,7 @@ identifications: Final = Table(
     # When a listener reported the answer as wrong.
     Column("doubted_us", BigInteger),
     Index("ix_identifications_target_status_created", "target_key", "status", "created_us"),
+    Index("ix_identifications_kind_status_created", "kind", "status", "created_us"),
     **MYSQL_TABLE,
 )
 
@@ -108,6 +109,7 @@ leases: Final = Table(
     Column("fence", BigInteger, nullable=False),
     # 0 once the work is over: no lease, and nothing to renew.
     Column("expires_us", BigInteger, nullable=False),
+    Index("ix_leases_identification", "identification_id"),
     **MYSQL_TABLE,
 )
 

@@ -483,14 +483,6 @@ class DynamoDbSettings:
         help="the table for jobs on clips and videos",
         default="twitchaudio-clips",
     )
-    keep_days: int | None = setting(
-        "TWITCHAUDIO_DYNAMODB_KEEP_DAYS",
-        parse=whole_number(1, 36_500),
-        takes="a whole number from 1 to 36500",
-        help="after how many days items expire, but for songs found in clips and videos",
-        default=None,
-        default_text="never",
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -524,6 +516,14 @@ class PipelineSettings:
         default="sql",
     )
     dynamodb: DynamoDbSettings = field(default_factory=DynamoDbSettings)
+    keep_days: int | None = setting(
+        "TWITCHAUDIO_KEEP_DAYS",
+        parse=whole_number(1, 36_500),
+        takes="a whole number from 1 to 36500",
+        help="after how many days answers are deleted, in SQL and DynamoDB alike; songs of clips and videos stay",
+        default=None,
+        default_text="never",
+    )
     recognizers: tuple[str, ...] = setting(
         "TWITCHAUDIO_RECOGNIZERS",
         parse=words,

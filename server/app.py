@@ -15,6 +15,7 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, database_url, open_database
 from fingerprint.jobs import open_job_store
+from fingerprint.jobs.sql_retention import old_answers_deleted
 from fingerprint.links.shelf import LinkShelf
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock, JobStore
@@ -157,6 +158,10 @@ async def _open_services(
     clock = app[keys.CLOCK]
     store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))
     app[keys.JOBS] = store
+    if settings.pipeline.jobs == "sql" and settings.pipeline.keep_days is not None:
+        await stack.enter_async_context(
+            old_answers_deleted(database, clock, keep_days=settings.pipeline.keep_days)
+        )
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
     limits = limits or ServiceLimits()
     runner, unavailable = await _open_runner(app, stack, pipeline, limits)

@@ -81,6 +81,12 @@ def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
+def _exact(value: float) -> str:
+    """A number as Prometheus reads it back: whole ones in full, others with as many digits as they have."""
+    whole = isinstance(value, int) or (value.is_integer() and abs(value) < 2**53)
+    return str(int(value)) if whole else repr(value).replace("inf", "Inf").replace("nan", "NaN")
+
+
 def _series(name: str, labels: Sequence[str], values: Sequence[str]) -> str:
     pairs = ",".join(f'{label}="{_escape(value)}"' for label, value in zip(labels, values, strict=True))
     return f"{name}{{{pairs}}}" if pairs else name
@@ -105,7 +111,7 @@ class Counter:
     def lines(self, name: str) -> Iterator[str]:
         """Prometheus text."""
         for values, amount in self._values.items():
-            yield f"{_series(name, self._labels, values)} {amount:g}"
+            yield f"{_series(name, self._labels, values)} {_exact(amount)}"
 
 
 class Gauge:
@@ -116,7 +122,7 @@ class Gauge:
 
     def lines(self, name: str) -> Iterator[str]:
         """Prometheus text."""
-        yield f"{name} {self._read():g}"
+        yield f"{name} {_exact(self._read())}"
 
 
 class Histogram:
@@ -147,7 +153,7 @@ class Histogram:
             for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
                 total += count
                 yield f"{_series(f'{name}_bucket', labels, (*values, bound))} {total}"
-            yield f"{_series(f'{name}_sum', self._labels, values)} {self._sums[values]:g}"
+            yield f"{_series(f'{name}_sum', self._labels, values)} {_exact(self._sums[values])}"
             yield f"{_series(f'{name}_count', self._labels, values)} {total}"
 
 

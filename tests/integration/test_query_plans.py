@@ -8,9 +8,11 @@ from typing import Any, cast
 from sqlalchemy import event, insert
 from sqlalchemy.engine import Connection
 
+from fingerprint.clock import SystemClock
 from fingerprint.database import Database, identifications, leases, open_database, to_us
 from fingerprint.domain.targets import ChannelTarget, ClipTarget
 from fingerprint.jobs.sql import SqlJobStore
+from fingerprint.jobs.sql_retention import delete_old_answers
 from fingerprint.ports import ClipOwners
 from fingerprint.settings import Secret
 from server import migrations
@@ -159,6 +161,7 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
             lambda: jobs.running(ChannelTarget("c7"), now=NOON),
             lambda: jobs.answer(ClipTarget("c7")),
             lambda: jobs.history("c7", limit=20),
+            lambda: delete_old_answers(database, SystemClock(), before=NOON + timedelta(microseconds=5)),
             lambda: keys.find("ta_anything"),
             lambda: keys.record_uses({"k7": NOON}),
             lambda: codes.redeemed("u7"),

@@ -494,7 +494,7 @@ async def open_store(
     settings: PipelineSettings, clock: Clock, _database: Database | None
 ) -> AsyncGenerator[DynamoDbJobStore]:
     """The configured tables. Raises SettingsError without a region."""
-    days = settings.dynamodb.keep_days
+    days = settings.keep_days
     keep = None if days is None else timedelta(days=days)
     async with open_client(settings.dynamodb.endpoint) as client:
         yield DynamoDbJobStore(client, _names(settings), clock=clock, keep=keep)

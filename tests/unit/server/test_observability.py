@@ -2,10 +2,13 @@
 
 import json
 import logging
+from math import inf, nan
 
+import pytest
 from aiohttp.http_exceptions import BadStatusLine
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from server.observability import SERIES_LIMIT, JsonFormatter, Metrics, ShortBadRequests
 
@@ -57,6 +60,28 @@ def test_metrics_are_prometheus_text() -> None:
         'seconds_bucket{route="/x",le="0.1"} 2\nseconds_bucket{route="/x",le="1"} 3\n'
         'seconds_bucket{route="/x",le="+Inf"} 4\nseconds_sum{route="/x"} 5.65\nseconds_count{route="/x"} 4\n'
     )
+
+
+@pytest.mark.parametrize(
+    "value", [0, 1, 999_999, 12_345_678, 2**53 + 1, 2**63, 0.1, 1 / 3, 1e-9, 12_345_678.901, 1e300, inf, -inf, nan]
+)
+def test_metrics_are_exact_for_prometheus_own_parser(value: float) -> None:
+    metrics = Metrics()
+    metrics.counter("asked_total", "Asked.").add(amount=value)
+    metrics.gauge("now", "Now.", lambda: value)
+    metrics.histogram("seconds", "Seconds.", (1.0,)).observe(value)
+    families = text_string_to_metric_families(metrics.render())
+    said = {sample.name: sample.value for family in families for sample in family.samples}
+    for name in ("asked_total", "now", "seconds_sum"):
+        assert said[name] == pytest.approx(float(value), abs=0, rel=0, nan_ok=True)
+
+
+def test_millions_are_counted_one_by_one() -> None:
+    metrics = Metrics()
+    counter = metrics.counter("asked_total", "Asked.")
+    counter.add(amount=12_345_678)
+    counter.add()
+    assert "asked_total 12345679" in metrics.render().splitlines()
 
 
 def test_l8_series_are_bounded() -> None:

@@ -1,0 +1,135 @@
+"""Old answers are deleted from SQL, on each database, and songs of clips and videos stay."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import Database, database_url, identifications, insert_all, leases, open_database, to_us
+from fingerprint.domain.identification import Identification, Stage, Status
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
+from fingerprint.jobs.sql import SqlJobStore
+from fingerprint.jobs.sql_retention import delete_old_answers
+from fingerprint.ports import Claimed, Lease
+from fingerprint.settings import PipelineSettings
+from server import migrations
+from server.app import listening, make_app
+from server.settings import ServerSettings
+from tests.builders import NOON, song
+
+DAY = timedelta(days=1)
+CLOCK = SystemClock()
+
+
+@pytest.fixture
+async def database(sql_address: str) -> AsyncGenerator[Database]:
+    async with open_database(sql_address) as opened:
+        await migrations.upgrade(opened)
+        yield opened
+
+
+async def claimed(database: Database, target: Target, at: datetime) -> Claimed:
+    claim = await SqlJobStore(database).claim(target, owner="a", now=at, lease_seconds=9)
+    assert isinstance(claim, Claimed)
+    return claim
+
+
+def ended(identification: Identification, at: datetime, status: Status = Status.SUCCESSFUL) -> Identification:
+    found = song() if status is Status.SUCCESSFUL else None
+    return dataclasses.replace(identification, status=status, stage=Stage.DONE, finished_at=at, song=found)
+
+
+async def answered(database: Database, target: Target, at: datetime, status: Status) -> Identification:
+    """An identification that was begun and ended at a moment."""
+    claim = await claimed(database, target, at)
+    answer = ended(claim.identification, at, status)
+    assert await SqlJobStore(database).finish(claim.lease, answer)
+    return answer
+
+
+async def count(database: Database, table: object = identifications) -> int:
+    [row] = await database.rows(select(func.count()).select_from(table))  # pyright: ignore[reportArgumentType, reportUnknownVariableType] - any table
+    return int(row[0])
+
+
+async def test_what_is_older_goes_and_what_is_newer_or_a_clips_or_videos_song_stays(database: Database) -> None:
+    store = SqlJobStore(database)
+    stay = [
+        await answered(database, ClipTarget("song"), NOON, Status.SUCCESSFUL),
+        await answered(database, VideoTarget("1", 5.0), NOON, Status.SUCCESSFUL),
+        await answered(database, ChannelTarget("newer"), NOON + DAY, Status.SUCCESSFUL),
+        await answered(database, ClipTarget("newer"), NOON + DAY, Status.NO_MATCH),
+    ]
+    go = [
+        await answered(database, ChannelTarget("older"), NOON, Status.SUCCESSFUL),
+        await answered(database, ChannelTarget("nothing"), NOON, Status.NO_MATCH),
+        await answered(database, ClipTarget("nothing"), NOON, Status.NO_MATCH),
+        # Its server died, and nobody asked again.
+        (await claimed(database, ChannelTarget("left"), NOON)).identification,
+    ]
+    assert await delete_old_answers(database, CLOCK, before=NOON + DAY) == len(go)
+    assert [each.id for each in go if await store.get(each.id) is not None] == []
+    assert [each.id for each in stay if await store.get(each.id) is None] == []
+    keys = {row.target_key for row in await database.rows(select(leases.c.target_key))}
+    assert keys == {"clip:song", "video:1@5", "stream:newer", "clip:newer"}
+    assert await delete_old_answers(database, CLOCK, before=NOON + DAY) == 0
+
+
+async def test_a_channel_that_was_asked_about_again_keeps_its_lease(
+    database: Database,
+) -> None:
+    target = ChannelTarget("one")
+    await answered(database, target, NOON, Status.SUCCESSFUL)
+    again = await claimed(database, target, NOON + DAY)
+    assert await delete_old_answers(database, CLOCK, before=NOON + DAY) == 1
+    held = await SqlJobStore(database).renew(again.lease, now=NOON + DAY, lease_seconds=9)
+    assert isinstance(held, Lease)
+    assert held.fence == 2
+
+
+async def test_a_target_whose_lease_is_gone_is_claimed_as_a_new_one(database: Database) -> None:
+    target = ChannelTarget("one")
+    late = await claimed(database, target, NOON)
+    assert await delete_old_answers(database, CLOCK, before=NOON + DAY) == 1
+    new = await claimed(database, target, NOON + 2 * DAY)
+    # Even with the same owner and the same token, the earlier worker has no part in the new job.
+    assert (late.lease.fence, new.lease.fence) == (1, 1)
+    store = SqlJobStore(database)
+    assert not await store.finish(late.lease, ended(late.identification, NOON + 2 * DAY))
+    found = await store.running(target, now=NOON + 2 * DAY)
+    assert found is not None
+    assert found.id == new.identification.id
+
+
+async def test_several_servers_may_delete_at_once_however_much_there_is(
+    database: Database, sql_address: str
+) -> None:
+    rows = [
+        {"id": f"i{n}", "target_key": f"stream:c{n}", "kind": "stream", "target": "c", "status": "no_match",
+         "stage": "done", "fence": 1, "created_us": to_us(NOON) + n}
+        for n in range(1_300)
+    ]  # fmt: skip
+    await database.transact(lambda connection: insert_all(connection, identifications, rows))
+    async with open_database(sql_address) as other:
+        await asyncio.gather(
+            *(delete_old_answers(each, CLOCK, before=NOON + DAY) for each in (database, other, database))
+        )
+    assert await count(database) == 0
+
+
+async def test_a_server_deletes_what_is_older_than_its_setting_says(tmp_path: Path) -> None:
+    settings = PipelineSettings(data_dir=tmp_path, keep_days=30)
+    async with open_database(database_url(settings)) as database:
+        await migrations.upgrade(database)
+        now = datetime.now(UTC)
+        await answered(database, ChannelTarget("older"), now - 31 * DAY, Status.SUCCESSFUL)
+        newer = await answered(database, ChannelTarget("newer"), now - 29 * DAY, Status.SUCCESSFUL)
+        async with listening(make_app(ServerSettings(pipeline=settings)), "127.0.0.1", 0), asyncio.timeout(10):
+            while await count(database) > 1:  # noqa: ASYNC110 - what is waited for is in the database
+                await asyncio.sleep(0.02)
+        assert await SqlJobStore(database).get(newer.id) is not None
