@@ -7,10 +7,11 @@ interface SongOfServer {
   title: string;
   artists: string[];
   album: string | null;
+  label?: string | null;
   duration: number | null;
   offset: number | null;
   position?: number | null;
-  links: { spotify: string | null; youtube: string | null; deezer: string | null };
+  links: Partial<Record<Service, string | null>>;
 }
 
 interface ProblemOfServer {
@@ -31,6 +32,11 @@ interface Identification {
   finished_at: string | null;
   song: SongOfServer | null;
   songs: SongOfServer[];
+  score?: number | null;
+  captured_seconds?: number | null;
+  captured_at?: string | null;
+  /** Milliseconds by step. */
+  timings?: Record<string, number | null>;
   problem: ProblemOfServer | null;
 }
 
@@ -58,27 +64,70 @@ interface Action {
   href?: string;
 }
 
+type Service = "spotify" | "youtube" | "deezer" | "apple_music";
+
 interface SongLink {
-  service: "spotify" | "youtube" | "deezer";
+  service: Exclude<Service, "apple_music">;
   href: string;
   /** Whether it leads to the song itself, or to a search for it. */
   exact: boolean;
 }
 
+/** A song as it is shown (lib/answer.js). Empty texts are not shown. */
 interface SongView {
   title: string;
   artists: string;
   album: string;
-  links: SongLink[];
-  /** Seconds. */
-  offset: number | null;
-  duration: number | null;
-  position: number | null;
+  label: string;
+  links: Partial<Record<Service, string>>;
+  /** Where in the song the captured sound begins, as a clock shows it; empty when unknown. */
+  moment: string;
+  /** The song's length; empty when it or the moment is unknown. */
+  length: string;
+  /** The moment in percent of the length; null when one of them is unknown. */
+  played: number | null;
+  /** Where in the recording the song starts. */
+  position: string;
 }
+
+/** An identification as it is shown, without words of any language (lib/answer.js). */
+interface AnswerView {
+  state: "working" | "found" | "none" | "failed";
+  id: string;
+  kind: Identification["kind"];
+  target: string;
+  live: boolean;
+  stage: string;
+  /** RFC 3339: when a live song was heard; empty for recordings. */
+  heard_at: string;
+  song: SongView | null;
+  /** Other songs in the same clip or file. */
+  others: SongView[];
+  /** In percent, such as 93%; empty when unknown. */
+  confidence: string;
+}
+
+/** What the website says about a problem code (server/web/words.py). */
+interface ProblemWords { heading: string; next_step: string }
+
+/** An answer in the website's words: a value for each slot of its page. */
+interface AnswerTexts {
+  state: AnswerView["state"] | "idle";
+  id: string; live: boolean; source: string; heard_at: string; ask_again: string; set_list: string; stage: string;
+  /** In percent of the dial's width. */
+  needle: number;
+  scale_end: string; moment: string; title: string; artists: string; album: string; label: string; sure: string;
+  links: SongView["links"];
+  also: Pick<SongView, "position" | "title" | "artists">[];
+  took: string; heading: string; detail: string; next_step: string; code: string; retry_after_seconds: number;
+}
+
+/** A song as the extension shows it: a link or a search for each service. */
+interface ShownSong extends Omit<SongView, "links"> { links: SongLink[] }
 
 interface Working { state: "working"; id: string | null; step: 0 | 1 | 2 }
 interface Found {
-  state: "found"; id: string; kind: Identification["kind"]; target: string; heard_at: string; song: SongView; others: SongView[];
+  state: "found"; id: string; kind: Identification["kind"]; target: string; heard_at: string; song: ShownSong; others: ShownSong[];
 }
 interface None { state: "none"; id: string; heading: string; text: string; actions: Action[] }
 interface Sorry {
@@ -176,8 +225,15 @@ interface PageState {
   button: "player" | "floating" | "none";
 }
 
+/** A target that was parsed (lib/targets.js). */
+type ParsedTarget =
+  | { kind: "channel"; login: string }
+  | { kind: "clip"; slug: string }
+  | { kind: "video"; id: string; at: number };
+
+/** What a page shows. */
 interface Target {
-  kind: "channel" | "clip" | "video";
+  kind: ParsedTarget["kind"];
   /** What is asked for, at the moment of the call. */
   question(): Question;
   /** What tells two targets apart. */
@@ -192,8 +248,13 @@ interface Place {
   floating: boolean;
 }
 
-/** What the content scripts give each other. */
+/** What the classic scripts give each other: the content scripts, and lib/targets.js also to the website. */
 interface TwitchAudioContent {
+  targets: {
+    parseTarget(text: string): ParsedTarget | null;
+    parseMoment(text: string): number | null;
+    toQuestion(target: ParsedTarget): Question;
+  };
   site: {
     target(address: URL): Target | null;
     buttonPlace(): Place | null;

@@ -32,13 +32,6 @@ twitchaudio.panel = (() => {
     return element;
   }
 
-  /** @param {number} seconds */
-  function clock(seconds) {
-    const whole = Math.floor(seconds);
-    const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, String(whole % 60).padStart(2, "0")];
-    return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
-  }
-
   /** @param {PanelActs} acts @returns {Panel} */
   function create(acts) {
     const host = document.createElement("div");
@@ -209,28 +202,28 @@ twitchaudio.panel = (() => {
         "aria-label": label, title: label }, name, icon);
     }
 
-    /** @param {SongView} song */
-    function drawnPosition({ offset, duration }) {
-      if (offset === null) return null;
-      const text = duration === null ? clock(offset) : say("panel_position", [clock(offset), clock(duration)]);
+    /** @param {ShownSong} song */
+    function drawnPosition({ moment, length, played }) {
+      if (moment === "") return null;
+      const text = length === "" ? moment : say("panel_position", [moment, length]);
       const line = h("div", { class: "position" }, h("span", {}, text));
-      if (duration) {
+      if (played !== null) {
         const filled = h("i");
-        filled.style.width = `${Math.min(100, (offset / duration) * 100).toFixed(1)}%`;
+        filled.style.width = `${played.toFixed(1)}%`;
         line.prepend(h("div", { class: "track", "aria-hidden": "true" }, filled));
       }
       return line;
     }
 
-    /** @param {SongView[]} others */
+    /** @param {ShownSong[]} others */
     function drawnOthers(others) {
       const items = others.map((song) => h("li", {},
-        h("span", { class: "at" }, song.position === null ? "" : clock(song.position)),
+        h("span", { class: "at" }, song.position),
         h("span", { dir: "auto" }, `${song.artists} – ${song.title}`)));
       return h("div", { class: "others" }, h("h3", {}, say("panel_others")), h("ol", {}, ...items));
     }
 
-    /** @param {string} id @param {SongView} song */
+    /** @param {string} id @param {ShownSong} song */
     function drawnFoot(id, song) {
       const copyLabel = h("span", {}, say("panel_copy"));
       const copy = pressable("text-button", [icons.copy(), copyLabel], async () => {

@@ -57,63 +57,30 @@ twitchaudio.site = (() => {
 
   // --- addresses ---------------------------------------------------------------------------------------
 
-  const LOGIN = /^[A-Za-z0-9_]{1,25}$/;
-  const SLUG = /^[A-Za-z0-9_-]{1,128}$/;
-  const VIDEO = /^v?([1-9][0-9]{0,14})$/i;
+  const { parseTarget, parseMoment, toQuestion } = twitchaudio.targets;
 
-  /** First words of paths that are no channels. Never complete: the server knows what is one. */
+  /** More first path segments that are no channels. Never complete: the server decides what is one. */
   const PAGES = new Set(
-    ("about activate all annual auth bits blog broadcast browse category checkout clip clips collection collections " +
-      "communities creatorcamp dashboard directory discover downloads drops embed event events following friends game " +
-      "inventory jobs legal login logout messages moderator notifications p partner payments popout press prime " +
-      "privacy products redeem search security settings signup store subs subscriptions tags team teams terms turbo u " +
-      "user v video videos wallet").split(" "),
+    "all annual auth browse category collection creatorcamp game messages notifications subs tags".split(" "),
   );
 
-  /** @param {string} login @returns {Target | null} */
-  function channel(login) {
-    if (!LOGIN.test(login) || PAGES.has(login.toLowerCase())) return null;
-    const name = login.toLowerCase();
-    return { kind: "channel", key: `channel:${name}`, label: name, question: () => ({ channel: name }) };
+  /** Whether a page has no player, although its address names a channel or clip. @param {URL} address */
+  function hasNoPlayer({ hostname, pathname }) {
+    const [one = "", two = "", three = ""] = pathname.split("/").filter(Boolean);
+    if (hostname === "clips.twitch.tv") return pathname.endsWith("/edit");
+    return one === "embed" || (one === "popout" && (two === "moderator" || three === "chat")) || PAGES.has(one.toLowerCase());
   }
-
-  /** @param {string} slug @returns {Target | null} */
-  function clip(slug) {
-    if (!SLUG.test(slug)) return null;
-    return { kind: "clip", key: `clip:${slug}`, label: slug, question: () => ({ clip: slug }) };
-  }
-
-  /** @param {string} id @param {URL} address @returns {Target | null} */
-  function video(id, address) {
-    const number = VIDEO.exec(id)?.[1];
-    if (!number) return null;
-    const question = () => ({ video: number, at: currentTime(address) });
-    return { kind: "video", key: `video:${number}`, label: number, question };
-  }
-
-  /** @type {Record<string, (path: string[], address: URL) => Target | null>} */
-  const ROUTES = {
-    "www.twitch.tv": ([one = "", two = "", three = ""], address) => {
-      if (one === "videos") return video(two, address);
-      if (one === "clip") return clip(two);
-      if (one === "moderator") return channel(two);
-      if (one === "popout") return three === "chat" || two === "moderator" ? null : channel(two);
-      if (two === "clip") return clip(three);
-      if (two === "video" || two === "v") return video(three, address);
-      return channel(one);
-    },
-    "clips.twitch.tv": (path, address) => {
-      if (path[0] === "embed") return clip(address.searchParams.get("clip") ?? "");
-      if (path[0] === "create" || path.at(-1) === "edit" || path.length > 2) return null;
-      return clip(path.at(-1) ?? "");
-    },
-    "player.twitch.tv": (_, address) =>
-      channel(address.searchParams.get("channel") ?? "") ?? video(address.searchParams.get("video") ?? "", address),
-  };
 
   /** What a page's address shows; null when that is nothing that can be identified. @param {URL} address */
   function target(address) {
-    return ROUTES[address.hostname]?.(address.pathname.split("/").filter(Boolean), address) ?? null;
+    const plain = new URL(address);
+    // The moment is read when it is needed, from the player if possible.
+    for (const name of ["t", "time"]) plain.searchParams.delete(name);
+    const parsed = hasNoPlayer(address) ? null : parseTarget(plain.href);
+    if (parsed === null) return null;
+    const label = parsed.kind === "channel" ? parsed.login : parsed.kind === "clip" ? parsed.slug : parsed.id;
+    const question = () => toQuestion(parsed.kind === "video" ? { ...parsed, at: currentTime(address) } : parsed);
+    return { kind: parsed.kind, key: `${parsed.kind}:${label}`, label, question };
   }
 
   /** Seconds from the start of a VOD: of the picture, else as displayed, else from the address. @param {URL} address */
@@ -124,9 +91,7 @@ twitchaudio.site = (() => {
     if (/^(\d+:)?\d{1,2}:\d{2}$/.test(displayed)) {
       return displayed.split(":").reduce((seconds, part) => seconds * 60 + Number(part), 0);
     }
-    const [, hours = 0, minutes = 0, seconds = 0] =
-      /^(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7})s?)?$/.exec(address.searchParams.get("t") ?? "") ?? [];
-    return Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
+    return parseMoment(address.searchParams.get("t") ?? "") ?? 0;
   }
 
   /** @param {number} seconds */

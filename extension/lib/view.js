@@ -1,15 +1,10 @@
-/** Turns answers and refusals into what is shown: words, links and next steps. No DOM, no browser API. */
+/** Turns answers and refusals into what the extension shows: words, links and next steps. No DOM, no browser API. */
 
+import { answerView } from "./answer.js";
 import { Refusal } from "./refusal.js";
 
 /** @type {Record<string, 0 | 1 | 2>} */
 const STEPS = { queued: 0, resolving: 0, capturing: 1, fingerprinting: 2, recognizing: 2, done: 2 };
-
-const HOSTS = {
-  spotify: /^open\.spotify\.com$/,
-  youtube: /^((www|music)\.)?youtube\.com$|^youtu\.be$/,
-  deezer: /^(www\.)?deezer\.com$/,
-};
 
 /** @type {Record<SongLink["service"], (text: string) => string>} */
 const SEARCHES = {
@@ -31,84 +26,50 @@ const OPTIONS = new Set([
 /** Problems about which the server's own sentence says more than ours can. */
 const DETAILED = new Set(["subscription-required", "recognizer-unavailable", "invalid-input"]);
 
-const SHORTEST_WAIT = 2;
+const MIN_WAIT_SECONDS = 2;
+const MAX_OTHERS = 20;
 
 /**
- * @param {Identification} answer
+ * @param {Identification} identification
  * @param {Say} say
  * @param {string} server
  * @returns {View}
  */
-export function viewOf(answer, say, server) {
-  switch (answer.status) {
-    case "queued":
-    case "running":
-      return { state: "working", id: answer.id, step: STEPS[answer.stage] ?? 0 };
-    case "no_match":
+export function viewOf(identification, say, server) {
+  const { state, id, kind, target, live, stage, heard_at, song, others } = answerView(identification);
+  switch (state) {
+    case "working":
+      if (identification.status === "successful") throw new Refusal("server-too-old");
+      return { state, id, step: STEPS[stage] ?? 0 };
+    case "none": {
+      const text = say(live ? "none_text" : "none_text_recorded");
+      return { state, id, heading: say("none_heading"), text, actions: [{ name: "retry", label: say("action_retry") }] };
+    }
+    case "found": {
+      if (!song) throw new Refusal("server-too-old");
       return {
-        state: "none",
-        id: answer.id,
-        heading: say("none_heading"),
-        text: say(answer.kind === "stream" ? "none_text" : "none_text_recorded"),
-        actions: [{ name: "retry", label: say("action_retry") }],
-      };
-    case "successful": {
-      if (!answer.song) throw new Refusal("server-too-old");
-      const first = answer.song;
-      const others = Array.isArray(answer.songs) ? answer.songs.filter((song) => song.title !== first.title) : [];
-      return {
-        state: "found",
-        id: answer.id,
-        kind: answer.kind,
-        target: answer.target,
-        heard_at: answer.finished_at ?? answer.created_at,
-        song: songView(first),
-        others: others.slice(0, 20).map(songView),
+        state, id, kind, target,
+        heard_at: heard_at || (identification.finished_at ?? identification.created_at),
+        song: shownSong(song),
+        others: others.slice(0, MAX_OTHERS).map(shownSong),
       };
     }
     case "failed": {
-      const problem = answer.problem;
-      const wait = problem?.retry_after_seconds ?? null;
-      return sorry(new Refusal(problem?.code ?? "internal", problem?.detail ?? "", wait), say, server, answer.target);
+      const { code = "internal", detail = "", retry_after_seconds: wait = null } = identification.problem ?? {};
+      return sorry(new Refusal(code, detail, wait), say, server, target);
     }
   }
 }
 
-/** @param {SongOfServer} song @returns {SongView} */
-export function songView(song) {
-  const artists = song.artists.map(String).join(", ");
-  const words = `${artists} ${song.title}`.trim();
+/** @param {SongView} song @returns {ShownSong} */
+function shownSong(song) {
+  const words = `${song.artists} ${song.title}`.trim();
   const services = /** @type {SongLink["service"][]} */ (["spotify", "youtube", "deezer"]);
   const links = services.map((service) => {
-    const known = safeLink(service, song.links?.[service]);
-    return { service, href: known ?? SEARCHES[service](words), exact: known !== null };
+    const exact = song.links[service];
+    return { service, href: exact ?? SEARCHES[service](words), exact: exact !== undefined };
   });
-  return {
-    title: String(song.title),
-    artists,
-    album: song.album ? String(song.album) : "",
-    links,
-    offset: number(song.offset),
-    duration: number(song.duration),
-    position: number(song.position),
-  };
-}
-
-/** @param {unknown} value */
-function number(value) {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
-}
-
-/**
- * An address of the service's own, over https, and nothing else.
- * @param {SongLink["service"]} service
- * @param {unknown} address
- */
-export function safeLink(service, address) {
-  if (typeof address !== "string" || !URL.canParse(address)) return null;
-  const url = new URL(address);
-  const plain = url.protocol === "https:" && url.port === "" && url.username === "" && url.password === "";
-  return plain && HOSTS[service].test(url.hostname) ? url.href : null;
+  return { ...song, links };
 }
 
 /**
@@ -131,7 +92,7 @@ export function sorry(error, say, server, channel = "") {
     heading: known ? say(`problem_${key}_heading`, [host]) : say("problem_internal_heading"),
     text: DETAILED.has(refusal.code) && refusal.detail ? `${text} ${refusal.detail}` : text,
     actions: actionsFor(refusal.code, say, server, channel),
-    wait: PASSING.has(refusal.code) && refusal.wait !== null ? Math.max(SHORTEST_WAIT, Math.ceil(refusal.wait)) : null,
+    wait: PASSING.has(refusal.code) && refusal.wait !== null ? Math.max(MIN_WAIT_SECONDS, Math.ceil(refusal.wait)) : null,
   };
 }
 

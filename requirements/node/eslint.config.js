@@ -1,4 +1,4 @@
-/** Lints the extension. Rules of taste are left to reviewers; these find mistakes and unsafe code. */
+/** Lints the extension and the website. Rules of taste are left to reviewers; these find mistakes and unsafe code. */
 import js from "@eslint/js";
 import globals from "globals";
 
@@ -26,13 +26,18 @@ export default [
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   {
     files: ["extension/**/*.js"],
-    ignores: ["extension/content/**"],
+    ignores: ["extension/content/**", "extension/lib/targets.js"],
     languageOptions: { ecmaVersion: 2025, sourceType: "module", globals: BROWSER },
     rules: RULES,
   },
   {
-    files: ["extension/content/**/*.js"],
+    files: ["extension/content/**/*.js", "extension/lib/targets.js"],
     languageOptions: { ecmaVersion: 2025, sourceType: "script", globals: { ...BROWSER, twitchaudio: "writable" } },
+    rules: RULES,
+  },
+  {
+    files: ["server/web/static/js/**/*.js"],
+    languageOptions: { ecmaVersion: 2025, sourceType: "module", globals: globals.browser },
     rules: RULES,
   },
 ];

@@ -8,7 +8,7 @@ import jinja2
 from aiohttp import web
 
 from server.web.api_docs import code_parts
-from server.web.assets import load_assets
+from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
 from server.web.headers import add_page_headers
 from server.web.overlay import OverlayPage
@@ -19,7 +19,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> None:
     """Add the pages, their static files, their headers and the pages for problems to an application."""
-    assets = load_assets()
+    assets = load_assets(website_files())
     environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.FileSystemLoader(TEMPLATES),

@@ -1,7 +1,12 @@
-"""An identification as the page shows it: pure values in, texts out. `static/answer.js` says the same."""
+"""An identification as the start page shows it, for browsers without JavaScript: pure values in, texts out.
+
+With JavaScript the same texts come from extension/lib/answer.js and static/js/answer_texts.js; the cases in
+tests/unit/answers.json hold for both.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Literal
 
 from yarl import URL
@@ -22,7 +27,7 @@ NEEDLE: Final = {
     Stage.RECOGNIZING: 87.5,
     Stage.DONE: 87.5,
 }
-"""Where the dial's needle stands, in percent of its width: over the middle of each step's label."""
+"""The place of the dial's needle in percent of its width: over the middle of each step's label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,8 @@ WAITING: Final = "Waiting for a free place"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Also:
-    """Another song in the same recording."""
+class OtherSong:
+    """Another song in the same recording, and where in it the song starts."""
 
     position: str
     title: str
@@ -74,7 +79,7 @@ class AnswerView:
     label: str = ""
     sure: str = ""
     links: dict[str, str] = field(default_factory=dict[str, str])
-    also: tuple[Also, ...] = ()
+    also: tuple[OtherSong, ...] = ()
     took: str = ""
     heading: str = ""
     detail: str = ""
@@ -95,7 +100,12 @@ def clock_text(seconds: float) -> str:
 
 def duration_text(milliseconds: float) -> str:
     """Milliseconds below a second, else seconds with two digits."""
-    return f"{milliseconds:.0f} ms" if milliseconds < 999.5 else f"{milliseconds / 1000:.2f} s"
+    return f"{fixed(milliseconds, 0)} ms" if milliseconds < 999.5 else f"{fixed(milliseconds / 1000, 2)} s"
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number with so many digits, rounded half up: as JavaScript's `toFixed`, and unlike Python's formats."""
+    return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 def ask_again_text(identification: Identification) -> str:
@@ -111,7 +121,7 @@ def ask_again_text(identification: Identification) -> str:
 
 
 def took_text(timings: Timings) -> str:
-    """How long each step took, for people who care."""
+    """How long each step took, such as `Find 86 ms · In all 1.20 s`."""
     steps = (
         ("Find", timings.resolve_ms),
         ("Listen", timings.capture_ms),
@@ -157,7 +167,7 @@ def answer_view(identification: Identification) -> AnswerView:
             source=source,
             ask_again=ask_again,
             heading=words.heading,
-            detail=f"We listened to {seconds:.1f} s of sound and know no song that fits." if seconds else "",
+            detail=f"We listened to {fixed(seconds, 1)} s of sound and know no song that fits." if seconds else "",
             next_step=words.next_step,
             took=took_text(identification.timings),
         )
@@ -204,17 +214,19 @@ def _found(identification: Identification, song: Song, *, live: bool, source: st
         ask_again=ask_again if live else "",
         set_list=str(URL("/channels") / identification.target) if live else "",
         stage=identification.stage,
-        needle=round(min(100.0, max(0.0, 100 * (offset or 0) / (length or 1))), 2) if on_scale else NEEDLE_AT_REST,
+        needle=min(100.0, max(0.0, float(fixed(100 * (offset or 0) / (length or 1), 2))))
+        if on_scale
+        else NEEDLE_AT_REST,
         scale_end=clock_text(length) if on_scale and length else "",
         moment=clock_text(offset) if offset is not None else "",
         title=song.title,
         artists=_artists(song),
         album=song.album or "",
         label=song.label or "",
-        sure=f"{identification.score:.0%}" if identification.score is not None else "",
+        sure=f"{fixed(identification.score * 100, 0)}%" if identification.score is not None else "",
         links={name: link for name, link in wire.song_to_json(song)["links"].items() if link},
         also=tuple(
-            Also(position=clock_text(other.position_seconds), title=other.title, artists=_artists(other))
+            OtherSong(position=clock_text(other.position_seconds), title=other.title, artists=_artists(other))
             for other in identification.songs
             if other != song
         )

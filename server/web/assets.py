@@ -1,4 +1,8 @@
-"""Static files: read once, served compressed, under an address that changes with their content."""
+"""Static files: read once, served compressed, under an address that changes with their content.
+
+The website shares modules with the extension: they are in extension/lib in a checkout, and in js/lib of our own
+folder in an installed wheel.
+"""
 
 import gzip
 import hashlib
@@ -10,6 +14,11 @@ from typing import Final
 from aiohttp import web
 
 FOLDER: Final = Path(__file__).parent / "static"
+
+SHARED: Final = ("answer.js", "targets.js")
+"""The extension's modules that the website serves as `js/lib/NAME`; pyproject.toml puts them into the wheel."""
+
+_EXTENSION_LIB: Final = Path(__file__).parents[2] / "extension" / "lib"
 
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -43,7 +52,7 @@ class Assets:
         return f"/static/{self.version}/{name}"
 
     async def serve(self, request: web.Request) -> web.Response:
-        """Answer a request for `/static/{version}/{name}`; an older version gets today's file, kept by nobody."""
+        """Answer `/static/{version}/{name}`; another version gets the current file, which is not to be cached."""
         asset = self.files.get(request.match_info["name"])
         if asset is None:
             raise web.HTTPNotFound
@@ -59,15 +68,23 @@ class Assets:
         return web.Response(body=asset.plain, headers=headers)
 
 
-def load_assets(folder: Path = FOLDER) -> Assets:
-    """Read every file of a known type below a folder."""
+def website_files() -> Mapping[str, Path]:
+    """The website's static files by name, with the shared modules."""
+    files = files_below(FOLDER)
+    return files | {f"js/lib/{name}": _EXTENSION_LIB / name for name in SHARED if f"js/lib/{name}" not in files}
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    """Every file of a known type below a folder, by its path in it."""
+    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix in _TYPES}
+
+
+def load_assets(paths: Mapping[str, Path]) -> Assets:
+    """Read files; those whose names have a suffix of no known type raise KeyError."""
     files: dict[str, Asset] = {}
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        content_type = _TYPES.get(path.suffix)
-        if content_type is None:
-            continue
-        name, plain = path.relative_to(folder).as_posix(), path.read_bytes()
+    for name, path in sorted(paths.items()):
+        content_type, plain = _TYPES[path.suffix], path.read_bytes()
         digest.update(f"{name}\0{len(plain)}\0".encode() + plain)
         files[name] = Asset(content_type, plain, gzip.compress(plain, mtime=0))
     return Assets(digest.hexdigest()[:12], files)

@@ -28,8 +28,14 @@ from server.web.render import in_time, render
 from server.web.visitor import Visitor, read_visitor
 from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words
 
-HOME_MODULES: Final = ("js/answer.js", "js/api.js", "js/target.js", "js/view.js")
-"""What home.js imports, so that the browser need not find out one by one."""
+HOME_MODULES: Final = (
+    "js/answer_texts.js",
+    "js/api.js",
+    "js/receiver.js",
+    "js/lib/answer.js",
+    "js/lib/targets.js",
+)
+"""What home.js imports, for the browser to fetch at once."""
 
 STORE_SECONDS: Final = 5.0
 """How long a page waits for the database."""

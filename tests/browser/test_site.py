@@ -3,13 +3,11 @@
 import asyncio
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 
-from fingerprint.domain.problems import PROBLEM_KINDS, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, VideoTarget, parse_target
+from fingerprint.domain.problems import PROBLEM_KINDS
 from tests.browser.conftest import Visit
 from tests.browser.stage import OnStageNow
 
@@ -163,89 +161,6 @@ async def test_a_channels_page_lists_what_was_heard(visit: Visit) -> None:
     await tab.wait_for_visible("h1 :: somechannel")
     await tab.wait_for_visible(".plays li :: The Builders")
     assert await tab.count(".plays li") == 1
-
-
-WRITTEN = (
-    "SomeChannel",
-    " @somechannel ",
-    "a",
-    "_under_",
-    "directory",
-    "AbrasivePlayfulMangoMau5",
-    "SleepyGiftedPeppermintNerfRedBlaster-KbkBXYt3lOk3jy8-",
-    "averyveryverylongnameofsomething",
-    "1234567890",
-    "123456",
-    "v1234567890",
-    "two words",
-    "",
-    "   ",
-    "ünïcode",
-    "twitch.tv",
-    "https://www.twitch.tv/SomeChannel",
-    "http://m.twitch.tv/somechannel/videos?filter=all",
-    "www.twitch.tv/somechannel/clip/Fancy-Slug_1",
-    "https://www.twitch.tv/clip/FancySlug",
-    "https://www.twitch.tv/somechannel/clip/",
-    "https://clips.twitch.tv/FancySlug?featured=true",
-    "https://clips.twitch.tv/somechannel/FancySlug/",
-    "https://clips.twitch.tv/embed?parent=x&clip=FancySlug",
-    "https://clips.twitch.tv/embed",
-    "https://clips.twitch.tv/a/b/c",
-    "https://www.twitch.tv/videos/1234567890?t=1h2m3s",
-    "https://www.twitch.tv/videos/1234567890?t=83m",
-    "https://www.twitch.tv/videos/1234567890?t=5025",
-    "https://www.twitch.tv/videos/1234567890?t=soon",
-    "https://www.twitch.tv/videos/abc",
-    "https://www.twitch.tv/somechannel/v/1234567890",
-    "https://www.twitch.tv/somechannel/video/1234567890?t=10s",
-    "https://www.twitch.tv/somechannel/b/1234567890",
-    "https://www.twitch.tv/somechannel/schedule?vodID=1234567890",
-    "https://www.twitch.tv/popout/somechannel/chat",
-    "https://www.twitch.tv/directory/category/music",
-    "https://player.twitch.tv/?channel=somechannel&parent=x",
-    "https://player.twitch.tv/?video=v1234567890&time=1m",
-    "https://player.twitch.tv/",
-    "https://example.com/somechannel",
-    "https://twitch.tv.example.com/somechannel",
-    "https://user@twitch.tv/somechannel",
-    "https://twitch.tv:8080/somechannel",
-    "https://twitch.tv:443/somechannel",
-    "javascript:alert(1)",
-    "ftp://twitch.tv/somechannel",
-    "https://www.twitch.tv/some channel",
-    "https://",
-    "a" * 128,
-    "a" * 129,
-)
-
-
-async def test_the_page_understands_targets_as_the_server_does(visit: Visit) -> None:
-    _, tab = await visit()
-    address = await tab.attribute("script[type=module]", "src")
-    assert address
-    understood = await tab.evaluate(
-        """async ([address, texts]) => {
-          const { understand } = await import(address);
-          return texts.map((text) => understand(text));
-        }""",
-        [address.replace("home.js", "target.js"), list(WRITTEN)],
-    )
-    assert dict(zip(WRITTEN, understood, strict=True)) == {text: _by_server(text) for text in WRITTEN}
-
-
-def _by_server(text: str) -> dict[str, Any]:
-    try:
-        target = parse_target(text)
-    except TwitchAudioError:
-        return {"kind": "unknown"}
-    match target:
-        case ChannelTarget(login):
-            return {"kind": "channel", "login": login}
-        case ClipTarget(slug):
-            return {"kind": "clip", "slug": slug}
-        case VideoTarget(video_id, at_seconds):
-            return {"kind": "video", "id": video_id, "at": at_seconds}
 
 
 async def test_the_field_says_at_once_what_it_understood(visit: Visit) -> None:

@@ -1,14 +1,17 @@
 /** The extension's parts that know no browser: run by Node, from tests/unit/extension/test_library.py. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { isSafe, parseServer, permissionPattern } from "../../../extension/lib/address.js";
+import { answerView, safeLink } from "../../../extension/lib/answer.js";
 import { call, identification, ofAge, status } from "../../../extension/lib/api.js";
 import { MOST_KEPT, added, csv, json, matching } from "../../../extension/lib/history.js";
 import { accepted } from "../../../extension/lib/messages.js";
 import { LOCAL_CODES, Refusal } from "../../../extension/lib/refusal.js";
 import { authorizeAddress, tokenFrom } from "../../../extension/lib/sign_in.js";
-import { safeLink, sorry, viewOf } from "../../../extension/lib/view.js";
+import "../../../extension/lib/targets.js";
+import { sorry, viewOf } from "../../../extension/lib/view.js";
 
 const SERVER = "https://songs.example";
 const say = (key, values = []) => `${key}${values.length ? `(${values})` : ""}`;
@@ -83,11 +86,28 @@ const ANSWER = { id: "x", kind: "stream", target: "c", status: "running", stage:
 test("an answer becomes what is shown", () => {
   assert.deepEqual(viewOf(ANSWER, say, SERVER), { state: "working", id: "x", step: 1 });
   assert.equal(viewOf({ ...ANSWER, stage: "unheard-of" }, say, SERVER).step, 0);
-  const found = viewOf({ ...ANSWER, status: "successful", song: SONG, songs: [SONG, { ...SONG, title: "Other" }] }, say, SERVER);
-  assert.deepEqual([found.song.title, found.song.artists, found.song.offset], ["T", "A, B", null]);
+  const songs = [SONG, { ...SONG, title: "Other" }];
+  const found = viewOf({ ...ANSWER, kind: "clip", status: "successful", song: SONG, songs }, say, SERVER);
+  assert.deepEqual([found.song.title, found.song.artists, found.song.moment, found.song.length], ["T", "A, B", "0:00", "1:40"]);
+  assert.deepEqual(found.song.links.map(({ service, exact }) => [service, exact]), [["spotify", false], ["youtube", false], ["deezer", false]]);
   assert.deepEqual(found.others.map((song) => song.title), ["Other"]);
   assert.equal(viewOf({ ...ANSWER, status: "no_match" }, say, SERVER).text, "none_text");
   assert.equal(viewOf({ ...ANSWER, kind: "clip", status: "no_match" }, say, SERVER).text, "none_text_recorded");
+});
+
+test("what a server sends in place of a number or a link is not shown", () => {
+  const odd = { ...SONG, offset: "5", duration: NaN, position: null, links: { spotify: "javascript:alert(1)", youtube: 7 } };
+  const { song } = answerView({ ...ANSWER, status: "successful", song: odd, score: "high" });
+  assert.deepEqual([song.moment, song.length, song.played, song.position, song.links], ["", "", null, "0:00", {}]);
+  assert.throws(() => viewOf({ ...ANSWER, status: "successful" }, say, SERVER), code("server-too-old"));
+});
+
+test("targets are parsed as the server does", () => {
+  const { parseTarget, toQuestion } = globalThis.twitchaudio.targets;
+  for (const { text, question = null } of JSON.parse(readFileSync(new URL("../targets.json", import.meta.url), "utf8"))) {
+    const target = parseTarget(text);
+    assert.deepEqual(target && toQuestion(target), question, text);
+  }
 });
 
 test("a refusal names its next steps", () => {

@@ -1,4 +1,3 @@
-// @ts-check
 /** The operator's pages: shows moments in the reader's time zone; the server only knows UTC. */
 
 for (const time of document.querySelectorAll("time[datetime]")) {

@@ -1,19 +1,13 @@
-// @ts-check
-/**
- * The API, as far as the page uses it. Every failure is a problem: `network` when no answer came at all.
- *
- * @typedef {import("./answer.js").Identification} Identification
- * @typedef {import("./answer.js").Problem} Problem
- */
+/** The parts of the HTTP API that the start page uses. Failures are ProblemErrors; `network` when nothing answers. */
 
 const BASE = "/api/v1/identifications";
 const ANSWER_MS = 10_000;
 const POLL_MS = 500;
-/** A job is given up by the server after 30 s; nobody waits much longer than that. */
+/** The server ends a job after 30 s. */
 const FOLLOW_MS = 45_000;
 
 export class ProblemError extends Error {
-  /** @param {Problem} problem */
+  /** @param {Pick<ProblemOfServer, "code" | "detail" | "retry_after_seconds">} problem */
   constructor(problem) {
     super(problem.detail);
     this.problem = problem;
@@ -39,7 +33,7 @@ async function request(path, init) {
 }
 
 /**
- * What shows that our own page sends a request, for whoever is signed in.
+ * The header that proves to the server that our own page sends a request; none for visitors who are not signed in.
  * @returns {Record<string, string>}
  */
 export function csrf() {
@@ -49,23 +43,17 @@ export function csrf() {
 }
 
 /**
- * Ask, or join those who ask already.
- * @param {string} text what stands in the field
- * @param {import("./target.js").Target} target what the page understood
+ * Starts a job, or joins the one that runs for the same target.
+ * @param {Question} question
  */
-export function ask(text, target) {
-  /** @type {Record<string, string | number>} */
-  let body = { url: text };
-  if (target.kind === "channel") body = { channel: target.login };
-  if (target.kind === "clip") body = { clip: target.slug };
-  if (target.kind === "video") body = { video: target.id, at: target.at };
+export function identify(question) {
   return request(BASE, {
-    method: "POST", headers: { "Content-Type": "application/json", ...csrf() }, body: JSON.stringify(body),
+    method: "POST", headers: { "Content-Type": "application/json", ...csrf() }, body: JSON.stringify(question),
   });
 }
 
 /**
- * Say that an answer is wrong.
+ * Reports that an answer is wrong.
  * @param {string} id
  * @param {string} reason
  * @param {string} note
@@ -81,24 +69,24 @@ export async function report(id, reason, note) {
 /** @param {string} id */
 export const get = (id) => request(`${BASE}/${encodeURIComponent(id)}`);
 
-/** @param {Identification} asked */
-export const isFinished = (asked) => ["successful", "no_match", "failed"].includes(asked.status);
+/** @param {Identification} identification */
+export const isFinished = ({ status }) => ["successful", "no_match", "failed"].includes(status);
 
 /**
- * Report every state of an identification until it is finished: by server-sent events, or by asking again and
- * again where those do not come through.
+ * Gives every state of an identification until it is finished: by server-sent events, or by polling where those
+ * do not come through.
  * @param {string} id
- * @param {(asked: Identification) => void} report
+ * @param {(identification: Identification) => void} onState
  * @param {AbortSignal} signal
  */
-export async function follow(id, report, signal) {
-  if (await byEvents(id, report, signal)) return;
+export async function follow(id, onState, signal) {
+  if (await followEvents(id, onState, signal)) return;
   const until = performance.now() + FOLLOW_MS;
   while (!signal.aborted) {
-    const asked = await get(id);
+    const identification = await get(id);
     if (signal.aborted) return;
-    report(asked);
-    if (isFinished(asked)) return;
+    onState(identification);
+    if (isFinished(identification)) return;
     if (performance.now() > until) throw new ProblemError({ code: "timeout", detail: "" });
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
@@ -106,11 +94,11 @@ export async function follow(id, report, signal) {
 
 /**
  * @param {string} id
- * @param {(asked: Identification) => void} report
+ * @param {(identification: Identification) => void} onState
  * @param {AbortSignal} signal
- * @returns {Promise<boolean>} whether the end was seen
+ * @returns {Promise<boolean>} whether the finished state came
  */
-function byEvents(id, report, signal) {
+function followEvents(id, onState, signal) {
   return new Promise((resolve) => {
     const source = new EventSource(`${BASE}/${encodeURIComponent(id)}/events`);
     const end = (/** @type {boolean} */ seen) => {
@@ -119,13 +107,13 @@ function byEvents(id, report, signal) {
       resolve(seen || signal.aborted);
     };
     const limit = setTimeout(() => end(false), FOLLOW_MS);
-    const take = (/** @type {MessageEvent<string>} */ event) => {
-      const asked = /** @type {Identification} */ (JSON.parse(event.data));
-      report(asked);
-      if (isFinished(asked)) end(true);
+    const onEvent = (/** @type {MessageEvent<string>} */ event) => {
+      const identification = /** @type {Identification} */ (JSON.parse(event.data));
+      onState(identification);
+      if (isFinished(identification)) end(true);
     };
-    source.addEventListener("status", take);
-    source.addEventListener("result", take);
+    source.addEventListener("status", onEvent);
+    source.addEventListener("result", onEvent);
     source.addEventListener("error", () => end(false));
     signal.addEventListener("abort", () => end(true), { once: true });
   });

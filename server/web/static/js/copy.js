@@ -1,5 +1,4 @@
-// @ts-check
-/** Copy buttons for blocks of text, where the clipboard can be used. */
+/** Copy buttons for blocks of text, where browsers have a clipboard. */
 
 /**
  * Gives each block that the selector matches a button, before or after it.

@@ -1,4 +1,3 @@
-// @ts-check
 /** A copy button on every example, where the clipboard can be used, and forms that send the requests described. */
 
 import { copyButtons } from "./copy.js";

@@ -1,39 +1,38 @@
-// @ts-check
-/** The page's behavior: understand, ask, follow, show. Without it the form works with a reload. */
+/** The start page: parses what is typed, starts a job, follows it and shows it. Without it the form reloads the page. */
 
-import { IDLE, answerOf, clockText, problemAnswer } from "./answer.js";
-import { ProblemError, ask, follow, get, isFinished, report } from "./api.js";
-import { understand } from "./target.js";
-import { byId, localizeTimes, show, spoken } from "./view.js";
+import { IDLE, answerTexts, problemTexts } from "./answer_texts.js";
+import { ProblemError, follow, get, identify, isFinished, report } from "./api.js";
+import { clockText } from "./lib/answer.js";
+import "./lib/targets.js";
+import { byId, localizeTimes, show, spoken } from "./receiver.js";
 
-/** @typedef {import("./answer.js").Answer} Answer */
-/** @typedef {import("./answer.js").Identification} Identification */
+const { parseTarget, toQuestion } = globalThis.twitchaudio.targets;
 
-/** @type {Record<string, import("./answer.js").Words>} */
+/** @type {Record<string, ProblemWords>} */
 const words = JSON.parse(byId("words").textContent ?? "{}");
 const field = /** @type {HTMLInputElement} */ (byId("target"));
 const hint = byId("hint");
 const submit = /** @type {HTMLButtonElement} */ (document.querySelector("#ask button"));
 const wait = byId("wait");
 
-/** One question at a time: asking another, or going back, ends the following of the last. */
+/** One job is followed at a time: starting another, or going back, aborts this. */
 let running = new AbortController();
 /** @type {ReturnType<typeof setInterval> | undefined} */
 let countdown;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
-let saying;
-/** The identification in view, so that a try after a lost connection comes back to it. */
+let announcing;
+/** The identification whose connection was lost, so that another try resumes it. */
 let lost = "";
 
 function showHint() {
-  const target = understand(field.value);
+  const target = parseTarget(field.value);
   const bold = document.createElement("b");
-  hint.dataset["kind"] = field.value.trim() ? target.kind : "";
+  hint.dataset["kind"] = field.value.trim() ? target?.kind ?? "unknown" : "";
   if (!field.value.trim()) {
     hint.replaceChildren(hint.dataset["rest"] ?? "");
     return;
   }
-  switch (target.kind) {
+  switch (target?.kind) {
     case "channel":
       bold.textContent = target.login;
       hint.replaceChildren("Live channel ", bold);
@@ -53,38 +52,38 @@ function showHint() {
 }
 
 /**
- * Tell those who listen to the page instead of seeing it.
+ * Announces a text to screen readers.
  * @param {string} text
- * @param {number} [pause] how long it must stay the newest, so that typing is not talked over
+ * @param {number} [delayMs] a newer text within this time replaces it, so that typing is not talked over
  */
-function say(text, pause = 0) {
-  clearTimeout(saying);
-  saying = setTimeout(() => { byId("spoken").textContent = text; }, pause);
+function announce(text, delayMs = 0) {
+  clearTimeout(announcing);
+  announcing = setTimeout(() => { byId("spoken").textContent = text; }, delayMs);
 }
 
 /** @param {number} seconds */
 function countDown(seconds) {
   clearInterval(countdown);
   let left = Math.ceil(seconds);
-  const say = () => {
+  const tick = () => {
     wait.textContent = left > 0 ? `Best in about ${left} s.` : "Now is a good moment.";
     if (left-- <= 0) clearInterval(countdown);
   };
   wait.textContent = "";
   if (left > 0) {
-    say();
-    countdown = setInterval(say, 1000);
+    tick();
+    countdown = setInterval(tick, 1000);
   }
 }
 
-/** @param {Answer} answer */
+/** @param {AnswerTexts} answer */
 function display(answer) {
-  const asking = document.activeElement;
-  const waited = asking === document.body || asking === submit || asking === field || asking?.id === "again-button";
+  const focused = document.activeElement;
+  const waited = focused === document.body || focused === submit || focused === field || focused?.id === "again-button";
   show(answer);
   countDown(answer.retry_after_seconds);
   const over = answer.state !== "working" && answer.state !== "idle";
-  say(spoken(answer));
+  announce(spoken(answer));
   byId("receiver").setAttribute("aria-busy", String(answer.state === "working"));
   if (!over || !waited) return;
   const misunderstood = answer.code === "invalid-input";
@@ -95,9 +94,9 @@ function display(answer) {
 }
 
 /**
- * Run one question; a newer one takes over.
- * @param {(signal: AbortSignal, about: Partial<Answer>) => Promise<void>} work
- * @param {Partial<Answer>} about
+ * Runs one question; a newer one aborts it.
+ * @param {(signal: AbortSignal, about: Partial<AnswerTexts>) => Promise<void>} work
+ * @param {Partial<AnswerTexts>} about
  */
 async function run(work, about) {
   running.abort();
@@ -109,48 +108,49 @@ async function run(work, about) {
     if (signal.aborted) return;
     const problem = error instanceof ProblemError ? error.problem : { code: "internal", detail: "" };
     lost = problem.code === "network" || problem.code === "timeout" ? about.id ?? "" : "";
-    display(problemAnswer(problem, words, about));
+    display(problemTexts(problem, words, about));
     if (!(error instanceof ProblemError)) throw error;
   }
 }
 
 /**
- * @param {Identification} asked
+ * Shows an identification until it is finished.
+ * @param {Identification} identification
  * @param {AbortSignal} signal
- * @param {boolean} [last] whether "no match" is the end of it
+ * @param {boolean} [last] whether "no match" is shown, there being no further try
  */
-async function see(asked, signal, last = true) {
-  let newest = asked;
-  const take = (/** @type {Identification} */ next) => {
+async function showProgress(identification, signal, last = true) {
+  let newest = identification;
+  const onState = (/** @type {Identification} */ next) => {
     newest = next;
-    // Nothing found, but there is another try: go on listening.
-    if (!signal.aborted && (last || next.status !== "no_match")) display(answerOf(next, words));
+    if (!signal.aborted && (last || next.status !== "no_match")) display(answerTexts(next, words));
   };
-  take(asked);
-  if (!isFinished(asked)) await follow(asked.id, take, signal);
+  onState(identification);
+  if (!isFinished(identification)) await follow(identification.id, onState, signal);
   return newest;
 }
 
-/** So many questions in a row listen to more and more of a live stream, until one of them finds a song. */
-const MORE_TRIES = 3;
+/** Questions in a row for "more audio": each listens to more of a live stream, until one finds a song. */
+const MAX_TRIES = 3;
 
 /** @param {string} text @param {number} [tries] */
 const start = (text, tries = 1) => run(async (signal, about) => {
   display({ ...IDLE, state: "working" });
   for (let left = tries; left > 0; left -= 1) {
-    const asked = await ask(text, understand(text));
+    const target = parseTarget(text);
+    const identification = await identify(target ? toQuestion(target) : { url: text });
     if (signal.aborted) return;
-    about.id = asked.id;
-    history[left === tries ? "pushState" : "replaceState"](null, "", `/?id=${encodeURIComponent(asked.id)}`);
-    const newest = await see(asked, signal, left === 1);
+    about.id = identification.id;
+    history[left === tries ? "pushState" : "replaceState"](null, "", `/?id=${encodeURIComponent(identification.id)}`);
+    const newest = await showProgress(identification, signal, left === 1);
     if (signal.aborted || newest.status !== "no_match") return;
   }
 }, { ask_again: text, source: "" });
 
 /** @param {string} id */
 const resume = (id) => run(async (signal) => {
-  const asked = await get(id);
-  if (!signal.aborted) await see(asked, signal);
+  const identification = await get(id);
+  if (!signal.aborted) await showProgress(identification, signal);
 }, { id, ask_again: field.value || " " });
 
 const idInAddress = () => new URLSearchParams(location.search).get("id");
@@ -173,7 +173,7 @@ function copies(id, text) {
 field.addEventListener("input", () => {
   field.removeAttribute("aria-invalid");
   showHint();
-  say(hint.textContent ?? "", 700);
+  announce(hint.textContent ?? "", 700);
 });
 byId("ask").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -186,16 +186,16 @@ byId("again").addEventListener("submit", (event) => {
   else {
     const more = byId("receiver").dataset["state"] === "none" && byId("again-button").textContent?.includes("more");
     const again = /** @type {HTMLInputElement} */ (document.querySelector("#again input[name=target]"));
-    void start(again.value, more ? MORE_TRIES : 1);
+    void start(again.value, more ? MAX_TRIES : 1);
   }
 });
 byId("report").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = /** @type {HTMLFormElement} */ (event.target);
-  const said = new FormData(form);
+  const fields = new FormData(form);
   const thanks = byId("thanks");
   try {
-    await report(String(said.get("id")), String(said.get("reason")), String(said.get("note")));
+    await report(String(fields.get("id")), String(fields.get("reason")), String(fields.get("note")));
     form.hidden = true;
     thanks.textContent = "Thank you. The operator will see it.";
   } catch (error) {
@@ -216,7 +216,7 @@ addEventListener("pageshow", (event) => {
   if (id && event.persisted) void resume(id);
 });
 
-// The clipboard is there on https and on this machine only.
+// Browsers have a clipboard on https and on this machine only.
 if (navigator.clipboard) {
   copies("copy-link", () => location.href);
   byId("share").hidden = true;

@@ -1,5 +1,4 @@
-// @ts-check
-/** The card over a broadcast: takes its looks from the address, follows the channel, and hides what is old. */
+/** The card over a broadcast: styled by the options in its address, updated as songs are heard, hidden when the last is old. */
 
 const { dataset } = document.body;
 const card = /** @type {HTMLElement} */ (document.getElementById("card"));
@@ -46,7 +45,7 @@ function show(play) {
 function follow() {
   const events = new EventSource(`/api/v1/channels/${encodeURIComponent(dataset["login"] ?? "")}/events`);
   events.addEventListener("play", (event) => show(JSON.parse(event.data)));
-  // A server that was restarted: the browser comes again by itself, unless it was refused.
+  // Browsers reconnect by themselves, unless the server has refused the connection.
   events.addEventListener("error", () => {
     if (events.readyState === EventSource.CLOSED) setTimeout(follow, 5000 + Math.random() * 5000);
   });

@@ -1,5 +1,4 @@
-// @ts-check
-/** The set list: times where the reader is, a search while somebody types, and new plays by themselves. */
+/** The set list: times in the reader's time zone, a search while typing, and new plays as they are heard. */
 
 import { copyButtons } from "./copy.js";
 
@@ -40,7 +39,7 @@ function filter() {
 let loading = false;
 let again = false;
 
-/** Take the list from the page as the server writes it now. */
+/** Replaces the list by that of the page as the server writes it now. */
 async function renew() {
   if (loading) {
     again = true;

@@ -1,7 +1,4 @@
-// @ts-check
-/** Puts an answer into the page's slots. Texts only ever go through textContent. */
-
-/** @typedef {import("./answer.js").Answer} Answer */
+/** Puts an answer's texts into the slots of the start page. Texts only ever go through textContent. */
 
 /**
  * @template {Element} [T=HTMLElement]
@@ -21,7 +18,7 @@ const all = (selector) => receiver.querySelectorAll(selector);
 
 const TITLE = "TwitchAudio";
 
-/** @param {Answer} answer */
+/** @param {AnswerTexts} answer */
 function pageTitle(answer) {
   switch (answer.state) {
     case "working": return `Listening… · ${TITLE}`;
@@ -45,7 +42,7 @@ function showProse(element, text) {
   }));
 }
 
-/** @param {Answer} answer */
+/** @param {AnswerTexts} answer */
 function showSteps(answer) {
   let doing = "";
   let past = answer.state === "working" && answer.stage !== "queued";
@@ -64,27 +61,27 @@ function showSteps(answer) {
   line.textContent = answer.state === "working" ? doing || line.dataset["waiting"] || "" : "";
 }
 
-/** @param {Answer} answer */
+/** @param {AnswerTexts} answer */
 function showDial(answer) {
   for (const needle of all("[data-needle]")) needle.setAttribute("x", `${answer.needle}%`);
   for (const played of all("[data-played]")) played.setAttribute("width", `${answer.needle}%`);
 }
 
-/** @param {Answer} answer */
+/** @param {AnswerTexts} answer */
 function showAlso(answer) {
-  byId("also").replaceChildren(...answer.also.map(({ position, text }) => {
+  byId("also").replaceChildren(...answer.also.map(({ position, title, artists }) => {
     const item = document.createElement("li");
     const time = document.createElement("time");
     const words = document.createElement("span");
     time.textContent = position;
-    words.textContent = text;
+    words.textContent = [title, artists].filter(Boolean).join(" – ");
     words.dir = "auto";
     item.append(time, " ", words);
     return item;
   }));
 }
 
-/** Says the time of day where the listener is; the server can only say it in UTC. */
+/** Shows times of day in the reader's time zone; the server only knows UTC. */
 export function localizeTimes() {
   for (const time of document.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.getAttribute("datetime") ?? "");
@@ -94,7 +91,7 @@ export function localizeTimes() {
   }
 }
 
-/** @param {Answer} answer */
+/** @param {AnswerTexts} answer */
 function showReport({ id }) {
   const form = byId("report");
   const field = /** @type {HTMLInputElement} */ (form.querySelector("input[name=id]"));
@@ -106,7 +103,7 @@ function showReport({ id }) {
   form.hidden = false;
 }
 
-/** @param {Answer} answer */
+/** @param {AnswerTexts} answer */
 export function show(answer) {
   receiver.dataset["state"] = answer.state;
   document.title = pageTitle(answer);
@@ -127,7 +124,7 @@ export function show(answer) {
   }
   for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (all("[data-link]"))) {
     const name = link.dataset["link"] ?? "";
-    const address = name === "set_list" ? answer.set_list : answer.links[name];
+    const address = name === "set_list" ? answer.set_list : answer.links[/** @type {Service} */ (name)];
     link.hidden = !address;
     if (address) link.href = address;
     else link.removeAttribute("href");
@@ -146,7 +143,7 @@ export function show(answer) {
   localizeTimes();
 }
 
-/** @param {Answer} answer @returns {string} one sentence for those who listen to the page */
+/** @param {AnswerTexts} answer @returns {string} one sentence for screen readers */
 export function spoken(answer) {
   switch (answer.state) {
     case "idle": return "";

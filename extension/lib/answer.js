@@ -1,0 +1,91 @@
+/**
+ * What an identification says, as values to show: the same for the website (server/web/answer.py and its scripts)
+ * and for the extension. No words of any language, no DOM, no browser API. The cases in tests/unit/answers.json
+ * hold here and in Python.
+ */
+
+/** The services' own hosts; a link to any other is not shown. @type {Record<Service, RegExp>} */
+const HOSTS = {
+  spotify: /^open\.spotify\.com$/,
+  youtube: /^((www|music)\.)?youtube\.com$|^youtu\.be$/,
+  deezer: /^(www\.)?deezer\.com$/,
+  apple_music: /^music\.apple\.com$/,
+};
+
+/**
+ * Seconds as m:ss or h:mm:ss, rounded down.
+ * @param {number} seconds
+ */
+export function clockText(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const [hours, minutes, second] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(second)}` : `${minutes}:${two(second)}`;
+}
+
+/**
+ * The address, if it is one of the service's own over https; else null.
+ * @param {Service} service
+ * @param {unknown} address
+ */
+export function safeLink(service, address) {
+  if (typeof address !== "string" || !URL.canParse(address)) return null;
+  const url = new URL(address);
+  const plain = url.protocol === "https:" && url.port === "" && url.username === "" && url.password === "";
+  return plain && HOSTS[service].test(url.hostname) ? url.href : null;
+}
+
+/** @param {SongOfServer} song @returns {SongView} */
+function songView(song) {
+  const [offset, duration] = [number(song.offset), number(song.duration)];
+  const onScale = offset !== null && duration !== null && duration > 0;
+  /** @type {SongView["links"]} */
+  const links = {};
+  for (const service of /** @type {Service[]} */ (Object.keys(HOSTS))) {
+    const link = safeLink(service, song.links?.[service]);
+    if (link !== null) links[service] = link;
+  }
+  return {
+    title: String(song.title),
+    artists: song.artists.map(String).join(", "),
+    album: String(song.album ?? ""),
+    label: String(song.label ?? ""),
+    links,
+    moment: offset === null ? "" : clockText(offset),
+    length: onScale ? clockText(duration) : "",
+    played: onScale ? Math.min(100, Math.max(0, Number(((100 * offset) / duration).toFixed(2)))) : null,
+    position: clockText(number(song.position) ?? 0),
+  };
+}
+
+/** @param {unknown} value */
+function number(value) {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+/**
+ * @param {Identification} identification
+ * @returns {AnswerView}
+ */
+export function answerView(identification) {
+  const { id, kind, target, stage, status, song, problem } = identification;
+  const live = kind === "stream";
+  /** @type {AnswerView} */
+  const view = {
+    state: "working", id, kind, target, live, stage, heard_at: "", song: null, others: [], confidence: "",
+  };
+  if (problem || status === "failed") return { ...view, state: "failed" };
+  if (status === "no_match") return { ...view, state: "none" };
+  if (!song) return view;
+  const same = JSON.stringify(song);
+  const score = number(identification.score);
+  const others = kind === "clip" || kind === "file" ? identification.songs ?? [] : [];
+  return {
+    ...view,
+    state: "found",
+    heard_at: live ? identification.captured_at ?? identification.finished_at ?? "" : "",
+    song: songView(song),
+    others: others.filter((other) => JSON.stringify(other) !== same).map(songView),
+    confidence: score === null ? "" : `${(score * 100).toFixed(0)}%`,
+  };
+}

@@ -1,0 +1,103 @@
+/** An answer as the start page shows it: the values of lib/answer.js in words. server/web/answer.py writes the same. */
+
+import { answerView, clockText } from "./lib/answer.js";
+
+/** The needle's place, in percent of the dial's width, while nothing is played. */
+const NEEDLE_AT_REST = 2;
+/** Over the middle of each step's label. @type {Record<string, number>} */
+const NEEDLE = {
+  queued: NEEDLE_AT_REST, resolving: 12.5, capturing: 37.5, fingerprinting: 62.5, recognizing: 87.5, done: 87.5,
+};
+const STEPS = /** @type {const} */ ([
+  ["Find", "resolve_ms"], ["Listen", "capture_ms"], ["Fingerprint", "fingerprint_ms"],
+  ["Recognize", "recognize_ms"], ["In all", "total_ms"],
+]);
+
+/** @type {AnswerTexts} */
+export const IDLE = {
+  state: "idle", id: "", live: false, source: "", heard_at: "", ask_again: "", set_list: "", stage: "queued",
+  needle: NEEDLE_AT_REST, scale_end: "", moment: "", title: "", artists: "", album: "", label: "", sure: "", links: {},
+  also: [], took: "", heading: "", detail: "", next_step: "", code: "", retry_after_seconds: 0,
+};
+
+/** @param {number} ms */
+const durationText = (ms) => (ms < 999.5 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`);
+
+/** @param {Identification} identification */
+const tookText = ({ timings = {} }) =>
+  STEPS.flatMap(([name, key]) => {
+    const ms = timings[key] ?? null;
+    return ms === null ? [] : [`${name} ${durationText(ms)}`];
+  }).join(" · ");
+
+/** What to type to identify the same again. @param {Identification} identification */
+function askAgainText({ kind, target, at }) {
+  if (kind === "clip") return `https://clips.twitch.tv/${target}`;
+  if (kind === "video") return `https://www.twitch.tv/videos/${target}?t=${Math.floor(at ?? 0)}s`;
+  return target;
+}
+
+/** @param {Identification} identification */
+function sourceText({ kind, target, at }) {
+  if (kind === "stream") return `${target}, live`;
+  if (kind === "clip") return `Clip ${target}`;
+  return kind === "video" ? `Video ${target} at ${clockText(at ?? 0)}` : target;
+}
+
+/**
+ * The texts for a problem.
+ * @param {Pick<ProblemOfServer, "code" | "detail" | "retry_after_seconds">} problem
+ * @param {Record<string, ProblemWords>} words by problem code
+ * @param {Partial<AnswerTexts>} about
+ * @returns {AnswerTexts}
+ */
+export function problemTexts(problem, words, about = {}) {
+  const { heading, next_step } = words[problem.code] ?? words["internal"] ?? { heading: problem.code, next_step: "" };
+  return {
+    ...IDLE, ...about, state: "failed", heading, next_step, detail: problem.detail, code: problem.code,
+    retry_after_seconds: problem.retry_after_seconds ?? 0,
+  };
+}
+
+/**
+ * The texts for an identification in any state.
+ * @param {Identification} identification
+ * @param {Record<string, ProblemWords>} words by problem code; `no-match` and `no-match-recorded` too
+ * @returns {AnswerTexts}
+ */
+export function answerTexts(identification, words) {
+  const { state, id, live, stage, heard_at, song, others, confidence } = answerView(identification);
+  const [source, ask_again] = [sourceText(identification), askAgainText(identification)];
+  /** @type {AnswerTexts} */
+  const texts = { ...IDLE, state, id, live, stage, source, ask_again };
+  if (identification.problem) {
+    const asked = live ? `Channel ${identification.target}` : source;
+    return problemTexts(identification.problem, words, { ...texts, live: false, source: asked });
+  }
+  if (state === "none") {
+    const heard = identification.captured_seconds;
+    return {
+      ...texts, ...words[live ? "no-match" : "no-match-recorded"], took: tookText(identification),
+      detail: heard ? `We listened to ${heard.toFixed(1)} s of sound and know no song that fits.` : "",
+    };
+  }
+  if (!song) return { ...texts, needle: NEEDLE[stage] ?? NEEDLE_AT_REST };
+  return {
+    ...texts,
+    heard_at,
+    // A clip's song is stored for good: asking again would only show it again.
+    ask_again: live ? ask_again : "",
+    set_list: live ? `/channels/${encodeURIComponent(identification.target)}` : "",
+    needle: song.played ?? NEEDLE_AT_REST,
+    scale_end: song.length,
+    moment: song.moment,
+    title: song.title,
+    artists: song.artists,
+    album: song.album,
+    label: song.label,
+    sure: confidence,
+    links: song.links,
+    also: others.map(({ position, title, artists }) => ({ position, title, artists })),
+    took: tookText(identification),
+  };
+}
