@@ -332,6 +332,15 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncGenerato
 
     Raises OSError when the address cannot be bound.
     """
+    async with running(app) as runner:
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+        bound: Sequence[Any] = runner.addresses[0]
+        yield URL.build(scheme="http", host=str(bound[0]), port=int(bound[1]))
+
+
+@asynccontextmanager
+async def running(app: web.Application) -> AsyncGenerator[web.AppRunner]:
+    """The application's services, open while the block runs; it listens where the block adds sites."""
     limits = app[keys.SETTINGS].limits
     runner = web.AppRunner(
         app,
@@ -344,10 +353,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncGenerato
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, backlog=BACKLOG)
-        await site.start()
         async with app[SLOW_CLIENTS].watching(runner):
-            bound: Sequence[Any] = runner.addresses[0]
-            yield URL.build(scheme="http", host=str(bound[0]), port=int(bound[1]))
+            yield runner
     finally:
         await runner.cleanup()

@@ -1,27 +1,36 @@
 """`twitchaudio serve`: the API and the website."""
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, cast
 
 from aiohttp import web
+from yarl import URL
 
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.settings import read_settings
 from server.app import make_app
 from server.cli import Subparsers
 from server.cli.serving import (
+    cannot_listen,
     raise_open_file_limit,
     run_until_stopped,
     serving,
+    shown_host,
     stop_signals,
     tune_garbage_collection,
 )
+from server.cli.supervisor import SharedAddress, Supervisor, worker_command
+from server.cli.worker import parse_descriptors, serve_as_worker
 from server.observability import configure_logging
 from server.settings import ServerSettings
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
+MAX_WORKERS: Final = 64
 
 
 def register(commands: Subparsers) -> None:
@@ -31,6 +40,14 @@ def register(commands: Subparsers) -> None:
     )
     serve.add_argument("--host", default=HOST, metavar="H", help=f"the address to listen on (default: {HOST})")
     serve.add_argument("--port", default=PORT, type=_port, metavar="P", help=f"the port (default: {PORT})")
+    serve.add_argument(
+        "--workers",
+        default=1,
+        type=_workers,
+        metavar="N",
+        help="processes that share the address; SIGHUP restarts them one by one (default: 1; more: Linux only)",
+    )
+    serve.add_argument("--worker", metavar="SOCKETS", help=argparse.SUPPRESS)
     serve.add_argument(
         "--demo",
         action="store_true",
@@ -47,7 +64,19 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _workers(text: str) -> int:
+    """How many worker processes."""
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text} is no number of workers: from 1 to {MAX_WORKERS}")
+    return int(text)
+
+
 def _run(arguments: argparse.Namespace) -> int:
+    workers = cast("int", arguments.workers)
+    if workers > 1 and (arguments.demo or sys.platform != "linux"):
+        reason = "does not go with --demo" if arguments.demo else "takes Linux, which spreads the connections"
+        print(f"twitchaudio: --workers {reason}", file=sys.stderr)
+        return 2
     if arguments.demo:
         from server.cli.demo import serve_demo  # noqa: PLC0415 - the real server does not load the simulator
 
@@ -60,7 +89,13 @@ def _run(arguments: argparse.Namespace) -> int:
         return 2
     settings = read_settings(ServerSettings)
     configure_logging(settings.log_level, sys.stderr)
-    return run_until_stopped(_serve(make_app(settings), cast("str", arguments.host), cast("int", arguments.port)))
+    host, port = cast("str", arguments.host), cast("int", arguments.port)
+    if arguments.worker is not None:
+        descriptors = parse_descriptors(cast("str", arguments.worker))
+        return run_until_stopped(serve_as_worker(make_app(settings), descriptors))
+    if workers > 1:
+        return run_until_stopped(supervise(worker_command(), host, port, workers))
+    return run_until_stopped(_serve(make_app(settings), host, port))
 
 
 async def _serve(app: web.Application, host: str, port: int) -> None:
@@ -68,5 +103,25 @@ async def _serve(app: web.Application, host: str, port: int) -> None:
         tune_garbage_collection()
         raise_open_file_limit()
         print(f"TwitchAudio is at {address} - Ctrl-C stops it.", flush=True)
+        await stop.wait()
+        print("Stopping.", flush=True)
+
+
+async def supervise(command: Sequence[str], host: str, port: int, workers: int) -> None:
+    """Keep worker processes of a command on an address until a signal stops them; SIGHUP restarts them.
+
+    Raises TwitchAudioError with one line for the operator when the address is taken or a worker does not start.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            address = SharedAddress(host, port)
+        except OSError as error:
+            raise TwitchAudioError(ProblemCode.INTERNAL, cannot_listen(error, host, port)) from error
+        stack.callback(address.close)
+        stop = await stack.enter_async_context(stop_signals())
+        supervisor = Supervisor(command, address, workers=workers)
+        await stack.enter_async_context(supervisor.running(stop))
+        url = URL.build(scheme="http", host=shown_host(address.host), port=address.port)
+        print(f"TwitchAudio is at {url} with {workers} workers - Ctrl-C stops it.", flush=True)
         await stop.wait()
         print("Stopping.", flush=True)

@@ -76,11 +76,17 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncGenerator[
         try:
             address = await stack.enter_async_context(listening(app, host, port))
         except OSError as error:
-            raise TwitchAudioError(ProblemCode.INTERNAL, _cannot_listen(error, host, port)) from error
-        yield address.with_host("127.0.0.1") if host in _EVERYWHERE else address
+            raise TwitchAudioError(ProblemCode.INTERNAL, cannot_listen(error, host, port)) from error
+        yield address.with_host(shown_host(host))
 
 
-def _cannot_listen(error: OSError, host: str, port: int) -> str:
+def shown_host(host: str) -> str:
+    """The host of the address to open in a browser, for the one that is listened on."""
+    return "127.0.0.1" if host in _EVERYWHERE else host
+
+
+def cannot_listen(error: OSError, host: str, port: int) -> str:
+    """One line for the operator."""
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is in use; stop what listens there, or choose another with --port"
     return f"cannot listen on {host} port {port}: {error.strerror or error}"

@@ -88,6 +88,11 @@ class IdentificationService:
         await self.close()
 
     @property
+    def waiter_count(self) -> int:
+        """Requests that wait for an answer, and event streams of jobs."""
+        return self._waiters
+
+    @property
     def job_count(self) -> int:
         """Jobs of this process and of others that are followed here."""
         return len(self._jobs)
