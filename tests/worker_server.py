@@ -3,8 +3,8 @@
     python -m tests.worker_server supervise FOLDER       on a free port, two workers
     python -m tests.worker_server worker FOLDER SOCKETS  what the supervisor starts
 
-Captures wait until the file `go` is in the folder; workers do not start while `broken` is there. Each answer says in
-`X-Worker` which process gave it.
+Captures wait until the file `go` is in the folder; workers do not start while `broken` is there. Each answer says
+in `X-Worker` which process gave it.
 """
 
 import asyncio
