@@ -95,11 +95,11 @@ class _Opened:
     async def identify(self, event: JobEvent, context: Context) -> JobOutcome:
         """Do a job, and leave nothing behind that runs."""
         before = asyncio.all_tasks()
-        self._decoder.wake()
+        self._decoder.start_workers()
         try:
             return await self._identify(event, context)
         finally:
-            await self._decoder.rest()
+            await self._decoder.end_workers()
             await _end(asyncio.all_tasks() - before)
 
     async def _identify(self, event: JobEvent, context: Context) -> JobOutcome:

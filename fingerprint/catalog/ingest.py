@@ -1,5 +1,6 @@
 """Files and folders into a catalog. Safe to interrupt at any moment, and to run again."""
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -8,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.file_reader import WORKER_PROGRAM, FileOutcome, Known, Read, Unreadable, read_files
 from fingerprint.catalog.sidecar import Sidecars, over
 from fingerprint.catalog.tags import Tags
 from fingerprint.catalog.tracks import Track
-from fingerprint.catalog.workers import DecodeBlocks, FileOutcome, Known, Read, Unreadable, WorkerPool
 from fingerprint.catalog.writer import CatalogWriter
 
 COMMIT_SECONDS: Final = 1.0
@@ -104,27 +104,25 @@ def _files_below(folder: Path) -> Iterator[Path]:
 def ingest(
     directory: Path,
     paths: Sequence[Path],
-    decode: DecodeBlocks,
     *,
     workers: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    parameters: Parameters = DEFAULT,
+    program: Sequence[str] = WORKER_PROGRAM,
 ) -> IngestReport:
     """Index the music that `paths` (files, folders) stand for in the catalog in `directory`.
 
-    `decode` decodes a file into blocks at the fingerprint's sample rate; it runs in `workers` processes (as
-    many as there are processors by default) and so must be picklable. A file is reported to `on_progress` when
-    it is surely in the catalog. Files that are in the catalog already (same path, size and time, or same
-    content) are not read again; a changed file, or one of which a sidecar says something new, replaces what was
-    indexed under its path.
+    Files are read in `workers` processes that run `program`, by default one for each processor. A file is reported
+    to `on_progress` when it is surely in the catalog. Files that are in the catalog already (same path, size and
+    time, or same content) are not read again; a changed file, or one of which a sidecar says something new,
+    replaces what was indexed under its path. Blocks, and cannot be used where an event loop runs.
 
     Raises CatalogBusyError while another writer works, and CatalogError for a catalog that cannot be used.
     """
     files, skipped, missing = walk(paths)
     tally = _Tally(skipped=skipped)
-    with CatalogWriter(directory, parameters) as writer:
+    with CatalogWriter(directory) as writer:
         _Ingest(writer, tally, on_progress or _ignore, len(files)).run(
-            files, decode, parameters, workers or os.cpu_count() or 1
+            files, program, workers or os.cpu_count() or 1
         )
     return IngestReport(
         added=tally.added,
@@ -156,14 +154,15 @@ class _Ingest:
         self._by_path = {track.path: track for track in tracks}
         self._sidecars = Sidecars()
 
-    def run(self, files: Sequence[Path], decode: DecodeBlocks, parameters: Parameters, workers: int) -> None:
+    def run(self, files: Sequence[Path], program: Sequence[str], workers: int) -> None:
         self._on_progress(Progress(done=0, total=self._total, outcome=None))
         for skipped in self._tally.skipped:
             self._on_progress(Progress(done=0, total=self._total, outcome=skipped))
         unknown = [file for file in files if not self._unchanged(file)]
-        with WorkerPool(decode, parameters, workers=min(workers, len(unknown))) as pool:
+        outcomes = read_files(unknown, self._claim, workers=min(workers, len(unknown)), program=program)
+        with contextlib.closing(outcomes):
             try:
-                for outcome in pool.read(unknown, self._claim):
+                for outcome in outcomes:
                     if outcome is not None:
                         self._take(outcome)
                     if self._due():

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, cast
+from pathlib import Path, PurePath
+from typing import BinaryIO, Final, cast
 
 from tinytag import TinyTag, TinyTagException
 
@@ -34,10 +34,10 @@ def split_artists(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in cleaned if name))
 
 
-def read_tags(path: Path) -> Tags:
-    """The tags of an audio file; empty ones where there are none or they cannot be read."""
+def read_tags(file: BinaryIO, name: PurePath) -> Tags:
+    """The tags of an audio file called `name`; empty ones where there are none or they cannot be read."""
     try:
-        tag = TinyTag.get(path, duration=False)
+        tag = TinyTag.get(name, file_obj=file, duration=False)
     except (TinyTagException, OSError, ValueError, KeyError, IndexError, ArithmeticError):
         return Tags()
     other = cast("dict[str, list[str]]", tag.other)

@@ -1,9 +1,9 @@
-"""Decoding in this process, for input that is trusted: the operator's own files. See `decoder` for all other."""
+"""Decoding in this process: for worker processes, and for tests. See `decoder` for decoding in the server."""
 
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from fingerprint.domain.audio import Pcm
 from fingerprint.media.pcm import no_audio, pcm_of
@@ -31,21 +31,24 @@ def decode_bytes(data: bytes, *, container: str, max_seconds: float) -> Pcm:
 
 
 def decode_blocks(path: Path, *, block_seconds: float = 60.0) -> Iterator[Pcm]:
+    """A sound or video file in blocks, as `decode_open_file` gives them. Raises TwitchAudioError `no-audio`."""
+    try:
+        with path.open("rb") as file:
+            yield from decode_open_file(file, block_seconds=block_seconds)
+    except OSError as error:
+        raise no_audio(error.strerror or "it cannot be read") from error
+
+
+def decode_open_file(file: BinaryIO, *, block_seconds: float = 60.0) -> Iterator[Pcm]:
     """A sound or video file in blocks of `block_seconds` (the last one is shorter), at 16 kHz, mono or stereo.
 
     The format is recognized from the content. Memory does not grow with the file's length. A file that is
     damaged somewhere gives what comes before, and what can be decoded behind.
 
-    Raises TwitchAudioError `no-audio`, with the reason, before the first block: the file has no sound or cannot
-    be read.
+    Raises TwitchAudioError `no-audio`, with the reason, before the first block: the file has no sound.
     """
     try:
-        with path.open("rb") as file:
-            for planes in iter_planes(
-                file, container=None, max_seconds=MAX_FILE_SECONDS, block_seconds=block_seconds
-            ):
-                yield pcm_of([planes])
+        for planes in iter_planes(file, container=None, max_seconds=MAX_FILE_SECONDS, block_seconds=block_seconds):
+            yield pcm_of([planes])
     except UndecodableError as error:
         raise no_audio(str(error)) from error
-    except OSError as error:
-        raise no_audio(error.strerror or "it cannot be read") from error

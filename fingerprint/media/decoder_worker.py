@@ -1,117 +1,47 @@
-"""A decoder worker: the program that decodes what strangers sent, locked in its own process.
+"""The worker process that decodes what strangers sent: see `decoder` for its parent and `worker_process`.
 
-It is started by `decoder`, with an empty environment. Before the first job it gives up what decoding does not
-need: it may open no file and no socket (a limit of no descriptors), write no file, leave no core dump, and use
-only so much memory. Each job has a limit of CPU seconds. It ends by itself when its standard input is closed, so
-when its parent dies.
+Before the first job it gives up what decoding does not need: it may open no file and no socket, write no file,
+leave no core dump, and use only so much memory. Each job has a limit of CPU seconds.
 """
 
-import contextlib
-import fcntl
 import io
-import math
-import os
-import resource
-import sys
-import time
 import wave
 from typing import Final
 
 import av.logging
 
-from fingerprint.media.planes import Readable, Stream, UndecodableError, iter_planes
-from fingerprint.media.worker_protocol import (
+from fingerprint.media.decoder_protocol import (
     END,
-    FROM_DESCRIPTOR,
+    FROM_FILE,
     FROM_PIECES,
-    JOB,
+    JOB_HEAD,
     MAX_REASON_BYTES,
+    MONO,
     NO_AUDIO,
-    PIECE,
-    PLANES,
-    READY,
-    REPLY,
+    STEREO,
     JobHead,
 )
+from fingerprint.media.planes import Readable, Stream, UndecodableError, iter_planes
+from fingerprint.worker_process import (
+    ParentPipe,
+    limit_cpu,
+    lock_in_sandbox,
+    number_argument,
+    open_parent_file,
+    serve_jobs,
+)
 
-_PIPE_BYTES: Final = 1 << 20
-_STDIN: Final = 0
-_STDOUT: Final = 1
+TOO_LARGE: Final = "decoding it takes more memory than any real sound would"
 
 
 def main() -> None:
-    """Serve jobs until standard input ends. The argument is the limit of address space in bytes."""
-    replies = os.dup(_STDOUT)
-    with contextlib.suppress(OSError, AttributeError):  # a wish: a whole answer fits, so nobody waits for anybody
-        fcntl.fcntl(replies, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    # What a library may print goes nowhere instead of into the protocol.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, _STDOUT)
-    os.close(nowhere)
-    av.logging.set_level(None)
-    _warm_up()
-    _lock_in(int(sys.argv[-1]))
-    try:
-        _write(replies, REPLY.pack(READY, 0, 0))
-        while _serve(replies):
-            pass
-    except BrokenPipeError:
-        pass  # the parent is gone
+    """Serve jobs until the parent ends. The argument is the limit of address space in bytes."""
+    serve_jobs(_serve, warm_up=warm_up_decoder, lock_in=lambda: lock_in_sandbox(number_argument()))
 
 
-def _serve(replies: int) -> bool:
-    """One job. False when there will be none."""
-    head = _read(JOB.size)
-    if head is None:
-        return False
-    job = JobHead(*JOB.unpack(head))
-    container = (_read(job.container_length) or b"").decode("ascii") or None
-    _limit_cpu(job.cpu_seconds)
-    file: Readable | Stream
-    if job.kind == FROM_DESCRIPTOR:
-        file = os.fdopen(job.length, "rb", buffering=1 << 16)
-    elif job.kind == FROM_PIECES:
-        file = _Pieces()
-    else:
-        encoded = _read(job.length)
-        if encoded is None:
-            return False
-        file = _Bytes(encoded)
-    reason = _decode(file, container, job, replies)
-    if isinstance(file, io.BufferedReader):
-        file.close()
-    elif isinstance(file, _Pieces):
-        file.drain()
-    if reason is None:
-        _write(replies, REPLY.pack(END, 0, 0))
-    else:
-        text = reason.encode("utf-8", "replace")[:MAX_REASON_BYTES]
-        _write(replies, REPLY.pack(NO_AUDIO, 0, len(text)) + text)
-    return True
-
-
-def _decode(file: Readable | Stream, container: str | None, job: JobHead, replies: int) -> str | None:
-    """Reply with the sound. None when that worked, else the reason why there is none."""
-    try:
-        for planes in iter_planes(
-            file,
-            container=container,
-            max_seconds=job.max_seconds,
-            block_seconds=job.block_seconds,
-            mono_beyond_seconds=job.mono_beyond_seconds,
-        ):
-            _write(replies, REPLY.pack(PLANES, len(planes), len(planes[0])))
-            for plane in planes:
-                _write(replies, plane)
-    except UndecodableError as error:
-        return str(error)
-    except MemoryError:
-        return "decoding it takes more memory than any real sound would"
-    return None
-
-
-def _warm_up() -> None:
+def warm_up_decoder() -> None:
     """Decode a moment of silence: loads all that is loaded lazily, while files may still be opened."""
+    av.logging.set_level(None)
     with io.BytesIO() as silence:
         with wave.open(silence, "wb") as writer:
             writer.setnchannels(2)
@@ -123,37 +53,40 @@ def _warm_up() -> None:
         pass
 
 
-def _lock_in(address_space: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+def _serve(pipe: ParentPipe, content: bytearray) -> None:
+    job = JobHead(*JOB_HEAD.unpack_from(content))
+    container = content[JOB_HEAD.size :].decode("ascii") or None
+    limit_cpu(job.cpu_seconds)
+    if job.source == FROM_PIECES:
+        pieces = _Pieces(pipe)
+        reason = _decode(pipe, pieces, container, job)
+        pieces.drain()
+    elif job.source == FROM_FILE:
+        reason = _decode(pipe, open_parent_file(pipe, job.size), container, job)
+    else:
+        reason = _decode(pipe, _Bytes(pipe.content()), container, job)
+    if reason is None:
+        pipe.send(END)
+    else:
+        pipe.send(NO_AUDIO, reason.encode("utf-8", "replace")[:MAX_REASON_BYTES])
 
 
-def _limit_cpu(seconds: int) -> None:
-    """The process is killed (SIGXCPU) when this job uses more."""
-    used = math.ceil(time.process_time())
-    resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, resource.RLIM_INFINITY))
-
-
-def _read(size: int) -> bytearray | None:
-    """Exactly `size` bytes of standard input; None at its end."""
-    content = bytearray(size)
-    view = memoryview(content)
-    filled = 0
-    while filled < size:
-        count = os.readv(_STDIN, [view[filled:]])
-        if count == 0:
-            return None
-        filled += count
-    view.release()
-    return content
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def _decode(pipe: ParentPipe, file: Readable | Stream, container: str | None, job: JobHead) -> str | None:
+    """Send the sound. None when that worked, else the reason why there is none."""
+    try:
+        for planes in iter_planes(
+            file,
+            container=container,
+            max_seconds=job.max_seconds,
+            block_seconds=job.block_seconds,
+            mono_beyond_seconds=job.mono_beyond_seconds,
+        ):
+            pipe.send(MONO if len(planes) == 1 else STEREO, *planes)
+    except UndecodableError as error:
+        return str(error)
+    except MemoryError:
+        return TOO_LARGE
+    return None
 
 
 class _Bytes:
@@ -181,7 +114,8 @@ class _Bytes:
 class _Pieces:
     """Input that is still coming, as a stream: it can only be read on."""
 
-    def __init__(self) -> None:
+    def __init__(self, pipe: ParentPipe) -> None:
+        self._pipe = pipe
         self._content = memoryview(b"")
         self._ended = False
 
@@ -199,9 +133,6 @@ class _Pieces:
             self._next()
 
     def _next(self) -> None:
-        if self._ended:
-            return
-        head = _read(PIECE.size)
-        content = None if head is None else _read(*PIECE.unpack(head))
-        self._ended = not content
-        self._content = memoryview(content or b"")
+        if not self._ended:
+            self._content = memoryview(self._pipe.content())
+            self._ended = not self._content

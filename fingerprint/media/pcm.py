@@ -8,12 +8,15 @@ import numpy as np
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 
+Block = tuple[bytes | memoryview, ...]
+"""Some sound: for each of 1 or 2 channels as many float32 samples, in the machine's byte order."""
+
 _LOUDEST: Final = 4.0
 """Samples beyond this magnitude come from damaged input and are cut."""
 
 
-def pcm_of(blocks: Sequence[tuple[bytes, ...]]) -> Pcm:
-    """Blocks of the same sound in order, each with the float32 samples of its channels, as one.
+def pcm_of(blocks: Sequence[Block]) -> Pcm:
+    """Blocks of the same sound in order as one.
 
     NaN, infinity and absurd loudness, which damaged input may decode to, are tamed. Raises ValueError when there
     are no blocks or they do not fit together.

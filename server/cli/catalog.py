@@ -10,12 +10,11 @@ from typing import cast
 
 from tqdm import tqdm
 
+from fingerprint.catalog.file_reader import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import IngestReport, Progress, ingest
 from fingerprint.catalog.tracks import Track
-from fingerprint.catalog.workers import Known, Read, Unreadable
 from fingerprint.catalog.writer import CatalogWriter
-from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import PipelineSettings, read_settings
 from server.cli import Subparsers
 
@@ -81,7 +80,6 @@ def _add(arguments: argparse.Namespace) -> int:
         report = ingest(
             directory,
             cast("list[Path]", arguments.paths),
-            decode_blocks,
             workers=cast("int | None", arguments.workers),
             on_progress=show,
         )

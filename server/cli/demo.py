@@ -21,7 +21,6 @@ from yarl import URL
 from fingerprint.catalog.ingest import IngestReport, Progress, ingest
 from fingerprint.catalog.parameters import DEFAULT as FINGERPRINT
 from fingerprint.domain.problems import invalid_input
-from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import Secret, TwitchSettings, read_settings
 from fingerprint.wire import from_json
 from server.app import make_app
@@ -185,7 +184,7 @@ async def _index(catalog: Path, songs: Sequence[Path]) -> IngestReport:
             raise _CancelledError
 
     try:
-        return await asyncio.to_thread(ingest, catalog, songs, decode_blocks, on_progress=check_cancelled)
+        return await asyncio.to_thread(ingest, catalog, songs, on_progress=check_cancelled)
     finally:
         cancelled.set()
 

@@ -1,5 +1,6 @@
 """The whole way in a browser: real server, real capture and recognition, on the simulated Twitch."""
 
+import asyncio
 import dataclasses
 import re
 from collections.abc import AsyncIterator
@@ -10,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from fingerprint.catalog.ingest import ingest
-from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
 from server.app import listening, make_app
 from server.settings import ServerSettings
@@ -49,7 +49,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     plans[-1] = dataclasses.replace(plans[-1], live=False)
     clip = ClipPlan(slug=SLUG, login="neonharbour", title="that drop", playlist=cut)
     content = Content(channels=tuple(plans), clips=(clip,), songs=songs)
-    ingest(folder / "data" / "catalog", [song.path for song in songs], decode_blocks)
+    await asyncio.to_thread(ingest, folder / "data" / "catalog", [song.path for song in songs])
     async with Simulator(cache=folder / "media", content=content) as twitch:
         pipeline = dataclasses.replace(
             read_settings(PipelineSettings, {"TWITCHAUDIO_DATA_DIR": str(folder / "data")}),

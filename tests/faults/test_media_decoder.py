@@ -202,7 +202,11 @@ async def test_m3_a_worker_that_hangs_is_killed_at_its_wall_limit() -> None:
         await eventually(lambda: gone(pid))
 
 
-READY = "import os, sys, struct, time; os.write(1, struct.pack('!BBI', 1, 0, 0)); os.read(0, 1); "
+READY = (
+    "import os, sys, struct, time\n"
+    "frame = lambda kind, content: struct.pack('!BI', kind, len(content)) + content\n"
+    "os.write(1, frame(1, b'')); os.read(0, 1); "
+)
 
 
 def stand_in(program: str) -> tuple[str, ...]:
@@ -215,12 +219,15 @@ def stand_in(program: str) -> tuple[str, ...]:
         "os.abort()",
         "time.sleep(60)",
         "os.write(1, b'What a lovely song this is. ' * 100)",
-        "os.write(1, struct.pack('!BBI', 2, 1, 0xFFFFFFF0)); time.sleep(60)",
-        "os.write(1, struct.pack('!BBI', 2, 9, 4)); time.sleep(60)",
-        "os.write(1, struct.pack('!BBI', 2, 1, 3) + b'abc'); time.sleep(60)",
-        "os.write(1, struct.pack('!BBI', 2, 1, 4) + b'abcd' + struct.pack('!BBI', 2, 2, 4)); time.sleep(60)",
-        "os.write(1, struct.pack('!BBI', 3, 0, 0)); time.sleep(60)",
-        "os.write(1, struct.pack('!BBI', 4, 0, 10**9)); time.sleep(60)",
+        "os.write(1, struct.pack('!BI', 17, 0xFFFFFFF0)); time.sleep(60)",
+        "os.write(1, frame(17, b'abc')); time.sleep(60)",
+        "os.write(1, frame(18, b'abcd')); time.sleep(60)",
+        "os.write(1, frame(17, b'abcd') + frame(18, b'abcdefgh')); time.sleep(60)",
+        "os.write(1, frame(17, bytes(8_000_000))); time.sleep(60)",
+        "os.write(1, frame(19, b'')); time.sleep(60)",
+        "os.write(1, frame(20, b' ' * 501)); time.sleep(60)",
+        "os.write(1, frame(4, struct.pack('!QI', 0, 100))); time.sleep(60)",
+        "os.write(1, frame(99, b'')); time.sleep(60)",
     ],
 )
 async def test_m2_m3_workers_that_crash_hang_or_lie_twice_are_a_fault_of_ours(program: str) -> None:

@@ -23,8 +23,7 @@ import sys
 from pathlib import Path
 from fingerprint.catalog.ingest import ingest
 from fingerprint.catalog import ingest as module
-from fingerprint.catalog.workers import Read
-from fingerprint.media.decode import decode_blocks
+from fingerprint.catalog.file_reader import Read
 
 def say(progress):
     if isinstance(progress.outcome, Read):
@@ -34,7 +33,7 @@ def say(progress):
 
 if __name__ == "__main__":
     module.COMMIT_TRACKS = 2  # as many commits and merges as possible
-    ingest(Path(sys.argv[1]), [Path(sys.argv[2])], decode_blocks, workers=2, on_progress=say)
+    ingest(Path(sys.argv[1]), [Path(sys.argv[2])], workers=2, on_progress=say)
 """
 
 

@@ -1,5 +1,6 @@
 """A clip with several songs, through the whole pipeline: each is named, with its position."""
 
+import asyncio
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,6 @@ import pytest
 from fingerprint.catalog.ingest import ingest
 from fingerprint.domain.identification import Identification, Kind, Status, new_identification_id
 from fingerprint.domain.targets import ClipTarget
-from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
 from fingerprint.wiring import open_pipeline
 from simulator.content import ClipPlan, Content
@@ -62,7 +62,7 @@ async def test_every_song_of_a_clip_is_named_with_its_position(tmp_path: Path) -
     music.mkdir()
     for number in (1, 2):
         write_song(music, number)
-    ingest(tmp_path / "data" / "catalog", [music], decode_blocks, workers=1)
+    await asyncio.to_thread(ingest, tmp_path / "data" / "catalog", [music], workers=1)
     answer = await identified(tmp_path, own_songs(music), {})
     assert answer.status is Status.SUCCESSFUL, answer.problem
     assert [song.title for song in answer.songs] == ["Song 1", "Song 2"]

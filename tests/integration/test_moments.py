@@ -11,7 +11,6 @@ import pytest_asyncio
 from aiohttp import ClientSession
 
 from fingerprint.catalog.ingest import ingest
-from fingerprint.media.decode import decode_blocks
 from fingerprint.settings import read_settings
 from server.app import listening, make_app
 from server.settings import ServerSettings
@@ -33,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("moments")
     (folder / "music").mkdir()
     write_song(folder / "music", 1)
-    ingest(folder / "data" / "catalog", [folder / "music"], decode_blocks, workers=1)
+    ingest(folder / "data" / "catalog", [folder / "music"], workers=1)
     return folder
 
 

@@ -3,6 +3,7 @@
 The channels play the music with espeak-ng talking over it, as loud; the catalog holds the music alone.
 """
 
+import asyncio
 import dataclasses
 import shutil
 import subprocess
@@ -97,7 +98,7 @@ async def on_air(songs: list[SongFile], cache: Path) -> AsyncGenerator[Simulator
 
 
 async def test_real_music_is_named_under_real_speech(music: list[Path], speech: Sound, tmp_path: Path) -> None:
-    report = ingest(tmp_path / "data" / "catalog", music, decode_blocks)
+    report = await asyncio.to_thread(ingest, tmp_path / "data" / "catalog", music)
     assert report.added + report.already == len(music)
     assert not report.skipped
     known = {song.path: song for song in own_songs(ROOT / ".cache" / "music") if song.path in music}
@@ -127,7 +128,7 @@ async def test_real_music_is_named_under_real_speech(music: list[Path], speech: 
 
 
 def test_speech_alone_is_no_song(music: list[Path], speech_file: Path, tmp_path: Path) -> None:
-    ingest(tmp_path / "catalog", music, decode_blocks)
+    ingest(tmp_path / "catalog", music)
     pcm = next(iter(decode_blocks(speech_file)))
     snapshot = Catalog(tmp_path / "catalog").snapshot()
     for start in (0.0, 8.0, 16.0, 24.0):

@@ -15,7 +15,6 @@ import pytest_asyncio
 from aiohttp import ClientSession
 
 from fingerprint.catalog.ingest import ingest
-from fingerprint.media.decode import decode_blocks
 from simulator.accounts import OWN_APPLICATION
 from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan
 from simulator.hosts import Hosts
@@ -90,7 +89,7 @@ async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand
     catalog: Path = tmp_path_factory.mktemp("stand") / "catalog"
     songs = composed_songs(KEPT, SCORES[:4])
     # The last one stays unknown.
-    ingest(catalog, [song.path for song in songs[:3]], decode_blocks)
+    await asyncio.to_thread(ingest, catalog, [song.path for song in songs[:3]])
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port: int = reserved.getsockname()[1]
     hosts = dataclasses.replace(Hosts.at(f"http://127.0.0.1:{port}"), activate="https://www.twitch.tv/activate")

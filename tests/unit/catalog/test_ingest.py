@@ -1,39 +1,14 @@
-import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from fingerprint.catalog import workers
+from fingerprint.catalog import file_reader
+from fingerprint.catalog.file_reader import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import Progress, ingest, walk
-from fingerprint.catalog.workers import Known, Read, Unreadable
-from fingerprint.domain.audio import SAMPLE_RATE, Pcm
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.worker_pool import worker_program
 
-
-def decode(path: Path) -> Iterator[Pcm]:
-    """Stands in for FFmpeg: a file's text says what happens."""
-    word, _, rest = path.read_text().partition(" ")
-    match word:
-        case "music":
-            rng = np.random.default_rng(int(rest))
-            sound = rng.normal(0, 0.1, (1, 4 * SAMPLE_RATE)).astype(np.float32)
-            yield Pcm(sound)
-        case "silence":
-            yield Pcm(np.zeros((1, 4 * SAMPLE_RATE), np.float32))
-        case "short":
-            yield Pcm(np.zeros((1, 100), np.float32))
-        case "crash":
-            os._exit(139)
-        case "stall":
-            time.sleep(60)
-        case "odd":
-            raise ValueError("nonsense")
-        case _:
-            raise TwitchAudioError(ProblemCode.NO_AUDIO, "There is nothing to listen to: it is no sound.")
+STAND_IN = worker_program("tests.unit.catalog.index_stand_in", 1 << 30)
 
 
 def write(folder: Path, **files: str) -> None:
@@ -49,21 +24,32 @@ def paths(catalog: Path) -> set[str]:
 def test_a_folder_is_indexed_and_known_files_are_not_read_again(tmp_path: Path) -> None:
     music, catalog = tmp_path / "music", tmp_path / "catalog"
     write(music, one="music 1", two="music 2", copy="music 1")
-    first = ingest(catalog, [music], decode, workers=2)
+    first = ingest(catalog, [music], program=STAND_IN, workers=2)
     assert (first.added, first.already, first.seconds) == (2, 1, 8.0)
-    again = ingest(catalog, [music, music / "one.mp3"], decode, workers=2)
+    again = ingest(catalog, [music, music / "one.mp3"], program=STAND_IN, workers=2)
     assert (again.added, again.already) == (0, 3)
     (tmp_path / "moved").mkdir()
     (music / "two.mp3").rename(tmp_path / "moved" / "two.mp3")
-    moved = ingest(catalog, [tmp_path / "moved"], decode, workers=1)
+    moved = ingest(catalog, [tmp_path / "moved"], program=STAND_IN, workers=1)
     assert (moved.added, moved.already) == (0, 1)
 
 
 def test_what_cannot_be_read_is_named_and_skipped(tmp_path: Path) -> None:
     music = tmp_path / "music"
-    write(music, a="music 1", b="broken", c="crash", d="music 2", e="silence", f="short", g="odd", h="music 3")
+    write(
+        music,
+        a="music 1",
+        b="broken",
+        c="crash",
+        d="music 2",
+        e="silence",
+        f="short",
+        g="odd",
+        h="music 3",
+        i="greedy",
+    )
     told: list[Progress] = []
-    report = ingest(tmp_path / "catalog", [music], decode, workers=2, on_progress=told.append)
+    report = ingest(tmp_path / "catalog", [music], program=STAND_IN, workers=2, on_progress=told.append)
     assert paths(tmp_path / "catalog") == {"a", "d", "h"}
     reasons = {skipped.path.stem: skipped.reason for skipped in report.skipped}
     assert reasons == {
@@ -72,24 +58,31 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path: Path) -> None:
         "e": "it is silent",
         "f": "it holds 0.0 s of sound, too little to recognize",
         "g": "it cannot be fingerprinted: nonsense",
+        "i": "it cannot be fingerprinted: decoding it takes more memory than any real sound would",
     }
-    assert [progress.done for progress in told] == list(range(9))
-    assert {progress.total for progress in told} == {8}
+    assert [progress.done for progress in told] == list(range(10))
+    assert {progress.total for progress in told} == {9}
+
+
+def test_a_file_is_read_where_nothing_else_can_be_opened(tmp_path: Path) -> None:
+    write(tmp_path / "music", a="curious")
+    report = ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=1)
+    assert [skipped.reason for skipped in report.skipped] == ["reading it crashed the decoder"]
 
 
 def test_a_file_that_stalls_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "FILE_SECONDS", 10.0)
+    monkeypatch.setattr(file_reader, "FILE_SECONDS", 10.0)
     write(tmp_path / "music", a="stall", b="music 1")
-    report = ingest(tmp_path / "catalog", [tmp_path / "music"], decode, workers=1)
+    report = ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=1)
     assert [skipped.path.stem for skipped in report.skipped] == ["a"]
     assert paths(tmp_path / "catalog") == {"b"}
 
 
 def test_a_changed_file_replaces_what_was_indexed(tmp_path: Path) -> None:
     write(tmp_path / "music", a="music 1", b="music 2")
-    ingest(tmp_path / "catalog", [tmp_path / "music"], decode, workers=1)
+    ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=1)
     write(tmp_path / "music", a="music 77")
-    report = ingest(tmp_path / "catalog", [tmp_path / "music"], decode, workers=1)
+    report = ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=1)
     assert (report.added, report.replaced, report.already) == (1, 1, 1)
     assert len(Catalog(tmp_path / "catalog").snapshot()) == 2
 
@@ -104,9 +97,9 @@ def test_a_listener_that_is_interrupted_leaves_what_is_finished(tmp_path: Path) 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ingest(tmp_path / "catalog", [tmp_path / "music"], decode, workers=1, on_progress=interrupt)
+        ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=1, on_progress=interrupt)
     assert set(seen) <= paths(tmp_path / "catalog")
-    ingest(tmp_path / "catalog", [tmp_path / "music"], decode, workers=1)
+    ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=1)
     assert len(paths(tmp_path / "catalog")) == 8
 
 
@@ -120,10 +113,10 @@ def test_a_file_is_told_only_when_it_is_in_the_catalog(tmp_path: Path) -> None:
         if progress.outcome is not None:
             outcomes.append(type(progress.outcome))
 
-    ingest(tmp_path / "catalog", [tmp_path / "music"], decode, workers=2, on_progress=check)
+    ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=2, on_progress=check)
     assert sorted(kind.__name__ for kind in outcomes) == ["Read", "Read", "Unreadable"]
     outcomes.clear()
-    ingest(tmp_path / "catalog", [tmp_path / "music"], decode, workers=2, on_progress=check)
+    ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=2, on_progress=check)
     assert outcomes.count(Known) == 2
 
 

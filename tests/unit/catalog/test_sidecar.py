@@ -10,7 +10,7 @@ from fingerprint.catalog.tags import Tags
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.links import ids_of_tag
-from tests.unit.catalog.test_ingest import decode
+from tests.unit.catalog.test_ingest import STAND_IN
 
 SPOTIFY = "5xTtaWoae3wi06K5WfVUUH"
 
@@ -112,14 +112,14 @@ def test_an_indexed_track_gets_what_a_sidecar_says_later(tmp_path: Path) -> None
     music.mkdir()
     (music / "one.mp3").write_text("music 1")
     (music / "two.mp3").write_text("music 2")
-    ingest(catalog, [music], decode, workers=1)
+    ingest(catalog, [music], program=STAND_IN, workers=1)
     (music / "tracks.csv").write_text(f"file,isrc,spotify\none.mp3,ZZN992100042,{SPOTIFY}\ntwo.mp3,,bad\n")
-    report = ingest(catalog, [music], decode, workers=1)
+    report = ingest(catalog, [music], program=STAND_IN, workers=1)
     assert (report.added, report.replaced, report.already) == (1, 1, 1)
     assert [skipped.path.name for skipped in report.skipped] == ["tracks.csv"]
     assert tracks(catalog)["one.mp3"].isrc == "ZZN992100042"
     assert tracks(catalog)["one.mp3"].ids == ExternalIds(spotify_track=SPOTIFY)
-    again = ingest(catalog, [music], decode, workers=1)
+    again = ingest(catalog, [music], program=STAND_IN, workers=1)
     assert (again.added, again.already) == (0, 2)
 
 

@@ -13,7 +13,6 @@ from fingerprint.media.arriving import Arriving
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.media.segments import Joined, SegmentShelf
-from fingerprint.media.workers import Job
 
 BASE = URL("https://example.ttvnw.net/v1/playlist/x.m3u8")
 TS = b"\x47"
@@ -67,7 +66,7 @@ class Fed(DecodingAhead):
     """Notes what it is fed."""
 
     def __init__(self) -> None:
-        super().__init__(self._never, max_seconds=30.0, wall_seconds=1.0)
+        super().__init__(lambda _container: None, wall_seconds=1.0, on_failure=lambda _error: None)
         self.content = b""
         self.container = ""
         self.abandoned = False
@@ -79,10 +78,6 @@ class Fed(DecodingAhead):
 
     def abandon(self) -> None:
         self.abandoned = True
-
-    @staticmethod
-    def _never(_job: Job) -> None:
-        return None
 
 
 def segments(count: int, *, init: InitSection | None = None) -> list[Segment]:

@@ -1,0 +1,76 @@
+"""The worker process that indexes music files: decodes one, fingerprints its sound and reads its tags.
+
+See `catalog.file_reader` for its parent and `worker_process` for how they talk. It is locked in like the decoder:
+the only file it can read is the one that the parent reads for it.
+"""
+
+import codecs
+import json
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import PurePath
+from typing import BinaryIO, Final
+
+import numpy as np
+
+from fingerprint.catalog.fingerprint import fingerprint_track
+from fingerprint.catalog.index_protocol import MAX_REASON_BYTES, UNREADABLE, encode_fingerprint
+from fingerprint.catalog.tags import read_tags
+from fingerprint.domain.audio import SAMPLE_RATE, Pcm
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.media.decode import decode_open_file
+from fingerprint.media.decoder_worker import TOO_LARGE, warm_up_decoder
+from fingerprint.worker_process import (
+    ParentPipe,
+    limit_cpu,
+    lock_in_sandbox,
+    number_argument,
+    open_parent_file,
+    serve_jobs,
+)
+
+Decode = Callable[[BinaryIO], Iterable[Pcm]]
+"""Decodes a file block by block; raises TwitchAudioError for one that it cannot read."""
+
+_TAG_CODECS: Final = ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be")
+
+
+def main() -> None:
+    """Serve jobs until the parent ends. The argument is the limit of address space in bytes."""
+    serve_indexing(decode_open_file)
+
+
+def serve_indexing(decode: Decode) -> None:
+    """The same, with another decoder."""
+    serve_jobs(partial(_index_file, decode), warm_up=_warm_up, lock_in=lambda: lock_in_sandbox(number_argument()))
+
+
+def _index_file(decode: Decode, pipe: ParentPipe, content: bytearray) -> None:
+    job = json.loads(content)
+    limit_cpu(job["cpu_seconds"])
+    for kind, part in _answer(decode, open_parent_file(pipe, job["size"]), PurePath(job["name"])):
+        pipe.send(kind, part)
+
+
+def _answer(decode: Decode, file: BinaryIO, name: PurePath) -> Iterable[tuple[int, bytes]]:
+    """The frames that say what is in a file."""
+    try:
+        fingerprint = fingerprint_track(decode(file))
+        file.seek(0)
+        return encode_fingerprint(fingerprint, read_tags(file, name))
+    except TwitchAudioError as error:
+        reason = error.detail
+    except MemoryError:
+        reason = f"it cannot be fingerprinted: {TOO_LARGE}"
+    except (ValueError, ArithmeticError) as error:
+        reason = f"it cannot be fingerprinted: {error}"
+    return [(UNREADABLE, reason.encode("utf-8", "replace")[:MAX_REASON_BYTES])]
+
+
+def _warm_up() -> None:
+    """Load all that is loaded lazily, while files may still be opened."""
+    warm_up_decoder()
+    for name in _TAG_CODECS:
+        codecs.lookup(name)
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 2 * SAMPLE_RATE)).astype(np.float32)
+    fingerprint_track([Pcm(noise)])

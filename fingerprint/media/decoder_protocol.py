@@ -1,0 +1,42 @@
+"""What decoding jobs and their answers are made of, in the frames of `worker_process`. Standard library only.
+
+A job's frame (integers big-endian):
+    source u8           1: the next frame has the encoded bytes; 2: they are in the job's file; 3: they follow in
+                        frames, as they come, the last of which is empty
+    cpu seconds u16     what the job may use
+    max seconds f64, block seconds f64, mono beyond seconds f64
+    size u64            of the job's file
+    container           FFmpeg's name in ASCII; empty: recognize it
+
+Answers:
+    MONO, STEREO        a block of sound: float32 samples in the machine's byte order, one channel after the other
+    END                 of a job; the sound is complete
+    NO_AUDIO            UTF-8 that says why; ends a job too
+"""
+
+import struct
+from typing import Final, NamedTuple
+
+JOB_HEAD: Final = struct.Struct("!BHdddQ")
+
+FROM_BYTES: Final = 1
+FROM_FILE: Final = 2
+FROM_PIECES: Final = 3
+
+MONO: Final = 17
+STEREO: Final = 18
+END: Final = 19
+NO_AUDIO: Final = 20
+
+MAX_REASON_BYTES: Final = 500
+
+
+class JobHead(NamedTuple):
+    """The start of a job, in the order of `JOB_HEAD`. `mono_beyond_seconds` may be infinite: never."""
+
+    source: int
+    cpu_seconds: int
+    max_seconds: float
+    block_seconds: float
+    mono_beyond_seconds: float
+    size: int

@@ -1,0 +1,174 @@
+"""The worker's side of `worker_pool`: how a worker process talks to its parent, and the limits it puts on itself.
+
+Standard library only, so that a worker starts fast. Everything on the two pipes is a frame, in both directions:
+kind u8, length u32 (big-endian), then `length` bytes. Kinds below 16 mean the same in every program:
+
+    1 READY     from the worker, once, before its first job
+    2 JOB       to the worker: a job begins; the bytes are the program's own
+    3 CONTENT   to the worker: input of the job, or what it asked for with READ
+    4 READ      from the worker: offset u64, size u32; the parent answers with CONTENT from the job's file
+
+The last frame of a job's answer comes after all of the job's input was read.
+"""
+
+import contextlib
+import fcntl
+import io
+import math
+import os
+import resource
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+READY: Final = 1
+JOB: Final = 2
+CONTENT: Final = 3
+READ: Final = 4
+
+HEAD: Final = struct.Struct("!BI")
+RANGE: Final = struct.Struct("!QI")
+
+READ_BYTES: Final = 1 << 18
+"""How much of a file is asked for at once."""
+
+_PIPE_BYTES: Final = 1 << 20
+_STDIN: Final = 0
+_STDOUT: Final = 1
+
+
+class ParentPipe:
+    """The frames from and to the parent. Nothing else that is printed in this process reaches the parent."""
+
+    def __init__(self) -> None:
+        self._replies = os.dup(_STDOUT)
+        with contextlib.suppress(OSError, AttributeError):  # only saves waiting: a whole answer fits
+            fcntl.fcntl(self._replies, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, _STDOUT)
+        os.close(nowhere)
+
+    def receive(self) -> tuple[int, bytearray] | None:
+        """The kind and the bytes of the next frame; None when the parent has closed the pipe, or died."""
+        head = _read(HEAD.size)
+        if head is None:
+            return None
+        kind, length = HEAD.unpack(head)
+        content = _read(length)
+        return None if content is None else (kind, content)
+
+    def content(self) -> bytearray:
+        """The bytes of the next frame; empty when the parent has gone."""
+        frame = self.receive()
+        return bytearray() if frame is None else frame[1]
+
+    def send(self, kind: int, *parts: bytes | memoryview) -> None:
+        """Send one frame made of all parts. Raises BrokenPipeError when the parent has gone."""
+        self._write(HEAD.pack(kind, sum(len(part) for part in parts)))
+        for part in parts:
+            self._write(part)
+
+    def _write(self, content: bytes | memoryview) -> None:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self._replies, view) :]
+
+
+class _ParentFile(io.RawIOBase):
+    """The job's file, `size` bytes long, which the parent holds open: each read is a question to the parent."""
+
+    def __init__(self, pipe: ParentPipe, size: int) -> None:
+        self._pipe = pipe
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] - bytes-like is what BufferedReader gives
+        wanted = min(len(buffer), max(0, self._size - self._position))
+        if not wanted:
+            return 0
+        self._pipe.send(READ, RANGE.pack(self._position, wanted))
+        content = self._pipe.content()
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        base = {io.SEEK_CUR: self._position, io.SEEK_END: self._size}.get(whence, 0)
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+
+def open_parent_file(pipe: ParentPipe, size: int) -> io.BufferedReader:
+    """The job's file for reading, `READ_BYTES` at a time."""
+    return io.BufferedReader(_ParentFile(pipe, size), READ_BYTES)
+
+
+def serve_jobs(
+    do: Callable[[ParentPipe, bytearray], None], *, warm_up: Callable[[], None], lock_in: Callable[[], None]
+) -> None:
+    """Be a worker: load what jobs need, give up rights, then do jobs until the parent closes the pipe or dies."""
+    pipe = ParentPipe()
+    warm_up()
+    lock_in()
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone
+        pipe.send(READY)
+        while (frame := pipe.receive()) is not None:
+            do(pipe, frame[1])
+
+
+def lock_in_sandbox(address_space_bytes: int) -> None:
+    """From here on this process can open no file and no socket, and has only so much memory.
+
+    For programs that read what strangers sent: they have the pipes to the parent and nothing else.
+    """
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_NOFILE, 0)
+    _limit(resource.RLIMIT_AS, address_space_bytes)
+
+
+def limit_memory(data_bytes: int) -> None:
+    """From here on this process writes no file and has only so much memory; mapped files do not count."""
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_DATA, data_bytes)
+
+
+def limit_cpu(seconds: int) -> None:
+    """The process is killed (SIGXCPU) when it uses so many seconds of CPU more."""
+    used = math.ceil(time.process_time())
+    resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, resource.RLIM_INFINITY))
+
+
+def number_argument() -> int:
+    """The last argument of this program, a number."""
+    return int(sys.argv[-1])
+
+
+def _limit(what: int, value: int) -> None:
+    resource.setrlimit(what, (value, value))
+
+
+def _read(size: int) -> bytearray | None:
+    """Exactly `size` bytes of standard input; None at its end."""
+    content = bytearray(size)
+    view = memoryview(content)
+    filled = 0
+    while filled < size:
+        count = os.readv(_STDIN, [view[filled:]])
+        if count == 0:
+            return None
+        filled += count
+    view.release()
+    return content
