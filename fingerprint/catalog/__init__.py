@@ -6,8 +6,9 @@
     index.py         `Catalog`: an open catalog, for reading; sees additions without being opened again
     writer.py        `CatalogWriter`: adds and removes tracks, merges IndexSegments; one at a time
     matching.py      a recording's landmarks against a `Catalog` -> alignments with a confidence
-    ingest.py        files and folders -> a catalog, in worker processes
+    ingest.py        files and folders -> a catalog
+    file_reader.py   one file -> its track and fingerprint, in worker processes that may crash
     tags.py          what a file says about itself
 
-Nothing in here decodes: whoever indexes files passes the decoder in.
+Nothing in here decodes: `fingerprint.index_worker` does.
 """
