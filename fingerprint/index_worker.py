@@ -57,7 +57,7 @@ def _answer(decode: Decode, file: BinaryIO, name: PurePath) -> Iterable[tuple[in
     try:
         fingerprint = fingerprint_track(decode(file))
         file.seek(0)
-        return encode_fingerprint(fingerprint, read_tags(file, name))
+        return list(encode_fingerprint(fingerprint, read_tags(file, name)))
     except TwitchAudioError as error:
         reason = error.detail
     except MemoryError:
