@@ -8,20 +8,17 @@
 """
 
 import json
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, cast
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from fingerprint.domain.identification import IdentificationId, Kind
+from msgspec import Meta, Struct, ValidationError, convert, to_builtins
+
+from fingerprint.domain.identification import IdentificationId, Moment
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget, VideoTarget, channel_target, clip_target, video_target
 from fingerprint.ports import Lease
-from fingerprint.wire import Json, time_from_json, time_to_json
-
-_JOB_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
-_TYPES: Final = (Kind.STREAM, Kind.CLIP, Kind.VIDEO)
+from fingerprint.wire import Json
 
 
 class InvalidEventError(ValueError):
@@ -38,91 +35,84 @@ class JobEvent:
     lease: Lease | None = None
 
 
+class _LeaseJson(Struct, rename="pascal", kw_only=True):
+    target_key: str
+    owner: str
+    fence: int
+    expires_at: Moment
+
+
+class _ExtraJson(Struct, rename="pascal", kw_only=True, omit_defaults=True):
+    at: float | None = None
+    deadline: Moment | None = None
+    lease: _LeaseJson | None = None
+
+
+class _EventJson(Struct, rename="pascal", kw_only=True):
+    job_id: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:-]{1,128}\Z")]
+    type: Literal["stream", "clip", "video"]
+    identifier: str
+    extra: _ExtraJson | None = None
+
+
 def event_to_json(event: JobEvent) -> Json:
     """The event as it is sent."""
-    extra: Json = {}
-    if isinstance(event.target, VideoTarget):
-        extra["At"] = event.target.at_seconds
-    if event.deadline is not None:
-        extra["Deadline"] = time_to_json(event.deadline)
-    if event.lease is not None:
-        extra["Lease"] = {
-            "TargetKey": event.lease.target_key,
-            "Owner": event.lease.owner,
-            "Fence": event.lease.fence,
-            "ExpiresAt": time_to_json(event.lease.expires_at),
+    lease = event.lease
+    return to_builtins(
+        {
+            "JobId": event.job_id,
+            "Type": event.target.kind,
+            "Identifier": event.target.name,
+            "Extra": _ExtraJson(
+                at=event.target.at_seconds if isinstance(event.target, VideoTarget) else None,
+                deadline=event.deadline,
+                lease=None
+                if lease is None
+                else _LeaseJson(
+                    target_key=lease.target_key,
+                    owner=lease.owner,
+                    fence=lease.fence,
+                    expires_at=lease.expires_at,
+                ),
+            ),
         }
-    return {
-        "JobId": event.job_id,
-        "Type": str(event.target.kind),
-        "Identifier": event.target.name,
-        "Extra": extra,
-    }
+    )
 
 
 def event_from_json(event: object) -> JobEvent:
     """The event as it came: a JSON object, or a text that holds one. Raises InvalidEventError."""
-    if isinstance(event, str):
-        try:
-            event = cast("object", json.loads(event))
-        except ValueError as error:
-            raise InvalidEventError("the event is a text that is no JSON") from error
-    body = _object(event, "the event")
-    job_id, kind = body.get("JobId"), body.get("Type")
-    if not isinstance(job_id, str) or _JOB_ID.fullmatch(job_id) is None:
-        raise InvalidEventError("JobId has to be 1 to 128 letters, digits and _.:-")
-    if kind not in _TYPES:
-        raise InvalidEventError("Type has to be stream, clip or video")
-    extra = _object(body.get("Extra") or {}, "Extra")
-    identification_id = IdentificationId(job_id)
+    try:
+        body = convert(json.loads(event) if isinstance(event, str) else event, _EventJson)
+    except ValidationError as error:
+        raise InvalidEventError(f"the event is not of its form: {error}") from error
+    except ValueError as error:
+        raise InvalidEventError("the event is a text that is no JSON") from error
+    job_id, extra = IdentificationId(body.job_id), body.extra or _ExtraJson()
+    lease = extra.lease
     return JobEvent(
-        job_id=identification_id,
-        target=_target(Kind(kind), body.get("Identifier"), extra.get("At")),
-        deadline=_time(extra.get("Deadline"), "Deadline"),
-        lease=_lease(extra.get("Lease"), identification_id),
+        job_id=job_id,
+        target=_target(body, extra.at or 0.0),
+        deadline=None if extra.deadline is None else extra.deadline.astimezone(UTC),
+        lease=None
+        if lease is None
+        else Lease(
+            identification_id=job_id,
+            target_key=lease.target_key,
+            owner=lease.owner,
+            fence=lease.fence,
+            expires_at=lease.expires_at.astimezone(UTC),
+        ),
     )
 
 
-def _object(value: object, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidEventError(f"{name} has to be a JSON object")
-    return cast("Mapping[str, Any]", value)
-
-
-def _time(value: object, name: str) -> datetime | None:
-    if value is None:
-        return None
+def _target(body: _EventJson, at_seconds: float) -> TwitchTarget:
     try:
-        if isinstance(value, str):
-            return time_from_json(value)
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidEventError(f"{name} has to be a time such as 2026-03-01T12:00:00Z")
-
-
-def _target(kind: Kind, identifier: object, at: object) -> TwitchTarget:
-    if not isinstance(identifier, str):
-        raise InvalidEventError("Identifier has to be a text")
-    if at is not None and (isinstance(at, bool) or not isinstance(at, int | float)):
-        raise InvalidEventError("Extra.At has to be a number of seconds")
-    try:
-        match kind:
-            case Kind.STREAM:
-                return channel_target(identifier)
-            case Kind.CLIP:
-                return clip_target(identifier)
-            case _:
-                return video_target(identifier, float(at or 0.0))
+        match body.type:
+            case "stream":
+                return channel_target(body.identifier)
+            case "clip":
+                return clip_target(body.identifier)
+            case "video":
+                return video_target(body.identifier, at_seconds)
     except TwitchAudioError as error:
         raise InvalidEventError(f"Identifier: {error.detail}") from error
-
-
-def _lease(value: object, job_id: IdentificationId) -> Lease | None:
-    if value is None:
-        return None
-    body = _object(value, "Extra.Lease")
-    key, owner, fence = body.get("TargetKey"), body.get("Owner"), body.get("Fence")
-    expires_at = _time(body.get("ExpiresAt"), "Extra.Lease.ExpiresAt")
-    if not isinstance(key, str) or not isinstance(owner, str) or not isinstance(fence, int) or expires_at is None:
-        raise InvalidEventError("Extra.Lease has to name TargetKey, Owner, Fence and ExpiresAt")
-    return Lease(identification_id=job_id, target_key=key, owner=owner, fence=fence, expires_at=expires_at)

@@ -52,7 +52,7 @@ export async function call(network, server, path, { method = "GET", body, wait, 
     return { status: response.status, body: json };
   }
   if (typeof json?.code !== "string") throw new Refusal("not-a-server");
-  throw new Refusal(json.code, String(json.detail ?? ""), waitOf(json, response));
+  throw new Refusal(json.code, String(json.detail ?? ""), waitOf(json, response), String(json.title ?? ""));
 }
 
 /** @param {Network} network @param {string} server @param {unknown} error */

@@ -15,11 +15,13 @@ export class Refusal extends Error {
    * @param {string} code of the server, or a LocalCode
    * @param {string} [detail] the server's sentence for the person who asked
    * @param {number | null} [wait] seconds after which asking again makes sense
+   * @param {string} [title] the server's heading, for a code that we have no words for
    */
-  constructor(code, detail = "", wait = null) {
+  constructor(code, detail = "", wait = null, title = "") {
     super(code);
     this.code = code;
     this.detail = detail;
     this.wait = wait;
+    this.title = title;
   }
 }

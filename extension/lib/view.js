@@ -55,8 +55,8 @@ export function viewOf(identification, say, server) {
       };
     }
     case "failed": {
-      const { code = "internal", detail = "", retry_after_seconds: wait = null } = identification.problem ?? {};
-      return sorry(new Refusal(code, detail, wait), say, server, target);
+      const { code = "internal", detail = "", retry_after_seconds: wait = null, title } = identification.problem ?? {};
+      return sorry(new Refusal(code, detail, wait, title), say, server, target);
     }
   }
 }
@@ -86,25 +86,27 @@ export function sorry(error, say, server, channel = "") {
   const known = say(`problem_${key}_heading`) !== "";
   const host = new URL(server).host;
   const text = known ? say(`problem_${key}_text`, [host]) : refusal.detail || say("problem_internal_text", [host]);
+  // A newer server has codes without words here; one that says when to ask again will pass by itself.
+  const passing = known ? PASSING.has(refusal.code) : refusal.wait !== null;
   return {
     state: "error",
     code: refusal.code,
-    heading: known ? say(`problem_${key}_heading`, [host]) : say("problem_internal_heading"),
+    heading: known ? say(`problem_${key}_heading`, [host]) : refusal.title || say("problem_internal_heading"),
     text: DETAILED.has(refusal.code) && refusal.detail ? `${text} ${refusal.detail}` : text,
-    actions: actionsFor(refusal.code, say, server, channel),
-    wait: PASSING.has(refusal.code) && refusal.wait !== null ? Math.max(MIN_WAIT_SECONDS, Math.ceil(refusal.wait)) : null,
+    actions: actionsFor(refusal.code, passing, say, server, channel),
+    wait: passing && refusal.wait !== null ? Math.max(MIN_WAIT_SECONDS, Math.ceil(refusal.wait)) : null,
   };
 }
 
-/** @param {string} code @param {Say} say @param {string} server @param {string} channel @returns {Action[]} */
-function actionsFor(code, say, server, channel) {
+/** @param {string} code @param {boolean} passing @param {Say} say @param {string} server @param {string} channel @returns {Action[]} */
+function actionsFor(code, passing, say, server, channel) {
   /** @type {Action[]} */
   const actions = [];
   if (SIGN_IN.has(code)) actions.push({ name: "sign-in", label: say("action_sign_in") });
   if (code === "subscription-required" && /^[a-z0-9_]{1,25}$/.test(channel)) {
     actions.push({ name: "subscribe", label: say("action_subscribe"), href: `https://www.twitch.tv/subs/${channel}` });
   }
-  if (PASSING.has(code)) actions.push({ name: "retry", label: say("action_retry") });
+  if (passing) actions.push({ name: "retry", label: say("action_retry") });
   if (code === "connection-not-secure") {
     actions.push({ name: "open-server", label: say("action_open_server"), href: server });
   }

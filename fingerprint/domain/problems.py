@@ -49,44 +49,165 @@ class ProblemCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """What every problem of one code has in common: a title for people and an HTTP status."""
+    """What every problem of one code has in common.
 
-    title: str
+    `status` is its HTTP status and `title` its RFC 9457 title. Pages show `heading` in its place, and `next_step`
+    for the person who reads it.
+    """
+
     status: int
+    title: str
+    heading: str
+    next_step: str
 
 
 PROBLEM_KINDS: Final[dict[ProblemCode, ProblemKind]] = {
-    ProblemCode.INVALID_INPUT: ProblemKind("The request cannot be understood", 400),
-    ProblemCode.NOT_FOUND: ProblemKind("There is nothing at this address", 404),
-    ProblemCode.NOT_IDENTIFIED: ProblemKind("Nobody has identified this yet", 404),
-    ProblemCode.CHANNEL_NOT_FOUND: ProblemKind("Twitch knows no such channel", 404),
-    ProblemCode.NOT_LIVE: ProblemKind("The channel is not live", 409),
-    ProblemCode.CLIP_NOT_FOUND: ProblemKind("Twitch knows no such clip", 404),
-    ProblemCode.VIDEO_NOT_FOUND: ProblemKind("Twitch knows no such video", 404),
-    ProblemCode.RESTRICTED_STREAM: ProblemKind("The broadcast is restricted", 403),
-    ProblemCode.AD_BREAK: ProblemKind("An advertisement is running", 503),
-    ProblemCode.NO_AUDIO: ProblemKind("There is no sound to identify", 422),
-    ProblemCode.LOGIN_REQUIRED: ProblemKind("Sign in first", 401),
-    ProblemCode.SUBSCRIPTION_REQUIRED: ProblemKind("A subscription is needed", 403),
-    ProblemCode.TOKEN_INVALID: ProblemKind("The token is not valid", 401),
-    ProblemCode.TOKEN_WRONG_CLIENT: ProblemKind("The token was issued to another application", 401),
-    ProblemCode.KEY_INVALID: ProblemKind("The API key is not valid", 401),
-    ProblemCode.FORBIDDEN: ProblemKind("This is not allowed", 403),
-    ProblemCode.CSRF: ProblemKind("The request was not sent by our page", 403),
-    ProblemCode.BLACKLISTED: ProblemKind("This is blocked by the operator", 403),
-    ProblemCode.CODE_INVALID: ProblemKind("The access code is not valid", 422),
-    ProblemCode.JOB_IN_PROGRESS: ProblemKind("Another identification of yours is running", 409),
-    ProblemCode.RATE_LIMITED: ProblemKind("Too many requests", 429),
-    ProblemCode.MAINTENANCE: ProblemKind("The service is being maintained", 503),
-    ProblemCode.INACTIVE: ProblemKind("The service is switched off", 503),
-    ProblemCode.STREAMS_DISABLED: ProblemKind("Live streams are switched off", 403),
-    ProblemCode.CLIPS_DISABLED: ProblemKind("Clips are switched off", 403),
-    ProblemCode.RECOGNIZER_UNAVAILABLE: ProblemKind("No recognizer can answer", 503),
-    ProblemCode.UPSTREAM_UNAVAILABLE: ProblemKind("Twitch or a provider does not answer properly", 503),
-    ProblemCode.TIMEOUT: ProblemKind("It took too long", 504),
-    ProblemCode.BUSY: ProblemKind("Too much is going on", 503),
-    ProblemCode.INTERNAL: ProblemKind("Something is broken on our side", 500),
+    ProblemCode.INVALID_INPUT: ProblemKind(
+        400,
+        "The request cannot be understood",
+        "That is not something on Twitch",
+        "Type a channel's name, or paste the address of a channel, a clip or a video.",
+    ),
+    ProblemCode.NOT_FOUND: ProblemKind(
+        404,
+        "There is nothing at this address",
+        "There is nothing here",
+        "The address may be mistyped, or the answer too old. Ask again.",
+    ),
+    ProblemCode.NOT_IDENTIFIED: ProblemKind(
+        404, "Nobody has identified this yet", "Nobody has asked about this yet", "Ask now; it takes a moment."
+    ),
+    ProblemCode.CHANNEL_NOT_FOUND: ProblemKind(
+        404,
+        "Twitch knows no such channel",
+        "No such channel on Twitch",
+        "Check the spelling: it is the name in the channel's address, not the display name.",
+    ),
+    ProblemCode.NOT_LIVE: ProblemKind(
+        409,
+        "The channel is not live",
+        "Not live right now",
+        "Ask again once the stream has started, or paste the address of a clip or a past broadcast.",
+    ),
+    ProblemCode.CLIP_NOT_FOUND: ProblemKind(
+        404,
+        "Twitch knows no such clip",
+        "No such clip on Twitch",
+        "It may have been deleted. Copy its address again from Twitch's share button.",
+    ),
+    ProblemCode.VIDEO_NOT_FOUND: ProblemKind(
+        404,
+        "Twitch knows no such video",
+        "No such video on Twitch",
+        "Past broadcasts disappear after a while. Check the address, or ask about a clip.",
+    ),
+    ProblemCode.RESTRICTED_STREAM: ProblemKind(
+        403,
+        "The broadcast is restricted",
+        "This broadcast is not open to everyone",
+        "It is for subscribers, or blocked where our server stands. A public clip of it may work.",
+    ),
+    ProblemCode.AD_BREAK: ProblemKind(
+        503,
+        "An advertisement is running",
+        "Advertisements are running",
+        "The music comes back after the break. Ask again then.",
+    ),
+    ProblemCode.NO_AUDIO: ProblemKind(
+        422,
+        "There is no sound to identify",
+        "There was no sound to listen to",
+        "The broadcast is silent at the moment. Ask again when you hear music.",
+    ),
+    ProblemCode.LOGIN_REQUIRED: ProblemKind(
+        401, "Sign in first", "Sign in first", "Sign in with Twitch, then ask again."
+    ),
+    ProblemCode.SUBSCRIPTION_REQUIRED: ProblemKind(
+        403,
+        "A subscription is needed",
+        "For subscribers only",
+        "Subscribe to one of the listed channels, or redeem an access code.",
+    ),
+    ProblemCode.TOKEN_INVALID: ProblemKind(
+        401, "The token is not valid", "Your sign-in has run out", "Sign in again."
+    ),
+    ProblemCode.TOKEN_WRONG_CLIENT: ProblemKind(
+        401,
+        "The token was issued to another application",
+        "This sign-in belongs to another application",
+        "Use a token that was made for this service.",
+    ),
+    ProblemCode.KEY_INVALID: ProblemKind(
+        401,
+        "The API key is not valid",
+        "This API key is not valid",
+        "Check it, or ask the operator for a new one.",
+    ),
+    ProblemCode.FORBIDDEN: ProblemKind(
+        403, "This is not allowed", "You may not do this", "Ask the operator if you think that you should."
+    ),
+    ProblemCode.CSRF: ProblemKind(
+        403,
+        "The request was not sent by our page",
+        "The request did not come from our page",
+        "Reload the page and try again.",
+    ),
+    ProblemCode.BLACKLISTED: ProblemKind(
+        403,
+        "This is blocked by the operator",
+        "The operator has blocked this",
+        "Ask about another channel or clip.",
+    ),
+    ProblemCode.CODE_INVALID: ProblemKind(
+        422,
+        "The access code is not valid",
+        "This access code does not work",
+        "Check its spelling, or ask for another.",
+    ),
+    ProblemCode.JOB_IN_PROGRESS: ProblemKind(
+        409,
+        "Another identification of yours is running",
+        "You are already asking about something",
+        "Wait for that answer first; it takes a few seconds.",
+    ),
+    ProblemCode.RATE_LIMITED: ProblemKind(
+        429, "Too many requests", "That was a lot of questions", "Take a short break, then ask again."
+    ),
+    ProblemCode.MAINTENANCE: ProblemKind(
+        503, "The service is being maintained", "We are doing maintenance", "Come back in a little while."
+    ),
+    ProblemCode.INACTIVE: ProblemKind(
+        503, "The service is switched off", "The service is switched off", "The operator decides when it is back."
+    ),
+    ProblemCode.STREAMS_DISABLED: ProblemKind(
+        403, "Live streams are switched off", "Live streams are switched off", "Clips may still work."
+    ),
+    ProblemCode.CLIPS_DISABLED: ProblemKind(
+        403, "Clips are switched off", "Clips are switched off", "Live streams may still work."
+    ),
+    ProblemCode.RECOGNIZER_UNAVAILABLE: ProblemKind(
+        503,
+        "No recognizer can answer",
+        "Nothing here can recognize music right now",
+        "The operator can add music, or set up a provider. Try again later.",
+    ),
+    ProblemCode.UPSTREAM_UNAVAILABLE: ProblemKind(
+        503,
+        "Twitch or a provider does not answer properly",
+        "Twitch is not answering properly",
+        "Try again in a minute.",
+    ),
+    ProblemCode.TIMEOUT: ProblemKind(
+        504, "It took too long", "That took too long", "Try again; Twitch or our server may have been slow."
+    ),
+    ProblemCode.BUSY: ProblemKind(
+        503, "Too much is going on", "Too many people are asking at once", "Try again in a few seconds."
+    ),
+    ProblemCode.INTERNAL: ProblemKind(
+        500, "Something is broken on our side", "Something broke on our side", "It is logged. Try again."
+    ),
 }
+"""A new code is added to `ProblemCode` and here: the API, its description, the pages and the extension follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

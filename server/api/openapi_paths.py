@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
+from server.access.rules.policy import POLICY_CODES
 from server.api.openapi_schemas import EVENT, TEXT, TIME, Schema, ref
 from server.api.responses import BASE
 
@@ -45,18 +46,8 @@ _CREDENTIALS: Final = (
     ProblemCode.TOKEN_WRONG_CLIENT,
     ProblemCode.UPSTREAM_UNAVAILABLE,
 )
-_REFUSALS: Final = (
-    ProblemCode.MAINTENANCE,
-    ProblemCode.INACTIVE,
-    ProblemCode.STREAMS_DISABLED,
-    ProblemCode.CLIPS_DISABLED,
-    ProblemCode.LOGIN_REQUIRED,
-    ProblemCode.FORBIDDEN,
-    ProblemCode.SUBSCRIPTION_REQUIRED,
-    ProblemCode.BLACKLISTED,
-    *_CREDENTIALS,
-)
-"""What the operator's rules say to those who ask."""
+_REFUSALS: Final = tuple(dict.fromkeys((*POLICY_CODES, *_CREDENTIALS)))
+"""What is said to those who ask and may not."""
 
 
 _OWNER: Final = (*_CREDENTIALS, ProblemCode.LOGIN_REQUIRED, ProblemCode.FORBIDDEN)

@@ -7,6 +7,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from fingerprint.domain.links import SERVICES
 from server.web.api_docs import code_parts
 from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
@@ -27,7 +28,9 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cast("dict[str, Any]", environment.globals)["asset"] = assets.address
+    shared = cast("dict[str, Any]", environment.globals)
+    shared["asset"] = assets.address
+    shared["services"] = [(service.name, service.label) for service in SERVICES]
     cast("dict[str, Any]", environment.filters)["code_parts"] = code_parts
     pages = Pages(store_seconds=store_seconds)
     app.middlewares.insert(0, problem_pages)

@@ -68,6 +68,13 @@ _NAMED: Final = 5
 _SCOPE: Final = Refusal(ProblemCode.FORBIDDEN, "This API key may not ask for this kind of target.")
 
 
+POLICY_CODES: Final = (
+    *(_MAINTENANCE.code, _INACTIVE.code, _STREAMS.code, _CLIPS.code),
+    *(_LOGIN.code, _SCOPE.code, _INVITED.code, BLACKLISTED.code, _UNKNOWN.code),
+)
+"""The codes of all refusals that `decide` gives, for the API's description."""
+
+
 def decide(facts: Facts) -> Refusal | None:
     """The first reason to refuse, or None when the request is allowed. Reasons that nobody can help come first."""
     website = facts.website

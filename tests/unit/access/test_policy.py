@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprint.domain.identification import Kind
-from server.access.rules.policy import Facts, Subscription, decide
+from server.access.rules.policy import POLICY_CODES, Facts, Subscription, decide
 from server.access.rules.website import AccessMode, WebsiteSettings
 from server.access.scopes import SCOPES
 
@@ -97,6 +97,12 @@ any_facts = st.builds(
     broadcasters=st.sampled_from([(), ("one",), tuple("abcdefgh")]),
     key_scopes=st.none() | st.frozensets(st.sampled_from(SCOPES)),
 )
+
+
+@given(any_facts)
+def test_every_refusal_has_a_code_that_the_api_describes(given_facts: Facts) -> None:
+    refusal = decide(given_facts)
+    assert refusal is None or refusal.code in POLICY_CODES
 
 
 @given(any_facts)

@@ -110,6 +110,17 @@ test("targets are parsed as the server does", () => {
   }
 });
 
+test("a code of a newer server is shown in the server's own words", () => {
+  const wordless = (name) => (name.startsWith("problem_not_yet_known") ? "" : say(name));
+  const passing = sorry(new Refusal("not-yet-known", "The sentence.", 5, "The title"), wordless, SERVER);
+  assert.deepEqual([passing.heading, passing.text, passing.wait], ["The title", "The sentence.", 5]);
+  assert.deepEqual(passing.actions.map((each) => each.name), ["retry"]);
+  const lasting = sorry(new Refusal("not-yet-known", "The sentence.", null, "The title"), wordless, SERVER);
+  assert.deepEqual([lasting.wait, lasting.actions], [null, []]);
+  const failed = { ...ANSWER, status: "failed", problem: { code: "not-yet-known", title: "The title", detail: "The sentence." } };
+  assert.equal(viewOf(failed, wordless, SERVER).heading, "The title");
+});
+
 test("a refusal names its next steps", () => {
   const steps = (name, detail = "") => sorry(new Refusal(name, detail, 5), say, SERVER, "somechannel").actions.map((each) => each.name);
   assert.deepEqual(steps("login-required"), ["sign-in"]);
