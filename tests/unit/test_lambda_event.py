@@ -50,13 +50,10 @@ def test_the_form_is_the_contracts() -> None:
 
 
 def test_extra_and_what_is_in_it_may_be_missing_and_more_may_be_there() -> None:
-    for extra in (
-        {},
-        {"Extra": None},
-        {"Extra": {}},
-        {"Extra": {"At": None, "Lease": None, "New": 1}},
-        {"New": 1},
-    ):
+    empty: dict[str, Any] = {}
+    partly: dict[str, Any] = {"At": None, "Lease": None, "New": 1}
+    more: list[dict[str, Any]] = [empty, {"Extra": None}, {"Extra": empty}, {"Extra": partly}, {"New": 1}]
+    for extra in more:
         assert event_from_json(GOOD | extra) == JobEvent(job_id=ID, target=ChannelTarget("somechannel"))
 
 
