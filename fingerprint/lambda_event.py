@@ -27,7 +27,7 @@ class InvalidEventError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:
-    """One identification to do. After `deadline` nobody waits for it any more."""
+    """One identification to do. After `deadline` its answer is no longer needed."""
 
     job_id: IdentificationId
     target: TwitchTarget

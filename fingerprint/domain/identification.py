@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 
 class Status(StrEnum):
-    """Where an identification stands."""
+    """The state of an identification."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -43,7 +43,7 @@ class Status(StrEnum):
 
     @property
     def finished(self) -> bool:
-        """True when nothing will change any more."""
+        """True when the state is final."""
         return self in FINISHED
 
 
@@ -75,7 +75,7 @@ class ExternalIds:
     apple_music: str | None = None
 
     def filled(self, other: "ExternalIds") -> "ExternalIds":
-        """The same, with what is unknown taken from another."""
+        """These ids, with unknown ones taken from another."""
         return ExternalIds(**{name: getattr(self, name) or getattr(other, name) for name in _ID_NAMES})
 
 
@@ -103,7 +103,7 @@ class SongMetadata:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """These fields by name, for another kind of value that has them."""
+        """These fields by name, to make another kind of `SongMetadata` of them."""
         return {name: getattr(self, name) for name in METADATA_FIELDS}
 
 
@@ -169,14 +169,14 @@ class Identification:
     """A listener reported the answer as wrong; known to stores only, not part of the JSON form."""
 
     def at_stage(self, stage: Stage) -> "Identification":
-        """The same, running, at a later stage. Stages never go back and a finished one never runs again."""
+        """This identification, running, at a later stage. Stages never go back; a finished one stays as it is."""
         order = list(Stage)
         if self.status.finished or order.index(stage) < order.index(self.stage):
             return self
         return dataclasses.replace(self, status=Status.RUNNING, stage=stage)
 
     def failed(self, problem: Problem, finished_at: datetime) -> "Identification":
-        """The same, finished with a problem."""
+        """This identification, finished with a problem."""
         return dataclasses.replace(
             self, status=Status.FAILED, stage=Stage.DONE, finished_at=finished_at, problem=problem
         )
@@ -187,7 +187,7 @@ ABANDONED_AFTER: Final = timedelta(seconds=60)
 
 
 def abandoned(identification: Identification, now: datetime) -> bool:
-    """Whether nobody will answer an unfinished identification any more, so that the next one starts afresh."""
+    """Whether an unfinished identification was left by its owner, so that the next request starts a new job."""
     return not identification.status.finished and now - identification.created_at > ABANDONED_AFTER
 
 

@@ -243,7 +243,7 @@ class TwitchAudioError(Exception):
 
     @property
     def problem(self) -> Problem:
-        """The same as a value."""
+        """The problem as a value, to be stored or sent."""
         return Problem(code=self.code, detail=self.detail, retry_after_seconds=self.retry_after_seconds)
 
 
@@ -271,7 +271,7 @@ class UpstreamError(TwitchAudioError):
 
     @property
     def problem(self) -> Problem:
-        """The same as a value."""
+        """The problem as a value, to be stored or sent."""
         return Problem(
             code=self.code, detail=self.detail, retry_after_seconds=self.retry_after_seconds, step=self.step
         )

@@ -21,7 +21,7 @@ class ChannelTarget:
 
     @property
     def name(self) -> str:
-        """How the target is shown and stored."""
+        """The target for people, and as it is stored."""
         return self.login
 
     @property
@@ -40,7 +40,7 @@ class ClipTarget:
 
     @property
     def name(self) -> str:
-        """How the target is shown and stored."""
+        """The target for people, and as it is stored."""
         return self.slug
 
     @property
@@ -59,7 +59,7 @@ class VideoTarget:
 
     @property
     def name(self) -> str:
-        """How the target is shown and stored."""
+        """The target for people, and as it is stored."""
         return self.video_id
 
     @property
@@ -77,7 +77,7 @@ class FileTarget:
 
     @property
     def name(self) -> str:
-        """How the target is shown."""
+        """The target for people."""
         return str(self.path)
 
     @property

@@ -1,4 +1,4 @@
-"""`/api/v1/access-codes/redeem`: a code from the operator, for whoever is signed in."""
+"""`/api/v1/access-codes/redeem`: redeems a code from the operator for the signed-in caller."""
 
 from typing import Final
 

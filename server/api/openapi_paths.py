@@ -47,7 +47,7 @@ _CREDENTIALS: Final = (
     ProblemCode.UPSTREAM_UNAVAILABLE,
 )
 _REFUSALS: Final = tuple(dict.fromkeys((*POLICY_CODES, *_CREDENTIALS)))
-"""What is said to those who ask and may not."""
+"""Why a caller may not ask."""
 
 
 _OWNER: Final = (*_CREDENTIALS, ProblemCode.LOGIN_REQUIRED, ProblemCode.FORBIDDEN)
@@ -131,8 +131,8 @@ def _every_path() -> dict[str, Any]:
             "post": {
                 "operationId": "report",
                 "summary": "Say that an answer is wrong",
-                "description": "For whoever may ask for its target. The operator sees it; a clip, or a "
-                "moment of a video, is identified anew when it is asked for next, a few times a day at most.",
+                "description": "Takes the right to ask for its target. The operator sees it; a clip, or a "
+                "moment of a video, is identified again when it is asked for next, a few times a day at most.",
                 "parameters": [_ID],
                 "requestBody": _body(ref("Report")),
                 "responses": {
@@ -293,7 +293,7 @@ def _every_path() -> dict[str, Any]:
             "post": {
                 "operationId": "redeemAccessCode",
                 "summary": "Redeem an access code",
-                "description": "For whoever is signed in with Twitch.",
+                "description": "Takes a sign-in with Twitch.",
                 "requestBody": _body(ref("AccessCode")),
                 "responses": {
                     "204": {"description": "The code counts for you."},

@@ -1,7 +1,8 @@
 """Identifications as bytes, each encoded once however many thousands are told of it."""
 
-import json
 from typing import Final
+
+import msgspec
 
 from fingerprint.domain.identification import Identification
 from fingerprint.wire import to_json
@@ -22,8 +23,7 @@ class Encoder:
         known = self._encoded.get(key)
         if known is not None:
             return known[1]
-        body = to_json(identification, shared=shared)
-        encoded = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        encoded = msgspec.json.encode(to_json(identification, shared=shared))
         if len(self._encoded) >= REMEMBERED:
             self._encoded.clear()
         self._encoded[key] = (identification, encoded)

@@ -30,7 +30,7 @@ _DETAILS: Final = {
 }
 
 _SPREAD: Final = frozenset({ProblemCode.BUSY, ProblemCode.UPSTREAM_UNAVAILABLE})
-"""Thousands may be told so at the same moment; each is told another one to come back at."""
+"""Thousands may get these at the same moment: each gets a `Retry-After` of its own, so that they spread."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 def problem_response(problem: Problem, *, status: int | None = None, location: str | None = None) -> web.Response:
     """Problem details as an answer, with `Retry-After` where asking again makes sense.
 
-    `location` is what stands in the way, as a header and a member.
+    `location` is the address of what prevents it, such as the job that runs; it is sent as a header and a member.
     """
     retry = problem.retry_after_seconds
     if retry is not None and problem.code in _SPREAD:
