@@ -1,7 +1,7 @@
 """The JSON form of an identification, for the API, the command line, job stores and Lambda.
 
-The domain's dataclasses define it, and msgspec writes and reads them. This module holds where the JSON differs: names
-without units, times as text of a fixed width, and members that are computed.
+The domain's dataclasses define it, and msgspec writes and reads them. This module holds where the JSON differs:
+names without units, times as text of a fixed width, and members that are computed.
 """
 
 from collections.abc import Mapping, Sequence
