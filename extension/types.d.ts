@@ -64,10 +64,10 @@ interface Action {
   href?: string;
 }
 
-type Service = "spotify" | "youtube" | "deezer" | "apple_music";
+type Service = keyof (typeof import("./lib/answer.js"))["HOSTS"];
 
 interface SongLink {
-  service: Exclude<Service, "apple_music">;
+  service: "spotify" | "youtube" | "deezer";
   href: string;
   /** Whether it leads to the song itself, or to a search for it. */
   exact: boolean;
