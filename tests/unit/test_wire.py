@@ -1,9 +1,12 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import to_builtins
+from msgspec.json import encode
 
 from fingerprint import wire
 from fingerprint.domain.identification import (
@@ -79,7 +82,14 @@ identifications = st.builds(
 
 @given(identifications)
 def test_what_is_written_is_read_back(identification: Identification) -> None:
-    assert wire.from_json(json.loads(json.dumps(wire.to_json(identification)))) == identification
+    written = wire.to_json(identification)
+    assert wire.from_json(json.loads(json.dumps(written))) == identification
+    assert wire.from_json(json.loads(encode(written))) == identification
+
+
+def test_times_have_a_fixed_width() -> None:
+    assert wire.time_to_json(MOMENT.replace(microsecond=0)) == "2026-11-22T19:00:00.000000Z"
+    assert wire.time_to_json(MOMENT.astimezone(timezone(timedelta(hours=2)))) == "2026-11-22T19:00:00.250000Z"
 
 
 def test_a_running_identification_has_every_field_of_the_contract() -> None:
@@ -103,6 +113,18 @@ def test_an_answer_stored_before_fields_were_added_is_read() -> None:
     for name in ("spotify_album", "deezer_album", "apple_music"):
         del body["ids"][name]
     assert wire.song_from_json(body) == Song(title="Song", ids=ExternalIds(spotify_track="abc"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "radio"}, {"created_at": None}, {"created_at": "soon"}, {"songs": [{"title": 5}]}, {"timings": 5}],
+)
+def test_another_form_is_refused(change: dict[str, Any]) -> None:
+    written = wire.to_json(
+        Identification(id=IdentificationId("x"), kind=Kind.STREAM, target="somechannel", created_at=MOMENT)
+    )
+    with pytest.raises(ValueError, match=r"\$\.|Expected"):
+        wire.from_json(written | change)
 
 
 def test_a_problem_is_written_as_problem_details() -> None:
