@@ -7,7 +7,7 @@ invocations: the event loop, connections, and the memory-mapped catalog. Decoder
 invocation, since what is left running is frozen with the function.
 
 An event may come twice, or late. Its lease can be adopted once; a job that has ended is answered from the store;
-and one that nobody waits for any more is left alone.
+and one that came too late is left alone.
 """
 
 import asyncio

@@ -45,13 +45,13 @@ MAX_RETRIES: Final = 10
 _log = logging.getLogger(__name__)
 
 
-def _ignore(_stage: Stage) -> None:
-    """The default listener."""
+def _ignore_stage(_stage: Stage) -> None:
+    """An `OnStage` that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """What was listened to, and what the recognizers said of it.
+class _TakesSoFar:
+    """The takes that were captured, and what the recognizers said of them.
 
     With a match, `recording` is where it was found; without one, `started_at` and `seconds` tell how much was
     listened to in all.
@@ -62,7 +62,7 @@ class _Heard:
     further_capture_ms: float = 0.0
     spans: tuple[tuple[datetime, float], ...] = ()
 
-    def and_then(self, recording: Recording, answer: Answer, capture_ms: float) -> "_Heard":
+    def with_take(self, recording: Recording, answer: Answer, capture_ms: float) -> "_TakesSoFar":
         """The same after one more take. Times add up."""
         added = dataclasses.replace(
             answer,
@@ -70,7 +70,7 @@ class _Heard:
             fingerprint_ms=self.answer.fingerprint_ms + answer.fingerprint_ms,
             recognize_ms=self.answer.recognize_ms + answer.recognize_ms,
         )
-        return _Heard(recording, added, self.further_capture_ms + capture_ms, self._all_spans())
+        return _TakesSoFar(recording, added, self.further_capture_ms + capture_ms, self._all_spans())
 
     @property
     def started_at(self) -> datetime | None:
@@ -137,7 +137,7 @@ class Pipeline:
         return await self._recognizers.unavailable_reason()
 
     async def identify(
-        self, identification: Identification, target: Target, on_stage: OnStage = _ignore
+        self, identification: Identification, target: Target, on_stage: OnStage = _ignore_stage
     ) -> Identification:
         """The finished identification. Never raises, but for cancellation: problems are part of the answer."""
         started = self._clock.monotonic()
@@ -170,9 +170,9 @@ class Pipeline:
         async with aclosing(self._capture.takes(source, CAPTURE_SECONDS)) as takes:
             recording = await anext(takes)
             capture_ms = (clock.monotonic() - before_capture) * 1000
-            heard = _Heard(recording, await self._recognizers.identify(recording, on_stage))
+            heard = _TakesSoFar(recording, await self._recognizers.identify(recording, on_stage))
             if not heard.answer.matches and self._further is not None:
-                heard = await self._listen_further(heard, takes, self._further, further_until)
+                heard = await self._ask_about_further_takes(heard, takes, self._further, further_until)
         answer = heard.answer
         best = answer.matches[0] if answer.matches else None
         songs = tuple(match.song for match in answer.matches)
@@ -198,9 +198,9 @@ class Pipeline:
             ),
         )
 
-    async def _listen_further(
-        self, first: _Heard, takes: AsyncGenerator[Recording], recognizers: Recognizers, until: float
-    ) -> _Heard:
+    async def _ask_about_further_takes(
+        self, first: _TakesSoFar, takes: AsyncGenerator[Recording], recognizers: Recognizers, until: float
+    ) -> _TakesSoFar:
         """What is found in further takes; when nothing is found in time, that nothing was found in all of them.
 
         What goes wrong here takes nothing away from the answer that there is already.
@@ -214,7 +214,9 @@ class Pipeline:
                     if recording is None:
                         break
                     capture_ms = (self._clock.monotonic() - before) * 1000
-                    heard = heard.and_then(recording, await recognizers.identify(recording, _ignore), capture_ms)
+                    heard = heard.with_take(
+                        recording, await recognizers.identify(recording, _ignore_stage), capture_ms
+                    )
         except TimeoutError:
             pass
         except TwitchAudioError as error:
@@ -228,7 +230,7 @@ class Pipeline:
         target: Target,
         *,
         store: JobStore,
-        on_stage: OnStage = _ignore,
+        on_stage: OnStage = _ignore_stage,
     ) -> JobOutcome | None:
         """Identify under a lease that is renewed meanwhile, record each stage, and store the answer.
 
@@ -236,7 +238,7 @@ class Pipeline:
         """
         stages = _StageRecorder(store, lease, on_stage)
         work = asyncio.create_task(self.identify(identification, target, stages.reached))
-        keeper = asyncio.create_task(self._keep(lease, store))
+        keeper = asyncio.create_task(self._keep_lease(lease, store))
         recorder = asyncio.create_task(stages.write())
         try:
             done, _ = await asyncio.wait({work, keeper}, return_when=asyncio.FIRST_COMPLETED)
@@ -251,7 +253,7 @@ class Pipeline:
                 task.cancel()
             await asyncio.gather(work, keeper, recorder, return_exceptions=True)
 
-    async def _keep(self, lease: Lease, store: JobStore) -> None:
+    async def _keep_lease(self, lease: Lease, store: JobStore) -> None:
         """Renew the lease until it is lost."""
         while True:
             await self._clock.sleep(LEASE_SECONDS / 3)

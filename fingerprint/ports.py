@@ -92,7 +92,7 @@ class ClipOwners(Protocol):
     """Says whose clip it is."""
 
     async def broadcaster(self, slug: str) -> Broadcaster | None:
-        """The broadcaster of a clip; None when there is no such clip, or nobody is named.
+        """The broadcaster of a clip; None when there is no such clip, or none is named.
 
         Raises TwitchAudioError: `upstream-unavailable`, `timeout`.
         """
@@ -141,7 +141,7 @@ Steps `gql-answer` and `usher-answer`: what the answers said; `ok`, or the kind 
 
 
 def ignore_outcome(_step: str, _outcome: str) -> None:
-    """An `OnOutcome` for when nobody counts."""
+    """An `OnOutcome` that counts nothing."""
 
 
 # --- From sound to songs ------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Somebody else is doing the work; `identification` is its state."""
+    """Another owner is doing the work; `identification` is its state."""
 
     identification: Identification
 
@@ -271,7 +271,7 @@ Claim = Claimed | Held | Finished
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """What a job ended with, and whether that is in the store: those who wait get it in any case."""
+    """What a job ended with, and whether that is in the store: waiting requests get it in any case."""
 
     identification: Identification
     stored: bool = True
@@ -298,7 +298,7 @@ class JobStore(Protocol):
 
         `Finished` when a stored answer may be given again (`reusable`); `Held` when a lease on the target is
         alive; else `Claimed`: with a new identification, or, when the previous owner's lease ran out, with the
-        one that it left behind, so that those who wait for it are answered (unless it is `abandoned`). A new
+        one that it left behind, so that requests that wait for it are answered (unless it is `abandoned`). A new
         identification gets `identification_id`, which must not be in use, where one is given. `looked`: the caller
         has just seen neither an answer nor a lease, which a store need not look for first then; what it gives is
         the same.
@@ -340,7 +340,7 @@ class JobStore(Protocol):
         ...
 
     async def update_answer(self, identification: Identification) -> None:
-        """Store a finished answer anew, with more about its songs, such as links that were found later.
+        """Replace a finished answer by one with more about its songs, such as links that were found later.
 
         One that is not stored, or not finished, stays as it is.
         """
@@ -351,7 +351,7 @@ class JobStore(Protocol):
         ...
 
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
-        """What somebody works on for a target under a lease that is alive, or None. Never starts anything."""
+        """What an owner works on for a target under a lease that is alive, or None. Never starts anything."""
         ...
 
     async def answer(self, target: Target) -> Identification | None:

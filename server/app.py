@@ -109,7 +109,7 @@ def make_app(
     async def lifetime(app: web.Application) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             await _open_services(app, stack, pipeline, service_limits, session_keys)
-            _open_channels(app, stack, watcher_limits)
+            await _open_channels(app, stack, watcher_limits)
             yield
 
     app.cleanup_ctx.append(lifetime)
@@ -186,8 +186,7 @@ async def _open_services(
     if links is not None:
         links.add_listener(service.forget_answer)
     service.add_outcome_listener(noting_answers(logs, clock))
-    stack.push_async_callback(service.close)
-    app[keys.SERVICE] = service
+    app[keys.SERVICE] = await stack.enter_async_context(service)
 
 
 async def _open_runner(
@@ -223,13 +222,14 @@ async def _nothing_missing() -> str | None:
     return None
 
 
-def _open_channels(app: web.Application, stack: AsyncExitStack, watcher_limits: WatcherLimits | None) -> None:
-    """What stands around channels: chat bots' line, live events, and watches."""
+async def _open_channels(
+    app: web.Application, stack: AsyncExitStack, watcher_limits: WatcherLimits | None
+) -> None:
+    """The services around channels: chat bots' line, live events, and watches."""
     settings, clock, metrics = app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS]
     database, service, access = app[keys.DATABASE], app[keys.SERVICE], app[keys.ACCESS]
     app[keys.SONG_TEXT] = SongText(database, service=service, access=access, clock=clock)
-    app[keys.FEED] = ChannelFeed(service, metrics=metrics)
-    stack.push_async_callback(app[keys.FEED].close)
+    app[keys.FEED] = await stack.enter_async_context(ChannelFeed(service, metrics=metrics))
     watcher = Watcher(
         WatchStore(database),
         service=service,
@@ -240,9 +240,7 @@ def _open_channels(app: web.Application, stack: AsyncExitStack, watcher_limits: 
         metrics=metrics,
         limits=watcher_limits or WatcherLimits(at_once=max(1, settings.captures_at_once // 2)),
     )
-    stack.push_async_callback(watcher.close)
-    watcher.start()
-    app[keys.WATCHER] = watcher
+    app[keys.WATCHER] = await stack.enter_async_context(watcher)
 
 
 async def _open_access(
@@ -307,8 +305,7 @@ async def _open_links(
     if finder is None:
         return None
     links = LinkEnricher(finder, LinkShelf(database), store, clock)
-    stack.push_async_callback(links.close)
-    return links
+    return await stack.enter_async_context(links)
 
 
 def _owner() -> str:

@@ -1,4 +1,4 @@
-"""Reports: a listener says that an answer is wrong. The operator sees them, and a disputed clip is asked anew."""
+"""Reports: a listener says that an answer is wrong. The operator sees them, and disputed clips are asked again."""
 
 import hashlib
 import logging

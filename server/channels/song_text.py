@@ -96,7 +96,7 @@ class SongText:
         await count_start(self._database, limits, self._clock.now())
 
     async def _recent(self, login: str) -> Identification | None:
-        """An answer that is hardly a minute old, for those who ask too often."""
+        """An answer that is at most a minute old, for a token that is used too often."""
         for answer in await self._service.recent_answers(login, limit=1):
             if answer.finished_at is not None and self._clock.now() - answer.finished_at < _RECENT:
                 return answer

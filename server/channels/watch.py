@@ -17,7 +17,7 @@ OFFLINE_AGAIN_SECONDS: Final = 20.0
 """A stream that is not live is looked at once more after so long, before its watch ends: some only stumble."""
 
 QUIET_FACTOR_MOST: Final = 4.0
-"""Where song after song is not found, e.g. somebody talks, the wait grows up to this many times."""
+"""Where song after song is not found, e.g. during talk, the wait grows up to this many times."""
 
 TROUBLE_SECONDS: Final = 60.0
 
@@ -64,7 +64,7 @@ class Ended(StrEnum):
 class Watch:
     """A channel's watch. `used` of `budget` identifications; `quiet` and `offline` count tries in a row.
 
-    `fence` grows each time a server takes it in hand, and when it is started anew: a late one changes nothing.
+    `fence` grows each time a server takes the watch, and when it is started again: a late server changes nothing.
     """
 
     channel: str

@@ -1,4 +1,4 @@
-"""Watches in SQL. A row is also the lease: whoever takes a watch that is due works on it alone for a while."""
+"""Watches in SQL. A row is also the lease: the server that takes a due watch works on it alone for a while."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta

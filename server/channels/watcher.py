@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
@@ -38,7 +38,7 @@ class WatcherLimits:
     """Bounds and times, in seconds."""
 
     at_once: int = 4
-    """Tries that one server works on at a time, so that visitors find a place."""
+    """Tries that one server works on at a time, so that visitors find room in its queue."""
     poll_seconds: float = 2.0
     try_seconds: float = 40.0
     lease_seconds: float = 60.0
@@ -46,7 +46,7 @@ class WatcherLimits:
 
 
 class Watcher:
-    """This server's share of all watches."""
+    """This server's share of all watches: an async context manager that works while it is open."""
 
     def __init__(
         self,
@@ -68,22 +68,27 @@ class Watcher:
         self._owner = owner
         self._limits = limits or WatcherLimits()
         self._tries: set[asyncio.Task[None]] = set()
-        self._look = asyncio.Event()
+        self._woken = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._closing = False
         self._outcomes = metrics.counter("twitchaudio_watch_tries_total", "Tries of watches.", "outcome")
         metrics.gauge("twitchaudio_watch_tries_running", "Tries of watches at work.", lambda: len(self._tries))
 
-    def start(self) -> None:
-        """Begin to work, until `close`."""
+    async def __aenter__(self) -> Self:
+        """Begin to work."""
         self._loop = asyncio.create_task(self._run(), name="watch channels")
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close without a drain time."""
+        await self.close()
 
     def wake(self) -> None:
-        """Look at once: a watch was started here."""
-        self._look.set()
+        """Take due watches at once instead of at the next poll: one was started here."""
+        self._woken.set()
 
     async def close(self, drain_seconds: float = 0.0) -> None:
-        """Take nothing more in hand, let tries end for a while, and give the others back."""
+        """Take no further watch, let tries end for a while, and give the others back."""
         self._closing = True
         if self._loop is not None:
             self._loop.cancel()
@@ -97,7 +102,7 @@ class Watcher:
 
     async def _run(self) -> None:
         while True:
-            self._look.clear()
+            self._woken.clear()
             try:
                 await self._take_due()
             except TwitchAudioError as error:
@@ -107,7 +112,7 @@ class Watcher:
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.poll_seconds * jitter):
-                    await self._look.wait()
+                    await self._woken.wait()
 
     async def _take_due(self) -> None:
         room = self._limits.at_once - len(self._tries)
@@ -118,15 +123,15 @@ class Watcher:
                 channel, owner=self._owner, now=self._clock.now(), lease_seconds=self._limits.lease_seconds
             )
             if watch is not None:
-                task = asyncio.create_task(self._try(watch), name=f"watch {channel}")
+                task = asyncio.create_task(self._run_try(watch), name=f"watch {channel}")
                 self._tries.add(task)
-                task.add_done_callback(self._tried)
+                task.add_done_callback(self._on_try_done)
 
-    def _tried(self, task: asyncio.Task[None]) -> None:
+    def _on_try_done(self, task: asyncio.Task[None]) -> None:
         self._tries.discard(task)
-        self._look.set()
+        self._woken.set()
 
-    async def _try(self, watch: Watch) -> None:
+    async def _run_try(self, watch: Watch) -> None:
         try:
             outcome = await self._outcome(watch)
         except asyncio.CancelledError:

@@ -6,7 +6,7 @@ next one. It starts the first worker alone, which brings the schema up to date, 
 
 - A worker that dies is replaced: at once, and with growing delays when its successors die early, too.
 - SIGHUP replaces all workers, one after the other: the new one is ready before the old one stops accepting, and
-  the old one stays until nobody waits there any more.
+  the old one stays until all its requests are answered.
 - SIGTERM and Ctrl-C stop them all; they also stop when the supervisor is gone, which closes their standard input.
 """
 
@@ -27,7 +27,7 @@ READY: Final = b"ready\n"
 """What a worker writes to its standard output once it accepts connections."""
 
 RETIRE_SIGNAL: Final = signal.SIGUSR1 if sys.platform != "win32" else signal.SIGTERM
-"""Tells a worker to stop accepting, and to exit once nobody waits for an answer there."""
+"""Tells a worker to stop accepting, and to exit once its requests are answered."""
 
 START_SECONDS: Final = 60.0
 RETIRE_SECONDS: Final = 40.0

@@ -61,7 +61,7 @@ async def _first(*events: asyncio.Event) -> None:
 
 
 async def _finish(app: web.Application, stop: asyncio.Event) -> None:
-    """Take no further watch, and wait until no job runs and nobody waits, or until `stop`."""
+    """Take no further watch, and wait until no job runs and no request waits, or until `stop`."""
     closing = asyncio.create_task(app[keys.WATCHER].close(RETIRE_SECONDS))
     try:
         service = app[keys.SERVICE]

@@ -1,11 +1,11 @@
-"""The right to start one job, as whoever counts jobs hands it out; the service tells it what became of the job."""
+"""The right to start one job, as access control gives it; it is told what becomes of the job."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 
 class JobAdmission(Protocol):
-    """One job's place among those that somebody may have at once. Both methods return at once."""
+    """One job's slot among those that its requester may have at once. Both methods return at once."""
 
     def job_started(self) -> None:
         """The job runs. One that ends without this was for nothing: another was faster, or all is full."""

@@ -276,7 +276,7 @@ class JobRegistry:
     # --- From CLAIMING or FOLLOWING to ENDED ----------------------------------------------------------
 
     async def _run(self, job: Job) -> None:
-        """The job's task: whatever happens becomes a state, or an error for those who wait."""
+        """The job's task: whatever happens becomes a state, or an error for the requests that wait."""
         try:
             if job.state is JobState.CLAIMING:
                 await self._claim(job)
@@ -284,7 +284,7 @@ class JobRegistry:
                 await self._follow(job)
         except TwitchAudioError as error:
             job.progress.fail(error)
-        except Exception:  # noqa: BLE001 - the last resort: those who wait must learn of it
+        except Exception:  # noqa: BLE001 - the last resort: waiting requests must learn of it
             _log.exception("job_crashed")
             detail = "This is a fault of ours, and it is logged."
             job.progress.fail(TwitchAudioError(ProblemCode.INTERNAL, detail))
@@ -364,7 +364,7 @@ class JobRegistry:
             if not isinstance(claim, Claimed):
                 return
             if claim.identification.id != state.id:
-                # It ended between the two reads, and this would be a new job that nobody asked for.
+                # It ended between the two reads, and this would be a new job without a request.
                 await self._store.release(claim.lease)
                 return
             _log.warning("job_taken_over", extra={"job_id": state.id, "fence": claim.lease.fence})
@@ -386,7 +386,7 @@ class JobRegistry:
         _log.info("job_ended", extra=_summary(outcome))
 
     def _on_done(self, job: Job) -> None:
-        """Whatever ended the job's task: its requester's slot is free, and nobody is left waiting."""
+        """Whatever ended the job's task: its requester's slot is free, and no request is left waiting."""
         job.state = JobState.ENDED
         job.end_admission()
         self._remove(job)

@@ -79,10 +79,10 @@ class LambdaWork:
             deadline=self._clock.now() + timedelta(seconds=ANSWER_SECONDS),
             lease=lease,
         )
-        watch = _Watch(self._store, lease, self._clock, self._limits, on_stage)
+        poller = _StorePoller(self._store, lease, self._clock, self._limits, on_stage)
         invoking = asyncio.create_task(self._invoke(event))
-        watching = asyncio.create_task(watch.until_finished())
-        starting = asyncio.create_task(self._started_late(watch))
+        watching = asyncio.create_task(poller.until_finished())
+        starting = asyncio.create_task(self._started_late(poller))
         try:
             await asyncio.wait({invoking, watching, starting}, return_when=asyncio.FIRST_COMPLETED)
             if watching.done():
@@ -92,7 +92,7 @@ class LambdaWork:
             else:
                 outcome = _failure(ProblemCode.BUSY, "The function that identifies does not start.", 5.0)
             if isinstance(outcome, _Failure):
-                return await self._failed(watch, identification, outcome)
+                return await self._failed(poller, identification, outcome)
             # One that is not finished is another owner's by now, who is to be followed.
             answer = outcome.identification
             return outcome if answer.id == identification.id and answer.status.finished else None
@@ -101,23 +101,23 @@ class LambdaWork:
                 task.cancel()
             await asyncio.gather(invoking, watching, starting, return_exceptions=True)
 
-    async def _started_late(self, watch: "_Watch") -> None:
+    async def _started_late(self, poller: "_StorePoller") -> None:
         """Returns when the function has not adopted its job in time; else never."""
         await self._clock.sleep(self._limits.function_start_seconds)
-        if watch.adopted:
+        if poller.adopted:
             await asyncio.Event().wait()
 
     async def _failed(
-        self, watch: "_Watch", identification: Identification, failure: _Failure
+        self, poller: "_StorePoller", identification: Identification, failure: _Failure
     ) -> JobOutcome | None:
-        """End the job, unless the function had adopted it: then whoever follows takes it over in time."""
+        """End the job, unless the function has adopted it: then a server that follows it takes it over in time."""
         problem = failure.problem
         _log.warning(
             "invocation_failed",
             extra={"job_id": identification.id, "code": str(problem.code), "detail": problem.detail},
         )
         failed = identification.failed(problem, self._clock.now())
-        return JobOutcome(failed) if await self._store.finish(watch.lease, failed) else None
+        return JobOutcome(failed) if await self._store.finish(poller.lease, failed) else None
 
     async def _invoke(self, event: JobEvent) -> JobOutcome | _Failure:
         try:
@@ -162,8 +162,8 @@ def _outcome(payload: bytes, function_error: str | None) -> JobOutcome | _Failur
     return _failure(ProblemCode.INTERNAL, detail, 5.0)
 
 
-class _Watch:
-    """Looks at a job in the store: one reader for all who wait for it here."""
+class _StorePoller:
+    """Polls a job in the store: one reader for all requests that wait for it here."""
 
     def __init__(
         self, store: JobStore, lease: Lease, clock: Clock, limits: ServiceLimits, on_stage: OnStage

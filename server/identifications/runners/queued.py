@@ -11,7 +11,7 @@ from fingerprint.ports import LEASE_SECONDS, Clock, JobOutcome, JobStore, Lease,
 from server.identifications.runners.fair_queue import FairQueue, Reservation
 
 MAX_QUEUE_SECONDS: Final = 30.0
-"""A job that has waited so long is given up: nobody waits for it any more."""
+"""A job that has waited so long for its turn is given up: its requests have timed out."""
 
 
 class Work(Protocol):
