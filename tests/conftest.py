@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from tests.emulators import CREDENTIALS, EMULATORS, Emulator
-from tests.guards import logging_as_before, no_sockets_and_no_sleep
+from tests.guards import logging_as_before, no_sockets_and_no_sleep, nothing_blocks
 from tests.mariadb import MariaDB, running_mariadb
 
 _KINDS = ("browser", "faults", "integration", "contract", "unit")
@@ -58,6 +58,13 @@ def _no_sockets_and_no_sleep(request: pytest.FixtureRequest) -> Iterator[None]:
     """What the marker `unit` promises."""
     unit = request.node.get_closest_marker("unit") is not None
     with no_sockets_and_no_sleep() if unit else nullcontext():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_blocks() -> Iterator[None]:
+    """The product never blocks the event loop, in no test."""
+    with nothing_blocks():
         yield
 
 

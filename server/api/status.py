@@ -19,6 +19,10 @@ def _version() -> str | None:
         return None
 
 
+VERSION: Final = _version()
+"""Of the installed package. Read once: it takes files, and would block the event loop at each answer."""
+
+
 async def status(request: web.Request) -> web.Response:
     """Access mode, toggles, message of the day, what a sign-in takes, and whether anything can recognize music."""
     no_unknown_query(request)
@@ -26,7 +30,7 @@ async def status(request: web.Request) -> web.Response:
     rules = await access.rules()
     missing = await request.app[keys.SERVICE].unavailable_reason()
     body = StatusJson(
-        version=_version(),
+        version=VERSION,
         **dataclasses.asdict(rules.website),
         twitch_client_id=request.app[keys.SETTINGS].twitch_client_id,
         twitch_scopes=sorted(await access.sign_in_scopes()),

@@ -25,6 +25,7 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
         app,
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
+        auto_reload=False,  # looking whether a file has changed would block the event loop at each answer
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -77,7 +77,7 @@ def dynamodb_store(emulator: Emulator) -> OpenStore:
 
     @asynccontextmanager
     async def open_store() -> AsyncGenerator[JobStore]:
-        # What is slow on a crowded machine is no fault here.
+        # This is not about time limits.
         async with open_client(emulator.endpoint, read_seconds=30) as client:
             if not made:
                 made.extend(await create_tables(client, names))

@@ -199,7 +199,7 @@ def test_leases_in_memory() -> None:
 
 
 def test_leases_in_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "QUERY_SECONDS", 60.0)  # what is slow on a crowded machine is no fault here
+    monkeypatch.setattr(database, "QUERY_SECONDS", 60.0)  # this is not about time limits
     numbers = iter(range(10_000))
 
     @asynccontextmanager

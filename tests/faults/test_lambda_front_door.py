@@ -30,8 +30,8 @@ from tests.mariadb import MariaDB
 
 STREAM: Final = {"channel": "somechannel"}
 START_SECONDS: Final = 1.5
-PATIENCE: Final = 10.0
-"""A few round trips on a crowded machine; nothing is waited for on purpose but the start of a function."""
+PATIENCE: Final = 25.0
+"""For a few round trips; nothing is waited for on purpose but the start of a function."""
 
 Door = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

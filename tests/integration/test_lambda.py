@@ -71,7 +71,7 @@ async def server(environment: dict[str, str], endpoint: str) -> AsyncGenerator[C
         },
     )
     async with (
-        # What is slow on a crowded machine is no fault here.
+        # This is not about time limits.
         listening(
             make_app(settings, service_limits=ServiceLimits(function_start_seconds=90)), "127.0.0.1", 0
         ) as address,
@@ -241,7 +241,7 @@ async def test_p13_twenty_events_in_one_process_leave_nothing_behind(
         async def ended(kind: str, identifier: str) -> str:
             answer: dict[str, Any] = {"errorType": ""}
             for _ in range(3):
-                # On a crowded machine the emulated DynamoDB may be too slow for once.
+                # When the emulated DynamoDB did not answer in time, it is invoked again, as Lambda does.
                 if "errorType" in answer:
                     answer = await invoke(runtime.endpoint, event(kind, identifier))
             # All that it started has ended with it, and the same process takes the next event.

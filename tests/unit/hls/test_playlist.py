@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
@@ -254,7 +254,6 @@ LINES = st.sampled_from(
 )
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.text() | st.lists(LINES | st.text(max_size=40)).map(lambda lines: "\n".join(["#EXTM3U", *lines])))
 def test_any_text_is_a_playlist_or_one_error(text: str) -> None:
     for parse in (parse_media, parse_multivariant):

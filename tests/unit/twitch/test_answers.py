@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
@@ -280,7 +280,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(100, 599), st.text() | JSON.map(json.dumps))
 def test_any_answer_is_data_or_a_failure(status: int, text: str) -> None:
     try:
