@@ -136,11 +136,11 @@ class _DeadlockError(TwitchAudioError):
 
 
 @asynccontextmanager
-async def _patience(seconds: float) -> AsyncGenerator[None]:
-    """A time limit that counts in small steps: what the loop does meanwhile is not the database's fault.
+async def _lag_tolerant_timeout(seconds: float) -> AsyncGenerator[None]:
+    """A time limit that counts ticks of the loop, not wall time: its lag must not look like a slow database.
 
-    Each use of it takes a dozen turns of the loop. When thousands come at once a turn takes tenths of a second,
-    and all would be told that the database is away.
+    One use of the database takes a dozen turns of the loop. When thousands of requests come at once a turn takes
+    tenths of a second, and all of them would be told that the database is away.
     """
     loop = asyncio.get_running_loop()
     left = math.ceil(seconds / _STEP_SECONDS)
@@ -165,7 +165,7 @@ async def _patience(seconds: float) -> AsyncGenerator[None]:
 async def _translated(seconds: float) -> AsyncGenerator[None]:
     """Turn every error of the database into `busy` for the person who asks, and a log entry for the operator."""
     try:
-        async with _patience(seconds):
+        async with _lag_tolerant_timeout(seconds):
             yield
     except (SQLAlchemyError, sqlite3.Error, OSError, EOFError, TimeoutError) as error:
         detail = "Our database does not answer. Try again in a moment."
@@ -178,7 +178,8 @@ async def _translated(seconds: float) -> AsyncGenerator[None]:
 class Database:
     """Units of work: each has a time limit and fails as TwitchAudioError `busy`, never otherwise.
 
-    A unit is a plain function of a connection. Whatever it gives must not need the connection any more.
+    A unit is a plain function of a connection. What it returns must not need the connection any more. On SQLite it
+    runs in another thread: it must neither change what the event loop's code uses nor use the running loop.
     """
 
     def __init__(self, backend: Backend) -> None:

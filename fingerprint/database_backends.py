@@ -13,13 +13,13 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from fingerprint.cancellable_threads import CancellableThreads, CancellationToken
 from fingerprint.settings import SettingsError
-from fingerprint.unit_threads import Asker, UnitThreads
 
 T = TypeVar("T")
 
 Work = Callable[[Connection], T]
-"""A unit of work. It may be done in another thread than the caller's."""
+"""A unit of work. It may run in another thread: it must not touch what the event loop's code may change."""
 
 _SQLITE_BUSY_MS: Final = 2_000
 _SQLITE_READERS: Final = 3
@@ -111,7 +111,7 @@ class Backend(Protocol):
         ...
 
     async def run(self, work: Work[T], *, writes: bool) -> T:
-        """`work` on a connection. `writes`: in a transaction, rolled back when it raises or nobody waits."""
+        """Do `work` on a connection; if it `writes`, in a transaction, undone when it raises or is cancelled."""
         ...
 
     async def close(self) -> None:
@@ -164,8 +164,8 @@ class _File:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writing_engine = engine.execution_options(**{_WRITES: True})
-        self._readers = UnitThreads("database reader", _SQLITE_READERS)
-        self._writer = UnitThreads("database writer", 1)
+        self._readers = CancellableThreads("database reader", _SQLITE_READERS)
+        self._writer = CancellableThreads("database writer", 1)
 
     @property
     def engine(self) -> Engine:
@@ -173,29 +173,29 @@ class _File:
 
     async def run(self, work: Work[T], *, writes: bool) -> T:
         if writes:
-            return await self._writer.run(lambda asker: self._write(work, asker))
-        return await self._readers.run(lambda asker: self._read(work, asker))
+            return await self._writer.run(lambda token: self._write(work, token))
+        return await self._readers.run(lambda token: self._read(work, token))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
 
-    def _read(self, work: Work[T], asker: Asker) -> T:
-        with self._connected(self._engine, asker) as connection:
+    def _read(self, work: Work[T], token: CancellationToken) -> T:
+        with self._connected(self._engine, token) as connection:
             return work(connection)
 
-    def _write(self, work: Work[T], asker: Asker) -> T:
-        with self._connected(self._writing_engine, asker) as connection, connection.begin():
+    def _write(self, work: Work[T], token: CancellationToken) -> T:
+        with self._connected(self._writing_engine, token) as connection, connection.begin():
             result = work(connection)
-            asker.check()
+            token.check()
             return result
 
     @contextmanager
-    def _connected(self, engine: Engine, asker: Asker) -> Generator[Connection]:
-        """A connection; what runs on it is interrupted when nobody waits any more."""
-        asker.check()
+    def _connected(self, engine: Engine, token: CancellationToken) -> Generator[Connection]:
+        """A connection; what runs on it is interrupted when the caller is cancelled."""
+        token.check()
         with engine.connect() as connection:
             driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-            with asker.stopping(driver.interrupt):
+            with token.on_cancel(driver.interrupt):
                 yield connection
 
     def _close(self) -> None:

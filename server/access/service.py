@@ -27,7 +27,7 @@ from server.access.quotas.admission import Admissions, QuotaAdmission, Running
 from server.access.quotas.rate_limits import RateLimitedError
 from server.access.quotas.requests import StartLimits, quota_request
 from server.access.quotas.slots import JobInProgressError
-from server.access.rules.clip_owners import KeptClipOwners
+from server.access.rules.clip_owners import CachedClipOwners
 from server.access.rules.entitlements import Entitlements
 from server.access.rules.policy import BLACKLISTED, Facts, Refusal, Subscription, decide
 from server.access.rules.store import Rules, RulesStore
@@ -75,7 +75,7 @@ class Access:
         self._known: Rules | None = None
         self._rules = Kept(self._read, clock=clock, seconds=RULES_SECONDS)
         self._limits = limits
-        self._clip_owners = KeptClipOwners(database, clip_owners, clock=clock)
+        self._clip_owners = CachedClipOwners(database, clip_owners, clock=clock)
         self._admissions = Admissions(database, clock=clock, running=running)
 
     # --- Who asks -------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from server.access.limit_status import Limit
 from server.access.quotas.admission import Admissions, QuotaRequest
 from server.access.quotas.rate_limits import count_start
 from server.access.rules.broadcasters import BroadcasterStore
-from server.access.rules.clip_owners import KeptClipOwners
+from server.access.rules.clip_owners import CachedClipOwners
 from server.access.rules.list_store import ListStore
 from server.access.rules.store import RulesStore
 from server.audit import figures
@@ -208,7 +208,7 @@ async def test_a_clips_owner_is_stored_once(servers: Servers, after: int) -> Non
             return Broadcaster(id="1", login=slug)
 
     async def write(database: Database, _who: str) -> Broadcaster | None:
-        return await KeptClipOwners(database, Owners(), clock=SystemClock()).broadcaster("slug")
+        return await CachedClipOwners(database, Owners(), clock=SystemClock()).broadcaster("slug")
 
     assert await race(servers, after, write) == [Broadcaster(id="1", login="slug")] * 2
     assert len(await rows(servers.ours, "clip_owners")) == 1

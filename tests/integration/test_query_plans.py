@@ -25,7 +25,7 @@ from server.access.limit_status import Limit
 from server.access.quotas import slots
 from server.access.quotas.admission import Admissions, QuotaRequest
 from server.access.quotas.rate_limits import count_start, delete_old_counters
-from server.access.rules.clip_owners import KeptClipOwners
+from server.access.rules.clip_owners import CachedClipOwners
 from server.access.rules.codes import CodeStore
 from server.access.tables import (
     access_code_uses,
@@ -141,7 +141,7 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
         await fill(database)
         jobs, keys, codes = SqlJobStore(database), ApiKeyStore(database), CodeStore(database)
         logs = LogStore(database)
-        owners = KeptClipOwners(database, cast("ClipOwners", None), clock=FakeClock())
+        owners = CachedClipOwners(database, cast("ClipOwners", None), clock=FakeClock())
         admissions = Admissions(database, clock=FakeClock(), running=lambda target: jobs.running(target, now=NOON))
 
         async def admit(quota_key: str) -> None:

@@ -1,11 +1,12 @@
 """What lets somebody in where only subscribers may ask: the whitelist, a redeemed code, or a subscription."""
 
-from typing import Final
+import math
 
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock
 from fingerprint.settings import Secret
+from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.authenticator import Principal
 from server.access.identity.sessions import Sessions, SignedIn
 from server.access.identity.tokens import TokenValidator
@@ -15,11 +16,9 @@ from server.access.rules.policy import Subscription
 from server.access.rules.store import Rules
 from server.access.rules.subscriptions import Subscriptions
 
-KEPT_USERS: Final = 10_000
-
 
 class Entitlements:
-    """Looks them up and remembers them; whoever reads the rules says when codes may have changed."""
+    """Looks them up, and caches who redeemed codes until `forget` says that this may have changed."""
 
     def __init__(
         self,
@@ -35,32 +34,26 @@ class Entitlements:
         self._sessions = sessions
         self._subscriptions = subscriptions
         self._codes = CodeStore(database)
-        self._redeemed: dict[str, bool] = {}
-        self._changes = 0
+        self._redeemed: SingleFlightCache[str, bool] = SingleFlightCache(clock=clock, fresh_seconds=math.inf)
 
     def forget(self) -> None:
-        """Codes may have changed: look them up anew."""
-        self._redeemed.clear()
-        self._changes += 1
+        """Codes may have changed: look them up again."""
+        self._redeemed.invalidate_all()
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._redeemed.close()
 
     async def granted(self, rules: Rules, user: TwitchUser) -> bool:
         """Whether the operator let somebody in: by the whitelist, or by a code. Raises TwitchAudioError `busy`."""
         if any(name in rules.whitelist for name in user.list_names):
             return True
-        known = self._redeemed.get(user.id)
-        if known is None:
-            changes = self._changes
-            known = await self._codes.redeemed(user.id)
-            if changes == self._changes:
-                if len(self._redeemed) >= KEPT_USERS:
-                    self._redeemed.clear()
-                self._redeemed[user.id] = known
-        return known
+        return await self._redeemed.get(user.id, lambda: self._codes.redeemed(user.id))
 
     async def redeem(self, code: str, user: TwitchUser) -> None:
         """Redeem an access code for somebody. Raises TwitchAudioError `code-invalid`, `busy`."""
         await self._codes.redeem(code, user.id, self._clock.now())
-        self._redeemed.pop(user.id, None)
+        self._redeemed.invalidate(user.id)
 
     async def subscription(self, rules: Rules, principal: Principal, user: TwitchUser) -> Subscription | None:
         """What Twitch says of somebody; None when their session is over.

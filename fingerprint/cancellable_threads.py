@@ -1,4 +1,4 @@
-"""Threads that do units of work one after the other, each from start to end, whoever still waits for it."""
+"""Threads for blocking work that an asyncio caller waits for; a caller that is cancelled cancels the work."""
 
 import asyncio
 import contextlib
@@ -13,38 +13,38 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-MOST_WAITING: Final = 20_000
-"""As many as may wait for answers: each may have something to look up."""
+MAX_WAITING: Final = 20_000
+"""As many units as there may be requests waiting for answers: each may have something to look up."""
 
 
-class AskerGoneError(Exception):
-    """Nobody waits for the unit of work any more."""
+class CancelledByCallerError(Exception):
+    """The caller that waited for the unit of work was cancelled."""
 
 
 class ThreadsClosedError(OSError):
-    """A unit of work came after the end."""
+    """A unit of work came after `close`."""
 
 
 class TooManyUnitsError(OSError):
-    """So many units wait already that something hangs."""
+    """The queue is full: something hangs."""
 
 
-class Asker:
-    """Whoever waits for a unit of work, as the unit sees them from its thread."""
+class CancellationToken:
+    """What a unit of work looks at, in its thread, to learn that its caller no longer waits."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._gone = False
+        self._cancelled = False
         self._stop: Callable[[], object] | None = None
 
     def check(self) -> None:
-        """Raise AskerGoneError when nobody waits any more."""
-        if self._gone:
-            raise AskerGoneError
+        """Raise CancelledByCallerError when the caller was cancelled."""
+        if self._cancelled:
+            raise CancelledByCallerError
 
     @contextmanager
-    def stopping(self, stop: Callable[[], object]) -> Generator[None]:
-        """Have `stop` called from another thread if the asker goes away during the block, and never after it."""
+    def on_cancel(self, stop: Callable[[], object]) -> Generator[None]:
+        """Have the caller's thread call `stop` if it is cancelled during the block, and never after it."""
         with self._lock:
             self.check()
             self._stop = stop
@@ -54,47 +54,47 @@ class Asker:
             with self._lock:
                 self._stop = None
 
-    def leave(self) -> None:
-        """Wait for the unit no more. It may be at work for a moment yet, or never begin."""
+    def cancel(self) -> None:
+        """The caller waits no more. The unit may be at work for a moment yet, or never begin."""
         with self._lock:
-            self._gone = True
+            self._cancelled = True
             if self._stop is not None:
                 self._stop()
 
 
-class UnitThreads:
-    """So many threads, started with the first units; they take what comes in its order.
+class CancellableThreads:
+    """`count` daemon threads, started with the first units, which take units in the order in which they came.
 
-    They are daemons: a disk that hangs must not keep the process from ending. No more than `most` units wait,
-    those whose askers have left included.
+    Daemons, since a disk that hangs must not keep the process from ending. At most `max_waiting` units wait, those
+    whose callers were cancelled included.
     """
 
-    def __init__(self, name: str, count: int, *, most: int = MOST_WAITING) -> None:
+    def __init__(self, name: str, count: int, *, max_waiting: int = MAX_WAITING) -> None:
         self._name = name
         self._count = count
-        self._most = most
+        self._max_waiting = max_waiting
         self._units: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._closed = False
 
-    async def run(self, work: Callable[[Asker], T]) -> T:
-        """What `work` gives or raises, done by one of the threads.
+    async def run(self, work: Callable[[CancellationToken], T]) -> T:
+        """Do `work` in one of the threads; gives or raises what it does.
 
-        When whoever awaits this is cancelled the work is told so. Raises ThreadsClosedError,
+        When the caller is cancelled, so is the token that `work` gets. Raises ThreadsClosedError,
         TooManyUnitsError.
         """
         if self._closed:
             raise ThreadsClosedError(f"{self._name} has ended")
-        if self._units.qsize() >= self._most:
-            raise TooManyUnitsError(f"{self._name}: {self._most} units wait")
-        loop, asker = asyncio.get_running_loop(), Asker()
+        if self._units.qsize() >= self._max_waiting:
+            raise TooManyUnitsError(f"{self._name}: {self._max_waiting} units wait")
+        loop, token = asyncio.get_running_loop(), CancellationToken()
         future: asyncio.Future[T] = loop.create_future()
         context = contextvars.copy_context()
 
         def unit() -> None:
             try:
-                told = partial(_succeed, future, context.run(work, asker))
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is for whoever waits
+                told = partial(_succeed, future, context.run(work, token))
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is for the caller
                 told = partial(_fail, future, error)
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(told)
@@ -107,11 +107,11 @@ class UnitThreads:
         try:
             return await future
         except asyncio.CancelledError:
-            asker.leave()
+            token.cancel()
             raise
 
     def close(self, seconds: float) -> None:
-        """End the threads, waiting so long for what they are at."""
+        """End the threads, waiting at most so many seconds for the units under way."""
         self._closed = True
         for _ in self._threads:
             self._units.put(None)

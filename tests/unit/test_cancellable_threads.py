@@ -6,20 +6,26 @@ from contextvars import ContextVar
 
 import pytest
 
-from fingerprint.unit_threads import Asker, AskerGoneError, ThreadsClosedError, TooManyUnitsError, UnitThreads
+from fingerprint.cancellable_threads import (
+    CancellableThreads,
+    CancellationToken,
+    CancelledByCallerError,
+    ThreadsClosedError,
+    TooManyUnitsError,
+)
 from tests.waiting import settled
 
 named: ContextVar[str] = ContextVar("named", default="")
 
 
 async def test_a_unit_gives_its_result_or_raises_its_error_to_whoever_waits() -> None:
-    threads = UnitThreads("of a test", 2)
+    threads = CancellableThreads("of a test", 2)
     named.set("a request")
 
-    def fail(_asker: Asker) -> None:
+    def fail(token: CancellationToken) -> None:
         raise KeyError("why")
 
-    assert await threads.run(lambda _asker: (named.get(), threading.current_thread().name)) == (
+    assert await threads.run(lambda token: (named.get(), threading.current_thread().name)) == (
         "a request",
         "of a test",
     )
@@ -29,28 +35,28 @@ async def test_a_unit_gives_its_result_or_raises_its_error_to_whoever_waits() ->
 
 
 async def test_one_thread_does_units_in_the_order_they_came() -> None:
-    threads, done = UnitThreads("of a test", 1), list[int]()
-    await asyncio.gather(*(threads.run(lambda _asker, number=number: done.append(number)) for number in range(50)))
+    threads, done = CancellableThreads("of a test", 1), list[int]()
+    await asyncio.gather(*(threads.run(lambda token, number=number: done.append(number)) for number in range(50)))
     assert done == list(range(50))
     await asyncio.to_thread(threads.close, 5.0)
 
 
 async def test_whoever_goes_away_stops_what_they_waited_for_and_their_turn_is_passed_over() -> None:
-    threads, begun, stopped = UnitThreads("of a test", 1), threading.Event(), threading.Event()
+    threads, begun, stopped = CancellableThreads("of a test", 1), threading.Event(), threading.Event()
     raised: list[type[BaseException]] = []
 
-    def at_work(asker: Asker) -> None:
-        with asker.stopping(stopped.set):
+    def at_work(token: CancellationToken) -> None:
+        with token.on_cancel(stopped.set):
             begun.set()
             assert stopped.wait(10)
         try:
-            asker.check()
-        except AskerGoneError as error:
+            token.check()
+        except CancelledByCallerError as error:
             raised.append(type(error))
             raise
 
-    def in_turn(asker: Asker) -> None:
-        with asker.stopping(lambda: None):
+    def in_turn(token: CancellationToken) -> None:
+        with token.on_cancel(lambda: None):
             raised.append(AssertionError)
 
     asking = [asyncio.create_task(threads.run(unit)) for unit in (at_work, in_turn)]
@@ -60,33 +66,33 @@ async def test_whoever_goes_away_stops_what_they_waited_for_and_their_turn_is_pa
     assert [type(end) for end in await asyncio.gather(*asking, return_exceptions=True)] == [
         asyncio.CancelledError
     ] * 2
-    assert await threads.run(lambda _asker: "the next") == "the next"
-    assert raised == [AskerGoneError]
+    assert await threads.run(lambda token: "the next") == "the next"
+    assert raised == [CancelledByCallerError]
     await asyncio.to_thread(threads.close, 5.0)
 
 
 async def test_after_the_end_nothing_is_begun() -> None:
-    threads = UnitThreads("of a test", 1)
-    assert await threads.run(lambda _asker: 1) == 1
+    threads = CancellableThreads("of a test", 1)
+    assert await threads.run(lambda token: 1) == 1
     await asyncio.to_thread(threads.close, 5.0)
     assert "of a test" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(ThreadsClosedError):
-        await threads.run(lambda _asker: 1)
+        await threads.run(lambda token: 1)
 
 
-async def test_what_hangs_lets_no_more_than_so_many_pile_up_although_their_askers_leave() -> None:
-    threads, goes_on = UnitThreads("of a test", 1, most=10), threading.Event()
+async def test_what_hangs_lets_no_more_than_so_many_pile_up_although_their_callers_leave() -> None:
+    threads, goes_on = CancellableThreads("of a test", 1, max_waiting=10), threading.Event()
     for _ in range(11):
-        asking = asyncio.create_task(threads.run(lambda _asker: goes_on.wait(30)))
+        asking = asyncio.create_task(threads.run(lambda token: goes_on.wait(30)))
         await settled()
         asking.cancel()
     with pytest.raises(TooManyUnitsError):
-        await threads.run(lambda _asker: None)
+        await threads.run(lambda token: None)
     goes_on.set()
     async with asyncio.timeout(10):
         while True:
             try:
-                assert await threads.run(lambda _asker: "done") == "done"
+                assert await threads.run(lambda token: "done") == "done"
                 break
             except TooManyUnitsError:
                 await asyncio.sleep(0)
