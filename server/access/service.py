@@ -12,6 +12,7 @@ from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ClipTarget, TwitchTarget
 from fingerprint.ports import ClipOwners, Clock
+from fingerprint.single_flight import SingleFlightCache
 from server.access.auth_audit import AccessNotes
 from server.access.identity.addresses import counted
 from server.access.identity.admins import Admins
@@ -21,7 +22,6 @@ from server.access.identity.failed_attempts import Guesses
 from server.access.identity.sessions import Sessions
 from server.access.identity.tokens import TokenValidator
 from server.access.identity.twitch_user import TwitchUser
-from server.access.kept import Kept
 from server.access.limit_status import most_restrictive
 from server.access.quotas.admission import Admissions, QuotaAdmission, Running
 from server.access.quotas.rate_limits import RateLimitedError
@@ -73,7 +73,9 @@ class Access:
         )
         self._store = RulesStore(database)
         self._known: Rules | None = None
-        self._rules = Kept(self._read, clock=clock, seconds=RULES_SECONDS)
+        self._rules: SingleFlightCache[str, Rules] = SingleFlightCache(
+            clock=clock, fresh_seconds=RULES_SECONDS, failure_seconds=RULES_SECONDS
+        )
         self._limits = limits
         self._clip_owners = CachedClipOwners(database, clip_owners, clock=clock)
         self._admissions = Admissions(database, clock=clock, running=running)
@@ -82,7 +84,7 @@ class Access:
 
     async def rules(self) -> Rules:
         """The operator's rules. Raises TwitchAudioError `busy`."""
-        return self._rules.current or await self._rules.get()
+        return self._rules.fresh("") or await self._rules.get("", self._read)
 
     async def principal(self) -> Principal:
         """Who sends the current request.
@@ -91,8 +93,7 @@ class Access:
         `busy`; `rate-limited` after many wrong keys.
         """
         # First of all: what is kept of keys is as new as the rules.
-        if self._rules.current is None:
-            await self._rules.get()
+        await self.rules()
         caller = current_caller.get(None)
         return UNKNOWN if caller is None else await self._principals.of(caller)
 
@@ -178,7 +179,7 @@ class Access:
         self, kind: Kind, principal: Principal, target: TwitchTarget | None = None
     ) -> Refusal | None:
         """Why somebody may not ask for targets of a kind, or for one, or None. Raises TwitchAudioError `busy`."""
-        rules = self._rules.current or await self._rules.get()
+        rules = await self.rules()
         user = principal.user
         only_subscribers = rules.website.access_mode is AccessMode.SUBSCRIBERS
         entitled = only_subscribers and user is not None and await self._entitlements.granted(rules, user)
@@ -247,6 +248,7 @@ class Access:
     async def close(self) -> None:
         """End what is under way, and write down what is not yet."""
         await self._rules.close()
+        await self._entitlements.close()
         await self._clip_owners.close()
         await self._admissions.close()
         await self._principals.close()
