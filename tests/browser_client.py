@@ -34,7 +34,7 @@ class Browser:
         return await (await self.client.get(self.address.join(URL(path)))).json()
 
     async def csrf(self) -> str:
-        """The token in the start page; empty for somebody not signed in."""
+        """The token in the start page; empty when not signed in."""
         found = re.search(r'name="csrf-token" content="([^"]+)"', await (await self.get("/")).text())
         return "" if found is None else html.unescape(found[1])
 

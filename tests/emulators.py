@@ -49,7 +49,7 @@ class Emulator:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def new_names(self) -> tuple[str, str]:
-        """Names for two tables that nobody has used."""
+        """Names for two new tables."""
         number = next(self._numbers)
         return f"streams-{os.getpid()}-{number}", f"clips-{os.getpid()}-{number}"
 

@@ -1,4 +1,4 @@
-"""Small stand-ins that satisfy the ports, for tests of what stands above them."""
+"""Fakes that satisfy the ports, for unit tests of the layers above."""
 
 import asyncio
 import dataclasses
@@ -38,7 +38,7 @@ from tests.builders import NOON, recording, song
 
 
 class FakeClock:
-    """A clock that stands still until `advance`; those who sleep wake when their time has come."""
+    """A clock that moves only with `advance`, which wakes the sleepers whose time has come."""
 
     def __init__(self, start: datetime = NOON) -> None:
         self._start = start

@@ -147,7 +147,7 @@ async def _one_at_a_time(upstream: str, process: subprocess.Popen[bytes]) -> Asy
 
 
 async def tables_on(emulator: Emulator) -> dict[str, str]:
-    """New tables, as the settings of whoever uses them."""
+    """New tables, as settings."""
     names = TableNames(*emulator.new_names())
     async with open_client(emulator.endpoint, read_seconds=30) as client:
         await create_tables(client, names)

@@ -20,7 +20,7 @@ TEMPLATE: Final = ROOT / "deploy" / "template.yaml"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads `!Ref` and the like as what stands behind them."""
+    """Reads `!Ref` and the like as their argument."""
 
 
 def _behind(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
@@ -123,7 +123,7 @@ def test_the_compose_file_holds_no_secret_and_every_service_can_be_watched() -> 
 def test_compose_itself_reads_the_file(tmp_path: Path) -> None:
     program = shutil.which("docker-compose")
     if program is None:
-        pytest.skip("docker-compose is not installed; scripts/test installs it on Debian")
+        pytest.skip("docker-compose is not installed (Debian: apt-get install docker-compose)")
     environment = tmp_path / "env"
     environment.write_text("DATABASE_PASSWORD=a\nDATABASE_ROOT_PASSWORD=b\n", encoding="utf-8")
     command = [

@@ -101,7 +101,7 @@ def simulated_twitch(folder: Path) -> Generator[Bench]:
 
 @contextlib.asynccontextmanager
 async def started_server(bench: Bench) -> AsyncGenerator[str]:
-    """A server that nobody has asked anything, and that is ready."""
+    """A fresh server that is ready."""
     with process(["server", "serve", "--port", "0"], bench.environment) as child:
         assert child.stdout is not None
         while True:

@@ -54,7 +54,7 @@ _WAIT_SECONDS: Final = 300
 
 
 async def serve_ours(folder: Path, database: str | None, dynamodb: DynamoDbSettings | None) -> None:
-    """The real server; its pipeline captures silence once it is told to by standard input."""
+    """The real server; its pipeline captures silence once a line comes on standard input."""
     parts = FakePipeline(SystemClock())
     settings = ServerSettings(
         pipeline=PipelineSettings(

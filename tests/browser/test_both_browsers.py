@@ -94,7 +94,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
 
 
 class Visitor:
-    """Somebody at the site with one browser."""
+    """A visitor of the site in one browser."""
 
     def __init__(self, browser: Browser, tab: Tab, address: str) -> None:
         self.browser = browser

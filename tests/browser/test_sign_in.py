@@ -1,4 +1,4 @@
-"""Signing in with a real browser: the way to Twitch and back, asking as somebody, and signing out."""
+"""Signing in with a real browser: the way to Twitch and back, asking, and signing out."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def address(tmp_path: Path) -> AsyncIterator[str]:
-    """A server where only those who are signed in may ask."""
+    """A server where only signed-in visitors may ask."""
     async with a_viewer(tmp_path / "simulator") as viewer:
         settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path), **known_to_twitch(viewer))
         app = make_app(settings, pipeline=FakePipeline(SystemClock()).pipeline)

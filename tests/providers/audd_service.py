@@ -1,4 +1,4 @@
-"""A simulated AudD: checks what the real one checks, and answers as it is told."""
+"""A simulated AudD: checks what the real one checks, and gives the answers that are set."""
 
 import json
 from collections.abc import AsyncGenerator, Callable

@@ -55,7 +55,7 @@ class Browser:
                     raise
 
     async def open_tab(self) -> Tab:
-        """A new tab in front that nobody closes."""
+        """A new tab in front; the caller closes it."""
         answer = await self.connection.command("browsingContext.create", type="tab")
         tab = Tab(self.connection, answer["context"])
         await tab.viewport(1280, 800)

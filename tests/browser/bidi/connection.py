@@ -24,7 +24,7 @@ class BidiError(Exception):
 
 
 class Connection:
-    """Commands may be sent side by side. Events go to those who listen, in their order."""
+    """Commands may be sent side by side. Events go to their listeners, in order."""
 
     def __init__(self, socket: ClientWebSocketResponse) -> None:
         self._socket = socket

@@ -79,7 +79,7 @@ class Tab:
         await self.connection.command("browsingContext.navigate", context=self.id, url=address, wait=wait)
 
     async def reload(self) -> None:
-        """Load the page anew."""
+        """Reload the page."""
         await self.connection.command("browsingContext.reload", context=self.id, wait="complete")
 
     async def evaluate(self, expression: str, *arguments: Any) -> Any:
