@@ -1,16 +1,16 @@
 /**
  * Answers messages: it owns tokens, the server's address and every request. The browser stops it after 30 s without
- * an event, even while a request runs, so it keeps no state of its own: whoever waits asks again, by the job's id.
+ * an event, even while a request runs, so it keeps no state of its own: clients poll by the job's id.
  */
 
 import { parseServer, permissionPattern } from "./lib/address.js";
 import * as account from "./lib/account.js";
 import * as api from "./lib/api.js";
-import { added, heardFrom } from "./lib/history.js";
+import { added, toHistoryEntry } from "./lib/history.js";
 import { accepted } from "./lib/messages.js";
-import { Refusal } from "./lib/refusal.js";
+import { ProblemError } from "./lib/problem.js";
 import * as storage from "./lib/storage.js";
-import { sorry, viewOf } from "./lib/view.js";
+import { problemView, viewOf } from "./lib/view.js";
 
 /** @type {Say} */
 const say = (key, substitutions = []) => browser.i18n.getMessage(key, substitutions);
@@ -25,7 +25,7 @@ const HANDLERS = {
     return shown(context, channel, async () => {
       await permitted(context.server);
       const call = /** @type {const} */ ({ method: "POST", body: question, wait: api.WAIT_SECONDS });
-      return account.callAs(context.server, "/identifications", call).catch((error) => { throw api.ofAge(error, []); });
+      return account.callAs(context.server, "/identifications", call).catch((error) => { throw api.asVersionProblem(error, []); });
     });
   },
   "poll": ({ id }, context) =>
@@ -40,7 +40,7 @@ const HANDLERS = {
       await remember(view, context);
       return view;
     } catch {
-      return null; // nobody asked: nobody is bothered
+      return null; // the user did not ask: no error is shown
     }
   },
   "report": ({ id, reason, note }, { server }) =>
@@ -62,24 +62,24 @@ const HANDLERS = {
     try {
       return await account.startDevice(server);
     } catch (error) {
-      return sorry(error, say, server);
+      return problemView(error, say, server);
     }
   },
   "device-poll": async ({ device }, { server }) => {
     try {
       return (await account.pollDevice(server, device)) ? "done" : "pending";
     } catch (error) {
-      return sorry(error, say, server);
+      return problemView(error, say, server);
     }
   },
   "overview": async (_, { server }) => overview(server),
   "set-server": async ({ server: typed }, { server: before }) => {
     const server = parseServer(typed);
-    if (server === null) return sorry(new Refusal("address-invalid"), say, before);
+    if (server === null) return problemView(new ProblemError("address-invalid"), say, before);
     return attempt(server, async () => {
       await permitted(server);
       await account.serverStatus(server);
-      // A token belongs to one server: the next one must not get it, and this one needs it no longer.
+      // A token belongs to one server: revoke it rather than send it to the next one.
       if (server !== before) await account.signOut(before);
       await storage.saveSettings({ server });
     });
@@ -131,7 +131,7 @@ browser.commands.onCommand.addListener(async (name, tab) => {
 });
 
 /**
- * Asks for an Identification and makes of it, or of what came in its place, what is shown.
+ * Requests an Identification and gives the view of it, or of the problem that came in its place.
  * @param {Context} context
  * @param {string} channel
  * @param {() => Promise<{ body: any }>} ask
@@ -143,23 +143,23 @@ async function shown(context, channel, ask) {
     if (view.state === "found") await remember(view, context);
     return view;
   } catch (error) {
-    return sorry(error, say, context.server, channel);
+    return problemView(error, say, context.server, channel);
   }
 }
 
-/** @param {string} server @param {() => Promise<void>} act @returns {Promise<Sorry | null>} */
+/** @param {string} server @param {() => Promise<void>} act @returns {Promise<ProblemView | null>} */
 async function attempt(server, act) {
   try {
     await act();
     return null;
   } catch (error) {
-    return sorry(api.ofAge(error, []), say, server);
+    return problemView(api.asVersionProblem(error, []), say, server);
   }
 }
 
 /** @param {Found} view @param {Context} context */
 async function remember(view, context) {
-  if (!context.private) await storage.changeHistory((list) => added(list, heardFrom(view)));
+  if (!context.private) await storage.changeHistory((list) => added(list, toHistoryEntry(view)));
 }
 
 /** @param {string} server */
@@ -169,7 +169,7 @@ function isPermitted(server) {
 
 /** @param {string} server */
 async function permitted(server) {
-  if (!(await isPermitted(server))) throw new Refusal("permission-missing");
+  if (!(await isPermitted(server))) throw new ProblemError("permission-missing");
 }
 
 /** @param {string} server @returns {Promise<Overview>} */
@@ -184,9 +184,9 @@ async function overview(server) {
     found.signIn = Boolean(status.twitch_client_id);
     found.account = await account.account(server);
     const refused = me.body.streams?.allowed === false ? me.body.streams.code : null;
-    if (refused) found.refusal = sorry(new Refusal(String(refused)), say, server).text;
+    if (refused) found.refusal = problemView(new ProblemError(String(refused)), say, server).text;
   } catch (error) {
-    found.problem = sorry(error, say, server);
+    found.problem = problemView(error, say, server);
     found.account = await account.account(server);
   }
   return found;

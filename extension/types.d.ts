@@ -130,13 +130,13 @@ interface Found {
   state: "found"; id: string; kind: Identification["kind"]; target: string; heard_at: string; song: ShownSong; others: ShownSong[];
 }
 interface None { state: "none"; id: string; heading: string; text: string; actions: Action[] }
-interface Sorry {
+interface ProblemView {
   state: "error"; code: string; heading: string; text: string; actions: Action[];
   /** Seconds after which asking again makes sense. */
   wait: number | null;
 }
 /** What is shown: made by the background, drawn by the panel and the pop-up. */
-type View = Working | Found | None | Sorry;
+type View = Working | Found | None | ProblemView;
 
 /** Where the shown text comes from: `browser.i18n.getMessage`, or a table in tests. */
 type Say = (key: string, substitutions?: string[]) => string;
@@ -150,7 +150,7 @@ interface Settings {
   lookup: boolean;
 }
 
-interface Heard {
+interface HistoryEntry {
   id: string;
   title: string;
   artists: string;
@@ -175,7 +175,7 @@ interface Account {
 interface Overview {
   server: string;
   permitted: boolean;
-  problem: Sorry | null;
+  problem: ProblemView | null;
   motd: string;
   account: Account;
   /** Whether Twitch sign-in is possible on this server. */
@@ -189,19 +189,19 @@ interface Messages {
   "ask": { request: { question: Question }; reply: View };
   "poll": { request: { id: string }; reply: View };
   "stored": { request: { slug: string }; reply: View | null };
-  "report": { request: { id: string; reason: "wrong-song" | "other"; note: string }; reply: Sorry | null };
+  "report": { request: { id: string; reason: "wrong-song" | "other"; note: string }; reply: ProblemView | null };
   "settings": { request: {}; reply: Settings };
   "open-options": { request: {}; reply: null };
-  "sign-in": { request: {}; reply: Sorry | null };
+  "sign-in": { request: {}; reply: ProblemView | null };
   "sign-out": { request: {}; reply: null };
-  "device-start": { request: {}; reply: { code: string; address: string; device: string; interval: number } | Sorry };
-  "device-poll": { request: { device: string }; reply: "pending" | "done" | Sorry };
+  "device-start": { request: {}; reply: { code: string; address: string; device: string; interval: number } | ProblemView };
+  "device-poll": { request: { device: string }; reply: "pending" | "done" | ProblemView };
   "overview": { request: {}; reply: Overview };
-  "set-server": { request: { server: string }; reply: Sorry | null };
-  "set-key": { request: { key: string }; reply: Sorry | null };
-  "redeem": { request: { code: string }; reply: Sorry | null };
+  "set-server": { request: { server: string }; reply: ProblemView | null };
+  "set-key": { request: { key: string }; reply: ProblemView | null };
+  "redeem": { request: { code: string }; reply: ProblemView | null };
   "set-settings": { request: { button?: boolean; lookup?: boolean }; reply: null };
-  "history": { request: {}; reply: Heard[] };
+  "history": { request: {}; reply: HistoryEntry[] };
   "clear-history": { request: {}; reply: null };
   "erase": { request: {}; reply: null };
 }
@@ -284,7 +284,7 @@ interface PanelActs {
   closed(byKeyboard: boolean): void;
   /** Focus goes back to the button. */
   leave(): void;
-  report(id: string, reason: "wrong-song" | "other", note: string): Promise<Sorry | null>;
+  report(id: string, reason: "wrong-song" | "other", note: string): Promise<ProblemView | null>;
 }
 
 interface Panel {

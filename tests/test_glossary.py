@@ -33,6 +33,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\btouch\(connection\)|\bbump_rules_version\b": "change_rules",
     r"\b(Programme|Wishes|demo_cast)\b": "Program, PlaylistParameters, demo_content",
     r"\b(Desk|Drawers|ServerRoom|add_desk)\b": "AdminPages, AdminServices, AdminQueries, add_admin_pages",
+    r"\b(point_to_it|ask_logout|MOST_ATTEMPTS|KEPT_HEADERS)\b": "with_location, confirm_logout, MAX_, COPIED_",
     r"\b(collect_seldom|SAME_SECONDS)\b": "tune_garbage_collection, SIGNAL_DEBOUNCE_SECONDS",
     r"\b(let_in|Tried|NOT_TRIED)\b": "require_admin, FormResult, NO_FORM",
     r"\b(PagesBackend|pages_backend|backend_seconds|who_knows)\b": "keys.SERVICE, store_seconds, visitor_error",

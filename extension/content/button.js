@@ -1,4 +1,4 @@
-/** The button: a real one, in the page itself, so that it stands in the control bar like Twitch's own. */
+/** The button: an HTML button in the page itself, placed in the control bar beside Twitch's own. */
 "use strict";
 
 twitchaudio.button = {

@@ -6,16 +6,16 @@
   /** @type {Say} */
   const say = (key, substitutions = []) => browser.i18n.getMessage(key, substitutions);
 
-  /** How often a message is sent again: the browser may stop the background at any moment, and start it again. */
-  const TRIES = 8;
-  const AGAIN_MS = 150;
-  /** The page is looked over again at most so often while the control bar is missing. */
-  const LOOK_MS = 200;
+  /** Tries of a message: the browser may stop the background at any moment, and start it again. */
+  const MAX_TRIES = 8;
+  const RETRY_MS = 150;
+  /** The shortest time between two looks at the page while the control bar is missing. */
+  const LOOK_INTERVAL_MS = 200;
   /** How long the control bar may be missing before the button floats over the picture. */
-  const PATIENCE_MS = 3000;
-  const LONGEST_JOB_MS = 90_000;
-  /** A press so soon after the panel came up by itself was meant to open it. */
-  const SURPRISE_MS = 600;
+  const MAX_MISSING_MS = 3000;
+  const MAX_JOB_MS = 90_000;
+  /** A press this soon after the panel opened by itself was meant to open it, and does not close it. */
+  const AUTO_OPEN_GRACE_MS = 600;
 
   // What an earlier copy of this script left behind: the extension was updated while the page was open.
   for (const left of document.querySelectorAll("[data-twitchaudio]")) left.remove();
@@ -29,8 +29,8 @@
   let page = new AbortController();
   /** Ends with the question: by an answer, another question, or the viewer. */
   let asking = new AbortController();
-  /** When the panel came up without being asked for. */
-  let surprisedAt = -Infinity;
+  /** When the panel last opened by itself. */
+  let openedByItselfAt = -Infinity;
   let missingSince = 0;
   let lookedAt = -Infinity;
   let lookTimer = 0;
@@ -40,7 +40,7 @@
 
   const button = twitchaudio.button.create(say("button_label"), (byKeyboard) => {
     if (!panel.open) void identify();
-    else if (performance.now() - surprisedAt > SURPRISE_MS) hide(false);
+    else if (performance.now() - openedByItselfAt > AUTO_OPEN_GRACE_MS) hide(false);
     if (byKeyboard) button.element.focus();
   });
   const panel = twitchaudio.panel.create({
@@ -78,10 +78,10 @@
         if (reply !== undefined) return reply;
       } catch (error) {
         if (!browser.runtime?.id) throw error;
-        if (tried >= TRIES) throw error;
+        if (tried >= MAX_TRIES) throw error;
       }
-      if (tried >= TRIES) throw new Error("no reply");
-      await pause(AGAIN_MS * tried);
+      if (tried >= MAX_TRIES) throw new Error("no reply");
+      await pause(RETRY_MS * tried);
     }
   }
 
@@ -90,7 +90,7 @@
     return new Promise((resolve) => setTimeout(resolve, ms));
   }
 
-  /** @returns {Sorry} */
+  /** @returns {ProblemView} */
   function updated() {
     const [heading, text] = [say("problem_extension_updated_heading"), say("problem_extension_updated_text")];
     return { state: "error", code: "extension-updated", heading, text, actions: [], wait: null };
@@ -105,7 +105,7 @@
     asking.abort();
     asking = new AbortController();
     const over = AbortSignal.any([asking.signal, page.signal]);
-    const until = performance.now() + LONGEST_JOB_MS;
+    const until = performance.now() + MAX_JOB_MS;
     show({ state: "working", id: null, step: 0 }, asked);
     const question = asked.question();
     /** @type {View} */
@@ -150,7 +150,7 @@
     const slug = about.key.slice("clip:".length);
     const view = await send("stored", { slug }).catch(() => null);
     if (view && !over.aborted && !panel.open && target === about) {
-      surprisedAt = performance.now();
+      openedByItselfAt = performance.now();
       show(view, about);
     }
   }
@@ -188,8 +188,8 @@
       return;
     }
     const place = site.buttonPlace();
-    if (!place || (place.floating && !isMissingFor(PATIENCE_MS))) {
-      if (place) lookAgain(PATIENCE_MS);
+    if (!place || (place.floating && !isMissingFor(MAX_MISSING_MS))) {
+      if (place) lookAgain(MAX_MISSING_MS);
       return;
     }
     if (!place.floating) missingSince = 0;
@@ -227,7 +227,7 @@
   function changed() {
     if (location.href !== address) navigated();
     else if (!button.wrapper.isConnected || !panel.host.isConnected || button.wrapper.hasAttribute("data-floating")) {
-      lookAgain(LOOK_MS);
+      lookAgain(LOOK_INTERVAL_MS);
     }
   }
 

@@ -42,7 +42,7 @@ twitchaudio.panel = (() => {
     sheet.replaceSync(twitchaudio.panelStyle);
     root.adoptedStyleSheets = [sheet];
 
-    // Both are there before they speak, else nobody hears them.
+    // Live regions must exist before their text changes, or screen readers miss it.
     const spoken = h("div", { class: "unseen", role: "status", "aria-live": "polite" });
     const alerted = h("div", { class: "unseen", role: "alert" });
     const about = h("p", { class: "about", id: "about" });

@@ -16,7 +16,7 @@ twitchaudio.site = (() => {
       ".player-controls__right-control-group",
       '[data-a-target="player-controls"] [class*="right-control-group"]',
     ],
-    /** The button before which ours stands. */
+    /** The button before which ours is inserted. */
     neighbor: [
       'button[data-a-target="player-settings-button"]',
       'button[data-a-target="player-theatre-mode-button"]',
@@ -139,7 +139,7 @@ twitchaudio.site = (() => {
 
   /**
    * Where the panel goes: into the player, so that it is seen in full screen and never covers the chat. Without a
-   * player, or in a low one, it stands fixed at the left edge of the window, the chat being at the right.
+   * player, or in a low one, it is fixed at the left edge of the window, the chat being at the right.
    */
   function panelPlace() {
     const picture = mainVideo();

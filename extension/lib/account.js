@@ -1,7 +1,7 @@
-/** Who we are to the configured server: which secret is sent there, how it is got, renewed and given back. */
+/** Credentials for the configured server: how they are obtained, renewed, sent and revoked. */
 
 import * as api from "./api.js";
-import { Refusal } from "./refusal.js";
+import { ProblemError } from "./problem.js";
 import * as signIn from "./sign_in.js";
 import { secrets } from "./storage.js";
 
@@ -28,7 +28,7 @@ export function scopesOf(status) {
  */
 async function application(server) {
   const status = await serverStatus(server);
-  if (!status.twitch_client_id) throw new Refusal("sign-in-off");
+  if (!status.twitch_client_id) throw new ProblemError("sign-in-off");
   return { clientId: status.twitch_client_id, scopes: scopesOf(status) };
 }
 
@@ -50,7 +50,7 @@ export async function callAs(server, path, call = {}) {
   try {
     return await api.call(network, server, path, { ...call, credential: credential(secret) });
   } catch (error) {
-    const stale = error instanceof Refusal && ["token-invalid", "token-wrong-client"].includes(error.code);
+    const stale = error instanceof ProblemError && ["token-invalid", "token-wrong-client"].includes(error.code);
     if (!stale || secret?.kind !== "twitch") throw error;
     const renewed = await renew(server, secret);
     if (!renewed) throw error;
@@ -118,7 +118,7 @@ export async function signOut(server) {
 
 /** Keeps an API key once the server has accepted it. @param {string} server @param {string} key */
 export async function useKey(server, key) {
-  if (!/^ta_[\x21-\x7e]{10,200}$/.test(key)) throw new Refusal("key-invalid");
+  if (!/^ta_[\x21-\x7e]{10,200}$/.test(key)) throw new ProblemError("key-invalid");
   await api.call(network, server, "/me", { credential: { kind: "bearer", value: key } });
   await signOut(server);
   await secrets.set(server, { kind: "key", key });

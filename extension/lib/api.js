@@ -1,20 +1,20 @@
 /** The server's HTTP API. It knows no browser API but fetch, which it is given. */
 
 import { isSafe } from "./address.js";
-import { Refusal } from "./refusal.js";
+import { ProblemError } from "./problem.js";
 
 /** @typedef {{ kind: "bearer", value: string } | null} Credential */
 /** @typedef {{ fetch: typeof fetch, online: () => boolean }} Network */
 /** @typedef {{ method?: "GET" | "POST", body?: unknown, wait?: number, credential?: Credential }} Call */
 
 export const CALL_SECONDS = 12;
-const MOST_BYTES = 1_000_000;
+const MAX_BYTES = 1_000_000;
 
 /** One second: long enough for most answers, short enough to tell how far the work is. */
 export const WAIT_SECONDS = 1;
 
 /**
- * Sends one request. Gives the status and the JSON; throws Refusal for everything else.
+ * Sends one request. Gives the status and the JSON; throws ProblemError for everything else.
  * @param {Network} network
  * @param {string} server its origin
  * @param {string} path below /api/v1
@@ -22,7 +22,7 @@ export const WAIT_SECONDS = 1;
  * @returns {Promise<{ status: number, body: any }>}
  */
 export async function call(network, server, path, { method = "GET", body, wait, credential = null } = {}) {
-  if (!isSafe(server)) throw new Refusal("address-invalid");
+  if (!isSafe(server)) throw new ProblemError("address-invalid");
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -44,24 +44,24 @@ export async function call(network, server, path, { method = "GET", body, wait, 
   } catch (error) {
     throw unreachable(network, server, error);
   }
-  if (response.type === "opaqueredirect" || text.length > MOST_BYTES) throw new Refusal("not-a-server");
+  if (response.type === "opaqueredirect" || text.length > MAX_BYTES) throw new ProblemError("not-a-server");
   if (response.status === 204) return { status: 204, body: null };
   const json = parsed(text);
   if (response.ok) {
-    if (json === null || typeof json !== "object") throw new Refusal("not-a-server");
+    if (json === null || typeof json !== "object") throw new ProblemError("not-a-server");
     return { status: response.status, body: json };
   }
-  if (typeof json?.code !== "string") throw new Refusal("not-a-server");
-  throw new Refusal(json.code, String(json.detail ?? ""), waitOf(json, response), String(json.title ?? ""));
+  if (typeof json?.code !== "string") throw new ProblemError("not-a-server");
+  throw new ProblemError(json.code, String(json.detail ?? ""), retryAfter(json, response), String(json.title ?? ""));
 }
 
 /** @param {Network} network @param {string} server @param {unknown} error */
 function unreachable(network, server, error) {
-  if (error instanceof DOMException && error.name === "TimeoutError") return new Refusal("server-slow");
+  if (error instanceof DOMException && error.name === "TimeoutError") return new ProblemError("server-slow");
   const local = server.startsWith("http:");
-  if (!local && !network.online()) return new Refusal("offline");
+  if (!local && !network.online()) return new ProblemError("offline");
   // A browser does not tell an extension whether nothing answered or a certificate was not believed.
-  return new Refusal(local ? "server-unreachable" : "connection-not-secure");
+  return new ProblemError(local ? "server-unreachable" : "connection-not-secure");
 }
 
 /** @param {string} text @returns {any} */
@@ -74,7 +74,7 @@ function parsed(text) {
 }
 
 /** @param {any} json @param {Response} response */
-function waitOf(json, response) {
+function retryAfter(json, response) {
   const told = Number(json.retry_after_seconds ?? response.headers.get("Retry-After") ?? NaN);
   return Number.isFinite(told) && told >= 0 ? Math.min(told, 3600) : null;
 }
@@ -82,21 +82,21 @@ function waitOf(json, response) {
 const STATUSES = new Set(["queued", "running", "successful", "no_match", "failed"]);
 
 /**
- * An Identification, or the Refusal that a server of another age deserves.
+ * The body as an Identification. Throws ProblemError `server-too-old` when it is none.
  * @param {any} body
  * @returns {Identification}
  */
 export function identification(body) {
   const whole = typeof body?.id === "string" && STATUSES.has(body.status) && typeof body.stage === "string";
   const found = body?.status !== "successful" || (typeof body.song?.title === "string" && Array.isArray(body.song.artists));
-  if (!whole || !found) throw new Refusal("server-too-old");
+  if (!whole || !found) throw new ProblemError("server-too-old");
   return body;
 }
 
 /** @param {any} body @returns {ServerStatus} */
 export function status(body) {
   if (typeof body?.access_mode !== "string") {
-    throw new Refusal(body && "version" in body ? "server-too-old" : "not-a-server");
+    throw new ProblemError(body && "version" in body ? "server-too-old" : "not-a-server");
   }
   return body;
 }
@@ -106,7 +106,7 @@ export function status(body) {
  * @param {unknown} error
  * @param {readonly string[]} meant codes that the route itself answers with
  */
-export function ofAge(error, meant) {
-  if (error instanceof Refusal && error.code === "not-found" && !meant.includes("not-found")) return new Refusal("server-too-old");
+export function asVersionProblem(error, meant) {
+  if (error instanceof ProblemError && error.code === "not-found" && !meant.includes("not-found")) return new ProblemError("server-too-old");
   return error;
 }

@@ -1,6 +1,6 @@
 /** Signing in with Twitch, in the extension's own name: the implicit grant in a window, or a code on any device. */
 
-import { Refusal } from "./refusal.js";
+import { ProblemError } from "./problem.js";
 
 const TWITCH = "https://id.twitch.tv/oauth2";
 const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
@@ -29,21 +29,21 @@ export function authorizeAddress(clientId, scopes, state, redirect) {
  * @param {string} redirect
  */
 export function tokenFrom(address, state, redirect) {
-  if (!URL.canParse(address) || !address.startsWith(redirect)) throw new Refusal("sign-in-failed");
+  if (!URL.canParse(address) || !address.startsWith(redirect)) throw new ProblemError("sign-in-failed");
   const url = new URL(address);
   const told = new URLSearchParams(url.hash.slice(1));
   const query = url.searchParams;
-  if ((told.get("state") ?? query.get("state")) !== state) throw new Refusal("sign-in-failed");
+  if ((told.get("state") ?? query.get("state")) !== state) throw new ProblemError("sign-in-failed");
   if (query.has("error") || told.has("error")) {
-    throw new Refusal((query.get("error") ?? told.get("error")) === "access_denied" ? "sign-in-cancelled" : "sign-in-failed");
+    throw new ProblemError((query.get("error") ?? told.get("error")) === "access_denied" ? "sign-in-cancelled" : "sign-in-failed");
   }
   const token = told.get("access_token");
-  if (!token || !/^[a-z0-9]{20,100}$/i.test(token)) throw new Refusal("sign-in-failed");
+  if (!token || !/^[a-z0-9]{20,100}$/i.test(token)) throw new ProblemError("sign-in-failed");
   return token;
 }
 
 /**
- * A user token by a window of Twitch's. `interactive: false` succeeds only while Twitch needs to ask nobody.
+ * A user token through Twitch's sign-in window. `interactive: false` succeeds only if Twitch needs no input.
  * @param {string} clientId
  * @param {readonly string[]} scopes
  * @param {boolean} interactive
@@ -56,9 +56,9 @@ export async function tokenByWindow(clientId, scopes, interactive) {
   try {
     address = await browser.identity.launchWebAuthFlow({ url, interactive });
   } catch (error) {
-    throw new Refusal(/load/i.test(String(error)) ? "sign-in-failed" : "sign-in-cancelled");
+    throw new ProblemError(/load/i.test(String(error)) ? "sign-in-failed" : "sign-in-cancelled");
   }
-  if (!address) throw new Refusal("sign-in-cancelled");
+  if (!address) throw new ProblemError("sign-in-cancelled");
   return tokenFrom(address, state, redirect);
 }
 
@@ -83,7 +83,7 @@ async function post(path, form) {
     const text = await response.text();
     return { ok: response.ok, body: text ? JSON.parse(text) : null };
   } catch {
-    throw new Refusal("sign-in-failed");
+    throw new ProblemError("sign-in-failed");
   }
 }
 
@@ -96,7 +96,7 @@ export async function startDevice(clientId, scopes) {
   const { ok, body } = await post("device", { client_id: clientId, scopes: scopes.join(" ") });
   const address = String(body?.verification_uri ?? "");
   const safe = URL.canParse(address) && new URL(address).protocol === "https:" && /(^|\.)twitch\.tv$/.test(new URL(address).hostname);
-  if (!ok || typeof body?.device_code !== "string" || !safe) throw new Refusal("sign-in-failed");
+  if (!ok || typeof body?.device_code !== "string" || !safe) throw new ProblemError("sign-in-failed");
   const interval = Math.min(30, Math.max(1, Number(body.interval) || 5));
   return { device: body.device_code, code: String(body.user_code), address, interval };
 }
@@ -112,7 +112,7 @@ export async function pollDevice(clientId, scopes, device) {
   const { ok, body } = await post("token", form);
   if (ok) return tokens(body);
   if (/pending|slow/i.test(String(body?.message))) return null;
-  throw new Refusal("sign-in-failed");
+  throw new ProblemError("sign-in-failed");
 }
 
 /**
@@ -122,13 +122,13 @@ export async function pollDevice(clientId, scopes, device) {
  */
 export async function refreshed(clientId, refreshToken) {
   const { ok, body } = await post("token", { client_id: clientId, refresh_token: refreshToken, grant_type: "refresh_token" });
-  if (!ok) throw new Refusal("token-invalid");
+  if (!ok) throw new ProblemError("token-invalid");
   return tokens(body);
 }
 
 /** @param {any} body */
 function tokens(body) {
-  if (typeof body?.access_token !== "string") throw new Refusal("sign-in-failed");
+  if (typeof body?.access_token !== "string") throw new ProblemError("sign-in-failed");
   const refreshToken = typeof body.refresh_token === "string" ? body.refresh_token : undefined;
   return { token: body.access_token, refreshToken };
 }

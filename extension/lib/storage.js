@@ -19,7 +19,7 @@ export async function saveSettings(changes) {
   await browser.storage.local.set(changes);
 }
 
-/** @returns {Promise<Heard[]>} */
+/** @returns {Promise<HistoryEntry[]>} */
 export async function history() {
   const { history: list } = await browser.storage.local.get({ history: [] });
   return Array.isArray(list) ? list : [];
@@ -30,7 +30,7 @@ let lastChange = Promise.resolve();
 
 /**
  * Changes the list; one change after the other.
- * @param {(list: Heard[]) => Heard[]} change
+ * @param {(list: HistoryEntry[]) => HistoryEntry[]} change
  */
 export function changeHistory(change) {
   const next = lastChange.then(async () => browser.storage.local.set({ history: change(await history()) }));

@@ -1,7 +1,7 @@
 /** Turns answers and refusals into what the extension shows: words, links and next steps. No DOM, no browser API. */
 
 import { answerView } from "./answer.js";
-import { Refusal } from "./refusal.js";
+import { ProblemError } from "./problem.js";
 
 /** @type {Record<string, 0 | 1 | 2>} */
 const STEPS = { queued: 0, resolving: 0, capturing: 1, fingerprinting: 2, recognizing: 2, done: 2 };
@@ -39,14 +39,14 @@ export function viewOf(identification, say, server) {
   const { state, id, kind, target, live, stage, heard_at, song, others } = answerView(identification);
   switch (state) {
     case "working":
-      if (identification.status === "successful") throw new Refusal("server-too-old");
+      if (identification.status === "successful") throw new ProblemError("server-too-old");
       return { state, id, step: STEPS[stage] ?? 0 };
     case "none": {
       const text = say(live ? "none_text" : "none_text_recorded");
       return { state, id, heading: say("none_heading"), text, actions: [{ name: "retry", label: say("action_retry") }] };
     }
     case "found": {
-      if (!song) throw new Refusal("server-too-old");
+      if (!song) throw new ProblemError("server-too-old");
       return {
         state, id, kind, target,
         heard_at: heard_at || (identification.finished_at ?? identification.created_at),
@@ -56,7 +56,7 @@ export function viewOf(identification, say, server) {
     }
     case "failed": {
       const { code = "internal", detail = "", retry_after_seconds: wait = null, title } = identification.problem ?? {};
-      return sorry(new Refusal(code, detail, wait, title), say, server, target);
+      return problemView(new ProblemError(code, detail, wait, title), say, server, target);
     }
   }
 }
@@ -78,10 +78,10 @@ function shownSong(song) {
  * @param {Say} say
  * @param {string} server
  * @param {string} [channel] whom a subscription would be to
- * @returns {Sorry}
+ * @returns {ProblemView}
  */
-export function sorry(error, say, server, channel = "") {
-  const refusal = error instanceof Refusal ? error : new Refusal("internal");
+export function problemView(error, say, server, channel = "") {
+  const refusal = error instanceof ProblemError ? error : new ProblemError("internal");
   const key = refusal.code.replaceAll("-", "_");
   const known = say(`problem_${key}_heading`) !== "";
   const host = new URL(server).host;

@@ -2,7 +2,7 @@
 
 import { parseServer, permissionPattern } from "../lib/address.js";
 import { redirectAddress } from "../lib/sign_in.js";
-import { askPermission, byId, fillWords, say, send, tell } from "../ui/common.js";
+import { askPermission, byId, fillWords, say, send, showMessage } from "../ui/common.js";
 
 const server = byId("server", HTMLInputElement);
 const accountSays = byId("account-says", HTMLElement);
@@ -18,23 +18,23 @@ async function showAccount() {
   byId("no-sign-in", HTMLElement).hidden = signedIn || signIn || problem !== null;
   byId("sign-out", HTMLElement).hidden = !signedIn;
   byId("code-form", HTMLElement).hidden = account.kind !== "twitch";
-  if (problem) tell(byId("server-says", HTMLElement), problem);
+  if (problem) showMessage(byId("server-says", HTMLElement), problem);
 }
 
 /**
  * A form with one field, whose content goes into one message.
  * @param {string} name
- * @param {(value: string) => Promise<Sorry | null>} act
+ * @param {(value: string) => Promise<ProblemView | null>} act
  */
 function form(name, act) {
   const field = byId(name, HTMLInputElement);
   const says = byId(`${name}-says`, HTMLElement);
   byId(`${name}-form`, HTMLFormElement).addEventListener("submit", async (event) => {
     event.preventDefault();
-    tell(says, null);
+    showMessage(says, null);
     const problem = await act(field.value);
     if (!problem && name !== "server") field.value = "";
-    tell(says, problem ?? say(`options_${name}_done`));
+    showMessage(says, problem ?? say(`options_${name}_done`));
     await showAccount();
   });
 }
@@ -51,17 +51,17 @@ form("key", (key) => send("set-key", { key }));
 form("code", (code) => send("redeem", { code }));
 
 byId("sign-in", HTMLButtonElement).addEventListener("click", async () => {
-  tell(accountSays, null);
-  tell(accountSays, await send("sign-in", {}));
+  showMessage(accountSays, null);
+  showMessage(accountSays, await send("sign-in", {}));
   await showAccount();
 });
 
 let polling = 0;
 byId("device", HTMLButtonElement).addEventListener("click", async () => {
-  tell(accountSays, null);
+  showMessage(accountSays, null);
   const started = await send("device-start", {});
   if ("state" in started) {
-    tell(accountSays, started);
+    showMessage(accountSays, started);
     return;
   }
   byId("device-code", HTMLElement).textContent = started.code;
@@ -73,14 +73,14 @@ byId("device", HTMLButtonElement).addEventListener("click", async () => {
     if (reply === "pending") return;
     clearInterval(polling);
     byId("device-box", HTMLElement).hidden = true;
-    tell(accountSays, reply === "done" ? null : reply);
+    showMessage(accountSays, reply === "done" ? null : reply);
     await showAccount();
   }, started.interval * 1000);
 });
 
 byId("sign-out", HTMLButtonElement).addEventListener("click", async () => {
   await send("sign-out", {});
-  tell(accountSays, say("options_signed_out"));
+  showMessage(accountSays, say("options_signed_out"));
   await showAccount();
 });
 
@@ -93,7 +93,7 @@ byId("erase", HTMLButtonElement).addEventListener("click", async () => {
   await send("erase", {});
   await showSettings();
   await showAccount();
-  tell(byId("erase-says", HTMLElement), say("options_erased"));
+  showMessage(byId("erase-says", HTMLElement), say("options_erased"));
 });
 
 async function showSettings() {

@@ -1,8 +1,8 @@
-/** The toolbar pop-up. It is closed at any click elsewhere, so it reads everything anew when it opens. */
+/** The toolbar pop-up. Any click elsewhere closes it, so it reads everything when it opens. */
 
 import { permissionPattern } from "../lib/address.js";
 import { csv, json, matching } from "../lib/history.js";
-import { askPermission, byId, fillWords, h, say, send, tell } from "../ui/common.js";
+import { askPermission, byId, fillWords, h, say, send, showMessage } from "../ui/common.js";
 
 const identify = byId("identify", HTMLButtonElement);
 const answer = byId("answer", HTMLElement);
@@ -13,7 +13,7 @@ const empty = byId("empty", HTMLElement);
 const sign = byId("sign", HTMLButtonElement);
 const clear = byId("clear", HTMLButtonElement);
 
-/** @type {Heard[]} */
+/** @type {HistoryEntry[]} */
 let list = [];
 /** @type {Overview | null} */
 let overview = null;
@@ -129,7 +129,7 @@ function drawSongs() {
   empty.textContent = say(list.length === 0 ? "popup_empty" : "popup_none_matching");
 }
 
-/** @param {Heard} heard */
+/** @param {HistoryEntry} heard */
 function drawSong(heard) {
   const exact = heard.links.find((link) => link.exact) ?? heard.links[0];
   const line = heard.artists ? `${heard.artists} – ${heard.title}` : heard.title;
@@ -149,7 +149,7 @@ function drawSong(heard) {
 
 search.addEventListener("input", drawSongs);
 
-/** @param {string} id @param {string} type @param {(list: readonly Heard[]) => string} write */
+/** @param {string} id @param {string} type @param {(list: readonly HistoryEntry[]) => string} write */
 function exporter(id, type, write) {
   const button = byId(id, HTMLButtonElement);
   button.setAttribute("aria-label", say("popup_export", [id.toUpperCase()]));
@@ -179,7 +179,7 @@ async function showOverview() {
   message.textContent = motd;
   message.hidden = motd === "";
   byId("trouble", HTMLElement).hidden = problem === null;
-  tell(byId("problem", HTMLElement), problem);
+  showMessage(byId("problem", HTMLElement), problem);
   byId("grant", HTMLElement).hidden = permitted;
   byId("account", HTMLElement).textContent =
     account.kind === "twitch" ? say("account_twitch", [account.login ?? ""]) : say(account.kind === "key" ? "account_key" : "account_none");
@@ -201,7 +201,7 @@ async function signIn() {
   await showOverview();
   if (problem) {
     byId("trouble", HTMLElement).hidden = false;
-    tell(byId("problem", HTMLElement), problem);
+    showMessage(byId("problem", HTMLElement), problem);
   }
 }
 

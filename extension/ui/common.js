@@ -39,8 +39,8 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** So often, over four seconds, as a background that is just being stopped or started hears nothing. */
-const TRIES = 8;
+/** Over four seconds: while the browser stops or starts the background, messages are lost. */
+const MAX_TRIES = 8;
 
 /**
  * Sends a message; again, when the browser stopped the background in the middle of it.
@@ -55,15 +55,15 @@ export async function send(name, request) {
       const reply = await browser.runtime.sendMessage({ name, private: browser.extension.inIncognitoContext, ...request });
       if (reply !== undefined) return reply;
     } catch (error) {
-      if (tried >= TRIES) throw error;
+      if (tried >= MAX_TRIES) throw error;
     }
-    if (tried >= TRIES) throw new Error("no reply");
+    if (tried >= MAX_TRIES) throw new Error("no reply");
     await new Promise((resolve) => setTimeout(resolve, 150 * tried));
   }
 }
 
-/** Shows a sentence of success or trouble in a live region. @param {HTMLElement} region @param {Sorry | string | null} what */
-export function tell(region, what) {
+/** Shows a sentence of success or trouble in a live region. @param {HTMLElement} region @param {ProblemView | string | null} what */
+export function showMessage(region, what) {
   const words = what === null ? "" : typeof what === "string" ? what : `${what.heading}. ${what.text}`;
   region.textContent = words;
   region.hidden = words === "";

@@ -11,7 +11,7 @@ from server.api.responses import BASE
 
 
 async def redeem(request: web.Request) -> web.Response:
-    """204 once the code counts for the caller."""
+    """204 when the code is redeemed for the caller. Raises TwitchAudioError `invalid-input`, `code-invalid`."""
     no_unknown_query(request)
     body = await read_body(request, request.app[keys.SETTINGS].limits, AccessCode)
     await request.app[keys.ACCESS].redeem(body.code)

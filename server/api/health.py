@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`, for whoever watches the server."""
+"""`/healthz`, `/readyz` and `/metrics`, for monitoring."""
 
 import asyncio
 from typing import Final
@@ -12,14 +12,14 @@ from server.api.responses import json_response
 
 
 async def healthz(_request: web.Request) -> web.Response:
-    """The process answers."""
+    """200 as long as the process answers."""
     return json_response(AliveJson())
 
 
 async def readyz(request: web.Request) -> web.Response:
     """Whether requests can be served, each dependency named: 200 or 503.
 
-    Nothing to recognize with is said, but the server is ready all the same: it tells people what to do.
+    A server without a recognizer is ready, too: its answers say what the operator has to do.
     """
     database, jobs, recognizers = await asyncio.gather(_database(request), _jobs(request), _recognizers(request))
     ready = all(dependency.ready or not dependency.required for dependency in (database, jobs, recognizers))

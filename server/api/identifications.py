@@ -42,7 +42,7 @@ async def ask(request: web.Request) -> web.Response:
         status=200 if identification.status.finished else 202,
         shared=asked.shared,
         waited=wait,
-        point_to_it=True,
+        with_location=True,
     )
 
 

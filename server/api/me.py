@@ -1,4 +1,4 @@
-"""`/api/v1/me`: who asks, how they are known, and what they may do."""
+"""`/api/v1/me`: the caller's identity, how it was proved, and what the caller may identify."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""`/api/v1/identifications/{id}/reports`: a listener says that an answer is wrong."""
+"""`/api/v1/identifications/{id}/reports`: reports that an answer is wrong."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ from server.identifications.service import target_of
 
 
 async def report(request: web.Request) -> web.Response:
-    """204 once it is stored. Whoever may ask for the target may report its answer."""
+    """204 when the report is stored. Callers who may identify the target may report its answer."""
     no_unknown_query(request)
     app = request.app
     body = await read_body(request, app[keys.SETTINGS].limits, Report)
@@ -28,7 +28,7 @@ async def report(request: web.Request) -> web.Response:
 async def file_report(app: web.Application, text: str, *, reason: Reason, note: str) -> None:
     """Store a report of the caller on the answer with an id.
 
-    Raises TwitchAudioError `not-found`, `invalid-input`, `rate-limited`, and what whoever may not ask is told.
+    Raises TwitchAudioError `not-found`, `invalid-input`, `rate-limited`, and what the access check raises.
     """
     found = await app[keys.SERVICE].find(IdentificationId(text)) if len(text) <= ID_LIMIT else None
     target = None if found is None else target_of(found.identification)

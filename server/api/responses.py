@@ -27,7 +27,7 @@ def json_response(body: Struct, *, status: int = 200, headers: Mapping[str, str]
 
 
 def location(identification: Identification) -> str:
-    """Where an identification is found."""
+    """The path of an identification."""
     return location_of(identification.id)
 
 
@@ -38,11 +38,11 @@ def identification_response(
     status: int = 200,
     shared: bool = False,
     waited: int | None = None,
-    point_to_it: bool = False,
+    with_location: bool = False,
 ) -> web.Response:
     """An identification; `waited` is the preference that was honored."""
     body = request.app[keys.ENCODER].encode(identification, shared=shared)
-    place = location(identification) if point_to_it else None
+    place = location(identification) if with_location else None
     return PreencodedResponse(
         _head(status, len(body), place, waited, is_final=identification.status.finished), body
     )

@@ -13,7 +13,7 @@ from server.access.rules.store import RulesStore
 from server.access.rules.website import FIELDS
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.cli import Subparsers, admin_broadcasters, admin_channels, admin_logs, admin_people
-from server.cli.with_database import count, operator, with_database
+from server.cli.with_database import operator_changes, positive_int, with_database
 
 
 def register(commands: Subparsers) -> None:
@@ -57,7 +57,7 @@ def _settings_get(arguments: argparse.Namespace) -> int:
 def _settings_set(arguments: argparse.Namespace) -> int:
     name, value = cast("str", arguments.name), cast("str", arguments.value)
     before, after = with_database(
-        lambda database: RulesStore(database, changes=operator()).set_website(name, value)
+        lambda database: RulesStore(database, changes=operator_changes()).set_website(name, value)
     )
     print(f"{name} = {after} (was {before or 'empty'})")
     return 0
@@ -81,10 +81,12 @@ def _register_keys(groups: Subparsers) -> None:
         metavar="SCOPE",
         help=f"{', '.join(SCOPES)}; may be repeated; {' and '.join(DEFAULT_SCOPES)} when left out",
     )
-    create.add_argument("--per-minute", type=count, metavar="N", help="new identifications a minute")
-    create.add_argument("--per-day", type=count, metavar="N", help="new identifications a day (UTC)")
-    create.add_argument("--at-once", type=count, metavar="N", help=f"jobs at once (default: {KEY_JOBS})")
-    create.add_argument("--days", type=count, metavar="N", help="valid for so many days; for good when left out")
+    create.add_argument("--per-minute", type=positive_int, metavar="N", help="new identifications a minute")
+    create.add_argument("--per-day", type=positive_int, metavar="N", help="new identifications a day (UTC)")
+    create.add_argument("--at-once", type=positive_int, metavar="N", help=f"jobs at once (default: {KEY_JOBS})")
+    create.add_argument(
+        "--days", type=positive_int, metavar="N", help="valid for so many days; for good when left out"
+    )
     create.set_defaults(run=_keys_create)
     revoke = actions.add_parser(
         "revoke", help="make keys invalid for good", description="Make keys invalid for good."
@@ -117,7 +119,7 @@ def _keys_create(arguments: argparse.Namespace) -> int:
     days = cast("int | None", arguments.days)
 
     async def create(database: Database) -> tuple[ApiKey, Secret]:
-        return await ApiKeyStore(database, changes=operator()).create(
+        return await ApiKeyStore(database, changes=operator_changes()).create(
             cast("str", arguments.name),
             now=now,
             scopes=cast("list[str] | None", arguments.scope) or DEFAULT_SCOPES,
@@ -139,7 +141,7 @@ def _keys_create(arguments: argparse.Namespace) -> int:
 def _keys_revoke(arguments: argparse.Namespace) -> int:
     async def revoke(database: Database) -> None:
         for key_id in cast("list[str]", arguments.ids):
-            await ApiKeyStore(database, changes=operator()).revoke(key_id, datetime.now(UTC))
+            await ApiKeyStore(database, changes=operator_changes()).revoke(key_id, datetime.now(UTC))
             print(f"{key_id} is revoked.")
 
     with_database(revoke)

@@ -11,7 +11,7 @@ from server.access.rules.broadcaster_lookup import look_up_broadcaster
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.lists import user_value
 from server.cli import Subparsers
-from server.cli.with_database import operator, with_database
+from server.cli.with_database import operator_changes, with_database
 from server.settings import ServerSettings
 
 
@@ -47,7 +47,7 @@ def _add(arguments: argparse.Namespace) -> int:
 
     async def add(database: Database) -> HelixUser:
         found = await look_up_broadcaster(settings, value)
-        store = BroadcasterStore(database, changes=operator())
+        store = BroadcasterStore(database, changes=operator_changes())
         await store.add(found.id, found.login, note=note, now=datetime.now(UTC))
         return found
 
@@ -60,6 +60,6 @@ def _add(arguments: argparse.Namespace) -> int:
 
 def _remove(arguments: argparse.Namespace) -> int:
     text = cast("str", arguments.broadcaster)
-    name = with_database(lambda database: BroadcasterStore(database, changes=operator()).remove(text))
+    name = with_database(lambda database: BroadcasterStore(database, changes=operator_changes()).remove(text))
     print(f"{name} is not listed any more.")
     return 0

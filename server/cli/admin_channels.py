@@ -13,7 +13,7 @@ from server.channels.song_tokens import OPERATOR, SongToken, SongTokenStore
 from server.channels.watch import BUDGET, EVERY_SECONDS, watch_terms
 from server.channels.watch_store import WatchStore
 from server.cli import Subparsers
-from server.cli.with_database import count, operator, with_database
+from server.cli.with_database import operator_changes, positive_int, with_database
 from server.settings import ServerSettings
 
 
@@ -71,10 +71,14 @@ def _register_watches(groups: Subparsers) -> None:
     )
     start.add_argument("channel", metavar="CHANNEL")
     start.add_argument(
-        "--every", type=count, default=EVERY_SECONDS, metavar="N", help=f"seconds (default: {EVERY_SECONDS})"
+        "--every",
+        type=positive_int,
+        default=EVERY_SECONDS,
+        metavar="N",
+        help=f"seconds (default: {EVERY_SECONDS})",
     )
     start.add_argument(
-        "--budget", type=count, default=BUDGET, metavar="N", help=f"identifications (default: {BUDGET})"
+        "--budget", type=positive_int, default=BUDGET, metavar="N", help=f"identifications (default: {BUDGET})"
     )
     start.set_defaults(run=_start_watch)
     stop = actions.add_parser("stop", help="stop watching", description="Stop watching.")
@@ -97,7 +101,7 @@ def _start_watch(arguments: argparse.Namespace) -> int:
     most = read_settings(ServerSettings).watches
 
     async def start(database: Database) -> bool:
-        _, started = await WatchStore(database, changes=operator()).start(
+        _, started = await WatchStore(database, changes=operator_changes()).start(
             channel,
             every_seconds=every,
             budget=budget,
@@ -116,7 +120,7 @@ def _stop_watches(arguments: argparse.Namespace) -> int:
     async def stop(database: Database) -> None:
         for text in cast("list[str]", arguments.channels):
             channel = channel_target(text).login
-            stopped = await WatchStore(database, changes=operator()).stop(channel, now=datetime.now(UTC))
+            stopped = await WatchStore(database, changes=operator_changes()).stop(channel, now=datetime.now(UTC))
             print(f"{channel} {'is no longer' if stopped else 'was not being'} watched.")
 
     with_database(stop)
@@ -138,7 +142,9 @@ def _create_token(arguments: argparse.Namespace) -> int:
 
     async def create(database: Database) -> tuple[SongToken, Secret]:
         note = cast("str", arguments.note)
-        return await SongTokenStore(database, changes=operator()).create(channel, now=datetime.now(UTC), note=note)
+        return await SongTokenStore(database, changes=operator_changes()).create(
+            channel, now=datetime.now(UTC), note=note
+        )
 
     token, secret = with_database(create)
     print(secret.reveal())
@@ -153,7 +159,7 @@ def _create_token(arguments: argparse.Namespace) -> int:
 def _revoke_tokens(arguments: argparse.Namespace) -> int:
     async def revoke(database: Database) -> None:
         for token_id in cast("list[str]", arguments.ids):
-            await SongTokenStore(database, changes=operator()).revoke(token_id, now=datetime.now(UTC))
+            await SongTokenStore(database, changes=operator_changes()).revoke(token_id, now=datetime.now(UTC))
             print(f"{token_id} is revoked.")
 
     with_database(revoke)
@@ -172,7 +178,7 @@ def _list_reports(arguments: argparse.Namespace) -> int:
 def _handle_reports(arguments: argparse.Namespace) -> int:
     async def handle(database: Database) -> None:
         for report_id in cast("list[str]", arguments.ids):
-            await ReportStore(database, changes=operator()).handle(report_id, datetime.now(UTC))
+            await ReportStore(database, changes=operator_changes()).handle(report_id, datetime.now(UTC))
             print(f"{report_id} is done.")
 
     with_database(handle)

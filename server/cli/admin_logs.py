@@ -10,7 +10,7 @@ from fingerprint.wire import time_to_json
 from server.audit.entries import LogEntry, LogKind
 from server.audit.store import LogFilter, LogStore
 from server.cli import Subparsers
-from server.cli.with_database import count, with_database
+from server.cli.with_database import positive_int, with_database
 
 _KINDS: Final = tuple(str(kind) for kind in LogKind)
 _AGO: Final = re.compile(r"([0-9]{1,5})([smhd])")
@@ -33,7 +33,7 @@ def register(groups: Subparsers) -> None:
     moment = "such as 90m, 12h, 7d, or 2026-03-01T12:00:00Z"
     command.add_argument("--since", type=_moment, metavar="WHEN", help=f"from then on: {moment}")
     command.add_argument("--until", type=_moment, metavar="WHEN", help="before that moment")
-    command.add_argument("--limit", type=count, default=100, metavar="N", help="entries (default: 100)")
+    command.add_argument("--limit", type=positive_int, default=100, metavar="N", help="entries (default: 100)")
     command.add_argument("--json", action="store_true", help="one JSON object a line")
     command.set_defaults(run=_logs)
 

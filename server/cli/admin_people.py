@@ -11,7 +11,7 @@ from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import TAKES, BlacklistKind
 from server.cli import Subparsers
-from server.cli.with_database import count, operator, with_database
+from server.cli.with_database import operator_changes, positive_int, with_database
 
 _KINDS = tuple(str(kind) for kind in BlacklistKind)
 
@@ -64,8 +64,10 @@ def _register_codes(groups: Subparsers) -> None:
     )
     listed.set_defaults(run=_codes)
     create = actions.add_parser("create", help="make one", description="Make a code. It is shown this once.")
-    create.add_argument("--uses", type=count, default=1, metavar="N", help="people who may redeem it (default: 1)")
-    create.add_argument("--days", type=count, metavar="N", help="to be redeemed within so many days")
+    create.add_argument(
+        "--uses", type=positive_int, default=1, metavar="N", help="people who may redeem it (default: 1)"
+    )
+    create.add_argument("--days", type=positive_int, metavar="N", help="to be redeemed within so many days")
     create.add_argument("--note", default="", metavar="TEXT", help="for you; nobody else sees it")
     create.set_defaults(run=_create_code)
     text = "end codes, and what those who redeemed them gained"
@@ -91,7 +93,9 @@ def _block(arguments: argparse.Namespace) -> int:
         cast("str", arguments.reason),
     )
     stored = with_database(
-        lambda database: ListStore(database, changes=operator()).block(kind, value, reason=reason, now=_now())
+        lambda database: ListStore(database, changes=operator_changes()).block(
+            kind, value, reason=reason, now=_now()
+        )
     )
     print(f"{kind} {stored} is blocked.")
     return 0
@@ -99,7 +103,7 @@ def _block(arguments: argparse.Namespace) -> int:
 
 def _unblock(arguments: argparse.Namespace) -> int:
     kind, value = BlacklistKind(arguments.kind), cast("str", arguments.value)
-    stored = with_database(lambda database: ListStore(database, changes=operator()).unblock(kind, value))
+    stored = with_database(lambda database: ListStore(database, changes=operator_changes()).unblock(kind, value))
     print(f"{kind} {stored} is no longer blocked.")
     return 0
 
@@ -113,7 +117,7 @@ def _whitelist(_arguments: argparse.Namespace) -> int:
 def _allow(arguments: argparse.Namespace) -> int:
     user, note = cast("str", arguments.user), cast("str", arguments.note)
     stored = with_database(
-        lambda database: ListStore(database, changes=operator()).allow(user, note=note, now=_now())
+        lambda database: ListStore(database, changes=operator_changes()).allow(user, note=note, now=_now())
     )
     print(f"{stored} is let in.")
     return 0
@@ -121,7 +125,7 @@ def _allow(arguments: argparse.Namespace) -> int:
 
 def _disallow(arguments: argparse.Namespace) -> int:
     user = cast("str", arguments.user)
-    stored = with_database(lambda database: ListStore(database, changes=operator()).disallow(user))
+    stored = with_database(lambda database: ListStore(database, changes=operator_changes()).disallow(user))
     print(f"{stored} is no longer on the whitelist.")
     return 0
 
@@ -140,7 +144,7 @@ def _create_code(arguments: argparse.Namespace) -> int:
     now, days = _now(), cast("int | None", arguments.days)
 
     async def create(database: Database) -> tuple[str, Secret]:
-        return await CodeStore(database, changes=operator()).create(
+        return await CodeStore(database, changes=operator_changes()).create(
             now=now,
             note=cast("str", arguments.note),
             most_uses=cast("int", arguments.uses),
@@ -156,7 +160,7 @@ def _create_code(arguments: argparse.Namespace) -> int:
 def _revoke_codes(arguments: argparse.Namespace) -> int:
     async def revoke(database: Database) -> None:
         for code_id in cast("list[str]", arguments.ids):
-            await CodeStore(database, changes=operator()).revoke(code_id, _now())
+            await CodeStore(database, changes=operator_changes()).revoke(code_id, _now())
             print(f"{code_id} is revoked.")
 
     with_database(revoke)

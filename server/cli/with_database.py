@@ -1,4 +1,4 @@
-"""What commands on the database have in common."""
+"""What commands that use the database share."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
-    """Do something with the configured database, its schema brought up to date."""
+    """Run `work` with the configured database, after its schema was upgraded, and give its result."""
     settings = read_settings(ServerSettings)
     configure_logging("error", sys.stderr)
 
@@ -31,8 +31,8 @@ def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def operator() -> ChangeLog:
-    """Whoever runs the command, as the log of changes names them."""
+def operator_changes() -> ChangeLog:
+    """Records changes in the audit log under the name of the system user who runs the command."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -40,8 +40,8 @@ def operator() -> ChangeLog:
     return ChangeLog(Who(id=f"cli:{name}", name=name))
 
 
-def count(text: str) -> int:
-    """A number on the command line, at least 1."""
+def positive_int(text: str) -> int:
+    """A whole number from 1 to 1,000,000, for argparse."""
     if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
         raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 to 1000000")
     return int(text)

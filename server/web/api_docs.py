@@ -9,8 +9,8 @@ JsonObject = Mapping[str, Any]
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 
-MOST_SHOWN: Final = 10
-"""Longer lists of values are told by their length."""
+MAX_VALUES_SHOWN: Final = 10
+"""Of a longer list of values only its length is shown."""
 
 _EXAMPLES: Final = {"id": "ID", "slug": "SLUG", "login": "somechannel"}
 
@@ -27,8 +27,8 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """An answer of an operation by its HTTP status. `media_types` other than JSON."""
+class ResponseDoc:
+    """A response of an operation by its HTTP status. `media_types` other than JSON."""
 
     status: str
     text: str
@@ -55,7 +55,7 @@ class Operation:
     forms: tuple[str, ...] = ()
     """The names in each of several forms of the body; empty when there is one form."""
     fields: tuple[Field, ...] = ()
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[ResponseDoc, ...] = ()
     examples: tuple[Example, ...] = ()
     body: str | None = None
     """A body to begin with; None for requests without one."""
@@ -64,7 +64,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """An object that stands in requests or answers."""
+    """A named object of requests or responses."""
 
     name: str
     text: str
@@ -153,7 +153,11 @@ def _type_text(schema: JsonObject) -> str:
         text = " or ".join(_type_text(_object(each)) for each in several)
     elif "enum" in schema:
         values = _list(schema["enum"])
-        text = f"one of {len(values)} texts" if len(values) > MOST_SHOWN else " | ".join(map(json.dumps, values))
+        text = (
+            f"one of {len(values)} texts"
+            if len(values) > MAX_VALUES_SHOWN
+            else " | ".join(map(json.dumps, values))
+        )
     elif "const" in schema:
         text = json.dumps(schema["const"])
     elif isinstance(kind, list):
@@ -250,8 +254,8 @@ def _sample(schema: JsonObject) -> object:
     )
 
 
-def _answer(status: str, answer: JsonObject) -> Answer:
-    return Answer(
+def _answer(status: str, answer: JsonObject) -> ResponseDoc:
+    return ResponseDoc(
         status=status,
         text=str(answer.get("description", "")),
         media_types=tuple(each for each in _object(answer.get("content")) if not each.endswith("json")),

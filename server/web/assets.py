@@ -40,7 +40,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """All static files by name. `version` stands in their addresses, so that browsers may keep them for ever."""
+    """All static files by name. Their addresses contain `version`, so that browsers may cache them for good."""
 
     version: str
     files: Mapping[str, Asset]

@@ -51,12 +51,12 @@ class ChannelPages:
         kind = request.match_info["kind"]
         if kind not in DOWNLOADS:
             raise web.HTTPNotFound
-        asked = set_list_view.asked(request.query)
+        chosen = set_list_view.parse_filter(request.query)
         async with in_time(self._seconds):
-            found = await _plays(request.app[keys.SERVICE], login, since=asked.since, before=asked.before)
-        plays = set_list_view.matching(found, asked.search)
+            found = await _plays(request.app[keys.SERVICE], login, since=chosen.since, before=chosen.before)
+        plays = set_list_view.matching(found, chosen.search)
         content_type, write = DOWNLOADS[kind]
-        day = "" if asked.day is None else f"-{asked.day}"
+        day = "" if chosen.day is None else f"-{chosen.day}"
         response = web.Response(
             body=write(login, plays).encode(),
             headers={
@@ -88,24 +88,24 @@ class ChannelPages:
         raise web.HTTPSeeOther(location=f"/channels/{login}#bots")
 
     async def _page(self, request: web.Request, login: str, *, token: str = "") -> web.Response:
-        asked = set_list_view.asked({} if token else request.query)
+        chosen = set_list_view.parse_filter({} if token else request.query)
         async with in_time(self._seconds):
-            found = await _plays(request.app[keys.SERVICE], login, since=asked.since, before=asked.before)
+            found = await _plays(request.app[keys.SERVICE], login, since=chosen.since, before=chosen.before)
             watch = await WatchStore(request.app[keys.DATABASE]).get(login)
             tokens = await _tokens(request.app, login)
-        plays = set_list_view.matching(found, asked.search)
+        plays = set_list_view.matching(found, chosen.search)
         origin = str(request.url.origin())
         here = URL(f"/channels/{login}")
         context: dict[str, Any] = {
             "login": login,
-            "asked": asked,
-            "rows": [set_list_view.row(play) for play in plays[: None if asked.day else MAX_ROWS]],
+            "chosen": chosen,
+            "rows": [set_list_view.row(play) for play in plays[: None if chosen.day else MAX_ROWS]],
             "count": len(plays),
             "any": bool(found),
             "timeline": set_list_view.timeline(plays),
-            "days": _days(here, asked),
+            "days": _days(here, chosen),
             "downloads": [
-                (kind, str(URL(f"{here}/songs.{kind}").with_query(asked.query()))) for kind in DOWNLOADS
+                (kind, str(URL(f"{here}/songs.{kind}").with_query(chosen.query()))) for kind in DOWNLOADS
             ],
             "watch": watch if watch is not None and watch.state is WatchState.RUNNING else None,
             "tokens": tokens,
@@ -168,13 +168,13 @@ def _login(request: web.Request) -> str:
     return login
 
 
-def _days(here: URL, asked: set_list_view.Asked) -> dict[str, str]:
+def _days(here: URL, chosen: set_list_view.PlayFilter) -> dict[str, str]:
     """The addresses of the days around one."""
-    if asked.since is None or asked.before is None:
+    if chosen.since is None or chosen.before is None:
         return {}
-    before = asked.since.date().fromordinal(asked.since.date().toordinal() - 1)
+    before = chosen.since.date().fromordinal(chosen.since.date().toordinal() - 1)
     return {
         "previous": str(here.with_query(day=before.isoformat())),
-        "next": str(here.with_query(day=asked.before.date().isoformat())),
+        "next": str(here.with_query(day=chosen.before.date().isoformat())),
         "newest": str(here),
     }

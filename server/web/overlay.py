@@ -100,7 +100,7 @@ def options(query: Mapping[str, str]) -> Options:
     return Options(**values)
 
 
-def shown(last_heard: datetime, now: datetime, hide: int) -> bool:
+def is_shown(last_heard: datetime, now: datetime, hide: int) -> bool:
     """Whether a song that was last heard then is still shown."""
     return not hide or now - last_heard <= timedelta(seconds=hide)
 
@@ -118,7 +118,7 @@ class OverlayPage:
         async with in_time(self._seconds):
             plays = (await request.app[keys.SERVICE].set_list(login, limit=1)).plays
         now = request.app[keys.CLOCK].now()
-        newest = plays[0] if plays and shown(plays[0].last_heard, now, chosen.hide) else None
+        newest = plays[0] if plays and is_shown(plays[0].last_heard, now, chosen.hide) else None
         context = {
             "login": login,
             "options": chosen,

@@ -1,4 +1,4 @@
-"""The pages `/` and `/docs`, and every refusal of a browser's request as a page."""
+"""The pages `/` and `/docs`, and problem details as pages for browsers."""
 
 import json
 from typing import Final
@@ -47,8 +47,8 @@ TEMPLATES: Final = {
 }
 """The start page's template by access mode; each also depends on the visitor."""
 
-KEPT_HEADERS: Final = ("Allow", "Retry-After")
-"""What a refusal's page keeps of the refusal."""
+COPIED_HEADERS: Final = ("Allow", "Retry-After")
+"""Headers of problem details that their page has, too."""
 
 
 def _words_json(words: Words) -> dict[str, str]:
@@ -186,11 +186,11 @@ async def _visitor(access: Access) -> tuple[Visitor, str | None]:
 
 
 def _typed(identification: Identification) -> str:
-    """What stands in the field beside an answer: the question, so that it can be changed."""
+    """The text for the field beside an answer: its question, to be changed."""
     return ask_again_text(identification)
 
 
-# --- Refusals as pages --------------------------------------------------------------------------------
+# --- Problems as pages ---------------------------------------------------------------------------------
 
 
 @web.middleware
@@ -208,7 +208,7 @@ async def problem_pages(request: web.Request, handler: Handler) -> web.StreamRes
     problem = wire.problem_from_json(json.loads(response.body))
     context = {"problem": problem, "words": WORDS[problem.code]}
     page = render("problem.html", request, context, status=response.status)
-    page.headers.update({name: response.headers[name] for name in KEPT_HEADERS if name in response.headers})
+    page.headers.update({name: response.headers[name] for name in COPIED_HEADERS if name in response.headers})
     if response.keep_alive is False:
         page.force_close()
     return page

@@ -1,4 +1,4 @@
-"""A channel's set list as its page shows it: what is asked for, the timeline, and downloads. Pure."""
+"""A channel's set list as its page shows it: what is chosen for, the timeline, and downloads. Pure."""
 
 import csv
 import io
@@ -24,8 +24,8 @@ _SPREADSHEET_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a visitor wants to see: a day (in UTC) or the newest, and only what a text is found in."""
+class PlayFilter:
+    """The plays that a visitor wants to see: those of a day in UTC or the newest, and with a text in them."""
 
     day: date | None = None
     search: str = ""
@@ -37,19 +37,19 @@ class Asked:
 
     @property
     def before(self) -> datetime | None:
-        """When the next one does."""
+        """When the day ends."""
         since = self.since
         return None if since is None else since + timedelta(days=1)
 
     def query(self, **more: str) -> dict[str, str]:
-        """The same as parameters of an address."""
+        """The filter as query parameters, with others beside them."""
         day = {} if self.day is None else {"day": self.day.isoformat()}
         search = {"q": self.search} if self.search else {}
         return {**day, **search, **more}
 
 
-def asked(query: Mapping[str, str]) -> Asked:
-    """Out of an address. Raises TwitchAudioError `invalid-input`."""
+def parse_filter(query: Mapping[str, str]) -> PlayFilter:
+    """The filter in the query of an address. Raises TwitchAudioError `invalid-input`."""
     text = query.get("day", "").strip()
     day = None
     if text:
@@ -59,7 +59,7 @@ def asked(query: Mapping[str, str]) -> Asked:
             raise invalid_input("The day has to be written as in 2026-03-01.") from error
         if not 2000 <= day.year <= 2100:
             raise invalid_input("The day has to be one of this century.")
-    return Asked(day=day, search=query.get("q", "").strip()[:SEARCH_LIMIT])
+    return PlayFilter(day=day, search=query.get("q", "").strip()[:SEARCH_LIMIT])
 
 
 def matching(plays: Sequence[Play], search: str) -> list[Play]:
@@ -126,7 +126,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """From one full hour to another."""
+    """The newest broadcast's plays between two full hours."""
 
     start: datetime
     end: datetime
@@ -203,7 +203,7 @@ def as_json(login: str, plays: Sequence[Play]) -> str:
 
 
 def as_csv(plays: Sequence[Play]) -> str:
-    """For spreadsheets: a cell that one would take for a formula is kept from being one."""
+    """The plays as CSV; an apostrophe before what a spreadsheet would take for a formula."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(

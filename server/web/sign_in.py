@@ -21,8 +21,8 @@ from server.web.render import render
 
 CALLBACK: Final = "/login/callback"
 ATTEMPT_SECONDS: Final = 600
-MOST_ATTEMPTS: Final = 3
-"""Sign-ins that one browser may have begun, as in several tabs."""
+MAX_ATTEMPTS: Final = 3
+"""Unfinished sign-ins of one browser, such as in several tabs."""
 
 _ATTEMPTS: Final = "logins"
 # A path of ours: what a browser takes for another host begins with two slashes, or a slash and a backslash.
@@ -57,7 +57,7 @@ class SignIn:
             **_attempts(session),
             state: [local_path(request.query.get("next", "/")), str(redirect), _now(request)],
         }
-        newest = sorted(begun.items(), key=lambda item: item[1][2])[-MOST_ATTEMPTS:]
+        newest = sorted(begun.items(), key=lambda item: item[1][2])[-MAX_ATTEMPTS:]
         session[_ATTEMPTS] = dict(newest)
         address = sessions.authorize_url(redirect=redirect, state=state, scopes=scopes)
         raise web.HTTPFound(address, headers={"Cache-Control": "no-store"})
@@ -84,8 +84,8 @@ class SignIn:
             await sessions.end(before)
         raise web.HTTPSeeOther(attempt[0], headers={"Cache-Control": "no-store"})
 
-    async def ask_logout(self, request: web.Request) -> web.StreamResponse:
-        """A button, for whoever comes here by a link: a link alone changes nothing."""
+    async def confirm_logout(self, request: web.Request) -> web.StreamResponse:
+        """A page with a button: following a link must not end the session."""
         _sessions(request)
         return render("logout.html", request, {})
 
@@ -120,5 +120,5 @@ def add_sign_in(app: web.Application, sign_in: SignIn) -> None:
     """Add the pages to an application."""
     app.router.add_get("/login", sign_in.login)
     app.router.add_get(CALLBACK, sign_in.callback)
-    app.router.add_get("/logout", sign_in.ask_logout)
+    app.router.add_get("/logout", sign_in.confirm_logout)
     app.router.add_post("/logout", sign_in.logout)

@@ -30,7 +30,7 @@ class Reports:
         self._clock = clock
 
     async def rows(self) -> Sequence[Row]:
-        """Every report that is not done with, the newest first."""
+        """Every report that is not handled, newest first."""
         return [
             Row(
                 key=report.id,
@@ -50,9 +50,9 @@ class Reports:
         raise TwitchAudioError(ProblemCode.INVALID_INPUT, "Reports are sent by listeners.")
 
     async def remove(self, key: str) -> Change:
-        """Be done with a report."""
+        """Mark a report as handled."""
         await self._reports.handle(key, self._clock.now())
-        return Change(said="Done with that report.")
+        return Change(message="Done with that report.")
 
 
 class Watches:
@@ -111,7 +111,7 @@ class Watches:
         )
         self._wake()
         return Change(
-            said=f"{channel} {'is being watched' if started else 'was being watched, and has the new terms'}."
+            message=f"{channel} {'is being watched' if started else 'was being watched, and has the new terms'}."
         )
 
     async def remove(self, key: str) -> Change:
@@ -119,7 +119,7 @@ class Watches:
         channel = channel_target(key).login
         if not await self._watches.stop(channel, now=self._clock.now()):
             raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{channel} is not being watched.")
-        return Change(said=f"{channel} is no longer watched.")
+        return Change(message=f"{channel} is no longer watched.")
 
 
 class SongTokens:
@@ -162,10 +162,10 @@ class SongTokens:
         """Make a token."""
         channel = channel_target(form.text("channel")).login
         token, secret = await self._tokens.create(channel, now=self._clock.now(), note=form.text("note"))
-        said = f"This is the token {token.id} for {channel}. It is shown this once: only a hash of it is kept."
-        return Change(said=said, secret=secret)
+        message = f"This is the token {token.id} for {channel}. It is shown this once: only a hash of it is kept."
+        return Change(message=message, secret=secret)
 
     async def remove(self, key: str) -> Change:
         """Make a token invalid for good."""
         await self._tokens.revoke(key, now=self._clock.now())
-        return Change(said=f"The token {key} is revoked.")
+        return Change(message=f"The token {key} is revoked.")

@@ -8,7 +8,7 @@ from typing import Final
 WIDTH: Final = 600.0
 HEIGHT: Final = 120.0
 GAP: Final = 0.25
-"""The share of a day's room that stays empty."""
+"""The share of a day's width that is left empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """A day's figures, for the table that stands for the picture."""
+    """A day's figures, for the table that is the chart's alternative."""
 
     day: date
     values: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""The sections of the desk, each over its store."""
+"""The operator's lists about users, codes and keys, each over its store."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -50,14 +50,14 @@ class Whitelist:
         ]
 
     async def add(self, form: Form) -> Change:
-        """Let somebody in."""
+        """Whitelist a user."""
         value = await self._lists.allow(form.text("value"), note=form.text("note"), now=self._clock.now())
-        return Change(said=f"{value} is let in.")
+        return Change(message=f"{value} is let in.")
 
     async def remove(self, key: str) -> Change:
-        """Take somebody off."""
+        """Remove a user from the whitelist."""
         value = await self._lists.disallow(key)
-        return Change(said=f"{value} is no longer on the whitelist.")
+        return Change(message=f"{value} is no longer on the whitelist.")
 
 
 class Broadcasters:
@@ -94,14 +94,16 @@ class Broadcasters:
         """List one more."""
         found = await self._look_up(user_value(form.text("value")))
         await self._broadcasters.add(found.id, found.login, note=form.text("note"), now=self._clock.now())
-        said = f"{found.login or ID_PREFIX + found.id} is listed: their subscribers may ask in subscribers mode."
+        message = (
+            f"{found.login or ID_PREFIX + found.id} is listed: their subscribers may ask in subscribers mode."
+        )
         if found.login and not found.kind:
-            said += " They are neither affiliate nor partner now, and so have no subscribers."
-        return Change(said=said)
+            message += " They are neither affiliate nor partner now, and so have no subscribers."
+        return Change(message=message)
 
     async def remove(self, key: str) -> Change:
         """Take one off."""
-        return Change(said=f"{await self._broadcasters.remove(key)} is not listed any more.")
+        return Change(message=f"{await self._broadcasters.remove(key)} is not listed any more.")
 
 
 class Blacklisted:
@@ -142,14 +144,14 @@ class Blacklisted:
         """Block something."""
         kind = _kind(form.text("kind"))
         value = await self._lists.block(kind, form.text("value"), reason=form.text("note"), now=self._clock.now())
-        return Change(said=f"{kind} {value} is blocked.")
+        return Change(message=f"{kind} {value} is blocked.")
 
     async def remove(self, key: str) -> Change:
         """Allow it again."""
         name, _, text = key.partition(" ")
         kind = _kind(name)
         value = await self._lists.unblock(kind, text)
-        return Change(said=f"{kind} {value} is no longer blocked.")
+        return Change(message=f"{kind} {value} is no longer blocked.")
 
 
 def _kind(text: str) -> BlacklistKind:
@@ -203,13 +205,13 @@ class Codes:
         code_id, secret = await self._codes.create(
             now=now, note=form.text("note"), most_uses=uses or 1, expires_at=_after(now, days)
         )
-        said = f"This is the code {code_id}. It is shown this once: only a hash of it is kept."
-        return Change(said=said, secret=secret)
+        message = f"This is the code {code_id}. It is shown this once: only a hash of it is kept."
+        return Change(message=message, secret=secret)
 
     async def remove(self, key: str) -> Change:
-        """Revoke a code, and what those who redeemed it gained."""
+        """Revoke a code, and with it the access of everyone who redeemed it."""
         await self._codes.revoke(key, self._clock.now())
-        return Change(said=f"The code {key} is revoked.")
+        return Change(message=f"The code {key} is revoked.")
 
 
 class Keys:
@@ -279,13 +281,13 @@ class Keys:
             per_day=per_day,
             expires_at=_after(now, days),
         )
-        said = f"This is the key {key.id} ({key.name}). It is shown this once: only a hash of it is kept."
-        return Change(said=said, secret=secret)
+        message = f"This is the key {key.id} ({key.name}). It is shown this once: only a hash of it is kept."
+        return Change(message=message, secret=secret)
 
     async def remove(self, key: str) -> Change:
         """Make a key invalid for good."""
         await self._keys.revoke(key, self._clock.now())
-        return Change(said=f"The key {key} is revoked.")
+        return Change(message=f"The key {key} is revoked.")
 
 
 def _state(revoked_at: datetime | None, expires_at: datetime | None, now: datetime) -> str:

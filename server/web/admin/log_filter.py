@@ -1,4 +1,4 @@
-"""The filter of the page of logs: its form, and how it stands in the address, a page at a time."""
+"""The filter of the page of logs: its form, its query parameters, and the address of the next page."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -171,7 +171,7 @@ async def _change_settings(rules: RulesStore, form: Form) -> Change:
         if text != before[name]:
             old, new = await rules.set_website(name, text)
             changed += [f"{name} is {new or 'empty'}"] if old != new else []
-    return Change(said=f"Saved: {', '.join(changed)}." if changed else "Nothing was different.")
+    return Change(message=f"Saved: {', '.join(changed)}." if changed else "Nothing was different.")
 
 
 async def _change_list(section: Section, form: Form) -> Change:

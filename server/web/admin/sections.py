@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from fingerprint.domain.problems import invalid_input
 from fingerprint.settings import Secret
 
-MOST: Final = 1_000_000
+MAX_NUMBER: Final = 1_000_000
 """The largest number that a form takes."""
 
 
@@ -42,15 +42,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a change did, as a sentence, and a secret that is shown this once."""
+    """What a change did, as a sentence, and a new secret, which is shown only now."""
 
-    said: str
+    message: str
     secret: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a person sent. Every reading raises TwitchAudioError `invalid-input` that names the field's label."""
+    """The fields of a posted form. Reading raises TwitchAudioError `invalid-input` with the field's label."""
 
     values: Mapping[str, Sequence[str]]
 
@@ -67,8 +67,8 @@ class Form:
         text = self.text(field.name)
         if not text:
             return None
-        if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MOST or len(text) > 9:
-            raise invalid_input(f"{field.label} takes a whole number from 1 to {MOST}.")
+        if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_NUMBER or len(text) > 9:
+            raise invalid_input(f"{field.label} takes a whole number from 1 to {MAX_NUMBER}.")
         return int(text)
 
 

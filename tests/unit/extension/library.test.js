@@ -5,13 +5,13 @@ import { test } from "node:test";
 
 import { isSafe, parseServer, permissionPattern } from "../../../extension/lib/address.js";
 import { answerView, safeLink } from "../../../extension/lib/answer.js";
-import { call, identification, ofAge, status } from "../../../extension/lib/api.js";
-import { MOST_KEPT, added, csv, json, matching } from "../../../extension/lib/history.js";
+import { call, identification, asVersionProblem, status } from "../../../extension/lib/api.js";
+import { MAX_ENTRIES, added, csv, json, matching } from "../../../extension/lib/history.js";
 import { accepted } from "../../../extension/lib/messages.js";
-import { LOCAL_CODES, Refusal } from "../../../extension/lib/refusal.js";
+import { LOCAL_CODES, ProblemError } from "../../../extension/lib/problem.js";
 import { authorizeAddress, tokenFrom } from "../../../extension/lib/sign_in.js";
 import "../../../extension/lib/targets.js";
-import { sorry, viewOf } from "../../../extension/lib/view.js";
+import { problemView, viewOf } from "../../../extension/lib/view.js";
 
 const SERVER = "https://songs.example";
 const say = (key, values = []) => `${key}${values.length ? `(${values})` : ""}`;
@@ -41,7 +41,7 @@ test("an address is an origin over TLS, or on this machine", () => {
 
 const answering = (body, init = {}) => ({ fetch: async () => new Response(body, init), online: () => true });
 const failing = (error, online = true) => ({ fetch: async () => { throw error; }, online: () => online });
-const code = (wanted) => (error) => error instanceof Refusal && error.code === wanted;
+const code = (wanted) => (error) => error instanceof ProblemError && error.code === wanted;
 
 test("every way a request can fail has its code", async () => {
   const ask = (network, server = SERVER) => call(network, server, "/status");
@@ -75,8 +75,8 @@ test("answers of servers of another age are noticed", () => {
   }
   assert.throws(() => status({ version: "0" }), code("server-too-old"));
   assert.throws(() => status({}), code("not-a-server"));
-  assert.ok(code("server-too-old")(ofAge(new Refusal("not-found"), [])));
-  assert.ok(code("busy")(ofAge(new Refusal("busy"), [])));
+  assert.ok(code("server-too-old")(asVersionProblem(new ProblemError("not-found"), [])));
+  assert.ok(code("busy")(asVersionProblem(new ProblemError("busy"), [])));
 });
 
 const SONG = { title: "T", artists: ["A", "B"], album: null, duration: 100, offset: -1, links: { spotify: null, youtube: null, deezer: null } };
@@ -122,15 +122,15 @@ test("a code of a newer server is shown in the server's own words", () => {
 });
 
 test("a refusal names its next steps", () => {
-  const steps = (name, detail = "") => sorry(new Refusal(name, detail, 5), say, SERVER, "somechannel").actions.map((each) => each.name);
+  const steps = (name, detail = "") => problemView(new ProblemError(name, detail, 5), say, SERVER, "somechannel").actions.map((each) => each.name);
   assert.deepEqual(steps("login-required"), ["sign-in"]);
   assert.deepEqual(steps("subscription-required"), ["subscribe", "options"]);
   assert.deepEqual(steps("rate-limited"), ["retry"]);
   assert.deepEqual(steps("key-invalid"), ["options"]);
   assert.deepEqual(steps("blacklisted"), []);
-  assert.equal(sorry(new Refusal("rate-limited", "", 0.2), say, SERVER).wait, 2);
-  assert.equal(sorry(new Refusal("blacklisted", "", 5), say, SERVER).wait, null);
-  assert.equal(sorry(new Error("bug"), say, SERVER).code, "internal");
+  assert.equal(problemView(new ProblemError("rate-limited", "", 0.2), say, SERVER).wait, 2);
+  assert.equal(problemView(new ProblemError("blacklisted", "", 5), say, SERVER).wait, null);
+  assert.equal(problemView(new Error("bug"), say, SERVER).code, "internal");
   assert.ok(LOCAL_CODES.every((each) => steps(each).length > 0 || ["offline", "extension-updated"].includes(each)));
 });
 
@@ -151,9 +151,9 @@ test("the list of songs holds each play once, and is bounded", () => {
   assert.deepEqual(added(list, heard("2", "T", "2026-01-01T00:10:00Z")).map((each) => each.id), ["2"]);
   assert.equal(added(list, heard("3", "T", "2026-01-01T01:00:00Z")).length, 2);
   let many = [];
-  for (let index = 0; index < MOST_KEPT + 5; index++) many = added(many, heard(`${index}`, `T${index}`));
-  assert.equal(many.length, MOST_KEPT);
-  assert.equal(many[0].id, `${MOST_KEPT + 4}`);
+  for (let index = 0; index < MAX_ENTRIES + 5; index++) many = added(many, heard(`${index}`, `T${index}`));
+  assert.equal(many.length, MAX_ENTRIES);
+  assert.equal(many[0].id, `${MAX_ENTRIES + 4}`);
   assert.equal(matching(many, "t7 a c").every((each) => /T7/.test(each.title)), true);
 });
 

@@ -93,7 +93,7 @@ def _by_server(address: str) -> dict[str, Any]:
 def test_every_problem_is_explained_and_every_word_is_there() -> None:
     words = json.loads((EXTENSION / "_locales/en/messages.json").read_text(encoding="utf-8"))
     local = re.findall(
-        r'"([a-z-]+)"', (EXTENSION / "lib/refusal.js").read_text(encoding="utf-8").split("LOCAL_CODES")[1]
+        r'"([a-z-]+)"', (EXTENSION / "lib/problem.js").read_text(encoding="utf-8").split("LOCAL_CODES")[1]
     )
     ours = {each for each in local if "-" in each or each == "offline"}
     headings, texts = (

@@ -7,7 +7,7 @@ import pytest
 
 from fingerprint.domain.problems import TwitchAudioError
 from server.web.headers import CONTENT_SECURITY_POLICY, FRAMED_ANYWHERE
-from server.web.overlay import Options, option_fields, options, shown
+from server.web.overlay import Options, is_shown, option_fields, options
 from tests.builders import NOON
 
 
@@ -41,9 +41,9 @@ def test_a_wrong_option_is_refused_by_name(name: str, text: str) -> None:
 
 
 def test_a_song_is_hidden_when_it_was_not_heard_for_a_while() -> None:
-    assert shown(NOON, NOON + timedelta(seconds=60), 60)
-    assert not shown(NOON, NOON + timedelta(seconds=61), 60)
-    assert shown(NOON, NOON + timedelta(days=9), 0)
+    assert is_shown(NOON, NOON + timedelta(seconds=60), 60)
+    assert not is_shown(NOON, NOON + timedelta(seconds=61), 60)
+    assert is_shown(NOON, NOON + timedelta(days=9), 0)
 
 
 def test_every_option_is_in_the_docs_and_the_overlay_may_be_framed() -> None:

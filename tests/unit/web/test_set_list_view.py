@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fingerprint.domain.identification import CatalogRef, ExternalIds, Song
 from fingerprint.domain.problems import TwitchAudioError
 from server.identifications.set_list import Play, plays
-from server.web.set_list_view import as_csv, as_json, as_m3u, asked, matching, row, timeline
+from server.web.set_list_view import as_csv, as_json, as_m3u, matching, parse_filter, row, timeline
 from tests.builders import NOON, answered, song
 
 YOUTUBE = ExternalIds(youtube="dQw4w9WgXcQ")
@@ -26,18 +26,18 @@ def played(*songs: Song, apart: float = 5) -> Sequence[Play]:
 
 
 def test_a_day_is_a_day_of_utc() -> None:
-    chosen = asked({"day": "2026-03-01", "q": " dawn "})
+    chosen = parse_filter({"day": "2026-03-01", "q": " dawn "})
     assert (chosen.day, chosen.search) == (date(2026, 3, 1), "dawn")
     assert chosen.since is not None
     assert chosen.before == chosen.since + timedelta(days=1)
     assert chosen.query() == {"day": "2026-03-01", "q": "dawn"}
-    assert asked({}).since is None
+    assert parse_filter({}).since is None
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "0001-01-01", "9999-12-31", "T00:00", "\u0661"])
 def test_what_is_no_day_is_refused(text: str) -> None:
     with pytest.raises(TwitchAudioError):
-        asked({"day": text})
+        parse_filter({"day": text})
 
 
 def test_a_search_finds_every_word_in_title_artists_and_album() -> None:

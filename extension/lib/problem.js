@@ -1,4 +1,4 @@
-/** Why something did not work, by code: the server's codes, and those below, which only a client can know. */
+/** Problems by code: the server's codes, and those below, which only a client can know. */
 
 /** @typedef {"offline" | "server-unreachable" | "connection-not-secure" | "not-a-server" | "server-too-old" |
  *   "server-slow" | "permission-missing" | "address-invalid" | "sign-in-off" | "sign-in-failed" |
@@ -10,11 +10,11 @@ export const LOCAL_CODES = [
   "permission-missing", "address-invalid", "sign-in-off", "sign-in-failed", "sign-in-cancelled", "extension-updated",
 ];
 
-export class Refusal extends Error {
+export class ProblemError extends Error {
   /**
    * @param {string} code of the server, or a LocalCode
-   * @param {string} [detail] the server's sentence for the person who asked
-   * @param {number | null} [wait] seconds after which asking again makes sense
+   * @param {string} [detail] the server's sentence for the user
+   * @param {number | null} [wait] seconds after which a retry makes sense
    * @param {string} [title] the server's heading, for a code that we have no words for
    */
   constructor(code, detail = "", wait = null, title = "") {
