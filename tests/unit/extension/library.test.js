@@ -112,10 +112,10 @@ test("targets are parsed as the server does", () => {
 
 test("a code of a newer server is shown in the server's own words", () => {
   const wordless = (name) => (name.startsWith("problem_not_yet_known") ? "" : say(name));
-  const passing = sorry(new Refusal("not-yet-known", "The sentence.", 5, "The title"), wordless, SERVER);
+  const passing = problemView(new ProblemError("not-yet-known", "The sentence.", 5, "The title"), wordless, SERVER);
   assert.deepEqual([passing.heading, passing.text, passing.wait], ["The title", "The sentence.", 5]);
   assert.deepEqual(passing.actions.map((each) => each.name), ["retry"]);
-  const lasting = sorry(new Refusal("not-yet-known", "The sentence.", null, "The title"), wordless, SERVER);
+  const lasting = problemView(new ProblemError("not-yet-known", "The sentence.", null, "The title"), wordless, SERVER);
   assert.deepEqual([lasting.wait, lasting.actions], [null, []]);
   const failed = { ...ANSWER, status: "failed", problem: { code: "not-yet-known", title: "The title", detail: "The sentence." } };
   assert.equal(viewOf(failed, wordless, SERVER).heading, "The title");
