@@ -44,13 +44,13 @@ class Clock(Protocol):
 class LiveSource:
     """The HLS media playlist of a live rendition. Addresses are signed, so they stay out of logs and repr.
 
-    `kept`: it was found for an earlier question and may have ended since.
+    `cached`: it was found for an earlier question and may have ended since.
     """
 
     channel: str
     playlist: URL = field(repr=False)
     audio_only: bool
-    kept: bool = False
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

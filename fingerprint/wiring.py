@@ -29,15 +29,15 @@ from fingerprint.ports import (
     ignore_outcome,
 )
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.guard import Guards
+from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY, chosen_names
 from fingerprint.recognizers.chain import Member, RecognizerChain
 from fingerprint.settings import PipelineSettings, SettingsError
 from fingerprint.twitch.clips import TwitchClips
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
+from fingerprint.twitch.live_source_cache import LiveSourceCache
 from fingerprint.twitch.resolve import TwitchResolver
-from fingerprint.twitch.sessions import KeptSessions
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ AGENT: Final = "TwitchAudio/0.1"
 """What providers are told that asks them."""
 
 
-def make_recognizers(settings: PipelineSettings, calls: ProviderCalls, guards: Guards) -> list[Member]:
+def make_recognizers(settings: PipelineSettings, calls: ProviderCalls, guards: ProviderGuards) -> list[Member]:
     """The configured recognizers in their order, those that cost something with a guard.
 
     Raises SettingsError for a name that there is no recognizer for, or whose keys are not set.
@@ -78,12 +78,12 @@ def checked_names(settings: PipelineSettings) -> tuple[str, ...]:
     return names
 
 
-def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None = None) -> Guards:
+def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None = None) -> ProviderGuards:
     """The rests and budgets of the recognizers that cost something. `usage` is where questions are counted.
 
     Raises SettingsError.
     """
-    guards = Guards(clock, usage=usage, budgets=settings.providers.budgets)
+    guards = ProviderGuards(clock, usage=usage, budgets=settings.providers.budgets)
     for name in checked_names(settings):
         if not REGISTRY[name].free:
             guards.of(name)
@@ -91,7 +91,7 @@ def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None
 
 
 @asynccontextmanager
-async def open_guards(settings: PipelineSettings, clock: Clock) -> AsyncGenerator[Guards]:
+async def open_guards(settings: PipelineSettings, clock: Clock) -> AsyncGenerator[ProviderGuards]:
     """The guards where nobody else counts, as on Lambda: in the SQL database, if the settings name one.
 
     The database has its schema already. Without a paid recognizer none is opened. Raises SettingsError.
@@ -105,7 +105,7 @@ async def open_guards(settings: PipelineSettings, clock: Clock) -> AsyncGenerato
 
 @asynccontextmanager
 async def open_members(
-    settings: PipelineSettings, *, guards: Guards | None = None, on_outcome: OnOutcome = ignore_outcome
+    settings: PipelineSettings, *, guards: ProviderGuards | None = None, on_outcome: OnOutcome = ignore_outcome
 ) -> AsyncGenerator[list[Member]]:
     """The configured recognizers, with connections to the providers among them. Raises SettingsError."""
     clock = SystemClock()
@@ -176,7 +176,7 @@ async def open_clip_owners(
 async def open_pipeline(
     settings: PipelineSettings,
     *,
-    guards: Guards | None = None,
+    guards: ProviderGuards | None = None,
     on_outcome: OnOutcome = ignore_outcome,
     decoder: DecoderPool | None = None,
 ) -> AsyncGenerator[Pipeline]:
@@ -199,7 +199,7 @@ async def open_pipeline(
         decoder or DecoderPool() as decoders,
         _warming(member.recognizer for member in _free(members)),
     ):
-        sessions = KeptSessions(resolver, clock)
+        sessions = LiveSourceCache(resolver, clock)
         capture = StreamCapture(fetcher=media, decoder=decoders, clock=clock, renew=sessions.renew)
         yield Pipeline(resolver=sessions, capture=capture, recognizers=recognizers, further=further, clock=clock)
 

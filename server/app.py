@@ -16,7 +16,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database, database_url, open_database
 from fingerprint.jobs import open_job_store
 from fingerprint.jobs.sql_retention import old_answers_deleted
-from fingerprint.links.shelf import LinkShelf
+from fingerprint.links.store import LinkStore
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.usage import SqlUsage
@@ -304,7 +304,7 @@ async def _open_links(
     finder = await stack.enter_async_context(open_link_finder(app[keys.SETTINGS].pipeline, clock))
     if finder is None:
         return None
-    links = LinkEnricher(finder, LinkShelf(database), store, clock)
+    links = LinkEnricher(finder, LinkStore(database), store, clock)
     return await stack.enter_async_context(links)
 
 

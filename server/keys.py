@@ -6,7 +6,7 @@ from aiohttp import web
 
 from fingerprint.database import Database
 from fingerprint.ports import Clock, JobStore
-from fingerprint.providers.guard import Guards
+from fingerprint.providers.guard import ProviderGuards
 from server.access.service import Access
 from server.audit.writer import LogWriter
 from server.channels.feed import ChannelFeed
@@ -24,7 +24,7 @@ DATABASE: Final = web.AppKey("database", Database)
 JOBS: Final = web.AppKey("jobs", JobStore)
 ACCESS: Final = web.AppKey("access", Access)
 LOGS: Final = web.AppKey("logs", LogWriter)
-PROVIDERS: Final = web.AppKey("providers", Guards)
+PROVIDERS: Final = web.AppKey("providers", ProviderGuards)
 """How the recognizers that cost something stand; the operator's pages show it."""
 SERVICE: Final = web.AppKey("service", IdentificationService)
 FEED: Final = web.AppKey("feed", ChannelFeed)

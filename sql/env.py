@@ -4,14 +4,16 @@ from alembic import context
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import metadata
-from fingerprint.links import shelf
+from fingerprint.links import store as link_store
 from fingerprint.providers import usage
 from server.access import tables as access_tables
 from server.audit import tables as log_tables
 from server.channels import tables as channel_tables
 
 # Every module that declares tables, so that they are all known whoever runs the migrations.
-assert all(module.metadata is metadata for module in (access_tables, channel_tables, log_tables, shelf, usage))
+assert all(
+    module.metadata is metadata for module in (access_tables, channel_tables, log_tables, link_store, usage)
+)
 
 
 def run(connection: Connection) -> None:

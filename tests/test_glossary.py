@@ -10,6 +10,9 @@ ROOT: Final = Path(__file__).parent.parent
 FOLDERS: Final = ("fingerprint", "server", "simulator", "scripts", "sql", "tests")
 
 REPLACED: Final[dict[str, str]] = {
+    r"\b(LinkShelf|SegmentShelf|KeptSessions)\b": "LinkStore, SegmentCache, LiveSourceCache",
+    r"\b(most_parts|MOST_EARLIER|MOST_ARRIVING)\b": "max_parts, MAX_EARLIER_TAKES, MAX_PARTIAL_RESPONSES",
+    r"\bproviders\.faults\b|\brecord_fault\b": "fingerprint.providers.errors, record_provider_failure",
     r"\.unavailable\(\)|def unavailable\(": "unavailable_reason",
     r"\b(Flights?|take_off|Polish|KeptAnswers)\b": "Job, JobRegistry, AnswerEnricher, SingleFlightCache",
     r"\b(_Station|_tune_in|end_within)\b": "_Subscription, _subscribe, wait_for_end",

@@ -6,7 +6,7 @@ from typing import Final
 from fingerprint.hls.live import content_runs, total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 
-MOST_EARLIER: Final = 3
+MAX_EARLIER_TAKES: Final = 3
 """Pieces of 12 s that cover Twitch's window of 30 s."""
 
 
@@ -34,7 +34,7 @@ def earlier_takes(
                 piece = _first_within(run, take_seconds)
             if piece not in found and not set(piece) <= set(taken):
                 found.append(piece)
-    return found[:MOST_EARLIER]
+    return found[:MAX_EARLIER_TAKES]
 
 
 def later_take(

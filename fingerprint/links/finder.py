@@ -12,7 +12,7 @@ from fingerprint.links import services
 from fingerprint.media.fetch import Fetched
 from fingerprint.ports import Clock
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.faults import ProviderError, provider_breaker, record_fault
+from fingerprint.providers.errors import ProviderError, provider_breaker, record_provider_failure
 
 MAX_WAIT_SECONDS: Final = 20.0
 """A question that would have to wait longer for its service is left out."""
@@ -105,7 +105,7 @@ class LinkFinder:
         try:
             found = read(await self._calls.get(name, url, seconds=CALL_SECONDS))
         except ProviderError as error:
-            record_fault(pacer.breaker, error.fault, error.detail)
+            record_provider_failure(pacer.breaker, error.kind, error.detail)
             raise
         pacer.breaker.record_success()
         return found

@@ -12,7 +12,7 @@ from yarl import URL
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.domain.links import SERVICES, ids_of_link
 from fingerprint.media.fetch import Fetched
-from fingerprint.providers.faults import Fault, ProviderError, transient
+from fingerprint.providers.errors import FailureKind, ProviderError, transient
 from fingerprint.providers.reading import Object, first, integer, objects, parse_object, text, texts
 
 DEEZER: Final = "Deezer"
@@ -41,7 +41,7 @@ def body_of(service: str, answer: Fetched) -> Object | None:
     if answer.status == 404:
         return None
     if answer.status in (429, 503):
-        raise ProviderError(service, Fault.RATE, f"{service} is asked too much.", retry_after_seconds=30.0)
+        raise ProviderError(service, FailureKind.RATE, f"{service} is asked too much.", retry_after_seconds=30.0)
     body = parse_object(answer.body)
     if answer.status != 200 or body is None:
         raise transient(service, f"{service} answers with the status {answer.status}, or not with JSON.")
@@ -92,7 +92,7 @@ def _deezer_error(body: Object) -> bool:
         return False
     code = integer(error.get("code"))
     if code == _RATE:
-        raise ProviderError(DEEZER, Fault.RATE, f"{DEEZER} is asked too much.", retry_after_seconds=5.0)
+        raise ProviderError(DEEZER, FailureKind.RATE, f"{DEEZER} is asked too much.", retry_after_seconds=5.0)
     if code == _NO_DATA:
         return True
     raise transient(DEEZER, f"{DEEZER} answers with the error {code}.", provider_code=code)

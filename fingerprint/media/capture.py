@@ -15,10 +15,10 @@ from fingerprint.hls.live import total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.fetch import Fetcher
-from fingerprint.media.live import ENOUGH_SECONDS, LIVE_LIMIT_SECONDS, LiveCapture, Renew, too_slow
+from fingerprint.media.live import LIVE_LIMIT_SECONDS, MIN_TAKE_SECONDS, LiveCapture, Renew, too_slow
 from fingerprint.media.pcm import no_audio
 from fingerprint.media.playlists import STEP, PlaylistGoneError, fetch_playlist
-from fingerprint.media.segments import Joined, SegmentShelf
+from fingerprint.media.segments import Joined, SegmentCache
 from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource
 
 VIDEO_SECONDS: Final = 12.0
@@ -47,7 +47,7 @@ class Decoder(Protocol):
 
 
 class StreamCapture:
-    """Captures what is already there. `renew` finds a live stream anew when a `kept` source has ended."""
+    """Captures what is already there. `renew` finds a live stream anew when a `cached` source has ended."""
 
     def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, *, renew: Renew | None = None) -> None:
         self._fetcher = fetcher
@@ -92,7 +92,7 @@ class StreamCapture:
         if pcm is None:
             most = joined.duration_seconds + joined.extra_seconds + 1.0
             pcm = await self._decoder.decode(joined.encoded, container=joined.container, max_seconds=most)
-        if pcm.duration_seconds < min(ENOUGH_SECONDS, joined.duration_seconds) - 0.1:
+        if pcm.duration_seconds < min(MIN_TAKE_SECONDS, joined.duration_seconds) - 0.1:
             raise no_audio(f"only {pcm.duration_seconds:.1f} s of it could be decoded")
         return Recording(
             pcm=pcm,
@@ -115,12 +115,12 @@ class StreamCapture:
             raise invalid_input(f"This video is {length:.0f} s long; the moment asked for comes later.")
         around = _around(playlist, source.at_seconds, max(seconds, VIDEO_SECONDS))
         heard = [segment for segment in around if not _is_muted(segment)]
-        if total_seconds(heard) < min(ENOUGH_SECONDS, length):
+        if total_seconds(heard) < min(MIN_TAKE_SECONDS, length):
             raise no_audio("Twitch has muted this part of the video because of the rights to its music")
         try:
             async with asyncio.timeout(LIVE_LIMIT_SECONDS):
                 decoding = self._decoder.begin(max_seconds=total_seconds(heard) + 1.0)
-                joined = await SegmentShelf(self._fetcher, source.playlist).joined(heard, decoding=decoding)
+                joined = await SegmentCache(self._fetcher, source.playlist).joined(heard, decoding=decoding)
         except TimeoutError as error:
             raise too_slow() from error
         before = playlist.segments[: playlist.segments.index(joined.segments[0])]

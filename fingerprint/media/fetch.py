@@ -16,8 +16,8 @@ from yarl import URL
 
 from fingerprint.circuit_breaker import CircuitOpenError, HostCircuitBreakers
 from fingerprint.domain.problems import ProblemCode, UpstreamError
-from fingerprint.media.arriving import MOST_ARRIVING, Arriving
 from fingerprint.media.hosts import AddressRefusedError, AllowList
+from fingerprint.media.partial_response import MAX_PARTIAL_RESPONSES, PartialResponse
 from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.retry import retry, retry_after_seconds
 
@@ -86,7 +86,7 @@ class Fetcher:
         self._breakers = breakers
         self._on_outcome = on_outcome
         self._session: aiohttp.ClientSession | None = None
-        self._arriving: set[asyncio.Task[None]] = set()
+        self._partial_tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -103,9 +103,9 @@ class Fetcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._arriving:
+        for task in self._partial_tasks:
             task.cancel()
-        await asyncio.gather(*self._arriving, return_exceptions=True)
+        await asyncio.gather(*self._partial_tasks, return_exceptions=True)
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -122,7 +122,7 @@ class Fetcher:
         """GET, following redirects within the list; once more after a lost connection, a 5xx or a 429."""
         return await self._call(_Call("GET", step, max_bytes, headers), url, total_seconds, _may_pass)
 
-    def begin(
+    def get_partial(
         self,
         url: URL,
         *,
@@ -130,24 +130,24 @@ class Fetcher:
         max_bytes: int,
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
-    ) -> Arriving:
+    ) -> PartialResponse:
         """GET something that can be done without, and of which a part is of use too.
 
         Nothing of it is raised, repeated or redirected, and the breaker does not learn of it: it may be slow for
         reasons of its own. `on_outcome` is told.
         """
-        arriving = Arriving()
-        if len(self._arriving) < MOST_ARRIVING:
+        partial = PartialResponse()
+        if len(self._partial_tasks) < MAX_PARTIAL_RESPONSES:
             call = _Call("GET", step, max_bytes, headers)
-            task = asyncio.create_task(self._collect(call, url, arriving, total_seconds))
-            self._arriving.add(task)
-            task.add_done_callback(self._arriving.discard)
-        return arriving
+            task = asyncio.create_task(self._collect(call, url, partial, total_seconds))
+            self._partial_tasks.add(task)
+            task.add_done_callback(self._partial_tasks.discard)
+        return partial
 
-    async def _collect(self, call: _Call, url: URL, arriving: Arriving, total_seconds: float) -> None:
+    async def _collect(self, call: _Call, url: URL, partial: PartialResponse, total_seconds: float) -> None:
         try:
             async with _Deadline(call.step, total_seconds, self.upstream):
-                fetched, _ = await self._request(call, url, arriving)
+                fetched, _ = await self._request(call, url, partial)
         except UpstreamError as error:
             self._on_outcome(call.step, _failure_of(error))
         else:
@@ -231,9 +231,9 @@ class Fetcher:
         raise UpstreamError(call.step, f"{self.upstream}'s {call.step} answer is a chain of redirects.")
 
     async def _request(
-        self, call: _Call, url: URL, arriving: Arriving | None = None
+        self, call: _Call, url: URL, partial: PartialResponse | None = None
     ) -> tuple[Fetched, URL | None]:
-        """The answer, and where it redirects to; `arriving` is given what comes meanwhile."""
+        """The answer, and where it redirects to; `partial` is given what comes meanwhile."""
         if self._session is None:
             raise RuntimeError("a Fetcher is used inside its own `async with`")
         if not self._allow.allows(url):
@@ -253,8 +253,8 @@ class Fetcher:
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
             ) as response:
                 chunks: list[bytes] = []
-                if arriving is not None:
-                    arriving.status, chunks = response.status, arriving.chunks
+                if partial is not None:
+                    partial.status, chunks = response.status, partial.chunks
                 location = None
                 if call.method == "GET" and response.status in (301, 302, 303, 307, 308):
                     location = self._location(call, url, response.headers.get("Location"))

@@ -1,9 +1,10 @@
 """Listening to a live stream: what was played last, then what was played before, then what comes."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol
+
+from cachetools import LRUCache
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.hls.live import (
@@ -19,10 +20,10 @@ from fingerprint.hls.takes import earlier_takes, later_take
 from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.playlists import PLAYLIST_SECONDS, PlaylistGoneError, fetch_playlist
-from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentShelf
+from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache
 from fingerprint.ports import Clock, LiveSource
 
-ENOUGH_SECONDS: Final = 3.0
+MIN_TAKE_SECONDS: Final = 3.0
 """Less than this of a stream is not worth asking a recognizer about."""
 
 LIVE_LIMIT_SECONDS: Final = 15.0
@@ -35,9 +36,9 @@ NEW_SOUND_SECONDS: Final = 10.0
 """How long sound that is not played yet is waited for, once all that was played has been tried."""
 
 _STALLED_SECONDS: Final = 15.0
-_MOST_REMEMBERED: Final = 1_000
-_SHORTEST_POLL_SECONDS: Final = 0.5
-_LONGEST_POLL_SECONDS: Final = 2.0
+_MAX_CHANNELS: Final = 1_000
+_MIN_POLL_SECONDS: Final = 0.5
+_MAX_POLL_SECONDS: Final = 2.0
 _AD_GUESS_SECONDS: Final = 15.0
 
 Renew = Callable[[LiveSource], Awaitable[LiveSource]]
@@ -54,7 +55,7 @@ class BeginDecoding(Protocol):
 class LiveCapture:
     """Takes what is already there: the newest finished segments, fetched side by side.
 
-    `renew` finds a channel's stream anew when a `kept` source turns out to have ended. `begin_decoding` decodes
+    `renew` finds a channel's stream anew when a `cached` source turns out to have ended. `begin_decoding` decodes
     the first take while it comes.
     """
 
@@ -65,7 +66,7 @@ class LiveCapture:
         self._begin_decoding = begin_decoding
         self._clock = clock
         self._renew = renew
-        self._newest_seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._newest_seen: LRUCache[str, tuple[int, float]] = LRUCache(_MAX_CHANNELS)
 
     async def takes(
         self, source: LiveSource, seconds: float, *, worth_waiting: Callable[[], bool]
@@ -78,16 +79,16 @@ class LiveCapture:
         """
         try:
             async with asyncio.timeout(LIVE_LIMIT_SECONDS + PLAYLIST_SECONDS):
-                source, shelf, playlist, first = await self._first(source, seconds)
+                source, segments, playlist, first = await self._first(source, seconds)
         except TimeoutError as error:
             raise too_slow() from error
         yield first
         asked = {tuple(first.segments)}
         heard_until = first.segments[-1]
         for piece in earlier_takes(
-            playlist, first.segments, take_seconds=TAKE_SECONDS, enough_seconds=ENOUGH_SECONDS
+            playlist, first.segments, take_seconds=TAKE_SECONDS, enough_seconds=MIN_TAKE_SECONDS
         ):
-            joined = await _joined(shelf, piece)
+            joined = await _joined(segments, piece)
             # What is left of a piece whose segments failed may have been asked about already.
             if joined is not None and tuple(joined.segments) not in asked:
                 asked.add(tuple(joined.segments))
@@ -95,7 +96,7 @@ class LiveCapture:
         deadline = self._clock.monotonic() + NEW_SOUND_SECONDS
         while worth_waiting() and not playlist.ended:
             piece = later_take(playlist, heard_until, new_seconds=seconds, take_seconds=TAKE_SECONDS)
-            joined = await _joined(shelf, piece) if piece else None
+            joined = await _joined(segments, piece) if piece else None
             if joined is not None:
                 yield joined
                 heard_until = piece[-1]
@@ -110,12 +111,12 @@ class LiveCapture:
 
     async def _first(
         self, source: LiveSource, seconds: float
-    ) -> tuple[LiveSource, SegmentShelf, MediaPlaylist, Joined]:
+    ) -> tuple[LiveSource, SegmentCache, MediaPlaylist, Joined]:
         """The source that answered, what was fetched of it, its playlist, and the first take."""
         try:
             return source, *await self._newest(source, seconds)
         except PlaylistGoneError:
-            if source.kept and self._renew is not None:
+            if source.cached and self._renew is not None:
                 source = await self._renew(source)
                 try:
                     return source, *await self._newest(source, seconds)
@@ -123,19 +124,19 @@ class LiveCapture:
                     pass
         raise TwitchAudioError(ProblemCode.NOT_LIVE, "This channel's broadcast has just ended.")
 
-    async def _newest(self, source: LiveSource, seconds: float) -> tuple[SegmentShelf, MediaPlaylist, Joined]:
+    async def _newest(self, source: LiveSource, seconds: float) -> tuple[SegmentCache, MediaPlaylist, Joined]:
         """The newest content of a stream, as soon as there is enough. Raises PlaylistGoneError."""
         deadline = self._clock.monotonic() + LIVE_LIMIT_SECONDS
-        shelf = SegmentShelf(self._fetcher, source.playlist)
+        segments = SegmentCache(self._fetcher, source.playlist)
         failure: UpstreamError | None = None
         while True:
             playlist = await fetch_playlist(self._fetcher, source.playlist)
             if self._has_stalled(source, playlist):
                 raise PlaylistGoneError
-            wanted = newest_content(playlist, wanted_seconds=seconds, enough_seconds=ENOUGH_SECONDS)
+            wanted = newest_content(playlist, wanted_seconds=seconds, enough_seconds=MIN_TAKE_SECONDS)
             if wanted:
                 try:
-                    joined = await shelf.joined(
+                    joined = await segments.joined(
                         wanted,
                         _older(playlist, wanted[0]),
                         following=next_content(playlist) if wanted[-1] == playlist.segments[-1] else None,
@@ -146,8 +147,8 @@ class LiveCapture:
                         raise
                     failure = error
                 else:
-                    if joined.duration_seconds >= ENOUGH_SECONDS:
-                        return shelf, playlist, joined
+                    if joined.duration_seconds >= MIN_TAKE_SECONDS:
+                        return segments, playlist, joined
             if playlist.ended:
                 raise PlaylistGoneError
             left = deadline - self._clock.monotonic()
@@ -158,29 +159,26 @@ class LiveCapture:
             await self._clock.sleep(pause)
 
     def _has_stalled(self, source: LiveSource, playlist: MediaPlaylist) -> bool:
-        """Whether a kept stream lists nothing new since long before.
+        """Whether a cached source lists nothing new since long before.
 
         Its segments' dates do not tell: a channel may be broadcast with minutes of delay.
         """
         newest = playlist.segments[-1].sequence if playlist.segments else -1
         now = self._clock.monotonic()
         seen, since = self._newest_seen.get(source.channel, (None, now))
-        if newest != seen or not source.kept:
+        if newest != seen or not source.cached:
             self._newest_seen[source.channel] = (newest, now)
-            self._newest_seen.move_to_end(source.channel)
-            while len(self._newest_seen) > _MOST_REMEMBERED:
-                self._newest_seen.popitem(last=False)
             return False
         return now - since > max(_STALLED_SECONDS, 3 * playlist.target_seconds)
 
 
-async def _joined(shelf: SegmentShelf, piece: tuple[Segment, ...]) -> Joined | None:
+async def _joined(segments: SegmentCache, piece: tuple[Segment, ...]) -> Joined | None:
     """A further take, or what came of it; None when that is too little."""
     try:
-        joined = await shelf.joined(piece)
+        joined = await segments.joined(piece)
     except UpstreamError:
         return None
-    return joined if joined.duration_seconds >= ENOUGH_SECONDS else None
+    return joined if joined.duration_seconds >= MIN_TAKE_SECONDS else None
 
 
 def _older(playlist: MediaPlaylist, first: Segment) -> tuple[Segment, ...]:
@@ -194,7 +192,7 @@ def _older(playlist: MediaPlaylist, first: Segment) -> tuple[Segment, ...]:
 def _poll_seconds(playlist: MediaPlaylist) -> float:
     """How long to wait for news: about half a segment, as HLS asks of an unchanged playlist."""
     usual = playlist.segments[-1].duration_seconds if playlist.segments else playlist.target_seconds
-    return min(max(usual / 2, _SHORTEST_POLL_SECONDS), _LONGEST_POLL_SECONDS)
+    return min(max(usual / 2, _MIN_POLL_SECONDS), _MAX_POLL_SECONDS)
 
 
 def _gave_up(playlist: MediaPlaylist, ad_left: float | None) -> TwitchAudioError:
@@ -203,7 +201,7 @@ def _gave_up(playlist: MediaPlaylist, ad_left: float | None) -> TwitchAudioError
         return TwitchAudioError(
             ProblemCode.AD_BREAK,
             f"Only advertisements are playing at the moment, for about {left:.0f} more seconds.",
-            retry_after_seconds=max(1.0, round(left + ENOUGH_SECONDS, 1)),
+            retry_after_seconds=max(1.0, round(left + MIN_TAKE_SECONDS, 1)),
         )
     return too_slow()
 

@@ -14,15 +14,15 @@ from fingerprint.hls.attributes import PlaylistError, address
 from fingerprint.hls.live import total_seconds
 from fingerprint.hls.playlist import ByteRange, InitSection, Segment
 from fingerprint.media.ahead import DecodingAhead
-from fingerprint.media.arriving import Arriving
 from fingerprint.media.fetch import Fetcher
+from fingerprint.media.partial_response import PartialResponse
 
 MAX_SEGMENT_BYTES: Final = 8 << 20
 MAX_SEGMENTS: Final = 16
 """The most segments that one recording is made of."""
 
-MAX_KEPT_BYTES: Final = 32 << 20
-"""What a shelf keeps at most: half a minute of the largest renditions."""
+MAX_CACHED_BYTES: Final = 32 << 20
+"""How many bytes a SegmentCache holds: half a minute of the largest renditions."""
 
 EXTRA_SECONDS: Final = 10.0
 """More than a segment that is still being made ever holds."""
@@ -54,23 +54,23 @@ class Joined:
         return total_seconds(self.segments)
 
 
-class SegmentShelf:
-    """The segments of one playlist: fetched side by side, and kept for as long as the shelf is, up to a bound."""
+class SegmentCache:
+    """The segments of one playlist: fetched side by side, and cached up to a bound."""
 
     def __init__(self, fetcher: Fetcher, base: URL) -> None:
         self._fetcher = fetcher
         self._base = base
-        self._kept: dict[tuple[int, datetime | None], bytes] = {}
-        self._kept_bytes = 0
+        self._cached: dict[tuple[int, datetime | None], bytes] = {}
+        self._cached_bytes = 0
         self._heads: dict[InitSection | None, bytes] = {None: b""}
 
-    def begun(self, uri: str) -> Arriving | None:
-        """A segment that is still being made, as it comes; it is not kept."""
+    def fetch_prefetch(self, uri: str) -> PartialResponse | None:
+        """A segment that is still being made, as it comes; it is not cached."""
         try:
             url = address(self._base, uri)
         except PlaylistError:
             return None
-        return self._fetcher.begin(
+        return self._fetcher.get_partial(
             url,
             step=PREFETCH_STEP,
             max_bytes=MAX_SEGMENT_BYTES,
@@ -106,7 +106,7 @@ class SegmentShelf:
                 *(queue.put(0, partial(self._head, init)) for init in inits),
                 *(queue.put(1 + place, partial(self._segment, one)) for place, one in enumerate(wanted)),
             )
-            more = None if following is None else self.begun(following)
+            more = None if following is None else self.fetch_prefetch(following)
             results = await fetching
             heads = dict(zip(inits, results[: len(inits)], strict=True))
             came = await self._came(wanted, results[len(inits) :], older)
@@ -156,12 +156,12 @@ class SegmentShelf:
     async def _segment(self, segment: Segment) -> bytes | UpstreamError:
         # Not by the address: a playlist that is read again may sign it anew.
         key = (segment.sequence, segment.started_at)
-        if key in self._kept:
-            return self._kept[key]
+        if key in self._cached:
+            return self._cached[key]
         content = await _resource(self._fetcher, self._base, segment.uri, segment.byte_range)
-        if isinstance(content, bytes) and self._kept_bytes + len(content) <= MAX_KEPT_BYTES:
-            self._kept[key] = content
-            self._kept_bytes += len(content)
+        if isinstance(content, bytes) and self._cached_bytes + len(content) <= MAX_CACHED_BYTES:
+            self._cached[key] = content
+            self._cached_bytes += len(content)
         return content
 
 

@@ -7,7 +7,7 @@ from fingerprint.domain.identification import Song
 from fingerprint.ports import Match
 
 
-def agreed(mine: Sequence[Match], theirs: Sequence[Match]) -> Sequence[Match]:
+def merge_agreeing(mine: Sequence[Match], theirs: Sequence[Match]) -> Sequence[Match]:
     """Matches with the score of each raised that the others name, too, and its unknown ids filled in.
 
     Both would have to be wrong: the chances of that are multiplied.

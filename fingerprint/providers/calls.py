@@ -8,7 +8,7 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.ports import Clock
-from fingerprint.providers.faults import Fault, ProviderError, transient
+from fingerprint.providers.errors import FailureKind, ProviderError, transient
 from fingerprint.retry import RetryPolicy, retry
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def _failed(provider: str, error: UpstreamError) -> ProviderError:
     if error.code is ProblemCode.TIMEOUT:
         return ProviderError(
             provider,
-            Fault.TRANSIENT,
+            FailureKind.TRANSIENT,
             f"{provider} does not answer in time.",
             code=ProblemCode.TIMEOUT,
             retry_after_seconds=5.0,
@@ -102,7 +102,7 @@ def _failed(provider: str, error: UpstreamError) -> ProviderError:
         # Nothing failed on the way: the answer was refused here.
         return ProviderError(
             provider,
-            Fault.TRANSIENT,
+            FailureKind.TRANSIENT,
             f"{provider} answers with more than an answer can be.",
             code=ProblemCode.UPSTREAM_UNAVAILABLE,
             retry_after_seconds=30.0,

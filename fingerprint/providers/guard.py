@@ -1,4 +1,4 @@
-"""Between the recognizers and the providers that cost something: rests and budgets, and how each stands."""
+"""Between the recognizers and the providers that cost something: circuit breakers, budgets, and their status."""
 
 import asyncio
 import logging
@@ -11,24 +11,24 @@ from typing import Final
 from fingerprint.domain.budgets import Budget, Budgets, OverBudget, Spending
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock, Usage
-from fingerprint.providers.faults import Fault, ProviderError, provider_breaker, record_fault
+from fingerprint.providers.errors import FailureKind, ProviderError, provider_breaker, record_provider_failure
 
-STANDING_SECONDS: Final = 1.5
+STATUS_SECONDS: Final = 1.5
 """How long an operator who looks waits for the count."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Suspension:
     """Why a provider is not asked now: a sentence, and seconds until it may be again."""
 
     detail: str
     seconds: float
 
 
-class State(StrEnum):
-    """How a provider stands."""
+class ProviderState(StrEnum):
+    """Whether a provider can be asked."""
 
     READY = "ready"
     RESTING = "resting"
@@ -36,18 +36,18 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How a provider stands, for the operator. `spending` is None when the count cannot be read."""
+class ProviderStatus:
+    """Whether a provider can be asked, for the operator. `spending` is None when the count cannot be read."""
 
     name: str
-    state: State
+    state: ProviderState
     detail: str | None = None
     seconds: float | None = None
     spending: Sequence[Spending] | None = ()
 
 
-class Guard:
-    """Rests and budgets of one provider. Rests are this process's, budgets are everybody's."""
+class ProviderGuard:
+    """The circuit breaker and the budgets of one provider. The breaker is this process's, budgets are shared."""
 
     def __init__(self, name: str, clock: Clock, usage: Usage | None, budgets: Sequence[Budget]) -> None:
         self._name = name
@@ -57,11 +57,11 @@ class Guard:
         self._breaker = provider_breaker(clock)
         self._over: OverBudget | None = None
 
-    def refusal(self) -> Refusal | None:
+    def suspension(self) -> Suspension | None:
         """Why it is not to be asked now, as far as is known without asking the store; else None."""
         now = self._clock.now()
         if self._budgets and self._usage is None:
-            return Refusal(f"The budget of {self._name} cannot be counted without the SQL database.", 3600.0)
+            return Suspension(f"The budget of {self._name} cannot be counted without the SQL database.", 3600.0)
         if self._over is not None:
             if now < self._over.ends_at:
                 return _over_budget(self._name, self._over, now)
@@ -69,9 +69,9 @@ class Guard:
         seconds = self._breaker.open_seconds
         if seconds is None:
             return None
-        return Refusal(f"{self._breaker.reason} It is asked again in {seconds:.0f} s.", seconds)
+        return Suspension(f"{self._breaker.reason} It is asked again in {seconds:.0f} s.", seconds)
 
-    async def spend(self) -> None:
+    async def count_question(self) -> None:
         """Count one question. Raises ProviderError when the budget is used up or, with one, cannot be counted."""
         if self._usage is None:
             return
@@ -84,81 +84,83 @@ class Guard:
                 return
             raise ProviderError(
                 self._name,
-                Fault.TRANSIENT,
+                FailureKind.TRANSIENT,
                 f"The budget of {self._name} cannot be counted at the moment.",
                 retry_after_seconds=5.0,
             ) from error
         if isinstance(spent, OverBudget):
             self._over = spent
-            refusal = _over_budget(self._name, spent, now)
+            suspension = _over_budget(self._name, spent, now)
             _log.warning("over_budget", extra={"recognizer": self._name, "budget": str(spent.budget.period)})
-            raise ProviderError(self._name, Fault.QUOTA, refusal.detail, retry_after_seconds=refusal.seconds)
+            raise ProviderError(
+                self._name, FailureKind.QUOTA, suspension.detail, retry_after_seconds=suspension.seconds
+            )
 
-    def answered(self) -> None:
+    def record_success(self) -> None:
         """It gave an answer."""
         self._breaker.record_success()
 
-    def failed(self, error: TwitchAudioError) -> None:
+    def record_failure(self, error: TwitchAudioError) -> None:
         """It gave none. That there was nothing to hear is not its fault, nor is a budget of ours."""
         if self._over is not None:
             return
         if isinstance(error, ProviderError):
-            record_fault(self._breaker, error.fault, error.detail)
+            record_provider_failure(self._breaker, error.kind, error.detail)
         elif error.code is not ProblemCode.NO_AUDIO:
-            record_fault(self._breaker, Fault.TRANSIENT, error.detail)
+            record_provider_failure(self._breaker, FailureKind.TRANSIENT, error.detail)
 
-    async def standing(self) -> Standing:
-        """How it stands, with what is left of its budgets."""
+    async def status(self) -> ProviderStatus:
+        """Whether it can be asked, with what is left of its budgets."""
         now = self._clock.now()
         spending: Sequence[Spending] | None = ()
         if self._usage is not None:
             try:
-                async with asyncio.timeout(STANDING_SECONDS):
+                async with asyncio.timeout(STATUS_SECONDS):
                     spending = await self._usage.spending(self._name, self._budgets, now)
             except (TwitchAudioError, TimeoutError):
                 spending = None
         used_up = next((each for each in spending or () if each.left == 0), None)
-        refusal = self.refusal()
-        state = State.READY
+        suspension = self.suspension()
+        state = ProviderState.READY
         if used_up is not None or self._over is not None:
-            state = State.OVER_BUDGET
-            if refusal is None and used_up is not None and used_up.most is not None:
+            state = ProviderState.OVER_BUDGET
+            if suspension is None and used_up is not None and used_up.most is not None:
                 over = OverBudget(Budget(used_up.period, used_up.most), used_up.ends_at)
-                refusal = _over_budget(self._name, over, now)
-        elif refusal is not None:
-            state = State.RESTING
-        return Standing(
+                suspension = _over_budget(self._name, over, now)
+        elif suspension is not None:
+            state = ProviderState.RESTING
+        return ProviderStatus(
             name=self._name,
             state=state,
-            detail=None if refusal is None else refusal.detail,
-            seconds=None if refusal is None else round(refusal.seconds, 1),
+            detail=None if suspension is None else suspension.detail,
+            seconds=None if suspension is None else round(suspension.seconds, 1),
             spending=spending,
         )
 
 
-def _over_budget(name: str, over: OverBudget, now: datetime) -> Refusal:
+def _over_budget(name: str, over: OverBudget, now: datetime) -> Suspension:
     until = over.ends_at.strftime("%Y-%m-%d %H:%M UTC")
     detail = f"The budget of {name} ({over.budget.most} a {over.budget.period}) is used up until {until}."
-    return Refusal(detail, over.seconds(now))
+    return Suspension(detail, over.seconds(now))
 
 
-class Guards:
+class ProviderGuards:
     """A guard for each provider by its recognizer's name. Those that cost nothing have none."""
 
     def __init__(self, clock: Clock, *, usage: Usage | None = None, budgets: Budgets | None = None) -> None:
         self._clock = clock
         self._usage = usage
         self._budgets: Final = budgets or {}
-        self._guards: dict[str, Guard] = {}
+        self._guards: dict[str, ProviderGuard] = {}
 
-    def of(self, name: str) -> Guard:
+    def of(self, name: str) -> ProviderGuard:
         """The guard of a provider, made when it is first asked for."""
         guard = self._guards.get(name)
         if guard is None:
-            guard = Guard(name, self._clock, self._usage, self._budgets.get(name, ()))
+            guard = ProviderGuard(name, self._clock, self._usage, self._budgets.get(name, ()))
             self._guards[name] = guard
         return guard
 
-    async def standings(self) -> Sequence[Standing]:
-        """How each provider stands."""
-        return await asyncio.gather(*(guard.standing() for guard in self._guards.values()))
+    async def statuses(self) -> Sequence[ProviderStatus]:
+        """The status of each provider."""
+        return await asyncio.gather(*(guard.status() for guard in self._guards.values()))

@@ -19,13 +19,13 @@ class Part:
     start_seconds: float = 0.0
 
 
-def parts_of(recording: Recording, most: int) -> list[Part]:
-    """As many parts of SAMPLE_SECONDS as it takes to hear all of the recording, spread evenly; at most `most`.
+def split_recording(recording: Recording, max_parts: int) -> list[Part]:
+    """As many parts of SAMPLE_SECONDS as cover the recording, spread evenly; at most `max_parts`.
 
     A short recording is one part, and so is a long one of which only one part is wanted.
     """
     pcm = recording.pcm
-    count = min(most, math.ceil(pcm.duration_seconds / SAMPLE_SECONDS - 1 / SAMPLE_SECONDS))
+    count = min(max_parts, math.ceil(pcm.duration_seconds / SAMPLE_SECONDS - 1 / SAMPLE_SECONDS))
     if count <= 1:
         return [Part(recording)]
     step = (pcm.duration_seconds - SAMPLE_SECONDS) / (count - 1)
@@ -42,7 +42,7 @@ def _cut(recording: Recording, start: float) -> Part:
     return Part(part, start)
 
 
-def joined(found: Sequence[tuple[Part, Sequence[Match]]]) -> list[Match]:
+def merge_matches(found: Sequence[tuple[Part, Sequence[Match]]]) -> list[Match]:
     """The songs of all parts, surest first, each once: where it is first heard, with its best score."""
     songs: list[Match] = []
     for part, matches in found:

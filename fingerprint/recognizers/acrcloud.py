@@ -19,7 +19,7 @@ from fingerprint.media.pcm import no_audio
 from fingerprint.ports import Match
 from fingerprint.providers.acrcloud_extractor import Extract, ExtractorMissingError, load_extractor
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.faults import Fault, ProviderError, no_answer, refused_key, too_often, transient
+from fingerprint.providers.errors import FailureKind, ProviderError, no_answer, refused_key, too_often, transient
 from fingerprint.providers.multipart import multipart
 from fingerprint.providers.reading import Object, first, integer, number, objects, parse_object, text, texts
 from fingerprint.providers.samples import narrow_samples, narrow_wave, sample_of
@@ -197,12 +197,12 @@ def error_of_code(code: int, message: str) -> TwitchAudioError:  # noqa: PLR0911
             return transient(NAME, f"{NAME} has trouble of its own ({code}).", provider_code=code)
         case 3002 | 3006 | 3016:
             return ProviderError(
-                NAME, Fault.REQUEST, f"{NAME} does not understand our question ({code}).", provider_code=code
+                NAME, FailureKind.REQUEST, f"{NAME} does not understand our question ({code}).", provider_code=code
             )
         case 3003:
             return ProviderError(
                 NAME,
-                Fault.QUOTA,
+                FailureKind.QUOTA,
                 f"The questions of our {NAME} project are used up.",
                 retry_after_seconds=900.0,
                 provider_code=code,

@@ -13,7 +13,7 @@ from fingerprint.media.fetch import Fetched
 from fingerprint.media.pcm import no_audio
 from fingerprint.ports import Match
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.faults import Fault, ProviderError, no_answer, refused_key, too_often, transient
+from fingerprint.providers.errors import FailureKind, ProviderError, no_answer, refused_key, too_often, transient
 from fingerprint.providers.multipart import multipart
 from fingerprint.providers.reading import Object, first, integer, number, parse_object, text, texts
 from fingerprint.providers.samples import WaveSample, wave_sample
@@ -103,7 +103,7 @@ def error_of_code(code: int | None, answer: Fetched) -> TwitchAudioError:  # noq
         case 902:
             return ProviderError(
                 NAME,
-                Fault.QUOTA,
+                FailureKind.QUOTA,
                 f"The questions of our {NAME} account are used up.",
                 retry_after_seconds=900.0,
                 provider_code=code,
@@ -112,7 +112,7 @@ def error_of_code(code: int | None, answer: Fetched) -> TwitchAudioError:  # noq
             return _refused(code)
         case 50 | 51 | 600 | 601 | 602 | 700 | 701 | 702 | 906 | 20 | 610:
             return ProviderError(
-                NAME, Fault.REQUEST, f"{NAME} does not understand our question ({code}).", provider_code=code
+                NAME, FailureKind.REQUEST, f"{NAME} does not understand our question ({code}).", provider_code=code
             )
         case 300 | 400 | 500:
             return no_audio(f"AudD could not hear the sample ({code})")
@@ -130,7 +130,7 @@ def _refused(code: int) -> ProviderError:
     """Blocked, or not part of what the account may do."""
     return ProviderError(
         NAME,
-        Fault.CONFIGURATION,
+        FailureKind.CONFIGURATION,
         f"{NAME} does not serve our account ({code}): the operator should look at its dashboard.",
         retry_after_seconds=60.0,
         provider_code=code,

@@ -13,10 +13,10 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Answer, Match, OnStage, Recognizer
-from fingerprint.providers.agreement import agreed
-from fingerprint.providers.faults import ProviderError
-from fingerprint.providers.guard import Guard, Refusal
-from fingerprint.providers.parts import Part, joined, parts_of
+from fingerprint.providers.agreement import merge_agreeing
+from fingerprint.providers.errors import ProviderError
+from fingerprint.providers.guard import ProviderGuard, Suspension
+from fingerprint.providers.parts import Part, merge_matches, split_recording
 
 RECOGNIZER_SECONDS: Final = 5.0
 """How long one recognizer may take for a few seconds of sound."""
@@ -42,23 +42,23 @@ _log = logging.getLogger(__name__)
 class Member:
     """A recognizer in a chain, with the guard of what it costs; None for one that costs nothing.
 
-    `most_parts`: of a long recording it is asked about so many parts, side by side, at most; None for one that
+    `max_parts`: of a long recording it is asked about so many parts, side by side, at most; None for one that
     looks at all of it by itself.
     """
 
     recognizer: Recognizer[Any]
-    guard: Guard | None = None
-    most_parts: int | None = None
+    guard: ProviderGuard | None = None
+    max_parts: int | None = None
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Attempt:
     """What became of one question. `matches` is None without an answer."""
 
     name: str
     matches: Sequence[Match] | None = None
     error: TwitchAudioError | None = None
-    refusal: Refusal | None = None
+    suspension: Suspension | None = None
     missing: str | None = None
     fingerprint_ms: float = 0.0
     recognize_ms: float = 0.0
@@ -68,13 +68,13 @@ class _Asked:
 class _Tally:
     """All that was asked about one recording."""
 
-    asked: list[_Asked] = field(default_factory=list[_Asked])
+    asked: list[_Attempt] = field(default_factory=list[_Attempt])
 
-    def answer(self, found: _Asked | None) -> Answer:
+    def answer(self, found: _Attempt | None) -> Answer:
         """The answer; without a match that of the first that answered. Raises when none could answer."""
         answered = found or next((one for one in self.asked if one.matches is not None), None)
         if answered is None:
-            raise _nobody(self.asked)
+            raise _no_answer(self.asked)
         return Answer(
             matches=answered.matches or (),
             recognizer=answered.name,
@@ -115,13 +115,13 @@ class RecognizerChain:
 
     async def unavailable_reason(self) -> str | None:
         """None when at least one recognizer can answer; else what is missing and the ways out."""
-        asked: list[_Asked] = []
+        asked: list[_Attempt] = []
         for member in self._members:
-            kept = await self._kept_away(member)
+            kept = await self._not_asked(member)
             if kept is None:
                 return None
             asked.append(kept)
-        return _nobody(asked).detail
+        return _no_answer(asked).detail
 
     async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
         """Ask until one finds a song. Reports `fingerprinting` and `recognizing`.
@@ -141,7 +141,7 @@ class RecognizerChain:
     async def _identify_together(self, recording: Recording, on_stage: OnStage) -> Answer:
         """The first match wins. Others may agree for a moment, which makes it surer; the rest are cancelled."""
         tally = _Tally()
-        found: _Asked | None = None
+        found: _Attempt | None = None
         async with _tasks([self._ask(member, recording, on_stage) for member in self._members]) as tasks:
             left = set(tasks)
             until: float | None = None
@@ -158,7 +158,7 @@ class RecognizerChain:
                         found = asked
                         until = time.monotonic() + AGREEMENT_SECONDS
                     elif found is not None and asked.matches:
-                        found.matches = agreed(found.matches or (), asked.matches)
+                        found.matches = merge_agreeing(found.matches or (), asked.matches)
         answer = tally.answer(found)
         # They were waited for at the same time.
         return replace(
@@ -167,33 +167,33 @@ class RecognizerChain:
             recognize_ms=max(one.recognize_ms for one in tally.asked),
         )
 
-    def _place(self, asked: _Asked) -> int:
+    def _place(self, asked: _Attempt) -> int:
         return next(place for place, member in enumerate(self._members) if member.recognizer.name == asked.name)
 
-    async def _ask(self, member: Member, recording: Recording, on_stage: OnStage) -> _Asked:
+    async def _ask(self, member: Member, recording: Recording, on_stage: OnStage) -> _Attempt:
         """Ask one recognizer; whatever happens, but for cancellation, is told in what is returned."""
-        kept = await self._kept_away(member)
+        kept = await self._not_asked(member)
         if kept is not None:
             return kept
         seconds = self._seconds + LONG_SHARE * recording.pcm.duration_seconds
-        if member.most_parts is None:
+        if member.max_parts is None:
             asked = await self._ask_once(member, recording, seconds, on_stage)
         else:
-            parts = parts_of(recording, member.most_parts)
+            parts = split_recording(recording, member.max_parts)
             told = _once_each(on_stage)
             questions = [self._ask_once(member, part.recording, seconds, told) for part in parts]
             asked = _joined(parts, await asyncio.gather(*questions))
         guard = member.guard
         if guard is not None and asked.error is not None:
-            guard.failed(asked.error)
+            guard.record_failure(asked.error)
         elif guard is not None:
-            guard.answered()
+            guard.record_success()
         return asked
 
-    async def _ask_once(self, member: Member, recording: Recording, seconds: float, on_stage: OnStage) -> _Asked:
+    async def _ask_once(self, member: Member, recording: Recording, seconds: float, on_stage: OnStage) -> _Attempt:
         """Put one question. Never raises, but for cancellation."""
         recognizer, guard = member.recognizer, member.guard
-        asked = _Asked(recognizer.name)
+        asked = _Attempt(recognizer.name)
         on_stage(Stage.FINGERPRINTING)
         started = prepared = time.perf_counter()
         try:
@@ -203,7 +203,7 @@ class RecognizerChain:
                 )
                 prepared = time.perf_counter()
                 if guard is not None:
-                    await guard.spend()
+                    await guard.count_question()
                 on_stage(Stage.RECOGNIZING)
                 asked.matches = await recognizer.recognize(query)
         except TimeoutError:
@@ -218,26 +218,26 @@ class RecognizerChain:
         asked.recognize_ms = (time.perf_counter() - prepared) * 1000
         return asked
 
-    async def _kept_away(self, member: Member) -> _Asked | None:
+    async def _not_asked(self, member: Member) -> _Attempt | None:
         """Why a recognizer is not asked at all; None when it is.
 
         One whose state is unknown is asked: then it fails, or it does not.
         """
         name = member.recognizer.name
-        refusal = None if member.guard is None else member.guard.refusal()
-        if refusal is not None:
-            return _Asked(name, refusal=refusal)
+        suspension = None if member.guard is None else member.guard.suspension()
+        if suspension is not None:
+            return _Attempt(name, suspension=suspension)
         try:
             async with asyncio.timeout(self._seconds):
                 missing = await member.recognizer.unavailable_reason()
         except Exception:  # noqa: BLE001 - as above
             _log.exception("recognizer_state_unknown", extra={"recognizer": name})
             return None
-        return None if missing is None else _Asked(name, missing=missing)
+        return None if missing is None else _Attempt(name, missing=missing)
 
 
 @asynccontextmanager
-async def _tasks(work: Sequence[Coroutine[Any, Any, _Asked]]) -> AsyncGenerator[list[asyncio.Task[_Asked]]]:
+async def _tasks(work: Sequence[Coroutine[Any, Any, _Attempt]]) -> AsyncGenerator[list[asyncio.Task[_Attempt]]]:
     """The coroutines as tasks; those that are left at the end are cancelled and awaited."""
     tasks = [asyncio.create_task(each) for each in work]
     try:
@@ -263,7 +263,7 @@ def _once_each(on_stage: OnStage) -> OnStage:
     return tell
 
 
-def _joined(parts: Sequence[Part], answers: Sequence[_Asked]) -> _Asked:
+def _joined(parts: Sequence[Part], answers: Sequence[_Attempt]) -> _Attempt:
     """Questions about the parts of one recording as one.
 
     Songs that were found count although other parts got no answer. Nothing found is an answer only when every
@@ -271,11 +271,11 @@ def _joined(parts: Sequence[Part], answers: Sequence[_Asked]) -> _Asked:
     """
     if len(answers) == 1:
         return answers[0]
-    matches = joined([(part, one.matches or ()) for part, one in zip(parts, answers, strict=True)])
+    matches = merge_matches([(part, one.matches or ()) for part, one in zip(parts, answers, strict=True)])
     errors = [one.error for one in answers if one.error is not None]
     failed = [error for error in errors if error.code is not ProblemCode.NO_AUDIO]
     error = next(iter(failed), errors[0] if len(errors) == len(answers) else None)
-    return _Asked(
+    return _Attempt(
         answers[0].name,
         matches=matches if matches or error is None else None,
         error=None if matches else error,
@@ -290,7 +290,7 @@ def _joined(parts: Sequence[Part], answers: Sequence[_Asked]) -> _Asked:
 def _facts(name: str, error: TwitchAudioError) -> dict[str, object]:
     facts: dict[str, object] = {"recognizer": name, "code": str(error.code), "detail": error.detail}
     if isinstance(error, ProviderError):
-        facts |= {"fault": str(error.fault), "provider_code": error.provider_code}
+        facts |= {"fault": str(error.kind), "provider_code": error.provider_code}
     return facts
 
 
@@ -307,20 +307,20 @@ def _broken(name: str) -> TwitchAudioError:
     return TwitchAudioError(ProblemCode.INTERNAL, f"The recognizer {name} failed; the log says why.")
 
 
-def _nobody(asked: Sequence[_Asked]) -> TwitchAudioError:
+def _no_answer(asked: Sequence[_Attempt]) -> TwitchAudioError:
     """The error when none could answer: no sound, when that is the only reason; else which failed and why."""
     problems = [one.error for one in asked if one.error is not None]
-    refusals = [one.refusal for one in asked if one.refusal is not None]
+    suspensions = [one.suspension for one in asked if one.suspension is not None]
     if problems and all(problem.code is ProblemCode.NO_AUDIO for problem in problems):
         return problems[0]
-    if not problems and not refusals:
+    if not problems and not suspensions:
         missing = [one.missing for one in asked if one.missing is not None]
         text = " ".join(["Nothing can recognize music yet.", *missing, WAYS_OUT])
         return TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, text)
     waits = [problem.retry_after_seconds for problem in problems if problem.retry_after_seconds is not None]
-    waits += [refusal.seconds for refusal in refusals]
+    waits += [suspension.seconds for suspension in suspensions]
     return TwitchAudioError(
         ProblemCode.RECOGNIZER_UNAVAILABLE,
-        " ".join([problem.detail for problem in problems] + [refusal.detail for refusal in refusals]),
+        " ".join([problem.detail for problem in problems] + [suspension.detail for suspension in suspensions]),
         retry_after_seconds=min(waits, default=None),
     )

@@ -19,7 +19,7 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.ports import Match
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.faults import Fault, ProviderError, transient
+from fingerprint.providers.errors import FailureKind, ProviderError, transient
 from fingerprint.providers.reading import Object, first, number, objects, parse_object, text
 from fingerprint.providers.samples import WaveSample, wave_sample
 
@@ -85,7 +85,7 @@ class _Client:
         answer = await self._calls.post(NAME, address, body, headers=headers)
         if answer.status == 429:
             detail = f"{NAME} is asked too much at a time."
-            raise ProviderError(NAME, Fault.RATE, detail, retry_after_seconds=30.0)
+            raise ProviderError(NAME, FailureKind.RATE, detail, retry_after_seconds=30.0)
         if answer.status != 200:
             raise transient(NAME, f"{NAME} answers with the status {answer.status}.")
         found = parse_object(answer.body)

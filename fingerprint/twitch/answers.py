@@ -23,7 +23,7 @@ _HEVC: Final = frozenset({"HEVC", "H265", "AV1"})
 Json = dict[str, Any]
 
 
-class Trouble(StrEnum):
+class GqlFailureKind(StrEnum):
     """Kinds of failed answers; operators see them in logs."""
 
     TRANSIENT = "transient"
@@ -38,9 +38,9 @@ class Trouble(StrEnum):
 class GqlFailure(Exception):  # noqa: N818 - it carries an answer, and is handled as one
     """An answer without data. `words` are Twitch's own, escaped and cut."""
 
-    def __init__(self, trouble: Trouble, words: str) -> None:
-        super().__init__(f"{trouble}: {words}")
-        self.trouble = trouble
+    def __init__(self, kind: GqlFailureKind, words: str) -> None:
+        super().__init__(f"{kind}: {words}")
+        self.kind = kind
         self.words = words
 
 
@@ -55,14 +55,14 @@ def parse_answer(status: int, text: str) -> Json:
     if status != 200:
         words = quoted(str(body.get("message") or body.get("error") or f"HTTP {status}"))
         refused = status == 401 and "authorization" in words.lower()
-        raise GqlFailure(Trouble.TOKEN_REFUSED if refused else _status_trouble(status), words)
+        raise GqlFailure(GqlFailureKind.TOKEN_REFUSED if refused else _status_failure(status), words)
     messages = [str(_object(error).get("message", "")) for error in _list(body.get("errors"))]
     challenge = _object(_object(body.get("extensions")).get("challenge")).get("type")
     if messages or challenge == "integrity":
-        raise GqlFailure(_message_trouble(" ".join(messages), challenge), quoted("; ".join(messages)))
+        raise GqlFailure(_message_failure(" ".join(messages), challenge), quoted("; ".join(messages)))
     data = body.get("data")
     if not isinstance(data, dict):
-        raise GqlFailure(Trouble.UNREADABLE, quoted(f"no data: {text}"))
+        raise GqlFailure(GqlFailureKind.UNREADABLE, quoted(f"no data: {text}"))
     return cast("Json", data)
 
 
@@ -76,25 +76,25 @@ def _read_json(status: int, text: str) -> Json:
     if isinstance(body, dict):
         return cast("Json", body)
     raise GqlFailure(
-        _status_trouble(status) if status != 200 else Trouble.UNREADABLE, quoted(f"HTTP {status}: {text}")
+        _status_failure(status) if status != 200 else GqlFailureKind.UNREADABLE, quoted(f"HTTP {status}: {text}")
     )
 
 
-def _status_trouble(status: int) -> Trouble:
+def _status_failure(status: int) -> GqlFailureKind:
     if transient(status):
-        return Trouble.TRANSIENT
-    return Trouble.CLIENT_REFUSED if status in (400, 401, 403) else Trouble.UNREADABLE
+        return GqlFailureKind.TRANSIENT
+    return GqlFailureKind.CLIENT_REFUSED if status in (400, 401, 403) else GqlFailureKind.UNREADABLE
 
 
-def _message_trouble(words: str, challenge: object) -> Trouble:
+def _message_failure(words: str, challenge: object) -> GqlFailureKind:
     lowered = words.lower()
     if "persistedquery" in lowered:
-        return Trouble.HASH_UNKNOWN
+        return GqlFailureKind.HASH_UNKNOWN
     if challenge == "integrity" or "integrity" in lowered:
-        return Trouble.INTEGRITY
+        return GqlFailureKind.INTEGRITY
     if any(known in lowered for known in _TRANSIENT_WORDS):
-        return Trouble.TRANSIENT
-    return Trouble.QUERY_REFUSED
+        return GqlFailureKind.TRANSIENT
+    return GqlFailureKind.QUERY_REFUSED
 
 
 # --- Tokens -------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def parse_token(found: object, subject: str) -> PlaybackToken:
     token = _object(found)
     value, signature = token.get("value"), token.get("signature")
     if not isinstance(value, str) or not isinstance(signature, str) or not value or not signature:
-        raise GqlFailure(Trouble.UNREADABLE, "the playback token has another shape than ever before")
+        raise GqlFailure(GqlFailureKind.UNREADABLE, "the playback token has another shape than ever before")
     authorization = _object(token.get("authorization"))
     if authorization.get("isForbidden") is True:
         raise restricted(subject, str(authorization.get("forbiddenReasonCode") or ""))
@@ -170,7 +170,7 @@ def parse_clip(data: Json) -> ClipMedia | None:
     GqlFailure for other shapes.
     """
     if "clip" not in data:
-        raise GqlFailure(Trouble.UNREADABLE, "the answer names no clip")
+        raise GqlFailure(GqlFailureKind.UNREADABLE, "the answer names no clip")
     if data["clip"] is None:
         return None
     clip = _object(data["clip"])
@@ -191,12 +191,12 @@ def parse_clip_broadcaster(data: Json) -> Broadcaster | None:
     Raises GqlFailure for other shapes.
     """
     if "clip" not in data:
-        raise GqlFailure(Trouble.UNREADABLE, "the answer names no clip")
+        raise GqlFailure(GqlFailureKind.UNREADABLE, "the answer names no clip")
     if data["clip"] is None:
         return None
     clip = _object(data["clip"])
     if "broadcaster" not in clip:
-        raise GqlFailure(Trouble.UNREADABLE, "the clip's answer does not say whose it is")
+        raise GqlFailure(GqlFailureKind.UNREADABLE, "the clip's answer does not say whose it is")
     broadcaster = _object(clip["broadcaster"])
     user_id, login = broadcaster.get("id"), broadcaster.get("login")
     if not isinstance(user_id, str) or not isinstance(login, str):
@@ -209,7 +209,7 @@ def signed_url(source: str, token: PlaybackToken) -> URL:
     try:
         url = URL(source, encoded=True)
     except ValueError as error:
-        raise GqlFailure(Trouble.UNREADABLE, "the clip's address cannot be read") from error
+        raise GqlFailure(GqlFailureKind.UNREADABLE, "the clip's address cannot be read") from error
     own = URL.build(query={"sig": token.signature, "token": token.value}).raw_query_string
     query = f"{url.raw_query_string}&{own}" if url.raw_query_string else own
     return URL.build(

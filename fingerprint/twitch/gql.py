@@ -12,7 +12,7 @@ from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.retry import RetryBudget, retry
 from fingerprint.settings import GqlAttempt, Secret
-from fingerprint.twitch.answers import GqlFailure, Json, Trouble, parse_answer
+from fingerprint.twitch.answers import GqlFailure, GqlFailureKind, Json, parse_answer
 from fingerprint.twitch.queries import Query
 
 MAX_BYTES: Final = 256 << 10
@@ -54,7 +54,7 @@ class Gql:
                 )
             except GqlFailure as error:
                 failure = error
-            if failure.trouble is Trouble.TRANSIENT:
+            if failure.kind is GqlFailureKind.TRANSIENT:
                 break
         assert failure is not None, "settings name at least one way"
         raise UpstreamError(STEP, f"Twitch does not give out a playback token: {failure.words}.") from failure
@@ -68,7 +68,7 @@ class Gql:
         try:
             return await self._post(query, attempt, token)
         except GqlFailure as failure:
-            if token is None or failure.trouble is not Trouble.TOKEN_REFUSED:
+            if token is None or failure.kind is not GqlFailureKind.TOKEN_REFUSED:
                 raise
             if self._session_token is not None:
                 _log.error("session_token_refused", extra={"step": STEP, "words": failure.words})
@@ -90,12 +90,12 @@ class Gql:
         try:
             data = parse_answer(fetched.status, fetched.text)
         except GqlFailure as failure:
-            self._on_outcome(ANSWER_STEP, str(failure.trouble))
+            self._on_outcome(ANSWER_STEP, str(failure.kind))
             _log.warning(
                 "gql_refused",
                 extra={
                     "step": STEP,
-                    "trouble": str(failure.trouble),
+                    "trouble": str(failure.kind),
                     "words": failure.words,
                     "form": attempt.form,
                     "client_id": attempt.client_id,
@@ -108,4 +108,4 @@ class Gql:
 
 def _may_pass(outcome: Json | GqlFailure) -> float | None:
     """For `retry`: whether the same way may lead somewhere in a moment."""
-    return 0.0 if isinstance(outcome, GqlFailure) and outcome.trouble is Trouble.TRANSIENT else None
+    return 0.0 if isinstance(outcome, GqlFailure) and outcome.kind is GqlFailureKind.TRANSIENT else None

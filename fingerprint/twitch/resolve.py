@@ -51,10 +51,10 @@ class TwitchResolver:
         """Where the target's sound is."""
         match target:
             case ChannelTarget(login=login):
-                rendition, url = await self._rendition(usher.Kind.CHANNEL, login)
+                rendition, url = await self._rendition(usher.PlaylistKind.CHANNEL, login)
                 return LiveSource(channel=login, playlist=url, audio_only=rendition.audio_only)
             case VideoTarget(video_id=video_id, at_seconds=at_seconds):
-                rendition, url = await self._rendition(usher.Kind.VIDEO, video_id)
+                rendition, url = await self._rendition(usher.PlaylistKind.VIDEO, video_id)
                 return VideoSource(playlist=url, at_seconds=at_seconds, audio_only=rendition.audio_only)
             case ClipTarget(slug=slug):
                 clip = await self._ask(clip_query(slug), parse_clip)
@@ -64,13 +64,13 @@ class TwitchResolver:
                     raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no file {str(path)!r}.")
                 return FileSource(path=path)
 
-    async def _rendition(self, kind: usher.Kind, name: str) -> tuple[Rendition, URL]:
+    async def _rendition(self, kind: usher.PlaylistKind, name: str) -> tuple[Rendition, URL]:
         """The rendition to listen to, and the address of its media playlist."""
         for _ in range(_TOKENS):
             token = await self._token(kind, name)
             try:
                 playlist, base = await self._usher.playlist(kind, name, token)
-            except usher.TokenRefusedError:
+            except usher.PlaybackTokenRefusedError:
                 continue
             rendition = choose_audio(playlist)
             if rendition is None:
@@ -81,8 +81,8 @@ class TwitchResolver:
                 raise UpstreamError(usher.STEP, f"Twitch's list of renditions cannot be used: {error}.") from error
         raise UpstreamError(usher.STEP, "Twitch's usher does not accept the playback tokens that gql gives out.")
 
-    async def _token(self, kind: usher.Kind, name: str) -> PlaybackToken:
-        if kind is usher.Kind.CHANNEL:
+    async def _token(self, kind: usher.PlaylistKind, name: str) -> PlaybackToken:
+        if kind is usher.PlaylistKind.CHANNEL:
             token = await self._ask(
                 stream_token_query(name), lambda data: _token_of(data, "streamPlaybackAccessToken", "broadcast")
             )

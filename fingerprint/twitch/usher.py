@@ -23,21 +23,21 @@ ANSWER_STEP: Final = "usher-answer"
 _log = logging.getLogger(__name__)
 
 
-class Kind(StrEnum):
+class PlaylistKind(StrEnum):
     """What a playlist is asked for."""
 
     CHANNEL = "channel"
     VIDEO = "video"
 
 
-_PATHS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    Kind.CHANNEL: ("api/v2/channel/hls/{}.m3u8", "api/channel/hls/{}.m3u8"),
-    Kind.VIDEO: ("vod/v2/{}.m3u8", "vod/{}.m3u8"),
+_PATHS: Final[Mapping[PlaylistKind, tuple[str, ...]]] = {
+    PlaylistKind.CHANNEL: ("api/v2/channel/hls/{}.m3u8", "api/channel/hls/{}.m3u8"),
+    PlaylistKind.VIDEO: ("vod/v2/{}.m3u8", "vod/{}.m3u8"),
 }
 """The second path is the older one, for the day when the first is gone."""
 
 
-class TokenRefusedError(Exception):
+class PlaybackTokenRefusedError(Exception):
     """The playback token is not accepted (any more)."""
 
 
@@ -61,11 +61,11 @@ def build_url(base: URL, path: str, name: str, token: PlaybackToken) -> URL:
     )
 
 
-def parse_answer(kind: Kind, fetched: Fetched) -> MultivariantPlaylist:
+def parse_answer(kind: PlaylistKind, fetched: Fetched) -> MultivariantPlaylist:
     """The playlist.
 
     Raises TwitchAudioError: `not-live`, `video-not-found`, `restricted-stream`, `upstream-unavailable`;
-    TokenRefusedError and _PathGoneError.
+    PlaybackTokenRefusedError and _PathGoneError.
     """
     if fetched.status == 200:
         try:
@@ -76,8 +76,8 @@ def parse_answer(kind: Kind, fetched: Fetched) -> MultivariantPlaylist:
     _log.info("usher_refused", extra={"step": STEP, "status": fetched.status, "code": code, "words": words})
     if fetched.status == 403 or code in ("vod_manifest_restricted", "unauthorized_entitlements"):
         if not code and not words:
-            raise TokenRefusedError
-        raise restricted("broadcast" if kind is Kind.CHANNEL else "video", code or words)
+            raise PlaybackTokenRefusedError
+        raise restricted("broadcast" if kind is PlaylistKind.CHANNEL else "video", code or words)
     if fetched.status == 404 and code:
         raise _missing(kind)
     if fetched.status in (404, 410):
@@ -85,8 +85,8 @@ def parse_answer(kind: Kind, fetched: Fetched) -> MultivariantPlaylist:
     raise UpstreamError(STEP, f"Twitch's usher answers {fetched.status}: {words or 'no reason given'}.")
 
 
-def _missing(kind: Kind) -> TwitchAudioError:
-    if kind is Kind.CHANNEL:
+def _missing(kind: PlaylistKind) -> TwitchAudioError:
+    if kind is PlaylistKind.CHANNEL:
         return TwitchAudioError(ProblemCode.NOT_LIVE, "This channel is not live at the moment.")
     return TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, "Twitch has no such video (any more).")
 
@@ -112,11 +112,13 @@ class Usher:
         self._base = base
         self._on_outcome = on_outcome
 
-    async def playlist(self, kind: Kind, name: str, token: PlaybackToken) -> tuple[MultivariantPlaylist, URL]:
+    async def playlist(
+        self, kind: PlaylistKind, name: str, token: PlaybackToken
+    ) -> tuple[MultivariantPlaylist, URL]:
         """The renditions, and the address to which their URIs are relative.
 
         Raises TwitchAudioError: `not-live`, `video-not-found`, `restricted-stream`, `upstream-unavailable`,
-        `timeout`; TokenRefusedError.
+        `timeout`; PlaybackTokenRefusedError.
         """
         for path in _PATHS[kind]:
             url = build_url(self._base, path, name, token)
@@ -127,7 +129,7 @@ class Usher:
                 playlist = parse_answer(kind, fetched)
             except _PathGoneError:
                 self._on_outcome(ANSWER_STEP, "path-gone")
-            except TokenRefusedError:
+            except PlaybackTokenRefusedError:
                 self._on_outcome(ANSWER_STEP, "token-refused")
                 raise
             except TwitchAudioError as error:

@@ -27,7 +27,7 @@ async def readyz(request: web.Request) -> web.Response:
         status="ready" if ready else "not ready",
         dependencies=DependenciesJson(database=database, jobs=jobs, recognizers=recognizers),
         providers={
-            standing.name: ProviderJson.of(standing) for standing in await request.app[keys.PROVIDERS].standings()
+            standing.name: ProviderJson.of(standing) for standing in await request.app[keys.PROVIDERS].statuses()
         },
     )
     return json_response(body, status=200 if ready else 503)

@@ -18,7 +18,7 @@ from fingerprint.domain.targets import (
     url_target,
     video_target,
 )
-from fingerprint.providers.guard import Standing, State
+from fingerprint.providers.guard import ProviderState, ProviderStatus
 from fingerprint.wire import Json, song_to_json, time_to_json
 from server.access.rules.policy import Refusal
 from server.access.rules.website import AccessMode
@@ -331,7 +331,7 @@ class BudgetsJson(Struct, kw_only=True):
 class ProviderJson(Struct, kw_only=True):
     """The state of a provider, and what is left of its budgets."""
 
-    state: State
+    state: ProviderState
     detail: str | None
     asked_again_in_seconds: float | None
     budgets: Annotated[
@@ -340,7 +340,7 @@ class ProviderJson(Struct, kw_only=True):
     ]
 
     @classmethod
-    def of(cls, standing: Standing) -> "ProviderJson":
+    def of(cls, standing: ProviderStatus) -> "ProviderJson":
         """A provider's state as it is sent."""
         spending = standing.spending
         return cls(

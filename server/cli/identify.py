@@ -26,7 +26,7 @@ from fingerprint.domain.targets import FileTarget, Target, VideoTarget, parse_ta
 from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
-from fingerprint.providers.guard import Guards
+from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY
 from fingerprint.settings import PipelineSettings, read_settings, words
@@ -135,7 +135,7 @@ async def _identify(settings: PipelineSettings, targets: Sequence[Target], *, as
 
 
 @asynccontextmanager
-async def counting(settings: PipelineSettings) -> AsyncGenerator[Guards]:
+async def counting(settings: PipelineSettings) -> AsyncGenerator[ProviderGuards]:
     """The guards of providers, with the count that servers share; without a provider no database is opened."""
     clock = SystemClock()
     if all(REGISTRY[name].free for name in checked_names(settings)):

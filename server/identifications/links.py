@@ -10,7 +10,7 @@ from fingerprint.domain.identification import ExternalIds, Identification, Song
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs.clean import clean
 from fingerprint.links.finder import LinkFinder, wanting
-from fingerprint.links.shelf import LinkShelf, song_key
+from fingerprint.links.store import LinkStore, song_key
 from fingerprint.ports import Clock, JobStore
 
 AT_ONCE_SECONDS: Final = 0.25
@@ -29,9 +29,9 @@ _log = logging.getLogger(__name__)
 class LinkEnricher:
     """Adds links to answers. It owns the look-ups under way: an async context manager."""
 
-    def __init__(self, finder: LinkFinder, shelf: LinkShelf, store: JobStore, clock: Clock) -> None:
+    def __init__(self, finder: LinkFinder, link_store: LinkStore, store: JobStore, clock: Clock) -> None:
         self._finder = finder
-        self._shelf = shelf
+        self._link_store = link_store
         self._store = store
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,7 +62,7 @@ class LinkEnricher:
                 for song in songs:
                     key = song_key(song)
                     assert key is not None, "only songs with a key are looked up"
-                    found = await self._shelf.get(key, self._clock.now())
+                    found = await self._link_store.get(key, self._clock.now())
                     if found is None:
                         missing.append(song)
                     else:
@@ -86,7 +86,9 @@ class LinkEnricher:
                     ids, complete = await self._finder.find(song)
                     known[key] = ids
                     if complete:
-                        await self._shelf.put(key, ids if ids != song.ids else ExternalIds(), self._clock.now())
+                        await self._link_store.put(
+                            key, ids if ids != song.ids else ExternalIds(), self._clock.now()
+                        )
                         await self._forget_old()
                 linked = clean(with_ids(identification, known))
                 if changed or linked != identification:
@@ -103,7 +105,7 @@ class LinkEnricher:
         now = self._clock.monotonic()
         if now >= self._forget_at:
             self._forget_at = now + DAY_SECONDS
-            await self._shelf.forget(self._clock.now())
+            await self._link_store.delete_expired(self._clock.now())
 
     async def wait_until_idle(self) -> None:
         """Wait for the look-ups under way."""

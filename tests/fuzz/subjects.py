@@ -27,7 +27,7 @@ from fingerprint.hls.playlist import (
     parse_media,
     parse_multivariant,
 )
-from fingerprint.hls.takes import MOST_EARLIER, earlier_takes, later_take
+from fingerprint.hls.takes import MAX_EARLIER_TAKES, earlier_takes, later_take
 
 BASE: Final = URL("https://euc13.playlist.ttvnw.net/v1/playlist/abc.m3u8")
 CORPUS: Final = Path(__file__).parent / "corpus"
@@ -72,7 +72,7 @@ def _media(media: MediaPlaylist) -> None:
         return
     assert total_seconds(taken) >= 3.0
     takes = earlier_takes(media, taken, take_seconds=12.0, enough_seconds=3.0)
-    assert len(takes) <= MOST_EARLIER
+    assert len(takes) <= MAX_EARLIER_TAKES
     for take in (*takes, later_take(media, taken[-1], new_seconds=6.0, take_seconds=12.0)):
         assert set(take) <= listed
         assert len(take) <= 1 or total_seconds(take) <= 12.1

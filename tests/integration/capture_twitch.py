@@ -22,8 +22,8 @@ from fingerprint.media.hosts import AllowList
 from fingerprint.ports import MediaSource
 from fingerprint.settings import TwitchSettings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
+from fingerprint.twitch.live_source_cache import LiveSourceCache
 from fingerprint.twitch.resolve import TwitchResolver
-from fingerprint.twitch.sessions import KeptSessions
 from simulator.clock import SimulatedClock
 from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan
 from simulator.library import own_songs
@@ -126,7 +126,7 @@ class Listener:
     resolver: TwitchResolver
     media: Fetcher
     decoder: DecoderPool
-    sessions: KeptSessions
+    sessions: LiveSourceCache
     capture: StreamCapture
 
     def afresh(self) -> "Listener":
@@ -172,6 +172,6 @@ async def listening(cache: Path, *, settings: TwitchSettings | None = None) -> A
 
 def listener_of(twitch: Simulator, resolver: TwitchResolver, media: Fetcher, decoder: DecoderPool) -> Listener:
     clock = SkippingClock(twitch.clock)
-    sessions = KeptSessions(resolver, clock)
+    sessions = LiveSourceCache(resolver, clock)
     capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock, renew=sessions.renew)
     return Listener(twitch, clock, resolver, media, decoder, sessions, capture)

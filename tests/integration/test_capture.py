@@ -217,7 +217,7 @@ async def test_sessions_are_dropped_after_some_quiet_minutes(listener: Listener)
     await listener.clock.sleep(301)
     source = await listener.sessions.resolve(ChannelTarget("ladder"))
     assert isinstance(source, LiveSource)
-    assert not source.kept
+    assert not source.cached
     assert re.search("http|sealed", repr(source)) is None, "signed addresses stay out of logs"
 
 

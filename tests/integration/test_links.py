@@ -15,7 +15,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.links.finder import LinkFinder
-from fingerprint.links.shelf import FOUND_KEPT, NOTHING_KEPT, LinkShelf, song_key, table
+from fingerprint.links.store import FOUND_TTL, NOT_FOUND_TTL, LinkStore, song_key, table
 from fingerprint.ports import Match
 from fingerprint.settings import PipelineSettings, SettingsError, read_settings
 from fingerprint.wiring import open_link_finder
@@ -147,26 +147,26 @@ async def test_nothing_is_looked_up_by_default() -> None:
 
 
 async def test_what_was_found_is_kept_for_weeks_and_nothing_for_days(database: Database) -> None:
-    shelf = LinkShelf(database)
+    link_store = LinkStore(database)
     key, other = song_key(KNOWN), song_key(song("Other", "Somebody"))
     assert key is not None
     assert other is not None
-    assert await shelf.get(key, NOON) is None
-    await shelf.put(key, ExternalIds(), NOON)
-    await shelf.put(key, FOUND, NOON)
-    await shelf.put(other, ExternalIds(), NOON)
-    for seen in (shelf, LinkShelf(database)):
-        assert await seen.get(key, NOON + FOUND_KEPT - timedelta(hours=1)) == FOUND
-        assert await seen.get(key, NOON + FOUND_KEPT + timedelta(hours=1)) is None
+    assert await link_store.get(key, NOON) is None
+    await link_store.put(key, ExternalIds(), NOON)
+    await link_store.put(key, FOUND, NOON)
+    await link_store.put(other, ExternalIds(), NOON)
+    for seen in (link_store, LinkStore(database)):
+        assert await seen.get(key, NOON + FOUND_TTL - timedelta(hours=1)) == FOUND
+        assert await seen.get(key, NOON + FOUND_TTL + timedelta(hours=1)) is None
         assert await seen.get(other, NOON) == ExternalIds()
-        assert await seen.get(other, NOON + NOTHING_KEPT + timedelta(hours=1)) is None
-    await shelf.forget(NOON + 3 * FOUND_KEPT)
-    assert await LinkShelf(database).get(key, NOON) is None
+        assert await seen.get(other, NOON + NOT_FOUND_TTL + timedelta(hours=1)) is None
+    await link_store.delete_expired(NOON + 3 * FOUND_TTL)
+    assert await LinkStore(database).get(key, NOON) is None
 
 
 async def test_two_servers_that_find_the_same_song_do_not_fail(database: Database) -> None:
-    await asyncio.gather(*(LinkShelf(database).put("isrc:x", FOUND, NOON) for _ in range(10)))
-    assert await LinkShelf(database).get("isrc:x", NOON) == FOUND
+    await asyncio.gather(*(LinkStore(database).put("isrc:x", FOUND, NOON) for _ in range(10)))
+    assert await LinkStore(database).get("isrc:x", NOON) == FOUND
 
 
 def test_songs_are_kept_by_isrc_or_by_name() -> None:
@@ -186,7 +186,7 @@ async def test_the_answer_does_not_wait_and_the_stored_one_gets_the_links(
         await migrations.upgrade(database)
         async with finder(**world.environment()) as find:
             store = MemoryJobStore()
-            links = LinkEnricher(find, LinkShelf(database), store, SystemClock())
+            links = LinkEnricher(find, LinkStore(database), store, SystemClock())
             answer = answered(song=KNOWN)
             store.rows[answer.id] = answer
             started = asyncio.get_running_loop().time()
@@ -211,9 +211,9 @@ async def test_the_answer_does_not_wait_and_the_stored_one_gets_the_links(
 async def test_what_is_long_out_of_date_is_cleared_away_by_the_way(world: LinkWorld, tmp_path: Path) -> None:
     async with open_database(f"sqlite:///{tmp_path / 'x.sqlite3'}") as database:
         await migrations.upgrade(database)
-        await LinkShelf(database).put("isrc:old", FOUND, NOON - 5 * FOUND_KEPT)
+        await LinkStore(database).put("isrc:old", FOUND, NOON - 5 * FOUND_TTL)
         async with finder(**world.environment("deezer")) as find:
-            links = LinkEnricher(find, LinkShelf(database), MemoryJobStore(), SystemClock())
+            links = LinkEnricher(find, LinkStore(database), MemoryJobStore(), SystemClock())
             await links.enrich(answered(song=KNOWN))
             await links.wait_until_idle()
         kept = [row.song for row in await database.rows(select(table.c.song))]
@@ -225,7 +225,7 @@ async def test_a_database_that_is_away_takes_nothing_from_the_answer(world: Link
         finder(**world.environment()) as find,
         open_database("mysql://nobody:x@127.0.0.1:1/none") as database,
     ):
-        links = LinkEnricher(find, LinkShelf(database), MemoryJobStore(), SystemClock())
+        links = LinkEnricher(find, LinkStore(database), MemoryJobStore(), SystemClock())
         assert await links.enrich(answered(song=KNOWN)) == answered(song=KNOWN)
         await links.close()
 

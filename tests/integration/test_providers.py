@@ -27,7 +27,7 @@ from fingerprint.ports import Answer, Match, Recognizer
 from fingerprint.providers import acrcloud_extractor
 from fingerprint.providers.acrcloud_extractor import ExtractorMissingError, load_extractor
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.faults import Fault, ProviderError
+from fingerprint.providers.errors import FailureKind, ProviderError
 from fingerprint.recognizers import REGISTRY
 from fingerprint.recognizers.acrcloud import AcrCloudRecognizer
 from fingerprint.settings import PipelineSettings, Secret, read_settings
@@ -119,15 +119,15 @@ async def test_shazam_is_asked_through_its_library_and_our_connections() -> None
         assert match.song.title == "Paper Lanterns"
         script.replies.append(Reply(body=b'{"matches": []}'))
         assert await ask(recognizer) == []
-        for reply, fault in (
-            (Reply(status=429), Fault.RATE),
-            (Reply(status=500, body=b"x"), Fault.TRANSIENT),
-            (Reply(body=b"<html>"), Fault.TRANSIENT),
+        for reply, kind in (
+            (Reply(status=429), FailureKind.RATE),
+            (Reply(status=500, body=b"x"), FailureKind.TRANSIENT),
+            (Reply(body=b"<html>"), FailureKind.TRANSIENT),
         ):
             script.replies.append(reply)
             with pytest.raises(ProviderError) as raised:
                 await ask(recognizer)
-            assert raised.value.fault is fault
+            assert raised.value.kind is kind
     path, body = seen[0]
     assert path.startswith("/discovery/v5/")
     assert body["signature"]["uri"].startswith("data:audio/vnd.shazam.sig;base64,")
@@ -244,7 +244,7 @@ async def test_r4_a_wrong_key_and_a_wrong_secret_are_told_apart(acrcloud: AcrClo
         async with opened("acrcloud", **acrcloud.environment() | {variable: "wrong"}) as recognizer:
             with pytest.raises(ProviderError, match=words) as raised:
                 await ask(recognizer)
-        assert raised.value.fault is Fault.CONFIGURATION
+        assert raised.value.kind is FailureKind.CONFIGURATION
 
 
 async def test_r4_a_wrong_clock_is_refused_and_the_operator_is_told_to_look_at_it(
@@ -304,7 +304,7 @@ async def test_r6_nonsense_is_a_fault_of_the_provider_after_two_tries_at_most(
             return  # its success without a result is no match
         with pytest.raises(ProviderError) as raised:
             await ask(recognizer)
-    assert raised.value.fault is Fault.TRANSIENT
+    assert raised.value.kind is FailureKind.TRANSIENT
     assert raised.value.code is ProblemCode.UPSTREAM_UNAVAILABLE
     assert service.script.questions <= 2
     assert "Twitch" not in raised.value.detail

@@ -80,13 +80,13 @@ async def test_where_nobody_else_counts_questions_are_counted_in_the_named_datab
     settings = read_settings(PipelineSettings, environ | {"TWITCHAUDIO_DATABASE_URL": address})
     for used in (1, 2):
         async with open_guards(settings, SystemClock()) as guards:
-            await guards.of("audd").spend()
-            (standing,) = await guards.standings()
+            await guards.of("audd").count_question()
+            (standing,) = await guards.statuses()
             assert [each.used for each in standing.spending or ()] == [used, used]
     async with open_guards(settings, SystemClock()) as guards:
         with pytest.raises(TwitchAudioError, match="used up"):
-            await guards.of("audd").spend()
+            await guards.of("audd").count_question()
     async with open_guards(read_settings(PipelineSettings, environ), SystemClock()) as guards:
-        refusal = guards.of("audd").refusal()
+        refusal = guards.of("audd").suspension()
         assert refusal is not None
         assert "without the SQL database" in refusal.detail

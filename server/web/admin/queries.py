@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from aiohttp import web
 
 from fingerprint.domain.budgets import Period
-from fingerprint.providers.guard import Standing
+from fingerprint.providers.guard import ProviderStatus
 from fingerprint.recognizers import chosen_names
 from server import keys
 from server.access.rules.website import setting_text
@@ -64,18 +64,18 @@ class AdminQueries:
 
     async def recognizers(self) -> Sequence[Row]:
         """The recognizers in their order: name, state, and what is left of each budget; free ones have none."""
-        standings = {standing.name: standing for standing in await self._app[keys.PROVIDERS].standings()}
+        standings = {standing.name: standing for standing in await self._app[keys.PROVIDERS].statuses()}
         return [_recognizer(name, standings.get(name)) for name in chosen_names(self._app[keys.SETTINGS].pipeline)]
 
 
-def _recognizer(name: str, standing: Standing | None) -> Row:
+def _recognizer(name: str, standing: ProviderStatus | None) -> Row:
     if standing is None:
         return Row(key=name, cells=(name, "free", "no limit", "no limit"))
     state = str(standing.state) if standing.detail is None else f"{standing.state}: {standing.detail}"
     return Row(key=name, cells=(name, state, *(_left(standing, period) for period in (Period.DAY, Period.MONTH))))
 
 
-def _left(standing: Standing, period: Period) -> str:
+def _left(standing: ProviderStatus, period: Period) -> str:
     if standing.spending is None:
         return "unknown"
     for each in standing.spending:

@@ -9,10 +9,10 @@ from yarl import URL
 from fingerprint.domain.problems import UpstreamError
 from fingerprint.hls.playlist import InitSection, Segment
 from fingerprint.media.ahead import DecodingAhead
-from fingerprint.media.arriving import Arriving
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
-from fingerprint.media.segments import Joined, SegmentShelf
+from fingerprint.media.partial_response import PartialResponse
+from fingerprint.media.segments import Joined, SegmentCache
 
 BASE = URL("https://example.ttvnw.net/v1/playlist/x.m3u8")
 TS = b"\x47"
@@ -46,7 +46,7 @@ class Shop(Fetcher):
         content = self._contents.get(url.name)
         return Fetched(404, b"") if content is None else Fetched(200, content)
 
-    def begin(
+    def get_partial(
         self,
         url: URL,
         *,
@@ -54,12 +54,12 @@ class Shop(Fetcher):
         max_bytes: int,
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
-    ) -> Arriving:
+    ) -> PartialResponse:
         asyncio.get_running_loop().call_soon(self.asked.append, url.name)  # as a task would
-        arriving = Arriving()
+        partial = PartialResponse()
         if self._begun is not None:
-            arriving.status, arriving.chunks = 200, [self._begun]
-        return arriving
+            partial.status, partial.chunks = 200, [self._begun]
+        return partial
 
 
 class Fed(DecodingAhead):
@@ -91,7 +91,7 @@ def contents(count: int, start: bytes = TS) -> dict[str, bytes]:
 
 
 async def join(shop: Shop, wanted: Sequence[Segment], fed: Fed, *, following: str | None = None) -> Joined:
-    return await SegmentShelf(shop, BASE).joined(wanted, following=following, decoding=fed)
+    return await SegmentCache(shop, BASE).joined(wanted, following=following, decoding=fed)
 
 
 @pytest.mark.parametrize("order", [("0.ts", "1.ts", "2.ts"), ("2.ts", "1.ts", "0.ts"), ("1.ts", "2.ts", "0.ts")])

@@ -7,15 +7,15 @@ import pytest
 from fingerprint.domain.budgets import Budget, OverBudget, Period, Spending, Spent, parse_budgets
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.pcm import no_audio
-from fingerprint.providers.faults import (
+from fingerprint.providers.errors import (
     MAX_FAILURES,
-    Fault,
+    FailureKind,
     ProviderError,
     provider_breaker,
-    record_fault,
+    record_provider_failure,
     transient,
 )
-from fingerprint.providers.guard import Guard, Guards, State
+from fingerprint.providers.guard import ProviderGuard, ProviderGuards, ProviderState
 from tests.fakes import FakeClock
 
 DAY = Budget(Period.DAY, 2)
@@ -50,9 +50,9 @@ class Counts:
 def test_one_failure_of_the_network_does_not_open_the_circuit() -> None:
     breaker = provider_breaker(FakeClock())
     for _ in range(MAX_FAILURES - 1):
-        record_fault(breaker, Fault.TRANSIENT, "It is away.")
+        record_provider_failure(breaker, FailureKind.TRANSIENT, "It is away.")
         assert breaker.open_seconds is None
-    record_fault(breaker, Fault.TRANSIENT, "It is away.")
+    record_provider_failure(breaker, FailureKind.TRANSIENT, "It is away.")
     assert breaker.open_seconds == pytest.approx(5.0, rel=0.2)
     assert breaker.reason == "It is away."
 
@@ -62,9 +62,9 @@ async def test_each_pause_in_a_row_is_twice_as_long_up_to_a_limit() -> None:
     breaker = provider_breaker(clock)
     pauses: list[float] = []
     for _ in range(MAX_FAILURES - 1):
-        record_fault(breaker, Fault.TRANSIENT, "It is away.")
+        record_provider_failure(breaker, FailureKind.TRANSIENT, "It is away.")
     for _ in range(8):
-        record_fault(breaker, Fault.TRANSIENT, "It is away.")
+        record_provider_failure(breaker, FailureKind.TRANSIENT, "It is away.")
         assert breaker.open_seconds is not None
         pauses.append(breaker.open_seconds)
         await clock.advance(breaker.open_seconds + 0.1)
@@ -73,78 +73,82 @@ async def test_each_pause_in_a_row_is_twice_as_long_up_to_a_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "seconds"),
-    [(Fault.QUOTA, 900), (Fault.CONFIGURATION, 60), (Fault.RATE, 5), (Fault.REQUEST, 5)],
+    ("kind", "seconds"),
+    [(FailureKind.QUOTA, 900), (FailureKind.CONFIGURATION, 60), (FailureKind.RATE, 5), (FailureKind.REQUEST, 5)],
 )
-def test_what_will_not_pass_by_itself_opens_the_circuit_at_once(fault: Fault, seconds: float) -> None:
+def test_what_will_not_pass_by_itself_opens_the_circuit_at_once(kind: FailureKind, seconds: float) -> None:
     breaker = provider_breaker(FakeClock())
-    record_fault(breaker, fault, "No.")
+    record_provider_failure(breaker, kind, "No.")
     assert breaker.open_seconds == pytest.approx(seconds, rel=0.2)
 
 
 async def test_a_budget_that_is_used_up_keeps_the_provider_from_being_asked_until_it_begins_anew() -> None:
     clock, counts = FakeClock(), Counts()
-    guard = Guard("acrcloud", clock, counts, (DAY,))
+    guard = ProviderGuard("acrcloud", clock, counts, (DAY,))
     for _ in range(2):
-        assert guard.refusal() is None
-        await guard.spend()
+        assert guard.suspension() is None
+        await guard.count_question()
     with pytest.raises(ProviderError) as raised:
-        await guard.spend()
-    assert raised.value.fault is Fault.QUOTA
-    guard.failed(raised.value)
-    refusal = guard.refusal()
-    assert refusal is not None
-    assert "The budget of acrcloud (2 a day) is used up until" in refusal.detail
-    assert refusal.seconds == pytest.approx((Period.DAY.end_of(clock.now()) - clock.now()).total_seconds(), abs=1)
+        await guard.count_question()
+    assert raised.value.kind is FailureKind.QUOTA
+    guard.record_failure(raised.value)
+    suspension = guard.suspension()
+    assert suspension is not None
+    assert "The budget of acrcloud (2 a day) is used up until" in suspension.detail
+    assert suspension.seconds == pytest.approx(
+        (Period.DAY.end_of(clock.now()) - clock.now()).total_seconds(), abs=1
+    )
     assert counts.used == 2
     counts.used = 0
-    await clock.advance(refusal.seconds + 1)
-    assert guard.refusal() is None
-    await guard.spend()
+    await clock.advance(suspension.seconds + 1)
+    assert guard.suspension() is None
+    await guard.count_question()
 
 
 async def test_without_a_store_a_budget_keeps_the_provider_from_being_asked() -> None:
-    refusal = Guard("acrcloud", FakeClock(), None, (DAY,)).refusal()
-    assert refusal is not None
-    assert "cannot be counted" in refusal.detail
-    assert Guard("acrcloud", FakeClock(), None, ()).refusal() is None
+    suspension = ProviderGuard("acrcloud", FakeClock(), None, (DAY,)).suspension()
+    assert suspension is not None
+    assert "cannot be counted" in suspension.detail
+    assert ProviderGuard("acrcloud", FakeClock(), None, ()).suspension() is None
 
 
 async def test_a_store_that_is_away_stops_only_providers_with_a_budget() -> None:
     counts = Counts()
     counts.broken = True
-    await Guard("acrcloud", FakeClock(), counts, ()).spend()
+    await ProviderGuard("acrcloud", FakeClock(), counts, ()).count_question()
     with pytest.raises(ProviderError) as raised:
-        await Guard("acrcloud", FakeClock(), counts, (DAY,)).spend()
+        await ProviderGuard("acrcloud", FakeClock(), counts, (DAY,)).count_question()
     assert raised.value.retry_after_seconds == 5.0
 
 
 async def test_nothing_to_hear_is_not_the_providers_fault() -> None:
-    guard = Guard("acrcloud", FakeClock(), None, ())
+    guard = ProviderGuard("acrcloud", FakeClock(), None, ())
     for _ in range(10):
-        guard.failed(no_audio("it is silent"))
-    assert guard.refusal() is None
+        guard.record_failure(no_audio("it is silent"))
+    assert guard.suspension() is None
     for _ in range(MAX_FAILURES):
-        guard.failed(transient("acrcloud", "It is away."))
-    refusal = guard.refusal()
-    assert refusal is not None
-    assert refusal.detail.startswith("It is away. It is asked again in")
+        guard.record_failure(transient("acrcloud", "It is away."))
+    suspension = guard.suspension()
+    assert suspension is not None
+    assert suspension.detail.startswith("It is away. It is asked again in")
 
 
 async def test_the_operator_sees_how_each_provider_stands() -> None:
     clock, counts = FakeClock(), Counts()
-    guards = Guards(clock, usage=counts, budgets={"acrcloud": (DAY, MONTH)})
+    guards = ProviderGuards(clock, usage=counts, budgets={"acrcloud": (DAY, MONTH)})
     for name in ("acrcloud", "audd"):
         guards.of(name)
-    await guards.of("acrcloud").spend()
-    guards.of("audd").failed(ProviderError("AudD", Fault.CONFIGURATION, "AudD does not take our token."))
-    acrcloud, audd = await guards.standings()
-    assert (acrcloud.name, acrcloud.state, acrcloud.detail) == ("acrcloud", State.READY, None)
+    await guards.of("acrcloud").count_question()
+    guards.of("audd").record_failure(
+        ProviderError("AudD", FailureKind.CONFIGURATION, "AudD does not take our token.")
+    )
+    acrcloud, audd = await guards.statuses()
+    assert (acrcloud.name, acrcloud.state, acrcloud.detail) == ("acrcloud", ProviderState.READY, None)
     assert [(each.period, each.used, each.most, each.left) for each in acrcloud.spending or ()] == [
         (Period.DAY, 1, 2, 1),
         (Period.MONTH, 1, 3, 2),
     ]
-    assert (audd.name, audd.state) == ("audd", State.RESTING)
+    assert (audd.name, audd.state) == ("audd", ProviderState.RESTING)
     assert (audd.detail or "").startswith("AudD does not take our token.")
     assert audd.seconds is not None
 
@@ -152,30 +156,30 @@ async def test_the_operator_sees_how_each_provider_stands() -> None:
 async def test_a_budget_that_others_used_up_is_seen_too() -> None:
     counts = Counts()
     counts.used = 2
-    standing = await Guard("acrcloud", FakeClock(), counts, (DAY,)).standing()
-    assert standing.state is State.OVER_BUDGET
-    assert "used up until" in (standing.detail or "")
+    status = await ProviderGuard("acrcloud", FakeClock(), counts, (DAY,)).status()
+    assert status.state is ProviderState.OVER_BUDGET
+    assert "used up until" in (status.detail or "")
 
 
 async def test_a_count_that_cannot_be_read_is_said_to_be_unknown() -> None:
     counts = Counts()
     counts.broken = True
-    standing = await Guard("acrcloud", FakeClock(), counts, (DAY,)).standing()
-    assert standing.spending is None
+    status = await ProviderGuard("acrcloud", FakeClock(), counts, (DAY,)).status()
+    assert status.spending is None
 
 
 async def test_an_operator_who_looks_does_not_wait_for_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fingerprint.providers.guard.STANDING_SECONDS", 0.05)
+    monkeypatch.setattr("fingerprint.providers.guard.STATUS_SECONDS", 0.05)
 
     class Hanging(Counts):
         async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[Spending]:
             await asyncio.Event().wait()
             return []
 
-    guards = Guards(FakeClock(), usage=Hanging(), budgets={"acrcloud": (DAY,)})
+    guards = ProviderGuards(FakeClock(), usage=Hanging(), budgets={"acrcloud": (DAY,)})
     for name in ("acrcloud", "audd"):
         guards.of(name)
-    assert [standing.spending for standing in await guards.standings()] == [None, None]
+    assert [status.spending for status in await guards.statuses()] == [None, None]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.fetch import Fetched
 from fingerprint.ports import Match
-from fingerprint.providers.faults import Fault, ProviderError
+from fingerprint.providers.errors import FailureKind, ProviderError
 from fingerprint.recognizers.acrcloud import build_request, parse_matches, signature
 from tests.providers.acrcloud_service import ACCESS_KEY, ACCESS_SECRET, status
 from tests.providers.answers import ACR_TRACK
@@ -167,22 +167,22 @@ def test_no_result_is_an_answer() -> None:
     assert read(status(1001)) == []
 
 
-CODES: dict[int, tuple[Fault, bool]] = {
-    2000: (Fault.CONFIGURATION, False),
-    2001: (Fault.CONFIGURATION, False),
-    2002: (Fault.TRANSIENT, True),
-    2003: (Fault.TRANSIENT, True),
-    2005: (Fault.TRANSIENT, True),
-    3000: (Fault.TRANSIENT, True),
-    3001: (Fault.CONFIGURATION, False),
-    3002: (Fault.REQUEST, False),
-    3003: (Fault.QUOTA, False),
-    3006: (Fault.REQUEST, False),
-    3011: (Fault.TRANSIENT, True),
-    3014: (Fault.CONFIGURATION, False),
-    3016: (Fault.REQUEST, False),
-    3999: (Fault.TRANSIENT, True),
-    -1: (Fault.TRANSIENT, True),
+CODES: dict[int, tuple[FailureKind, bool]] = {
+    2000: (FailureKind.CONFIGURATION, False),
+    2001: (FailureKind.CONFIGURATION, False),
+    2002: (FailureKind.TRANSIENT, True),
+    2003: (FailureKind.TRANSIENT, True),
+    2005: (FailureKind.TRANSIENT, True),
+    3000: (FailureKind.TRANSIENT, True),
+    3001: (FailureKind.CONFIGURATION, False),
+    3002: (FailureKind.REQUEST, False),
+    3003: (FailureKind.QUOTA, False),
+    3006: (FailureKind.REQUEST, False),
+    3011: (FailureKind.TRANSIENT, True),
+    3014: (FailureKind.CONFIGURATION, False),
+    3016: (FailureKind.REQUEST, False),
+    3999: (FailureKind.TRANSIENT, True),
+    -1: (FailureKind.TRANSIENT, True),
 }
 
 
@@ -190,7 +190,7 @@ CODES: dict[int, tuple[Fault, bool]] = {
 def test_each_code_is_told_apart(code: int) -> None:
     with pytest.raises(ProviderError) as raised:
         read(status(code, "some message"))
-    assert (raised.value.fault, raised.value.retryable) == CODES[code]
+    assert (raised.value.kind, raised.value.retryable) == CODES[code]
     assert raised.value.provider_code == code
     assert "some message" not in raised.value.detail
 
@@ -205,7 +205,7 @@ def test_a_sample_that_it_cannot_hear_is_no_audio(code: int) -> None:
 def test_3015_has_two_meanings() -> None:
     with pytest.raises(ProviderError) as raised:
         read(status(3015, "QpS limit exceeded"))
-    assert (raised.value.fault, raised.value.retryable) == (Fault.RATE, True)
+    assert (raised.value.kind, raised.value.retryable) == (FailureKind.RATE, True)
     with pytest.raises(TwitchAudioError) as unheard:
         read(status(3015, "Could not generate fingerprint"))
     assert unheard.value.code is ProblemCode.NO_AUDIO
@@ -218,28 +218,28 @@ def test_the_operator_is_told_which_value_to_look_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("http", "fault"),
+    ("http", "kind"),
     [
-        (200, Fault.TRANSIENT),
-        (302, Fault.TRANSIENT),
-        (401, Fault.CONFIGURATION),
-        (403, Fault.CONFIGURATION),
-        (413, Fault.REQUEST),
-        (429, Fault.RATE),
-        (500, Fault.TRANSIENT),
-        (503, Fault.TRANSIENT),
+        (200, FailureKind.TRANSIENT),
+        (302, FailureKind.TRANSIENT),
+        (401, FailureKind.CONFIGURATION),
+        (403, FailureKind.CONFIGURATION),
+        (413, FailureKind.REQUEST),
+        (429, FailureKind.RATE),
+        (500, FailureKind.TRANSIENT),
+        (503, FailureKind.TRANSIENT),
     ],
 )
-def test_an_answer_that_is_not_the_apis_own_is_judged_by_its_status(http: int, fault: Fault) -> None:
+def test_an_answer_that_is_not_the_apis_own_is_judged_by_its_status(http: int, kind: FailureKind) -> None:
     with pytest.raises(ProviderError) as raised:
         read(b"<html>no</html>", http=http)
-    assert raised.value.fault is fault
+    assert raised.value.kind is kind
 
 
 def test_an_error_of_the_api_counts_whatever_the_status() -> None:
     with pytest.raises(ProviderError) as raised:
         read(status(3003), http=500)
-    assert raised.value.fault is Fault.QUOTA
+    assert raised.value.kind is FailureKind.QUOTA
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_an_error_of_the_api_counts_whatever_the_status() -> None:
 def test_nonsense_is_a_transient_fault(body: bytes) -> None:
     with pytest.raises(ProviderError) as raised:
         read(body)
-    assert raised.value.fault is Fault.TRANSIENT
+    assert raised.value.kind is FailureKind.TRANSIENT
 
 
 anything = st.recursive(

@@ -10,7 +10,7 @@ from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.fetch import Fetched
 from fingerprint.ports import Match
-from fingerprint.providers.faults import Fault, ProviderError
+from fingerprint.providers.errors import FailureKind, ProviderError
 from fingerprint.recognizers.audd import UNSCORED, parse_matches
 from tests.providers.answers import AUDD_RESULT
 from tests.providers.audd_service import error
@@ -91,31 +91,31 @@ def test_no_result_is_an_answer(body: Json) -> None:
     assert read(body) == []
 
 
-CODES: dict[int, Fault] = {
-    900: Fault.CONFIGURATION,
-    901: Fault.CONFIGURATION,
-    903: Fault.CONFIGURATION,
-    902: Fault.QUOTA,
-    904: Fault.CONFIGURATION,
-    905: Fault.CONFIGURATION,
-    31337: Fault.CONFIGURATION,
-    19: Fault.CONFIGURATION,
-    1901: Fault.CONFIGURATION,
-    20: Fault.REQUEST,
-    50: Fault.REQUEST,
-    51: Fault.REQUEST,
-    600: Fault.REQUEST,
-    601: Fault.REQUEST,
-    602: Fault.REQUEST,
-    610: Fault.REQUEST,
-    700: Fault.REQUEST,
-    701: Fault.REQUEST,
-    702: Fault.REQUEST,
-    906: Fault.REQUEST,
-    611: Fault.RATE,
-    100: Fault.TRANSIENT,
-    1000: Fault.TRANSIENT,
-    4242: Fault.TRANSIENT,
+CODES: dict[int, FailureKind] = {
+    900: FailureKind.CONFIGURATION,
+    901: FailureKind.CONFIGURATION,
+    903: FailureKind.CONFIGURATION,
+    902: FailureKind.QUOTA,
+    904: FailureKind.CONFIGURATION,
+    905: FailureKind.CONFIGURATION,
+    31337: FailureKind.CONFIGURATION,
+    19: FailureKind.CONFIGURATION,
+    1901: FailureKind.CONFIGURATION,
+    20: FailureKind.REQUEST,
+    50: FailureKind.REQUEST,
+    51: FailureKind.REQUEST,
+    600: FailureKind.REQUEST,
+    601: FailureKind.REQUEST,
+    602: FailureKind.REQUEST,
+    610: FailureKind.REQUEST,
+    700: FailureKind.REQUEST,
+    701: FailureKind.REQUEST,
+    702: FailureKind.REQUEST,
+    906: FailureKind.REQUEST,
+    611: FailureKind.RATE,
+    100: FailureKind.TRANSIENT,
+    1000: FailureKind.TRANSIENT,
+    4242: FailureKind.TRANSIENT,
 }
 
 
@@ -123,9 +123,9 @@ CODES: dict[int, Fault] = {
 def test_each_code_is_told_apart(code: int) -> None:
     with pytest.raises(ProviderError) as raised:
         read(error(code, "some message"))
-    assert raised.value.fault is CODES[code]
+    assert raised.value.kind is CODES[code]
     assert raised.value.provider_code == code
-    assert raised.value.retryable == (CODES[code] in (Fault.RATE, Fault.TRANSIENT))
+    assert raised.value.retryable == (CODES[code] in (FailureKind.RATE, FailureKind.TRANSIENT))
     assert "some message" not in raised.value.detail
 
 
@@ -137,13 +137,18 @@ def test_a_sample_that_it_cannot_hear_is_no_audio(code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("http", "fault"),
-    [(401, Fault.CONFIGURATION), (413, Fault.REQUEST), (429, Fault.RATE), (500, Fault.TRANSIENT)],
+    ("http", "kind"),
+    [
+        (401, FailureKind.CONFIGURATION),
+        (413, FailureKind.REQUEST),
+        (429, FailureKind.RATE),
+        (500, FailureKind.TRANSIENT),
+    ],
 )
-def test_an_answer_that_is_not_the_apis_own_is_judged_by_its_status(http: int, fault: Fault) -> None:
+def test_an_answer_that_is_not_the_apis_own_is_judged_by_its_status(http: int, kind: FailureKind) -> None:
     with pytest.raises(ProviderError) as raised:
         read(b"<html>no</html>", http=http)
-    assert raised.value.fault is fault
+    assert raised.value.kind is kind
 
 
 @pytest.mark.parametrize(
@@ -152,7 +157,7 @@ def test_an_answer_that_is_not_the_apis_own_is_judged_by_its_status(http: int, f
 def test_nonsense_is_a_transient_fault(body: bytes) -> None:
     with pytest.raises(ProviderError) as raised:
         read(body)
-    assert raised.value.fault is Fault.TRANSIENT
+    assert raised.value.kind is FailureKind.TRANSIENT
 
 
 @given(st.dictionaries(st.sampled_from(list(AUDD_RESULT)), anything))

@@ -10,8 +10,8 @@ from fingerprint.domain.identification import Song, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Answer, Match
 from fingerprint.providers.agreement import same_song
-from fingerprint.providers.faults import Fault, ProviderError
-from fingerprint.providers.guard import Guard
+from fingerprint.providers.errors import FailureKind, ProviderError
+from fingerprint.providers.guard import ProviderGuard
 from fingerprint.recognizers.chain import Member, RecognizerChain
 from tests.builders import recording, song
 from tests.fakes import FakeClock
@@ -250,8 +250,8 @@ def test_songs_are_told_to_be_the_same_by_isrc_or_by_title_and_artist(one: Song,
 
 async def test_one_that_rests_is_passed_over_until_its_time_has_come() -> None:
     clock = FakeClock()
-    guard = Guard("paid", clock, None, ())
-    fault = ProviderError("Paid", Fault.QUOTA, "It is used up.", retry_after_seconds=900.0)
+    guard = ProviderGuard("paid", clock, None, ())
+    fault = ProviderError("Paid", FailureKind.QUOTA, "It is used up.", retry_after_seconds=900.0)
     paid = Scripted("paid", error=fault)
     async with RecognizerChain([Member(paid, guard), Scripted("free")]) as chain:
         for _ in range(3):
@@ -263,8 +263,8 @@ async def test_one_that_rests_is_passed_over_until_its_time_has_come() -> None:
 
 
 async def test_when_only_resting_ones_are_left_the_error_says_when_to_ask_again() -> None:
-    guard = Guard("paid", FakeClock(), None, ())
-    guard.failed(ProviderError("Paid", Fault.QUOTA, "It is used up."))
+    guard = ProviderGuard("paid", FakeClock(), None, ())
+    guard.record_failure(ProviderError("Paid", FailureKind.QUOTA, "It is used up."))
     async with RecognizerChain([Member(Scripted("paid"), guard), Scripted("free", missing="Empty.")]) as chain:
         text = await chain.unavailable_reason()
         with pytest.raises(TwitchAudioError) as raised:
@@ -275,7 +275,7 @@ async def test_when_only_resting_ones_are_left_the_error_says_when_to_ask_again(
 
 
 async def test_one_that_times_out_again_and_again_is_left_alone() -> None:
-    guard = Guard("paid", FakeClock(), None, ())
+    guard = ProviderGuard("paid", FakeClock(), None, ())
     paid = Scripted("paid", stalls=True)
     async with RecognizerChain([Member(paid, guard), Scripted("free")], recognizer_seconds=0.01) as chain:
         for _ in range(6):

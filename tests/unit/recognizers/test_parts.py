@@ -9,8 +9,8 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
-from fingerprint.providers.guard import Guard
-from fingerprint.providers.parts import joined, parts_of
+from fingerprint.providers.guard import ProviderGuard
+from fingerprint.providers.parts import merge_matches, split_recording
 from fingerprint.recognizers.chain import Member, RecognizerChain
 from tests.builders import NOON, recording, song
 from tests.fakes import FakeClock
@@ -32,7 +32,7 @@ def test_parts_cover_a_recording_as_far_as_their_number_allows(
     seconds: float, most: int, starts: list[float]
 ) -> None:
     whole = recording(seconds, started_at=NOON)
-    parts = parts_of(whole, most)
+    parts = split_recording(whole, most)
     assert [part.start_seconds for part in parts] == starts
     if len(parts) == 1:
         assert parts[0].recording is whole
@@ -43,9 +43,9 @@ def test_parts_cover_a_recording_as_far_as_their_number_allows(
 
 
 def test_a_song_of_several_parts_is_one_song_where_it_is_first_heard() -> None:
-    first, second, third = parts_of(recording(30.0), 5)
+    first, second, third = split_recording(recording(30.0), 5)
     one, other = song("One"), song("Other", position_seconds=2.0)
-    found = joined(
+    found = merge_matches(
         [
             (first, [Match(song=one, score=0.8)]),
             (second, [Match(song=one, score=0.9)]),
@@ -121,7 +121,7 @@ async def test_a_long_recording_has_an_answer_when_its_parts_have(
 ) -> None:
     provider = Told(say)
     stages: list[Stage] = []
-    async with RecognizerChain([Member(provider, Guard("paid", FakeClock(), None, ()), 5)]) as chain:
+    async with RecognizerChain([Member(provider, ProviderGuard("paid", FakeClock(), None, ()), 5)]) as chain:
         if code is None:
             answer = await chain.identify(recording(30.0), stages.append)
             assert [match.song.title for match in answer.matches] == titles

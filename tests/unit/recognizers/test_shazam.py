@@ -3,7 +3,7 @@ import copy
 import pytest
 
 from fingerprint.domain.identification import ExternalIds
-from fingerprint.providers.faults import ProviderError
+from fingerprint.providers.errors import ProviderError
 from fingerprint.recognizers.shazam import parse_matches
 from tests.providers.answers import SHAZAM_ANSWER
 

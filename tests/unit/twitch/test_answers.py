@@ -11,8 +11,8 @@ from fingerprint.ports import Broadcaster
 from fingerprint.twitch import usher
 from fingerprint.twitch.answers import (
     GqlFailure,
+    GqlFailureKind,
     PlaybackToken,
-    Trouble,
     parse_answer,
     parse_clip,
     parse_clip_broadcaster,
@@ -27,11 +27,11 @@ TOKEN = {
     "signature": "ab" * 20,
 }
 
-FAILURES: dict[str, tuple[int, Any, Trouble]] = {
+FAILURES: dict[str, tuple[int, Any, GqlFailureKind]] = {
     "persisted": (
         200,
         {"errors": [{"message": "PersistedQueryNotFound"}], "extensions": {}},
-        Trouble.HASH_UNKNOWN,
+        GqlFailureKind.HASH_UNKNOWN,
     ),
     "integrity": (
         200,
@@ -40,46 +40,50 @@ FAILURES: dict[str, tuple[int, Any, Trouble]] = {
             "data": {"streamPlaybackAccessToken": None},
             "extensions": {"challenge": {"type": "integrity"}},
         },
-        Trouble.INTEGRITY,
+        GqlFailureKind.INTEGRITY,
     ),
     "service error": (
         200,
         {"errors": [{"message": "service error", "path": ["x"]}], "data": None},
-        Trouble.TRANSIENT,
+        GqlFailureKind.TRANSIENT,
     ),
-    "service timeout": (200, {"errors": [{"message": "service timeout"}]}, Trouble.TRANSIENT),
-    "variable": (200, {"errors": [{"message": 'Variable "x" has invalid value null.'}]}, Trouble.QUERY_REFUSED),
+    "service timeout": (200, {"errors": [{"message": "service timeout"}]}, GqlFailureKind.TRANSIENT),
+    "variable": (
+        200,
+        {"errors": [{"message": 'Variable "x" has invalid value null.'}]},
+        GqlFailureKind.QUERY_REFUSED,
+    ),
     "client id": (
         400,
         {"error": "Bad Request", "status": 400, "message": 'The "Client-ID" header is invalid.'},
-        Trouble.CLIENT_REFUSED,
+        GqlFailureKind.CLIENT_REFUSED,
     ),
     "authorization": (
         401,
         {"error": "Unauthorized", "status": 401, "message": "The token is invalid."},
-        Trouble.CLIENT_REFUSED,
+        GqlFailureKind.CLIENT_REFUSED,
     ),
-    "teapot": (418, {"error": "I'm a teapot"}, Trouble.UNREADABLE),
-    "busy": (429, "slow down", Trouble.TRANSIENT),
-    "down": (503, "<html>", Trouble.TRANSIENT),
-    "html": (200, "<html>", Trouble.UNREADABLE),
-    "cut": (200, '{"data": {"streamPlayback', Trouble.UNREADABLE),
-    "empty": (200, "", Trouble.UNREADABLE),
-    "deep": (200, "[" * 100_000, Trouble.UNREADABLE),
-    "number": (200, 17, Trouble.UNREADABLE),
-    "list": (200, [1, 2], Trouble.UNREADABLE),
-    "no data": (200, {"extensions": {}}, Trouble.UNREADABLE),
-    "null data": (200, {"data": None}, Trouble.UNREADABLE),
-    "data of another type": (200, {"data": [1]}, Trouble.UNREADABLE),
-    "errors of another type": (200, {"errors": [7, None], "data": {}}, Trouble.QUERY_REFUSED),
+    "teapot": (418, {"error": "I'm a teapot"}, GqlFailureKind.UNREADABLE),
+    "busy": (429, "slow down", GqlFailureKind.TRANSIENT),
+    "down": (503, "<html>", GqlFailureKind.TRANSIENT),
+    "html": (200, "<html>", GqlFailureKind.UNREADABLE),
+    "cut": (200, '{"data": {"streamPlayback', GqlFailureKind.UNREADABLE),
+    "empty": (200, "", GqlFailureKind.UNREADABLE),
+    "deep": (200, "[" * 100_000, GqlFailureKind.UNREADABLE),
+    "number": (200, 17, GqlFailureKind.UNREADABLE),
+    "list": (200, [1, 2], GqlFailureKind.UNREADABLE),
+    "no data": (200, {"extensions": {}}, GqlFailureKind.UNREADABLE),
+    "null data": (200, {"data": None}, GqlFailureKind.UNREADABLE),
+    "data of another type": (200, {"data": [1]}, GqlFailureKind.UNREADABLE),
+    "errors of another type": (200, {"errors": [7, None], "data": {}}, GqlFailureKind.QUERY_REFUSED),
 }
 
 
-@pytest.mark.parametrize(("status", "body", "trouble"), FAILURES.values(), ids=FAILURES.keys())
-def test_failed_answers_are_told_apart(status: int, body: Any, trouble: Trouble) -> None:
+@pytest.mark.parametrize(("status", "body", "kind"), FAILURES.values(), ids=FAILURES.keys())
+def test_failed_answers_are_told_apart(status: int, body: Any, kind: GqlFailureKind) -> None:
     with pytest.raises(GqlFailure) as caught:
         parse_answer(status, body if isinstance(body, str) else json.dumps(body))
-    assert caught.value.trouble is trouble
+    assert caught.value.kind is kind
     assert len(caught.value.words) <= 200
     assert caught.value.words.isprintable()
 
@@ -325,38 +329,43 @@ def usher_answer(status: int, code: str = "", error: str = "") -> Fetched:
 @pytest.mark.parametrize(
     ("kind", "answer", "code", "words"),
     [
-        (usher.Kind.CHANNEL, usher_answer(404, "transcode_does_not_exist", "x"), ProblemCode.NOT_LIVE, "not live"),
-        (usher.Kind.VIDEO, usher_answer(404, "not_found"), ProblemCode.VIDEO_NOT_FOUND, "no such video"),
         (
-            usher.Kind.CHANNEL,
+            usher.PlaylistKind.CHANNEL,
+            usher_answer(404, "transcode_does_not_exist", "x"),
+            ProblemCode.NOT_LIVE,
+            "not live",
+        ),
+        (usher.PlaylistKind.VIDEO, usher_answer(404, "not_found"), ProblemCode.VIDEO_NOT_FOUND, "no such video"),
+        (
+            usher.PlaylistKind.CHANNEL,
             usher_answer(403, "content_geoblocked", "Content Restricted In Region"),
             ProblemCode.RESTRICTED_STREAM,
             "region",
         ),
         (
-            usher.Kind.CHANNEL,
+            usher.PlaylistKind.CHANNEL,
             usher_answer(403, "unauthorized_entitlements"),
             ProblemCode.RESTRICTED_STREAM,
             "subscribers",
         ),
         (
-            usher.Kind.VIDEO,
+            usher.PlaylistKind.VIDEO,
             usher_answer(404, "vod_manifest_restricted", "Manifest is resticted"),
             ProblemCode.RESTRICTED_STREAM,
             "subscribers",
         ),
         (
-            usher.Kind.CHANNEL,
+            usher.PlaylistKind.CHANNEL,
             usher_answer(403, "brand_new\x1b", "?"),
             ProblemCode.RESTRICTED_STREAM,
             r"brand_new\x1b",
         ),
-        (usher.Kind.CHANNEL, Fetched(500, b"oops"), ProblemCode.UPSTREAM_UNAVAILABLE, "500"),
-        (usher.Kind.CHANNEL, Fetched(200, b"<html>"), ProblemCode.UPSTREAM_UNAVAILABLE, "does not begin"),
-        (usher.Kind.CHANNEL, Fetched(302, b""), ProblemCode.UPSTREAM_UNAVAILABLE, "302"),
+        (usher.PlaylistKind.CHANNEL, Fetched(500, b"oops"), ProblemCode.UPSTREAM_UNAVAILABLE, "500"),
+        (usher.PlaylistKind.CHANNEL, Fetched(200, b"<html>"), ProblemCode.UPSTREAM_UNAVAILABLE, "does not begin"),
+        (usher.PlaylistKind.CHANNEL, Fetched(302, b""), ProblemCode.UPSTREAM_UNAVAILABLE, "302"),
     ],
 )
-def test_ushers_refusals(kind: usher.Kind, answer: Fetched, code: ProblemCode, words: str) -> None:
+def test_ushers_refusals(kind: usher.PlaylistKind, answer: Fetched, code: ProblemCode, words: str) -> None:
     with pytest.raises(TwitchAudioError) as caught:
         usher.parse_answer(kind, answer)
     assert caught.value.code is code
@@ -366,5 +375,5 @@ def test_ushers_refusals(kind: usher.Kind, answer: Fetched, code: ProblemCode, w
 
 @pytest.mark.parametrize("body", [b"", b"Forbidden", b"{}", b"[]", b"[7]"])
 def test_a_403_without_a_reason_is_about_the_token(body: bytes) -> None:
-    with pytest.raises(usher.TokenRefusedError):
-        usher.parse_answer(usher.Kind.CHANNEL, Fetched(403, body))
+    with pytest.raises(usher.PlaybackTokenRefusedError):
+        usher.parse_answer(usher.PlaylistKind.CHANNEL, Fetched(403, body))

@@ -11,7 +11,6 @@ from fingerprint.domain.problems import UpstreamError
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.settings import GqlAttempt, Secret, TwitchSettings, read_settings
-from fingerprint.twitch import gql
 from fingerprint.twitch.gql import Gql
 from fingerprint.twitch.queries import stream_token_query
 
@@ -89,7 +88,7 @@ async def test_a_refusal_of_no_token_at_all_is_an_upstream_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "trouble"),
+    ("body", "kind"),
     [
         ({"errors": [{"message": "PersistedQueryNotFound"}]}, "hash-unknown"),
         ({"errors": [{"message": "failed integrity check"}], "data": None}, "integrity"),
@@ -97,14 +96,17 @@ async def test_a_refusal_of_no_token_at_all_is_an_upstream_fault() -> None:
         ({"nothing": 1}, "unreadable"),
     ],
 )
-async def test_each_kind_of_trouble_is_counted_for_the_operator(
-    body: object, trouble: str, monkeypatch: pytest.MonkeyPatch
+async def test_each_kind_of_failure_is_counted_for_the_operator(
+    body: object, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gql, "jitter", lambda: 0.0)
+    def at_once(least: float, _most: float) -> float:
+        return least
+
+    monkeypatch.setattr("fingerprint.retry.random.uniform", at_once)
     counted: Counter[tuple[str, str]] = Counter()
     with pytest.raises(UpstreamError):
         await asking(ScriptedFetcher((200, body)), None, counted).ask(QUERY)
-    assert set(counted) == {("gql-answer", trouble)}
+    assert set(counted) == {("gql-answer", kind)}
 
 
 def test_the_token_is_a_setting_that_never_shows_itself() -> None:

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-MOST_ARRIVING: Final = 64
+MAX_PARTIAL_RESPONSES: Final = 64
 """How many such answers a fetcher follows at once; beyond that none begins."""
 
 
-class Arriving:
+class PartialResponse:
     """The decoded body of a 200, as far as it has come; empty for anything else.
 
     It goes on coming when nobody looks any more, within its own limits, so that its connection can be used again.

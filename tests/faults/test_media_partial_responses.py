@@ -9,16 +9,16 @@ from yarl import URL
 
 from fingerprint.circuit_breaker import HOST_FAILURES, HostCircuitBreakers
 from fingerprint.clock import SystemClock
-from fingerprint.media.arriving import MOST_ARRIVING, Arriving
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
+from fingerprint.media.partial_response import MAX_PARTIAL_RESPONSES, PartialResponse
 from tests.faults.test_media_network import serving
 
 HERE = AllowList.of_media_hosts(["127.0.0.1"])
 
 
-def begin(fetcher: Fetcher, url: URL, *, max_bytes: int = 1 << 20, total_seconds: float = 5.0) -> Arriving:
-    return fetcher.begin(url, step="prefetch", max_bytes=max_bytes, total_seconds=total_seconds)
+def begin(fetcher: Fetcher, url: URL, *, max_bytes: int = 1 << 20, total_seconds: float = 5.0) -> PartialResponse:
+    return fetcher.get_partial(url, step="prefetch", max_bytes=max_bytes, total_seconds=total_seconds)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -45,12 +45,12 @@ async def test_what_has_come_is_there_before_the_rest() -> None:
         serving(slowly) as url,
         Fetcher(HERE, on_outcome=lambda step, each: outcomes.append((step, each))) as fetcher,
     ):
-        arriving = begin(fetcher, url)
-        await eventually(lambda: arriving.so_far == b"begun")
+        partial = begin(fetcher, url)
+        await eventually(lambda: partial.so_far == b"begun")
         assert outcomes == []
         more.set()
         await eventually(lambda: outcomes == [("prefetch", "2xx")])
-        assert arriving.so_far == b"begun, ended"
+        assert partial.so_far == b"begun, ended"
         again = begin(fetcher, url)
         await eventually(lambda: again.so_far == b"begun, ended")
         assert len(connections) == 1, "the connection is used again, since nobody cut it off"
@@ -67,9 +67,9 @@ async def test_only_a_200_has_a_body(status: int) -> None:
 
     outcomes: list[str] = []
     async with serving(refusal) as url, Fetcher(HERE, on_outcome=lambda _, each: outcomes.append(each)) as fetcher:
-        arriving = begin(fetcher, url)
+        partial = begin(fetcher, url)
         await eventually(lambda: bool(outcomes))
-        assert arriving.so_far == b""
+        assert partial.so_far == b""
         assert asked == 1, "nothing is repeated or followed"
 
 
@@ -82,9 +82,9 @@ async def test_t13_an_answer_without_end_is_cut_off() -> None:
 
     outcomes: list[str] = []
     async with serving(endless) as url, Fetcher(HERE, on_outcome=lambda _, each: outcomes.append(each)) as fetcher:
-        arriving = begin(fetcher, url, max_bytes=1 << 18)
+        partial = begin(fetcher, url, max_bytes=1 << 18)
         await eventually(lambda: outcomes == ["refused-here"])
-        assert len(arriving.so_far) <= 1 << 18
+        assert len(partial.so_far) <= 1 << 18
 
 
 async def test_t4_silence_ends_and_opens_no_breaker() -> None:
@@ -108,9 +108,9 @@ async def test_t4_silence_ends_and_opens_no_breaker() -> None:
 async def test_t15_hosts_that_are_not_listed_are_not_asked() -> None:
     outcomes: list[str] = []
     async with Fetcher(HERE, on_outcome=lambda _, each: outcomes.append(each)) as fetcher:
-        arriving = begin(fetcher, URL("http://169.254.169.254/latest"))
+        partial = begin(fetcher, URL("http://169.254.169.254/latest"))
         await eventually(lambda: outcomes == ["refused-here"])
-        assert arriving.so_far == b""
+        assert partial.so_far == b""
 
 
 async def test_only_so_many_are_followed_and_all_end_with_the_fetcher() -> None:
@@ -124,9 +124,9 @@ async def test_only_so_many_are_followed_and_all_end_with_the_fetcher() -> None:
 
     async with serving(silent) as url:
         async with Fetcher(HERE) as fetcher:
-            for _ in range(MOST_ARRIVING + 10):
+            for _ in range(MAX_PARTIAL_RESPONSES + 10):
                 begin(fetcher, url)
-            await eventually(lambda: asked == MOST_ARRIVING)
+            await eventually(lambda: asked == MAX_PARTIAL_RESPONSES)
             await asyncio.sleep(0.1)
-            assert asked == MOST_ARRIVING
+            assert asked == MAX_PARTIAL_RESPONSES
         assert not [task for task in asyncio.all_tasks() if "_collect" in repr(task)]

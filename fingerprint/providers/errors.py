@@ -12,7 +12,7 @@ MAX_FAILURES: Final = 3
 """Transient failures in a row that open the circuit; of the other kinds, one does."""
 
 
-class Fault(StrEnum):
+class FailureKind(StrEnum):
     """Kinds of trouble with a provider."""
 
     TRANSIENT = "transient"
@@ -28,27 +28,27 @@ class Fault(StrEnum):
 
 
 _PAUSES: Final = {
-    Fault.TRANSIENT: Pause(5.0, 120.0),
-    Fault.RATE: Pause(5.0, 60.0),
-    Fault.QUOTA: Pause(900.0, 3600.0),
+    FailureKind.TRANSIENT: Pause(5.0, 120.0),
+    FailureKind.RATE: Pause(5.0, 60.0),
+    FailureKind.QUOTA: Pause(900.0, 3600.0),
     # So that the log says it once a minute.
-    Fault.CONFIGURATION: Pause(60.0, 60.0),
-    Fault.REQUEST: Pause(5.0, 60.0),
+    FailureKind.CONFIGURATION: Pause(60.0, 60.0),
+    FailureKind.REQUEST: Pause(5.0, 60.0),
 }
 
 
 def provider_breaker(clock: Clock) -> CircuitBreaker:
     """The circuit breaker of a provider, closed. When it is half-open, all questions are let through."""
-    return CircuitBreaker(clock, max_failures=MAX_FAILURES, pause=_PAUSES[Fault.TRANSIENT])
+    return CircuitBreaker(clock, max_failures=MAX_FAILURES, pause=_PAUSES[FailureKind.TRANSIENT])
 
 
-def record_fault(breaker: CircuitBreaker, fault: Fault, reason: str) -> None:
+def record_provider_failure(breaker: CircuitBreaker, kind: FailureKind, reason: str) -> None:
     """Tell the breaker that a question failed, with a sentence that says why."""
-    breaker.record_failure(reason, pause=_PAUSES[fault], open_now=fault is not Fault.TRANSIENT)
+    breaker.record_failure(reason, pause=_PAUSES[kind], open_now=kind is not FailureKind.TRANSIENT)
 
 
 class ProviderError(UpstreamError):
-    """A provider could not answer. `fault` says what helps.
+    """A provider could not answer. `kind` says what helps.
 
     `retryable`: the same question may be asked again at once, or after the `retry_after` seconds that the provider
     asks for. `provider_code`: the provider's own number for it.
@@ -57,7 +57,7 @@ class ProviderError(UpstreamError):
     def __init__(
         self,
         provider: str,
-        fault: Fault,
+        kind: FailureKind,
         detail: str,
         *,
         code: ProblemCode = ProblemCode.RECOGNIZER_UNAVAILABLE,
@@ -67,7 +67,7 @@ class ProviderError(UpstreamError):
         provider_code: int | None = None,
     ) -> None:
         super().__init__(provider, detail, code=code, retry_after_seconds=retry_after_seconds)
-        self.fault = fault
+        self.kind = kind
         self.retryable = retryable
         self.retry_after = retry_after
         self.provider_code = provider_code
@@ -77,7 +77,7 @@ def transient(provider: str, detail: str, *, provider_code: int | None = None) -
     """A failure that may be over in a moment."""
     return ProviderError(
         provider,
-        Fault.TRANSIENT,
+        FailureKind.TRANSIENT,
         detail,
         code=ProblemCode.UPSTREAM_UNAVAILABLE,
         retry_after_seconds=5.0,
@@ -90,7 +90,7 @@ def too_often(provider: str, *, provider_code: int | None = None, retry_after: f
     """Too many questions at a time."""
     return ProviderError(
         provider,
-        Fault.RATE,
+        FailureKind.RATE,
         f"{provider} is asked too much at a time.",
         retry_after_seconds=max(5.0, retry_after),
         retryable=True,
@@ -102,7 +102,7 @@ def too_often(provider: str, *, provider_code: int | None = None, retry_after: f
 def refused_key(provider: str, detail: str, *, provider_code: int | None = None) -> ProviderError:
     """It does not take our key; the detail says which setting to look at."""
     return ProviderError(
-        provider, Fault.CONFIGURATION, detail, retry_after_seconds=60.0, provider_code=provider_code
+        provider, FailureKind.CONFIGURATION, detail, retry_after_seconds=60.0, provider_code=provider_code
     )
 
 
@@ -115,7 +115,7 @@ def no_answer(provider: str, answer: Fetched, *, key: str) -> ProviderError:
         case 401 | 403:
             return refused_key(provider, key)
         case 413:
-            return ProviderError(provider, Fault.REQUEST, f"{provider} finds the sample too large.")
+            return ProviderError(provider, FailureKind.REQUEST, f"{provider} finds the sample too large.")
         case 429:
             return too_often(provider, retry_after=answer.retry_after)
         case status if status >= 300:

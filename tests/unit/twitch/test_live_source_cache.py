@@ -6,7 +6,7 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.ports import ClipSource, LiveSource, MediaSource
-from fingerprint.twitch.sessions import IDLE_SECONDS, MAX_SESSIONS, KeptSessions
+from fingerprint.twitch.live_source_cache import IDLE_SECONDS, MAX_CACHED, LiveSourceCache
 from tests.fakes import FakeClock
 
 
@@ -31,7 +31,7 @@ class Kept:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.resolver = Counted()
-        self.sessions = KeptSessions(self.resolver, self.clock)
+        self.sessions = LiveSourceCache(self.resolver, self.clock)
 
     async def source(self, login: str = "one") -> LiveSource:
         source = await self.sessions.resolve(ChannelTarget(login))
@@ -46,7 +46,7 @@ class Kept:
 async def test_a_session_is_begun_once_and_then_kept() -> None:
     kept = Kept()
     first, second = await kept.source(), await kept.source()
-    assert (first.kept, second.kept) == (False, True)
+    assert (first.cached, second.cached) == (False, True)
     assert first.playlist == second.playlist
     assert kept.begun == 1
 
@@ -58,7 +58,7 @@ async def test_each_use_keeps_it_for_some_minutes_more() -> None:
         await kept.clock.advance(IDLE_SECONDS - 1)
     assert kept.begun == 1
     await kept.clock.advance(2)
-    assert not (await kept.source()).kept
+    assert not (await kept.source()).cached
 
 
 async def test_quiet_ones_are_dropped_though_nobody_asks_about_them() -> None:
@@ -72,13 +72,13 @@ async def test_quiet_ones_are_dropped_though_nobody_asks_about_them() -> None:
 
 async def test_beyond_the_bound_the_one_that_was_longest_not_asked_about_gives_way() -> None:
     kept = Kept()
-    for number in range(MAX_SESSIONS):
+    for number in range(MAX_CACHED):
         await kept.source(f"channel{number}")
     await kept.source("channel0")
     await kept.source("one_more")
-    assert len(kept.sessions) == MAX_SESSIONS
-    assert (await kept.source("channel0")).kept
-    assert not (await kept.source("channel1")).kept
+    assert len(kept.sessions) == MAX_CACHED
+    assert (await kept.source("channel0")).cached
+    assert not (await kept.source("channel1")).cached
 
 
 async def test_a_renewed_session_takes_the_place_of_the_one_that_ended() -> None:
