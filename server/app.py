@@ -54,8 +54,8 @@ from server.identifications.service import IdentificationService
 from server.middleware.access_log import access_log
 from server.middleware.hits import log_hits
 from server.middleware.one_pass import in_one_pass
-from server.middleware.principal import note_caller
 from server.middleware.problems import problem_details
+from server.middleware.request_context import make_request_context
 from server.middleware.request_id import name_request
 from server.middleware.security_headers import add_headers
 from server.middleware.session import (
@@ -93,7 +93,7 @@ def make_app(
     app = web.Application(client_max_size=settings.limits.body_bytes)
     # From the outside in.
     around = in_one_pass(
-        begin=[slow_clients.note, name_request, note_caller(settings.trusted_proxies)],
+        begin=[slow_clients.note, name_request, make_request_context(settings.trusted_proxies)],
         end=[access_log(metrics), log_hits(app)],
     )
     app.middlewares.extend([around, problem_details(metrics)])

@@ -7,6 +7,7 @@ from aiohttp import web
 from fingerprint.database import Database
 from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.guard import ProviderGuards
+from server.access.request_context import RequestContext
 from server.access.service import Access
 from server.audit.writer import LogWriter
 from server.channels.feed import ChannelFeed
@@ -31,3 +32,6 @@ FEED: Final = web.AppKey("feed", ChannelFeed)
 WATCHER: Final = web.AppKey("watcher", Watcher)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 ENCODER: Final = web.AppKey("encoder", Encoder)
+
+CONTEXT: Final = web.RequestKey("context", RequestContext)
+"""Whom a request is from: handlers pass it on to access control."""

@@ -40,6 +40,12 @@ REPLACED: Final[dict[str, str]] = {
     r"\b(collect_seldom|SAME_SECONDS)\b": "tune_garbage_collection, SIGNAL_DEBOUNCE_SECONDS",
     r"\b(let_in|Tried|NOT_TRIED)\b": "require_admin, FormResult, NO_FORM",
     r"\b(PagesBackend|pages_backend|backend_seconds|who_knows)\b": "keys.SERVICE, store_seconds, visitor_error",
+    r"\bcurrent_caller\b": "RequestContext",
+    r"\bcaller_from\b": "credentials_from_headers",
+    r"\bAccessNotes\b": "AuthAudit",
+    r"\bGuesses\b": "FailedAttemptLimiter",
+    r"\bPrincipals\b": "Authenticator",
+    r"\bcaller_key\b": "fair_share_key",
 }
 """A pattern of an old name, as a whole identifier or a part of one, and the term that took its place."""
 

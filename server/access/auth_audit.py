@@ -1,72 +1,78 @@
-"""What access control writes into the logs about the current request."""
+"""What access control writes into the audit log: sign-ins, refusals and started jobs."""
 
 from typing import Final
 
 from fingerprint.domain.problems import ProblemCode
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Clock
-from server.access.identity.credentials import Caller, current_caller
+from server.access.request_context import RequestContext
 from server.audit.entries import LogEntry, LogKind, Who
 from server.audit.writer import LogWriter
-from server.observability import request_id
 
 LOGIN_SECONDS: Final = 3_600.0
-"""A token comes with every request: the first from an address is logged, and again after so long."""
+"""A token comes with every request: the first from an address is logged, and again after so many seconds."""
 
-KEPT_LOGINS: Final = 10_000
+MAX_TOKENS: Final = 10_000
+"""Tokens and addresses whose last entry is remembered."""
 
 
-class AccessNotes:
-    """Adds log entries; never waits and never fails."""
+class AuthAudit:
+    """Adds audit log entries; its methods neither wait nor fail."""
 
     def __init__(self, logs: LogWriter, *, clock: Clock) -> None:
         self._logs = logs
         self._clock = clock
-        self._tokens: dict[tuple[str | None, str | None], float] = {}
+        # When the use of a token is logged again; the oldest entry first.
+        self._token_uses: dict[tuple[str | None, str | None], float] = {}
 
-    def login(self, how: str, who: Who | None = None) -> None:
-        """Somebody is known from now on: the caller, or `who` when the request began without them."""
-        self._add(LogKind.LOGIN, how, who=who)
+    def signed_in(self, context: RequestContext, how: str) -> None:
+        """Log that the sender of a request is known from now on."""
+        self._add(context, LogKind.LOGIN, how)
 
-    def login_failed(self, how: str, code: ProblemCode) -> None:
-        """What somebody wanted to be known by does not count."""
-        self._add(LogKind.LOGIN_FAILED, how, code=code)
+    def sign_in_failed(self, context: RequestContext, how: str, code: ProblemCode) -> None:
+        """Log that the credentials of a request are not valid."""
+        self._add(context, LogKind.LOGIN_FAILED, how, code=code)
 
-    def token(self, who: Who) -> None:
-        """A token that counts; logged once in a while."""
-        now, seen = self._clock.monotonic(), (who.id, who.address)
-        if now < self._tokens.get(seen, 0.0):
+    def token_used(self, context: RequestContext) -> None:
+        """Log the use of a valid bearer token, once in `LOGIN_SECONDS` for each address."""
+        now, who = self._clock.monotonic(), context.audit_subject
+        use = (who.id, who.address)
+        if now < self._token_uses.get(use, 0.0):
             return
-        if len(self._tokens) >= KEPT_LOGINS:
-            self._tokens.clear()
-        self._tokens[seen] = now + LOGIN_SECONDS
-        self._add(LogKind.LOGIN, "token", who=who)
+        self._token_uses.pop(use, None)
+        while len(self._token_uses) >= MAX_TOKENS:
+            del self._token_uses[next(iter(self._token_uses))]
+        self._token_uses[use] = now + LOGIN_SECONDS
+        self._add(context, LogKind.LOGIN, "token")
 
-    def refused(self, what: str, code: ProblemCode, target: TwitchTarget | None = None) -> None:
-        """Somebody may not ask, or not now."""
-        self._add(LogKind.REFUSAL, what, subject=None if target is None else target.name, code=code)
+    def refused(
+        self, context: RequestContext, what: str, code: ProblemCode, target: TwitchTarget | None = None
+    ) -> None:
+        """Log that a request was refused; `what` is the kind of target or of action."""
+        self._add(context, LogKind.REFUSAL, what, subject=None if target is None else target.name, code=code)
 
-    def launched(self, target: TwitchTarget, who: Who, request: str | None) -> None:
-        """A job was started for somebody, by the request with this id."""
-        self._add(LogKind.LAUNCH, target.kind, subject=target.name, who=who, request=request)
+    def job_started(self, context: RequestContext, target: TwitchTarget) -> None:
+        """Log that a request started a job."""
+        who = context.principal.audit_subject(context.credentials.address)
+        self._add(context, LogKind.LAUNCH, target.kind, subject=target.name, who=who)
 
     def _add(
         self,
+        context: RequestContext,
         kind: LogKind,
         what: str,
         *,
         subject: str | None = None,
         code: ProblemCode | None = None,
         who: Who | None = None,
-        request: str | None = None,
     ) -> None:
         entry = LogEntry(
             moment=self._clock.now(),
             kind=kind,
-            who=who or (current_caller.get(None) or Caller()).who,
+            who=who or context.audit_subject,
             what=what,
             subject=subject,
             code=code,
-            request_id=request or request_id.get(),
+            request_id=context.request_id,
         )
         self._logs.add(entry)

@@ -13,20 +13,20 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ClipTarget, TwitchTarget
 from fingerprint.ports import ClipOwners, Clock
 from fingerprint.single_flight import SingleFlightCache
-from server.access.auth_audit import AccessNotes
+from server.access.auth_audit import AuthAudit
 from server.access.identity.addresses import counted
 from server.access.identity.admins import Admins
-from server.access.identity.authenticator import UNKNOWN, Principal, Principals
-from server.access.identity.credentials import Caller, current_caller
-from server.access.identity.failed_attempts import Guesses
+from server.access.identity.authenticator import Authenticator
+from server.access.identity.failed_attempts import FailedAttemptLimiter
+from server.access.identity.principal import Principal
 from server.access.identity.sessions import Sessions
 from server.access.identity.tokens import TokenValidator
-from server.access.identity.twitch_user import TwitchUser
 from server.access.limit_status import most_restrictive
 from server.access.quotas.admission import Admissions, QuotaAdmission, Running
 from server.access.quotas.rate_limits import RateLimitedError
 from server.access.quotas.requests import StartLimits, quota_request
 from server.access.quotas.slots import JobInProgressError
+from server.access.request_context import RequestContext
 from server.access.rules.clip_owners import CachedClipOwners
 from server.access.rules.entitlements import Entitlements
 from server.access.rules.policy import BLACKLISTED, Facts, Refusal, Subscription, decide
@@ -35,11 +35,15 @@ from server.access.rules.subscriptions import SCOPE, Subscriptions
 from server.access.rules.website import AccessMode
 from server.audit.entries import Who
 from server.audit.writer import LogWriter
-from server.observability import request_id
 
 RULES_SECONDS: Final = 1.0
 """How old the rules may be: a change is seen by every server within that time and one query."""
 
+_INVALID_CREDENTIALS: Final = (
+    ProblemCode.TOKEN_INVALID,
+    ProblemCode.TOKEN_WRONG_CLIENT,
+    ProblemCode.KEY_INVALID,
+)
 _RETRY_SECONDS: Final = {ProblemCode.MAINTENANCE: 60.0, ProblemCode.UPSTREAM_UNAVAILABLE: 5.0}
 
 
@@ -63,10 +67,10 @@ class Access:
         self.sessions = sessions
         """People signed in on the website; None when nobody can sign in there."""
         self.admins = Admins(admins)
-        self._notes = AccessNotes(logs, clock=clock)
-        self._guesses = Guesses(clock)
-        self._principals = Principals(
-            database, clock=clock, tokens=tokens, sessions=sessions, notes=self._notes, guesses=self._guesses
+        self._audit = AuthAudit(logs, clock=clock)
+        self._failed_attempts = FailedAttemptLimiter(clock)
+        self._authenticator = Authenticator(
+            database, clock=clock, tokens=tokens, sessions=sessions, failed_attempts=self._failed_attempts
         )
         self._entitlements = Entitlements(
             database, clock=clock, tokens=tokens, sessions=sessions, subscriptions=subscriptions
@@ -86,20 +90,38 @@ class Access:
         """The operator's rules. Raises TwitchAudioError `busy`."""
         return self._rules.fresh("") or await self._rules.get("", self._read)
 
-    async def principal(self) -> Principal:
-        """Who sends the current request.
+    async def authenticate(self, context: RequestContext) -> Principal:
+        """Check the credentials of a request, and write into its context who sends it.
 
         Raises TwitchAudioError `key-invalid`, `token-invalid`, `token-wrong-client`, `upstream-unavailable`,
         `busy`; `rate-limited` after many wrong keys.
         """
-        # First of all: what is kept of keys is as new as the rules.
+        # First of all: what is cached of keys is as new as the rules.
         await self.rules()
-        caller = current_caller.get(None)
-        return UNKNOWN if caller is None else await self._principals.of(caller)
+        credentials = context.credentials
+        try:
+            principal = await self._authenticator.authenticate(credentials)
+        except TwitchAudioError as error:
+            if error.code in _INVALID_CREDENTIALS:
+                how = "API key" if credentials.key is not None else "token"
+                self._audit.sign_in_failed(context, how, error.code)
+            raise
+        context.authenticated = principal
+        if not credentials.is_anonymous:
+            context.known_subject = principal.audit_subject(credentials.address)
+        if principal.token is not None and principal.session is None:
+            self._audit.token_used(context)
+        return principal
 
-    def known_as(self, caller: Caller) -> Who:
-        """Whom log entries about a request name, as far as that is known without asking anybody."""
-        return self._principals.known_as(caller)
+    def audit_subject(self, context: RequestContext) -> Who:
+        """The name of a request's sender in audit log entries, also when nothing made it authenticate.
+
+        Waits for nothing: without authentication it is what the same credentials were found to be before.
+        """
+        if context.known_subject is not None or context.credentials.is_anonymous:
+            return context.audit_subject
+        principal = self._authenticator.cached_principal(context.credentials)
+        return principal.audit_subject(context.credentials.address)
 
     def is_admin(self, principal: Principal) -> bool:
         """Whether somebody may use the admin pages: on the operator's list, and signed in on the website."""
@@ -115,78 +137,83 @@ class Access:
         return frozenset({SCOPE}) if decide_it else frozenset()
 
     async def missing_scopes(self, principal: Principal) -> frozenset[str]:
-        """What a caller has to allow in a new sign-in to be let in. Raises TwitchAudioError `busy`."""
+        """What a user has to allow in a new sign-in to be let in. Raises TwitchAudioError `busy`."""
         user = principal.user
         return frozenset() if user is None else await self.sign_in_scopes() - user.scopes
 
-    async def sign_in(self, code: str, redirect: URL) -> str:
-        """Begin a session of the website for whoever a code of Twitch's is from; gives its id.
+    async def sign_in(self, context: RequestContext, code: str, redirect: URL) -> str:
+        """Begin a session of the website for the user that a code of Twitch's is from, and give the session's id.
 
-        Raises what `Sessions.begin` raises; TwitchAudioError `not-found` when nobody can sign in here.
+        Raises what `Sessions.begin` raises; TwitchAudioError `not-found` when there is no sign-in here.
         """
         if self.sessions is None:
             raise TwitchAudioError(ProblemCode.NOT_FOUND, "Nobody can sign in here.")
         try:
             session_id, user = await self.sessions.begin(code, redirect)
         except TwitchAudioError as error:
-            self.sign_in_failed(error.code)
+            self.sign_in_failed(context, error.code)
             raise
-        caller = current_caller.get(None) or Caller()
-        caller.known_as = Principal(user=user).who(caller.address)
-        self._notes.login("website", caller.known_as)
+        context.known_subject = Principal(user=user).audit_subject(context.credentials.address)
+        self._audit.signed_in(context, "website")
         return session_id
 
-    def sign_in_failed(self, code: ProblemCode) -> None:
-        """Note that somebody did not get to sign in on the website."""
-        self._notes.login_failed("website", code)
+    def sign_in_failed(self, context: RequestContext, code: ProblemCode) -> None:
+        """Log that a sign-in on the website failed."""
+        self._audit.sign_in_failed(context, "website", code)
 
-    async def redeem(self, code: str) -> None:
-        """Redeem an access code for the caller.
+    async def redeem_code(self, context: RequestContext, code: str) -> None:
+        """Redeem an access code for the user who sends the request.
 
-        Raises TwitchAudioError `code-invalid`, `login-required`, `blacklisted`, and what `principal` raises.
+        Raises TwitchAudioError `code-invalid`, `login-required`, `blacklisted`, and what `authenticate` raises.
         """
-        user = (await self.principal()).user
+        user = (await self.authenticate(context)).user
         if user is None:
             detail = "An access code is for whoever is signed in with Twitch: sign in first."
             raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
-        address = (current_caller.get(None) or Caller()).address
+        address = context.credentials.address
         if (await self.rules()).blacklist.names(user=user, address=address):
-            self._notes.refused("redeem", ProblemCode.BLACKLISTED)
+            self._audit.refused(context, "redeem", ProblemCode.BLACKLISTED)
             raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
-        self._guesses.check(address)
+        self._failed_attempts.check(address)
         try:
             await self._entitlements.redeem(code, user)
         except TwitchAudioError as error:
             if error.code is ProblemCode.CODE_INVALID:
-                self._guesses.wrong(address)
-                self._notes.login_failed("access code", error.code)
+                self._failed_attempts.record_failure(address)
+                self._audit.sign_in_failed(context, "access code", error.code)
             raise
-        self._notes.login("access code")
+        self._audit.signed_in(context, "access code")
 
     # --- May they -------------------------------------------------------------------------------------
 
-    async def check(self, target: TwitchTarget) -> Principal:
-        """Who asks. Raises TwitchAudioError with the refusal's code unless they may ask for the target."""
-        principal = await self.principal()
-        refusal = await self.refusal(target.kind, principal, target)
+    async def check(self, context: RequestContext, target: TwitchTarget) -> None:
+        """Authenticate a request, and refuse it unless it may ask for the target.
+
+        Raises TwitchAudioError with the refusal's code, and what `authenticate` raises.
+        """
+        await self.authenticate(context)
+        refusal = await self.refusal(context, target.kind, target)
         if refusal is not None:
-            self._notes.refused(target.kind, refusal.code, target)
+            self._audit.refused(context, target.kind, refusal.code, target)
             retry = _RETRY_SECONDS.get(refusal.code)
             raise TwitchAudioError(refusal.code, refusal.detail, retry_after_seconds=retry)
-        return principal
 
     async def refusal(
-        self, kind: Kind, principal: Principal, target: TwitchTarget | None = None
+        self, context: RequestContext, kind: Kind, target: TwitchTarget | None = None
     ) -> Refusal | None:
-        """Why somebody may not ask for targets of a kind, or for one, or None. Raises TwitchAudioError `busy`."""
+        """Why an authenticated request may not ask for targets of a kind, or for one; None when it may.
+
+        Raises TwitchAudioError `busy`.
+        """
         rules = await self.rules()
+        principal = context.principal
         user = principal.user
         only_subscribers = rules.website.access_mode is AccessMode.SUBSCRIBERS
         entitled = only_subscribers and user is not None and await self._entitlements.granted(rules, user)
         facts = Facts(
             website=rules.website,
             kind=kind,
-            blacklisted=not rules.blacklist.empty and await self._blacklisted(rules, user, target),
+            blacklisted=not rules.blacklist.empty and await self._blacklisted(rules, context, target),
             signed_in=user is not None,
             entitled=entitled,
             key_scopes=None if principal.key is None else principal.key.scopes,
@@ -201,46 +228,52 @@ class Access:
             refusal = decide(facts)
         return refusal
 
-    async def _blacklisted(self, rules: Rules, user: TwitchUser | None, target: TwitchTarget | None) -> bool:
+    async def _blacklisted(self, rules: Rules, context: RequestContext, target: TwitchTarget | None) -> bool:
         blacklist, broadcaster = rules.blacklist, None
         if blacklist.has_clip_broadcasters and isinstance(target, ClipTarget):
             # When Twitch does not say, an answer that is stored may still be given; a job is not started.
             with contextlib.suppress(TwitchAudioError):
                 broadcaster = await self._clip_owners.broadcaster(target.slug)
-        address = (current_caller.get(None) or Caller()).address
-        return blacklist.names(user=user, address=address, target=target, broadcaster=broadcaster)
+        return blacklist.names(
+            user=context.principal.user,
+            address=context.credentials.address,
+            target=target,
+            broadcaster=broadcaster,
+        )
 
-    async def admit(self, principal: Principal, target: TwitchTarget) -> QuotaAdmission | None:
-        """Let a new job be started, or raise why not now; the admission is told of the job's end.
+    async def admit(self, context: RequestContext, target: TwitchTarget) -> QuotaAdmission | None:
+        """Take a slot and count against the rate limits for a new job of an authenticated request.
 
+        The admission is told of the job's end. What is left of the nearest limit is written into the context.
         Raises TwitchAudioError `job-in-progress`, `rate-limited`, `busy`; when it matters whose clip it is,
         `blacklisted`, and `upstream-unavailable` or `timeout` while Twitch does not say.
         """
-        await self._check_owner(target)
-        caller = current_caller.get(None) or Caller()
-        who, request = principal.who(caller.address), request_id.get()
-        quota = quota_request(self._limits, key=principal.key, user=principal.user, address=caller.address)
+        await self._check_owner(context, target)
+        principal = context.principal
+        quota = quota_request(
+            self._limits, key=principal.key, user=principal.user, address=context.credentials.address
+        )
         try:
             admission = await self._admissions.admit(
-                quota, target, lambda: self._notes.launched(target, who, request)
+                quota, target, lambda: self._audit.job_started(context, target)
             )
         except (RateLimitedError, JobInProgressError) as error:
             if isinstance(error, RateLimitedError):
-                caller.spent = error.status
-            self._notes.refused(target.kind, error.code, target)
+                context.rate_limit = error.status
+            self._audit.refused(context, target.kind, error.code, target)
             raise
         if admission is not None:
-            caller.spent = most_restrictive(admission.limit_statuses)
+            context.rate_limit = most_restrictive(admission.limit_statuses)
         return admission
 
-    async def _check_owner(self, target: TwitchTarget) -> None:
-        """As `refusal`, but nobody passes while Twitch does not say whose clip it is."""
+    async def _check_owner(self, context: RequestContext, target: TwitchTarget) -> None:
+        """As `refusal`, but a clip whose broadcaster Twitch does not say is refused."""
         blacklist = (await self.rules()).blacklist
         if not blacklist.has_clip_broadcasters or not isinstance(target, ClipTarget):
             return
         broadcaster = await self._clip_owners.broadcaster(target.slug)
         if blacklist.names(target=target, broadcaster=broadcaster):
-            self._notes.refused(target.kind, ProblemCode.BLACKLISTED, target)
+            self._audit.refused(context, target.kind, ProblemCode.BLACKLISTED, target)
             raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
 
     # --- The end --------------------------------------------------------------------------------------
@@ -251,22 +284,22 @@ class Access:
         await self._entitlements.close()
         await self._clip_owners.close()
         await self._admissions.close()
-        await self._principals.close()
+        await self._authenticator.close()
 
     async def _read(self) -> Rules:
         rules = await self._store.read(self._known)
         if rules is not self._known:
-            self._principals.forget()
+            self._authenticator.forget_keys()
             self._entitlements.forget()
         self._known = rules
         return rules
 
 
-def caller_key(principal: Principal) -> str:
-    """Who the current request counts for where callers get their share: a key, a user, or an address."""
+def fair_share_key(context: RequestContext) -> str:
+    """What an authenticated request counts for where waiting jobs take turns: a key, a user, or an address."""
+    principal, address = context.principal, context.credentials.address
     if principal.key is not None:
         return f"key:{principal.key.id}"
     if principal.user is not None:
         return f"user:{principal.user.id}"
-    address = (current_caller.get(None) or Caller()).address
     return "unknown" if address is None else counted(address)

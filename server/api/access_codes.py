@@ -14,7 +14,7 @@ async def redeem(request: web.Request) -> web.Response:
     """204 when the code is redeemed for the caller. Raises TwitchAudioError `invalid-input`, `code-invalid`."""
     no_unknown_query(request)
     body = await read_body(request, request.app[keys.SETTINGS].limits, AccessCode)
-    await request.app[keys.ACCESS].redeem(body.code)
+    await request.app[keys.ACCESS].redeem_code(request[keys.CONTEXT], body.code)
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 

@@ -11,7 +11,6 @@ from aiohttp import web
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import channel_target
 from server import keys
-from server.access.identity.credentials import Caller, current_caller
 from server.api.event_streams import RETRY, open_stream, write
 from server.api.json_forms import (
     NewSongTokenJson,
@@ -85,7 +84,7 @@ async def song_txt(request: web.Request) -> web.Response:
         line = f"Sorry: {error.detail}"[:400]
     else:
         token = request.query.get("token")
-        line = await request.app[keys.SONG_TEXT].line(request.match_info["login"], token)
+        line = await request.app[keys.SONG_TEXT].line(request[keys.CONTEXT], request.match_info["login"], token)
     headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     return web.Response(text=line, content_type="text/plain", charset="utf-8", headers=headers)
 
@@ -99,14 +98,14 @@ async def _owned(request: web.Request) -> tuple[str, str, SongTokenStore]:
     Raises TwitchAudioError `login-required`, `forbidden`.
     """
     login = _login(request)
-    principal = await request.app[keys.ACCESS].principal()
-    user = principal.user
+    context = request[keys.CONTEXT]
+    user = (await request.app[keys.ACCESS].authenticate(context)).user
     if user is None:
         detail = "Only the channel's owner, signed in with Twitch, and the operator manage its tokens."
         raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
     if user.login != login:
         raise TwitchAudioError(ProblemCode.FORBIDDEN, f"You are {user.login}, and this channel is another's.")
-    changes = ChangeLog(principal.who((current_caller.get(None) or Caller()).address))
+    changes = ChangeLog(context.audit_subject)
     return login, f"user:{user.id}", SongTokenStore(request.app[keys.DATABASE], changes=changes)
 
 

@@ -15,7 +15,7 @@ async def get(request: web.Request) -> web.Response:
     """The answer, or 404 `not-identified`; never starts a job."""
     no_unknown_query(request)
     target = clip_target(request.match_info["slug"])
-    await request.app[keys.ACCESS].check(target)
+    await request.app[keys.ACCESS].check(request[keys.CONTEXT], target)
     answer = await request.app[keys.SERVICE].answer(target)
     if answer is None:
         detail = f"Nobody has identified this clip yet: POST {BASE}/identifications does."

@@ -10,7 +10,7 @@ from aiohttp import web
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
-from server.access.service import caller_key
+from server.access.service import fair_share_key
 from server.api.event_streams import RETRY, open_stream, write
 from server.api.requests import no_unknown_query, preferred_wait, read_question
 from server.api.responses import BASE, identification_response
@@ -30,8 +30,9 @@ async def ask(request: web.Request) -> web.Response:
     no_unknown_query(request)
     target = await read_question(request, limits)
     access = request.app[keys.ACCESS]
-    principal = await access.check(target)
-    asked = await service.ask(target, caller=caller_key(principal), admit=lambda: access.admit(principal, target))
+    context = request[keys.CONTEXT]
+    await access.check(context, target)
+    asked = await service.ask(target, caller=fair_share_key(context), admit=lambda: access.admit(context, target))
     wait = preferred_wait(request, limits)
     identification = asked.identification
     if wait is not None:

@@ -15,14 +15,15 @@ async def me(request: web.Request) -> web.Response:
     """Whether the caller may ask for streams and clips, and if not, why."""
     no_unknown_query(request)
     access = request.app[keys.ACCESS]
-    principal = await access.principal()
+    context = request[keys.CONTEXT]
+    principal = await access.authenticate(context)
     body = MeJson(
         login=None if principal.user is None else principal.user.login,
         known_by=principal.known_by,
         admin=access.is_admin(principal),
         missing_scopes=sorted(await access.missing_scopes(principal)),
-        streams=PermissionJson.of(await access.refusal(Kind.STREAM, principal)),
-        clips=PermissionJson.of(await access.refusal(Kind.CLIP, principal)),
+        streams=PermissionJson.of(await access.refusal(context, Kind.STREAM)),
+        clips=PermissionJson.of(await access.refusal(context, Kind.CLIP)),
     )
     return json_response(body)
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from fingerprint.domain.identification import IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from server import keys
-from server.access.identity.credentials import Caller, current_caller
+from server.access.request_context import RequestContext
 from server.api.identifications import ID_LIMIT
 from server.api.json_forms import Report
 from server.api.requests import no_unknown_query, read_body
@@ -21,11 +21,13 @@ async def report(request: web.Request) -> web.Response:
     no_unknown_query(request)
     app = request.app
     body = await read_body(request, app[keys.SETTINGS].limits, Report)
-    await file_report(app, request.match_info["id"], reason=body.reason, note=body.note)
+    await file_report(app, request[keys.CONTEXT], request.match_info["id"], reason=body.reason, note=body.note)
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 
-async def file_report(app: web.Application, text: str, *, reason: Reason, note: str) -> None:
+async def file_report(
+    app: web.Application, context: RequestContext, text: str, *, reason: Reason, note: str
+) -> None:
     """Store a report of the caller on the answer with an id.
 
     Raises TwitchAudioError `not-found`, `invalid-input`, `rate-limited`, and what the access check raises.
@@ -34,16 +36,15 @@ async def file_report(app: web.Application, text: str, *, reason: Reason, note: 
     target = None if found is None else target_of(found.identification)
     if found is None or target is None:
         raise TwitchAudioError(ProblemCode.NOT_FOUND, "There is no identification with this id.")
-    principal = await app[keys.ACCESS].check(target)
+    await app[keys.ACCESS].check(context, target)
     answer = found.identification
     if not answer.status.finished:
         raise invalid_input("This is still being identified: report its answer once it is there.")
-    address = (current_caller.get(None) or Caller()).address
     disputed = await ReportStore(app[keys.DATABASE]).add(
         answer,
         reason=reason,
         note=note,
-        who=reporter(principal, address, answer),
+        who=reporter(context.principal, context.credentials.address, answer),
         now=app[keys.CLOCK].now(),
     )
     if disputed:

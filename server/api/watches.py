@@ -7,8 +7,7 @@ from aiohttp import web
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import channel_target
 from server import keys
-from server.access.identity.authenticator import Principal
-from server.access.identity.credentials import Caller, current_caller
+from server.access.identity.principal import Principal
 from server.access.scopes import WATCH
 from server.api.json_forms import WatchesJson, WatchJson, WatchTerms
 from server.api.requests import no_unknown_query, read_body
@@ -25,11 +24,12 @@ def _login(request: web.Request) -> str:
 async def _allowed(request: web.Request) -> tuple[str, WatchStore]:
     """How the caller is named who may have channels watched, and the watches in their hand.
 
-    Raises TwitchAudioError `login-required`, `forbidden`, and what `principal` raises.
+    Raises TwitchAudioError `login-required`, `forbidden`, and what `Access.authenticate` raises.
     """
     access = request.app[keys.ACCESS]
-    principal = await access.principal()
-    changes = ChangeLog(principal.who((current_caller.get(None) or Caller()).address))
+    context = request[keys.CONTEXT]
+    principal = await access.authenticate(context)
+    changes = ChangeLog(context.audit_subject)
     operator = principal.user is not None and access.admins.contain(principal.user)
     return _name(principal, operator=operator), WatchStore(request.app[keys.DATABASE], changes=changes)
 

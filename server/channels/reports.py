@@ -17,7 +17,7 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
 from server.access.identity.addresses import Address
-from server.access.identity.authenticator import Principal
+from server.access.identity.principal import Principal
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import DAY, RateLimitedError, count_start
 from server.audit.changes import ChangeLog

@@ -12,7 +12,8 @@ from fingerprint.domain.targets import ChannelTarget, channel_target
 from fingerprint.ports import Clock
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import DAY, MINUTE, RateLimitedError, count_start
-from server.access.service import Access, caller_key
+from server.access.request_context import RequestContext
+from server.access.service import Access, fair_share_key
 from server.channels.rules import check_is_on
 from server.channels.song_line import problem_line, song_line, still_listening
 from server.channels.song_tokens import SongToken, SongTokenStore
@@ -43,12 +44,14 @@ class SongText:
         self._tokens = SongTokenStore(database)
         self._database = database
 
-    async def line(self, login: str, token: str | None, seconds: float = WAIT_SECONDS) -> str:
+    async def line(
+        self, context: RequestContext, login: str, token: str | None, seconds: float = WAIT_SECONDS
+    ) -> str:
         """The line for a channel as it was written, within `seconds`. Raises nothing."""
         try:
             async with asyncio.timeout(seconds):
                 target = channel_target(login)
-                return await self._line(target, token, seconds)
+                return await self._line(context, target, token, seconds)
         except TimeoutError:
             # Whatever did not end: the job itself goes on.
             return still_listening(login)
@@ -58,12 +61,12 @@ class SongText:
             _log.exception("song_text_crashed")
             return problem_line(Problem(code=ProblemCode.INTERNAL, detail="Something broke on our side."))
 
-    async def _line(self, target: ChannelTarget, text: str | None, seconds: float) -> str:
+    async def _line(self, context: RequestContext, target: ChannelTarget, text: str | None, seconds: float) -> str:
         started = self._clock.monotonic()
         if text is None:
-            principal = await self._access.check(target)
-            caller = caller_key(principal)
-            admit: Admit = lambda: self._access.admit(principal, target)  # noqa: E731
+            await self._access.check(context, target)
+            caller = fair_share_key(context)
+            admit: Admit = lambda: self._access.admit(context, target)  # noqa: E731
         else:
             token = await self._token(target, text)
             caller = f"song:{token.id}"

@@ -16,8 +16,8 @@ from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.ports import Clock
 from server.access.identity.api_keys import ApiKeyStore
-from server.access.identity.authenticator import Principal
-from server.access.identity.credentials import Caller, current_caller
+from server.access.identity.principal import ANONYMOUS, Principal
+from server.access.request_context import RequestContext
 from server.access.scopes import WATCH
 from server.access.service import Access
 from server.audit.entries import Who
@@ -161,15 +161,13 @@ class Watcher:
             _log.warning("watch_not_released", extra={"channel": watch.channel})
 
     async def _outcome(self, watch: Watch) -> Identification | Problem:
-        # A task has a context of its own: for the log and the limits, the watch asks.
-        current_caller.set(Caller())
         target = ChannelTarget(watch.channel)
         try:
             async with asyncio.timeout(self._limits.try_seconds):
-                principal = await self._principal(watch)
+                context = await self._context(watch)
                 await check_is_on(self._access, target)
                 asked = await self._service.ask(
-                    target, caller="watches", admit=lambda: self._access.admit(principal, target)
+                    target, caller="watches", admit=lambda: self._access.admit(context, target)
                 )
                 answer = await self._service.wait(asked, self._limits.try_seconds)
         except TimeoutError:
@@ -183,15 +181,13 @@ class Watcher:
             return Problem(code=ProblemCode.TIMEOUT, detail="The answer took too long.")
         return answer
 
-    async def _principal(self, watch: Watch) -> Principal:
-        """Whose limits count. A watch that a key made ends with the key's right to it."""
-        caller = current_caller.get()
+    async def _context(self, watch: Watch) -> RequestContext:
+        """Whom the job counts for and the audit log names. A watch that a key made ends with the key."""
         if not watch.made_by.startswith(KEY):
-            caller.known_as = Who(id="watch", name=watch.made_by)
-            return Principal()
+            subject = Who(id="watch", name=watch.made_by)
+            return RequestContext(authenticated=ANONYMOUS, known_subject=subject)
         key = await self._api_keys.get(watch.made_by.removeprefix(KEY))
         if key is None or not key.valid(self._clock.now()) or WATCH not in key.scopes:
             raise TwitchAudioError(ProblemCode.KEY_INVALID, "The API key that started the watch is not valid.")
         principal = Principal(key=key)
-        caller.known_as = principal.who(None)
-        return principal
+        return RequestContext(authenticated=principal, known_subject=principal.audit_subject(None))

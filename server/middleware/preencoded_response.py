@@ -19,7 +19,7 @@ from aiohttp import ClientConnectionResetError, HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
-from server.access.identity.credentials import current_caller
+from server import keys
 from server.middleware.request_id import HEADER
 from server.middleware.security_headers import HEADERS, SERVER
 from server.observability import request_id
@@ -79,7 +79,7 @@ class PreencodedResponse(web.Response):
 
     def _can_send_preencoded(self, request: web.BaseRequest) -> bool:
         """Whether nothing was changed since the head was encoded, and the request is of the usual kind."""
-        caller = current_caller.get(None)
+        context = request.get(keys.CONTEXT)
         return (
             request.version == HttpVersion11
             and request.keep_alive
@@ -89,5 +89,5 @@ class PreencodedResponse(web.Response):
             and self._status == self._head.status
             and self._body is self._encoded_body
             and len(self._headers) == len(self._head.headers)
-            and (caller is None or caller.spent is None)
+            and (context is None or context.rate_limit is None)
         )

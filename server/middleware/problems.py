@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.wire import ProblemDetails
-from server.access.identity.credentials import current_caller
+from server import keys
 from server.access.quotas.slots import JobInProgressError
 from server.identifications.location import location_of
 from server.observability import Metrics, request_id
@@ -78,29 +78,29 @@ def problem_details(metrics: Metrics) -> Middleware:
     """The middleware."""
     problems = metrics.counter("twitchaudio_problems_total", "Requests refused, by problem code.", "code")
 
-    def note(code: ProblemCode) -> None:
+    def note(request: web.Request, code: ProblemCode) -> None:
         problems.add(code)
-        caller = current_caller.get(None)
-        if caller is not None:
-            caller.refused = code
+        context = request.get(keys.CONTEXT)
+        if context is not None:
+            context.problem_code = code
 
     @web.middleware
     async def translate(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except TwitchAudioError as error:
-            note(error.code)
+            note(request, error.code)
             if isinstance(error, JobInProgressError) and error.identification_id is not None:
                 return problem_response(error.problem, location=location_of(error.identification_id))
             return problem_response(error.problem)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            note(_DETAILS.get(error.status, (ProblemCode.INVALID_INPUT,))[0])
+            note(request, _DETAILS.get(error.status, (ProblemCode.INVALID_INPUT,))[0])
             return _refusal(error)
         except Exception:  # noqa: BLE001 - the last resort; what it was is for the log alone
             _log.exception("request_crashed", extra={"method": request.method, "path": request.path[:200]})
-            note(ProblemCode.INTERNAL)
+            note(request, ProblemCode.INTERNAL)
             detail = f"This is a fault of ours. It is logged under {request_id.get()}."
             return problem_response(Problem(code=ProblemCode.INTERNAL, detail=detail))
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from server.middleware.principal import add_rate_limit
+from server.middleware.request_context import add_rate_limit
 from server.middleware.request_id import add_request_id
 
 HEADERS: Final = {
@@ -17,10 +17,10 @@ HEADERS: Final = {
 SERVER: Final = "TwitchAudio"
 
 
-async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """On `on_response_prepare`, after the pages' own: all that every answer carries."""
     add_request_id(response)
-    add_rate_limit(response)
+    add_rate_limit(request, response)
     headers = response.headers
     for name, value in HEADERS.items():
         headers.setdefault(name, value)

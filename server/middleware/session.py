@@ -22,9 +22,9 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.access.identity.addresses import Networks, parse_address
-from server.access.identity.credentials import Caller, current_caller
 from server.access.identity.session_keys import SessionKeys
 from server.access.identity.sessions import LIFETIME
+from server.access.request_context import RequestContext
 from server.middleware.forms import read_form
 
 COOKIE: Final = "twitchaudio"
@@ -137,16 +137,17 @@ def check_sessions(session_keys: SessionKeys, *, body_seconds: float) -> Middlew
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        caller = current_caller.get(None)
-        if caller is None or caller.key is not None or caller.token is not None:
+        context = request[keys.CONTEXT]
+        credentials = context.credentials
+        if credentials.key is not None or credentials.token is not None:
             return await handler(request)
         found = await session_id(request)
         if found is not None:
             if request.method not in _SAFE:
                 await _check_csrf(request, session_keys, found, body_seconds)
-            caller.session = found
+            context.credentials = credentials.with_session(found)
         if wants_page(request):
-            request[ACCOUNT] = await _account(request, session_keys, caller)
+            request[ACCOUNT] = await _account(request, session_keys, context)
         return await handler(request)
 
     return check
@@ -172,25 +173,26 @@ def wants_page(request: web.Request) -> bool:
     return not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
 
 
-async def _account(request: web.Request, session_keys: SessionKeys, caller: Caller) -> Account:
+async def _account(request: web.Request, session_keys: SessionKeys, context: RequestContext) -> Account:
     access = request.app[keys.ACCESS]
     known = Account(can_sign_in=access.sessions is not None)
-    if caller.session is None or access.sessions is None:
+    session = context.credentials.session
+    if session is None or access.sessions is None:
         return known
     # A page that cannot learn who looks at it is shown as to somebody unknown.
     with contextlib.suppress(TwitchAudioError):
-        signed_in = await access.sessions.find(caller.session)
+        signed_in = await access.sessions.find(session)
         # Now, since signing out forgets it.
-        caller.known_as = access.known_as(caller)
+        context.known_subject = access.audit_subject(context)
         if signed_in is None:
             del (await get_session(request))[SESSION_ID]
-            caller.session = None
+            context.credentials = context.credentials.with_session(None)
             return known
         return Account(
             can_sign_in=True,
             login=signed_in.user.login,
             user_id=signed_in.user.id,
-            csrf_token=session_keys.csrf_token(caller.session),
+            csrf_token=session_keys.csrf_token(session),
             admin=access.admins.contain(signed_in.user),
         )
     return known

@@ -10,7 +10,6 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import channel_target
 from server import keys
-from server.access.identity.credentials import Caller, current_caller
 from server.audit.changes import ChangeLog
 from server.channels.song_tokens import SongToken, SongTokenStore
 from server.channels.watch import WatchState
@@ -73,7 +72,7 @@ class ChannelPages:
         login = _login(request)
         form = await read_form(request, self._seconds)
         async with in_time(self._seconds):
-            store, owner = await _owned_tokens(request.app, login)
+            store, owner = await _owned_tokens(request, login)
             now = request.app[keys.CLOCK].now()
             _, secret = await store.create(login, now=now, note=form.get("note", ""), made_by=owner)
         return await self._page(request, login, token=secret.reveal())
@@ -83,7 +82,7 @@ class ChannelPages:
         login = _login(request)
         form = await read_form(request, self._seconds)
         async with in_time(self._seconds):
-            store, _ = await _owned_tokens(request.app, login)
+            store, _ = await _owned_tokens(request, login)
             await store.revoke(form.get("id", ""), now=request.app[keys.CLOCK].now(), channel=login)
         raise web.HTTPSeeOther(location=f"/channels/{login}#bots")
 
@@ -92,7 +91,7 @@ class ChannelPages:
         async with in_time(self._seconds):
             found = await _plays(request.app[keys.SERVICE], login, since=chosen.since, before=chosen.before)
             watch = await WatchStore(request.app[keys.DATABASE]).get(login)
-            tokens = await _tokens(request.app, login)
+            tokens = await _tokens(request, login)
         plays = set_list_view.matching(found, chosen.search)
         origin = str(request.url.origin())
         here = URL(f"/channels/{login}")
@@ -133,31 +132,30 @@ async def _plays(
     return found if since is None else [play for play in found if play.last_heard >= since]
 
 
-async def _tokens(app: web.Application, login: str) -> Sequence[SongToken] | None:
+async def _tokens(request: web.Request, login: str) -> Sequence[SongToken] | None:
     """The channel's valid tokens, if the visitor is its owner; None for all others, who see no tokens."""
     try:
-        if await _owner(app, login) is None:
+        if await _owner(request, login) is None:
             return None
-        tokens = await SongTokenStore(app[keys.DATABASE]).all(login)
+        tokens = await SongTokenStore(request.app[keys.DATABASE]).all(login)
     except TwitchAudioError:
         # Without knowing the visitor, the set list can be shown all the same.
         return None
     return [token for token in tokens if token.revoked_at is None]
 
 
-async def _owned_tokens(app: web.Application, login: str) -> tuple[SongTokenStore, str]:
+async def _owned_tokens(request: web.Request, login: str) -> tuple[SongTokenStore, str]:
     """The store and its owner's id. Raises TwitchAudioError `forbidden` unless the visitor owns the channel."""
-    owner = await _owner(app, login)
+    owner = await _owner(request, login)
     if owner is None:
         detail = "Only the channel's owner, signed in with Twitch, manages its tokens."
         raise TwitchAudioError(ProblemCode.FORBIDDEN, detail)
-    principal = await app[keys.ACCESS].principal()
-    changes = ChangeLog(principal.who((current_caller.get(None) or Caller()).address))
-    return SongTokenStore(app[keys.DATABASE], changes=changes), owner
+    changes = ChangeLog(request[keys.CONTEXT].audit_subject)
+    return SongTokenStore(request.app[keys.DATABASE], changes=changes), owner
 
 
-async def _owner(app: web.Application, login: str) -> str | None:
-    user = (await app[keys.ACCESS].principal()).user
+async def _owner(request: web.Request, login: str) -> str | None:
+    user = (await request.app[keys.ACCESS].authenticate(request[keys.CONTEXT])).user
     return f"user:{user.id}" if user is not None and user.login == login else None
 
 

@@ -12,8 +12,9 @@ from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import parse_target
 from server import keys
+from server.access.request_context import RequestContext
 from server.access.rules.website import AccessMode, WebsiteSettings
-from server.access.service import Access, caller_key
+from server.access.service import Access, fair_share_key
 from server.api.openapi import openapi_document
 from server.api.reports import file_report
 from server.channels.reports import NOTE_LIMIT, Reason
@@ -87,7 +88,7 @@ class Pages:
         text = (await read_form(request, self._seconds)).get("target", "")
         try:
             async with in_time(self._seconds):
-                asked = await _ask(request.app, text)
+                asked = await _ask(request, text)
         except TwitchAudioError as error:
             view = problem_view(error.problem, ask_again=text)
             return await self._home(request, view, typed=text, status=PROBLEM_KINDS[error.code].status)
@@ -98,7 +99,7 @@ class Pages:
         code = (await read_form(request, self._seconds)).get("code", "")
         try:
             async with in_time(self._seconds):
-                await request.app[keys.ACCESS].redeem(code.strip())
+                await request.app[keys.ACCESS].redeem_code(request[keys.CONTEXT], code.strip())
         except TwitchAudioError as error:
             view = problem_view(error.problem)
             return await self._home(request, view, status=PROBLEM_KINDS[error.code].status)
@@ -115,7 +116,9 @@ class Pages:
         identification_id = form.get("id", "")[:100]
         async with in_time(self._seconds):
             note = form.get("note", "")[:NOTE_LIMIT]
-            await file_report(request.app, identification_id, reason=Reason(reason), note=note)
+            await file_report(
+                request.app, request[keys.CONTEXT], identification_id, reason=Reason(reason), note=note
+            )
         raise web.HTTPSeeOther(location=str(URL("/").with_query(id=identification_id, said=1)))
 
     async def docs(self, request: web.Request) -> web.Response:
@@ -138,7 +141,7 @@ class Pages:
     ) -> web.Response:
         async with in_time(self._seconds):
             unavailable = await request.app[keys.SERVICE].unavailable_reason()
-            visitor, visitor_error = await _visitor(request.app[keys.ACCESS])
+            visitor, visitor_error = await _visitor(request.app[keys.ACCESS], request[keys.CONTEXT])
         closed = visitor.website.maintenance or not visitor.website.active
         context = {
             "visitor": visitor,
@@ -166,21 +169,21 @@ class Pages:
         return render(TEMPLATES[visitor.website.access_mode], request, context, status=status)
 
 
-async def _ask(app: web.Application, text: str) -> Identification:
+async def _ask(request: web.Request, text: str) -> Identification:
     """Start or join the job for a target, if the visitor may. Raises TwitchAudioError."""
     target = parse_target(text)
-    access = app[keys.ACCESS]
-    principal = await access.check(target)
-    asked = await app[keys.SERVICE].ask(
-        target, caller=caller_key(principal), admit=lambda: access.admit(principal, target)
+    access, context = request.app[keys.ACCESS], request[keys.CONTEXT]
+    await access.check(context, target)
+    asked = await request.app[keys.SERVICE].ask(
+        target, caller=fair_share_key(context), admit=lambda: access.admit(context, target)
     )
     return asked.identification
 
 
-async def _visitor(access: Access) -> tuple[Visitor, str | None]:
+async def _visitor(access: Access, context: RequestContext) -> tuple[Visitor, str | None]:
     """The visitor, and the error's text when that cannot be known: the page then shows an anonymous visitor."""
     try:
-        return await read_visitor(access), None
+        return await read_visitor(access, context), None
     except TwitchAudioError as error:
         return Visitor(website=WebsiteSettings()), error.detail
 

@@ -69,14 +69,14 @@ class SignIn:
         attempts = _attempts(session)
         attempt = attempts.pop(request.query.get("state", ""), None)
         if attempt is None or _now(request) - attempt[2] > ATTEMPT_SECONDS:
-            access.sign_in_failed(ProblemCode.CSRF)
+            access.sign_in_failed(request[keys.CONTEXT], ProblemCode.CSRF)
             raise TwitchAudioError(ProblemCode.CSRF, _NOT_BEGUN)
         session[_ATTEMPTS] = attempts
         if "error" in request.query:
-            access.sign_in_failed(ProblemCode.LOGIN_REQUIRED)
+            access.sign_in_failed(request[keys.CONTEXT], ProblemCode.LOGIN_REQUIRED)
             raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, _SAID_NO)
         before = await session_id(request)
-        after = await access.sign_in(request.query.get("code", ""), URL(attempt[1]))
+        after = await access.sign_in(request[keys.CONTEXT], request.query.get("code", ""), URL(attempt[1]))
         # Whatever was known of the browser before does not count any more.
         session.invalidate()
         session[SESSION_ID] = after

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fingerprint.domain.identification import Kind
+from server.access.request_context import RequestContext
 from server.access.rules.policy import Refusal
 from server.access.rules.website import WebsiteSettings
 from server.access.service import Access
@@ -23,12 +24,12 @@ class Visitor:
     broadcasters: Sequence[str] = ()
 
 
-async def read_visitor(access: Access) -> Visitor:
-    """The visitor who sent the current request. Raises TwitchAudioError, as `Access.principal` does."""
+async def read_visitor(access: Access, context: RequestContext) -> Visitor:
+    """The visitor who sent a request. Raises TwitchAudioError, as `Access.authenticate` does."""
     rules = await access.rules()
-    principal = await access.principal()
-    streams = await access.refusal(Kind.STREAM, principal)
-    clips = await access.refusal(Kind.CLIP, principal)
+    principal = await access.authenticate(context)
+    streams = await access.refusal(context, Kind.STREAM)
+    clips = await access.refusal(context, Kind.CLIP)
     return Visitor(
         website=rules.website,
         login=None if principal.user is None else principal.user.login,

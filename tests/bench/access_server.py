@@ -20,12 +20,14 @@ from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import MediaSource
 from fingerprint.settings import PipelineSettings
 from server import keys
-from server.access.identity.authenticator import Principal
+from server.access.identity.principal import ANONYMOUS
+from server.access.request_context import RequestContext
 from server.access.service import Access
 from server.app import SLOW_CLIENTS, listening, make_app
 from server.middleware.access_log import access_log
 from server.middleware.one_pass import in_one_pass
 from server.middleware.problems import problem_details
+from server.middleware.request_context import make_request_context
 from server.middleware.request_id import name_request
 from server.observability import configure_logging
 from server.settings import Rate, ServerSettings
@@ -39,10 +41,10 @@ NEVER_ENDS = "neverends"
 class NoAccess:
     """Lets everybody do everything."""
 
-    async def check(self, _target: TwitchTarget) -> Principal:
-        return Principal()
+    async def check(self, context: RequestContext, _target: TwitchTarget) -> None:
+        context.authenticated = ANONYMOUS
 
-    async def admit(self, _principal: Principal, _target: TwitchTarget) -> None:
+    async def admit(self, _context: RequestContext, _target: TwitchTarget) -> None:
         return None
 
     async def close(self) -> None:
@@ -52,7 +54,9 @@ class NoAccess:
 def without_access(app: web.Application) -> None:
     """Take all of it out of an application that does not run yet."""
     metrics = app[keys.METRICS]
-    without = in_one_pass(begin=[app[SLOW_CLIENTS].note, name_request], end=[access_log(metrics)])
+    without = in_one_pass(
+        begin=[app[SLOW_CLIENTS].note, name_request, make_request_context(())], end=[access_log(metrics)]
+    )
     app.middlewares[:] = [problem_pages, without, problem_details(metrics)]
 
     async def replace(app: web.Application) -> AsyncGenerator[None]:

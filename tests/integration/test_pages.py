@@ -19,6 +19,7 @@ from server import keys
 from server.identifications.service import IdentificationService
 from server.middleware.one_pass import in_one_pass
 from server.middleware.problems import problem_details
+from server.middleware.request_context import make_request_context
 from server.middleware.request_id import name_request
 from server.observability import Metrics
 from server.web import add_pages, pages
@@ -187,7 +188,8 @@ def broken_document() -> dict[str, Any]:
 @pytest.fixture
 async def bad_site(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[ClientSession]:
     monkeypatch.setattr(pages, "openapi_document", broken_document)
-    app = web.Application(middlewares=[in_one_pass(begin=[name_request], end=[]), problem_details(Metrics())])
+    around = in_one_pass(begin=[name_request, make_request_context(())], end=[])
+    app = web.Application(middlewares=[around, problem_details(Metrics())])
     app[keys.SERVICE] = cast("IdentificationService", HangingService())
     app[keys.CLOCK] = SystemClock()
     add_pages(app, store_seconds=0.05)

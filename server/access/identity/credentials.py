@@ -1,63 +1,43 @@
-"""What a request shows of who sends it: kept beside it, so that pages and API are under the same rules."""
+"""The credentials of a request as they were sent: an API key, a bearer token or the website's session."""
 
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Final
+from dataclasses import dataclass, replace
 
 from fingerprint.settings import Secret
-from server.access.identity.addresses import KEPT, Address, address_text
+from server.access.identity.addresses import Address
 from server.access.identity.api_keys import PREFIX
-from server.access.limit_status import LimitStatus
-from server.audit.entries import Who
 
 
-@dataclass(slots=True, kw_only=True)
-class Caller:
-    """Credentials as they were sent, not checked yet; and what the request used of a rate limit."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestCredentials:
+    """What a request brings to prove who sends it, not checked yet, and the address that it comes from."""
 
     key: Secret | None = None
-    address: Address | None = None
     token: Secret | None = None
     """A bearer token that is no API key."""
     session: str | None = None
     """The id of the website's session; only when neither of the others was sent."""
-    spent: LimitStatus | None = field(default=None, init=False)
-    known_as: Who | None = field(default=None, init=False)
-    """Who it is, once that was checked."""
-    refused: str | None = field(default=None, init=False)
-    """The problem code that the request is answered with."""
+    address: Address | None = None
 
     @property
-    def unknown(self) -> bool:
-        """Whether nothing was sent to be known by."""
+    def is_anonymous(self) -> bool:
+        """Whether nothing was sent that could prove who sends the request."""
         return self.key is None and self.token is None and self.session is None
 
-    @property
-    def who(self) -> Who:
-        """Whom log entries about this request name."""
-        return _at(self.address) if self.known_as is None else self.known_as
+    def with_session(self, session: str | None) -> "RequestCredentials":
+        """The same credentials with another session."""
+        return replace(self, session=session)
 
 
-@lru_cache(maxsize=KEPT)
-def _at(address: Address | None) -> Who:
-    """Somebody of whom only the address is known."""
-    return Who(address=None if address is None else address_text(address))
-
-
-current_caller: Final[ContextVar[Caller]] = ContextVar("current_caller")
-
-
-def caller_from(authorization: str | None, api_key: str | None, address: Address | None) -> Caller:
-    """The caller out of the headers `Authorization` and `X-API-Key`; other schemes than Bearer are not for us."""
+def credentials_from_headers(
+    authorization: str | None, api_key: str | None, address: Address | None
+) -> RequestCredentials:
+    """The credentials in the headers `Authorization` and `X-API-Key`; of schemes, only Bearer is ours."""
     if api_key is not None:
-        return Caller(address=address, key=Secret(api_key.strip()))
-    if authorization is None:
-        return Caller(address=address)
-    scheme, _, credentials = authorization.strip().partition(" ")
+        return RequestCredentials(key=Secret(api_key.strip()), address=address)
+    scheme, _, text = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer":
-        return Caller(address=address)
-    secret = Secret(credentials.strip())
+        return RequestCredentials(address=address)
+    secret = Secret(text.strip())
     if secret.reveal().startswith(PREFIX):
-        return Caller(address=address, key=secret)
-    return Caller(address=address, token=secret)
+        return RequestCredentials(key=secret, address=address)
+    return RequestCredentials(token=secret, address=address)

@@ -7,7 +7,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock
 from fingerprint.settings import Secret
 from fingerprint.single_flight import SingleFlightCache
-from server.access.identity.authenticator import Principal
+from server.access.identity.principal import Principal
 from server.access.identity.sessions import Sessions, SignedIn
 from server.access.identity.tokens import TokenValidator
 from server.access.identity.twitch_user import TwitchUser

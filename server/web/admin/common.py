@@ -9,7 +9,6 @@ from aiohttp import web
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode, TwitchAudioError
 from server import keys
-from server.access.identity.credentials import Caller, current_caller
 from server.audit.entries import Who
 from server.middleware.forms import read_form_values
 from server.middleware.session import account
@@ -60,7 +59,7 @@ def require_admin(request: web.Request) -> Operator:
         raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
     if not visitor.admin:
         raise TwitchAudioError(ProblemCode.FORBIDDEN, "TWITCHAUDIO_ADMINS does not name you.")
-    address = (current_caller.get(None) or Caller()).who.address
+    address = request[keys.CONTEXT].audit_subject.address
     who = Who(id=f"id:{visitor.user_id}", name=visitor.login, address=address)
     return Operator(who=who, csrf=visitor.csrf_token)
 

@@ -1,0 +1,36 @@
+"""Makes the context of each request, and tells its client what is left of a rate limit."""
+
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from server import keys
+from server.access.identity.addresses import Network, Networks, client_address
+from server.access.identity.credentials import credentials_from_headers
+from server.access.request_context import RequestContext
+from server.middleware.one_pass import Begin
+from server.observability import request_id
+
+
+def make_request_context(trusted_proxies: Iterable[Network]) -> Begin:
+    """The step that makes a request's context. X-Forwarded-For counts only from trusted proxies."""
+    trusted = Networks(trusted_proxies)
+
+    def make(request: web.Request) -> None:
+        headers = request.headers
+        address = client_address(request.remote, headers.getall("X-Forwarded-For", ()), trusted)
+        # Nothing is checked here.
+        credentials = credentials_from_headers(headers.get("Authorization"), headers.get("X-API-Key"), address)
+        request[keys.CONTEXT] = RequestContext(credentials=credentials, request_id=request_id.get())
+
+    return make
+
+
+def add_rate_limit(request: web.Request, response: web.StreamResponse) -> None:
+    """Add `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers)."""
+    context = request.get(keys.CONTEXT)
+    if context is None or context.rate_limit is None:
+        return
+    status = context.rate_limit
+    response.headers["RateLimit-Policy"] = f'"starts";q={status.limit.most};w={status.limit.seconds}'
+    response.headers["RateLimit"] = f'"starts";r={status.left};t={status.reset_seconds}'
