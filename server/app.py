@@ -35,7 +35,7 @@ from server.access.quotas.admission import Running
 from server.access.quotas.requests import StartLimits
 from server.access.rules.subscriptions import Subscriptions
 from server.access.service import Access
-from server.audit.answers import noting_answers
+from server.audit.answers import audit_answers
 from server.audit.store import LogStore
 from server.audit.writer import LogLimits, LogWriter
 from server.channels.feed import ChannelFeed
@@ -185,7 +185,7 @@ async def _open_services(
     )
     if links is not None:
         links.add_listener(service.forget_answer)
-    service.add_outcome_listener(noting_answers(logs, clock))
+    service.add_outcome_listener(audit_answers(logs, clock))
     app[keys.SERVICE] = await stack.enter_async_context(service)
 
 

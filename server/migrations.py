@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -56,26 +57,25 @@ def _config() -> Config:
     return config
 
 
-def _current(connection: Connection, scripts: ScriptDirectory) -> str | None:
+def _current(connection: Connection) -> str | None:
     current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+    if current is not None and current not in revisions():
         raise NewerSchemaError(current)
     return current
 
 
-def revisions() -> list[str]:
-    """All versions of the schema, the oldest first."""
+@cache
+def revisions() -> tuple[str, ...]:
+    """All versions of the schema, the oldest first. The first call reads the migrations' files."""
     scripts = ScriptDirectory.from_config(_config())
-    return [script.revision for script in scripts.walk_revisions()][::-1]
+    return tuple(script.revision for script in scripts.walk_revisions())[::-1]
 
 
 def _upgrade(connection: Connection, to: str | None) -> Schema:
-    config = _config()
-    scripts = ScriptDirectory.from_config(config)
-    after = to or scripts.get_current_head()
-    assert after is not None, "there are migrations"
-    before = _current(connection, scripts)
+    after = to or revisions()[-1]
+    before = _current(connection)
     if before != after:
+        config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, after)
     return Schema(before=before, after=after)
@@ -88,6 +88,7 @@ async def upgrade(database: Database, *, to: str | None = None) -> Schema:
 
     Raises NewerSchemaError; TwitchAudioError `busy` when the database does not answer.
     """
+    await asyncio.to_thread(revisions)
     schema = await database.maintain("schema", lambda connection: _upgrade(connection, to))
     if schema.before != schema.after:
         _log.info("schema_upgraded", extra={"before": schema.before, "after": schema.after})
@@ -97,11 +98,8 @@ async def upgrade(database: Database, *, to: str | None = None) -> Schema:
 async def check(database: Database) -> None:
     """Raise TwitchAudioError when the schema is not the one that this version works with, or is out of reach."""
 
-    def compare(connection: Connection) -> tuple[str | None, str | None]:
-        scripts = ScriptDirectory.from_config(_config())
-        return _current(connection, scripts), scripts.get_current_head()
-
-    current, head = await database.read(compare)
+    head = (await asyncio.to_thread(revisions))[-1]
+    current = await database.read(_current)
     if current != head:
         detail = f"The database has schema {current}, this version needs {head}: run `twitchaudio db upgrade`."
         raise TwitchAudioError(ProblemCode.INTERNAL, detail)

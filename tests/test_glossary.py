@@ -32,6 +32,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\bserver\.logs\b": "server.audit",
     r"\bUnitThreads\b|\bAskerGoneError\b|\b_patience\b": "CancellableThreads, CancellationToken",
     r"\bKeptByKey\b|\bKeptClipOwners\b|\baccess\.kept\b": "SingleFlightCache, CachedClipOwners",
+    r"\bnoting_answers\b": "audit_answers",
     r"\bStarter\b|\bstarter\(": "QuotaRequest, quota_request",
     r"\btouch\(connection\)|\bbump_rules_version\b": "change_rules",
     r"\b(Programme|Wishes|demo_cast)\b": "Program, PlaylistParameters, demo_content",

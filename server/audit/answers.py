@@ -1,4 +1,4 @@
-"""What came of jobs, as log entries."""
+"""What came of jobs, in the audit log."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from server.audit.entries import LogEntry, LogKind
 from server.audit.writer import LogWriter
 
 
-def noting_answers(logs: LogWriter, clock: Clock) -> Callable[[JobOutcome], None]:
+def audit_answers(logs: LogWriter, clock: Clock) -> Callable[[JobOutcome], None]:
     """A listener that adds an entry for the outcome of each job."""
 
     def note(outcome: JobOutcome) -> None:

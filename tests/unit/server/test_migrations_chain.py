@@ -14,4 +14,4 @@ def test_each_migration_follows_the_one_before() -> None:
         for path in files
     ]
     assert told == [[number, before] for number, before in zip(numbers, ["None", *numbers], strict=False)]
-    assert migrations.revisions() == numbers
+    assert list(migrations.revisions()) == numbers
