@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -14,6 +15,7 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 from yarl import URL
 
+from server.cli.supervisor import SharedAddress
 from tests.api_client import ASK
 
 ROOT = Path(__file__).parents[2]
@@ -211,3 +213,28 @@ async def test_a_worker_that_does_not_start_ends_it_all_in_one_line(
         assert process.returncode == 1
         assert b"twitchaudio: A worker did not start: exit status 1." in said
         assert b"Traceback" not in said
+
+
+def test_several_sockets_share_an_address_whose_port_the_system_chose() -> None:
+    address = SharedAddress("127.0.0.1", 0)
+    sockets = [each for _ in range(3) for each in address.bind()]
+    try:
+        assert {each.getsockname() for each in sockets} == {("127.0.0.1", address.port)}
+    finally:
+        address.close()
+        for each in sockets:
+            each.close()
+
+
+def test_an_address_is_taken_even_when_its_owner_would_share_it() -> None:
+    address = SharedAddress("127.0.0.1", 0)
+    [worker] = address.bind()
+    worker.listen()
+    try:
+        with pytest.raises(OSError, match="in use"):
+            SharedAddress("127.0.0.1", address.port)
+    finally:
+        address.close()
+        worker.close()
+    with socket.create_server(("127.0.0.1", address.port)), pytest.raises(OSError, match="in use"):
+        SharedAddress("127.0.0.1", address.port)
