@@ -8,6 +8,8 @@
   half a second later, so that they take nothing from those who wait
 - `stored_clip_ratio`, `join_ratio`: requests for a second of CPU, for a stored clip answer and for joining a job,
   to the bare handler's
+- `rows`: the same herd on 1 and 2 worker processes that share an address and a database, as `serve --workers` has
+  them: `last_client_s`, and `stored_per_s`, stored clip answers for a second of the clock
 
 Servers run in processes of their own. Clients speak HTTP by hand, so that they cost little.
 """
@@ -24,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -34,8 +36,9 @@ from aiohttp import web
 from fingerprint.clock import SystemClock
 from fingerprint.settings import DynamoDbSettings, PipelineSettings
 from server import keys
-from server.app import listening, make_app
+from server.app import BACKLOG, listening, make_app, running
 from server.cli.serving import tune_garbage_collection
+from server.cli.supervisor import SharedAddress
 from server.identifications.limits import ServiceLimits
 from server.settings import ServerLimits, ServerSettings
 from tests.bench.table import median, print_table, write_json
@@ -47,14 +50,20 @@ CLIP: Final = "HerdClip-x_1"
 CONNECT_AT_ONCE: Final = 100
 SECONDS_OF_REQUESTS: Final = 2.0
 CONNECTIONS: Final = 16
+WORKERS: Final = (1, 2)
 _WAIT_SECONDS: Final = 300
 
 
 # --- The servers, each a process of its own -----------------------------------------------------------
 
 
-async def serve_ours(folder: Path, database: str | None, dynamodb: DynamoDbSettings | None) -> None:
-    """The real server; its pipeline captures silence once a line comes on standard input."""
+async def serve_ours(
+    folder: Path, database: str | None, dynamodb: DynamoDbSettings | None, port: int | None
+) -> None:
+    """The real server; its pipeline captures silence once a line comes on standard input.
+
+    With a `port` it shares that with other servers.
+    """
     parts = FakePipeline(SystemClock())
     settings = ServerSettings(
         pipeline=PipelineSettings(
@@ -71,7 +80,12 @@ async def serve_ours(folder: Path, database: str | None, dynamodb: DynamoDbSetti
     app = make_app(
         settings, pipeline=parts.with_limit(_WAIT_SECONDS), service_limits=ServiceLimits(waiters=50_000)
     )
-    async with listening(app, "127.0.0.1", 0) as address:
+    async with AsyncExitStack() as stack:
+        if port is None:
+            port = (await stack.enter_async_context(listening(app, "127.0.0.1", 0))).port or 0
+        else:
+            runner = await stack.enter_async_context(running(app))
+            await web.TCPSite(runner, "127.0.0.1", port, backlog=BACKLOG, reuse_port=True).start()
         tune_garbage_collection()
         waiting = re.compile(r"^twitchaudio_waiters (\d+)", re.MULTILINE)
 
@@ -79,7 +93,7 @@ async def serve_ours(folder: Path, database: str | None, dynamodb: DynamoDbSetti
             found = waiting.search(app[keys.METRICS].render())
             return {"captures": parts.capture.captures, "waiting": int(found[1]) if found else 0}
 
-        await _obey(address.port or 0, parts.capture.gate, state)
+        await _obey(port, parts.capture.gate, state)
 
 
 async def serve_bare(body: bytes) -> None:
@@ -158,6 +172,27 @@ class Server:
         """Resident memory."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+class Group:
+    """Several servers on one port, as if they were one."""
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        self._servers = servers
+        self.port = servers[0].port
+
+    async def tell(self, command: str) -> Mapping[str, Any]:
+        """Send a command to all and add up the numbers that they say."""
+        said = await asyncio.gather(*(server.tell(command) for server in self._servers))
+        return {name: sum(each[name] for each in said) for name in said[0]}
+
+    def cpu_seconds(self) -> float:
+        """CPU used so far."""
+        return sum(server.cpu_seconds() for server in self._servers)
+
+    def resident_kib(self) -> int:
+        """Resident memory."""
+        return sum(server.resident_kib() for server in self._servers)
 
 
 def _start(arguments: Sequence[str]) -> subprocess.Popen[str]:
@@ -249,7 +284,7 @@ async def connect(port: int) -> Client:
     return client
 
 
-async def herd(server: Server, clients: int) -> dict[str, float]:
+async def herd(server: Server | Group, clients: int) -> dict[str, float]:
     """Clients that all wait on one job, and then get its answer."""
     await server.tell("hold")
     before_kib = server.resident_kib()
@@ -289,7 +324,7 @@ async def herd(server: Server, clients: int) -> dict[str, float]:
     }
 
 
-async def _at_rest(server: Server) -> None:
+async def _at_rest(server: Server | Group) -> None:
     before = -1.0
     while server.cpu_seconds() - before > 0.02:
         before = server.cpu_seconds()
@@ -300,7 +335,7 @@ def _without_shared(answer: bytes) -> bytes:
     return answer.replace(b'"shared":true', b'"shared":false')
 
 
-async def requests_per_second(server: Server, request: bytes) -> float:
+async def requests_per_second(server: Server | Group, request: bytes, *, of_cpu: bool = True) -> float:
     """Answers that a few connections get for a second of the server's CPU, which is steadier than the clock."""
     clients = await asyncio.gather(*(connect(server.port) for _ in range(CONNECTIONS)))
     until = time.perf_counter() + SECONDS_OF_REQUESTS
@@ -314,11 +349,37 @@ async def requests_per_second(server: Server, request: bytes) -> float:
 
     cpu = server.cpu_seconds()
     await asyncio.gather(*map(ask, clients))
-    spent = server.cpu_seconds() - cpu
+    spent = server.cpu_seconds() - cpu if of_cpu else SECONDS_OF_REQUESTS
     for client in clients:
         if client.transport is not None:
             client.transport.close()
     return done / max(spent, 1e-3)
+
+
+async def with_workers(folder: Path, workers: int, clients: int, rounds: int) -> dict[str, Any]:
+    """The herd, and stored answers, with some servers on one port and one database."""
+    address = SharedAddress("127.0.0.1", 0)
+    async with AsyncExitStack() as stack:
+        stack.callback(address.close)
+        servers: list[Server] = []
+        for _ in range(workers):
+            arguments = ("--serve", "ours", "--folder", str(folder), "--port", str(address.port))
+            servers.append(await stack.enter_async_context(started(*arguments)))
+        group = Group(servers)
+        client = await connect(group.port)
+        await client.ask(post({"clip": CLIP}, wait=True))
+        stored = post({"clip": CLIP}, wait=False)
+        rates = [await requests_per_second(group, stored, of_cpu=False) for _ in range(rounds)]
+        before = (await group.tell("state"))["captures"]
+        found = await herd(group, clients)
+    return {
+        "workers": workers,
+        "clients": clients,
+        "captures": found["captures"] - before,
+        "answers": found["answers"],
+        "last_client_s": round(found["last_s"], 3),
+        "stored_per_s": round(median(rates)),
+    }
 
 
 async def measure(clients: int, rounds: int, herds: int) -> dict[str, Any]:
@@ -345,6 +406,7 @@ async def measure(clients: int, rounds: int, herds: int) -> dict[str, Any]:
             await ours.tell("go")
         ours_found: list[dict[str, float]] = []
         bare_found: list[dict[str, float]] = []
+        rows = [await with_workers(Path(folder) / "workers", count, clients, rounds) for count in WORKERS]
         for _ in range(herds):
             async with started("--serve", "ours", "--folder", folder) as ours:
                 ours_found.append(await herd(ours, clients))
@@ -368,6 +430,7 @@ async def measure(clients: int, rounds: int, herds: int) -> dict[str, Any]:
         "with_logs_cpu_us": round(ours_herd["with_logs_cpu_us"], 1),
         "stored_clip_ratio": round(per_core["stored"] / per_core["bare_stored"], 3),
         "join_ratio": round(per_core["join"] / per_core["bare_join"], 3),
+        "rows": rows,
         "per_core_second": {name: round(value) for name, value in per_core.items()},
     }
 
@@ -384,6 +447,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="repetitions of each measurement of rates")
     parser.add_argument("--herds", type=int, default=3, help="repetitions of the herd, of which the medians count")
     parser.add_argument("--serve", choices=["ours", "bare"], help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--database", help=argparse.SUPPRESS)
     parser.add_argument("--dynamodb", nargs=3, metavar=("ENDPOINT", "STREAMS", "CLIPS"), help=argparse.SUPPRESS)
@@ -394,7 +458,7 @@ def main(argv: Sequence[str]) -> int:
     if chosen.serve == "ours":
         names = ("endpoint", "stream_table", "clip_table")
         tables = DynamoDbSettings(**dict(zip(names, chosen.dynamodb, strict=True))) if chosen.dynamodb else None
-        asyncio.run(serve_ours(chosen.folder, chosen.database, tables))
+        asyncio.run(serve_ours(chosen.folder, chosen.database, tables, chosen.port))
         return 0
     if chosen.serve == "bare":
         asyncio.run(serve_bare(chosen.body.encode()))
@@ -403,8 +467,9 @@ def main(argv: Sequence[str]) -> int:
         # Clients beside the servers, not on top of them.
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     figures = asyncio.run(measure(chosen.clients, chosen.rounds, chosen.herds))
-    shown = [{"figure": name, "value": str(value)} for name, value in figures.items()]
+    shown = [{"figure": name, "value": str(value)} for name, value in figures.items() if name != "rows"]
     print_table("A herd on one server, and a bare aiohttp handler with the same bytes", shown)
+    print_table("The same herd on worker processes that share an address", figures["rows"])
     write_json(chosen.json, figures)
     return 0
 
