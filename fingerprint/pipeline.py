@@ -28,7 +28,7 @@ from fingerprint.ports import (
     OnStage,
     Recognizers,
 )
-from fingerprint.retry import retry_budget
+from fingerprint.retry import RetryPolicy, any_error, retry, retry_budget
 
 CAPTURE_SECONDS: Final = 6.0
 JOB_SECONDS: Final = 30.0
@@ -38,6 +38,7 @@ FURTHER_SHARE: Final = 2 / 3
 """The part of a job's time after which no further take is listened to: an answer without a song is one, too."""
 
 STORE_ATTEMPTS: Final = 3
+_STORE_RETRY: Final = RetryPolicy(max_attempts=STORE_ATTEMPTS, min_wait_seconds=0.1, max_wait_seconds=0.2)
 
 MAX_RETRIES: Final = 10
 """How many calls to upstreams one job may repeat in all."""
@@ -269,15 +270,18 @@ class Pipeline:
 
     async def _store(self, lease: Lease, finished: Identification, store: JobStore) -> JobOutcome | None:
         """Store the answer, trying again while the store is away; None when the lease was lost."""
-        for attempt in range(1, STORE_ATTEMPTS + 1):
-            try:
-                return JobOutcome(finished) if await store.finish(lease, finished) else None
-            except TwitchAudioError:
-                if attempt == STORE_ATTEMPTS:
-                    _log.exception("answer_not_stored", extra={"job_id": lease.identification_id})
-                    return JobOutcome(finished, stored=False)
-                await self._clock.sleep(0.2 * attempt)
-        raise AssertionError("unreachable")
+        try:
+            stored = await retry(
+                lambda: store.finish(lease, finished),
+                errors=TwitchAudioError,
+                retry_after=any_error,
+                policy=_STORE_RETRY,
+                sleep=self._clock.sleep,
+            )
+        except TwitchAudioError:
+            _log.exception("answer_not_stored", extra={"job_id": lease.identification_id})
+            return JobOutcome(finished, stored=False)
+        return JobOutcome(finished) if stored else None
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -104,6 +104,11 @@ async def retry(
     raise AssertionError("the last attempt returns or raises")
 
 
+def any_error(outcome: object) -> float | None:
+    """A `retry_after` for calls of which every exception may pass, and every value is final."""
+    return 0.0 if isinstance(outcome, Exception) else None
+
+
 def retry_after_seconds(header: str | None, now: datetime) -> float:
     """The seconds to wait that a `Retry-After` header asks for (RFC 9110, section 10.2.3); 0 for none."""
     text = (header or "").strip()

@@ -4,8 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
@@ -13,9 +12,8 @@ from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError, invalid_input
 from fingerprint.hls.live import total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
-from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.fetch import Fetcher
-from fingerprint.media.live import LIVE_LIMIT_SECONDS, MIN_TAKE_SECONDS, LiveCapture, Renew, too_slow
+from fingerprint.media.live import LIVE_LIMIT_SECONDS, MIN_TAKE_SECONDS, Decoder, LiveCapture, Renew, too_slow
 from fingerprint.media.pcm import no_audio
 from fingerprint.media.playlists import STEP, PlaylistGoneError, fetch_playlist
 from fingerprint.media.segments import Joined, SegmentCache
@@ -30,29 +28,13 @@ _CLIP_LIMIT_SECONDS: Final = 20.0
 _SILENCE: Final = 1e-4
 
 
-class Decoder(Protocol):
-    """What turns bytes into sound; `DecoderPool` does."""
-
-    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Pcm:
-        """The sound of bytes in a container."""
-        ...
-
-    def begin(self, *, max_seconds: float) -> DecodingAhead | None:
-        """Decoding of something that is still coming."""
-        ...
-
-    async def decode_file(self, path: Path) -> Pcm:
-        """The sound of a file."""
-        ...
-
-
 class StreamCapture:
     """Captures what is already there. `renew` finds a live stream anew when a `cached` source has ended."""
 
     def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, *, renew: Renew | None = None) -> None:
         self._fetcher = fetcher
         self._decoder = decoder
-        self._live = LiveCapture(fetcher, clock, renew, begin_decoding=decoder.begin)
+        self._live = LiveCapture(fetcher, decoder, clock, renew)
 
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
         """Recordings of the source, as the port says."""

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 from typing import Final, Protocol
 
 from cachetools import LRUCache
 
+from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.hls.live import (
     ad_is_running,
@@ -44,11 +46,19 @@ _AD_GUESS_SECONDS: Final = 15.0
 Renew = Callable[[LiveSource], Awaitable[LiveSource]]
 
 
-class BeginDecoding(Protocol):
-    """Decoding of something that is still coming, or None."""
+class Decoder(Protocol):
+    """What turns bytes into sound; `DecoderPool` does."""
 
-    def __call__(self, *, max_seconds: float) -> DecodingAhead | None:
-        """Of at most so many seconds."""
+    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Pcm:
+        """The sound of bytes in a container."""
+        ...
+
+    def begin(self, *, max_seconds: float) -> DecodingAhead | None:
+        """Decoding of something that is still coming."""
+        ...
+
+    async def decode_file(self, path: Path) -> Pcm:
+        """The sound of a file."""
         ...
 
 
@@ -59,11 +69,9 @@ class LiveCapture:
     the first take while it comes.
     """
 
-    def __init__(
-        self, fetcher: Fetcher, clock: Clock, renew: Renew | None, *, begin_decoding: BeginDecoding
-    ) -> None:
+    def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, renew: Renew | None) -> None:
         self._fetcher = fetcher
-        self._begin_decoding = begin_decoding
+        self._decoder = decoder
         self._clock = clock
         self._renew = renew
         self._newest_seen: LRUCache[str, tuple[int, float]] = LRUCache(_MAX_CHANNELS)
@@ -140,7 +148,7 @@ class LiveCapture:
                         wanted,
                         _older(playlist, wanted[0]),
                         following=next_content(playlist) if wanted[-1] == playlist.segments[-1] else None,
-                        decoding=self._begin_decoding(max_seconds=total_seconds(wanted) + EXTRA_SECONDS),
+                        decoding=self._decoder.begin(max_seconds=total_seconds(wanted) + EXTRA_SECONDS),
                     )
                 except UpstreamError as error:
                     if failure is not None:

@@ -7,14 +7,14 @@ import msgspec
 from fingerprint.domain.identification import Identification
 from fingerprint.wire import to_json
 
-REMEMBERED: Final = 256
+MAX_CACHED: Final = 256
 
 
 class Encoder:
     """Encodes to compact JSON and remembers the latest values, by identity: a value never changes."""
 
     def __init__(self) -> None:
-        # The value is held with its bytes, so that its id is not given to another meanwhile.
+        # The oldest first. The value is held with its bytes, so that its id is not given to another meanwhile.
         self._encoded: dict[tuple[int, bool], tuple[Identification, bytes]] = {}
 
     def encode(self, identification: Identification, *, shared: bool = False) -> bytes:
@@ -24,7 +24,7 @@ class Encoder:
         if known is not None:
             return known[1]
         encoded = msgspec.json.encode(to_json(identification, shared=shared))
-        if len(self._encoded) >= REMEMBERED:
-            self._encoded.clear()
+        if len(self._encoded) >= MAX_CACHED:
+            del self._encoded[next(iter(self._encoded))]
         self._encoded[key] = (identification, encoded)
         return encoded

@@ -17,9 +17,10 @@ from yarl import URL
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, FileTarget, VideoTarget
-from fingerprint.media.capture import Decoder, StreamCapture
+from fingerprint.media.capture import StreamCapture
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
+from fingerprint.media.live import Decoder
 from fingerprint.ports import ClipSource, LiveSource
 from simulator.faults import Fault, FaultKind, Step
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, first_take, heard, ladder, listening, tone

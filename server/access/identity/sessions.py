@@ -18,7 +18,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
-from fingerprint.retry import RetryPolicy, retry
+from fingerprint.retry import RetryPolicy, any_error, retry
 from fingerprint.settings import Secret
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.oauth import RefusedError, TwitchOAuth
@@ -240,7 +240,7 @@ class Sessions:
         await retry(
             lambda: self._store.renew(sha256, renewed, now=now, due=now + RECHECK),
             errors=TwitchAudioError,
-            retry_after=lambda outcome: 0.0 if isinstance(outcome, TwitchAudioError) else None,
+            retry_after=any_error,
             policy=_STORE_RETRY,
             sleep=self._clock.sleep,
         )
