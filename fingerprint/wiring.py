@@ -79,7 +79,7 @@ def checked_names(settings: PipelineSettings) -> tuple[str, ...]:
 
 
 def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None = None) -> ProviderGuards:
-    """The rests and budgets of the recognizers that cost something. `usage` is where questions are counted.
+    """The circuit breakers and budgets of the recognizers that cost something. `usage` counts their questions.
 
     Raises SettingsError.
     """
@@ -92,7 +92,7 @@ def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None
 
 @asynccontextmanager
 async def open_guards(settings: PipelineSettings, clock: Clock) -> AsyncGenerator[ProviderGuards]:
-    """The guards where nobody else counts, as on Lambda: in the SQL database, if the settings name one.
+    """The guards of a process of its own, as on Lambda; questions are counted in SQL, if there is a database.
 
     The database has its schema already. Without a paid recognizer none is opened. Raises SettingsError.
     """
@@ -199,14 +199,14 @@ async def open_pipeline(
         decoder or DecoderPool() as decoders,
         _warming(member.recognizer for member in _free(members)),
     ):
-        sessions = LiveSourceCache(resolver, clock)
-        capture = StreamCapture(fetcher=media, decoder=decoders, clock=clock, renew=sessions.renew)
-        yield Pipeline(resolver=sessions, capture=capture, recognizers=recognizers, further=further, clock=clock)
+        sources = LiveSourceCache(resolver, clock)
+        capture = StreamCapture(fetcher=media, decoder=decoders, clock=clock, renew=sources.renew)
+        yield Pipeline(resolver=sources, capture=capture, recognizers=recognizers, further=further, clock=clock)
 
 
 @asynccontextmanager
 async def _warming(recognizers: Iterable[Recognizer[Any]]) -> AsyncGenerator[None]:
-    """Fingerprints a moment of noise meanwhile: the first time takes twice as long, and somebody waits for it."""
+    """Fingerprints a moment of noise in the background: the first time takes twice as long as all others."""
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, round(CAPTURE_SECONDS * SAMPLE_RATE)))
     recording = Recording(pcm=Pcm(noise.astype(np.float32)))
 

@@ -49,7 +49,7 @@ def later_take(
 
 
 def _is_later(segment: Segment, other: Segment) -> bool:
-    """By the clock where there is one: numbers begin anew with a new session."""
+    """By the clock where there is one: numbers start over with a new session."""
     if segment.started_at is not None and other.started_at is not None:
         return segment.started_at > other.started_at
     return segment.sequence > other.sequence

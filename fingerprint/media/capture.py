@@ -29,7 +29,7 @@ _SILENCE: Final = 1e-4
 
 
 class StreamCapture:
-    """Captures what is already there. `renew` finds a live stream anew when a `cached` source has ended."""
+    """Captures what is already there. `renew` resolves a live stream again when a `cached` source has ended."""
 
     def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, *, renew: Renew | None = None) -> None:
         self._fetcher = fetcher

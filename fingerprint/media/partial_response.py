@@ -9,7 +9,7 @@ MAX_PARTIAL_RESPONSES: Final = 64
 class PartialResponse:
     """The decoded body of a 200, as far as it has come; empty for anything else.
 
-    It goes on coming when nobody looks any more, within its own limits, so that its connection can be used again.
+    It goes on coming when its caller has left, within its own limits, so that its connection can be used again.
     """
 
     def __init__(self) -> None:

@@ -1,1 +1,1 @@
-"""What recognizers that ask somebody else share: samples, bounded calls, faults, rests, budgets."""
+"""What recognizers that ask a provider share: samples, bounded calls, errors, circuit breakers, budgets."""

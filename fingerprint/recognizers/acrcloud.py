@@ -80,7 +80,6 @@ class AcrCloudRecognizer:
 
     @property
     def name(self) -> str:
-        """The name used in settings, answers and logs."""
         return "acrcloud"
 
     async def unavailable_reason(self) -> str | None:

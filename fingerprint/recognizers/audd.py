@@ -38,7 +38,6 @@ class AuddRecognizer:
 
     @property
     def name(self) -> str:
-        """The name used in settings, answers and logs."""
         return "audd"
 
     async def unavailable_reason(self) -> str | None:

@@ -110,7 +110,7 @@ class RecognizerChain:
         await self.close()
 
     async def close(self) -> None:
-        """End the threads, without waiting for what nobody waits for any more."""
+        """End the threads, without waiting for the work that they are at."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def unavailable_reason(self) -> str | None:

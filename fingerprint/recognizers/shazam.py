@@ -38,7 +38,6 @@ class ShazamRecognizer:
 
     @property
     def name(self) -> str:
-        """The name used in settings, answers and logs."""
         return "shazam"
 
     async def unavailable_reason(self) -> str | None:

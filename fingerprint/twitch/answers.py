@@ -186,7 +186,7 @@ def parse_clip(data: Json) -> ClipMedia | None:
 
 
 def parse_clip_broadcaster(data: Json) -> Broadcaster | None:
-    """The answer to `clip_broadcaster_query`; None when there is no such clip, or nobody is named.
+    """The answer to `clip_broadcaster_query`; None when there is no such clip, or no broadcaster is named.
 
     Raises GqlFailure for other shapes.
     """

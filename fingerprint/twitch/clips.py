@@ -19,7 +19,6 @@ class TwitchClips:
         self._gql = gql.Gql(fetcher, settings.gql_url, settings.gql_attempts, on_outcome=on_outcome)
 
     async def broadcaster(self, slug: str) -> Broadcaster | None:
-        """See the port."""
         data = await self._gql.ask(clip_broadcaster_query(slug))
         try:
             return parse_clip_broadcaster(data)
