@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.circuit_breaker import HostCircuitBreakers
 from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
@@ -31,7 +32,7 @@ from fingerprint.ports import (
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
-from fingerprint.recognizers import REGISTRY, chosen_names
+from fingerprint.recognizers import REGISTRY, Resources, chosen_names
 from fingerprint.recognizers.chain import Member, RecognizerChain
 from fingerprint.settings import PipelineSettings, SettingsError
 from fingerprint.twitch.clips import TwitchClips
@@ -45,14 +46,14 @@ AGENT: Final = "TwitchAudio/0.1"
 """What providers are told that asks them."""
 
 
-def make_recognizers(settings: PipelineSettings, calls: ProviderCalls, guards: ProviderGuards) -> list[Member]:
+def make_recognizers(settings: PipelineSettings, resources: Resources, guards: ProviderGuards) -> list[Member]:
     """The configured recognizers in their order, those that cost something with a guard.
 
     Raises SettingsError for a name that there is no recognizer for, or whose keys are not set.
     """
     members: list[Member] = []
     for name in checked_names(settings):
-        recognizer = REGISTRY[name].factory(settings, calls)
+        recognizer = REGISTRY[name].factory(settings, resources)
         if REGISTRY[name].free:
             members.append(Member(recognizer))
         else:
@@ -105,14 +106,19 @@ async def open_guards(settings: PipelineSettings, clock: Clock) -> AsyncGenerato
 
 @asynccontextmanager
 async def open_members(
-    settings: PipelineSettings, *, guards: ProviderGuards | None = None, on_outcome: OnOutcome = ignore_outcome
+    settings: PipelineSettings,
+    *,
+    guards: ProviderGuards | None = None,
+    on_outcome: OnOutcome = ignore_outcome,
+    recognition_pool: RecognitionPool | None = None,
 ) -> AsyncGenerator[list[Member]]:
     """The configured recognizers, with connections to the providers among them. Raises SettingsError."""
     clock = SystemClock()
     guards = guards or make_guards(settings, clock)
     origins = [origin for name in checked_names(settings) for origin in REGISTRY[name].origins(settings)]
     async with Fetcher(AllowList.of_origins(origins), on_outcome=on_outcome) as fetcher:
-        yield make_recognizers(settings, ProviderCalls(fetcher, clock, agent=AGENT), guards)
+        resources = Resources(ProviderCalls(fetcher, clock, agent=AGENT), recognition_pool)
+        yield make_recognizers(settings, resources, guards)
 
 
 @asynccontextmanager
@@ -179,25 +185,30 @@ async def open_pipeline(
     guards: ProviderGuards | None = None,
     on_outcome: OnOutcome = ignore_outcome,
     decoder: DecoderPool | None = None,
+    recognition_pool: RecognitionPool | None = None,
 ) -> AsyncGenerator[Pipeline]:
     """The whole pipeline; connections and decoder processes live as long as the block.
 
     `guards` are those of `make_guards`, with the place where questions are counted; left out, they are those of
     `open_guards`. Without such a place budgets keep their providers from being asked. `on_outcome` is told of
-    every upstream call. `decoder` is a pool that is not yet entered. Raises SettingsError.
+    every upstream call. `decoder` is a pool that is not yet entered, and so is `recognition_pool`, without which
+    this process recognizes by the catalog itself. Raises SettingsError.
     """
     clock = SystemClock()
     breakers = HostCircuitBreakers(clock)
     media_hosts = AllowList.of_media_hosts(settings.twitch.media_hosts)
     async with (
         open_guards(settings, clock) if guards is None else nullcontext(guards) as counted,
-        open_members(settings, guards=counted, on_outcome=on_outcome) as members,
+        recognition_pool or nullcontext(),
+        open_members(
+            settings, guards=counted, on_outcome=on_outcome, recognition_pool=recognition_pool
+        ) as members,
         _chain(settings, members) as recognizers,
         _chain(settings, _free(members)) as further,
         open_resolver(settings, breakers=breakers, on_outcome=on_outcome) as resolver,
         twitch_fetcher(media_hosts, breakers=breakers, on_outcome=on_outcome) as media,
         decoder or DecoderPool() as decoders,
-        _warming(member.recognizer for member in _free(members)),
+        _warming(member.recognizer for member in _free(members)) if recognition_pool is None else nullcontext(),
     ):
         sources = LiveSourceCache(resolver, clock)
         capture = StreamCapture(fetcher=media, decoder=decoders, clock=clock, renew=sources.renew)

@@ -12,6 +12,7 @@ from aiohttp import ClientSession, DummyCookieJar, web
 from aiohttp_session import session_middleware
 from yarl import URL
 
+from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, database_url, open_database
 from fingerprint.jobs import open_job_store
@@ -211,7 +212,12 @@ async def _open_runner(
         )
         guards = app[keys.PROVIDERS]
         pipeline = await stack.enter_async_context(
-            open_pipeline(settings.pipeline, guards=guards, on_outcome=upstream.add)
+            open_pipeline(
+                settings.pipeline,
+                guards=guards,
+                on_outcome=upstream.add,
+                recognition_pool=RecognitionPool(settings.pipeline.catalog_dir),
+            )
         )
     runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)
     return runner, pipeline.unavailable_reason

@@ -8,6 +8,7 @@
     matching.py      a recording's landmarks against a `Catalog` -> alignments with a confidence
     ingest.py        files and folders -> a catalog
     file_reader.py   one file -> its track and fingerprint, in worker processes that may crash
+    recognition_pool.py  a recording -> findings, in worker processes beside the server
     tags.py          what a file says about itself
 
 Nothing in here decodes: `fingerprint.index_worker` does.

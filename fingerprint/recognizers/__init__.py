@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from yarl import URL
 
+from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.ports import Recognizer
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.recognizers.acrcloud import AcrCloudRecognizer
@@ -13,6 +14,14 @@ from fingerprint.recognizers.audd import AuddRecognizer
 from fingerprint.recognizers.catalog import CatalogRecognizer
 from fingerprint.recognizers.shazam import ShazamRecognizer
 from fingerprint.settings import PipelineSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What recognizers share and do not own: calls to providers, and the catalog's worker processes, if any."""
+
+    calls: ProviderCalls
+    recognition_pool: RecognitionPool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,22 +33,24 @@ class RegistryEntry:
     budget. `by_default`: it is asked without being named in the settings, once it is configured.
     """
 
-    factory: Callable[[PipelineSettings, ProviderCalls], Recognizer[Any]]
+    factory: Callable[[PipelineSettings, Resources], Recognizer[Any]]
     is_configured: Callable[[PipelineSettings], bool]
     origins: Callable[[PipelineSettings], Sequence[URL]]
     free: bool = False
     by_default: bool = True
 
 
-def _catalog(settings: PipelineSettings, _calls: ProviderCalls) -> CatalogRecognizer:
-    return CatalogRecognizer(settings.catalog_dir)
+def _catalog(settings: PipelineSettings, resources: Resources) -> CatalogRecognizer:
+    return CatalogRecognizer(settings.catalog_dir, pool=resources.recognition_pool)
 
 
-def _acrcloud(settings: PipelineSettings, calls: ProviderCalls) -> AcrCloudRecognizer:
+def _acrcloud(settings: PipelineSettings, resources: Resources) -> AcrCloudRecognizer:
     providers = settings.providers
     base, key, secret = providers.acrcloud_base, providers.acrcloud_access_key, providers.acrcloud_access_secret
     assert base is not None and key is not None and secret is not None, "only made when it is configured"  # noqa: PT018 - one condition
-    return AcrCloudRecognizer(calls, base, access_key=key, access_secret=secret, send=providers.acrcloud_send)
+    return AcrCloudRecognizer(
+        resources.calls, base, access_key=key, access_secret=secret, send=providers.acrcloud_send
+    )
 
 
 def _acrcloud_origins(settings: PipelineSettings) -> Sequence[URL]:
@@ -47,14 +58,14 @@ def _acrcloud_origins(settings: PipelineSettings) -> Sequence[URL]:
     return () if base is None else (base,)
 
 
-def _audd(settings: PipelineSettings, calls: ProviderCalls) -> AuddRecognizer:
+def _audd(settings: PipelineSettings, resources: Resources) -> AuddRecognizer:
     token = settings.providers.audd_api_token
     assert token is not None, "only made when it is configured"
-    return AuddRecognizer(calls, settings.providers.audd_url, api_token=token)
+    return AuddRecognizer(resources.calls, settings.providers.audd_url, api_token=token)
 
 
-def _shazam(settings: PipelineSettings, calls: ProviderCalls) -> ShazamRecognizer:
-    return ShazamRecognizer(calls, settings.providers.shazam_url)
+def _shazam(settings: PipelineSettings, resources: Resources) -> ShazamRecognizer:
+    return ShazamRecognizer(resources.calls, settings.providers.shazam_url)
 
 
 REGISTRY: Final[dict[str, RegistryEntry]] = {

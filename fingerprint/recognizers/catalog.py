@@ -7,19 +7,23 @@ from pathlib import Path
 from fingerprint.catalog.identify import Finding, Question, identify, prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
+from fingerprint.catalog.recognition_pool import Query, RecognitionPool
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import CatalogRef, Song
 from fingerprint.ports import Match
 
 
 class CatalogRecognizer:
-    """Names the songs in a recording that are in the catalog in `directory`. A `Recognizer[Question]`.
+    """Names the songs in a recording that are in the catalog in `directory`. A `Recognizer[Query | Question]`.
 
     The catalog may be empty or missing at first and change at any time: each question sees its newest state.
+    `pool`: the worker processes that recognize, an open one; without, this process does, in threads, which is
+    right where it does nothing else.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, pool: RecognitionPool | None = None) -> None:
         self._catalog = Catalog(directory)
+        self._pool = pool
 
     @property
     def name(self) -> str:
@@ -30,16 +34,21 @@ class CatalogRecognizer:
         """One sentence when the catalog holds no music or cannot be used; else None."""
         return await asyncio.to_thread(self._unavailable)
 
-    def prepare(self, recording: Recording) -> Question:
-        """The recording's landmarks."""
-        return prepare(recording.pcm)
+    def prepare(self, recording: Recording) -> Query | Question:
+        """The recording's landmarks; with a pool, they stay in the worker, which goes on to search by them."""
+        return prepare(recording.pcm) if self._pool is None else self._pool.prepare(recording.pcm)
 
-    async def recognize(self, query: Question) -> Sequence[Match]:
+    async def recognize(self, query: Query | Question) -> Sequence[Match]:
         """The songs found, surest first; a score is the probability that the song is right.
 
         Raises TwitchAudioError `recognizer-unavailable` when the catalog cannot be used.
         """
-        return await asyncio.to_thread(self._recognize, query)
+        if isinstance(query, Question):
+            findings = await asyncio.to_thread(self._findings, query)
+        else:
+            assert self._pool is not None, "the pool prepared it"
+            findings = await self._pool.findings(query)
+        return [_match(finding) for finding in findings]
 
     def _unavailable(self) -> str | None:
         try:
@@ -49,8 +58,8 @@ class CatalogRecognizer:
             return error.detail
         return None
 
-    def _recognize(self, query: Question) -> list[Match]:
-        return [_match(finding) for finding in identify(self._catalog.snapshot(), query)]
+    def _findings(self, query: Question) -> list[Finding]:
+        return identify(self._catalog.snapshot(), query)
 
 
 def _match(finding: Finding) -> Match:

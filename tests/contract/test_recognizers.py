@@ -1,5 +1,6 @@
 """Every recognizer keeps the port's promises."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match, Recognizer
@@ -31,6 +33,13 @@ def catalog(folder: Path) -> CatalogRecognizer:
 @asynccontextmanager
 async def knowing_catalog(folder: Path) -> AsyncGenerator[Recognizer[Any]]:
     yield catalog(folder)
+
+
+@asynccontextmanager
+async def knowing_catalog_in_workers(folder: Path) -> AsyncGenerator[Recognizer[Any]]:
+    fill(folder, range(6))
+    async with RecognitionPool(folder, workers=1) as pool:
+        yield CatalogRecognizer(folder, pool=pool)
 
 
 @asynccontextmanager
@@ -70,6 +79,7 @@ async def knowing_audd(_folder: Path) -> AsyncGenerator[Recognizer[Any]]:
 
 KNOWING: dict[str, Callable[[Path], AbstractAsyncContextManager[Recognizer[Any]]]] = {
     "catalog": knowing_catalog,
+    "catalog in workers": knowing_catalog_in_workers,
     "acrcloud": knowing_acrcloud,
     "audd": knowing_audd,
 }
@@ -83,7 +93,7 @@ async def recognizer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGen
 
 
 async def ask(recognizer: Recognizer[Any], pcm: Pcm) -> list[Match]:
-    return list(await recognizer.recognize(recognizer.prepare(Recording(pcm=pcm))))
+    return list(await recognizer.recognize(await asyncio.to_thread(recognizer.prepare, Recording(pcm=pcm))))
 
 
 async def test_it_names_a_song_and_where_in_it_we_are(recognizer: Recognizer[Any]) -> None:

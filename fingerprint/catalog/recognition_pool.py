@@ -1,0 +1,122 @@
+"""Recognizes songs by a catalog in worker processes, so that the event loop is not kept from its work.
+
+See `worker_pool` for the processes, `recognition_worker` for what they do, and `recognition_protocol` for the
+bytes.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+import numpy as np
+
+from fingerprint.catalog.question import Finding
+from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED, failure_decoder, findings_decoder
+from fingerprint.domain.audio import Pcm
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.worker_pool import Worker, WorkerError, WorkerPool, worker_program
+from fingerprint.worker_process import CONTENT, JOB
+
+JOB_SECONDS: Final = 60.0
+"""How long a worker may be busy with a recording, and for each second of a long one:"""
+
+JOB_SECONDS_PER_SECOND: Final = 1.0
+
+MEMORY_BYTES: Final = 4 << 30
+"""What a worker may allocate; the mapped catalog does not count."""
+
+Query = asyncio.Task[list[Finding]]
+"""A recording that a worker recognizes."""
+
+
+class RecognitionPool(WorkerPool):
+    """Recognizes by the catalog in `directory`. An async context manager; leaving it ends every worker.
+
+    Workers are started ahead where there is a catalog, else with the first recording.
+    """
+
+    def __init__(self, directory: Path, *, workers: int | None = None) -> None:
+        program = worker_program("fingerprint.catalog.recognition_worker", os.fspath(directory), MEMORY_BYTES)
+        super().__init__(program, work="recognized", workers=workers, environment={"OPENBLAS_NUM_THREADS": "1"})
+        self._directory = directory
+        self._started_workers = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queries: set[Query] = set()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        if await asyncio.to_thread((self._directory / "manifest.json").exists):
+            self._start_once()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for query in self._queries:
+            query.cancel()
+        await super().__aexit__(None, None, None)
+        await asyncio.gather(*self._queries, return_exceptions=True)
+
+    def prepare(self, pcm: Pcm) -> Query:
+        """Give a recording to a worker, and return when it is fingerprinted. Blocks: call it in a thread."""
+        assert self._loop is not None, "the pool is entered first"
+        return asyncio.run_coroutine_threadsafe(self._begin(pcm), self._loop).result()
+
+    async def findings(self, query: Query) -> list[Finding]:
+        """The songs found, surest first. When this is cancelled, so is the work.
+
+        Raises TwitchAudioError: `recognizer-unavailable` when the catalog cannot be used, `busy` when too many
+        recordings wait or the pool is left, `internal` when two workers broke.
+        """
+        try:
+            return await query
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise TwitchAudioError(ProblemCode.BUSY, "The server is stopping.", retry_after_seconds=5.0) from None
+        except WorkerError as error:
+            detail = "The recognizer broke down on this recording, twice. This is a fault of ours."
+            raise TwitchAudioError(ProblemCode.INTERNAL, detail) from error
+
+    def _start_once(self) -> None:
+        if not self._started_workers:
+            self._started_workers = True
+            self.start_workers()
+
+    async def _begin(self, pcm: Pcm) -> Query:
+        self._start_once()
+        prepared = asyncio.Event()
+        query = asyncio.create_task(self._identify(pcm, prepared))
+        self._queries.add(query)
+        query.add_done_callback(self._done)
+        query.add_done_callback(lambda _: prepared.set())
+        await prepared.wait()
+        return query
+
+    def _done(self, query: Query) -> None:
+        self._queries.discard(query)
+        if not query.cancelled():
+            query.exception()  # `findings` raises it, where the caller still waits
+
+    async def _identify(self, pcm: Pcm, prepared: asyncio.Event) -> list[Finding]:
+        samples = np.ascontiguousarray(pcm.samples, np.float32)
+
+        async def serve(worker: Worker) -> list[Finding]:
+            worker.send(JOB, bytes([len(samples)]))
+            worker.send(CONTENT, samples.data.cast("B"))
+            while True:
+                kind, content = await worker.receive()
+                try:
+                    if kind == FOUND:
+                        return findings_decoder.decode(content)
+                    if kind == FAILED:
+                        code, detail = failure_decoder.decode(content)
+                        raise TwitchAudioError(ProblemCode(code), detail)
+                except (msgspec.MsgspecError, ValueError) as error:
+                    raise WorkerError("it answered nonsense") from error
+                if kind != PREPARED:
+                    raise WorkerError("it answered nonsense")
+                prepared.set()
+
+        return await self.run(serve, wall_seconds=JOB_SECONDS + JOB_SECONDS_PER_SECOND * pcm.duration_seconds)

@@ -1,0 +1,22 @@
+"""What recognition jobs and their answers are made of, in the frames of `worker_process`.
+
+A job's frame is the number of channels, u8; the next one has their float32 samples, one channel after the other.
+
+Answers:
+    PREPARED    the recording is fingerprinted, and the search begins
+    FOUND       JSON: the findings, surest first; ends the job
+    FAILED      JSON: a problem's code and detail; ends the job
+"""
+
+from typing import Final
+
+import msgspec
+
+from fingerprint.catalog.question import Finding
+
+PREPARED: Final = 17
+FOUND: Final = 18
+FAILED: Final = 19
+
+findings_decoder: Final = msgspec.json.Decoder(list[Finding])
+failure_decoder: Final = msgspec.json.Decoder(tuple[str, str])
