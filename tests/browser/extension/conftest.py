@@ -230,7 +230,7 @@ async def button_placed(tab: Tab) -> None:
     await tab.wait_for(f"document.querySelector('{BUTTON}')?.checkVisibility()", of="the button is in the page")
 
 
-async def state_is(tab: Tab, state: str, *, seconds: float = 30.0) -> None:
+async def state_is(tab: Tab, state: str, *, seconds: float = 90.0) -> None:
     await tab.wait_for(
         "([panel, state]) => document.querySelector(panel)?.dataset.state === state",
         [PANEL, state],
