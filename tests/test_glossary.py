@@ -47,6 +47,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\bGuesses\b": "FailedAttemptLimiter",
     r"\bPrincipals\b": "Authenticator",
     r"\bcaller_key\b": "fair_share_key",
+    r"\b(in_one_pass|log_hits)\b": "request_hooks, audit_requests",
 }
 """A pattern of an old name, as a whole identifier or a part of one, and the term that took its place."""
 

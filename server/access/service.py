@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Final, Self
 
 from yarl import URL
 
@@ -277,6 +277,14 @@ class Access:
             raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
 
     # --- The end --------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """The service; nothing is started before it is used."""
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close."""
+        await self.close()
 
     async def close(self) -> None:
         """End what is under way, and write down what is not yet."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
@@ -64,10 +64,19 @@ class LogWriter:
         self._lost = metrics.counter("twitchaudio_log_entries_lost_total", "Log entries that were not written.")
         self._written = metrics.counter("twitchaudio_log_entries_total", "Log entries written.")
         metrics.gauge("twitchaudio_log_entries_waiting", "Log entries not written yet.", lambda: self.waiting)
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+
+    async def __aenter__(self) -> Self:
+        """Begin to write what is added."""
         self._tasks = (
             asyncio.create_task(self._write(), name="write logs"),
             asyncio.create_task(self._tidy(), name="forget old logs"),
         )
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close."""
+        await self.close()
 
     @property
     def waiting(self) -> int:

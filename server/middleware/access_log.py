@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from server.middleware.one_pass import End
+from server.middleware.request_hooks import AfterRequest
 from server.observability import Metrics
 
 SECONDS: Final = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30)
@@ -15,8 +15,8 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 _log = logging.getLogger(__name__)
 
 
-def access_log(metrics: Metrics) -> End:
-    """The step after each request."""
+def access_log(metrics: Metrics) -> AfterRequest:
+    """The hook after each request."""
     requests = metrics.counter("twitchaudio_http_requests_total", "Requests.", "method", "route", "status")
     durations = metrics.histogram(
         "twitchaudio_http_request_seconds", "Time from a request's head to its answer's end.", SECONDS, "route"

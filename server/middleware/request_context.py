@@ -8,12 +8,12 @@ from server import keys
 from server.access.identity.addresses import Network, Networks, client_address
 from server.access.identity.credentials import credentials_from_headers
 from server.access.request_context import RequestContext
-from server.middleware.one_pass import Begin
+from server.middleware.request_hooks import BeforeRequest
 from server.observability import request_id
 
 
-def make_request_context(trusted_proxies: Iterable[Network]) -> Begin:
-    """The step that makes a request's context. X-Forwarded-For counts only from trusted proxies."""
+def make_request_context(trusted_proxies: Iterable[Network]) -> BeforeRequest:
+    """The hook that makes a request's context. X-Forwarded-For counts only from trusted proxies."""
     trusted = Networks(trusted_proxies)
 
     def make(request: web.Request) -> None:

@@ -13,13 +13,13 @@ from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
 from server.web.headers import add_page_headers
 from server.web.overlay import OverlayPage
-from server.web.pages import STORE_SECONDS, Pages, problem_pages
+from server.web.pages import STORE_SECONDS, Pages
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
 def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> None:
-    """Add the pages, their static files, their headers and the pages for problems to an application."""
+    """Add the pages, their static files and their headers to an application."""
     assets = load_assets(website_files())
     environment = aiohttp_jinja2.setup(
         app,
@@ -34,7 +34,6 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     shared["services"] = [(service.name, service.label) for service in SERVICES]
     cast("dict[str, Any]", environment.filters)["code_parts"] = code_parts
     pages = Pages(store_seconds=store_seconds)
-    app.middlewares.insert(0, problem_pages)
     app.on_response_prepare.append(add_page_headers)
     app.router.add_get("/", pages.home)
     app.router.add_post("/", pages.ask)

@@ -25,9 +25,9 @@ from server.access.request_context import RequestContext
 from server.access.service import Access
 from server.app import SLOW_CLIENTS, listening, make_app
 from server.middleware.access_log import access_log
-from server.middleware.one_pass import in_one_pass
 from server.middleware.problems import problem_details
 from server.middleware.request_context import make_request_context
+from server.middleware.request_hooks import request_hooks
 from server.middleware.request_id import name_request
 from server.observability import configure_logging
 from server.settings import Rate, ServerSettings
@@ -54,8 +54,8 @@ class NoAccess:
 def without_access(app: web.Application) -> None:
     """Take all of it out of an application that does not run yet."""
     metrics = app[keys.METRICS]
-    without = in_one_pass(
-        begin=[app[SLOW_CLIENTS].note, name_request, make_request_context(())], end=[access_log(metrics)]
+    without = request_hooks(
+        before=[app[SLOW_CLIENTS].note, name_request, make_request_context(())], after=[access_log(metrics)]
     )
     app.middlewares[:] = [problem_pages, without, problem_details(metrics)]
 

@@ -17,9 +17,9 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
 from server import keys
 from server.identifications.service import IdentificationService
-from server.middleware.one_pass import in_one_pass
 from server.middleware.problems import problem_details
 from server.middleware.request_context import make_request_context
+from server.middleware.request_hooks import request_hooks
 from server.middleware.request_id import name_request
 from server.observability import Metrics
 from server.web import add_pages, pages
@@ -188,8 +188,8 @@ def broken_document() -> dict[str, Any]:
 @pytest.fixture
 async def bad_site(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[ClientSession]:
     monkeypatch.setattr(pages, "openapi_document", broken_document)
-    around = in_one_pass(begin=[name_request, make_request_context(())], end=[])
-    app = web.Application(middlewares=[around, problem_details(Metrics())])
+    around = request_hooks(before=[name_request, make_request_context(())], after=[])
+    app = web.Application(middlewares=[pages.problem_pages, around, problem_details(Metrics())])
     app[keys.SERVICE] = cast("IdentificationService", HangingService())
     app[keys.CLOCK] = SystemClock()
     add_pages(app, store_seconds=0.05)

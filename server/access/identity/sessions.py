@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, Self
 
 from yarl import URL
 
@@ -135,9 +135,14 @@ class Sessions:
         task.add_done_callback(self._revoking.discard)
         await asyncio.shield(task)
 
-    def start(self) -> None:
+    async def __aenter__(self) -> Self:
         """Begin to look after sessions that nobody uses: hourly validation, the end of the idle, revocations."""
         self._keeper = asyncio.create_task(self._keep(), name="look after sessions")
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close."""
+        await self.close()
 
     async def close(self) -> None:
         """End what is under way."""

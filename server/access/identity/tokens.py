@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Self, cast
 
 from aiohttp import ClientSession
 from yarl import URL
@@ -70,6 +70,14 @@ class TokenValidator:
     def forget(self, token: Secret) -> None:
         """Ask again the next time: something said that the token is not valid any more."""
         self._valid.expire(_digest(token))
+
+    async def __aenter__(self) -> Self:
+        """The service; nothing is started before it is used."""
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close."""
+        await self.close()
 
     async def close(self) -> None:
         """End the calls that are under way."""

@@ -7,7 +7,7 @@ failure, and nobody whose answer is known is locked out by one.
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
@@ -63,6 +63,14 @@ class Subscriptions:
         if SCOPE not in user.scopes:
             return Subscription.SCOPE_MISSING
         return await self._ask(user, token, broadcasters)
+
+    async def __aenter__(self) -> Self:
+        """The service; nothing is started before it is used."""
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close."""
+        await self.close()
 
     async def close(self) -> None:
         """End what is under way."""

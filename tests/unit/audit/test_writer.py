@@ -64,9 +64,8 @@ async def writing(
     store: FakeLogStore, limits: LogLimits = LIMITS
 ) -> AsyncGenerator[tuple[LogWriter, FakeClock, Metrics]]:
     clock, metrics = FakeClock(), Metrics()
-    writer = LogWriter(cast("LogStore", store), clock=clock, metrics=metrics, limits=limits)
-    yield writer, clock, metrics
-    await writer.close()
+    async with LogWriter(cast("LogStore", store), clock=clock, metrics=metrics, limits=limits) as writer:
+        yield writer, clock, metrics
 
 
 def entry(number: int = 0) -> LogEntry:

@@ -1,4 +1,4 @@
-"""An entry in the logs for each request to the API and to a page. Never its query: it may hold a secret."""
+"""An audit log entry for each request to the API and to a page. Never its query: it may hold a secret."""
 
 from typing import Final
 
@@ -6,13 +6,13 @@ from aiohttp import web
 
 from server import keys
 from server.audit.entries import LogEntry, LogKind
-from server.middleware.one_pass import End
+from server.middleware.request_hooks import AfterRequest
 
 _NOT_LOGGED: Final = ("/static/", "/healthz", "/readyz", "/metrics", "/favicon.ico")
 
 
-def log_hits(app: web.Application) -> End:
-    """The step after each request that has a context."""
+def audit_requests(app: web.Application) -> AfterRequest:
+    """The hook after each request."""
 
     def log(request: web.Request, route: str, status: int, seconds: float) -> None:
         path = request.path

@@ -1,4 +1,7 @@
-"""What is done before and after each request, in one middleware: a coroutine for each of it would cost more."""
+"""Hooks that run before and after each request, in one middleware.
+
+Hot path; simple form: a middleware for each of them. A coroutine for each would cost more.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,10 +13,10 @@ from aiohttp.typedefs import Handler, Middleware
 CLIENT_LEFT: Final = 499
 """What counts as status when the client left before its answer."""
 
-Begin = Callable[[web.Request], None]
+BeforeRequest = Callable[[web.Request], None]
 """Called before the handler, in the request's own context."""
 
-End = Callable[[web.Request, str, int, float], None]
+AfterRequest = Callable[[web.Request, str, int, float], None]
 """Called once the answer is there, or will not come.
 
 With the route's pattern, such as `/api/v1/clips/{slug}` (few values, whatever clients ask for), the answer's
@@ -21,14 +24,14 @@ status, and the seconds since the request's head.
 """
 
 
-def in_one_pass(*, begin: Sequence[Begin], end: Sequence[End]) -> Middleware:
-    """The middleware. None of the steps may wait or raise."""
+def request_hooks(*, before: Sequence[BeforeRequest], after: Sequence[AfterRequest]) -> Middleware:
+    """The middleware. None of the hooks may wait or raise."""
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
-        for step in begin:
-            step(request)
+        for hook in before:
+            hook(request)
         status = CLIENT_LEFT
         try:
             response = await handler(request)
@@ -41,8 +44,8 @@ def in_one_pass(*, begin: Sequence[Begin], end: Sequence[End]) -> Middleware:
         finally:
             seconds = time.perf_counter() - started
             route = _route_name(request)
-            for step in end:
-                step(request, route, status, seconds)
+            for hook in after:
+                hook(request, route, status, seconds)
 
     return around
 

@@ -1,0 +1,235 @@
+"""Opens the server's services, each after those that it needs; they are closed in the reverse order."""
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiohttp import ClientSession, DummyCookieJar, web
+
+from fingerprint.catalog.recognition_pool import RecognitionPool
+from fingerprint.database import Database, database_url, open_database
+from fingerprint.jobs import open_job_store
+from fingerprint.jobs.sql_retention import old_answers_deleted
+from fingerprint.links.store import LinkStore
+from fingerprint.pipeline import Pipeline
+from fingerprint.ports import JobStore
+from fingerprint.providers.usage import SqlUsage
+from fingerprint.settings import SettingsError
+from fingerprint.wiring import make_guards, open_clip_owners, open_link_finder, open_pipeline
+from server import keys, migrations
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.identity.helix import HelixClient
+from server.access.identity.oauth import TwitchOAuth
+from server.access.identity.session_keys import SessionKeys
+from server.access.identity.session_store import SessionStore
+from server.access.identity.sessions import Sessions
+from server.access.identity.tokens import TokenValidator
+from server.access.quotas.admission import Running
+from server.access.quotas.requests import StartLimits
+from server.access.rules.subscriptions import Subscriptions
+from server.access.service import Access
+from server.audit.answers import audit_answers
+from server.audit.store import LogStore
+from server.audit.writer import LogLimits, LogWriter
+from server.channels.feed import ChannelFeed
+from server.channels.song_text import SongText
+from server.channels.watch_store import WatchStore
+from server.channels.watcher import Watcher, WatcherLimits
+from server.identifications.jobs import no_enrichment
+from server.identifications.limits import ServiceLimits
+from server.identifications.links import LinkEnricher
+from server.identifications.runners import Runner
+from server.identifications.runners.aws_lambda import LambdaWork, open_lambda_client
+from server.identifications.runners.inprocess import InProcessRunner
+from server.identifications.runners.queued import QueuedRunner
+from server.identifications.service import IdentificationService
+
+
+@asynccontextmanager
+async def open_services(
+    app: web.Application,
+    *,
+    pipeline: Pipeline | None,
+    service_limits: ServiceLimits | None,
+    watcher_limits: WatcherLimits | None,
+    session_keys: SessionKeys | None,
+) -> AsyncGenerator[None]:
+    """Put the services of `server.keys` into an application while the block runs."""
+    async with AsyncExitStack() as stack:
+        await _open_jobs(app, stack, pipeline, service_limits or ServiceLimits(), session_keys)
+        await _open_channels(app, stack, watcher_limits)
+        yield
+
+
+async def _open_jobs(
+    app: web.Application,
+    stack: AsyncExitStack,
+    pipeline: Pipeline | None,
+    limits: ServiceLimits,
+    session_keys: SessionKeys | None,
+) -> None:
+    """Database, schema, job store, pipeline, service: each closed in the reverse order."""
+    settings = app[keys.SETTINGS]
+    database = await stack.enter_async_context(open_database(database_url(settings.pipeline)))
+    await stack.enter_async_context(migrations.kept_upgraded(database))
+    app[keys.DATABASE] = database
+    clock = app[keys.CLOCK]
+    store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))
+    app[keys.JOBS] = store
+    if settings.pipeline.jobs == "sql" and settings.pipeline.keep_days is not None:
+        await stack.enter_async_context(
+            old_answers_deleted(database, clock, keep_days=settings.pipeline.keep_days)
+        )
+    app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
+    runner, unavailable = await _open_runner(app, stack, pipeline, limits)
+    log_limits = LogLimits(keep_days=settings.log_days, whole_address_days=settings.log_address_days)
+    writer = LogWriter(LogStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
+    logs = await stack.enter_async_context(writer)
+    app[keys.LOGS] = logs
+    app[keys.ACCESS] = await _open_access(
+        app, stack, database, logs, session_keys, running=lambda target: store.running(target, now=clock.now())
+    )
+    links = await _open_links(app, stack, database, store)
+    service = IdentificationService(
+        store=store,
+        enrich=no_enrichment if links is None else links.enrich,
+        runner=runner,
+        unavailable=unavailable,
+        clock=clock,
+        owner=_owner(),
+        metrics=app[keys.METRICS],
+        limits=limits,
+    )
+    if links is not None:
+        links.add_listener(service.forget_answer)
+    service.add_outcome_listener(audit_answers(logs, clock))
+    app[keys.SERVICE] = await stack.enter_async_context(service)
+
+
+async def _open_runner(
+    app: web.Application, stack: AsyncExitStack, pipeline: Pipeline | None, limits: ServiceLimits
+) -> tuple[Runner, Callable[[], Awaitable[str | None]]]:
+    """Where jobs run, and what says why none can."""
+    settings, store, clock = app[keys.SETTINGS], app[keys.JOBS], app[keys.CLOCK]
+    bounds = {"max_running": settings.captures_at_once, "max_queued": settings.queue}
+    if settings.runner == "lambda":
+        if settings.pipeline.jobs == "sql" and not app[keys.DATABASE].remote:
+            takes = "inprocess, unless job state is where the function reaches it: in DynamoDB, MySQL or MariaDB"
+            raise SettingsError("TWITCHAUDIO_RUNNER", settings.runner, takes)
+        client = await stack.enter_async_context(open_lambda_client(settings.lambda_endpoint))
+        work = LambdaWork(client, function=settings.lambda_function, store=store, clock=clock, limits=limits)
+        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing
+    if pipeline is None:
+        upstream = app[keys.METRICS].counter(
+            "twitchaudio_upstream_total",
+            "What came of calls to Twitch and to providers, by step.",
+            "step",
+            "outcome",
+        )
+        guards = app[keys.PROVIDERS]
+        pipeline = await stack.enter_async_context(
+            open_pipeline(
+                settings.pipeline,
+                guards=guards,
+                on_outcome=upstream.add,
+                recognition_pool=RecognitionPool(settings.pipeline.catalog_dir),
+            )
+        )
+    runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)
+    return runner, pipeline.unavailable_reason
+
+
+async def _nothing_missing() -> str | None:
+    """The function itself knows what it can recognize with."""
+    return None
+
+
+async def _open_channels(
+    app: web.Application, stack: AsyncExitStack, watcher_limits: WatcherLimits | None
+) -> None:
+    """The services around channels: chat bots' line, live events, and watches."""
+    settings, clock, metrics = app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS]
+    database, service, access = app[keys.DATABASE], app[keys.SERVICE], app[keys.ACCESS]
+    app[keys.SONG_TEXT] = SongText(database, service=service, access=access, clock=clock)
+    app[keys.FEED] = await stack.enter_async_context(ChannelFeed(service, metrics=metrics))
+    watcher = Watcher(
+        WatchStore(database),
+        service=service,
+        access=access,
+        api_keys=ApiKeyStore(database),
+        clock=clock,
+        owner=_owner(),
+        metrics=metrics,
+        limits=watcher_limits or WatcherLimits(at_once=max(1, settings.captures_at_once // 2)),
+    )
+    app[keys.WATCHER] = await stack.enter_async_context(watcher)
+
+
+async def _open_access(
+    app: web.Application,
+    stack: AsyncExitStack,
+    database: Database,
+    logs: LogWriter,
+    session_keys: SessionKeys | None,
+    *,
+    running: Running,
+) -> Access:
+    """Access control, with what Twitch knows of people when the operator has an application there."""
+    settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
+    tokens = sessions = subscriptions = None
+    if settings.twitch_client_id is not None:
+        session = await stack.enter_async_context(ClientSession(cookie_jar=DummyCookieJar()))
+        tokens = await stack.enter_async_context(
+            TokenValidator(
+                session, id_url=settings.twitch_id_url, client_id=settings.twitch_client_id, clock=clock
+            )
+        )
+        helix = HelixClient(
+            session, helix_url=settings.twitch_helix_url, client_id=settings.twitch_client_id, clock=clock
+        )
+        subscriptions = await stack.enter_async_context(Subscriptions(helix, clock=clock))
+        if session_keys is not None and settings.twitch_client_secret is not None:
+            oauth = TwitchOAuth(
+                session,
+                id_url=settings.twitch_id_url,
+                client_id=settings.twitch_client_id,
+                client_secret=settings.twitch_client_secret,
+            )
+            store = SessionStore(database, session_keys)
+            sessions = await stack.enter_async_context(Sessions(store, oauth=oauth, tokens=tokens, clock=clock))
+    access = Access(
+        database,
+        clock=clock,
+        tokens=tokens,
+        logs=logs,
+        limits=StartLimits(
+            jobs_per_address=settings.jobs_per_address,
+            per_address=settings.starts_per_address,
+            per_person=settings.starts_per_person,
+        ),
+        running=running,
+        clip_owners=await stack.enter_async_context(open_clip_owners(settings.pipeline)),
+        subscriptions=subscriptions,
+        sessions=sessions,
+        admins=settings.admins,
+    )
+    return await stack.enter_async_context(access)
+
+
+async def _open_links(
+    app: web.Application, stack: AsyncExitStack, database: Database, store: JobStore
+) -> LinkEnricher | None:
+    """What adds links to answers; None unless the settings name services for it."""
+    clock = app[keys.CLOCK]
+    finder = await stack.enter_async_context(open_link_finder(app[keys.SETTINGS].pipeline, clock))
+    if finder is None:
+        return None
+    links = LinkEnricher(finder, LinkStore(database), store, clock)
+    return await stack.enter_async_context(links)
+
+
+def _owner() -> str:
+    """Who holds our leases: readable for an operator, and different for each start."""
+    return f"{socket.gethostname()[:100]}:{os.getpid()}:{secrets.token_hex(4)}"
