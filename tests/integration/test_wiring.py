@@ -10,8 +10,7 @@ from fingerprint.database import open_database
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Match
-from fingerprint.providers.calls import ProviderCalls
-from fingerprint.recognizers import REGISTRY, RegistryEntry
+from fingerprint.recognizers import REGISTRY, RegistryEntry, Resources
 from fingerprint.settings import PipelineSettings, read_settings
 from fingerprint.wiring import open_guards, open_pipeline
 from server import migrations
@@ -42,7 +41,7 @@ async def test_only_recognizers_that_cost_nothing_are_warmed(
 ) -> None:
     prepared = asyncio.Event()
 
-    def make(_settings: PipelineSettings, _calls: ProviderCalls) -> Listener:
+    def make(_settings: PipelineSettings, _resources: Resources) -> Listener:
         return Listener(name, prepared)
 
     entry = RegistryEntry(

@@ -9,7 +9,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.recognizers import REGISTRY, chosen_names
+from fingerprint.recognizers import REGISTRY, Resources, chosen_names
 from fingerprint.settings import PipelineSettings, ProviderSettings, SettingsError, read_settings
 from fingerprint.wiring import checked_names, make_guards
 
@@ -33,10 +33,10 @@ def test_the_registry_and_the_files_agree() -> None:
 
 def test_each_makes_a_recognizer_of_its_name(tmp_path: Path) -> None:
     everything = dataclasses.replace(settings(**ALL_KEYS), data_dir=tmp_path)
-    calls = ProviderCalls(Fetcher(AllowList.of_origins([])), SystemClock(), agent="test")
+    resources = Resources(ProviderCalls(Fetcher(AllowList.of_origins([])), SystemClock(), agent="test"))
     for name, entry in REGISTRY.items():
         assert entry.is_configured(everything)
-        assert entry.factory(everything, calls).name == name
+        assert entry.factory(everything, resources).name == name
         assert all(isinstance(origin, URL) for origin in entry.origins(everything))
 
 
