@@ -71,7 +71,6 @@ class LambdaWork:
     async def __call__(
         self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
     ) -> JobOutcome | None:
-        """See the protocol."""
         assert not isinstance(target, FileTarget), "files of this machine are no job for a function"
         event = JobEvent(
             job_id=identification.id,

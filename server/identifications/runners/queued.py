@@ -54,7 +54,6 @@ class QueuedRunner:
         return self._queue.queued
 
     def reserve(self, caller: str | None) -> AbstractContextManager[Reservation]:
-        """See the protocol."""
         return self._queue.reserve(caller)
 
     async def run(
@@ -65,7 +64,6 @@ class QueuedRunner:
         target: Target,
         on_stage: OnStage,
     ) -> JobOutcome | None:
-        """See the protocol."""
         with self._queue.turn(reservation) as turn:
             current = await self._wait(turn, lease)
             if current is None:
