@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import logging
+import math
 from datetime import datetime
 from typing import Final
 
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock
+from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.api_keys import ApiKeyStore, key_hash, well_formed
 from server.access.identity.credentials import RequestCredentials
 from server.access.identity.failed_attempts import FailedAttemptLimiter
@@ -42,9 +44,10 @@ class Authenticator:
         self._sessions = sessions
         self._failed_attempts = failed_attempts
         self._store = ApiKeyStore(database)
-        # By hash, valid or not; None where there is no such key. The oldest first.
-        self._cached_keys: dict[str, Principal | None] = {}
-        self._changes = 0
+        # By hash, valid or not; None where there is no such key. They count until the rules change.
+        self._keys: SingleFlightCache[str, Principal | None] = SingleFlightCache(
+            clock=clock, fresh_seconds=math.inf, max_entries=MAX_CACHED_KEYS
+        )
         self._uses: dict[str, datetime] = {}
         self._recorder: asyncio.Task[None] | None = None
 
@@ -68,7 +71,7 @@ class Authenticator:
     def cached_principal(self, credentials: RequestCredentials) -> Principal:
         """Who the sender was found to be before, for logs: waits for nothing, and may be out of date."""
         if credentials.key is not None:
-            return self._cached_keys.get(key_hash(credentials.key.reveal())) or ANONYMOUS
+            return self._keys.last(key_hash(credentials.key.reveal())) or ANONYMOUS
         if credentials.token is not None and self._tokens is not None:
             return Principal(user=self._tokens.known(credentials.token))
         if credentials.session is not None and self._sessions is not None:
@@ -77,11 +80,11 @@ class Authenticator:
 
     def forget_keys(self) -> None:
         """Look every API key up again: some may have changed."""
-        self._cached_keys.clear()
-        self._changes += 1
+        self._keys.invalidate_all()
 
     async def close(self) -> None:
-        """Store the uses of keys that are not stored yet."""
+        """End the calls that are under way, and store the uses of keys that are not stored yet."""
+        await self._keys.close()
         if self._recorder is not None:
             self._recorder.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -112,20 +115,13 @@ class Authenticator:
         return Principal(user=signed_in.user, token=signed_in.token, session=session)
 
     async def _by_key(self, text: str) -> Principal | None:
-        digest = key_hash(text)
-        if digest in self._cached_keys:
-            return self._cached_keys[digest]
         if not well_formed(text):
             return None
-        changes = self._changes
+        return await self._keys.get(key_hash(text), lambda: self._find_key(text))
+
+    async def _find_key(self, text: str) -> Principal | None:
         key = await self._store.find(text)
-        principal = None if key is None else Principal(key=key)
-        # Not when the rules changed in between: this key may be what changed.
-        if changes == self._changes:
-            while len(self._cached_keys) >= MAX_CACHED_KEYS:
-                del self._cached_keys[next(iter(self._cached_keys))]
-            self._cached_keys[digest] = principal
-        return principal
+        return None if key is None else Principal(key=key)
 
     async def _record(self) -> None:
         while self._uses:
