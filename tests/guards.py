@@ -21,6 +21,7 @@ MAY_BLOCK: Final = (
     # Before anything is served: folders, drivers, schema, botocore's models.
     ("fingerprint/database_backends.py", {"open_backend"}),
     ("aiobotocore/session.py", {"_create_client"}),
+    ("fingerprint/jobs/dynamodb/client.py", {"region_of"}),
     ("server/migrations.py", {"_upgrade"}),
     # Logs go to standard error, as in every server: a line is written at once or the process is in trouble anyway.
     ("logging/__init__.py", {"emit"}),
