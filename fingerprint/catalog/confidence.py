@@ -46,7 +46,7 @@ def features(votes: float, rivals: Sequence[float], contained: Containment, *, s
     frequency, likewise; whether another speed was tried, which gives chance more room; the square root of a
     hundredth of the number of peaks.
     """
-    beyond = (max(Z_LEAST, min(score, Z_LIMIT)) for score in contained.beyond_chance)
+    beyond = (max(Z_LEAST, min(score, Z_LIMIT)) for score in contained.null_z_score)
     in_both = (math.sqrt(max(0.0, min(score, Z_LIMIT))) for score in contained.in_both)
     other_speed = 0.0 if speed == 1.0 else 1.0
     peaks = math.sqrt(contained.peaks / 100)

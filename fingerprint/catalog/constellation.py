@@ -15,7 +15,7 @@ from fingerprint.catalog.parameters import Parameters
 from fingerprint.catalog.spectrogram import FLOOR
 
 SILENCE: Final = float(np.log(FLOOR * 10))
-"""Levels below this are no peaks: nothing but rounding lives there."""
+"""Peaks below this level are rounding noise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -40,12 +40,12 @@ TEMPOS: Final = (1.015, 0.985, 1.03, 0.97)
 """What is tried to align better: steps, and speeds at the same pitch."""
 
 RANKED_STEPS: Final = 4
-"""A level is ranked among every fourth of the times: the steps overlap, so the others say the same. For a glance
-it is every fourth of these.
+"""A level is ranked among every fourth of the times: the steps overlap, so the others say the same. Without
+alignment (`best_aligned`) it is every fourth of these.
 """
 
-GLANCED: Final = 32
-"""Of so many candidates all peaks are glanced at, of others a third."""
+MAX_COARSE: Final = 32
+"""Of at most this many candidates all peaks are scored without alignment; of more, a third of the peaks first."""
 
 SIDE_SHARE: Final = 0.1
 """A track whose side has fewer peaks than this share of the middle's is as good as mono."""
@@ -53,16 +53,16 @@ SIDE_SHARE: Final = 0.1
 AUDIBLE: Final = 0.5
 """A side of which a smaller share is above silence is left out: among levels that are equal there are no ranks."""
 
-HOPEFUL: Final = 3.0
-"""An alignment below this sum of z-scores is not worth it."""
+MIN_ALIGNMENT_Z: Final = 3.0
+"""Below this sum of z-scores, an alignment is not refined, and its null-shift z-score is not computed."""
 
-CHANCES: Final = 6
-"""At so many other times, evenly spread over the query, the peaks are looked up to see what chance gives."""
+N_NULL_SHIFTS: Final = 6
+"""At how many other times, evenly spread over the query, the same peaks are scored as the null distribution."""
 
-USUAL_SPREAD: Final = 2.4
-USUAL_WEIGHT: Final = 6
-"""The standard deviation of the sum of a channel's three z-scores by chance, on the corpus, and how many of
-CHANCES it counts for: six of them alone do not tell a standard deviation well.
+PRIOR_STD: Final = 2.4
+PRIOR_WEIGHT: Final = 6
+"""The standard deviation of the null distribution (of the sum of a channel's three z-scores) on the corpus, and as
+how many null shifts it counts beside the query's own: six alone estimate a standard deviation badly.
 """
 
 
@@ -135,15 +135,15 @@ class Containment:
     `peaks`: how many fall into the query. `in_time`, `in_frequency`: the mean rank among other times and among
     other frequencies as z-scores (0 by chance, with a standard deviation of about 1 for independent peaks), in
     the middle and in the side; 0 where there is none. `in_both`: likewise, the rank in time of the level
-    relative to other frequencies. `beyond_chance`: likewise, how many standard deviations the sum of the three is
-    above what the same peaks have at other times of the query. `shift`, `tempo`: the alignment that fits best.
+    relative to other frequencies. `null_z_score`: likewise, how many standard deviations the sum of the three is
+    above the mean of the same sum at the null shifts. `shift`, `tempo`: the alignment that fits best.
     """
 
     peaks: int
     in_time: tuple[float, float]
     in_frequency: tuple[float, float]
     in_both: tuple[float, float]
-    beyond_chance: tuple[float, float]
+    null_z_score: tuple[float, float]
     shift: int = 0
     tempo: float = 1.0
 
@@ -156,14 +156,14 @@ class Containment:
 def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameters = DEFAULT) -> Containment:
     """Look up the peaks of a candidate's track in the query, at the best alignment near the candidate's."""
     channels = _channels(levels, candidate, parameters)
-    best = _look(channels, shift=0, tempo=1.0)
-    if best.strength >= HOPEFUL:
+    best = _score_alignment(channels, shift=0, tempo=1.0)
+    if best.strength >= MIN_ALIGNMENT_Z:
         for shift in SHIFTS:
-            best = max(best, _look(channels, shift=shift, tempo=1.0), key=_strength)
+            best = max(best, _score_alignment(channels, shift=shift, tempo=1.0), key=_strength)
         for tempo in TEMPOS:
-            best = max(best, _look(channels, shift=best.shift, tempo=tempo), key=_strength)
-    beyond = [
-        peaks.beyond_chance(found) if best.strength >= HOPEFUL else float(found.scores.sum()) / USUAL_SPREAD
+            best = max(best, _score_alignment(channels, shift=best.shift, tempo=tempo), key=_strength)
+    null_z_scores = [
+        peaks.null_z_score(found) if best.strength >= MIN_ALIGNMENT_Z else float(found.scores.sum()) / PRIOR_STD
         for peaks, found in zip(channels, best.found, strict=True)
     ]
     scores = [found.scores.tolist() for found in best.found]
@@ -172,13 +172,13 @@ def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameter
         in_time=_of_both([of_one[0] for of_one in scores]),
         in_frequency=_of_both([of_one[1] for of_one in scores]),
         in_both=_of_both([of_one[2] for of_one in scores]),
-        beyond_chance=_of_both(beyond),
+        null_z_score=_of_both(null_z_scores),
         shift=best.shift,
         tempo=best.tempo,
     )
 
 
-def showing_best(
+def best_aligned(
     levels: QueryLevels, candidates: Sequence[Candidate], parameters: Parameters = DEFAULT, *, limit: int
 ) -> list[Candidate]:
     """Those whose peaks show best where they are, best first, at a sixth of the work of aligning them.
@@ -189,12 +189,15 @@ def showing_best(
     thinned = replace(levels, ranked=ranked, ranked_relative=ranked_relative)
 
     def best(among: Sequence[Candidate], *, limit: int, every: int) -> list[Candidate]:
-        looks = [_look(_channels(thinned, each, parameters, every=every), shift=0, tempo=1.0) for each in among]
+        looks = [
+            _score_alignment(_channels(thinned, each, parameters, every=every), shift=0, tempo=1.0)
+            for each in among
+        ]
         order = sorted(range(len(among)), key=lambda place: -looks[place].strength)
         return [among[place] for place in order[:limit]]
 
-    if len(candidates) > GLANCED:
-        candidates = best(candidates, limit=GLANCED, every=3)
+    if len(candidates) > MAX_COARSE:
+        candidates = best(candidates, limit=MAX_COARSE, every=3)
     return best(candidates, limit=limit, every=1)
 
 
@@ -204,7 +207,7 @@ def _of_both(values: Sequence[float]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
+class _AlignmentScores:
     """What an alignment gives in a channel: the peaks in the query are those from `first` on.
 
     `times`: the steps they are at. `scores`: shape (3,), z-scores in time, in frequency and in both.
@@ -221,7 +224,7 @@ class _Alignment:
 
     shift: int
     tempo: float
-    found: tuple[_Found, ...]
+    found: tuple[_AlignmentScores, ...]
     strength: float
     """All scores as one number, to compare alignments by."""
 
@@ -230,8 +233,8 @@ def _strength(alignment: _Alignment) -> float:
     return alignment.strength
 
 
-def _look(channels: Sequence["_Peaks"], *, shift: int, tempo: float) -> _Alignment:
-    found = tuple(peaks.look_up(shift, tempo) for peaks in channels)
+def _score_alignment(channels: Sequence["_Peaks"], *, shift: int, tempo: float) -> _Alignment:
+    found = tuple(peaks.scores_at(shift, tempo) for peaks in channels)
     return _Alignment(shift, tempo, found, sum(float(each.scores.sum()) for each in found))
 
 
@@ -298,7 +301,7 @@ class _Peaks:
             places,
         )
 
-    def look_up(self, shift: int, tempo: float) -> _Found:
+    def scores_at(self, shift: int, tempo: float) -> _AlignmentScores:
         """The peaks at an alignment, in order of time; those outside the query are left out."""
         places = self.places + shift
         if tempo != 1.0:
@@ -306,22 +309,25 @@ class _Peaks:
         times = np.rint(places).astype(np.int64)
         first, last = (int(edge) for edge in np.searchsorted(times, (0, self.steps)))
         times = times[first:last]
-        return _Found(first, times, self._scores(first, times))
+        return _AlignmentScores(first, times, self._scores(first, times))
 
-    def beyond_chance(self, found: _Found) -> float:
-        """The sum of z-scores against those of the same peaks at other times.
+    def null_z_score(self, found: _AlignmentScores) -> float:
+        """The z-score of the alignment's sum of z-scores among those of the same peaks at the null shifts.
 
-        The query is a ring for this: what would lie behind its end is looked up at its beginning.
+        Shifts are circular: a peak that would lie behind the query's end is looked up at its beginning. The
+        standard deviation is the posterior mean of a prior with PRIOR_STD and PRIOR_WEIGHT.
         """
-        chances = np.array(
+        null_sums = np.array(
             [
-                self._scores(found.first, (found.times + self.steps * number // (CHANCES + 1)) % self.steps).sum()
-                for number in range(1, CHANCES + 1)
+                self._scores(
+                    found.first, (found.times + self.steps * number // (N_NULL_SHIFTS + 1)) % self.steps
+                ).sum()
+                for number in range(1, N_NULL_SHIFTS + 1)
             ]
         )
-        squares = ((chances - chances.mean()) ** 2).sum() + USUAL_WEIGHT * USUAL_SPREAD**2
-        spread = (squares / (CHANCES - 1 + USUAL_WEIGHT)) ** 0.5
-        return float((found.scores.sum() - chances.mean()) / spread)
+        squares = ((null_sums - null_sums.mean()) ** 2).sum() + PRIOR_WEIGHT * PRIOR_STD**2
+        deviation = (squares / (N_NULL_SHIFTS - 1 + PRIOR_WEIGHT)) ** 0.5
+        return float((found.scores.sum() - null_sums.mean()) / deviation)
 
     def _scores(self, first: int, times: NDArray[np.int64]) -> NDArray[np.float64]:
         """The z-scores of the peaks from `first` on at these times, shape (3,)."""

@@ -1,4 +1,4 @@
-"""Why a question was answered as it was: everything that a picture of it shows."""
+"""Why a query was answered as it was: everything that a picture of it shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.landmarks import unhash
 from fingerprint.catalog.matching import Agreement, Candidate, agreement
 from fingerprint.catalog.parameters import DEFAULT, Parameters
-from fingerprint.catalog.question import Examined, Question, examine
+from fingerprint.catalog.search import AudioQuery, Examined, examine
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.audio import Pcm
 
@@ -71,20 +71,20 @@ class Explanation:
 
 def _with(answer: Candidate, tracks: Sequence[Candidate]) -> list[Candidate]:
     """The tracks with most votes, and the answer's in any case, which may have fewer."""
-    if any(each.is_of(answer) for each in tracks):
+    if any(each.same_track(answer) for each in tracks):
         return list(tracks)
     return [*tracks[:-1], answer]
 
 
 def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> Explanation:
     """Ask the catalog about a few seconds of sound, and keep what it looked at. Raises ValueError for no sound."""
-    question = Question(pcm, parameters)
-    if not len(question.levels[0]):
+    query = AudioQuery(pcm, parameters)
+    if not len(query.levels[0]):
         raise ValueError("it is too short: not one frame fits into it")
     step = parameters.hop / parameters.phases / parameters.rate
     bin_hertz = parameters.rate / parameters.window
-    found = examine(snapshot, question, parameters)
-    fingerprint = question.quick if found is None else found.step.fingerprint
+    found = examine(snapshot, query, parameters)
+    fingerprint = query.quick if found is None else found.step.fingerprint
     bins, intervals, lapses = unhash(fingerprint.hashes)
     # The landmarks were taken as if the sound were slower: back to the sound as it is.
     speed = fingerprint.speed
@@ -105,14 +105,14 @@ def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> E
             Votes(
                 track=candidate.live.segment.track(candidate.number),
                 votes=candidate.votes,
-                chosen=candidate.is_of(found.candidate),
+                chosen=candidate.same_track(found.candidate),
             )
             for candidate in _with(found.candidate, found.tracks)
         )
-    peaks = question.quick_peaks if found is None or fingerprint is question.quick else question.full_peaks
+    peaks = query.quick_peaks if found is None or fingerprint is query.quick else query.full_peaks
     times = (peaks.frames * parameters.phases + peaks.phases[peaks.parts]) * step
     return Explanation(
-        levels=question.levels[0],
+        levels=query.levels[0],
         step_seconds=step,
         bin_hertz=bin_hertz,
         peaks=np.stack([times, peaks.bins * bin_hertz], axis=1),

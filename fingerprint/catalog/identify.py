@@ -1,4 +1,4 @@
-"""The songs of a recording, by a catalog: one question for a few seconds, several for a clip or a file."""
+"""The songs of a recording, by a catalog: one query for a few seconds, several for a clip or a file."""
 
 import math
 import os
@@ -15,19 +15,19 @@ from fingerprint.catalog.confidence import THRESHOLD
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.query import channel_levels
-from fingerprint.catalog.question import SPEEDS, Finding, Question, likeliest
+from fingerprint.catalog.search import SPEEDS, AudioQuery, Finding, likeliest
 from fingerprint.domain.audio import Pcm
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SHORT_SECONDS: Final = 12.0
-"""A recording up to this long is one question."""
+"""A recording up to this long is one query."""
 
 WINDOW_SECONDS: Final = 10.0
 STEP_SECONDS: Final = 5.0
 MAX_WINDOWS: Final = 240
-"""A longer recording is looked at in windows, a step apart; in a very long one the steps are longer."""
+"""A longer recording is searched in windows, a step apart; in a very long one the steps are longer."""
 
 LONE_CONFIDENCE: Final = 0.95
 """A song that is found in one window only, of many, must be this sure: many questions make more chance hits."""
@@ -36,75 +36,81 @@ SAME_BEGIN_SECONDS: Final = 0.3
 """By so much two windows may differ in where a song began that sounds in both."""
 
 THREADS: Final = min(4, os.cpu_count() or 1)
-"""How many windows are looked at side by side."""
+"""How many windows are searched at a time."""
 
 SPEED_PROBES: Final = 3
-"""Of a long recording's windows, at least so many (a fourth, if more) are tried at other speeds when silent."""
+"""At least so many of a long recording's windows without a match, or a fourth, are searched at other speeds."""
 
 
-def prepare(pcm: Pcm, parameters: Parameters = DEFAULT) -> Question:
+def prepare(pcm: Pcm, parameters: Parameters = DEFAULT) -> AudioQuery:
     """Fingerprint a recording. A long one is fingerprinted window by window when it is identified."""
-    question = Question(pcm, parameters)
+    query = AudioQuery(pcm, parameters)
     if pcm.duration_seconds <= SHORT_SECONDS:
-        _ = question.quick, question.prepared_levels
-    return question
+        _ = query.quick, query.prepared_levels
+    return query
 
 
-def identify(snapshot: Snapshot, question: Question, parameters: Parameters = DEFAULT) -> list[Finding]:
+def identify(snapshot: Snapshot, query: AudioQuery, parameters: Parameters = DEFAULT) -> list[Finding]:
     """The songs found, surest first, each once; empty when there is none. CPU work, for a thread."""
-    if question.pcm.duration_seconds <= SHORT_SECONDS:
-        best = likeliest(snapshot, question, parameters)
+    if query.pcm.duration_seconds <= SHORT_SECONDS:
+        best = likeliest(snapshot, query, parameters)
         return [best] if best is not None and best.confidence >= THRESHOLD else []
-    return _identify_long(snapshot, question.pcm, parameters)
+    return _identify_long(snapshot, query.pcm, parameters)
 
 
 def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list[Finding]:
-    """The windows as they are, and some of the silent ones at other speeds; then the rest at a speed that fits.
+    """Search the windows at the recording's own speed, and every few of those without a match at other speeds too.
 
-    Most windows in which nothing is found hold no song that is known, and whoever plays a song faster does so for
-    longer than a window.
+    When that finds a song at another speed, the rest is searched at this speed: a song that is played faster is
+    longer than a window, but most windows without a match hold no known song.
+
+    Hot path; simple form: search every other window, then the windows between two that differ, then every few
+    without a match at other speeds, each a loop of its own. As one pass, what windows share is transformed once,
+    and windows are dropped as soon as they have been searched: each takes some 25 MB.
     """
-    looked_at: dict[int, Finding | None] = {}
-    silent = 0
+    found_in: dict[int, Finding | None] = {}
+    unmatched = 0
     count = len(list(window_starts(pcm.duration_seconds)))
     every = max(1, math.ceil(count / max(SPEED_PROBES, count // 4)))
 
-    def look(window: Window, speeds: Sequence[float], *, as_it_is: bool) -> Finding | None:
-        best = likeliest(snapshot, window.question, parameters, as_it_is=as_it_is, speeds=speeds)
+    def search(window: Window, speeds: Sequence[float], *, as_it_is: bool) -> Finding | None:
+        best = likeliest(snapshot, window.query, parameters, as_it_is=as_it_is, speeds=speeds)
         if best is None or best.confidence < THRESHOLD:
             return None
         return replace(best, position_seconds=best.position_seconds + window.start_seconds)
 
     with ThreadPoolExecutor(THREADS, thread_name_prefix="window") as pool:
 
-        def probes() -> Iterator[Window]:
-            nonlocal silent
-            asked = worth_asking(windows(pcm, parameters), looked_at)
-            for window, finding in side_by_side(pool, lambda window: look(window, (), as_it_is=True), asked):
-                looked_at[window.number] = finding
+        def windows_to_probe() -> Iterator[Window]:
+            nonlocal unmatched
+            to_ask = windows_to_ask(windows(pcm, parameters), found_in)
+            for window, finding in in_parallel(pool, lambda window: search(window, (), as_it_is=True), to_ask):
+                found_in[window.number] = finding
                 if finding is None:
-                    if silent % every == 0:
+                    if unmatched % every == 0:
                         yield window
-                    silent += 1
+                    unmatched += 1
 
-        for window, finding in side_by_side(pool, lambda window: look(window, SPEEDS, as_it_is=False), probes()):
-            looked_at[window.number] = finding
-        found = [finding for finding in looked_at.values() if finding is not None]
+        for window, finding in in_parallel(
+            pool, lambda window: search(window, SPEEDS, as_it_is=False), windows_to_probe()
+        ):
+            found_in[window.number] = finding
+        found = [finding for finding in found_in.values() if finding is not None]
         fitting = {min((1.0, *SPEEDS), key=lambda speed: abs(speed - each.speed)) for each in found} - {1.0}
         if fitting:
-            in_vain = {number for number, finding in looked_at.items() if finding is None}
-            left = (window for window in windows(pcm, parameters) if window.number in in_vain)
-            for window, finding in side_by_side(
-                pool, lambda window: look(window, sorted(fitting), as_it_is=False), left
+            without_match = {number for number, finding in found_in.items() if finding is None}
+            left = (window for window in windows(pcm, parameters) if window.number in without_match)
+            for window, finding in in_parallel(
+                pool, lambda window: search(window, sorted(fitting), as_it_is=False), left
             ):
-                looked_at[window.number] = finding
-    return merge([finding for _, finding in sorted(looked_at.items()) if finding is not None])
+                found_in[window.number] = finding
+    return merge([finding for _, finding in sorted(found_in.items()) if finding is not None])
 
 
-def worth_asking(every: Iterable["Window"], looked_at: Mapping[int, Finding | None]) -> Iterator["Window"]:
-    """Every other window, and those between two in which not the same song goes on.
+def windows_to_ask(every: Iterable["Window"], found_in: Mapping[int, Finding | None]) -> Iterator["Window"]:
+    """Every other window, and each window between two that are not of one song played on.
 
-    `looked_at`: what was found in the windows so far, by number; it grows meanwhile.
+    `found_in`: the finding of each window searched so far, by number. The caller adds to it while this runs.
     """
     between: deque[Window] = deque()
     for window in every:
@@ -112,14 +118,14 @@ def worth_asking(every: Iterable["Window"], looked_at: Mapping[int, Finding | No
             yield window
         else:
             between.append(window)
-        while between and between[0].number + 1 in looked_at:
+        while between and between[0].number + 1 in found_in:
             first = between.popleft()
-            if not goes_on(looked_at[first.number - 1], looked_at[first.number + 1]):
+            if not continues(found_in[first.number - 1], found_in[first.number + 1]):
                 yield first
     yield from between
 
 
-def goes_on(earlier: Finding | None, later: Finding | None) -> bool:
+def continues(earlier: Finding | None, later: Finding | None) -> bool:
     """Whether two findings are of one song that is played on, rather than of one that begins again."""
     if earlier is None or later is None or earlier.track.id != later.track.id:
         return False
@@ -127,7 +133,7 @@ def goes_on(earlier: Finding | None, later: Finding | None) -> bool:
     return earlier.speed == later.speed and abs(begins[1] - begins[0]) < SAME_BEGIN_SECONDS
 
 
-def side_by_side(
+def in_parallel(
     pool: Executor, work: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[tuple[Item, Result]]:
     """Each item with what the work makes of it, in their order; a few are worked on ahead.
@@ -150,7 +156,7 @@ class Window:
 
     number: int
     start_seconds: float
-    question: Question
+    query: AudioQuery
 
 
 def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[Window]:
@@ -172,8 +178,8 @@ def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[Window]:
             ]
         known, known_from, known_to = levels, first, first + length
         start = first * hop / pcm.rate
-        question = Question(pcm.cut(start, WINDOW_SECONDS), parameters, levels=levels, alone=False)
-        yield Window(number=number, start_seconds=start, question=question)
+        query = AudioQuery(pcm.cut(start, WINDOW_SECONDS), parameters, levels=levels, alone=False)
+        yield Window(number=number, start_seconds=start, query=query)
 
 
 def window_starts(duration_seconds: float) -> Iterator[float]:

@@ -47,7 +47,7 @@ class Candidate:
     frames: int
     speed: float
 
-    def is_of(self, other: "Candidate") -> bool:
+    def same_track(self, other: "Candidate") -> bool:
         """Whether both are of one track."""
         return self.live is other.live and self.number == other.number
 
@@ -58,24 +58,26 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Poll:
-    """How the landmarks of a query voted.
+class VoteResult:
+    """The highest places of the vote histogram of a query's landmarks.
 
     `tracks`: the best offset of each of the tracks that agree best, best first. `offsets`: the offsets that agree
-    best, of whichever tracks, best first: a track that repeats itself has several, and the votes do not tell well
+    best, of any tracks, best first: a track that repeats itself has several, and the votes do not tell well
     which of them it is.
     """
 
     tracks: tuple[Candidate, ...]
     offsets: tuple[Candidate, ...]
 
-    def standing(self, candidate: Candidate) -> tuple[float, list[float]]:
+    def votes_of_track_and_rivals(self, candidate: Candidate) -> tuple[float, list[float]]:
         """The votes of a candidate's track, at its best offset, and those of the other tracks."""
-        own = [each.votes for each in self.tracks if each.is_of(candidate)]
-        return max(own, default=candidate.votes), [each.votes for each in self.tracks if not each.is_of(candidate)]
+        own = [each.votes for each in self.tracks if each.same_track(candidate)]
+        return max(own, default=candidate.votes), [
+            each.votes for each in self.tracks if not each.same_track(candidate)
+        ]
 
 
-NOBODY: Final = Poll(tracks=(), offsets=())
+NO_VOTES: Final = VoteResult(tracks=(), offsets=())
 
 
 def find_candidates(
@@ -86,11 +88,11 @@ def find_candidates(
     parameters: Parameters = DEFAULT,
     max_hits: int | None = None,
 ) -> tuple[Candidate, ...]:
-    """The best offset of each of the `limit` tracks that agree best, best first. `max_hits` as in `take_poll`."""
-    return take_poll(snapshot, query, tracks=limit, offsets=0, parameters=parameters, max_hits=max_hits).tracks
+    """The best offset of each of the `limit` tracks that agree best, best first. See `count_votes`."""
+    return count_votes(snapshot, query, tracks=limit, offsets=0, parameters=parameters, max_hits=max_hits).tracks
 
 
-def take_poll(
+def count_votes(
     snapshot: Snapshot,
     query: QueryFingerprint,
     *,
@@ -98,15 +100,15 @@ def take_poll(
     offsets: int,
     parameters: Parameters = DEFAULT,
     max_hits: int | None = None,
-) -> Poll:
-    """What a query's landmarks vote for: so many tracks, where there are as many, and offsets.
+) -> VoteResult:
+    """The vote histogram of a query: its best tracks and offsets, at most `tracks` and `offsets` of them.
 
     `max_hits`: how many postings may be looked at, those of the most telling landmarks first (see `postings`);
     MAX_HITS by default.
     """
     lookup = Lookup(snapshot, Landmarks.of(query, parameters), MAX_HITS if max_hits is None else max_hits)
     if not len(lookup):
-        return NOBODY
+        return NO_VOTES
     size = 1 << min(max((2 * len(lookup)).bit_length(), TABLE_BITS[0]), TABLE_BITS[1])
     table = lookup.table(size)
     # An offset near the edge of a cell spills into the next.
@@ -119,8 +121,10 @@ def take_poll(
     high[0] |= starts[-1]
     hits = lookup.hits(high)
     if not len(hits):
-        return NOBODY
-    return _count(snapshot, lookup, hits, limits=(tracks, offsets), speed=query.speed, phases=parameters.phases)
+        return NO_VOTES
+    return _histogram(
+        snapshot, lookup, hits, limits=(tracks, offsets), speed=query.speed, phases=parameters.phases
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,7 +159,7 @@ def agreement(
     wanted[np.arange(first - query.steps, last) & (len(wanted) - 1)] = True
     hits = lookup.hits(wanted)
     own = hits[(hits.positions >= first) & (hits.positions < last)]
-    # A hit counts for its own cell and for the one before, as in `_count`.
+    # A hit counts for its own cell and for the one before, as in `_histogram`.
     cells = np.concatenate([own.cells, own.cells - 1]) - first
     frames = np.tile(landmarks.starts[own.owners], 2)
     weights = np.tile(lookup.weights[own.owners], 2)
@@ -184,9 +188,9 @@ def least_of_the_highest(table: NDArray[np.floating], count: int) -> float:
     return float(np.partition(highest, -count)[-count]) if len(highest) > count else least
 
 
-def _count(
+def _histogram(
     snapshot: Snapshot, lookup: Lookup, hits: Hits, *, limits: tuple[int, int], speed: float, phases: int
-) -> Poll:
+) -> VoteResult:
     """Count the votes exactly, and pick the tracks and the offsets that have most."""
     edges = bases(snapshot)
     segments = np.searchsorted(edges, hits.positions, side="right") - 1
@@ -242,4 +246,4 @@ def _count(
             picked.append(candidate)
         if len(tracks) >= limits[0] and len(picked) >= limits[1]:
             break
-    return Poll(tracks=tuple(tracks), offsets=tuple(picked))
+    return VoteResult(tracks=tuple(tracks), offsets=tuple(picked))

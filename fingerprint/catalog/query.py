@@ -15,8 +15,9 @@ from fingerprint.domain.audio import Pcm
 
 PLACE_TRUST: Final = (1.0, 0.8, 0.55, 0.36, 0.22, 0.14)
 RANK_TRUST: Final = (1.0, 0.8, 0.54, 0.33, 0.22)
-"""How much rarer a landmark is the music's when its target is a later successor, and when the quieter of its peaks
-has louder ones beside it, as measured on the corpus: of first pairs of the loudest 3 % are, of the last 0.1 %.
+"""Relative prior that a query landmark belongs to the music, by successor index and by the quieter peak's rank.
+
+Measured on the corpus: 3 % of first pairs of the loudest peaks do, 0.1 % of the last.
 """
 
 

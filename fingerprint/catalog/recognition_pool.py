@@ -12,8 +12,8 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
-from fingerprint.catalog.question import Finding
 from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED, failure_decoder, findings_decoder
+from fingerprint.catalog.search import Finding
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.worker_pool import Worker, WorkerError, WorkerPool, worker_program
@@ -27,7 +27,7 @@ JOB_SECONDS_PER_SECOND: Final = 1.0
 MEMORY_BYTES: Final = 4 << 30
 """What a worker may allocate; the mapped catalog does not count."""
 
-Query = asyncio.Task[list[Finding]]
+PendingFindings = asyncio.Task[list[Finding]]
 """A recording that a worker recognizes."""
 
 
@@ -43,7 +43,7 @@ class RecognitionPool(WorkerPool):
         self._directory = directory
         self._started_workers = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._queries: set[Query] = set()
+        self._queries: set[PendingFindings] = set()
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -57,12 +57,12 @@ class RecognitionPool(WorkerPool):
         await super().__aexit__(None, None, None)
         await asyncio.gather(*self._queries, return_exceptions=True)
 
-    def prepare(self, pcm: Pcm) -> Query:
+    def prepare(self, pcm: Pcm) -> PendingFindings:
         """Give a recording to a worker, and return when it is fingerprinted. Blocks: call it in a thread."""
         assert self._loop is not None, "the pool is entered first"
         return asyncio.run_coroutine_threadsafe(self._begin(pcm), self._loop).result()
 
-    async def findings(self, query: Query) -> list[Finding]:
+    async def findings(self, query: PendingFindings) -> list[Finding]:
         """The songs found, surest first. When this is cancelled, so is the work.
 
         Raises TwitchAudioError: `recognizer-unavailable` when the catalog cannot be used, `busy` when too many
@@ -84,7 +84,7 @@ class RecognitionPool(WorkerPool):
             self._started_workers = True
             self.start_workers()
 
-    async def _begin(self, pcm: Pcm) -> Query:
+    async def _begin(self, pcm: Pcm) -> PendingFindings:
         self._start_once()
         prepared = asyncio.Event()
         query = asyncio.create_task(self._identify(pcm, prepared))
@@ -94,7 +94,7 @@ class RecognitionPool(WorkerPool):
         await prepared.wait()
         return query
 
-    def _done(self, query: Query) -> None:
+    def _done(self, query: PendingFindings) -> None:
         self._queries.discard(query)
         if not query.cancelled():
             query.exception()  # `findings` raises it, where the caller still waits

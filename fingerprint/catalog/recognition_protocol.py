@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from fingerprint.catalog.question import Finding
+from fingerprint.catalog.search import Finding
 
 PREPARED: Final = 17
 FOUND: Final = 18

@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from fingerprint.catalog.identify import Finding, Question, identify, prepare
+from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
-from fingerprint.catalog.recognition_pool import Query, RecognitionPool
+from fingerprint.catalog.recognition_pool import PendingFindings, RecognitionPool
+from fingerprint.catalog.search import AudioQuery, Finding
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import CatalogRef, Song
 from fingerprint.ports import Match
 
 
 class CatalogRecognizer:
-    """Names the songs in a recording that are in the catalog in `directory`. A `Recognizer[Query | Question]`.
+    """Names the songs in a recording that are in the catalog in `directory`.
 
     The catalog may be empty or missing at first and change at any time: each question sees its newest state.
     `pool`: the worker processes that recognize, an open one; without, this process does, in threads, which is
@@ -34,16 +35,16 @@ class CatalogRecognizer:
         """One sentence when the catalog holds no music or cannot be used; else None."""
         return await asyncio.to_thread(self._unavailable)
 
-    def prepare(self, recording: Recording) -> Query | Question:
+    def prepare(self, recording: Recording) -> AudioQuery | PendingFindings:
         """The recording's landmarks; with a pool, they stay in the worker, which goes on to search by them."""
         return prepare(recording.pcm) if self._pool is None else self._pool.prepare(recording.pcm)
 
-    async def recognize(self, query: Query | Question) -> Sequence[Match]:
+    async def recognize(self, query: AudioQuery | PendingFindings) -> Sequence[Match]:
         """The songs found, surest first; a score is the probability that the song is right.
 
         Raises TwitchAudioError `recognizer-unavailable` when the catalog cannot be used.
         """
-        if isinstance(query, Question):
+        if isinstance(query, AudioQuery):
             findings = await asyncio.to_thread(self._findings, query)
         else:
             assert self._pool is not None, "the pool prepared it"
@@ -58,7 +59,7 @@ class CatalogRecognizer:
             return error.detail
         return None
 
-    def _findings(self, query: Question) -> list[Finding]:
+    def _findings(self, query: AudioQuery) -> list[Finding]:
         return identify(self._catalog.snapshot(), query)
 
 

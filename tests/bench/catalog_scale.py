@@ -34,7 +34,7 @@ from fingerprint.catalog.index_build import PostingsWriter, place_tracks, reserv
 from fingerprint.catalog.index_file import TRACK_RECORD, IndexSegment, SegmentWriter, directory_bits, pack_peaks
 from fingerprint.catalog.manifest import Manifest, SegmentEntry, write_manifest
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS
-from fingerprint.catalog.question import likeliest
+from fingerprint.catalog.search import likeliest
 from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Pcm

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fingerprint.catalog.confidence import THRESHOLD, features
 from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.question import SPEEDS, Search
+from fingerprint.catalog.search import SPEEDS, Search
 from tests.bench.corpus import Corpus, Outcome, Query, Said, decode, read_corpus
 from tests.bench.recognition import OURS, catalog_folder, figures, print_figures
 from tests.bench.reliability import reliability, table
@@ -65,10 +65,12 @@ def _examine(job: tuple[Path, Path, Query, str]) -> Examined:
     search = Search(snapshot, question)
     steps: list[Step] = []
     for step in search.steps(as_it_is=True, speeds=SPEEDS):
-        poll = search.poll(step)
-        candidates = list(search.worth_examining(poll))
+        votes = search.count_votes(step)
+        candidates = list(search.offsets_to_examine(votes))
         known = [
-            features(*poll.standing(candidate), search.contained(candidate), speed=candidate.speed)
+            features(
+                *votes.votes_of_track_and_rivals(candidate), search.contained(candidate), speed=candidate.speed
+            )
             for candidate in candidates
         ]
         if known:

@@ -35,7 +35,7 @@ from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_track
 from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.parameters import DEFAULT
-from fingerprint.catalog.question import likeliest
+from fingerprint.catalog.search import likeliest
 from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Pcm

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from fingerprint.catalog.containment import (
-    GLANCED,
+    MAX_COARSE,
     NEIGHBORS,
     Containment,
     QueryLevels,
+    best_aligned,
     containment,
     neighborhood_means,
-    showing_best,
 )
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.matching import Candidate
@@ -79,12 +79,12 @@ def test_notes_that_are_held_all_the_time_are_little_more_than_chance(snapshot: 
     chord = Pcm((0.02 * np.sin(tones).sum(axis=0, keepdims=True)).astype(np.float32))
     found = look(mixed(chord, noise(3, 6), 1.0), candidate)
     assert found.in_frequency[0] > 10
-    assert found.beyond_chance[0] < 4
+    assert found.null_z_score[0] < 4
 
 
 def test_music_that_is_there_is_far_beyond_chance(snapshot: Snapshot) -> None:
     found = look(mixed(tune(1).cut(6, 6), noise(7, 6), 3.0), at(snapshot, 1, 6.0))
-    assert found.beyond_chance[0] > 8
+    assert found.null_z_score[0] > 8
 
 
 def test_a_side_without_sound_is_as_none(snapshot: Snapshot) -> None:
@@ -134,15 +134,15 @@ def test_the_peaks_of_a_tracks_side_are_sought_in_the_querys(tmp_path: Path) -> 
     pcm = Pcm(np.ascontiguousarray(wide.cut(6, 6).samples + voice + game))
     own, middles = look(pcm, at(snapshot, 0, 6.0)), look(pcm, at(snapshot, 1, 6.0))
     assert own.in_both[1] > middles.in_both[1] + 3
-    assert own.beyond_chance[1] > middles.beyond_chance[1] + 1
+    assert own.null_z_score[1] > middles.null_z_score[1] + 1
 
 
-@pytest.mark.parametrize("count", [3, GLANCED + 40])
+@pytest.mark.parametrize("count", [3, MAX_COARSE + 40])
 def test_music_that_is_there_shows_best_of_many(snapshot: Snapshot, count: int) -> None:
     levels = QueryLevels.of(channel_levels(mixed(tune(1).cut(6, 6), noise(7, 6), 1.0)))
     candidates = [at(snapshot, number % 3, 0.3 + number * 0.17) for number in range(count)]
     right = at(snapshot, 1, 6.0)
-    found = showing_best(levels, [*candidates, right], limit=3)
+    found = best_aligned(levels, [*candidates, right], limit=3)
     assert found[0] is right
     assert len(found) == 3
 

@@ -7,18 +7,18 @@ from fingerprint.catalog.identify import (
     STEP_SECONDS,
     WINDOW_SECONDS,
     Window,
-    goes_on,
+    continues,
     identify,
     merge,
     prepare,
     window_starts,
     windows,
-    worth_asking,
+    windows_to_ask,
 )
 from fingerprint.catalog.index import Catalog, Snapshot
-from fingerprint.catalog.matching import Poll
+from fingerprint.catalog.matching import VoteResult
 from fingerprint.catalog.query import channel_levels
-from fingerprint.catalog.question import EXAMINED, Finding, Question, Search, Step
+from fingerprint.catalog.search import MAX_EXAMINED, AudioQuery, Finding, Search, Step
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill
@@ -59,19 +59,19 @@ def test_a_place_with_fewer_votes_is_found_by_its_music(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = Search(snapshot, prepare(mixed(tune(3).cut(4, 6), noise(1, 6), 1.0)))
-    poll = search.poll(next(search.steps(as_it_is=True, speeds=())))
-    right = poll.offsets[0]
+    votes = search.count_votes(next(search.steps(as_it_is=True, speeds=())))
+    right = votes.offsets[0]
     # As if other passages of the track shared more of the clip's landmarks.
     misleading = [replace(right, offset=right.offset + 40 * n, votes=right.votes + 9 - n) for n in range(1, 9)]
-    misled = Poll(tracks=(misleading[0], *poll.tracks[1:]), offsets=(*misleading, right))
-    examined = list(search.worth_examining(misled))
+    misled = VoteResult(tracks=(misleading[0], *votes.tracks[1:]), offsets=(*misleading, right))
+    examined = list(search.offsets_to_examine(misled))
     assert examined[:2] == [misleading[0], right]
-    assert len(examined) == EXAMINED
+    assert len(examined) == MAX_EXAMINED
 
-    def polled(_search: Search, _step: Step) -> Poll:
+    def counted(_search: Search, _step: Step) -> VoteResult:
         return misled
 
-    monkeypatch.setattr(Search, "poll", polled)
+    monkeypatch.setattr(Search, "count_votes", counted)
     found = search.run(as_it_is=True, speeds=())
     assert found is not None
     assert found.candidate is right
@@ -149,8 +149,8 @@ def test_windows_that_overlap_are_transformed_as_if_each_were_alone(seconds: flo
     count = 0
     for window in windows(pcm):
         alone = channel_levels(pcm.cut(window.start_seconds, WINDOW_SECONDS))
-        assert len(window.question.levels) == len(alone) == 2
-        for levels, expected in zip(window.question.levels, alone, strict=True):
+        assert len(window.query.levels) == len(alone) == 2
+        for levels, expected in zip(window.query.levels, alone, strict=True):
             assert np.array_equal(levels, expected)
         count += 1
     assert count == len(list(window_starts(seconds)))
@@ -166,7 +166,7 @@ def test_a_chance_hit_in_one_of_many_windows_does_not_count(snapshot: Snapshot) 
 def test_between_two_windows_in_which_a_song_goes_on_none_is_asked(snapshot: Snapshot) -> None:
     pcm = tune(1).cut(3, 10)
     (sure,) = identify(snapshot, prepare(pcm))
-    question = Question(pcm)
+    query = AudioQuery(pcm)
 
     def at(number: int, *, begins: float = 0.0) -> Finding:
         """A window's finding when the song began so many seconds into the recording."""
@@ -174,15 +174,15 @@ def test_between_two_windows_in_which_a_song_goes_on_none_is_asked(snapshot: Sna
         return replace(sure, position_seconds=seconds, offset_seconds=seconds - begins, speed=1.0)
 
     found = {0: at(0), 2: at(2), 4: at(4, begins=1.0), 6: None, 8: at(8), 10: at(10)}
-    looked_at: dict[int, Finding | None] = {}
+    found_in: dict[int, Finding | None] = {}
     asked: list[int] = []
-    every = (Window(number=number, start_seconds=number * STEP_SECONDS, question=question) for number in range(12))
-    for window in worth_asking(every, looked_at):
+    every = (Window(number=number, start_seconds=number * STEP_SECONDS, query=query) for number in range(12))
+    for window in windows_to_ask(every, found_in):
         asked.append(window.number)
-        looked_at[window.number] = found.get(window.number)
+        found_in[window.number] = found.get(window.number)
     # From 2 to 4 it began anew, nothing is known of 6, and 11 is the last.
     assert sorted(asked) == [0, 2, 3, 4, 5, 6, 7, 8, 10, 11]
-    assert not goes_on(at(0), replace(at(2), track=replace(sure.track, id="other")))
+    assert not continues(at(0), replace(at(2), track=replace(sure.track, id="other")))
 
 
 def test_a_short_song_between_two_windows_is_found(snapshot: Snapshot) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fingerprint.catalog import matching
 from fingerprint.catalog.index import Catalog, Snapshot
-from fingerprint.catalog.matching import find_candidates, least_of_the_highest, take_poll
+from fingerprint.catalog.matching import count_votes, find_candidates, least_of_the_highest
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.query import QueryFingerprint, fingerprint_query
 from fingerprint.catalog.writer import CatalogWriter
@@ -92,15 +92,18 @@ def test_a_track_that_repeats_itself_has_several_offsets(tmp_path: Path) -> None
     with CatalogWriter(tmp_path) as writer:
         writer.add([entry(0, twice), entry(1), entry(2)])
     query = fingerprint_query(mixed(Pcm(part).cut(1, 6), noise(1, 6), 0.5))
-    poll = take_poll(Catalog(tmp_path).snapshot(), query, tracks=3, offsets=6)
-    seconds = [each.offset * DEFAULT.hop / DEFAULT.phases / DEFAULT.rate for each in poll.offsets]
+    votes = count_votes(Catalog(tmp_path).snapshot(), query, tracks=3, offsets=6)
+    seconds = [each.offset * DEFAULT.hop / DEFAULT.phases / DEFAULT.rate for each in votes.offsets]
     assert sorted(seconds[:2]) == pytest.approx([1.0, 14.0], abs=0.05)
-    assert poll.offsets[1].votes > 2 * poll.offsets[2].votes
-    assert [each.votes for each in poll.offsets] == sorted((each.votes for each in poll.offsets), reverse=True)
-    assert poll.tracks[0] is poll.offsets[0]
-    assert len({each.track_id for each in poll.tracks}) == len(poll.tracks) == 3
+    assert votes.offsets[1].votes > 2 * votes.offsets[2].votes
+    assert [each.votes for each in votes.offsets] == sorted((each.votes for each in votes.offsets), reverse=True)
+    assert votes.tracks[0] is votes.offsets[0]
+    assert len({each.track_id for each in votes.tracks}) == len(votes.tracks) == 3
     # The second is of a track as strong as the first, and stands against the other tracks.
-    assert poll.standing(poll.offsets[1]) == (poll.tracks[0].votes, [each.votes for each in poll.tracks[1:]])
+    assert votes.votes_of_track_and_rivals(votes.offsets[1]) == (
+        votes.tracks[0].votes,
+        [each.votes for each in votes.tracks[1:]],
+    )
 
 
 @pytest.mark.parametrize("filled", [0, 5, 600, 40_000])

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from fingerprint.catalog import postings, question
+from fingerprint.catalog import postings, search
 from fingerprint.catalog.confidence import THRESHOLD
 from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.postings import Landmarks, Lookup, postings_of
 from fingerprint.catalog.query import QueryFingerprint, fingerprint_query
-from fingerprint.catalog.question import likeliest
+from fingerprint.catalog.search import likeliest
 from fingerprint.catalog.writer import CatalogWriter
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill
@@ -98,13 +98,13 @@ def test_a_large_catalog_is_looked_at_more_closely_at_last(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pcm = mixed(tune(3).cut(4, 6), noise(1, 6), 1.0)
-    monkeypatch.setattr(question, "QUICK_HITS", 4)
-    monkeypatch.setattr(question, "FULL_HITS", 8)
-    monkeypatch.setattr(question, "SCOUT_HITS", (4, 4))
+    monkeypatch.setattr(search, "QUICK_HITS", 4)
+    monkeypatch.setattr(search, "FULL_HITS", 8)
+    monkeypatch.setattr(search, "SCOUT_HITS", (4, 4))
     best = likeliest(snapshot, prepare(pcm))
     assert best is None or best.confidence < THRESHOLD
     # As if what the landmarks have were very many postings.
-    monkeypatch.setattr(question, "LARGE", 100)
+    monkeypatch.setattr(search, "LARGE", 100)
     best = likeliest(snapshot, prepare(pcm))
     assert best is not None
     assert (best.track.id, best.confidence >= THRESHOLD) == ("000000000003", True)

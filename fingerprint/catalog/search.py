@@ -1,7 +1,7 @@
-"""One question to a catalog: which track is it that sounds in a few seconds, if any?
+"""Search a catalog for the track that sounds in a few seconds of audio.
 
-It is asked in steps that cost more and more, until an answer is sure: a few landmarks; many, of the side signal
-too; then at changed speeds. Each step's best offsets are examined by `containment`.
+The search takes steps that cost more and more, until an answer is sure: a few landmarks; many, also of the side
+signal; then at changed speeds. Each step's best offsets are examined by `containment`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.confidence import THRESHOLD, confidence, prominence
-from fingerprint.catalog.containment import Containment, QueryLevels, containment, showing_best
+from fingerprint.catalog.containment import Containment, QueryLevels, best_aligned, containment
 from fingerprint.catalog.index import Snapshot
-from fingerprint.catalog.matching import Candidate, Poll, find_candidates, take_poll
+from fingerprint.catalog.matching import Candidate, VoteResult, count_votes, find_candidates
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
 from fingerprint.catalog.postings import postings_of
 from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, channel_levels, query_landmarks, query_peaks
@@ -27,18 +27,18 @@ RIVALS: Final = 10
 
 OFFSETS: Final = 128
 FEW_OFFSETS: Final = 12
-"""How many offsets, of whichever tracks, are glanced at: a track that repeats itself has votes for several. The
-second, in the first step, at other speeds and in windows of a long recording.
+"""How many offsets, of any tracks, get a containment score without alignment: a track that repeats itself has
+votes for several. FEW_OFFSETS: in the first step, at other speeds and in windows of a long recording.
 """
 
-EXAMINED: Final = 6
-"""How many of them are examined closely."""
+MAX_EXAMINED: Final = 6
+"""How many of them get a containment score at their best alignment."""
 
 CERTAIN: Final = 0.999
-"""When the offset with most votes is as sure as this, the others are not looked at."""
+"""When the offset with most votes has this confidence, the others are not examined."""
 
 ENOUGH: Final = 0.95
-"""From this confidence on, an answer of the sound as it is ends the question."""
+"""From this confidence on, an answer of the sound as it is ends the query."""
 
 ALIGNMENT_SECONDS: Final = 0.1
 """How exact an offset is at worst."""
@@ -89,7 +89,7 @@ class Finding:
 class Step:
     """What is looked at in one go: landmarks, how many of their postings, and how many offsets.
 
-    A confidence of `enough` ends the question.
+    A confidence of `enough` ends the query.
     """
 
     fingerprint: QueryFingerprint
@@ -108,7 +108,7 @@ class Examined:
     tracks: Sequence[Candidate]
 
 
-class Question:
+class AudioQuery:
     """A piece of sound, and what is computed of it once."""
 
     def __init__(
@@ -170,41 +170,41 @@ class Question:
 
 def likeliest(
     snapshot: Snapshot,
-    question: Question,
+    query: AudioQuery,
     parameters: Parameters = DEFAULT,
     *,
     as_it_is: bool = True,
     speeds: Sequence[float] = SPEEDS,
 ) -> Finding | None:
     """The track that is the likeliest, however unlikely; None when no landmark is shared with any track."""
-    best = examine(snapshot, question, parameters, as_it_is=as_it_is, speeds=speeds)
+    best = examine(snapshot, query, parameters, as_it_is=as_it_is, speeds=speeds)
     return None if best is None else best.finding
 
 
 def examine(
     snapshot: Snapshot,
-    question: Question,
+    query: AudioQuery,
     parameters: Parameters = DEFAULT,
     *,
     as_it_is: bool = True,
     speeds: Sequence[float] = SPEEDS,
 ) -> Examined | None:
     """The same as `likeliest`, with what it rests on."""
-    return Search(snapshot, question, parameters).run(as_it_is=as_it_is, speeds=speeds)
+    return Search(snapshot, query, parameters).run(as_it_is=as_it_is, speeds=speeds)
 
 
 class Search:
-    """The steps of a question, and the best answer so far."""
+    """The steps of a query, and the best answer so far."""
 
-    def __init__(self, snapshot: Snapshot, question: Question, parameters: Parameters = DEFAULT) -> None:
+    def __init__(self, snapshot: Snapshot, query: AudioQuery, parameters: Parameters = DEFAULT) -> None:
         self._snapshot = snapshot
-        self._question = question
+        self._query = query
         self._parameters = parameters
         self._best: Examined | None = None
 
     def run(self, *, as_it_is: bool, speeds: Sequence[float]) -> Examined | None:
         """Take the steps until one is sure."""
-        if not len(self._snapshot) or not len(self._question.levels[0]):
+        if not len(self._snapshot) or not len(self._query.levels[0]):
             return None
         for step in self.steps(as_it_is=as_it_is, speeds=speeds):
             self._examine(step)
@@ -214,21 +214,21 @@ class Search:
 
     def steps(self, *, as_it_is: bool, speeds: Sequence[float]) -> Iterator[Step]:
         """The steps, one after the other."""
-        question = self._question
-        offsets = OFFSETS if question.alone else FEW_OFFSETS
+        query = self._query
+        offsets = OFFSETS if query.alone else FEW_OFFSETS
         if as_it_is:
-            yield Step(fingerprint=question.quick, max_hits=QUICK_HITS, offsets=FEW_OFFSETS, enough=ENOUGH)
-            yield Step(fingerprint=question.full(), max_hits=FULL_HITS, offsets=offsets, enough=ENOUGH)
-        large = postings_of(self._snapshot, question.full()) > LARGE
+            yield Step(fingerprint=query.quick, max_hits=QUICK_HITS, offsets=FEW_OFFSETS, enough=ENOUGH)
+            yield Step(fingerprint=query.full(), max_hits=FULL_HITS, offsets=offsets, enough=ENOUGH)
+        large = postings_of(self._snapshot, query.full()) > LARGE
         promising = self._promising(speeds, SCOUT_HITS[large])
         for speed in promising:
-            yield Step(fingerprint=question.full(speed), max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD)
+            yield Step(fingerprint=query.full(speed), max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD)
         for speed in [*([1.0] if as_it_is else []), *promising[:DEEP_SPEEDS]] if large else []:
-            yield Step(fingerprint=question.full(speed), max_hits=DEEP_HITS, offsets=offsets, enough=THRESHOLD)
+            yield Step(fingerprint=query.full(speed), max_hits=DEEP_HITS, offsets=offsets, enough=THRESHOLD)
 
-    def poll(self, step: Step) -> Poll:
-        """What a step's landmarks vote for."""
-        return take_poll(
+    def count_votes(self, step: Step) -> VoteResult:
+        """The votes of a step's landmarks."""
+        return count_votes(
             self._snapshot,
             step.fingerprint,
             tracks=RIVALS,
@@ -237,15 +237,15 @@ class Search:
             max_hits=step.max_hits,
         )
 
-    def worth_examining(self, poll: Poll) -> Iterator[Candidate]:
-        """The offset with most votes; then those whose peaks show best at a glance."""
-        yield from poll.offsets[:1]
-        levels, others = self._question.prepared_levels, poll.offsets[1:]
-        yield from showing_best(levels, others, self._parameters, limit=EXAMINED - 1)
+    def offsets_to_examine(self, votes: VoteResult) -> Iterator[Candidate]:
+        """The offset with most votes; then those with the best containment score without alignment."""
+        yield from votes.offsets[:1]
+        levels, others = self._query.prepared_levels, votes.offsets[1:]
+        yield from best_aligned(levels, others, self._parameters, limit=MAX_EXAMINED - 1)
 
     def contained(self, candidate: Candidate) -> Containment:
         """How well a candidate's music shows in the sound."""
-        return containment(self._question.prepared_levels, candidate, self._parameters)
+        return containment(self._query.prepared_levels, candidate, self._parameters)
 
     def _sure(self, enough: float) -> bool:
         return self._best is not None and self._best.finding.confidence >= enough
@@ -256,7 +256,7 @@ class Search:
         for speed in speeds:
             candidates = find_candidates(
                 self._snapshot,
-                self._question.scout(speed),
+                self._query.scout(speed),
                 limit=RIVALS,
                 parameters=self._parameters,
                 max_hits=max_hits,
@@ -268,18 +268,18 @@ class Search:
         return [speed for favored, speed in found[:MOST_SPEEDS] if favored >= PROMISING]
 
     def _examine(self, step: Step) -> None:
-        poll = self.poll(step)
-        for candidate in self.worth_examining(poll):
-            finding = self._finding(poll, candidate)
+        votes = self.count_votes(step)
+        for candidate in self.offsets_to_examine(votes):
+            finding = self._finding(votes, candidate)
             if self._best is None or finding.confidence > self._best.finding.confidence:
-                self._best = Examined(finding=finding, step=step, candidate=candidate, tracks=poll.tracks)
+                self._best = Examined(finding=finding, step=step, candidate=candidate, tracks=votes.tracks)
             if self._sure(CERTAIN):
                 break
 
-    def _finding(self, poll: Poll, candidate: Candidate) -> Finding:
+    def _finding(self, result: VoteResult, candidate: Candidate) -> Finding:
         parameters = self._parameters
         contained = self.contained(candidate)
-        votes, rivals = poll.standing(candidate)
+        votes, rivals = result.votes_of_track_and_rivals(candidate)
         offset = candidate.offset / candidate.speed - contained.shift
         seconds = offset * parameters.hop / parameters.phases / parameters.rate
         return Finding(
