@@ -25,7 +25,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\bmedia\.breaker\b": "fingerprint.circuit_breaker",
     r"\bproviders\.rest\b": "fingerprint.circuit_breaker",
     r"\b(HOPEFUL|USUAL_SPREAD|beyond_chance)\b": "MIN_ALIGNMENT_Z, PRIOR_STD, null_z_score",
-    r"\b(Poll|NOBODY|take_poll)\b": "VoteResult, NO_VOTES, count_votes",
+    r"\b(Poll|take_poll)\b": "VoteResult, count_votes",
     r"\bcatalog\.question\b": "catalog.search",
     r"\bcatalog\.workers\b": "catalog.file_reader, worker_pool",
     r"\bmedia\.workers\b": "worker_pool",
