@@ -9,7 +9,7 @@ from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.guard import ProviderGuards
 from server.access.request_context import RequestContext
 from server.access.service import Access
-from server.audit.writer import LogWriter
+from server.audit.writer import AuditWriter
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
 from server.channels.watcher import Watcher
@@ -24,7 +24,7 @@ METRICS: Final = web.AppKey("metrics", Metrics)
 DATABASE: Final = web.AppKey("database", Database)
 JOBS: Final = web.AppKey("jobs", JobStore)
 ACCESS: Final = web.AppKey("access", Access)
-LOGS: Final = web.AppKey("logs", LogWriter)
+AUDIT_LOG: Final = web.AppKey("audit_log", AuditWriter)
 PROVIDERS: Final = web.AppKey("providers", ProviderGuards)
 """How the recognizers that cost something stand; the operator's pages show it."""
 SERVICE: Final = web.AppKey("service", IdentificationService)

@@ -31,8 +31,8 @@ from server.access.quotas.requests import StartLimits
 from server.access.rules.subscriptions import Subscriptions
 from server.access.service import Access
 from server.audit.answers import audit_answers
-from server.audit.store import LogStore
-from server.audit.writer import LogLimits, LogWriter
+from server.audit.store import AuditStore
+from server.audit.writer import AuditLimits, AuditWriter
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
 from server.channels.watch_store import WatchStore
@@ -84,12 +84,12 @@ async def _open_jobs(
         )
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
     runner, unavailable = await _open_runner(app, stack, pipeline, limits)
-    log_limits = LogLimits(keep_days=settings.log_days, whole_address_days=settings.log_address_days)
-    writer = LogWriter(LogStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
-    logs = await stack.enter_async_context(writer)
-    app[keys.LOGS] = logs
+    log_limits = AuditLimits(keep_days=settings.log_days, whole_address_days=settings.log_address_days)
+    writer = AuditWriter(AuditStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
+    audit = await stack.enter_async_context(writer)
+    app[keys.AUDIT_LOG] = audit
     app[keys.ACCESS] = await _open_access(
-        app, stack, database, logs, session_keys, running=lambda target: store.running(target, now=clock.now())
+        app, stack, database, audit, session_keys, running=lambda target: store.running(target, now=clock.now())
     )
     links = await _open_links(app, stack, database, store)
     service = IdentificationService(
@@ -104,7 +104,7 @@ async def _open_jobs(
     )
     if links is not None:
         links.add_listener(service.forget_answer)
-    service.add_outcome_listener(audit_answers(logs, clock))
+    service.add_outcome_listener(audit_answers(audit, clock))
     app[keys.SERVICE] = await stack.enter_async_context(service)
 
 
@@ -171,7 +171,7 @@ async def _open_access(
     app: web.Application,
     stack: AsyncExitStack,
     database: Database,
-    logs: LogWriter,
+    audit: AuditWriter,
     session_keys: SessionKeys | None,
     *,
     running: Running,
@@ -203,7 +203,7 @@ async def _open_access(
         database,
         clock=clock,
         tokens=tokens,
-        logs=logs,
+        audit=audit,
         limits=StartLimits(
             jobs_per_address=settings.jobs_per_address,
             per_address=settings.starts_per_address,

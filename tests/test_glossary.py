@@ -33,6 +33,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\bserver\.demo\b": "simulator",
     r"\bRateCounters\b|\bspend_in\b|\brefund_in\b": "count_start, consume, refund",
     r"\bserver\.logs\b": "server.audit",
+    r"\bLog(Entry|Kind|Writer|Store|Limits|Filter)\b": "audit log: AuditEntry, AuditKind, AuditWriter, AuditStore",
     r"\bUnitThreads\b|\bAskerGoneError\b|\b_patience\b": "CancellableThreads, CancellationToken",
     r"\bKeptByKey\b|\bKeptClipOwners\b|\baccess\.kept\b": "SingleFlightCache, CachedClipOwners",
     r"\bnoting_answers\b": "audit_answers",

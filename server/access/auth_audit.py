@@ -6,8 +6,8 @@ from fingerprint.domain.problems import ProblemCode
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Clock
 from server.access.request_context import RequestContext
-from server.audit.entries import LogEntry, LogKind, Who
-from server.audit.writer import LogWriter
+from server.audit.entries import AuditEntry, AuditKind, Who
+from server.audit.writer import AuditWriter
 
 LOGIN_SECONDS: Final = 3_600.0
 """A token comes with every request: the first from an address is logged, and again after so many seconds."""
@@ -19,19 +19,19 @@ MAX_TOKENS: Final = 10_000
 class AuthAudit:
     """Adds audit log entries; its methods neither wait nor fail."""
 
-    def __init__(self, logs: LogWriter, *, clock: Clock) -> None:
-        self._logs = logs
+    def __init__(self, audit: AuditWriter, *, clock: Clock) -> None:
+        self._audit_log = audit
         self._clock = clock
         # When the use of a token is logged again; the oldest entry first.
         self._token_uses: dict[tuple[str | None, str | None], float] = {}
 
     def signed_in(self, context: RequestContext, how: str) -> None:
         """Log that the sender of a request is known from now on."""
-        self._add(context, LogKind.LOGIN, how)
+        self._add(context, AuditKind.LOGIN, how)
 
     def sign_in_failed(self, context: RequestContext, how: str, code: ProblemCode) -> None:
         """Log that the credentials of a request are not valid."""
-        self._add(context, LogKind.LOGIN_FAILED, how, code=code)
+        self._add(context, AuditKind.LOGIN_FAILED, how, code=code)
 
     def token_used(self, context: RequestContext) -> None:
         """Log the use of a valid bearer token, once in `LOGIN_SECONDS` for each address."""
@@ -43,30 +43,30 @@ class AuthAudit:
         while len(self._token_uses) >= MAX_TOKENS:
             del self._token_uses[next(iter(self._token_uses))]
         self._token_uses[use] = now + LOGIN_SECONDS
-        self._add(context, LogKind.LOGIN, "token")
+        self._add(context, AuditKind.LOGIN, "token")
 
     def refused(
         self, context: RequestContext, what: str, code: ProblemCode, target: TwitchTarget | None = None
     ) -> None:
         """Log that a request was refused; `what` is the kind of target or of action."""
-        self._add(context, LogKind.REFUSAL, what, subject=None if target is None else target.name, code=code)
+        self._add(context, AuditKind.REFUSAL, what, subject=None if target is None else target.name, code=code)
 
     def job_started(self, context: RequestContext, target: TwitchTarget) -> None:
         """Log that a request started a job."""
         who = context.principal.audit_subject(context.credentials.address)
-        self._add(context, LogKind.LAUNCH, target.kind, subject=target.name, who=who)
+        self._add(context, AuditKind.LAUNCH, target.kind, subject=target.name, who=who)
 
     def _add(
         self,
         context: RequestContext,
-        kind: LogKind,
+        kind: AuditKind,
         what: str,
         *,
         subject: str | None = None,
         code: ProblemCode | None = None,
         who: Who | None = None,
     ) -> None:
-        entry = LogEntry(
+        entry = AuditEntry(
             moment=self._clock.now(),
             kind=kind,
             who=who or context.audit_subject,
@@ -75,4 +75,4 @@ class AuthAudit:
             code=code,
             request_id=context.request_id,
         )
-        self._logs.add(entry)
+        self._audit_log.add(entry)

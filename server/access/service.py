@@ -34,7 +34,7 @@ from server.access.rules.store import Rules, RulesStore
 from server.access.rules.subscriptions import SCOPE, Subscriptions
 from server.access.rules.website import AccessMode
 from server.audit.entries import Who
-from server.audit.writer import LogWriter
+from server.audit.writer import AuditWriter
 
 RULES_SECONDS: Final = 1.0
 """How old the rules may be: a change is seen by every server within that time and one query."""
@@ -56,7 +56,7 @@ class Access:
         *,
         clock: Clock,
         tokens: TokenValidator | None,
-        logs: LogWriter,
+        audit: AuditWriter,
         limits: StartLimits,
         running: Running,
         clip_owners: ClipOwners,
@@ -67,7 +67,7 @@ class Access:
         self.sessions = sessions
         """People signed in on the website; None when nobody can sign in there."""
         self.admins = Admins(admins)
-        self._audit = AuthAudit(logs, clock=clock)
+        self._audit = AuthAudit(audit, clock=clock)
         self._failed_attempts = FailedAttemptLimiter(clock)
         self._authenticator = Authenticator(
             database, clock=clock, tokens=tokens, sessions=sessions, failed_attempts=self._failed_attempts

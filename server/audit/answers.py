@@ -3,24 +3,24 @@
 from collections.abc import Callable
 
 from fingerprint.ports import Clock, JobOutcome
-from server.audit.entries import LogEntry, LogKind
-from server.audit.writer import LogWriter
+from server.audit.entries import AuditEntry, AuditKind
+from server.audit.writer import AuditWriter
 
 
-def audit_answers(logs: LogWriter, clock: Clock) -> Callable[[JobOutcome], None]:
+def audit_answers(audit: AuditWriter, clock: Clock) -> Callable[[JobOutcome], None]:
     """A listener that adds an entry for the outcome of each job."""
 
     def note(outcome: JobOutcome) -> None:
         finished = outcome.identification
         problem = finished.problem
-        entry = LogEntry(
+        entry = AuditEntry(
             moment=clock.now(),
-            kind=LogKind.ANSWER,
+            kind=AuditKind.ANSWER,
             what=f"{finished.kind} {finished.status}{'' if outcome.stored else ' not-stored'}",
             subject=finished.target,
             code=None if problem is None else problem.code,
             ms=finished.timings.total_ms,
         )
-        logs.add(entry)
+        audit.add(entry)
 
     return note

@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.clock import SystemClock
 from fingerprint.ports import Clock
-from server.audit.entries import LogEntry, LogKind, Who
+from server.audit.entries import AuditEntry, AuditKind, Who
 from server.audit.store import new_row
 from server.audit.tables import log_entries
 
@@ -31,9 +31,9 @@ class ChangeLog:
         after: str | None = None,
     ) -> None:
         """Record a change of the transaction on `connection`: `what` was done to `subject`; never a secret."""
-        entry = LogEntry(
+        entry = AuditEntry(
             moment=self._clock.now(),
-            kind=LogKind.CHANGE,
+            kind=AuditKind.CHANGE,
             who=self._who,
             what=what,
             subject=subject,

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 
-class LogKind(StrEnum):
+class AuditKind(StrEnum):
     """What an entry tells of."""
 
     API = "api"
@@ -38,7 +38,7 @@ class Who(NamedTuple):
 NOBODY: Final = Who()
 
 
-class LogEntry(NamedTuple):
+class AuditEntry(NamedTuple):
     """One thing that happened. Never holds a token, a key, a code or a query string.
 
     `what` says it in a few fixed words; `subject` is the target, the path or the rule. `before` and `after` are
@@ -46,7 +46,7 @@ class LogEntry(NamedTuple):
     """
 
     moment: datetime
-    kind: LogKind
+    kind: AuditKind
     what: str
     who: Who = NOBODY
     subject: str | None = None

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, count_up, from_us
-from server.audit.entries import LogKind
+from server.audit.entries import AuditKind
 from server.audit.tables import daily_figures as table
 
 ANSWER: Final = "answer "
@@ -23,12 +23,12 @@ EDGES_MS: Final = (100, 200, 300, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000, 8
 def figure_names(row: Mapping[str, Any]) -> list[str]:
     """What a row of a log entry counts for."""
     match row["kind"]:
-        case LogKind.ANSWER:
+        case AuditKind.ANSWER:
             names = [ANSWER + str(row["what"]).rpartition(" ")[2]]
             if row["ms"] is not None:
                 names.append(f"{LATENCY}{latency_class(row['ms'])}")
             return names
-        case LogKind.REFUSAL:
+        case AuditKind.REFUSAL:
             return [f"{REFUSAL}{row['code'] or 'other'}"]
         case _:
             return []

@@ -14,14 +14,14 @@ from fingerprint.database import Database, from_us, insert_all, to_us
 from fingerprint.domain.text import clean_text
 from server.audit import figures
 from server.audit.addresses import cut_address
-from server.audit.entries import LogEntry, LogKind, Who
+from server.audit.entries import AuditEntry, AuditKind, Who
 from server.audit.tables import log_entries as table
 
 VALUE_LIMIT: Final = 2_000
-_FORGET_AT_ONCE: Final = 1_000
+_DELETE_CHUNK: Final = 1_000
 
 
-def new_row(entry: LogEntry) -> dict[str, Any]:
+def new_row(entry: AuditEntry) -> dict[str, Any]:
     """An entry as a row with an id of its own. Whatever a client sent fits its column."""
 
     moment, who = to_us(entry.moment), entry.who
@@ -50,10 +50,10 @@ _cleaned: Final = lru_cache(maxsize=1_024)(clean_text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogFilter:
+class AuditFilter:
     """Which entries: those that meet all that is given. `who` takes an id or a name."""
 
-    kinds: Sequence[LogKind] = ()
+    kinds: Sequence[AuditKind] = ()
     who: str | None = None
     address: str | None = None
     subject: str | None = None
@@ -64,7 +64,7 @@ class LogFilter:
     limit: int = 100
 
 
-class LogStore:
+class AuditStore:
     """Reads, writes and forgets."""
 
     def __init__(self, database: Database) -> None:
@@ -86,7 +86,7 @@ class LogStore:
 
         await self._database.transact(work)
 
-    async def read(self, chosen: LogFilter) -> Sequence[LogEntry]:
+    async def read(self, chosen: AuditFilter) -> Sequence[AuditEntry]:
         """The newest entries first. Raises TwitchAudioError `busy`."""
         statement = select(table).order_by(table.c.moment_us.desc(), table.c.id.desc()).limit(chosen.limit)
         if chosen.kinds:
@@ -107,25 +107,25 @@ class LogStore:
             statement = statement.where(table.c.moment_us < to_us(chosen.until))
         return [_entry(row) for row in await self._database.rows(statement)]
 
-    async def forget(self, before: datetime) -> int:
+    async def delete_old_entries(self, before: datetime) -> int:
         """Delete some of the entries from before a moment; gives how many. 0: there are none left."""
         old = select(table.c.moment_us).where(table.c.moment_us < to_us(before)).order_by(table.c.moment_us)
 
         def work(connection: Connection) -> int:
-            moments = connection.execute(old.limit(_FORGET_AT_ONCE)).scalars().all()
+            moments = connection.execute(old.limit(_DELETE_CHUNK)).scalars().all()
             if moments:
                 connection.execute(delete(table).where(table.c.moment_us <= moments[-1]))
             return len(moments)
 
         return await self._database.transact(work)
 
-    async def cut_addresses(self, before: datetime) -> int:
+    async def truncate_old_addresses(self, before: datetime) -> int:
         """Cut some of the addresses in entries from before a moment; gives how many. 0: all are cut."""
         whole = (
             select(table.c.whole_us, table.c.address)
             .where(table.c.whole_us < to_us(before))
             .order_by(table.c.whole_us)
-            .limit(_FORGET_AT_ONCE)
+            .limit(_DELETE_CHUNK)
         )
 
         def work(connection: Connection) -> int:
@@ -139,10 +139,10 @@ class LogStore:
         return await self._database.transact(work)
 
 
-def _entry(row: Row[Any]) -> LogEntry:
-    return LogEntry(
+def _entry(row: Row[Any]) -> AuditEntry:
+    return AuditEntry(
         moment=from_us(row.moment_us),
-        kind=LogKind(row.kind),
+        kind=AuditKind(row.kind),
         who=Who(id=row.who, name=row.name, address=row.address),
         what=row.what,
         subject=row.subject,

@@ -16,8 +16,8 @@ from typing import Any, Final, Self
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
-from server.audit.entries import LogEntry
-from server.audit.store import LogStore, new_row
+from server.audit.entries import AuditEntry
+from server.audit.store import AuditStore, new_row
 from server.observability import Metrics
 
 CLOSE_SECONDS: Final = 2.0
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogLimits:
+class AuditLimits:
     """Bounds and times, in one place. Ages in days; 0 keeps for good."""
 
     queue: int = 25_000
@@ -42,35 +42,35 @@ class LogLimits:
     Thousands who wait for one answer get it in this time, and their entries are written after it.
     """
     retry_seconds: float = 1.0
-    tidy_seconds: float = 3_600.0
+    retention_seconds: float = 3_600.0
     keep_days: int = 90
     whole_address_days: int = 7
 
 
-class LogWriter:
+class AuditWriter:
     """The queue and the tasks that empty it and forget what is old."""
 
     def __init__(
-        self, store: LogStore, *, clock: Clock, metrics: Metrics, limits: LogLimits | None = None
+        self, store: AuditStore, *, clock: Clock, metrics: Metrics, limits: AuditLimits | None = None
     ) -> None:
         self._store = store
         self._clock = clock
-        self._limits = limits or LogLimits()
-        self._queue: deque[LogEntry] = deque()
+        self._limits = limits or AuditLimits()
+        self._queue: deque[AuditEntry] = deque()
         self._batch: list[dict[str, Any]] = []
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
-        self._lost_unsaid = 0
-        self._lost = metrics.counter("twitchaudio_log_entries_lost_total", "Log entries that were not written.")
-        self._written = metrics.counter("twitchaudio_log_entries_total", "Log entries written.")
-        metrics.gauge("twitchaudio_log_entries_waiting", "Log entries not written yet.", lambda: self.waiting)
+        self._lost_unlogged = 0
+        self._lost = metrics.counter("twitchaudio_audit_entries_lost_total", "Log entries that were not written.")
+        self._written = metrics.counter("twitchaudio_audit_entries_total", "Log entries written.")
+        metrics.gauge("twitchaudio_audit_entries_waiting", "Log entries not written yet.", lambda: self.waiting)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
         """Begin to write what is added."""
         self._tasks = (
-            asyncio.create_task(self._write(), name="write logs"),
-            asyncio.create_task(self._tidy(), name="forget old logs"),
+            asyncio.create_task(self._write(), name="write audit log"),
+            asyncio.create_task(self._apply_retention(), name="audit retention"),
         )
         return self
 
@@ -83,10 +83,10 @@ class LogWriter:
         """Entries that are not written yet."""
         return len(self._queue) + len(self._batch)
 
-    def add(self, entry: LogEntry) -> None:
+    def add(self, entry: AuditEntry) -> None:
         """Have an entry written soon."""
         if self.waiting >= self._limits.queue:
-            self._lose(1)
+            self._count_lost(1)
             return
         self._queue.append(entry)
         self._wake.set()
@@ -106,10 +106,10 @@ class LogWriter:
                     await self._write_batch(again=again)
                     again = False
         if self.waiting:
-            self._lose(self.waiting)
+            self._count_lost(self.waiting)
             self._queue.clear()
             self._batch = []
-        self._say()
+        self._log_losses()
 
     async def _write(self) -> None:
         while True:
@@ -134,7 +134,7 @@ class LogWriter:
             except TwitchAudioError:
                 again = True
                 await self._clock.sleep(self._limits.retry_seconds)
-            self._say()
+            self._log_losses()
 
     async def _write_batch(self, *, again: bool) -> int:
         """Write the batch that is not written yet, or the next one; gives how many entries that is."""
@@ -150,25 +150,25 @@ class LogWriter:
         self._written.add(amount=written)
         return written
 
-    async def _tidy(self) -> None:
+    async def _apply_retention(self) -> None:
         limits = self._limits
         while True:
             with contextlib.suppress(TwitchAudioError):
-                await self._all_of(self._store.forget, limits.keep_days)
-                await self._all_of(self._store.cut_addresses, limits.whole_address_days)
-            await self._clock.sleep(limits.tidy_seconds)
+                await self._in_chunks(self._store.delete_old_entries, limits.keep_days)
+                await self._in_chunks(self._store.truncate_old_addresses, limits.whole_address_days)
+            await self._clock.sleep(limits.retention_seconds)
 
-    async def _all_of(self, some: Callable[..., Awaitable[int]], days: int) -> None:
-        """Do away with what is older than so many days, some at a time, so that nobody else waits for long."""
+    async def _in_chunks(self, some: Callable[..., Awaitable[int]], days: int) -> None:
+        """Apply `some` to entries older than `days`, in chunks, so that other writers never wait for long."""
         before = self._clock.now() - timedelta(days=days)
         while days and await some(before):
             await self._clock.sleep(_PAUSE_SECONDS)
 
-    def _lose(self, count: int) -> None:
+    def _count_lost(self, count: int) -> None:
         self._lost.add(amount=count)
-        self._lost_unsaid += count
+        self._lost_unlogged += count
 
-    def _say(self) -> None:
-        if self._lost_unsaid:
-            _log.error("log_entries_lost", extra={"count": self._lost_unsaid})
-            self._lost_unsaid = 0
+    def _log_losses(self) -> None:
+        if self._lost_unlogged:
+            _log.error("audit_entries_lost", extra={"count": self._lost_unlogged})
+            self._lost_unlogged = 0

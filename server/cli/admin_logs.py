@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 from fingerprint.wire import time_to_json
-from server.audit.entries import LogEntry, LogKind
-from server.audit.store import LogFilter, LogStore
+from server.audit.entries import AuditEntry, AuditKind
+from server.audit.store import AuditFilter, AuditStore
 from server.cli import Subparsers
 from server.cli.with_database import positive_int, with_database
 
-_KINDS: Final = tuple(str(kind) for kind in LogKind)
+_KINDS: Final = tuple(str(kind) for kind in AuditKind)
 _AGO: Final = re.compile(r"([0-9]{1,5})([smhd])")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -52,8 +52,8 @@ def _moment(text: str) -> datetime:
 
 
 def _logs(arguments: argparse.Namespace) -> int:
-    chosen = LogFilter(
-        kinds=[LogKind(kind) for kind in cast("list[str] | None", arguments.kind) or ()],
+    chosen = AuditFilter(
+        kinds=[AuditKind(kind) for kind in cast("list[str] | None", arguments.kind) or ()],
         who=cast("str | None", arguments.who),
         address=cast("str | None", arguments.address),
         subject=cast("str | None", arguments.subject),
@@ -62,13 +62,13 @@ def _logs(arguments: argparse.Namespace) -> int:
         until=cast("datetime | None", arguments.until),
         limit=cast("int", arguments.limit),
     )
-    entries = with_database(lambda database: LogStore(database).read(chosen))
+    entries = with_database(lambda database: AuditStore(database).read(chosen))
     for entry in entries:
         print(_as_json(entry) if arguments.json else _as_line(entry))
     return 0
 
 
-def _as_json(entry: LogEntry) -> str:
+def _as_json(entry: AuditEntry) -> str:
     return json.dumps(
         {
             "time": time_to_json(entry.moment),
@@ -88,12 +88,12 @@ def _as_json(entry: LogEntry) -> str:
     )
 
 
-def _as_line(entry: LogEntry) -> str:
+def _as_line(entry: AuditEntry) -> str:
     who = entry.who.id or "-"
     if entry.who.name is not None and entry.who.id != f"cli:{entry.who.name}":
         who += f" ({entry.who.name})"
     change = ""
-    if entry.kind is LogKind.CHANGE:
+    if entry.kind is AuditKind.CHANGE:
         change = f"{entry.before or '-'} -> {entry.after or '-'}"
     parts = [
         f"{entry.moment:%Y-%m-%d %H:%M:%S}",

@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from server import keys
-from server.audit.entries import LogEntry, LogKind
+from server.audit.entries import AuditEntry, AuditKind
 from server.middleware.request_hooks import AfterRequest
 
 _NOT_LOGGED: Final = ("/static/", "/healthz", "/readyz", "/metrics", "/favicon.ico")
@@ -19,10 +19,10 @@ def audit_requests(app: web.Application) -> AfterRequest:
         if path.startswith(_NOT_LOGGED):
             return
         context = request[keys.CONTEXT]
-        app[keys.LOGS].add(
-            LogEntry(
+        app[keys.AUDIT_LOG].add(
+            AuditEntry(
                 moment=app[keys.CLOCK].now(),
-                kind=LogKind.API if path.startswith("/api/") else LogKind.WEBSITE,
+                kind=AuditKind.API if path.startswith("/api/") else AuditKind.WEBSITE,
                 who=app[keys.ACCESS].audit_subject(context),
                 what=f"{request.method} {route}",
                 subject=path,

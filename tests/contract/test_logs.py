@@ -16,8 +16,8 @@ from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.audit import figures
 from server.audit.changes import ChangeLog
-from server.audit.entries import LogEntry, LogKind, Who
-from server.audit.store import LogFilter, LogStore, new_row
+from server.audit.entries import AuditEntry, AuditKind, Who
+from server.audit.store import AuditFilter, AuditStore, new_row
 from tests.builders import NOON
 
 WHO = Who(id="id:77", name="viewer_vic", address="192.0.2.7")
@@ -30,22 +30,22 @@ async def database(sql_address: str) -> AsyncGenerator[Database]:
         yield opened
 
 
-def entry(number: int = 0, **more: object) -> LogEntry:
-    values: dict[str, object] = {"kind": LogKind.API, "what": "GET /", "who": WHO, **more}
-    return LogEntry(moment=NOON + timedelta(seconds=number), **values)  # pyright: ignore[reportArgumentType]
+def entry(number: int = 0, **more: object) -> AuditEntry:
+    values: dict[str, object] = {"kind": AuditKind.API, "what": "GET /", "who": WHO, **more}
+    return AuditEntry(moment=NOON + timedelta(seconds=number), **values)  # pyright: ignore[reportArgumentType]
 
 
-async def write(database: Database, *entries: LogEntry) -> None:
-    await LogStore(database).write([new_row(each) for each in entries])
+async def write(database: Database, *entries: AuditEntry) -> None:
+    await AuditStore(database).write([new_row(each) for each in entries])
 
 
 async def test_an_entry_comes_back_as_it_was_written(database: Database) -> None:
     whole = entry(
-        kind=LogKind.CHANGE, what="set", subject="🎺", code="busy", status=503, ms=1.25,
+        kind=AuditKind.CHANGE, what="set", subject="🎺", code="busy", status=503, ms=1.25,
         before="a", after="b", request_id="0123456789abcdef",
     )  # fmt: skip
     await write(database, whole)
-    assert list(await LogStore(database).read(LogFilter())) == [whole]
+    assert list(await AuditStore(database).read(AuditFilter())) == [whole]
 
 
 async def test_whatever_a_client_sent_fits(database: Database) -> None:
@@ -57,7 +57,7 @@ async def test_whatever_a_client_sent_fits(database: Database) -> None:
             who=who, what=hostile, subject=hostile, code=hostile, before=hostile, after=hostile, request_id=hostile
         ),
     )
-    [read] = await LogStore(database).read(LogFilter())
+    [read] = await AuditStore(database).read(AuditFilter())
     assert read.subject is not None
     assert len(read.subject) == 200
     assert read.subject.startswith("x [31m")
@@ -67,64 +67,64 @@ async def test_entries_are_found_by_what_is_known_of_them_newest_first(database:
     other = Who(id="key:abc", name="a bot", address="2001:db8::1")
     entries = [
         entry(0),
-        entry(1, kind=LogKind.REFUSAL, code="blacklisted", subject="one"),
+        entry(1, kind=AuditKind.REFUSAL, code="blacklisted", subject="one"),
         entry(2, who=other, subject="two"),
-        entry(3, kind=LogKind.REFUSAL, who=other),
+        entry(3, kind=AuditKind.REFUSAL, who=other),
     ]
     await write(database, *entries)
-    store = LogStore(database)
+    store = AuditStore(database)
 
     async def found(**chosen: object) -> list[int]:
-        read = await store.read(LogFilter(**chosen))  # pyright: ignore[reportArgumentType]
+        read = await store.read(AuditFilter(**chosen))  # pyright: ignore[reportArgumentType]
         return [entries.index(each) for each in read]
 
     assert await found() == [3, 2, 1, 0]
     assert await found(limit=2) == [3, 2]
-    assert await found(kinds=[LogKind.REFUSAL]) == [3, 1]
+    assert await found(kinds=[AuditKind.REFUSAL]) == [3, 1]
     assert await found(who="viewer_vic") == [1, 0]
     assert await found(who="key:abc") == [3, 2]
     assert await found(address="2001:db8::1") == [3, 2]
     assert await found(subject="two") == [2]
     assert await found(code="blacklisted") == [1]
     assert await found(since=NOON + timedelta(seconds=1), until=NOON + timedelta(seconds=3)) == [2, 1]
-    assert await found(kinds=[LogKind.REFUSAL], who="a bot") == [3]
+    assert await found(kinds=[AuditKind.REFUSAL], who="a bot") == [3]
 
 
 async def test_a_batch_whose_reply_was_lost_is_not_written_twice(database: Database) -> None:
     rows = [new_row(entry(number)) for number in range(3)]
-    store = LogStore(database)
+    store = AuditStore(database)
     await store.write(rows)
     await store.write(rows, again=True)
     other = [new_row(entry(number)) for number in range(3)]
     await store.write(other, again=True)
-    assert len(await store.read(LogFilter())) == 6
+    assert len(await store.read(AuditFilter())) == 6
 
 
 async def test_old_entries_are_forgotten(database: Database) -> None:
     await write(database, *(entry(number) for number in range(2_500)))
-    store, before = LogStore(database), NOON + timedelta(seconds=2_400)
-    deleted = [await store.forget(before) for _ in range(4)]
+    store, before = AuditStore(database), NOON + timedelta(seconds=2_400)
+    deleted = [await store.delete_old_entries(before) for _ in range(4)]
     assert deleted == [1_000, 1_000, 400, 0]
-    assert len(await store.read(LogFilter(limit=10_000))) == 100
+    assert len(await store.read(AuditFilter(limit=10_000))) == 100
 
 
 async def test_old_addresses_are_cut_to_their_network_and_still_found(database: Database) -> None:
     six = Who(address="2001:db8:1:2:3::4")
     await write(database, *(entry(number) for number in range(1_200)), entry(1_201, who=six), entry(1_300))
-    store, before = LogStore(database), NOON + timedelta(seconds=1_250)
-    while await store.cut_addresses(before):
+    store, before = AuditStore(database), NOON + timedelta(seconds=1_250)
+    while await store.truncate_old_addresses(before):
         pass
-    read = await store.read(LogFilter(limit=10_000))
+    read = await store.read(AuditFilter(limit=10_000))
     assert [each.who.address for each in read[:3]] == ["192.0.2.7", "2001:db8:1::/48", "192.0.2.0/24"]
     assert {each.who.address for each in read[2:]} == {"192.0.2.0/24"}
-    assert len(await store.read(LogFilter(address="192.0.2.7", limit=10_000))) == 1_201
+    assert len(await store.read(AuditFilter(address="192.0.2.7", limit=10_000))) == 1_201
 
 
 # --- Changes ------------------------------------------------------------------------------------------
 
 
 async def changes(database: Database) -> list[tuple[str, str | None, str | None, str | None]]:
-    read = await LogStore(database).read(LogFilter(kinds=[LogKind.CHANGE]))
+    read = await AuditStore(database).read(AuditFilter(kinds=[AuditKind.CHANGE]))
     assert {each.who for each in read} <= {WHO}
     return [(each.what, each.subject, each.before, each.after) for each in reversed(read)]
 
@@ -173,10 +173,10 @@ async def test_a_change_that_fails_leaves_no_record(database: Database) -> None:
 
 
 async def test_answers_and_refusals_are_counted_by_day_also_when_servers_write_at_once(database: Database) -> None:
-    answers = [entry(n, kind=LogKind.ANSWER, what="stream successful", ms=240.0) for n in range(3)]
-    nothing = entry(kind=LogKind.ANSWER, what="clip no_match", ms=2_400.0)
-    refused = entry(kind=LogKind.REFUSAL, what="stream", code="rate-limited")
-    tomorrow = entry(86_400, kind=LogKind.ANSWER, what="clip no_match")
+    answers = [entry(n, kind=AuditKind.ANSWER, what="stream successful", ms=240.0) for n in range(3)]
+    nothing = entry(kind=AuditKind.ANSWER, what="clip no_match", ms=2_400.0)
+    refused = entry(kind=AuditKind.REFUSAL, what="stream", code="rate-limited")
+    tomorrow = entry(86_400, kind=AuditKind.ANSWER, what="clip no_match")
     await write(database, *answers, entry(), refused)
     await asyncio.gather(*(write(database, nothing, refused, tomorrow) for _ in range(5)))
     today = NOON.date()
@@ -194,7 +194,7 @@ async def test_answers_and_refusals_are_counted_by_day_also_when_servers_write_a
 
 
 async def test_a_batch_that_is_written_again_counts_once(database: Database) -> None:
-    rows = [new_row(entry(kind=LogKind.ANSWER, what="stream successful"))]
-    await LogStore(database).write(rows)
-    await LogStore(database).write(rows, again=True)
+    rows = [new_row(entry(kind=AuditKind.ANSWER, what="stream successful"))]
+    await AuditStore(database).write(rows)
+    await AuditStore(database).write(rows, again=True)
     assert await figures.read(database, NOON.date()) == {(NOON.date(), "answer successful"): 1}

@@ -32,8 +32,8 @@ from server.access.rules.clip_owners import CachedClipOwners
 from server.access.rules.list_store import ListStore
 from server.access.rules.store import RulesStore
 from server.audit import figures
-from server.audit.entries import LogEntry, LogKind, Who
-from server.audit.store import LogStore, new_row
+from server.audit.entries import AuditEntry, AuditKind, Who
+from server.audit.store import AuditStore, new_row
 from server.channels.reports import Reason, ReportStore
 from server.channels.watch_store import WatchStore
 from tests.builders import NOON, identification
@@ -156,10 +156,10 @@ async def test_the_later_of_two_reports_of_one_person_is_kept(servers: Servers, 
 
 
 async def test_entries_of_two_servers_count_in_the_figures_of_a_day(servers: Servers, after: int) -> None:
-    entry = LogEntry(moment=NOON, kind=LogKind.REFUSAL, who=Who(), what="stream", code="busy")
+    entry = AuditEntry(moment=NOON, kind=AuditKind.REFUSAL, who=Who(), what="stream", code="busy")
 
     async def write(database: Database, _who: str) -> None:
-        await LogStore(database).write([new_row(entry)])
+        await AuditStore(database).write([new_row(entry)])
 
     await race(servers, after, write)
     assert await figures.read(servers.ours, NOON.date()) == {(NOON.date(), "refusal busy"): 2}

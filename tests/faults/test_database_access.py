@@ -14,8 +14,8 @@ from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import QUERY_SECONDS, open_database
-from server.audit.entries import LogKind
-from server.audit.store import LogFilter, LogStore
+from server.audit.entries import AuditKind
+from server.audit.store import AuditFilter, AuditStore
 from server.settings import Rate
 from tests.api_client import ask, assert_problem, metric, open_api
 from tests.fakes import FakePipeline
@@ -62,7 +62,7 @@ async def until_answered(api: ClientSession) -> None:
 
 async def until_logged(api: ClientSession) -> None:
     async with asyncio.timeout(20):
-        while await metric(api, "twitchaudio_log_entries_waiting") > 0:  # noqa: ASYNC110 - the writer's own pace
+        while await metric(api, "twitchaudio_audit_entries_waiting") > 0:  # noqa: ASYNC110 - the writer's own pace
             await asyncio.sleep(0.1)
 
 
@@ -97,9 +97,9 @@ async def test_s2_a_restart_under_load_hangs_nobody_and_loses_no_log_entry(
         assert seen[200, ""] > 0
         assert [(await question(api, 900_000 + number))[0] for number in range(20)] == [200] * 20
         await until_logged(api)
-        assert await metric(api, "twitchaudio_log_entries_lost_total") == 0
+        assert await metric(api, "twitchaudio_audit_entries_lost_total") == 0
     async with open_database(address) as database:
-        hits = await LogStore(database).read(LogFilter(kinds=[LogKind.API], limit=1_000_000))
+        hits = await AuditStore(database).read(AuditFilter(kinds=[AuditKind.API], limit=1_000_000))
     asked = [hit for hit in hits if hit.subject == "/api/v1/identifications"]
     assert len(asked) >= sent
     assert len({hit.request_id for hit in asked}) == len(asked)
@@ -144,12 +144,12 @@ async def test_s7_a_locked_log_table_slows_and_fails_no_request(
         async with locked(server, address, "log_entries"):
             slowed = [await timed(api, number) for number in range(100, 120)]
             await asyncio.sleep(1.0)
-            assert await metric(api, "twitchaudio_log_entries_waiting") >= 20
+            assert await metric(api, "twitchaudio_audit_entries_waiting") >= 20
             assert [await question(api, 200)] == [(200, "")]
         assert sorted(slowed)[10] < 3 * sorted(usual)[10] + 0.05
         await until_logged(api)
-        assert await metric(api, "twitchaudio_log_entries_lost_total") == 0
-        hits = await LogStore(other).read(LogFilter(kinds=[LogKind.API], subject="/api/v1/identifications"))
+        assert await metric(api, "twitchaudio_audit_entries_lost_total") == 0
+        hits = await AuditStore(other).read(AuditFilter(kinds=[AuditKind.API], subject="/api/v1/identifications"))
         assert len(hits) == 41
 
 
@@ -185,5 +185,7 @@ async def test_s7_a_database_that_takes_no_writes_gives_what_is_stored(
     assert await question(api, 3) == (200, "")
     await until_logged(api)
     async with open_database(address) as database:
-        hits = await LogStore(database).read(LogFilter(kinds=[LogKind.API], subject="/api/v1/identifications"))
+        hits = await AuditStore(database).read(
+            AuditFilter(kinds=[AuditKind.API], subject="/api/v1/identifications")
+        )
     assert len(hits) == 4

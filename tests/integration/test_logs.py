@@ -13,8 +13,8 @@ from server.access.identity.api_keys import ApiKeyStore, new_key
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import BlacklistKind
-from server.audit.entries import LogEntry, LogKind
-from server.audit.store import LogFilter, LogStore
+from server.audit.entries import AuditEntry, AuditKind
+from server.audit.store import AuditFilter, AuditStore
 from server.cli import main
 from tests.api_client import ASK, CLIP, ask, open_api
 from tests.browser_client import PAGE, browsing, known_to_twitch
@@ -25,9 +25,9 @@ from tests.integration.simulator_client import a_viewer
 VIC = "viewer_vic"
 
 
-async def logged(database: Database, *kinds: LogKind) -> list[LogEntry]:
+async def logged(database: Database, *kinds: AuditKind) -> list[AuditEntry]:
     """Everything, the oldest first; the server that wrote it has ended."""
-    return list(await LogStore(database).read(LogFilter(kinds=kinds, limit=1_000)))[::-1]
+    return list(await AuditStore(database).read(AuditFilter(kinds=kinds, limit=1_000)))[::-1]
 
 
 async def use(api: ClientSession, headers: dict[str, str]) -> None:
@@ -46,7 +46,7 @@ async def test_hits_launches_failed_logins_and_refusals_are_logged(sql_address: 
             key, secret = await ApiKeyStore(database).create("a bot", now=NOON)
             await ListStore(database).block(BlacklistKind.CHANNEL, "loud", reason="", now=NOON)
             await use(api, {"X-API-Key": secret.reveal()})
-        hits = await logged(database, LogKind.API)
+        hits = await logged(database, AuditKind.API)
         assert [(hit.what, hit.status, hit.code) for hit in hits] == [
             ("POST /api/v1/identifications", 200, None),
             ("POST /api/v1/identifications", 403, "blacklisted"),
@@ -55,14 +55,14 @@ async def test_hits_launches_failed_logins_and_refusals_are_logged(sql_address: 
         ]
         assert (hits[0].who.id, hits[0].who.name, hits[0].who.address) == (f"key:{key.id}", "a bot", "127.0.0.1")
         assert all(hit.ms is not None and hit.request_id is not None for hit in hits)
-        [page] = await logged(database, LogKind.WEBSITE)
+        [page] = await logged(database, AuditKind.WEBSITE)
         assert (page.what, page.subject, page.status) == ("GET /", "/", 200)
-        [launch] = await logged(database, LogKind.LAUNCH)
+        [launch] = await logged(database, AuditKind.LAUNCH)
         assert (launch.what, launch.subject, launch.who.id) == ("clip", CLIP["clip"], f"key:{key.id}")
         assert launch.request_id == hits[0].request_id
-        [failed] = await logged(database, LogKind.LOGIN_FAILED)
+        [failed] = await logged(database, AuditKind.LOGIN_FAILED)
         assert (failed.what, failed.code) == ("API key", "key-invalid")
-        [refusal] = await logged(database, LogKind.REFUSAL)
+        [refusal] = await logged(database, AuditKind.REFUSAL)
         assert (refusal.what, refusal.subject, refusal.code) == ("stream", "loud", "blacklisted")
         everything = str(await logged(database))
         assert secret.reveal() not in everything
@@ -92,7 +92,7 @@ async def test_every_way_of_signing_in_is_logged_when_it_counts(
             )
             assert redeemed.status == 204
         user = viewer.twitch.accounts.people[VIC].user_id
-        logins = await logged(database, LogKind.LOGIN)
+        logins = await logged(database, AuditKind.LOGIN)
         # A token comes with every request, and counts as one login.
         assert [entry.what for entry in logins] == ["token", "website", "access code"]
         assert {(entry.who.id, entry.who.name, entry.who.address) for entry in logins} == {
@@ -126,7 +126,7 @@ async def test_hits_name_whoever_is_signed_in_also_where_nobody_has_to_know_who_
         await browser.post("/logout", data={"csrf_token": await browser.csrf()}, headers=PAGE)
         assert (await browser.get("/docs")).status == 200
     async with open_database(database_url) as database:
-        hits = await logged(database, LogKind.API, LogKind.WEBSITE)
+        hits = await logged(database, AuditKind.API, AuditKind.WEBSITE)
     named = [(hit.what.removesuffix("/songs"), hit.who.name) for hit in hits]
     asked, me = "GET /api/v1/channels/{login}", "GET /api/v1/me"
     assert named == [

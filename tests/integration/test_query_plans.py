@@ -36,8 +36,8 @@ from server.access.tables import (
     rate_counters,
     web_sessions,
 )
-from server.audit.entries import LogEntry, LogKind, Who
-from server.audit.store import LogFilter, LogStore, new_row
+from server.audit.entries import AuditEntry, AuditKind, Who
+from server.audit.store import AuditFilter, AuditStore, new_row
 from server.audit.tables import log_entries
 from server.channels.reports import Reason, ReportStore
 from server.channels.song_tokens import SongTokenStore
@@ -95,8 +95,8 @@ async def fill(database: Database) -> None:
         ],
         log_entries: [
             new_row(
-                LogEntry(
-                    moment=NOON + timedelta(seconds=n), kind=list(LogKind)[n % len(LogKind)], what="GET /",
+                AuditEntry(
+                    moment=NOON + timedelta(seconds=n), kind=list(AuditKind)[n % len(AuditKind)], what="GET /",
                     subject=f"c{n}", who=Who(id=f"id:{n}", name=f"n{n}", address=f"10.0.{n >> 8}.{n & 255}"),
                 )
             )
@@ -140,7 +140,7 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
         await migrations.upgrade(database)
         await fill(database)
         jobs, keys, codes = SqlJobStore(database), ApiKeyStore(database), CodeStore(database)
-        logs = LogStore(database)
+        logs = AuditStore(database)
         owners = CachedClipOwners(database, cast("ClipOwners", None), clock=FakeClock())
         admissions = Admissions(database, clock=FakeClock(), running=lambda target: jobs.running(target, now=NOON))
 
@@ -169,18 +169,18 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
                 database, [Limit("key:k7", 9, 60), Limit("key:k8", 9, 60), Limit("new", 9, 60)], NOON
             ),
             lambda: delete_old_counters(database, NOON + timedelta(microseconds=5)),
-            lambda: logs.forget(NOON + timedelta(seconds=5)),
-            lambda: logs.cut_addresses(NOON + timedelta(seconds=9)),
-            lambda: logs.write([new_row(LogEntry(moment=NOON, kind=LogKind.API, what="x"))], again=True),
+            lambda: logs.delete_old_entries(NOON + timedelta(seconds=5)),
+            lambda: logs.truncate_old_addresses(NOON + timedelta(seconds=9)),
+            lambda: logs.write([new_row(AuditEntry(moment=NOON, kind=AuditKind.API, what="x"))], again=True),
             *(
                 partial(logs.read, chosen)
                 for chosen in (
-                    LogFilter(kinds=[LogKind.CHANGE], limit=20),
-                    LogFilter(who="id:7"),
-                    LogFilter(who="n7"),
-                    LogFilter(address="10.0.0.7"),
-                    LogFilter(since=NOON + timedelta(seconds=1_990)),
-                    LogFilter(until=NOON + timedelta(seconds=20)),
+                    AuditFilter(kinds=[AuditKind.CHANGE], limit=20),
+                    AuditFilter(who="id:7"),
+                    AuditFilter(who="n7"),
+                    AuditFilter(address="10.0.0.7"),
+                    AuditFilter(since=NOON + timedelta(seconds=1_990)),
+                    AuditFilter(until=NOON + timedelta(seconds=20)),
                 )
             ),
             lambda: slots.delete_old_slots(database, NOON + 2 * slots.SLOT_FOR + timedelta(microseconds=5)),

@@ -34,7 +34,7 @@ class Tab:
 OVERVIEW: Final = Tab("", "Overview")
 SETTINGS: Final = Tab("settings", "Settings")
 RECOGNIZERS: Final = Tab("recognizers", "Recognizers")
-LOGS: Final = Tab("logs", "Logs")
+AUDIT_LOG: Final = Tab("logs", "Logs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,15 +8,15 @@ from yarl import URL
 
 from fingerprint.domain.problems import invalid_input
 from fingerprint.wire import time_to_json
-from server.audit.entries import LogEntry, LogKind
-from server.audit.store import LogFilter
+from server.audit.entries import AuditEntry, AuditKind
+from server.audit.store import AuditFilter
 from server.web.admin.sections import Field, Form
 
 PAGE: Final = 100
 ANY: Final = "any"
 
 FIELDS: Final = (
-    Field(name="kind", label="Kind", choices=(ANY, *(str(kind) for kind in LogKind)), value=ANY),
+    Field(name="kind", label="Kind", choices=(ANY, *(str(kind) for kind in AuditKind)), value=ANY),
     Field(name="who", label="Who", help="A login or a key's name, or id:NUMBER, key:ID, cli:NAME."),
     Field(name="address", label="IP address"),
     Field(name="subject", label="About", help="A channel, a clip's slug, a path, or what was changed."),
@@ -25,13 +25,13 @@ FIELDS: Final = (
 )
 
 
-def read_filter(query: Form) -> LogFilter:
+def read_filter(query: Form) -> AuditFilter:
     """The entries that an address asks for, and one more. Raises TwitchAudioError `invalid-input`."""
     kind = query.text("kind") or ANY
-    if kind != ANY and kind not in tuple(LogKind):
-        raise invalid_input(f"Kind takes one of {', '.join(LogKind)}.")
-    return LogFilter(
-        kinds=() if kind == ANY else (LogKind(kind),),
+    if kind != ANY and kind not in tuple(AuditKind):
+        raise invalid_input(f"Kind takes one of {', '.join(AuditKind)}.")
+    return AuditFilter(
+        kinds=() if kind == ANY else (AuditKind(kind),),
         who=query.text("who") or None,
         address=query.text("address") or None,
         subject=query.text("subject") or None,
@@ -53,7 +53,7 @@ def _moment(text: str) -> datetime | None:
     return moment
 
 
-def older(query: Mapping[str, str], entries: Sequence[LogEntry]) -> str | None:
+def older(query: Mapping[str, str], entries: Sequence[AuditEntry]) -> str | None:
     """The address of the next page, or None when this is the last."""
     if len(entries) <= PAGE:
         return None

@@ -9,10 +9,10 @@ from aiohttp import web
 from fingerprint.domain.problems import TwitchAudioError, invalid_input
 from server.access.rules.store import RulesStore
 from server.access.rules.website import MOTD_LIMIT, AccessMode, WebsiteSettings
-from server.audit.entries import LogEntry
+from server.audit.entries import AuditEntry
 from server.web.admin.charts import HEIGHT, WIDTH
 from server.web.admin.common import (
-    LOGS,
+    AUDIT_LOG,
     NO_FORM,
     OVERVIEW,
     RECOGNIZERS,
@@ -67,7 +67,7 @@ class AdminPages:
         operator = require_admin(request)
         services = self._services(operator)
         lists = [Tab(section.slug, section.title) for section in services.sections]
-        return operator, services, [OVERVIEW, SETTINGS, *lists, RECOGNIZERS, LOGS]
+        return operator, services, [OVERVIEW, SETTINGS, *lists, RECOGNIZERS, AUDIT_LOG]
 
     async def overview(self, request: web.Request) -> web.Response:
         """`GET /admin`: what runs now, and charts of the last days."""
@@ -104,7 +104,7 @@ class AdminPages:
         """`GET /admin/logs`: the logs, filtered by what the address says."""
         operator, _, tabs = self._open(request)
         query = Form({name: request.query.getall(name) for name in request.query})
-        result, entries = NO_FORM, list[LogEntry]()
+        result, entries = NO_FORM, list[AuditEntry]()
         try:
             entries = list(await self._queries.logs(read_filter(query)))
         except TwitchAudioError as error:
@@ -114,8 +114,8 @@ class AdminPages:
             request,
             operator=operator,
             tabs=tabs,
-            here=LOGS.slug,
-            heading=LOGS.title,
+            here=AUDIT_LOG.slug,
+            heading=AUDIT_LOG.title,
             result=result,
             fields=FIELDS,
             typed=query,

@@ -10,9 +10,9 @@ from fingerprint.providers.guard import ProviderStatus
 from fingerprint.recognizers import chosen_names
 from server import keys
 from server.access.rules.website import setting_text
-from server.audit.entries import LogEntry
+from server.audit.entries import AuditEntry
 from server.audit.figures import ANSWER, day_of, read
-from server.audit.store import LogFilter, LogStore
+from server.audit.store import AuditFilter, AuditStore
 from server.web.admin.overview import DAYS, Figures, RunningJob
 from server.web.admin.sections import Row
 
@@ -58,9 +58,9 @@ class AdminQueries:
         since = today - timedelta(days=DAYS - 1)
         return today, await read(self._app[keys.DATABASE], since)
 
-    async def logs(self, chosen: LogFilter) -> Sequence[LogEntry]:
+    async def logs(self, chosen: AuditFilter) -> Sequence[AuditEntry]:
         """The log entries that the filter lets through, newest first."""
-        return await LogStore(self._app[keys.DATABASE]).read(chosen)
+        return await AuditStore(self._app[keys.DATABASE]).read(chosen)
 
     async def recognizers(self) -> Sequence[Row]:
         """The recognizers in their order: name, state, and what is left of each budget; free ones have none."""

@@ -13,7 +13,7 @@ from tests.browser.bidi.tab import WAIT_SECONDS, Tab
 
 
 @dataclass(frozen=True, slots=True)
-class LogEntry:
+class AuditEntry:
     """Something that a page or a script logged, or an uncaught error."""
 
     level: str
@@ -28,13 +28,13 @@ class Browser:
     name: str
     version: str
     connection: Connection
-    log: list[LogEntry] = field(default_factory=list[LogEntry])
+    log: list[AuditEntry] = field(default_factory=list[AuditEntry])
 
     async def start(self) -> None:
         """Begin to keep what pages log."""
 
         def logged(entry: dict[str, Any]) -> None:
-            self.log.append(LogEntry(entry["level"], entry.get("text") or "", entry["source"].get("context")))
+            self.log.append(AuditEntry(entry["level"], entry.get("text") or "", entry["source"].get("context")))
 
         self.connection.listen("log.entryAdded", logged)
         await self.connection.command("session.subscribe", events=["log.entryAdded"])

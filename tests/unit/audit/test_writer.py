@@ -11,9 +11,9 @@ import pytest
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.audit.addresses import cut_address
-from server.audit.entries import LogEntry, LogKind
-from server.audit.store import LogStore
-from server.audit.writer import LogLimits, LogWriter
+from server.audit.entries import AuditEntry, AuditKind
+from server.audit.store import AuditStore
+from server.audit.writer import AuditLimits, AuditWriter
 from server.observability import Metrics
 from tests.builders import NOON
 from tests.fakes import FakeClock
@@ -47,32 +47,32 @@ class FakeLogStore:
             self.loses_replies = False
             raise TwitchAudioError(ProblemCode.BUSY, "the reply is lost")
 
-    async def forget(self, before: datetime) -> int:
+    async def delete_old_entries(self, before: datetime) -> int:
         self.forgot.append(before)
         return 0
 
-    async def cut_addresses(self, before: datetime) -> int:
+    async def truncate_old_addresses(self, before: datetime) -> int:
         self.cut.append(before)
         return 0
 
 
-LIMITS = LogLimits(queue=100, batch=10, gather_seconds=0.01, retry_seconds=1.0)
+LIMITS = AuditLimits(queue=100, batch=10, gather_seconds=0.01, retry_seconds=1.0)
 
 
 @asynccontextmanager
 async def writing(
-    store: FakeLogStore, limits: LogLimits = LIMITS
-) -> AsyncGenerator[tuple[LogWriter, FakeClock, Metrics]]:
+    store: FakeLogStore, limits: AuditLimits = LIMITS
+) -> AsyncGenerator[tuple[AuditWriter, FakeClock, Metrics]]:
     clock, metrics = FakeClock(), Metrics()
-    async with LogWriter(cast("LogStore", store), clock=clock, metrics=metrics, limits=limits) as writer:
+    async with AuditWriter(cast("AuditStore", store), clock=clock, metrics=metrics, limits=limits) as writer:
         yield writer, clock, metrics
 
 
-def entry(number: int = 0) -> LogEntry:
-    return LogEntry(moment=NOON, kind=LogKind.API, what="GET /", subject=str(number))
+def entry(number: int = 0) -> AuditEntry:
+    return AuditEntry(moment=NOON, kind=AuditKind.API, what="GET /", subject=str(number))
 
 
-async def until_written(writer: LogWriter) -> None:
+async def until_written(writer: AuditWriter) -> None:
     await until(lambda: not writer.waiting)
 
 
@@ -84,12 +84,12 @@ async def test_entries_are_written_in_batches_and_in_order() -> None:
         await until_written(writer)
         assert store.batches == [10, 10, 5]
         assert [row["subject"] for row in store.rows.values()] == [str(number) for number in range(25)]
-        assert "twitchaudio_log_entries_total 25" in metrics.render()
+        assert "twitchaudio_audit_entries_total 25" in metrics.render()
 
 
 async def test_those_who_are_answered_come_first_until_half_of_the_queue_is_full() -> None:
     store = FakeLogStore()
-    async with writing(store, LogLimits(queue=100, batch=10, gather_seconds=60.0)) as (writer, _clock, _metrics):
+    async with writing(store, AuditLimits(queue=100, batch=10, gather_seconds=60.0)) as (writer, _clock, _metrics):
         for number in range(49):
             writer.add(entry(number))
             await asyncio.sleep(0)
@@ -136,17 +136,17 @@ async def test_beyond_the_bound_entries_are_lost_counted_and_said(caplog: pytest
         for number in range(130):
             writer.add(entry(number))
         assert writer.waiting == 100
-        assert "twitchaudio_log_entries_lost_total 30" in metrics.render()
+        assert "twitchaudio_audit_entries_lost_total 30" in metrics.render()
         store.open.set()
         await until_written(writer)
         assert len(store.rows) == 100
-    [said] = [record for record in caplog.records if record.message == "log_entries_lost"]
+    [said] = [record for record in caplog.records if record.message == "audit_entries_lost"]
     assert vars(said)["count"] == 30
 
 
 async def test_a_server_that_stops_writes_its_last_entries() -> None:
     store = FakeLogStore()
-    async with writing(store, LogLimits(gather_seconds=60.0)) as (writer, _clock, _metrics):
+    async with writing(store, AuditLimits(gather_seconds=60.0)) as (writer, _clock, _metrics):
         for number in range(3):
             writer.add(entry(number))
     assert len(store.rows) == 3
@@ -170,13 +170,13 @@ async def test_a_server_that_stops_without_its_database_says_what_is_lost(
     async with writing(store) as (writer, _clock, metrics):
         writer.add(entry())
         writer.add(entry())
-    assert "twitchaudio_log_entries_lost_total 2" in metrics.render()
-    assert [vars(record)["count"] for record in caplog.records if record.message == "log_entries_lost"] == [2]
+    assert "twitchaudio_audit_entries_lost_total 2" in metrics.render()
+    assert [vars(record)["count"] for record in caplog.records if record.message == "audit_entries_lost"] == [2]
 
 
 async def test_old_entries_and_addresses_are_done_away_with_each_hour() -> None:
     store = FakeLogStore()
-    limits = LogLimits(keep_days=30, whole_address_days=3)
+    limits = AuditLimits(keep_days=30, whole_address_days=3)
     async with writing(store, limits) as (_writer, clock, _metrics):
         await asyncio.sleep(0)
         assert store.forgot == [NOON - timedelta(days=30)]
@@ -187,7 +187,7 @@ async def test_old_entries_and_addresses_are_done_away_with_each_hour() -> None:
 
 async def test_zero_days_keep_for_good() -> None:
     store = FakeLogStore()
-    async with writing(store, LogLimits(keep_days=0, whole_address_days=0)):
+    async with writing(store, AuditLimits(keep_days=0, whole_address_days=0)):
         await settled()
     assert (store.forgot, store.cut) == ([], [])
 
