@@ -18,7 +18,6 @@ from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
 from fingerprint.ports import (
     LEASE_SECONDS,
-    Answer,
     Capture,
     Clock,
     JobOutcome,
@@ -26,6 +25,7 @@ from fingerprint.ports import (
     Lease,
     MediaResolver,
     OnStage,
+    Recognition,
     Recognizers,
 )
 from fingerprint.retry import RetryPolicy, any_error, retry, retry_budget
@@ -59,11 +59,11 @@ class _TakesSoFar:
     """
 
     recording: Recording
-    answer: Answer
+    answer: Recognition
     further_capture_ms: float = 0.0
     spans: tuple[tuple[datetime, float], ...] = ()
 
-    def with_take(self, recording: Recording, answer: Answer, capture_ms: float) -> "_TakesSoFar":
+    def with_take(self, recording: Recording, answer: Recognition, capture_ms: float) -> "_TakesSoFar":
         """The same after one more take. Times add up."""
         added = dataclasses.replace(
             answer,

@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 from yarl import URL
 
 from fingerprint.domain.audio import Recording
-from fingerprint.domain.budgets import Budget, OverBudget, Spending, Spent
+from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget
 from fingerprint.domain.identification import Identification, IdentificationId, Song, Stage
 from fingerprint.domain.targets import Target
 
@@ -184,7 +184,7 @@ OnStage = Callable[[Stage], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Recognition:
     """What the recognizers said: matches best first (empty: no match), who said it, and how long it took."""
 
     matches: Sequence[Match]
@@ -200,7 +200,7 @@ class Recognizers(Protocol):
         """None when at least one can answer; else what is missing, for the person who asks."""
         ...
 
-    async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
         """Ask in order until one finds a song. Reports `fingerprinting` and `recognizing`.
 
         Raises TwitchAudioError `recognizer-unavailable` when none could answer.
@@ -214,11 +214,11 @@ class Usage(Protocol):
     A store that cannot be reached raises TwitchAudioError `busy`.
     """
 
-    async def spend(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Spent | OverBudget:
+    async def spend(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Counted | OverBudget:
         """Count one question in the day and in the month, or in neither when a budget is used up. Atomic."""
         ...
 
-    async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[Spending]:
+    async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[BudgetUsage]:
         """What was asked in the current day and month."""
         ...
 

@@ -22,7 +22,6 @@ from fingerprint.domain.targets import Target, VideoTarget
 from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import (
-    Answer,
     Claim,
     Claimed,
     Clock,
@@ -33,6 +32,7 @@ from fingerprint.ports import (
     Match,
     MediaSource,
     OnStage,
+    Recognition,
 )
 from tests.builders import NOON, recording, song
 
@@ -124,13 +124,13 @@ class FakeRecognizers:
     async def unavailable_reason(self) -> str | None:
         return self.missing
 
-    async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
         on_stage(Stage.FINGERPRINTING)
         on_stage(Stage.RECOGNIZING)
         if self.before is not None:
             self.before()
         name = "catalog" if self.matches else None
-        return Answer(matches=self.matches, recognizer=name, fingerprint_ms=1.0, recognize_ms=2.0)
+        return Recognition(matches=self.matches, recognizer=name, fingerprint_ms=1.0, recognize_ms=2.0)
 
 
 class FakePipeline:

@@ -19,6 +19,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\bimport Turns\b|\bTurns\(": "FairQueue",
     r"\bJobTicket\b|\bTicket\b": "JobAdmission",
     r"\.(amend|doubt|hurry)\(": "update_answer, mark_disputed, wake",
+    r"\bOverBudget\.seconds\b|\bimport .*\b(Spent|Spending)\b": "Counted, BudgetUsage",
     r"\bReadyResponse\b|\b_will_do\b|\bready_response\b": "PreencodedResponse",
     r"\bHostFailingError\b": "CircuitOpenError",
     r"\bleft-alone\b": "circuit-open",

@@ -14,7 +14,7 @@ from typing import Final
 
 
 class Period(StrEnum):
-    """What a budget is for."""
+    """The period that a budget is for, in UTC."""
 
     DAY = "day"
     MONTH = "month"
@@ -24,7 +24,7 @@ class Period(StrEnum):
         return now.astimezone(UTC).strftime("%Y-%m-%d" if self is Period.DAY else "%Y-%m")
 
     def end_of(self, now: datetime) -> datetime:
-        """When the period that a moment is in is over."""
+        """When the period of a moment ends."""
         day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         if self is Period.DAY:
             return day + timedelta(days=1)
@@ -33,7 +33,7 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most so many questions in each period."""
+    """At most `most` questions in each period."""
 
     period: Period
     most: int
@@ -63,8 +63,8 @@ def parse_budgets(text: str) -> Budgets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
-    """What was asked in the current period; `most` is None where there is no budget."""
+class BudgetUsage:
+    """How many questions were asked in the current period; `most` is None where there is no budget."""
 
     period: Period
     used: int
@@ -78,7 +78,7 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class Counted:
     """The question may be asked; it is counted."""
 
 
@@ -89,6 +89,6 @@ class OverBudget:
     budget: Budget
     ends_at: datetime
 
-    def seconds(self, now: datetime) -> float:
-        """Until its end."""
+    def seconds_until_end(self, now: datetime) -> float:
+        """Whole seconds until the budget's period ends, at least one."""
         return max(1.0, math.ceil((self.ends_at - now).total_seconds()))

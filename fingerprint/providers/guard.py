@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from fingerprint.domain.budgets import Budget, Budgets, OverBudget, Spending
+from fingerprint.domain.budgets import Budget, Budgets, BudgetUsage, OverBudget
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock, Usage
 from fingerprint.providers.errors import FailureKind, ProviderError, provider_breaker, record_provider_failure
@@ -43,7 +43,7 @@ class ProviderStatus:
     state: ProviderState
     detail: str | None = None
     seconds: float | None = None
-    spending: Sequence[Spending] | None = ()
+    spending: Sequence[BudgetUsage] | None = ()
 
 
 class ProviderGuard:
@@ -112,7 +112,7 @@ class ProviderGuard:
     async def status(self) -> ProviderStatus:
         """Whether it can be asked, with what is left of its budgets."""
         now = self._clock.now()
-        spending: Sequence[Spending] | None = ()
+        spending: Sequence[BudgetUsage] | None = ()
         if self._usage is not None:
             try:
                 async with asyncio.timeout(STATUS_SECONDS):
@@ -141,7 +141,7 @@ class ProviderGuard:
 def _over_budget(name: str, over: OverBudget, now: datetime) -> Suspension:
     until = over.ends_at.strftime("%Y-%m-%d %H:%M UTC")
     detail = f"The budget of {name} ({over.budget.most} a {over.budget.period}) is used up until {until}."
-    return Suspension(detail, over.seconds(now))
+    return Suspension(detail, over.seconds_until_end(now))
 
 
 class ProviderGuards:

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Integer, Select, String, Table, delete, select
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import MYSQL_TABLE, Database, count_up, exact_text, metadata
-from fingerprint.domain.budgets import Budget, OverBudget, Period, Spending, Spent
+from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget, Period
 from fingerprint.ports import Usage
 
 KEPT: Final = timedelta(days=400)
@@ -39,7 +39,7 @@ class SqlUsage(Usage):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def spend(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Spent | OverBudget:
+    async def spend(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Counted | OverBudget:
         """See the port."""
 
         def work(connection: Connection) -> None:
@@ -61,16 +61,16 @@ class SqlUsage(Usage):
             await self._database.transact(work)
         except _OverBudgetError as over:
             return OverBudget(over.budget, over.budget.period.end_of(now))
-        return Spent()
+        return Counted()
 
-    async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[Spending]:
+    async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[BudgetUsage]:
         """See the port."""
         names = {period.name_of(now): period for period in Period}
         rows = await self._database.rows(_counts(provider, list(names)))
         used = {names[row.period]: int(row.used) for row in rows}
         most = {budget.period: budget.most for budget in budgets}
         return [
-            Spending(period=period, used=used.get(period, 0), most=most.get(period), ends_at=period.end_of(now))
+            BudgetUsage(period=period, used=used.get(period, 0), most=most.get(period), ends_at=period.end_of(now))
             for period in Period
         ]
 

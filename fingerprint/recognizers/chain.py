@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import Answer, Match, OnStage, Recognizer
+from fingerprint.ports import Recognition, Match, OnStage, Recognizer
 from fingerprint.providers.agreement import merge_agreeing
 from fingerprint.providers.errors import ProviderError
 from fingerprint.providers.guard import ProviderGuard, Suspension
@@ -70,12 +70,12 @@ class _Tally:
 
     asked: list[_Attempt] = field(default_factory=list[_Attempt])
 
-    def answer(self, found: _Attempt | None) -> Answer:
+    def answer(self, found: _Attempt | None) -> Recognition:
         """The answer; without a match that of the first that answered. Raises when none could answer."""
         answered = found or next((one for one in self.asked if one.matches is not None), None)
         if answered is None:
             raise _no_answer(self.asked)
-        return Answer(
+        return Recognition(
             matches=answered.matches or (),
             recognizer=answered.name,
             fingerprint_ms=sum(one.fingerprint_ms for one in self.asked),
@@ -123,7 +123,7 @@ class RecognizerChain:
             asked.append(kept)
         return _no_answer(asked).detail
 
-    async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
         """Ask until one finds a song. Reports `fingerprinting` and `recognizing`.
 
         Raises TwitchAudioError `recognizer-unavailable` when none could answer.
@@ -138,7 +138,7 @@ class RecognizerChain:
                 return tally.answer(asked)
         return tally.answer(None)
 
-    async def _identify_together(self, recording: Recording, on_stage: OnStage) -> Answer:
+    async def _identify_together(self, recording: Recording, on_stage: OnStage) -> Recognition:
         """The first match wins. Others may agree for a moment, which makes it surer; the rest are cancelled."""
         tally = _Tally()
         found: _Attempt | None = None

@@ -12,7 +12,7 @@ from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import Target
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import Answer, FileSource, Match, MediaSource, OnStage
+from fingerprint.ports import FileSource, Match, MediaSource, OnStage, Recognition
 from fingerprint.settings import PipelineSettings
 from server.app import listening, make_app
 from server.settings import ServerSettings
@@ -49,13 +49,13 @@ class OnStageNow:
     async def unavailable_reason(self) -> str | None:
         return self.missing
 
-    async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
         on_stage(Stage.FINGERPRINTING)
         await self._reach(Stage.FINGERPRINTING)
         on_stage(Stage.RECOGNIZING)
         await self._reach(Stage.RECOGNIZING)
         name = "catalog" if self.matches else None
-        return Answer(matches=self.matches, recognizer=name, fingerprint_ms=18.3, recognize_ms=9.1)
+        return Recognition(matches=self.matches, recognizer=name, fingerprint_ms=18.3, recognize_ms=9.1)
 
 
 @asynccontextmanager

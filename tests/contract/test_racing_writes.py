@@ -15,7 +15,7 @@ from sqlalchemy.util import await_only
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, metadata, open_database
-from fingerprint.domain.budgets import Budget, Period, Spent
+from fingerprint.domain.budgets import Budget, Counted, Period
 from fingerprint.domain.identification import ExternalIds, Identification
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, TwitchTarget
@@ -122,7 +122,7 @@ async def test_both_first_questions_of_a_day_count_and_none_is_over_budget(serve
     async def write(database: Database, _who: str) -> object:
         return await SqlUsage(database).spend("acrcloud", budgets, NOON)
 
-    assert await race(servers, after, write) == [Spent(), Spent()]
+    assert await race(servers, after, write) == [Counted(), Counted()]
     assert [row.used for row in await rows(servers.ours, "provider_usage")] == [2, 2]
 
 

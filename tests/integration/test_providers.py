@@ -23,7 +23,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.jobs.clean import clean
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
-from fingerprint.ports import Answer, Match, Recognizer
+from fingerprint.ports import Match, Recognition, Recognizer
 from fingerprint.providers import acrcloud_extractor
 from fingerprint.providers.acrcloud_extractor import ExtractorMissingError, load_extractor
 from fingerprint.providers.calls import ProviderCalls
@@ -340,7 +340,7 @@ async def recognizing(
     variables = acrcloud.environment() | audd.environment() | {"TWITCHAUDIO_RECOGNIZERS": names} | environ
     async with open_recognizers(read_settings(PipelineSettings, variables)) as recognizers:
 
-        async def identify() -> Answer:
+        async def identify() -> Recognition:
             return await recognizers.identify(HEARD, ignore)
 
         yield identify

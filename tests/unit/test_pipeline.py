@@ -10,7 +10,7 @@ from fingerprint.domain.identification import Identification, IdentificationId, 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.pipeline import STORE_ATTEMPTS, Pipeline
-from fingerprint.ports import LEASE_SECONDS, Answer, Claim, Claimed, Lease, Match, OnStage
+from fingerprint.ports import LEASE_SECONDS, Claim, Claimed, Lease, Match, OnStage, Recognition
 from tests.builders import NOON, identification, recording, song
 from tests.fakes import FakeClock, FakePipeline, FakeRecognizers
 
@@ -27,7 +27,7 @@ LEASE = Lease(
 class SlowRecognizers(FakeRecognizers):
     """Never answer."""
 
-    async def identify(self, recording: Recording, on_stage: OnStage) -> Answer:
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 

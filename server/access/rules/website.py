@@ -35,16 +35,18 @@ def _motd(text: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _SettingFormat:
     """How a setting is written."""
 
     parse: Callable[[str], object]
     takes: str
 
 
-_SWITCH: Final = {"form": _Form(_switch, "on or off")}
-_MODE: Final = {"form": _Form(AccessMode, "open, login or subscribers")}
-_TEXT: Final = {"form": _Form(_motd, f"a text of at most {MOTD_LIMIT} characters; an empty one removes it")}
+_SWITCH: Final = {"form": _SettingFormat(_switch, "on or off")}
+_MODE: Final = {"form": _SettingFormat(AccessMode, "open, login or subscribers")}
+_TEXT: Final = {
+    "form": _SettingFormat(_motd, f"a text of at most {MOTD_LIMIT} characters; an empty one removes it")
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def parse_setting(name: str, text: str) -> object:
     item = FIELDS.get(name)
     if item is None:
         raise invalid_input(f"There is no setting {name[:50]!r}: there are {', '.join(FIELDS)}.")
-    form = cast("_Form", item.metadata["form"])
+    form = cast("_SettingFormat", item.metadata["form"])
     try:
         return form.parse(text.strip())
     except ValueError as error:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fingerprint.domain.budgets import Budget, OverBudget, Period, Spending, Spent, parse_budgets
+from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget, Period, parse_budgets
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.pcm import no_audio
 from fingerprint.providers.errors import (
@@ -29,20 +29,20 @@ class Counts:
         self.used = 0
         self.broken = False
 
-    async def spend(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Spent | OverBudget:
+    async def spend(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Counted | OverBudget:
         if self.broken:
             raise TwitchAudioError(ProblemCode.BUSY, "The database is away.")
         for budget in budgets:
             if self.used >= budget.most:
                 return OverBudget(budget, budget.period.end_of(now))
         self.used += 1
-        return Spent()
+        return Counted()
 
-    async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[Spending]:
+    async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[BudgetUsage]:
         if self.broken:
             raise TwitchAudioError(ProblemCode.BUSY, "The database is away.")
         return [
-            Spending(period=budget.period, used=self.used, most=budget.most, ends_at=budget.period.end_of(now))
+            BudgetUsage(period=budget.period, used=self.used, most=budget.most, ends_at=budget.period.end_of(now))
             for budget in budgets
         ]
 
@@ -172,7 +172,7 @@ async def test_an_operator_who_looks_does_not_wait_for_a_store_that_hangs(monkey
     monkeypatch.setattr("fingerprint.providers.guard.STATUS_SECONDS", 0.05)
 
     class Hanging(Counts):
-        async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[Spending]:
+        async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[BudgetUsage]:
             await asyncio.Event().wait()
             return []
 

@@ -8,7 +8,7 @@ import pytest
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Song, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import Answer, Match
+from fingerprint.ports import Match, Recognition
 from fingerprint.providers.agreement import same_song
 from fingerprint.providers.errors import FailureKind, ProviderError
 from fingerprint.providers.guard import ProviderGuard
@@ -183,7 +183,7 @@ class Slow(Scripted):
         return await super().recognize(query)
 
 
-async def together(*recognizers: Scripted) -> Answer:
+async def together(*recognizers: Scripted) -> Recognition:
     async with RecognizerChain(recognizers, together=True) as chain:
         return await chain.identify(recording(), ignore)
 
