@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import Recognition, Match, OnStage, Recognizer
+from fingerprint.ports import Match, OnStage, Recognition, Recognizer
 from fingerprint.providers.agreement import merge_agreeing
 from fingerprint.providers.errors import ProviderError
 from fingerprint.providers.guard import ProviderGuard, Suspension
