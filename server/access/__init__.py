@@ -1,1 +1,1 @@
-"""Who may ask: the operator's rules, who a caller is, and the one pure function that decides."""
+"""Access control: identifies who sends a request, applies the operator's rules, and enforces quotas."""

@@ -1,4 +1,4 @@
-"""What access control writes into the audit log: sign-ins, refusals and started jobs."""
+"""Writes access-control events to the audit log: sign-ins, refusals and started jobs."""
 
 from typing import Final
 
@@ -10,23 +10,23 @@ from server.audit.entries import AuditEntry, AuditKind, Who
 from server.audit.writer import AuditWriter
 
 LOGIN_SECONDS: Final = 3_600.0
-"""A token comes with every request: the first from an address is logged, and again after so many seconds."""
+"""Seconds between audit log entries for one user and address: clients send their token with each request."""
 
 MAX_TOKENS: Final = 10_000
-"""Tokens and addresses whose last entry is remembered."""
+"""How many pairs of user and address are remembered, to limit their entries."""
 
 
 class AuthAudit:
-    """Adds audit log entries; its methods neither wait nor fail."""
+    """Adds access-control entries to the audit log. Its methods do no I/O and do not raise."""
 
     def __init__(self, audit: AuditWriter, *, clock: Clock) -> None:
         self._audit_log = audit
         self._clock = clock
-        # When the use of a token is logged again; the oldest entry first.
+        # (user id, address) -> monotonic time from which a use is logged again; the oldest entry first.
         self._token_uses: dict[tuple[str | None, str | None], float] = {}
 
     def signed_in(self, context: RequestContext, how: str) -> None:
-        """Log that the sender of a request is known from now on."""
+        """Log that the sender of a request signed in; `how` is `website` or `access code`."""
         self._add(context, AuditKind.LOGIN, how)
 
     def sign_in_failed(self, context: RequestContext, how: str, code: ProblemCode) -> None:
@@ -34,7 +34,7 @@ class AuthAudit:
         self._add(context, AuditKind.LOGIN_FAILED, how, code=code)
 
     def token_used(self, context: RequestContext) -> None:
-        """Log the use of a valid bearer token, once in `LOGIN_SECONDS` for each address."""
+        """Log the use of a valid bearer token, at most once every `LOGIN_SECONDS` for each user and address."""
         now, who = self._clock.monotonic(), context.audit_subject
         use = (who.id, who.address)
         if now < self._token_uses.get(use, 0.0):

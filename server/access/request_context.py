@@ -1,4 +1,4 @@
-"""The one value that says whom a request is from; handlers pass it on to access control."""
+"""The request context: credentials, principal and limit status of one request, passed on as a parameter."""
 
 from dataclasses import dataclass, field
 
@@ -10,30 +10,30 @@ from server.audit.entries import Who
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class RequestContext:
-    """One request, from its head to its audit log entry.
+    """Everything that access control knows about one request, until its audit log entry is written.
 
-    A middleware makes it, once for each request, and the session's middleware completes the credentials. `Access`
-    alone writes who it is and what is left of a rate limit, the problem middleware the code of a refusal.
+    The request hooks create it, and the session middleware adds the website's session to the credentials. Only
+    `Access` sets the principal and the rate limit; the problem middleware sets the problem code.
     """
 
     credentials: RequestCredentials = field(default_factory=RequestCredentials)
     request_id: str | None = None
     authenticated: Principal | None = None
-    """Who sends it, once `Access.authenticate` has checked the credentials."""
+    """The principal, set by `Access.authenticate`; None before that."""
     known_subject: Who | None = None
-    """The name for audit log entries, once it is more than an address."""
+    """Who sends the request, for audit log entries; None while only the address is known."""
     rate_limit: LimitStatus | None = None
-    """What is left of the rate limit that the request counted against."""
+    """Status of the most restrictive rate limit that the request was counted against."""
     problem_code: str | None = None
-    """The problem code that the request is answered with."""
+    """The problem code of the response, if the request failed."""
 
     @property
     def principal(self) -> Principal:
-        """Who sends the request. To be called after `Access.authenticate`."""
+        """Who sends the request; available once `Access.authenticate` has succeeded."""
         assert self.authenticated is not None, "the request was not authenticated"
         return self.authenticated
 
     @property
     def audit_subject(self) -> Who:
-        """The name of the sender in audit log entries: only the address while nothing more is known."""
+        """Who sends the request, for audit log entries; only the address until the principal is known."""
         return self.known_subject or ANONYMOUS.audit_subject(self.credentials.address)

@@ -1,4 +1,4 @@
-"""The row whose value changes with every rule, so that servers read all rules again only when one has changed."""
+"""The version row that changes with every rule, so that a server reloads the rules only after a change."""
 
 import secrets
 from typing import Final, TypeVar
@@ -15,11 +15,12 @@ VERSION: Final = "version"
 
 
 async def change_rules(database: Database, work: Work[T]) -> T:
-    """Do `work` in a transaction after which every server reads the rules again; nothing changes when it raises.
+    """Run `work` in a transaction that also changes the rules version, so that every server reloads the rules.
 
-    The new version is its first statement: that takes the row lock which lets one transaction at a time change
-    rules, so `work` may rely on what it reads. Whatever changes a rule, an API key or who redeemed a code goes
-    through here. Raises what `work` raises; TwitchAudioError `busy`.
+    Every change to a rule, an API key or the redemption of a code has to go through here. The new version is
+    written first: this takes the row lock that serializes all changes, so `work` may rely on what it reads.
+
+    Raises what `work` raises, and TwitchAudioError `busy`; nothing is changed then.
     """
 
     def versioned(connection: Connection) -> T:

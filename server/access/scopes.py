@@ -1,16 +1,16 @@
-"""What an API key may ask for."""
+"""Scopes of API keys: what a key may be used for."""
 
 from typing import Final
 
 from fingerprint.domain.identification import Kind
 
 WATCH: Final = "watch"
-"""May have channels watched, which goes on when nobody asks: a key has it only when it was given by name."""
+"""Allows watching channels, which starts jobs without further requests; so it is never a default scope."""
 
 DEFAULT_SCOPES: Final = ("streams", "clips")
 SCOPES: Final = (*DEFAULT_SCOPES, WATCH)
 
 
 def scope_of(kind: Kind) -> str:
-    """The scope that a key needs for a kind of target; a video is a recorded stream."""
+    """The scope that an API key needs for a kind of target. Videos need `streams`: they are recorded streams."""
     return "clips" if kind is Kind.CLIP else "streams"

@@ -1,4 +1,4 @@
-"""Access control as the rest of the server sees it: the facts are gathered here, and `policy.decide` decides."""
+"""Access control for the rest of the server: gathers the facts about a request and applies `policy.decide`."""
 
 import contextlib
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ from server.audit.entries import Who
 from server.audit.writer import AuditWriter
 
 RULES_SECONDS: Final = 1.0
-"""How old the rules may be: a change is seen by every server within that time and one query."""
+"""How long rules are cached, in seconds: every server sees a change within this time and one query."""
 
 _INVALID_CREDENTIALS: Final = (
     ProblemCode.TOKEN_INVALID,
@@ -48,7 +48,7 @@ _RETRY_SECONDS: Final = {ProblemCode.MAINTENANCE: 60.0, ProblemCode.UPSTREAM_UNA
 
 
 class Access:
-    """Decides on requests. When the rules are out of reach nobody passes (`busy`)."""
+    """Authenticates and authorizes requests. Refuses all of them (`busy`) while the rules cannot be read."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Access:
         admins: Iterable[str] = (),
     ) -> None:
         self.sessions = sessions
-        """People signed in on the website; None when nobody can sign in there."""
+        """Sessions of the website; None when sign-in is not configured."""
         self.admins = Admins(admins)
         self._audit = AuthAudit(audit, clock=clock)
         self._failed_attempts = FailedAttemptLimiter(clock)
@@ -84,19 +84,19 @@ class Access:
         self._clip_owners = CachedClipOwners(database, clip_owners, clock=clock)
         self._admissions = Admissions(database, clock=clock, running=running)
 
-    # --- Who asks -------------------------------------------------------------------------------------
+    # --- Authentication -------------------------------------------------------------------------------
 
     async def rules(self) -> Rules:
-        """The operator's rules. Raises TwitchAudioError `busy`."""
+        """The operator's rules, at most about `RULES_SECONDS` old. Raises TwitchAudioError `busy`."""
         return self._rules.fresh("") or await self._rules.get("", self._read)
 
     async def authenticate(self, context: RequestContext) -> Principal:
-        """Check the credentials of a request, and write into its context who sends it.
+        """Check the credentials of a request, and set the principal in its context.
 
         Raises TwitchAudioError `key-invalid`, `token-invalid`, `token-wrong-client`, `upstream-unavailable`,
-        `busy`; `rate-limited` after many wrong keys.
+        `busy`; `rate-limited` after too many wrong keys from the address.
         """
-        # First of all: what is cached of keys is as new as the rules.
+        # Must come first: reloading changed rules also discards cached API keys.
         await self.rules()
         credentials = context.credentials
         try:
@@ -114,9 +114,9 @@ class Access:
         return principal
 
     def audit_subject(self, context: RequestContext) -> Who:
-        """The name of a request's sender in audit log entries, also when nothing made it authenticate.
+        """Who sends a request, for audit log entries; works for requests that were never authenticated, too.
 
-        Waits for nothing: without authentication it is what the same credentials were found to be before.
+        Does no I/O: without authentication, it uses the cached result of an earlier check of the same credentials.
         """
         if context.known_subject is not None or context.credentials.is_anonymous:
             return context.audit_subject
@@ -124,27 +124,27 @@ class Access:
         return principal.audit_subject(context.credentials.address)
 
     def is_admin(self, principal: Principal) -> bool:
-        """Whether somebody may use the admin pages: on the operator's list, and signed in on the website."""
+        """Whether the principal may use the admin pages: an admin who is signed in on the website."""
         user = principal.user
         return user is not None and principal.session is not None and self.admins.contain(user)
 
     # --- Signing in -----------------------------------------------------------------------------------
 
     async def sign_in_scopes(self) -> frozenset[str]:
-        """What a sign-in has to ask for: nothing, unless subscriptions decide. Raises TwitchAudioError `busy`."""
+        """Twitch scopes that a sign-in has to request; none in most modes. Raises TwitchAudioError `busy`."""
         rules = await self.rules()
         decide_it = rules.website.access_mode is AccessMode.SUBSCRIBERS and rules.broadcasters
         return frozenset({SCOPE}) if decide_it else frozenset()
 
     async def missing_scopes(self, principal: Principal) -> frozenset[str]:
-        """What a user has to allow in a new sign-in to be let in. Raises TwitchAudioError `busy`."""
+        """Required Twitch scopes that the principal's sign-in does not have. Raises TwitchAudioError `busy`."""
         user = principal.user
         return frozenset() if user is None else await self.sign_in_scopes() - user.scopes
 
     async def sign_in(self, context: RequestContext, code: str, redirect: URL) -> str:
-        """Begin a session of the website for the user that a code of Twitch's is from, and give the session's id.
+        """Exchange Twitch's authorization code for a new website session, and return the session's id.
 
-        Raises what `Sessions.begin` raises; TwitchAudioError `not-found` when there is no sign-in here.
+        Raises what `Sessions.begin` raises; TwitchAudioError `not-found` when sign-in is not configured.
         """
         if self.sessions is None:
             raise TwitchAudioError(ProblemCode.NOT_FOUND, "Nobody can sign in here.")
@@ -164,7 +164,8 @@ class Access:
     async def redeem_code(self, context: RequestContext, code: str) -> None:
         """Redeem an access code for the user who sends the request.
 
-        Raises TwitchAudioError `code-invalid`, `login-required`, `blacklisted`, and what `authenticate` raises.
+        Raises TwitchAudioError `code-invalid`, `login-required`, `blacklisted`, `rate-limited` after too many
+        wrong codes from the address, and what `authenticate` raises.
         """
         user = (await self.authenticate(context)).user
         if user is None:
@@ -184,12 +185,12 @@ class Access:
             raise
         self._audit.signed_in(context, "access code")
 
-    # --- May they -------------------------------------------------------------------------------------
+    # --- Authorization --------------------------------------------------------------------------------
 
     async def check(self, context: RequestContext, target: TwitchTarget) -> None:
-        """Authenticate a request, and refuse it unless it may ask for the target.
+        """Authenticate a request, and check that it may ask for the target.
 
-        Raises TwitchAudioError with the refusal's code, and what `authenticate` raises.
+        Raises TwitchAudioError with the problem code of the refusal, and what `authenticate` raises.
         """
         await self.authenticate(context)
         refusal = await self.refusal(context, target.kind, target)
@@ -201,7 +202,7 @@ class Access:
     async def refusal(
         self, context: RequestContext, kind: Kind, target: TwitchTarget | None = None
     ) -> Refusal | None:
-        """Why an authenticated request may not ask for targets of a kind, or for one; None when it may.
+        """Why an authenticated request may not ask for a kind of target, or for this target; None when it may.
 
         Raises TwitchAudioError `busy`.
         """
@@ -217,7 +218,7 @@ class Access:
             signed_in=user is not None,
             entitled=entitled,
             key_scopes=None if principal.key is None else principal.key.scopes,
-            # Twitch is asked only when that is what decides.
+            # Assumed at first, so that Twitch is asked only when the subscription decides.
             subscription=Subscription.YES,
             broadcasters=rules.logins,
         )
@@ -231,7 +232,7 @@ class Access:
     async def _blacklisted(self, rules: Rules, context: RequestContext, target: TwitchTarget | None) -> bool:
         blacklist, broadcaster = rules.blacklist, None
         if blacklist.has_clip_broadcasters and isinstance(target, ClipTarget):
-            # When Twitch does not say, an answer that is stored may still be given; a job is not started.
+            # If Twitch fails, stored answers may still be read; `admit` refuses to start a job.
             with contextlib.suppress(TwitchAudioError):
                 broadcaster = await self._clip_owners.broadcaster(target.slug)
         return blacklist.names(
@@ -244,9 +245,13 @@ class Access:
     async def admit(self, context: RequestContext, target: TwitchTarget) -> QuotaAdmission | None:
         """Take a slot and count against the rate limits for a new job of an authenticated request.
 
-        The admission is told of the job's end. What is left of the nearest limit is written into the context.
-        Raises TwitchAudioError `job-in-progress`, `rate-limited`, `busy`; when it matters whose clip it is,
-        `blacklisted`, and `upstream-unavailable` or `timeout` while Twitch does not say.
+        None when the same quota key has just started a job for this target on another server. The caller reports
+        the job's start and end to the admission. The status of the most restrictive limit is stored in the
+        context.
+
+        Raises TwitchAudioError `job-in-progress`, `rate-limited`, `busy`; when clips of some broadcasters are
+        blacklisted, also `blacklisted`, and `upstream-unavailable` or `timeout` when Twitch does not name the
+        clip's broadcaster.
         """
         await self._check_owner(context, target)
         principal = context.principal
@@ -267,7 +272,7 @@ class Access:
         return admission
 
     async def _check_owner(self, context: RequestContext, target: TwitchTarget) -> None:
-        """As `refusal`, but a clip whose broadcaster Twitch does not say is refused."""
+        """Check a clip's broadcaster against the blacklist, and fail when Twitch does not name the broadcaster."""
         blacklist = (await self.rules()).blacklist
         if not blacklist.has_clip_broadcasters or not isinstance(target, ClipTarget):
             return
@@ -276,18 +281,16 @@ class Access:
             self._audit.refused(context, target.kind, ProblemCode.BLACKLISTED, target)
             raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
 
-    # --- The end --------------------------------------------------------------------------------------
+    # --- Lifecycle ------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        """The service; nothing is started before it is used."""
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close."""
         await self.close()
 
     async def close(self) -> None:
-        """End what is under way, and write down what is not yet."""
+        """End calls in progress; store pending API key uses and returned slots in the database."""
         await self._rules.close()
         await self._entitlements.close()
         await self._clip_owners.close()
@@ -304,7 +307,7 @@ class Access:
 
 
 def fair_share_key(context: RequestContext) -> str:
-    """What an authenticated request counts for where waiting jobs take turns: a key, a user, or an address."""
+    """The key by which waiting jobs are queued fairly: the API key, the user, or the address of the request."""
     principal, address = context.principal, context.credentials.address
     if principal.key is not None:
         return f"key:{principal.key.id}"

@@ -1,4 +1,4 @@
-"""The tables of access control. Moments are microseconds since 1970, as in `fingerprint.database`."""
+"""SQL tables of access control. Columns `*_us` are microseconds since 1970, as in `fingerprint.database`."""
 
 from typing import Final
 
@@ -13,13 +13,13 @@ website_settings: Final = Table(
     Column("value", Text, nullable=False),
     **MYSQL_TABLE,
 )
-"""What an operator changes while servers run. The row `version` changes with every rule, here and elsewhere."""
+"""Settings that the operator changes at run time. The row `version` changes with every rule in any table."""
 
 api_keys: Final = Table(
     "api_keys",
     metadata,
     Column("id", exact_text(32), primary_key=True),
-    # Only this is kept of the key itself.
+    # The key itself is not stored.
     Column("sha256", exact_text(64), nullable=False),
     Column("shown", exact_text(16), nullable=False),
     Column("name", exact_text(100), nullable=False),
@@ -38,7 +38,7 @@ api_keys: Final = Table(
 rate_counters: Final = Table(
     "rate_counters",
     metadata,
-    # Whose limit and which: `key:ID:minute`.
+    # See `Limit.subject`, such as `key:ID:minute`.
     Column("subject", exact_text(128), primary_key=True),
     Column("window_us", BigInteger, primary_key=True, autoincrement=False),
     Column("used", Integer, nullable=False),
@@ -50,7 +50,7 @@ rate_counters: Final = Table(
 job_slots: Final = Table(
     "job_slots",
     metadata,
-    # Who has a place for a job: `address:192.0.2.7`, `address:2001:db8::/64`, `key:ID`.
+    # The quota key: `address:192.0.2.7`, `address:2001:db8::/64`, `key:ID`.
     Column("holder", exact_text(80), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("token", exact_text(32), nullable=False),
@@ -58,7 +58,7 @@ job_slots: Final = Table(
     Column("target", exact_text(191), nullable=False),
     Column("at_seconds", Float(53)),
     Column("taken_us", BigInteger, nullable=False),
-    # 0 once the job is over.
+    # 0 once the job has ended.
     Column("expires_us", BigInteger, nullable=False),
     Index("ix_job_slots_taken", "taken_us"),
     **MYSQL_TABLE,
@@ -79,7 +79,7 @@ blacklisted_values: Final = Table(
     metadata,
     Column("kind", exact_text(20), primary_key=True),
     Column("value", exact_text(150), primary_key=True),
-    # The operator's reason; nobody else sees it.
+    # The operator's reason, shown to the operator only.
     Column("note", exact_text(200), nullable=False),
     Column("created_us", BigInteger, nullable=False),
     **MYSQL_TABLE,
@@ -112,7 +112,7 @@ access_codes: Final = Table(
 access_code_uses: Final = Table(
     "access_code_uses",
     metadata,
-    # The user first: that is what is asked for.
+    # First in the key, because queries look uses up by user.
     Column("user_id", exact_text(32), primary_key=True),
     Column("code_id", exact_text(32), primary_key=True),
     Column("redeemed_us", BigInteger, nullable=False),
@@ -122,39 +122,39 @@ access_code_uses: Final = Table(
 web_sessions: Final = Table(
     "web_sessions",
     metadata,
-    # Of the id that the cookie holds.
+    # Hash of the session id in the cookie.
     Column("sha256", exact_text(64), primary_key=True),
     Column("user_id", exact_text(32), nullable=False),
     Column("login", exact_text(64), nullable=False),
-    # Separated by spaces, as Twitch writes them.
+    # Twitch scopes, separated by spaces.
     Column("scopes", Text, nullable=False),
-    # Access and refresh token, encrypted; see `session_keys`.
+    # Access token and refresh token, encrypted; see `session_keys`.
     Column("tokens", Text, nullable=False),
     Column("token_expires_us", BigInteger, nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("seen_us", BigInteger, nullable=False),
-    # When Twitch last said that the tokens are good.
+    # When Twitch last confirmed the access token.
     Column("validated_us", BigInteger, nullable=False),
-    # Until when one server has the tokens to itself, to refresh them; 0 when none does.
+    # Until when one server has the exclusive right to refresh the tokens; 0 when none has it.
     Column("refreshing_us", BigInteger, nullable=False),
-    # When somebody has to look at it next.
+    # When a server has to validate, end or delete the session next.
     Column("due_us", BigInteger, nullable=False),
-    # Set at the end; the row stays until Twitch has taken the tokens back.
+    # When the session ended; the row is deleted once Twitch has revoked the token.
     Column("ended_us", BigInteger),
     Index("ix_web_sessions_user_created", "user_id", "created_us"),
     Index("ix_web_sessions_due", "due_us"),
     **MYSQL_TABLE,
 )
-"""People signed in on the website. The cookie holds the id alone, so that a session can be ended here."""
+"""Sessions of the website. The cookie holds only the id, so that a session can be ended on the server."""
 
 subscribe_broadcasters: Final = Table(
     "subscribe_broadcasters",
     metadata,
     Column("user_id", exact_text(32), primary_key=True),
-    # For reading: what it was when they were added.
+    # The login when the broadcaster was added, for display.
     Column("login", exact_text(64), nullable=False),
     Column("note", exact_text(200), nullable=False),
     Column("created_us", BigInteger, nullable=False),
     **MYSQL_TABLE,
 )
-"""Whose subscribers may ask in `subscribers` mode."""
+"""Broadcasters whose subscribers may ask in `subscribers` mode."""

@@ -1,1 +1,1 @@
-"""Who sends a request: addresses, API keys, bearer tokens, sessions, and the authenticator that reads them."""
+"""Identity: client addresses, API keys, bearer tokens, sessions, and the authenticator that checks them."""

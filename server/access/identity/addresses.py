@@ -1,4 +1,4 @@
-"""Where a request comes from: the peer, or what a trusted proxy says of it."""
+"""IP addresses: parsing, networks, and the client address of a request behind trusted proxies."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -9,13 +9,13 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-KEPT: Final = 4_096
-"""Addresses whose forms are remembered: the library makes them anew each time."""
+MAX_CACHED: Final = 4_096
+"""Entries of each cache below: `ipaddress` parses and formats slowly."""
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=MAX_CACHED)
 def parse_address(text: str) -> Address | None:
-    """An address; an IPv4 address inside an IPv6 one is the former. None for anything else."""
+    """Parse an IP address, unwrapping IPv4-mapped IPv6 addresses; None when the text is not an address."""
     try:
         address = ip_address(text.strip())
     except ValueError:
@@ -25,24 +25,24 @@ def parse_address(text: str) -> Address | None:
 
 
 def parse_network(text: str) -> Network:
-    """A network such as 10.0.0.0/8, or a single address. Raises ValueError."""
+    """Parse a network such as 10.0.0.0/8, or a single address. Raises ValueError."""
     return ip_network(text.strip(), strict=False)
 
 
-address_text: Final[Callable[[Address], str]] = lru_cache(maxsize=KEPT)(str)
-"""An address as it is shown and logged."""
+address_text: Final[Callable[[Address], str]] = lru_cache(maxsize=MAX_CACHED)(str)
+"""The text of an address, cached."""
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=MAX_CACHED)
 def counted(address: Address) -> str:
-    """What counts as one place: an IPv4 address, or the /64 of an IPv6 address, which is one customer's."""
+    """What limits are counted by: an IPv4 address, or the /64 of an IPv6 address (usually one customer)."""
     if isinstance(address, IPv4Address):
         return str(address)
     return str(ip_network(f"{address}/64", strict=False))
 
 
 class Networks:
-    """Many networks; asking takes one look-up for each length of prefix."""
+    """A set of networks. A look-up takes time proportional to the number of different prefix lengths."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._by_length: dict[tuple[int, int], set[int]] = {}
@@ -52,7 +52,7 @@ class Networks:
             )
 
     def contain(self, address: Address) -> bool:
-        """Whether the address is in one of them."""
+        """Whether the address is in one of the networks."""
         number, bits = int(address), address.max_prefixlen
         return any(
             version == address.version and number >> (bits - length) << (bits - length) in starts
@@ -61,10 +61,10 @@ class Networks:
 
 
 def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Networks) -> Address | None:
-    """The address that a request counts for; None when there is none, as on a Unix socket.
+    """The client's address of a request; None when there is none, as on a Unix socket.
 
-    `forwarded_for` holds the values of X-Forwarded-For, which each proxy appends to: from the right, the first
-    address that is no trusted proxy counts, since everything to the left of it may be made up.
+    `forwarded_for` holds the values of X-Forwarded-For, to which each proxy appends. Read from the right, the
+    first address that is not a trusted proxy counts: the client can forge everything to the left of it.
     """
     address = None if peer is None else parse_address(peer)
     if not forwarded_for:

@@ -1,4 +1,4 @@
-"""Who may use the admin pages: named by the operator in `TWITCHAUDIO_ADMINS`."""
+"""Admins: the Twitch accounts in `TWITCHAUDIO_ADMINS`, who may use the admin pages."""
 
 from collections.abc import Iterable
 
@@ -6,11 +6,11 @@ from server.access.identity.twitch_user import TwitchUser
 
 
 class Admins:
-    """Logins in lower case, and `id:NUMBER`."""
+    """The configured admins, named by `id:NUMBER` or by login in lower case."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
 
     def contain(self, user: TwitchUser) -> bool:
-        """Whether a user is one of them."""
+        """Whether the user is an admin."""
         return any(name in self._names for name in user.list_names)

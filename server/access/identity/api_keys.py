@@ -1,7 +1,7 @@
-"""API keys: `ta_`, 30 random base62 characters (178 bits), and 6 that are the CRC-32 of what stands before.
+"""API keys: `ta_`, 30 random base62 characters (178 bits), and 6 characters with the CRC-32 of the rest.
 
-The form is GitHub's (github.blog, 2021-04-05): secret scanners find it, and a typo is refused without a query.
-Only the SHA-256 is stored; that suffices for a secret that nobody can guess.
+The format is GitHub's (github.blog, 2021-04-05): secret scanners find such keys, and typos are refused without a
+query. Only a key's SHA-256 is stored, which needs no salt because the keys are random.
 """
 
 import hashlib
@@ -35,20 +35,20 @@ _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
 def new_key(prefix: str = PREFIX) -> Secret:
-    """A key that nobody has; with another prefix, a secret text of the same form."""
+    """Generate a random key; with another prefix, a secret of the same format for another purpose."""
     body = prefix + "".join(secrets.choice(_BASE62) for _ in range(_RANDOM))
     return Secret(body + _checksum(body))
 
 
 def well_formed(key: str, prefix: str = PREFIX) -> bool:
-    """Whether a text is a key, as far as that shows without asking the database."""
+    """Whether a text has the format and checksum of a key; does not query the database."""
     if len(key) != len(prefix) + _RANDOM + _CHECK or not key.startswith(prefix) or not key.isascii():
         return False
     return hmac.compare_digest(_checksum(key[:-_CHECK]), key[-_CHECK:])
 
 
 def key_hash(key: str) -> str:
-    """What is stored of a key."""
+    """The SHA-256 of a key in hexadecimal, which is stored instead of the key."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -63,7 +63,7 @@ def _checksum(body: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as the operator sees it; never the key itself. Limits count jobs started."""
+    """The record of an API key, without the key itself. Rate limits count the jobs that it starts."""
 
     id: str
     shown: str
@@ -72,24 +72,24 @@ class ApiKey:
     per_minute: int | None
     per_day: int | None
     at_once: int | None
-    """Jobs at once; the usual number when None."""
+    """How many jobs may run at once; None for the default, `requests.KEY_JOBS`."""
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
     used_at: datetime | None
 
     def limits_in_words(self) -> list[str]:
-        """The key's limits, for the operator."""
+        """The key's own limits as short texts such as `60 a minute`, for the operator."""
         rates = [f"{most} a {unit}" for most, unit in ((self.per_minute, "minute"), (self.per_day, "day")) if most]
         return [*rates, *([] if self.at_once is None else [f"{self.at_once} at once"])]
 
     def valid(self, now: datetime) -> bool:
-        """Neither revoked nor expired."""
+        """Whether the key is neither revoked nor expired at `now`."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 class ApiKeyStore:
-    """Keys in SQL."""
+    """Stores API keys in SQL. All methods raise TwitchAudioError `busy` while the database does not answer."""
 
     def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
@@ -106,7 +106,7 @@ class ApiKeyStore:
         at_once: int | None = None,
         expires_at: datetime | None = None,
     ) -> tuple[ApiKey, Secret]:
-        """Make a key; its text is given this once. Raises TwitchAudioError `invalid-input`, `busy`."""
+        """Create a key; its text is returned only here. Raises TwitchAudioError `invalid-input`, `busy`."""
         chosen = frozenset(scopes)
         if not chosen or not chosen <= set(SCOPES):
             raise invalid_input(f"A key's scopes are out of {', '.join(SCOPES)}.")
@@ -149,7 +149,7 @@ class ApiKeyStore:
         return key, secret
 
     async def find(self, key: str) -> ApiKey | None:
-        """The key's record, if there is one; it may be revoked or expired."""
+        """The record of a key, also a revoked or expired one; None when the key does not exist."""
         digest = key_hash(key)
         row = await self._database.first(select(table).where(table.c.sha256 == digest))
         if row is None or not hmac.compare_digest(str(row.sha256), digest):
@@ -157,17 +157,17 @@ class ApiKeyStore:
         return _api_key(row)
 
     async def get(self, key_id: str) -> ApiKey | None:
-        """The key with an id, if there is one; it may be revoked or expired."""
+        """The key with this id, also a revoked or expired one; None when there is none."""
         row = await self._database.first(select(table).where(table.c.id == key_id))
         return None if row is None else _api_key(row)
 
     async def all(self) -> Sequence[ApiKey]:
-        """Every key, the oldest first."""
+        """All keys, the oldest first."""
         rows = await self._database.rows(select(table).order_by(table.c.created_us, table.c.id))
         return [_api_key(row) for row in rows]
 
     async def revoke(self, key_id: str, now: datetime) -> None:
-        """Make a key invalid for good. Raises TwitchAudioError `not-found` when none has the id."""
+        """Revoke a key permanently. Raises TwitchAudioError `not-found`, `busy`."""
 
         def change(connection: Connection) -> None:
             row = connection.execute(select(table).where(table.c.id == key_id)).first()
@@ -180,7 +180,7 @@ class ApiKeyStore:
         await change_rules(self._database, change)
 
     async def record_uses(self, uses: Mapping[str, datetime]) -> None:
-        """Note when keys were last used."""
+        """Store when keys, by id, were last used."""
 
         def work(connection: Connection) -> None:
             for key_id, moment in sorted(uses.items()):
@@ -191,7 +191,7 @@ class ApiKeyStore:
 
 
 def _described(key: ApiKey) -> str:
-    """What a key may do, for the record."""
+    """The key's name, scopes, limits and expiry, for the audit log."""
     limits = key.limits_in_words()
     until = [] if key.expires_at is None else [f"until {key.expires_at:%Y-%m-%d %H:%M}"]
     return ", ".join([key.name, "+".join(sorted(key.scopes)), *limits, *until])

@@ -27,7 +27,8 @@ _log = logging.getLogger(__name__)
 class Authenticator:
     """Turns credentials into a principal.
 
-    `tokens` is None when the operator has no application at Twitch, `sessions` when the website has no sign-in.
+    `tokens` is None when the operator has not registered a Twitch application, `sessions` when the website has no
+    sign-in.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Authenticator:
         self._sessions = sessions
         self._failed_attempts = failed_attempts
         self._store = ApiKeyStore(database)
-        # By hash, valid or not; None where there is no such key. They count until the rules change.
+        # By hash; None when no such key exists, and also for revoked ones. Cached until the rules change.
         self._keys: SingleFlightCache[str, Principal | None] = SingleFlightCache(
             clock=clock, fresh_seconds=math.inf, max_entries=MAX_CACHED_KEYS
         )
@@ -52,10 +53,10 @@ class Authenticator:
         self._recorder: asyncio.Task[None] | None = None
 
     async def authenticate(self, credentials: RequestCredentials) -> Principal:
-        """Check credentials; without any the principal is anonymous.
+        """Check credentials and return their principal, which is anonymous when there are none.
 
         Raises TwitchAudioError `key-invalid`, `token-invalid`, `token-wrong-client`, `upstream-unavailable`,
-        `busy`; `rate-limited` after many wrong keys.
+        `busy`; `rate-limited` after too many wrong keys from the address.
         """
         if credentials.is_anonymous:
             return ANONYMOUS
@@ -69,7 +70,7 @@ class Authenticator:
             raise
 
     def cached_principal(self, credentials: RequestCredentials) -> Principal:
-        """Who the sender was found to be before, for logs: waits for nothing, and may be out of date."""
+        """The principal from an earlier check of these credentials, for logs: no I/O, may be out of date."""
         if credentials.key is not None:
             return self._keys.last(key_hash(credentials.key.reveal())) or ANONYMOUS
         if credentials.token is not None and self._tokens is not None:
@@ -79,11 +80,11 @@ class Authenticator:
         return ANONYMOUS
 
     def forget_keys(self) -> None:
-        """Look every API key up again: some may have changed."""
+        """Discard all cached API keys, because the stored ones may have changed."""
         self._keys.invalidate_all()
 
     async def close(self) -> None:
-        """End the calls that are under way, and store the uses of keys that are not stored yet."""
+        """End calls in progress, and store when API keys were last used."""
         await self._keys.close()
         if self._recorder is not None:
             self._recorder.cancel()

@@ -9,29 +9,28 @@ from server.access.identity.api_keys import PREFIX
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCredentials:
-    """What a request brings to prove who sends it, not checked yet, and the address that it comes from."""
+    """What a request sends to prove its identity, not checked yet, and the client's address."""
 
     key: Secret | None = None
     token: Secret | None = None
-    """A bearer token that is no API key."""
+    """A Twitch access token that was sent as a bearer token."""
     session: str | None = None
-    """The id of the website's session; only when neither of the others was sent."""
+    """The id of the website's session; None when a key or token was sent."""
     address: Address | None = None
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether nothing was sent that could prove who sends the request."""
+        """Whether the request has no credentials at all."""
         return self.key is None and self.token is None and self.session is None
 
     def with_session(self, session: str | None) -> "RequestCredentials":
-        """The same credentials with another session."""
         return replace(self, session=session)
 
 
 def credentials_from_headers(
     authorization: str | None, api_key: str | None, address: Address | None
 ) -> RequestCredentials:
-    """The credentials in the headers `Authorization` and `X-API-Key`; of schemes, only Bearer is ours."""
+    """Read credentials from the headers `Authorization` (scheme Bearer only) and `X-API-Key`."""
     if api_key is not None:
         return RequestCredentials(key=Secret(api_key.strip()), address=address)
     scheme, _, text = (authorization or "").strip().partition(" ")

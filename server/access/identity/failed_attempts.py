@@ -1,6 +1,6 @@
-"""Limits wrong API keys and access codes by address: after too many in a minute, none from there is checked.
+"""Limits wrong API keys and access codes by address.
 
-Kept in memory, by each server for itself: the secrets have 148 bits and more, so this only has to stop the noise.
+Each server counts in memory: the secrets have at least 148 bits and cannot be guessed, so this only reduces load.
 """
 
 from typing import Final
@@ -19,11 +19,11 @@ class FailedAttemptLimiter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # How many since when, the oldest window first.
+        # Address -> (failures, start of the window); the oldest window first.
         self._failures: dict[str, tuple[int, float]] = {}
 
     def check(self, address: Address | None) -> None:
-        """Raise TwitchAudioError `rate-limited` when there were too many failures from an address."""
+        """Raise TwitchAudioError `rate-limited` if there were too many failures from this address."""
         if address is None or not self._failures:
             return
         count, since = self._failures.get(counted(address), (0, 0.0))

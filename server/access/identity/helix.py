@@ -1,4 +1,4 @@
-"""Twitch's official API, as far as access control needs it: who is subscribed to whom, and people's numbers."""
+"""Client for the parts of Twitch's Helix API that access control needs: subscriptions and account ids."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ _log = logging.getLogger(__name__)
 
 
 class TokenRefusedError(TwitchAudioError):
-    """Twitch does not take the user's token any more."""
+    """Twitch rejects the user's access token (HTTP 401)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HelixUser:
-    """A Twitch account; `kind` is `affiliate`, `partner` or empty: the others cannot have subscribers."""
+    """A Twitch account. `kind` is `affiliate`, `partner` or empty; the latter cannot have subscribers."""
 
     id: str
     login: str
@@ -35,7 +35,7 @@ class HelixUser:
 
 
 class HelixClient:
-    """Calls with a user's own token, or with the application's."""
+    """Calls Helix with a user's access token or with the application's."""
 
     def __init__(self, session: ClientSession, *, helix_url: URL, client_id: str, clock: Clock) -> None:
         self._client = TwitchClient(session, at_once=AT_ONCE)
@@ -44,9 +44,9 @@ class HelixClient:
         self._clock = clock
 
     async def subscribed(self, token: Secret, *, user_id: str, broadcaster_id: str) -> bool:
-        """Whether a user is subscribed to a broadcaster; asked a second time when Twitch is in trouble.
+        """Whether a user is subscribed to a broadcaster; retried once after a server error of Twitch.
 
-        Raises TokenRefusedError `token-invalid`; UpstreamError, which says when asking again makes sense.
+        Raises TokenRefusedError `token-invalid`; UpstreamError with the seconds to wait before asking again.
         """
         url = (self._base / "subscriptions" / "user").with_query(broadcaster_id=broadcaster_id, user_id=user_id)
         reply = await retry(lambda: self._get(url, token), errors=UpstreamError, retry_after=self._retry_after)
@@ -56,7 +56,7 @@ class HelixClient:
             case 404:
                 return False
             case 400:
-                # What Twitch says of somebody who is neither affiliate nor partner: they have no subscribers.
+                # The broadcaster is neither affiliate nor partner, and so cannot have subscribers.
                 _log.warning("broadcaster_without_subscriptions", extra={"broadcaster": broadcaster_id})
                 return False
             case 401:
@@ -67,7 +67,7 @@ class HelixClient:
     async def users(
         self, token: Secret, *, logins: Sequence[str] = (), ids: Sequence[str] = ()
     ) -> list[HelixUser]:
-        """The accounts that there are of these, at most 100. Raises UpstreamError."""
+        """The existing accounts with these logins and ids, at most 100 in all. Raises UpstreamError."""
         query = [*(("login", login) for login in logins), *(("id", number) for number in ids)]
         reply = await self._get((self._base / "users").with_query(query), token)
         if reply.status == 400:
@@ -86,7 +86,7 @@ class HelixClient:
         return await self._client.call("helix", "GET", url, headers=headers, detail=_SILENT)
 
     def _retry_after(self, outcome: Reply | UpstreamError) -> float | None:
-        """For `retry`: Twitch is in trouble, and says how long to wait. No answer at all took its time already."""
+        """Seconds to wait before a retry of a 5xx response; None for no retry, as after a timeout."""
         if isinstance(outcome, UpstreamError) or outcome.status < 500:
             return None
         return retry_after_seconds(outcome.headers.get("Retry-After"), self._clock.now())

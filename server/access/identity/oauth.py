@@ -1,4 +1,4 @@
-"""Signing in at id.twitch.tv with the authorization-code flow: codes into tokens, refreshed and revoked."""
+"""Twitch's OAuth 2.0 authorization-code flow at id.twitch.tv: exchange, refresh and revoke tokens."""
 
 import logging
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What Twitch gives for a code or a refresh token. `seconds`: how long the access token lives."""
+    """Twitch's tokens for a code or a refresh token. `seconds` is the lifetime of the access token."""
 
     access: Secret
     refresh: Secret | None
@@ -30,11 +30,11 @@ class Tokens:
 
 
 class RefusedError(TwitchAudioError):
-    """Twitch does not take a code or a refresh token, and will not later."""
+    """Twitch rejects a code or a refresh token permanently."""
 
 
 class TwitchOAuth:
-    """The operator's application at id.twitch.tv."""
+    """OAuth client of the operator's Twitch application."""
 
     def __init__(self, session: ClientSession, *, id_url: URL, client_id: str, client_secret: Secret) -> None:
         self._client = TwitchClient(session)
@@ -43,7 +43,7 @@ class TwitchOAuth:
         self._secret = client_secret
 
     def authorize_url(self, *, redirect: URL, state: str, scopes: Iterable[str]) -> URL:
-        """Where a browser is sent to ask its user."""
+        """The address at which Twitch asks the user for consent."""
         return (self._base / "authorize").with_query(
             client_id=self._client_id,
             redirect_uri=str(redirect),
@@ -53,7 +53,7 @@ class TwitchOAuth:
         )
 
     async def exchange(self, code: str, redirect: URL) -> Tokens:
-        """Tokens for the code of a callback. Raises RefusedError `token-invalid`; UpstreamError."""
+        """Exchange the code of a callback for tokens. Raises RefusedError `token-invalid`; UpstreamError."""
         if not 0 < len(code) <= _CODE_LIMIT:
             raise _refused()
         return await self._tokens(
@@ -61,11 +61,11 @@ class TwitchOAuth:
         )
 
     async def refresh(self, token: Secret) -> Tokens:
-        """New tokens. Raises RefusedError when the sign-in was ended at Twitch; UpstreamError."""
+        """Get new tokens. Raises RefusedError when the user has disconnected us on Twitch; UpstreamError."""
         return await self._tokens(("grant_type", "refresh_token"), ("refresh_token", token.reveal()))
 
     async def revoke(self, token: Secret) -> None:
-        """End an access token; one that has ended already is fine. Raises UpstreamError."""
+        """Revoke an access token; succeeds too when the token is already invalid. Raises UpstreamError."""
         reply = await self._client.call(
             "revoke",
             "POST",
@@ -77,7 +77,7 @@ class TwitchOAuth:
             raise UpstreamError("revoke", "Twitch did not take back the sign-in.")
 
     async def application_token(self) -> Secret:
-        """A token of the application itself, for what needs no user. Raises UpstreamError."""
+        """Get an access token of the application, for calls without a user. Raises UpstreamError."""
         return (await self._tokens(("grant_type", "client_credentials"))).access
 
     async def _tokens(self, *fields: tuple[str, str]) -> Tokens:
@@ -88,7 +88,7 @@ class TwitchOAuth:
         said = {"status": reply.status, "said": reply.message, "grant": fields[0][1]}
         message = reply.message.lower()
         if reply.status == 403 or (reply.status == 400 and message == "invalid client"):
-            # The operator's mistake, which no user can mend.
+            # A configuration error that only the operator can correct.
             _log.error("twitch_refuses_our_application", extra=said)
             raise UpstreamError("token", "Twitch does not accept this server's application. Tell its operator.")
         _log.warning("token_not_issued", extra=said)

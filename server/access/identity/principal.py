@@ -1,4 +1,4 @@
-"""Who sends a request, once the credentials were checked."""
+"""The principal: who sends a request, according to its checked credentials."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,17 +12,17 @@ from server.audit.entries import Who
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """The owner of an API key or a Twitch user; neither for an anonymous request."""
+    """The owner of an API key, a Twitch user, or neither (anonymous)."""
 
     key: ApiKey | None = None
     user: TwitchUser | None = None
     token: Secret | None = None
-    """The user's access token, for asking Twitch on their behalf."""
+    """The user's access token, for calls to Twitch on their behalf."""
     session: str | None = None
-    """The id of the website's session that proved who it is."""
+    """The id of the website's session, if that was the credential."""
 
     def audit_subject(self, address: Address | None) -> Who:
-        """The name of the principal in audit log entries about requests from `address`."""
+        """How audit log entries name the principal for requests from `address`."""
         text = None if address is None else address_text(address)
         if self.key is not None:
             return Who(id=f"key:{self.key.id}", name=self.key.name, address=text)
@@ -32,7 +32,7 @@ class Principal:
 
     @property
     def known_by(self) -> str | None:
-        """The kind of credentials that proved who it is: `key`, `token` or `session`; None when anonymous."""
+        """The kind of credentials that were checked: `key`, `token` or `session`; None when anonymous."""
         if self.key is not None:
             return "key"
         if self.user is None:

@@ -1,7 +1,7 @@
-"""The keys of the website's sessions: one for cookies, one for tokens at rest, one for CSRF tokens.
+"""Keys for the website's sessions: to encrypt cookies and stored tokens, and to sign CSRF tokens.
 
-All come from the text in `TWITCHAUDIO_SESSION_KEY`, or from the file `session.key` in the data folder, which is
-made once. Several texts may be given: the first is used, and what was made with the others still counts.
+They are derived from the secrets in `TWITCHAUDIO_SESSION_KEY`, or from the file `session.key` in the data folder,
+which is created if missing. Several secrets allow rotation: the first one encrypts and signs, all are accepted.
 """
 
 import base64
@@ -26,7 +26,7 @@ FILE: Final = "session.key"
 
 
 class SessionKeys:
-    """Encrypts, decrypts and signs."""
+    """Encrypts cookies and tokens, and signs CSRF tokens, with keys derived from the configured secrets."""
 
     def __init__(self, texts: Sequence[Secret]) -> None:
         self._cookies = MultiFernet([Fernet(base64.urlsafe_b64encode(_derive(text, "cookie"))) for text in texts])
@@ -34,27 +34,27 @@ class SessionKeys:
         self._csrf = [_derive(text, "csrf") for text in texts]
 
     def seal_cookie(self, content: bytes) -> str:
-        """What a cookie holds."""
+        """Encrypt the content of a cookie."""
         return self._cookies.encrypt(content).decode()
 
     def open_cookie(self, cookie: str, max_age_seconds: int) -> bytes | None:
-        """The inverse; None for what was not sealed with one of our keys, or too long ago."""
+        """Decrypt a cookie; None when it is not from one of our keys, or older than `max_age_seconds`."""
         return _opened(self._cookies, cookie, max_age_seconds)
 
     def seal_tokens(self, content: bytes) -> str:
-        """What the database holds of a user's tokens."""
+        """Encrypt a user's tokens for the database."""
         return self._tokens.encrypt(content).decode()
 
     def open_tokens(self, sealed: str) -> bytes | None:
-        """The inverse; None when none of our keys fits."""
+        """Decrypt a user's tokens; None when they were encrypted with none of our keys."""
         return _opened(self._tokens, sealed, None)
 
     def csrf_token(self, session_id: str) -> str:
-        """What a page of a session sends along with whatever changes something."""
+        """The CSRF token of a session, which our pages send with every request that changes something."""
         return _signature(self._csrf[0], session_id)
 
     def is_csrf_token(self, token: str, session_id: str) -> bool:
-        """Whether a token is that session's, compared in constant time."""
+        """Whether a token is the session's CSRF token; compares in constant time."""
         sent = token.encode("utf-8", "replace")
         return any(hmac.compare_digest(_signature(key, session_id).encode(), sent) for key in self._csrf)
 
@@ -69,7 +69,7 @@ def _signature(key: bytes, session_id: str) -> str:
 
 
 def _opened(keys: MultiFernet, sealed: str, max_age_seconds: int | None) -> bytes | None:
-    # A header's odd bytes arrive as surrogates, which have no UTF-8.
+    # Invalid bytes in a header arrive as surrogates, which cannot be encoded as UTF-8.
     if not sealed.isascii():
         return None
     with contextlib.suppress(InvalidToken):
@@ -78,16 +78,16 @@ def _opened(keys: MultiFernet, sealed: str, max_age_seconds: int | None) -> byte
 
 
 def kept_keys(configured: Sequence[Secret], data_dir: Path) -> Sequence[Secret]:
-    """The configured texts, or those in the file, which is made when there is none; only its owner may read it.
+    """The configured secrets, or those in the file, which is created if missing and readable by its owner only.
 
-    Raises SettingsError when the file cannot be made or holds no key.
+    Raises SettingsError when the file cannot be created or read, or holds no valid secret.
     """
     if configured:
         return configured
     file = data_dir / FILE
     try:
         if not file.exists():
-            _make(file)
+            _create_key_file(file)
         return session_keys(",".join(file.read_text(encoding="ascii").split()))
     except OSError as error:
         takes = f"a key; without one, it is kept in {file}: {error.strerror}"
@@ -97,10 +97,10 @@ def kept_keys(configured: Sequence[Secret], data_dir: Path) -> Sequence[Secret]:
         raise SettingsError("TWITCHAUDIO_SESSION_KEY", "", takes, secret=True) from error
 
 
-def _make(file: Path) -> None:
-    """Whole or not at all, and the same for two servers that start at once."""
+def _create_key_file(file: Path) -> None:
+    """Create the file atomically; of servers that start at the same time, all use the first one's."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Only its owner may read a file that mkstemp makes.
+    # mkstemp creates files that only their owner may read.
     descriptor, name = tempfile.mkstemp(prefix=f".{FILE}-", dir=file.parent)
     part = Path(name)
     try:

@@ -1,4 +1,4 @@
-"""The website's sessions in SQL: who is signed in, with which tokens, and until when."""
+"""Stores the website's sessions in SQL: the user, the encrypted Twitch tokens, and when a session ends."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ from server.access.identity.twitch_user import TwitchUser
 from server.access.tables import web_sessions as table
 
 PER_USER: Final = 20
-"""Sessions of one user, as of several browsers; the oldest end when there are more."""
+"""How many sessions a user may have, for several browsers; beyond it, the oldest ones end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSession:
-    """A session. `access` and `refresh` are None when they were sealed with a key that we do not have any more."""
+    """A stored session. `access` and `refresh` are None when their encryption key is no longer configured."""
 
     sha256: str
     user: TwitchUser
@@ -38,19 +38,19 @@ class StoredSession:
 
 
 def session_hash(session_id: str) -> str:
-    """What is stored of a session's id."""
+    """The SHA-256 of a session's id in hexadecimal, which is stored instead of the id."""
     return hashlib.sha256(session_id.encode("utf-8", "replace")).hexdigest()
 
 
 class SessionStore:
-    """Reads and changes sessions. Everything raises TwitchAudioError `busy` while the database does not answer."""
+    """Reads and changes sessions. All methods raise TwitchAudioError `busy` while the database does not answer."""
 
     def __init__(self, database: Database, keys: SessionKeys) -> None:
         self._database = database
         self._keys = keys
 
     async def create(self, sha256: str, user: TwitchUser, tokens: Tokens, *, now: datetime, due: datetime) -> None:
-        """Keep a new session; the user's oldest end when there are too many."""
+        """Store a new session; ends the user's oldest sessions beyond `PER_USER`."""
         moment = to_us(now)
 
         def add(connection: Connection) -> None:
@@ -75,16 +75,16 @@ class SessionStore:
         await self._database.transact(add)
 
     async def get(self, sha256: str) -> StoredSession | None:
-        """A session, also one that has ended."""
+        """The session, also if it has ended; None when there is none."""
         row = await self._database.first(select(table).where(table.c.sha256 == sha256))
         return None if row is None else self._session(row)
 
     async def seen(self, sha256: str, now: datetime) -> None:
-        """Note that a session was used."""
+        """Record that a session was used."""
         await self._change(sha256, seen_us=to_us(now))
 
     async def validated(self, sha256: str, user: TwitchUser, *, now: datetime, due: datetime) -> None:
-        """Note that Twitch said whose the tokens are."""
+        """Record that Twitch confirmed the access token and whose it is."""
         await self._change(
             sha256,
             login=user.login,
@@ -94,30 +94,33 @@ class SessionStore:
         )
 
     async def end(self, sha256: str, now: datetime) -> None:
-        """End a session at once, for every server; its tokens are still to be revoked."""
+        """End a session on all servers; its token still has to be revoked at Twitch."""
         await self._database.change(_ended(sha256, to_us(now)))
 
     async def forget(self, sha256: str) -> None:
-        """Delete a session."""
+        """Delete a session's row."""
         await self._database.change(delete(table).where(table.c.sha256 == sha256))
 
     async def begin_refresh(self, session: StoredSession, *, now: datetime, until: datetime) -> bool:
-        """Take a session's tokens for oneself; False when another server has them."""
+        """Claim the exclusive right to refresh a session's tokens, which ends at `until`.
+
+        False when another server has it.
+        """
         if session.refreshing_until > now:
             return False
         where = (table.c.sha256 == session.sha256, table.c.refreshing_us == to_us(session.refreshing_until))
         return bool(await self._database.change(update(table).where(*where).values(refreshing_us=to_us(until))))
 
     async def renew(self, sha256: str, tokens: Tokens, *, now: datetime, due: datetime) -> None:
-        """Put new tokens in the place of the old ones."""
+        """Replace a session's tokens by refreshed ones."""
         await self._change(sha256, refreshing_us=0, due_us=to_us(due), **self._tokens(tokens, tokens.scopes, now))
 
     async def give_back(self, sha256: str) -> None:
-        """Let another server try to refresh."""
+        """Release the right to refresh the tokens, so that another server can try."""
         await self._change(sha256, refreshing_us=0)
 
     async def take_due(self, limit: int, *, now: datetime, until: datetime) -> Sequence[StoredSession]:
-        """Sessions that somebody has to look at, taken until a moment so that no other server looks too."""
+        """Claim up to `limit` sessions that are due for maintenance; other servers skip them until `until`."""
         due = select(table).where(table.c.due_us <= to_us(now)).order_by(table.c.due_us).limit(limit)
         rows = await self._database.rows(due)
         taken: list[StoredSession] = []
@@ -128,7 +131,7 @@ class SessionStore:
         return taken
 
     async def put_off(self, sha256: str, due: datetime) -> None:
-        """Look again later."""
+        """Set when the session is due for maintenance next."""
         await self._change(sha256, due_us=to_us(due))
 
     async def _change(self, sha256: str, **values: object) -> None:

@@ -1,8 +1,7 @@
-"""Who is signed in on the website: sessions of bounded life, whose Twitch tokens are kept good and taken back.
+"""Sessions of the website: bounded in lifetime, with Twitch tokens that are validated, refreshed and revoked.
 
-Of a session, everything that takes long is done by one task for all who ask at the same time, and belongs to
-this object: a request that is cancelled cancels none of it. Between servers, a row is refreshed by whoever takes
-it first.
+Slow work on a session is shared by all concurrent callers and runs in tasks of this object, so a cancelled request
+cancels none of it. Across servers, the first one to claim the row refreshes the tokens.
 """
 
 import asyncio
@@ -29,20 +28,20 @@ from server.access.identity.twitch_user import TwitchUser
 LIFETIME: Final = timedelta(days=30)
 IDLE: Final = timedelta(days=14)
 KEPT_SECONDS: Final = 2.0
-"""How long a session is taken without looking: one that was ended elsewhere ends within that time."""
+"""How long a session is cached: one that another server ends is refused here within this time."""
 
 VALID: Final = timedelta(minutes=10)
 GRACE: Final = timedelta(hours=1)
-"""Twitch wants tokens validated hourly: for so long a session lives on while Twitch does not answer."""
+"""How long a session stays valid while Twitch does not answer; Twitch requires hourly validation."""
 
 RECHECK: Final = timedelta(minutes=50)
-EARLY: Final = timedelta(minutes=2)
-"""So long before its end a token is refreshed."""
+REFRESH_MARGIN: Final = timedelta(minutes=2)
+"""How long before its expiry an access token is refreshed."""
 
 REFRESH: Final = timedelta(seconds=10)
-"""How long a server has the tokens to itself."""
+"""How long a server has the exclusive right to refresh a session's tokens."""
 
-KEEPER_SECONDS: Final = 30.0
+MAINTENANCE_SECONDS: Final = 30.0
 _SEEN: Final = timedelta(hours=1)
 _TAKEN: Final = timedelta(minutes=5)
 _RETRY: Final = timedelta(minutes=1)
@@ -55,14 +54,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Whose session it is, and the access token for asking Twitch on their behalf."""
+    """The user of a session, and their access token for calls to Twitch."""
 
     user: TwitchUser
     token: Secret
 
 
 class Sessions:
-    """Begins, keeps and ends sessions."""
+    """Begins, checks and ends sessions. As a context manager, it also maintains unused ones in the background."""
 
     def __init__(self, store: SessionStore, *, oauth: TwitchOAuth, tokens: TokenValidator, clock: Clock) -> None:
         self._store = store
@@ -75,17 +74,17 @@ class Sessions:
         self._refreshed: SingleFlightCache[str, StoredSession | None] = SingleFlightCache(
             clock=clock, fresh_seconds=0.0
         )
-        self._keeper: asyncio.Task[None] | None = None
+        self._maintenance: asyncio.Task[None] | None = None
         self._revoking: set[asyncio.Task[None]] = set()
 
     def authorize_url(self, *, redirect: URL, state: str, scopes: Iterable[str]) -> URL:
-        """Where a browser is sent to sign in; it comes back to `redirect` with the state and a code."""
+        """Twitch's sign-in page for a browser, which Twitch sends back to `redirect` with `state` and a code."""
         return self._oauth.authorize_url(redirect=redirect, state=state, scopes=scopes)
 
     async def begin(self, code: str, redirect: URL) -> tuple[str, TwitchUser]:
-        """A new session for whoever the code is from; gives its id, which nobody had before.
+        """Exchange an authorization code for a new session; returns its random id and the user.
 
-        Raises RefusedError `token-invalid` when Twitch does not take the code; what `TokenValidator.user` raises;
+        Raises RefusedError `token-invalid` when Twitch rejects the code; what `TokenValidator.user` raises;
         TwitchAudioError `upstream-unavailable`, `busy`.
         """
         tokens = await self._oauth.exchange(code, redirect)
@@ -97,31 +96,31 @@ class Sessions:
         return session_id, user
 
     async def find(self, session_id: str) -> SignedIn | None:
-        """Who is signed in with a session; None when it is over or was never begun.
+        """The user of a session; None when the session has ended or does not exist.
 
-        Raises TwitchAudioError `busy`; `upstream-unavailable` when Twitch has not confirmed it for an hour.
+        Raises TwitchAudioError `busy`; `upstream-unavailable` when Twitch has not confirmed the token for an hour.
         """
         sha256 = session_hash(session_id)
         return await self._current.get(sha256, lambda: self._load(sha256))
 
     def known(self, session_id: str) -> TwitchUser | None:
-        """Whose session it is, as far as that is known without asking anybody; it may be over meanwhile."""
+        """The user of a session if it is cached, without I/O; the session may have ended."""
         signed_in = self._current.last(session_hash(session_id))
         return None if signed_in is None else signed_in.user
 
     async def renewed(self, session_id: str, refused: Secret) -> SignedIn | None:
-        """The session with another access token than one that Twitch refused; None when it is over."""
+        """The session with another access token than the one that Twitch rejected; None when it has ended."""
         sha256 = session_hash(session_id)
-        session = await self._alive(sha256)
+        session = await self._load_active(sha256)
         if session is not None and session.access is not None and session.access.reveal() == refused.reveal():
             session = await self._refreshed_session(session)
             self._current.invalidate(sha256)
         return None if session is None or session.access is None else SignedIn(session.user, session.access)
 
     async def end(self, session_id: str) -> None:
-        """Sign out: over at once, and Twitch is told to take the token back, again and again if need be.
+        """End a session at once and revoke its Twitch token, retrying later if Twitch does not answer.
 
-        Raises TwitchAudioError `busy`, and then nothing has ended.
+        Raises TwitchAudioError `busy`; the session has not ended then.
         """
         sha256 = session_hash(session_id)
         session = await self._store.get(sha256)
@@ -130,42 +129,41 @@ class Sessions:
         await self._store.end(sha256, self._clock.now())
         self._current.invalidate(sha256)
         _log.info("signed_out", extra={"user_id": session.user.id, "login": session.user.login})
-        task = asyncio.create_task(self._take_back(replace(session, ended_at=self._clock.now())), name="revoke")
+        task = asyncio.create_task(self._revoke(replace(session, ended_at=self._clock.now())), name="revoke")
         self._revoking.add(task)
         task.add_done_callback(self._revoking.discard)
         await asyncio.shield(task)
 
     async def __aenter__(self) -> Self:
-        """Begin to look after sessions that nobody uses: hourly validation, the end of the idle, revocations."""
-        self._keeper = asyncio.create_task(self._keep(), name="look after sessions")
+        """Start the background task that validates unused sessions, ends idle ones and revokes their tokens."""
+        self._maintenance = asyncio.create_task(self._maintain(), name="look after sessions")
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close."""
         await self.close()
 
     async def close(self) -> None:
-        """End what is under way."""
-        tasks = [*self._revoking, *([] if self._keeper is None else [self._keeper])]
+        """Cancel the background tasks and calls in progress."""
+        tasks = [*self._revoking, *([] if self._maintenance is None else [self._maintenance])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._current.close()
         await self._refreshed.close()
 
-    # --- one session ----------------------------------------------------------------------------------
+    # --- One session ----------------------------------------------------------------------------------
 
-    async def _alive(self, sha256: str) -> StoredSession | None:
+    async def _load_active(self, sha256: str) -> StoredSession | None:
         session = await self._store.get(sha256)
-        return None if session is None or self._over(session) else session
+        return None if session is None or self._has_ended(session) else session
 
-    def _over(self, session: StoredSession) -> bool:
+    def _has_ended(self, session: StoredSession) -> bool:
         now = self._clock.now()
         old = now >= session.created_at + LIFETIME or now >= session.seen_at + IDLE
         return old or session.ended_at is not None or session.access is None
 
     async def _load(self, sha256: str) -> SignedIn | None:
-        session = await self._alive(sha256)
+        session = await self._load_active(sha256)
         if session is not None:
             session = await self._confirmed(session)
         if session is None or session.access is None:
@@ -175,16 +173,16 @@ class Sessions:
         return SignedIn(session.user, session.access)
 
     async def _confirmed(self, session: StoredSession) -> StoredSession | None:
-        """The session, confirmed by Twitch lately enough; None when Twitch says that it is over."""
+        """The session if Twitch confirmed its token recently enough; None when Twitch has ended it."""
         now = self._clock.now()
         try:
-            if now >= session.token_expires_at - EARLY:
+            if now >= session.token_expires_at - REFRESH_MARGIN:
                 return await self._refreshed_session(session)
             if now < session.validated_at + VALID:
                 return session
             return await self._validated(session)
         except TwitchAudioError as error:
-            # Nobody is thrown out because Twitch is away, and nobody stays in for good because of it.
+            # While Twitch does not answer, a session stays valid, but only for `GRACE`.
             if error.code is ProblemCode.UPSTREAM_UNAVAILABLE and now < session.validated_at + GRACE:
                 return session
             raise
@@ -196,7 +194,7 @@ class Sessions:
         except TwitchAudioError as error:
             if error.code is not ProblemCode.TOKEN_INVALID:
                 raise
-            # Expired early, or revoked: refreshing tells which.
+            # The token expired early or was revoked; only an attempt to refresh it shows which.
             return await self._refreshed_session(session)
         now = self._clock.now()
         if user.id != session.user.id:
@@ -209,23 +207,23 @@ class Sessions:
         return await self._refreshed.get(session.sha256, lambda: self._refresh(session))
 
     async def _refresh(self, session: StoredSession) -> StoredSession | None:
-        """The session with new tokens, got by this server or by another; None when Twitch gives none any more."""
+        """The session with tokens refreshed by this or another server; None when Twitch refuses to refresh."""
         sha256 = session.sha256
         before = None if session.access is None else session.access.reveal()
         deadline = self._clock.now() + REFRESH
         while self._clock.now() < deadline:
-            current = await self._alive(sha256)
+            current = await self._load_active(sha256)
             if current is None or current.access is None:
                 return None
             if current.access.reveal() != before:
                 return current
             now = self._clock.now()
             if await self._store.begin_refresh(current, now=now, until=now + REFRESH):
-                return await self._refresh_mine(current)
+                return await self._refresh_claimed(current)
             await self._clock.sleep(_POLL_SECONDS)
         raise UpstreamError("refresh", "Your sign-in is being renewed. Try again in a moment.")
 
-    async def _refresh_mine(self, session: StoredSession) -> StoredSession | None:
+    async def _refresh_claimed(self, session: StoredSession) -> StoredSession | None:
         sha256 = session.sha256
         try:
             tokens = None if session.refresh is None else await self._oauth.refresh(session.refresh)
@@ -241,7 +239,7 @@ class Sessions:
             return None
         now = self._clock.now()
         renewed = replace(tokens, scopes=tokens.scopes or session.user.scopes)
-        # A refresh token may be good for one use only: what came for it must not be lost.
+        # A refresh token may be valid only once, so the new tokens must not be lost.
         await retry(
             lambda: self._store.renew(sha256, renewed, now=now, due=now + RECHECK),
             errors=TwitchAudioError,
@@ -249,13 +247,13 @@ class Sessions:
             policy=_STORE_RETRY,
             sleep=self._clock.sleep,
         )
-        return await self._alive(sha256)
+        return await self._load_active(sha256)
 
-    # --- those that nobody uses -----------------------------------------------------------------------
+    # --- Maintenance of unused sessions ---------------------------------------------------------------
 
-    async def _keep(self) -> None:
+    async def _maintain(self) -> None:
         while True:
-            await self._clock.sleep(KEEPER_SECONDS)
+            await self._clock.sleep(MAINTENANCE_SECONDS)
             try:
                 await self.look_after()
             except TwitchAudioError as error:
@@ -264,7 +262,7 @@ class Sessions:
                 _log.exception("sessions_not_looked_after")
 
     async def look_after(self) -> None:
-        """Validate, end and delete what is due. Raises TwitchAudioError `busy`."""
+        """Validate, end or delete all sessions that are due. Raises TwitchAudioError `busy`."""
         while True:
             now = self._clock.now()
             due = await self._store.take_due(_AT_A_TIME, now=now, until=now + _TAKEN)
@@ -275,10 +273,10 @@ class Sessions:
 
     async def _look_after(self, session: StoredSession) -> None:
         now = self._clock.now()
-        if self._over(session):
-            await self._take_back(session)
+        if self._has_ended(session):
+            await self._revoke(session)
         elif now >= session.token_expires_at:
-            # Nothing to validate: it is refreshed when its user comes back.
+            # The token has expired: it is refreshed when the user returns.
             await self._store.put_off(session.sha256, min(session.seen_at + IDLE, session.created_at + LIFETIME))
         else:
             try:
@@ -291,8 +289,8 @@ class Sessions:
                 else:
                     await self._store.end(session.sha256, now)
 
-    async def _take_back(self, session: StoredSession) -> None:
-        """Revoke a session's token, then delete it; later, when Twitch does not answer."""
+    async def _revoke(self, session: StoredSession) -> None:
+        """Revoke a session's token and delete the session; postponed when Twitch does not answer."""
         now = self._clock.now()
         if session.access is not None and now < session.token_expires_at:
             try:

@@ -1,6 +1,7 @@
-"""Twitch user tokens, checked at id.twitch.tv's `/oauth2/validate`.
+"""Validates Twitch users' access tokens at id.twitch.tv's `/oauth2/validate`.
 
-A token of any other application validates there too: only tokens issued to our own client id, for a person, count.
+Twitch validates tokens of every application there: only user tokens that were issued to our client id are
+accepted.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from server.access.identity.twitch_client import TwitchClient
 from server.access.identity.twitch_user import TwitchUser
 
 VALID_SECONDS: Final = 600.0
-"""How long a valid token is taken without asking again; Twitch wants it checked at least hourly."""
+"""How long a valid token is cached; Twitch requires validation at least once an hour."""
 
 INVALID_SECONDS: Final = 60.0
 FAILED_SECONDS: Final = 2.0
@@ -33,17 +34,17 @@ _UNAVAILABLE: Final = "Twitch does not say whose token this is. Try again in a m
 class _ValidToken:
     user: TwitchUser
     expires_in_seconds: int
-    """0 for one that does not expire."""
+    """0 when the token does not expire."""
 
 
 class TokenValidator:
-    """Asks Twitch about each token once in a while; all who bring one at the same time share the answer."""
+    """Validates tokens with Twitch and caches the results; concurrent checks of one token share a call."""
 
     def __init__(self, session: ClientSession, *, id_url: URL, client_id: str, clock: Clock) -> None:
         self._client = TwitchClient(session)
         self._address = id_url / "oauth2" / "validate"
         self._client_id = client_id
-        # By hash: tokens themselves are not stored.
+        # By hash, so that tokens are not kept in memory.
         self._valid: SingleFlightCache[str, _ValidToken] = SingleFlightCache(
             clock=clock,
             fresh_seconds=_valid_seconds,
@@ -52,10 +53,10 @@ class TokenValidator:
         )
 
     async def user(self, token: Secret) -> TwitchUser:
-        """The token's owner.
+        """The user that a token was issued to.
 
         Raises TwitchAudioError `token-invalid`, `token-wrong-client`; `upstream-unavailable` when Twitch does not
-        answer and the token is not known.
+        answer and the token is not cached.
         """
         text = token.reveal()
         if not text.isascii() or not text.isalnum() or len(text) > _TOKEN_LIMIT:
@@ -63,24 +64,22 @@ class TokenValidator:
         return (await self._valid.get(_digest(token), lambda: self._validate(text))).user
 
     def known(self, token: Secret) -> TwitchUser | None:
-        """The token's owner as far as that was found out before, without asking; it may not be valid any more."""
+        """The user of a token that was validated before, without I/O; the token may no longer be valid."""
         valid = self._valid.last(_digest(token))
         return None if valid is None else valid.user
 
     def forget(self, token: Secret) -> None:
-        """Ask again the next time: something said that the token is not valid any more."""
+        """Expire the cached result, so that the token is validated again before its next use."""
         self._valid.expire(_digest(token))
 
     async def __aenter__(self) -> Self:
-        """The service; nothing is started before it is used."""
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close."""
         await self.close()
 
     async def close(self) -> None:
-        """End the calls that are under way."""
+        """End calls in progress."""
         await self._valid.close()
 
     async def _validate(self, text: str) -> _ValidToken:
@@ -102,7 +101,7 @@ def _failure_seconds(error: TwitchAudioError) -> float:
 
 
 def _valid_token(status: int, body: bytes, client_id: str) -> _ValidToken:
-    """The answer of `/oauth2/validate`. Raises TwitchAudioError as `TokenValidator.user` does."""
+    """Parse the response of `/oauth2/validate`. Raises TwitchAudioError as `TokenValidator.user` does."""
     if status == 401:
         raise _invalid()
     if status != 200:

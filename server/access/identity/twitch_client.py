@@ -1,4 +1,4 @@
-"""Calls to Twitch's official services: bounded in time, size and number, never redirected, errors in our tree."""
+"""HTTP client for Twitch's official APIs: limits time, size and concurrency, follows no redirects."""
 
 import asyncio
 import json
@@ -21,14 +21,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of Twitch's. The body is at most `BODY_LIMIT` bytes."""
+    """A response of Twitch. The body has at most `BODY_LIMIT` bytes."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def object(self) -> Mapping[str, object] | None:
-        """The body as a JSON object; None when it is none."""
+        """The body as a JSON object; None when it is not one."""
         try:
             value: object = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -37,18 +37,18 @@ class Reply:
 
     @property
     def message(self) -> str:
-        """What Twitch says of a refusal, for comparing and for logs; empty when it says nothing."""
+        """Twitch's error message, at most 200 characters, for logs and comparisons; empty when there is none."""
         told = self.object()
         message = None if told is None else told.get("message")
         return message[:200] if isinstance(message, str) else ""
 
 
 class TwitchClient:
-    """Calls one service, at most so many at a time."""
+    """Calls one Twitch API with at most `at_once` concurrent requests."""
 
     def __init__(self, session: ClientSession, *, at_once: int = AT_ONCE) -> None:
         self._session = session
-        self._places = asyncio.Semaphore(at_once)
+        self._semaphore = asyncio.Semaphore(at_once)
 
     async def call(
         self,
@@ -60,10 +60,10 @@ class TwitchClient:
         form: Sequence[tuple[str, str]] | None = None,
         detail: str = "Twitch does not answer. Try again in a moment.",
     ) -> Reply:
-        """The answer, whatever its status. Raises UpstreamError with `detail` when there is none."""
+        """Send a request and return the response, whatever its status. Raises UpstreamError with `detail`."""
         try:
             async with (
-                self._places,
+                self._semaphore,
                 self._session.request(
                     method, url, headers=headers, data=form, timeout=TIMEOUT, allow_redirects=False
                 ) as response,
