@@ -20,14 +20,14 @@ from server.identifications.set_list import Play, plays, song_key
 from server.observability import Metrics
 
 _MAX_ANSWERS: Final = 20
-"""Answers read for the newest play, which may be made of many."""
+"""Newest answers that are read to find the newest play, which may be made of many."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedLimits:
-    """Bounds and times."""
+    """Bounds on the channels with listeners and on all listeners, and seconds between two reads."""
 
     channels: int = 1_000
     listeners: int = 10_000
@@ -36,7 +36,7 @@ class FeedLimits:
 
 @dataclass(slots=True, eq=False)
 class _Subscription:
-    """One channel with listeners."""
+    """A channel that has listeners, its newest play, and the task that refreshes it."""
 
     login: str
     listeners: int = 0
@@ -50,7 +50,7 @@ class _Subscription:
 
 
 class ChannelFeed:
-    """All channels that have listeners in this process. It owns their tasks: an async context manager."""
+    """All channels that have listeners in this process. An async context manager that owns their tasks."""
 
     def __init__(
         self, service: IdentificationService, *, metrics: Metrics, limits: FeedLimits | None = None
@@ -64,15 +64,13 @@ class ChannelFeed:
         metrics.gauge("twitchaudio_feed_listeners", "Listeners to channels.", lambda: self._listeners)
 
     async def __aenter__(self) -> Self:
-        """The feed; nothing is started before the first listener."""
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close it."""
         await self.close()
 
     async def listen(self, login: str, idle_seconds: float) -> AsyncGenerator[Play | None]:
-        """The newest play, if there is one, and each later state of it; None after `idle_seconds` without one.
+        """The newest play, then each change or newer play; None after each `idle_seconds` without one.
 
         Ends when the server stops. Raises TwitchAudioError `busy`.
         """
@@ -116,7 +114,7 @@ class ChannelFeed:
             subscription.refresh.set()
 
     def _job_ended(self, outcome: JobOutcome) -> None:
-        """A job of this process ended."""
+        """Refresh the channel at once when a job of this process has named a song on it."""
         answer = outcome.identification
         subscription = self._subscriptions.get(answer.target) if answer.kind is Kind.STREAM else None
         if subscription is not None and answer.song is not None:
@@ -149,7 +147,7 @@ class ChannelFeed:
                 return
             answers = await self._service.recent_answers(subscription.login, limit=_MAX_ANSWERS)
         except TwitchAudioError as error:
-            # The database is away: the listeners stay, and get the next play.
+            # The database cannot be reached: keep the listeners, and try again at the next poll.
             _log.info("feed_without_store", extra={"code": str(error.code)})
             return
         play = next(plays(answers), None)
@@ -167,7 +165,7 @@ class ChannelFeed:
         changed.set()
 
     async def close(self) -> None:
-        """End every stream."""
+        """Cancel the refreshing tasks and end every listener's stream."""
         self._closing = True
         subscriptions = list(self._subscriptions.values())
         tasks = [subscription.task for subscription in subscriptions if subscription.task is not None]

@@ -1,4 +1,4 @@
-"""Reports: a listener says that an answer is wrong. The operator sees them, and disputed clips are asked again."""
+"""Listeners' reports of wrong answers. The operator sees them, and disputed targets are identified again."""
 
 import hashlib
 import logging
@@ -25,10 +25,10 @@ from server.channels.tables import reports as table
 
 NOTE_LIMIT: Final = 500
 PER_DAY: Final = 50
-"""Reports of one user, key or address."""
+"""Reports a day from one user, API key or address."""
 
 DISPUTES_PER_DAY: Final = 3
-"""How often reports make the recognizers look at one clip or moment of a video again: each time may cost money."""
+"""How often a day reports have one clip or moment of a video identified again, which may cost money."""
 
 MOST_PER_ANSWER: Final = 100
 
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class Reason(StrEnum):
-    """What is wrong."""
+    """What the listener says is wrong with an answer."""
 
     WRONG_SONG = "wrong-song"
     OTHER = "other"
@@ -60,7 +60,7 @@ class Report:
 
 
 def reporter(principal: Principal, address: Address | None, identification: Identification) -> tuple[str, str]:
-    """Who reports: as it is stored, and as it is counted for a day.
+    """The reporter's name, as it is stored, and as it is counted against the daily limit.
 
     An address is stored only as a hash that differs from answer to answer.
     """
@@ -75,7 +75,7 @@ def reporter(principal: Principal, address: Address | None, identification: Iden
 
 
 class ReportStore:
-    """Reports in SQL."""
+    """Stores and lists reports in SQL."""
 
     def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
@@ -84,9 +84,9 @@ class ReportStore:
     async def add(
         self, identification: Identification, *, reason: Reason, note: str, who: tuple[str, str], now: datetime
     ) -> bool:
-        """Store a report; the same person's second one on an answer replaces the first.
+        """Store a report; a second one by the same reporter on the same answer replaces the first.
 
-        True when the answer is to be disputed. Raises TwitchAudioError `rate-limited`, `busy`.
+        Returns whether the answer is to be marked as disputed. Raises TwitchAudioError `rate-limited`, `busy`.
         """
         stored, counted = who
         try:
@@ -129,7 +129,7 @@ class ReportStore:
         return disputed
 
     async def newest(self, *, limit: int = 100, handled: bool | None = None) -> Sequence[Report]:
-        """Reports, newest first: all of them, or those that the operator is or is not done with."""
+        """Up to `limit` reports, newest first: all, or those that the operator has or has not handled."""
         statement = select(table).order_by(table.c.created_us.desc(), table.c.id.desc()).limit(limit)
         if handled is not None:
             statement = statement.where(
@@ -138,7 +138,7 @@ class ReportStore:
         return [_report(row) for row in await self._database.rows(statement)]
 
     async def handle(self, report_id: str, now: datetime) -> None:
-        """Note that the operator is done with a report. Raises TwitchAudioError `not-found`."""
+        """Mark a report as handled by the operator. Raises TwitchAudioError `not-found`."""
         change = update(table).where(table.c.id == report_id).values(handled_us=to_us(now))
 
         def work(connection: Connection) -> None:

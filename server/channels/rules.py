@@ -1,4 +1,4 @@
-"""What the operator switched off is off for chat bots and watches too, which no access mode keeps out."""
+"""The checks for chat bots and watches, which ask in every access mode, but not for what is switched off."""
 
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import TwitchAudioError

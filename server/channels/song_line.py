@@ -1,4 +1,4 @@
-"""An answer as one plain line for a chat: pure.
+"""Formats an answer as one plain line for a chat. Pure functions.
 
 Every line begins with a word of ours, so that no song's title can be read by a chat as a command (`/ban`, `!so`).
 """
@@ -10,14 +10,14 @@ from fingerprint.domain.problems import Problem
 from fingerprint.domain.text import clean_text
 
 LINE_LIMIT: Final = 400
-"""Characters that chat bots take."""
+"""The longest line that chat bots accept, in characters."""
 
 _TITLE_LIMIT: Final = 200
 _ARTISTS_LIMIT: Final = 150
 
 
 def cut(text: str, limit: int) -> str:
-    """The text on one line, of at most `limit` characters; a cut shows."""
+    """The text on one line, of at most `limit` characters; a text that was cut ends with `…`."""
     line = " ".join(clean_text(text, 2 * limit + 2).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
@@ -44,5 +44,5 @@ def still_listening(channel: str) -> str:
 
 
 def problem_line(problem: Problem) -> str:
-    """A refusal or failure in one line."""
+    """The line for a refusal or a failure."""
     return cut(f"Sorry: {problem.detail}", LINE_LIMIT)

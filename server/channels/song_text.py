@@ -1,4 +1,4 @@
-"""What `song.txt` answers: it starts or joins a job, waits as long as chat bots do, and always has one line."""
+"""Answers `song.txt`: starts or joins a job, waits as long as chat bots do, and always returns one line."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ from server.identifications.admission import Admit
 from server.identifications.service import IdentificationService
 
 WAIT_SECONDS: Final = 8.0
-"""Chat bots give up after ten."""
+"""Less than the 10 s after which chat bots give up."""
 
 STARTS_PER_MINUTE: Final = 12
 STARTS_PER_DAY: Final = 5_000
-"""New identifications of one token. Joining one that runs is free."""
+"""New identifications that one token may start. Joining a running one is not counted."""
 
 _RECENT: Final = timedelta(minutes=1)
 
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class SongText:
-    """Answers chat bots."""
+    """Answers a chat bot that asks for a channel's song."""
 
     def __init__(
         self, database: Database, *, service: IdentificationService, access: Access, clock: Clock
@@ -47,17 +47,17 @@ class SongText:
     async def line(
         self, context: RequestContext, login: str, token: str | None, seconds: float = WAIT_SECONDS
     ) -> str:
-        """The line for a channel as it was written, within `seconds`. Raises nothing."""
+        """The line for a channel, named as the chat bot wrote it, within `seconds`. Problems become lines, too."""
         try:
             async with asyncio.timeout(seconds):
                 target = channel_target(login)
                 return await self._line(context, target, token, seconds)
         except TimeoutError:
-            # Whatever did not end: the job itself goes on.
+            # Something took too long; a job that was started goes on.
             return still_listening(login)
         except TwitchAudioError as error:
             return problem_line(error.problem)
-        except Exception:  # noqa: BLE001 - a chat bot shows whatever else came as garbage, or nothing
+        except Exception:  # noqa: BLE001 - a chat bot shows any other answer as garbage, or not at all
             _log.exception("song_text_crashed")
             return problem_line(Problem(code=ProblemCode.INTERNAL, detail="Something broke on our side."))
 
@@ -78,12 +78,15 @@ class SongText:
             if recent is None:
                 raise
             return song_line(recent)
-        # A little less than what is left, so that the answer is this one's and not the time limit's.
+        # A little less than what is left, so that this wait ends before the time limit does.
         left = max(0.0, seconds - (self._clock.monotonic() - started) - 0.2)
         return song_line(await self._service.wait(asked, left))
 
     async def _token(self, target: ChannelTarget, text: str) -> SongToken:
-        """The valid token. It counts in every access mode, but what the operator switched off is off."""
+        """The token for this channel. It is accepted in every access mode, but not for what is switched off.
+
+        Raises TwitchAudioError `key-invalid`, and what `check_is_on` raises.
+        """
         token = await self._tokens.find(text, target.login, now=self._clock.now())
         if token is None:
             detail = "this command's token is not valid for this channel. Its owner can make a new one."

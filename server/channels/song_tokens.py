@@ -1,6 +1,6 @@
 """Tokens for `song.txt`: each lets a chat bot ask for one channel, and nothing else.
 
-A chat bot can send no headers, so this is the one secret that may stand in an address. It has the form of an API
+A chat bot can send no headers, so this is the one secret that may be part of an address. It has the form of an API
 key with another prefix, and only its SHA-256 is stored.
 """
 
@@ -33,7 +33,7 @@ _USED_STEP: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongToken:
-    """A token as its maker sees it; never the token itself."""
+    """A token's record, without the secret itself."""
 
     id: str
     channel: str
@@ -45,7 +45,7 @@ class SongToken:
 
 
 class SongTokenStore:
-    """Tokens in SQL."""
+    """Creates, finds, lists and revokes tokens in SQL."""
 
     def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
@@ -54,7 +54,7 @@ class SongTokenStore:
     async def create(
         self, channel: str, *, now: datetime, note: str = "", made_by: str = OPERATOR
     ) -> tuple[SongToken, Secret]:
-        """Make a token for a channel's login; its text is given this once.
+        """Create a token for a channel's login; the secret is returned only here.
 
         Raises TwitchAudioError `invalid-input` when the channel has too many already; `busy`.
         """
@@ -89,7 +89,7 @@ class SongTokenStore:
         return token, secret
 
     async def find(self, text: str, channel: str, *, now: datetime) -> SongToken | None:
-        """The valid token with this text for this channel; notes its use, to the minute."""
+        """The valid token with this text for this channel, or None; records its use, to the minute."""
         if not well_formed(text, PREFIX):
             return None
         digest = key_hash(text)
@@ -110,7 +110,7 @@ class SongTokenStore:
         return [_token(row) for row in await self._database.rows(statement)]
 
     async def revoke(self, token_id: str, *, now: datetime, channel: str | None = None) -> None:
-        """Make a token invalid for good. Raises TwitchAudioError `not-found` when none has the id."""
+        """Make a token invalid permanently. Raises TwitchAudioError `not-found` when none has the id."""
         mine = [table.c.id == token_id]
         if channel is not None:
             mine.append(table.c.channel == channel)

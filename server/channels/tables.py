@@ -10,7 +10,7 @@ song_tokens: Final = Table(
     "song_tokens",
     metadata,
     Column("id", exact_text(32), primary_key=True),
-    # Only this is kept of the token itself.
+    # Only this hash of the token is stored.
     Column("sha256", exact_text(64), nullable=False),
     Column("channel", exact_text(64), nullable=False),
     Column("note", exact_text(200), nullable=False),
@@ -29,7 +29,7 @@ reports: Final = Table(
     metadata,
     Column("id", exact_text(32), primary_key=True),
     Column("identification_id", exact_text(64), nullable=False),
-    # Who: `user:NUMBER`, `key:ID`, or a hash that differs from answer to answer.
+    # Who reported: `user:NUMBER`, `key:ID`, or a hash that differs from answer to answer.
     Column("reporter", exact_text(96), nullable=False),
     Column("kind", exact_text(16), nullable=False),
     Column("target", exact_text(191), nullable=False),
@@ -54,7 +54,7 @@ watches: Final = Table(
     Column("budget", Integer, nullable=False),
     Column("used", Integer, nullable=False),
     Column("state", exact_text(20), nullable=False),
-    # Why it ended.
+    # Why the watch ended.
     Column("reason", exact_text(40)),
     # `operator`, `user:NUMBER`, or `key:ID`.
     Column("made_by", exact_text(64), nullable=False),
@@ -64,7 +64,7 @@ watches: Final = Table(
     # Tries in a row without a match, and with a stream that is not live.
     Column("quiet", Integer, nullable=False),
     Column("offline", Integer, nullable=False),
-    # The server that has it in hand until `lease_us`; grows with each that takes it.
+    # `owner` is the server that works on it until `lease_us`; `fence` grows with each that takes it.
     Column("owner", exact_text(191), nullable=False),
     Column("lease_us", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),

@@ -1,4 +1,4 @@
-"""A watch: a channel that is identified again and again while it is live. Its rules are pure; see `after`."""
+"""A watch: a channel that is identified at an interval while it is live. Its rules are pure; see `after`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +14,10 @@ BUDGET: Final = 1_000
 BUDGET_MOST: Final = 100_000
 
 OFFLINE_AGAIN_SECONDS: Final = 20.0
-"""A stream that is not live is looked at once more after so long, before its watch ends: some only stumble."""
+"""A stream that is not live is tried once more after this time before its watch ends: some are back at once."""
 
 QUIET_FACTOR_MOST: Final = 4.0
-"""Where song after song is not found, e.g. during talk, the wait grows up to this many times."""
+"""After tries in a row without a match, e.g. during talk, the wait grows to at most this many times."""
 
 TROUBLE_SECONDS: Final = 60.0
 
@@ -32,11 +32,14 @@ _OFF: Final = frozenset(
         ProblemCode.RATE_LIMITED,
     }
 )
-"""Nothing was captured, and nothing will be for a while: such a try is not taken off the budget."""
+"""Nothing was captured, and nothing will be for a while: such a try does not count against the budget."""
 
 
 def watch_terms(every: object, budget: object) -> tuple[int, int]:
-    """Terms within their bounds. Raises TwitchAudioError `invalid-input`."""
+    """The interval in seconds and the budget, checked against their bounds.
+
+    Raises TwitchAudioError `invalid-input`.
+    """
     if not isinstance(every, int) or isinstance(every, bool) or not EVERY_LEAST <= every <= EVERY_MOST:
         raise invalid_input(f"every takes a whole number of seconds from {EVERY_LEAST} to {EVERY_MOST}.")
     if not isinstance(budget, int) or isinstance(budget, bool) or not 1 <= budget <= BUDGET_MOST:
@@ -45,7 +48,7 @@ def watch_terms(every: object, budget: object) -> tuple[int, int]:
 
 
 class WatchState(StrEnum):
-    """Whether it goes on."""
+    """Whether a watch is running or has ended."""
 
     RUNNING = "running"
     ENDED = "ended"
@@ -84,7 +87,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Next:
-    """What comes after a try: the next one, `wait_seconds` after its start; or the reason why the watch ends."""
+    """What follows a try: the next one, `wait_seconds` after its start; or the reason why the watch ends."""
 
     wait_seconds: float = 0.0
     reason: str | None = None
@@ -94,7 +97,7 @@ class Next:
 
 
 def after(watch: Watch, outcome: Identification | Problem) -> Next:
-    """The next step after a try, whose cost is in `used` already."""
+    """The next step after a try, which is counted in `used` already."""
     problem = outcome if isinstance(outcome, Problem) else outcome.problem
     if problem is not None:
         found = _after_problem(watch, problem)

@@ -1,4 +1,4 @@
-"""Watches in SQL. A row is also the lease: the server that takes a due watch works on it alone for a while."""
+"""Watches in SQL. A row is also the lease: one server at a time works on a due watch."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ _RUNNING: Final = table.c.state == str(WatchState.RUNNING)
 
 
 class WatchStore:
-    """Reads and changes watches."""
+    """Starts, stops, lists and leases watches."""
 
     def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
@@ -26,9 +26,11 @@ class WatchStore:
     async def start(
         self, channel: str, *, every_seconds: int, budget: int, made_by: str, most: int, now: datetime
     ) -> tuple[Watch, bool]:
-        """Watch a channel from now on; True when it was not watched before. A running watch gets the new terms.
+        """Watch a channel from now on: its watch, and whether it was not watched before.
 
-        What a running one has used stays used. Raises TwitchAudioError `busy` when `most` others run.
+        A running watch gets the new terms and keeps its `used`.
+
+        Raises TwitchAudioError `busy` when `most` others run.
         """
         terms = {"every_seconds": every_seconds, "budget": budget, "made_by": made_by, "next_us": to_us(now)}
         fresh = {
@@ -83,21 +85,21 @@ class WatchStore:
         return None if row is None else _watch(row)
 
     async def newest(self, *, limit: int = 200) -> Sequence[Watch]:
-        """The running ones first, then those that ended, the newest first."""
+        """Up to `limit` watches: the running ones first, then those that ended, each newest first."""
         order = (table.c.state.desc(), table.c.created_us.desc(), table.c.channel)
         rows = await self._database.rows(select(table).order_by(*order).limit(limit))
         return [_watch(row) for row in rows]
 
-    # --- What servers do with them ----------------------------------------------------------------------
+    # --- Leases -----------------------------------------------------------------------------------------
 
     async def due(self, now: datetime, *, limit: int) -> Sequence[str]:
-        """Channels whose time has come and that no server has in hand."""
+        """Up to `limit` channels whose watches are due and not leased, the longest due first."""
         free = (_RUNNING, table.c.next_us <= to_us(now), table.c.lease_us <= to_us(now))
         statement = select(table.c.channel).where(*free).order_by(table.c.next_us).limit(limit)
         return [row.channel for row in await self._database.rows(statement)]
 
     async def take(self, channel: str, *, owner: str, now: datetime, lease_seconds: float) -> Watch | None:
-        """Take a watch that is due in hand and spend one of its budget; None when another server was faster."""
+        """Lease a due watch and count one identification; None when another server was faster."""
         lease = to_us(now + timedelta(seconds=lease_seconds))
         free = (_RUNNING, table.c.next_us <= to_us(now), table.c.lease_us <= to_us(now))
         change = update(table).where(table.c.channel == channel, *free)
@@ -117,7 +119,7 @@ class WatchStore:
         return await self._database.transact(work)
 
     async def put_back(self, watch: Watch, after: Next, *, now: datetime) -> bool:
-        """End the lease and note what comes next; False when the watch was stopped or taken over meanwhile."""
+        """End the lease and store the next step; False when the watch was stopped or taken over meanwhile."""
         values: dict[str, Any] = {"lease_us": 0, "quiet": after.quiet, "offline": after.offline}
         if not after.counted:
             values["used"] = table.c.used - 1
@@ -129,7 +131,7 @@ class WatchStore:
         return await self._write(watch, values)
 
     async def release(self, watch: Watch, *, now: datetime) -> bool:
-        """Give a watch back with its try undone, so that another server takes it at once."""
+        """End the lease without counting the try, so that another server takes the watch at once."""
         return await self._write(watch, {"lease_us": 0, "next_us": to_us(now), "used": table.c.used - 1})
 
     async def _write(self, watch: Watch, values: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
-"""Works on watches: each try of each watch is done by exactly one of all servers that share the database.
+"""Runs watches: each try is made by exactly one of the servers that share the database.
 
-A try asks as a visitor would, so it joins a job that runs, and visitors join its own. A server that is killed
-leaves a lease behind that ends by itself; one that stops gives its tries back.
+A try asks as a visitor would, so it joins a job that runs, and visitors join its own. The
+leases of a server that was killed expire; a server that stops ends its own at once.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatcherLimits:
-    """Bounds and times, in seconds."""
+    """Bounds of one server's watcher; times are in seconds."""
 
     at_once: int = 4
     """Tries that one server works on at a time, so that visitors find room in its queue."""
@@ -46,7 +46,7 @@ class WatcherLimits:
 
 
 class Watcher:
-    """This server's share of all watches: an async context manager that works while it is open."""
+    """Runs this server's share of all watches: an async context manager that works while it is open."""
 
     def __init__(
         self,
@@ -75,20 +75,18 @@ class Watcher:
         metrics.gauge("twitchaudio_watch_tries_running", "Tries of watches at work.", lambda: len(self._tries))
 
     async def __aenter__(self) -> Self:
-        """Begin to work."""
         self._loop = asyncio.create_task(self._run(), name="watch channels")
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close without a drain time."""
         await self.close()
 
     def wake(self) -> None:
-        """Take due watches at once instead of at the next poll: one was started here."""
+        """Take due watches at once instead of at the next poll, after one was started here."""
         self._woken.set()
 
     async def close(self, drain_seconds: float = 0.0) -> None:
-        """Take no further watch, let tries end for a while, and give the others back."""
+        """Take no further watch, wait `drain_seconds` for running tries, then release the others."""
         self._closing = True
         if self._loop is not None:
             self._loop.cancel()
@@ -182,7 +180,7 @@ class Watcher:
         return answer
 
     async def _context(self, watch: Watch) -> RequestContext:
-        """Whom the job counts for and the audit log names. A watch that a key made ends with the key."""
+        """Whom the job counts for and the audit log names. Raises `key-invalid` if its API key is not valid."""
         if not watch.made_by.startswith(KEY):
             subject = Who(id="watch", name=watch.made_by)
             return RequestContext(authenticated=ANONYMOUS, known_subject=subject)

@@ -1,18 +1,21 @@
-"""The right to start one job, as access control gives it; it is told what becomes of the job."""
+"""The right to start one job, as access control grants it, and how the job reports back to it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 
 class JobAdmission(Protocol):
-    """One job's slot among those that its requester may have at once. Both methods return at once."""
+    """The slot that one job takes of those that its requester may use at once. Neither method blocks."""
 
     def job_started(self) -> None:
-        """The job runs. One that ends without this was for nothing: another was faster, or all is full."""
+        """Record that the job runs. Not called for a job that another server has or the queue has no room for."""
         ...
 
     def job_ended(self) -> None:
-        """The job is over. Called at least once, and before anyone who waits learns of the job's end."""
+        """Release the slot, and undo the count of a job that never ran.
+
+        Called at least once, before any waiting request learns of the end.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""Identifications as bytes, each encoded once however many thousands are told of it."""
+"""Encodes identifications to JSON, each only once however many clients receive it."""
 
 from typing import Final
 
@@ -11,14 +11,14 @@ MAX_CACHED: Final = 256
 
 
 class Encoder:
-    """Encodes to compact JSON and remembers the latest values, by identity: a value never changes."""
+    """Encodes to compact JSON and caches the newest values by identity, since a value never changes."""
 
     def __init__(self) -> None:
-        # The oldest first. The value is held with its bytes, so that its id is not given to another meanwhile.
+        # Oldest first. Each value is kept with its bytes, so that no other object can get its id.
         self._encoded: dict[tuple[int, bool], tuple[Identification, bytes]] = {}
 
     def encode(self, identification: Identification, *, shared: bool = False) -> bytes:
-        """The wire form as UTF-8."""
+        """The identification's JSON as UTF-8. `shared` says that the request joined another one's job."""
         key = (id(identification), shared)
         known = self._encoded.get(key)
         if known is not None:

@@ -22,9 +22,9 @@
 NEW: the first requester is being admitted, others wait in line; when it is refused, the next one tries.
 CLAIMING: the store decides, for all servers, who works on the target.
 RUNNING: this server holds the lease, and its runner works.
-FOLLOWING: another server holds the lease; one reader polls the store for everybody who waits here.
+FOLLOWING: another server holds the lease; one reader polls the store for all requests that wait here.
 ENDED: there is an answer, or the reason why this server has none. A failure such as `not-live` can be joined for
-a moment longer, so that a herd shares one look-up. From CLAIMING on, any error leads here.
+some seconds more, so that many requests share one look-up. From CLAIMING on, any error leads here.
 
 The registry owns the jobs' tasks. A request awaits only shielded futures: a client that leaves cancels nothing.
 """
@@ -62,12 +62,12 @@ DEFINITE: Final = frozenset(
         ProblemCode.RESTRICTED_STREAM,
     }
 )
-"""Failures that are answers: they are given to further requests for a moment."""
+"""Failures that are reused as answers for `keep_definite_seconds`: asking again at once would not help."""
 
 _log = logging.getLogger(__name__)
 
 AnswerEnricher = Callable[[Identification], Awaitable[Identification]]
-"""Adds to a finished answer before it is published, quickly; it never raises."""
+"""Completes a finished answer, e.g. with links, before it is published. Must be quick, and must not raise."""
 
 
 async def no_enrichment(finished: Identification) -> Identification:
@@ -94,10 +94,10 @@ class Job:
     progress: JobProgress = field(default_factory=JobProgress)
     task: asyncio.Task[None] | None = None
     caller: str | None = None
-    """Who started it, for the queue to be fair between callers; None when another server did."""
+    """Who started it, so that the queue is fair between callers; None when another server started it."""
     admission: JobAdmission | None = None
     elsewhere: bool = False
-    """Another server had begun it before it was asked for here."""
+    """Whether another server started it before the first request here."""
     line: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the requester that is being admitted."""
     in_line: int = 0
@@ -162,15 +162,17 @@ class JobRegistry:
         return sorted((state for state in found if state is not None), key=lambda state: state.created_at)
 
     def joinable(self, target: TwitchTarget) -> Job | None:
-        """The job that a request for a target would join."""
+        """The job that a request for a target would join; None when it would start one."""
         return self._jobs.get(target.key) or self._definite_failures.get(target.key)
 
     def by_id(self, identification_id: IdentificationId) -> Job | None:
-        """The job of an identification."""
         return self._by_id.get(identification_id)
 
     async def close(self, drain_seconds: float) -> None:
-        """Start no further job, let the others end for a while, then hand them over. Everyone is answered."""
+        """Start no further job, wait `drain_seconds` for running ones, then hand the rest over to other servers.
+
+        Every waiting request gets an answer or an error.
+        """
         self._closing = True
         tasks = {job.task for job in self._jobs.values() if job.task is not None}
         if not tasks:
@@ -186,8 +188,8 @@ class JobRegistry:
     async def start_or_join(self, target: TwitchTarget, *, caller: str, admit: Admit | None) -> tuple[Job, bool]:
         """The target's job, and whether it was joined rather than started.
 
-        Of requesters who come together one is admitted at a time: the first who is starts the job, and the others
-        join it, even when it is over by then.
+        Concurrent requesters are admitted one at a time: the first that is admitted starts the job, and the others
+        join it, even if it has ended by then.
 
         Raises TwitchAudioError `busy`, and what `admit` raises.
         """
@@ -202,14 +204,14 @@ class JobRegistry:
                 return job, job.caller is None
 
     def follow(self, target: TwitchTarget, state: Identification) -> Job:
-        """The target's job, which another owner has and was seen in `state`. Raises TwitchAudioError `busy`."""
+        """The target's job, which another server holds and stored as `state`. Raises TwitchAudioError `busy`."""
         job = self._jobs.get(target.key) or self._add(target)
         if job.state is JobState.NEW:
             self._start(job, JobState.FOLLOWING, state)
         return job
 
     def failed_if_abandoned(self, identification: Identification) -> Identification:
-        """A stored identification as clients see it: one that its owner left unfinished has failed."""
+        """A stored identification as clients see it: failed, if its owner abandoned it unfinished."""
         if not abandoned(identification, self._clock.now()):
             return identification
         detail = "The server that worked on this stopped before it had an answer. Ask again."
@@ -230,7 +232,7 @@ class JobRegistry:
 
     @contextlib.contextmanager
     def _in_line(self, job: Job) -> Generator[None]:
-        """Count a requester who wants to start a job. A job that none of them may start is removed."""
+        """Count a requester that waits for admission; the last one to leave a job that is still NEW removes it."""
         job.in_line += 1
         try:
             yield
@@ -246,7 +248,7 @@ class JobRegistry:
         """
         admission = None
         if admit is not None:
-            # With room reserved: a server that is full says `busy` at once, and that costs the requester nothing.
+            # Reserve room first: a full server answers `busy` at once, and nothing counts against the requester.
             with self._runner.reserve(caller):
                 running = await self._store.running(job.target, now=self._clock.now())
                 admission = await admit() if running is None else None
@@ -276,7 +278,7 @@ class JobRegistry:
     # --- From CLAIMING or FOLLOWING to ENDED ----------------------------------------------------------
 
     async def _run(self, job: Job) -> None:
-        """The job's task: whatever happens becomes a state, or an error for the requests that wait."""
+        """The job's task. Every outcome becomes a state, or an error for the requests that wait."""
         try:
             if job.state is JobState.CLAIMING:
                 await self._claim(job)
@@ -295,7 +297,7 @@ class JobRegistry:
         if missing is not None:
             raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, missing)
         with self._runner.reserve(job.caller) as reservation:
-            # An admitted requester has just looked into the store.
+            # Admission has just read the store.
             claim = await self._claim_lease(job.target, looked=job.admission is not None)
             match claim:
                 case Claimed(lease, identification):
@@ -364,7 +366,7 @@ class JobRegistry:
             if not isinstance(claim, Claimed):
                 return
             if claim.identification.id != state.id:
-                # It ended between the two reads, and this would be a new job without a request.
+                # It ended between the two reads: this claim would start a job that no request asked for.
                 await self._store.release(claim.lease)
                 return
             _log.warning("job_taken_over", extra={"job_id": state.id, "fence": claim.lease.fence})
@@ -373,7 +375,7 @@ class JobRegistry:
     # --- ENDED ----------------------------------------------------------------------------------------
 
     def _end(self, job: Job, outcome: JobOutcome) -> None:
-        """Count the outcome of a job of this process, and publish it to everyone who waits."""
+        """Count the outcome of a job of this process, and publish it to all requests that wait."""
         finished, problem = outcome.identification, outcome.identification.problem
         self._finished.add(finished.kind, finished.status, problem.code if problem else "")
         if not outcome.stored:
@@ -386,7 +388,7 @@ class JobRegistry:
         _log.info("job_ended", extra=_summary(outcome))
 
     def _on_done(self, job: Job) -> None:
-        """Whatever ended the job's task: its requester's slot is free, and no request is left waiting."""
+        """However the job's task ended, free its requester's slot and leave no request waiting."""
         job.state = JobState.ENDED
         job.end_admission()
         self._remove(job)
@@ -415,7 +417,7 @@ class JobRegistry:
         )
 
     async def _release(self, lease: Lease) -> None:
-        """Let another server have the job at once instead of after the lease."""
+        """End the lease, so that another server can have the job before it expires."""
         try:
             async with asyncio.timeout(1.0):
                 await self._store.release(lease)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceLimits:
-    """Bounds and times of the service, in one place."""
+    """Bounds of the identification service; times are in seconds."""
 
     waiters: int = 20_000
     jobs: int = 2_000
     poll_seconds: float = 0.45
-    """The longest pause between two looks at another owner's job; on average five sixths of it."""
+    """The longest pause between two polls of another server's job; the mean is five sixths of it."""
     function_start_seconds: float = 15.0
-    """How long a Lambda function may take to adopt its job. One that starts later finds that it is not wanted."""
+    """How long a Lambda function may take to adopt its job. One that starts later finds the job ended."""
     keep_definite_seconds: float = 3.0
     keep_song_seconds: float = 10.0
     kept: int = 1_000

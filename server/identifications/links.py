@@ -1,4 +1,4 @@
-"""Links for songs that were named without: what is known at once, the rest looked up after the answer."""
+"""Adds links to songs that were recognized without them: stored ones at once, others after the answer."""
 
 import asyncio
 import dataclasses
@@ -14,11 +14,11 @@ from fingerprint.links.store import LinkStore, song_key
 from fingerprint.ports import Clock, JobStore
 
 AT_ONCE_SECONDS: Final = 0.25
-"""How long an answer may wait for the links that are known."""
+"""How long an answer may wait for stored links."""
 
 LOOK_UP_SECONDS: Final = 60.0
 MAX_LOOK_UPS: Final = 100
-"""Answers whose songs are looked up at a time; further answers stay without links."""
+"""Answers whose songs are looked up at the same time; further answers get no links."""
 
 MAX_SONGS: Final = 10
 DAY_SECONDS: Final = 86_400.0
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class LinkEnricher:
-    """Adds links to answers. It owns the look-ups under way: an async context manager."""
+    """Adds links to answers. An async context manager that owns the look-ups under way."""
 
     def __init__(self, finder: LinkFinder, link_store: LinkStore, store: JobStore, clock: Clock) -> None:
         self._finder = finder
@@ -39,11 +39,9 @@ class LinkEnricher:
         self._forget_at = clock.monotonic()
 
     async def __aenter__(self) -> Self:
-        """The enricher; nothing is started before the first answer."""
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close it."""
         await self.close()
 
     def add_listener(self, listener: Callable[[Identification], None]) -> None:
@@ -51,7 +49,7 @@ class LinkEnricher:
         self._listeners.append(listener)
 
     async def enrich(self, identification: Identification) -> Identification:
-        """The answer with the links that are known; others are looked up afterwards, and stored then."""
+        """The answer with the stored links; missing ones are looked up and stored in the background."""
         songs = [song for song in identification.songs[:MAX_SONGS] if wanting(song.ids) and song_key(song)]
         if not songs or identification.song is None:
             return identification
@@ -97,30 +95,30 @@ class LinkEnricher:
                         listener(linked)
         except (TwitchAudioError, TimeoutError) as error:
             _log.info("links_not_stored", extra={"job_id": identification.id, "error": type(error).__name__})
-        except Exception:  # noqa: BLE001 - the answer is there; what goes wrong with its links is the operator's
+        except Exception:  # noqa: BLE001 - the answer is published; a failure of its links is only logged
             _log.exception("links_crashed", extra={"job_id": identification.id})
 
     async def _forget_old(self) -> None:
-        """Once a day, remove what is long out of date."""
+        """Delete expired links from the store, at most once a day."""
         now = self._clock.monotonic()
         if now >= self._forget_at:
             self._forget_at = now + DAY_SECONDS
             await self._link_store.delete_expired(self._clock.now())
 
     async def wait_until_idle(self) -> None:
-        """Wait for the look-ups under way."""
+        """Wait until no look-up is under way."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
     async def close(self) -> None:
-        """End the look-ups under way."""
+        """Cancel the look-ups under way."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 def with_ids(identification: Identification, known: dict[str, ExternalIds]) -> Identification:
-    """The answer with ids filled in where they were unknown."""
+    """The answer with unknown ids filled in from `known`, by `song_key`."""
 
     def filled(song: Song) -> Song:
         found = known.get(song_key(song) or "")

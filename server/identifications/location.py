@@ -1,4 +1,4 @@
-"""Where an identification is found over HTTP."""
+"""The path of an identification in the HTTP API."""
 
 from typing import Final
 
@@ -6,5 +6,5 @@ IDENTIFICATIONS: Final = "/api/v1/identifications"
 
 
 def location_of(identification_id: str) -> str:
-    """The path of an identification."""
+    """The path of an identification, without the server's origin."""
     return f"{IDENTIFICATIONS}/{identification_id}"

@@ -20,7 +20,7 @@ _Waiter = tuple[float, int, "asyncio.Future[End | None]"]
 
 
 class JobProgress:
-    """What a job has reached.
+    """The states that one job has gone through, and its end.
 
     The states are a list and each listener is a position in it: no state is lost, a slow listener costs a number,
     and the list is short since stages only go forward. The futures are shared: await them under `asyncio.shield`.
@@ -43,7 +43,7 @@ class JobProgress:
 
     @property
     def current(self) -> Identification | None:
-        """The newest state."""
+        """The newest state; None before the first."""
         return self._states[-1] if self._states else None
 
     @property
@@ -66,7 +66,7 @@ class JobProgress:
         self._wake_listeners()
 
     def fail(self, error: TwitchAudioError) -> None:
-        """End without an answer from this server."""
+        """End without an answer from this server, with the error that waiting requests get."""
         if not self.started.done():
             self.started.set_result(error)
         if not self.ended.done():

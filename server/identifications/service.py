@@ -1,4 +1,4 @@
-"""Everything that the API offers on identifications; the jobs behind them live in `jobs.py`."""
+"""The identification service that the API and the website call; the jobs behind it are in `jobs.py`."""
 
 import asyncio
 import itertools
@@ -24,7 +24,7 @@ from server.observability import Metrics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentificationHandle:
-    """What a request got: the state, whether it joined another's job, and the job's progress while it goes on."""
+    """The result of a request: the state, whether it joined a job, and that job's progress until it ends."""
 
     identification: Identification
     shared: bool = False
@@ -33,14 +33,14 @@ class IdentificationHandle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetListPage:
-    """Plays, newest first, and where older ones begin; None at the end."""
+    """Plays, newest first, and `before` of the next page, None on the last page."""
 
     plays: Sequence[Play]
     next_before: datetime | None
 
 
 class IdentificationService:
-    """Starts, joins, finds and awaits identifications. It owns their jobs: an async context manager."""
+    """Starts, joins, finds and awaits identifications. An async context manager that owns their jobs."""
 
     def __init__(
         self,
@@ -80,11 +80,9 @@ class IdentificationService:
         metrics.gauge("twitchaudio_waiters", "Requests that wait for an answer.", lambda: self._waiters)
 
     async def __aenter__(self) -> Self:
-        """The service; nothing is started before the first request."""
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close without a drain time."""
         await self.close()
 
     @property
@@ -94,11 +92,11 @@ class IdentificationService:
 
     @property
     def job_count(self) -> int:
-        """Jobs of this process and of others that are followed here."""
+        """Jobs that this process runs, and jobs of others that it follows."""
         return len(self._jobs)
 
     def add_outcome_listener(self, listener: Callable[[JobOutcome], None]) -> None:
-        """Call `listener` with what each job of this process ends with. It must not block or raise."""
+        """Call `listener` with the outcome of each job of this process. It must not block or raise."""
         self._outcome_listeners.append(listener)
 
     def running_identifications(self) -> list[Identification]:
@@ -112,8 +110,8 @@ class IdentificationService:
     ) -> IdentificationHandle:
         """The stored answer, the running job, or a new one.
 
-        `caller` is who asks: jobs that wait for their turn get it by round robin of their callers. `admit` is
-        awaited before a new job and raises TwitchAudioError to refuse it; joining is free.
+        `caller` names who asks, for the round robin between callers of queued jobs. `admit` is awaited before
+        a new job is started, and raises TwitchAudioError to refuse it; joining a job needs no admission.
 
         Raises TwitchAudioError: `recognizer-unavailable`, `busy`, and what `admit` raises.
         """
@@ -132,7 +130,9 @@ class IdentificationService:
         return _handle(job, first, shared=shared)
 
     async def find(self, identification_id: IdentificationId) -> IdentificationHandle | None:
-        """An identification by its id. One that another process works on is followed, and taken over if need be.
+        """An identification by its id; None when there is none.
+
+        A job of another process is followed, and taken over when its lease runs out.
 
         Raises TwitchAudioError `busy`.
         """
@@ -163,12 +163,12 @@ class IdentificationService:
         return await self._store.history(login, limit=limit)
 
     async def mark_disputed(self, identification: Identification) -> None:
-        """Give an answer to no further request: the target is identified again. Raises TwitchAudioError `busy`."""
+        """Mark an answer wrong: the next request identifies its target again. Raises TwitchAudioError `busy`."""
         await self._store.mark_disputed(identification.id, now=self._clock.now())
         self.forget_answer(identification)
 
     def forget_answer(self, identification: Identification) -> None:
-        """Read an answer again that has changed in the store."""
+        """Drop an answer that has changed in the store from the cache."""
         target = target_of(identification)
         if target is not None:
             self._answers.invalidate(target.key)
@@ -176,7 +176,7 @@ class IdentificationService:
     async def set_list(self, login: str, *, limit: int, before: datetime | None = None) -> SetListPage:
         """A channel's newest plays among the answers created before `before`, newest first.
 
-        Reads until `limit` plays are whole, or as many answers as the limits allow.
+        Reads answers until `limit` plays are complete, at most `set_list_answers` of the limits.
         """
         rows: list[Identification] = []
         cursor = before
@@ -220,13 +220,13 @@ class IdentificationService:
                     yield state
 
     async def unavailable_reason(self) -> str | None:
-        """None when something can recognize music; else what is missing and the ways out."""
+        """None when a recognizer is available; else what is missing and how to mend it."""
         return await self._unavailable()
 
     # --- The end --------------------------------------------------------------------------------------
 
     async def close(self, drain_seconds: float = 0.0) -> None:
-        """Start no further job, let the others end for a while, then hand them over. Everyone is answered."""
+        """Start no further job, wait `drain_seconds` for running ones, and hand the rest to other servers."""
         await self._jobs.close(drain_seconds)
         await self._answers.close()
 
@@ -252,7 +252,7 @@ class IdentificationService:
         return stored if stored is not None and reusable(stored, self._clock.now()) else None
 
     def _fresh_seconds(self, stored: Identification | None) -> float:
-        """How long a stored answer is kept in memory: songs of clips and videos stay, all else may soon change."""
+        """Seconds that a stored answer stays cached: a clip's or video's song does not change."""
         if stored is None or stored.song is None or stored.kind is Kind.STREAM:
             return 0.0
         return self._limits.keep_song_seconds

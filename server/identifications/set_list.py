@@ -1,4 +1,4 @@
-"""What was played on a channel: answers become plays."""
+"""Groups the answers of a channel into plays, for its set list."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ LONGEST_GAP: Final = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Play:
-    """A song heard once through. `answers` are the ids of the identifications, newest first.
+    """One play of a song. `answers` are the ids of its identifications, newest first.
 
-    `asked_at` is when the oldest of them was created: the place to go on from to older plays.
+    `asked_at` is when the oldest of them was created: older plays are found before it.
     """
 
     song: Song
@@ -26,7 +26,7 @@ class Play:
 
 
 def song_key(song: Song) -> tuple[str, ...]:
-    """What two answers share when they name the same song."""
+    """A key that two answers share when they name the same song: its ISRC, else its catalog id, else its text."""
     if song.isrc:
         return ("isrc", song.isrc.upper())
     if song.catalog is not None:
@@ -40,9 +40,9 @@ def heard_at(identification: Identification) -> datetime:
 
 
 def plays(newest_first: Iterable[Identification]) -> Iterator[Play]:
-    """Consecutive answers of one song as one play, newest first. Answers without a song are passed over.
+    """Consecutive answers of one song as one play, newest first. Answers without a song are skipped.
 
-    Lazy: each play is given as soon as the first answer of the one before it is seen.
+    Lazy: yields each play as soon as it has read the newest answer of the next older one.
     """
     run: list[tuple[Song, Identification]] = []
     for identification in newest_first:

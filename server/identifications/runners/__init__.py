@@ -14,7 +14,7 @@ class Runner(Protocol):
 
     @property
     def running(self) -> int:
-        """Jobs at work."""
+        """Jobs that are being worked on now."""
         ...
 
     @property
@@ -23,9 +23,9 @@ class Runner(Protocol):
         ...
 
     def reserve(self, caller: str | None) -> AbstractContextManager[Reservation]:
-        """A place for one job of a caller, held from before its claim to its end; None: one that is taken over.
+        """Room for one job of a caller while the block runs; `caller` is None for a job that is taken over.
 
-        Raises TwitchAudioError `busy` at once when there is none.
+        Enter it before the job's lease is claimed. Raises TwitchAudioError `busy` at once when there is no room.
         """
         ...
 
@@ -37,5 +37,5 @@ class Runner(Protocol):
         target: Target,
         on_stage: OnStage,
     ) -> JobOutcome | None:
-        """The finished identification; None when the lease was lost to another owner."""
+        """Do the job: the finished identification, or None when the lease was lost to another owner."""
         ...

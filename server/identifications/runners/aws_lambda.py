@@ -1,7 +1,7 @@
-"""Jobs in AWS Lambda functions. The server keeps the lease until the function has adopted it, then only watches.
+"""Runs jobs in AWS Lambda functions. The server renews the lease until the function adopts it, then only polls.
 
-What the function reaches is in the job store, as for any other server. Its answer comes back with the invocation,
-or is seen in the store, whichever is first.
+The function writes its stages to the job store, as any server does. Its answer comes back with the invocation, or
+is found in the store, whichever is first.
 """
 
 import asyncio
@@ -45,13 +45,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """An invocation that brought no identification."""
+    """An invocation that returned no identification."""
 
     problem: Problem
 
 
 class LambdaWork:
-    """What is done with a job when its turn has come: `server.identifications.runners.queued.Work`."""
+    """Runs a job in a Lambda function: a `server.identifications.runners.queued.Work`."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class LambdaWork:
                 outcome = _failure(ProblemCode.BUSY, "The function that identifies does not start.", 5.0)
             if isinstance(outcome, _Failure):
                 return await self._failed(poller, identification, outcome)
-            # One that is not finished is another owner's by now, who is to be followed.
+            # An unfinished one has another owner by now, which is to be followed.
             answer = outcome.identification
             return outcome if answer.id == identification.id and answer.status.finished else None
         finally:
@@ -136,7 +136,7 @@ class LambdaWork:
 
 
 async def _read(stream: "StreamingBody") -> bytes:
-    """All of an answer, as far as it is not too long: what a single `read` gives is what has arrived so far."""
+    """The whole payload, up to `ANSWER_BYTES`; a single `read` returns only what has arrived so far."""
     payload = b""
     while len(payload) < ANSWER_BYTES and (piece := await stream.read(ANSWER_BYTES)):
         payload += piece
@@ -148,7 +148,7 @@ def _failure(code: ProblemCode, detail: str, retry_after_seconds: float | None) 
 
 
 def _outcome(payload: bytes, function_error: str | None) -> JobOutcome | _Failure:
-    """What an invocation said. Emulators do not mark errors as Lambda does, so their form counts, too."""
+    """The result of an invocation. Emulators do not set FunctionError, so `errorMessage` counts, too."""
     try:
         body = cast("object", json.loads(payload))
         if isinstance(body, dict) and function_error is None and "errorMessage" not in body:
@@ -175,7 +175,7 @@ class _StorePoller:
         self._on_stage = on_stage
 
     async def until_finished(self) -> Identification:
-        """The answer. Tells of stages meanwhile, and keeps the lease alive until the function has adopted it."""
+        """The answer. Reports stages meanwhile, and renews the lease until the function has adopted it."""
         renew_at = self._clock.monotonic() + LEASE_SECONDS / 3
         while True:
             await self._clock.sleep(self._limits.poll_seconds * random.uniform(2 / 3, 1.0))  # noqa: S311 - jitter

@@ -1,4 +1,4 @@
-"""A bounded queue that is fair between callers: round robin of their jobs, so many at work, so many waiting."""
+"""A bounded queue that is fair between callers, by round robin of their jobs."""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
@@ -34,7 +34,7 @@ class FairQueue:
         self._reserved = 0
         self._running = 0
         self._idle_by_caller: Counter[str | None] = Counter()
-        """Reservations that have not got their turn."""
+        """Reservations that do not have their turn yet."""
         self._queues: OrderedDict[str | None, deque[Reservation]] = OrderedDict()
 
     @property

@@ -1,4 +1,4 @@
-"""What runners share: so many jobs at once, a short queue that is fair between callers, and no more."""
+"""Shared by all runners: a bound on running jobs, and a short queue that is fair between callers."""
 
 import asyncio
 from contextlib import AbstractContextManager
@@ -11,7 +11,7 @@ from fingerprint.ports import LEASE_SECONDS, Clock, JobOutcome, JobStore, Lease,
 from server.identifications.runners.fair_queue import FairQueue, Reservation
 
 MAX_QUEUE_SECONDS: Final = 30.0
-"""A job that has waited so long for its turn is given up: its requests have timed out."""
+"""A job that has waited this long for its turn is given up, since its requests have timed out."""
 
 
 class Work(Protocol):
@@ -25,7 +25,7 @@ class Work(Protocol):
 
 
 class QueuedRunner:
-    """The Runner protocol around some `work`."""
+    """A Runner that queues jobs and does `work` for each when its turn has come."""
 
     def __init__(
         self,
@@ -45,12 +45,10 @@ class QueuedRunner:
 
     @property
     def running(self) -> int:
-        """Jobs at work."""
         return self._queue.running
 
     @property
     def queued(self) -> int:
-        """Jobs that wait for their turn."""
         return self._queue.queued
 
     def reserve(self, caller: str | None) -> AbstractContextManager[Reservation]:
