@@ -75,6 +75,9 @@ class Entitlements:
             return Subscription.UNKNOWN
         if renewed is None:
             return None
+        if renewed.token.reveal() == token.reveal():
+            # Twitch's validation takes a token that Helix refuses: that is no answer.
+            return Subscription.UNKNOWN
         return await subscriptions.of(renewed.user, renewed.token, asked) or Subscription.UNKNOWN
 
     async def _renewed(self, principal: Principal, refused: Secret) -> SignedIn | None:
