@@ -1,1 +1,1 @@
-"""How much one may use: rate limits, slots for jobs, and the admission that takes both."""
+"""Quotas: rate limits, slots for concurrent jobs, and the admission that takes both."""

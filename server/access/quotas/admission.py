@@ -1,7 +1,9 @@
-"""Who may start a job now: so many at once, and so many in a while. Joining one that runs is free.
+"""Admission of new jobs: limits how many run at once and how many start in a window of time.
 
-Lock order, so that two transactions never wait for each other: slots by quota key and number, then rate counters
-by subject and window (as `count_up` locks them).
+Joining a job that already runs is not limited.
+
+Lock order, so that transactions cannot deadlock: slots by quota key and number, then rate counters by subject and
+window (the order of `count_up`).
 """
 
 import asyncio
@@ -27,13 +29,13 @@ from server.access.quotas.rate_limits import RateLimitedError
 from server.access.quotas.slots import AllTakenError, JobInProgressError, SharedError, Slot
 
 Running = Callable[[TwitchTarget], Awaitable[Identification | None]]
-"""The identification of a target that is at work now, on any server; None when there is none."""
+"""Returns the running identification of a target, on any server; None when there is none."""
 
 CLAIM_SECONDS: Final = 5.0
-"""How long after taking its slot a job may not have been claimed yet."""
+"""How long after taking a slot its job may take to be claimed in the job store."""
 
 LOOK_SECONDS: Final = 1.0
-"""How long a job that was just started, or has just ended on another server, is waited for."""
+"""How long `admit` waits to find out whether the jobs of taken slots run or have ended."""
 
 MAX_REMEMBERED_LIMITS: Final = 10_000
 _LOOK_EACH_SECONDS: Final = 0.05
@@ -47,17 +49,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaRequest:
-    """What the start of a job counts against: the slots of a quota key, and rate limits."""
+    """What a new job counts against: the slots of a quota key, and rate limits."""
 
     quota_key: str | None = None
-    """Whose slots are used, such as `address:192.0.2.7`; None for as many jobs at once as they like."""
+    """Whose slots are used, such as `address:192.0.2.7`; None when concurrent jobs are not limited."""
     max_jobs: int = 0
     """How many slots the quota key has."""
     limits: Sequence[Limit] = ()
 
 
 class QuotaAdmission:
-    """The right to one job (`server.identifications.admission.JobAdmission`)."""
+    """Permission to run one job; implements `server.identifications.admission.JobAdmission`."""
 
     def __init__(
         self,
@@ -73,12 +75,11 @@ class QuotaAdmission:
         self.limit_statuses = limit_statuses
 
     def job_started(self) -> None:
-        """The job runs."""
         self._started = True
         self._on_start()
 
     def job_ended(self) -> None:
-        """The job is over: its slot is free. One that never started has cost nothing."""
+        """Free the slot, and refund the rate limits if the job never started. Repeated calls do nothing."""
         if not self._ended:
             self._ended = True
             self._admissions.give_back(self._slot, () if self._started else self.limit_statuses)
@@ -86,7 +87,7 @@ class QuotaAdmission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Return:
-    """What is to be given back in SQL, until when that makes sense."""
+    """A slot and counted starts to give back in SQL, unless the monotonic time `until` has passed."""
 
     slot: Slot | None
     refunds: Sequence[LimitStatus]
@@ -94,40 +95,41 @@ class _Return:
 
 
 class Admissions:
-    """Takes slots and counts starts, both or neither, in one transaction."""
+    """Takes a slot and counts a start in one transaction: both or neither."""
 
     def __init__(self, database: Database, *, clock: Clock, running: Running) -> None:
         self._database = database
         self._clock = clock
         self._running = running
-        # By token, slots of this server's jobs that are over, whose rows may not say so yet.
+        # By token: slots whose job on this server has ended, but whose rows may not be updated yet.
         self._released: dict[str, Slot] = {}
         self._returns: list[_Return] = []
-        self._giver: asyncio.Task[None] | None = None
-        self._tidier: asyncio.Task[None] | None = None
-        # Limits that are used up, and until when: a flood costs no queries. The oldest first.
+        self._returner: asyncio.Task[None] | None = None
+        self._cleaner: asyncio.Task[None] | None = None
+        # Used-up limits by subject, and until when: refused without a query. The oldest first.
         self._used_up: dict[str, tuple[LimitStatus, float]] = {}
         self._pending: set[asyncio.Task[QuotaAdmission | None]] = set()
 
     async def admit(
         self, request: QuotaRequest, target: TwitchTarget, on_start: Callable[[], None]
     ) -> QuotaAdmission | None:
-        """The admission for a job; None when nothing is counted. `on_start` is called once the job runs.
+        """Admit a job; None when the quota key has just started a job for this target on another server.
 
-        Raises JobInProgressError (`job-in-progress`), RateLimitedError (`rate-limited`), TwitchAudioError `busy`.
+        `on_start` is called once the job runs. Raises JobInProgressError (`job-in-progress`), RateLimitedError
+        (`rate-limited`), TwitchAudioError `busy`.
         """
         if request.quota_key is None and not request.limits:
             return QuotaAdmission(self, None, (), on_start)
         self._refuse_used_up(request)
-        if self._tidier is None:
-            self._tidier = asyncio.create_task(self._tidy(), name="delete old counters")
+        if self._cleaner is None:
+            self._cleaner = asyncio.create_task(self._delete_old_rows(), name="delete old counters")
         task = asyncio.create_task(self._admit(request, target, on_start), name="admit a job")
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            # The request is gone, and what was taken for them must not stay taken.
+            # The client is gone: free the slot once it is taken.
             task.add_done_callback(_abandon)
             raise
 
@@ -145,7 +147,7 @@ class Admissions:
         self._used_up[status.limit.subject] = (status, self._clock.monotonic() + status.reset_seconds)
 
     def give_back(self, slot: Slot | None, refunds: Sequence[LimitStatus]) -> None:
-        """Free a slot, and take back what was counted. This server knows at once, the others soon."""
+        """Free a slot and refund counted starts: at once on this server, within about a second on the others."""
         if slot is None and not refunds:
             return
         for each in refunds:
@@ -154,14 +156,16 @@ class Admissions:
             self._released[slot.token] = slot
         until = self._clock.monotonic() + slots.SLOT_FOR.total_seconds()
         self._returns.append(_Return(slot=slot, refunds=refunds, until=until))
-        if self._giver is None or self._giver.done():
-            self._giver = asyncio.create_task(self._give_back(), name="give slots back")
+        if self._returner is None or self._returner.done():
+            self._returner = asyncio.create_task(self._give_back(), name="give slots back")
 
     async def close(self) -> None:
-        """End what is under way, and give back what is not yet."""
+        """Finish admissions in progress, and store what is not yet given back; waits at most about a second for
+        that.
+        """
         if self._pending:
             await asyncio.wait(self._pending)
-        for task in (self._giver, self._tidier):
+        for task in (self._returner, self._cleaner):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -183,7 +187,7 @@ class Admissions:
                 self._remember_used_up(error.status)
                 raise
             except AllTakenError as error:
-                running, ended, unclear = await self._look(error.slots)
+                running, ended, unclear = await self._check_slots(error.slots)
                 released |= ended
                 if ended:
                     continue
@@ -196,7 +200,7 @@ class Admissions:
     async def _take(
         self, request: QuotaRequest, target: TwitchTarget, released: set[str]
     ) -> tuple[Slot | None, Sequence[LimitStatus]]:
-        # What is known here is looked up here: the work may be done in another thread.
+        # Read our state before the transaction, which may run in another thread.
         now, free, key = self._clock.now(), {*released, *self._released}, request.quota_key
         reusable = next((each for each in self._released.values() if each.quota_key == key), None)
 
@@ -210,18 +214,18 @@ class Admissions:
 
         slot, statuses = await self._database.transact(work)
         if slot is not None:
-            self._taken_again(slot)
+            self._cancel_return(slot)
         return slot, statuses
 
-    def _taken_again(self, slot: Slot) -> None:
-        """A slot that was to be given back, and is another job's now, need not be."""
+    def _cancel_return(self, slot: Slot) -> None:
+        """Drop the pending return of a slot that a new job has reused."""
         for token, old in list(self._released.items()):
             if (old.quota_key, old.number) == (slot.quota_key, slot.number):
                 del self._released[token]
                 self._returns = [each for each in self._returns if each.slot is not old or each.refunds]
 
-    async def _look(self, taken: Sequence[Slot]) -> tuple[str | None, set[str], bool]:
-        """One job that runs, the tokens of slots whose job is over, and whether a slot is in between."""
+    async def _check_slots(self, taken: Sequence[Slot]) -> tuple[str | None, set[str], bool]:
+        """The id of a running job, the tokens of slots whose job has ended, and whether any slot is undecided."""
         running, ended, unclear = None, set[str](), False
         claimed_by = self._clock.now() - timedelta(seconds=CLAIM_SECONDS)
         for slot in taken:
@@ -236,7 +240,7 @@ class Admissions:
 
     async def _give_back(self) -> None:
         while self._returns:
-            # One job after the other takes the same slot again before that is worth a transaction.
+            # Often the next job reuses the slot meanwhile, which saves this transaction.
             await self._clock.sleep(_GATHER_SECONDS)
             try:
                 await self._give_back_once()
@@ -246,7 +250,7 @@ class Admissions:
 
     async def _give_back_once(self) -> None:
         now = self._clock.monotonic()
-        # Later than this the rows count no more by themselves.
+        # Rows of older slots have expired by themselves.
         batch = [each for each in self._returns if each.until > now]
 
         freed = [each.slot for each in batch if each.slot is not None]
@@ -264,7 +268,7 @@ class Admissions:
         open_tokens = {each.slot.token for each in self._returns if each.slot is not None}
         self._released = {token: slot for token, slot in self._released.items() if token in open_tokens}
 
-    async def _tidy(self) -> None:
+    async def _delete_old_rows(self) -> None:
         while True:
             with contextlib.suppress(TwitchAudioError):
                 for delete_some in (rate_limits.delete_old_counters, slots.delete_old_slots):

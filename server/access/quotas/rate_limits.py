@@ -1,4 +1,4 @@
-"""Rate limits that several servers share: a counter in SQL for each subject and window of time."""
+"""Rate limits shared by all servers: a counter in SQL for each subject and window of time."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ DAY: Final = 86_400
 _DELETE_AT_ONCE: Final = 1_000
 _WINDOW_NAMES: Final = {1: "second", MINUTE: "minute", 3_600: "hour", DAY: "day"}
 
-# Built once: that takes longer than SQLite takes to run them.
+# Built once: building a statement takes longer than running it on SQLite.
 _COUNTERS: Final = select(table.c.subject, table.c.window_us, table.c.used).where(
     table.c.subject.in_(bindparam("subjects", expanding=True)),
     table.c.window_us.in_(bindparam("windows", expanding=True)),
@@ -32,7 +32,7 @@ _REFUND: Final = (
 
 
 class RateLimitedError(TwitchAudioError):
-    """A limit is used up. `status` is that limit's."""
+    """A rate limit is used up; `status` says which one and when its next window begins."""
 
     def __init__(self, status: LimitStatus) -> None:
         window = _WINDOW_NAMES.get(status.limit.seconds, f"{status.limit.seconds} s")
@@ -45,17 +45,17 @@ class RateLimitedError(TwitchAudioError):
 
 
 async def count_start(database: Database, limits: Sequence[Limit], now: datetime) -> LimitStatus | None:
-    """Count one start against all limits, or against none; gives the most restrictive one.
+    """Count one start against all limits or none, and return the most restrictive limit's status.
 
-    Raises RateLimitedError (`rate-limited`) when one is used up; TwitchAudioError `busy`.
+    Raises RateLimitedError (`rate-limited`) when a limit is used up; TwitchAudioError `busy`.
     """
     return most_restrictive(await database.transact(lambda connection: consume(connection, limits, now)))
 
 
 def consume(connection: Connection, limits: Sequence[Limit], now: datetime) -> Sequence[LimitStatus]:
-    """Count one start against each limit, as a part of a transaction that must be rolled back when this raises.
+    """Count one start against each limit; the caller has to roll the transaction back when this raises.
 
-    Raises RateLimitedError when one is used up: the one with the longest time to wait.
+    Raises RateLimitedError for the used-up limit with the longest wait.
     """
     if not limits:
         return []
@@ -76,14 +76,14 @@ def consume(connection: Connection, limits: Sequence[Limit], now: datetime) -> S
 
 
 def refund(connection: Connection, statuses: Sequence[LimitStatus]) -> None:
-    """Take back what was counted: nothing was started. In the order in which `count_up` locks the counters."""
+    """Undo the count of a start that did not happen. Locks counters in the same order as `count_up`."""
     if statuses:
         counters = sorted((each.limit.subject, each.start_us) for each in statuses)
         connection.execute(_REFUND, [{"of": subject, "window": start} for subject, start in counters])
 
 
 async def delete_old_counters(database: Database, now: datetime) -> int:
-    """Delete some counters whose window is over; gives how many. 0: there are none left."""
+    """Delete a batch of counters whose window is over; returns how many, 0 when none are left."""
     old = select(table.c.ends_us).where(table.c.ends_us < to_us(now)).order_by(table.c.ends_us)
 
     def work(connection: Connection) -> int:

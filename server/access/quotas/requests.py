@@ -1,4 +1,4 @@
-"""Whose slots and rate limits the start of a job counts against."""
+"""Decides which slots and rate limits a new job counts against."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from server.access.quotas.rate_limits import DAY, MINUTE
 from server.settings import Rate
 
 KEY_JOBS: Final = 5
-"""How many jobs at once an API key may have, unless it says otherwise."""
+"""How many jobs an API key may run at once, unless it has its own limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartLimits:
-    """The operator's numbers. `jobs_per_address` 0: no limit to jobs at once."""
+    """The operator's limits for job starts. `jobs_per_address` is 0 for no limit of concurrent jobs."""
 
     jobs_per_address: int = 1
     per_address: Sequence[Rate] = ()
@@ -28,7 +28,7 @@ class StartLimits:
 def quota_request(
     limits: StartLimits, *, key: ApiKey | None, user: TwitchUser | None, address: Address | None
 ) -> QuotaRequest:
-    """An API key counts by itself, wherever it is used; others by their address, and as a person if known."""
+    """An API key has its own slots and limits; other requests count by address and, if signed in, by user."""
     if key is not None:
         own = [("minute", key.per_minute, MINUTE), ("day", key.per_day, DAY)]
         return QuotaRequest(

@@ -1,8 +1,7 @@
-"""Slots for the jobs that a quota key may have at once, in SQL, so that all servers count alike.
+"""Slots for the concurrent jobs of a quota key, in SQL, so that all servers count them together.
 
-A slot is a row: who holds it, for which target, and until when at the latest. It is given back when the job ends.
-A server that dies cannot do that: then the job store is asked whether the job still runs, whose lease ends by
-itself.
+A row says which quota key holds the slot, for which target, and when it expires. A slot is freed when its job
+ends. If a server dies before that, the job store tells whether the job still runs: its lease expires by itself.
 """
 
 import dataclasses
@@ -22,12 +21,12 @@ from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, 
 from server.access.tables import job_slots as table
 
 SLOT_FOR: Final = ABANDONED_AFTER + timedelta(seconds=15)
-"""Longer than any job may wait and run."""
+"""When a slot expires by itself: longer than any job may wait and run."""
 
 _DELETE_AT_ONCE: Final = 1_000
 _ATTEMPTS: Final = 5
 
-# Putting a statement together takes longer than SQLite takes to do it, so it is done once.
+# Built once: building a statement takes longer than running it on SQLite.
 _OF: Final = table.c.holder == bindparam("of")
 _HERE: Final = (_OF, table.c.number == bindparam("at"))
 _SAME: Final = table.c.token == bindparam("old_token")
@@ -42,7 +41,7 @@ _ALL: Final = select(table).where(_OF)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """One slot that is taken."""
+    """A slot that is taken for a job on `target`."""
 
     quota_key: str
     number: int
@@ -52,7 +51,7 @@ class Slot:
 
 
 class AllTakenError(Exception):
-    """Every slot of a quota key is taken. `slots` are those."""
+    """All slots of a quota key are taken, namely `slots`."""
 
     def __init__(self, slots: Sequence[Slot]) -> None:
         super().__init__()
@@ -60,11 +59,11 @@ class AllTakenError(Exception):
 
 
 class SharedError(Exception):
-    """The quota key has a slot for this very target: it was asked for on two servers at the same moment."""
+    """The quota key already has a slot for this target: another server starts the same job."""
 
 
 class JobInProgressError(TwitchAudioError):
-    """All slots of a quota key are in use. `identification_id` is one of its jobs."""
+    """All slots of a quota key are in use; `identification_id` is one of its running jobs, if known."""
 
     def __init__(self, most: int, identification_id: str | None) -> None:
         jobs = "One identification" if most == 1 else f"{most} identifications"
@@ -85,17 +84,19 @@ def take(
 ) -> Slot:
     """Take one of `max_jobs` slots of a quota key for a job.
 
-    `released_tokens` are of slots known to be free although their row is not updated yet; `reusable_slot` is one
-    of those, which the new job gets without a look at the others.
+    `released_tokens` belong to slots that are free although their rows are not updated yet; `reusable_slot` is one
+    of them, which the job gets without a query for the others.
 
     Raises AllTakenError, SharedError.
     """
     slot = Slot(quota_key=quota_key, number=0, token=secrets.token_hex(8), target=target, taken_at=now)
-    # The usual cases in one statement: the first slot was used before and is free, or is but not in its row yet.
+    # The common cases in one statement: the first slot's row is free, or its slot is reusable.
     known = ""
     if reusable_slot is not None and reusable_slot.number < max_jobs:
         slot, known = dataclasses.replace(slot, number=reusable_slot.number), reusable_slot.token
-    if connection.execute(_TAKE_FREE, _values(slot, "new_") | _place(slot, known) | {"now": to_us(now)}).rowcount:
+    if connection.execute(
+        _TAKE_FREE, _values(slot, "new_") | _row_key(slot, known) | {"now": to_us(now)}
+    ).rowcount:
         return slot
     taken: list[Slot] = []
     for _attempt in range(_ATTEMPTS):
@@ -113,21 +114,21 @@ def take(
                 row = {"holder": quota_key, "number": number, **_values(candidate)}
                 won = insert_new(connection, table, row)
             else:
-                values = _values(candidate, "new_") | _place(candidate, rows[number].token)
+                values = _values(candidate, "new_") | _row_key(candidate, rows[number].token)
                 won = bool(connection.execute(_TAKE_OVER, values).rowcount)
             if won:
                 return candidate
-        # Others were faster with every slot: see which targets they have.
+        # Other transactions took every slot: read again which targets they have.
     raise AllTakenError(taken)
 
 
 def give_back(connection: Connection, slot: Slot) -> None:
-    """Make a slot free again; nothing happens when it is another's by now."""
-    connection.execute(_GIVE_BACK, _place(slot, slot.token))
+    """Free a slot, unless another job has taken it by now."""
+    connection.execute(_GIVE_BACK, _row_key(slot, slot.token))
 
 
 async def delete_old_slots(database: Database, now: datetime) -> int:
-    """Delete some slots that have long been free; gives how many. 0: there are none left."""
+    """Delete a batch of slots that have been free for long; returns how many, 0 when none are left."""
     old = select(table.c.taken_us).where(table.c.taken_us < to_us(now - 2 * SLOT_FOR)).order_by(table.c.taken_us)
 
     def work(connection: Connection) -> int:
@@ -150,8 +151,8 @@ def _values(slot: Slot, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def _place(slot: Slot, token: str) -> dict[str, Any]:
-    """The row of a slot, while it has this token."""
+def _row_key(slot: Slot, token: str) -> dict[str, Any]:
+    """Bind values that select a slot's row while it has this token."""
     return {"of": slot.quota_key, "at": slot.number, "old_token": token}
 
 

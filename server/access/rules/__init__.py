@@ -1,1 +1,1 @@
-"""Who may use the server: settings, lists, codes and broadcasters, and the pure policy that decides."""
+"""The operator's rules: website settings, lists, access codes and broadcasters, and the policy that applies them."""

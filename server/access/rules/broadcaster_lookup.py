@@ -1,4 +1,4 @@
-"""Which Twitch account an operator means by a login, for lists that name accounts by their number."""
+"""Looks up the Twitch account for a login or an id, for lists that store accounts by id."""
 
 import contextlib
 
@@ -13,10 +13,11 @@ from server.settings import ServerSettings
 
 
 async def look_up_broadcaster(settings: ServerSettings, value: str) -> HelixUser:
-    """Whom `value` names, which is a login or `id:NUMBER` (see `lists.user_value`).
+    """The account that `value` names: a login or `id:NUMBER` (see `lists.user_value`).
 
-    Without an application at Twitch, a number is taken as it is, with an empty login. Raises TwitchAudioError
-    `invalid-input` when Twitch knows nobody so called, or cannot be asked; `upstream-unavailable`.
+    Without a Twitch application, an `id:NUMBER` is accepted unchecked and the login is empty. Raises
+    TwitchAudioError `invalid-input` when no such account exists or a login cannot be looked up;
+    `upstream-unavailable`.
     """
     number = value.removeprefix(ID_PREFIX)
     if settings.twitch_client_id is None or settings.twitch_client_secret is None:

@@ -1,4 +1,4 @@
-"""The broadcasters whose subscribers may ask in `subscribers` mode, in SQL."""
+"""Stores the broadcasters whose subscribers may ask in `subscribers` mode."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from server.access.tables import subscribe_broadcasters as table
 from server.audit.changes import ChangeLog
 
 NOTE_LIMIT: Final = 200
-MOST: Final = 50
-"""Each is asked about for each user."""
+MAX_BROADCASTERS: Final = 50
+"""Limited because a user's subscription to each broadcaster takes one call to Twitch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedBroadcaster:
-    """A broadcaster as the operator sees it. The login is what it was when they were added."""
+    """A broadcaster for the operator's list; `login` is the login at the time of listing."""
 
     id: str
     login: str
@@ -33,14 +33,14 @@ class ListedBroadcaster:
 
 
 class BroadcasterStore:
-    """Reads and changes the list."""
+    """Reads and changes the list of broadcasters in SQL."""
 
     def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
         self._changes = changes or ChangeLog()
 
     async def all(self) -> Sequence[ListedBroadcaster]:
-        """Every broadcaster, by login."""
+        """All broadcasters, sorted by login. Raises TwitchAudioError `busy`."""
         rows = await self._database.rows(select(table).order_by(table.c.login, table.c.user_id))
         return [
             ListedBroadcaster(id=row.user_id, login=row.login, note=row.note, created_at=from_us(row.created_us))
@@ -48,7 +48,7 @@ class BroadcasterStore:
         ]
 
     async def add(self, user_id: str, login: str, *, note: str, now: datetime) -> None:
-        """List a broadcaster. Raises TwitchAudioError `invalid-input`, `busy`."""
+        """Add a broadcaster. Raises TwitchAudioError `invalid-input`, `busy`."""
         values = {
             "user_id": user_id,
             "login": login,
@@ -57,8 +57,8 @@ class BroadcasterStore:
         }
 
         def work(connection: Connection) -> None:
-            if (connection.execute(select(func.count()).select_from(table)).scalar() or 0) >= MOST:
-                raise invalid_input(f"At most {MOST} broadcasters can be listed.")
+            if (connection.execute(select(func.count()).select_from(table)).scalar() or 0) >= MAX_BROADCASTERS:
+                raise invalid_input(f"At most {MAX_BROADCASTERS} broadcasters can be listed.")
             if not insert_new(connection, table, values):
                 raise invalid_input(f"{login or user_id} is listed already.")
             self._changes.record(connection, "add to broadcasters", _subject(user_id, login), after=note)
@@ -66,7 +66,7 @@ class BroadcasterStore:
         await change_rules(self._database, work)
 
     async def remove(self, text: str) -> str:
-        """Take a broadcaster off, named by login or `id:NUMBER`; gives how they were listed.
+        """Remove a broadcaster, named by login or `id:NUMBER`; returns the listed name.
 
         Raises TwitchAudioError `not-found`, `invalid-input`, `busy`.
         """

@@ -1,4 +1,4 @@
-"""Whose clip it is: asked of Twitch once, then stored in SQL for all servers, and cached."""
+"""The broadcaster of a clip: asked of Twitch once, then stored in SQL for all servers and cached in memory."""
 
 import logging
 import math
@@ -12,8 +12,8 @@ from fingerprint.ports import Broadcaster, ClipOwners, Clock
 from fingerprint.single_flight import SingleFlightCache
 from server.access.tables import clip_owners as table
 
-NOBODY_SECONDS: Final = 60.0
-"""How long it is cached that Twitch names nobody: the clip may still be in the making."""
+NO_OWNER_SECONDS: Final = 60.0
+"""How long it is cached that Twitch names no broadcaster: the clip may still be processed."""
 
 FAILED_SECONDS: Final = 2.0
 
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class CachedClipOwners:
-    """The port, with a cache. All who ask about one clip at the same time share the answer."""
+    """A `ClipOwners` with a cache in memory and SQL; concurrent callers for one clip share a look-up."""
 
     def __init__(self, database: Database, owners: ClipOwners, *, clock: Clock) -> None:
         self._database = database
@@ -29,16 +29,15 @@ class CachedClipOwners:
         self._clock = clock
         self._known: SingleFlightCache[str, Broadcaster | None] = SingleFlightCache(
             clock=clock,
-            fresh_seconds=lambda owner: NOBODY_SECONDS if owner is None else math.inf,
+            fresh_seconds=lambda owner: NO_OWNER_SECONDS if owner is None else math.inf,
             failure_seconds=FAILED_SECONDS,
         )
 
     async def broadcaster(self, slug: str) -> Broadcaster | None:
-        """See the port."""
         return await self._known.get(slug, lambda: self._find(slug))
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End look-ups in progress."""
         await self._known.close()
 
     async def _find(self, slug: str) -> Broadcaster | None:

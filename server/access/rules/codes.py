@@ -1,4 +1,4 @@
-"""Access codes: whoever redeems one may ask in `subscribers` mode, until the operator revokes the code."""
+"""Access codes: a user who redeems one may ask in `subscribers` mode until the operator revokes the code."""
 
 import hashlib
 import secrets
@@ -20,7 +20,7 @@ from server.access.tables import access_codes as codes
 from server.audit.changes import ChangeLog
 
 NOTE_LIMIT: Final = 200
-# No letter or digit that is easily taken for another.
+# Without characters that are easily confused, such as O and 0.
 _ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 _GROUPS: Final = 6
 _GROUP: Final = 5
@@ -28,7 +28,7 @@ _GROUP: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessCode:
-    """A code as the operator sees it; never the code itself."""
+    """The record of an access code, without the code itself."""
 
     id: str
     note: str
@@ -40,18 +40,18 @@ class AccessCode:
 
 
 def new_code() -> Secret:
-    """A code that nobody has, 148 bits, in groups that can be read out."""
+    """Generate a random code of 148 bits, in groups of letters and digits that are easy to read out."""
     groups = ("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(_GROUPS))
     return Secret("-".join(groups))
 
 
 def code_hash(text: str) -> str:
-    """What is stored of a code; case, dashes and spaces do not count."""
+    """The SHA-256 of a code in hexadecimal, which is stored; ignores case, dashes and spaces."""
     return hashlib.sha256("".join(text.upper().replace("-", "").split()).encode("utf-8", "replace")).hexdigest()
 
 
 class CodeStore:
-    """Codes and who redeemed them, in SQL."""
+    """Stores access codes and the users who redeemed them, in SQL."""
 
     def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
@@ -60,7 +60,7 @@ class CodeStore:
     async def create(
         self, *, now: datetime, note: str = "", most_uses: int = 1, expires_at: datetime | None = None
     ) -> tuple[str, Secret]:
-        """Make a code; gives its id, and its text this once."""
+        """Create a code; returns its id and its text, which is not stored."""
         secret, code_id = new_code(), secrets.token_hex(6)
         row: dict[str, Any] = {
             "id": code_id,
@@ -78,17 +78,17 @@ class CodeStore:
             connection.execute(insert(codes).values(**row))
             self._changes.record(connection, "create access code", code_id, after=described)
 
-        # No rule changes yet: a code lets people in once it is redeemed.
+        # Not `change_rules`: a code has no effect before it is redeemed.
         await self._database.transact(work)
         return code_id, secret
 
     async def all(self) -> Sequence[AccessCode]:
-        """Every code, the oldest first."""
+        """All codes, the oldest first. Raises TwitchAudioError `busy`."""
         rows = await self._database.rows(select(codes).order_by(codes.c.created_us, codes.c.id))
         return [_code(row) for row in rows]
 
     async def revoke(self, code_id: str, now: datetime) -> None:
-        """End a code and what those who redeemed it gained. Raises TwitchAudioError `not-found`."""
+        """Revoke a code, also for the users who redeemed it. Raises TwitchAudioError `not-found`, `busy`."""
 
         def work(connection: Connection) -> None:
             code = connection.execute(select(codes).where(codes.c.id == code_id)).first()
@@ -103,9 +103,10 @@ class CodeStore:
         await change_rules(self._database, work)
 
     async def redeem(self, text: str, user_id: str, now: datetime) -> None:
-        """Give a user what the code gives; a second time costs no further use.
+        """Redeem a code for a user; redeeming it again costs no further use.
 
-        Raises TwitchAudioError `code-invalid` when it is unknown, used up, expired or revoked, in the same words.
+        Raises TwitchAudioError `code-invalid`, with the same text whether the code is unknown, used up, expired or
+        revoked.
         """
         digest = code_hash(text)
         alive = (codes.c.revoked_us.is_(None), or_(codes.c.expires_us.is_(None), codes.c.expires_us > to_us(now)))
@@ -128,7 +129,7 @@ class CodeStore:
         await change_rules(self._database, work)
 
     async def redeemed(self, user_id: str) -> bool:
-        """Whether a user has redeemed a code that is not revoked."""
+        """Whether the user has redeemed a code that is not revoked."""
         statement = (
             select(uses.c.user_id)
             .join(codes, codes.c.id == uses.c.code_id)

@@ -1,4 +1,4 @@
-"""What lets somebody in where only subscribers may ask: the whitelist, a redeemed code, or a subscription."""
+"""Entitlements in `subscribers` mode: the whitelist, a redeemed access code, or a subscription."""
 
 import math
 
@@ -18,7 +18,7 @@ from server.access.rules.subscriptions import Subscriptions
 
 
 class Entitlements:
-    """Looks them up, and caches who redeemed codes until `forget` says that this may have changed."""
+    """Looks entitlements up, and caches who redeemed a code until `forget`."""
 
     def __init__(
         self,
@@ -37,28 +37,28 @@ class Entitlements:
         self._redeemed: SingleFlightCache[str, bool] = SingleFlightCache(clock=clock, fresh_seconds=math.inf)
 
     def forget(self) -> None:
-        """Codes may have changed: look them up again."""
+        """Discard the cache, because codes may have changed."""
         self._redeemed.invalidate_all()
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End look-ups in progress."""
         await self._redeemed.close()
 
     async def granted(self, rules: Rules, user: TwitchUser) -> bool:
-        """Whether the operator let somebody in: by the whitelist, or by a code. Raises TwitchAudioError `busy`."""
+        """Whether the user is whitelisted or has redeemed a valid code. Raises TwitchAudioError `busy`."""
         if any(name in rules.whitelist for name in user.list_names):
             return True
         return await self._redeemed.get(user.id, lambda: self._codes.redeemed(user.id))
 
     async def redeem(self, code: str, user: TwitchUser) -> None:
-        """Redeem an access code for somebody. Raises TwitchAudioError `code-invalid`, `busy`."""
+        """Redeem an access code for the user. Raises TwitchAudioError `code-invalid`, `busy`."""
         await self._codes.redeem(code, user.id, self._clock.now())
         self._redeemed.invalidate(user.id)
 
     async def subscription(self, rules: Rules, principal: Principal, user: TwitchUser) -> Subscription | None:
-        """What Twitch says of somebody; None when their session is over.
+        """Whether Twitch says that the user is a subscriber; None when the user's session has ended.
 
-        Raises TwitchAudioError `token-invalid` when a bearer token is not valid any more; `busy`.
+        Raises TwitchAudioError `token-invalid` when a bearer token is no longer valid; `busy`.
         """
         subscriptions, token = self._subscriptions, principal.token
         if subscriptions is None or token is None:
@@ -81,9 +81,9 @@ class Entitlements:
         return await subscriptions.of(renewed.user, renewed.token, asked) or Subscription.UNKNOWN
 
     async def _renewed(self, principal: Principal, refused: Secret) -> SignedIn | None:
-        """Another token than one that Twitch refused; None when the session is over.
+        """The user with a valid token after Twitch rejected `refused`; None when the session has ended.
 
-        Raises TwitchAudioError `token-invalid` when a bearer token is not valid any more; `upstream-unavailable`.
+        Raises TwitchAudioError `token-invalid` when a bearer token is no longer valid; `upstream-unavailable`.
         """
         if principal.session is not None and self._sessions is not None:
             return await self._sessions.renewed(principal.session, refused)

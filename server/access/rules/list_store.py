@@ -1,4 +1,4 @@
-"""The blacklist and the whitelist in SQL."""
+"""Stores the blacklist and the whitelist in SQL."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _LIST: Final[Mapping[Table, str]] = {blacklisted_values: "blacklist", whiteliste
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One entry as the operator sees it; `kind` is empty for the whitelist."""
+    """An entry of a list; `kind` is empty for the whitelist."""
 
     kind: str
     value: str
@@ -31,40 +31,43 @@ class Entry:
 
 
 class ListStore:
-    """Reads and changes both lists. Adding what is there and removing what is not is said, and changes nothing."""
+    """Reads and changes both lists.
+
+    Adding an existing value, or removing a missing one, raises an error and changes nothing.
+    """
 
     def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
         self._changes = changes or ChangeLog()
 
     async def blacklist(self) -> Sequence[Entry]:
-        """Every blacklisted value, by kind."""
+        """All blacklisted values, sorted by kind."""
         return await self._all(blacklisted_values)
 
     async def whitelist(self) -> Sequence[Entry]:
-        """Every whitelisted user."""
+        """All whitelisted users."""
         return await self._all(whitelisted_users)
 
     async def block(self, kind: BlacklistKind, text: str, *, reason: str, now: datetime) -> str:
-        """Blacklist a value; gives it as it is stored. Raises TwitchAudioError `invalid-input`, `busy`."""
+        """Blacklist a value; returns it as stored. Raises TwitchAudioError `invalid-input`, `busy`."""
         row = {"kind": str(kind), "value": blacklist_value(kind, text)}
         await self._add(blacklisted_values, row, reason, now)
         return row["value"]
 
     async def unblock(self, kind: BlacklistKind, text: str) -> str:
-        """Take a value off. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`."""
+        """Remove a value from the blacklist. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`."""
         row = {"kind": str(kind), "value": blacklist_value(kind, text)}
         await self._remove(blacklisted_values, row)
         return row["value"]
 
     async def allow(self, text: str, *, note: str, now: datetime) -> str:
-        """Whitelist a user; gives the value as it is stored. Raises TwitchAudioError `invalid-input`, `busy`."""
+        """Whitelist a user; returns the value as stored. Raises TwitchAudioError `invalid-input`, `busy`."""
         row = {"value": user_value(text)}
         await self._add(whitelisted_users, row, note, now)
         return row["value"]
 
     async def disallow(self, text: str) -> str:
-        """Take a user off the whitelist. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`."""
+        """Remove a user from the whitelist. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`."""
         row = {"value": user_value(text)}
         await self._remove(whitelisted_users, row)
         return row["value"]

@@ -1,4 +1,4 @@
-"""The blacklist and the whitelist. Reasons are the operator's; whoever is refused sees the code only."""
+"""Values and matching of the blacklist and the whitelist."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ _USER_ID: Final = re.compile(r"id:[0-9]{1,20}")
 
 
 class BlacklistKind(StrEnum):
-    """What a blacklisted value names."""
+    """What a blacklisted value refers to."""
 
     USER = "user"
     ADDRESS = "address"
@@ -43,7 +43,7 @@ TAKES: Final[Mapping[BlacklistKind, str]] = {
 
 
 def user_value(text: str) -> str:
-    """A login, or `id:NUMBER`. Raises TwitchAudioError `invalid-input`."""
+    """Normalize a login or `id:NUMBER`. Raises TwitchAudioError `invalid-input`."""
     value = text.strip().lower()
     if value.startswith(ID_PREFIX):
         if not _USER_ID.fullmatch(value):
@@ -59,7 +59,7 @@ def _pattern(text: str) -> str:
 
 
 def blacklist_value(kind: BlacklistKind, text: str) -> str:
-    """A value in the form that is stored and compared. Raises TwitchAudioError `invalid-input`."""
+    """Normalize a value to the form that is stored and compared. Raises TwitchAudioError `invalid-input`."""
     text = text.strip()
     try:
         match kind:
@@ -82,23 +82,23 @@ def blacklist_value(kind: BlacklistKind, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Blacklist:
-    """All blacklisted values, ready to be asked."""
+    """All blacklisted values, prepared for matching requests."""
 
     exact: frozenset[tuple[str, str]] = frozenset()
     networks: Networks = field(default_factory=lambda: Networks(()))
     channels: tuple[re.Pattern[str], ...] = ()
     users: tuple[re.Pattern[str], ...] = ()
     has_clip_broadcasters: bool = False
-    """Whether it matters whose clip it is, which has to be asked of Twitch."""
+    """Whether broadcasters of clips are blacklisted, so that Twitch has to be asked for a clip's broadcaster."""
 
     @property
     def empty(self) -> bool:
-        """Whether it names nobody."""
+        """Whether nothing is blacklisted."""
         return not self.exact
 
     @classmethod
     def of(cls, entries: Iterable[tuple[str, str]]) -> "Blacklist":
-        """From kinds and values as `blacklist_value` gives them."""
+        """Build from pairs of kind and value, as normalized by `blacklist_value`."""
         every = frozenset(entries)
 
         def patterns(kind: BlacklistKind) -> tuple[re.Pattern[str], ...]:
@@ -120,7 +120,7 @@ class Blacklist:
         target: TwitchTarget | None = None,
         broadcaster: Broadcaster | None = None,
     ) -> bool:
-        """Whether any of them is blacklisted. `broadcaster` is whose clip the target is, where that is known."""
+        """Whether any of the arguments is blacklisted. `broadcaster` is the clip's broadcaster, if known."""
         if address is not None and self.networks.contain(address):
             return True
         if user is not None:
@@ -132,7 +132,7 @@ class Blacklist:
                 listed = (BlacklistKind.CHANNEL, login) in self.exact
                 return listed or any(pattern.match(login) for pattern in self.channels)
             case ClipTarget(slug, channel):
-                # What an address claims suffices to refuse; nobody gains by it.
+                # The channel in the clip's URL may be forged, but a forged one can only cause a refusal.
                 whose = {channel}
                 if broadcaster is not None:
                     whose |= {broadcaster.login, f"{ID_PREFIX}{broadcaster.id}"}

@@ -1,4 +1,4 @@
-"""May they, and if not, why: one pure function of the facts about a request. No I/O."""
+"""The access policy: a pure function from the facts about a request to a refusal or none. No I/O."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,37 +11,37 @@ from server.access.scopes import scope_of
 
 
 class Subscription(StrEnum):
-    """What is known of whether somebody is subscribed to one of the listed broadcasters."""
+    """Whether the user is subscribed to one of the listed broadcasters, as far as Twitch tells us."""
 
     YES = "yes"
     NO = "no"
     SCOPE_MISSING = "scope-missing"
-    """They did not let us ask Twitch."""
+    """The user's sign-in does not include the scope to ask Twitch."""
     UNKNOWN = "unknown"
-    """Twitch does not say, and has not lately."""
+    """Twitch does not answer, and there is no recent answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known about a request when it is decided."""
+    """Everything that the policy decides on."""
 
     website: WebsiteSettings
     kind: Kind
     blacklisted: bool = False
-    """The user, the address or the target."""
+    """Whether the user, the address or the target is blacklisted."""
     signed_in: bool = False
     entitled: bool = False
-    """Whitelisted, or has redeemed an access code."""
+    """Whether the user is whitelisted or has redeemed an access code."""
     subscription: Subscription = Subscription.NO
     broadcasters: tuple[str, ...] = ()
-    """The listed broadcasters' logins, for the sentence that says what would help."""
+    """Logins of the listed broadcasters, for the text of a refusal."""
     key_scopes: frozenset[str] | None = None
-    """What the caller's valid API key may ask for; None without one."""
+    """Scopes of the API key; None for requests without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why not, and what would help: a sentence for the person who asked."""
+    """Why a request is refused: a problem code, and a sentence that tells the user what would help."""
 
     code: ProblemCode
     detail: str
@@ -62,8 +62,8 @@ _UNKNOWN: Final = Refusal(
     ProblemCode.UPSTREAM_UNAVAILABLE,
     "Only subscribers may ask here, and Twitch does not say whether you are one. Try again in a moment.",
 )
-_NAMED: Final = 5
-"""So many broadcasters are named in a sentence."""
+_MAX_NAMED: Final = 5
+"""At most this many broadcasters are named in a refusal."""
 
 _SCOPE: Final = Refusal(ProblemCode.FORBIDDEN, "This API key may not ask for this kind of target.")
 
@@ -72,11 +72,13 @@ POLICY_CODES: Final = (
     *(_MAINTENANCE.code, _INACTIVE.code, _STREAMS.code, _CLIPS.code),
     *(_LOGIN.code, _SCOPE.code, _INVITED.code, BLACKLISTED.code, _UNKNOWN.code),
 )
-"""The codes of all refusals that `decide` gives, for the API's description."""
+"""The problem codes that `decide` can return, for the API's description."""
 
 
 def decide(facts: Facts) -> Refusal | None:
-    """The first reason to refuse, or None when the request is allowed. Reasons that nobody can help come first."""
+    """The first reason to refuse, or None when the request is allowed. Reasons that users cannot change come
+    first.
+    """
     website = facts.website
     refusal: Refusal | None = None
     if website.maintenance:
@@ -105,7 +107,7 @@ def _subscription(facts: Facts) -> Refusal | None:
         return _UNKNOWN
     if not facts.broadcasters:
         return _INVITED
-    named, more = facts.broadcasters[:_NAMED], len(facts.broadcasters) - _NAMED
+    named, more = facts.broadcasters[:_MAX_NAMED], len(facts.broadcasters) - _MAX_NAMED
     names = ", ".join(named) + (f" or {more} more" if more > 0 else "")
     if facts.subscription is Subscription.SCOPE_MISSING:
         detail = (

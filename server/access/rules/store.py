@@ -1,6 +1,6 @@
-"""The operator's rules in SQL, and as one value that all requests of a server share.
+"""The operator's rules in SQL, and as one immutable value that all requests of a server share.
 
-Every change also changes the row `version`, so that a server that looks each second reads all rules only then.
+Every change also changes the row `version`, so that a server that polls it reloads the rules only after a change.
 """
 
 from collections.abc import Mapping
@@ -21,30 +21,30 @@ from server.audit.changes import ChangeLog
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Everything that the operator decided, at one moment."""
+    """All of the operator's rules at one moment."""
 
     version: str
     website: WebsiteSettings
     blacklist: Blacklist = field(default_factory=Blacklist)
     whitelist: frozenset[str] = frozenset()
     broadcasters: tuple[Broadcaster, ...] = ()
-    """Whose subscribers may ask in `subscribers` mode; a login may have changed since it was listed."""
+    """Broadcasters whose subscribers may ask in `subscribers` mode; their logins may be out of date."""
 
     @property
     def logins(self) -> tuple[str, ...]:
-        """What the broadcasters are called."""
+        """The broadcasters' logins, or the id where the login is unknown."""
         return tuple(each.login or each.id for each in self.broadcasters) if self.broadcasters else ()
 
 
 class RulesStore:
-    """Reads and changes the rules."""
+    """Reads all rules, and changes website settings."""
 
     def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
         self._database = database
         self._changes = changes or ChangeLog()
 
     async def read(self, known: Rules | None = None) -> Rules:
-        """All rules; `known` again when nothing has changed since. Raises TwitchAudioError `busy`."""
+        """Read all rules; returns `known` if the version is unchanged. Raises TwitchAudioError `busy`."""
 
         def work(connection: Connection) -> Rules:
             rows = _rows(connection)
@@ -66,9 +66,9 @@ class RulesStore:
         return await self._database.read(work)
 
     async def set_website(self, name: str, text: str) -> tuple[str, str]:
-        """Change one website setting; gives the texts before and after.
+        """Change one website setting; returns the texts before and after.
 
-        Raises TwitchAudioError `invalid-input` with what the setting takes; `busy`.
+        Raises TwitchAudioError `invalid-input`, whose text says which values are valid; `busy`.
         """
         after = setting_text(parse_setting(name, text))
 

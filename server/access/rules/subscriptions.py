@@ -1,7 +1,7 @@
-"""Is somebody subscribed to one of the broadcasters? Asked of Twitch side by side, and cached for minutes.
+"""Whether a user is subscribed to one of the broadcasters: asks Twitch concurrently and caches for minutes.
 
-While Twitch fails, an answer of the last half hour counts, and without one it is not known: nobody gets in by a
-failure, and nobody whose answer is known is locked out by one.
+While Twitch fails, answers of the last half hour still count. Without one the result is UNKNOWN: a failure of
+Twitch neither lets a user in nor locks out a known subscriber.
 """
 
 import asyncio
@@ -20,36 +20,36 @@ from server.access.rules.policy import Subscription
 SCOPE: Final = "user:read:subscriptions"
 YES_SECONDS: Final = 300.0
 NO_SECONDS: Final = 60.0
-"""Shorter, so that somebody who has just subscribed need not wait."""
+"""Shorter than `YES_SECONDS`, so that a new subscriber gets in soon."""
 
 RECENT_SECONDS: Final = 1_800.0
-"""How long an answer counts while Twitch fails."""
+"""How old a cached answer may be while Twitch fails."""
 
 FAILED_SECONDS: Final = 5.0
-"""How long Twitch is not asked about somebody again after it failed."""
+"""How long Twitch is not asked again about a user and broadcaster after a failure."""
 
 MAX_ANSWERS: Final = 50_000
-"""Answers that are cached, each about one user and one broadcaster."""
+"""How many answers are cached; each is about one user and one broadcaster."""
 
 
 class Subscriptions:
-    """Asks Twitch, once for all who ask about a user and a broadcaster at the same time."""
+    """Asks Twitch about subscriptions; concurrent callers for one user and broadcaster share a call."""
 
     def __init__(self, helix: HelixClient, *, clock: Clock) -> None:
         self._helix = helix
         self._answers: SingleFlightCache[tuple[str, str], bool] = SingleFlightCache(
             clock=clock,
             fresh_seconds=lambda subscribed: YES_SECONDS if subscribed else NO_SECONDS,
-            # Another token may not be refused.
+            # Not cached: another token of the user may be accepted.
             failure_seconds=lambda error: 0.0 if isinstance(error, TokenRefusedError) else FAILED_SECONDS,
             stale_seconds=RECENT_SECONDS - YES_SECONDS,
             max_entries=MAX_ANSWERS,
         )
 
     async def of(self, user: TwitchUser, token: Secret, broadcasters: Sequence[str]) -> Subscription | None:
-        """Whether a user is subscribed to one of the broadcasters, named by number.
+        """Whether the user is subscribed to one of the broadcasters, which are given by id.
 
-        None when Twitch does not take the token any more.
+        None when Twitch rejects the token.
         """
         if not broadcasters:
             return Subscription.NO
@@ -65,19 +65,17 @@ class Subscriptions:
         return await self._ask(user, token, broadcasters)
 
     async def __aenter__(self) -> Self:
-        """The service; nothing is started before it is used."""
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close."""
         await self.close()
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End calls in progress."""
         await self._answers.close()
 
     async def _ask(self, user: TwitchUser, token: Secret, broadcasters: Sequence[str]) -> Subscription | None:
-        """Ask about all side by side; the first yes is enough."""
+        """Ask about all broadcasters concurrently; returns at the first subscription."""
         refused = unknown = False
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._answer(user, token, broadcaster)) for broadcaster in broadcasters]

@@ -1,4 +1,4 @@
-"""The website settings: what an operator changes while servers run."""
+"""Website settings, which the operator changes while servers run."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ MOTD_LIMIT: Final = 500
 
 
 class AccessMode(StrEnum):
-    """Who may ask, when nothing else refuses them."""
+    """Who may ask: everyone, signed-in users, or subscribers of the listed broadcasters."""
 
     OPEN = "open"
     LOGIN = "login"
@@ -51,25 +51,25 @@ _TEXT: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebsiteSettings:
-    """One value for each row of the table; the defaults hold while there is no row."""
+    """The website settings: one field for each row of the table, with the default for a missing row."""
 
     access_mode: AccessMode = field(default=AccessMode.OPEN, metadata=_MODE)
     active: bool = field(default=True, metadata=_SWITCH)
     maintenance: bool = field(default=False, metadata=_SWITCH)
     streams_enabled: bool = field(default=True, metadata=_SWITCH)
-    """Live streams, and their recordings (videos)."""
+    """Whether live streams and their recordings (videos) may be identified."""
     clips_enabled: bool = field(default=True, metadata=_SWITCH)
     motd: str | None = field(default=None, metadata=_TEXT)
-    """The message of the day."""
+    """Message of the day, shown on the website; at most `MOTD_LIMIT` characters."""
 
     @staticmethod
     def check(texts: Mapping[str, str]) -> None:
-        """Raises TwitchAudioError `invalid-input` for the first text that its setting does not take."""
+        """Check texts by setting name. Raises TwitchAudioError `invalid-input` for the first invalid one."""
         for name, text in texts.items():
             parse_setting(name, text)
 
     def to_texts(self) -> dict[str, str]:
-        """Each setting by name, as `parse_setting` takes it."""
+        """All settings by name, as texts that `parse_setting` accepts."""
         return {item.name: setting_text(getattr(self, item.name)) for item in dataclasses.fields(self)}
 
 
@@ -77,14 +77,14 @@ FIELDS: Final = {item.name: item for item in dataclasses.fields(WebsiteSettings)
 
 
 def setting_text(value: object) -> str:
-    """A value as text."""
+    """The text of a setting's value, as `parse_setting` accepts it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return "" if value is None else str(value)
 
 
 def parse_setting(name: str, text: str) -> object:
-    """The value of one setting. Raises TwitchAudioError `invalid-input` with what it takes."""
+    """Parse the text of one setting. Raises TwitchAudioError `invalid-input` with the valid values."""
     item = FIELDS.get(name)
     if item is None:
         raise invalid_input(f"There is no setting {name[:50]!r}: there are {', '.join(FIELDS)}.")
@@ -96,6 +96,6 @@ def parse_setting(name: str, text: str) -> object:
 
 
 def website_settings(rows: Mapping[str, str]) -> WebsiteSettings:
-    """The settings out of their rows. Raises TwitchAudioError when one was written by hand and means nothing."""
+    """Parse the rows of the table. Raises TwitchAudioError `invalid-input` for a row with an invalid text."""
     values: dict[str, Any] = {name: parse_setting(name, text) for name, text in rows.items()}
     return WebsiteSettings(**values)
