@@ -1,4 +1,4 @@
-"""Composes the application: services, middlewares and routes."""
+"""Composes the web application: services, middlewares and routes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -43,9 +43,9 @@ from server.web.pages import problem_pages
 from server.web.sign_in import SignIn, add_sign_in
 
 BACKLOG: Final = 4096
-"""Connections that may wait to be accepted: a herd of thousands comes within a second."""
+"""Maximum number of connections waiting to be accepted: thousands of clients may connect within a second."""
 
-# Not among the others: its class stands above the keys, and only this module needs it.
+# Not in `server.keys`: only this module uses it, and its class is in a layer above.
 SLOW_CLIENTS: Final = web.AppKey("slow_clients", SlowClients)
 
 
@@ -57,7 +57,7 @@ def make_app(
     service_limits: ServiceLimits | None = None,
     watcher_limits: WatcherLimits | None = None,
 ) -> web.Application:
-    """The application. Without a `pipeline` the configured one is opened with it."""
+    """Create the application. Without a `pipeline`, it opens the one that the settings describe."""
     metrics = Metrics()
     slow_clients = SlowClients(head_seconds=settings.limits.head_seconds)
     app = web.Application(client_max_size=settings.limits.body_bytes)
@@ -95,7 +95,7 @@ def make_app(
 
 
 def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted: Networks) -> list[Middleware]:
-    """Everything that goes around a handler, from the outside in."""
+    """All middlewares, the outermost first."""
     settings, metrics = app[keys.SETTINGS], app[keys.METRICS]
     around: list[Middleware] = [
         problem_pages,
@@ -113,7 +113,7 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
 
     keep_quiet_about_string_keys()
     return [
-        # Around the pages for problems, so that these keep the cookie too.
+        # Outside of `problem_pages`, so that these responses set the cookie, too.
         session_middleware(SealedCookieStorage(session_keys, is_secure)),
         *around,
         check_sessions(session_keys, body_seconds=settings.limits.body_seconds),
@@ -121,14 +121,14 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
 
 
 def _session_keys(settings: ServerSettings) -> SessionKeys | None:
-    """None when nobody can sign in on the website."""
+    """The keys of the website's sessions; None when sign-in is not configured."""
     if settings.twitch_client_id is None or settings.twitch_client_secret is None:
         return None
     return SessionKeys(kept_keys(settings.session_keys, settings.pipeline.data_dir))
 
 
 async def _drain(app: web.Application) -> None:
-    """Before connections are closed: everyone who waits gets an answer, or is told to ask again."""
+    """Before connections are closed, answer all waiting requests, at least with a request to retry."""
     seconds = app[keys.SETTINGS].limits.drain_seconds
     await app[keys.FEED].close()
     await asyncio.gather(app[keys.WATCHER].close(seconds), app[keys.SERVICE].close(seconds))
@@ -136,10 +136,10 @@ async def _drain(app: web.Application) -> None:
 
 @asynccontextmanager
 async def listening(app: web.Application, host: str, port: int) -> AsyncGenerator[URL]:
-    """Serve the application while the block runs; gives the address, with the real port when 0 is asked for.
+    """Serve the application while the block runs; yields its address, with the actual port when `port` is 0.
 
-    At the end nobody new is let in, those who wait are answered or told to ask again, and everything is closed
-    within `drain_seconds` + `shutdown_seconds` of the limits, and a little.
+    At the end it accepts no new connections, answers waiting requests (at least with a request to retry), and
+    closes everything within about `drain_seconds` + `shutdown_seconds` of the limits.
 
     Raises OSError when the address cannot be bound.
     """
@@ -151,7 +151,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncGenerato
 
 @asynccontextmanager
 async def running(app: web.Application) -> AsyncGenerator[web.AppRunner]:
-    """The application's services, open while the block runs; it listens where the block adds sites."""
+    """Run the application's services while the block runs; the block adds the sites to listen on."""
     limits = app[keys.SETTINGS].limits
     runner = web.AppRunner(
         app,

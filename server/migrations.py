@@ -1,4 +1,4 @@
-"""Brings the SQL schema up to date with Alembic, and refuses a database that a newer version has written."""
+"""Upgrades the SQL schema with Alembic, and refuses databases that a newer version has upgraded."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class NewerSchemaError(TwitchAudioError):
-    """The database was written by a newer version, and is left as it is."""
+    """The database has a schema of a newer version; it was not changed."""
 
     def __init__(self, revision: str) -> None:
         detail = (
@@ -38,14 +38,14 @@ class NewerSchemaError(TwitchAudioError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """Revisions before and after an upgrade; `before` is None for an empty database."""
+    """The schema's revisions before and after an upgrade; `before` is None for an empty database."""
 
     before: str | None
     after: str
 
 
 def sql_folder() -> Path:
-    """The migrations: `server/sql` in an installed wheel, `sql` in a checkout."""
+    """The folder of the migrations: `server/sql` in an installed wheel, `sql` in a checkout."""
     installed = _HERE / "sql"
     return installed if (installed / "env.py").is_file() else _HERE.parent / "sql"
 
@@ -66,7 +66,7 @@ def _current(connection: Connection) -> str | None:
 
 @cache
 def revisions() -> tuple[str, ...]:
-    """All versions of the schema, the oldest first. The first call reads the migrations' files."""
+    """All revisions of the schema, the oldest first. The first call reads the migration files and blocks."""
     scripts = ScriptDirectory.from_config(_config())
     return tuple(script.revision for script in scripts.walk_revisions())[::-1]
 
@@ -82,9 +82,9 @@ def _upgrade(connection: Connection, to: str | None) -> Schema:
 
 
 async def upgrade(database: Database, *, to: str | None = None) -> Schema:
-    """Bring the schema up to date, or to one version; several processes may do it at once.
+    """Upgrade the schema to the newest revision or to `to`; several processes may do so at once.
 
-    On SQLite in one transaction. MySQL commits each change by itself, so there one that was cut off is run again.
+    On SQLite in one transaction. MySQL commits each statement, so an interrupted migration is run again there.
 
     Raises NewerSchemaError; TwitchAudioError `busy` when the database does not answer.
     """
@@ -96,7 +96,7 @@ async def upgrade(database: Database, *, to: str | None = None) -> Schema:
 
 
 async def check(database: Database) -> None:
-    """Raise TwitchAudioError when the schema is not the one that this version works with, or is out of reach."""
+    """Raise TwitchAudioError when the schema is not at the newest revision, or the database does not answer."""
 
     head = (await asyncio.to_thread(revisions))[-1]
     current = await database.read(_current)
@@ -107,9 +107,9 @@ async def check(database: Database) -> None:
 
 @asynccontextmanager
 async def kept_upgraded(database: Database) -> AsyncGenerator[None]:
-    """Bring the schema up to date before the block, or as soon as a database server that is away comes back.
+    """Upgrade the schema before the block; in the background if the database server does not answer yet.
 
-    Raises as `upgrade` does, but for a database server that does not answer.
+    Raises as `upgrade` does, except when a database server does not answer.
     """
     try:
         await upgrade(database)

@@ -1,6 +1,6 @@
-"""Logs, one JSON object a line, and metrics as Prometheus text.
+"""Logs as JSON lines, and metrics in Prometheus' text format.
 
-The registry is our own: three kinds of metrics and a bound on series take fewer lines than the glue to a library.
+The metrics registry is our own: it takes fewer lines than the glue to a library, and limits the number of series.
 """
 
 import json
@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 FIELD_LIMIT: Final = 4_000
 SERIES_LIMIT: Final = 500
-"""Combinations of label values a metric; what comes later is counted under `other`."""
+"""Maximum combinations of label values of a metric; further ones are counted under `other`."""
 
 request_id: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
 
@@ -23,17 +23,17 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 def _shortened(trace: str) -> str:
-    """A trace's beginning and, where the error stands, its end."""
+    """The beginning and the end of a long trace; the end has the error itself."""
     if len(trace) <= FIELD_LIMIT:
         return trace
     return f"{trace[: FIELD_LIMIT // 2]} ... {trace[-FIELD_LIMIT // 2 :]}"
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, event, the request's id, and the fields given as `extra`."""
+    """Formats a record as one JSON object: time, level, logger, event, request id, and the fields of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line. Pure ASCII, so that no text in a field can start a line of its own."""
+        """The line, in pure ASCII, so that no field's text can start a new line."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -52,10 +52,9 @@ class JsonFormatter(logging.Formatter):
 
 
 class ShortBadRequests(logging.Filter):
-    """aiohttp logs a traceback for each malformed request; anybody could fill a disk with them."""
+    """Removes the traceback that aiohttp logs for each malformed request, so that clients cannot fill the disk."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep the record, without its traceback where a client is to blame."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
             record.msg, record.args, record.exc_info = "bad_request", (), None
@@ -64,7 +63,7 @@ class ShortBadRequests(logging.Filter):
 
 
 def configure_logging(level: str, stream: TextIO) -> None:
-    """Send all logs as JSON lines to `stream`."""
+    """Send all logs at `level` and above to `stream`, as JSON lines."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     handler.addFilter(ShortBadRequests())
@@ -82,7 +81,7 @@ def _escape(value: str) -> str:
 
 
 def _exact(value: float) -> str:
-    """A number as Prometheus reads it back: whole ones in full, others with as many digits as they have."""
+    """A number in Prometheus' format without loss of precision."""
     whole = isinstance(value, int) or (value.is_integer() and abs(value) < 2**53)
     return str(int(value)) if whole else repr(value).replace("inf", "Inf").replace("nan", "NaN")
 
@@ -93,14 +92,14 @@ def _series(name: str, labels: Sequence[str], values: Sequence[str]) -> str:
 
 
 class Counter:
-    """Something that is counted, by labels with few values: never names or ids."""
+    """A counter by label values. Labels need few values: never user names or ids."""
 
     def __init__(self, labels: _Labels) -> None:
         self._labels = labels
         self._values: dict[_Labels, float] = {}
 
     def add(self, *values: str, amount: float = 1.0) -> None:
-        """Count once more under these label values."""
+        """Add `amount` for these label values."""
         if values in self._values:
             self._values[values] += amount
             return
@@ -109,24 +108,22 @@ class Counter:
         self._values[values] = self._values.get(values, 0.0) + amount
 
     def lines(self, name: str) -> Iterator[str]:
-        """Prometheus text."""
         for values, amount in self._values.items():
             yield f"{_series(name, self._labels, values)} {_exact(amount)}"
 
 
 class Gauge:
-    """A value that is read when asked for."""
+    """A metric whose value is read by a callback when metrics are rendered."""
 
     def __init__(self, read: Callable[[], float]) -> None:
         self._read = read
 
     def lines(self, name: str) -> Iterator[str]:
-        """Prometheus text."""
         yield f"{name} {_exact(self._read())}"
 
 
 class Histogram:
-    """How values spread over buckets given by their upper bounds."""
+    """Counts of observed values in buckets, given by their upper bounds."""
 
     def __init__(self, labels: _Labels, bounds: Sequence[float]) -> None:
         self._labels = labels
@@ -135,7 +132,7 @@ class Histogram:
         self._sums: dict[_Labels, float] = {}
 
     def observe(self, value: float, *values: str) -> None:
-        """Count a value under these label values."""
+        """Count a value for these label values."""
         counts = self._counts.get(values)
         if counts is None:
             if len(self._counts) >= SERIES_LIMIT:
@@ -146,7 +143,6 @@ class Histogram:
         self._sums[values] += value
 
     def lines(self, name: str) -> Iterator[str]:
-        """Prometheus text."""
         labels = (*self._labels, "le")
         for values, counts in self._counts.items():
             total = 0
@@ -161,21 +157,19 @@ M = TypeVar("M", Counter, Gauge, Histogram)
 
 
 class Metrics:
-    """The metrics of one server."""
+    """The registry of one server's metrics."""
 
     def __init__(self) -> None:
         self._metrics: dict[str, tuple[str, str, Counter | Gauge | Histogram]] = {}
 
     def counter(self, name: str, description: str, *labels: str) -> Counter:
-        """A new counter; by custom its name ends in `_total`."""
+        """Register a counter; by convention, its name ends in `_total`."""
         return self._add(name, description, "counter", Counter(labels))
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> Gauge:
-        """A new gauge."""
         return self._add(name, description, "gauge", Gauge(read))
 
     def histogram(self, name: str, description: str, bounds: Sequence[float], *labels: str) -> Histogram:
-        """A new histogram."""
         return self._add(name, description, "histogram", Histogram(labels, bounds))
 
     def _add(self, name: str, description: str, kind: str, metric: M) -> M:
@@ -183,7 +177,7 @@ class Metrics:
         return metric
 
     def render(self) -> str:
-        """Everything, in Prometheus' text format 0.0.4."""
+        """All metrics in Prometheus' text format 0.0.4."""
         lines: list[str] = []
         for name, (description, kind, metric) in self._metrics.items():
             lines += (f"# HELP {name} {description}", f"# TYPE {name} {kind}", *metric.lines(name))

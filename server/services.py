@@ -1,4 +1,4 @@
-"""Opens the server's services, each after those that it needs; they are closed in the reverse order."""
+"""Opens the server's services in the order of their dependencies; they are closed in reverse order."""
 
 import os
 import secrets
@@ -56,7 +56,7 @@ async def open_services(
     watcher_limits: WatcherLimits | None,
     session_keys: SessionKeys | None,
 ) -> AsyncGenerator[None]:
-    """Put the services of `server.keys` into an application while the block runs."""
+    """Open all services and set them in the application under `server.keys`, while the block runs."""
     async with AsyncExitStack() as stack:
         await _open_jobs(app, stack, pipeline, service_limits or ServiceLimits(), session_keys)
         await _open_channels(app, stack, watcher_limits)
@@ -70,7 +70,7 @@ async def _open_jobs(
     limits: ServiceLimits,
     session_keys: SessionKeys | None,
 ) -> None:
-    """Database, schema, job store, pipeline, service: each closed in the reverse order."""
+    """Open the database, its schema, the job store, access control, the runner and the identification service."""
     settings = app[keys.SETTINGS]
     database = await stack.enter_async_context(open_database(database_url(settings.pipeline)))
     await stack.enter_async_context(migrations.kept_upgraded(database))
@@ -111,7 +111,7 @@ async def _open_jobs(
 async def _open_runner(
     app: web.Application, stack: AsyncExitStack, pipeline: Pipeline | None, limits: ServiceLimits
 ) -> tuple[Runner, Callable[[], Awaitable[str | None]]]:
-    """Where jobs run, and what says why none can."""
+    """The runner of jobs, and a function that tells why it cannot recognize anything (None: it can)."""
     settings, store, clock = app[keys.SETTINGS], app[keys.JOBS], app[keys.CLOCK]
     bounds = {"max_running": settings.captures_at_once, "max_queued": settings.queue}
     if settings.runner == "lambda":
@@ -142,14 +142,14 @@ async def _open_runner(
 
 
 async def _nothing_missing() -> str | None:
-    """The function itself knows what it can recognize with."""
+    """Always None: which recognizers are available is known only to the Lambda function itself."""
     return None
 
 
 async def _open_channels(
     app: web.Application, stack: AsyncExitStack, watcher_limits: WatcherLimits | None
 ) -> None:
-    """The services around channels: chat bots' line, live events, and watches."""
+    """Open the services around channels: song text for chat bots, live events, and watches."""
     settings, clock, metrics = app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS]
     database, service, access = app[keys.DATABASE], app[keys.SERVICE], app[keys.ACCESS]
     app[keys.SONG_TEXT] = SongText(database, service=service, access=access, clock=clock)
@@ -176,7 +176,7 @@ async def _open_access(
     *,
     running: Running,
 ) -> Access:
-    """Access control, with what Twitch knows of people when the operator has an application there."""
+    """Open access control, with Twitch sign-in if the operator has configured a Twitch application."""
     settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
     tokens = sessions = subscriptions = None
     if settings.twitch_client_id is not None:
@@ -221,7 +221,7 @@ async def _open_access(
 async def _open_links(
     app: web.Application, stack: AsyncExitStack, database: Database, store: JobStore
 ) -> LinkEnricher | None:
-    """What adds links to answers; None unless the settings name services for it."""
+    """Open the enricher that adds links to answers; None unless the settings name link services."""
     clock = app[keys.CLOCK]
     finder = await stack.enter_async_context(open_link_finder(app[keys.SETTINGS].pipeline, clock))
     if finder is None:
@@ -231,5 +231,5 @@ async def _open_links(
 
 
 def _owner() -> str:
-    """Who holds our leases: readable for an operator, and different for each start."""
+    """The owner of this server's leases: readable for operators, and unique to each start."""
     return f"{socket.gethostname()[:100]}:{os.getpid()}:{secrets.token_hex(4)}"

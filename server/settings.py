@@ -1,4 +1,4 @@
-"""The server's settings: the pipeline's, what only a server needs, and the limits of its HTTP side."""
+"""The server's settings: the pipeline's, those that only a server needs, and the limits of its HTTP side."""
 
 import os
 import re
@@ -26,25 +26,28 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Comma-separated networks and addresses."""
+    """Parse comma-separated networks and addresses. Raises ValueError."""
     return tuple(ip_network(word, strict=False) for word in words(text))
 
 
 def client_id(text: str) -> str:
-    """Letters and digits."""
+    """Check that a Twitch client id consists of ASCII letters and digits. Raises ValueError."""
     if not text.isascii() or not text.isalnum():
         raise ValueError(text)
     return text
 
 
 KEY_LENGTH: Final = 32
-"""The least length of a session key, in characters."""
+"""Minimum length of a session key, in characters."""
 
 _USER: Final = re.compile(r"id:[0-9]{1,20}|[a-z0-9_]{1,25}")
 
 
 def public_url(text: str) -> URL:
-    """An address without a path: https, or http on a loopback address. Twitch takes no other for a sign-in."""
+    """Parse an address without a path: https, or http on a loopback address, since Twitch allows no other.
+
+    Raises ValueError.
+    """
     url = base_url(text)
     if url.path not in ("", "/") or (url.scheme == "http" and not _loopback(url.host or "")):
         raise ValueError(text)
@@ -61,7 +64,7 @@ def _loopback(host: str) -> bool:
 
 
 def admins(text: str) -> tuple[str, ...]:
-    """Comma-separated Twitch logins and `id:NUMBER`."""
+    """Parse comma-separated Twitch logins and `id:NUMBER`. Raises ValueError."""
     found = words(text.lower())
     if not all(_USER.fullmatch(word) for word in found):
         raise ValueError(text)
@@ -69,7 +72,7 @@ def admins(text: str) -> tuple[str, ...]:
 
 
 def session_keys(text: str) -> tuple[Secret, ...]:
-    """Comma-separated keys, the one in use first."""
+    """Parse comma-separated keys of at least `KEY_LENGTH` characters, the current one first. Raises ValueError."""
     found = words(text)
     if any(len(word) < KEY_LENGTH for word in found):
         raise ValueError("too short")
@@ -78,7 +81,7 @@ def session_keys(text: str) -> tuple[Secret, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `most` in each window of `seconds`."""
+    """At most `most` job starts in each window of `seconds`."""
 
     most: int
     seconds: int
@@ -88,7 +91,7 @@ _UNITS: Final = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 
 
 def rates(text: str) -> tuple[Rate, ...]:
-    """Comma-separated limits such as 60/minute, each window once; or none."""
+    """Parse comma-separated limits such as 60/minute, at most one for each unit, or `none`. Raises ValueError."""
     if text == "none":
         return ()
     found: list[Rate] = []
@@ -104,7 +107,7 @@ _RATES: Final = "comma-separated limits such as 60/minute, 2000/day (second, min
 
 
 def function_name(text: str) -> str:
-    """A name or ARN that Lambda takes."""
+    """Check the name or ARN of a Lambda function. Raises ValueError."""
     if _FUNCTION_NAME.fullmatch(text) is None:
         raise ValueError(text)
     return text
@@ -112,27 +115,27 @@ def function_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """Bounds and waits of the HTTP side, in one place. Seconds and bytes."""
+    """Limits and timeouts of the HTTP side, in seconds and bytes."""
 
     body_bytes: int = 16 * 1024
     body_seconds: float = 10.0
     wait_seconds: int = 30
-    """The longest `Prefer: wait`."""
+    """Maximum of `Prefer: wait`, in seconds."""
     events_keep_alive_seconds: float = 15.0
     events_write_seconds: float = 10.0
-    """A listener that takes nothing for so long is dropped."""
+    """How long a write to an event stream may block before the client is disconnected."""
     ready_seconds: float = 2.0
     head_seconds: float = 10.0
     """How long a connection may take to send the head of a request."""
     keep_alive_seconds: float = 75.0
-    """How long a connection may idle between requests; longer than the proxies in front usually do."""
+    """How long a connection may be idle between requests; longer than the usual timeout of proxies in front."""
     drain_seconds: float = 1.0
     shutdown_seconds: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """What `twitchaudio serve` needs."""
+    """All settings of `twitchaudio serve`."""
 
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     limits: ServerLimits = field(default_factory=ServerLimits)

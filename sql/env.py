@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `server.migrations` hands over."""  # noqa: INP001 - Alembic loads it by its path
+"""Alembic's environment: runs the migrations on the connection that `server.migrations` passes on."""  # noqa: INP001 - Alembic loads it by its path
 
 from alembic import context
 from sqlalchemy.engine import Connection
@@ -10,14 +10,14 @@ from server.access import tables as access_tables
 from server.audit import tables as log_tables
 from server.channels import tables as channel_tables
 
-# Every module that declares tables, so that they are all known whoever runs the migrations.
+# Import every module that declares tables, so that the metadata is complete.
 assert all(
     module.metadata is metadata for module in (access_tables, channel_tables, log_tables, link_store, usage)
 )
 
 
 def run(connection: Connection) -> None:
-    """Run the migrations inside the transaction that the caller has begun."""
+    """Run the migrations inside the caller's transaction."""
     context.configure(
         connection=connection,
         target_metadata=metadata,

@@ -1,1 +1,1 @@
-"""The audit log, in SQL: requests, job launches, sign-ins, refusals, and every change that an operator makes."""
+"""The audit log in SQL: requests, started jobs, sign-ins, refusals, and every change that an operator makes."""

@@ -1,4 +1,4 @@
-"""IP addresses cut to the network, for entries that are older than the address may be kept."""
+"""Truncates IP addresses to their network, for audit log entries older than addresses may be kept."""
 
 from ipaddress import ip_address, ip_network
 from typing import Final
@@ -8,7 +8,7 @@ V6_BITS: Final = 48
 
 
 def cut_address(text: str) -> str:
-    """The network that an address is in, such as `192.0.2.0/24`; what is no whole address stays as it is."""
+    """The network of an address, such as `192.0.2.0/24` or a /48; any other text is returned unchanged."""
     try:
         address = ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What came of jobs, in the audit log."""
+"""Writes the outcome of each job to the audit log."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from server.audit.writer import AuditWriter
 
 
 def audit_answers(audit: AuditWriter, clock: Clock) -> Callable[[JobOutcome], None]:
-    """A listener that adds an entry for the outcome of each job."""
+    """A listener for job outcomes that adds an audit log entry for each."""
 
     def note(outcome: JobOutcome) -> None:
         finished = outcome.identification

@@ -1,4 +1,4 @@
-"""Changes that an operator makes: each is recorded in the transaction that makes it, so none goes unrecorded."""
+"""Records an operator's changes in the same transaction that makes them, so that none is missing in the log."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ UNNAMED: Final = Who(id="unnamed")
 
 
 class ChangeLog:
-    """Who makes the changes. Whoever makes a store that changes rules hands one to it."""
+    """Records the changes that `who` makes. Stores that change rules get one when they are constructed."""
 
     def __init__(self, who: Who = UNNAMED, *, clock: Clock | None = None) -> None:
         self._who = who
@@ -30,7 +30,7 @@ class ChangeLog:
         before: str | None = None,
         after: str | None = None,
     ) -> None:
-        """Record a change of the transaction on `connection`: `what` was done to `subject`; never a secret."""
+        """Record that `what` was done to `subject`, in the transaction of `connection`. Never pass secrets."""
         entry = AuditEntry(
             moment=self._clock.now(),
             kind=AuditKind.CHANGE,

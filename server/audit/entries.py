@@ -1,4 +1,4 @@
-"""A log entry, and the kinds that there are. Entries are tuples: one is made for each request."""
+"""Audit log entries and their kinds. Entries are tuples for speed: each request creates one."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -6,24 +6,24 @@ from typing import Final, NamedTuple
 
 
 class AuditKind(StrEnum):
-    """What an entry tells of."""
+    """What kind of event an entry records."""
 
     API = "api"
     """A request to the API."""
     WEBSITE = "website"
     """A request to a page."""
     LAUNCH = "launch"
-    """A job that was started."""
+    """A request started a job on a target."""
     ANSWER = "answer"
-    """What came of a job: what was asked for and how it ended, such as `stream successful`."""
+    """A job ended; `what` is the kind of target and the outcome, such as `stream successful`."""
     LOGIN = "login"
-    """Somebody who is known from now on."""
+    """A user signed in or redeemed an access code, or a client used a valid token."""
     LOGIN_FAILED = "login-failed"
-    """Somebody whose token, key, code or sign-in does not count."""
+    """A token, API key, access code or sign-in was not valid."""
     REFUSAL = "refusal"
-    """Somebody who may not ask, or not now."""
+    """A request was refused by the rules, a rate limit or a lack of slots."""
     CHANGE = "change"
-    """A change that an operator made: who, what, before and after."""
+    """An operator changed a rule, with the values before and after."""
 
 
 class Who(NamedTuple):
@@ -31,7 +31,7 @@ class Who(NamedTuple):
 
     id: str | None = None
     name: str | None = None
-    """The login, or what the key is called: for reading, it may change."""
+    """The login or the name of the API key at that time, for display."""
     address: str | None = None
 
 
@@ -39,10 +39,10 @@ NOBODY: Final = Who()
 
 
 class AuditEntry(NamedTuple):
-    """One thing that happened. Never holds a token, a key, a code or a query string.
+    """One event. Never contains a token, an API key, an access code or a query string.
 
-    `what` says it in a few fixed words; `subject` is the target, the path or the rule. `before` and `after` are
-    the values that a change replaced and set.
+    `what` is one of a few fixed phrases; `subject` is the target, path or rule. `before` and `after` are the
+    values that a change replaced and set. `ms` is a duration in milliseconds.
     """
 
     moment: datetime

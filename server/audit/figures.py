@@ -1,4 +1,4 @@
-"""Figures by day, counted as log entries are written: they outlive the entries, and reading them costs little."""
+"""Daily counts of events, updated with each audit log entry; they outlive the entries and are cheap to read."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,11 +17,11 @@ REFUSAL: Final = "refusal "
 LATENCY: Final = "latency "
 
 EDGES_MS: Final = (100, 200, 300, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000, 8_000, 15_000, 30_000)
-"""Upper edges of the classes that answer times are counted in, in milliseconds; what is longer is in the last."""
+"""Upper edges of the histogram's classes of answer times, in milliseconds; longer times count in the last one."""
 
 
 def figure_names(row: Mapping[str, Any]) -> list[str]:
-    """What a row of a log entry counts for."""
+    """The names of the counters that a row of the audit log increments."""
     match row["kind"]:
         case AuditKind.ANSWER:
             names = [ANSWER + str(row["what"]).rpartition(" ")[2]]
@@ -35,12 +35,12 @@ def figure_names(row: Mapping[str, Any]) -> list[str]:
 
 
 def latency_class(ms: float) -> int:
-    """The upper edge of the class of an answer time."""
+    """The upper edge, in milliseconds, of the class that an answer time is counted in."""
     return next((edge for edge in EDGES_MS if ms <= edge), EDGES_MS[-1])
 
 
 def median_ms(counts: Mapping[int, int]) -> float:
-    """The median answer time out of the counts by class, evenly spread within each; 0 when there are none."""
+    """The median answer time from the counts by class, assuming an even spread within a class; 0 for no counts."""
     half = sum(counts.values()) / 2
     if half == 0:
         return 0.0
@@ -54,7 +54,7 @@ def median_ms(counts: Mapping[int, int]) -> float:
 
 
 def count(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Count rows of log entries, in the transaction that writes them."""
+    """Count rows of the audit log, in the transaction that inserts them."""
     counts = Counter(
         (from_us(row["moment_us"]).date().isoformat(), name) for row in rows for name in figure_names(row)
     )
@@ -63,12 +63,12 @@ def count(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 async def read(database: Database, since: date) -> dict[tuple[date, str], int]:
-    """All figures from a day on. Raises TwitchAudioError `busy`."""
+    """All counts by day and name from the day `since` on. Raises TwitchAudioError `busy`."""
     statement = select(table).where(table.c.day >= since.isoformat())
     rows = await database.rows(statement)
     return {(date.fromisoformat(row.day), row.name): row.amount for row in rows}
 
 
 def day_of(moment: datetime) -> date:
-    """The day, in UTC, that a moment counts for."""
+    """The UTC day that a moment belongs to."""
     return moment.astimezone(UTC).date()

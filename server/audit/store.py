@@ -1,4 +1,4 @@
-"""Log entries in SQL: written in batches, read newest first, forgotten when they are old."""
+"""Stores audit log entries in SQL: inserts batches, reads the newest first, and applies retention."""
 
 import random
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ _DELETE_CHUNK: Final = 1_000
 
 
 def new_row(entry: AuditEntry) -> dict[str, Any]:
-    """An entry as a row with an id of its own. Whatever a client sent fits its column."""
+    """An entry as a row with a random id. Texts from clients are cleaned and cut to the column's length."""
 
     moment, who = to_us(entry.moment), entry.who
-    # Thousands of entries are alike in all but the address: looking a text up costs less than cleaning it.
+    # Many entries share all texts but the address, so cleaned texts are cached.
     return {
         "moment_us": moment,
-        # It tells entries of one moment apart; nobody gains by guessing it.
+        # Distinguishes entries of the same moment; it need not be unpredictable.
         "id": random.getrandbits(62),
         "kind": entry.kind.value,
         "who": who.id and _cleaned(who.id, 64),
@@ -51,7 +51,7 @@ _cleaned: Final = lru_cache(maxsize=1_024)(clean_text)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Which entries: those that meet all that is given. `who` takes an id or a name."""
+    """Selects entries that match all given fields. `who` is an id or a name."""
 
     kinds: Sequence[AuditKind] = ()
     who: str | None = None
@@ -60,18 +60,18 @@ class AuditFilter:
     code: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    """Older than this moment."""
+    """Entries before this moment; `since` is inclusive."""
     limit: int = 100
 
 
 class AuditStore:
-    """Reads, writes and forgets."""
+    """Inserts, reads and deletes audit log entries."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def write(self, rows: Sequence[dict[str, Any]], *, again: bool = False) -> None:
-        """Write rows of `new_row`, all or none. `again`: an earlier try may have succeeded all the same.
+        """Insert rows of `new_row`, all or none; `again` says that an earlier attempt may have succeeded.
 
         Raises TwitchAudioError `busy`.
         """
@@ -87,7 +87,7 @@ class AuditStore:
         await self._database.transact(work)
 
     async def read(self, chosen: AuditFilter) -> Sequence[AuditEntry]:
-        """The newest entries first. Raises TwitchAudioError `busy`."""
+        """The entries that match a filter, the newest first. Raises TwitchAudioError `busy`."""
         statement = select(table).order_by(table.c.moment_us.desc(), table.c.id.desc()).limit(chosen.limit)
         if chosen.kinds:
             statement = statement.where(table.c.kind.in_([str(kind) for kind in chosen.kinds]))
@@ -108,7 +108,7 @@ class AuditStore:
         return [_entry(row) for row in await self._database.rows(statement)]
 
     async def delete_old_entries(self, before: datetime) -> int:
-        """Delete some of the entries from before a moment; gives how many. 0: there are none left."""
+        """Delete a batch of entries older than `before`; returns how many, 0 when none are left."""
         old = select(table.c.moment_us).where(table.c.moment_us < to_us(before)).order_by(table.c.moment_us)
 
         def work(connection: Connection) -> int:
@@ -120,7 +120,7 @@ class AuditStore:
         return await self._database.transact(work)
 
     async def truncate_old_addresses(self, before: datetime) -> int:
-        """Cut some of the addresses in entries from before a moment; gives how many. 0: all are cut."""
+        """Truncate a batch of addresses in entries older than `before`; returns how many, 0 when done."""
         whole = (
             select(table.c.whole_us, table.c.address)
             .where(table.c.whole_us < to_us(before))

@@ -1,4 +1,4 @@
-"""The table of log entries. Moments are microseconds since 1970, as in `fingerprint.database`."""
+"""SQL tables of the audit log. Columns `*_us` are microseconds since 1970, as in `fingerprint.database`."""
 
 from typing import Final
 
@@ -9,14 +9,14 @@ from fingerprint.database import MYSQL_TABLE, exact_text, metadata
 log_entries: Final = Table(
     "log_entries",
     metadata,
-    # In the order of time, which is how they are written, read and forgotten; the id is random.
+    # Ordered by time, as entries are inserted, read and deleted; the id is random.
     Column("moment_us", BigInteger, primary_key=True, autoincrement=False),
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", exact_text(16), nullable=False),
     Column("who", exact_text(64)),
     Column("name", exact_text(100)),
     Column("address", exact_text(45)),
-    # The moment once more while the address is whole; no value once it is cut.
+    # Equal to `moment_us` until the address is truncated, then NULL.
     Column("whole_us", BigInteger),
     Column("what", exact_text(150), nullable=False),
     Column("subject", exact_text(200)),
@@ -37,10 +37,10 @@ log_entries: Final = Table(
 daily_figures: Final = Table(
     "daily_figures",
     metadata,
-    # The day in UTC, as 2026-03-01.
+    # The UTC day, such as 2026-03-01.
     Column("day", exact_text(10), primary_key=True),
     Column("name", exact_text(64), primary_key=True),
     Column("amount", BigInteger, nullable=False),
     **MYSQL_TABLE,
 )
-"""How often something happened on a day. A few dozen rows a day, kept for good."""
+"""Counts of events by day: a few dozen rows a day, kept permanently."""

@@ -1,7 +1,7 @@
-"""Writes log entries off the request path: a bounded queue, one task, batches.
+"""Writes audit log entries in batches, in the background of requests.
 
-Whoever adds an entry neither waits nor fails. While the database is away, entries wait for it; beyond the bound
-they are lost, counted and said.
+Adding an entry does no I/O and does not raise. While the database is unavailable, entries wait in a bounded queue;
+when it is full, further entries are dropped, counted in a metric and logged.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from server.audit.store import AuditStore, new_row
 from server.observability import Metrics
 
 CLOSE_SECONDS: Final = 2.0
-"""How long a server that stops waits for its last entries to be written."""
+"""How long a stopping server tries to write its last entries."""
 
 _PAUSE_SECONDS: Final = 0.05
 
@@ -30,16 +30,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLimits:
-    """Bounds and times, in one place. Ages in days; 0 keeps for good."""
+    """Limits of the writer and the retention of entries. Ages are in days; 0 keeps entries permanently."""
 
     queue: int = 25_000
-    """More than can wait for an answer: when a song drops, all of those are answered in one second."""
+    """More than the clients that can wait for one answer, since all of them are answered within a second."""
     batch: int = 1_000
-    """Entries written in one transaction."""
+    """Maximum number of entries in one transaction."""
     gather_seconds: float = 0.5
-    """How long entries are gathered before they are written; less when half of the queue is full.
+    """How long entries are collected before they are written; less when half of the queue is full.
 
-    Thousands who wait for one answer get it in this time, and their entries are written after it.
+    Thousands of clients may wait for one answer: they are served first, and their entries written afterwards.
     """
     retry_seconds: float = 1.0
     retention_seconds: float = 3_600.0
@@ -48,7 +48,7 @@ class AuditLimits:
 
 
 class AuditWriter:
-    """The queue and the tasks that empty it and forget what is old."""
+    """Queues audit log entries, and runs the tasks that write them and apply retention."""
 
     def __init__(
         self, store: AuditStore, *, clock: Clock, metrics: Metrics, limits: AuditLimits | None = None
@@ -67,7 +67,6 @@ class AuditWriter:
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
-        """Begin to write what is added."""
         self._tasks = (
             asyncio.create_task(self._write(), name="write audit log"),
             asyncio.create_task(self._apply_retention(), name="audit retention"),
@@ -75,16 +74,15 @@ class AuditWriter:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        """Close."""
         await self.close()
 
     @property
     def waiting(self) -> int:
-        """Entries that are not written yet."""
+        """How many entries are not written yet."""
         return len(self._queue) + len(self._batch)
 
     def add(self, entry: AuditEntry) -> None:
-        """Have an entry written soon."""
+        """Queue an entry; it is dropped if the queue is full."""
         if self.waiting >= self._limits.queue:
             self._count_lost(1)
             return
@@ -94,13 +92,13 @@ class AuditWriter:
             self._full.set()
 
     async def close(self) -> None:
-        """Write what can be written within a moment; the rest is counted and said."""
+        """Write the remaining entries within `CLOSE_SECONDS`; the others are counted as lost and logged."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(TimeoutError, TwitchAudioError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                # A batch that was cut off may have been written.
+                # The cancelled batch may have been written.
                 again = True
                 while self.waiting:
                     await self._write_batch(again=again)
@@ -119,13 +117,13 @@ class AuditWriter:
                 async with asyncio.timeout(self._limits.gather_seconds):
                     await self._full.wait()
             self._full.clear()
-            await self._write_those(self.waiting)
+            await self._write_entries(self.waiting)
             if self.waiting:
-                # What came meanwhile is gathered too: a transaction costs as much as dozens of entries.
+                # Collect the entries added meanwhile, too: a transaction costs as much as dozens of entries.
                 self._wake.set()
 
-    async def _write_those(self, count: int) -> None:
-        """Write so many entries, however long it takes."""
+    async def _write_entries(self, count: int) -> None:
+        """Write `count` entries, retrying for as long as the database is unavailable."""
         again = False
         while count > 0:
             try:
@@ -137,11 +135,11 @@ class AuditWriter:
             self._log_losses()
 
     async def _write_batch(self, *, again: bool) -> int:
-        """Write the batch that is not written yet, or the next one; gives how many entries that is."""
+        """Write the unwritten batch or the next one; returns how many entries. Raises TwitchAudioError `busy`."""
         if not self._batch:
             again = False
             taken = list(itertools.islice(self._queue, self._limits.batch))
-            # Entries leave the queue and enter the batch in one step: none is ever in neither.
+            # No await between here and popleft, so that every entry is in the queue or in the batch.
             self._batch = [new_row(entry) for entry in taken]
             for _ in taken:
                 self._queue.popleft()
@@ -159,7 +157,7 @@ class AuditWriter:
             await self._clock.sleep(limits.retention_seconds)
 
     async def _in_chunks(self, some: Callable[..., Awaitable[int]], days: int) -> None:
-        """Apply `some` to entries older than `days`, in chunks, so that other writers never wait for long."""
+        """Apply `some` to entries older than `days` in small transactions, so that other writers wait little."""
         before = self._clock.now() - timedelta(days=days)
         while days and await some(before):
             await self._clock.sleep(_PAUSE_SECONDS)

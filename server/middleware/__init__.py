@@ -1,1 +1,1 @@
-"""What happens around every request, one file each; `server.app` fixes the order."""
+"""Middlewares and request hooks, one per file; `server.app` sets their order."""

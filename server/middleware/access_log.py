@@ -1,4 +1,4 @@
-"""One log line and the metrics of each request. Never its query: it may hold what nobody should read."""
+"""Writes one log line and the metrics for each request, without the query, which may contain secrets."""
 
 import logging
 from typing import Final
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def access_log(metrics: Metrics) -> AfterRequest:
-    """The hook after each request."""
+    """Create the hook that logs and measures a request."""
     requests = metrics.counter("twitchaudio_http_requests_total", "Requests.", "method", "route", "status")
     durations = metrics.histogram(
         "twitchaudio_http_request_seconds", "Time from a request's head to its answer's end.", SECONDS, "route"

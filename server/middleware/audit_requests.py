@@ -1,4 +1,4 @@
-"""An audit log entry for each request to the API and to a page. Never its query: it may hold a secret."""
+"""Writes an audit log entry for each API or page request, without the query, which may contain secrets."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ _NOT_LOGGED: Final = ("/static/", "/healthz", "/readyz", "/metrics", "/favicon.i
 
 
 def audit_requests(app: web.Application) -> AfterRequest:
-    """The hook after each request."""
+    """Create the hook that adds a request's audit log entry; skips static files and health checks."""
 
     def log(request: web.Request, route: str, status: int, seconds: float) -> None:
         path = request.path

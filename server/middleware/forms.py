@@ -1,4 +1,4 @@
-"""What a page's form sends, read within a limit of time; that of size is the application's."""
+"""Reads HTML forms within a time limit; the application limits their size."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,15 @@ from fingerprint.domain.problems import invalid_input
 
 
 async def read_form(request: web.Request, seconds: float) -> Mapping[str, str]:
-    """The last text of each field, as `read_form_values` reads them."""
+    """The last value of each field; raises as `read_form_values` does."""
     return {name: values[-1] for name, values in (await read_form_values(request, seconds)).items() if values}
 
 
 async def read_form_values(request: web.Request, seconds: float) -> Mapping[str, Sequence[str]]:
-    """Every text of each field of a form; files are ignored. May be called again: aiohttp keeps the form.
+    """All values of each text field of a form; ignores files. May be called repeatedly for one request.
 
-    Raises TwitchAudioError `invalid-input`; aiohttp's 408 when it takes too long, and 413 when it is too large.
+    Raises TwitchAudioError `invalid-input`; aiohttp's HTTP 408 after `seconds`, and 413 when the form is too
+    large.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -24,7 +25,7 @@ async def read_form_values(request: web.Request, seconds: float) -> Mapping[str,
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
     except (LookupError, ValueError) as error:
-        # No such character set, or not what it says.
+        # The character set is unknown, or the body does not match it.
         raise invalid_input("The form cannot be read.") from error
     values: dict[str, list[str]] = {}
     for name, value in posted.items():

@@ -1,10 +1,10 @@
-"""Answers that thousands get at once: status and headers are encoded once, and sent with the body in one write.
+"""Responses for thousands of waiting clients: encoded once, and sent with head and body in one write.
 
-aiohttp collects, checks and writes the headers of each response again, which costs more than all else that is done
-for a client that waited. What is sent here has the same headers in another order; a test holds the two together.
+aiohttp collects, checks and serializes the headers of every response, which costs more than all other work for a
+waiting client. Preencoded responses have the same headers in another order; a test compares the two.
 
-This relies on private attributes of aiohttp's `Response`: pyproject.toml keeps aiohttp below the next version,
-and tests/integration/test_preencoded_responses.py names them.
+This relies on private attributes of aiohttp's `Response`: pyproject.toml keeps aiohttp below the next version, and
+tests/integration/test_preencoded_responses.py names them.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _METHODS: Final = frozenset({"GET", "POST"})
 
 @dataclass(frozen=True, slots=True)
 class EncodedHead:
-    """A status and the headers that equal answers share; `start` is their bytes, up to the request's id."""
+    """The status and headers that equal responses share; `start` is their bytes, up to the request id."""
 
     status: int
     headers: CIMultiDict[str]
@@ -37,7 +37,7 @@ class EncodedHead:
 
     @classmethod
     def of(cls, status: int, headers: Mapping[str, str], *, length: int) -> "EncodedHead":
-        """The head of answers with `headers` and a body of `length` bytes. What every answer carries is added."""
+        """Encode a head for a body of `length` bytes; adds the headers that every response has."""
         sent = {**headers, **HEADERS, "Server": SERVER, "Content-Length": str(length)}
         lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}{HEADER}: "
@@ -50,9 +50,9 @@ def _date(second: int) -> bytes:
 
 
 class PreencodedResponse(web.Response):
-    """A response whose head is encoded already. Where that head does not fit, aiohttp sends it as any other.
+    """A response with a preencoded head. aiohttp sends it as usual where that head does not fit.
 
-    Signals of `on_response_prepare` are not called for what is sent preencoded.
+    `on_response_prepare` signals are not sent for preencoded responses.
     """
 
     def __init__(self, head: EncodedHead, body: bytes) -> None:
@@ -61,7 +61,7 @@ class PreencodedResponse(web.Response):
         self._encoded_body = body
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send head and body at once. Raises ConnectionError when the client has gone."""
+        """Send head and body in one write. Raises ConnectionError when the client has disconnected."""
         if self._eof_sent or not self._can_send_preencoded(request):
             return await super().prepare(request)
         transport = request.transport
@@ -71,14 +71,14 @@ class PreencodedResponse(web.Response):
         transport.write(
             b"%b%b\r\nDate: %b\r\n\r\n%b" % (self._head.start, name, _date(int(time())), self._encoded_body)
         )
-        # A client that asks on and on without reading waits here: what is not read yet must not pile up.
+        # Backpressure: a client that pipelines requests without reading must not fill our memory.
         await request.writer.drain()
         self._keep_alive = True
         self._eof_sent = True
         return None
 
     def _can_send_preencoded(self, request: web.BaseRequest) -> bool:
-        """Whether nothing was changed since the head was encoded, and the request is of the usual kind."""
+        """Whether the response is unchanged since its head was encoded, and the request is a usual one."""
         context = request.get(keys.CONTEXT)
         return (
             request.version == HttpVersion11

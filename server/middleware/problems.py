@@ -1,4 +1,4 @@
-"""Every refusal as RFC 9457 problem details, aiohttp's own included; an unknown error as `internal` with an id."""
+"""Turns errors into RFC 9457 problem details: ours, aiohttp's, and unknown ones as `internal` with the id."""
 
 import logging
 import math
@@ -30,15 +30,16 @@ _DETAILS: Final = {
 }
 
 _SPREAD: Final = frozenset({ProblemCode.BUSY, ProblemCode.UPSTREAM_UNAVAILABLE})
-"""Thousands may get these at the same moment: each gets a `Retry-After` of its own, so that they spread."""
+"""Codes that thousands of clients may get at once: their `Retry-After` is randomized to spread the retries."""
 
 _log = logging.getLogger(__name__)
 
 
 def problem_response(problem: Problem, *, status: int | None = None, location: str | None = None) -> web.Response:
-    """Problem details as an answer, with `Retry-After` where asking again makes sense.
+    """A response with problem details, and `Retry-After` if the problem has a time to wait.
 
-    `location` is the address of what prevents it, such as the job that runs; it is sent as a header and a member.
+    `location` is the address of the resource in the way, such as the running job; sent as a header and as a
+    member.
     """
     retry = problem.retry_after_seconds
     if retry is not None and problem.code in _SPREAD:
@@ -63,19 +64,19 @@ def problem_response(problem: Problem, *, status: int | None = None, location: s
 
 
 def _refusal(error: web.HTTPException) -> web.Response:
-    """One of aiohttp's own refusals in our form."""
+    """Problem details for an HTTP error that aiohttp raised."""
     code, detail = _DETAILS.get(error.status, (ProblemCode.INVALID_INPUT, f"{error.reason}."))
     response = problem_response(Problem(code=code, detail=detail), status=error.status)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     if error.status in (408, 413):
-        # What the client still sends is not read to its end.
+        # The rest of the body is not read.
         response.force_close()
     return response
 
 
 def problem_details(metrics: Metrics) -> Middleware:
-    """The middleware."""
+    """Create the middleware that turns errors into problem details and counts them by problem code."""
     problems = metrics.counter("twitchaudio_problems_total", "Requests refused, by problem code.", "code")
 
     def note(request: web.Request, code: ProblemCode) -> None:
@@ -98,7 +99,7 @@ def problem_details(metrics: Metrics) -> Middleware:
                 raise
             note(request, _DETAILS.get(error.status, (ProblemCode.INVALID_INPUT,))[0])
             return _refusal(error)
-        except Exception:  # noqa: BLE001 - the last resort; what it was is for the log alone
+        except Exception:  # noqa: BLE001 - last resort; details go to the log only
             _log.exception("request_crashed", extra={"method": request.method, "path": request.path[:200]})
             note(request, ProblemCode.INTERNAL)
             detail = f"This is a fault of ours. It is logged under {request_id.get()}."

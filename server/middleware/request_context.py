@@ -1,4 +1,4 @@
-"""Makes the context of each request, and tells its client what is left of a rate limit."""
+"""Creates the context of each request, and adds the rate limit headers to responses."""
 
 from collections.abc import Iterable
 
@@ -13,13 +13,13 @@ from server.observability import request_id
 
 
 def make_request_context(trusted_proxies: Iterable[Network]) -> BeforeRequest:
-    """The hook that makes a request's context. X-Forwarded-For counts only from trusted proxies."""
+    """Create the hook that sets a request's context. X-Forwarded-For counts only from trusted proxies."""
     trusted = Networks(trusted_proxies)
 
     def make(request: web.Request) -> None:
         headers = request.headers
         address = client_address(request.remote, headers.getall("X-Forwarded-For", ()), trusted)
-        # Nothing is checked here.
+        # Not checked here; see `Access.authenticate`.
         credentials = credentials_from_headers(headers.get("Authorization"), headers.get("X-API-Key"), address)
         request[keys.CONTEXT] = RequestContext(credentials=credentials, request_id=request_id.get())
 

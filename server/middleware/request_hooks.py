@@ -1,6 +1,6 @@
-"""Hooks that run before and after each request, in one middleware.
+"""Runs hooks before and after each request, in one middleware.
 
-Hot path; simple form: a middleware for each of them. A coroutine for each would cost more.
+Hot path; simple form: a middleware for each hook, which would cost a coroutine each.
 """
 
 import time
@@ -11,21 +11,21 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 CLIENT_LEFT: Final = 499
-"""What counts as status when the client left before its answer."""
+"""The status passed to hooks when the client disconnected before the response."""
 
 BeforeRequest = Callable[[web.Request], None]
 """Called before the handler, in the request's own context."""
 
 AfterRequest = Callable[[web.Request, str, int, float], None]
-"""Called once the answer is there, or will not come.
+"""Called after the handler, also when it failed or was cancelled.
 
-With the route's pattern, such as `/api/v1/clips/{slug}` (few values, whatever clients ask for), the answer's
-status, and the seconds since the request's head.
+Arguments: the request, the route's pattern such as `/api/v1/clips/{slug}` (not the path, so that there are few
+different values), the response's status, and the seconds since the request's head arrived.
 """
 
 
 def request_hooks(*, before: Sequence[BeforeRequest], after: Sequence[AfterRequest]) -> Middleware:
-    """The middleware. None of the hooks may wait or raise."""
+    """Create the middleware. Hooks are plain functions that must not block or raise."""
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:

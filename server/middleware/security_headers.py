@@ -1,4 +1,4 @@
-"""Headers that every answer carries; pages add their own."""
+"""Headers of every response; pages add more of their own."""
 
 from typing import Final
 
@@ -11,18 +11,18 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Nothing of an API answer may be run, framed or loaded by a browser that shows it as a page.
+    # A browser that shows an API response as a page must not run, frame or load anything.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 SERVER: Final = "TwitchAudio"
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """On `on_response_prepare`, after the pages' own: all that every answer carries."""
+    """Handler of `on_response_prepare` that adds the common headers, after those that pages set."""
     add_request_id(response)
     add_rate_limit(request, response)
     headers = response.headers
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
-    # aiohttp would tell its version and Python's.
+    # aiohttp's default would disclose its version and Python's.
     headers["Server"] = SERVER

@@ -1,10 +1,10 @@
-"""The website's session cookie, who is signed in with it, and CSRF tokens.
+"""The website's session cookie, the signed-in user, and CSRF tokens.
 
-For pages and templates: `account(request)` says who is signed in and gives the token that their forms need.
+Pages and templates call `account(request)` for the user and for the CSRF token that their forms need.
 
-The cookie holds a session's id, and sign-ins that were begun; everything else is in the database. It is `__Host-`
-and Secure behind https. Whoever brings a bearer token or an API key is not known by their cookie, so that only
-requests that a browser could be made to send need a CSRF token.
+The cookie holds the session's id and the state of sign-ins in progress; the rest is in the database. It is
+`__Host-` and Secure on https. Requests with a bearer token or an API key are not authenticated by the cookie, so
+that only requests that another website could cause need a CSRF token.
 """
 
 import contextlib
@@ -39,13 +39,13 @@ _COOKIE_LIMIT: Final = 4_096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What a page tells of who looks at it."""
+    """The viewer of a page, as pages and templates need them."""
 
     can_sign_in: bool = False
     login: str | None = None
     user_id: str | None = None
     csrf_token: str = ""
-    """For the field `csrf_token` of forms and the header `X-CSRF-Token`; empty for somebody not signed in."""
+    """For the form field `csrf_token` and the header `X-CSRF-Token`; empty unless the viewer is signed in."""
     admin: bool = False
 
 
@@ -54,7 +54,7 @@ ACCOUNT: Final = web.RequestKey("account", Account)
 
 
 def public_scheme(request: web.Request, configured: URL | None, trusted: Networks) -> str:
-    """`https` or `http`, as the website's visitors see it. Proxies that are not trusted are not believed."""
+    """The website's scheme as visitors see it, `https` or `http`. Headers of untrusted proxies are ignored."""
     if configured is not None:
         return configured.scheme
     said = _said_by_proxy(request, "X-Forwarded-Proto", trusted)
@@ -63,10 +63,10 @@ def public_scheme(request: web.Request, configured: URL | None, trusted: Network
 
 
 def public_origin(request: web.Request, configured: URL | None, trusted: Networks) -> URL:
-    """The website's address as its visitors see it. Raises TwitchAudioError `invalid-input` without a host."""
+    """The website's origin as visitors see it. Raises TwitchAudioError `invalid-input` without a Host header."""
     if configured is not None:
         return configured
-    # Not `request.host`: without the header it would look this machine's name up.
+    # Not `request.host`: without a Host header, it would be this machine's name.
     host = _said_by_proxy(request, "X-Forwarded-Host", trusted) or request.headers.get("Host", "")
     try:
         return URL(f"{public_scheme(request, configured, trusted)}://{host}").origin()
@@ -77,7 +77,7 @@ def public_origin(request: web.Request, configured: URL | None, trusted: Network
 
 
 def _said_by_proxy(request: web.Request, header: str, trusted: Networks) -> str | None:
-    """What a trusted proxy next to us says; it appends, so that stands last."""
+    """The value of a header from a trusted proxy: the last one, since proxies append theirs."""
     peer = None if request.remote is None else parse_address(request.remote)
     if peer is None or not trusted.contain(peer):
         return None
@@ -86,7 +86,7 @@ def _said_by_proxy(request: web.Request, header: str, trusted: Networks) -> str 
 
 
 class SealedCookieStorage(AbstractStorage):
-    """Sessions in a cookie that is encrypted with the first of our keys, and read with any of them."""
+    """Stores aiohttp sessions in a cookie that is encrypted with the first key, and decrypted with any key."""
 
     def __init__(self, session_keys: SessionKeys, is_secure: Callable[[web.Request], bool]) -> None:
         super().__init__(
@@ -96,7 +96,7 @@ class SealedCookieStorage(AbstractStorage):
         self._is_secure = is_secure
 
     async def load_session(self, request: web.Request) -> Session:
-        """The session; a new one for a cookie that is not ours, or that is too old."""
+        """The session in the cookie; a new one if the cookie is missing, invalid or too old."""
         cookie = request.cookies.get(self._name(request), "")
         opened = self._keys.open_cookie(cookie, self.max_age or 0) if len(cookie) <= _COOKIE_LIMIT else None
         if opened is None:
@@ -104,7 +104,7 @@ class SealedCookieStorage(AbstractStorage):
         return Session(None, data=json.loads(opened), new=False, max_age=self.max_age)
 
     async def save_session(self, request: web.Request, response: web.StreamResponse, session: Session) -> None:
-        """Set the cookie, or take it away when the session is empty."""
+        """Set the cookie, or delete it when the session is empty."""
         secure = self._is_secure(request)
         name = self._name(request)
         if session.empty:
@@ -121,19 +121,19 @@ class SealedCookieStorage(AbstractStorage):
 
 
 def keep_quiet_about_string_keys() -> None:
-    """aiohttp-session keeps its session under a text, which aiohttp advises against each time."""
+    """Silence aiohttp's warning about the text key under which aiohttp-session stores its session."""
     message = "It is recommended to use web.RequestKey"
     warnings.filterwarnings("ignore", message, web.NotAppKeyWarning, module="aiohttp_session")
 
 
 async def session_id(request: web.Request) -> str | None:
-    """The id in the request's cookie, if it is one of ours; the session may be over."""
+    """The session id in the request's cookie, if any; the session may have ended."""
     found: object = (await get_session(request)).get(SESSION_ID)
     return found if isinstance(found, str) else None
 
 
 def check_sessions(session_keys: SessionKeys, *, body_seconds: float) -> Middleware:
-    """The middleware that notes the session of a request, and refuses what another website made a browser send."""
+    """Create the middleware that adds the session to the credentials and rejects cross-site requests."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -158,7 +158,7 @@ async def _check_csrf(request: web.Request, session_keys: SessionKeys, session: 
     token = request.headers.get(CSRF_HEADER)
     if token is None and request.content_type in _FORMS:
         token = (await read_form(request, body_seconds)).get(CSRF_FIELD)
-    # Browsers say where a request comes from, whatever token it has.
+    # Browsers report which site a request comes from: refuse other sites even with a valid token.
     foreign = request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
     if foreign or token is None or not session_keys.is_csrf_token(token, session):
         detail = (
@@ -169,7 +169,7 @@ async def _check_csrf(request: web.Request, session_keys: SessionKeys, session: 
 
 
 def wants_page(request: web.Request) -> bool:
-    """Whether a browser asks for a page: not for the API, and with HTML among what it accepts."""
+    """Whether the client wants an HTML page: outside the API, with text/html in its Accept header."""
     return not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
 
 
@@ -179,10 +179,10 @@ async def _account(request: web.Request, session_keys: SessionKeys, context: Req
     session = context.credentials.session
     if session is None or access.sessions is None:
         return known
-    # A page that cannot learn who looks at it is shown as to somebody unknown.
+    # If the session cannot be checked, show the page as to a viewer who is not signed in.
     with contextlib.suppress(TwitchAudioError):
         signed_in = await access.sessions.find(session)
-        # Now, since signing out forgets it.
+        # Now, because the handler may sign the viewer out.
         context.known_subject = access.audit_subject(context)
         if signed_in is None:
             del (await get_session(request))[SESSION_ID]
@@ -199,5 +199,5 @@ async def _account(request: web.Request, session_keys: SessionKeys, context: Req
 
 
 def account(request: web.Request) -> Account:
-    """Who looks at a page."""
+    """The viewer of a page; `NOBODY` when no session was checked."""
     return request.get(ACCOUNT, NOBODY)

@@ -1,6 +1,6 @@
-"""Closes connections that never send the head of a request: aiohttp itself would keep them for ever.
+"""Closes connections that never send a request's head, which aiohttp itself would keep open forever.
 
-Slow bodies are bounded where they are read, idle connections between requests by aiohttp's keep-alive time.
+Slow bodies are limited where they are read, idle connections between requests by aiohttp's keep-alive timeout.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class SlowClients:
-    """Knows which connections have sent a request, and sweeps away those that have not in time."""
+    """Tracks which connections have sent a request, and closes those that have not within `head_seconds`."""
 
     def __init__(self, *, head_seconds: float) -> None:
         self._head_seconds = head_seconds
@@ -25,12 +25,12 @@ class SlowClients:
         self._first_seen: dict[RequestHandler, float] = {}
 
     def note(self, request: web.Request) -> None:
-        """The step before each request."""
+        """Hook before each request: records that the connection has sent one."""
         self._served.add(request.protocol)
 
     @asynccontextmanager
     async def watching(self, runner: web.AppRunner) -> AsyncGenerator[None]:
-        """Sweep while the block runs."""
+        """Check the runner's connections periodically while the block runs."""
         sweeper = asyncio.create_task(self._sweep(runner))
         try:
             yield
@@ -46,7 +46,7 @@ class SlowClients:
                 self.close_silent(runner.server.connections, time.monotonic())
 
     def close_silent(self, connections: list[RequestHandler], now: float) -> None:
-        """One round at a time `now` in seconds: close what was seen silent for `head_seconds`."""
+        """Close connections that have sent nothing for `head_seconds`; `now` is monotonic, in seconds."""
         open_now = set(connections)
         self._served &= open_now
         seen = self._first_seen

@@ -1,4 +1,4 @@
-"""Jobs: identifications and the leases on their targets."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the tables of jobs: identifications, and leases on their targets."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make both tables."""
+    """Create the tables `identifications` and `leases` in the database."""
     op.create_table(
         "identifications",
         sa.Column("id", exact_text(64), primary_key=True),
@@ -43,7 +43,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop both."""
+    """Drop the tables `identifications` and `leases` with all rows."""
     op.drop_table("leases")
     op.drop_index("ix_identifications_target_status_created", "identifications")
     op.drop_table("identifications")

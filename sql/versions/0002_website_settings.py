@@ -1,4 +1,4 @@
-"""Website settings: what an operator changes while servers run."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the table of website settings, which the operator changes while servers run."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table `website_settings`, unless an interrupted run has done so."""
     op.create_table(
         "website_settings",
         sa.Column("name", exact_text(64), primary_key=True),
@@ -23,5 +23,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table `website_settings` with all rows."""
     op.drop_table("website_settings")

@@ -1,4 +1,4 @@
-"""API keys, and what was used of their limits."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the tables of API keys and of rate counters."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make both tables."""
+    """Create the tables `api_keys` and `rate_counters`, unless an interrupted run has done so."""
     op.create_table(
         "api_keys",
         sa.Column("id", exact_text(32), primary_key=True),
@@ -41,6 +41,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop both."""
+    """Drop the tables `api_keys` and `rate_counters` with all rows."""
     op.drop_table("rate_counters")
     op.drop_table("api_keys")

@@ -1,4 +1,4 @@
-"""Blacklist, whitelist, and access codes."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the tables of the blacklist, the whitelist and access codes."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the four tables of lists and access codes, unless an interrupted run has done so."""
     op.create_table(
         "blacklisted_values",
         sa.Column("kind", exact_text(20), primary_key=True),
@@ -55,7 +55,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the four tables of lists and access codes with all rows."""
     op.drop_table("access_code_uses")
     op.drop_table("access_codes")
     op.drop_table("whitelisted_users")

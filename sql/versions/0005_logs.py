@@ -1,4 +1,4 @@
-"""Logs: hits, launches, sign-ins, refusals, changes."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the table of audit log entries."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table with its indexes."""
+    """Create the table `log_entries` with its indexes, unless an interrupted run has done so."""
     op.create_table(
         "log_entries",
         sa.Column("moment_us", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -33,7 +33,7 @@ def upgrade() -> None:
         if_not_exists=True,
         **MYSQL_TABLE,
     )
-    # MySQL has no CREATE INDEX IF NOT EXISTS, and a migration that was cut off there is run again.
+    # MySQL has no CREATE INDEX IF NOT EXISTS, and runs an interrupted migration again.
     made = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes("log_entries")}
     for name, columns in (
         ("ix_log_entries_address", ["address", "moment_us"]),
@@ -47,5 +47,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table `log_entries` with all rows."""
     op.drop_table("log_entries")

@@ -1,4 +1,4 @@
-"""People signed in on the website."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the table of the website's sessions."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table `web_sessions`, unless an interrupted run has done so."""
     op.create_table(
         "web_sessions",
         sa.Column("sha256", exact_text(64), primary_key=True),
@@ -35,5 +35,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table `web_sessions` with all rows."""
     op.drop_table("web_sessions")

@@ -1,4 +1,4 @@
-"""Tokens for chat commands, reports of wrong answers, and the mark on a doubted answer."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the tables of song tokens and reports of wrong answers, and mark disputed answers."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables, and the column unless a run that was cut off did."""
+    """Create the tables, and the column unless an interrupted run has created it."""
     columns = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("identifications")}
     if "doubted_us" not in columns:
         op.add_column("identifications", sa.Column("doubted_us", sa.BigInteger))
@@ -52,7 +52,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the tables and the column."""
     op.drop_table("reports")
     op.drop_table("song_tokens")
     op.drop_column("identifications", "doubted_us")

@@ -1,4 +1,4 @@
-"""Channels that are identified again and again while they are live."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the table of watches: channels that the server identifies at an interval."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table `watches`, unless an interrupted run has done so."""
     op.create_table(
         "watches",
         sa.Column("channel", exact_text(64), primary_key=True),
@@ -37,5 +37,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table `watches` with all rows."""
     op.drop_table("watches")

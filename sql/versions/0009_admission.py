@@ -1,4 +1,4 @@
-"""Jobs at once: places, a key's own number of them, and the end of each counter."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the table of slots, and add a key's number of concurrent jobs and the end of rate counters."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make what is missing: on MySQL, a migration that was cut off is run again."""
+    """Create what is missing: MySQL runs an interrupted migration again."""
     op.create_table(
         "job_slots",
         sa.Column("holder", exact_text(80), primary_key=True),
@@ -46,7 +46,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away again."""
+    """Drop the table, the columns and the index."""
     op.drop_index("ix_rate_counters_ends", "rate_counters")
     with op.batch_alter_table("rate_counters") as counters:
         counters.drop_column("ends_us")

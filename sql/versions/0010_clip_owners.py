@@ -1,4 +1,4 @@
-"""Whose clip it is, as Twitch said."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the table of clips' broadcasters, as Twitch named them."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table `clip_owners`, unless an interrupted run has done so."""
     op.create_table(
         "clip_owners",
         sa.Column("slug", exact_text(128), primary_key=True),
@@ -25,5 +25,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table `clip_owners` with all rows."""
     op.drop_table("clip_owners")

@@ -1,4 +1,4 @@
-"""Figures by day, for the operator's charts."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the table of daily counts, for the operator's charts."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table `daily_figures`, unless an interrupted run has done so."""
     op.create_table(
         "daily_figures",
         sa.Column("day", exact_text(10), primary_key=True),
@@ -24,5 +24,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table `daily_figures` with all rows."""
     op.drop_table("daily_figures")

@@ -1,4 +1,4 @@
-"""The broadcasters whose subscribers may ask."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the table of broadcasters whose subscribers may ask."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table `subscribe_broadcasters`, unless an interrupted run has done so."""
     op.create_table(
         "subscribe_broadcasters",
         sa.Column("user_id", exact_text(32), primary_key=True),
@@ -25,5 +25,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table `subscribe_broadcasters` with all rows."""
     op.drop_table("subscribe_broadcasters")

@@ -1,4 +1,4 @@
-"""How many questions each provider was asked."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the table of providers' usage: questions asked in each period."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table `provider_usage`, unless an interrupted run has done so."""
     op.create_table(
         "provider_usage",
         sa.Column("provider", exact_text(32), primary_key=True),
@@ -24,5 +24,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table `provider_usage` with all rows."""
     op.drop_table("provider_usage")

@@ -1,4 +1,4 @@
-"""Links that were found for songs."""  # noqa: INP001 - Alembic loads it by its path
+"""Create the table of links found for songs."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table `song_links`, unless an interrupted run has done so."""
     op.create_table(
         "song_links",
         sa.Column("song", exact_text(80), primary_key=True),
@@ -24,5 +24,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table `song_links` with all rows."""
     op.drop_table("song_links")

@@ -1,4 +1,4 @@
-"""Indexes that find old answers, and the leases that point to them."""  # noqa: INP001 - Alembic loads it by its path
+"""Add indexes to find old answers and the leases that refer to them."""  # noqa: INP001 - Alembic loads it by its path
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,13 +15,13 @@ _INDEXES = (
 
 
 def upgrade() -> None:
-    """Make them. MySQL has no CREATE INDEX IF NOT EXISTS, and a migration that was cut off there is run again."""
+    """Create the indexes that are missing: MySQL has no IF NOT EXISTS, and runs an interrupted migration again."""
     for name, table, columns in _INDEXES:
         if name not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
             op.create_index(name, table, columns)
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the indexes that `upgrade` created."""
     for name, table, _ in _INDEXES:
         op.drop_index(name, table)

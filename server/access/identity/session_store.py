@@ -98,7 +98,7 @@ class SessionStore:
         await self._database.change(_ended(sha256, to_us(now)))
 
     async def forget(self, sha256: str) -> None:
-        """Delete a session's row."""
+        """Delete a session, once its token is revoked or invalid."""
         await self._database.change(delete(table).where(table.c.sha256 == sha256))
 
     async def begin_refresh(self, session: StoredSession, *, now: datetime, until: datetime) -> bool:

@@ -79,7 +79,7 @@ class TokenValidator:
         await self.close()
 
     async def close(self) -> None:
-        """End calls in progress."""
+        """End the calls to Twitch that are in progress."""
         await self._valid.close()
 
     async def _validate(self, text: str) -> _ValidToken:

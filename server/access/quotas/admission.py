@@ -147,7 +147,7 @@ class Admissions:
         self._used_up[status.limit.subject] = (status, self._clock.monotonic() + status.reset_seconds)
 
     def give_back(self, slot: Slot | None, refunds: Sequence[LimitStatus]) -> None:
-        """Free a slot and refund counted starts: at once on this server, within about a second on the others."""
+        """Free a slot and refund counted starts: at once on this server, soon after that on the others."""
         if slot is None and not refunds:
             return
         for each in refunds:
@@ -160,9 +160,7 @@ class Admissions:
             self._returner = asyncio.create_task(self._give_back(), name="give slots back")
 
     async def close(self) -> None:
-        """Finish admissions in progress, and store what is not yet given back; waits at most about a second for
-        that.
-        """
+        """Finish admissions in progress, and spend at most a second on storing what is not yet given back."""
         if self._pending:
             await asyncio.wait(self._pending)
         for task in (self._returner, self._cleaner):

@@ -28,7 +28,7 @@ class StartLimits:
 def quota_request(
     limits: StartLimits, *, key: ApiKey | None, user: TwitchUser | None, address: Address | None
 ) -> QuotaRequest:
-    """An API key has its own slots and limits; other requests count by address and, if signed in, by user."""
+    """What a job start counts against: an API key's own limits, or else those of the address and of the user."""
     if key is not None:
         own = [("minute", key.per_minute, MINUTE), ("day", key.per_day, DAY)]
         return QuotaRequest(

@@ -90,7 +90,7 @@ def take(
     Raises AllTakenError, SharedError.
     """
     slot = Slot(quota_key=quota_key, number=0, token=secrets.token_hex(8), target=target, taken_at=now)
-    # The common cases in one statement: the first slot's row is free, or its slot is reusable.
+    # The common cases in one statement: slot 0 has a row and is free, or there is a reusable slot.
     known = ""
     if reusable_slot is not None and reusable_slot.number < max_jobs:
         slot, known = dataclasses.replace(slot, number=reusable_slot.number), reusable_slot.token

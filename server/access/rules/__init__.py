@@ -1,1 +1,1 @@
-"""The operator's rules: website settings, lists, access codes and broadcasters, and the policy that applies them."""
+"""The operator's rules: website settings, lists, access codes and broadcasters, and the policy applying them."""

@@ -37,7 +37,7 @@ class CachedClipOwners:
         return await self._known.get(slug, lambda: self._find(slug))
 
     async def close(self) -> None:
-        """End look-ups in progress."""
+        """End the look-ups that are in progress."""
         await self._known.close()
 
     async def _find(self, slug: str) -> Broadcaster | None:

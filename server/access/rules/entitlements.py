@@ -41,7 +41,7 @@ class Entitlements:
         self._redeemed.invalidate_all()
 
     async def close(self) -> None:
-        """End look-ups in progress."""
+        """End the look-ups that are in progress."""
         await self._redeemed.close()
 
     async def granted(self, rules: Rules, user: TwitchUser) -> bool:

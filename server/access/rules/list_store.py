@@ -45,7 +45,7 @@ class ListStore:
         return await self._all(blacklisted_values)
 
     async def whitelist(self) -> Sequence[Entry]:
-        """All whitelisted users."""
+        """All whitelisted users, sorted by value."""
         return await self._all(whitelisted_users)
 
     async def block(self, kind: BlacklistKind, text: str, *, reason: str, now: datetime) -> str:

@@ -93,7 +93,6 @@ class Blacklist:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is blacklisted."""
         return not self.exact
 
     @classmethod

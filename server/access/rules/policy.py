@@ -76,9 +76,7 @@ POLICY_CODES: Final = (
 
 
 def decide(facts: Facts) -> Refusal | None:
-    """The first reason to refuse, or None when the request is allowed. Reasons that users cannot change come
-    first.
-    """
+    """The first reason to refuse, those that users cannot change first; None when the request is allowed."""
     website = facts.website
     refusal: Refusal | None = None
     if website.maintenance:

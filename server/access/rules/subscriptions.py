@@ -71,7 +71,7 @@ class Subscriptions:
         await self.close()
 
     async def close(self) -> None:
-        """End calls in progress."""
+        """End the calls to Twitch that are in progress."""
         await self._answers.close()
 
     async def _ask(self, user: TwitchUser, token: Secret, broadcasters: Sequence[str]) -> Subscription | None:

@@ -36,7 +36,7 @@ def _motd(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _SettingFormat:
-    """How a setting is written."""
+    """How the text of a setting is parsed, and a description of the valid texts."""
 
     parse: Callable[[str], object]
     takes: str
