@@ -38,7 +38,7 @@ def _login(request: web.Request) -> str:
 
 
 async def songs(request: web.Request) -> web.Response:
-    """Plays, newest first; `next_before` leads on to older ones."""
+    """A page of plays, newest first; `next_before` is the `before` of the next page."""
     no_unknown_query(request, "limit", "before")
     login = _login(request)
     limit = query_limit(request, DEFAULT_PLAYS, MOST_PLAYS)
@@ -93,7 +93,7 @@ async def song_txt(request: web.Request) -> web.Response:
 
 
 async def _owned(request: web.Request) -> tuple[str, str, SongTokenStore]:
-    """The channel, its owner, who is the caller, and the tokens in the caller's hand.
+    """The channel's login, its owner's name for `made_by`, and the token store, for a caller who owns it.
 
     Raises TwitchAudioError `login-required`, `forbidden`.
     """
@@ -118,7 +118,7 @@ async def list_song_tokens(request: web.Request) -> web.Response:
 
 
 async def make_song_token(request: web.Request) -> web.Response:
-    """Make a token: its text is in this answer, and never again."""
+    """Create a token; its text is only in this answer."""
     no_unknown_query(request)
     login, owner, store = await _owned(request)
     wish = await read_body(request, request.app[keys.SETTINGS].limits, SongTokenWish)
@@ -127,7 +127,7 @@ async def make_song_token(request: web.Request) -> web.Response:
 
 
 async def revoke_song_token(request: web.Request) -> web.Response:
-    """Make a token invalid for good."""
+    """Make a token invalid permanently."""
     no_unknown_query(request)
     login, _, store = await _owned(request)
     await store.revoke(request.match_info["id"], now=request.app[keys.CLOCK].now(), channel=login)

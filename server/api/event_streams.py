@@ -1,4 +1,4 @@
-"""Server-sent events: how a stream begins, and how it is written to a listener who may take nothing."""
+"""Server-sent events: opening a stream, and writing to a client that may have stopped reading."""
 
 import asyncio
 from typing import Final
@@ -8,11 +8,11 @@ from aiohttp import web
 from server.settings import ServerLimits
 
 RETRY: Final = b"retry: 1000\n\n"
-"""The first thing in a stream: milliseconds before a client whose stream ended comes again."""
+"""Sent first in a stream: milliseconds after which a client whose stream ended reconnects."""
 
 
 async def open_stream(request: web.Request) -> web.StreamResponse:
-    """Begin an event stream. From here on an error can only end it."""
+    """Begin an event stream with status 200: from here on an error can only end it."""
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream; charset=utf-8",
@@ -25,6 +25,6 @@ async def open_stream(request: web.Request) -> web.StreamResponse:
 
 
 async def write(response: web.StreamResponse, data: bytes, limits: ServerLimits) -> None:
-    """Send. Raises TimeoutError for a listener who takes nothing; it is to be dropped."""
+    """Send data. Raises TimeoutError when the client reads nothing for `events_write_seconds`: drop it then."""
     async with asyncio.timeout(limits.events_write_seconds):
         await response.write(data)

@@ -27,7 +27,7 @@ async def readyz(request: web.Request) -> web.Response:
         status="ready" if ready else "not ready",
         dependencies=DependenciesJson(database=database, jobs=jobs, recognizers=recognizers),
         providers={
-            standing.name: ProviderJson.of(standing) for standing in await request.app[keys.PROVIDERS].statuses()
+            status.name: ProviderJson.of(status) for status in await request.app[keys.PROVIDERS].statuses()
         },
     )
     return json_response(body, status=200 if ready else 503)
@@ -61,7 +61,7 @@ async def _recognizers(request: web.Request) -> DependencyJson:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Prometheus text."""
+    """All metrics in the text format of Prometheus."""
     text = request.app[keys.METRICS].render()
     headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"}
     return web.Response(body=text.encode(), headers=headers)

@@ -1,4 +1,4 @@
-"""`/api/v1/identifications`: ask, look, and listen."""
+"""`/api/v1/identifications`: start, read and follow identifications."""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -48,7 +48,7 @@ async def ask(request: web.Request) -> web.Response:
 
 
 async def get(request: web.Request) -> web.Response:
-    """An identification in its current state; with `Prefer: wait` once finished."""
+    """An identification in its current state; with `Prefer: wait`, once it is finished or the wait is over."""
     no_unknown_query(request)
     asked = await _find(request)
     wait = preferred_wait(request, request.app[keys.SETTINGS].limits)

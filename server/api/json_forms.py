@@ -51,7 +51,7 @@ class ChannelQuestion(RequestBody):
     channel: Annotated[str, Meta(description="A live channel's name.", examples=["monstercat"])]
 
     def target(self) -> TwitchTarget:
-        """Raises TwitchAudioError `invalid-input`, as each question does."""
+        """The target to identify. Raises TwitchAudioError `invalid-input`, as each question does."""
         return channel_target(self.channel)
 
 
@@ -61,7 +61,6 @@ class ClipQuestion(RequestBody):
     clip: Annotated[str, Meta(description="A clip's slug; its case counts.")]
 
     def target(self) -> TwitchTarget:
-        """See `ChannelQuestion`."""
         return clip_target(self.clip)
 
 
@@ -72,17 +71,15 @@ class VideoQuestion(RequestBody):
     at: Annotated[float, Meta(ge=0, le=MAX_AT_SECONDS, description="Seconds from its start.")] = 0.0
 
     def target(self) -> TwitchTarget:
-        """See `ChannelQuestion`."""
         return video_target(self.video, self.at)
 
 
 class UrlQuestion(RequestBody):
-    """What is playing at an address."""
+    """What is playing at an address of a channel, clip or video."""
 
     url: Annotated[str, Meta(description="Any address of a channel, clip or video on Twitch.")]
 
     def target(self) -> TwitchTarget:
-        """See `ChannelQuestion`."""
         return url_target(self.url)
 
 
@@ -98,7 +95,7 @@ class Report(RequestBody):
 
 
 class WatchTerms(RequestBody):
-    """How a channel is to be watched."""
+    """How often a channel is identified, and how many times at most."""
 
     every: Annotated[
         int,
@@ -110,7 +107,7 @@ class WatchTerms(RequestBody):
 
 
 class SongTokenWish(RequestBody):
-    """A token for a chat bot, with a note for its owner."""
+    """A request for a chat bot's token, with a note for the channel's owner."""
 
     note: str = ""
 
@@ -125,7 +122,7 @@ class AccessCode(RequestBody):
 
 
 class PlayJson(Struct, kw_only=True):
-    """Consecutive answers of one song."""
+    """One play of a song: consecutive answers that named it."""
 
     song: SongJson
     first_heard: Time
@@ -191,13 +188,13 @@ class NewSongTokenJson(SongTokenJson, kw_only=True):
 
 
 class SongTokensJson(Struct, kw_only=True):
-    """A channel's tokens."""
+    """All tokens of a channel, without their texts."""
 
     tokens: list[SongTokenJson]
 
 
 class WatchJson(Struct, kw_only=True):
-    """A channel that is identified again and again while it is live."""
+    """A channel that is identified at an interval while it is live."""
 
     channel: str
     state: WatchState
@@ -216,7 +213,7 @@ class WatchJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, watch: Watch) -> "WatchJson":
-        """A watch as it is sent: without who made it, since everybody may look."""
+        """A watch as it is sent: without who made it, since anonymous callers may read it."""
         return cls(
             channel=watch.channel,
             state=watch.state,
@@ -244,7 +241,7 @@ class RecognizerJson(Struct, kw_only=True):
 
 
 class StatusJson(Struct, kw_only=True):
-    """What the service offers."""
+    """The state and the settings of the service, for every caller."""
 
     version: str | None
     access_mode: AccessMode
@@ -275,7 +272,7 @@ class PermissionJson(Struct, kw_only=True):
 
 
 class MeJson(Struct, kw_only=True):
-    """Who asks, and what they may do."""
+    """Who the caller is, and what the caller may do."""
 
     login: str | None
     known_by: Annotated[
@@ -291,7 +288,7 @@ class MeJson(Struct, kw_only=True):
 
 
 class AliveJson(Struct, kw_only=True):
-    """The process answers."""
+    """The answer of a process that is alive."""
 
     status: Literal["alive"] = "alive"
 
@@ -340,13 +337,13 @@ class ProviderJson(Struct, kw_only=True):
     ]
 
     @classmethod
-    def of(cls, standing: ProviderStatus) -> "ProviderJson":
+    def of(cls, status: ProviderStatus) -> "ProviderJson":
         """A provider's state as it is sent."""
-        spending = standing.spending
+        spending = status.spending
         return cls(
-            state=standing.state,
-            detail=standing.detail,
-            asked_again_in_seconds=standing.seconds,
+            state=status.state,
+            detail=status.detail,
+            asked_again_in_seconds=status.seconds,
             budgets=None
             if spending is None
             else BudgetsJson(
@@ -374,4 +371,4 @@ FORMS: Final[tuple[Any, ...]] = (
     *QUESTIONS, Report, WatchTerms, SongTokenWish, AccessCode, SetListJson, NewSongTokenJson, SongTokensJson,
     WatchJson, WatchesJson, StatusJson, MeJson, AliveJson, ReadinessJson,
 )  # fmt: skip
-"""Those that addresses of the API take and give; what they are made of is described with them."""
+"""The bodies of requests and answers; the document also describes the forms that they contain."""

@@ -12,7 +12,7 @@ from server.api.responses import BASE
 
 
 def openapi_document() -> dict[str, Any]:
-    """The whole document."""
+    """The OpenAPI 3.1 document of the API, as a JSON object."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -33,7 +33,7 @@ def _encoded() -> bytes:
 
 
 async def get(_request: web.Request) -> web.Response:
-    """The document."""
+    """The OpenAPI document, which clients may cache for 300 s."""
     return web.Response(body=_encoded(), content_type="application/json", headers={"Cache-Control": "max-age=300"})
 
 

@@ -23,7 +23,7 @@ def _json(name: str, text: str, headers: Schema | None = None) -> Schema:
 
 
 def _problems(*codes: ProblemCode) -> dict[str, Schema]:
-    """Refusals by HTTP status."""
+    """The error responses for problem codes, by HTTP status."""
     answers: dict[str, Schema] = {}
     for code in (*codes, ProblemCode.INVALID_INPUT, ProblemCode.BUSY, ProblemCode.INTERNAL):
         status = str(PROBLEM_KINDS[code].status)
@@ -47,7 +47,7 @@ _CREDENTIALS: Final = (
     ProblemCode.UPSTREAM_UNAVAILABLE,
 )
 _REFUSALS: Final = tuple(dict.fromkeys((*POLICY_CODES, *_CREDENTIALS)))
-"""Why a caller may not ask."""
+"""Problem codes of refusals: the caller may not ask."""
 
 
 _OWNER: Final = (*_CREDENTIALS, ProblemCode.LOGIN_REQUIRED, ProblemCode.FORBIDDEN)
@@ -347,7 +347,7 @@ def _every_path() -> dict[str, Any]:
 
 
 def _with_csrf(paths: dict[str, Any]) -> dict[str, Any]:
-    """What changes something may be refused to a browser whose session's cookie came without its token."""
+    """Add `csrf` to all methods that change something: a session cookie without the CSRF token is refused."""
     refused = _problems(ProblemCode.CSRF)["403"]
     for operations in paths.values():
         for method in ("post", "put", "delete"):
@@ -360,5 +360,5 @@ def _with_csrf(paths: dict[str, Any]) -> dict[str, Any]:
 
 
 def paths() -> dict[str, Any]:
-    """Every address by its path."""
+    """The `paths` of the OpenAPI document."""
     return _with_csrf(_every_path())

@@ -22,12 +22,12 @@ EVENT: Final[Schema] = {
 
 
 def ref(name: str) -> Schema:
-    """One of `schemas`, by its name."""
+    """A reference to one of `schemas`, by its name."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def schemas() -> dict[str, Schema]:
-    """All that have names. Where the JSON differs from the classes, `fingerprint.wire` says how."""
+    """All named schemas of the document. Where the JSON differs from the classes, `fingerprint.wire` says how."""
     _, made = schema_components(
         [Identification, ProblemDetails, *FORMS], ref_template="#/components/schemas/{name}"
     )
@@ -70,7 +70,7 @@ def _public(name: str) -> str:
 
 
 def _tidied(schema: Schema, enumerations: dict[str, Schema]) -> Schema:
-    """A schema with its enumerations in place, and answers as they are sent: with every member, and no other."""
+    """A schema with its enumerations inlined; objects require every member that is sent, and allow no other."""
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]
         rest = {key: item for key, item in schema.items() if key not in ("$ref", "type", "default")}

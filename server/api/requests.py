@@ -48,7 +48,7 @@ async def read_body(request: web.Request, limits: ServerLimits, form: type[Body]
 
 
 async def read_question(request: web.Request, limits: ServerLimits) -> TwitchTarget:
-    """What an identification is asked for. Raises as `read_json` does."""
+    """The target that the body asks for. Raises as `read_json` does."""
     body = await _read(request, limits, TARGET_FORMS)
     return _cached_question(body) if len(body) <= _MAX_CACHED_BYTES else parse_question(parse_json(body))
 
@@ -60,7 +60,7 @@ async def _read(request: web.Request, limits: ServerLimits, takes: str) -> bytes
     if size is not None and size > limits.body_bytes:
         raise web.HTTPRequestEntityTooLarge(max_size=limits.body_bytes, actual_size=size)
     if request.content.is_eof():
-        # It came with the head, as most do: there is nothing to wait for.
+        # The body came with the headers, as most do: there is nothing to wait for.
         body = request.content.read_nowait()
         if len(body) > limits.body_bytes:
             raise web.HTTPRequestEntityTooLarge(max_size=limits.body_bytes, actual_size=len(body))
@@ -83,7 +83,7 @@ def parse_json(body: bytes, *, takes: str = TARGET_FORMS) -> object:
     except RecursionError as error:
         raise invalid_input("The body is nested too deeply.") from error
     except ValueError as error:
-        # The parser's own words name a line and a column, never the text.
+        # The parser's message names a line and a column, never the text.
         said = error.msg if isinstance(error, json.JSONDecodeError) else "a number is out of range"
         raise invalid_input(f"The body is not JSON: {said}.") from error
     _check(value, DEPTH_LIMIT)
@@ -130,7 +130,7 @@ def _check(value: object, depth: int) -> None:
 
 
 def parse_question(body: object) -> TwitchTarget:
-    """What an identification is asked for. Raises TwitchAudioError `invalid-input`."""
+    """The target that a parsed body asks for. Raises TwitchAudioError `invalid-input`."""
     if not isinstance(body, dict):
         raise invalid_input(f"The body has to be a JSON object. {TARGET_FORMS}")
     members = cast("dict[str, object]", body)
@@ -144,7 +144,7 @@ def parse_question(body: object) -> TwitchTarget:
 
 @lru_cache(maxsize=2_048)
 def _cached_question(body: bytes) -> TwitchTarget:
-    """A crowd asks in the same words."""
+    """Cached, since many clients send the same body for a popular channel."""
     return parse_question(parse_json(body))
 
 
@@ -166,7 +166,7 @@ def _members(form: type[Struct]) -> str:
 
 @cache
 def accepted(form: type[Struct]) -> Mapping[str, str]:
-    """By name, what each member of a form accepts, for the person who sent something else."""
+    """A sentence for each member of a form, by name: what it accepts. Shown when a request is refused."""
     described = inspect.type_info(form)
     assert isinstance(described, inspect.StructType)
     return {each.encode_name: f'"{each.encode_name}" has to be {_words(each.type)}.' for each in described.fields}
@@ -191,7 +191,7 @@ def _words(accepts: inspect.Type) -> str:
 def preferred_wait(request: web.Request, limits: ServerLimits) -> int | None:
     """Seconds that the client is ready to wait (RFC 7240), at most the limit; None when it did not say so.
 
-    As the RFC asks, what cannot be understood is passed over, and of several the first counts.
+    As the RFC asks, what cannot be understood is ignored, and the first of several counts.
     """
     for value in request.headers.getall("Prefer", ()):
         for preference in value.split(","):
@@ -202,7 +202,7 @@ def preferred_wait(request: web.Request, limits: ServerLimits) -> int | None:
 
 
 def query_limit(request: web.Request, default: int, most: int) -> int:
-    """The `limit` parameter. Raises TwitchAudioError `invalid-input`."""
+    """The `limit` parameter, from 1 to `most`. Raises TwitchAudioError `invalid-input`."""
     text = request.query.get("limit", str(default))
     if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= most:
         raise invalid_input(f"limit takes a whole number from 1 to {most}.")
@@ -226,7 +226,7 @@ def query_time(request: web.Request, name: str) -> datetime | None:
 
 
 def no_unknown_query(request: web.Request, *known: str) -> None:
-    """Refuse parameters that do nothing: most often they are misspelled. Raises `invalid-input`."""
+    """Refuse unknown query parameters: most often they are misspelled. Raises `invalid-input`."""
     if not request.rel_url.raw_query_string:
         return
     unknown = sorted(set(request.query) - set(known))

@@ -1,4 +1,4 @@
-"""Values as answers: the identification, and the other JSON forms."""
+"""Builds responses from identifications and from the API's other JSON forms."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -40,7 +40,7 @@ def identification_response(
     waited: int | None = None,
     with_location: bool = False,
 ) -> web.Response:
-    """An identification; `waited` is the preference that was honored."""
+    """A response with an identification; `waited` is the `Prefer: wait` that was honored, in seconds."""
     body = request.app[keys.ENCODER].encode(identification, shared=shared)
     place = location(identification) if with_location else None
     return PreencodedResponse(

@@ -20,7 +20,7 @@ def _version() -> str | None:
 
 
 VERSION: Final = _version()
-"""Of the installed package. Read once: it takes files, and would block the event loop at each answer."""
+"""The version of the installed package. Read once, since reading its files would block the event loop."""
 
 
 async def status(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""`/api/v1/channels/{login}/watch` and `/api/v1/watches`: channels that are identified again and again."""
+"""`/api/v1/channels/{login}/watch` and `/api/v1/watches`: channels that are identified at an interval."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ def _login(request: web.Request) -> str:
 
 
 async def _allowed(request: web.Request) -> tuple[str, WatchStore]:
-    """How the caller is named who may have channels watched, and the watches in their hand.
+    """The name for `made_by` of a caller who may watch channels, and the store of watches.
 
     Raises TwitchAudioError `login-required`, `forbidden`, and what `Access.authenticate` raises.
     """
@@ -45,7 +45,7 @@ def _name(principal: Principal, *, operator: bool) -> str:
 
 
 async def get(request: web.Request) -> web.Response:
-    """The channel's watch."""
+    """The channel's watch; 404 when it was never watched."""
     no_unknown_query(request)
     watch = await WatchStore(request.app[keys.DATABASE]).get(_login(request))
     if watch is None:
@@ -54,7 +54,7 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def put(request: web.Request) -> web.Response:
-    """Have a channel watched from now on; 201 when it was not before."""
+    """Watch a channel from now on; 201 when it was not watched before."""
     no_unknown_query(request)
     login = _login(request)
     made_by, store = await _allowed(request)
@@ -73,7 +73,7 @@ async def put(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """Stop watching."""
+    """Stop watching a channel; 404 when it is not being watched."""
     no_unknown_query(request)
     login = _login(request)
     _, store = await _allowed(request)

@@ -16,7 +16,7 @@ class Subparsers(Protocol):
     """What `ArgumentParser.add_subparsers` returns, as far as command groups use it."""
 
     def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser:  # noqa: A002
-        """Add a command."""
+        """Add a command, and return its parser."""
         ...
 
 

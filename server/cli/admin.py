@@ -17,7 +17,7 @@ from server.cli.with_database import operator_changes, positive_int, with_databa
 
 
 def register(commands: Subparsers) -> None:
-    """Add the `admin` commands."""
+    """Add the `admin` commands to the `twitchaudio` command line."""
     text = "the operator's rules: who may ask"
     admin = commands.add_parser("admin", help=text, description=f"{text.capitalize()}.")
     groups = cast("Subparsers", admin.add_subparsers(required=True, metavar="WHAT"))

@@ -1,4 +1,4 @@
-"""A small picture to draw on, and its PNG: no more than the charts of `explain` and of the benchmarks need.
+"""A small image to draw on, and its PNG encoder: no more than the charts of `explain` and of the benchmarks need.
 
 The format: https://www.w3.org/TR/png-3/ (8 bits a channel, RGB, one IDAT chunk, no filter).
 """
@@ -115,7 +115,7 @@ class Canvas:
 
 
 def plain(text: str) -> str:
-    """Capitals without accents."""
+    """The text in capitals and without accents, as it is drawn."""
     decomposed = unicodedata.normalize("NFKD", text)
     return "".join(character for character in decomposed if not unicodedata.combining(character)).upper()
 
@@ -126,7 +126,7 @@ def text_width(text: str, scale: int = 2) -> int:
 
 
 def shortened(text: str, pixels: float, scale: int = 2) -> str:
-    """The text, cut with dots when it is wider than that."""
+    """The text in capitals, cut with three dots when it is wider than `pixels`."""
     fitting = int(pixels / (GLYPH_WIDTH * scale))
     flat = plain(text)
     return flat if len(flat) <= fitting else flat[: max(0, fitting - 3)].rstrip() + "..."

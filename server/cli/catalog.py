@@ -1,4 +1,4 @@
-"""`twitchaudio catalog`: the music that can be recognized without anybody's help."""
+"""`twitchaudio catalog`: the music that can be recognized without an account or a network."""
 
 import argparse
 import dataclasses
@@ -20,7 +20,7 @@ from server.cli import Subparsers
 
 
 def register(commands: Subparsers) -> None:
-    """Add the `catalog` command."""
+    """Add the `catalog` command to the `twitchaudio` command line."""
     description = "The local catalog: the music that can be recognized without an account or a network."
     catalog = commands.add_parser("catalog", help="the local catalog of music", description=description)
     actions = catalog.add_subparsers(required=True, metavar="ACTION")
@@ -63,7 +63,7 @@ def _directory(arguments: argparse.Namespace) -> Path:
 
 def _add(arguments: argparse.Namespace) -> int:
     directory = _directory(arguments)
-    # A bar for people; a pipe or a log gets the lines only.
+    # Terminals get a progress bar; a pipe or a log gets the lines only.
     with tqdm(unit="file", file=sys.stderr, disable=None, dynamic_ncols=True, leave=False) as bar:
 
         def show(progress: Progress) -> None:

@@ -14,7 +14,7 @@ from server.settings import ServerSettings
 
 
 def register(commands: Subparsers) -> None:
-    """Add the `db` command."""
+    """Add the `db` command to the `twitchaudio` command line."""
     database = commands.add_parser(
         "db",
         help="the SQL schema and DynamoDB's tables",

@@ -97,7 +97,7 @@ class _Demo:
         twitch = await stack.enter_async_context(self._simulated_twitch())
         _say(f"  {len(twitch.songs)} songs on the air after {time.monotonic() - began:.1f} s")
 
-        # Answers are kept for good by clip, but other music makes other clips: each demo has its own database.
+        # Answers for clips are kept permanently, but other music makes other clips: each demo has a new database.
         answers = stack.enter_context(tempfile.TemporaryDirectory(prefix="twitchaudio-demo-"))
         settings = self._simulated_settings(twitch, Path(answers))
         began = time.monotonic()
@@ -143,7 +143,7 @@ class _Demo:
                 songs=[Path(song) for song in said["songs"]],
             )
         finally:
-            # All that it keeps is put in place by renaming, so it may be ended at any moment.
+            # It replaces its files atomically, by renaming them, so it may be killed at any moment.
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
@@ -155,7 +155,7 @@ class _Demo:
         pipeline = dataclasses.replace(
             self._settings.pipeline,
             twitch=read_settings(TwitchSettings, twitch.environment),
-            # Of the fingerprint, too: another version of it cannot use the catalog that is there.
+            # Also named after the fingerprint: another version of it cannot use this catalog.
             data_dir=self._folder / whose / FINGERPRINT.identity,
             database_url=f"sqlite:///{answers / 'answers.sqlite3'}",
             catalog_override=None,

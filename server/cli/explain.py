@@ -26,7 +26,7 @@ RIVALS: Final = (930, 690, WIDTH - 930 - 30, 240)
 """Left edge, upper edge, width and height of the three parts."""
 
 MAX_SECONDS: Final = 3600.0
-"""Of a longer file, the first hour is looked at."""
+"""Of a longer file, only the first hour is read."""
 
 FAINT_LINES: Final = 1500
 """Landmarks without a match that are drawn at most; more would hide the spectrogram."""
@@ -38,8 +38,8 @@ _RANGE: Final = 7.5
 def draw_explanation(file: Path, catalog: Path, picture: Path) -> str:
     """Write the picture for a file as PNG, and say in one sentence what it shows.
 
-    Of a file longer than a question, it shows where its surest song is heard. Raises TwitchAudioError for a file
-    without sound, or when the picture cannot be written, and CatalogError.
+    Of a file longer than `SHORT_SECONDS`, it shows the window of the surest match. Raises TwitchAudioError for a
+    file without sound, or when the picture cannot be written, and CatalogError.
     """
     pcm = _read(file)
     snapshot = Catalog(catalog).snapshot()

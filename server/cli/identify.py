@@ -37,13 +37,13 @@ from server.cli import Subparsers
 from server.cli.explain import draw_explanation
 
 AT_ONCE: Final = 4
-"""Targets identified side by side."""
+"""How many targets are identified at the same time."""
 
 STEPS: Final = ("resolve", "capture", "fingerprint", "recognize")
 
 
 def register(commands: Subparsers) -> None:
-    """Add the `identify` command."""
+    """Add the `identify` command to the `twitchaudio` command line."""
     identify = commands.add_parser(
         "identify",
         help="name the songs in channels, clips, videos and files",
@@ -136,7 +136,7 @@ async def _identify(settings: PipelineSettings, targets: Sequence[Target], *, as
 
 @asynccontextmanager
 async def counting(settings: PipelineSettings) -> AsyncGenerator[ProviderGuards]:
-    """The guards of providers, with the count that servers share; without a provider no database is opened."""
+    """The providers' guards, with the usage count that servers share; without providers no database is opened."""
     clock = SystemClock()
     if all(REGISTRY[name].free for name in checked_names(settings)):
         yield make_guards(settings, clock)
@@ -145,7 +145,7 @@ async def counting(settings: PipelineSettings) -> AsyncGenerator[ProviderGuards]
         try:
             await migrations.upgrade(database)
         except TwitchAudioError as error:
-            # Without it budgets keep their providers from being asked, and the others are asked uncounted.
+            # Without the count, providers with a budget are not asked, and the others are asked uncounted.
             if error.code is not ProblemCode.BUSY:
                 raise
         yield make_guards(settings, clock, usage=SqlUsage(database))
@@ -155,7 +155,7 @@ async def counting(settings: PipelineSettings) -> AsyncGenerator[ProviderGuards]
 async def answers(
     pipeline: Pipeline, clock: Clock, targets: Sequence[Target]
 ) -> AsyncGenerator[list[asyncio.Task[Identification]]]:
-    """The targets' identifications as tasks, in order; a few are at work at a time."""
+    """The targets' identifications as tasks, in order; at most `AT_ONCE` are at work at the same time."""
     missing = await pipeline.unavailable_reason()
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -186,7 +186,7 @@ async def answers(
 
 
 def describe(identification: Identification) -> str:
-    """An answer in a few lines."""
+    """An answer as a few lines of text."""
     lines = [_heading(identification)]
     if identification.problem is not None:
         lines.append(f"  {identification.problem.detail}")

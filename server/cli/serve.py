@@ -34,7 +34,7 @@ MAX_WORKERS: Final = 64
 
 
 def register(commands: Subparsers) -> None:
-    """Add the `serve` command."""
+    """Add the `serve` command to the `twitchaudio` command line."""
     serve = commands.add_parser(
         "serve", help="the API and the website", description="Serve the API and the website."
     )
@@ -65,7 +65,7 @@ def _port(text: str) -> int:
 
 
 def _workers(text: str) -> int:
-    """How many worker processes."""
+    """The number of worker processes, from 1 to `MAX_WORKERS`."""
     if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
         raise argparse.ArgumentTypeError(f"{text} is no number of workers: from 1 to {MAX_WORKERS}")
     return int(text)

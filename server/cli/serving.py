@@ -81,12 +81,12 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncGenerator[
 
 
 def shown_host(host: str) -> str:
-    """The host of the address to open in a browser, for the one that is listened on."""
+    """The host to open in a browser, for the host that the server listens on."""
     return "127.0.0.1" if host in _EVERYWHERE else host
 
 
 def cannot_listen(error: OSError, host: str, port: int) -> str:
-    """One line for the operator."""
+    """One line that tells the operator why the server cannot listen on an address."""
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is in use; stop what listens there, or choose another with --port"
     return f"cannot listen on {host} port {port}: {error.strerror or error}"

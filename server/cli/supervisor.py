@@ -37,7 +37,7 @@ STOP_SECONDS: Final = 6.0
 """Longer than a worker takes to drain and shut down."""
 
 HEALTHY_SECONDS: Final = 10.0
-"""A worker that lived so long did not fail at its start."""
+"""A worker that lived this long did not fail at its start."""
 
 _FIRST_DELAY_SECONDS: Final = 0.5
 _MAX_DELAY_SECONDS: Final = 30.0
@@ -65,7 +65,7 @@ def worker_command() -> Sequence[str]:
 
 
 def restart_delay(failures: int) -> float:
-    """Seconds before a worker is started again, by how many in a row have died early."""
+    """Seconds before a worker is started again, after `failures` in a row have died early."""
     return 0.0 if failures < 2 else min(_MAX_DELAY_SECONDS, _FIRST_DELAY_SECONDS * 2.0 ** (failures - 2))
 
 
@@ -108,7 +108,7 @@ class SharedAddress:
         return sockets
 
     def close(self) -> None:
-        """Give the address up."""
+        """Close the sockets that reserve the address."""
         for each in self._reserved:
             each.close()
 
@@ -130,7 +130,7 @@ def _bound(family: int, address: str, port: int, *, shared: bool) -> socket.sock
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """One worker's place: its sockets outlive it."""
+    """One worker's sockets, which outlive it, and its process."""
 
     sockets: list[socket.socket]
     process: asyncio.subprocess.Process | None = None
@@ -274,7 +274,7 @@ class Supervisor:
         await _all(self._end(process, STOP_SECONDS) for process in list(self._processes))
 
     async def _end(self, process: asyncio.subprocess.Process, seconds: float) -> None:
-        """Wait for a process that was told to end; kill it after some seconds."""
+        """Wait for a process to exit; kill it after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 await process.wait()

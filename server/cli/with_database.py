@@ -1,4 +1,4 @@
-"""What commands that use the database share."""
+"""Shared by the commands that use the database."""
 
 import argparse
 import asyncio

@@ -19,7 +19,7 @@ _POLL_SECONDS: Final = 0.1
 
 
 def parse_descriptors(text: str) -> list[int]:
-    """The numbers of inherited sockets. Raises ValueError."""
+    """The descriptors of inherited sockets, separated by commas. Raises ValueError when one is no number."""
     return [int(number) for number in text.split(",")]
 
 
@@ -51,7 +51,7 @@ async def serve_as_worker(app: web.Application, descriptors: Sequence[int]) -> N
 
 
 async def _first(*events: asyncio.Event) -> None:
-    """Wait until one of them is set."""
+    """Wait until one of the events is set."""
     tasks = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

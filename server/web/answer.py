@@ -99,17 +99,17 @@ def clock_text(seconds: float) -> str:
 
 
 def duration_text(milliseconds: float) -> str:
-    """Milliseconds below a second, else seconds with two digits."""
+    """Whole milliseconds below a second, else seconds with two decimals."""
     return f"{fixed(milliseconds, 0)} ms" if milliseconds < 999.5 else f"{fixed(milliseconds / 1000, 2)} s"
 
 
 def fixed(value: float, digits: int) -> str:
-    """A number with so many digits, rounded half up: as JavaScript's `toFixed`, and unlike Python's formats."""
+    """A number with `digits` decimals, rounded half up: as JavaScript's `toFixed`, and unlike Python's formats."""
     return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 def ask_again_text(identification: Identification) -> str:
-    """What to type to ask the same again."""
+    """The text to type into the start page to ask for the same target again."""
     match identification.kind:
         case Kind.CLIP:
             return f"https://clips.twitch.tv/{identification.target}"
@@ -210,7 +210,7 @@ def _found(identification: Identification, song: Song, *, live: bool, source: st
         live=live,
         source=source,
         heard_at=(identification.captured_at or identification.finished_at) if live else None,
-        # A clip's song is stored for good: asking again would only show it again.
+        # A clip's song is stored permanently: asking again would only show it again.
         ask_again=ask_again if live else "",
         set_list=str(URL("/channels") / identification.target) if live else "",
         stage=identification.stage,

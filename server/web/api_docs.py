@@ -10,7 +10,7 @@ JsonObject = Mapping[str, Any]
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 
 MAX_VALUES_SHOWN: Final = 10
-"""Of a longer list of values only its length is shown."""
+"""Only the length is shown of a longer list of values."""
 
 _EXAMPLES: Final = {"id": "ID", "slug": "SLUG", "login": "somechannel"}
 
@@ -240,7 +240,7 @@ def _body_text(document: JsonObject, operation: JsonObject, body: JsonObject) ->
 
 
 def _media_types(document: JsonObject, operation: JsonObject) -> tuple[str, ...]:
-    """Of the first answer that has a body."""
+    """The media types of the first answer that has a body."""
     answers = [_resolve(document, each) for each in _object(operation.get("responses")).values()]
     return next((tuple(_object(each.get("content"))) for each in answers if "content" in each), ())
 

@@ -31,7 +31,7 @@ FOREVER: Final = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file: what it is, as it is, and compressed."""
+    """A static file: its media type, its bytes, and its bytes compressed with gzip."""
 
     content_type: str
     plain: bytes = field(repr=False)
@@ -40,13 +40,13 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """All static files by name. Their addresses contain `version`, so that browsers may cache them for good."""
+    """All static files by name. Their paths contain `version`, so that browsers may cache them for a year."""
 
     version: str
     files: Mapping[str, Asset]
 
     def address(self, name: str) -> str:
-        """Where a file is served. Raises KeyError for a name that does not exist, so a typo cannot be shipped."""
+        """The path of a file. Raises KeyError for a name that does not exist, so a typo cannot be shipped."""
         if name not in self.files:
             raise KeyError(name)
         return f"/static/{self.version}/{name}"
@@ -80,7 +80,7 @@ def files_below(folder: Path) -> dict[str, Path]:
 
 
 def load_assets(paths: Mapping[str, Path]) -> Assets:
-    """Read files; those whose names have a suffix of no known type raise KeyError."""
+    """Read files into memory. Raises KeyError for a file name suffix that is not in `_TYPES`."""
     files: dict[str, Asset] = {}
     digest = hashlib.sha256()
     for name, path in sorted(paths.items()):

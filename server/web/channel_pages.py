@@ -1,4 +1,4 @@
-"""`/channels/{login}`: the set list, its downloads, and what belongs to the channel's owner."""
+"""`/channels/{login}`: the set list, its downloads, and its owner's tokens for chat bots."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -31,11 +31,11 @@ MAX_ROWS: Final = 200
 """Rows of one page; a page of one day has them all."""
 
 MAX_READINGS: Final = 5
-"""Readings of `MAX_ROWS` plays for one page: a thousand plays in a day are more than there can be."""
+"""Reads of `MAX_ROWS` plays for one page: no day has a thousand plays."""
 
 
 class ChannelPages:
-    """The handlers."""
+    """Handlers of a channel's pages. `store_seconds` is how long each waits for the database."""
 
     def __init__(self, *, store_seconds: float) -> None:
         self._seconds = store_seconds
@@ -45,7 +45,7 @@ class ChannelPages:
         return await self._page(request, _login(request))
 
     async def download(self, request: web.Request) -> web.Response:
-        """The same plays as a file."""
+        """The plays of the chosen day and search as a CSV, JSON or M3U file."""
         login = _login(request)
         kind = request.match_info["kind"]
         if kind not in DOWNLOADS:
@@ -68,7 +68,7 @@ class ChannelPages:
         return response
 
     async def make_token(self, request: web.Request) -> web.Response:
-        """Make a token for a chat bot; the page shows it this once."""
+        """Create a token for a chat bot; only this response shows it."""
         login = _login(request)
         form = await read_form(request, self._seconds)
         async with in_time(self._seconds):
@@ -78,7 +78,7 @@ class ChannelPages:
         return await self._page(request, login, token=secret.reveal())
 
     async def revoke_token(self, request: web.Request) -> web.Response:
-        """Make a token invalid for good."""
+        """Make a token invalid permanently."""
         login = _login(request)
         form = await read_form(request, self._seconds)
         async with in_time(self._seconds):
@@ -167,7 +167,7 @@ def _login(request: web.Request) -> str:
 
 
 def _days(here: URL, chosen: set_list_view.PlayFilter) -> dict[str, str]:
-    """The addresses of the days around one."""
+    """The addresses of the previous and next day and of the newest plays; empty when no day is chosen."""
     if chosen.since is None or chosen.before is None:
         return {}
     before = chosen.since.date().fromordinal(chosen.since.date().toordinal() - 1)

@@ -22,7 +22,7 @@ PAGE_HEADERS: Final = {
 
 
 async def add_page_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """On `on_response_prepare`: pages get all headers, everything else is at least never guessed at."""
+    """On `on_response_prepare`: pages get all headers, everything else only `nosniff`."""
     headers = response.headers
     headers.setdefault("X-Content-Type-Options", "nosniff")
     if headers.get("Content-Type", "").startswith("text/html"):

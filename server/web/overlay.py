@@ -79,7 +79,7 @@ assert set(_PARSERS) == {field.name for field in fields(Options)}
 
 
 def option_fields() -> list[Field]:
-    """The options, for the docs."""
+    """The overlay's options with their types and defaults, for the page `/docs`."""
     return [
         Field(name=field.name, type=_PARSERS[field.name][1], text=f"`{field.default}` when left out")
         for field in fields(Options)
@@ -87,7 +87,7 @@ def option_fields() -> list[Field]:
 
 
 def options(query: Mapping[str, str]) -> Options:
-    """Out of the address. Raises TwitchAudioError `invalid-input` with what an option takes."""
+    """The options in a query. Raises TwitchAudioError `invalid-input` that says what an option takes."""
     values: dict[str, Any] = {}
     for name, text in query.items():
         if name not in _PARSERS:
@@ -101,18 +101,18 @@ def options(query: Mapping[str, str]) -> Options:
 
 
 def is_shown(last_heard: datetime, now: datetime, hide: int) -> bool:
-    """Whether a song that was last heard then is still shown."""
+    """Whether a song that was last heard at `last_heard` is still shown. `hide` is in seconds; 0 means always."""
     return not hide or now - last_heard <= timedelta(seconds=hide)
 
 
 class OverlayPage:
-    """The handler."""
+    """Handles the overlay. `store_seconds` is how long it waits for the database."""
 
     def __init__(self, *, store_seconds: float) -> None:
         self._seconds = store_seconds
 
     async def overlay(self, request: web.Request) -> web.Response:
-        """The card. Nothing is shown while nothing is known."""
+        """The overlay's page; its card is empty while there is no song to show."""
         login = channel_target(request.match_info["login"]).login
         chosen = options(request.query)
         async with in_time(self._seconds):

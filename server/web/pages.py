@@ -49,7 +49,7 @@ TEMPLATES: Final = {
 """The start page's template by access mode; each also depends on the visitor."""
 
 COPIED_HEADERS: Final = ("Allow", "Retry-After")
-"""Headers of problem details that their page has, too."""
+"""Headers of a response with problem details that its page repeats."""
 
 
 def _words_json(words: Words) -> dict[str, str]:
@@ -57,7 +57,7 @@ def _words_json(words: Words) -> dict[str, str]:
 
 
 class Pages:
-    """The handlers. `store_seconds` is how long each waits for the database."""
+    """Handlers of the website's pages. `store_seconds` is how long each waits for the database."""
 
     def __init__(self, *, store_seconds: float) -> None:
         self._seconds = store_seconds
@@ -69,7 +69,7 @@ class Pages:
         }
 
     async def home(self, request: web.Request) -> web.Response:
-        """`/` and `/?id=ID`: the question, and with an id its answer in whatever state it is."""
+        """`/` and `/?id=ID`: the start page, with an id also that identification in its current state."""
         identification_id = request.query.get("id")
         if not identification_id:
             return await self._home(request, IDLE)
@@ -81,7 +81,7 @@ class Pages:
         return await self._home(request, answer_view(found.identification), typed=_typed(found.identification))
 
     async def ask(self, request: web.Request) -> web.Response:
-        """The form without JavaScript: start or join, and go to the answer's page."""
+        """`POST /`: the form without JavaScript. Starts or joins a job, and redirects to the answer's page."""
         if request.headers.get("Sec-Fetch-Site") == "cross-site":
             # Another site must not make its visitors' browsers ask.
             raise TwitchAudioError(ProblemCode.CSRF, "Another website sent this form. Ask here.")
@@ -95,7 +95,7 @@ class Pages:
         raise web.HTTPSeeOther(location=str(request.rel_url.with_path("/").with_query(id=asked.id)))
 
     async def redeem(self, request: web.Request) -> web.Response:
-        """The form for an access code."""
+        """`POST /redeem`: the form for an access code."""
         code = (await read_form(request, self._seconds)).get("code", "")
         try:
             async with in_time(self._seconds):
@@ -106,7 +106,7 @@ class Pages:
         raise web.HTTPSeeOther(location="/")
 
     async def report(self, request: web.Request) -> web.Response:
-        """The form for a wrong answer."""
+        """`POST /reports`: the form that reports a wrong answer."""
         if request.headers.get("Sec-Fetch-Site") == "cross-site":
             raise TwitchAudioError(ProblemCode.CSRF, "Another website sent this form. Report here.")
         form = await read_form(request, self._seconds)
@@ -189,7 +189,7 @@ async def _visitor(access: Access, context: RequestContext) -> tuple[Visitor, st
 
 
 def _typed(identification: Identification) -> str:
-    """The text for the field beside an answer: its question, to be changed."""
+    """The text of the input field beside an answer: its target, for the visitor to change."""
     return ask_again_text(identification)
 
 

@@ -1,4 +1,4 @@
-"""From a template to an answer."""
+"""Renders templates, and bounds how long a page waits for the database."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -13,7 +13,7 @@ from server.middleware.session import account
 
 
 def render(template: str, request: web.Request, context: Mapping[str, Any], *, status: int = 200) -> web.Response:
-    """A page from its template, with who looks at it as `account`."""
+    """A page from its template, with the visitor's account as `account`."""
     whole = {"page": "", "account": account(request), "path": request.path_qs, **context}
     response = aiohttp_jinja2.render_template(template, request, whole, status=status)
     response.enable_compression()
@@ -22,7 +22,7 @@ def render(template: str, request: web.Request, context: Mapping[str, Any], *, s
 
 @asynccontextmanager
 async def in_time(seconds: float) -> AsyncGenerator[None]:
-    """Give up on the store after a while. Raises TwitchAudioError `busy`."""
+    """Run the block for at most `seconds`. Raises TwitchAudioError `busy` when it takes longer."""
     try:
         async with asyncio.timeout(seconds):
             yield

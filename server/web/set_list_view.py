@@ -1,4 +1,4 @@
-"""A channel's set list as its page shows it: what is chosen for, the timeline, and downloads. Pure."""
+"""A channel's set list as its page shows it: filter, rows, timeline and downloads. Pure functions."""
 
 import csv
 import io
@@ -32,12 +32,12 @@ class PlayFilter:
 
     @property
     def since(self) -> datetime | None:
-        """When the day begins."""
+        """When the chosen day begins; None without a day."""
         return None if self.day is None else datetime.combine(self.day, time(), UTC)
 
     @property
     def before(self) -> datetime | None:
-        """When the day ends."""
+        """When the chosen day ends; None without a day."""
         since = self.since
         return None if since is None else since + timedelta(days=1)
 
@@ -63,7 +63,7 @@ def parse_filter(query: Mapping[str, str]) -> PlayFilter:
 
 
 def matching(plays: Sequence[Play], search: str) -> list[Play]:
-    """Plays whose title, artists or album have every word."""
+    """Plays whose title, artists and album together contain every word of the search."""
     words = search.casefold().split()
 
     def fits(song: Song) -> bool:
@@ -135,7 +135,7 @@ class Timeline:
 
 
 def timeline(plays: Sequence[Play]) -> Timeline | None:
-    """The newest broadcast among plays, newest first; None without any."""
+    """The timeline of the newest broadcast among `plays`, which are newest first; None without plays."""
     session: list[Play] = []
     for play in plays:
         if session:
@@ -186,7 +186,7 @@ def _ticks(start: datetime, end: datetime, step: int) -> list[Tick]:
 
 
 def as_json(login: str, plays: Sequence[Play]) -> str:
-    """The plays in the API's form."""
+    """The plays as JSON, in the form of the API's set list."""
     body = {
         "channel": login,
         "plays": [
@@ -203,7 +203,7 @@ def as_json(login: str, plays: Sequence[Play]) -> str:
 
 
 def as_csv(plays: Sequence[Play]) -> str:
-    """The plays as CSV; an apostrophe before what a spreadsheet would take for a formula."""
+    """The plays as CSV; an apostrophe comes before cells that a spreadsheet would take for formulas."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(

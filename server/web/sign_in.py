@@ -1,7 +1,7 @@
 """`/login`, `/login/callback` and `/logout`: signing in with Twitch, by the authorization-code flow.
 
-What binds the callback to the browser that began is the `state`, kept in the encrypted cookie with the exact
-address that Twitch sends the browser back to.
+The `state` binds the callback to the browser that began the sign-in. It is kept in the encrypted cookie, with the
+exact address that Twitch sends the browser back to.
 """
 
 import re
@@ -34,14 +34,14 @@ _OFF: Final = "Nobody can sign in here: the operator has not set up an applicati
 
 
 def local_path(text: str) -> str:
-    """Where to go after a sign-in: a path of our own, or the start page."""
+    """The path to go to after a sign-in: `text` if it is a path of this website, else the start page."""
     if not _LOCAL.fullmatch(text) or text.startswith(("/login", "/logout")):
         return "/"
     return text
 
 
 class SignIn:
-    """The handlers. `origin` gives the website's address as the browser of a request sees it."""
+    """Handlers of signing in and out. `origin` gives the website's address as the browser of a request sees it."""
 
     def __init__(self, origin: Callable[[web.Request], URL]) -> None:
         self._origin = origin
@@ -77,7 +77,7 @@ class SignIn:
             raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, _SAID_NO)
         before = await session_id(request)
         after = await access.sign_in(request[keys.CONTEXT], request.query.get("code", ""), URL(attempt[1]))
-        # Whatever was known of the browser before does not count any more.
+        # Nothing that was stored for the browser before the sign-in is kept.
         session.invalidate()
         session[SESSION_ID] = after
         if before is not None:
@@ -117,7 +117,7 @@ def _now(request: web.Request) -> int:
 
 
 def add_sign_in(app: web.Application, sign_in: SignIn) -> None:
-    """Add the pages to an application."""
+    """Add the pages for signing in and out to an application."""
     app.router.add_get("/login", sign_in.login)
     app.router.add_get(CALLBACK, sign_in.callback)
     app.router.add_get("/logout", sign_in.confirm_logout)

@@ -15,7 +15,7 @@ class Words:
 
 
 WORDS: Final = {code: Words(kind.heading, kind.next_step) for code, kind in PROBLEM_KINDS.items()}
-"""By problem code."""
+"""The words for each problem code."""
 
 NO_MATCH: Final = Words(
     "No match this time",

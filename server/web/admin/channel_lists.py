@@ -46,7 +46,7 @@ class Reports:
         ]
 
     async def add(self, form: Form) -> Change:
-        """Listeners report, not operators."""
+        """Raises TwitchAudioError `invalid-input`: only listeners send reports."""
         raise TwitchAudioError(ProblemCode.INVALID_INPUT, "Reports are sent by listeners.")
 
     async def remove(self, key: str) -> Change:
@@ -56,7 +56,7 @@ class Reports:
 
 
 class Watches:
-    """Channels that are identified again and again while they are live."""
+    """Channels that are identified at an interval while they are live."""
 
     slug = "watches"
     title = "Watched channels"
@@ -79,7 +79,6 @@ class Watches:
         self._wake = wake
 
     async def rows(self) -> Sequence[Row]:
-        """The running ones first."""
         return [
             Row(
                 key=watch.channel if watch.state is WatchState.RUNNING else "",
@@ -97,7 +96,6 @@ class Watches:
         ]
 
     async def add(self, form: Form) -> Change:
-        """Watch a channel from now on."""
         channel = channel_target(form.text("channel")).login
         every, budget = (form.count(field) for field in self.fields[1:])
         seconds, most = watch_terms(every or EVERY_SECONDS, budget or BUDGET)
@@ -115,7 +113,6 @@ class Watches:
         )
 
     async def remove(self, key: str) -> Change:
-        """Stop watching."""
         channel = channel_target(key).login
         if not await self._watches.stop(channel, now=self._clock.now()):
             raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{channel} is not being watched.")
@@ -159,13 +156,11 @@ class SongTokens:
         ]
 
     async def add(self, form: Form) -> Change:
-        """Make a token."""
         channel = channel_target(form.text("channel")).login
         token, secret = await self._tokens.create(channel, now=self._clock.now(), note=form.text("note"))
         message = f"This is the token {token.id} for {channel}. It is shown this once: only a hash of it is kept."
         return Change(message=message, secret=secret)
 
     async def remove(self, key: str) -> Change:
-        """Make a token invalid for good."""
         await self._tokens.revoke(key, now=self._clock.now())
         return Change(message=f"The token {key} is revoked.")

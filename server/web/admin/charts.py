@@ -43,7 +43,7 @@ class Chart:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to see."""
+        """Whether the chart has no bars."""
         return not self.bars
 
 

@@ -1,4 +1,4 @@
-"""What all operator's pages share: the check for an admin, the navigation, and the result of a form."""
+"""Shared by all of the operator's pages: the check for an admin, the navigation, and the result of a form."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ NO_FORM: Final = FormResult()
 
 
 def require_admin(request: web.Request) -> Operator:
-    """The operator who asks. Raises TwitchAudioError `login-required`, `forbidden`."""
+    """The operator who sent the request. Raises TwitchAudioError `login-required`, `forbidden`."""
     visitor = account(request)
     if visitor.login is None:
         detail = "The operator's desk is for those whom TWITCHAUDIO_ADMINS names, signed in with Twitch."
@@ -86,7 +86,7 @@ def render(
     result: FormResult = NO_FORM,
     **context: Any,
 ) -> web.Response:
-    """One of the operator's pages."""
+    """One of the operator's pages, with the navigation and the result of its form."""
     values: Mapping[str, Any] = {
         "page": "admin",
         "account": account(request),
@@ -101,5 +101,5 @@ def render(
     status = 200 if result.error is None else PROBLEM_KINDS[result.error.code].status
     response = aiohttp_jinja2.render_template(f"admin/{template}", request, values, status=status)
     if result.done is None or result.done.secret is None:
-        response.enable_compression()  # the length of a page with a secret must not tell of its parts
+        response.enable_compression()  # compressed, a page's length could tell parts of a secret in it
     return response

@@ -21,7 +21,7 @@ _DAYS: Final = Field(name="days", label="Valid for days", number=True, help="Emp
 
 
 class Whitelist:
-    """Users who may ask in any case."""
+    """Users who may ask in subscribers mode without a subscription."""
 
     slug = "whitelist"
     title = "Whitelist"
@@ -43,25 +43,22 @@ class Whitelist:
         self._clock = clock
 
     async def rows(self) -> Sequence[Row]:
-        """Every whitelisted user."""
         return [
             Row(key=entry.value, cells=(entry.value, entry.created_at, entry.note))
             for entry in await self._lists.whitelist()
         ]
 
     async def add(self, form: Form) -> Change:
-        """Whitelist a user."""
         value = await self._lists.allow(form.text("value"), note=form.text("note"), now=self._clock.now())
         return Change(message=f"{value} is let in.")
 
     async def remove(self, key: str) -> Change:
-        """Remove a user from the whitelist."""
         value = await self._lists.disallow(key)
         return Change(message=f"{value} is no longer on the whitelist.")
 
 
 class Broadcasters:
-    """Whose subscribers may ask in subscribers mode."""
+    """Broadcasters whose subscribers may ask in subscribers mode."""
 
     slug = "broadcasters"
     title = "Broadcasters"
@@ -81,7 +78,6 @@ class Broadcasters:
         self._look_up = look_up
 
     async def rows(self) -> Sequence[Row]:
-        """Every broadcaster, by login."""
         return [
             Row(
                 key=f"{ID_PREFIX}{each.id}",
@@ -91,7 +87,6 @@ class Broadcasters:
         ]
 
     async def add(self, form: Form) -> Change:
-        """List one more."""
         found = await self._look_up(user_value(form.text("value")))
         await self._broadcasters.add(found.id, found.login, note=form.text("note"), now=self._clock.now())
         message = (
@@ -102,12 +97,11 @@ class Broadcasters:
         return Change(message=message)
 
     async def remove(self, key: str) -> Change:
-        """Take one off."""
         return Change(message=f"{await self._broadcasters.remove(key)} is not listed any more.")
 
 
 class Blacklisted:
-    """What may not ask, or be asked for."""
+    """Users, addresses and targets that are refused in every access mode."""
 
     slug = "blacklist"
     title = "Blacklist"
@@ -131,7 +125,6 @@ class Blacklisted:
         self._clock = clock
 
     async def rows(self) -> Sequence[Row]:
-        """Every blacklisted value."""
         return [
             Row(
                 key=f"{entry.kind} {entry.value}",
@@ -141,13 +134,11 @@ class Blacklisted:
         ]
 
     async def add(self, form: Form) -> Change:
-        """Block something."""
         kind = _kind(form.text("kind"))
         value = await self._lists.block(kind, form.text("value"), reason=form.text("note"), now=self._clock.now())
         return Change(message=f"{kind} {value} is blocked.")
 
     async def remove(self, key: str) -> Change:
-        """Allow it again."""
         name, _, text = key.partition(" ")
         kind = _kind(name)
         value = await self._lists.unblock(kind, text)
@@ -162,7 +153,7 @@ def _kind(text: str) -> BlacklistKind:
 
 
 class Codes:
-    """Access codes."""
+    """Access codes, which let Twitch users ask in subscribers mode."""
 
     slug = "codes"
     title = "Access codes"
@@ -199,7 +190,6 @@ class Codes:
         ]
 
     async def add(self, form: Form) -> Change:
-        """Make a code."""
         uses, days = (form.count(field) for field in self.fields[:2])
         now = self._clock.now()
         code_id, secret = await self._codes.create(
@@ -209,13 +199,13 @@ class Codes:
         return Change(message=message, secret=secret)
 
     async def remove(self, key: str) -> Change:
-        """Revoke a code, and with it the access of everyone who redeemed it."""
+        """Revoke a code, and with it the access of the users who redeemed it."""
         await self._codes.revoke(key, self._clock.now())
         return Change(message=f"The code {key} is revoked.")
 
 
 class Keys:
-    """API keys."""
+    """API keys, with which programs ask in every access mode."""
 
     slug = "keys"
     title = "API keys"
@@ -267,7 +257,6 @@ class Keys:
         ]
 
     async def add(self, form: Form) -> Change:
-        """Make a key."""
         per_minute, per_day, days = (form.count(field) for field in self.fields[2:])
         scopes = form.all("scope") or list(DEFAULT_SCOPES)
         if not set(scopes) <= set(SCOPES):
@@ -285,7 +274,6 @@ class Keys:
         return Change(message=message, secret=secret)
 
     async def remove(self, key: str) -> Change:
-        """Make a key invalid for good."""
         await self._keys.revoke(key, self._clock.now())
         return Change(message=f"The key {key} is revoked.")
 
@@ -304,7 +292,7 @@ def _after(now: datetime, days: int | None) -> datetime | None:
 
 
 def find_section(sections: Sequence[Section], slug: str) -> Section:
-    """The section at a place in the address. Raises TwitchAudioError `not-found`."""
+    """The section with this slug. Raises TwitchAudioError `not-found`."""
     for section in sections:
         if section.slug == slug:
             return section

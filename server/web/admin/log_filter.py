@@ -26,7 +26,7 @@ FIELDS: Final = (
 
 
 def read_filter(query: Form) -> AuditFilter:
-    """The entries that an address asks for, and one more. Raises TwitchAudioError `invalid-input`."""
+    """The filter in a query, for a page of entries and one more. Raises TwitchAudioError `invalid-input`."""
     kind = query.text("kind") or ANY
     if kind != ANY and kind not in tuple(AuditKind):
         raise invalid_input(f"Kind takes one of {', '.join(AuditKind)}.")

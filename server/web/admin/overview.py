@@ -15,7 +15,7 @@ Figures = Mapping[tuple[date, str], int]
 DAYS: Final = 30
 OUTCOMES: Final = {"successful": "named", "no_match": "no match", "failed": "failed"}
 REFUSALS_SHOWN: Final = 2
-"""So many codes have a color of their own; the others share one."""
+"""The most frequent codes have a color of their own; the others share one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,7 @@ class AdminServices:
 
 
 class AdminPages:
-    """The handlers. `services` opens the stores that record their changes under an operator's name."""
+    """Handlers of the operator's pages. `services` gives stores that record changes under an operator's name."""
 
     def __init__(self, *, services: Callable[[Operator], AdminServices], queries: AdminQueries) -> None:
         self._services = services
@@ -101,7 +101,7 @@ class AdminPages:
         )
 
     async def logs(self, request: web.Request) -> web.Response:
-        """`GET /admin/logs`: the logs, filtered by what the address says."""
+        """`GET /admin/logs`: the audit log, filtered by the query."""
         operator, _, tabs = self._open(request)
         query = Form({name: request.query.getall(name) for name in request.query})
         result, entries = NO_FORM, list[AuditEntry]()

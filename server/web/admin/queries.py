@@ -59,26 +59,26 @@ class AdminQueries:
         return today, await read(self._app[keys.DATABASE], since)
 
     async def logs(self, chosen: AuditFilter) -> Sequence[AuditEntry]:
-        """The log entries that the filter lets through, newest first."""
+        """The entries of the audit log that match a filter, newest first."""
         return await AuditStore(self._app[keys.DATABASE]).read(chosen)
 
     async def recognizers(self) -> Sequence[Row]:
         """The recognizers in their order: name, state, and what is left of each budget; free ones have none."""
-        standings = {standing.name: standing for standing in await self._app[keys.PROVIDERS].statuses()}
-        return [_recognizer(name, standings.get(name)) for name in chosen_names(self._app[keys.SETTINGS].pipeline)]
+        statuses = {status.name: status for status in await self._app[keys.PROVIDERS].statuses()}
+        return [_recognizer(name, statuses.get(name)) for name in chosen_names(self._app[keys.SETTINGS].pipeline)]
 
 
-def _recognizer(name: str, standing: ProviderStatus | None) -> Row:
-    if standing is None:
+def _recognizer(name: str, status: ProviderStatus | None) -> Row:
+    if status is None:
         return Row(key=name, cells=(name, "free", "no limit", "no limit"))
-    state = str(standing.state) if standing.detail is None else f"{standing.state}: {standing.detail}"
-    return Row(key=name, cells=(name, state, *(_left(standing, period) for period in (Period.DAY, Period.MONTH))))
+    state = str(status.state) if status.detail is None else f"{status.state}: {status.detail}"
+    return Row(key=name, cells=(name, state, *(_left(status, period) for period in (Period.DAY, Period.MONTH))))
 
 
-def _left(standing: ProviderStatus, period: Period) -> str:
-    if standing.spending is None:
+def _left(status: ProviderStatus, period: Period) -> str:
+    if status.spending is None:
         return "unknown"
-    for each in standing.spending:
+    for each in status.spending:
         if each.period is period:
             return f"no limit, {each.used} asked" if each.most is None else f"{each.left} of {each.most}"
     return "no limit"

@@ -1,4 +1,4 @@
-"""The operator's lists as one kind of thing: rows, a form that adds one, and a button that removes one.
+"""The interface that all of the operator's lists share: rows, a form that adds one, and a button that removes one.
 
 A new list is one class that satisfies `Section` and one line in `server.web.admin.add_admin_pages`.
 """
@@ -32,7 +32,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One entry: its cells in the order of the columns. `key` names it to `remove`; empty: it stays."""
+    """One entry: its cells in the order of the columns. `remove` takes its `key`; without one, it stays."""
 
     key: str
     cells: tuple[str | datetime | None, ...]
@@ -63,7 +63,7 @@ class Form:
         return [value.strip() for value in self.values.get(name, ())]
 
     def count(self, field: Field) -> int | None:
-        """A whole number from 1, or None when the field is empty."""
+        """A whole number from 1 to `MAX_NUMBER`, or None when the field is empty."""
         text = self.text(field.name)
         if not text:
             return None
@@ -77,12 +77,12 @@ class Section(Protocol):
 
     @property
     def slug(self) -> str:
-        """Its place in the address."""
+        """The last part of the path of its page, `/admin/{slug}`."""
         ...
 
     @property
     def title(self) -> str:
-        """Its heading."""
+        """The heading of its page, and its name in the navigation."""
         ...
 
     @property
@@ -92,7 +92,7 @@ class Section(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Headings of the cells."""
+        """The headings of its columns, one for each cell of a row."""
         ...
 
     @property
@@ -102,7 +102,7 @@ class Section(Protocol):
 
     @property
     def verbs(self) -> tuple[str, str]:
-        """What the two buttons say: to add, to remove."""
+        """The labels of the two buttons: to add, to remove."""
         ...
 
     async def rows(self) -> Sequence[Row]:
