@@ -1,1 +1,1 @@
-"""Capture and recognition: from a Twitch target to the song that plays there."""
+"""Capturing sound from a Twitch target and recognizing the song that plays in it."""

@@ -18,19 +18,19 @@ MAX_WAITING: Final = 20_000
 
 
 class CancelledByCallerError(Exception):
-    """The caller that waited for the unit of work was cancelled."""
+    """Raised in a worker thread when the caller that waits for the unit of work was cancelled."""
 
 
 class ThreadsClosedError(OSError):
-    """A unit of work came after `close`."""
+    """A unit of work was submitted after `close`."""
 
 
 class TooManyUnitsError(OSError):
-    """The queue is full: something hangs."""
+    """The queue of waiting units is full, which means that some unit under way hangs."""
 
 
 class CancellationToken:
-    """What a unit of work looks at, in its thread, to learn that its caller no longer waits."""
+    """Tells a unit of work, in its thread, that its caller no longer waits for the result."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -44,7 +44,7 @@ class CancellationToken:
 
     @contextmanager
     def on_cancel(self, stop: Callable[[], object]) -> Generator[None]:
-        """Have the caller's thread call `stop` if it is cancelled during the block, and never after it."""
+        """Call `stop` in the caller's thread if the caller is cancelled during the block, not after."""
         with self._lock:
             self.check()
             self._stop = stop
@@ -55,7 +55,7 @@ class CancellationToken:
                 self._stop = None
 
     def cancel(self) -> None:
-        """The caller waits no more. The unit may be at work for a moment yet, or never begin."""
+        """Mark the unit as no longer awaited; it may run on for a moment, or never begin."""
         with self._lock:
             self._cancelled = True
             if self._stop is not None:
@@ -78,7 +78,7 @@ class CancellableThreads:
         self._closed = False
 
     async def run(self, work: Callable[[CancellationToken], T]) -> T:
-        """Do `work` in one of the threads; gives or raises what it does.
+        """Run `work` in one of the threads; returns or raises what it does.
 
         When the caller is cancelled, so is the token that `work` gets. Raises ThreadsClosedError,
         TooManyUnitsError.
@@ -94,7 +94,7 @@ class CancellableThreads:
         def unit() -> None:
             try:
                 told = partial(_succeed, future, context.run(work, token))
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is for the caller
+            except BaseException as error:  # noqa: BLE001 - every exception goes to the caller
                 told = partial(_fail, future, error)
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(told)
@@ -111,7 +111,7 @@ class CancellableThreads:
             raise
 
     def close(self, seconds: float) -> None:
-        """End the threads, waiting at most so many seconds for the units under way."""
+        """End the threads, waiting at most `seconds` for the units under way."""
         self._closed = True
         for _ in self._threads:
             self._units.put(None)
@@ -123,7 +123,7 @@ class CancellableThreads:
 def _work(units: "SimpleQueue[Callable[[], None] | None]") -> None:
     while (unit := units.get()) is not None:
         unit()
-        # What a unit holds is not kept until the next one comes.
+        # Frees what the unit holds now, not when the next one comes.
         del unit
 
 

@@ -1,4 +1,4 @@
-"""Circuit breakers: an upstream that keeps failing is not called for a while, and nothing waits for it in vain.
+"""Circuit breakers: an upstream that keeps failing is not called for a while, so no caller waits for it in vain.
 
 Closed: calls are let through, and failures in a row are counted. Open: calls are refused at once, for a pause.
 Half-open: the pause is over; a call that succeeds closes the circuit, one that fails opens it for twice as long,
@@ -18,13 +18,13 @@ from fingerprint.ports import Clock
 
 MAX_HOSTS: Final = 500
 PROBE_SECONDS: Final = 20.0
-"""A probe without an outcome for so long is given up, and another call may be one."""
+"""A probe that has no outcome after so long no longer counts, and another call may be the probe."""
 
 _JITTER: Final = 0.2
 
 
 class CircuitState(StrEnum):
-    """Whether calls are let through."""
+    """The state of a circuit: whether calls are let through."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -69,14 +69,13 @@ class CircuitBreaker:
 
     @property
     def state(self) -> CircuitState:
-        """The state now."""
         if self._open_until is None:
             return CircuitState.CLOSED
         return CircuitState.HALF_OPEN if self.open_seconds is None else CircuitState.OPEN
 
     @property
     def open_seconds(self) -> float | None:
-        """Seconds until calls are let through again; None while they are."""
+        """Seconds until calls are let through again, or None while they are."""
         if self._open_until is None:
             return None
         left = self._open_until - self._clock.monotonic()
@@ -84,7 +83,7 @@ class CircuitBreaker:
 
     @contextmanager
     def probed_call(self) -> Generator[None]:
-        """Around a call whose outcome is recorded inside; a half-open circuit lets one call at a time through.
+        """Wraps a call whose outcome is recorded inside; a half-open circuit lets one at a time through.
 
         A call without an outcome, such as one that is cancelled, counts for nothing. Raises CircuitOpenError.
         """
@@ -103,14 +102,16 @@ class CircuitBreaker:
                 self._probe_since = None
 
     def record_success(self) -> None:
-        """A call succeeded: the circuit is closed."""
+        """Record that a call succeeded, which closes the circuit."""
         self._failures = 0
         self._open_until = None
         self._pause_seconds = 0.0
         self._probe_since = None
 
     def record_failure(self, reason: str = "", *, pause: Pause | None = None, open_now: bool = False) -> None:
-        """A call failed. `open_now`: it will not pass by itself, so that one is enough; `pause`: for how long."""
+        """Record a failed call. `open_now`: the failure will not pass by itself, so one opens the circuit;
+        `pause`: how long it then stays open.
+        """
         self._failures += 1
         half_open = self.state is CircuitState.HALF_OPEN
         if self.state is CircuitState.OPEN:
@@ -127,14 +128,14 @@ class CircuitBreaker:
 
 
 class HostCircuitBreakers:
-    """A breaker for each of the hosts that were called lately, at most MAX_HOSTS."""
+    """One circuit breaker for each host that was called lately, at most MAX_HOSTS of them."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._breakers: LRUCache[str, CircuitBreaker] = LRUCache(MAX_HOSTS)
 
     def of_host(self, host: str) -> CircuitBreaker:
-        """The breaker of a host, made when it is first asked for."""
+        """The host's breaker, created on first use."""
         breaker = self._breakers.get(host)
         if breaker is None:
             breaker = self._breakers[host] = CircuitBreaker(self._clock)

@@ -1,4 +1,4 @@
-"""The system's clock, as the `Clock` port."""
+"""The system clock as an implementation of the `Clock` port."""
 
 import asyncio
 import time
@@ -6,16 +6,13 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Real time."""
+    """The machine's own clock."""
 
     def now(self) -> datetime:
-        """The wall-clock time in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
         await asyncio.sleep(seconds)

@@ -44,7 +44,7 @@ from fingerprint.settings import PipelineSettings
 T = TypeVar("T")
 
 Values = Mapping[str, Any]
-"""What a statement is done with, by the names of its parameters."""
+"""The bound values of a statement, by the names of its parameters."""
 
 NO_VALUES: Final[Values] = {}
 
@@ -58,7 +58,7 @@ SQLITE_FILE: Final = "twitchaudio.sqlite3"
 _MYSQL_DEADLOCK: Final = 1213
 _MYSQL_DUPLICATE: Final = 1062
 _ATTEMPTS: Final = 3
-_ROWS_AT_ONCE: Final = 500
+_ROWS_PER_STATEMENT: Final = 500
 _STEP_SECONDS: Final = 0.05
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -115,17 +115,17 @@ leases: Final = Table(
 
 
 def to_us(moment: datetime) -> int:
-    """Microseconds since 1970."""
+    """Converts an aware datetime to whole microseconds since 1970 (UTC)."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_us(microseconds: int) -> datetime:
-    """The inverse of `to_us`."""
+    """Converts microseconds since 1970 to an aware datetime in UTC; the inverse of `to_us`."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def database_url(settings: PipelineSettings) -> str:
-    """The configured address, or that of the SQLite file in the data folder."""
+    """The configured database address, or the address of the SQLite file in the data folder."""
     if settings.database_url is not None:
         return settings.database_url
     return URL.create("sqlite", database=str(settings.data_dir / SQLITE_FILE)).render_as_string()
@@ -140,7 +140,7 @@ async def _lag_tolerant_timeout(seconds: float) -> AsyncGenerator[None]:
     """A time limit that counts ticks of the loop, not wall time: its lag must not look like a slow database.
 
     One use of the database takes a dozen turns of the loop. When thousands of requests come at once a turn takes
-    tenths of a second, and all of them would be told that the database is away.
+    tenths of a second, and all of them would fail as if the database could not be reached.
     """
     loop = asyncio.get_running_loop()
     left = math.ceil(seconds / _STEP_SECONDS)
@@ -163,7 +163,7 @@ async def _lag_tolerant_timeout(seconds: float) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def _translated(seconds: float) -> AsyncGenerator[None]:
-    """Turn every error of the database into `busy` for the person who asks, and a log entry for the operator."""
+    """Turn every error of the database into `busy` for the caller, and into a log entry for the operator."""
     try:
         async with _lag_tolerant_timeout(seconds):
             yield
@@ -187,23 +187,23 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """What the connections are from, for those who watch them."""
+        """The SQLAlchemy engine behind the connections, for tests and metrics that observe it."""
         return self._backend.engine
 
     @property
     def remote(self) -> bool:
-        """A server that may come back, rather than a file."""
+        """True for a database server, which may come back after a failure; False for a file."""
         return self.engine.dialect.name != "sqlite"
 
     async def read(self, work: Work[T]) -> T:
-        """Do `work`, which changes nothing; each statement sees what is committed when it starts."""
+        """Run `work`, which changes nothing; each statement sees what is committed when it starts."""
         async with _translated(QUERY_SECONDS):
             return await self._backend.run(work, writes=False)
 
     async def transact(self, work: Work[T]) -> T:
-        """Do `work` in a transaction, rolled back when it raises.
+        """Run `work` in a transaction, rolled back when it raises.
 
-        It is done once more from its start when the database chose it to end a deadlock.
+        It is run again from its start when the database rolled it back to end a deadlock.
         """
         for _attempt in range(_ATTEMPTS - 1):
             try:
@@ -217,21 +217,19 @@ class Database:
             return await self._backend.run(work, writes=True)
 
     async def rows(self, query: Select[*tuple[Any, ...]], values: Values = NO_VALUES) -> Sequence[Row[Any]]:
-        """All rows of a query."""
         return await self.read(lambda connection: connection.execute(query, values).all())
 
     async def first(self, query: Select[*tuple[Any, ...]], values: Values = NO_VALUES) -> Row[Any] | None:
-        """The first row of a query."""
         return await self.read(lambda connection: connection.execute(query, values).first())
 
     async def change(self, statement: UpdateBase, values: Values = NO_VALUES) -> int:
-        """Do one statement that changes rows; gives how many."""
+        """Run one statement that changes rows; returns how many it changed."""
         return await self.transact(lambda connection: connection.execute(statement, values).rowcount)
 
     async def maintain(self, name: str, work: Work[T]) -> T:
-        """Do `work` in a transaction with time for a change of the schema; one at a time among all processes.
+        """Run `work` in a transaction with time for a change of the schema; one at a time among all processes.
 
-        MySQL commits each such change by itself: there, what failed work had done stays.
+        MySQL commits each such change by itself: there, the changes of work that fails are not undone.
         """
         lock = {"name": f"twitchaudio-{name}", "seconds": MAINTENANCE_SECONDS}
 
@@ -246,7 +244,7 @@ class Database:
             return await self._backend.run(locked if self.remote else work, writes=True)
 
     async def ping(self) -> None:
-        """Raise `busy` when the database cannot be asked."""
+        """Raise TwitchAudioError `busy` when the database cannot be queried."""
         await self.read(lambda connection: connection.execute(text("SELECT 1")).first())
 
 
@@ -292,7 +290,7 @@ def count_up(connection: Connection, table: Table, rows: Sequence[Values], count
 
 @lru_cache(maxsize=64)
 def _upsert(dialect: str, table: Table, columns: tuple[str, ...], counter: str | None = None) -> Insert:
-    """The statement of `upsert`, or of `count_up`. Putting it together takes longer than SQLite takes to do it."""
+    """The statement of `upsert` or `count_up`, cached: building it takes longer than SQLite takes to run it."""
     keys = table.primary_key.columns.keys()
 
     def changes(new: ReadOnlyColumnCollection[str, Any]) -> dict[str, Any]:
@@ -321,8 +319,8 @@ def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     each row: on SQLite its thread and ours then pass the interpreter to each other for every row, which takes
     longer than the work where requests keep ours busy.
     """
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        _insert_in_one_statement(connection, table, rows[start : start + _ROWS_AT_ONCE])
+    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+        _insert_in_one_statement(connection, table, rows[start : start + _ROWS_PER_STATEMENT])
 
 
 def _insert_in_one_statement(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

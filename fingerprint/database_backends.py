@@ -1,4 +1,4 @@
-"""Where units of work on SQL are done: on a server's connections, or in threads on those of a SQLite file."""
+"""Where units of SQL work run: on connections to a server, or in threads on connections to a SQLite file."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from fingerprint.settings import SettingsError
 T = TypeVar("T")
 
 Work = Callable[[Connection], T]
-"""A unit of work. It may run in another thread: it must not touch what the event loop's code may change."""
+"""A unit of work. It may run in another thread, so it must not touch state that the event loop's code changes."""
 
 _SQLITE_BUSY_MS: Final = 2_000
 _SQLITE_READERS: Final = 3
@@ -103,24 +103,24 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 class Backend(Protocol):
-    """Where units of work are done: on a server's connections, or in threads on those of a file."""
+    """Runs units of work: on connections to a server, or in threads on connections to a SQLite file."""
 
     @property
     def engine(self) -> Engine:
-        """What the connections are from."""
+        """The SQLAlchemy engine that makes the connections."""
         ...
 
     async def run(self, work: Work[T], *, writes: bool) -> T:
-        """Do `work` on a connection; if it `writes`, in a transaction, undone when it raises or is cancelled."""
+        """Run `work` on a connection; if it `writes`, in a transaction, rolled back on errors and cancellation."""
         ...
 
     async def close(self) -> None:
-        """End what is under way, within a moment."""
+        """Cancel the units of work under way and close all connections, within a moment."""
         ...
 
 
 class _Server:
-    """MySQL or MariaDB: the loop does the work and waits for each statement."""
+    """A MySQL or MariaDB server: the event loop runs the work and waits for each statement."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -141,7 +141,7 @@ class _Server:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[AsyncConnection]:
-        """A connection that goes back to the pool, or is dropped when the server does not even answer to that."""
+        """A connection that goes back to the pool, or is dropped when returning it fails too."""
         connection = await self._engine.connect()
         try:
             yield connection
@@ -154,11 +154,11 @@ class _Server:
 
 
 class _File:
-    """SQLite: a thread does all of a unit's work in one go.
+    """A SQLite file: one thread runs a whole unit of work.
 
-    A way to a thread and back takes longer than a statement, and on a loop with much to do it takes a turn of the
-    loop: there is one for each unit. SQLite has one writer at a time, and so there is one thread that writes: its
-    queue is fair and cheap, SQLite's own lock is polled.
+    Handing work to a thread and back takes longer than a statement, and a turn of the loop when the loop is busy,
+    so it happens once for each unit. SQLite allows one writer at a time, so one thread writes: its queue is fair
+    and cheap, while SQLite's own lock is polled.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -205,9 +205,9 @@ class _File:
 
 
 def open_backend(address: str) -> Backend:
-    """The one for `sqlite:///PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`.
+    """The backend for `sqlite:///PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`.
 
-    Nothing is opened before its use, but for the missing folder of a file, which is made. Raises SettingsError for
+    Nothing is opened before its first use, but a file's missing folder is created. Raises SettingsError for
     an address that cannot be used.
     """
     url = _parse(address)

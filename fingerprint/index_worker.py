@@ -1,6 +1,6 @@
 """The worker process that indexes music files: decodes one, fingerprints its sound and reads its tags.
 
-See `catalog.file_reader` for its parent and `worker_process` for how they talk. It is locked in like the decoder:
+See `catalog.file_reader` for its parent and `worker_process` for how they talk. It is sandboxed like the decoder:
 the only file it can read is the one that the parent reads for it.
 """
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def serve_indexing(decode: Decode) -> None:
-    """The same, with another decoder."""
+    """Serve indexing jobs with the given decoder until the parent ends."""
     serve_jobs(partial(_index_file, decode), warm_up=_warm_up, lock_in=lambda: lock_in_sandbox(number_argument()))
 
 
@@ -53,7 +53,7 @@ def _index_file(decode: Decode, pipe: ParentPipe, content: bytearray) -> None:
 
 
 def _answer(decode: Decode, file: BinaryIO, name: PurePath) -> Iterable[tuple[int, bytes]]:
-    """The frames that say what is in a file."""
+    """The answer's frames with the landmarks and tags of a file."""
     try:
         fingerprint = fingerprint_track(decode(file))
         file.seek(0)
@@ -68,7 +68,7 @@ def _answer(decode: Decode, file: BinaryIO, name: PurePath) -> Iterable[tuple[in
 
 
 def _warm_up() -> None:
-    """Load all that is loaded lazily, while files may still be opened."""
+    """Load every lazily loaded module while files may still be opened."""
     warm_up_decoder()
     for name in _TAG_CODECS:
         codecs.lookup(name)

@@ -4,7 +4,7 @@
      "Extra": {"At": 61.5, "Deadline": "2026-03-01T12:00:30Z",
                "Lease": {"TargetKey": "...", "Owner": "...", "Fence": 7, "ExpiresAt": "..."}}}
 
-`Extra` and everything in it may be missing: without a lease the function claims the target itself.
+`Extra` and each of its members may be missing: without a lease the function claims the target itself.
 """
 
 import json
@@ -22,12 +22,12 @@ from fingerprint.wire import Json
 
 
 class InvalidEventError(ValueError):
-    """An event that says no job; the text says what is wrong with it."""
+    """An event that describes no job; the text says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:
-    """One identification to do. After `deadline` its answer is no longer needed."""
+    """One identification to run. After `deadline` its answer is no longer needed."""
 
     job_id: IdentificationId
     target: TwitchTarget
@@ -56,7 +56,7 @@ class _EventJson(Struct, rename="pascal", kw_only=True):
 
 
 def event_to_json(event: JobEvent) -> Json:
-    """The event as it is sent."""
+    """The event in the JSON form in which it is sent."""
     lease = event.lease
     return to_builtins(
         {
@@ -80,7 +80,7 @@ def event_to_json(event: JobEvent) -> Json:
 
 
 def event_from_json(event: object) -> JobEvent:
-    """The event as it came: a JSON object, or a text that holds one. Raises InvalidEventError."""
+    """Parses an event: a JSON object, or a text that contains one. Raises InvalidEventError."""
     try:
         body = convert(json.loads(event) if isinstance(event, str) else event, _EventJson)
     except ValidationError as error:

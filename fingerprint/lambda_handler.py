@@ -2,12 +2,12 @@
 
     handler: fingerprint.lambda_handler.handler
 
-The settings are the server's (`TWITCHAUDIO_JOBS=dynamodb` and so on). What takes time to start is kept between
+The settings are the server's (`TWITCHAUDIO_JOBS=dynamodb` and so on). What takes time to start is reused between
 invocations: the event loop, connections, and the memory-mapped catalog. Decoder processes are ended with each
 invocation, since what is left running is frozen with the function.
 
 An event may come twice, or late. Its lease can be adopted once; a job that has ended is answered from the store;
-and one that came too late is left alone.
+and one that came too late is ignored.
 """
 
 import asyncio
@@ -31,30 +31,30 @@ from fingerprint.wire import Json, to_json
 from fingerprint.wiring import open_pipeline
 
 MARGIN_SECONDS: Final = 1.5
-"""What is left of the function's time when its work is given up: enough to store that it took too long."""
+"""The job is cancelled so long before the function's time ends: enough to store that it took too long."""
 
 _log = logging.getLogger(__name__)
 
 
 class Context(Protocol):
-    """What is used of Lambda's context object."""
+    """The part of Lambda's context object that is used."""
 
     aws_request_id: str
 
     def get_remaining_time_in_millis(self) -> int:
-        """What is left until Lambda ends the process."""
+        """Milliseconds until Lambda ends the process."""
         ...
 
 
 class Function:
-    """One process of the function: opened at its first event, then kept."""
+    """One process of the Lambda function, opened at its first event and then reused."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
         self._opened: _Opened | None = None
 
     def invoke(self, event: object, context: Context) -> Json:
-        """Do what an event asks for. Raises InvalidEventError, SettingsError, and TwitchAudioError `busy`."""
+        """Run the job of an event. Raises InvalidEventError, SettingsError, and TwitchAudioError `busy`."""
         return self._runner.run(self._invoke(event_from_json(event), context))
 
     async def _invoke(self, event: JobEvent, context: Context) -> Json:
@@ -65,7 +65,7 @@ class Function:
         return answer if outcome.stored else {**answer, "stored": False}
 
     def close(self) -> None:
-        """End everything; for tests, since Lambda just stops the process."""
+        """Close everything; for tests, since Lambda just stops the process."""
         if self._opened is not None:
             self._runner.run(self._opened.stack.aclose())
         self._runner.close()
@@ -81,7 +81,7 @@ async def _open(settings: PipelineSettings) -> "_Opened":
 
 
 class _Opened:
-    """What is kept between invocations."""
+    """The open resources that invocations share."""
 
     def __init__(
         self, stack: AsyncExitStack, store: JobStore, pipeline: Pipeline, decoder: DecoderPool, clock: Clock
@@ -93,7 +93,7 @@ class _Opened:
         self._clock = clock
 
     async def identify(self, event: JobEvent, context: Context) -> JobOutcome:
-        """Do a job, and leave nothing behind that runs."""
+        """Run a job, and end everything that it started."""
         before = asyncio.all_tasks()
         self._decoder.start_workers()
         try:
@@ -124,7 +124,7 @@ class _Opened:
     async def _claimed(
         self, event: JobEvent, stored: Identification | None, owner: str, now: datetime
     ) -> Claimed | Identification:
-        """The work, or its state when it is another's."""
+        """The claimed work, or the state of the job when another owner has it."""
         if event.lease is not None:
             adopted = await self._store.adopt(event.lease, owner=owner, now=now, lease_seconds=LEASE_SECONDS)
             if adopted is not None:
@@ -160,13 +160,13 @@ async def _end(tasks: set[asyncio.Task[object]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# What Lambda keeps of a process between invocations is its modules: this is the one thing that is kept so.
+# Lambda keeps a process and its modules between invocations: this is the only state that is kept that way.
 _function: Final = Function()
 
 
 def handler(event: object, context: Context) -> Json:
-    """What Lambda calls; see `fingerprint.lambda_event` for the event.
+    """Lambda's entry point; see `fingerprint.lambda_event` for the event.
 
-    Returns the Identification, with `"stored": false` beside when it could not be stored.
+    Returns the Identification, with an additional `"stored": false` when it could not be stored.
     """
     return _function.invoke(event, context)

@@ -1,4 +1,4 @@
-"""One job from start to end: resolve, capture, fingerprint, recognize, store. Knows ports only.
+"""One job from start to end: resolve, capture, fingerprint, recognize, store. Depends on ports only.
 
 Both runners use it: the server in its own process, and the Lambda handler.
 """
@@ -32,16 +32,16 @@ from fingerprint.retry import RetryPolicy, any_error, retry, retry_budget
 
 CAPTURE_SECONDS: Final = 6.0
 JOB_SECONDS: Final = 30.0
-"""The limit of a whole job."""
+"""The time limit of a whole job."""
 
 FURTHER_SHARE: Final = 2 / 3
-"""The part of a job's time after which no further take is listened to: an answer without a song is one, too."""
+"""The part of a job's time after which no further take is captured; "no match" is a useful answer, too."""
 
 STORE_ATTEMPTS: Final = 3
 _STORE_RETRY: Final = RetryPolicy(max_attempts=STORE_ATTEMPTS, min_wait_seconds=0.1, max_wait_seconds=0.2)
 
 MAX_RETRIES: Final = 10
-"""How many calls to upstreams one job may repeat in all."""
+"""The most retries of upstream calls that one job may make in all."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def _ignore_stage(_stage: Stage) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _TakesSoFar:
-    """The takes that were captured, and what the recognizers said of them.
+    """The takes that were captured, and what the recognizers answered about them.
 
     With a match, `recording` is where it was found; without one, `started_at` and `seconds` tell how much was
     listened to in all.
@@ -64,7 +64,7 @@ class _TakesSoFar:
     spans: tuple[tuple[datetime, float], ...] = ()
 
     def with_take(self, recording: Recording, answer: Recognition, capture_ms: float) -> "_TakesSoFar":
-        """The same after one more take. Times add up."""
+        """A copy with one more take. Times add up."""
         added = dataclasses.replace(
             answer,
             recognizer=answer.recognizer if answer.matches else self.answer.recognizer,
@@ -75,14 +75,14 @@ class _TakesSoFar:
 
     @property
     def started_at(self) -> datetime | None:
-        """When the sound began, where that is known."""
+        """The time of the first sample, where known."""
         if self.answer.matches:
             return self.recording.started_at
         return min((start for start, _ in self._all_spans()), default=None)
 
     @property
     def seconds(self) -> float:
-        """How long the sound is; what several takes share counts once."""
+        """The length of the sound in seconds; sound that several takes share counts once."""
         if self.answer.matches or len(self._all_spans()) < 2:
             return self.recording.pcm.duration_seconds
         total, until = 0.0, datetime.min.replace(tzinfo=UTC)
@@ -102,7 +102,7 @@ class Pipeline:
     """Identifies targets. `identify` is the work alone; `run` does it under a lease and stores the answer.
 
     `recognizers` are asked about the first take. When they find nothing, `further` are asked about the further
-    takes of a live stream; they should cost nothing for each question. Without them the first take is all.
+    takes of a live stream; they should cost nothing for each question. Without them only the first take is used.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Pipeline:
         self._job_seconds = job_seconds
 
     def within(self, job_seconds: float) -> "Pipeline":
-        """The same with another limit of a whole job."""
+        """A copy with another time limit for a whole job."""
         return Pipeline(
             resolver=self._resolver,
             capture=self._capture,
@@ -134,13 +134,13 @@ class Pipeline:
         )
 
     async def unavailable_reason(self) -> str | None:
-        """None when something can recognize music; else what is missing and the ways out."""
+        """None when a recognizer can answer; otherwise what is missing and how to add it."""
         return await self._recognizers.unavailable_reason()
 
     async def identify(
         self, identification: Identification, target: Target, on_stage: OnStage = _ignore_stage
     ) -> Identification:
-        """The finished identification. Never raises, but for cancellation: problems are part of the answer."""
+        """The finished identification. Raises nothing but cancellation: problems are part of the answer."""
         started = self._clock.monotonic()
         try:
             with retry_budget(MAX_RETRIES):
@@ -202,9 +202,9 @@ class Pipeline:
     async def _ask_about_further_takes(
         self, first: _TakesSoFar, takes: AsyncGenerator[Recording], recognizers: Recognizers, until: float
     ) -> _TakesSoFar:
-        """What is found in further takes; when nothing is found in time, that nothing was found in all of them.
+        """The match found in further takes, or, when there is none in time, the "no match" of all takes.
 
-        What goes wrong here takes nothing away from the answer that there is already.
+        An error here leaves the answer so far as it is.
         """
         heard = first
         try:
@@ -261,7 +261,7 @@ class Pipeline:
             try:
                 renewed = await store.renew(lease, now=self._clock.now(), lease_seconds=LEASE_SECONDS)
             except TwitchAudioError:
-                # The store may come back before the lease runs out; after that the job is another's.
+                # The store may come back before the lease expires; after that another owner has the job.
                 renewed = lease if self._clock.now() < lease.expires_at else None
             if renewed is None:
                 _log.warning("lease_lost", extra={"job_id": lease.identification_id})
@@ -269,7 +269,7 @@ class Pipeline:
             lease = renewed
 
     async def _store(self, lease: Lease, finished: Identification, store: JobStore) -> JobOutcome | None:
-        """Store the answer, trying again while the store is away; None when the lease was lost."""
+        """Store the answer, retrying while the store cannot be reached; None when the lease was lost."""
         try:
             stored = await retry(
                 lambda: store.finish(lease, finished),
@@ -289,7 +289,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 class _StageRecorder:
-    """Tells listeners of each stage at once and the store of the newest one, off the job's path."""
+    """Reports each stage to listeners at once, and the newest to the store, without delaying the job."""
 
     def __init__(self, store: JobStore, lease: Lease, on_stage: OnStage) -> None:
         self._store = store
@@ -305,7 +305,7 @@ class _StageRecorder:
         self._wake.set()
 
     def close(self) -> None:
-        """No more stages: the answer is there, which says more than any stage still unwritten."""
+        """Write no more stages: the answer is known, and replaces any stage that is not written yet."""
         self._newest = None
         self._closed = True
         self._wake.set()

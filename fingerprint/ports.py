@@ -1,6 +1,6 @@
-"""Every seam of the pipeline on one page. Adapters live elsewhere; `fingerprint.wiring` puts them together.
+"""Every port of the pipeline in one file. Adapters are in other modules; `fingerprint.wiring` puts them together.
 
-Each port promises its errors too: an adapter raises `TwitchAudioError` (or a subclass) and nothing else that a
+Each port defines its errors too: an adapter raises `TwitchAudioError` (or a subclass) and nothing else that a
 caller should handle. What a caller must tell apart in normal work (held by another, nothing found) is a value.
 All waits inside an adapter have a limit of their own.
 """
@@ -22,7 +22,7 @@ Q = TypeVar("Q")
 
 
 class Clock(Protocol):
-    """Time, so that tests can move it by hand."""
+    """Time as a port, so that tests can move it by hand."""
 
     def now(self) -> datetime:
         """The wall-clock time, aware, in UTC."""
@@ -33,7 +33,7 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for some seconds."""
         ...
 
 
@@ -64,7 +64,7 @@ class VideoSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSource:
-    """A clip's media file."""
+    """The address of a clip's media file."""
 
     url: URL = field(repr=False)
     duration_seconds: float | None = None
@@ -72,7 +72,7 @@ class ClipSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSource:
-    """A file on this machine."""
+    """The path of a file on this machine."""
 
     path: Path
 
@@ -82,14 +82,14 @@ MediaSource = LiveSource | VideoSource | ClipSource | FileSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broadcaster:
-    """Whose channel something was broadcast on. The id stays when the login changes."""
+    """The channel that something was broadcast on. The id stays the same when the login changes."""
 
     id: str
     login: str
 
 
 class ClipOwners(Protocol):
-    """Says whose clip it is."""
+    """Finds out whose channel a clip is from."""
 
     async def broadcaster(self, slug: str) -> Broadcaster | None:
         """The broadcaster of a clip; None when there is no such clip, or none is named.
@@ -112,31 +112,31 @@ class MediaResolver(Protocol):
 
 
 class Capture(Protocol):
-    """Takes sound from a source."""
+    """Captures sound from a source."""
 
     def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
-        """Pieces of sound to ask about, one after another, for as long as the caller wants more. Close it.
+        """Pieces of sound to recognize, one by one, for as long as the caller wants more. Close the generator.
 
         The first take is the newest `seconds` of a live source, `seconds` around a video's moment, all of a clip
-        or a file. It is made of what is already there and waits for more only when that is too short; it may be
-        shorter than asked for, but never less than 3 s of a live stream. The further takes, of live streams only,
-        are at most 12 s long: what was played before, then, within a bound, what is played next. A take that is
-        silent is passed over.
+        or a file. It uses sound that is already available and waits for more only when that is too short; it may
+        be shorter than asked for, but never less than 3 s of a live stream. The further takes, of live streams
+        only, are at most 12 s long: what was played before, then, within a bound, what is played next. Silent
+        takes are skipped.
 
         Raises TwitchAudioError before the first take: `ad-break`, `no-audio`, `not-live`, `upstream-unavailable`,
-        `timeout`, `internal` when the decoder died twice on the same input. A further take that cannot be had
-        raises nothing: there are fewer.
+        `timeout`, `internal` when the decoder died twice on the same input. A further take that cannot be
+        captured raises nothing; there are fewer.
         """
         ...
 
 
 OnOutcome = Callable[[str, str], None]
-"""Told, for the operator, of what came of each upstream call: the step and the outcome, both of a few fixed words.
+"""Called with the step and the outcome of each upstream call, for the operator's metrics: both are fixed words.
 
 Steps `gql`, `usher`, `playlist`, `segment`, `prefetch`, `clip`: `2xx` to `5xx`, `timeout`, `no-answer` (the
 network failed), `refused-here` (a host that is not listed, too many bytes), `circuit-open` (the host keeps
 failing), `repeated`.
-Steps `gql-answer` and `usher-answer`: what the answers said; `ok`, or the kind of trouble.
+Steps `gql-answer` and `usher-answer`: what the answers said; `ok`, or the kind of failure.
 """
 
 
@@ -164,7 +164,7 @@ class Recognizer(Protocol[Q]):
         ...
 
     async def unavailable_reason(self) -> str | None:
-        """None when the recognizer can answer; else one sentence that says what is missing. Cheap."""
+        """None when the recognizer can answer; otherwise a sentence on what is missing. Fast."""
         ...
 
     def prepare(self, recording: Recording) -> Q:
@@ -180,12 +180,12 @@ class Recognizer(Protocol[Q]):
 
 
 OnStage = Callable[[Stage], None]
-"""Told of each stage that a job reaches."""
+"""Called with each stage that a job reaches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognition:
-    """What the recognizers said: matches best first (empty: no match), who said it, and how long it took."""
+    """The recognizers' answer: matches, best first (empty: no match), the recognizer's name, and times."""
 
     matches: Sequence[Match]
     recognizer: str | None
@@ -194,10 +194,10 @@ class Recognition:
 
 
 class Recognizers(Protocol):
-    """The configured recognizers as one."""
+    """All configured recognizers behind one interface."""
 
     async def unavailable_reason(self) -> str | None:
-        """None when at least one can answer; else what is missing, for the person who asks."""
+        """None when at least one can answer; otherwise what is missing, for the user who asks."""
         ...
 
     async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
@@ -209,7 +209,7 @@ class Recognizers(Protocol):
 
 
 class Usage(Protocol):
-    """Where the questions that providers were asked are counted, for all servers together.
+    """Counts the questions that providers were asked, for all servers together.
 
     A store that cannot be reached raises TwitchAudioError `busy`.
     """
@@ -219,14 +219,14 @@ class Usage(Protocol):
         ...
 
     async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[BudgetUsage]:
-        """What was asked in the current day and month."""
+        """How many questions were asked in the current day and month."""
         ...
 
 
 # --- Jobs ---------------------------------------------------------------------------------------------
 
 LEASE_SECONDS: Final = 5.0
-"""How long a lease lives unless it is renewed, which its owner does three times as often."""
+"""How long a lease lasts unless renewed, in seconds; its owner renews it three times as often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +246,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The caller shall do the work."""
+    """The caller has the lease and must do the work."""
 
     lease: Lease
     identification: Identification
@@ -254,14 +254,14 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Another owner is doing the work; `identification` is its state."""
+    """Another owner is doing the work; `identification` is the job's present state."""
 
     identification: Identification
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A stored answer is good enough."""
+    """A stored answer can be returned again."""
 
     identification: Identification
 
@@ -271,7 +271,7 @@ Claim = Claimed | Held | Finished
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """What a job ended with, and whether that is in the store: waiting requests get it in any case."""
+    """A job's result, and whether it is in the store: waiting requests get it in any case."""
 
     identification: Identification
     stored: bool = True
@@ -294,22 +294,22 @@ class JobStore(Protocol):
         identification_id: IdentificationId | None = None,
         looked: bool = False,
     ) -> Claim:
-        """Decide, in one step, who works on a target.
+        """Decide atomically which server works on a target.
 
         `Finished` when a stored answer may be given again (`reusable`); `Held` when a lease on the target is
         alive; else `Claimed`: with a new identification, or, when the previous owner's lease ran out, with the
-        one that it left behind, so that requests that wait for it are answered (unless it is `abandoned`). A new
+        one that it abandoned, so that requests that wait for it are answered (unless it is `abandoned`). A new
         identification gets `identification_id`, which must not be in use, where one is given. `looked`: the caller
-        has just seen neither an answer nor a lease, which a store need not look for first then; what it gives is
-        the same.
+        has just seen neither an answer nor a lease, which a store then need not look for first; the
+        result is the same.
         """
         ...
 
     async def adopt(self, lease: Lease, *, owner: str, now: datetime, lease_seconds: float) -> Claimed | None:
-        """Take over work that its owner gives away, under a lease of one's own with the next fencing token.
+        """Take over work that its owner hands on, under a new lease with the next fencing token.
 
-        Only the first who tries gets it, and from then on the old lease is worth nothing. None when it is lost or
-        ended.
+        Only the first caller gets it, and from then on the old lease is not valid. None when the lease was lost or
+        has ended.
         """
         ...
 
@@ -333,29 +333,29 @@ class JobStore(Protocol):
         ...
 
     async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
-        """Give a finished answer to no further question (`reusable`); it can still be read.
+        """Stop reusing a finished answer for new questions (`reusable`); it can still be read.
 
-        Unknown ids are passed over.
+        Unknown ids are ignored.
         """
         ...
 
     async def update_answer(self, identification: Identification) -> None:
-        """Replace a finished answer by one with more about its songs, such as links that were found later.
+        """Replace a finished answer by one that says more about its songs, such as links that were found later.
 
-        One that is not stored, or not finished, stays as it is.
+        Does nothing when the identification is not stored or not finished.
         """
         ...
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:
-        """The identification, or None."""
+        """The identification with an id, or None."""
         ...
 
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
-        """What an owner works on for a target under a lease that is alive, or None. Never starts anything."""
+        """The target's unfinished identification with a live lease, or None. Never starts a job."""
         ...
 
     async def answer(self, target: Target) -> Identification | None:
-        """The newest finished answer (successful or no match) for a target, or None. Never starts anything."""
+        """The newest finished answer (successful or no match) for a target, or None. Never starts a job."""
         ...
 
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:

@@ -1,4 +1,4 @@
-"""Calling again after a failure that may pass: how often, after which wait, and how often within one job."""
+"""Repeats calls after failures that may pass: how often, after which wait, and how often within one job."""
 
 import asyncio
 import random
@@ -15,13 +15,13 @@ E = TypeVar("E", bound=Exception)
 
 
 class RetryBudget:
-    """How many more retries may be made, by all calls that share it."""
+    """The number of retries left, shared by several calls."""
 
     def __init__(self, retries: int) -> None:
         self.left = retries
 
     def take(self) -> bool:
-        """Whether there was one left; it is taken."""
+        """Take one retry; False when none is left."""
         self.left -= 1
         return self.left >= 0
 
@@ -56,9 +56,9 @@ class RetryPolicy:
     max_retry_after_seconds: float = 1.0
 
     def wait_seconds(self, attempt: int, retry_after: float | None) -> float | None:
-        """Seconds to wait after a failed attempt, counted from 1; None for no further one.
+        """Seconds to wait after a failed attempt, counted from 1; None when it is not repeated.
 
-        `retry_after` is the least that the upstream asks for, and None for an outcome that calling again cannot
+        `retry_after` is the least wait that the upstream asks for, or None for an outcome that a retry cannot
         change.
         """
         if retry_after is None or attempt >= self.max_attempts or retry_after > self.max_retry_after_seconds:
@@ -81,11 +81,11 @@ async def retry(
     on_retry: Callable[[], None] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
-    """What `call` gives in the end.
+    """Returns what `call` returns, or raises what it raises, after retries.
 
-    `retry_after` tells of each value, and of each exception out of `errors`, whether calling again may help: the
-    least seconds to wait, or None when the outcome is final. Retries count against `budget` and that of the job.
-    `on_retry` is called before each. Raises what the last call raised.
+    `retry_after` says for each value, and each exception in `errors`, whether a retry may help: the least seconds
+    to wait, or None when the outcome is final. Retries count against `budget` and that of the job.
+    `on_retry` is called before each retry.
     """
     for attempt in range(1, policy.max_attempts + 1):
         try:
@@ -105,7 +105,7 @@ async def retry(
 
 
 def any_error(outcome: object) -> float | None:
-    """A `retry_after` for calls of which every exception may pass, and every value is final."""
+    """A `retry_after` that repeats after every exception and treats every value as final."""
     return 0.0 if isinstance(outcome, Exception) else None
 
 

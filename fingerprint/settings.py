@@ -1,4 +1,4 @@
-"""Settings: the one place that reads the environment.
+"""Settings: the only module that reads the environment.
 
 A setting is one field of a frozen dataclass, declared with `setting(...)`; reading, the one-line error and the
 table in docs/settings.md follow from the declaration.
@@ -31,7 +31,7 @@ class SettingsError(Exception):
 
 
 class Secret:
-    """A text that never shows itself in logs, reprs or tracebacks."""
+    """A text that is never shown in logs, reprs or tracebacks."""
 
     __slots__ = ("_value",)
 
@@ -39,7 +39,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The text, at the place that sends or checks it."""
+        """The plain text, for the code that sends or verifies it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -50,7 +50,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingInfo:
-    """What a field's declaration says. `parse` raises ValueError for a text that it does not take."""
+    """A setting's declaration. `parse` raises ValueError for a text that the setting does not take."""
 
     variable: str
     parse: Callable[[str], object]
@@ -69,7 +69,7 @@ def setting(
     *,
     parse: Callable[[str], T],
     takes: str,
-    help: str,  # noqa: A002 - the word that the table's column has
+    help: str,  # noqa: A002 - the name of the table's column
     default: T | None = None,
     default_factory: Callable[[], T] | None = None,
     default_text: str | None = None,
@@ -127,17 +127,17 @@ def read_settings(group: type[T], environ: Mapping[str, str] | None = None) -> T
 
 
 def secret(text: str) -> Secret:
-    """Any text, hidden."""
+    """Parses any text as a Secret."""
     return Secret(text)
 
 
 def path(text: str) -> Path:
-    """A path, `~` expanded."""
+    """Parses a path and expands `~`."""
     return Path(text).expanduser()
 
 
 def base_url(text: str) -> URL:
-    """An absolute http or https address without query or user."""
+    """Parses an absolute http or https address without query or user."""
     url = URL(text)
     if url.scheme not in ("http", "https") or not url.host or url.query or url.user or url.fragment:
         raise ValueError(text)
@@ -145,19 +145,19 @@ def base_url(text: str) -> URL:
 
 
 def endpoint(text: str) -> str:
-    """Like `base_url`, as text."""
+    """Checks an address like `base_url`, and returns it as text."""
     return str(base_url(text)).rstrip("/")
 
 
 def table_name(text: str) -> str:
-    """A name that DynamoDB takes for a table."""
+    """Parses the name of a DynamoDB table."""
     if _TABLE_NAME.fullmatch(text) is None:
         raise ValueError(text)
     return text
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Comma-separated words, at least one."""
+    """Parses comma-separated words, at least one."""
     found = tuple(word.strip() for word in text.split(",") if word.strip())
     if not found:
         raise ValueError(text)
@@ -165,7 +165,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """One of some words."""
+    """A parser for one of the given words."""
 
     def parse(text: str) -> str:
         if text not in choices:
@@ -176,7 +176,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """A whole number within bounds."""
+    """A parser for a whole number between two bounds, inclusive."""
 
     def parse(text: str) -> int:
         value = int(text)
@@ -189,7 +189,7 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 
 @dataclass(frozen=True, slots=True)
 class GqlAttempt:
-    """A way to ask for a playback token: a client id, and the query's full text or its persisted hash."""
+    """One way to ask for a playback token: a client id, with the query's full text or its persisted hash."""
 
     client_id: str
     form: str
@@ -205,7 +205,7 @@ DEFAULT_GQL_ATTEMPTS: Final = (
 
 
 def gql_attempts(text: str) -> tuple[GqlAttempt, ...]:
-    """Comma-separated `client id:form` pairs."""
+    """Parses comma-separated `client id:form` pairs."""
     attempts: list[GqlAttempt] = []
     for word in words(text):
         client_id, separator, form = word.partition(":")
@@ -216,7 +216,7 @@ def gql_attempts(text: str) -> tuple[GqlAttempt, ...]:
 
 
 def media_hosts(text: str) -> tuple[str, ...]:
-    """Comma-separated host names; `*.name` also stands for every host below."""
+    """Parses comma-separated host names; `*.name` stands for every host below that name."""
     hosts = words(text.lower())
     for host in hosts:
         bare = host.removeprefix("*.")
@@ -226,26 +226,26 @@ def media_hosts(text: str) -> tuple[str, ...]:
 
 
 def host_name(text: str) -> str:
-    """A host's name, with a port or without; no scheme and no path."""
+    """Parses a host name with an optional port; no scheme and no path."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?", text):
         raise ValueError(text)
     return text.lower()
 
 
 def switch(text: str) -> bool:
-    """`on` or `off`."""
+    """Parses `on` or `off`."""
     return {"on": True, "off": False}[one_of("on", "off")(text)]
 
 
 def contact(text: str) -> str:
-    """A short text without line breaks or brackets, to stand in a header."""
+    """Parses a short text for a header: no line breaks or brackets."""
     if len(text) > 100 or not text.isascii() or not text.isprintable() or any(sign in text for sign in "()"):
         raise ValueError(text)
     return text
 
 
 def default_data_dir() -> Path:
-    """The platform's folder for a user's application data."""
+    """The folder for application data on this platform."""
     return Path(platformdirs.user_data_dir("twitchaudio", appauthor=False))
 
 
@@ -254,7 +254,7 @@ def default_data_dir() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwitchSettings:
-    """Where Twitch is. Everything can be pointed at the simulator or a proxy."""
+    """The addresses of Twitch's services. All of them can be pointed at the simulator or a proxy."""
 
     gql_url: URL = setting(
         "TWITCHAUDIO_TWITCH_GQL_URL",
@@ -305,7 +305,7 @@ LINK_SERVICES: Final = ("deezer", "musicbrainz", "odesli")
 
 
 def link_services(text: str) -> tuple[str, ...]:
-    """Comma-separated names of look-up services, or `off`."""
+    """Parses comma-separated names of look-up services, or `off`."""
     chosen = words(text.lower())
     if chosen == ("off",):
         return ()
@@ -316,7 +316,7 @@ def link_services(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSettings:
-    """Which public services are asked for links to songs that were named without."""
+    """The public services that are asked for links to songs that a recognizer named without ids."""
 
     services: tuple[str, ...] = setting(
         "TWITCHAUDIO_LINKS",
@@ -361,7 +361,7 @@ ACRCLOUD_FORMS: Final = ("auto", "fingerprint", "audio")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """The recognizers that ask somebody else, and what they may cost."""
+    """The recognizers that call a provider, and their budgets."""
 
     acrcloud_host: str | None = setting(
         "ACRCLOUD_HOST",
@@ -432,19 +432,19 @@ class ProviderSettings:
 
     @property
     def acrcloud_base(self) -> URL | None:
-        """Where ACRCloud is asked; None without a host or an address."""
+        """The base address of ACRCloud; None when neither a host nor an address is set."""
         if self.acrcloud_url is not None or self.acrcloud_host is None:
             return self.acrcloud_url
         return URL(f"https://{self.acrcloud_host}")
 
     @property
     def acrcloud_is_set(self) -> bool:
-        """Whether everything that ACRCloud needs is there."""
+        """Whether all settings that ACRCloud needs are set."""
         keys = (self.acrcloud_access_key, self.acrcloud_access_secret)
         return self.acrcloud_base is not None and None not in keys
 
     def check(self) -> None:
-        """Raise SettingsError when ACRCloud is set up by half."""
+        """Raise SettingsError when ACRCloud is configured only in part."""
         if self.acrcloud_is_set:
             return
         has = {
@@ -459,7 +459,7 @@ class ProviderSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamoDbSettings:
-    """The tables of the job store in DynamoDB. Credentials and region come from the usual AWS variables."""
+    """The tables of the DynamoDB job store. Credentials and region come from the usual AWS variables."""
 
     endpoint: str | None = setting(
         "TWITCHAUDIO_DYNAMODB_ENDPOINT",
@@ -487,7 +487,7 @@ class DynamoDbSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineSettings:
-    """What the pipeline needs, in a server, a command or a Lambda."""
+    """The settings of the pipeline, in a server, a command or a Lambda function."""
 
     twitch: TwitchSettings = field(default_factory=TwitchSettings)
     providers: ProviderSettings = field(default_factory=ProviderSettings)
@@ -557,9 +557,8 @@ class PipelineSettings:
     )
 
     catalog_override: Path | None = None
-    """Another folder for the catalog, as given on the command line."""
+    """The catalog's folder when it is given on the command line."""
 
     @property
     def catalog_dir(self) -> Path:
-        """The folder of the local catalog."""
         return self.data_dir / "catalog" if self.catalog_override is None else self.catalog_override

@@ -23,7 +23,7 @@ class _Entry(Generic[V]):
 
 
 class SingleFlightCache(Generic[K, V]):
-    """Keeps what calls gave, each value for a while, and shares each call among those who wait for its key.
+    """Caches what calls return for a limited time, and shares each call among all callers of the same key.
 
     A caller that is cancelled leaves the call running for the others; its value is stored even when none of them
     waits any more. Each caller gets an exception object of its own. The cache owns its calls: `close` it, or use
@@ -59,20 +59,20 @@ class SingleFlightCache(Generic[K, V]):
 
         self._failures: TLRUCache[K, TwitchAudioError] = TLRUCache(max_entries, failure_ends, clock.monotonic)
         self._flights: dict[K, asyncio.Task[V]] = {}
-        # With those that were invalidated, and end for nobody but the callers that wait for them.
+        # Invalidated calls included, whose results only their present callers get.
         self._tasks: set[asyncio.Task[V]] = set()
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        """The cache itself."""
+        """Returns the cache itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close it."""
+        """Closes the cache."""
         await self.close()
 
     async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
-        """The value of a key: a fresh one, or what `load` gives, which is called once for all who wait for it.
+        """A key's fresh value, or what `load` returns, which is called once for all waiting callers.
 
         Raises what `load` raises, and TwitchAudioError `busy` when too many calls are under way or the cache is
         closed.
@@ -101,12 +101,12 @@ class SingleFlightCache(Generic[K, V]):
         raise failure.fresh_copy() from failure
 
     def fresh(self, key: K) -> V | None:
-        """The value while it is fresh, without any call; None when there is none."""
+        """The value while it is fresh, or None. Never starts a call."""
         entry = self._values.get(key)
         return entry.value if entry is not None and self._clock.monotonic() < entry.fresh_until else None
 
     def last(self, key: K) -> V | None:
-        """The newest value however old it is, without any call; None when there is none, or a failure came since.
+        """The newest value of any age; None when there is none, or a later call failed. Never starts a call.
 
         A failure that `stale_seconds` bridges leaves the value.
         """
@@ -114,26 +114,26 @@ class SingleFlightCache(Generic[K, V]):
         return None if entry is None else entry.value
 
     def invalidate(self, key: K) -> None:
-        """What is known of a key is wrong: the next caller loads it, even while another call is under way.
+        """Discard a key's value as wrong: the next caller loads it, even while another call is under way.
 
-        Such a call still ends for those who wait for it; its value is not stored.
+        Callers that wait for such a call still get its result; its value is not stored.
         """
         self.expire(key)
         self._flights.pop(key, None)
 
     def expire(self, key: K) -> None:
-        """Load a key the next time. A call that is under way counts as that load."""
+        """Load a key at the next `get`. A call that is under way counts as that load."""
         self._values.pop(key, None)
         self._failures.pop(key, None)
 
     def invalidate_all(self) -> None:
-        """The same as `invalidate` for every key."""
+        """Does the same as `invalidate` for every key."""
         self._values.clear()
         self._failures.clear()
         self._flights.clear()
 
     async def close(self) -> None:
-        """Cancel the calls that are under way and wait for their ends; who waits for one gets `busy`."""
+        """Cancel the calls under way and wait for them to end; callers that wait for one get `busy`."""
         self._closed = True
         tasks = list(self._tasks)
         for task in tasks:
@@ -154,7 +154,7 @@ class SingleFlightCache(Generic[K, V]):
             self._tasks.discard(task)
             if self._flights.get(key) is task:
                 del self._flights[key]
-            # The callers may all have left: their exception is then not lost, but unwanted.
+            # All callers may have left; then the exception is deliberately dropped.
             if not task.cancelled():
                 task.exception()
 

@@ -1,6 +1,6 @@
 """The JSON form of an identification, for the API, the command line, job stores and Lambda.
 
-The domain's dataclasses define it, and msgspec writes and reads them. This module holds where the JSON differs:
+The domain's dataclasses define it, and msgspec writes and reads them. This module defines where the JSON differs:
 names without units, times as text of a fixed width, and members that are computed.
 """
 
@@ -18,10 +18,10 @@ Json = dict[str, Any]
 
 SONG_NAMES: Final = {"duration_seconds": "duration", "offset_seconds": "offset", "position_seconds": "position"}
 IDENTIFICATION_NAMES: Final = {"at_seconds": "at", "captured_from_seconds": "captured_from"}
-"""Fields whose JSON name is another."""
+"""Fields whose JSON names differ."""
 
 STORE_ONLY: Final = ("disputed",)
-"""Fields of an identification that are not part of its JSON."""
+"""Fields of an identification that are not in its JSON."""
 
 _SONG_FIELDS: Final = {name: field for field, name in SONG_NAMES.items()}
 _IDENTIFICATION_FIELDS: Final = {name: field for field, name in IDENTIFICATION_NAMES.items()}
@@ -46,7 +46,7 @@ class ProblemDetails(Struct, kw_only=True):
 
     @classmethod
     def of(cls, problem: Problem) -> "ProblemDetails":
-        """A problem as it is sent; `retry_after_seconds` and `step` only where they are known."""
+        """Problem details for a problem; `retry_after_seconds` and `step` only where they are known."""
         kind = PROBLEM_KINDS[problem.code]
         return cls(
             type=f"/docs#{problem.code}",
@@ -67,17 +67,17 @@ def time_to_json(moment: datetime | None) -> str | None:
 
 
 def time_from_json(text: str | None) -> datetime | None:
-    """The inverse of `time_to_json`. Raises ValueError for anything that is no RFC 3339 time."""
+    """The inverse of `time_to_json`. Raises ValueError for anything but an RFC 3339 time."""
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
 def problem_from_json(body: Mapping[str, Any]) -> Problem:
-    """The problem in problem details. Raises ValueError for another shape."""
+    """The problem in problem details. Raises ValueError for any other shape."""
     return convert(body, Problem)
 
 
 def song_to_json(song: Song) -> Json:
-    """The `song` object; `position` is where in the recording it starts, in seconds."""
+    """The JSON `song` object; its `position` is where in the recording the song starts, in seconds."""
     return _song_members(to_builtins(song), song)
 
 
@@ -91,7 +91,7 @@ def _song_members(body: Json, song: Song) -> Json:
 def song_from_json(body: Mapping[str, Any]) -> Song:
     """The inverse of `song_to_json`. Raises ValueError for another shape.
 
-    Answers that were stored before a field existed are read, too.
+    Answers that were stored before a field existed can be read, too.
     """
     return convert(_song_fields(body), Song)
 
@@ -101,7 +101,7 @@ def _song_fields(body: Mapping[str, Any]) -> Json:
 
 
 def to_json(identification: Identification, *, shared: bool = False) -> Json:
-    """The Identification of docs/api.md. `shared`: the asking request joined another's job."""
+    """The Identification of docs/api.md. `shared`: the request joined a job that another one had started."""
     body: Json = to_builtins(identification, builtin_types=(datetime,))
     for field, name in IDENTIFICATION_NAMES.items():
         body[name] = body.pop(field)

@@ -1,4 +1,4 @@
-"""From settings to a pipeline. The only place that names concrete classes together."""
+"""Builds a pipeline from the settings. The only module that puts concrete classes together."""
 
 import asyncio
 import logging
@@ -43,13 +43,13 @@ from fingerprint.twitch.resolve import TwitchResolver
 _log = logging.getLogger(__name__)
 
 AGENT: Final = "TwitchAudio/0.1"
-"""What providers are told that asks them."""
+"""The User-Agent that providers receive."""
 
 
 def make_recognizers(settings: PipelineSettings, resources: Resources, guards: ProviderGuards) -> list[Member]:
-    """The configured recognizers in their order, those that cost something with a guard.
+    """The configured recognizers in their order; those that cost money have a guard.
 
-    Raises SettingsError for a name that there is no recognizer for, or whose keys are not set.
+    Raises SettingsError for an unknown name, or a recognizer whose keys are not set.
     """
     members: list[Member] = []
     for name in checked_names(settings):
@@ -62,7 +62,7 @@ def make_recognizers(settings: PipelineSettings, resources: Resources, guards: P
 
 
 def checked_names(settings: PipelineSettings) -> tuple[str, ...]:
-    """The names of the recognizers that are asked. Raises SettingsError."""
+    """The names of the configured recognizers. Raises SettingsError."""
     settings.providers.check()
     names = chosen_names(settings)
     for name in names:
@@ -80,7 +80,7 @@ def checked_names(settings: PipelineSettings) -> tuple[str, ...]:
 
 
 def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None = None) -> ProviderGuards:
-    """The circuit breakers and budgets of the recognizers that cost something. `usage` counts their questions.
+    """The circuit breakers and budgets of the recognizers that cost money. `usage` counts their questions.
 
     Raises SettingsError.
     """
@@ -93,9 +93,9 @@ def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None
 
 @asynccontextmanager
 async def open_guards(settings: PipelineSettings, clock: Clock) -> AsyncGenerator[ProviderGuards]:
-    """The guards of a process of its own, as on Lambda; questions are counted in SQL, if there is a database.
+    """The guards for a standalone process, such as Lambda; questions are counted in SQL, if there is a database.
 
-    The database has its schema already. Without a paid recognizer none is opened. Raises SettingsError.
+    The database must have its schema already; without a paid recognizer it is not opened. Raises SettingsError.
     """
     if settings.database_url is None or all(REGISTRY[name].free for name in checked_names(settings)):
         yield make_guards(settings, clock)
@@ -112,7 +112,7 @@ async def open_members(
     on_outcome: OnOutcome = ignore_outcome,
     recognition_pool: RecognitionPool | None = None,
 ) -> AsyncGenerator[list[Member]]:
-    """The configured recognizers, with connections to the providers among them. Raises SettingsError."""
+    """The configured recognizers, with connections to their providers. Raises SettingsError."""
     clock = SystemClock()
     guards = guards or make_guards(settings, clock)
     origins = [origin for name in checked_names(settings) for origin in REGISTRY[name].origins(settings)]
@@ -123,7 +123,7 @@ async def open_members(
 
 @asynccontextmanager
 async def open_link_finder(settings: PipelineSettings, clock: Clock) -> AsyncGenerator[LinkFinder | None]:
-    """What finds links through the services of the settings; None when there are none."""
+    """A link finder on the services in the settings; None when none is enabled."""
     chosen = settings.links
     if not chosen.services:
         yield None
@@ -152,7 +152,7 @@ def _chain(settings: PipelineSettings, members: Sequence[Member]) -> RecognizerC
 
 
 def _free(members: Iterable[Member]) -> list[Member]:
-    """Those that cost nothing for each question."""
+    """The members that cost nothing for each question."""
     return [member for member in members if REGISTRY[member.recognizer.name].free]
 
 
@@ -163,7 +163,7 @@ async def open_resolver(
     breakers: HostCircuitBreakers | None = None,
     on_outcome: OnOutcome = ignore_outcome,
 ) -> AsyncGenerator[MediaResolver]:
-    """The resolver, with its own connections to gql and usher."""
+    """A resolver with its own connections to gql and usher."""
     hosts = twitch_allow_list(settings.twitch)
     async with twitch_fetcher(hosts, breakers=breakers, on_outcome=on_outcome) as fetcher:
         yield TwitchResolver(fetcher, settings.twitch, on_outcome=on_outcome)
@@ -173,7 +173,7 @@ async def open_resolver(
 async def open_clip_owners(
     settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
 ) -> AsyncGenerator[ClipOwners]:
-    """Whose clip it is, with connections to gql of its own."""
+    """Finds clips' broadcasters, with its own connections to gql."""
     async with twitch_fetcher(twitch_allow_list(settings.twitch), on_outcome=on_outcome) as fetcher:
         yield TwitchClips(fetcher, settings.twitch, on_outcome=on_outcome)
 
@@ -187,12 +187,12 @@ async def open_pipeline(
     decoder: DecoderPool | None = None,
     recognition_pool: RecognitionPool | None = None,
 ) -> AsyncGenerator[Pipeline]:
-    """The whole pipeline; connections and decoder processes live as long as the block.
+    """A complete pipeline; its connections and decoder processes live as long as the block.
 
-    `guards` are those of `make_guards`, with the place where questions are counted; left out, they are those of
-    `open_guards`. Without such a place budgets keep their providers from being asked. `on_outcome` is told of
-    every upstream call. `decoder` is a pool that is not yet entered, and so is `recognition_pool`, without which
-    this process recognizes by the catalog itself. Raises SettingsError.
+    `guards` come from `make_guards`, with the store that counts questions; the default is `open_guards`. Without
+    such a store, providers with a budget are not asked. `on_outcome` is called for every upstream call. `decoder`
+    and `recognition_pool` are pools that are not yet entered; without `recognition_pool`, this process searches
+    the catalog itself. Raises SettingsError.
     """
     clock = SystemClock()
     breakers = HostCircuitBreakers(clock)
@@ -217,7 +217,7 @@ async def open_pipeline(
 
 @asynccontextmanager
 async def _warming(recognizers: Iterable[Recognizer[Any]]) -> AsyncGenerator[None]:
-    """Fingerprints a moment of noise in the background: the first time takes twice as long as all others."""
+    """Fingerprints a moment of noise in the background, since the first time takes twice as long as all others."""
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, round(CAPTURE_SECONDS * SAMPLE_RATE)))
     recording = Recording(pcm=Pcm(noise.astype(np.float32)))
 
@@ -225,7 +225,7 @@ async def _warming(recognizers: Iterable[Recognizer[Any]]) -> AsyncGenerator[Non
         for recognizer in recognizers:
             try:
                 await asyncio.to_thread(recognizer.prepare, recording)
-            except Exception:  # noqa: BLE001 - whoever asks first will be told
+            except Exception:  # noqa: BLE001 - the first request reports it
                 _log.exception("recognizer_not_warmed", extra={"recognizer": recognizer.name})
 
     task = asyncio.create_task(warm())

@@ -1,11 +1,11 @@
 """The worker's side of `worker_pool`: how a worker process talks to its parent, and the limits it puts on itself.
 
 Standard library only, so that a worker starts fast. Everything on the two pipes is a frame, in both directions:
-kind u8, length u32 (big-endian), then `length` bytes. Kinds below 16 mean the same in every program:
+kind u8, length u32 (big-endian), then `length` bytes. Kinds below 16 have the same meaning in every program:
 
     1 READY     from the worker, once, before its first job
     2 JOB       to the worker: a job begins; the bytes are the program's own
-    3 CONTENT   to the worker: input of the job, or what it asked for with READ
+    3 CONTENT   to the worker: input of the job, or the bytes requested with READ
     4 READ      from the worker: offset u64, size u32; the parent answers with CONTENT from the job's file
 
 The last frame of a job's answer comes after all of the job's input was read.
@@ -32,7 +32,7 @@ HEAD: Final = struct.Struct("!BI")
 RANGE: Final = struct.Struct("!QI")
 
 READ_BYTES: Final = 1 << 18
-"""How much of a file is asked for at once."""
+"""How many bytes of a file are requested at once."""
 
 _PIPE_BYTES: Final = 1 << 20
 _STDIN: Final = 0
@@ -40,7 +40,7 @@ _STDOUT: Final = 1
 
 
 class ParentPipe:
-    """The frames from and to the parent. Nothing else that is printed in this process reaches the parent."""
+    """Exchanges frames with the parent. Anything else that this process prints does not reach it."""
 
     def __init__(self) -> None:
         self._replies = os.dup(_STDOUT)
@@ -60,12 +60,12 @@ class ParentPipe:
         return None if content is None else (kind, content)
 
     def content(self) -> bytearray:
-        """The bytes of the next frame; empty when the parent has gone."""
+        """The bytes of the next frame; empty when the parent has exited."""
         frame = self.receive()
         return bytearray() if frame is None else frame[1]
 
     def send(self, kind: int, *parts: bytes | memoryview) -> None:
-        """Send one frame made of all parts. Raises BrokenPipeError when the parent has gone."""
+        """Send one frame with all parts. Raises BrokenPipeError when the parent has exited."""
         self._write(HEAD.pack(kind, sum(len(part) for part in parts)))
         for part in parts:
             self._write(part)
@@ -77,7 +77,7 @@ class ParentPipe:
 
 
 class _ParentFile(io.RawIOBase):
-    """The job's file, `size` bytes long, which the parent holds open: each read is a question to the parent."""
+    """The job's file, `size` bytes long, which the parent holds open: each read is a request to the parent."""
 
     def __init__(self, pipe: ParentPipe, size: int) -> None:
         self._pipe = pipe
@@ -110,14 +110,14 @@ class _ParentFile(io.RawIOBase):
 
 
 def open_parent_file(pipe: ParentPipe, size: int) -> io.BufferedReader:
-    """The job's file for reading, `READ_BYTES` at a time."""
+    """Opens the job's file for reading, `READ_BYTES` at a time."""
     return io.BufferedReader(_ParentFile(pipe, size), READ_BYTES)
 
 
 def serve_jobs(
     do: Callable[[ParentPipe, bytearray], None], *, warm_up: Callable[[], None], lock_in: Callable[[], None]
 ) -> None:
-    """Be a worker: load what jobs need, give up rights, then do jobs until the parent closes the pipe or dies."""
+    """Run a worker: load what jobs need, give up rights, then run jobs until the parent closes the pipe."""
     pipe = ParentPipe()
     warm_up()
     lock_in()
@@ -128,9 +128,9 @@ def serve_jobs(
 
 
 def lock_in_sandbox(address_space_bytes: int) -> None:
-    """From here on this process can open no file and no socket, and has only so much memory.
+    """Prevent this process from opening any file or socket from now on, and limit its memory.
 
-    For programs that read what strangers sent: they have the pipes to the parent and nothing else.
+    For programs that read untrusted data: they have the pipes to the parent and nothing else.
     """
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
@@ -139,20 +139,20 @@ def lock_in_sandbox(address_space_bytes: int) -> None:
 
 
 def limit_memory(data_bytes: int) -> None:
-    """From here on this process writes no file and has only so much memory; mapped files do not count."""
+    """Prevent this process from writing files from now on, and limit its memory; mapped files do not count."""
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_DATA, data_bytes)
 
 
 def limit_cpu(seconds: int) -> None:
-    """The process is killed (SIGXCPU) when it uses so many seconds of CPU more."""
+    """Have the process killed (SIGXCPU) once it uses this many more seconds of CPU."""
     used = math.ceil(time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, resource.RLIM_INFINITY))
 
 
 def number_argument() -> int:
-    """The last argument of this program, a number."""
+    """The last command-line argument of this program, a whole number."""
     return int(sys.argv[-1])
 
 
@@ -161,7 +161,7 @@ def _limit(what: int, value: int) -> None:
 
 
 def _read(size: int) -> bytearray | None:
-    """Exactly `size` bytes of standard input; None at its end."""
+    """Exactly `size` bytes of standard input, or None at its end."""
     content = bytearray(size)
     view = memoryview(content)
     filled = 0

@@ -1,4 +1,4 @@
-"""Sound as values: decoded samples, and a recording taken from a stream, a clip or a file."""
+"""Sound as values: decoded samples, and a recording captured from a stream, a clip or a file."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,7 +32,6 @@ class Pcm:
 
     @property
     def duration_seconds(self) -> float:
-        """Length in seconds."""
         return self.samples.shape[1] / self.rate
 
     @property
@@ -58,7 +57,7 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Recording:
-    """A piece of sound to be recognized: decoded, and as it came when there is a use for that.
+    """A piece of sound to recognize: decoded samples, and the encoded bytes where a recognizer can use them.
 
     `encoded` holds the container's bytes (providers fingerprint or upload them), `container` its FFmpeg name
     such as `mpegts` or `mp4`. `started_at` is the wall-clock time of the first sample where it is known; of a

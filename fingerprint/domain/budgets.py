@@ -1,6 +1,6 @@
 """Budgets: how many questions a provider may be asked in a day and in a month, counted for all servers together.
 
-Days and months are UTC's. A question counts when it is about to be asked, whatever comes of it: providers bill
+Days and months are UTC's. A question counts when it is about to be asked, whatever its result: providers bill
 answers without a song too, and a count that is too high costs nothing.
 """
 
@@ -20,7 +20,7 @@ class Period(StrEnum):
     MONTH = "month"
 
     def name_of(self, now: datetime) -> str:
-        """The period that a moment is in: `2026-11-25` or `2026-11`."""
+        """The name of the period that contains `now`: `2026-11-25` or `2026-11`."""
         return now.astimezone(UTC).strftime("%Y-%m-%d" if self is Period.DAY else "%Y-%m")
 
     def end_of(self, now: datetime) -> datetime:
@@ -40,13 +40,13 @@ class Budget:
 
 
 Budgets = Mapping[str, tuple[Budget, ...]]
-"""Budgets by recognizer."""
+"""The budgets of each recognizer, by its name."""
 
 _BUDGET: Final = re.compile(r"([a-z]+)\s*=\s*([0-9]{1,9})\s*/\s*(day|month)")
 
 
 def parse_budgets(text: str) -> Budgets:
-    """`acrcloud=100/day, acrcloud=3000/month, audd=10/day`. Raises ValueError for another form."""
+    """Reads `acrcloud=100/day, acrcloud=3000/month, audd=10/day`. Raises ValueError for any other form."""
     found: dict[str, tuple[Budget, ...]] = {}
     for word in text.split(","):
         if not word.strip():
@@ -84,7 +84,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class OverBudget:
-    """The question may not be asked: `budget` is used up until `ends_at`."""
+    """The question may not be asked, because `budget` is used up until `ends_at`."""
 
     budget: Budget
     ends_at: datetime

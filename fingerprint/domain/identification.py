@@ -75,7 +75,7 @@ class ExternalIds:
     apple_music: str | None = None
 
     def filled(self, other: "ExternalIds") -> "ExternalIds":
-        """These ids, with unknown ones taken from another."""
+        """These ids, with each unknown one taken from `other`."""
         return ExternalIds(**{name: getattr(self, name) or getattr(other, name) for name in _ID_NAMES})
 
 
@@ -103,7 +103,7 @@ class SongMetadata:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """These fields by name, to make another kind of `SongMetadata` of them."""
+        """These fields by name, to construct another class of `SongMetadata` from them."""
         return {name: getattr(self, name) for name in METADATA_FIELDS}
 
 
@@ -169,37 +169,37 @@ class Identification:
     """A listener reported the answer as wrong; known to stores only, not part of the JSON form."""
 
     def at_stage(self, stage: Stage) -> "Identification":
-        """This identification, running, at a later stage. Stages never go back; a finished one stays as it is."""
+        """A copy at a later stage. Stages never go back, and a finished identification stays as it is."""
         order = list(Stage)
         if self.status.finished or order.index(stage) < order.index(self.stage):
             return self
         return dataclasses.replace(self, status=Status.RUNNING, stage=stage)
 
     def failed(self, problem: Problem, finished_at: datetime) -> "Identification":
-        """This identification, finished with a problem."""
+        """A copy that is finished with a problem."""
         return dataclasses.replace(
             self, status=Status.FAILED, stage=Stage.DONE, finished_at=finished_at, problem=problem
         )
 
 
 ABANDONED_AFTER: Final = timedelta(seconds=60)
-"""Longer than a job may wait and run: one that is still unfinished then was left behind by its owner."""
+"""More than a job's longest waiting and running time: an identification unfinished after it has lost its owner."""
 
 
 def abandoned(identification: Identification, now: datetime) -> bool:
-    """Whether an unfinished identification was left by its owner, so that the next request starts a new job."""
+    """Whether the owner of an unfinished identification is gone, so that the next request starts a new job."""
     return not identification.status.finished and now - identification.created_at > ABANDONED_AFTER
 
 
 NO_MATCH_REUSE: Final = timedelta(minutes=10)
-"""How long a clip or video for which nothing was found is not asked again: music may have been added since."""
+"""How long a "no match" for a clip or video is reused; after that, music may have been added to the catalog."""
 
 
 def reusable(identification: Identification, now: datetime) -> bool:
-    """Whether a stored answer is given again instead of starting a job.
+    """Whether a stored answer is returned again instead of starting a job.
 
-    A clip or a moment in a video never changes, so its song is good for ever, unless a listener disputed it; a
-    live stream's never is.
+    A clip or a moment in a video never changes, so its song is reused permanently, unless a listener disputed it.
+    The song of a live stream is never reused.
     """
     if identification.kind not in (Kind.CLIP, Kind.VIDEO) or identification.finished_at is None:
         return False

@@ -1,7 +1,7 @@
-"""The services that songs are linked at: https links made of ids, and ids read out of links.
+"""The services that songs are linked to: https links are built from ids, and ids are read from links.
 
-Links are always made here, from ids of a known form, and lead to known hosts only: a provider's odd text or a
-hostile address in a file's tags becomes no link. A new service is a field of `ExternalIds` and a row of
+Links are only built here, from ids of a known form, and lead to known hosts only: malformed text from a provider
+or a hostile address in a file's tags never becomes a link. A new service is a field of `ExternalIds` and a row of
 `SERVICES`; the API, the pages, sidecars, tags and the look-up of links take it from there.
 """
 
@@ -20,7 +20,7 @@ _LINK_LIMIT: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongAddress:
-    """A kind of address that holds the id of one song: as the group of its path, or as a query parameter."""
+    """A form of web address that holds the id of one song, as a group of its path or as a query parameter."""
 
     hosts: frozenset[str]
     path: re.Pattern[str]
@@ -29,7 +29,7 @@ class SongAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalService:
-    """A service that songs are linked at.
+    """A service that songs are linked to.
 
     `name` is its name in the API's `links` and in sidecars, `label` is for people. `id_field` is the field of
     `ExternalIds` with a song's id, `song_id` what such an id looks like. `link` comes before the id in the
@@ -51,7 +51,7 @@ class ExternalService:
     odesli: tuple[str, ...]
 
     def song_link(self, song: Song) -> str | None:
-        """The address of a song; None when its id is unknown or of another form."""
+        """The web address of a song, or None when its id is unknown or malformed."""
         identifier: str | None = getattr(song.ids, self.id_field)
         if not identifier or not self.linked_id.fullmatch(identifier):
             return None
@@ -59,7 +59,7 @@ class ExternalService:
         return self.link + identifier + (f"{self.moment}{seconds}" if self.moment and seconds > 0 else "")
 
     def external_ids(self, song_id: str) -> ExternalIds:
-        """Ids with this service's alone."""
+        """External ids that hold this service's id only."""
         only: dict[str, Any] = {self.id_field: song_id}
         return ExternalIds(**only)
 
@@ -138,12 +138,12 @@ SERVICES: Final = (
 
 
 def links_of(song: Song) -> dict[str, str | None]:
-    """A link or None for each service, by its name. YouTube's begins where the song was heard."""
+    """A link or None for each service, by its name. YouTube's starts at the second where the song was heard."""
     return {service.name: service.song_link(song) for service in SERVICES}
 
 
 def ids_of_link(text: str) -> ExternalIds | None:
-    """The id in a link to one song at one of the services; None for any other text."""
+    """The id in a link to one song at one of the services, or None for any other text."""
     text = text.strip()
     if len(text) > _LINK_LIMIT:
         return None
@@ -169,7 +169,7 @@ def ids_of_link(text: str) -> ExternalIds | None:
 
 
 def ids_of_tag(name: str, text: str) -> ExternalIds | None:
-    """The id of a song in the value of a tag or of a sidecar's column: a link to a service, or a bare id."""
+    """The song id in the value of a file's tag or a sidecar's column: a link to a service, or a bare id."""
     linked = ids_of_link(text)
     if linked is not None:
         return linked

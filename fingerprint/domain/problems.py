@@ -1,6 +1,6 @@
-"""What can go wrong, said once: the public problem codes and the one exception that carries them.
+"""Everything that can go wrong: the public problem codes and the one exception that carries them.
 
-    TwitchAudioError(code, detail)      everything that a user is told about
+    TwitchAudioError(code, detail)      everything that is reported to a user
       UpstreamError(step, ...)          Twitch, a provider or a network between us and them
 
 Adapters turn every error of their library into this tree; anything else is a bug and becomes `internal`.
@@ -13,7 +13,7 @@ from typing import Final, Self
 
 
 class ProblemCode(StrEnum):
-    """The public codes. Clients rely on them; see docs/api.md."""
+    """The public problem codes, which clients rely on; see docs/api.md."""
 
     INVALID_INPUT = "invalid-input"
     NOT_FOUND = "not-found"
@@ -49,10 +49,10 @@ class ProblemCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """What every problem of one code has in common.
+    """What all problems with the same code have in common.
 
-    `status` is its HTTP status and `title` its RFC 9457 title. Pages show `heading` in its place, and `next_step`
-    for the person who reads it.
+    `status` is its HTTP status and `title` its RFC 9457 title. Pages show `heading` instead of the title, and
+    `next_step`, which says what the reader can do.
     """
 
     status: int
@@ -207,14 +207,14 @@ PROBLEM_KINDS: Final[dict[ProblemCode, ProblemKind]] = {
         500, "Something is broken on our side", "Something broke on our side", "It is logged. Try again."
     ),
 }
-"""A new code is added to `ProblemCode` and here: the API, its description, the pages and the extension follow."""
+"""The kind of each code. Add a new code to `ProblemCode` and here; API, OpenAPI, pages and extension follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One occurrence of a problem, as stored with an identification and shown to clients.
 
-    `detail` is one sentence or two for the person who asked. `retry_after_seconds` is set when asking again
+    `detail` is one or two sentences for the viewer who asked. `retry_after_seconds` is set when asking again
     makes sense. `step` names the upstream step that failed, for operators.
     """
 
@@ -225,7 +225,7 @@ class Problem:
 
 
 class TwitchAudioError(Exception):
-    """A problem that the person who asked is told about, by code."""
+    """A problem that is reported to the user who asked, identified by its code."""
 
     def __init__(self, code: ProblemCode, detail: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(detail)
@@ -238,7 +238,7 @@ class TwitchAudioError(Exception):
         return (_rebuild, (type(self), self.args), self.__dict__)
 
     def fresh_copy(self) -> Self:
-        """A copy to raise where many callers share an error: tracebacks of one object would all add up."""
+        """A copy for each of the callers that share an error, since one object would collect all tracebacks."""
         return copy.copy(self)
 
     @property
@@ -266,17 +266,15 @@ class UpstreamError(TwitchAudioError):
         self.step = step
 
     def fresh_copy(self) -> Self:
-        """A copy to raise where many callers share an error: tracebacks of one object would all add up."""
         return copy.copy(self)
 
     @property
     def problem(self) -> Problem:
-        """The problem as a value, to be stored or sent."""
         return Problem(
             code=self.code, detail=self.detail, retry_after_seconds=self.retry_after_seconds, step=self.step
         )
 
 
 def invalid_input(detail: str) -> TwitchAudioError:
-    """The error for a request that cannot be understood; `detail` says what would be."""
+    """The error for a request that cannot be understood; `detail` says what would be accepted."""
     return TwitchAudioError(ProblemCode.INVALID_INPUT, detail)

@@ -1,4 +1,4 @@
-"""What can be identified, and how people write it: names, slugs, ids and every form of Twitch address."""
+"""What can be identified, and how users write it: names, slugs, ids and every form of Twitch address."""
 
 import dataclasses
 import math
@@ -21,18 +21,18 @@ class ChannelTarget:
 
     @property
     def name(self) -> str:
-        """The target for people, and as it is stored."""
+        """The target's name for people and for stores."""
         return self.login
 
     @property
     def key(self) -> str:
-        """What is the same for everyone who asks for this target."""
+        """A key that is equal for all requests for this target."""
         return f"stream:{self.login}"
 
 
 @dataclass(frozen=True, slots=True)
 class ClipTarget:
-    """A clip, by its case-sensitive slug. `channel` is the login in its address, where one stood: only a claim."""
+    """A clip, by its case-sensitive slug. `channel` is the login in the address, if any: unverified."""
 
     slug: str
     channel: str | None = field(default=None, compare=False)
@@ -40,12 +40,10 @@ class ClipTarget:
 
     @property
     def name(self) -> str:
-        """The target for people, and as it is stored."""
         return self.slug
 
     @property
     def key(self) -> str:
-        """What is the same for everyone who asks for this target."""
         return f"clip:{self.slug}"
 
 
@@ -59,30 +57,28 @@ class VideoTarget:
 
     @property
     def name(self) -> str:
-        """The target for people, and as it is stored."""
         return self.video_id
 
     @property
     def key(self) -> str:
-        """What is the same for everyone who asks for this target; a moment counts by the second."""
+        """A key that is equal for all requests for this target; moments are rounded to whole seconds."""
         return f"video:{self.video_id}@{int(self.at_seconds)}"
 
 
 @dataclass(frozen=True, slots=True)
 class FileTarget:
-    """An audio or video file on this machine; never something that a client of the API can name."""
+    """An audio or video file on this machine; clients of the API can never name one."""
 
     path: Path
     kind: ClassVar[Kind] = Kind.FILE
 
     @property
     def name(self) -> str:
-        """The target for people."""
         return str(self.path)
 
     @property
     def key(self) -> str:
-        """What tells files apart."""
+        """A key that distinguishes files."""
         return f"file:{self.path}"
 
 
@@ -90,10 +86,10 @@ TwitchTarget = ChannelTarget | ClipTarget | VideoTarget
 Target = TwitchTarget | FileTarget
 
 
-# --- How people write them ----------------------------------------------------------------------------
+# --- How users write them -----------------------------------------------------------------------------
 
 MAX_TEXT: Final = 2_000
-"""Characters of a target; real addresses are far shorter."""
+"""The longest text of a target, in characters; real addresses are far shorter."""
 
 MAX_AT_SECONDS: Final = 1_000_000.0
 """The latest moment in a video that can be asked for; Twitch cuts broadcasts long before."""
@@ -110,7 +106,7 @@ _PLAYERS: Final = frozenset({"player.twitch.tv", "embed.twitch.tv"})
 _CLIPS: Final = "clips.twitch.tv"
 
 _CHANNEL_SECOND: Final = frozenset({"popout", "moderator", "embed"})
-"""First segments of twitch.tv's paths after which the channel comes."""
+"""First path segments on twitch.tv that are followed by a channel's login."""
 
 _VIDEO_WORDS: Final = frozenset({"videos", "video", "v"})
 
@@ -128,14 +124,14 @@ RESERVED: Final = frozenset({
 
 
 def parse_target(text: str) -> TwitchTarget:
-    """What a person means by a channel name, a clip slug, a video number or any Twitch address.
+    """The target that a user means by a channel name, a clip slug, a video number or any Twitch address.
 
-    A bare word is told apart so: with a `-`, or with more than 25 characters, it is a clip's slug; with seven or
-    more digits and nothing else a video's number; four or more capitalized words in at least 17 characters
-    (`AbrasivePlayfulMangoMau5`) are one of the old slugs; anything else is a channel. A channel whose display
-    name looks like an old slug is reached in lower case, or by its address.
+    A bare word is classified as follows: with a `-`, or with more than 25 characters, it is a clip's slug; with
+    seven or more digits and nothing else a video's number; four or more capitalized words in at least 17
+    characters (`AbrasivePlayfulMangoMau5`) are one of the old slugs; anything else is a channel. A channel whose
+    display name looks like an old slug is reached in lower case, or by its address.
 
-    Raises TwitchAudioError `invalid-input` with a sentence that says what would do.
+    Raises TwitchAudioError `invalid-input` with a sentence that says what is accepted.
     """
     text = _checked(text)
     if any(sign in text for sign in "/.:?"):
@@ -164,7 +160,7 @@ def channel_target(name: str) -> ChannelTarget:
 
 
 def clip_target(slug: str) -> ClipTarget:
-    """The clip with a slug; its case counts. Raises `invalid-input`."""
+    """The clip with a slug, which is case-sensitive. Raises `invalid-input`."""
     slug = _checked(slug)
     if "/" in slug or "." in slug:
         raise invalid_input(f"{_shown(slug)} is an address, not a clip's slug; give it as a URL.")
@@ -181,7 +177,7 @@ def clip_target(slug: str) -> ClipTarget:
 
 
 def video_target(video_id: str, at_seconds: float = 0.0) -> VideoTarget:
-    """The moment `at_seconds` from a video's start; its number may carry the old `v`. Raises `invalid-input`."""
+    """The moment `at_seconds` after a video's start; the id may begin with `v`. Raises `invalid-input`."""
     video_id = _checked(video_id)
     found = _VIDEO_ID.fullmatch(video_id)
     if found is None:
@@ -194,7 +190,7 @@ def video_target(video_id: str, at_seconds: float = 0.0) -> VideoTarget:
 
 
 def url_target(url: str) -> TwitchTarget:
-    """What any address of twitch.tv shows, with or without its scheme. Raises `invalid-input`."""
+    """The target that a twitch.tv address shows, given with or without its scheme. Raises `invalid-input`."""
     url = _checked(url)
     parts = _split(url)
     host = parts.netloc.lower()
@@ -219,7 +215,7 @@ def _checked(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """The text for an error message: short, and with everything strange escaped."""
+    """The text as shown in an error message: shortened, and with unusual characters escaped."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
@@ -235,7 +231,7 @@ def _is_old_slug(word: str) -> bool:
 
 
 def _split(url: str) -> SplitResult:
-    """The parts of an address. Whatever readers of addresses disagree about is refused."""
+    """The parts of an address. Anything that URL parsers disagree about is refused."""
     refusal = invalid_input(f"{_shown(url)} cannot be read as an address.")
     if any(sign <= " " or sign in "\x7f\\" for sign in url):
         raise refusal
@@ -255,7 +251,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _query(parts: SplitResult) -> dict[str, str]:
-    """The first value of each query parameter."""
+    """The first value of each query parameter, by name."""
     try:
         pairs = parse_qsl(parts.query, max_num_fields=100)
     except ValueError as error:
@@ -264,7 +260,7 @@ def _query(parts: SplitResult) -> dict[str, str]:
 
 
 def _site_page(path: list[str], query: dict[str, str]) -> TwitchTarget:  # noqa: PLR0911 - one for each form
-    """www.twitch.tv and its spellings."""
+    """The target of a page on www.twitch.tv or one of its other host names."""
     match [segment.lower() for segment in path[:2]]:
         case []:
             raise invalid_input("This is Twitch's front page: give the address of a channel, a clip or a video.")
@@ -291,7 +287,7 @@ def _site_page(path: list[str], query: dict[str, str]) -> TwitchTarget:  # noqa:
 
 
 def _clips_page(path: list[str], query: dict[str, str]) -> ClipTarget:
-    """clips.twitch.tv."""
+    """The target of a page on clips.twitch.tv."""
     match path:
         case ["embed", *_] if "clip" in query:
             return clip_target(query["clip"])
@@ -311,7 +307,7 @@ def _clip_of(channel: str, slug: str) -> ClipTarget:
 
 
 def _player(query: dict[str, str]) -> TwitchTarget:
-    """player.twitch.tv: a channel wins over a video, as it does there."""
+    """The target of a player.twitch.tv address; if it names a channel and a video, the channel, as Twitch does."""
     if "channel" in query:
         return channel_target(query["channel"])
     if "video" in query:
@@ -320,7 +316,7 @@ def _player(query: dict[str, str]) -> TwitchTarget:
 
 
 def _offset(query: dict[str, str]) -> float:
-    """The moment of `t=1h2m3s`, `t=83m`, `t=45s` or `t=5025`, in seconds; 0 without one."""
+    """The moment given as `t=1h2m3s`, `t=83m`, `t=45s` or `t=5025`, in seconds; 0 when there is none."""
     text = query.get("t", query.get("time", ""))
     if not text:
         return 0.0

@@ -1,19 +1,19 @@
-"""Text from others, made fit to store and show."""
+"""Cleans text from other services so that it can be stored and shown."""
 
 import re
 from typing import Final
 
 TEXT_LIMIT: Final = 500
-"""Characters of one text, unless its use says otherwise."""
+"""The default limit of a cleaned text, in characters."""
 
 # Controls, characters that reorder the text around them, and halves of surrogate pairs.
 _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]+")
 
 
 def clean_text(value: str, limit: int = TEXT_LIMIT) -> str:
-    """The text without unfit characters (a run of them becomes one space), cut to `limit` characters."""
+    """The text without control characters (a run of them becomes one space), cut to `limit` characters."""
     if len(value) <= limit and value.isascii() and value.isprintable() and value[:1] != " " != value[-1:]:
-        # What most texts are: nothing to drop, nothing to cut.
+        # The usual case: nothing to drop and nothing to cut.
         return value
-    # Cut first, with room for what is dropped, so that the cost does not depend on the sender.
+    # Cut first, with room for dropped characters, so that the sender cannot choose the cost.
     return _UNFIT.sub(" ", value[: 4 * limit]).strip()[:limit]

@@ -1,1 +1,1 @@
-"""HLS playlists as values: pure text in, frozen values out, no I/O."""
+"""Parses HLS playlists into frozen values, without I/O."""

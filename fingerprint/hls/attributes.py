@@ -1,4 +1,4 @@
-"""The small pieces of a playlist: attribute lists, numbers, times and addresses (RFC 8216, 4.2 to 4.3)."""
+"""The elements of a playlist: attribute lists, numbers, times and URIs (RFC 8216, 4.2 to 4.3)."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -11,11 +11,11 @@ MAX_ATTRIBUTES: Final = 200
 
 
 class PlaylistError(Exception):
-    """The text is no playlist that can be used; the message is a clause that says why, for people."""
+    """The text is not a usable playlist; the message is a clause that says why, for people."""
 
 
 def attributes(text: str) -> dict[str, str]:
-    """`NAME=value,NAME="value"` as a dict, quotes taken off. What does not fit is left out; linear in time."""
+    """Parses `NAME=value,NAME="value"` into a dict, without quotes or malformed parts, in linear time."""
     found: dict[str, str] = {}
     position = 0
     while len(found) < MAX_ATTRIBUTES:
@@ -58,7 +58,7 @@ def seconds(text: str, *, most: float) -> float | None:
 
 
 def moment(text: str) -> datetime | None:
-    """A time in UTC, or None. Without a zone it counts as UTC."""
+    """A time in UTC, or None when malformed. A time without a zone counts as UTC."""
     try:
         found = datetime.fromisoformat(text)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
@@ -67,7 +67,7 @@ def moment(text: str) -> datetime | None:
 
 
 def later(start: datetime, duration_seconds: float) -> datetime | None:
-    """The time so many seconds after another; None beyond the calendar."""
+    """The time `duration_seconds` after `start`, or None when it is out of the calendar's range."""
     try:
         return start + timedelta(seconds=duration_seconds)
     except OverflowError:

@@ -1,6 +1,6 @@
-"""Which of a live playlist's segments to listen to, and which are advertisements. Pure.
+"""Selects a live playlist's segments to listen to, and detects advertisements, without I/O.
 
-Stitched ads stand in the same playlist as the stream. They are told by a date range of class
+Stitched ads are in the same playlist as the stream. They are recognized by a date range of class
 `twitch-stitched-ad`, which nearly always comes and may come early, or by the segment's title, which nearly always
 has the form `Amazon|<creative>` where content has `live`; either sign is enough.
 """
@@ -14,8 +14,8 @@ from fingerprint.hls.playlist import DateRange, MediaPlaylist, Segment
 
 _AD_KIND: Final = "twitch-stitched-ad"
 _AD_ID: Final = "stitched-ad-"
-_TOUCHES: Final = timedelta(seconds=0.25)
-"""A segment that reaches less into an ad's date range than this only touches it: the times are rounded."""
+_MIN_OVERLAP: Final = timedelta(seconds=0.25)
+"""A segment that overlaps an ad's date range by less than this is no ad: the times are rounded."""
 
 _MAX_POD_SECONDS: Final = 900.0
 
@@ -32,12 +32,12 @@ def is_ad(segment: Segment, ads: Sequence[DateRange]) -> bool:
     if segment.started_at is None or segment.ended_at is None:
         return False
     return any(
-        min(segment.ended_at, ad.ended_at) - max(segment.started_at, ad.started_at) > _TOUCHES for ad in ads
+        min(segment.ended_at, ad.ended_at) - max(segment.started_at, ad.started_at) > _MIN_OVERLAP for ad in ads
     )
 
 
 def content_runs(playlist: MediaPlaylist) -> tuple[tuple[Segment, ...], ...]:
-    """The content, oldest first, in runs that follow each other without an ad, a gap or another init section."""
+    """Runs of consecutive content segments, oldest first, split at ads, gaps and changes of the init section."""
     ads = stitched_ads(playlist)
     runs: list[list[Segment]] = []
     previous: Segment | None = None
@@ -69,7 +69,7 @@ def newest_content(
 
 
 def last_seconds(run: Sequence[Segment], wanted_seconds: float) -> tuple[Segment, ...]:
-    """The fewest last segments that make up `wanted_seconds`; all when they do not."""
+    """The fewest segments from the end of a run that make up `wanted_seconds`; all of them when they do not."""
     taken: list[Segment] = []
     total = 0.0
     for segment in reversed(run):
@@ -81,9 +81,9 @@ def last_seconds(run: Sequence[Segment], wanted_seconds: float) -> tuple[Segment
 
 
 def next_content(playlist: MediaPlaylist) -> str | None:
-    """The URI of the segment that is being made, when it goes on with the content of the last listed one.
+    """The URI of the segment that is being produced, when it continues the content of the last listed segment.
 
-    None when an ad is running, or one is announced for the time of that segment, taken to be as long as the last.
+    None when an ad is running, or is announced for that segment's time; its length is taken to be the last one's.
     """
     if not playlist.prefetch or not playlist.segments or playlist.ended:
         return None
@@ -103,7 +103,7 @@ def _may_touch(ad: DateRange, begins: datetime, ends: datetime) -> bool:
 
 
 def total_seconds(segments: Sequence[Segment]) -> float:
-    """The sum of the segments' lengths."""
+    """The sum of the segments' durations, in seconds."""
     return sum(segment.duration_seconds for segment in segments)
 
 
@@ -113,7 +113,7 @@ def ad_is_running(playlist: MediaPlaylist) -> bool:
 
 
 def ad_seconds_left(playlist: MediaPlaylist) -> float | None:
-    """How long the ads go on after the last listed segment, on the playlist's own clock; None when unknown."""
+    """How long ads continue after the last listed segment, by the playlist's clock; None when unknown."""
     ads = stitched_ads(playlist)
     listed_until = playlist.segments[-1].ended_at if playlist.segments else None
     if not ads or listed_until is None:

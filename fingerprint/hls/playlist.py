@@ -28,7 +28,7 @@ _VIDEO_CODECS: Final = ("avc", "hvc", "hev", "dvh", "dva", "av01", "vp0", "vp8",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """One way to get the stream. `name` is Twitch's, such as `audio_only` or `720p60`; it may be missing."""
+    """One encoding of the stream. `name` is Twitch's, such as `audio_only` or `720p60`; it may be missing."""
 
     uri: str = field(repr=False)
     bandwidth: int
@@ -43,7 +43,7 @@ class Rendition:
 
     @property
     def audio_only(self) -> bool:
-        """Sound without pictures: told by the codecs and the missing resolution, by the name as a last resort."""
+        """Whether it has no video: judged by codecs and missing resolution; as a last resort, by the name."""
         if self.resolution is not None:
             return False
         if self.codecs:
@@ -53,15 +53,15 @@ class Rendition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultivariantPlaylist:
-    """The renditions, in the playlist's order, which means nothing."""
+    """The renditions in the playlist's order, which has no meaning."""
 
     renditions: tuple[Rendition, ...]
 
 
 def parse_multivariant(text: str) -> MultivariantPlaylist:
-    """Twitch's usher playlists, v1 (names in EXT-X-MEDIA) and v2 (names in the variant itself).
+    """Parses Twitch's usher playlists, v1 (names in EXT-X-MEDIA) and v2 (names in the variant itself).
 
-    Raises PlaylistError; also for a media playlist, so that playlists never nest deeper than they should.
+    Raises PlaylistError, also for a media playlist, so that playlists cannot nest any deeper.
     """
     names: dict[str, str] = {}
     pending: dict[str, str] | None = None
@@ -85,7 +85,7 @@ def parse_multivariant(text: str) -> MultivariantPlaylist:
 
 
 def choose_audio(playlist: MultivariantPlaylist) -> Rendition | None:
-    """The rendition that has the sound for the fewest bytes: audio alone if there is one; None without sound."""
+    """The rendition with the smallest sound: audio only if there is one; None when no rendition has sound."""
     with_audio = [rendition for rendition in playlist.renditions if rendition.has_audio]
     alone = [rendition for rendition in with_audio if rendition.audio_only]
     return min(alone or with_audio, key=lambda rendition: rendition.bandwidth, default=None)
@@ -112,7 +112,7 @@ def _is_video(codec: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """A part of a resource."""
+    """A byte range of a resource."""
 
     offset: int
     length: int
@@ -120,7 +120,7 @@ class ByteRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitSection:
-    """EXT-X-MAP: what fragmented MP4 needs before the first segment."""
+    """EXT-X-MAP: the header that fragmented MP4 needs before the first segment."""
 
     uri: str = field(repr=False)
     byte_range: ByteRange | None = None
@@ -131,7 +131,7 @@ class Segment:
     """A media segment.
 
     `sequence` is its media sequence number. `started_at` is the program date-time of its first sample, given or
-    reckoned from the segments before it. `discontinuity`: its timestamps do not follow the previous segment's.
+    computed from the segments before it. `discontinuity`: its timestamps do not follow the previous segment's.
     """
 
     uri: str = field(repr=False)
@@ -145,13 +145,13 @@ class Segment:
 
     @property
     def ended_at(self) -> datetime | None:
-        """The program date-time of its end."""
+        """The program date-time of its end, or None when unknown."""
         return None if self.started_at is None else later(self.started_at, self.duration_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DateRange:
-    """EXT-X-DATERANGE: something that goes on for a while. `kind` is its CLASS."""
+    """EXT-X-DATERANGE: an event with a start and usually a duration. `kind` is its CLASS."""
 
     id: str
     kind: str
@@ -161,15 +161,15 @@ class DateRange:
 
     @property
     def ended_at(self) -> datetime:
-        """Its end; its start when the duration is unknown."""
+        """Its end, or its start when the duration is unknown."""
         return later(self.started_at, self.duration_seconds or 0.0) or self.started_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaPlaylist:
-    """Segments, oldest first. `ended`: nothing will be added.
+    """The segments of a media playlist, oldest first. `ended`: no more will be added.
 
-    `prefetch`: URIs of segments still being made, as far as they follow the last one without a discontinuity.
+    `prefetch`: URIs of segments that are still being produced and follow the last one without a discontinuity.
     """
 
     segments: tuple[Segment, ...]
@@ -180,12 +180,11 @@ class MediaPlaylist:
 
     @property
     def duration_seconds(self) -> float:
-        """The sum of the segments' lengths."""
         return sum(segment.duration_seconds for segment in self.segments)
 
 
 def parse_media(text: str) -> MediaPlaylist:
-    """A media playlist of a live stream or a VOD; it may list no segment (yet).
+    """Parses a media playlist of a live stream or a VOD; it may list no segments yet.
 
     Raises PlaylistError; also for a multivariant playlist and for encrypted segments.
     """
@@ -208,7 +207,7 @@ class _MediaReader:
         self._target_seconds = 0.0
         self._sequence = 0
         self._ended = False
-        # what the next segment gets
+        # attributes of the next segment
         self._duration: float | None = None
         self._title = ""
         self._started_at: datetime | None = None
@@ -281,7 +280,7 @@ class _MediaReader:
         self._duration, self._title, self._discontinuity, self._range_text = None, "", False, None
 
     def _prefetch_uri(self, uri: str) -> None:
-        # Behind a discontinuity it may be anything, an advertisement for example.
+        # After a discontinuity it may be anything, an advertisement for example.
         if uri and not self._discontinuity and len(self._prefetch) < MAX_PREFETCH:
             self._prefetch.append(uri)
 
@@ -299,7 +298,7 @@ class _MediaReader:
         self._init = InitSection(uri=uri, byte_range=None if text is None else self._range(text, uri))
 
     def _range(self, text: str, uri: str) -> ByteRange:
-        """`length[@offset]`; without an offset it starts where the previous range of the same resource ended."""
+        """Parses `length[@offset]`; the default offset is where the resource's previous range ended."""
         length_text, separator, offset_text = text.partition("@")
         length = whole(length_text.strip())
         offset = whole(offset_text.strip()) if separator else self._range_end.get(uri, 0)
@@ -328,7 +327,7 @@ class _MediaReader:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """The lines that are not empty, once it is sure that this is a playlist of a bearable size."""
+    """The lines that are not empty, after checking that the text is a playlist of acceptable size."""
     if len(text) > MAX_CHARACTERS:
         raise PlaylistError("it is absurdly long")
     lines = (line.strip() for line in text.removeprefix("\ufeff").split("\n"))

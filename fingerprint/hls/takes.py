@@ -1,4 +1,4 @@
-"""Which pieces of a live playlist to ask about when the newest seconds are not recognized. Pure."""
+"""Selects the pieces of a live playlist to recognize when the newest seconds gave no match, without I/O."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,9 +15,9 @@ def earlier_takes(
 ) -> list[tuple[Segment, ...]]:
     """Pieces of content of up to `take_seconds` (or one segment that is longer), newest first, three at most.
 
-    The first one ends with what was `taken` already and reaches further back: a song that six seconds do not tell
-    may be told by twelve. The others lie before it and do not overlap, but for the oldest of a run, which is
-    filled up with what comes after it. Pieces shorter than `enough_seconds` are left out.
+    The first one ends with what was `taken` already and reaches further back: a song that is not recognized
+    from six seconds may be from twelve. The others lie before it and do not overlap, but for the oldest of a run,
+    which is extended with what comes after it. Pieces shorter than `enough_seconds` are left out.
     """
     runs = content_runs(playlist)
     current = next((index for index, run in enumerate(runs) if taken[-1] in run), None)
@@ -40,7 +40,7 @@ def earlier_takes(
 def later_take(
     playlist: MediaPlaylist, heard_until: Segment, *, new_seconds: float, take_seconds: float
 ) -> tuple[Segment, ...]:
-    """The newest content, when `new_seconds` of its last run come after a segment that was heard; else nothing."""
+    """The newest content, if at least `new_seconds` of its last run were not heard yet; otherwise empty."""
     runs = content_runs(playlist)
     if not runs:
         return ()
@@ -49,19 +49,19 @@ def later_take(
 
 
 def _is_later(segment: Segment, other: Segment) -> bool:
-    """By the clock where there is one: numbers start over with a new session."""
+    """Compares dates where both segments have them: sequence numbers start over with a new session."""
     if segment.started_at is not None and other.started_at is not None:
         return segment.started_at > other.started_at
     return segment.sequence > other.sequence
 
 
 def _last_within(run: Sequence[Segment], most_seconds: float) -> tuple[Segment, ...]:
-    """The last segments that are no longer than that together; one at least."""
+    """The last segments that together last at most `most_seconds`; at least one."""
     return tuple(reversed(_first_within(tuple(reversed(run)), most_seconds)))
 
 
 def _first_within(run: Sequence[Segment], most_seconds: float) -> tuple[Segment, ...]:
-    """The first segments that are no longer than that together; one at least."""
+    """The first segments that together last at most `most_seconds`; at least one."""
     taken: list[Segment] = []
     total = 0.0
     for segment in run:

@@ -1,6 +1,6 @@
-"""What a store accepts of an answer: text that every store and page can hold, of bounded size.
+"""Cleans answers before they are stored: text that every store and page can hold, of bounded size.
 
-Recognizers answer with other people's texts, so stores clean what they write.
+Recognizers return text written by others, so stores clean it before writing.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from fingerprint.domain.problems import Problem
 from fingerprint.domain.text import clean_text
 
 LIST_LIMIT: Final = 50
-"""Artists of a song, and songs of an answer."""
+"""The most artists of a song, and the most songs of an answer."""
 
 
 def _optional(value: str | None) -> str | None:
@@ -20,7 +20,7 @@ def _optional(value: str | None) -> str | None:
 
 
 def _texts(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Cleaned, without empty ones and repetitions."""
+    """Cleaned texts, without empty ones and duplicates."""
     cleaned = (clean_text(value) for value in values[: 4 * LIST_LIMIT])
     return tuple(dict.fromkeys(value for value in cleaned if value))[:LIST_LIMIT]
 
@@ -30,7 +30,7 @@ def _number(value: float | None) -> float | None:
 
 
 def _cleaned(value: object) -> object:
-    """What a field of a song holds, cleaned by its type."""
+    """The value of a song's field, cleaned according to its type."""
     if isinstance(value, str):
         return clean_text(value) or None
     if isinstance(value, float):

@@ -1,6 +1,6 @@
-"""Jobs in SQL. `leases` has one row for each target ever asked for; its `fence` grows with each claim.
+"""The job store in SQL. `leases` has one row for each target ever asked for; its `fence` grows with each claim.
 
-Every write names the fence that it was made under in its own condition, so that a late worker changes nothing.
+Every write has its fencing token in its condition, so that an owner that has lost its lease changes nothing.
 """
 
 import dataclasses
@@ -49,18 +49,18 @@ _KEY_LIMIT: Final = 191
 
 
 class _AnsweredMeanwhileError(Exception):
-    """Between the look and the claim somebody finished; the claim is rolled back."""
+    """Another server finished between our read and our claim, which is rolled back."""
 
 
 class _LostError(Exception):
-    """The lease is another's; what was begun is rolled back."""
+    """Another server has the lease; the transaction is rolled back."""
 
 
 @asynccontextmanager
 async def open_store(
     settings: PipelineSettings, _clock: Clock, database: Database | None
 ) -> AsyncGenerator["SqlJobStore"]:
-    """A store on the database that is open, or on the configured one."""
+    """Opens the store on the given open database, or on the configured one."""
     async with AsyncExitStack() as stack:
         if database is None:
             database = await stack.enter_async_context(open_database(database_url(settings)))
@@ -68,7 +68,7 @@ async def open_store(
 
 
 async def prepare(_settings: PipelineSettings) -> list[str]:
-    """Nothing: the tables are part of the SQL schema."""
+    """Creates nothing, since the tables are part of the SQL schema."""
     return []
 
 
@@ -88,17 +88,17 @@ class SqlJobStore:
         identification_id: IdentificationId | None = None,
         looked: bool = False,
     ) -> Claim:
-        """See the port. What is held or answered is found by reading alone; only a claim writes."""
+        """Only a claim writes; a held or finished target is found by reading alone."""
         expires_at = now + timedelta(seconds=lease_seconds)
         fresh = _fresh(target, now, identification_id)
         for attempt in range(_CLAIM_ATTEMPTS):
             if attempt or not looked:
-                settled = await self._database.read(lambda connection: _look(connection, target, now))
+                settled = await self._database.read(lambda connection: _answer_or_lease(connection, target, now))
                 if settled is not None:
                     return settled
             try:
                 claimed = await self._database.transact(
-                    lambda connection: _take(
+                    lambda connection: _claim_lease(
                         connection, target, owner, now=now, expires_at=expires_at, fresh=fresh
                     )
                 )
@@ -110,7 +110,6 @@ class SqlJobStore:
         raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=1.0)
 
     async def adopt(self, lease: Lease, *, owner: str, now: datetime, lease_seconds: float) -> Claimed | None:
-        """See the port."""
         adopted = dataclasses.replace(
             lease, owner=owner, fence=lease.fence + 1, expires_at=now + timedelta(seconds=lease_seconds)
         )
@@ -120,14 +119,13 @@ class SqlJobStore:
             return None
 
     async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
-        """See the port."""
         expires_at = now + timedelta(seconds=lease_seconds)
         values = {**statements.held(lease), "new_expires_us": to_us(expires_at)}
         renewed = await self._database.change(statements.RENEW, values) == 1
         return dataclasses.replace(lease, expires_at=expires_at) if renewed else None
 
     async def progress(self, lease: Lease, stage: Stage) -> bool:
-        """See the port. A stage never goes back."""
+        """Record the stage, which never goes back."""
         values = statements.held(lease)
 
         def work(connection: Connection) -> bool:
@@ -138,7 +136,6 @@ class SqlJobStore:
         return await self._database.transact(work)
 
     async def finish(self, lease: Lease, identification: Identification) -> bool:
-        """See the port."""
         answer = clean(identification)
         if answer.finished_at is None:
             raise ValueError(f"{answer.id} is not finished")
@@ -161,38 +158,30 @@ class SqlJobStore:
         return await self._database.transact(work)
 
     async def release(self, lease: Lease) -> None:
-        """See the port."""
         await self._database.change(statements.END_LEASE, statements.held(lease))
 
     async def update_answer(self, identification: Identification) -> None:
-        """See the port."""
         body = json.dumps(to_json(clean(identification)), separators=(",", ":"), allow_nan=False)
         await self._database.change(statements.UPDATE_ANSWER, {"job": identification.id, "new_body": body})
 
     async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
-        """See the port."""
         await self._database.change(
             statements.MARK_DISPUTED, {"job": identification_id, "new_doubted_us": to_us(now)}
         )
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:
-        """See the port."""
         return await self._one(statements.BY_ID, {"job": identification_id})
 
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
-        """See the port."""
         return await self._one(statements.ALIVE, {"key": _key(target), "moment": to_us(now)})
 
     async def answer(self, target: Target) -> Identification | None:
-        """See the port."""
         return await self._one(statements.NEWEST_ANSWER, {"key": _key(target)})
 
     async def check(self) -> None:
-        """See the port."""
         await self._database.ping()
 
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
-        """See the port."""
         statement = (
             select(identifications)
             .where(
@@ -213,7 +202,7 @@ class SqlJobStore:
 
 
 def _key(target: Target) -> str:
-    """The target's key, or its hash where it would not fit the column."""
+    """The target's key, or its hash when it is too long for the column."""
     key = target.key
     if len(key) <= _KEY_LIMIT and key.isprintable():
         return key
@@ -243,8 +232,8 @@ def _identification(row: Row[Any]) -> Identification:
     )
 
 
-def _look(connection: Connection, target: Target, now: datetime) -> Finished | Held | None:
-    """What is already settled about a target."""
+def _answer_or_lease(connection: Connection, target: Target, now: datetime) -> Finished | Held | None:
+    """What is already known about a target: a finished answer, a live lease, or neither."""
     if target.kind in (Kind.CLIP, Kind.VIDEO):
         answer = _one(connection, statements.NEWEST_ANSWER, {"key": _key(target)})
         if answer is not None and reusable(answer, now):
@@ -253,7 +242,7 @@ def _look(connection: Connection, target: Target, now: datetime) -> Finished | H
     return None if held is None else Held(held)
 
 
-def _take(
+def _claim_lease(
     connection: Connection,
     target: Target,
     owner: str,
@@ -262,7 +251,7 @@ def _take(
     expires_at: datetime,
     fresh: Identification,
 ) -> Claimed | None:
-    """Claim a target whose lease ran out or that never had one; None when another was faster."""
+    """Claim a target that has no live lease; None when another server was faster."""
     key = _key(target)
     claim = {"key": key, "moment": to_us(now), "new_owner": owner, "new_expires_us": to_us(expires_at)}
     if not _changed(connection.execute(statements.CLAIM, claim)):
@@ -278,7 +267,7 @@ def _take(
         lease = Lease(identification_id=fresh.id, target_key=key, owner=owner, fence=1, expires_at=expires_at)
         _begin(connection, lease, fresh)
         return Claimed(lease, fresh)
-    # The row is ours from here on, so what was answered before can be told for certain.
+    # This transaction has the row's lock from here on, so earlier answers are certain to be seen.
     row = connection.execute(statements.LEASE, {"key": key}).one()
     answer = _one(connection, statements.NEWEST_ANSWER, {"key": key})
     if answer is not None and reusable(answer, now):
@@ -289,7 +278,7 @@ def _take(
         fresh = previous
     else:
         if previous is not None and not previous.status.finished:
-            _give_up(connection, previous, now)
+            _close_abandoned(connection, previous, now)
         connection.execute(statements.POINT_TO, {"key": key, "new_identification_id": fresh.id})
     lease = Lease(identification_id=fresh.id, target_key=key, owner=owner, fence=row.fence, expires_at=expires_at)
     if fresh is not previous:
@@ -339,8 +328,8 @@ def _begin(connection: Connection, lease: Lease, fresh: Identification) -> None:
     connection.execute(statements.BEGIN, row)
 
 
-def _give_up(connection: Connection, left: Identification, now: datetime) -> None:
-    """Close an identification that its owner left behind so long ago that nobody waits for it."""
+def _close_abandoned(connection: Connection, left: Identification, now: datetime) -> None:
+    """Close an identification that its owner abandoned so long ago that no request waits for it."""
     detail = "The server that worked on this stopped before it had an answer. Ask again."
     failed = left.failed(Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0), now)
     values = {

@@ -1,6 +1,6 @@
-"""Deletes old answers from SQL. Songs found in clips and videos stay: those never change, and save a question.
+"""Deletes old answers from SQL, but not the songs found in clips and videos, which never change.
 
-Any number of servers may do it at the same time: what one has deleted the others do not find.
+Any number of servers may run this at the same time: rows that one has deleted are not found by the others.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from fingerprint.domain.identification import Kind, Status
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 
-_DELETE_AT_ONCE: Final = 500
+_ROWS_PER_DELETE: Final = 500
 _PAUSE_SECONDS: Final = 0.05
 _INTERVAL_SECONDS: Final = 3_600.0
 _DELETED: Final = [
@@ -27,7 +27,7 @@ _DELETED: Final = [
     for status in Status
     if not (kind in (Kind.CLIP, Kind.VIDEO) and status is Status.SUCCESSFUL)
 ]
-"""What is not kept for ever. For each, the index finds the old ones without a look at those that stay."""
+"""The kinds and states that are deleted. The index finds the old rows of each without reading those that stay."""
 
 _OLD: Final = (
     select(identifications.c.id)
@@ -37,15 +37,15 @@ _OLD: Final = (
         identifications.c.created_us < bindparam("before"),
     )
     .order_by(identifications.c.created_us)
-    .limit(_DELETE_AT_ONCE)
+    .limit(_ROWS_PER_DELETE)
 )
 _log = logging.getLogger(__name__)
 
 
 async def delete_old_answers(database: Database, clock: Clock, *, before: datetime) -> int:
-    """Delete the identifications begun before a moment, and the leases on their targets; gives how many.
+    """Delete the identifications that began before a moment, and the leases on their targets; returns how many.
 
-    Some at a time, with pauses, so that requests never wait for long. Raises TwitchAudioError `busy`.
+    In batches with pauses in between, so that requests never wait for long. Raises TwitchAudioError `busy`.
     """
     count = 0
     for kind, status in _DELETED:
@@ -58,8 +58,8 @@ async def delete_old_answers(database: Database, clock: Clock, *, before: dateti
 
 
 def _delete(connection: Connection, ids: list[str], now: datetime) -> None:
-    # A lease that has moved on to a newer identification stays. Without one, fencing tokens begin at 1 once more:
-    # whoever held an earlier one had it for an identification that is gone.
+    # A lease that has moved on to a newer identification stays. Without one, fencing tokens start at 1 again:
+    # an owner with an earlier token had it for an identification that is deleted.
     over = (leases.c.identification_id.in_(ids), leases.c.expires_us <= to_us(now))
     connection.execute(delete(leases).where(*over))
     connection.execute(delete(identifications).where(identifications.c.id.in_(ids)))
@@ -67,7 +67,7 @@ def _delete(connection: Connection, ids: list[str], now: datetime) -> None:
 
 @asynccontextmanager
 async def old_answers_deleted(database: Database, clock: Clock, *, keep_days: int) -> AsyncGenerator[None]:
-    """Delete answers that are older than so many days, now and then, during the block."""
+    """Delete answers older than `keep_days` at an interval, in the background, during the block."""
     task = asyncio.create_task(
         _keep_deleting(database, clock, timedelta(days=keep_days)), name="delete old answers"
     )
@@ -83,7 +83,7 @@ async def _keep_deleting(database: Database, clock: Clock, keep: timedelta) -> N
         try:
             count = await delete_old_answers(database, clock, before=clock.now() - keep)
         except TwitchAudioError:
-            pass  # the database is away: the next time
+            pass  # the database cannot be reached: try again at the next interval
         else:
             if count:
                 _log.info("old_answers_deleted", extra={"count": count})

@@ -1,7 +1,7 @@
-"""The statements of the SQL job store, put together once: that takes longer than SQLite takes to do one.
+"""The statements of the SQL job store, built once: building one takes longer than SQLite takes to run it.
 
-What rows are found by comes under the names `key`, `job`, `held_fence`, `held_by` and `moment`; what they are to
-hold comes under `new_` and the column's name.
+The parameters `key`, `job`, `held_fence`, `held_by` and `moment` select rows; new values have the prefix `new_`
+and the column's name.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from fingerprint.domain.identification import Stage, Status
 from fingerprint.ports import Lease
 
 _OF_TARGET: Final = leases.c.target_key == bindparam("key")
-# The lease's row, while nobody else has claimed the target.
+# The lease's row, while no other owner has claimed the target.
 _HELD: Final = (
     _OF_TARGET,
     leases.c.fence == bindparam("held_fence"),
@@ -22,7 +22,7 @@ _HELD: Final = (
 )
 _JOB: Final = identifications.c.id == bindparam("job")
 _UNDER_FENCE: Final = (_JOB, identifications.c.fence == bindparam("held_fence"))
-# The identification's row, while it is the lease's to write.
+# The identification's row, while the lease allows writing it.
 _WORKING: Final = (*_UNDER_FENCE, identifications.c.finished_us.is_(None))
 _FINISHED: Final = (_JOB, identifications.c.finished_us.is_not(None))
 _ANSWERS: Final = (str(Status.SUCCESSFUL), str(Status.NO_MATCH))
@@ -65,7 +65,7 @@ NEWEST_ANSWER: Final[Select[*tuple[Any, ...]]] = (
     .order_by(identifications.c.created_us.desc())
     .limit(1)
 )
-# The one that somebody holds a lease for.
+# The identification that has a live lease.
 ALIVE: Final[Select[*tuple[Any, ...]]] = (
     select(identifications)
     .join(leases, leases.c.identification_id == identifications.c.id)
@@ -88,7 +88,7 @@ MARK_DISPUTED: Final = update(identifications).where(*_FINISHED).values(_new("do
 
 
 def held(lease: Lease) -> dict[str, Any]:
-    """What finds a lease and its identification."""
+    """The parameters that select a lease and its identification."""
     return {
         "key": lease.target_key,
         "job": lease.identification_id,

@@ -1,1 +1,1 @@
-"""Links to songs that a recognizer names without ids: found through public look-up services, after the answer."""
+"""Links to songs that a recognizer names without ids, looked up in public services after the answer."""

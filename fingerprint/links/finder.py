@@ -1,4 +1,4 @@
-"""Finds a song's ids: asks the services that may be asked, at their pace, and leaves those alone that fail."""
+"""Looks up a song's ids in the enabled services, within their rate limits and with circuit breakers."""
 
 import logging
 from collections.abc import Callable
@@ -15,19 +15,19 @@ from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.errors import ProviderError, provider_breaker, record_provider_failure
 
 MAX_WAIT_SECONDS: Final = 20.0
-"""A question that would have to wait longer for its service is left out."""
+"""A look-up that would have to wait longer for its service's rate is skipped."""
 
 CALL_SECONDS: Final = 5.0
 
 PACE: Final = {services.DEEZER: 0.2, services.MUSICBRAINZ: 1.1, services.ODESLI: 6.5}
-"""Seconds between two questions; each service allows a little more from one address."""
+"""Seconds between two requests; each service allows slightly more from one address."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkServices:
-    """Where the services are; None for those that are not to be asked."""
+    """The base addresses of the look-up services; None for each that is not enabled."""
 
     deezer: URL | None = None
     musicbrainz: URL | None = None
@@ -35,12 +35,12 @@ class LinkServices:
 
     @property
     def origins(self) -> list[URL]:
-        """Those that are asked."""
+        """The addresses of the enabled services."""
         return [url for url in (self.deezer, self.musicbrainz, self.odesli) if url is not None]
 
 
 class _Pacer:
-    """Spreads the questions to one service over time, and leaves them out while its circuit is open."""
+    """Spaces out the requests to one service, and skips them while its circuit is open."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
@@ -49,7 +49,7 @@ class _Pacer:
         self.breaker = provider_breaker(clock)
 
     async def wait(self) -> bool:
-        """Wait until a question may be asked; False when it would take too long or the circuit is open."""
+        """Wait until a request may be sent; False when that would take too long or the circuit is open."""
         now = self._clock.monotonic()
         at = max(now, self._next)
         if at - now > MAX_WAIT_SECONDS or self.breaker.open_seconds is not None:
@@ -61,7 +61,7 @@ class _Pacer:
 
 
 class LinkFinder:
-    """Looks a song up. What cannot be found out is left unknown; `failed` tells that a service did not answer."""
+    """Finds a song's ids at other services; ids that cannot be found stay unknown."""
 
     def __init__(self, calls: ProviderCalls, where: LinkServices) -> None:
         self._calls = calls
@@ -69,7 +69,7 @@ class LinkFinder:
         self._pacers = {name: _Pacer(calls.clock, seconds) for name, seconds in PACE.items()}
 
     async def find(self, song: Song) -> tuple[ExternalIds, bool]:
-        """What is known of the song in all, and whether every service that was to be asked answered."""
+        """All known ids of the song, and whether every service that should be asked answered."""
         ids, complete = song.ids, True
         isrc = services.plain_isrc(song)
 
@@ -98,7 +98,7 @@ class LinkFinder:
         return ids, complete
 
     async def _ask(self, name: str, url: URL, read: Callable[[Fetched], ExternalIds | None]) -> ExternalIds | None:
-        """Raises ProviderError."""
+        """Send one request and read the ids in its answer. Raises ProviderError."""
         pacer = self._pacers[name]
         if not await pacer.wait():
             raise services.transient(name, f"{name} is not asked for a while.")
@@ -112,5 +112,5 @@ class LinkFinder:
 
 
 def wanting(ids: ExternalIds) -> bool:
-    """Whether a link is missing that could be shown."""
+    """Whether a link that could be shown is missing."""
     return not (ids.spotify_track and ids.youtube and ids.deezer_track)

@@ -1,4 +1,4 @@
-"""The public look-up services, without I/O: addresses that ask about a song, and ids in what is answered.
+"""The public look-up services, without I/O: request addresses for a song, and the ids in the answers.
 
 None of them needs a key. Deezer knows songs by ISRC, and by artist and title; MusicBrainz by ISRC; Odesli takes an
 id at one service and gives those at others.
@@ -25,19 +25,19 @@ _RATE: Final = 4
 
 
 def plain_isrc(song: Song) -> str | None:
-    """The song's ISRC, if it has the form of one."""
+    """The song's ISRC, or None when it is missing or malformed."""
     isrc = (song.isrc or "").replace("-", "").upper()
     return isrc if _ISRC.fullmatch(isrc) else None
 
 
 def plain_name(name: str) -> str:
-    """A title or artist without case, signs and what stands in brackets, such as `(Remastered 2011)`."""
+    """A title or artist without case, punctuation and bracketed parts, such as `(Remastered 2011)`."""
     head = name.casefold().partition("(")[0] or name.casefold()
     return "".join(sign for sign in head if sign.isalnum()) or name.casefold()
 
 
 def body_of(service: str, answer: Fetched) -> Object | None:
-    """The answer's object; None when the service knows no such song. Raises ProviderError."""
+    """The answer's JSON object, or None when the service does not know the song. Raises ProviderError."""
     if answer.status == 404:
         return None
     if answer.status in (429, 503):
@@ -52,12 +52,12 @@ def body_of(service: str, answer: Fetched) -> Object | None:
 
 
 def deezer_by_isrc(base: URL, isrc: str) -> URL:
-    """The track with an ISRC."""
+    """The address of the track with an ISRC."""
     return base / "track" / f"isrc:{isrc}"
 
 
 def deezer_search(base: URL, song: Song) -> URL:
-    """Tracks with the title by the first artist."""
+    """The address of a search for tracks with the song's title by its first artist."""
 
     def quoted(value: str) -> str:
         return value[:100].replace('"', " ")
@@ -67,13 +67,13 @@ def deezer_search(base: URL, song: Song) -> URL:
 
 
 def deezer_track(answer: Fetched) -> ExternalIds | None:
-    """The ids of the one track. Unknown ones are answered with 200 and an error."""
+    """The ids of a single track, or None. Deezer answers an unknown track with status 200 and an error."""
     body = body_of(DEEZER, answer)
     return None if body is None or _deezer_error(body) else _deezer_ids(body)
 
 
 def deezer_found(answer: Fetched, song: Song) -> ExternalIds | None:
-    """The ids of the first track that is the song, by title and artist."""
+    """The ids of the first search result with the song's title and artist."""
     body = body_of(DEEZER, answer)
     if body is None or _deezer_error(body):
         return None
@@ -86,7 +86,7 @@ def deezer_found(answer: Fetched, song: Song) -> ExternalIds | None:
 
 
 def _deezer_error(body: Object) -> bool:
-    """Whether it is the error that there is no such track. Raises ProviderError for any other."""
+    """Whether the answer is Deezer's error for an unknown track. Raises ProviderError for any other error."""
     error = first(body, "error")
     if not error:
         return False
@@ -115,12 +115,12 @@ def _deezer_ids(track: Object) -> ExternalIds | None:
 
 
 def musicbrainz_by_isrc(base: URL, isrc: str) -> URL:
-    """The recordings with an ISRC, and their links."""
+    """The address of the recordings with an ISRC, and of their links."""
     return (base / "ws" / "2" / "isrc" / isrc).with_query(inc="artist-credits+url-rels", fmt="json")
 
 
 def musicbrainz_ids(answer: Fetched) -> ExternalIds | None:
-    """The ids in the links of all recordings."""
+    """The ids in the links of all recordings in the answer."""
     body = body_of(MUSICBRAINZ, answer)
     if body is None:
         return None
@@ -136,8 +136,8 @@ def musicbrainz_ids(answer: Fetched) -> ExternalIds | None:
 
 
 def odesli_links(base: URL, ids: ExternalIds) -> URL | None:
-    """The same song elsewhere; None without an id that it takes."""
-    # YouTube last: its id may be one of several videos of the song.
+    """The address of the song's links at other services; None without an id that Odesli accepts."""
+    # YouTube is last, since its id may belong to one of several videos of the song.
     for service in sorted(SERVICES, key=lambda service: service.name == "youtube"):
         identifier: str | None = getattr(ids, service.id_field)
         if identifier:
@@ -147,7 +147,7 @@ def odesli_links(base: URL, ids: ExternalIds) -> URL | None:
 
 
 def odesli_ids(answer: Fetched) -> ExternalIds | None:
-    """The ids in the links to all platforms."""
+    """The ids in the answer's links to all platforms."""
     body = body_of(ODESLI, answer)
     if body is None:
         return None

@@ -1,4 +1,4 @@
-"""What was found about songs, kept in SQL for weeks and shared by all servers; the newest also in memory."""
+"""Stores looked-up ids in SQL for weeks, shared by all servers; the newest are also cached in memory."""
 
 import dataclasses
 import hashlib
@@ -15,7 +15,7 @@ from fingerprint.links.services import plain_isrc, plain_name
 
 FOUND_TTL: Final = timedelta(days=60)
 NOT_FOUND_TTL: Final = timedelta(days=7)
-"""After so long a song without links is looked up again."""
+"""The time after which a song without links is looked up again."""
 
 MAX_CACHED: Final = 2_000
 
@@ -31,7 +31,7 @@ table: Final = Table(
 
 
 def song_key(song: Song) -> str | None:
-    """What songs are kept under: the ISRC, else title and artists; None without either."""
+    """The key that a song's ids are stored under: the ISRC, else title and artists; None without either."""
     isrc = plain_isrc(song)
     if isrc is not None:
         return f"isrc:{isrc}"
@@ -42,14 +42,14 @@ def song_key(song: Song) -> str | None:
 
 
 class LinkStore:
-    """Ids by song. A database that is away raises TwitchAudioError `busy`."""
+    """Stores external ids by song. Raises TwitchAudioError `busy` when the database cannot be reached."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._cache: LRUCache[str, tuple[int, ExternalIds]] = LRUCache(MAX_CACHED)
 
     async def get(self, key: str, now: datetime) -> ExternalIds | None:
-        """What was found, which may be nothing; None when it is to be looked up."""
+        """The stored ids, which may all be unknown; None when the song must be looked up."""
         cached = self._cache.get(key)
         if cached is None:
             query = select(table.c.until_us, table.c.ids).where(table.c.song == key)
@@ -60,7 +60,7 @@ class LinkStore:
         return cached[1] if to_us(now) < cached[0] else None
 
     async def put(self, key: str, ids: ExternalIds, now: datetime) -> None:
-        """Keep what was found, and clear away what is out of date."""
+        """Store the ids that were found, and delete expired entries."""
         until = to_us(now + (FOUND_TTL if ids != ExternalIds() else NOT_FOUND_TTL))
         body = json.dumps(dataclasses.asdict(ids), separators=(",", ":"))
         values = {"song": key, "ids": body, "until_us": until}
@@ -68,7 +68,7 @@ class LinkStore:
         self._cache[key] = until, ids
 
     async def delete_expired(self, now: datetime) -> None:
-        """Delete what is long out of date."""
+        """Delete entries that expired long ago."""
         await self._database.change(delete(table).where(table.c.until_us < to_us(now - FOUND_TTL)))
 
 

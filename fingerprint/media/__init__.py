@@ -1,1 +1,1 @@
-"""From addresses and files to sound: bounded fetching, decoding in worker processes, and capture."""
+"""Gets sound from addresses and files: bounded fetching, decoding in worker processes, and capture."""

@@ -1,4 +1,4 @@
-"""Decoding sound that is still coming, so that most of it is decoded when its last piece arrives."""
+"""Decodes sound while it is still being fetched, so that most of it is decoded when its last piece arrives."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ TOO_COSTLY: Final = "decoding it takes more time than any real sound would"
 
 
 class DecodingAhead:
-    """One recording that is decoded as it comes; `DecoderPool.begin` makes it.
+    """The decoding of one recording while it is being fetched; created by `DecoderPool.begin`.
 
-    `feed` it in order, then `finish` or `abandon` it. `start` takes a worker for it with the first piece, if one
-    can be spared; otherwise `finish` gives None, and all is to be decoded in one go.
+    `feed` it in order, then `finish` or `abandon` it. `start` takes a worker with the first piece, if one is
+    idle; otherwise `finish` returns None, and the caller decodes the whole recording at once.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class DecodingAhead:
         self._running: Running | None = None
 
     def feed(self, content: bytes, *, container: str) -> None:
-        """The next piece of media in FFmpeg's format `container`, which is the first piece's."""
+        """Pass on the next piece of media in FFmpeg's format `container`, the same for all pieces."""
         if not self._started:
             self._started = True
             self._running = self._start(container)
@@ -43,7 +43,7 @@ class DecodingAhead:
             self._running[0].send(CONTENT, content)
 
     async def finish(self) -> Pcm | None:
-        """The sound of all that was fed; None when it was not decoded, or the worker broke.
+        """The sound of all pieces; None when no worker was idle or the worker crashed.
 
         Raises TwitchAudioError `no-audio` with the reason.
         """
@@ -63,7 +63,7 @@ class DecodingAhead:
         return None
 
     def abandon(self) -> None:
-        """The sound is not wanted any more. The worker ends the job by itself."""
+        """Discard the sound; the worker ends the job by itself."""
         if self._running is not None:
             self._running[0].send(CONTENT)
             self._running = None

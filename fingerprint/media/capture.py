@@ -1,4 +1,4 @@
-"""From a source to recordings: the `Capture` port."""
+"""Captures recordings from a source: the `Capture` port."""
 
 import asyncio
 import dataclasses
@@ -20,16 +20,16 @@ from fingerprint.media.segments import Joined, SegmentCache
 from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource
 
 VIDEO_SECONDS: Final = 12.0
-"""How much of a VOD is listened to, a third of it before the moment that was asked for."""
+"""Seconds captured from a VOD, a third of them before the moment that was asked for."""
 
 MAX_CLIP_BYTES: Final = 64 << 20
 MAX_CLIP_SECONDS: Final = 90.0
 _CLIP_LIMIT_SECONDS: Final = 20.0
-_SILENCE: Final = 1e-4
+_SILENCE_PEAK: Final = 1e-4
 
 
 class StreamCapture:
-    """Captures what is already there. `renew` resolves a live stream again when a `cached` source has ended."""
+    """Captures sound that is already available. `renew` resolves a stream whose `cached` source has ended."""
 
     def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, *, renew: Renew | None = None) -> None:
         self._fetcher = fetcher
@@ -37,7 +37,6 @@ class StreamCapture:
         self._live = LiveCapture(fetcher, decoder, clock, renew)
 
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
-        """Recordings of the source, as the port says."""
         match source:
             case LiveSource():
                 async with aclosing(self._live_takes(source, seconds)) as recordings:
@@ -51,7 +50,7 @@ class StreamCapture:
                 yield _audible(Recording(pcm=await self._decoder.decode_file(path), from_seconds=0.0))
 
     async def _live_takes(self, source: LiveSource, seconds: float) -> AsyncGenerator[Recording]:
-        """Those that are not silent. Raises the first one's problem, or that all are silent."""
+        """The takes that are not silent. Raises the first take's error, or `no-audio` when all are silent."""
         heard = silent = False
         async with aclosing(self._live.takes(source, seconds, worth_waiting=lambda: heard)) as takes:
             async for joined in takes:
@@ -127,7 +126,7 @@ class StreamCapture:
 
 
 def _around(playlist: MediaPlaylist, at_seconds: float, wanted_seconds: float) -> list[Segment]:
-    """The segments of a VOD that make up so many seconds, a third of them before the moment."""
+    """The segments of a VOD that make up `wanted_seconds`, a third of them before the moment."""
     start = max(0.0, min(at_seconds - wanted_seconds / 3, playlist.duration_seconds - wanted_seconds))
     position = 0.0
     found: list[Segment] = []
@@ -140,13 +139,13 @@ def _around(playlist: MediaPlaylist, at_seconds: float, wanted_seconds: float) -
 
 
 def _is_muted(segment: Segment) -> bool:
-    """Twitch replaces music that it may not play: `12-muted.ts` is silence, `12-unmuted.ts` is not given out."""
+    """Whether Twitch muted a segment's music: `12-muted.ts` is silent, and `12-unmuted.ts` is not served."""
     path = segment.uri.partition("?")[0]
     return "-muted." in path or "-unmuted." in path
 
 
 def _is_silent(pcm: Pcm) -> bool:
-    return pcm.samples.size == 0 or float(np.abs(pcm.samples).max()) < _SILENCE
+    return pcm.samples.size == 0 or float(np.abs(pcm.samples).max()) < _SILENCE_PEAK
 
 
 def _silence() -> TwitchAudioError:
@@ -154,7 +153,7 @@ def _silence() -> TwitchAudioError:
 
 
 def _audible(recording: Recording) -> Recording:
-    """The same, unless it is silent from end to end. Raises TwitchAudioError `no-audio`."""
+    """Returns the recording unless it is silent throughout. Raises TwitchAudioError `no-audio`."""
     if _is_silent(recording.pcm):
         raise _silence()
     return recording

@@ -16,10 +16,10 @@ MAX_FILE_SECONDS: Final = 24 * 3600.0
 def decode_bytes(data: bytes, *, container: str, max_seconds: float) -> Pcm:
     """The first `max_seconds` of a container's first audio stream, at 16 kHz, mono or stereo.
 
-    `container` is FFmpeg's name of the format, such as `mpegts` or `mp4`. Truncated or damaged input gives what
-    could be decoded.
+    `container` is FFmpeg's name of the format, such as `mpegts` or `mp4`. Truncated or damaged input gives the
+    part that could be decoded.
 
-    Raises TwitchAudioError `no-audio`, with the reason, when that is nothing.
+    Raises TwitchAudioError `no-audio`, with the reason, when nothing could be decoded.
     """
     try:
         blocks = list(
@@ -42,8 +42,8 @@ def decode_blocks(path: Path, *, block_seconds: float = 60.0) -> Iterator[Pcm]:
 def decode_open_file(file: BinaryIO, *, block_seconds: float = 60.0) -> Iterator[Pcm]:
     """A sound or video file in blocks of `block_seconds` (the last one is shorter), at 16 kHz, mono or stereo.
 
-    The format is recognized from the content. Memory does not grow with the file's length. A file that is
-    damaged somewhere gives what comes before, and what can be decoded behind.
+    The format is recognized from the content. Memory does not grow with the file's length. A damaged
+    file gives the sound before the damage, and what can be decoded after it.
 
     Raises TwitchAudioError `no-audio`, with the reason, before the first block: the file has no sound.
     """

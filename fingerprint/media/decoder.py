@@ -1,4 +1,4 @@
-"""Decoding what strangers sent, in locked-in worker processes that a broken file may crash without harm.
+"""Decodes untrusted media in sandboxed worker processes, which a broken file may crash without harm.
 
 See `worker_pool` for the processes, `decoder_worker` for what they do, and `decoder_protocol` for the bytes.
 """
@@ -35,7 +35,7 @@ __all__ = ["DecoderLimits", "DecoderPool"]
 
 MAX_ENCODED_BYTES: Final = 64 << 20
 MAX_FILE_SECONDS: Final = 2 * 3600.0
-"""How much of a file is decoded; beyond a quarter of an hour in mono, so that it fits in memory."""
+"""The most seconds of a file that are decoded; in mono if it is longer than 15 minutes, to fit in memory."""
 
 MONO_BEYOND_SECONDS: Final = 900.0
 BLOCK_SECONDS: Final = 30.0
@@ -45,9 +45,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecoderLimits(WorkerLimits):
-    """What one job may take. CPU runs out before the wall limit, so that a costly input is told from a hang.
+    """The limits of one job. CPU time runs out before wall-clock time, to tell costly input from a hang.
 
-    `ahead_wall_seconds`: for a job whose input is still coming; its last piece included.
+    `ahead_wall_seconds`: the limit of a job whose input is still being fetched, its last piece included.
     """
 
     wall_seconds: float = 5.0
@@ -62,7 +62,7 @@ class DecoderPool(WorkerPool):
     """Decodes in worker processes. An async context manager; leaving it ends and reaps every worker.
 
     `workers` is the number of jobs at a time, by default one for each core. Jobs beyond that wait in order.
-    `program` is what to start instead of the real worker; it speaks the same protocol.
+    `program` is started instead of the real worker, for tests; it speaks the same protocol.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class DecoderPool(WorkerPool):
         """The first `max_seconds` of the first audio stream of bytes in FFmpeg's format `container`, at 16 kHz.
 
         Raises TwitchAudioError: `no-audio` with the reason; `busy` when too many jobs wait; `internal` when two
-        workers broke on the same input.
+        workers crashed on the same input.
         """
         if len(encoded) > MAX_ENCODED_BYTES:
             raise no_audio(f"it is larger than {MAX_ENCODED_BYTES >> 20} MiB")
@@ -99,10 +99,10 @@ class DecoderPool(WorkerPool):
             raise _broken(error, TOO_COSTLY) from error
 
     def begin(self, *, max_seconds: float) -> DecodingAhead:
-        """Decoding of the first `max_seconds` of something that is still coming.
+        """Begin decoding the first `max_seconds` of media that is still being fetched.
 
-        It has a worker of its own meanwhile, but only where another one is idle: recordings that are complete do
-        not wait for one that comes slowly.
+        It occupies a worker meanwhile, but only if another one is idle, so that complete recordings do not wait
+        for one that comes slowly.
         """
 
         async def serve(worker: Worker) -> Sequence[Block]:
@@ -145,7 +145,7 @@ class DecoderPool(WorkerPool):
 
 
 async def read_blocks(worker: Worker, max_seconds: float, *, descriptor: int | None = None) -> Sequence[Block]:
-    """Read the answer to one job, believing nothing.
+    """Read the answer to one job, validating all of it.
 
     Raises TwitchAudioError `no-audio`, WorkerError, and IncompleteReadError when the worker ends.
     """
@@ -172,9 +172,11 @@ async def read_blocks(worker: Worker, max_seconds: float, *, descriptor: int | N
 
 
 def _open_file(path: Path) -> tuple[int, int]:
-    """A descriptor of a regular file, and its size in bytes. Raises TwitchAudioError."""
+    """A file descriptor of a regular file, and its size in bytes. Raises TwitchAudioError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # never waits for a FIFO
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # so that opening a FIFO does not block
     except FileNotFoundError as error:
         raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no file {str(path)!r}.") from error
     except OSError as error:

@@ -1,17 +1,17 @@
-"""What decoding jobs and their answers are made of, in the frames of `worker_process`. Standard library only.
+"""The format of decoding jobs and their answers, in the frames of `worker_process`. Standard library only.
 
 A job's frame (integers big-endian):
     source u8           1: the next frame has the encoded bytes; 2: they are in the job's file; 3: they follow in
                         frames, as they come, the last of which is empty
-    cpu seconds u16     what the job may use
+    cpu seconds u16     the limit of CPU time
     max seconds f64, block seconds f64, mono beyond seconds f64
     size u64            of the job's file
-    container           FFmpeg's name in ASCII; empty: recognize it
+    container           FFmpeg's name in ASCII; empty: detect it
 
 Answers:
     MONO, STEREO        a block of sound: float32 samples in the machine's byte order, one channel after the other
     END                 of a job; the sound is complete
-    NO_AUDIO            UTF-8 that says why; ends a job too
+    NO_AUDIO            the reason in UTF-8; ends a job too
 """
 
 import struct
@@ -32,7 +32,7 @@ MAX_REASON_BYTES: Final = 500
 
 
 class JobHead(NamedTuple):
-    """The start of a job, in the order of `JOB_HEAD`. `mono_beyond_seconds` may be infinite: never."""
+    """The start of a job's frame, in the order of `JOB_HEAD`. `mono_beyond_seconds`: infinite means never."""
 
     source: int
     cpu_seconds: int

@@ -1,7 +1,7 @@
-"""The worker process that decodes what strangers sent: see `decoder` for its parent and `worker_process`.
+"""The worker process that decodes untrusted media: see `decoder` for its parent, and `worker_process`.
 
-Before the first job it gives up what decoding does not need: it may open no file and no socket, write no file,
-leave no core dump, and use only so much memory. Each job has a limit of CPU seconds.
+Before the first job it drops the rights that decoding does not need: it may open no file and no socket, write no
+file and leave no core dump, and its memory is limited. Each job has a limit of CPU seconds.
 """
 
 import io
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def warm_up_decoder() -> None:
-    """Decode a moment of silence: loads all that is loaded lazily, while files may still be opened."""
+    """Decode a moment of silence, to load every lazily loaded library while files may still be opened."""
     av.logging.set_level(None)
     with io.BytesIO() as silence:
         with wave.open(silence, "wb") as writer:
@@ -72,7 +72,7 @@ def _serve(pipe: ParentPipe, content: bytearray) -> None:
 
 
 def _decode(pipe: ParentPipe, file: Readable | Stream, container: str | None, job: JobHead) -> str | None:
-    """Send the sound. None when that worked, else the reason why there is none."""
+    """Send the decoded sound. Returns None on success, otherwise the reason why there is none."""
     try:
         for planes in iter_planes(
             file,
@@ -90,7 +90,7 @@ def _decode(pipe: ParentPipe, file: Readable | Stream, container: str | None, jo
 
 
 class _Bytes:
-    """Bytes as a file, without the copy that BytesIO makes."""
+    """A read-only file over bytes, without the copy that BytesIO makes."""
 
     def __init__(self, content: bytes | bytearray) -> None:
         self._content = memoryview(content)
@@ -112,7 +112,7 @@ class _Bytes:
 
 
 class _Pieces:
-    """Input that is still coming, as a stream: it can only be read on."""
+    """Input that is still being received, as a stream that cannot seek."""
 
     def __init__(self, pipe: ParentPipe) -> None:
         self._pipe = pipe
@@ -120,7 +120,7 @@ class _Pieces:
         self._ended = False
 
     def read(self, size: int = -1, /) -> bytes:
-        """What is left of a piece, or of the next one, up to `size` bytes; empty at the end."""
+        """The rest of a piece, or of the next one, up to `size` bytes; empty at the end."""
         if not self._content:
             self._next()
         found = bytes(self._content if size < 0 else self._content[:size])
@@ -128,7 +128,7 @@ class _Pieces:
         return found
 
     def drain(self) -> None:
-        """Read and forget what is left."""
+        """Read and discard the rest of the input."""
         while not self._ended:
             self._next()
 

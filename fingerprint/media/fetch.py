@@ -1,4 +1,4 @@
-"""Bounded fetching: every request has a deadline, a limit of bytes and a list of hosts that it may go to."""
+"""Bounded fetching: every request has a deadline, a limit of bytes and an allow-list of hosts."""
 
 import asyncio
 import logging
@@ -30,12 +30,12 @@ _CHUNK_BYTES: Final = 1 << 17
 _log = logging.getLogger(__name__)
 
 NETWORK_ERRORS: Final = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError, ValueError, EOFError)
-"""All that aiohttp and what is below it raise for reasons that are not ours."""
+"""The exceptions of aiohttp and the layers below it that are caused by the network or the peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer, whatever its status. `content_type` is as sent; `retry_after` in seconds, 0 when it says none."""
+    """A response, whatever its status. `content_type` is as sent; `retry_after` in seconds, 0 when absent."""
 
     status: int
     body: bytes = field(repr=False)
@@ -44,13 +44,13 @@ class Fetched:
 
     @property
     def text(self) -> str:
-        """The body as UTF-8; what is not becomes U+FFFD."""
+        """The body as UTF-8; invalid bytes become U+FFFD."""
         return self.body.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """What stays the same through redirects and retries."""
+    """The parameters of a call that stay the same through redirects and retries."""
 
     method: str
     step: str
@@ -60,14 +60,16 @@ class _Call:
 
 
 class Fetcher:
-    """Fetches over kept-alive connections from the hosts of an allow-list. An async context manager.
+    """Fetches over keep-alive connections from the hosts of an allow-list. An async context manager.
 
     Each call raises UpstreamError, with the given `step`, and nothing else: for hosts that are not listed, for
     every failure of the network (`upstream-unavailable`), for answers beyond the limit of bytes and for those
     that do not come in time (`timeout`). An answer with an error status is returned, not raised.
 
-    `upstream` is whom error messages name. `headers` go with every request. Calls to a host that keeps failing
-    are refused for a while by its circuit breaker, where there are `breakers`. `on_outcome` is told of every call.
+    `upstream` is the service's name in error messages. `headers` go with every request. Calls to a host that keeps
+    failing are refused for a while by its circuit breaker, if `breakers` are given. `on_outcome` is called with
+    the
+    outcome of every call.
     """
 
     def __init__(
@@ -119,7 +121,7 @@ class Fetcher:
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
     ) -> Fetched:
-        """GET, following redirects within the list; once more after a lost connection, a 5xx or a 429."""
+        """GET, following redirects to allowed hosts; repeated once after a lost connection, a 5xx or a 429."""
         return await self._call(_Call("GET", step, max_bytes, headers), url, total_seconds, _may_pass)
 
     def get_partial(
@@ -131,10 +133,10 @@ class Fetcher:
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
     ) -> PartialResponse:
-        """GET something that can be done without, and of which a part is of use too.
+        """GET of an optional resource, of which a part is useful too.
 
-        Nothing of it is raised, repeated or redirected, and the breaker does not learn of it: it may be slow for
-        reasons of its own. `on_outcome` is told.
+        It raises, repeats and redirects nothing, and the breaker does not count it: such a response may be slow
+        for reasons of its own. `on_outcome` is called.
         """
         partial = PartialResponse()
         if len(self._partial_tasks) < MAX_PARTIAL_RESPONSES:
@@ -163,10 +165,10 @@ class Fetcher:
         total_seconds: float,
         headers: Mapping[str, str],
     ) -> Fetched:
-        """POST of a query, which may be asked twice: once more after a lost connection.
+        """POST of a query that may safely be sent twice; repeated once after a lost connection.
 
-        Kept-alive connections are lost whenever a server has closed one that was idle, and aiohttp repeats only
-        GETs by itself. A redirect is an answer like any other.
+        A keep-alive connection is lost when the server has closed it while idle, and aiohttp itself repeats only
+        GETs. A redirect is returned like any other response.
         """
         return await self._call(
             _Call("POST", step, max_bytes, headers, body), url, total_seconds, _connection_lost
@@ -179,7 +181,7 @@ class Fetcher:
         total_seconds: float,
         retry_after: Callable[[Fetched | UpstreamError], float | None],
     ) -> Fetched:
-        """Within the time, unless the circuit is open; the breaker and `on_outcome` learn what came of it."""
+        """Make the call unless the circuit is open; reports the outcome to the breaker and `on_outcome`."""
         breaker = None if self._breakers is None else self._breakers.of_host(f"{url.host}:{url.port}")
         try:
             with nullcontext() if breaker is None else breaker.probed_call():
@@ -210,7 +212,7 @@ class Fetcher:
         total_seconds: float,
         retry_after: Callable[[Fetched | UpstreamError], float | None],
     ) -> Fetched | UpstreamError:
-        """The answer, or the error as a value; after a retry where `retry_after` asks for one."""
+        """The response, or the error as a value; after a retry where `retry_after` asks for one."""
         try:
             async with _Deadline(call.step, total_seconds, self.upstream):
                 return await retry(
@@ -233,7 +235,7 @@ class Fetcher:
     async def _request(
         self, call: _Call, url: URL, partial: PartialResponse | None = None
     ) -> tuple[Fetched, URL | None]:
-        """The answer, and where it redirects to; `partial` is given what comes meanwhile."""
+        """The response, and the address that it redirects to; `partial` receives what arrives meanwhile."""
         if self._session is None:
             raise RuntimeError("a Fetcher is used inside its own `async with`")
         if not self._allow.allows(url):
@@ -270,7 +272,7 @@ class Fetcher:
             raise upstream_error(call.step, error, upstream=self.upstream) from error
 
     async def _read(self, call: _Call, response: aiohttp.ClientResponse, chunks: list[bytes]) -> bytes:
-        """The decoded body, gathered in `chunks`. One that is too long is cut off with its connection."""
+        """The decoded body, collected in `chunks`. A body that is too long closes the connection."""
         left = call.max_bytes
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             left -= len(chunk)
@@ -290,36 +292,36 @@ class Fetcher:
 
 
 def transient(status: int) -> bool:
-    """Whether the same request may succeed in a moment."""
+    """Whether a status means that the same request may succeed a moment later."""
     return status >= 500 or status == 429
 
 
 def _host_failed(outcome: Fetched | UpstreamError) -> bool:
-    """Whether the host is to blame. An error without a cause is a refusal of our own."""
+    """Whether the host is to blame for an outcome. An error without a cause is our own refusal."""
     return transient(outcome.status) if isinstance(outcome, Fetched) else outcome.__cause__ is not None
 
 
 def _may_pass(outcome: Fetched | UpstreamError) -> float | None:
-    """For `retry`: a lost connection, a 5xx or a 429."""
+    """A `retry_after` for `retry`: repeats after a lost connection, a 5xx or a 429."""
     if isinstance(outcome, Fetched):
         return outcome.retry_after if transient(outcome.status) else None
     return _connection_lost(outcome)
 
 
 def _connection_lost(outcome: Fetched | UpstreamError) -> float | None:
-    """For `retry`: there is no answer, because the connection was lost or refused."""
+    """A `retry_after` for `retry`: repeats only when the connection was lost or refused before a response."""
     return 0.0 if isinstance(outcome, UpstreamError) and _worth_repeating(outcome.__cause__) else None
 
 
 def _failure_of(error: UpstreamError) -> str:
-    """What `on_outcome` is told of a call without an answer."""
+    """The outcome, for `on_outcome`, of a call without a response."""
     if error.code is ProblemCode.TIMEOUT:
         return "timeout"
     return "refused-here" if error.__cause__ is None else "no-answer"
 
 
 def _worth_repeating(cause: BaseException | None) -> bool:
-    """A lost or refused connection may come back; a bad certificate or a forbidden address will not."""
+    """Whether a retry may help: after a lost connection, but not after a bad certificate or address."""
     if isinstance(cause, aiohttp.ClientConnectorError):
         return not isinstance(cause, aiohttp.ClientSSLError) and not isinstance(
             cause.os_error, AddressRefusedError
@@ -348,7 +350,7 @@ class _Deadline:
 
 
 def upstream_error(step: str, error: BaseException, *, upstream: str) -> UpstreamError:
-    """What a failure of the network means to the person who asked. Details stay in the cause."""
+    """The UpstreamError to report for a network failure. Details stay in the cause."""
     match error:
         case UpstreamError():
             return error

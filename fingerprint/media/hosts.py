@@ -1,4 +1,4 @@
-"""Where may be connected to: an allow-list of hosts, and a check of the addresses that they resolve to.
+"""Where connections may go: an allow-list of host names, and a check of the addresses that they resolve to.
 
 Playlists come from outside, so every address in them is hostile until proven otherwise. The list decides by name
 before anything is looked up; the check decides again by IP address, where connections are made, and so sees
@@ -17,7 +17,7 @@ from yarl import URL
 _log = logging.getLogger(__name__)
 
 _NOT_REALLY_GLOBAL: Final = (
-    ipaddress.ip_network("64:ff9b::/96"),  # NAT64: an IPv4 address in disguise
+    ipaddress.ip_network("64:ff9b::/96"),  # NAT64: embeds an IPv4 address
     ipaddress.ip_network("2002::/16"),  # 6to4: likewise
 )
 """Networks that Python calls global but that lead to any IPv4 address, private ones included."""
@@ -43,7 +43,7 @@ class _Rule:
 
 
 class AllowList:
-    """The hosts that may be contacted. Whatever is not listed is not."""
+    """The only hosts that may be contacted."""
 
     def __init__(self, rules: Iterable[_Rule], *, any_address: bool) -> None:
         self._rules = tuple(rules)
@@ -52,7 +52,7 @@ class AllowList:
 
     @classmethod
     def of_media_hosts(cls, hosts: Iterable[str]) -> "AllowList":
-        """From the setting: `name` and `*.name` over https on its usual port.
+        """The list of a setting's host names: `name` and `*.name`, over https on its usual port.
 
         A loopback entry (`localhost`, `127.0.0.1`, `127.0.0.1:8090`) is reached over http too, on any port unless
         it names one. Names that resolve to private addresses are refused where a connection is made.
@@ -61,7 +61,7 @@ class AllowList:
 
     @classmethod
     def of_origins(cls, urls: Iterable[URL]) -> "AllowList":
-        """Exactly the origins of addresses that the operator configured, wherever they resolve to."""
+        """Exactly the origins of addresses that the operator configured, whatever they resolve to."""
         return cls(
             (_Rule(url.host or "", below=False, port=url.port, schemes=(url.scheme,)) for url in urls),
             any_address=True,
@@ -72,7 +72,7 @@ class AllowList:
         return url.user is None and url.password is None and any(rule.allows(url) for rule in self._rules)
 
     def socket(self, info: AddressInfo) -> socket.socket:
-        """A socket for an address; aiohttp's `socket_factory`. Raises AddressRefusedError."""
+        """Creates a socket for an address; aiohttp's `socket_factory`. Raises AddressRefusedError."""
         family, kind, protocol, _, address = info
         if not self._any_address and not self._may_connect(str(address[0])):
             _log.warning("address_refused", extra={"address": str(address[0])})
@@ -85,7 +85,7 @@ class AllowList:
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an address is somewhere in the internet, and not in a private network or this machine."""
+    """Whether an address is on the public internet, not in a private network or on this machine."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     if mapped is not None:
         return is_public(mapped)
@@ -104,7 +104,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _named_addresses(host: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
-    """The addresses that an entry itself names."""
+    """The IP addresses that an entry itself contains."""
     if host == "localhost":
         return ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1")
     literal = _address(host)
@@ -121,7 +121,7 @@ def _media_rule(entry: str) -> _Rule:
 
 
 def _host_and_port(entry: str) -> tuple[str, int | None]:
-    """`name`, `name:port`, `[::1]:port` or a bare IPv6 address."""
+    """Splits `name`, `name:port`, `[::1]:port` or a bare IPv6 address."""
     if entry.startswith("["):
         host, _, rest = entry[1:].partition("]")
         port = rest.removeprefix(":")

@@ -1,4 +1,4 @@
-"""Listening to a live stream: what was played last, then what was played before, then what comes."""
+"""Captures a live stream: first the newest sound, then what was played before it, then new sound."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -26,16 +26,16 @@ from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache
 from fingerprint.ports import Clock, LiveSource
 
 MIN_TAKE_SECONDS: Final = 3.0
-"""Less than this of a stream is not worth asking a recognizer about."""
+"""The shortest capture of a stream that is sent to recognizers, in seconds."""
 
 LIVE_LIMIT_SECONDS: Final = 15.0
-"""How long the first take may take, waiting for ads to end or for the first segments included."""
+"""The time limit of the first take, including waits for ads to end or for the first segments."""
 
 TAKE_SECONDS: Final = 12.0
 """The length of the further takes: the longest that recognizers treat as one question."""
 
 NEW_SOUND_SECONDS: Final = 10.0
-"""How long sound that is not played yet is waited for, once all that was played has been tried."""
+"""How long to wait for new sound, once all sound in the playlist has been tried."""
 
 _STALLED_SECONDS: Final = 15.0
 _MAX_CHANNELS: Final = 1_000
@@ -47,26 +47,24 @@ Renew = Callable[[LiveSource], Awaitable[LiveSource]]
 
 
 class Decoder(Protocol):
-    """What turns bytes into sound; `DecoderPool` does."""
+    """Decodes media to sound; implemented by `DecoderPool`."""
 
     async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Pcm:
-        """The sound of bytes in a container."""
+        """The sound of a container's bytes."""
         ...
 
     def begin(self, *, max_seconds: float) -> DecodingAhead | None:
-        """Decoding of something that is still coming."""
+        """Begin decoding media that is still being fetched; None when no worker can be spared."""
         ...
 
-    async def decode_file(self, path: Path) -> Pcm:
-        """The sound of a file."""
-        ...
+    async def decode_file(self, path: Path) -> Pcm: ...
 
 
 class LiveCapture:
-    """Takes what is already there: the newest finished segments, fetched side by side.
+    """Captures sound that is already available: the newest finished segments, fetched in parallel.
 
-    `renew` finds a channel's stream anew when a `cached` source turns out to have ended. `begin_decoding` decodes
-    the first take while it comes.
+    `renew` resolves a channel's stream again when a `cached` source turns out to have ended. `begin_decoding`
+    decodes the first take while it comes.
     """
 
     def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, renew: Renew | None) -> None:
@@ -79,11 +77,11 @@ class LiveCapture:
     async def takes(
         self, source: LiveSource, seconds: float, *, worth_waiting: Callable[[], bool]
     ) -> AsyncGenerator[Joined]:
-        """First the newest `seconds`, with what the `Capture` port says of waiting and of errors.
+        """The first take is the newest `seconds`, with the waits and errors that the `Capture` port describes.
 
-        Then up to 12 s each: first what ends there and began earlier, then what was played before, as far as the
-        playlist goes back, and at last, if that is `worth_waiting` for, new sound within NEW_SOUND_SECONDS. These
-        raise nothing.
+        Then takes of up to 12 s each: first one with the same end that began earlier, then what was played before,
+        as far as the playlist goes back, and last, if `worth_waiting` says so, new sound within NEW_SOUND_SECONDS.
+        These raise nothing.
         """
         try:
             async with asyncio.timeout(LIVE_LIMIT_SECONDS + PLAYLIST_SECONDS):
@@ -97,7 +95,7 @@ class LiveCapture:
             playlist, first.segments, take_seconds=TAKE_SECONDS, enough_seconds=MIN_TAKE_SECONDS
         ):
             joined = await _joined(segments, piece)
-            # What is left of a piece whose segments failed may have been asked about already.
+            # If segments of a piece failed, the rest of it may have been recognized already.
             if joined is not None and tuple(joined.segments) not in asked:
                 asked.add(tuple(joined.segments))
                 yield joined
@@ -120,7 +118,7 @@ class LiveCapture:
     async def _first(
         self, source: LiveSource, seconds: float
     ) -> tuple[LiveSource, SegmentCache, MediaPlaylist, Joined]:
-        """The source that answered, what was fetched of it, its playlist, and the first take."""
+        """The source that answered, its segments and playlist, and the first take."""
         try:
             return source, *await self._newest(source, seconds)
         except PlaylistGoneError:
@@ -133,7 +131,7 @@ class LiveCapture:
         raise TwitchAudioError(ProblemCode.NOT_LIVE, "This channel's broadcast has just ended.")
 
     async def _newest(self, source: LiveSource, seconds: float) -> tuple[SegmentCache, MediaPlaylist, Joined]:
-        """The newest content of a stream, as soon as there is enough. Raises PlaylistGoneError."""
+        """The newest content of a stream, as soon as there is enough of it. Raises PlaylistGoneError."""
         deadline = self._clock.monotonic() + LIVE_LIMIT_SECONDS
         segments = SegmentCache(self._fetcher, source.playlist)
         failure: UpstreamError | None = None
@@ -167,9 +165,9 @@ class LiveCapture:
             await self._clock.sleep(pause)
 
     def _has_stalled(self, source: LiveSource, playlist: MediaPlaylist) -> bool:
-        """Whether a cached source lists nothing new since long before.
+        """Whether a cached source has listed nothing new for a long time.
 
-        Its segments' dates do not tell: a channel may be broadcast with minutes of delay.
+        Its segments' dates cannot show that: a channel may be broadcast with minutes of delay.
         """
         newest = playlist.segments[-1].sequence if playlist.segments else -1
         now = self._clock.monotonic()
@@ -181,7 +179,7 @@ class LiveCapture:
 
 
 async def _joined(segments: SegmentCache, piece: tuple[Segment, ...]) -> Joined | None:
-    """A further take, or what came of it; None when that is too little."""
+    """A further take, cut to the segments that were fetched; None when they are too few."""
     try:
         joined = await segments.joined(piece)
     except UpstreamError:
@@ -190,7 +188,7 @@ async def _joined(segments: SegmentCache, piece: tuple[Segment, ...]) -> Joined 
 
 
 def _older(playlist: MediaPlaylist, first: Segment) -> tuple[Segment, ...]:
-    """The content just before a segment, in its own run."""
+    """The content just before a segment, in the same run."""
     for run in content_runs(playlist):
         if first in run:
             return run[: run.index(first)]
@@ -198,7 +196,7 @@ def _older(playlist: MediaPlaylist, first: Segment) -> tuple[Segment, ...]:
 
 
 def _poll_seconds(playlist: MediaPlaylist) -> float:
-    """How long to wait for news: about half a segment, as HLS asks of an unchanged playlist."""
+    """Seconds until the next fetch of the playlist: about half a segment, as RFC 8216 says."""
     usual = playlist.segments[-1].duration_seconds if playlist.segments else playlist.target_seconds
     return min(max(usual / 2, _MIN_POLL_SECONDS), _MAX_POLL_SECONDS)
 

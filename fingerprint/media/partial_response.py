@@ -1,15 +1,15 @@
-"""An answer that is still coming: what has come of it can be used at any time."""
+"""A response that is still being received, whose first part can be used at any time."""
 
 from typing import Final
 
 MAX_PARTIAL_RESPONSES: Final = 64
-"""How many such answers a fetcher follows at once; beyond that none begins."""
+"""How many such responses a fetcher receives at once; beyond that it starts no more."""
 
 
 class PartialResponse:
-    """The decoded body of a 200, as far as it has come; empty for anything else.
+    """The part of a 200 response's decoded body that has been received; empty for any other status.
 
-    It goes on coming when its caller has left, within its own limits, so that its connection can be used again.
+    It goes on being received when its caller has left, within limits, so that its connection can be reused.
     """
 
     def __init__(self) -> None:
@@ -18,5 +18,5 @@ class PartialResponse:
 
     @property
     def so_far(self) -> bytes:
-        """What has come."""
+        """The bytes received so far."""
         return b"".join(self.chunks) if self.status == 200 else b""

@@ -1,4 +1,4 @@
-"""From planes of samples to the domain's Pcm."""
+"""Converts planes of samples to the domain's Pcm."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,15 +11,15 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 Block = tuple[bytes | memoryview, ...]
 """Some sound: for each of 1 or 2 channels as many float32 samples, in the machine's byte order."""
 
-_LOUDEST: Final = 4.0
+_MAX_MAGNITUDE: Final = 4.0
 """Samples beyond this magnitude come from damaged input and are cut."""
 
 
 def pcm_of(blocks: Sequence[Block]) -> Pcm:
-    """Blocks of the same sound in order as one.
+    """Joins consecutive blocks of the same sound.
 
-    NaN, infinity and absurd loudness, which damaged input may decode to, are tamed. Raises ValueError when there
-    are no blocks or they do not fit together.
+    NaN becomes 0, and infinite or absurdly loud samples, which damaged input may decode to, are clipped. Raises
+    ValueError when there are no blocks or their channel counts differ.
     """
     counts = {len(block) for block in blocks}
     if len(counts) != 1:
@@ -30,8 +30,8 @@ def pcm_of(blocks: Sequence[Block]) -> Pcm:
             for channel in range(counts.pop())
         ]
     )
-    np.nan_to_num(samples, copy=False, nan=0.0, posinf=_LOUDEST, neginf=-_LOUDEST)
-    np.clip(samples, -_LOUDEST, _LOUDEST, out=samples)
+    np.nan_to_num(samples, copy=False, nan=0.0, posinf=_MAX_MAGNITUDE, neginf=-_MAX_MAGNITUDE)
+    np.clip(samples, -_MAX_MAGNITUDE, _MAX_MAGNITUDE, out=samples)
     return Pcm(samples, SAMPLE_RATE)
 
 

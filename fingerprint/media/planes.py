@@ -1,8 +1,8 @@
-"""Encoded sound to planes of float32 samples: the part of decoding that runs in a worker process.
+"""Decodes media to planes of float32 samples: the part of decoding that runs in a worker process.
 
 Needs PyAV and nothing else, NumPy included, so that a worker starts fast and stays small. FFmpeg gets bytes only:
-demuxers are forced or chosen from `_FORMATS`, no protocol is allowed, and whatever a container wants to open
-beside itself (playlists, references) is refused.
+demuxers are forced or chosen from `_FORMATS`, no protocol is allowed, and anything else that a container wants to
+open (playlists, references) is refused.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 
 RATE: Final = 16_000
-"""Samples a second of what comes out; the same as `fingerprint.domain.audio.SAMPLE_RATE`."""
+"""The output's sample rate in Hz; the same as `fingerprint.domain.audio.SAMPLE_RATE`."""
 
 BYTES_PER_SAMPLE: Final = 4
 
@@ -39,23 +39,23 @@ _BAD_PACKETS: Final = 2_000
 
 
 class Readable(Protocol):
-    """What FFmpeg reads from."""
+    """A seekable input for FFmpeg."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Up to `size` bytes."""
         ...
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move to a position."""
+        """Move to a position, as `io.IOBase.seek` does."""
         ...
 
     def tell(self) -> int:
-        """The position."""
+        """The position in bytes."""
         ...
 
 
 class Stream(Protocol):
-    """What FFmpeg reads from once, from its start to its end."""
+    """An input that FFmpeg reads once from start to end."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Up to `size` bytes."""
@@ -63,7 +63,7 @@ class Stream(Protocol):
 
 
 class UndecodableError(Exception):
-    """There is no sound in the input; the text is a clause that says why, for people."""
+    """The input contains no sound; the text is a clause that says why, for people."""
 
 
 Planes = tuple[bytes, ...]
@@ -119,7 +119,7 @@ def _refuse_io(*_args: object) -> NoReturn:
 
 
 def _frames(media: InputContainer) -> Iterator[AudioFrame]:
-    """Decoded frames for as long as the container can be read; undecodable packets are left out."""
+    """Decoded frames for as long as the container can be read; undecodable packets are skipped."""
     bad = 0
     try:
         packets = media.demux(media.streams.audio[0])
@@ -144,7 +144,7 @@ def _decode(packet: "Packet[Any]") -> list[AudioFrame]:
 
 
 def _resampled(frames: Iterator[AudioFrame], *, force_mono: bool) -> Iterator[AudioFrame]:
-    """Frames at `RATE` as planar float. A stream may change its rate or layout on the way; the output may not."""
+    """Frames at `RATE` as planar float. The input may change its rate or layout midway; the output never does."""
     layout: str | None = None
     converter: _Converter | None = None
     described: tuple[str, str, int] | None = None
@@ -163,9 +163,9 @@ def _resampled(frames: Iterator[AudioFrame], *, force_mono: bool) -> Iterator[Au
 
 
 class _Converter:
-    """Resamples frames of one kind, gathered into large ones first: a call per frame costs more than its work.
+    """Resamples frames of one format, gathered into large ones first, since each call is costly.
 
-    What cannot be converted (an impossible header) is left out; the frames behind it may be sound.
+    A frame that cannot be converted (an impossible header) is skipped; the frames after it may be sound.
     """
 
     def __init__(self, layout: str) -> None:
@@ -173,8 +173,8 @@ class _Converter:
         self._fifo = AudioFifo()
 
     def convert(self, frame: AudioFrame) -> list[AudioFrame]:
-        """What is ready after one more frame."""
-        frame.pts = None  # pieces are joined end to end, whatever their timestamps say
+        """The frames that are ready after adding one."""
+        frame.pts = None  # frames are joined end to end, whatever their timestamps
         try:
             self._fifo.write(frame)
             if self._fifo.samples < _GATHERED_SAMPLES:
@@ -184,7 +184,7 @@ class _Converter:
             return []
 
     def flush(self) -> list[AudioFrame]:
-        """What is left. The converter is used up then."""
+        """The remaining frames. The converter cannot be used afterwards."""
         with contextlib.suppress(*_DAMAGE):
             rest = self._fifo.read(0, partial=True)
             return [*(self._resampler.resample(rest) if rest else ()), *self._resampler.resample(None)]
@@ -202,11 +202,11 @@ class _Blocks:
 
     @property
     def complete(self) -> bool:
-        """True when nothing more is wanted."""
+        """True when no more frames are needed."""
         return self._left == 0
 
     def add(self, frame: AudioFrame) -> None:
-        """Take a planar float frame."""
+        """Add a planar float frame."""
         samples = min(frame.samples, self._left)
         if not self._channels:
             self._channels = tuple(bytearray() for _ in frame.planes)
@@ -216,14 +216,14 @@ class _Blocks:
         self.total += samples
 
     def full(self) -> Iterator[Planes]:
-        """The blocks that are complete."""
+        """The blocks that are complete so far."""
         while self._channels and len(self._channels[0]) >= self._block_bytes:
             yield tuple(bytes(kept[: self._block_bytes]) for kept in self._channels)
             for kept in self._channels:
                 del kept[: self._block_bytes]
 
     def rest(self) -> Iterator[Planes]:
-        """What is left, if anything."""
+        """The remaining samples as a last, shorter block, if there are any."""
         if self._channels and self._channels[0]:
             yield tuple(bytes(kept) for kept in self._channels)
             self._channels = ()

@@ -1,4 +1,4 @@
-"""Fetching a media playlist."""
+"""Fetches a live stream's or VOD's media playlist."""
 
 from typing import Final
 
@@ -14,11 +14,11 @@ STEP: Final = "playlist"
 
 
 class PlaylistGoneError(Exception):
-    """The playlist is gone or complete: nothing more will come."""
+    """The playlist is gone or has ended: no more segments will come."""
 
 
 async def fetch_playlist(fetcher: Fetcher, url: URL) -> MediaPlaylist:
-    """The playlist as it is now. Raises PlaylistGoneError, and UpstreamError with step `playlist`."""
+    """The current playlist. Raises PlaylistGoneError, and UpstreamError with step `playlist`."""
     fetched = await fetcher.get(url, step=STEP, max_bytes=MAX_CHARACTERS, total_seconds=PLAYLIST_SECONDS)
     if fetched.status in (403, 404, 410):
         raise PlaylistGoneError

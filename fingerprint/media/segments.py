@@ -1,4 +1,4 @@
-"""Fetching the segments of a playlist side by side, and joining those that came."""
+"""Fetches the segments of a playlist in parallel, and joins those that arrived."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -19,27 +19,27 @@ from fingerprint.media.partial_response import PartialResponse
 
 MAX_SEGMENT_BYTES: Final = 8 << 20
 MAX_SEGMENTS: Final = 16
-"""The most segments that one recording is made of."""
+"""The most segments in one recording."""
 
 MAX_CACHED_BYTES: Final = 32 << 20
 """How many bytes a SegmentCache holds: half a minute of the largest renditions."""
 
 EXTRA_SECONDS: Final = 10.0
-"""More than a segment that is still being made ever holds."""
+"""More seconds than a segment that is still being produced ever contains."""
 
 _TOTAL_SECONDS: Final = 5.0
 _REPLACEMENT_ROUNDS: Final = 2
-_AS_IT_IS: Final = {"Accept-Encoding": "identity"}
+_IDENTITY_ENCODING: Final = {"Accept-Encoding": "identity"}
 STEP: Final = "segment"
 PREFETCH_STEP: Final = "prefetch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """Segments that follow each other, joined to one piece of media that FFmpeg knows as `container`.
+    """Consecutive segments, joined to one piece of media in FFmpeg's format `container`.
 
-    Up to `extra_seconds` of what follows them may come after them: the beginning of a segment that is still being
-    made. `decoding` is under way where it could begin while they came.
+    Up to `extra_seconds` may follow them: the beginning of a segment that is still being produced. `decoding` is
+    under way if it could begin while they were fetched.
     """
 
     segments: Sequence[Segment]
@@ -50,12 +50,12 @@ class Joined:
 
     @property
     def duration_seconds(self) -> float:
-        """What the playlist says of its length."""
+        """The sum of the segments' durations in the playlist."""
         return total_seconds(self.segments)
 
 
 class SegmentCache:
-    """The segments of one playlist: fetched side by side, and cached up to a bound."""
+    """The segments of one playlist, fetched in parallel and cached within a limit of bytes."""
 
     def __init__(self, fetcher: Fetcher, base: URL) -> None:
         self._fetcher = fetcher
@@ -65,7 +65,7 @@ class SegmentCache:
         self._heads: dict[InitSection | None, bytes] = {None: b""}
 
     def fetch_prefetch(self, uri: str) -> PartialResponse | None:
-        """A segment that is still being made, as it comes; it is not cached."""
+        """Fetch a segment that is still being produced, as it arrives; it is not cached."""
         try:
             url = address(self._base, uri)
         except PlaylistError:
@@ -75,7 +75,7 @@ class SegmentCache:
             step=PREFETCH_STEP,
             max_bytes=MAX_SEGMENT_BYTES,
             total_seconds=_TOTAL_SECONDS,
-            headers=_AS_IT_IS,
+            headers=_IDENTITY_ENCODING,
         )
 
     async def joined(
@@ -86,17 +86,17 @@ class SegmentCache:
         following: str | None = None,
         decoding: DecodingAhead | None = None,
     ) -> Joined:
-        """The wanted segments, those that are not kept all fetched at once.
+        """Join the wanted segments; those that are not cached are fetched in parallel.
 
-        For those that fail as many of the `older` ones, which come just before and need the same init section, are
-        fetched, twice at most. The result is the longest stretch without a hole, the newest of equally long ones;
-        the caller decides whether that will do.
+        For segments that fail, as many of the `older` ones, which precede them and need the same init section, are
+        fetched, in two rounds at most. The result is the longest run without a gap, the newest of equally long
+        ones; the caller decides whether it is long enough.
 
-        `following` is the URI of a segment that is still being made: what has come of it when the others are there
-        is added, and nobody waits for more. `decoding` is fed with what comes, in order, and abandoned when
-        something is missing.
+        `following` is the URI of a segment that is still being produced: the part of it that has arrived when the
+        others are complete is appended, without waiting for more. `decoding` receives the pieces in order, and is
+        abandoned when one is missing.
 
-        Raises UpstreamError, the first failure, when nothing came.
+        Raises the first failure, an UpstreamError, when no segment could be fetched.
         """
         wanted = wanted[-MAX_SEGMENTS:]
         inits = list(dict.fromkeys(segment.init for segment in wanted))
@@ -109,7 +109,7 @@ class SegmentCache:
             more = None if following is None else self.fetch_prefetch(following)
             results = await fetching
             heads = dict(zip(inits, results[: len(inits)], strict=True))
-            came = await self._came(wanted, results[len(inits) :], older)
+            came = await self._fetched(wanted, results[len(inits) :], older)
             stretch = _longest_stretch([*older, *wanted], came)
             head = heads[stretch[0].init]
             if isinstance(head, UpstreamError):
@@ -117,7 +117,7 @@ class SegmentCache:
             container = container_of(came[stretch[0].sequence], has_init=bool(head))
             tail = b""
             if more is not None and stretch[-1] == wanted[-1]:
-                tail = more.so_far if _goes_on(more.so_far, container) else b""
+                tail = more.so_far if _same_container(more.so_far, container) else b""
             return Joined(
                 segments=stretch,
                 encoded=b"".join([head, *(came[segment.sequence] for segment in stretch), tail]),
@@ -128,10 +128,10 @@ class SegmentCache:
         finally:
             queue.close()
 
-    async def _came(
+    async def _fetched(
         self, wanted: Sequence[Segment], results: Sequence[bytes | UpstreamError], older: Sequence[Segment]
     ) -> dict[int, bytes]:
-        """What there is of the wanted ones, and of older ones in place of those that failed."""
+        """The wanted segments that arrived, and older ones in place of those that failed."""
         came = _that_came(wanted, results)
         spare = list(older)
         for _ in range(_REPLACEMENT_ROUNDS):
@@ -154,7 +154,7 @@ class SegmentCache:
         return content
 
     async def _segment(self, segment: Segment) -> bytes | UpstreamError:
-        # Not by the address: a playlist that is read again may sign it anew.
+        # Not by the address: when the playlist is fetched again, the address may be signed again.
         key = (segment.sequence, segment.started_at)
         if key in self._cached:
             return self._cached[key]
@@ -166,7 +166,7 @@ class SegmentCache:
 
 
 class _InOrder:
-    """Feeds a decoding with pieces that come in any order: a head, then segments. Stops for good at a failure."""
+    """Feeds a decoding with pieces that arrive in any order. Stops permanently at a failed piece."""
 
     def __init__(self, count: int, decoding: DecodingAhead | None) -> None:
         self._pieces: list[bytes | None] = [None] * count
@@ -177,7 +177,7 @@ class _InOrder:
     async def put(
         self, place: int, fetch: Callable[[], Awaitable[bytes | UpstreamError]]
     ) -> bytes | UpstreamError:
-        """Fetch a piece, and pass on what is due."""
+        """Fetch a piece, and pass on every piece whose turn has come."""
         result = await fetch()
         if isinstance(result, UpstreamError):
             self.close()
@@ -187,7 +187,7 @@ class _InOrder:
         return result
 
     def complete(self, tail: bytes, container: str) -> DecodingAhead | None:
-        """The decoding, fed with everything and with what follows; it is the caller's now. None without one."""
+        """The decoding, fed with all pieces and the tail, for the caller to finish; None if there is none."""
         if self._next < len(self._pieces) or container != self._container:
             return None
         decoding, self._decoding = self._decoding, None
@@ -196,7 +196,7 @@ class _InOrder:
         return decoding
 
     def close(self) -> None:
-        """No more will come."""
+        """Abandon the decoding, since no more pieces will come."""
         if self._decoding is not None:
             self._decoding.abandon()
             self._decoding = None
@@ -213,7 +213,7 @@ class _InOrder:
 
 
 def container_of(content: bytes, *, has_init: bool) -> str:
-    """FFmpeg's name for what a segment is in. What looks like nothing known counts as MPEG-TS, and fails there."""
+    """FFmpeg's name of a segment's container. Unknown content counts as MPEG-TS, whose decoding then fails."""
     if has_init or content[4:8] in (b"ftyp", b"styp", b"moof", b"sidx"):
         return "mp4"
     if content.startswith(b"ID3") or (
@@ -223,8 +223,8 @@ def container_of(content: bytes, *, has_init: bool) -> str:
     return "mpegts"
 
 
-def _goes_on(content: bytes, container: str) -> bool:
-    """Whether it looks like more of the same; what is no media, or another kind of it, would spoil the rest."""
+def _same_container(content: bytes, container: str) -> bool:
+    """Whether content is in the same container; anything else would spoil the decoding of the rest."""
     if container == "mpegts":
         return content.startswith(b"\x47")
     return container_of(content, has_init=False) == container
@@ -255,8 +255,8 @@ async def _all(fetches: Iterable[Coroutine[Any, Any, bytes | UpstreamError]]) ->
 
 
 async def _resource(fetcher: Fetcher, base: URL, uri: str, byte_range: ByteRange | None) -> bytes | UpstreamError:
-    """The bytes, or the failure as a value: others may do without them."""
-    headers = dict(_AS_IT_IS)
+    """The bytes, or the failure as a value, since the other segments may be enough."""
+    headers = dict(_IDENTITY_ENCODING)
     if byte_range is not None:
         headers["Range"] = f"bytes={byte_range.offset}-{byte_range.offset + byte_range.length - 1}"
     try:
@@ -273,7 +273,7 @@ async def _resource(fetcher: Fetcher, base: URL, uri: str, byte_range: ByteRange
         return UpstreamError("playlist", f"{fetcher.upstream}'s list of segments cannot be used: {error}.")
     if fetched.status == 206 or (fetched.status == 200 and byte_range is None):
         return fetched.body
-    if fetched.status == 200 and byte_range is not None:  # a server that knows no ranges sends everything
+    if fetched.status == 200 and byte_range is not None:  # a server without range support sends everything
         return fetched.body[byte_range.offset : byte_range.offset + byte_range.length]
     return UpstreamError(
         STEP, f"{fetcher.upstream} answers {fetched.status} for a segment that it listed. Try again in a moment."

@@ -1,1 +1,1 @@
-"""What recognizers that ask a provider share: samples, bounded calls, errors, circuit breakers, budgets."""
+"""What all recognizers with a provider use: samples, bounded calls, errors, circuit breakers, budgets."""

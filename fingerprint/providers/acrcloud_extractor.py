@@ -1,7 +1,7 @@
 """ACRCloud's own fingerprint extractor: the native functions of PyPI's `pyacrcloud`, an optional extra.
 
 Closed source, for Linux with glibc and for macOS. Only its fingerprint functions are used, never its HTTP client.
-It is given samples that were decoded elsewhere, never what came from outside: a fault in it could end the server.
+It only gets samples that were decoded elsewhere, never untrusted files: a crash in it would end the server.
 The fingerprints are as good that way: measured on 60 samples of music with and without speech, as many of their
 points lie where the clean song has them as with its own decoder, at three quarters of the CPU.
 """
@@ -23,7 +23,7 @@ class ExtractorMissingError(Exception):
 
 
 def load_extractor() -> Extract:
-    """The extractor. Raises ExtractorMissingError where it is not installed or not made for this machine."""
+    """Loads the extractor. Raises ExtractorMissingError when it is not installed or not for this machine."""
     try:
         # Its parent puts the folder of the native module on the path.
         import_module("acrcloud")

@@ -1,4 +1,4 @@
-"""Whether two recognizers, or two questions, name the same song, and what that is worth."""
+"""Decides whether two answers name the same song, and how much surer that makes the match."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,9 +8,9 @@ from fingerprint.ports import Match
 
 
 def merge_agreeing(mine: Sequence[Match], theirs: Sequence[Match]) -> Sequence[Match]:
-    """Matches with the score of each raised that the others name, too, and its unknown ids filled in.
+    """The matches of `mine`, each with a higher score and more ids where `theirs` names the same song.
 
-    Both would have to be wrong: the chances of that are multiplied.
+    Both would have to be wrong, so the probabilities of an error are multiplied.
     """
     agreed: list[Match] = []
     for match in mine:
@@ -34,6 +34,6 @@ def same_song(one: Song, other: Song) -> bool:
 
 
 def _plain(text: str) -> str:
-    """A name without case and signs, and without what stands in brackets, such as `(Remastered 2011)`."""
+    """A name without case, punctuation and bracketed parts, such as `(Remastered 2011)`."""
     head = text.casefold().partition("(")[0] or text.casefold()
     return "".join(sign for sign in head if sign.isalnum()) or text.casefold()

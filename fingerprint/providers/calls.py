@@ -1,4 +1,4 @@
-"""Calls to providers: bounded in time and bytes, to configured origins only; errors name the provider."""
+"""Calls to providers: limited in time and bytes, to configured origins only; errors name the provider."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
@@ -19,9 +19,9 @@ _RETRY: Final = RetryPolicy(min_wait_seconds=0.1, max_wait_seconds=1.0)
 
 
 class ProviderCalls:
-    """Requests over a `Fetcher`, whose list of hosts holds the providers' origins.
+    """Sends requests through a `Fetcher` whose allow-list holds the providers' origins.
 
-    Raises ProviderError and nothing else. A connection that is lost before there is an answer is tried once more.
+    Raises ProviderError and nothing else. A request whose connection is lost before a response is repeated once.
     """
 
     def __init__(self, fetcher: Fetcher, clock: Clock, *, agent: str) -> None:
@@ -31,7 +31,7 @@ class ProviderCalls:
 
     @property
     def clock(self) -> Clock:
-        """The time that requests are signed with."""
+        """The clock whose time goes into signed requests."""
         return self._clock
 
     async def post(
@@ -44,7 +44,7 @@ class ProviderCalls:
         seconds: float = CALL_SECONDS,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> Fetched:
-        """POST; any status is an answer."""
+        """Send a POST request; a response with any status is returned, not raised."""
         try:
             return await self._fetcher.post(
                 url,
@@ -66,7 +66,7 @@ class ProviderCalls:
         seconds: float = CALL_SECONDS,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> Fetched:
-        """GET; any status is an answer."""
+        """Send a GET request; a response with any status is returned, not raised."""
         try:
             return await self._fetcher.get(
                 url,
@@ -79,7 +79,7 @@ class ProviderCalls:
             raise _failed(provider, error) from error
 
     async def with_retry(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """What `ask` gives, asked once more after a moment when its ProviderError is `retryable`."""
+        """Returns what `ask` returns; repeats it once after a moment when its ProviderError is `retryable`."""
         return await retry(
             ask, errors=ProviderError, retry_after=_retry_after, policy=_RETRY, sleep=self._clock.sleep
         )
@@ -99,7 +99,7 @@ def _failed(provider: str, error: UpstreamError) -> ProviderError:
             retry_after_seconds=5.0,
         )
     if error.__cause__ is None:
-        # Nothing failed on the way: the answer was refused here.
+        # The network did not fail: this process refused the answer.
         return ProviderError(
             provider,
             FailureKind.TRANSIENT,
@@ -108,5 +108,5 @@ def _failed(provider: str, error: UpstreamError) -> ProviderError:
             retry_after_seconds=30.0,
         )
     failed = transient(provider, f"{provider} cannot be reached.")
-    failed.retryable = False  # it was tried twice
+    failed.retryable = False  # it was already tried twice
     return failed

@@ -1,4 +1,4 @@
-"""What can go wrong with a provider, told apart by what helps, and what each kind does to its circuit breaker."""
+"""Provider failures, classified by what helps, and the effect of each kind on the provider's circuit breaker."""
 
 from enum import StrEnum
 from typing import Final
@@ -9,49 +9,49 @@ from fingerprint.media.fetch import Fetched
 from fingerprint.ports import Clock
 
 MAX_FAILURES: Final = 3
-"""Transient failures in a row that open the circuit; of the other kinds, one does."""
+"""How many transient failures in a row open the circuit; of any other kind, one is enough."""
 
 
 class FailureKind(StrEnum):
-    """Kinds of trouble with a provider."""
+    """The kinds of provider failures."""
 
     TRANSIENT = "transient"
-    """It or the network failed; asking again may help."""
+    """The provider or the network failed; asking again may help."""
     RATE = "rate"
-    """Too many questions at a time."""
+    """The error for too many questions in a short time; `retry_after` in seconds."""
     QUOTA = "quota"
     """The account's questions are used up."""
     CONFIGURATION = "configuration"
-    """It does not take the key, the secret or the plan; only the operator can help."""
+    """The provider refuses the key, the secret or the plan; only the operator can help."""
     REQUEST = "request"
-    """It does not take the form of the question: a fault of ours."""
+    """The provider refuses the form of the question, which is a bug of ours."""
 
 
 _PAUSES: Final = {
     FailureKind.TRANSIENT: Pause(5.0, 120.0),
     FailureKind.RATE: Pause(5.0, 60.0),
     FailureKind.QUOTA: Pause(900.0, 3600.0),
-    # So that the log says it once a minute.
+    # So that it is logged once a minute.
     FailureKind.CONFIGURATION: Pause(60.0, 60.0),
     FailureKind.REQUEST: Pause(5.0, 60.0),
 }
 
 
 def provider_breaker(clock: Clock) -> CircuitBreaker:
-    """The circuit breaker of a provider, closed. When it is half-open, all questions are let through."""
+    """A new circuit breaker for a provider. While it is half-open, all questions are let through."""
     return CircuitBreaker(clock, max_failures=MAX_FAILURES, pause=_PAUSES[FailureKind.TRANSIENT])
 
 
 def record_provider_failure(breaker: CircuitBreaker, kind: FailureKind, reason: str) -> None:
-    """Tell the breaker that a question failed, with a sentence that says why."""
+    """Record a failed question in the breaker, with a sentence that says why."""
     breaker.record_failure(reason, pause=_PAUSES[kind], open_now=kind is not FailureKind.TRANSIENT)
 
 
 class ProviderError(UpstreamError):
-    """A provider could not answer. `kind` says what helps.
+    """A provider could not answer. `kind` says what may help.
 
     `retryable`: the same question may be asked again at once, or after the `retry_after` seconds that the provider
-    asks for. `provider_code`: the provider's own number for it.
+    asks for. `provider_code`: the provider's own error code.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ProviderError(UpstreamError):
 
 
 def transient(provider: str, detail: str, *, provider_code: int | None = None) -> ProviderError:
-    """A failure that may be over in a moment."""
+    """The error for a failure that may be over in a moment."""
     return ProviderError(
         provider,
         FailureKind.TRANSIENT,
@@ -87,7 +87,7 @@ def transient(provider: str, detail: str, *, provider_code: int | None = None) -
 
 
 def too_often(provider: str, *, provider_code: int | None = None, retry_after: float = 0.0) -> ProviderError:
-    """Too many questions at a time."""
+    """The error for too many questions in a short time; `retry_after` in seconds."""
     return ProviderError(
         provider,
         FailureKind.RATE,
@@ -100,16 +100,16 @@ def too_often(provider: str, *, provider_code: int | None = None, retry_after: f
 
 
 def refused_key(provider: str, detail: str, *, provider_code: int | None = None) -> ProviderError:
-    """It does not take our key; the detail says which setting to look at."""
+    """The error for a key that the provider refuses; the detail says which setting to check."""
     return ProviderError(
         provider, FailureKind.CONFIGURATION, detail, retry_after_seconds=60.0, provider_code=provider_code
     )
 
 
 def no_answer(provider: str, answer: Fetched, *, key: str) -> ProviderError:
-    """For an answer that is not the API's own but a proxy's, or a fault.
+    """The error for a response that is not the API's own but a proxy's, or malformed.
 
-    `key` is the sentence for a refused key (401, 403).
+    `key` is the detail for a refused key (401, 403).
     """
     match answer.status:
         case 401 | 403:

@@ -1,4 +1,4 @@
-"""Between the recognizers and the providers that cost something: circuit breakers, budgets, and their status."""
+"""Guards between the recognizers and the paid providers: circuit breakers, budgets, and their status."""
 
 import asyncio
 import logging
@@ -14,21 +14,21 @@ from fingerprint.ports import Clock, Usage
 from fingerprint.providers.errors import FailureKind, ProviderError, provider_breaker, record_provider_failure
 
 STATUS_SECONDS: Final = 1.5
-"""How long an operator who looks waits for the count."""
+"""How long an operator's status page waits for the count of questions."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """Why a provider is not asked now: a sentence, and seconds until it may be again."""
+    """The reason why a provider is not asked now, a sentence, and the seconds until it may be asked again."""
 
     detail: str
     seconds: float
 
 
 class ProviderState(StrEnum):
-    """Whether a provider can be asked."""
+    """Whether a provider can be asked, and if not, why."""
 
     READY = "ready"
     RESTING = "resting"
@@ -37,7 +37,7 @@ class ProviderState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderStatus:
-    """Whether a provider can be asked, for the operator. `spending` is None when the count cannot be read."""
+    """A provider's state, as shown to the operator. `spending` is None when the count cannot be read."""
 
     name: str
     state: ProviderState
@@ -47,7 +47,7 @@ class ProviderStatus:
 
 
 class ProviderGuard:
-    """The circuit breaker and the budgets of one provider. The breaker is this process's, budgets are shared."""
+    """One provider's circuit breaker, which is this process's own, and its budgets, which are shared."""
 
     def __init__(self, name: str, clock: Clock, usage: Usage | None, budgets: Sequence[Budget]) -> None:
         self._name = name
@@ -58,7 +58,7 @@ class ProviderGuard:
         self._over: OverBudget | None = None
 
     def suspension(self) -> Suspension | None:
-        """Why it is not to be asked now, as far as is known without asking the store; else None."""
+        """Why the provider must not be asked now, as far as is known without asking the store; otherwise None."""
         now = self._clock.now()
         if self._budgets and self._usage is None:
             return Suspension(f"The budget of {self._name} cannot be counted without the SQL database.", 3600.0)
@@ -97,11 +97,11 @@ class ProviderGuard:
             )
 
     def record_success(self) -> None:
-        """It gave an answer."""
+        """Record that the provider answered."""
         self._breaker.record_success()
 
     def record_failure(self, error: TwitchAudioError) -> None:
-        """It gave none. That there was nothing to hear is not its fault, nor is a budget of ours."""
+        """Record a failure. Silent sound and an exhausted budget of ours are not the provider's failures."""
         if self._over is not None:
             return
         if isinstance(error, ProviderError):
@@ -110,7 +110,7 @@ class ProviderGuard:
             record_provider_failure(self._breaker, FailureKind.TRANSIENT, error.detail)
 
     async def status(self) -> ProviderStatus:
-        """Whether it can be asked, with what is left of its budgets."""
+        """The provider's state, with what is left of its budgets."""
         now = self._clock.now()
         spending: Sequence[BudgetUsage] | None = ()
         if self._usage is not None:
@@ -145,7 +145,7 @@ def _over_budget(name: str, over: OverBudget, now: datetime) -> Suspension:
 
 
 class ProviderGuards:
-    """A guard for each provider by its recognizer's name. Those that cost nothing have none."""
+    """The guards of the paid providers, by their recognizers' names."""
 
     def __init__(self, clock: Clock, *, usage: Usage | None = None, budgets: Budgets | None = None) -> None:
         self._clock = clock
@@ -154,7 +154,7 @@ class ProviderGuards:
         self._guards: dict[str, ProviderGuard] = {}
 
     def of(self, name: str) -> ProviderGuard:
-        """The guard of a provider, made when it is first asked for."""
+        """The guard of a provider, created on first use."""
         guard = self._guards.get(name)
         if guard is None:
             guard = ProviderGuard(name, self._clock, self._usage, self._budgets.get(name, ()))
@@ -162,5 +162,5 @@ class ProviderGuards:
         return guard
 
     async def statuses(self) -> Sequence[ProviderStatus]:
-        """The status of each provider."""
+        """The status of each provider, read at the same time."""
         return await asyncio.gather(*(guard.status() for guard in self._guards.values()))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 
 def multipart(fields: Mapping[str, str], files: Mapping[str, tuple[str, bytes]]) -> tuple[dict[str, str], bytes]:
-    """The headers and the body of a form. `files`: by field, the file's name and its content.
+    """The headers and the body of a form. `files`: for each field, the file's name and its content.
 
     Names and values are our own; a value with a line break raises ValueError.
     """

@@ -1,4 +1,4 @@
-"""A long recording for a provider that looks at a few seconds: in parts, each of them a question."""
+"""Splits a long recording for a provider that accepts only a few seconds: each part is one question."""
 
 import math
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from fingerprint.providers.samples import SAMPLE_SECONDS
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A piece of a recording that begins `start_seconds` into it."""
+    """A part of a recording that begins `start_seconds` into it."""
 
     recording: Recording
     start_seconds: float = 0.0
 
 
 def split_recording(recording: Recording, max_parts: int) -> list[Part]:
-    """As many parts of SAMPLE_SECONDS as cover the recording, spread evenly; at most `max_parts`.
+    """As many parts of SAMPLE_SECONDS as are needed to cover the recording, evenly spread; at most `max_parts`.
 
-    A short recording is one part, and so is a long one of which only one part is wanted.
+    A short recording is one part, and so is a long one when `max_parts` is 1.
     """
     pcm = recording.pcm
     count = min(max_parts, math.ceil(pcm.duration_seconds / SAMPLE_SECONDS - 1 / SAMPLE_SECONDS))
@@ -43,7 +43,7 @@ def _cut(recording: Recording, start: float) -> Part:
 
 
 def merge_matches(found: Sequence[tuple[Part, Sequence[Match]]]) -> list[Match]:
-    """The songs of all parts, surest first, each once: where it is first heard, with its best score."""
+    """The songs of all parts, best score first and each once: at its first offset, with its best score."""
     songs: list[Match] = []
     for part, matches in found:
         for match in matches:

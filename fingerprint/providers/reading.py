@@ -1,6 +1,6 @@
-"""Reading providers' JSON, whose shapes vary: whatever is missing, empty or of another type reads as nothing.
+"""Reads providers' JSON, whose shapes vary: missing, empty or mistyped values are read as None or as empty.
 
-An object may come as a list of objects or alone, a number as text, a text as a number.
+A list of one object may be sent as the object alone, a number as text, and text as a number.
 """
 
 import json
@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 TEXT_LIMIT: Final = 2_000
-"""Characters of one text; stores keep fewer."""
+"""The most characters of one text; stores keep fewer."""
 
 LIST_LIMIT: Final = 50
-"""Members of one list that are looked at."""
+"""The most members of one list that are read."""
 
 Object = Mapping[str, Any]
 _EMPTY: Final[Object] = {}
 
 
 def parse_object(body: bytes) -> Object | None:
-    """A JSON object, or None for anything else."""
+    """Parses a JSON object; None for anything else."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -28,13 +28,13 @@ def parse_object(body: bytes) -> Object | None:
 
 
 def objects(value: object) -> list[Object]:
-    """The objects in a list, or the one object that is there alone."""
+    """The objects in a list, or the single object that is sent in place of a list."""
     values = cast("list[object]", value)[:LIST_LIMIT] if isinstance(value, list) else [value]
     return [cast("Object", each) for each in values if isinstance(each, dict)]
 
 
 def first(value: object, *path: str) -> Object:
-    """The first object there, or what lies below it along a path; an empty one when there is none."""
+    """The first object in a value, or in what is below it along a path; an empty one when there is none."""
     found = next(iter(objects(value)), _EMPTY)
     for name in path:
         found = next(iter(objects(found.get(name))), _EMPTY)
@@ -42,7 +42,7 @@ def first(value: object, *path: str) -> Object:
 
 
 def text(value: object) -> str | None:
-    """A text that is not blank; of a list the first one."""
+    """A text that is not blank, or None; of a list the first one."""
     if isinstance(value, list):
         return next((found for each in cast("list[object]", value)[:LIST_LIMIT] if (found := text(each))), None)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -54,12 +54,12 @@ def text(value: object) -> str | None:
 
 
 def texts(values: object, name: str) -> tuple[str, ...]:
-    """The texts of one name in a list of objects, each once."""
+    """The distinct texts under one name in a list of objects."""
     return tuple(dict.fromkeys(found for each in objects(values) if (found := text(each.get(name)))))
 
 
 def number(value: object) -> float | None:
-    """A finite number, also one that is written as text."""
+    """A finite number, also when written as text; otherwise None."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
@@ -70,6 +70,6 @@ def number(value: object) -> float | None:
 
 
 def integer(value: object) -> int | None:
-    """A whole number, also one that is written as text."""
+    """A whole number, also when written as text; otherwise None."""
     found = number(value)
     return int(found) if found is not None and found == int(found) else None

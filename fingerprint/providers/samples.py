@@ -1,4 +1,4 @@
-"""What a provider gets of a recording: a few seconds of it, never silence, as samples or as a small file."""
+"""The sample that is sent to a provider: a few seconds of a recording, never silent, as samples or a file."""
 
 import io
 import wave
@@ -13,13 +13,13 @@ from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
 from fingerprint.media.pcm import no_audio
 
 SAMPLE_SECONDS: Final = 12.0
-"""The longest sample: providers look at 10 to 12 s, and more costs more."""
+"""The longest sample: providers use 10 to 12 s, and longer ones cost more."""
 
 SILENCE_RMS: Final = 3e-4
-"""Quieter than this (-70 dBFS) is silence, which is not worth a question."""
+"""Sound quieter than this RMS (-70 dBFS) counts as silence and is not sent."""
 
 NARROW_RATE: Final = 8_000
-"""Samples a second of what ACRCloud compares."""
+"""The sample rate in Hz that ACRCloud compares at."""
 
 _TAPS: Final = 63
 
@@ -34,14 +34,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class WaveSample:
-    """A WAV file, and where in the recording it begins."""
+    """A WAV file, and the position in the recording at which it begins."""
 
     wave: bytes = field(repr=False)
     start_seconds: float
 
 
 def sample_of(recording: Recording, seconds: float = SAMPLE_SECONDS) -> Sample:
-    """All of a short recording, else its loudest part of `seconds`.
+    """The whole of a short recording, or the loudest `seconds` of a longer one.
 
     Raises TwitchAudioError `no-audio` for silence.
     """
@@ -55,13 +55,13 @@ def sample_of(recording: Recording, seconds: float = SAMPLE_SECONDS) -> Sample:
 
 
 def wave_sample(recording: Recording) -> WaveSample:
-    """The same as a WAV file, mono, at the recording's own rate."""
+    """The sample of a recording as a mono WAV file at its own rate. Raises `no-audio` for silence."""
     sample = sample_of(recording)
     return WaveSample(wide_wave(sample.pcm), sample.start_seconds)
 
 
 def _loudest(pcm: Pcm, seconds: float) -> float:
-    """Where the loudest part begins, in whole seconds."""
+    """The start of the loudest part, in whole seconds."""
     mono = pcm.mono
     whole = len(mono) // pcm.rate
     energy = np.square(mono[: whole * pcm.rate]).reshape(whole, pcm.rate).sum(axis=1)
@@ -83,13 +83,13 @@ def narrow_wave(pcm: Pcm) -> bytes:
 
 
 def wide_wave(pcm: Pcm) -> bytes:
-    """A WAV file, mono, at the sound's own rate."""
+    """A mono WAV file at the sound's own rate."""
     return _wave(_as_16_bits(pcm.mono), pcm.rate)
 
 
 @cache
 def _half_band() -> NDArray[np.float64]:
-    """A low-pass filter for half the rate: a windowed sinc, 46 % of the band, 80 dB down above it."""
+    """A low-pass FIR filter for halving the rate: a windowed sinc, 46 % of the band, 80 dB stopband."""
     places = np.arange(_TAPS) - (_TAPS - 1) / 2
     taps = np.sinc(places * 0.46) * np.kaiser(_TAPS, 8.0)
     return taps / taps.sum()

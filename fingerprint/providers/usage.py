@@ -1,4 +1,4 @@
-"""The count of questions in SQL, one row for each provider and period, shared by all servers: a `Usage`."""
+"""Counts questions in SQL, one row for each provider and period, shared by all servers: a `Usage`."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,8 +11,8 @@ from fingerprint.database import MYSQL_TABLE, Database, count_up, exact_text, me
 from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget, Period
 from fingerprint.ports import Usage
 
-KEPT: Final = timedelta(days=400)
-"""How long counts are kept, so that an operator can look back."""
+RETENTION: Final = timedelta(days=400)
+"""How long counts are kept for the operator."""
 
 table: Final = Table(
     "provider_usage",
@@ -26,7 +26,7 @@ table: Final = Table(
 
 
 class _OverBudgetError(Exception):
-    """Undoes what the transaction has counted."""
+    """Raised inside the transaction to roll back the count."""
 
     def __init__(self, budget: Budget) -> None:
         super().__init__(budget.period)
@@ -34,13 +34,12 @@ class _OverBudgetError(Exception):
 
 
 class SqlUsage(Usage):
-    """Counts in the shared database."""
+    """The `Usage` port on the shared SQL database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def spend(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Counted | OverBudget:
-        """See the port."""
 
         def work(connection: Connection) -> None:
             count_up(connection, table, rows, "used")
@@ -49,10 +48,10 @@ class SqlUsage(Usage):
                 if used[budget.period.name_of(now)] > budget.most:
                     raise _OverBudgetError(budget)
             if used[Period.DAY.name_of(now)] == 1:
-                # The first question of a day: time to delete what nobody looks at any more.
+                # On a day's first question, counts that are older than RETENTION are deleted.
                 connection.execute(delete(table).where(table.c.provider == provider, table.c.period < oldest))
 
-        names, oldest = [period.name_of(now) for period in Period], Period.DAY.name_of(now - KEPT)
+        names, oldest = [period.name_of(now) for period in Period], Period.DAY.name_of(now - RETENTION)
         rows, counts = (
             [{"provider": provider, "period": name, "used": 1} for name in names],
             _counts(provider, names),
@@ -64,7 +63,6 @@ class SqlUsage(Usage):
         return Counted()
 
     async def spending(self, provider: str, budgets: Sequence[Budget], now: datetime) -> Sequence[BudgetUsage]:
-        """See the port."""
         names = {period.name_of(now): period for period in Period}
         rows = await self._database.rows(_counts(provider, list(names)))
         used = {names[row.period]: int(row.used) for row in rows}

@@ -18,7 +18,7 @@ from fingerprint.settings import PipelineSettings
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What recognizers share and do not own: calls to providers, and the catalog's worker processes, if any."""
+    """Resources that recognizers share and do not own: calls to providers, and the catalog's worker pool."""
 
     calls: ProviderCalls
     recognition_pool: RecognitionPool | None = None
@@ -26,9 +26,9 @@ class Resources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryEntry:
-    """How a recognizer is made, and what is to be known of it before.
+    """How to create a recognizer, and what is known about it before.
 
-    `is_configured`: whether the settings hold what it needs, such as keys. `origins`: where it sends questions.
+    `is_configured`: whether the settings contain what it needs, such as keys. `origins`: where it sends questions.
     `free`: it costs nothing for each question, so it is asked about further takes of a live stream too, and has no
     budget. `by_default`: it is asked without being named in the settings, once it is configured.
     """
@@ -91,7 +91,7 @@ REGISTRY: Final[dict[str, RegistryEntry]] = {
 
 
 def chosen_names(settings: PipelineSettings) -> tuple[str, ...]:
-    """The recognizers that the settings name, or those that are configured."""
+    """The recognizers named in the settings; without names, those that are configured."""
     if settings.recognizers:
         return settings.recognizers
     return tuple(name for name, entry in REGISTRY.items() if entry.by_default and entry.is_configured(settings))

@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AcrCloudQuery:
-    """A sample in the form in which it is sent, and where in the recording it lies."""
+    """A sample in the encoded form that is sent, and its position in the recording."""
 
     sample: bytes = field(repr=False)
     data_type: str
@@ -51,7 +51,7 @@ class AcrCloudQuery:
 
 
 class AcrCloudRecognizer:
-    """Asks ACRCloud about a few seconds. A `Recognizer[AcrCloudQuery]`.
+    """A `Recognizer[AcrCloudQuery]` that asks ACRCloud about a few seconds of sound.
 
     `send` is `fingerprint`, `audio`, or `auto`: the fingerprint where its extractor can be loaded. The extractor
     is loaded when the first recording is prepared; when it is missing, that is logged once.
@@ -83,13 +83,13 @@ class AcrCloudRecognizer:
         return "acrcloud"
 
     async def unavailable_reason(self) -> str | None:
-        """One sentence when only the fingerprint may be sent and there is no extractor; else None."""
+        """One sentence when only the fingerprint may be sent and the extractor is missing; otherwise None."""
         if self._send == "fingerprint" and self._missing is not None:
             return f"ACRCloud's fingerprint cannot be made: {self._missing}."
         return None
 
     def prepare(self, recording: Recording) -> AcrCloudQuery:
-        """A fingerprint of the recording, or the sound of it; the loudest 12 s of a long one.
+        """The recording's fingerprint or its sound; of a long recording, the loudest 12 s.
 
         Raises TwitchAudioError `no-audio` for silence, which is never sent.
         """
@@ -119,7 +119,7 @@ class AcrCloudRecognizer:
         return parse_matches(answer, sample_seconds=query.seconds, start_seconds=query.start_seconds)
 
     def _extractor(self) -> Extract | None:
-        """The extractor; None when audio is to be sent or it is missing. Called in threads."""
+        """The extractor, or None when audio is to be sent or it is missing. Called in threads."""
         if self._send == "audio":
             return None
         with self._lock:
@@ -134,7 +134,7 @@ class AcrCloudRecognizer:
 
 
 def signature(access_key: str, access_secret: str, data_type: str, timestamp: str) -> str:
-    """The Base64 text of an HMAC-SHA1 over six lines."""
+    """The Base64 HMAC-SHA1 signature of a request's six signed lines."""
     signed = f"POST\n{PATH}\n{access_key}\n{data_type}\n{SIGNATURE_VERSION}\n{timestamp}"
     return base64.b64encode(hmac.digest(access_secret.encode(), signed.encode(), hashlib.sha1)).decode()
 
@@ -142,7 +142,7 @@ def signature(access_key: str, access_secret: str, data_type: str, timestamp: st
 def build_request(
     sample: bytes, data_type: str, *, access_key: str, access_secret: str, timestamp: int
 ) -> tuple[dict[str, str], bytes]:
-    """The headers and the body that ask about a sample; `data_type` is `fingerprint` or `audio`."""
+    """The headers and the body of a request about a sample; `data_type` is `fingerprint` or `audio`."""
     moment = str(timestamp)
     fields = {
         "access_key": access_key,
@@ -155,13 +155,13 @@ def build_request(
     return multipart(fields, {"sample": ("sample", sample)})
 
 
-# --- What an answer says ------------------------------------------------------------------------------
+# --- Reading an answer --- ---------------------------------------------------------------------------
 
 
 def parse_matches(answer: Fetched, *, sample_seconds: float, start_seconds: float) -> Sequence[Match]:
-    """The song found, or none. The sample is that long and begins so far into the recording.
+    """The song found, or none. `start_seconds` is the sample's position in the recording.
 
-    Raises ProviderError, or TwitchAudioError `no-audio` for a sample in which there is nothing to hear.
+    Raises ProviderError, or TwitchAudioError `no-audio` for a silent sample.
     """
     body = parse_object(answer.body)
     status = first(body, "status")
@@ -180,7 +180,7 @@ def parse_matches(answer: Fetched, *, sample_seconds: float, start_seconds: floa
 
 
 def error_of_code(code: int, message: str) -> TwitchAudioError:  # noqa: PLR0911 - one case for each thing to tell apart
-    """What a status code other than 0 and 1001 means."""
+    """The error for a status code other than 0 and 1001."""
     match code:
         case 2004:
             return no_audio("ACRCloud could make no fingerprint of it")
@@ -225,9 +225,9 @@ def _speaks_of_rates(message: str) -> bool:
 
 
 def _best(metadata: Object) -> tuple[Object, float] | None:
-    """The surest track: of the database, else of the operator's own files, else of hummed songs.
+    """The match with the highest score: from the database, else from the operator's own files, else from humming.
 
-    The same recording often comes once for each release: of equally sure ones that with most ids.
+    The same recording is often listed once for each release: of equal scores, the one with most ids wins.
     """
     for kind in ("music", "custom_files", "humming"):
         tracks = [track for track in objects(metadata.get(kind)) if text(track.get("title"))]
@@ -238,7 +238,7 @@ def _best(metadata: Object) -> tuple[Object, float] | None:
 
 
 def _score(track: Object) -> float:
-    """0 to 1; music is scored up to 100, humming up to 1."""
+    """The score as 0 to 1; ACRCloud scores music up to 100 and humming up to 1."""
     score = number(track.get("score"))
     if score is None:
         return 0.7  # the least that ACRCloud calls a match
@@ -268,7 +268,7 @@ def _song(track: Object, sample_seconds: float, start_seconds: float) -> Song:
 
 
 def _artists(track: Object) -> tuple[str, ...]:
-    """Their names in order; the operator's own files have one text instead."""
+    """The artists' names in order; the operator's own files have one text instead."""
     named = texts(track.get("artists"), "name")
     single = text(track.get("artist")) or text(track.get("artists"))
     return named or ((single,) if single else ())

@@ -25,11 +25,11 @@ METADATA: Final = "apple_music,spotify,deezer"
 _TOKEN: Final = f"{NAME} does not take our token: the operator should check AUDD_API_TOKEN."
 
 UNSCORED: Final = 0.9
-"""The score of an answer: AudD gives none, and answers only what it takes for right."""
+"""The score of every answer: AudD sends none, and answers only when it is sure."""
 
 
 class AuddRecognizer:
-    """Asks AudD about a few seconds. A `Recognizer[WaveSample]`."""
+    """A `Recognizer[WaveSample]` that asks AudD about a few seconds of sound."""
 
     def __init__(self, calls: ProviderCalls, url: URL, *, api_token: Secret) -> None:
         self._calls = calls
@@ -41,11 +41,11 @@ class AuddRecognizer:
         return "audd"
 
     async def unavailable_reason(self) -> str | None:
-        """Always None: a token is there, and whether it is good only a question can tell."""
+        """Always None: a token is configured, and only a question shows whether it is valid."""
         return None
 
     def prepare(self, recording: Recording) -> WaveSample:
-        """A WAV file of the recording, of the loudest 12 s of a long one.
+        """A WAV file of the recording; of a long recording, the loudest 12 s.
 
         Raises TwitchAudioError `no-audio` for silence, which is never sent.
         """
@@ -62,14 +62,14 @@ class AuddRecognizer:
 
 
 def build_request(sample: bytes, *, api_token: str) -> tuple[dict[str, str], bytes]:
-    """The headers and the body that ask about a sound file."""
+    """The headers and the body of a request about a sound file."""
     return multipart({"api_token": api_token, "return": METADATA}, {"file": ("sample.wav", sample)})
 
 
 def parse_matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
-    """The song found, or none. The sample begins so far into the recording.
+    """The song found, or none. `start_seconds` is the sample's position in the recording.
 
-    Raises ProviderError, or TwitchAudioError `no-audio` for a sample that AudD cannot hear.
+    Raises ProviderError, or TwitchAudioError `no-audio` for a sample in which AudD hears nothing.
     """
     body = parse_object(answer.body)
     if body is None:
@@ -77,7 +77,7 @@ def parse_matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
     result: object = body.get("result")
     error = first(body, "error")
     code = integer(error.get("error_code"))
-    # 51 is a warning; the answer may be there all the same.
+    # 51 is a warning; the answer may be present nevertheless.
     if body.get("status") == "error" and not (code == 51 and result is not None):
         if code == 907:
             return ()
@@ -95,7 +95,7 @@ def parse_matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
 
 
 def error_of_code(code: int | None, answer: Fetched) -> TwitchAudioError:  # noqa: PLR0911 - as many things to tell apart
-    """What an error code means."""
+    """The error for an AudD error code."""
     match code:
         case 900 | 901 | 903:
             return refused_key(NAME, _TOKEN, provider_code=code)
@@ -126,7 +126,7 @@ def error_of_code(code: int | None, answer: Fetched) -> TwitchAudioError:  # noq
 
 
 def _refused(code: int) -> ProviderError:
-    """Blocked, or not part of what the account may do."""
+    """The error when the account is blocked or its plan does not include the request."""
     return ProviderError(
         NAME,
         FailureKind.CONFIGURATION,
@@ -170,7 +170,7 @@ def _duration(apple: Object, spotify: Object, deezer: Object) -> float | None:
 
 
 def _seconds(timecode: str | None) -> float | None:
-    """`mm:ss` or `h:mm:ss`."""
+    """The seconds in a timecode `mm:ss` or `h:mm:ss`, or None when malformed."""
     parts = (timecode or "").split(":")
     if len(parts) not in (2, 3) or not all(
         part.isascii() and part.isdecimal() and len(part) < 4 for part in parts

@@ -1,4 +1,4 @@
-"""The recognizer of the local catalog: no account, no network, the operator's own music."""
+"""The recognizer on the local catalog, the operator's own music: needs no account and no network."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from fingerprint.ports import Match
 class CatalogRecognizer:
     """Names the songs in a recording that are in the catalog in `directory`.
 
-    The catalog may be empty or missing at first and change at any time: each question sees its newest state.
-    `pool`: the worker processes that recognize, an open one; without, this process does, in threads, which is
-    right where it does nothing else.
+    The catalog may be empty or missing at first and change at any time: each question uses its newest
+    state. `pool`: the open pool of worker processes that recognize; without one, this process recognizes, in
+    threads, which is right where it does nothing else.
     """
 
     def __init__(self, directory: Path, *, pool: RecognitionPool | None = None) -> None:
@@ -28,19 +28,18 @@ class CatalogRecognizer:
 
     @property
     def name(self) -> str:
-        """The name used in settings, answers and logs."""
         return "catalog"
 
     async def unavailable_reason(self) -> str | None:
-        """One sentence when the catalog holds no music or cannot be used; else None."""
+        """One sentence when the catalog is empty or cannot be used; otherwise None."""
         return await asyncio.to_thread(self._unavailable)
 
     def prepare(self, recording: Recording) -> AudioQuery | PendingFindings:
-        """The recording's landmarks; with a pool, they stay in the worker, which goes on to search by them."""
+        """The recording's landmarks; with a pool, they stay in the worker process, which searches with them."""
         return prepare(recording.pcm) if self._pool is None else self._pool.prepare(recording.pcm)
 
     async def recognize(self, query: AudioQuery | PendingFindings) -> Sequence[Match]:
-        """The songs found, surest first; a score is the probability that the song is right.
+        """The songs found, best first; a score is the probability that the song is right.
 
         Raises TwitchAudioError `recognizer-unavailable` when the catalog cannot be used.
         """

@@ -19,13 +19,13 @@ from fingerprint.providers.guard import ProviderGuard, Suspension
 from fingerprint.providers.parts import Part, merge_matches, split_recording
 
 RECOGNIZER_SECONDS: Final = 5.0
-"""How long one recognizer may take for a few seconds of sound."""
+"""The time limit of one recognizer for a few seconds of sound."""
 
 LONG_SHARE: Final = 0.1
-"""For a longer recording it may take this share of the recording's length more."""
+"""A recognizer's additional time for a longer recording, as a share of the recording's length."""
 
 PREPARE_THREADS: Final = 4
-"""How many recordings are fingerprinted at once; the others wait their turn."""
+"""How many recordings are fingerprinted at the same time; others wait."""
 
 AGREEMENT_SECONDS: Final = 1.0
 """When all are asked at once: how long after the first match the others may still agree."""
@@ -40,10 +40,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A recognizer in a chain, with the guard of what it costs; None for one that costs nothing.
+    """A recognizer in a chain, with the guard of its provider; `guard` is None when the recognizer costs nothing.
 
-    `max_parts`: of a long recording it is asked about so many parts, side by side, at most; None for one that
-    looks at all of it by itself.
+    `max_parts`: the most parts of a long recording that it is asked about, at the same time; None when it uses
+    the whole recording by itself.
     """
 
     recognizer: Recognizer[Any]
@@ -53,7 +53,7 @@ class Member:
 
 @dataclass(slots=True)
 class _Attempt:
-    """What became of one question. `matches` is None without an answer."""
+    """The outcome of asking one recognizer. `matches` is None when it gave no answer."""
 
     name: str
     matches: Sequence[Match] | None = None
@@ -66,12 +66,12 @@ class _Attempt:
 
 @dataclass(slots=True)
 class _Tally:
-    """All that was asked about one recording."""
+    """All attempts for one recording."""
 
     asked: list[_Attempt] = field(default_factory=list[_Attempt])
 
     def answer(self, found: _Attempt | None) -> Recognition:
-        """The answer; without a match that of the first that answered. Raises when none could answer."""
+        """The answer: the match, otherwise the first "no match". Raises when no recognizer could answer."""
         answered = found or next((one for one in self.asked if one.matches is not None), None)
         if answered is None:
             raise _no_answer(self.asked)
@@ -87,8 +87,9 @@ class RecognizerChain:
     """Asks recognizers in order, or `together`. Satisfies `fingerprint.ports.Recognizers`.
 
     One that fails or takes too long is logged by name, and the next one is asked. "No match" is an answer: the
-    next one may still know the song, and when none does, the answer is that of the first. One that rests or is
-    over its budget is passed over. It owns a thread pool: `close` it, or use it as an async context manager.
+    next one may still know the song, and when none does, the answer is that of the first. One whose circuit is
+    open or that is over its budget is skipped. It owns a thread pool: `close` it, or use it as an async context
+    manager.
     """
 
     def __init__(
@@ -110,11 +111,11 @@ class RecognizerChain:
         await self.close()
 
     async def close(self) -> None:
-        """End the threads, without waiting for the work that they are at."""
+        """End the threads, without waiting for the work under way."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def unavailable_reason(self) -> str | None:
-        """None when at least one recognizer can answer; else what is missing and the ways out."""
+        """None when at least one recognizer can answer; otherwise what is missing and how to add it."""
         asked: list[_Attempt] = []
         for member in self._members:
             kept = await self._not_asked(member)
@@ -139,7 +140,7 @@ class RecognizerChain:
         return tally.answer(None)
 
     async def _identify_together(self, recording: Recording, on_stage: OnStage) -> Recognition:
-        """The first match wins. Others may agree for a moment, which makes it surer; the rest are cancelled."""
+        """Ask all at once: the first match wins, and others may confirm it for a moment."""
         tally = _Tally()
         found: _Attempt | None = None
         async with _tasks([self._ask(member, recording, on_stage) for member in self._members]) as tasks:
@@ -151,7 +152,7 @@ class RecognizerChain:
                 if not done:
                     break
                 left -= done
-                # In the order of the settings where several end at once.
+                # In the order of the settings when several end at once.
                 for asked in sorted((task.result() for task in done), key=self._place):
                     tally.asked.append(asked)
                     if found is None and asked.matches:
@@ -160,7 +161,7 @@ class RecognizerChain:
                     elif found is not None and asked.matches:
                         found.matches = merge_agreeing(found.matches or (), asked.matches)
         answer = tally.answer(found)
-        # They were waited for at the same time.
+        # They ran at the same time.
         return replace(
             answer,
             fingerprint_ms=max(one.fingerprint_ms for one in tally.asked),
@@ -171,7 +172,7 @@ class RecognizerChain:
         return next(place for place, member in enumerate(self._members) if member.recognizer.name == asked.name)
 
     async def _ask(self, member: Member, recording: Recording, on_stage: OnStage) -> _Attempt:
-        """Ask one recognizer; whatever happens, but for cancellation, is told in what is returned."""
+        """Ask one recognizer; every outcome but cancellation is in the returned attempt."""
         kept = await self._not_asked(member)
         if kept is not None:
             return kept
@@ -191,7 +192,7 @@ class RecognizerChain:
         return asked
 
     async def _ask_once(self, member: Member, recording: Recording, seconds: float, on_stage: OnStage) -> _Attempt:
-        """Put one question. Never raises, but for cancellation."""
+        """Ask one question. Raises nothing but cancellation."""
         recognizer, guard = member.recognizer, member.guard
         asked = _Attempt(recognizer.name)
         on_stage(Stage.FINGERPRINTING)
@@ -219,9 +220,9 @@ class RecognizerChain:
         return asked
 
     async def _not_asked(self, member: Member) -> _Attempt | None:
-        """Why a recognizer is not asked at all; None when it is.
+        """Why a recognizer must not be asked, as an attempt; None when it can be.
 
-        One whose state is unknown is asked: then it fails, or it does not.
+        One whose state is unknown is asked, and may fail.
         """
         name = member.recognizer.name
         suspension = None if member.guard is None else member.guard.suspension()
@@ -238,7 +239,7 @@ class RecognizerChain:
 
 @asynccontextmanager
 async def _tasks(work: Sequence[Coroutine[Any, Any, _Attempt]]) -> AsyncGenerator[list[asyncio.Task[_Attempt]]]:
-    """The coroutines as tasks; those that are left at the end are cancelled and awaited."""
+    """Runs the coroutines as tasks; unfinished ones are cancelled and awaited at the end."""
     tasks = [asyncio.create_task(each) for each in work]
     try:
         yield tasks
@@ -252,7 +253,7 @@ async def _tasks(work: Sequence[Coroutine[Any, Any, _Attempt]]) -> AsyncGenerato
 
 
 def _once_each(on_stage: OnStage) -> OnStage:
-    """Tells of each stage when the first of several questions reaches it."""
+    """Reports each stage when the first of several questions reaches it."""
     reached: set[Stage] = set()
 
     def tell(stage: Stage) -> None:
@@ -264,10 +265,10 @@ def _once_each(on_stage: OnStage) -> OnStage:
 
 
 def _joined(parts: Sequence[Part], answers: Sequence[_Attempt]) -> _Attempt:
-    """Questions about the parts of one recording as one.
+    """Combines the attempts for the parts of one recording into one.
 
-    Songs that were found count although other parts got no answer. Nothing found is an answer only when every
-    part got one, or was silent while others were not.
+    Songs count even when other parts got no answer. "No match" is an answer only when every part was answered,
+    or was silent while others were not.
     """
     if len(answers) == 1:
         return answers[0]
@@ -308,7 +309,9 @@ def _broken(name: str) -> TwitchAudioError:
 
 
 def _no_answer(asked: Sequence[_Attempt]) -> TwitchAudioError:
-    """The error when none could answer: no sound, when that is the only reason; else which failed and why."""
+    """The error when no recognizer answered: `no-audio` if that is the only reason; otherwise who failed and
+    why.
+    """
     problems = [one.error for one in asked if one.error is not None]
     suspensions = [one.suspension for one in asked if one.suspension is not None]
     if problems and all(problem.code is ProblemCode.NO_AUDIO for problem in problems):

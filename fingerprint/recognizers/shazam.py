@@ -1,7 +1,8 @@
 """The recognizer that asks Shazam's private service through PyPI's `shazamio`, an optional extra.
 
-Unofficial: nobody grants its use and it may stop working any day. So it is asked only where the operator names it
-in TWITCHAUDIO_RECOGNIZERS. The library computes the signature; requests go through our own bounded connections.
+Unofficial: Shazam has not approved its use, and it may stop working any day. So it is asked only if the operator
+names it in TWITCHAUDIO_RECOGNIZERS. The library computes the signature; requests go through our own bounded
+connections.
 
 The form of its answers is undocumented: everything in them is optional.
 """
@@ -27,11 +28,11 @@ INSTALL: Final = "shazamio is not installed: pip install 'twitchaudio[shazam]'."
 NAME: Final = "Shazam"
 
 UNSCORED: Final = 0.9
-"""The score of an answer: the service gives none."""
+"""The score of every answer: the service sends none."""
 
 
 class ShazamRecognizer:
-    """Asks Shazam about a few seconds. A `Recognizer[WaveSample]`."""
+    """A `Recognizer[WaveSample]` that asks Shazam about a few seconds of sound."""
 
     def __init__(self, calls: ProviderCalls, base: URL) -> None:
         self._client = _Client(calls, base)
@@ -41,16 +42,16 @@ class ShazamRecognizer:
         return "shazam"
 
     async def unavailable_reason(self) -> str | None:
-        """One sentence when shazamio is not installed; else None."""
+        """One sentence when shazamio is not installed; otherwise None."""
         return INSTALL if find_spec("shazamio") is None else None
 
     def prepare(self, recording: Recording) -> WaveSample:
-        """A WAV file of the recording, of the loudest 12 s of a long one.
+        """A WAV file of the recording; of a long recording, the loudest 12 s.
 
         Raises TwitchAudioError `no-audio` for silence, which is never sent.
         """
         sample = wave_sample(recording)
-        # Loading the library takes a while, and this is a thread.
+        # Importing the library takes a while; this runs in a thread.
         _ = self._shazam
         return sample
 
@@ -65,19 +66,19 @@ class ShazamRecognizer:
 
 
 class _Client:
-    """What shazamio sends its requests with, in place of its own client."""
+    """The HTTP client that shazamio sends its requests with, in place of its own."""
 
     def __init__(self, calls: ProviderCalls, base: URL) -> None:
         self._calls = calls
         self._base = base
 
     async def request(self, method: str, url: str, **more: Any) -> Object:
-        """The JSON object that the service answers. Raises ProviderError."""
+        """The JSON object in the service's response. Raises ProviderError."""
         if method.upper() != "POST":
             raise ValueError(f"{method} is not how a song is asked for")
         asked = URL(url, encoded=True)
         address = self._base.join(asked.relative())
-        # The library's headers say what kind of client it is; ours say what we send.
+        # The library's headers identify the client; ours describe the body.
         headers = {**more.get("headers", {}), "Content-Type": "application/json"}
         headers.pop("Accept-Encoding", None)
         body = json.dumps(more.get("json")).encode()
@@ -94,7 +95,7 @@ class _Client:
 
 
 def parse_matches(body: Object, *, start_seconds: float) -> Sequence[Match]:
-    """The song found, or none. Raises ProviderError for an answer of another form."""
+    """The song found, or none. Raises ProviderError for a malformed answer."""
     if "matches" not in body and "track" not in body:
         raise transient(NAME, f"{NAME} answers with something that cannot be read.")
     track = first(body, "track")
@@ -118,7 +119,7 @@ def parse_matches(body: Object, *, start_seconds: float) -> Sequence[Match]:
 
 
 def _facts(track: Object) -> dict[str, str]:
-    """The table of album, label and year that is meant for people."""
+    """The album, label and year in the answer's table for people."""
     found: dict[str, str] = {}
     for section in objects(track.get("sections")):
         for row in objects(section.get("metadata")):

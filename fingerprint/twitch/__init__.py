@@ -1,1 +1,1 @@
-"""What is known of Twitch's own interfaces: from a target to the address of its sound."""
+"""Twitch's own interfaces: from a target to the address of its sound."""

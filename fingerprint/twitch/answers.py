@@ -1,8 +1,8 @@
-"""Twitch's GraphQL answers as values. Pure; believes nothing about shapes.
+"""Parses Twitch's GraphQL answers into values, without I/O; all shapes are checked.
 
 An answer is HTTP 200 with `data`, 200 with `errors` and whatever is left of `data`, an error object with another
-status, or something else altogether. `parse_answer` gives `data` or raises `GqlFailure`, which says what kind of
-trouble it is and quotes Twitch.
+status, or something else altogether. `parse_answer` returns `data` or raises `GqlFailure`, which says what kind of
+failure it is and quotes Twitch.
 """
 
 import json
@@ -24,19 +24,19 @@ Json = dict[str, Any]
 
 
 class GqlFailureKind(StrEnum):
-    """Kinds of failed answers; operators see them in logs."""
+    """The kinds of failed answers; operators see them in logs."""
 
     TRANSIENT = "transient"
     CLIENT_REFUSED = "client-refused"
-    TOKEN_REFUSED = "token-refused"  # noqa: S105 - a kind of trouble
+    TOKEN_REFUSED = "token-refused"  # noqa: S105 - a kind of failure
     HASH_UNKNOWN = "hash-unknown"
     INTEGRITY = "integrity"
     QUERY_REFUSED = "query-refused"
     UNREADABLE = "unreadable"
 
 
-class GqlFailure(Exception):  # noqa: N818 - it carries an answer, and is handled as one
-    """An answer without data. `words` are Twitch's own, escaped and cut."""
+class GqlFailure(Exception):  # noqa: N818 - it describes an answer, and is handled as one
+    """An answer without data. `words` quotes Twitch, escaped and cut."""
 
     def __init__(self, kind: GqlFailureKind, words: str) -> None:
         super().__init__(f"{kind}: {words}")
@@ -45,7 +45,7 @@ class GqlFailure(Exception):  # noqa: N818 - it carries an answer, and is handle
 
 
 def quoted(text: str) -> str:
-    """A stranger's words made safe for logs and people: printable, at most 200 characters."""
+    """Text from Twitch made safe for logs and people: printable, at most 200 characters."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text[:MAX_QUOTED])[:MAX_QUOTED]
 
 
@@ -102,14 +102,14 @@ def _message_failure(words: str, challenge: object) -> GqlFailureKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackToken:
-    """Opens a playlist or a clip. `value` is signed as it is, byte for byte."""
+    """The token for a playlist or a clip. `value` is signed, so it must stay as it is, byte for byte."""
 
     value: str = field(repr=False)
     signature: str = field(repr=False)
 
 
 def parse_token(found: object, subject: str) -> PlaybackToken:
-    """A token object that is not null. `subject` is what it opens, for people: "broadcast", "video", "clip".
+    """Parses a token object that is not null. `subject`: what it opens, "broadcast", "video" or "clip".
 
     Raises TwitchAudioError `restricted-stream` when the token itself says that it opens nothing, and GqlFailure
     for other shapes.
@@ -124,7 +124,7 @@ def parse_token(found: object, subject: str) -> PlaybackToken:
     try:
         content = _object(json.loads(value))
     except (ValueError, RecursionError):
-        content = {}  # what it says is Twitch's business as long as it opens the playlist
+        content = {}  # its content does not matter as long as it opens the playlist
     inner = _object(content.get("authorization"))
     geoblock = content.get("geoblock_reason")
     if inner.get("forbidden") is True:
@@ -137,7 +137,7 @@ def parse_token(found: object, subject: str) -> PlaybackToken:
 
 
 def restricted(subject: str, reason: str) -> TwitchAudioError:
-    """`restricted-stream`, with Twitch's reason in plain words where it is known."""
+    """The error `restricted-stream`, with Twitch's reason in plain words where it is known."""
     lowered = reason.lower()
     if "anonymizer" in lowered:
         why = "Twitch does not show it to servers like this one, which it takes for a proxy"
@@ -157,7 +157,7 @@ def restricted(subject: str, reason: str) -> TwitchAudioError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipMedia:
-    """The address of a clip's smallest file, and the clip's length where it is known."""
+    """The address of a clip's smallest file, and the clip's length in seconds where known."""
 
     url: URL = field(repr=False)
     duration_seconds: float | None
@@ -166,8 +166,8 @@ class ClipMedia:
 def parse_clip(data: Json) -> ClipMedia | None:
     """The answer to `clip_query`; None when there is no such clip.
 
-    Raises TwitchAudioError: `clip-not-found` with a time to retry when it has no file yet, `restricted-stream`;
-    GqlFailure for other shapes.
+    Raises TwitchAudioError: `clip-not-found` with a time to retry when the clip has no file yet,
+    `restricted-stream`; GqlFailure for other shapes.
     """
     if "clip" not in data:
         raise GqlFailure(GqlFailureKind.UNREADABLE, "the answer names no clip")
@@ -205,7 +205,7 @@ def parse_clip_broadcaster(data: Json) -> Broadcaster | None:
 
 
 def signed_url(source: str, token: PlaybackToken) -> URL:
-    """A file's address with its token, added to a query that may be there; percent-encodings stay as they are."""
+    """A file's address with its token, appended to any query it has; percent-encodings stay as they are."""
     try:
         url = URL(source, encoded=True)
     except ValueError as error:
@@ -222,7 +222,7 @@ def signed_url(source: str, token: PlaybackToken) -> URL:
 
 
 def _smallest(clip: Json) -> str | None:
-    """The address of the rendition with the fewest bytes: landscape, not HEVC, lowest quality."""
+    """The address of the smallest rendition: landscape, not HEVC, lowest quality."""
     assets = [_object(asset) for asset in _list(clip.get("assets"))]
     # A portrait cut has the same sound, but belongs to a clip whose landscape files are not made (yet).
     portrait = [asset for asset in assets if (_number(asset.get("aspectRatio")) or 1.0) < 1.0]

@@ -1,4 +1,4 @@
-"""Whose clip it is: the `ClipOwners` port."""
+"""Finds out whose channel a clip is from: the `ClipOwners` port."""
 
 from fingerprint.domain.problems import UpstreamError
 from fingerprint.media.fetch import Fetcher
@@ -10,12 +10,12 @@ from fingerprint.twitch.queries import clip_broadcaster_query
 
 
 class TwitchClips:
-    """Asks gql. Raises what the port promises."""
+    """The `ClipOwners` port on Twitch's GraphQL. Raises the port's errors."""
 
     def __init__(
         self, fetcher: Fetcher, settings: TwitchSettings, *, on_outcome: OnOutcome = ignore_outcome
     ) -> None:
-        # Without the operator's own session: who a clip is from is told to everybody.
+        # Without the operator's own session: a clip's broadcaster is public.
         self._gql = gql.Gql(fetcher, settings.gql_url, settings.gql_attempts, on_outcome=on_outcome)
 
     async def broadcaster(self, slug: str) -> Broadcaster | None:

@@ -1,4 +1,4 @@
-"""How Twitch is fetched from: the hosts that may be contacted, and what requests and error messages say."""
+"""How Twitch is called: the allowed hosts, and the headers of requests."""
 
 from typing import Final
 
@@ -8,17 +8,17 @@ from fingerprint.media.hosts import AllowList
 from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.settings import TwitchSettings
 
-# Twitch refuses some requests of unknown agents.
+# Twitch refuses some requests from unknown user agents.
 _HEADERS: Final = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"}
 
 
 def twitch_allow_list(settings: TwitchSettings) -> AllowList:
-    """The hosts that are asked about targets: gql and usher, wherever they are configured to be."""
+    """The hosts that are called to resolve targets: gql and usher, at their configured addresses."""
     return AllowList.of_origins((settings.gql_url, settings.usher_url))
 
 
 def twitch_fetcher(
     allow: AllowList, *, breakers: HostCircuitBreakers | None = None, on_outcome: OnOutcome = ignore_outcome
 ) -> Fetcher:
-    """A fetcher that names Twitch in its messages, and asks as a browser does."""
+    """A fetcher that names Twitch in its error messages and sends a browser's headers."""
     return Fetcher(allow, upstream="Twitch", headers=_HEADERS, breakers=breakers, on_outcome=on_outcome)

@@ -1,4 +1,4 @@
-"""Asking Twitch's GraphQL: the configured ways in order, until one is answered with data."""
+"""Sends queries to Twitch's GraphQL: the configured attempts in order, until one is answered with data."""
 
 import logging
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Gql:
-    """A thin sender. A refused client id, a retired hash, a challenge or an unreadable answer leads to the next
+    """Sends queries. A refused client id, a retired hash, a challenge or an unreadable answer leads to the next
     way; what is transient is tried once more on the same way; a network that fails is not tried on other ways.
     """
 
@@ -60,7 +60,7 @@ class Gql:
         raise UpstreamError(STEP, f"Twitch does not give out a playback token: {failure.words}.") from failure
 
     async def _send(self, query: Query, attempt: GqlAttempt) -> Json:
-        """One request, or two: a session token that Twitch refuses is given up, and the operator is told.
+        """Send one request, or two: a session token that Twitch refuses is dropped, which is logged.
 
         Raises GqlFailure, and UpstreamError when the network fails.
         """
@@ -107,5 +107,5 @@ class Gql:
 
 
 def _may_pass(outcome: Json | GqlFailure) -> float | None:
-    """For `retry`: whether the same way may lead somewhere in a moment."""
+    """A `retry_after` for `retry`: repeats an attempt after a transient failure."""
     return 0.0 if isinstance(outcome, GqlFailure) and outcome.kind is GqlFailureKind.TRANSIENT else None

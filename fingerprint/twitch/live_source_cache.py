@@ -1,7 +1,7 @@
-"""The playlists of live channels, cached so that the next question about a channel costs no token and no usher.
+"""The playlists of live channels, cached so that the next question about a channel needs no token and no usher.
 
-Twitch begins a new anonymous session with advertisements; going on with the one that was begun is faster and
-hears no second round of them. Tokens live for minutes, playlists longer; one that is refused is found anew.
+Twitch begins a new anonymous session with advertisements; reusing the first one is faster and avoids
+further ones. Tokens live for minutes, playlists longer; one that is refused is resolved again.
 """
 
 import dataclasses
@@ -17,28 +17,28 @@ IDLE_SECONDS: Final = 300.0
 
 
 class LiveSourceCache:
-    """A `MediaResolver` before another one; caches the sources of channels that were asked about lately."""
+    """Wraps another `MediaResolver` and caches the sources of channels that were resolved lately."""
 
     def __init__(self, resolver: MediaResolver, clock: Clock) -> None:
         self._resolver = resolver
         self._sources: TTLCache[str, LiveSource] = TTLCache(MAX_CACHED, IDLE_SECONDS, clock.monotonic)
 
     def __len__(self) -> int:
-        """How many are cached."""
+        """The number of cached sources."""
         return len(self._sources)
 
     async def resolve(self, target: Target) -> MediaSource:
-        """As the resolver behind says; for a channel whose source is cached that one, marked `cached`."""
+        """The channel's cached source, marked `cached`; otherwise what the wrapped resolver returns."""
         if not isinstance(target, ChannelTarget):
             return await self._resolver.resolve(target)
         source = self._sources.get(target.login)
         if source is None:
             return await self._begin(target)
-        self._sources[target.login] = source  # its time begins again
+        self._sources[target.login] = source  # restarts its idle time
         return dataclasses.replace(source, cached=True)
 
     async def renew(self, source: LiveSource) -> LiveSource:
-        """A new source for a channel whose cached one has ended. Raises what the resolver raises."""
+        """A new source for a channel whose cached one has ended. Raises the wrapped resolver's errors."""
         self._sources.pop(source.channel, None)
         return await self._begin(ChannelTarget(source.channel))
 

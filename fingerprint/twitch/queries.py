@@ -1,7 +1,7 @@
-"""The questions that are put to Twitch's GraphQL, in both forms: their full text, or the hash of a known one.
+"""The queries to Twitch's GraphQL in both forms: their full text, or the hash of a known (persisted) query.
 
-Twitch retires hashes without notice every few months; the text has worked for years. What users wrote is passed
-in variables and never becomes part of a text.
+Twitch retires hashes without notice every few months; the text has worked for years. User input is
+passed in variables and never becomes part of a text.
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ _CLIP_HASH: Final = "2db6a3b20eabf510bd3cf465ae2408834b59eb6b8af89ca73ab1486cace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A question in both forms; each form has an operation name and variables of its own."""
+    """A query in both forms; each form has its own operation name and variables."""
 
     text_operation: str
     text: str
@@ -73,21 +73,21 @@ class Query:
 
 
 def stream_token_query(login: str) -> Query:
-    """A playback access token for a live channel."""
+    """The query for a live channel's playback access token."""
     return _token_query(
         _STREAM_TEXT, {"login": login}, {"isLive": True, "login": login, "isVod": False, "vodID": ""}
     )
 
 
 def video_token_query(video_id: str) -> Query:
-    """A playback access token for a VOD."""
+    """The query for a VOD's playback access token."""
     return _token_query(
         _VIDEO_TEXT, {"vodID": video_id}, {"isLive": False, "login": "", "isVod": True, "vodID": video_id}
     )
 
 
 def clip_query(slug: str) -> Query:
-    """A clip's renditions and the token that opens them."""
+    """The query for a clip's renditions and the token that opens them."""
     return Query(
         text_operation="ClipPlayback",
         text=_CLIP_TEXT,
@@ -99,7 +99,7 @@ def clip_query(slug: str) -> Query:
 
 
 def clip_broadcaster_query(slug: str) -> Query:
-    """Whose channel a clip is from. The known persisted query answers more than that."""
+    """The query for the channel that a clip is from. The known persisted query answers more than that."""
     return dataclasses.replace(clip_query(slug), text_operation="ClipBroadcaster", text=_BROADCASTER_TEXT)
 
 

@@ -1,4 +1,4 @@
-"""From a target to where its sound can be fetched: the `MediaResolver` port."""
+"""Resolves a target to the address of its sound: the `MediaResolver` port."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,12 +28,12 @@ from fingerprint.twitch.queries import Query, clip_query, stream_token_query, vi
 
 T = TypeVar("T")
 
-_TOKENS: Final = 2
-"""Tokens asked for when usher refuses one: it may have run out in between."""
+_MAX_TOKENS: Final = 2
+"""How many tokens are requested at most: when usher refuses one, it may just have expired."""
 
 
 class TwitchResolver:
-    """Resolves Twitch's targets over gql and usher, and files by looking. Raises what the port promises."""
+    """Resolves Twitch targets with gql and usher, and checks that files exist. Raises the port's errors."""
 
     def __init__(
         self, fetcher: Fetcher, settings: TwitchSettings, *, on_outcome: OnOutcome = ignore_outcome
@@ -48,7 +48,6 @@ class TwitchResolver:
         self._usher = usher.Usher(fetcher, settings.usher_url, on_outcome=on_outcome)
 
     async def resolve(self, target: Target) -> MediaSource:
-        """Where the target's sound is."""
         match target:
             case ChannelTarget(login=login):
                 rendition, url = await self._rendition(usher.PlaylistKind.CHANNEL, login)
@@ -65,8 +64,8 @@ class TwitchResolver:
                 return FileSource(path=path)
 
     async def _rendition(self, kind: usher.PlaylistKind, name: str) -> tuple[Rendition, URL]:
-        """The rendition to listen to, and the address of its media playlist."""
-        for _ in range(_TOKENS):
+        """The rendition to capture, and the address of its media playlist."""
+        for _ in range(_MAX_TOKENS):
             token = await self._token(kind, name)
             try:
                 playlist, base = await self._usher.playlist(kind, name, token)
@@ -107,7 +106,7 @@ class TwitchResolver:
 
 
 def _token_of(data: Json, name: str, subject: str) -> PlaybackToken | None:
-    """The token; None when Twitch has nothing of that name."""
+    """The playback token, or None when Twitch knows nothing by that name."""
     return None if name in data and data[name] is None else parse_token(data.get(name), subject)
 
 

@@ -1,4 +1,4 @@
-"""usher: from a playback token to a multivariant playlist."""
+"""Calls usher, which gives a multivariant playlist for a playback token."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class PlaylistKind(StrEnum):
-    """What a playlist is asked for."""
+    """What a playlist is for: a live channel or a VOD."""
 
     CHANNEL = "channel"
     VIDEO = "video"
@@ -34,19 +34,19 @@ _PATHS: Final[Mapping[PlaylistKind, tuple[str, ...]]] = {
     PlaylistKind.CHANNEL: ("api/v2/channel/hls/{}.m3u8", "api/channel/hls/{}.m3u8"),
     PlaylistKind.VIDEO: ("vod/v2/{}.m3u8", "vod/{}.m3u8"),
 }
-"""The second path is the older one, for the day when the first is gone."""
+"""The second path is the older version, in case Twitch removes the first."""
 
 
 class PlaybackTokenRefusedError(Exception):
-    """The playback token is not accepted (any more)."""
+    """usher refuses the playback token, or refuses it by now."""
 
 
 class _PathGoneError(Exception):
-    """There is no such path; the other version may be there."""
+    """The path does not exist; the other version may."""
 
 
 def build_url(base: URL, path: str, name: str, token: PlaybackToken) -> URL:
-    """The request for a login (lower-case) or a video id; path and name are safe words."""
+    """The request's address for a login (lower case) or a video id; `path` and `name` are already validated."""
     return (base / path.format(name)).with_query(
         {
             "sig": token.signature,
@@ -62,7 +62,7 @@ def build_url(base: URL, path: str, name: str, token: PlaybackToken) -> URL:
 
 
 def parse_answer(kind: PlaylistKind, fetched: Fetched) -> MultivariantPlaylist:
-    """The playlist.
+    """The playlist in usher's answer.
 
     Raises TwitchAudioError: `not-live`, `video-not-found`, `restricted-stream`, `upstream-unavailable`;
     PlaybackTokenRefusedError and _PathGoneError.
@@ -92,7 +92,7 @@ def _missing(kind: PlaylistKind) -> TwitchAudioError:
 
 
 def _error(fetched: Fetched) -> tuple[str, str]:
-    """`error_code` and `error` of usher's array of one object; empty for anything else."""
+    """`error_code` and `error` in usher's array of one object; empty texts for anything else."""
     try:
         body: Any = json.loads(fetched.text)
     except (ValueError, RecursionError):
@@ -105,7 +105,7 @@ def _error(fetched: Fetched) -> tuple[str, str]:
 
 
 class Usher:
-    """A thin sender: the newer path, then the older one."""
+    """Sends requests to usher: the newer path first, then the older one."""
 
     def __init__(self, fetcher: Fetcher, base: URL, *, on_outcome: OnOutcome = ignore_outcome) -> None:
         self._fetcher = fetcher
@@ -115,7 +115,7 @@ class Usher:
     async def playlist(
         self, kind: PlaylistKind, name: str, token: PlaybackToken
     ) -> tuple[MultivariantPlaylist, URL]:
-        """The renditions, and the address to which their URIs are relative.
+        """The playlist, and the address that its URIs are relative to.
 
         Raises TwitchAudioError: `not-live`, `video-not-found`, `restricted-stream`, `upstream-unavailable`,
         `timeout`; PlaybackTokenRefusedError.

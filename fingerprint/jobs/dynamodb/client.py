@@ -1,4 +1,4 @@
-"""DynamoDB's client: limits on all that waits, its errors as ours, reads and conditional writes of one table."""
+"""The DynamoDB client: time limits, translated errors, and reads and conditional writes of one table."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ Item = dict[str, Any]
 CONNECT_SECONDS: Final = 1.0
 READ_SECONDS: Final = 2.0
 CALL_SECONDS: Final = 3.0
-"""The limit of one call with its retries."""
+"""The time limit of one call, retries included."""
 
 ATTEMPTS: Final = 3
 CONNECTIONS: Final = 50
@@ -45,13 +45,13 @@ _log = logging.getLogger(__name__)
 
 
 def error_code(error: ClientError) -> str:
-    """DynamoDB's name for what went wrong."""
+    """DynamoDB's code for an error, such as `ConditionalCheckFailedException`."""
     return error.response.get("Error", {}).get("Code", "")
 
 
 @asynccontextmanager
 async def translated(seconds: float = CALL_SECONDS) -> AsyncGenerator[None]:
-    """Turn every error of the client into `busy` for the person who asks, and a log entry for the operator."""
+    """Turn every error of the client into `busy` for the caller, and into a log entry for the operator."""
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -75,7 +75,7 @@ def _busy(error: Exception, code: str) -> TwitchAudioError:
 
 
 def region_of(session: AioSession, endpoint: str | None, what: str) -> str:
-    """The region by the usual AWS variables. Raises SettingsError when AWS itself is meant and there is none."""
+    """The region in the usual AWS variables. Raises SettingsError when AWS itself is used without one."""
     region: str | None = session.get_config_variable("region")
     if region is None and endpoint is None:
         raise SettingsError("AWS_DEFAULT_REGION", "", f"the AWS region of {what}")
@@ -107,7 +107,7 @@ async def open_client(
 
 
 class JobTable:
-    """One table. Reads are strongly consistent; expressions name attributes as `#Name` and values as `:name`."""
+    """One DynamoDB table, with strongly consistent reads. Expressions use `#Name` and `:name` as placeholders."""
 
     def __init__(self, client: "DynamoDBClient", name: str, *, call_seconds: float = CALL_SECONDS) -> None:
         self._client = client
@@ -115,7 +115,6 @@ class JobTable:
         self.name = name
 
     async def get(self, key: str) -> Item | None:
-        """The item, or None. Raises TwitchAudioError `busy`."""
         async with translated(self._seconds):
             found = await self._client.get_item(TableName=self.name, Key={"Id": {"S": key}}, ConsistentRead=True)
         item: Item | None = found.get("Item")
@@ -124,8 +123,8 @@ class JobTable:
     async def update(self, key: str, change: str, *, when: str, values: Mapping[str, Any]) -> Item | None:
         """The item after the change; None when the condition `when` does not hold, and then nothing changes.
 
-        The client sends again what was not answered, so that None may also mean that the first try took effect:
-        whoever needs to know looks. Raises TwitchAudioError `busy`.
+        The client repeats requests that were not answered, so None may also mean that the first try took effect: a
+        caller that must know reads the item. Raises TwitchAudioError `busy`.
         """
         names = {f"#{name}": name for name in _NAME.findall(f"{change} {when}")}
         async with translated(self._seconds):
@@ -149,7 +148,7 @@ class JobTable:
     async def newest(
         self, index: str, condition: str, *, only: str, values: Mapping[str, Any], limit: int
     ) -> list[Item]:
-        """At most `limit` items of an index that satisfy `only`, newest first. Indexes lag a little."""
+        """At most `limit` items of an index that satisfy `only`, newest first. Indexes lag behind writes."""
         names = {f"#{name}": name for name in _NAME.findall(f"{condition} {only}")}
         found: list[Item] = []
         more: dict[str, Any] = {}
@@ -173,6 +172,6 @@ class JobTable:
         return found[:limit]
 
     async def check(self) -> None:
-        """Raise TwitchAudioError `busy` when the table cannot be used, with what the operator should know."""
+        """Raise TwitchAudioError `busy`, with advice for the operator, when the table cannot be used."""
         async with translated(self._seconds):
             await self._client.describe_table(TableName=self.name)

@@ -1,20 +1,20 @@
-"""Values as DynamoDB items and back. Pure.
+"""Converts values to DynamoDB items and back, without I/O.
 
-A job's item has the original service's attributes and, beside them:
+A job's item has the original service's attributes and, besides them:
 
     Kind, Target, AtSeconds     what was asked for
-    Stage, StageNumber          where it stands; the number so that a condition can compare
+    Stage, StageNumber          the job's progress; the number so that a condition can compare
     Fence                       the fencing token of the lease that may write it
     FinishedAt, Answer          once finished: when, and the whole identification as JSON (sets have no order)
     Seat                        the `Id` of the target's seat
     DoubtedAt                   when a listener said that the answer is wrong
     ExpiresAt                   when it may be deleted, seconds since 1970
 
-A seat is who may work on a target:
+A seat says which server may work on a target:
 
     Kind, Target, AtSeconds     the target
-    Fence, Owner, LeaseUntil    the lease: microseconds since 1970, 0 when nobody has it
-    ClaimToken                  of the last claim, so that whoever sent it twice recognizes it
+    Fence, Owner, LeaseUntil    the lease: microseconds since 1970, 0 when it is free
+    ClaimToken                  of the last claim, so that a server that sent it twice recognizes it
     JobId, JobCreatedAt, Done   the job; Done once it has ended
     AnswerId, Answer            the newest answer: of a stream its id, of a clip or video all of it
     DoubtedAt, ExpiresAt        as above
@@ -48,34 +48,34 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_us(moment: datetime) -> int:
-    """Microseconds since 1970."""
+    """Converts an aware datetime to whole microseconds since 1970 (UTC)."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def from_us(microseconds: int) -> datetime:
-    """The inverse of `to_us`."""
+    """Converts microseconds since 1970 to an aware datetime in UTC; the inverse of `to_us`."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def text(value: str) -> Item:
-    """A string attribute."""
+    """A DynamoDB string attribute."""
     return {"S": value}
 
 
 def number(value: float) -> Item:
-    """A number attribute."""
+    """A DynamoDB number attribute."""
     return {"N": repr(value)}
 
 
 def moment(value: datetime) -> Item:
-    """A time as text that sorts as time."""
+    """A time as a string attribute that sorts chronologically."""
     written = time_to_json(value)
     assert written is not None, "a time is written as text"
     return {"S": written}
 
 
 def seat_key(target: Target) -> str:
-    """The `Id` of a target's seat: readable, or a hash where the target is long or strange."""
+    """The `Id` of a target's seat: readable, or a hash where the target is long or has unusual characters."""
     key = target.key
     if len(key) <= _KEY_LIMIT and key.isprintable():
         return f"{SEAT}{key}"
@@ -84,22 +84,22 @@ def seat_key(target: Target) -> str:
 
 
 def target_name(target: Target) -> str:
-    """What `ChannelId` or `ClipId` holds: the login, the slug, or which moment of which video."""
+    """The value of `ChannelId` or `ClipId`: the login, the slug, or the video id with its moment."""
     return clean_text(target.name if target.kind in (Kind.STREAM, Kind.CLIP) else target.key) or "-"
 
 
 def stage_number(stage: Stage) -> int:
-    """Its place among the stages."""
+    """The stage's index in `STAGES`."""
     return STAGES.index(stage)
 
 
 def answer_text(identification: Identification) -> str:
-    """The whole identification as JSON."""
+    """The whole identification as JSON text."""
     return json.dumps(to_json(identification), separators=(",", ":"), allow_nan=False)
 
 
 def question(target: Target) -> Item:
-    """What both kinds of items say of their target."""
+    """The attributes with which jobs and seats describe their target."""
     found = {"Kind": text(target.kind), "Target": text(clean_text(target.name) or "-")}
     if isinstance(target, VideoTarget):
         found["AtSeconds"] = number(target.at_seconds)
@@ -107,7 +107,7 @@ def question(target: Target) -> Item:
 
 
 def song_attributes(song: Song | None) -> Item:
-    """The song in the original service's attributes. What is empty is left out: DynamoDB refuses empty sets."""
+    """The song in the original service's attributes. Empty ones are left out: DynamoDB refuses empty sets."""
     if song is None:
         return {}
     attributes = {
@@ -134,7 +134,7 @@ def _set(values: Iterable[str]) -> Item | None:
 
 
 def finished_attributes(answer: Identification) -> Item:
-    """What finishing a job writes."""
+    """The attributes that are written when a job finishes."""
     assert answer.finished_at is not None, "it is finished"
     return {
         "Status": text(answer.status),
@@ -147,15 +147,15 @@ def finished_attributes(answer: Identification) -> Item:
 
 
 def expired(item: Mapping[str, Any], now: datetime) -> bool:
-    """Whether the item is over, though DynamoDB has not deleted it yet."""
+    """Whether the item has expired, though DynamoDB has not deleted it yet."""
     until = item.get("ExpiresAt")
     return until is not None and int(until["N"]) <= now.timestamp()
 
 
 def identification_of(item: Mapping[str, Any], *, kind: Kind) -> Identification | None:
-    """A job's item as a value; None for an item of another sort.
+    """The identification in a job's item, or None for an item of another sort.
 
-    `kind` is what the table mostly holds: items of the original service do not say.
+    `kind` is the kind of the table's targets, for items of the original service, which do not store it.
     """
     if "CreatedAt" not in item or "Status" not in item:
         return None
@@ -207,7 +207,7 @@ def _song(item: Mapping[str, Any]) -> Song:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """Who may work on a target, and what came of it so far."""
+    """Which server may work on a target, and the target's newest answer."""
 
     fence: int
     owner: str
@@ -215,13 +215,13 @@ class Seat:
     claim_token: str
     done: bool
     left: Identification
-    """The job as it was when it was begun."""
+    """The job as it was when it began."""
     answer: Identification | None
     answer_id: IdentificationId | None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Seat":
-        """A seat's item as a value."""
+        """Reads a seat's item."""
         created_at = time_from_json(item["JobCreatedAt"]["S"])
         assert created_at is not None, "it is there"
         return cls(

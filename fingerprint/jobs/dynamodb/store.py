@@ -2,12 +2,12 @@
 
 A target's seat decides. A claim is one conditional write of it: its fencing token must be the one that was read,
 and its lease must be over. The job's item carries the same token, raised before the work begins, and every later
-write names the token in its condition. DynamoDB's transactions are not used: each step leaves a state from which
-the next one who asks goes on.
+write has the token in its condition. DynamoDB's transactions are not used: each step leaves a state from which
+the next server that claims the target can continue.
 
-- A seat whose job has no item: its owner died in between, or is about to write it. Whoever takes over writes it.
-- A job that has ended although its seat is not done: its owner died in between, and whoever claims next closes the
-  seat.
+- A seat whose job has no item: its owner died in between, or is about to write it. The next owner writes it.
+- A job that has ended although its seat is not done: its owner died in between, and the next server that claims
+  it closes the seat.
 """
 
 import logging
@@ -69,7 +69,7 @@ _log = logging.getLogger(__name__)
 
 
 class DynamoDbJobStore:
-    """The JobStore port. `keep`: how long items are kept that are no answers for clips; None for ever."""
+    """The JobStore port on two DynamoDB tables. `keep`: when items expire, except clips' answers; None: never."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class DynamoDbJobStore:
         identification_id: IdentificationId | None = None,
         looked: bool = False,
     ) -> Claim:
-        """See the port. What is held or answered is found by reading alone; only a claim writes."""
+        """Only a claim writes; a held or finished target is found by reading alone."""
         for _attempt in range(_CLAIM_ATTEMPTS):
             seat = await self._seat(target)
             if seat is not None and seat.answer is not None and reusable(seat.answer, now):
@@ -111,11 +111,11 @@ class DynamoDbJobStore:
                     return Held(left)
             given_up = left if left is not None and abandoned(left, now) else None
             work = left if left is not None and given_up is None else _fresh(target, now, identification_id)
-            lease = await self._take(seat, target, work, owner=owner, now=now, lease_seconds=lease_seconds)
+            lease = await self._claim_seat(seat, target, work, owner=owner, now=now, lease_seconds=lease_seconds)
             if lease is None:
                 continue
             if given_up is not None:
-                await self._give_up(target, given_up, lease, now)
+                await self._close_abandoned(target, given_up, lease, now)
             begun = await self._begin(target, work, lease.fence)
             if begun is not None:
                 return Claimed(lease, begun)
@@ -125,7 +125,6 @@ class DynamoDbJobStore:
         raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=1.0)
 
     async def adopt(self, lease: Lease, *, owner: str, now: datetime, lease_seconds: float) -> Claimed | None:
-        """See the port."""
         table = self._table_of_seat(lease.target_key)
         expires_at = now + timedelta(seconds=lease_seconds)
         token = secrets.token_hex(8)
@@ -155,7 +154,6 @@ class DynamoDbJobStore:
         return None if begun is None else Claimed(adopted, begun)
 
     async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
-        """See the port."""
         expires_at = now + timedelta(seconds=lease_seconds)
         held = await self._table_of_seat(lease.target_key).update(
             lease.target_key,
@@ -166,7 +164,7 @@ class DynamoDbJobStore:
         return None if held is None else replace(lease, expires_at=expires_at)
 
     async def progress(self, lease: Lease, stage: Stage) -> bool:
-        """See the port. A stage never goes back."""
+        """Record the stage, which never goes back."""
         table = self._table_of_seat(lease.target_key)
         written = await table.update(
             lease.identification_id,
@@ -185,7 +183,6 @@ class DynamoDbJobStore:
         return item is not None and "FinishedAt" not in item and item["Fence"] == number(lease.fence)
 
     async def finish(self, lease: Lease, identification: Identification) -> bool:
-        """See the port."""
         answer = clean(identification)
         if answer.finished_at is None:
             raise ValueError(f"{answer.id} is not finished")
@@ -199,12 +196,11 @@ class DynamoDbJobStore:
         try:
             await self._close(lease, answer)
         except TwitchAudioError:
-            # The answer is stored. The lease runs out by itself, and whoever claims next closes the seat.
+            # The answer is stored. The lease runs out by itself, and the next claim closes the seat.
             _log.warning("seat_not_closed", extra={"job_id": lease.identification_id})
         return True
 
     async def release(self, lease: Lease) -> None:
-        """See the port."""
         await self._table_of_seat(lease.target_key).update(
             lease.target_key,
             "SET #LeaseUntil = :over",
@@ -213,7 +209,6 @@ class DynamoDbJobStore:
         )
 
     async def update_answer(self, identification: Identification) -> None:
-        """See the port."""
         answer = clean(identification)
         fields = {"Answer": text(answer_text(answer)), **song_attributes(answer.song)}
         for table, _ in self._places(answer.id):
@@ -230,7 +225,6 @@ class DynamoDbJobStore:
             return
 
     async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
-        """See the port."""
         for table, _ in self._places(identification_id):
             item = await table.get(identification_id)
             if item is None:
@@ -244,7 +238,7 @@ class DynamoDbJobStore:
             return
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:
-        """See the port. One read for an id that this store gave out, two for others."""
+        """Costs one read for an id that this store gave out, two for others."""
         for table, kind in self._places(identification_id):
             found = await self._job(table, kind, identification_id)
             if found is not None:
@@ -252,7 +246,6 @@ class DynamoDbJobStore:
         return None
 
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
-        """See the port."""
         seat = await self._seat(target)
         if seat is None or seat.done or seat.lease_until <= now:
             return None
@@ -260,7 +253,7 @@ class DynamoDbJobStore:
         return None if left.status.finished else left
 
     async def answer(self, target: Target) -> Identification | None:
-        """See the port. One read for a clip or video that has been answered."""
+        """Costs one read for a clip or video that has been answered."""
         seat = await self._seat(target)
         if seat is None or seat.answer is not None:
             return None if seat is None else seat.answer
@@ -271,7 +264,7 @@ class DynamoDbJobStore:
         return None if seat.answer_id is None else await self._job(*self._of(target.kind), seat.answer_id)
 
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
-        """See the port. It may lag a little behind: it is read from an index."""
+        """Reads an index, which lags slightly behind writes."""
         condition = "#ChannelId = :channel"
         values: dict[str, Any] = {
             ":channel": text(login),
@@ -292,14 +285,13 @@ class DynamoDbJobStore:
         return [identification for identification in found if identification is not None]
 
     async def check(self) -> None:
-        """See the port."""
         await self._streams.check()
         await self._clips.check()
 
-    # --- Inside ---------------------------------------------------------------------------------------
+    # --- Internals ------------------------------------------------------------------------------------
 
     def _places(self, identification_id: str) -> Sequence[tuple[JobTable, Kind]]:
-        """Where a job may be, the likeliest place first."""
+        """The tables where a job may be, the likeliest first."""
         try:
             known = 0 < len(identification_id.encode()) <= _KEY_BYTES
         except UnicodeEncodeError:
@@ -321,7 +313,7 @@ class DynamoDbJobStore:
         if item is None:
             return None
         seat = Seat.of(item)
-        # What is over is forgotten, but for the token, which goes on growing.
+        # An expired answer is ignored, but the token goes on growing.
         return replace(seat, done=True, answer=None, answer_id=None) if expired(item, self._clock.now()) else seat
 
     async def _job(self, table: JobTable, kind: Kind, identification_id: str) -> Identification | None:
@@ -331,10 +323,10 @@ class DynamoDbJobStore:
         return identification_of(item, kind=kind)
 
     async def _job_of(self, seat: Seat) -> Identification:
-        """The seat's job; as it was begun when its owner has not written it yet."""
+        """The seat's job, or the job as it began when its owner has not written it yet."""
         return await self._job(*self._of(seat.left.kind), seat.left.id) or seat.left
 
-    async def _take(
+    async def _claim_seat(
         self,
         seat: Seat | None,
         target: Target,
@@ -344,7 +336,7 @@ class DynamoDbJobStore:
         now: datetime,
         lease_seconds: float,
     ) -> Lease | None:
-        """The lease, when nobody was faster."""
+        """Claim the seat; returns the lease, or None when another server was faster."""
         table, _ = self._of(target.kind)
         key, token = seat_key(target), secrets.token_hex(8)
         fence = 1 if seat is None else seat.fence + 1
@@ -376,7 +368,7 @@ class DynamoDbJobStore:
         return Lease(identification_id=work.id, target_key=key, owner=owner, fence=fence, expires_at=expires_at)
 
     async def _begin(self, target: Target, work: Identification, fence: int) -> Identification | None:
-        """Put the job under a fencing token; None when it has ended, or is under a later one."""
+        """Write the job with a fencing token; None when it has ended or has a later token."""
         table, kind = self._of(target.kind)
         index = "ChannelId" if kind is Kind.STREAM else "ClipId"
         fields: dict[str, Any] = {
@@ -399,7 +391,7 @@ class DynamoDbJobStore:
         return None if item is None else identification_of(item, kind=kind)
 
     async def _begin_left(self, table: JobTable, left: Identification, fence: int) -> Identification | None:
-        """Raise the token of a job that exists."""
+        """Raise the fencing token of a job that exists."""
         item = await table.update(
             left.id,
             "SET #Fence = :fence",
@@ -417,7 +409,7 @@ class DynamoDbJobStore:
         return await table.update(answer.id, change, when=when, values=values) is not None
 
     async def _close(self, lease: Lease, answer: Identification) -> None:
-        """End the lease of a job that has ended, and keep its answer where it is looked for."""
+        """End the lease of a job that has ended, and store its answer in the seat."""
         fields: dict[str, Any] = {"LeaseUntil": number(0), "Done": {"BOOL": True}}
         change = ""
         if answer.status in _ANSWERS:
@@ -433,15 +425,15 @@ class DynamoDbJobStore:
             values={**_mine(lease), **_values(fields)},
         )
 
-    async def _give_up(self, target: Target, left: Identification, lease: Lease, now: datetime) -> None:
-        """Close a job that its owner left behind so long ago that nobody waits for it."""
+    async def _close_abandoned(self, target: Target, left: Identification, lease: Lease, now: datetime) -> None:
+        """Close a job that its owner abandoned so long ago that no request waits for it."""
         detail = "The server that worked on this stopped before it had an answer. Ask again."
         problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0)
         table, _ = self._of(target.kind)
         await self._end(table, left.failed(problem, now), lease.fence, when=f"attribute_exists(#Id) AND {_BEFORE}")
 
     def _expiry(self, now: datetime) -> Item:
-        """When an item that is begun now may go, unless it becomes a clip's song."""
+        """The expiry of an item that begins now, unless it becomes a clip's song, which stays."""
         return {} if self._keep is None else {"ExpiresAt": number(int((now + self._keep).timestamp()))}
 
 
@@ -464,7 +456,7 @@ def _values(fields: Item) -> dict[str, Any]:
 
 
 def _lease_of(seat: Seat, target: Target) -> Lease:
-    """The lease that a seat speaks of, whoever has it."""
+    """The lease stored in a seat, whichever server holds it."""
     return Lease(
         identification_id=seat.left.id,
         target_key=seat_key(target),
@@ -493,7 +485,7 @@ def _names(settings: PipelineSettings) -> TableNames:
 async def open_store(
     settings: PipelineSettings, clock: Clock, _database: Database | None
 ) -> AsyncGenerator[DynamoDbJobStore]:
-    """The configured tables. Raises SettingsError without a region."""
+    """Opens the store on the configured tables. Raises SettingsError when no region is set."""
     days = settings.keep_days
     keep = None if days is None else timedelta(days=days)
     async with open_client(settings.dynamodb.endpoint) as client:
@@ -501,6 +493,6 @@ async def open_store(
 
 
 async def prepare(settings: PipelineSettings) -> list[str]:
-    """Make the tables that are missing, and return their names. Raises SettingsError, TwitchAudioError `busy`."""
+    """Create the missing tables, and return their names. Raises SettingsError, TwitchAudioError `busy`."""
     async with open_client(settings.dynamodb.endpoint) as client:
         return await create_tables(client, _names(settings))

@@ -1,7 +1,8 @@
-"""The two tables, as `twitchaudio db upgrade` makes them; a test holds the deployment template against this page.
+"""The two tables, as `twitchaudio db upgrade` creates them; a test compares the deployment template.
 
 Both have the key `Id`. An item is either a job, with the attributes that the original service wrote and some more
-(`items.job_item`), or a seat: who may work on a target (`items.Seat`), under an `Id` that begins with `target#`.
+(`items.job_item`), or a seat: which server may work on a target (`items.Seat`), under an `Id` that begins with
+`target#`.
 
 `ByChannel` lists a channel's jobs newest first: the one that runs and those before it. It does not hold stage and
 fencing token, so that most writes of a running job are not written twice. There is no index by clip: a clip's seat
@@ -39,7 +40,7 @@ PROJECTED: Final = (
     "FinishedAt",
     TTL_ATTRIBUTE,
 )
-"""What `ByChannel` holds beside the keys."""
+"""The attributes in the index `ByChannel` besides the keys."""
 
 _ACTIVE_SECONDS: Final = 120.0
 
@@ -48,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TableNames:
-    """What the tables are called."""
+    """The names of the two tables."""
 
     streams: str
     clips: str
@@ -87,9 +88,9 @@ def table_definitions(names: TableNames) -> Sequence[dict[str, Any]]:
 
 
 async def create_tables(client: "DynamoDBClient", names: TableNames) -> list[str]:
-    """Make the tables that are missing, wait until they can be used, and return their names.
+    """Create the tables that are missing, wait until they can be used, and return their names.
 
-    What exists is left as it is, but for the expiry by `ExpiresAt`, which is switched on. Raises TwitchAudioError
+    Existing tables stay as they are, except that expiry by `ExpiresAt` is switched on. Raises TwitchAudioError
     `busy`.
     """
     made: list[str] = []
@@ -119,7 +120,7 @@ async def _until_active(client: "DynamoDBClient", name: str) -> None:
 
 
 async def _expire(client: "DynamoDBClient", name: str) -> None:
-    """Let DynamoDB delete what has expired. Not every DynamoDB can; readers judge the expiry themselves."""
+    """Switch on expiry by DynamoDB. Not every emulator supports it, so readers check the expiry themselves."""
     try:
         state = (await client.describe_time_to_live(TableName=name)).get("TimeToLiveDescription", {})
         if state.get("TimeToLiveStatus") in (None, "DISABLED"):
