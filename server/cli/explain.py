@@ -1,6 +1,7 @@
 """The picture of `identify --explain`: a spectrogram with its landmarks, and the offset histogram."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +15,8 @@ from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import invalid_input
-from fingerprint.media.decode import decode_blocks
-from server.cli.canvas import BLUE, GRAY, ORANGE, WHITE, Canvas, Color, shortened, text_width
+from fingerprint.media.decoder import DecoderPool
+from server.cli.svg import BLUE, GRAY, ORANGE, WHITE, Point, Svg, shortened, text_width
 
 WIDTH: Final = 1440
 HEIGHT: Final = 1000
@@ -31,17 +32,23 @@ MAX_SECONDS: Final = 3600.0
 FAINT_LINES: Final = 1500
 """Landmarks without a match that are drawn at most; more would hide the spectrogram."""
 
+SHADES: Final = 24
+"""How many colors the spectrogram has, from dark blue to light violet."""
+
+CELLS: Final = (330, 125)
+"""How many columns and rows the spectrogram has at most."""
+
 _RANGE: Final = 7.5
 """The natural logarithms that the spectrogram's shades span (65 dB)."""
 
 
 def draw_explanation(file: Path, catalog: Path, picture: Path) -> str:
-    """Write the picture for a file as PNG, and say in one sentence what it shows.
+    """Write the picture for a file as SVG, and say in one sentence what it shows.
 
     Of a file longer than `SHORT_SECONDS`, it shows the window of the surest match. Raises TwitchAudioError for a
     file without sound, or when the picture cannot be written, and CatalogError.
     """
-    pcm = _read(file)
+    pcm = asyncio.run(_decode(file))
     snapshot = Catalog(catalog).snapshot()
     start = 0.0
     if pcm.duration_seconds > SHORT_SECONDS:
@@ -52,23 +59,17 @@ def draw_explanation(file: Path, catalog: Path, picture: Path) -> str:
         found = explain(snapshot, pcm)
     except ValueError as error:
         raise invalid_input(f"{file} cannot be explained: {error}.") from error
-    canvas = draw(found, heading=_heading(file, start, pcm.duration_seconds))
+    svg = draw(found, heading=_heading(file, start, pcm.duration_seconds))
     try:
-        picture.write_bytes(canvas.png())
+        picture.write_text(svg.document(), encoding="utf-8")
     except OSError as error:
         raise invalid_input(f"The picture {picture} cannot be written: {error.strerror}.") from error
     return f"{picture}: {len(found.matching)} of {len(found.landmarks)} landmarks match. {_verdict(found)}"
 
 
-def _read(file: Path) -> Pcm:
-    blocks: list[NDArray[np.float32]] = []
-    seconds = 0.0
-    for block in decode_blocks(file):
-        blocks.append(block.samples)
-        seconds += block.duration_seconds
-        if seconds >= MAX_SECONDS:
-            break
-    return Pcm(np.ascontiguousarray(np.concatenate(blocks, axis=1)))
+async def _decode(file: Path) -> Pcm:
+    async with DecoderPool(workers=1) as decoder:
+        return await decoder.decode_file(file, max_seconds=MAX_SECONDS)
 
 
 def _heading(file: Path, start: float, seconds: float) -> str:
@@ -93,124 +94,139 @@ def _title(track: Track) -> str:
 # --- The picture --------------------------------------------------------------------------------------
 
 
-def draw(found: Explanation, *, heading: str) -> Canvas:
+def draw(found: Explanation, *, heading: str) -> Svg:
     """The picture of an explanation."""
-    canvas = Canvas(WIDTH, HEIGHT)
-    canvas.text(_LEFT, 20, shortened(heading, WIDTH - _LEFT - 30, 3), WHITE, 3)
-    canvas.text(_LEFT, 56, shortened(_verdict(found), WIDTH - _LEFT - 30), ORANGE)
-    _draw_spectrogram(canvas, found)
-    _draw_histogram(canvas, found)
-    _draw_rivals(canvas, found)
-    return canvas
+    svg = Svg(WIDTH, HEIGHT)
+    svg.text(_LEFT, 40, shortened(heading, WIDTH - _LEFT - 30, 22), size=22)
+    svg.text(_LEFT, 70, shortened(_verdict(found), WIDTH - _LEFT - 30), ORANGE)
+    _draw_spectrogram(svg, found)
+    _draw_histogram(svg, found)
+    _draw_rivals(svg, found)
+    return svg
 
 
-def _draw_spectrogram(canvas: Canvas, found: Explanation) -> None:
+def _draw_spectrogram(svg: Svg, found: Explanation) -> None:
     left, top, width, height = SPECTROGRAM
     steps, bins = found.levels.shape
     seconds, hertz = steps * found.step_seconds, bins * found.bin_hertz
-    rows = np.arange(height)[::-1] * bins // height
-    columns = np.arange(width) * steps // width
-    canvas.image(left, top, _shades(found.levels[np.ix_(columns, rows)].T))
-    canvas.frame(left, top, width, height, GRAY)
+    for color, lines, line_width in _shaded_cells(found.levels):
+        svg.lines(lines, color, width=line_width)
+    svg.outline(left, top, width, height, GRAY)
 
-    def place(second: float, frequency: float) -> tuple[float, float]:
-        x = left + min(max(second / seconds, 0.0), 1.0) * (width - 1)
-        return x, top + height - 1 - min(max(frequency / hertz, 0.0), 1.0) * (height - 1)
+    def place(second: float, frequency: float) -> Point:
+        x = left + min(max(second / seconds, 0.0), 1.0) * width
+        return x, top + height - min(max(frequency / hertz, 0.0), 1.0) * height
 
     matching = np.zeros(len(found.landmarks), np.bool_)
     matching[found.matching] = True
     others = np.flatnonzero(~matching)
     thinned = others[:: max(1, -(-len(others) // FAINT_LINES))]
     for chosen, color, opacity in ((thinned, BLUE, 0.25), (found.matching, ORANGE, 0.9)):
-        lines = found.landmarks[chosen]
-        for number in range(len(lines)):
-            canvas.line(
-                place(lines.from_seconds[number], lines.from_hertz[number]),
-                place(lines.to_seconds[number], lines.to_hertz[number]),
-                color,
-                opacity,
-            )
-    for second, frequency in found.peaks:
-        canvas.dot(*place(second, frequency), 0, WHITE)
+        each = found.landmarks[chosen]
+        starts = zip(each.from_seconds.tolist(), each.from_hertz.tolist(), strict=True)
+        ends = zip(each.to_seconds.tolist(), each.to_hertz.tolist(), strict=True)
+        svg.lines(
+            ((place(*start), place(*end)) for start, end in zip(starts, ends, strict=True)), color, opacity=opacity
+        )
+    svg.dots((place(second, frequency) for second, frequency in found.peaks.tolist()), 0.5, WHITE)
     matched = found.landmarks[found.matching]
-    for number in range(len(matched)):
-        canvas.dot(*place(matched.from_seconds[number], matched.from_hertz[number]), 1, ORANGE)
+    anchors = zip(matched.from_seconds.tolist(), matched.from_hertz.tolist(), strict=True)
+    svg.dots((place(*anchor) for anchor in anchors), 1.5, ORANGE)
     for kilohertz in range(0, int(hertz / 1000) + 1, 2):
         _, y = place(0.0, kilohertz * 1000.0)
-        _label_left(canvas, y, f"{kilohertz} kHz")
+        _label_left(svg, y, f"{kilohertz} kHz")
     for second in _ticks(seconds):
-        x, _ = place(second, 0.0)
-        canvas.text(x - text_width(f"{second:g} s") / 2, top + height + 14, f"{second:g} s", GRAY)
+        svg.text(place(second, 0.0)[0], top + height + 24, f"{second:g} s", GRAY, anchor="middle")
     legend = ((f"matching landmarks: {len(found.matching)}", ORANGE), (f"other landmarks: {len(others)}", BLUE))
     x = float(left)
     for text, color in (*legend, (f"peaks: {len(found.peaks)}", WHITE)):
-        canvas.rectangle(x, 88, 12, 12, color)
-        canvas.text(x + 20, 87, text, GRAY)
+        svg.rectangle(x, 88, 12, 12, color)
+        svg.text(x + 20, 99, text, GRAY)
         x += 60 + text_width(text)
 
 
-def _shades(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Dark blue to light violet by loudness; the range ends at the loudest."""
-    loud = (np.clip((levels - levels.max()) / _RANGE, -1, 0) + 1)[..., np.newaxis]
-    scale = np.array([[14, 16, 26], [46, 40, 96], [120, 70, 150], [214, 190, 214]], np.float64)
-    position = loud * (len(scale) - 1)
-    lower = np.minimum(position.astype(np.int64)[..., 0], len(scale) - 2)
-    share = position - lower[..., np.newaxis]
-    return np.rint(scale[lower] * (1 - share) + scale[lower + 1] * share).astype(np.uint8)
+def _shaded_cells(levels: NDArray[np.float32]) -> Iterator[tuple[str, list[tuple[Point, Point]], float]]:
+    """The spectrogram as horizontal lines, for each color those that have it, and how wide they are.
+
+    Dark blue to light violet by loudness; the range ends at the loudest.
+    """
+    left, top, width, height = SPECTROGRAM
+    steps, bins = levels.shape
+    columns, rows = min(CELLS[0], steps), min(CELLS[1], bins)
+    cells = levels[np.ix_(np.arange(columns) * steps // columns, np.arange(rows)[::-1] * bins // rows)].T
+    loud = np.clip((cells - levels.max()) / _RANGE, -1, 0) + 1
+    shades = np.rint(loud * (SHADES - 1)).astype(np.int64)
+    runs: list[list[tuple[Point, Point]]] = [[] for _ in range(SHADES)]
+    for row, values in enumerate(shades):
+        edges = np.flatnonzero(np.r_[True, values[1:] != values[:-1], True])
+        y = top + (row + 0.5) * height / rows
+        for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            runs[int(values[first])].append(
+                ((left + first * width / columns, y), (left + last * width / columns, y))
+            )
+    for shade, lines in enumerate(runs):
+        if lines:
+            yield _shade(shade / (SHADES - 1)), lines, height / rows + 0.2
 
 
-def _draw_histogram(canvas: Canvas, found: Explanation) -> None:
+def _shade(loudness: float) -> str:
+    """The color of a loudness, 0..1."""
+    scale = ((14, 16, 26), (46, 40, 96), (120, 70, 150), (214, 190, 214))
+    lower = min(int(loudness * 3), 2)
+    share = loudness * 3 - lower
+    mixed = (round(dark + (light - dark) * share) for dark, light in zip(*scale[lower : lower + 2], strict=True))
+    return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def _draw_histogram(svg: Svg, found: Explanation) -> None:
     left, top, width, height = HISTOGRAM
-    canvas.frame(left, top, width, height, GRAY)
+    svg.outline(left, top, width, height, GRAY)
     if found.examined is None:
-        canvas.text(left, top - 24, "No track to compare with", GRAY)
+        svg.text(left, top - 12, "No track to compare with", GRAY)
         return
-    canvas.text(left, top - 24, "Votes for each offset into the track, in seconds", GRAY)
+    svg.text(left, top - 12, "Votes for each offset into the track, in seconds", GRAY)
     first = min(0.0, float(found.offsets_seconds.min()))
     last = max(float(found.offsets_seconds.max()), found.examined.finding.track.duration_seconds, first + 1)
     highest = float(found.votes.max())
+
+    def x_of(seconds: float) -> float:
+        return left + (seconds - first) / (last - first) * width
+
+    def bar(x: float, votes: float) -> tuple[Point, Point]:
+        return (x, top + height), (x, top + height - votes / highest * (height - 20))
+
     # The highest vote of the offsets that share a column.
     columns = ((found.offsets_seconds - first) / (last - first) * (width - 1)).astype(np.int64)
     bars = np.zeros(width)
     np.maximum.at(bars, np.clip(columns, 0, width - 1), found.votes)
-    for column in np.flatnonzero(bars):
-        high = bars[column] / highest * (height - 20)
-        canvas.rectangle(left + int(column), top + height - high, 0, high, BLUE)
-    column = round((found.offset_seconds - first) / (last - first) * (width - 1))
-    votes = found.examined.candidate.votes
-    high = votes / highest * (height - 20)
-    canvas.rectangle(left + column - 1, top + height - high, 3, high, ORANGE)
+    svg.lines((bar(left + column + 0.5, bars[column]) for column in np.flatnonzero(bars).tolist()), BLUE)
+    x, votes = x_of(found.offset_seconds), found.examined.candidate.votes
+    svg.lines([bar(x, votes)], ORANGE, width=3)
     label = f"{found.offset_seconds:.2f} s: {votes:.0f}"
-    x = left + column + 8 if column < width - 20 - text_width(label) else left + column - 8 - text_width(label)
-    canvas.text(x, top + 3, label, ORANGE)  # above all bars: the answer's need not be the highest
+    fits = x + 8 + text_width(label) < left + width
+    # Above all bars: the answer's need not be the highest.
+    svg.text(x + (8 if fits else -8), top + 15, label, ORANGE, anchor="start" if fits else "end")
     for second in _ticks(last):
-        canvas.text(
-            left + (second - first) / (last - first) * (width - 1) - text_width(f"{second:g}") / 2,
-            top + height + 10,
-            f"{second:g}",
-            GRAY,
-        )
-    _label_left(canvas, top + 20, f"{highest:.0f}")
-    _label_left(canvas, top + height, "0")
+        svg.text(x_of(second), top + height + 20, f"{second:g}", GRAY, anchor="middle")
+    _label_left(svg, top + 20, f"{highest:.0f}")
+    _label_left(svg, top + height, "0")
 
 
-def _draw_rivals(canvas: Canvas, found: Explanation) -> None:
+def _draw_rivals(svg: Svg, found: Explanation) -> None:
     left, top, width, height = RIVALS
-    canvas.text(left, top - 24, "The tracks with most votes", GRAY)
+    svg.text(left, top - 12, "The tracks with most votes", GRAY)
     highest = max((candidate.votes for candidate in found.candidates), default=1.0)
     row = height // 10
     for number, candidate in enumerate(found.candidates):
-        color: Color = ORANGE if candidate.chosen else BLUE
+        color = ORANGE if candidate.chosen else BLUE
         y = top + number * row
-        canvas.rectangle(left, y, candidate.votes / highest * width, 3, color)
-        votes = f"{candidate.votes:.0f} "
-        canvas.text(left, y + 6, votes, color)
-        room = width - text_width(votes)
-        canvas.text(left + text_width(votes), y + 6, shortened(_title(candidate.track), room), WHITE)
+        svg.rectangle(left, y, candidate.votes / highest * width, 3, color)
+        svg.text(left, y + 18, f"{candidate.votes:.0f}", color)
+        svg.text(left + 60, y + 18, shortened(_title(candidate.track), width - 60))
 
 
-def _label_left(canvas: Canvas, y: float, text: str) -> None:
-    canvas.text(_LEFT - 8 - text_width(text), y - 7, text, GRAY)
+def _label_left(svg: Svg, y: float, text: str) -> None:
+    svg.text(_LEFT - 8, y + 5, text, GRAY, anchor="end")
 
 
 def _ticks(length: float) -> Sequence[float]:

@@ -68,7 +68,7 @@ def register(commands: Subparsers) -> None:
     identify.add_argument(
         "--explain",
         type=Path,
-        metavar="PNG",
+        metavar="SVG",
         help="for one file: also draw why the catalog answers as it does (spectrogram, landmarks, offsets)",
     )
     identify.set_defaults(run=_run)

@@ -9,7 +9,7 @@ For each system, condition and duration the rows give
 - `top1_at_1pct`: as `top1`, at the threshold that at most 1 % of the negatives reach
 
 What is left of 100 % is missed. `cpu_ms_per_query` leaves decoding out for ours and for Olaf: the median of 6 s.
-How true our confidence is, is drawn as `reliability.png` in `--work`, or where `--plot` says.
+How true our confidence is, is drawn as `reliability.svg` in `--work`, or where `--plot` says.
 
 audfprint comes with the benchmarks' packages. Olaf takes part when its programs are named (`--olaf PATH`,
 repeatable; see `peers`). The peers' indexes and answers are kept in `--work`, too.
@@ -275,7 +275,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--corpus", type=Path, required=True, metavar="DIR")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--plot", type=Path, metavar="PNG")
+    parser.add_argument("--plot", type=Path, metavar="SVG")
     parser.add_argument("--work", type=Path, default=Path(".cache/bench/recognition"), metavar="DIR")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th query only")
@@ -313,8 +313,8 @@ def main(argv: Sequence[str]) -> int:
     print_negatives(corpus, systems[OURS])
     true = reliability(corpus, systems[OURS])
     print_table("reliability of our confidence (negatives are never right)", table(true))
-    plot = cast("Path | None", arguments.plot) or work / "reliability.png"
-    plot.write_bytes(draw(true, heading=f"reliability, {len(corpus.queries)} clips").png())
+    plot = cast("Path | None", arguments.plot) or work / "reliability.svg"
+    plot.write_text(draw(true, heading=f"reliability, {len(corpus.queries)} clips").document(), encoding="utf-8")
     print(f"drawn as {plot}")
     write_json(cast("Path | None", arguments.json), found)
     return 0

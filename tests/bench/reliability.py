@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from server.cli.canvas import BLUE, GRAY, ORANGE, WHITE, Canvas, text_width
+from server.cli.svg import BLUE, GRAY, ORANGE, WHITE, Point, Svg
 from tests.bench.corpus import Corpus, Outcome
 
 EDGES: Final = (0.0, 0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.99, 1.0001)
@@ -66,31 +66,30 @@ def table(found: Sequence[Bin]) -> list[dict[str, object]]:
     ]
 
 
-def draw(found: Sequence[Bin], *, heading: str) -> Canvas:
+def draw(found: Sequence[Bin], *, heading: str) -> Svg:
     """The picture: said to the right, right upwards; a dot for each bin, with the range that chance allows it."""
-    canvas = Canvas(_LEFT + _SIDE + 60, _TOP + _SIDE + 90)
+    svg = Svg(_LEFT + _SIDE + 60, _TOP + _SIDE + 90)
 
-    def place(said: float, right: float) -> tuple[float, float]:
+    def place(said: float, right: float) -> Point:
         return _LEFT + said * _SIDE, _TOP + (1 - right) * _SIDE
 
-    canvas.text(20, 20, heading, WHITE)
-    canvas.text(20, 50, "dots: clips by what was said; bars: what chance allows (2 sd)", GRAY)
-    canvas.frame(_LEFT, _TOP, _SIDE, _SIDE, GRAY)
+    svg.text(20, 34, heading)
+    svg.text(20, 62, "dots: clips by what was said; bars: what chance allows (2 sd)", GRAY)
+    svg.outline(_LEFT, _TOP, _SIDE, _SIDE, GRAY)
     for tenth in range(0, 11, 2):
         x, y = place(tenth / 10, tenth / 10)
-        canvas.text(x - text_width("0.0") / 2, _TOP + _SIDE + 12, f"{tenth / 10:.1f}", GRAY)
-        canvas.text(_LEFT - 10 - text_width("0.0"), y - 7, f"{tenth / 10:.1f}", GRAY)
-        canvas.line((x, _TOP), (x, _TOP + _SIDE), GRAY, 0.2)
-        canvas.line((_LEFT, y), (_LEFT + _SIDE, y), GRAY, 0.2)
-    canvas.text(_LEFT + _SIDE / 2 - text_width("confidence said") / 2, _TOP + _SIDE + 44, "confidence said", WHITE)
-    canvas.text(16, _TOP + 8, "right", WHITE)
-    canvas.line(place(0, 0), place(1, 1), WHITE, 0.5)
+        svg.text(x, _TOP + _SIDE + 24, f"{tenth / 10:.1f}", GRAY, anchor="middle")
+        svg.text(_LEFT - 10, y + 5, f"{tenth / 10:.1f}", GRAY, anchor="end")
+        grid = [((x, float(_TOP)), (x, float(_TOP + _SIDE))), ((float(_LEFT), y), (float(_LEFT + _SIDE), y))]
+        svg.lines(grid, GRAY, opacity=0.2)
+    svg.text(_LEFT + _SIDE / 2, _TOP + _SIDE + 56, "confidence said", anchor="middle")
+    svg.text(16, _TOP + 20, "right")
+    svg.lines([(place(0, 0), place(1, 1))], WHITE, opacity=0.5)
     for part in found:
         low, high = max(0.0, part.said - 2 * part.deviation), min(1.0, part.said + 2 * part.deviation)
-        canvas.line(place(part.said, low), place(part.said, high), BLUE)
+        svg.lines([(place(part.said, low), place(part.said, high))], BLUE)
         x, y = place(part.said, part.right)
-        canvas.dot(x, y, 4, ORANGE)
-        label = str(part.clips)
-        beside = 10 if x < _LEFT + _SIDE - 80 else -10 - text_width(label)
-        canvas.text(x + beside, y - 7, label, ORANGE)
-    return canvas
+        svg.dots([(x, y)], 4, ORANGE)
+        fits = x < _LEFT + _SIDE - 80
+        svg.text(x + (10 if fits else -10), y + 5, str(part.clips), ORANGE, anchor="start" if fits else "end")
+    return svg
