@@ -28,6 +28,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\b(HOPEFUL|USUAL_SPREAD|beyond_chance)\b": "MIN_ALIGNMENT_Z, PRIOR_STD, null_z_score",
     r"\b(Poll|take_poll)\b": "VoteResult, count_votes",
     r"\bcatalog\.question\b": "catalog.search",
+    r"\bcli\.canvas\b|\bCanvas\(": "server.cli.svg, Svg",
     r"\bcatalog\.workers\b": "catalog.file_reader, worker_pool",
     r"\bmedia\.workers\b": "worker_pool",
     r"\bworker_protocol\b": "worker_process, decoder_protocol",
