@@ -406,7 +406,7 @@ async def test_closing_ends_every_call_and_waits_for_it() -> None:
         waiting = [world.ask("a"), world.ask("b")]
         await world.steps()
         world.cache.invalidate("b")
-    assert world.source.ended == ["a", "b"]
+    assert sorted(world.source.ended) == ["a", "b"]
     for task in waiting:
         with pytest.raises(TwitchAudioError) as caught:
             await task
