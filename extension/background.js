@@ -40,7 +40,7 @@ const HANDLERS = {
       await remember(view, context);
       return view;
     } catch {
-      return null; // the user did not ask: no error is shown
+      return null; // the viewer did not ask: no error is shown
     }
   },
   "report": ({ id, reason, note }, { server }) =>
@@ -115,7 +115,7 @@ browser.runtime.onMessage.addListener((message, sender) => {
 /** @param {Message} message @param {browser.runtime.MessageSender} sender */
 async function answer(message, sender) {
   const { server } = await storage.settings();
-  // A page of our own that is in no tab, the pop-up, says it itself.
+  // The pop-up is in no tab: its messages say themselves whether its window is private.
   const hidden = sender.tab?.incognito ?? /** @type {{ private?: unknown }} */ (message).private === true;
   const context = { server, private: hidden };
   const handler = /** @type {(message: any, context: Context) => Promise<any>} */ (HANDLERS[message.name]);
@@ -126,7 +126,7 @@ browser.commands.onCommand.addListener(async (name, tab) => {
   if (name !== "identify") return;
   const id = tab?.id ?? (await browser.tabs.query({ active: true, currentWindow: true }))[0]?.id;
   if (id === undefined) return;
-  // Pages without our script (other sites, or tabs older than the installation) have the pop-up.
+  // On pages without our script (other sites, or tabs older than the installation) the pop-up opens instead.
   await browser.tabs.sendMessage(id, { name: "identify" }).catch(() => browser.action.openPopup().catch(() => {}));
 });
 

@@ -55,7 +55,7 @@ interface MeOfServer {
   clips: { allowed: boolean; code: string | null; detail: string | null };
 }
 
-/** What a person may do next about a problem. */
+/** What the viewer may do next about a problem. */
 type ActionName = "retry" | "sign-in" | "options" | "subscribe" | "open-server";
 interface Action {
   name: ActionName;
@@ -166,7 +166,7 @@ type Secret =
   | { kind: "twitch"; token: string; clientId: string; login: string; scopes: string[]; refreshToken?: string }
   | { kind: "key"; key: string };
 
-/** How the configured server sees us. */
+/** The account with which the extension asks the configured server. */
 interface Account {
   kind: "none" | "twitch" | "key";
   login: string | null;
@@ -236,9 +236,9 @@ interface Target {
   kind: ParsedTarget["kind"];
   /** What is asked for, at the moment of the call. */
   question(): Question;
-  /** What tells two targets apart. */
+  /** A key that is different for different targets. */
   key: string;
-  /** For people. */
+  /** The target in words, for the viewer. */
   label: string;
 }
 
@@ -248,7 +248,7 @@ interface Place {
   floating: boolean;
 }
 
-/** What the classic scripts give each other: the content scripts, and lib/targets.js also to the website. */
+/** What the classic scripts export to each other, as a global: the content scripts, and lib/targets.js also to the website. */
 interface TwitchAudioContent {
   targets: {
     parseTarget(text: string): ParsedTarget | null;

@@ -15,7 +15,7 @@ twitchaudio.button = {
     element.append(twitchaudio.icons.note());
     wrapper.append(element);
 
-    // A page can make events; only a person's start a job. A press must not reach Twitch's own layers either.
+    // A page can dispatch events: only trusted ones start a job. Presses must not reach Twitch's own layers.
     element.addEventListener("click", (event) => {
       event.stopPropagation();
       if (event.isTrusted) onPress(event.detail === 0);

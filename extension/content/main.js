@@ -1,4 +1,4 @@
-/** Joins site, button and panel: follows the page as it changes, asks the background, shows what it says. */
+/** Connects site, button and panel: follows the page as it changes, asks the background, and shows its answers. */
 "use strict";
 
 (() => {
@@ -6,35 +6,35 @@
   /** @type {Say} */
   const say = (key, substitutions = []) => browser.i18n.getMessage(key, substitutions);
 
-  /** Tries of a message: the browser may stop the background at any moment, and start it again. */
+  /** How often a message is sent at most: the browser may stop and restart the background at any moment. */
   const MAX_TRIES = 8;
   const RETRY_MS = 150;
-  /** The shortest time between two looks at the page while the control bar is missing. */
-  const LOOK_INTERVAL_MS = 200;
+  /** The shortest time between two checks of the page while the control bar is missing. */
+  const CHECK_INTERVAL_MS = 200;
   /** How long the control bar may be missing before the button floats over the picture. */
   const MAX_MISSING_MS = 3000;
   const MAX_JOB_MS = 90_000;
   /** A press this soon after the panel opened by itself was meant to open it, and does not close it. */
   const AUTO_OPEN_GRACE_MS = 600;
 
-  // What an earlier copy of this script left behind: the extension was updated while the page was open.
-  for (const left of document.querySelectorAll("[data-twitchaudio]")) left.remove();
+  // Remove what an earlier copy of this script left: the extension was updated while the page was open.
+  for (const leftover of document.querySelectorAll("[data-twitchaudio]")) leftover.remove();
 
   /** @type {Settings | null} */
   let settings = null;
   /** @type {Target | null} */
   let target = null;
   let address = "";
-  /** Ends with the page view: on navigation, whatever it began is over. */
+  /** Aborted on navigation, and with it all that the page view has begun. */
   let page = new AbortController();
-  /** Ends with the question: by an answer, another question, or the viewer. */
+  /** Aborted when the question ends: by an answer, by another question, or by the viewer. */
   let asking = new AbortController();
   /** When the panel last opened by itself. */
   let openedByItselfAt = -Infinity;
   let missingSince = 0;
-  let lookedAt = -Infinity;
-  let lookTimer = 0;
-  let lookDue = 0;
+  let checkedAt = -Infinity;
+  let checkTimer = 0;
+  let checkDueAt = 0;
   let hadFocus = false;
   let observing = false;
 
@@ -51,7 +51,7 @@
   });
 
   button.element.addEventListener("focus", () => { hadFocus = true; });
-  // Taking the button away takes its focus, too; that is no leaving.
+  // Removing the button from the page also blurs it: then the viewer did not move the focus.
   button.element.addEventListener("blur", () => queueMicrotask(() => {
     if (button.element.isConnected && document.activeElement !== button.element) hadFocus = false;
   }));
@@ -142,7 +142,7 @@
     if (focusButton) button.element.focus({ preventScroll: true });
   }
 
-  /** A clip's stored answer, without being asked for it. */
+  /** Shows a clip's stored answer without a press of the button. */
   async function lookUp() {
     const about = target;
     if (about?.kind !== "clip" || !settings?.lookup) return;
@@ -180,16 +180,16 @@
 
   // --- the page -----------------------------------------------------------------------------------------
 
-  /** Puts button and panel where they belong now; does nothing when they are there. */
+  /** Puts button and panel at their places in the current page; does nothing when they are there already. */
   function ensure() {
-    lookedAt = performance.now();
+    checkedAt = performance.now();
     if (!target || !settings?.button) {
       remove();
       return;
     }
     const place = site.buttonPlace();
     if (!place || (place.floating && !isMissingFor(MAX_MISSING_MS))) {
-      if (place) lookAgain(MAX_MISSING_MS);
+      if (place) scheduleCheck(MAX_MISSING_MS);
       return;
     }
     if (!place.floating) missingSince = 0;
@@ -223,31 +223,31 @@
     missingSince = 0;
   }
 
-  /** Called for every burst of changes of the page: it must cost nothing while all is well. */
+  /** Called for every burst of changes of the page: must be cheap while button and panel are in place. */
   function changed() {
     if (location.href !== address) navigated();
     else if (!button.wrapper.isConnected || !panel.host.isConnected || button.wrapper.hasAttribute("data-floating")) {
-      lookAgain(LOOK_INTERVAL_MS);
+      scheduleCheck(CHECK_INTERVAL_MS);
     }
   }
 
-  /** Looks at once, or so long after the last look. @param {number} ms */
-  function lookAgain(ms) {
-    const due = lookedAt + ms;
-    if (lookTimer && due >= lookDue) return;
-    clearTimeout(lookTimer);
-    lookTimer = 0;
+  /** Checks the page `ms` after the last check, or at once when that is over. @param {number} ms */
+  function scheduleCheck(ms) {
+    const due = checkedAt + ms;
+    if (checkTimer && due >= checkDueAt) return;
+    clearTimeout(checkTimer);
+    checkTimer = 0;
     if (due <= performance.now()) {
       ensure();
       return;
     }
-    lookDue = due;
-    lookTimer = window.setTimeout(() => { lookTimer = 0; ensure(); }, due - performance.now());
+    checkDueAt = due;
+    checkTimer = window.setTimeout(() => { checkTimer = 0; ensure(); }, due - performance.now());
   }
 
   const observer = new MutationObserver(changed);
 
-  /** Watches pages that can have a player, and no others. @param {boolean} wanted */
+  /** Observes changes of the page; only wanted on pages that can have a player. @param {boolean} wanted */
   function observe(wanted) {
     if (wanted === observing) return;
     observing = wanted;
@@ -255,7 +255,7 @@
     else observer.disconnect();
   }
 
-  /** The address has changed: what was shown belongs to another page, if the target is another one. */
+  /** Called when the address may have changed: another target ends what was shown and asked. */
   function navigated() {
     if (!browser.runtime?.id) {
       retire();
@@ -275,7 +275,7 @@
     void lookUp();
   }
 
-  /** The extension was updated or removed: this copy of the script can do nothing any more. */
+  /** The extension was updated or removed: this copy of the script stops. */
   function retire() {
     observer.disconnect();
     page.abort();

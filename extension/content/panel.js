@@ -1,6 +1,6 @@
 /**
  * The result panel: a shadow root with the states working, found, none and error, and `idle` when it is closed. It
- * knows nothing of Twitch. Everything is made of elements and text nodes: titles come from strangers.
+ * knows nothing of Twitch. Everything is made of elements and text nodes: titles are untrusted.
  */
 "use strict";
 
@@ -60,7 +60,7 @@ twitchaudio.panel = (() => {
     /** @type {number | undefined} */
     let ticking;
 
-    // What happens in here is not meant for Twitch: its layers pause, its shortcuts mute.
+    // Events in the panel must not reach Twitch: presses on its layers pause, its shortcuts mute.
     for (const name of ["click", "dblclick", "mousedown", "mouseup", "pointerdown", "pointerup", "wheel", "contextmenu",
       "keydown", "keyup", "keypress"]) {
       host.addEventListener(name, (event) => event.stopPropagation(), { passive: true });
@@ -92,7 +92,7 @@ twitchaudio.panel = (() => {
         const typing = twitchaudio.site.isEditable(event.composedPath()[0] ?? null);
         if (event.key === "Escape" && !event.composedPath().includes(host) && !typing) acts.closed(false);
       } else if (view?.state !== "working" && event.isTrusted) {
-        // A press on the picture dismisses what is done; the chat may be used meanwhile.
+        // A press on the picture closes a finished panel; a press elsewhere, e.g. in the chat, does not.
         const path = event.composedPath();
         const onPlayer = host.parentElement && host.parentElement !== document.body && path.includes(host.parentElement);
         const ours = path.some((each) => each instanceof Element && each.matches("[data-twitchaudio]"));

@@ -1,6 +1,6 @@
 /**
- * All that is known of twitch.tv: addresses, selectors, where the button and the panel go. Twitch changes its pages
- * without notice, so each thing has several selectors, the most lasting first; generated class names are never used.
+ * All knowledge of twitch.tv: addresses, selectors, where the button and the panel go. Twitch changes its pages
+ * without notice, so each element has several selectors, the most stable first; generated class names are never used.
  * Nothing here changes the page.
  */
 "use strict";
@@ -38,7 +38,7 @@ twitchaudio.site = (() => {
       '[data-a-player-type="clips-preview"]',
       ".persistent-player__border--mini",
     ],
-    /** Where a VOD is, when the picture does not tell. */
+    /** The displayed time in a VOD, for when there is no picture to read it from. */
     seekTime: ['[data-a-target="player-seekbar-current-time"]'],
     dark: [".tw-root--theme-dark"],
     light: [".tw-root--theme-light"],
@@ -59,7 +59,7 @@ twitchaudio.site = (() => {
 
   const { parseTarget, parseMoment, toQuestion } = twitchaudio.targets;
 
-  /** More first path segments that are no channels. Never complete: the server decides what is one. */
+  /** Further first path segments that are no channels. Never complete: the server decides what is a channel. */
   const PAGES = new Set(
     "all annual auth browse category collection creatorcamp game messages notifications subs tags".split(" "),
   );
@@ -150,7 +150,7 @@ twitchaudio.site = (() => {
     return { parent: whole && !(whole instanceof HTMLVideoElement) ? whole : document.body, fixed: true };
   }
 
-  /** The look that the viewer has chosen on Twitch; without a sign of it, the system's. @returns {"dark" | "light"} */
+  /** The theme that the viewer has chosen on Twitch; if it cannot be found, the system's. @returns {"dark" | "light"} */
   function theme() {
     for (const each of [document.documentElement, document.body]) {
       if (each.matches(SELECTORS.dark.join(", "))) return "dark";
@@ -161,7 +161,7 @@ twitchaudio.site = (() => {
     return matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
   }
 
-  /** Whether keys that are pressed there are text. @param {EventTarget | null} element */
+  /** Whether keys that are pressed in an element are text input. @param {EventTarget | null} element */
   function isEditable(element) {
     return element instanceof HTMLElement && (element.isContentEditable || element.matches("input, textarea, select"));
   }

@@ -5,7 +5,7 @@ import { ProblemError } from "./problem.js";
 import * as signIn from "./sign_in.js";
 import { secrets } from "./storage.js";
 
-/** The scope to ask for when the server does not name its own: none, but where subscribers alone may ask. */
+/** The scope to ask for when the server does not name its own: none, unless only subscribers may ask. */
 const SUBSCRIPTIONS = "user:read:subscriptions";
 
 /** @type {api.Network} */
@@ -23,7 +23,7 @@ export function scopesOf(status) {
 }
 
 /**
- * What signing in on this server takes.
+ * The server's Twitch application and the scopes that a sign-in asks for. Throws ProblemError `sign-in-off`.
  * @param {string} server
  */
 async function application(server) {
@@ -73,7 +73,7 @@ async function renew(server, secret) {
 }
 
 /**
- * Keeps a token once the server has said whose it is.
+ * Stores a token after the server has confirmed it and named its user.
  * @param {string} server
  * @param {string} clientId
  * @param {string[]} scopes
@@ -116,7 +116,7 @@ export async function signOut(server) {
   if (secret?.kind === "twitch") await signIn.revoke(secret.clientId, secret.token);
 }
 
-/** Keeps an API key once the server has accepted it. @param {string} server @param {string} key */
+/** Stores an API key after the server has accepted it. @param {string} server @param {string} key */
 export async function useKey(server, key) {
   if (!/^ta_[\x21-\x7e]{10,200}$/.test(key)) throw new ProblemError("key-invalid");
   await api.call(network, server, "/me", { credential: { kind: "bearer", value: key } });

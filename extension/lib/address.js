@@ -20,7 +20,7 @@ export function parseServer(text) {
 }
 
 /**
- * The permission that talking to an origin takes. Patterns know no ports.
+ * The host permission that requests to an origin need. Patterns have no ports.
  * @param {string} origin
  */
 export function permissionPattern(origin) {

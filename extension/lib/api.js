@@ -1,4 +1,4 @@
-/** The server's HTTP API. It knows no browser API but fetch, which it is given. */
+/** The server's HTTP API. It uses no browser API except fetch, which is passed in. */
 
 import { isSafe } from "./address.js";
 import { ProblemError } from "./problem.js";
@@ -10,7 +10,7 @@ import { ProblemError } from "./problem.js";
 export const CALL_SECONDS = 12;
 const MAX_BYTES = 1_000_000;
 
-/** One second: long enough for most answers, short enough to tell how far the work is. */
+/** In seconds: long enough for most answers, short enough to show each step of the work. */
 export const WAIT_SECONDS = 1;
 
 /**
@@ -60,7 +60,7 @@ function unreachable(network, server, error) {
   if (error instanceof DOMException && error.name === "TimeoutError") return new ProblemError("server-slow");
   const local = server.startsWith("http:");
   if (!local && !network.online()) return new ProblemError("offline");
-  // A browser does not tell an extension whether nothing answered or a certificate was not believed.
+  // Browsers do not tell an extension whether the server did not answer or its certificate was rejected.
   return new ProblemError(local ? "server-unreachable" : "connection-not-secure");
 }
 

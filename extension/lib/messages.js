@@ -1,4 +1,4 @@
-/** Which messages there are, who may send them, and what they must carry. Whatever is not right here is not answered. */
+/** Checks messages: their names, their senders and their contents. A message that fails a check gets no reply. */
 
 const SLUG = /^[A-Za-z0-9_-]{1,128}$/;
 const ID = /^[A-Za-z0-9_-]{1,64}$/;

@@ -6,7 +6,7 @@ const TWITCH = "https://id.twitch.tv/oauth2";
 const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
 const SECONDS = 15;
 
-/** Where Twitch sends the user back to; the browser catches it. The operator registers it, letter for letter. */
+/** Where Twitch sends the user back to; the browser catches it. The operator registers exactly this address at Twitch. */
 export function redirectAddress() {
   return browser.identity.getRedirectURL("twitch");
 }
@@ -31,13 +31,13 @@ export function authorizeAddress(clientId, scopes, state, redirect) {
 export function tokenFrom(address, state, redirect) {
   if (!URL.canParse(address) || !address.startsWith(redirect)) throw new ProblemError("sign-in-failed");
   const url = new URL(address);
-  const told = new URLSearchParams(url.hash.slice(1));
+  const fragment = new URLSearchParams(url.hash.slice(1));
   const query = url.searchParams;
-  if ((told.get("state") ?? query.get("state")) !== state) throw new ProblemError("sign-in-failed");
-  if (query.has("error") || told.has("error")) {
-    throw new ProblemError((query.get("error") ?? told.get("error")) === "access_denied" ? "sign-in-cancelled" : "sign-in-failed");
+  if ((fragment.get("state") ?? query.get("state")) !== state) throw new ProblemError("sign-in-failed");
+  if (query.has("error") || fragment.has("error")) {
+    throw new ProblemError((query.get("error") ?? fragment.get("error")) === "access_denied" ? "sign-in-cancelled" : "sign-in-failed");
   }
-  const token = told.get("access_token");
+  const token = fragment.get("access_token");
   if (!token || !/^[a-z0-9]{20,100}$/i.test(token)) throw new ProblemError("sign-in-failed");
   return token;
 }
@@ -116,7 +116,7 @@ export async function pollDevice(clientId, scopes, device) {
 }
 
 /**
- * A new token for a refresh token, which only sign-ins with a code have.
+ * A new token for a refresh token, which only sign-ins with a device code have.
  * @param {string} clientId
  * @param {string} refreshToken
  */
@@ -134,7 +134,7 @@ function tokens(body) {
 }
 
 /**
- * Tells Twitch that the token is not wanted any more. Never fails: signing out works without Twitch, too.
+ * Revokes a token at Twitch. Never throws: signing out works without Twitch, too.
  * @param {string} clientId
  * @param {string} token
  */

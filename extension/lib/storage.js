@@ -1,5 +1,5 @@
 /**
- * What is kept in the browser. Settings and the list of songs are in `storage.local`. Secrets are in this
+ * Stores settings, songs and secrets in the browser. Settings and the list of songs are in `storage.local`. Secrets are in this
  * extension's IndexedDB, which neither pages nor content scripts can open in any browser; `storage.local` can be
  * read by content scripts in Firefox.
  */
@@ -29,7 +29,7 @@ export async function history() {
 let lastChange = Promise.resolve();
 
 /**
- * Changes the list; one change after the other.
+ * Changes the list of songs; concurrent changes run one after the other.
  * @param {(list: HistoryEntry[]) => HistoryEntry[]} change
  */
 export function changeHistory(change) {

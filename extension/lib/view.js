@@ -23,7 +23,7 @@ const OPTIONS = new Set([
   "key-invalid", "code-invalid", "not-a-server", "server-too-old", "permission-missing", "server-unreachable",
   "address-invalid", "sign-in-off", "subscription-required", "connection-not-secure",
 ]);
-/** Problems about which the server's own sentence says more than ours can. */
+/** Problems for which the server's own sentence is shown, since it says more than ours. */
 const DETAILED = new Set(["subscription-required", "recognizer-unavailable", "invalid-input"]);
 
 const MIN_WAIT_SECONDS = 2;
@@ -73,11 +73,11 @@ function shownSong(song) {
 }
 
 /**
- * What is shown instead of an answer.
+ * The view of a problem, which is shown instead of an answer.
  * @param {unknown} error
  * @param {Say} say
  * @param {string} server
- * @param {string} [channel] whom a subscription would be to
+ * @param {string} [channel] the channel that a subscription would be to
  * @returns {ProblemView}
  */
 export function problemView(error, say, server, channel = "") {

@@ -54,7 +54,7 @@ identify.addEventListener("click", async () => {
   showAnswer({ state: "working", id: null, step: 0 });
   identify.disabled = true;
   try {
-    // A tab that was open before the installation has no script of ours: then ask by its address.
+    // A tab that was open before the installation lacks our script: identify its address instead.
     const view = (await askPage(tab, "identify")) ?? (tab?.url ? await byAddress(tab.url) : null);
     if (view) showAnswer(view);
     else await showPage();

@@ -43,7 +43,7 @@ export function h(tag, attributes = {}, ...children) {
 const MAX_TRIES = 8;
 
 /**
- * Sends a message; again, when the browser stopped the background in the middle of it.
+ * Sends a message, and sends it again when the browser stopped the background in the middle of it.
  * @template {MessageName} Name
  * @param {Name} name
  * @param {Messages[Name]["request"]} request
@@ -62,7 +62,7 @@ export async function send(name, request) {
   }
 }
 
-/** Shows a sentence of success or trouble in a live region. @param {HTMLElement} region @param {ProblemView | string | null} what */
+/** Shows a problem or a message of success in a live region. @param {HTMLElement} region @param {ProblemView | string | null} what */
 export function showMessage(region, what) {
   const words = what === null ? "" : typeof what === "string" ? what : `${what.heading}. ${what.text}`;
   region.textContent = words;
@@ -70,7 +70,7 @@ export function showMessage(region, what) {
   region.toggleAttribute("data-bad", what !== null && typeof what !== "string");
 }
 
-/** The permission that a server takes; asked for in a click, before anything else is awaited. @param {string} pattern */
+/** Asks for a server's host permission; must run in a click, before anything else is awaited. @param {string} pattern */
 export function askPermission(pattern) {
   return browser.permissions.request({ origins: [pattern] }).catch(() => false);
 }

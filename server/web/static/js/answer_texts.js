@@ -30,7 +30,7 @@ const tookText = ({ timings = {} }) =>
     return ms === null ? [] : [`${name} ${durationText(ms)}`];
   }).join(" · ");
 
-/** What to type to identify the same again. @param {Identification} identification */
+/** The text to type to ask for the same target again. @param {Identification} identification */
 function askAgainText({ kind, target, at }) {
   if (kind === "clip") return `https://clips.twitch.tv/${target}`;
   if (kind === "video") return `https://www.twitch.tv/videos/${target}?t=${Math.floor(at ?? 0)}s`;
@@ -85,7 +85,7 @@ export function answerTexts(identification, words) {
   return {
     ...texts,
     heard_at,
-    // A clip's song is stored for good: asking again would only show it again.
+    // A clip's song is stored permanently: asking again would only show it again.
     ask_again: live ? ask_again : "",
     set_list: live ? `/channels/${encodeURIComponent(identification.target)}` : "",
     needle: song.played ?? NEEDLE_AT_REST,

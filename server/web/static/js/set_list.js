@@ -63,7 +63,7 @@ async function renew() {
       }
     }
   } catch {
-    // The next play tries again.
+    // The next play event tries again.
   }
   loading = false;
   if (again) {
@@ -79,7 +79,7 @@ if (list.dataset["live"] !== undefined) {
   let newest = list.querySelector(".plays li time")?.getAttribute("datetime") ?? "";
   events.addEventListener("play", (event) => {
     const heard = new Date(JSON.parse(event.data).last_heard).getTime();
-    // The first event tells what the page shows already.
+    // The first event repeats what the page shows already.
     if (heard === new Date(newest).getTime()) return;
     newest = new Date(heard).toISOString();
     void renew();
