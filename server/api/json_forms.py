@@ -88,7 +88,7 @@ QUESTIONS: Final = (ChannelQuestion, ClipQuestion, VideoQuestion, UrlQuestion)
 
 
 class Report(RequestBody):
-    """What is wrong with an answer."""
+    """A report that says what is wrong with an answer."""
 
     reason: Reason
     note: Annotated[str, Meta(max_length=NOTE_LIMIT, description="For the operator.")] = ""
@@ -131,7 +131,6 @@ class PlayJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, play: Play) -> "PlayJson":
-        """A play as it is sent."""
         return cls(
             song=song_to_json(play.song),
             first_heard=_time(play.first_heard),
@@ -149,7 +148,6 @@ class SetListJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, channel: str, plays: Iterable[Play], next_before: datetime | None) -> "SetListJson":
-        """A page of a channel's set list as it is sent."""
         return cls(
             channel=channel,
             plays=[PlayJson.of(play) for play in plays],
@@ -169,7 +167,7 @@ class SongTokenJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, made: SongToken, **more: str) -> Self:
-        """A token as it is sent; `more` are the members of subclasses."""
+        """The form of a token; `more` are the members of subclasses."""
         return cls(
             id=made.id,
             channel=made.channel,
@@ -182,7 +180,7 @@ class SongTokenJson(Struct, kw_only=True):
 
 
 class NewSongTokenJson(SongTokenJson, kw_only=True):
-    """A token that was just made."""
+    """A token that was just made, with its text."""
 
     token: Annotated[str, Meta(description="The token itself, shown this once.")]
 
@@ -213,7 +211,7 @@ class WatchJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, watch: Watch) -> "WatchJson":
-        """A watch as it is sent: without who made it, since anonymous callers may read it."""
+        """The form of a watch, without who made it, since anonymous callers may read it."""
         return cls(
             channel=watch.channel,
             state=watch.state,
@@ -265,7 +263,6 @@ class PermissionJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, refusal: Refusal | None) -> "PermissionJson":
-        """A permission as it is sent."""
         if refusal is None:
             return cls(allowed=True, code=None, detail=None)
         return cls(allowed=False, code=refusal.code, detail=refusal.detail)
@@ -302,7 +299,7 @@ class DependencyJson(Struct, kw_only=True):
 
 
 class DependenciesJson(Struct, kw_only=True):
-    """What the server depends on."""
+    """The services that the server depends on, and whether each can be used."""
 
     database: DependencyJson
     jobs: DependencyJson
@@ -338,7 +335,6 @@ class ProviderJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, status: ProviderStatus) -> "ProviderJson":
-        """A provider's state as it is sent."""
         spending = status.spending
         return cls(
             state=status.state,

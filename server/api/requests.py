@@ -73,7 +73,7 @@ async def _read(request: web.Request, limits: ServerLimits, takes: str) -> bytes
 
 
 def parse_json(body: bytes, *, takes: str = TARGET_FORMS) -> object:
-    """See `read_json`. Raises TwitchAudioError `invalid-input`."""
+    """A body as JSON, as strictly as `read_json`. Raises TwitchAudioError `invalid-input`."""
     if not body.strip():
         raise invalid_input(f"The body is empty. {takes}")
     try:

@@ -27,7 +27,7 @@ def json_response(body: Struct, *, status: int = 200, headers: Mapping[str, str]
 
 
 def location(identification: Identification) -> str:
-    """The path of an identification."""
+    """The path of an identification, without the server's origin."""
     return location_of(identification.id)
 
 

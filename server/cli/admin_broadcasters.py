@@ -16,7 +16,7 @@ from server.settings import ServerSettings
 
 
 def register(groups: Subparsers) -> None:
-    """Add the command group to `admin`."""
+    """Add the command group `broadcasters` to `admin`."""
     text = "broadcasters whose subscribers may ask in subscribers mode"
     command = groups.add_parser("broadcasters", help=text, description=f"{text.capitalize()}; lists them.")
     command.set_defaults(run=_list)

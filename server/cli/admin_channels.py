@@ -18,7 +18,7 @@ from server.settings import ServerSettings
 
 
 def register(groups: Subparsers) -> None:
-    """Add the command groups to `admin`."""
+    """Add the command groups `song-tokens`, `reports` and `watches` to `admin`."""
     _register_song_tokens(groups)
     _register_reports(groups)
     _register_watches(groups)

@@ -18,7 +18,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def register(groups: Subparsers) -> None:
-    """Add the command to `admin`."""
+    """Add the command `logs` to `admin`."""
     text = "what happened, newest first"
     command = groups.add_parser("logs", help=text, description=f"{text.capitalize()}.")
     command.add_argument(

@@ -17,7 +17,7 @@ _KINDS = tuple(str(kind) for kind in BlacklistKind)
 
 
 def register(groups: Subparsers) -> None:
-    """Add the command groups to `admin`."""
+    """Add the command groups `blacklist`, `whitelist` and `codes` to `admin`."""
     _register_blacklist(groups)
     _register_whitelist(groups)
     _register_codes(groups)

@@ -74,7 +74,7 @@ class _Demo:
         self._folder = settings.pipeline.data_dir / FOLDER
 
     async def run(self) -> None:
-        """Start everything, show one channel and one clip, and serve until told to stop."""
+        """Start everything, show one channel and one clip, and serve until Ctrl-C or SIGTERM."""
         async with stop_signals() as stop, AsyncExitStack() as stack:
             show = asyncio.create_task(self._show(stack))
             stopped = asyncio.create_task(stop.wait())
@@ -172,7 +172,7 @@ class _Demo:
 
 
 class _CancelledError(Exception):
-    """The demo ends while it indexes."""
+    """The demo was stopped while it indexed its songs."""
 
 
 async def _index(catalog: Path, songs: Sequence[Path]) -> IngestReport:

@@ -133,7 +133,7 @@ def took_text(timings: Timings) -> str:
 
 
 def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id: str = "") -> AnswerView:  # noqa: A002 - the field's name
-    """The panel for a problem."""
+    """The panel that shows a problem: its heading, its detail and the next step."""
     words = WORDS[problem.code]
     return AnswerView(
         state="failed",
@@ -148,7 +148,7 @@ def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id:
 
 
 def answer_view(identification: Identification) -> AnswerView:
-    """The panel for an identification in any state."""
+    """The panel that shows an identification, in any state."""
     ask_again = ask_again_text(identification)
     if identification.problem is not None:
         asked = (

@@ -37,7 +37,7 @@ class ResponseDoc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A piece of code to copy."""
+    """A piece of code to copy, and its language."""
 
     language: str
     code: str
@@ -45,7 +45,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One request that can be made."""
+    """One request that can be made, with its parameters, answers and examples."""
 
     anchor: str
     method: str

@@ -122,7 +122,7 @@ class Pages:
         raise web.HTTPSeeOther(location=str(URL("/").with_query(id=identification_id, said=1)))
 
     async def docs(self, request: web.Request) -> web.Response:
-        """`/docs`: how to use the API."""
+        """`/docs`: the API's operations, with examples to copy."""
         origin = str(request.url.origin())
         document = openapi_document()
         context = {

@@ -88,7 +88,7 @@ class Row:
 
 
 def row(play: Play) -> Row:
-    """The row of a play."""
+    """The row that shows a play in the list."""
     song = play.song
     return Row(
         key=play.answers[-1],

@@ -1,4 +1,4 @@
-"""Jobs in the server's own process."""
+"""Runs jobs in the server's own process."""
 
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
@@ -8,7 +8,7 @@ from server.identifications.runners.queued import MAX_QUEUE_SECONDS, QueuedRunne
 
 
 class InProcessRunner(QueuedRunner):
-    """The Runner protocol on a pipeline in this process."""
+    """A Runner that works on jobs with a pipeline in this process."""
 
     def __init__(
         self,
