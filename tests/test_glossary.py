@@ -1,6 +1,8 @@
 """The names that docs/glossary.md replaced stay out: one concept has one name."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -74,3 +76,32 @@ def test_an_old_name_is_not_used_again(pattern: str) -> None:
         if compiled.search(line)
     ]
     assert not found, f"say {REPLACED[pattern]!r} (docs/glossary.md):\n" + "\n".join(found)
+
+
+VAGUE: Final = re.compile(
+    r"\b([Ww]hoever|[Ss]omebody|[Nn]obody|[Tt]hose who|[Ee]verybody|anew|for good|again and again)\b"
+)
+PRODUCT: Final = ("fingerprint", "server", "simulator")
+
+
+def _docstrings() -> Iterator[tuple[str, str]]:
+    for folder in PRODUCT:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                    text = ast.get_docstring(node)
+                    if text is not None:
+                        yield f"{path.relative_to(ROOT)}: {getattr(node, 'name', 'module')}", text
+
+
+def test_docstrings_name_who_and_what_they_mean() -> None:
+    found = [f"{where}: {text}" for where, text in _docstrings() if VAGUE.search(text)]
+    assert not found, "say who or what is meant (a viewer, a caller, the operator, permanently):\n" + "\n".join(
+        found
+    )
+
+
+def test_every_file_that_the_glossary_names_is_there() -> None:
+    named = re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", (ROOT / "docs/glossary.md").read_text(encoding="utf-8"))
+    missing = sorted({name for name in named if not (ROOT / name).exists()})
+    assert not missing, f"docs/glossary.md names files that are not there: {missing}"

@@ -19,7 +19,7 @@ class Parameters:
     """The fingerprint's constants.
 
     A frame is `window` samples long; in a catalog one starts every `hop` samples. A recording is looked at
-    `phases` times more often, because nobody knows where the catalog's frames would lie in it.
+    `phases` times more often, because it is unknown where the catalog's frames would lie in it.
 
     Peaks: a bin that is the loudest within `peak_frames` frames and `peak_bins` bins on each side. The loudest
     `quota` of them in each band (`band_edges_hz`) and each `block_frames` frames are kept, so that every part
