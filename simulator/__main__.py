@@ -1,4 +1,4 @@
-"""`python -m simulator`: the simulated Twitch on its own, until Ctrl-C."""
+"""`python -m simulator`: runs the simulated Twitch on its own until Ctrl-C."""
 
 import argparse
 import asyncio
@@ -16,7 +16,7 @@ from simulator.simulator import Simulator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it. 0 after Ctrl-C or SIGTERM, 1 when it cannot start, 2 for wrong arguments."""
+    """Run the simulator. Returns 0 after Ctrl-C or SIGTERM, 1 when it cannot start, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m simulator", description="A simulated Twitch on this machine.")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8099, help="the port, 0 for any free one (default: 8099)")
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def default_cache() -> Path:
-    """The folder for media that can be made again."""
+    """The cache folder for generated media, which can be deleted at any time."""
     return Path(platformdirs.user_cache_dir("twitchaudio", appauthor=False)) / "demo"
 
 

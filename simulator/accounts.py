@@ -42,7 +42,7 @@ FOREIGN_APPLICATION: Final = Application(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A Twitch account."""
+    """A simulated Twitch account."""
 
     user_id: str
     login: str
@@ -62,7 +62,7 @@ class Grant:
 
 @dataclass(slots=True, kw_only=True)
 class Device:
-    """A sign-in on a device that waits for its user."""
+    """A sign-in on a device that waits for its user's approval."""
 
     client_id: str
     scopes: tuple[str, ...]
@@ -80,7 +80,7 @@ class _TokenBucket:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
-    """What a Helix call cost: whether it was allowed, what is left, and when the bucket is full again."""
+    """A Helix call's rate limit: whether it is allowed, what is left, and when the bucket is full again."""
 
     allowed: bool
     remaining: int
@@ -98,7 +98,7 @@ class _State:
 
 
 class Accounts:
-    """Who exists, who is signed in at the simulated twitch.tv, and which tokens are valid."""
+    """All accounts, the account that is signed in at the simulated twitch.tv, and the valid tokens."""
 
     def __init__(self, people: Iterable[Person], clock: SimulatedClock) -> None:
         viewers = (
@@ -116,7 +116,7 @@ class Accounts:
         self.reset()
 
     def reset(self) -> None:
-        """As at the start: viewer_vic is signed in, subscriber_sue is subscribed to every channel, no tokens."""
+        """Restore the initial state: viewer_vic is signed in, subscriber_sue subscribes to all, no tokens."""
         self._state = _State()
         self.viewer = self.people["viewer_vic"]
         self.points_per_minute = POINTS_PER_MINUTE
@@ -127,7 +127,7 @@ class Accounts:
     # --- what tests set -------------------------------------------------------------------------------
 
     def sign_in(self, login: str | None) -> None:
-        """Who says yes when an application asks; None says no. Raises KeyError."""
+        """Set the account that approves when an application asks; None refuses. Raises KeyError."""
         self.viewer = None if login is None else self.people[login]
 
     def subscribe(self, login: str, broadcaster: str, tier: str = "1000") -> None:
@@ -135,7 +135,7 @@ class Accounts:
         self._state.subscriptions[self.people[login].user_id, self.people[broadcaster].user_id] = tier
 
     def unsubscribe(self, login: str, broadcaster: str) -> None:
-        """The contrary. Raises KeyError."""
+        """End a person's subscription to a broadcaster. Raises KeyError for an unknown login."""
         self._state.subscriptions.pop((self.people[login].user_id, self.people[broadcaster].user_id), None)
 
     def allow_redirect(self, client_id: str, uri: str) -> None:
@@ -151,11 +151,11 @@ class Accounts:
         client_id: str = OWN_APPLICATION.client_id,
         seconds: float = USER_TOKEN_SECONDS,
     ) -> str:
-        """A user token without the ceremony. Raises KeyError."""
+        """A user token without the sign-in flow. Raises KeyError."""
         return self.issue(self.grant(client_id, self.people[login], scopes, seconds))
 
     def limit(self, points_per_minute: float) -> None:
-        """How many Helix calls a client may make. Raises ValueError below 1."""
+        """Set how many Helix calls a client may make in a minute. Raises ValueError below 1."""
         if points_per_minute < 1:
             raise ValueError("points_per_minute must be at least 1")
         self.points_per_minute = int(points_per_minute)
@@ -164,34 +164,34 @@ class Accounts:
     # --- tokens ---------------------------------------------------------------------------------------
 
     def grant(self, client_id: str, person: Person | None, scopes: Iterable[str], seconds: float) -> Grant:
-        """A grant that ends so many seconds from now."""
+        """A new grant that expires `seconds` from now."""
         return Grant(
             client_id=client_id, person=person, scopes=tuple(scopes), expires_at=self._clock.time() + seconds
         )
 
     def issue(self, grant: Grant) -> str:
-        """A new access token: 30 letters and digits."""
+        """Issue an access token for a grant: 30 letters and digits."""
         token = secrets.token_hex(15)
-        _keep(self._state.grants, token, grant)
+        _store_bounded(self._state.grants, token, grant)
         return token
 
     def issue_refresh(self, grant: Grant) -> str:
-        """A new refresh token."""
+        """Issue a refresh token for a grant."""
         token = secrets.token_hex(25)
-        _keep(self._state.refresh, token, grant)
+        _store_bounded(self._state.refresh, token, grant)
         return token
 
     def look_up(self, token: str) -> Grant | None:
-        """The grant of an access token that is valid now."""
+        """The grant of a valid access token, or None."""
         grant = self._state.grants.get(token)
         return grant if grant is not None and grant.expires_at > self._clock.time() else None
 
     def take_refresh(self, token: str) -> Grant | None:
-        """The grant of a refresh token, which is used up by it."""
+        """The grant of a valid refresh token, or None; the token is used up."""
         return self._state.refresh.pop(token, None)
 
     def revoke(self, token: str, client_id: str) -> bool:
-        """Whether the token was that application's; it is not valid any more."""
+        """Revoke an access token; False when it was not that application's."""
         grant = self._state.grants.get(token)
         if grant is None or grant.client_id != client_id:
             return False
@@ -199,35 +199,35 @@ class Accounts:
         return True
 
     def revoke_all(self, login: str) -> None:
-        """End every access token of a person; refresh tokens are still good. Raises KeyError."""
+        """End every access token of a person; refresh tokens stay valid. Raises KeyError."""
         person = self.people[login]
         for token in [token for token, grant in self._state.grants.items() if grant.person == person]:
             del self._state.grants[token]
 
     def disconnect(self, login: str) -> None:
-        """A person takes back what they granted: no token of theirs is good any more. Raises KeyError."""
+        """Withdraw everything that a person granted, and all their tokens. Raises KeyError."""
         self.revoke_all(login)
         person = self.people[login]
         for token in [token for token, grant in self._state.refresh.items() if grant.person == person]:
             del self._state.refresh[token]
 
     def issue_code(self, grant: Grant, redirect_uri: str) -> str:
-        """A code that can be exchanged once."""
+        """Issue an authorization code that can be exchanged once."""
         code = secrets.token_hex(15)
-        _keep(
+        _store_bounded(
             self._state.codes, code, (replace(grant, expires_at=self._clock.time() + CODE_SECONDS), redirect_uri)
         )
         return code
 
     def take_code(self, code: str, redirect_uri: str) -> Grant | None:
-        """The grant of a code that is valid for this address; the code is used up."""
+        """The grant of a code that is valid for this redirect address, or None; the code is used up."""
         grant, uri = self._state.codes.pop(code, (None, ""))
         if grant is None or uri != redirect_uri or grant.expires_at <= self._clock.time():
             return None
         return grant
 
     def start_device(self, client_id: str, scopes: Iterable[str]) -> tuple[str, Device]:
-        """A device code, and the sign-in that it stands for."""
+        """Begin a sign-in on a device; returns its device code and the sign-in."""
         signs = "ABCDEFGHJKLMNPQRSTVWXZ"
         user_code = "".join(secrets.choice(signs) for _ in range(8))
         device = Device(
@@ -237,11 +237,11 @@ class Accounts:
             expires_at=self._clock.time() + DEVICE_SECONDS,
         )
         code = secrets.token_hex(20)
-        _keep(self._state.devices, code, device)
+        _store_bounded(self._state.devices, code, device)
         return code, device
 
     def activate(self, user_code: str) -> bool:
-        """Let the signed-in viewer authorize a device; false without a viewer, or when the code is unknown."""
+        """Let the signed-in viewer authorize a device; False without a viewer, or when the code is unknown."""
         for device in self._state.devices.values():
             if device.user_code == user_code.upper() and device.expires_at > self._clock.time():
                 device.person = self.viewer
@@ -249,7 +249,7 @@ class Accounts:
         return False
 
     def device(self, code: str) -> Device | None:
-        """The sign-in of a device code that is still good."""
+        """The sign-in of a valid device code, or None."""
         device = self._state.devices.get(code)
         if device is None or device.used or device.expires_at <= self._clock.time():
             return None
@@ -258,7 +258,7 @@ class Accounts:
     # --- Helix ----------------------------------------------------------------------------------------
 
     def tier(self, user_id: str, broadcaster_id: str) -> str | None:
-        """The tier of a subscription, None without one."""
+        """The tier of a subscription, or None without one."""
         return self._state.subscriptions.get((user_id, broadcaster_id))
 
     def spend(self, grant: Grant) -> RateLimitStatus:
@@ -276,8 +276,8 @@ class Accounts:
         return RateLimitStatus(allowed, int(bucket.points), full_at)
 
 
-def _keep(kept: dict[str, V], key: str, value: V) -> None:
-    """Add, and forget the oldest when there are too many."""
+def _store_bounded(kept: dict[str, V], key: str, value: V) -> None:
+    """Store a value, and drop the oldest ones when there are too many."""
     kept[key] = value
     if len(kept) > _MAX_STORED:
         del kept[next(iter(kept))]

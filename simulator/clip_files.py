@@ -1,4 +1,4 @@
-"""Clips as gql describes them, and their files: three forms of addresses, signatures, byte ranges."""
+"""Clips in gql's answers, and their files: three forms of addresses, signatures, byte ranges."""
 
 import hashlib
 import re
@@ -22,13 +22,13 @@ _PORTRAIT: Final = (("918", 30.0, 516), ("607", 30.0, 342))
 
 
 def file_id(clip: Clip) -> str:
-    """A UUID-like name for the clip's files."""
+    """A UUID-like name for the clip's files, derived from the clip."""
     digits = hashlib.sha256(clip.plan.slug.encode()).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
 
 
 def file_number(clip: Clip) -> int:
-    """The number in addresses of the oldest form."""
+    """The number in the clip's file address of the oldest form."""
     return int(hashlib.sha256(clip.plan.slug.encode()).hexdigest()[:8], 16)
 
 
@@ -64,13 +64,13 @@ def _quality(clip: Clip, hosts: Hosts, kind: tuple[str, float, int]) -> dict[str
 
 
 def describe_game(channel: Channel) -> dict[str, Any]:
-    """The GraphQL object of what a channel broadcasts."""
+    """The GraphQL object of the game that a channel broadcasts."""
     name = channel.plan.game
     return {"id": "26936", "name": name, "displayName": name, "__typename": "Game"}
 
 
 def describe(clip: Clip, world: World, hosts: Hosts, tokens: Tokens) -> dict[str, Any]:
-    """The clip's GraphQL object."""
+    """The clip's GraphQL object, with its renditions and token."""
     plan = clip.plan
     landscape: list[dict[str, Any]] = []
     portrait: list[dict[str, Any]] = []
@@ -134,7 +134,7 @@ def _asset(clip: Clip, kind: str, aspect: float, qualities: list[dict[str, Any]]
 
 
 class ClipRoutes:
-    """Serves clip files. Every quality is the same small file: only its sound matters here."""
+    """Serves clip files. Every quality is the same small file, since only its sound matters here."""
 
     def __init__(self, world: World, tokens: Tokens, transport: Transport) -> None:
         self._world = world
@@ -144,7 +144,7 @@ class ClipRoutes:
         self._by_number = {str(file_number(clip)): clip for clip in world.clips.values()}
 
     def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
+        """Register the clip file routes with the application."""
         app.router.add_get("/v2/media/{slug}/{id}/{name}", self._by_uuid)
         app.router.add_get("/{id:[0-9a-f-]{36}}/source1/{name}", self._by_uuid)
         app.router.add_get("/{name:AT-cm[^/]*}", self._numbered)

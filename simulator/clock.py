@@ -1,4 +1,4 @@
-"""The simulator's clock: runs with the machine's, until a test moves or stops it."""
+"""The simulator's clock, which follows the machine's until a test moves or stops it."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 class SimulatedClock:
-    """Wall-clock time that can be moved and frozen. Satisfies `fingerprint.ports.Clock`.
+    """A wall clock that can be moved and frozen. Implements `fingerprint.ports.Clock`.
 
     Create it anywhere, but use `sleep` in one event loop.
     """
@@ -21,20 +21,20 @@ class SimulatedClock:
         return self._frozen_at if self._frozen_at is not None else time.time() + self._offset
 
     def now(self) -> datetime:
-        """The same as an aware UTC time."""
+        """The same time as an aware datetime in UTC."""
         return datetime.fromtimestamp(self.time(), UTC)
 
     def monotonic(self) -> float:
-        """Seconds; moves with `time`, which goes back only when it is set back."""
+        """Seconds on the same clock; goes back only when a test sets it back."""
         return self.time()
 
     @property
     def frozen(self) -> bool:
-        """Whether time stands still."""
+        """Whether the clock is stopped."""
         return self._frozen_at is not None
 
     def advance(self, seconds: float) -> None:
-        """Move the clock; negative goes back."""
+        """Move the clock by some seconds; negative moves it back."""
         if self._frozen_at is not None:
             self._frozen_at += seconds
         else:
@@ -42,25 +42,25 @@ class SimulatedClock:
         self._wake()
 
     def freeze(self) -> None:
-        """Stop the clock where it is."""
+        """Stop the clock at its present time."""
         self._frozen_at = self.time()
         self._wake()
 
     def resume(self) -> None:
-        """Let the clock run on from where it is."""
+        """Let the clock run on from its present time."""
         if self._frozen_at is not None:
             self._offset = self._frozen_at - time.time()
             self._frozen_at = None
             self._wake()
 
     def reset(self) -> None:
-        """Back to the machine's time."""
+        """Return to the machine's time."""
         self._offset = 0.0
         self._frozen_at = None
         self._wake()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until this clock has moved on by so much; forever while it is frozen."""
+        """Wait until this clock has moved on by some seconds; forever while it is frozen."""
         end = self.time() + seconds
         moved = asyncio.Event()
         self._sleepers.add(moved)

@@ -1,4 +1,4 @@
-"""What is on the simulated Twitch: channels, clips and VODs, described as values."""
+"""The content of the simulated Twitch, as values: channels, clips and VODs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from simulator.program import Item, Playlist
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelPlan:
-    """A channel. `audio`: whether its masters list audio_only ("listed", "missing" or "only")."""
+    """A channel. `audio`: whether its multivariant playlists list audio_only ("listed", "missing" or "only")."""
 
     login: str
     display_name: str
@@ -24,7 +24,7 @@ class ChannelPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipPlan:
-    """A clip of a channel. `address` is the form of its files' addresses: "v2", "percent" or "signed"."""
+    """A clip of a channel. `address`: the form of its files' addresses, "v2", "percent" or "signed"."""
 
     slug: str
     login: str
@@ -35,7 +35,7 @@ class ClipPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoPlan:
-    """A VOD. `muted`: stretches [start, end) in seconds that are silent."""
+    """A VOD. `muted`: ranges [start, end) in seconds that are silent."""
 
     video_id: str
     login: str
@@ -58,7 +58,7 @@ _VOICE: Final = 0.8
 
 
 def demo_content(songs: Sequence[SongFile]) -> Content:
-    """The demo: three live channels, one that is offline, four clips and two VODs, from any number of songs.
+    """The demo's content, from any number of songs: three live channels, an offline one, four clips and two VODs.
 
     - `neonharbour` plays music only; `talkshow_tess` talks over it all the time; `barebones_tv` has no audio_only
       rendition; `sleepy_otter` is offline.

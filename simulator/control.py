@@ -1,4 +1,4 @@
-"""The control endpoint: what a test or a curious person switches over HTTP, and what was asked so far."""
+"""The control endpoint: switches faults and settings over HTTP, and lists the requests so far."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -21,14 +21,14 @@ _FAULT_FIELDS: Final = frozenset({"step", "kind", "status", "seconds", "times"})
 
 
 class ControlRoutes:
-    """Everything below /_control. It is meant for the machine that it runs on and asks for no password."""
+    """Serves /_control, which is meant for the local machine only and asks for no password."""
 
     def __init__(self, world: World, transport: Transport) -> None:
         self._world = world
         self._transport = transport
 
     def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
+        """Register the control routes with the application."""
         router = app.router
         router.add_get("/_control", self._state)
         router.add_post("/_control/channels/{name}", self._channel)

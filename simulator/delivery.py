@@ -1,4 +1,4 @@
-"""Media playlists and segments of live channels, and VODs on their content servers."""
+"""Serves media playlists and segments of live channels, and VODs on their content servers."""
 
 import asyncio
 from typing import Any, Final
@@ -25,7 +25,7 @@ _PORTIONS: Final = 4
 
 
 class LiveRoutes:
-    """Live media playlists and their segments, at addresses that only the simulator can make."""
+    """Live media playlists and segments, at signed addresses that only the simulator can make."""
 
     def __init__(self, world: World, signer: Signer, transport: Transport, hosts: Hosts) -> None:
         self._world = world
@@ -34,7 +34,7 @@ class LiveRoutes:
         self._hosts = hosts
 
     def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
+        """Register the live routes with the application."""
         app.router.add_get("/v1/playlist/{sealed}.m3u8", self._playlist)
         app.router.add_get("/v1/segment/{sealed}.{suffix:ts|mp4}", self._segment)
 
@@ -141,7 +141,7 @@ class LiveRoutes:
     async def _in_production(
         self, request: web.Request, answer: Answer, channel: Channel, content: dict[str, Any]
     ) -> web.StreamResponse:
-        """A prefetched segment: sent in portions, each when the broadcast has got that far."""
+        """Send a prefetched segment in portions, each when the broadcast has reached it."""
         await asyncio.sleep(self._transport.note(request, answer))
         response = web.StreamResponse()
         response.content_type = answer.content_type
@@ -157,7 +157,7 @@ class LiveRoutes:
 
 
 class VideoRoutes:
-    """VODs as files under a folder with an unguessable name, as their content servers have them."""
+    """VODs as files in a folder with an unguessable name, as on their content servers."""
 
     def __init__(self, world: World, transport: Transport) -> None:
         self._world = world
@@ -165,7 +165,7 @@ class VideoRoutes:
         self._by_root = {video.root: video for video in world.videos.values()}
 
     def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
+        """Register the VOD routes with the application."""
         app.router.add_get("/{root:[0-9a-f]{20}_[a-z0-9_]+_[0-9]+_[0-9]+}/{group}/{file}", self._file)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
@@ -239,7 +239,7 @@ def _has_picture(channel: Channel, rendition: str) -> bool:
 
 
 def _video_segments(video: Video) -> list[tuple[int, int]]:
-    """Start and end of each segment in ticks; a VOD that is being recorded has whole ones only."""
+    """Start and end of each segment in ticks; a VOD that is being recorded lists whole segments only."""
     length = video.program.ring.ticks
     if video.switches.recording:
         length = min(length, int(video.recorded_seconds * TICKS + 1) // _VOD_SEGMENT * _VOD_SEGMENT)

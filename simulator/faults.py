@@ -1,4 +1,4 @@
-"""What can be made to go wrong, for a channel, a clip, a VOD or everything."""
+"""Faults that can be simulated for a channel, a clip, a VOD or everything."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +18,7 @@ class Step(StrEnum):
 
 
 class FaultKind(StrEnum):
-    """What happens instead of the right answer."""
+    """The kinds of faults: what is sent instead of the right answer."""
 
     # any step
     STATUS = "status"
@@ -66,7 +66,7 @@ PLAYLIST_KINDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something that goes wrong at a step. `times`: how often, None for always. `seconds`: of slow and drip."""
+    """A fault at a step. `times`: how often, None for always. `seconds`: the duration of slow and drip."""
 
     step: Step
     kind: FaultKind
@@ -88,32 +88,33 @@ class Fault:
 
 
 class FaultPlan:
-    """The faults of one thing; counts down those that happen a number of times."""
+    """The faults of one channel, clip or VOD; counts down those that happen a limited number of times."""
 
     def __init__(self) -> None:
         self._active: list[tuple[Fault, int | None]] = []
 
     @property
     def active(self) -> tuple[Fault, ...]:
-        """What can still happen."""
+        """The faults that can still happen."""
         return tuple(fault for fault, _ in self._active)
 
     def set(self, *faults: Fault) -> None:
-        """Replace all faults."""
+        """Replace all faults with these."""
         self._active = [(fault, fault.times) for fault in faults]
 
     def add(self, fault: Fault) -> None:
-        """One more fault."""
+        """Add a fault to the others."""
         self._active.append((fault, fault.times))
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all faults."""
         self._active.clear()
 
     def take(self, step: Step) -> list[Fault]:
-        """The faults of one request of this kind, which count as having happened.
+        """The faults for one request of this kind, which then count as having happened.
 
-        All that only slow it down, and the first of the others; the next request meets the next one.
+        These are all faults that only slow it down, and the first of the others; the next request gets the next
+        one.
         """
         happening: list[Fault] = []
         left: list[tuple[Fault, int | None]] = []
@@ -133,5 +134,5 @@ class FaultPlan:
 
 
 def taken(step: Step, *plans: FaultPlan | None) -> tuple[Fault, ...]:
-    """The faults of one request, from all plans that concern it."""
+    """The faults for one request, from all plans that apply to it."""
     return tuple(fault for plan in plans if plan is not None for fault in plan.take(step))

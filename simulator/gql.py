@@ -1,4 +1,4 @@
-"""gql.twitch.tv: playback tokens and descriptions, for persisted queries and for full query text."""
+"""gql.twitch.tv: playback tokens and descriptions, for persisted queries and for queries sent as text."""
 
 import json
 import secrets
@@ -25,7 +25,7 @@ CLIENT_IDS: Final = frozenset(
         "r8s4dac0uhzifbpu9sjdiwzctle17ff",
     }
 )
-"""Twitch's own public clients; ids of registered applications are refused."""
+"""The client ids of Twitch's own public clients; ids of registered applications are refused."""
 
 WEB_SESSION_TOKEN: Final = "simulatedwebsession00000000001"  # noqa: S105 - a token of the simulator
 """The one `Authorization: OAuth` value that is accepted here, as a token of twitch.tv's own pages would be."""
@@ -46,7 +46,7 @@ PERSISTED: Final[Mapping[str, str]] = {
     "71835d5ef425e154bf282453a926d99b328cdc5e32f36d3a209d0f4778b41203": "VideoPlayer_ChapterSelectButtonVideo",
     "07e99e4d56c5a7c67117a154777b0baf85a5ffefa393b213f4bc712ccaf85dd6": "VideoPlayer_VODSeekbarPreviewVideo",
 }
-"""Hashes that are alive. Twitch's older ones, such as 0828119d..., have been retired and are not."""
+"""The valid hashes. Twitch's older ones, such as 0828119d..., have been retired."""
 
 _ULID_SIGNS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -61,7 +61,7 @@ class GqlRoutes:
         self._hosts = hosts
 
     def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
+        """Register the gql routes with the application."""
         app.router.add_post("/gql", self._gql)
         app.router.add_post("/gql/integrity", self._integrity)
         app.router.add_post("/integrity", self._integrity)
@@ -133,7 +133,7 @@ class GqlRoutes:
     # --- one operation --------------------------------------------------------------------------------
 
     def _subject(self, operation: Json) -> tuple[str, FaultPlan | None]:
-        """What an operation is about, by its variables, or by the literals in its text."""
+        """The target of an operation, by its variables or the literals in its text, and its faults."""
         values = [
             value for value in _mapping(operation.get("variables")).values() if isinstance(value, str) and value
         ]
@@ -300,12 +300,12 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _quoted(text: str) -> list[str]:
-    """The text literals of a query."""
+    """The string literals of a query."""
     return text.split('"')[1::2]
 
 
 def _materialized(value: object) -> Any:
-    """The value with every function in it called: what a persisted query that asks for everything gets."""
+    """The value with every function in it called, for a persisted query that selects every field."""
     if callable(value):
         return _materialized(value({}))
     if isinstance(value, dict):
@@ -332,7 +332,7 @@ _MESSAGES: Final = {
 
 
 def _spoiled(answer: Json, kind: FaultKind) -> Json:
-    """The answer as it is when something behind gql fails: still HTTP 200."""
+    """The answer as it is when a service behind gql fails, still with HTTP 200."""
     extensions = answer["extensions"]
     fields: dict[str, Any] = dict.fromkeys(answer.get("data") or {})
     match kind:

@@ -1,7 +1,7 @@
-"""As much of GraphQL as a playback query needs: read the text, pick the fields that it asks for.
+"""The part of GraphQL that playback queries need: parses the text and selects the requested fields.
 
-Unknown fields become null, as a tolerant server's would; text that is no GraphQL raises
-`GraphqlError`. Types in variable declarations are read and not checked.
+Unknown fields become null, as a tolerant server's would; text that is not GraphQL raises
+`GraphqlError`. Types in variable declarations are parsed but not checked.
 """
 
 import json
@@ -21,19 +21,19 @@ Resolver = Callable[[Mapping[str, Any]], Any]
 
 
 class GraphqlError(Exception):
-    """The query cannot be read or run; the text says why."""
+    """The query cannot be parsed or executed; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A place in a query that a variable fills."""
+    """A reference to a variable in a query."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field that is asked for, with its selections."""
+    """A requested field, with its arguments and its own selections."""
 
     name: str
     alias: str
@@ -44,7 +44,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """Fields of a fragment: written in place, or named and defined elsewhere."""
+    """A fragment's fields: an inline fragment, or a named one that is defined elsewhere."""
 
     name: str | None
     directives: dict[str, dict[str, Any]]
@@ -56,7 +56,7 @@ Selection = Field | Fragment
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A read query: its first operation, and the fragments that it may use."""
+    """A parsed query: its first operation, and the fragments that it may use."""
 
     operation: str
     name: str | None
@@ -67,15 +67,15 @@ class Document:
 
 
 def parse(text: str) -> Document:
-    """Read a query. Raises GraphqlError."""
+    """Parses a query's text. Raises GraphqlError."""
     return _Parser(_tokens(text)).document()
 
 
 def execute(document: Document, roots: Mapping[str, Resolver], variables: Mapping[str, Any]) -> dict[str, Any]:
     """The answer's `data`. `roots` resolves the fields of the operation from their arguments.
 
-    What a resolver returns is picked from: mappings by field, lists by element, and a function in a mapping is
-    called with the field's arguments. Raises GraphqlError for a required variable without a value.
+    The fields are selected from what a resolver returns: mappings by field, lists by element, and a function in
+    a mapping is called with the field's arguments. Raises GraphqlError for a required variable without a value.
     """
     values = {**document.defaults, **variables}
     for name in document.required:

@@ -30,7 +30,7 @@ class _HelixError(Exception):
 
 
 class HelixRoutes:
-    """Five endpoints of the official API."""
+    """Five endpoints of Twitch's official API."""
 
     def __init__(self, world: World, accounts: Accounts, transport: Transport) -> None:
         self._world = world
@@ -38,7 +38,7 @@ class HelixRoutes:
         self._transport = transport
 
     def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
+        """Register the Helix routes with the application."""
         for path, handler in (
             ("users", self._users),
             ("subscriptions/user", self._subscription),
@@ -261,7 +261,7 @@ def _stream(channel: Channel) -> Json:
 
 
 def _spoken(seconds: float) -> str:
-    """3m21s."""
+    """A duration in Twitch's notation, such as `3m21s`."""
     hours, rest = divmod(round(seconds), 3600)
     minutes, left = divmod(rest, 60)
     return f"{f'{hours}h' if hours else ''}{f'{minutes}m' if hours or minutes else ''}{left}s"

@@ -1,13 +1,13 @@
-"""Where the simulator's parts say that they are."""
+"""The addresses that the simulator gives for its parts in answers."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hosts:
-    """The beginnings of the addresses in answers, without a slash at the end.
+    """The base addresses in answers, without a trailing slash.
 
-    They are all the simulator's own address, unless a proxy stands in front of it that lets real clients find it
+    They are all the simulator's own address, unless a proxy in front of it lets real clients reach it
     under Twitch's names.
     """
 
@@ -19,12 +19,12 @@ class Hosts:
 
     @classmethod
     def at(cls, base: str) -> "Hosts":
-        """Everything in one place."""
+        """All parts at one base address."""
         return cls(playlist=base, segment=base, clip=base, video=base, activate=f"{base}/activate")
 
     @classmethod
     def twitch(cls) -> "Hosts":
-        """Names of the form that Twitch's have, for a simulator behind a proxy that ends TLS."""
+        """Host names like Twitch's, for a simulator behind a proxy that terminates TLS."""
         return cls(
             playlist="https://euc13.playlist.ttvnw.net",
             segment="https://a1b2c3d4e5f6.j.cloudfront.hls.ttvnw.net",

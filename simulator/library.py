@@ -1,4 +1,4 @@
-"""Music files for the simulator: the composed songs, written once as tagged FLAC, or the listener's own."""
+"""Music files for the simulator: the composed songs, written once as tagged FLAC, or the user's own files."""
 # PyAV's stubs leave the type of a packet's stream open:
 # pyright: reportUnknownMemberType=false
 
@@ -44,7 +44,7 @@ AUDIO_SUFFIXES: Final = frozenset(
 
 
 class NoMusicError(Exception):
-    """A folder has no file that can be played. The text says so to the person who named the folder."""
+    """A folder contains no file that can be played. The text is for the user who named the folder."""
 
 
 class CompositionCancelledError(Exception):
@@ -61,14 +61,14 @@ class SongFile:
 
     @property
     def title(self) -> str:
-        """The song's title."""
+        """The song's title, for people."""
         return self.tags.title
 
 
 def composed_songs(
     folder: Path, scores: Sequence[Score] = SCORES, *, abandoned: threading.Event | None = None
 ) -> tuple[SongFile, ...]:
-    """The demo's songs as FLAC files under `folder`, made where they are missing: seconds of CPU, once.
+    """The demo's songs as FLAC files under `folder`, created where missing, which takes seconds of CPU.
 
     The files are under a folder named for the code that made them, so a change of the code makes new ones. Each
     appears by renaming, so an interrupted call can be repeated. Setting `abandoned` from another thread ends the
@@ -116,7 +116,7 @@ def _composed(folder: Path, abandoned: threading.Event | None, score: Score) -> 
 
 
 def write_flac(path: Path, sound: Sound, tags: SongTags) -> None:
-    """Sound as a 16-bit FLAC file with tags, put in place by renaming."""
+    """Writes sound as a 16-bit FLAC file with tags, atomically (by renaming a temporary file)."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".part")
     os.close(handle)
     temporary = Path(name)

@@ -1,8 +1,8 @@
-"""Sound and picture as Twitch serves them, made with the libraries inside PyAV's wheels; no ffmpeg program.
+"""Sound and picture in Twitch's formats, made with the libraries inside PyAV's wheels; no ffmpeg program.
 
-A program is encoded once, to AAC-LC frames of 1024 samples, as if it were bent into a ring: its end runs into
-its beginning without a gap, so a channel can play it for ever with timestamps that only grow. The frames are kept
-on disk as an ADTS file. Segments are cut from the ring when they are asked for (half a millisecond each).
+A program is encoded once, to AAC-LC frames of 1024 samples, as a ring: its end runs into its
+beginning without a gap, so a channel can repeat it without end, with timestamps that only grow. The frames are
+kept on disk as an ADTS file. Segments are cut from the ring when they are asked for (half a millisecond each).
 """
 # PyAV's stubs leave the type of a packet's stream open:
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -29,49 +29,49 @@ from av.video.stream import VideoStream
 from simulator.synth import RATE, Sound
 
 FRAME: Final = 1024
-"""Samples of an AAC frame."""
+"""The samples in each AAC frame."""
 
 TICKS: Final = 90_000
-"""MPEG-TS ticks a second; all positions in the simulator are whole ticks."""
+"""MPEG-TS ticks per second; all positions in the simulator are whole ticks."""
 
 FRAME_TICKS: Final = FRAME * TICKS // RATE
-"""Ticks of an AAC frame: 1920."""
+"""The duration of an AAC frame in ticks: 1920."""
 
 _BIT_RATE: Final = 160_000
 _FPS: Final = 12
 _PICTURE: Final = (284, 160)
 _GOP_FRAMES: Final = 10 * _FPS + 2
 _X264: Final = "keyint=100000:scenecut=0:bframes=0:ref=1:threads=1"
-_GROUPED: Final = 6
+_FRAMES_PER_PACKET: Final = 6
 _ADTS_BYTES: Final = 7
 _ENCODER: Final = b"aac-fast-160k-1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AacRing:
-    """Encoded sound whose end runs into its beginning. `frames`: AAC with ADTS headers, 1024 samples each."""
+    """Encoded sound that repeats without a gap. `frames`: AAC with ADTS headers, 1024 samples each."""
 
     frames: tuple[bytes, ...] = field(repr=False)
     digest: str
 
     @property
     def ticks(self) -> int:
-        """Length of one round."""
+        """The length of one repetition in ticks."""
         return len(self.frames) * FRAME_TICKS
 
     @property
     def seconds(self) -> float:
-        """Length of one round."""
+        """The length of one repetition in seconds."""
         return self.ticks / TICKS
 
     def cut(self, first: int, last: int) -> list[bytes]:
-        """The frames of absolute numbers first..last-1, round and round."""
+        """The frames with absolute numbers first..last-1, repeating the ring as needed."""
         count = len(self.frames)
         return [self.frames[number % count] for number in range(first, last)]
 
 
 def frame_at(ticks: int) -> int:
-    """The number of the frame boundary nearest to a position."""
+    """The number of the frame boundary nearest to a position in ticks."""
     return (ticks + FRAME_TICKS // 2) // FRAME_TICKS
 
 
@@ -100,7 +100,7 @@ def _samples(frame: av.AudioFrame) -> Sound:
 
 
 def encode_aac(sound: Sound) -> list[bytes]:
-    """Raw AAC frames; the first one holds only the encoder's delay, frame k+1 the samples from k * 1024 on."""
+    """Raw AAC frames; the first one contains only the encoder's delay, frame k+1 the samples from k * 1024 on."""
     packets: list[bytes] = []
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="adts") as container:
@@ -141,7 +141,7 @@ def encode_ring(key: str, cache: Path, make: Callable[[], Sound]) -> AacRing:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Writes a file so that readers see either all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:
@@ -153,7 +153,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _adts_header(length: int) -> bytes:
-    """ISO/IEC 13818-7, 6.2: AAC-LC, 48 kHz, stereo, no checksum."""
+    """An ADTS header (ISO/IEC 13818-7, 6.2): AAC-LC, 48 kHz, stereo, no checksum."""
     size = length + _ADTS_BYTES
     return bytes((0xFF, 0xF1, 0x4C, 0x80 | (size >> 11), (size >> 3) & 0xFF, ((size & 7) << 5) | 0x1F, 0xFC))
 
@@ -171,7 +171,7 @@ def _from_adts(content: bytes) -> Iterable[bytes]:
 class Muxer:
     """Packs encoded frames into MPEG-TS segments, fragmented MP4 and MP4 files.
 
-    Holds the codec parameters and a picture sequence, made once (some 20 ms), and the segments made last.
+    Holds the codec parameters and a picture sequence, made once (about 20 ms), and a cache of the newest segments.
     For one thread at a time.
     """
 
@@ -184,7 +184,7 @@ class Muxer:
         self._limit = remembered_segments
 
     def close(self) -> None:
-        """Let go of the templates."""
+        """Close the templates."""
         self._template.close()
 
     def segment(
@@ -224,7 +224,7 @@ class Muxer:
         return made
 
     def init(self, *, video: bool = False) -> bytes:
-        """The header (`EXT-X-MAP`) of fragmented segments, of those with a picture if there is one."""
+        """The header (`EXT-X-MAP`) of fragmented segments, with a picture track if `video`."""
         whole = self._fragmented([_SILENT_FRAME], pictures=int(video))
         return whole[: _find_box(whole, b"moof")]
 
@@ -248,9 +248,11 @@ class Muxer:
         options = {"mpegts_copyts": "1", "mpegts_flags": "initial_discontinuity"}
         with av.open(buffer, "w", format="mpegts", options=options) as container:
             pictures = max(1, length * _FPS // TICKS) if video else 0
-            # Some frames in each packet, as Twitch has them: muxing is quicker, and the file smaller.
-            packets = [b"".join(sound[at : at + _GROUPED]) for at in range(0, len(sound), _GROUPED)]
-            ticks = _GROUPED * FRAME_TICKS
+            # Several frames in each packet, as on Twitch: muxing is faster, and the file smaller.
+            packets = [
+                b"".join(sound[at : at + _FRAMES_PER_PACKET]) for at in range(0, len(sound), _FRAMES_PER_PACKET)
+            ]
+            ticks = _FRAMES_PER_PACKET * FRAME_TICKS
             self._write(container, packets, ticks, sound_pts, pictures=pictures, pictures_pts=pictures_pts)
         return buffer.getvalue()
 
@@ -264,7 +266,7 @@ class Muxer:
         pictures: int,
         pictures_pts: int,
     ) -> None:
-        """Mux both tracks, in order of time. Times in ticks; `sound_ticks` is the length of a packet."""
+        """Mux both tracks in order of time. Times in ticks; `sound_ticks` is the duration of a packet."""
         audio = container.add_stream_from_template(self._audio) if sound else None
         video = container.add_stream_from_template(self._video) if pictures else None
         shown = 0
@@ -338,7 +340,7 @@ def _find_box(content: bytes | bytearray, kind: bytes) -> int:
 
 
 def _timescales(content: bytes | bytearray) -> dict[int, int]:
-    """Units a second of each track, by its id; of a header whose boxes are of version 0."""
+    """The units per second of each track, by its id, in a header whose boxes are of version 0."""
     found: dict[int, int] = {}
     at = 0
     while (at := content.find(b"tkhd", at)) >= 0:
@@ -351,7 +353,7 @@ def _timescales(content: bytes | bytearray) -> dict[int, int]:
 
 
 def _template() -> InputContainer:
-    """A tiny MP4 with one AAC and one H.264 track: codec parameters to copy, and pictures to show."""
+    """A tiny MP4 with one AAC and one H.264 track, as the source of codec parameters and pictures."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         audio = container.add_stream("aac", rate=RATE, layout="stereo")
@@ -376,7 +378,7 @@ def _template() -> InputContainer:
 
 
 def _picture(number: int) -> av.VideoFrame:
-    """A bar that moves over a violet ground."""
+    """A test picture: a bar that moves over a violet background."""
     width, height = _PICTURE
     planes = np.full((height * 3 // 2, width), 144, dtype=np.uint8)  # luma, then both chroma planes
     planes[:height] = 40

@@ -1,4 +1,4 @@
-"""Media playlists as text, with Twitch's own tags in the order in which they were recorded."""
+"""Writes media playlists, with Twitch's own tags in the order in which they were recorded."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from simulator.timeline import Piece, Pod
 
 
 def iso(moment: datetime) -> str:
-    """2023-09-17T02:31:48.242Z."""
+    """A moment in playlists' notation, such as `2023-09-17T02:31:48.242Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -27,7 +27,7 @@ def live_playlist(
     discontinuity_every: int = 0,
     ended: bool = False,
 ) -> str:
-    """A live media playlist. Positions in ticks of the broadcast; `init_address` makes it one of fMP4 segments."""
+    """A live media playlist. Positions are in ticks of the broadcast; `init_address` is for fMP4 segments."""
     target = 6 if grid > 2 * TICKS else 5
     first = listed[0].sequence if listed else 0
     running = listed[-1].pod if listed else None
@@ -76,7 +76,7 @@ def video_playlist(
     recording: bool,
     init_address: str | None = None,
 ) -> str:
-    """A VOD's media playlist of (address, seconds)."""
+    """A VOD's media playlist; `segments` are pairs of address and seconds."""
     total = sum(seconds for _, seconds in segments)
     lines = [
         "#EXTM3U",
@@ -100,7 +100,7 @@ def video_playlist(
 def _date_ranges(
     listed: Sequence[Piece], moment: Callable[[int], datetime], now: int, session: str, running: Pod | None
 ) -> list[str]:
-    """The date ranges of every list, ads or not."""
+    """The date ranges of a playlist, with those of ads."""
     start = iso(moment(listed[0].start if listed else now))
     stamp = int(moment(now).timestamp())
 

@@ -1,4 +1,4 @@
-"""Playback access tokens: the JSON text that gql signs and usher, or the clip server, verifies."""
+"""Playback access tokens: JSON text that gql signs, and that usher or the clip server verifies."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _QUALITIES: Final = ["chunked", "720p60", "480p30", "160p30", "audio_only"]
 
 
 class TokenRefusedError(Exception):
-    """A token that is not accepted; `expired` when only its time is over."""
+    """A token is not accepted; `expired` when only its lifetime is over."""
 
     def __init__(self, *, expired: bool = False) -> None:
         super().__init__("expired" if expired else "not valid")
@@ -30,7 +30,7 @@ class Tokens:
         self._clock = clock
 
     def for_channel(self, channel: Channel, player: Mapping[str, Any]) -> dict[str, Any]:
-        """What gql answers for a stream. A channel that is offline gets one too."""
+        """gql's answer for a stream. An offline channel gets a token too."""
         switches = channel.switches
         reason = "GEOBLOCKED" if switches.geoblocked else "NONE"
         value = {
@@ -86,7 +86,7 @@ class Tokens:
         }
 
     def for_video(self, video: Video) -> dict[str, Any]:
-        """What gql answers for a VOD."""
+        """gql's answer for a VOD."""
         closed = video.switches.subscriber_only
         value = {
             "authorization": {"forbidden": closed, "reason": "UNAUTHORIZED_ENTITLEMENTS" if closed else ""},
@@ -102,7 +102,7 @@ class Tokens:
         return self._signed(value)
 
     def for_clip(self, clip: Clip, uri: str) -> dict[str, Any]:
-        """What gql answers for a clip."""
+        """gql's answer for a clip."""
         closed = clip.switches.subscriber_only
         value = {
             "authorization": {"forbidden": closed, "reason": "UNAUTHORIZED_ENTITLEMENTS" if closed else ""},
@@ -116,7 +116,7 @@ class Tokens:
         return self._signed(value)
 
     def verified(self, text: str | None, signature: str | None) -> dict[str, Any]:
-        """The token's content. Raises TokenRefusedError when it is missing, was tampered with, or is too old."""
+        """The token's content. Raises TokenRefusedError when it is missing, altered or expired."""
         if not text or not signature or not self._signer.verify(text, signature):
             raise TokenRefusedError
         content = cast("dict[str, Any]", json.loads(text))

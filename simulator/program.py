@@ -1,4 +1,4 @@
-"""What a channel, a clip or a VOD plays: pieces of songs in a row, with or without a voice over them."""
+"""The programme of a channel, clip or VOD: parts of songs in a row, with or without a voice over them."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _MIX: Final = "mix-1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """Part of a song: `seconds` from `start_seconds` on; None means all that follows."""
+    """A part of a song: `seconds` from `start_seconds` on; None means to its end."""
 
     song: SongFile
     start_seconds: float = 0.0
@@ -26,14 +26,14 @@ class Item:
 
     @property
     def length(self) -> int:
-        """Length in samples."""
+        """The length in samples."""
         left = self.song.seconds - self.start_seconds
         return round((left if self.seconds is None else min(self.seconds, left)) * RATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Playlist:
-    """Items in a row. `voice_gain`: 0 for none, 1 for a talker as loud as the music, who never stops."""
+    """Items in a row. `voice_gain`: 0 for no voice, 1 for a continuous voice as loud as the music."""
 
     items: tuple[Item, ...]
     voice_gain: float = 0.0
@@ -42,7 +42,7 @@ class Playlist:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NowPlaying:
-    """What is heard: the song and how far into it, in seconds."""
+    """The song that is heard, and the position in it in seconds."""
 
     song: SongFile
     offset_seconds: float
@@ -50,18 +50,18 @@ class NowPlaying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A playlist, encoded."""
+    """An encoded playlist, with what is heard at each position."""
 
     playlist: Playlist
     ring: AacRing = field(repr=False)
 
     @property
     def seconds(self) -> float:
-        """Length of one round."""
+        """The length of one repetition in seconds."""
         return self.ring.seconds
 
     def at(self, ticks: int) -> NowPlaying:
-        """What is heard at a position; it goes round and round."""
+        """What is heard at a position in ticks; the programme repeats without end."""
         left = ticks % self.ring.ticks * RATE // TICKS
         for item in self.playlist.items:
             if left < item.length:
@@ -72,25 +72,25 @@ class Program:
 
 
 class ProgramEncoder:
-    """Makes programmes and clip files; keeps them under a folder, so that each is made once.
+    """Makes programmes and clip files, and caches them in a folder, so that each is made once.
 
-    All methods are CPU work: call them in threads. They may run side by side.
+    All methods are CPU work: call them in threads. They may run at the same time.
     """
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
 
     def program(self, playlist: Playlist) -> Program:
-        """The playlist, mixed and encoded. Raises ValueError when it has no sound."""
+        """Mixes and encodes the playlist. Raises ValueError when it has no sound."""
         ring = encode_ring(_digest(playlist), self._cache / "programmes", lambda: mix(playlist))
         return Program(playlist=playlist, ring=ring)
 
     def advertisement(self) -> AacRing:
-        """The sound of all stitched ads."""
+        """The sound of every stitched ad."""
         return encode_ring("advertisement-1", self._cache / "programmes", advertisement)
 
     def silence(self) -> AacRing:
-        """Half a second of nothing, for muted segments."""
+        """Half a second of silence, for muted segments."""
         return encode_ring("silence", self._cache / "programmes", lambda: np.zeros((2, 24 * FRAME), np.float32))
 
     def clip_file(self, playlist: Playlist, muxer: Muxer) -> Path:
@@ -102,7 +102,7 @@ class ProgramEncoder:
 
 
 def mix(playlist: Playlist) -> Sound:
-    """The playlist as sound, each item with very short fades so that joints do not click."""
+    """The playlist as sound; each item has very short fades so that joints do not click."""
     pieces: list[Sound] = []
     for item in playlist.items:
         piece = np.zeros((2, item.length), dtype=np.float32)
@@ -129,7 +129,7 @@ def _rms(sound: Sound) -> float:
 
 
 def _digest(playlist: Playlist) -> str:
-    """Names a playlist by the content of its files."""
+    """A name for a playlist, computed from the content of its files."""
     digest = hashlib.sha256(f"{_MIX} {playlist.voice_gain} {playlist.voice_seed}".encode())
     seen: dict[Path, bytes] = {}
     for item in playlist.items:

@@ -12,9 +12,9 @@ AUDIO_ONLY: Final = "audio_only"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """One line of a multivariant playlist.
+    """One rendition in a multivariant playlist.
 
-    `name` is its id in usher v1 and its folder, `label` what v1 shows people, `stable_id` its id in v2.
+    `name` is its id in usher v1 and its folder, `label` its name for people in v1, `stable_id` its id in v2.
     """
 
     name: str
@@ -28,17 +28,17 @@ class Rendition:
 
     @property
     def audio_only(self) -> bool:
-        """Whether it has no picture."""
+        """Whether it has no video track."""
         return self.resolution is None
 
     @property
     def stable_id(self) -> str:
-        """Usher v2 names the source by its picture: players that know no "chunked" sort by it."""
+        """The id in usher v2, which names the source by its picture, since some players do not know "chunked"."""
         return self.label.partition(" ")[0] if self.source else self.name
 
     @property
     def codec_family(self) -> str:
-        """h264, h265 or none."""
+        """The video codec, h264 or h265, or none."""
         return "none" if self.audio_only else "h265" if self.codecs.startswith("hev1") else "h264"
 
 
@@ -99,7 +99,7 @@ _ENHANCED: Final = Rendition(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaylistParameters:
-    """What a request for a multivariant playlist allows."""
+    """The query parameters of a request for a multivariant playlist."""
 
     audio_only: bool
     source: bool
@@ -119,7 +119,7 @@ def offered(
     transcodes: bool = True,
     audio_label: str = "audio_only",
 ) -> list[Rendition]:
-    """What a playlist lists: in an order that says nothing, the same every time for one `seed`."""
+    """The renditions that a playlist lists, in a random order that is the same for the same `seed`."""
     sound = Rendition(name=AUDIO_ONLY, label=audio_label, bandwidth=160_000, codecs="mp4a.40.2")
     if audio == "only":
         return [sound] if parameters.audio_only else []

@@ -27,7 +27,7 @@ _INTERVAL: Final = 5
 
 
 class SignInRoutes:
-    """Everything below /oauth2, and the page where a device's code is entered.
+    """Serves everything below /oauth2, and the page where a viewer enters a device's code.
 
     `authorize` shows no page: it succeeds at once for the signed-in viewer, and is refused without one.
     """
@@ -39,7 +39,7 @@ class SignInRoutes:
         self._hosts = hosts
 
     def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
+        """Register the sign-in routes with the application."""
         app.router.add_get("/oauth2/authorize", self._authorize)
         app.router.add_post("/oauth2/token", self._token)
         app.router.add_post("/oauth2/device", self._device)
@@ -218,6 +218,6 @@ class SignInRoutes:
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of a form, or of the address, where some libraries put them."""
+    """The fields of the form, or of the query string, where some libraries put them."""
     posted = await request.post()
     return {**request.query, **{name: value for name, value in posted.items() if isinstance(value, str)}}

@@ -1,4 +1,4 @@
-"""Signatures: playback tokens that usher verifies, and opaque addresses that only the simulator can make."""
+"""Signs playback tokens, which usher verifies, and seals opaque addresses, which only the simulator can make."""
 
 import base64
 import binascii
@@ -11,27 +11,27 @@ _MARK: Final = 9
 
 
 class Signer:
-    """Signs with one secret."""
+    """Signs and seals with one secret."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def signature(self, text: str) -> str:
-        """40 hexadecimal digits, as Twitch's are."""
+        """The signature of a text: 40 hexadecimal digits, like Twitch's."""
         return hmac.new(self._secret, text.encode(), hashlib.sha1).hexdigest()
 
     def verify(self, text: str, signature: str) -> bool:
-        """Whether the signature belongs to exactly this text."""
+        """Whether the signature is that of exactly this text."""
         return hmac.compare_digest(self.signature(text).encode(), signature.encode("utf-8", "replace"))
 
     def seal(self, content: dict[str, Any]) -> str:
-        """An URL-safe word that holds the content and cannot be changed or made up."""
+        """A URL-safe word that contains the content and cannot be altered or forged."""
         body = json.dumps(content, separators=(",", ":")).encode()
         mark = hmac.digest(self._secret, body, "sha256")[:_MARK]
         return base64.urlsafe_b64encode(mark + body).decode().rstrip("=")
 
     def unseal(self, word: str) -> dict[str, Any] | None:
-        """The content; None for a word that `seal` did not make."""
+        """The content of a sealed word, or None when `seal` did not make the word."""
         try:
             raw = base64.urlsafe_b64decode(word + "=" * (-len(word) % 4))
         except (binascii.Error, ValueError):

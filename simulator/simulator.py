@@ -39,7 +39,7 @@ _BODY_LIMIT: Final = 1 << 20
 
 
 def make_simulator(world: World, *, hosts: Hosts, transport: Transport | None = None) -> web.Application:
-    """The application that serves a world. `hosts`: where its answers say that its parts are."""
+    """The application that serves a world. `hosts`: the addresses of its parts in answers."""
     transport = transport or Transport(world.clock)
     signer = Signer(secrets.token_bytes(32))
     tokens = Tokens(signer, world.clock)
@@ -59,7 +59,7 @@ def make_simulator(world: World, *, hosts: Hosts, transport: Transport | None = 
 
 
 async def make_world(content: Content, cache: Path, *, clock: SimulatedClock | None = None) -> World:
-    """Encode what the channels play (the first time: about a hundredth of its length in CPU), off the event loop.
+    """Encode all programmes in threads (the first time, CPU time of about a hundredth of their length).
 
     Raises ValueError for content that cannot be played, OSError for a folder that cannot be written.
     """
@@ -73,14 +73,14 @@ async def make_world(content: Content, cache: Path, *, clock: SimulatedClock | N
         made = await asyncio.gather(
             *(loop.run_in_executor(pool, program_encoder.program, playlist) for playlist in playlists)
         )
-        # One after another: they share the muxer's codec templates.
+        # One after another, since they share the muxer's codec templates.
         files = [
             await loop.run_in_executor(pool, _clip_content, program_encoder, plan, muxer) for plan in content.clips
         ]
         ad_ring = await loop.run_in_executor(pool, program_encoder.advertisement)
         silence_ring = await loop.run_in_executor(pool, program_encoder.silence)
     finally:
-        # Who is interrupted waits for nothing: what is being encoded is finished or thrown away on its own.
+        # A cancelled caller does not wait: the encoding under way finishes or is discarded by itself.
         pool.shutdown(wait=False, cancel_futures=True)
     programs = dict(zip(playlists, made, strict=True))
     now = clock.now()
@@ -197,11 +197,11 @@ class Simulator:
             return own_songs(self._music)
         return composed_songs(self._cache, abandoned=self._abandoned)
 
-    # --- where it is ----------------------------------------------------------------------------------
+    # --- addresses ------------------------------------------------------------------------------------
 
     @property
     def base_url(self) -> str:
-        """The address of everything."""
+        """The base address of all parts."""
         return f"http://{self._host}:{self._port}"
 
     @property
@@ -226,16 +226,16 @@ class Simulator:
 
     @property
     def control_url(self) -> str:
-        """The control endpoint."""
+        """The address of the control endpoint."""
         return f"{self.base_url}/_control"
 
     @property
     def media_hosts(self) -> tuple[str, ...]:
-        """What TWITCHAUDIO_MEDIA_HOSTS must allow."""
+        """The hosts that TWITCHAUDIO_MEDIA_HOSTS must allow."""
         return (self._host,)
 
     def environment(self) -> dict[str, str]:
-        """The variables that point a server at this simulator."""
+        """The environment variables that point a server at this simulator."""
         return {
             "TWITCHAUDIO_TWITCH_GQL_URL": self.gql_url,
             "TWITCHAUDIO_TWITCH_USHER_URL": self.usher_url,
@@ -244,37 +244,37 @@ class Simulator:
             "TWITCHAUDIO_MEDIA_HOSTS": ",".join(self.media_hosts),
         }
 
-    # --- what is on it --------------------------------------------------------------------------------
+    # --- content --------------------------------------------------------------------------------------
 
     @property
     def world(self) -> World:
-        """The state of everything, to look at and to change."""
+        """The state of everything, to inspect and to change."""
         if self._world is None:
             raise RuntimeError("the simulator has not been started")
         return self._world
 
     @property
     def content(self) -> Content:
-        """Who is on it, and the songs that they play."""
+        """The channels, clips and VODs, and the songs that they play."""
         if self._content is None:
             raise RuntimeError("the simulator has not been started")
         return self._content
 
     @property
     def songs(self) -> tuple[SongFile, ...]:
-        """The music files: what a catalog needs to know them all."""
+        """The music files, from which a catalog can be built that knows all songs."""
         return self.content.songs
 
     def channel(self, login: str) -> Channel:
-        """A channel. Raises KeyError."""
+        """The channel with a login. Raises KeyError."""
         return self.world.channels[login]
 
     def clip(self, slug: str) -> Clip:
-        """A clip. Raises KeyError."""
+        """The clip with a slug. Raises KeyError."""
         return self.world.clips[slug]
 
     def video(self, video_id: str) -> Video:
-        """A VOD. Raises KeyError."""
+        """The VOD with an id. Raises KeyError."""
         return self.world.videos[video_id]
 
     def configure_channel(self, login: str, **changes: bool | float | str) -> None:
@@ -284,28 +284,28 @@ class Simulator:
     def now_playing(self, login: str, at: datetime | None = None) -> NowPlaying | None:
         """The song that a channel plays at a time (default: now) and how far it is; None during ads for all.
 
-        Compare with what PROGRAM-DATE-TIME says of a segment: exact to half an AAC frame, 11 ms.
+        Compare it with a segment's PROGRAM-DATE-TIME: exact to half an AAC frame, 11 ms.
         """
         return self.channel(login).playing_at(at)
 
     @property
     def accounts(self) -> Accounts:
-        """People, applications and access tokens."""
+        """The people, applications and access tokens."""
         return self.world.accounts
 
     @property
     def faults(self) -> FaultPlan:
-        """The faults of every channel."""
+        """The faults that apply to every channel."""
         return self.world.faults
 
     @property
     def latency(self) -> Latency:
-        """What is added to every answer."""
+        """The delay that is added to every answer."""
         return self._transport.latency
 
     @property
     def requests(self) -> RequestLog:
-        """What was asked so far."""
+        """The log of the requests so far."""
         return self._transport.log
 
     def fail(self, fault: Fault, *, login: str | None = None) -> None:
@@ -313,11 +313,11 @@ class Simulator:
         (self.faults if login is None else self.channel(login).faults).add(fault)
 
     def count(self, step: Step, target: str | None = None) -> int:
-        """How many requests of a kind there were (of the newest 5000)."""
+        """How many requests of a kind are in the log (of the newest 5000)."""
         return self.requests.count(step, target)
 
     def reset(self) -> None:
-        """Every switch, fault and latency off, the log empty, the clock with the machine's."""
+        """Turn every switch, fault and latency off, clear the log, and set the clock to the machine's time."""
         self.world.reset()
         self.latency.set()
         self.requests.clear()

@@ -1,4 +1,4 @@
-"""Which segments a live broadcast has, and where stitched ads lie between them: pure arithmetic.
+"""Computes the segments of a live broadcast, and where stitched ads are between them, without I/O.
 
 A broadcast's time is counted in ticks (90 kHz) since it went live. Content is cut on a grid of one segment length.
 An ad pod takes the place of content for its time; its segments are counted from its start, the last one is
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pod:
-    """A stitched ad break [start, end), `roll` is PREROLL or MIDROLL."""
+    """A stitched ad break [start, end) in ticks; `roll` is PREROLL or MIDROLL."""
 
     start: int
     end: int
@@ -21,7 +21,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A segment of the broadcast, [start, end). `pod` is the ad break that it belongs to."""
+    """A segment of the broadcast, [start, end) in ticks. `pod` is the ad break that it belongs to."""
 
     sequence: int
     start: int
@@ -30,7 +30,7 @@ class Piece:
 
 
 def add_pod(pods: Sequence[Pod], pod: Pod, *, at_most: int = 64) -> tuple[Pod, ...]:
-    """The pods with one more, in order; those that it overlaps give way, the oldest are forgotten."""
+    """The pods with one more, in order, without those that it overlaps; at most `at_most`, the newest."""
     kept = [other for other in pods if other.end <= pod.start or other.start >= pod.end]
     return tuple(sorted([*kept, pod])[-at_most:])
 
@@ -82,5 +82,5 @@ def _starts_before(at: int, grid: int, pods: Sequence[Pod]) -> int:
 
 
 def _content_starts(start: int, end: int, grid: int) -> int:
-    """Pieces of content that begin in [start, end): one at `start`, and one on each later line of the grid."""
+    """How many pieces of content begin in [start, end): one at `start`, and one on each later line of the grid."""
     return 0 if end <= start else 1 + (end - 1) // grid - start // grid

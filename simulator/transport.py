@@ -1,4 +1,4 @@
-"""How every answer leaves the simulator: logged, delayed, and broken where a fault says so."""
+"""Sends every answer of the simulator: logged, delayed, and altered by faults."""
 
 import asyncio
 import gzip
@@ -15,14 +15,14 @@ _HTML: Final = (
     b"<!DOCTYPE html><html><head><title>Twitch</title></head><body><h1>Something went wrong</h1></body></html>"
 )
 _HUGE_LINE: Final = b'#EXT-X-TWITCH-INFO:NODE="a line that says nothing, again and again and again and again"\n'
-_HUGE_BODY_BYTES: Final = 32 << 20
+_OVERSIZED_BODY_BYTES: Final = 32 << 20
 _DRIP_PIECES: Final = 20
 _SECRET_PARAMETERS: Final = frozenset({"sig", "token", "nauth", "nauthsig"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """One answered request. `target`: the channel, clip or VOD; `query` is without signatures and tokens."""
+    """One answered request. `target`: the channel, clip or VOD; `query` omits signatures and tokens."""
 
     at: float
     step: str
@@ -38,7 +38,7 @@ class RequestRecord:
     fault: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """The record as the control endpoint shows it."""
+        """The record in the control endpoint's JSON form."""
         return asdict(self)
 
 
@@ -64,42 +64,42 @@ class RequestLog:
 
     @property
     def records(self) -> tuple[RequestRecord, ...]:
-        """Oldest first."""
+        """The stored records, oldest first."""
         return tuple(self._records)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Requests by step."""
+        """The number of requests for each step."""
         return dict(self._counts)
 
     def count(self, step: str, target: str | None = None) -> int:
-        """How many kept requests there are of a step, and for a target where one is given."""
+        """How many stored requests there are for a step, and for a target if one is given."""
         return sum(record.step == step and target in (None, record.target) for record in self._records)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete all records and counts."""
         self._records.clear()
         self._counts.clear()
 
     def add(self, record: RequestRecord) -> None:
-        """One more."""
+        """Add a record, and drop the oldest when there are too many."""
         self._records.append(record)
         self._counts[record.step] += 1
 
 
 @dataclass(slots=True)
 class Latency:
-    """What is added to every answer, in milliseconds: one delay, of `all_ms` and the step's own together."""
+    """The delay of each answer in milliseconds: the sum of `all_ms` and the step's own."""
 
     all_ms: float = 0.0
     by_step: dict[Step, float] | None = None
 
     def of(self, step: Step) -> float:
-        """Seconds for a step."""
+        """The delay of a step in seconds."""
         return (self.all_ms + (self.by_step or {}).get(step, 0.0)) / 1000
 
     def set(self, all_ms: float = 0.0, by_step: dict[Step, float] | None = None) -> None:
-        """Replace both. Raises ValueError outside of 0..60000 ms."""
+        """Replace both delays. Raises ValueError outside of 0..60000 ms."""
         if not all(0 <= value <= 60_000 for value in (all_ms, *(by_step or {}).values())):
             raise ValueError("latency must be 0..60000 ms")
         self.all_ms = all_ms
@@ -108,7 +108,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is to be sent. `faults` are those taken for this request."""
+    """An answer to be sent. `faults` are those taken for this request."""
 
     step: Step
     body: bytes
@@ -121,7 +121,7 @@ class Answer:
 
 
 class Transport:
-    """Sends answers. One for the whole simulator."""
+    """Sends the answers of the whole simulator."""
 
     def __init__(self, clock: SimulatedClock, *, latency: Latency | None = None) -> None:
         self.latency: Final = latency or Latency()
@@ -129,7 +129,7 @@ class Transport:
         self._clock = clock
 
     async def send(self, request: web.Request, answer: Answer) -> web.StreamResponse:
-        """Log, wait once, and send the answer, or what its faults make of it."""
+        """Log the request, wait once, and send the answer, or what its faults make of it."""
         delay = self.note(request, answer)
         if delay > 0:
             await asyncio.sleep(delay)
@@ -139,7 +139,7 @@ class Transport:
         return await self._broken(request, answer, fault)
 
     def note(self, request: web.Request, answer: Answer) -> float:
-        """Write the answer into the log; the seconds to wait before it is sent."""
+        """Log the request; returns the seconds to wait before the answer is sent."""
         delay = self.latency.of(answer.step)
         delay += sum(each.seconds for each in answer.faults if each.kind is FaultKind.SLOW)
         fault = _breaking(answer)
@@ -192,7 +192,7 @@ class Transport:
         await response.prepare(request)
         size = max(1, -(-len(answer.body) // _DRIP_PIECES))
         for first in range(0, len(answer.body), size):
-            # Before each piece: a reader has everything with the last one, and waits for nothing after it.
+            # Before each piece, so that a reader has everything with the last one and does not wait after it.
             await asyncio.sleep(seconds / _DRIP_PIECES)
             await response.write(answer.body[first : first + size])
         await response.write_eof()
@@ -218,12 +218,12 @@ def ranged(request: web.Request, answer: Answer) -> Answer:
 
 
 def _breaking(answer: Answer) -> Fault | None:
-    """The fault that changes the answer, if any."""
+    """The fault that changes the answer, or None."""
     return next((each for each in answer.faults if each.kind is not FaultKind.SLOW), None)
 
 
 def _altered(answer: Answer, fault: Fault) -> Answer:
-    """What a fault makes of an answer that is sent in one piece."""
+    """The answer that a fault makes of an answer sent in one piece."""
     body = answer.body
     match fault.kind:
         case FaultKind.STATUS:
@@ -243,9 +243,9 @@ def _altered(answer: Answer, fault: Fault) -> Answer:
         case FaultKind.BINARY:
             body = bytes(range(256)) * 8
         case FaultKind.HUGE:
-            body += _HUGE_LINE * (_HUGE_BODY_BYTES // len(_HUGE_LINE))
+            body += _HUGE_LINE * (_OVERSIZED_BODY_BYTES // len(_HUGE_LINE))
         case _:
-            pass  # the body shows it already
+            pass  # already visible in the body
     return replace(answer, body=body)
 
 
@@ -256,7 +256,7 @@ def _plain(answer: Answer) -> web.Response:
 
 
 def _abort(request: web.Request) -> None:
-    """Drop the connection without a word, as a reset."""
+    """Drop the connection with a reset."""
     transport = request.transport
     if transport is not None:
         transport.abort()

@@ -16,13 +16,13 @@ from simulator.world import Channel, Video, World
 
 M3U8: Final = "application/vnd.apple.mpegurl"
 NO_SOUND: Final = "video_only"
-"""A rendition that only a fault lists: its segments hold a picture and no sound."""
+"""A rendition that is listed only by a fault: its segments have a picture and no sound."""
 
 _CODECS: Final = {"avc1": "h264", "h264": "h264", "h265": "h265", "hevc": "h265", "av1": "av1"}
 
 
 class UsherRoutes:
-    """Answers usher's addresses."""
+    """Serves usher's multivariant playlists."""
 
     def __init__(self, world: World, tokens: Tokens, signer: Signer, transport: Transport, hosts: Hosts) -> None:
         self._world = world
@@ -32,7 +32,7 @@ class UsherRoutes:
         self._hosts = hosts
 
     def add_to(self, app: web.Application) -> None:
-        """Register the routes."""
+        """Register the usher routes with the application."""
         app.router.add_get("/api/channel/hls/{name}.m3u8", self._live_v1)
         app.router.add_get("/api/v2/channel/hls/{name}.m3u8", self._live_v2)
         app.router.add_get("/vod/v2/{id:[0-9]+}{suffix:(\\.m3u8)?}", self._video_v2)
@@ -204,7 +204,7 @@ class UsherRoutes:
         status: int,
         *error: str,
     ) -> web.StreamResponse:
-        """usher's error: an array of one object, as exactly application/json; `error` is code and text."""
+        """Send usher's error: an array of one object, as exactly application/json; `error` is code and text."""
         body, kind = b"", "text/plain"
         if error:
             code, text = error
@@ -224,7 +224,7 @@ class UsherRoutes:
 
 
 def bent(text: str, fault: Fault, own_address: str) -> str:
-    """A playlist whose addresses lead where no client should follow; unchanged for other faults."""
+    """A playlist with addresses that no client may follow, for faults that ask for it; otherwise unchanged."""
     match fault.kind:
         case FaultKind.FOREIGN_HOST:
             address = "https://media.example.com/stolen"

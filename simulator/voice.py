@@ -1,7 +1,7 @@
 """Sounds that are not songs: a voice (formants on a buzzing source), and an advertisement.
 
-The talker says nothing: syllables are vowels drawn at random, with the pitch contour, pauses and hisses of speech.
-It covers the band that speech covers in a real stream, which is what a recognizer must cope with.
+The voice speaks no words: syllables are vowels drawn at random, with the pitch contour, pauses and hisses of
+speech. It covers the band that speech covers in a real stream, which is what a recognizer must cope with.
 """
 
 from typing import Final
@@ -25,7 +25,7 @@ _VOWELS: Final = (
 
 
 def talk(seconds: float, *, seed: int = 7, pitch_hz: float = 118.0) -> Sound:
-    """A talk-like bed of some length, shape (2, n), peak about 0.8, in the middle of the stereo image."""
+    """Speech-like sound of some length, shape (2, n), peak about 0.8, in the middle of the stereo image."""
     rng = np.random.default_rng(seed)
     total = round(seconds * _VOICE_RATE)
     out = np.zeros(total, dtype=np.float32)

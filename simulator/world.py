@@ -1,4 +1,4 @@
-"""The state of the simulated Twitch: channels that broadcast, clips, VODs, and what is switched on for each."""
+"""The state of the simulated Twitch: broadcasting channels, clips, VODs, and the switches of each."""
 
 import dataclasses
 import secrets
@@ -16,19 +16,19 @@ from simulator.program import NowPlaying, Program
 from simulator.timeline import Piece, Pod, add_pod, pieces
 
 GRIDS: Final = {2.0: 2 * TICKS, 4.167: 25 * TICKS // 6}
-"""Segment lengths that Twitch has been seen to use, in seconds, and their ticks."""
+"""Segment lengths that Twitch was observed to use, in seconds, and their ticks."""
 
 SEGMENT_GRACE_SECONDS: Final = 30.0
-PREFETCHED: Final = 2
+PREFETCHED_SEGMENTS: Final = 2
 _LIVE_SINCE: Final = 9_994.338
 
 
 class SwitchError(ValueError):
-    """A switch that does not exist, or a value that it does not take. The text names it."""
+    """A switch does not exist, or does not take a value. The text names it."""
 
 
 class Switches(Protocol):
-    """A frozen dataclass of plain values that can check itself."""
+    """A frozen dataclass of plain values that can validate itself."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -41,7 +41,7 @@ S = TypeVar("S", bound=Switches)
 
 
 def switched(switches: S, changes: Mapping[str, object]) -> S:
-    """The switches with some changed. Raises SwitchError naming what is unknown or of the wrong type."""
+    """The switches with some changed. Raises SwitchError that names what is unknown or of the wrong type."""
     values: dict[str, object] = {item.name: getattr(switches, item.name) for item in dataclasses.fields(switches)}
     unknown = sorted(changes.keys() - values.keys())
     if unknown:
@@ -61,7 +61,7 @@ def switched(switches: S, changes: Mapping[str, object]) -> S:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSwitches:
-    """What a channel does; `Channel.configure` changes it at any time."""
+    """The behavior of a channel; `Channel.configure` changes it at any time."""
 
     offline: bool = False
     missing: bool = False
@@ -84,7 +84,6 @@ class ChannelSwitches:
     enhanced: bool = False
 
     def check(self) -> None:
-        """Raises ValueError for values that make no sense."""
         if self.segment_seconds not in GRIDS:
             raise ValueError(f"segment_seconds must be one of {', '.join(map(str, GRIDS))}")
         if not 1 <= self.window_segments <= 60:
@@ -101,7 +100,7 @@ class ChannelSwitches:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One viewing: what a playlist's address knows. `joined` in ticks of the broadcast."""
+    """One viewing session, as stored in a playlist's address. `joined` is in ticks of the broadcast."""
 
     id: str
     rendition: str
@@ -110,7 +109,7 @@ class Session:
 
 
 class Channel:
-    """A channel and its broadcast, which began a good while before the simulator did."""
+    """A channel and its broadcast, which began some hours before the simulator started."""
 
     def __init__(self, plan: ChannelPlan, program: Program, clock: SimulatedClock) -> None:
         self.plan: Final = plan
@@ -126,21 +125,21 @@ class Channel:
 
     @property
     def login(self) -> str:
-        """The login, lower case."""
+        """The channel's login, in lower case."""
         return self.plan.login
 
     @property
     def live(self) -> bool:
-        """Whether usher hands out playlists."""
+        """Whether usher serves its playlists."""
         return not (self.switches.offline or self.switches.missing or self.gone)
 
     @property
     def grid(self) -> int:
-        """Ticks of a segment."""
+        """The length of a segment in ticks."""
         return GRIDS[self.switches.segment_seconds]
 
     def reset(self) -> None:
-        """As it was at the start."""
+        """Restore the initial state."""
         self.faults.clear()
         self._pods = ()
         self._stopped_at = None
@@ -163,24 +162,24 @@ class Channel:
 
     @property
     def ticks(self) -> int:
-        """The broadcast's time; it stands when the channel is stalled or has ended."""
+        """The broadcast's time in ticks; it stops when the channel is stalled or has ended."""
         return self._running_ticks() if self._stopped_at is None else self._stopped_at
 
     @property
     def gone(self) -> bool:
-        """Whether it ended so long ago that its playlists are no longer served."""
+        """Whether the broadcast ended so long ago that its playlists are no longer served."""
         if not self.switches.ended or self._stopped_at is None:
             return False
         return self._running_ticks() - self._stopped_at > self.switches.end_list_seconds * TICKS
 
     def moment(self, ticks: int) -> datetime:
-        """The wall-clock time of a position."""
+        """The wall-clock time of a position in ticks."""
         return datetime.fromtimestamp(self.started_at + ticks / TICKS, UTC)
 
     # --- ads ------------------------------------------------------------------------------------------
 
     def start_ad(self, seconds: float = 30.0, *, started_ago: float = 0.0) -> Pod:
-        """An ad break for all viewers: from the next segment on, or running since `started_ago` seconds."""
+        """Start an ad break for all viewers at the next segment, or `started_ago` seconds ago."""
         if not 1 <= seconds <= 600 or not 0 <= started_ago <= 600:
             raise ValueError("an ad takes 1..600 s and began at most 600 s ago")
         at = max(0, self.ticks - round(started_ago * TICKS))
@@ -194,7 +193,7 @@ class Channel:
         """The ad breaks that all viewers see."""
         return self._pods
 
-    # --- what a session sees --------------------------------------------------------------------------
+    # --- sessions -------------------------------------------------------------------------------------
 
     def join(self, rendition: str) -> Session:
         """A new session, at the present time. With pre-rolls on, its first three segments are ads already."""
@@ -219,17 +218,17 @@ class Channel:
             found = [piece for piece in found if piece.start >= preroll.start]
         return found[-wanted:]
 
-    def upcoming(self, session: Session, count: int = PREFETCHED) -> list[Piece]:
-        """The segments that come next."""
+    def upcoming(self, session: Session, count: int = PREFETCHED_SEGMENTS) -> list[Piece]:
+        """The next `count` segments after the listed ones."""
         now = self.ticks
         ahead = pieces(now, now + (count + 1) * self.grid, grid=self.grid, pods=self.session_pods(session))
         return [piece for piece in ahead if piece.end > now][:count]
 
     def servable(self, start: int, end: int) -> bool:
-        """Whether a segment is in the window, about to be, or left it a short while ago."""
+        """Whether a segment is in the window, will be soon, or left it a short while ago."""
         now = self._running_ticks() if not self._stopped_at else self._stopped_at
         oldest = now - (self.switches.window_segments + 2) * self.grid - int(SEGMENT_GRACE_SECONDS * TICKS)
-        return start >= oldest and end <= now + (PREFETCHED + 1) * self.grid
+        return start >= oldest and end <= now + (PREFETCHED_SEGMENTS + 1) * self.grid
 
     def playing_at(self, at: datetime | None = None) -> NowPlaying | None:
         """The song heard in the segment that covers a time (default: now); None during an ad break."""
@@ -241,7 +240,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSwitches:
-    """What a clip does. `expired_status`: what the file server answers to a token that is too old."""
+    """The behavior of a clip. `expired_status`: the file server's status for an expired token."""
 
     missing: bool = False
     not_ready: bool = False
@@ -253,14 +252,13 @@ class ClipSwitches:
     expired_status: int = 403
 
     def check(self) -> None:
-        """Raises ValueError for values that make no sense."""
         if self.unsigned_status not in (403, 404) or self.expired_status not in (403, 404):
             raise ValueError("unsigned_status and expired_status must be 403 or 404")
 
 
 @dataclass(slots=True)
 class Clip:
-    """A clip and its file."""
+    """A clip, its switches and its file."""
 
     plan: ClipPlan
     content: bytes = field(repr=False)
@@ -270,7 +268,7 @@ class Clip:
     faults: FaultPlan = field(default_factory=FaultPlan)
 
     def reset(self) -> None:
-        """As it was at the start."""
+        """Restore the initial state."""
         self.switches = ClipSwitches()
         self.faults.clear()
 
@@ -291,7 +289,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoSwitches:
-    """What a VOD does. `recording`: it grows with the clock, from `recorded_seconds` on."""
+    """The behavior of a VOD. `recording`: it grows with the clock, from `recorded_seconds` on."""
 
     missing: bool = False
     subscriber_only: bool = False
@@ -302,7 +300,6 @@ class VideoSwitches:
     audio: str = "listed"
 
     def check(self) -> None:
-        """Raises ValueError for values that make no sense."""
         if self.audio not in ("listed", "missing", "only"):
             raise ValueError("audio must be listed, missing or only")
         if self.recorded_seconds < 0:
@@ -311,7 +308,7 @@ class VideoSwitches:
 
 @dataclass(slots=True)
 class Video:
-    """A VOD."""
+    """A VOD, its switches and its programme."""
 
     plan: VideoPlan
     program: Program
@@ -323,7 +320,7 @@ class Video:
     faults: FaultPlan = field(default_factory=FaultPlan)
 
     def reset(self) -> None:
-        """As it was at the start."""
+        """Restore the initial state."""
         self.switches = VideoSwitches()
         self.faults.clear()
 
@@ -336,14 +333,14 @@ class Video:
 
     @property
     def recorded_seconds(self) -> float:
-        """How much of it there is."""
+        """How many seconds have been recorded so far."""
         if not self.switches.recording:
             return self.program.seconds
         grown = self.clock.time() - self.recording_since + self.switches.recorded_seconds
         return min(self.program.seconds, max(0.0, grown))
 
     def is_muted(self, start: float, end: float) -> bool:
-        """Whether a stretch is muted."""
+        """Whether a range in seconds is muted."""
         return any(first < end and start < last for first, last in self.plan.muted)
 
 
@@ -362,7 +359,7 @@ class World:
     faults: FaultPlan = field(default_factory=FaultPlan)
 
     def reset(self) -> None:
-        """Every switch and fault off; the clock runs with the machine's."""
+        """Turn every switch and fault off, and set the clock to the machine's time."""
         self.clock.reset()
         self.faults.clear()
         self.accounts.reset()
@@ -370,5 +367,5 @@ class World:
             thing.reset()
 
     def channel_by_id(self, user_id: str) -> Channel | None:
-        """A channel by its numeric id."""
+        """The channel with a numeric id, or None."""
         return next((channel for channel in self.channels.values() if str(channel.plan.user_id) == user_id), None)
