@@ -1,8 +1,8 @@
 """Worker processes for work that must not run in the server: decoding, recognizing, indexing.
 
-Workers are started ahead and kept, each does one job at a time, and a job costs two pipes' worth of copying. One
-that crashes, hangs or answers nonsense is killed, reaped and replaced, and its job is tried once more on a fresh
-one. They end when their parent closes their pipes, so also when it is killed. `worker_process` has the worker's
+Workers are started ahead and reused; each does one job at a time, whose data is copied through two pipes. A worker
+that crashes, hangs or sends invalid frames is killed, reaped and replaced, and its job is tried once more on a new
+one. Workers end when their parent closes their pipes, and so when it is killed. `worker_process` has the worker's
 side: what is on the pipes, and what a worker may not do.
 """
 
@@ -25,10 +25,10 @@ from fingerprint.worker_process import CONTENT, HEAD, RANGE, READ, READ_BYTES, R
 __all__ = ["Worker", "WorkerError", "WorkerLimits", "WorkerPool", "worker_program"]
 
 ATTEMPTS: Final = 2
-"""How many workers a job is tried on."""
+"""How many workers try a job before it fails."""
 
 MAX_FRAME_BYTES: Final = 16 << 20
-"""The longest frame of a worker; a longer one is nonsense."""
+"""The longest valid frame of a worker, in bytes."""
 
 _PIPE_BYTES: Final = 1 << 20
 
@@ -38,13 +38,13 @@ T = TypeVar("T")
 Serve = Callable[["Worker"], Awaitable[T]]
 """Talks to a worker about one job, from the frame that begins it to the last of its answer.
 
-Raises WorkerError for nonsense; a TwitchAudioError is an answer, too, and the worker goes on.
+Raises WorkerError for invalid frames; a TwitchAudioError is an answer, after which the worker is reused.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLimits:
-    """What a pool allows its workers, besides a job's own limits.
+    """The limits of a pool's workers, besides those of each job.
 
     `start_seconds`: from the start of a process to its READY. `waiting`: jobs that wait for an idle worker.
     `jobs_of_a_worker`: after so many jobs a worker is replaced.
@@ -56,7 +56,7 @@ class WorkerLimits:
 
 
 class WorkerError(Exception):
-    """A worker crashed, hung or answered nonsense; the text says which, for the log.
+    """A worker crashed, hung or sent invalid frames; the text says which, for the log.
 
     `cpu_ran_out`: its limit of CPU ended it, so the job was too costly. `timed_out`: it did not answer in time.
     """
@@ -68,7 +68,7 @@ class WorkerError(Exception):
 
 
 class Worker(asyncio.SubprocessProtocol):
-    """A worker process as its parent sees it."""
+    """The parent's side of a worker process."""
 
     def __init__(self) -> None:
         self.exited = asyncio.Event()
@@ -84,11 +84,11 @@ class Worker(asyncio.SubprocessProtocol):
 
     @property
     def cpu_ran_out(self) -> bool:
-        """Whether the limit of CPU ended it."""
+        """Whether its CPU limit ended it."""
         return self._transport is not None and self._transport.get_returncode() == -signal.SIGXCPU
 
     def send(self, kind: int, *parts: bytes | memoryview) -> None:
-        """Send one frame. What a dead worker does not take is lost, and the wait for its answer fails."""
+        """Send one frame. A frame to a dead worker is lost, and the wait for its answer fails."""
         pipe = None if self._transport is None else self._transport.get_pipe_transport(0)
         if isinstance(pipe, asyncio.WriteTransport):
             pipe.write(HEAD.pack(kind, sum(len(part) for part in parts)))
@@ -126,7 +126,7 @@ class Worker(asyncio.SubprocessProtocol):
         assert isinstance(transport, asyncio.SubprocessTransport)
         self._transport = transport
         pipe = transport.get_pipe_transport(1)
-        if pipe is not None:  # so that reading pauses while nobody takes what was read
+        if pipe is not None:  # so that reading pauses while no job consumes what was read
             self._replies.set_transport(pipe)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
@@ -148,7 +148,7 @@ class Worker(asyncio.SubprocessProtocol):
 class WorkerPool:
     """Processes that run `program`. An async context manager; leaving it ends and reaps every worker.
 
-    `work` names in the log, and in the error when too many jobs wait, what is done to recordings: "decoded".
+    `work` is a word for the log and for the error when too many jobs wait, such as "decoded".
     `workers` is the number of jobs at a time, by default one for each core. Jobs beyond that wait in order.
     `environment`: the environment variables of the processes; they inherit none.
     """
@@ -208,10 +208,10 @@ class WorkerPool:
         await asyncio.gather(*self._starting, return_exceptions=True)
 
     async def run(self, serve: Serve[T], *, wall_seconds: float, attempts: int = ATTEMPTS) -> T:
-        """Do a job on the next idle worker, and again on another one if that breaks, `attempts` times in all.
+        """Do a job on the next idle worker, and again on another one if that fails, `attempts` times in all.
 
-        Raises WorkerError when all break, or one's CPU ran out; TwitchAudioError `busy` when too many jobs wait,
-        and whatever `serve` raises as an answer.
+        Raises WorkerError when all fail, or one's CPU limit ends it; TwitchAudioError `busy` when too many jobs
+        wait, and whatever `serve` raises as an answer.
         """
         while True:
             attempts -= 1
@@ -223,7 +223,7 @@ class WorkerPool:
                     raise
 
     def run_on_spare(self, serve: Serve[T], *, wall_seconds: float) -> tuple[Worker, asyncio.Task[T]] | None:
-        """Do a job at once, on a worker that has started, if another one stays idle; None if not.
+        """Do a job at once, on a worker that has started, if another one stays idle; otherwise None.
 
         The caller sends the worker what begins the job before it awaits anything; `serve` need not.
         """
@@ -240,7 +240,7 @@ class WorkerPool:
         return worker, task
 
     def log_failure(self, error: Exception) -> None:
-        """Log that a worker broke."""
+        """Log that a worker failed."""
         _log.warning("worker_failed", extra={"work": self._work, "reason": str(error)})
 
     # --- Jobs -----------------------------------------------------------------------------------------
@@ -248,14 +248,14 @@ class WorkerPool:
     def _spare_job_done(self, worker: Worker, jobs: int, task: asyncio.Task[Any]) -> None:
         self._spare_jobs.discard(task)
         if not task.cancelled():
-            task.exception()  # its caller was told
+            task.exception()  # its caller already has the error
         elif worker.jobs == jobs:  # cancelled before it began, so `_run_on` did not see to the worker
             self._end(worker)
             if not self._closed:
                 self._idle.put_nowait(self._start_ahead())
 
     async def _run_on(self, starting: asyncio.Task[Worker], serve: Serve[T], wall_seconds: float) -> T:
-        """Do a job on a worker that was taken from the idle ones. One that breaks is replaced."""
+        """Do a job on a worker that was taken from the idle ones. A worker that fails is replaced."""
         successor: asyncio.Task[Worker] | None = None
         try:
             worker = await starting
@@ -270,7 +270,7 @@ class WorkerPool:
                 worker.jobs += 1
                 if answered and worker.jobs < self._limits.jobs_of_a_worker:
                     successor = starting
-                else:  # also when cancelled: the worker is in the middle of something
+                else:  # also when cancelled, since the worker is in the middle of a job
                     self._end(worker)
             return answer
         finally:
@@ -315,7 +315,7 @@ class WorkerPool:
             _log.error("worker_not_started", extra={"work": self._work, "reason": str(error)})
 
     async def _start(self) -> Worker:
-        """A worker that is ready. Raises WorkerError."""
+        """Start a worker and wait until it is ready. Raises WorkerError."""
         loop = asyncio.get_running_loop()
         try:
             _, worker = await loop.subprocess_exec(
@@ -352,7 +352,7 @@ class WorkerPool:
         await asyncio.gather(*self._reaping)
 
     def _end(self, worker: Worker) -> None:
-        """Kill a worker and see to it that it is reaped."""
+        """Kill a worker, and reap it in the background."""
         worker.kill()
         if worker in self._workers:
             self._workers.discard(worker)
@@ -365,7 +365,7 @@ class WorkerPool:
 
 
 def worker_program(module: str, *arguments: int | str) -> tuple[str, ...]:
-    """How to start a worker whose `main` is in `module`: isolated Python with our packages and their libraries.
+    """The command line of a worker whose `main` is in `module`: isolated Python with our packages and libraries.
 
     Site packages' start-up files (`.pth`) are not run.
     """
@@ -379,7 +379,7 @@ def worker_program(module: str, *arguments: int | str) -> tuple[str, ...]:
 
 
 def _read_at(descriptor: int, size: int, offset: int) -> bytes:
-    """Bytes of a file; none where it cannot be read any more."""
+    """Bytes of a file; empty when it can no longer be read."""
     try:
         return os.pread(descriptor, size, offset)
     except OSError:

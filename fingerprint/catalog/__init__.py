@@ -1,4 +1,4 @@
-"""Our own recognizer's index: names a track from a few seconds of it, under speech and noise.
+"""Our own recognizer's index: finds the track in a few seconds of sound, under speech and noise.
 
     fingerprint.py   sound -> landmarks (spectrogram.py, constellation.py, landmarks.py, parameters.py)
     index_file.py    one immutable, memory-mapped file of tracks and postings: an IndexSegment
@@ -9,7 +9,7 @@
     ingest.py        files and folders -> a catalog
     file_reader.py   one file -> its track and fingerprint, in worker processes that may crash
     recognition_pool.py  a recording -> findings, in worker processes beside the server
-    tags.py          what a file says about itself
+    tags.py          the tags and external ids in a file
 
-Nothing in here decodes: `fingerprint.index_worker` does.
+Nothing in this package decodes sound; `fingerprint.index_worker` does.
 """

@@ -1,6 +1,6 @@
-"""How sure is an alignment? Votes alone do not tell: a long or noisy query has many by chance.
+"""The confidence of an alignment. Votes alone are not enough: a long or noisy query has many by chance.
 
-A logistic regression over what is known of the candidate, fitted to right and wrong candidates of the benchmark
+A logistic regression over the candidate's features, fitted to right and wrong candidates of the benchmark
 corpus, so that the outcome is a probability. docs/recognition.md says how it was fitted and checked.
 """
 
@@ -16,22 +16,22 @@ reach it, on the benchmark corpus.
 """
 
 FLOOR_VOTES: Final = 60.0
-"""Votes that a rival has at least, so that a catalog of one track has no sure matches by lack of rivals."""
+"""The least votes that a rival counts as having, so that a catalog of one track does not make every match sure."""
 
 RIVALS: Final = 5
-"""The strongest rivals are what a candidate's votes are compared with."""
+"""How many of the strongest rivals a candidate's votes are compared with."""
 
-Z_LIMIT: Final = 12.0
-"""Beyond this, a z-score says no more."""
+MAX_Z: Final = 12.0
+"""Higher z-scores count as this one."""
 
-Z_LEAST: Final = -2.0
-"""Nor does one below this say more, where it may be negative."""
+MIN_Z: Final = -2.0
+"""Lower z-scores count as this one, where negative ones are possible."""
 
 WEIGHTS: Final = (3.209, -2.297, 8.299, 0.623, 0.489, 1.832, -0.53, -1.662, -1.897)
 
 
 def prominence(votes: float, rivals: Sequence[float]) -> float:
-    """How far a candidate's votes stand out: the logarithm of their ratio to the mean of the strongest rivals'."""
+    """How far a candidate's votes stand out: the log ratio to the mean of the strongest rivals' votes."""
     strongest = sorted(rivals, reverse=True)[:RIVALS]
     strongest += [FLOOR_VOTES] * (RIVALS - len(strongest))
     chance = sum(max(rival, FLOOR_VOTES) for rival in strongest) / RIVALS
@@ -39,15 +39,15 @@ def prominence(votes: float, rivals: Sequence[float]) -> float:
 
 
 def features(votes: float, rivals: Sequence[float], contained: Containment, *, speed: float) -> tuple[float, ...]:
-    """What `WEIGHTS` weigh.
+    """The features that `WEIGHTS` apply to.
 
-    In this order: 1; the votes of the track's best offset, and these compared with the rivals', as logarithms; how
-    far beyond chance the peaks show, the better channel first; the square roots of the z-scores in both time and
-    frequency, likewise; whether another speed was tried, which gives chance more room; the square root of a
-    hundredth of the number of peaks.
+    In this order: 1; the votes of the track's best offset, and these compared with the rivals', as logarithms; the
+    z-scores of the peaks over the null shifts, the better channel first; the square roots of the z-scores in both
+    time and frequency, likewise; whether another speed was tried, which gives chance more room; the square root of
+    a hundredth of the number of peaks.
     """
-    beyond = (max(Z_LEAST, min(score, Z_LIMIT)) for score in contained.null_z_score)
-    in_both = (math.sqrt(max(0.0, min(score, Z_LIMIT))) for score in contained.in_both)
+    beyond = (max(MIN_Z, min(score, MAX_Z)) for score in contained.null_z_score)
+    in_both = (math.sqrt(max(0.0, min(score, MAX_Z))) for score in contained.in_both)
     other_speed = 0.0 if speed == 1.0 else 1.0
     peaks = math.sqrt(contained.peaks / 100)
     return (

@@ -36,7 +36,7 @@ class Constellation:
 
 
 def joined(parts: Sequence[Constellation]) -> Constellation:
-    """Constellations that follow each other in time as one."""
+    """Joins constellations that follow each other in time."""
     return Constellation(
         np.concatenate([part.frames for part in parts]),
         np.concatenate([part.bins for part in parts]),
@@ -46,13 +46,13 @@ def joined(parts: Sequence[Constellation]) -> Constellation:
 
 
 def sliding_maximum(values: NDArray[np.float32], reach: int, axis: int) -> NDArray[np.float32]:
-    """The largest value within `reach` places on each side along an axis; the edges look at what is there.
+    """The largest value within `reach` places on each side along an axis, fewer at the edges.
 
     Doubles the width of the maximum until it covers 2 * reach + 1, so it takes log2 of that many passes.
     """
     if reach == 0 or not values.size:
         return values.copy()
-    # Axes stay where they are: each pass then reads memory in its order.
+    # The axes are not swapped, so that each pass reads memory in order.
     before: tuple[slice, ...] = (slice(None),) * axis
     padded_shape = list(values.shape)
     padded_shape[axis] += 2 * reach
@@ -87,9 +87,9 @@ def find_peaks(levels: NDArray[np.float32], parameters: Parameters, *, quota: in
 
 
 def exact_bins(levels: NDArray[np.float32], peaks: Constellation) -> NDArray[np.float32]:
-    """Where between the bins each peak is, float32 of shape (n,): the top of a parabola through three levels.
+    """Each peak's fractional bin, float32 of shape (n,): the top of a parabola through three levels.
 
-    No farther from the peak's bin than a half, so it is the nearest one.
+    At most half a bin from the peak's own bin.
     """
     lower = np.maximum(peaks.bins - 1, 0)
     upper = np.minimum(peaks.bins + 1, levels.shape[1] - 1)

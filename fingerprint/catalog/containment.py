@@ -30,49 +30,49 @@ from fingerprint.catalog.parameters import DEFAULT, Parameters
 
 STEP_REACH: Final = 2
 BIN_REACH: Final = 1
-"""How far from its place in the catalog a peak may be in the query."""
+"""How far a peak in the query may be from its place in the catalog, in steps and bins."""
 
 NEIGHBORS: Final = 12
-"""Bins on each side whose levels a peak's is ranked among; those next to it are left out."""
+"""How many bins on each side a peak's level is ranked among; the adjacent ones are left out."""
 
 SHIFTS: Final = (-2, 2)
 TEMPOS: Final = (1.015, 0.985, 1.03, 0.97)
-"""What is tried to align better: steps, and speeds at the same pitch."""
+"""The alignments that are tried: shifts in steps, and tempos at the same pitch."""
 
 RANKED_STEPS: Final = 4
-"""A level is ranked among every fourth of the times: the steps overlap, so the others say the same. Without
+"""A level is ranked among every fourth step only: steps overlap, so the others carry the same information. Without
 alignment (`best_aligned`) it is every fourth of these.
 """
 
 MAX_COARSE: Final = 32
-"""Of at most this many candidates all peaks are scored without alignment; of more, a third of the peaks first."""
+"""Up to so many candidates are scored by all peaks without alignment; more are first scored by a third of them."""
 
 SIDE_SHARE: Final = 0.1
-"""A track whose side has fewer peaks than this share of the middle's is as good as mono."""
+"""A track counts as mono when its side has fewer peaks than this share of the middle's."""
 
 AUDIBLE: Final = 0.5
-"""A side of which a smaller share is above silence is left out: among levels that are equal there are no ranks."""
+"""The share of a side that must be above silence for it to be used: equal levels have no ranks."""
 
 MIN_ALIGNMENT_Z: Final = 3.0
 """Below this sum of z-scores, an alignment is not refined, and its null-shift z-score is not computed."""
 
 N_NULL_SHIFTS: Final = 6
-"""At how many other times, evenly spread over the query, the same peaks are scored as the null distribution."""
+"""How many other times, evenly spread over the query, the same peaks are scored at as the null distribution."""
 
 PRIOR_STD: Final = 2.4
 PRIOR_WEIGHT: Final = 6
 """The standard deviation of the null distribution (of the sum of a channel's three z-scores) on the corpus, and as
-how many null shifts it counts beside the query's own: six alone estimate a standard deviation badly.
+how many null shifts it counts besides the query's own: six alone estimate a standard deviation badly.
 """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryLevels:
-    """A query's spectrograms, mid and side, made ready to look up peaks.
+    """A query's spectrograms, mid and side, prepared for looking up peaks.
 
     `channels`: shape (bins, steps). `relative`: the same less the mean of the neighbors in frequency. `ranked` and
     `ranked_relative`: the times of both that levels are ranked among, shape (bins, steps / RANKED_STEPS). `heard`:
-    whether a channel is looked at; the side is not when there is hardly any, as in sound that is mono after all.
+    whether a channel is used; the side is not when it is almost silent, as in mono sound in a stereo file.
     """
 
     channels: tuple[NDArray[np.float32], ...]
@@ -83,7 +83,7 @@ class QueryLevels:
 
     @staticmethod
     def of(levels: Sequence[NDArray[np.float32]]) -> "QueryLevels":
-        """From `channel_levels`."""
+        """Prepares the spectrograms that `channel_levels` returns."""
         channels = tuple(
             np.ascontiguousarray(sliding_maximum(sliding_maximum(channel, STEP_REACH, 0), BIN_REACH, 1).T)
             for channel in levels
@@ -95,12 +95,12 @@ class QueryLevels:
 
     @property
     def bins(self) -> int:
-        """How many bins there are."""
+        """The number of frequency bins."""
         return self.channels[0].shape[0]
 
     @property
     def steps(self) -> int:
-        """How many steps the query is long."""
+        """The query's length in steps."""
         return self.channels[0].shape[1]
 
 
@@ -109,7 +109,7 @@ def _some_times(channels: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.flo
 
 
 def neighborhood_means(channel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean of each bin and its neighbors on both sides; at the edges, of those that are there."""
+    """The mean of each bin and its neighbors on both sides, fewer at the edges."""
     bins, steps = channel.shape
     padded = np.zeros((bins + 2 * NEIGHBORS, steps), np.float32)
     padded[NEIGHBORS : NEIGHBORS + bins] = channel
@@ -130,7 +130,7 @@ def neighborhood_means(channel: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Containment:
-    """How well a track's peaks show in a query.
+    """How well a track's peaks show in a query, by channel.
 
     `peaks`: how many fall into the query. `in_time`, `in_frequency`: the mean rank among other times and among
     other frequencies as z-scores (0 by chance, with a standard deviation of about 1 for independent peaks), in
@@ -149,7 +149,7 @@ class Containment:
 
     @property
     def strength(self) -> float:
-        """All of it as one number, to compare alignments by."""
+        """One number to compare alignments by: the sum of all scores."""
         return sum(self.in_time) + sum(self.in_frequency) + sum(self.in_both)
 
 
@@ -169,10 +169,10 @@ def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameter
     scores = [found.scores.tolist() for found in best.found]
     return Containment(
         peaks=len(best.found[0].times),
-        in_time=_of_both([of_one[0] for of_one in scores]),
-        in_frequency=_of_both([of_one[1] for of_one in scores]),
-        in_both=_of_both([of_one[2] for of_one in scores]),
-        null_z_score=_of_both(null_z_scores),
+        in_time=_middle_and_side([of_one[0] for of_one in scores]),
+        in_frequency=_middle_and_side([of_one[1] for of_one in scores]),
+        in_both=_middle_and_side([of_one[2] for of_one in scores]),
+        null_z_score=_middle_and_side(null_z_scores),
         shift=best.shift,
         tempo=best.tempo,
     )
@@ -181,9 +181,9 @@ def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameter
 def best_aligned(
     levels: QueryLevels, candidates: Sequence[Candidate], parameters: Parameters = DEFAULT, *, limit: int
 ) -> list[Candidate]:
-    """Those whose peaks show best where they are, best first, at a sixth of the work of aligning them.
+    """The candidates whose peaks show best without alignment, best first: a sixth of the work of aligning them.
 
-    Most are sorted out by a third of their peaks.
+    Most are rejected by a third of their peaks.
     """
     ranked, ranked_relative = _some_times(levels.ranked), _some_times(levels.ranked_relative)
     thinned = replace(levels, ranked=ranked, ranked_relative=ranked_relative)
@@ -201,14 +201,14 @@ def best_aligned(
     return best(candidates, limit=limit, every=1)
 
 
-def _of_both(values: Sequence[float]) -> tuple[float, float]:
-    """Of the middle and the side; 0 for a side that is not looked at."""
+def _middle_and_side(values: Sequence[float]) -> tuple[float, float]:
+    """The values of the middle and the side; 0 for a side that is not used."""
     return values[0], values[1] if len(values) > 1 else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _AlignmentScores:
-    """What an alignment gives in a channel: the peaks in the query are those from `first` on.
+    """The scores of an alignment in one channel: the peaks in the query are those from `first` on.
 
     `times`: the steps they are at. `scores`: shape (3,), z-scores in time, in frequency and in both.
     """
@@ -220,13 +220,13 @@ class _AlignmentScores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Alignment:
-    """An alignment, and what it gives in each channel."""
+    """An alignment, and its scores in each channel."""
 
     shift: int
     tempo: float
     found: tuple[_AlignmentScores, ...]
     strength: float
-    """All scores as one number, to compare alignments by."""
+    """One number to compare alignments by."""
 
 
 def _strength(alignment: _Alignment) -> float:
@@ -241,12 +241,12 @@ def _score_alignment(channels: Sequence["_Peaks"], *, shift: int, tempo: float) 
 def _channels(
     levels: QueryLevels, candidate: Candidate, parameters: Parameters, *, every: int = 1
 ) -> list["_Peaks"]:
-    """Every so-manyth of the track's peaks in the channels that are looked at.
+    """Every `every`-th of the track's peaks in each channel that is used.
 
-    These are its middle's in the middle, and in the side the side's own. Where a track has hardly any there, as in
-    mono, those of the middle are looked up in the query's side, too: in another mix they may be there.
+    The middle uses the middle's peaks, and the side the side's own. For a track with hardly any in its side, such
+    as mono, the middle's are looked up in the query's side, too: in another mix they may be there.
     """
-    # No alignment that is tried takes a peak from farther away into the query.
+    # No alignment that is tried moves a peak from farther away into the query.
     margin = 4 + 0.05 * levels.steps
     between = (
         (candidate.offset - margin * candidate.speed) / parameters.phases,
@@ -260,7 +260,7 @@ def _channels(
     channels: list[_Peaks] = []
     for channel, peaks in enumerate(tracks):
         frames, bins = (values[::every] for values in peaks)
-        # A query that was taken slower has its peaks earlier and higher.
+        # In a query that was slowed down, the peaks are earlier and higher.
         places = (frames * parameters.phases - candidate.offset) / candidate.speed
         pitches = np.rint(bins * candidate.speed).astype(np.int64)
         heard = pitches < levels.bins - 1
@@ -270,7 +270,7 @@ def _channels(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Peaks:
-    """Peaks of a track in one channel of a query, to be looked up at several alignments.
+    """Peaks of a track in one channel of a query, prepared to be looked up at several alignments.
 
     `level` and `relative`: the channel as one row. `at`: where in it each peak's bin begins, shape (peaks,).
     `around`: likewise the neighboring bins, shape (peaks, neighbors). `ranked`, `ranked_relative`: the levels of
@@ -302,7 +302,7 @@ class _Peaks:
         )
 
     def scores_at(self, shift: int, tempo: float) -> _AlignmentScores:
-        """The peaks at an alignment, in order of time; those outside the query are left out."""
+        """The scores of the peaks at an alignment; those outside the query are left out."""
         places = self.places + shift
         if tempo != 1.0:
             places = self.steps / 2 + (places - self.steps / 2) / tempo
@@ -314,7 +314,7 @@ class _Peaks:
     def null_z_score(self, found: _AlignmentScores) -> float:
         """The z-score of the alignment's sum of z-scores among those of the same peaks at the null shifts.
 
-        Shifts are circular: a peak that would lie behind the query's end is looked up at its beginning. The
+        Shifts are circular: a peak that would be after the query's end is looked up at its beginning. The
         standard deviation is the posterior mean of a prior with PRIOR_STD and PRIOR_WEIGHT.
         """
         null_sums = np.array(

@@ -1,4 +1,4 @@
-"""Why a query was answered as it was: everything that a picture of it shows."""
+"""Explains a query's answer: all data that a picture of it shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from fingerprint.domain.audio import Pcm
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lines:
-    """Landmarks as lines from an anchor to its target. Shape (n,) each: seconds in the query and hertz."""
+    """Landmarks as lines from anchor to target, in seconds of the query and hertz; shape (n,) each."""
 
     from_seconds: NDArray[np.floating]
     from_hertz: NDArray[np.floating]
@@ -38,7 +38,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Votes:
-    """A candidate's place in the vote, and whether the answer is of it."""
+    """A candidate's votes, and whether the answer is this candidate."""
 
     track: Track
     votes: float
@@ -47,13 +47,13 @@ class Votes:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Explanation:
-    """What led to an answer.
+    """The data that led to an answer.
 
     `levels`: the query's spectrogram of the middle, shape (steps, bins), a step every `step_seconds` and a bin
     every `bin_hertz`. `peaks`: seconds and hertz of the query's peaks, shape (n, 2). `landmarks`: all of the
     query's, `matching`: which of them the track has at the offset. `offsets_seconds` and `votes`: the offset
-    histogram of the track, shape (m,) each, `offset_seconds` the place of the answer. Without `examined`, nothing
-    was found at all.
+    histogram of the track, shape (m,) each, `offset_seconds` the offset of the answer. `examined` is
+    None when nothing was found at all.
     """
 
     levels: NDArray[np.float32]
@@ -69,15 +69,17 @@ class Explanation:
     candidates: tuple[Votes, ...]
 
 
-def _with(answer: Candidate, tracks: Sequence[Candidate]) -> list[Candidate]:
-    """The tracks with most votes, and the answer's in any case, which may have fewer."""
+def _with_answer(answer: Candidate, tracks: Sequence[Candidate]) -> list[Candidate]:
+    """The tracks with most votes, and the answer's track even when it has fewer."""
     if any(each.same_track(answer) for each in tracks):
         return list(tracks)
     return [*tracks[:-1], answer]
 
 
 def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> Explanation:
-    """Ask the catalog about a few seconds of sound, and keep what it looked at. Raises ValueError for no sound."""
+    """Search the catalog for some seconds of sound, and collect the data used. Raises ValueError for empty
+    sound.
+    """
     query = AudioQuery(pcm, parameters)
     if not len(query.levels[0]):
         raise ValueError("it is too short: not one frame fits into it")
@@ -86,7 +88,7 @@ def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> E
     found = examine(snapshot, query, parameters)
     fingerprint = query.quick if found is None else found.step.fingerprint
     bins, intervals, lapses = unhash(fingerprint.hashes)
-    # The landmarks were taken as if the sound were slower: back to the sound as it is.
+    # The landmarks were computed as if the sound were slower: convert them to its own speed.
     speed = fingerprint.speed
     landmarks = Lines(
         from_seconds=fingerprint.times / speed * step,
@@ -107,7 +109,7 @@ def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> E
                 votes=candidate.votes,
                 chosen=candidate.same_track(found.candidate),
             )
-            for candidate in _with(found.candidate, found.tracks)
+            for candidate in _with_answer(found.candidate, found.tracks)
         )
     peaks = query.quick_peaks if found is None or fingerprint is query.quick else query.full_peaks
     times = (peaks.frames * parameters.phases + peaks.phases[peaks.parts]) * step

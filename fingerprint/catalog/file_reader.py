@@ -1,7 +1,7 @@
-"""Reads music files for the catalog in locked-in worker processes: their content's id, fingerprint and tags.
+"""Reads music files for the catalog in sandboxed worker processes: the content's id, fingerprint and tags.
 
 See `worker_pool` for the processes, `fingerprint.index_worker` for what they do, and `index_protocol` for the
-bytes. A file that crashes or stalls a decoder costs that file, not the run.
+bytes. A file that crashes or stalls a decoder is skipped; the others are still read.
 """
 
 import asyncio
@@ -36,12 +36,12 @@ from fingerprint.worker_process import JOB
 ID_DIGITS: Final = 12
 
 FILE_SECONDS: Final = 900.0
-"""How long a worker may be busy with one file before it is given up."""
+"""The time limit for one file; after it the worker is killed and the file skipped."""
 
 ADDRESS_SPACE_BYTES: Final = 1 << 30
 
 MIN_SECONDS: Final = 1.0
-"""Shorter sounds are not indexed: nothing could be recognized by them."""
+"""Shorter sounds are not indexed, since they could not be recognized."""
 
 POLL_SECONDS: Final = 0.5
 
@@ -50,7 +50,7 @@ WORKER_PROGRAM: Final = worker_program("fingerprint.index_worker", ADDRESS_SPACE
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A file was read."""
+    """A file that was read: its track and fingerprint."""
 
     path: Path
     track: Track
@@ -59,7 +59,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file whose content is in the catalog already."""
+    """A file whose content is already in the catalog."""
 
     path: Path
     track_id: str
@@ -83,10 +83,11 @@ def read_files(
     workers: int,
     program: Sequence[str] = WORKER_PROGRAM,
 ) -> Generator[FileOutcome | None]:
-    """What became of each file, as it is done; None at least every half second when nothing is.
+    """The outcome of each file as it completes; None at least every half second while none does.
 
     `is_known` tells whether a content's id is in the catalog already, and is asked before a file is decoded.
-    Blocks, and cannot be used where an event loop runs. `program` is what to start instead of the real worker.
+    Blocks, and cannot be used where an event loop runs. `program` is started instead of the real worker, for
+    tests.
     """
     left = deque(paths)
     tasks: set[asyncio.Task[FileOutcome]] = set()
@@ -162,7 +163,7 @@ async def _index(pool: WorkerPool, path: Path, file: BufferedReader, track_id: s
 
 
 async def _receive(worker: Worker, descriptor: int) -> tuple[TrackFingerprint, Tags] | str:
-    """Read the answer to one job, believing nothing; a text says why the file cannot be indexed.
+    """Read the answer to one job, validating all of it; a text says why the file cannot be indexed.
 
     Raises WorkerError, and IncompleteReadError when the worker ends.
     """
@@ -182,8 +183,8 @@ async def _receive(worker: Worker, descriptor: int) -> tuple[TrackFingerprint, T
 
 
 def _open(path: Path) -> BufferedReader:
-    """A regular file. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # never waits for a FIFO
+    """Opens a regular file for reading. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # so that opening a FIFO does not block
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(0, "it is not a file")

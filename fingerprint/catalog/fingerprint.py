@@ -1,4 +1,4 @@
-"""A whole track to landmarks, for the catalog. `query` does it for a few seconds to be recognized."""
+"""Computes a whole track's landmarks for the catalog; `query` does so for a few seconds to recognize."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fingerprint.domain.audio import Pcm
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrackFingerprint:
-    """What a catalog keeps of a track's sound.
+    """The parts of a track's sound that a catalog stores.
 
     `hashes`: uint32, and `anchors`: uint32, the frame of each landmark's anchor, both of shape (n,).
     `peak_frames`: uint32 and `peak_bins`: uint16, the constellation in order of time, both of shape (m,).
@@ -34,10 +34,10 @@ class TrackFingerprint:
 
 
 def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -> TrackFingerprint:
-    """The fingerprint of a track, read block by block, so that an hour takes no more memory than a minute.
+    """The fingerprint of a track, computed block by block, so that an hour takes no more memory than a minute.
 
-    The blocks' lengths do not matter for the outcome. Raises ValueError for another sample rate, and for blocks of
-    mono among those of stereo: of their side there is no telling where it would go on.
+    The blocks' lengths do not affect the result. Raises ValueError for another sample rate, and for mono blocks
+    among stereo ones, whose side would have a gap.
     """
     middle, side = _Channel(parameters), _Channel(parameters)
     samples = 0
@@ -66,29 +66,29 @@ def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -
 
 
 class _Channel:
-    """The constellation of one channel, as its samples come."""
+    """Collects the constellation of one channel as its samples arrive."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
         self._found: list[Constellation] = []
         self._levels = np.empty((0, parameters.bins), np.float32)
         self._rest = np.empty(0, np.float32)
-        # Frames: the first of `_levels`, and the first whose peaks are not settled.
+        # Frames: the first of `_levels`, and the first whose peaks are not final.
         self._start = self._settled = 0
 
     @property
     def frames(self) -> int:
-        """How many frames there have been."""
+        """The number of frames so far."""
         return self._start + len(self._levels)
 
     def take(self, samples: NDArray[np.float32]) -> None:
-        """Look at the next samples."""
+        """Process the next samples."""
         parameters = self._parameters
         self._rest = np.concatenate([self._rest, samples])
         new = spectrogram(self._rest, parameters, hop=parameters.hop)
         self._rest = self._rest[len(new) * parameters.hop :]
         self._levels = np.concatenate([self._levels, new])
-        # A chunk of frames is looked at with a block before and after it, so its edges see their neighbors.
+        # Each chunk of frames is processed with a block before and after it, so that its edges have neighbors.
         margin = parameters.block_frames
         until = self.frames // margin * margin - margin
         if until > self._settled:
@@ -105,7 +105,7 @@ class _Channel:
         return joined(self._found)
 
     def _settle(self, until: int) -> None:
-        """Keep the peaks of the frames that are not settled, up to `until`."""
+        """Store the final peaks of the frames up to `until`."""
         peaks = find_peaks(self._levels, self._parameters, quota=self._parameters.quota)
         frames = peaks.frames + self._start
         kept = (frames >= self._settled) & (frames < until)

@@ -1,4 +1,4 @@
-"""The songs of a recording, by a catalog: one query for a few seconds, several for a clip or a file."""
+"""Finds a recording's songs in a catalog: one query for a few seconds, several for a clip or a file."""
 
 import math
 import os
@@ -27,16 +27,16 @@ SHORT_SECONDS: Final = 12.0
 WINDOW_SECONDS: Final = 10.0
 STEP_SECONDS: Final = 5.0
 MAX_WINDOWS: Final = 240
-"""A longer recording is searched in windows, a step apart; in a very long one the steps are longer."""
+"""The most windows, one per step, that a longer recording is searched in; a very long one has longer steps."""
 
 LONE_CONFIDENCE: Final = 0.95
-"""A song that is found in one window only, of many, must be this sure: many questions make more chance hits."""
+"""The least confidence of a song that is found in one of many windows: more queries make more chance matches."""
 
 SAME_BEGIN_SECONDS: Final = 0.3
-"""By so much two windows may differ in where a song began that sounds in both."""
+"""How far the beginning of one song may differ between two windows, in seconds."""
 
 THREADS: Final = min(4, os.cpu_count() or 1)
-"""How many windows are searched at a time."""
+"""How many windows are searched at the same time."""
 
 SPEED_PROBES: Final = 3
 """At least so many of a long recording's windows without a match, or a fourth, are searched at other speeds."""
@@ -61,8 +61,8 @@ def identify(snapshot: Snapshot, query: AudioQuery, parameters: Parameters = DEF
 def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list[Finding]:
     """Search the windows at the recording's own speed, and every few of those without a match at other speeds too.
 
-    When that finds a song at another speed, the rest is searched at this speed: a song that is played faster is
-    longer than a window, but most windows without a match hold no known song.
+    When a song is found at another speed, the other windows are searched at this speed: a song that is played
+    faster is longer than a window, but most windows without a match hold no known song.
 
     Hot path; simple form: search every other window, then the windows between two that differ, then every few
     without a match at other speeds, each a loop of its own. As one pass, what windows share is transformed once,
@@ -108,7 +108,7 @@ def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list
 
 
 def windows_to_ask(every: Iterable["Window"], found_in: Mapping[int, Finding | None]) -> Iterator["Window"]:
-    """Every other window, and each window between two that are not of one song played on.
+    """Every other window, and each window between two that are not one song playing on.
 
     `found_in`: the finding of each window searched so far, by number. The caller adds to it while this runs.
     """
@@ -126,7 +126,7 @@ def windows_to_ask(every: Iterable["Window"], found_in: Mapping[int, Finding | N
 
 
 def continues(earlier: Finding | None, later: Finding | None) -> bool:
-    """Whether two findings are of one song that is played on, rather than of one that begins again."""
+    """Whether two findings are one song that plays on, not one that begins again."""
     if earlier is None or later is None or earlier.track.id != later.track.id:
         return False
     begins = [finding.position_seconds - finding.offset_seconds / finding.speed for finding in (earlier, later)]
@@ -136,9 +136,9 @@ def continues(earlier: Finding | None, later: Finding | None) -> bool:
 def in_parallel(
     pool: Executor, work: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[tuple[Item, Result]]:
-    """Each item with what the work makes of it, in their order; a few are worked on ahead.
+    """Each item with its result, in order; a few are computed ahead.
 
-    The work may be done in threads to advantage: NumPy lets others go on during transforms, sorting and counting.
+    Threads make this faster, since NumPy releases the interpreter lock during transforms, sorting and counting.
     """
     ahead: deque[tuple[Item, Future[Result]]] = deque()
     for item in items:
@@ -152,7 +152,7 @@ def in_parallel(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Window:
-    """A part of a long recording: its number, counted from 0, where it begins, and what is asked about it."""
+    """A part of a long recording: its number, counted from 0, its start, and its query."""
 
     number: int
     start_seconds: float
@@ -160,13 +160,13 @@ class Window:
 
 
 def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[Window]:
-    """The windows of a long recording; what they have in common is transformed once."""
+    """The windows of a long recording; the sound that they share is transformed once."""
     hop = parameters.hop // parameters.phases
     length = (round(WINDOW_SECONDS * pcm.rate) - parameters.window) // hop + 1
     known: list[NDArray[np.float32]] = []
     known_from = known_to = 0
     for number, seconds in enumerate(window_starts(pcm.duration_seconds)):
-        # On a step's edge, so that the steps of one window are steps of the next.
+        # On a step's edge, so that adjacent windows share steps.
         first = int(seconds * pcm.rate) // hop
         new_from = min(max(known_to, first), first + length)
         end = (first + length - 1) * hop + parameters.window
@@ -183,7 +183,7 @@ def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[Window]:
 
 
 def window_starts(duration_seconds: float) -> Iterator[float]:
-    """Where the windows of a long recording begin; the last one ends with the recording."""
+    """The starts of a long recording's windows, in seconds; the last window ends with the recording."""
     last = duration_seconds - WINDOW_SECONDS
     step = max(STEP_SECONDS, last / (MAX_WINDOWS - 1))
     count = int(last / step) + 1

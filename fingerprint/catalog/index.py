@@ -1,4 +1,4 @@
-"""An open catalog, for reading."""
+"""An open catalog for reading, which sees additions without being opened again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,14 +21,14 @@ OPEN_ATTEMPTS: Final = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveSegment:
-    """An open IndexSegment and which of its tracks are still in the catalog."""
+    """An open IndexSegment, and which of its tracks are still in the catalog."""
 
     segment: IndexSegment
     removed: frozenset[int]
     alive: NDArray[np.bool_]
     """For each track of the file, whether it is in the catalog."""
     frames: int
-    """How many frames those tracks have that are."""
+    """The number of frames of the tracks that are in the catalog."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,12 +39,12 @@ class Snapshot:
     segments: tuple[LiveSegment, ...] = ()
 
     def __len__(self) -> int:
-        """How many tracks there are."""
+        """The number of tracks."""
         return sum(len(live.alive) - len(live.removed) for live in self.segments)
 
     @property
     def frames(self) -> int:
-        """How many frames they have."""
+        """The number of frames of all tracks."""
         return sum(live.frames for live in self.segments)
 
     def tracks(self) -> Iterator[Track]:
@@ -61,7 +61,7 @@ class Snapshot:
         return found
 
     def places(self, track_id: str) -> list[tuple[LiveSegment, int]]:
-        """Where a track is: at most one place, unless something is wrong."""
+        """The segments that contain a track, with its number in each: at most one in an intact catalog."""
         wanted = track_id.encode()
         return [
             (live, int(number))
@@ -72,7 +72,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogStats:
-    """Figures about a catalog. `bytes_per_minute`: of music."""
+    """Statistics about a catalog. `bytes_per_minute`: index bytes per minute of music."""
 
     tracks: int
     hours: float
@@ -87,7 +87,7 @@ class CatalogStats:
 class Catalog:
     """A catalog for reading, shared by threads. A folder that does not exist yet is an empty catalog.
 
-    `snapshot()` gives the newest state and costs one `stat` when nothing has changed. Opening maps files; it
+    `snapshot()` returns the newest state and costs one `stat` when nothing has changed. Opening maps files; it
     does not read them, so it takes no longer for a large catalog.
 
     Methods raise CatalogError when the catalog is damaged or was made by another fingerprint.
@@ -101,7 +101,7 @@ class Catalog:
         self._snapshot = Snapshot()
 
     def snapshot(self) -> Snapshot:
-        """The catalog as it is now."""
+        """The catalog's newest state."""
         with self._lock:
             stamp = manifest_stamp(self.directory)
             if stamp != self._stamp:
@@ -110,12 +110,12 @@ class Catalog:
             return self._snapshot
 
     def track(self, track_id: str) -> Track | None:
-        """The track of an id, or None."""
+        """The track with an id, or None."""
         places = self.snapshot().places(track_id)
         return places[0][0].segment.track(places[0][1]) if places else None
 
     def stats(self) -> CatalogStats:
-        """Figures for people."""
+        """Statistics for `catalog` commands and the admin pages."""
         snapshot = self.snapshot()
         size = sum(live.segment.size for live in snapshot.segments)
         seconds = snapshot.frames / self.parameters.frames_per_second
@@ -131,7 +131,7 @@ class Catalog:
         )
 
     def verify(self) -> list[str]:
-        """Reads everything and says what is wrong, one sentence each; empty when all is well."""
+        """Read the whole catalog and report damage, one sentence for each; empty when it is intact."""
         try:
             snapshot = self.snapshot()
         except CatalogError as error:

@@ -1,4 +1,4 @@
-"""Making IndexSegments: from fingerprints, and from other IndexSegments."""
+"""Builds IndexSegments from fingerprints, or by merging other IndexSegments."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from fingerprint.catalog.index_file import (
 from fingerprint.catalog.tracks import Track
 
 MERGE_POSTINGS: Final = 1 << 22
-"""About how many postings a merge holds in memory at once."""
+"""About how many postings a merge has in memory at the same time."""
 
 
 def build_segment(
@@ -62,20 +62,20 @@ def build_segment(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MergeSource:
-    """An IndexSegment whose tracks are taken over, but for those removed (numbers in its list of tracks)."""
+    """An IndexSegment to merge, without the removed tracks (numbers in its list of tracks)."""
 
     segment: IndexSegment
     removed: frozenset[int]
 
     @property
     def kept(self) -> NDArray[np.int64]:
-        """The numbers of the tracks that are taken over."""
+        """The numbers of the tracks that remain."""
         numbers = np.arange(len(self.segment.tracks))
         return numbers[~np.isin(numbers, list(self.removed))]
 
 
 def merge_segments(path: Path, sources: Sequence[MergeSource], *, identity: str, hash_bits: int) -> None:
-    """Write one IndexSegment that holds what several hold. Memory does not grow with their size."""
+    """Write one IndexSegment with the contents of several. Memory does not grow with their size."""
     kept = [source.kept for source in sources]
     records = np.concatenate(
         [source.segment.tracks[numbers] for source, numbers in zip(sources, kept, strict=True)]
@@ -83,7 +83,7 @@ def merge_segments(path: Path, sources: Sequence[MergeSource], *, identity: str,
     frames = place_tracks(records)
     postings = int(records["landmarks"].astype(np.int64).sum())
     bits = directory_bits(postings, hash_bits)
-    # Where each old track begins now; None for removed ones.
+    # The new start of each old track; None for removed ones.
     moves: list[NDArray[np.int64]] = []
     first = 0
     for source, numbers in zip(sources, kept, strict=True):
@@ -115,7 +115,7 @@ _REMOVED: Final = np.iinfo(np.int64).min
 
 
 def place_tracks(records: NDArray[np.void]) -> int:
-    """Fill in where tracks, texts and peaks start; returns the frames that all take together."""
+    """Fill in the positions of tracks, texts and peaks; returns the number of frames of all tracks together."""
     spans = records["frames"].astype(np.int64) + GAP
     records["first_frame"] = np.cumsum(spans) - spans + GAP
     for name, sizes in (("text", records["text_size"].astype(np.int64)), ("peaks", _all_peaks(records))):
@@ -124,13 +124,13 @@ def place_tracks(records: NDArray[np.void]) -> int:
 
 
 def _all_peaks(records: NDArray[np.void]) -> NDArray[np.int64]:
-    """How many values each track's constellations take, middle and side."""
+    """The number of values of each track's constellations, middle and side."""
     sizes: NDArray[np.int64] = records["peaks_size"].astype(np.int64) + records["side_peaks_size"]
     return sizes
 
 
 def reserve_sections(writer: SegmentWriter, records: NDArray[np.void], bits: int, hash_bits: int) -> None:
-    """Give all sections their places, for tracks whose records are filled in."""
+    """Reserve space for all sections, for tracks whose records are filled in."""
     postings = int(records["landmarks"].sum(dtype=np.int64))
     rest = hash_bits - bits
     writer.reserve("tracks", records.nbytes)
@@ -142,7 +142,7 @@ def reserve_sections(writer: SegmentWriter, records: NDArray[np.void], bits: int
 
 
 class PostingsWriter:
-    """Writes remainders and postings, which come in order of hash, and counts the directory."""
+    """Writes remainders and postings, which must be in order of hash, and counts for the directory."""
 
     def __init__(self, writer: SegmentWriter, bits: int, hash_bits: int) -> None:
         self._writer = writer
@@ -152,7 +152,7 @@ class PostingsWriter:
         self._at_postings = 0
 
     def write(self, hashes: NDArray[np.uint32], positions: NDArray[np.uint32]) -> None:
-        """Write the next postings."""
+        """Write the next postings, in order of hash."""
         if not len(hashes):
             return
         buckets = (hashes >> np.uint32(self._rest)).astype(np.int64)
@@ -165,7 +165,7 @@ class PostingsWriter:
         self._at_postings = self._writer.write("postings", positions.astype("<u4"), self._at_postings)
 
     def finish(self) -> None:
-        """Write the directory."""
+        """Write the directory after the last postings."""
         self._writer.write("directory", np.cumsum(self._counts).astype("<u4"), 0)
 
 

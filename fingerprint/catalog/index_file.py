@@ -49,7 +49,7 @@ GAP: Final = 512
 """Frames between tracks; longer than any window that is matched."""
 
 POSITION_LIMIT: Final = 2**32 - 1
-"""The most frames, and the most postings, of one file."""
+"""The most frames, and the most postings, in one file."""
 
 SECTIONS: Final = ("tracks", "texts", "peaks", "directory", "remainders", "postings")
 _ALIGNMENT: Final = 64
@@ -107,7 +107,7 @@ def remainder_type(bits: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
 def pack_peaks(frames: NDArray[np.uint32], bins: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """A constellation as u16: frames since the previous peak in the upper 7 bits, the bin in the lower 9.
 
-    Bin 0 is no peak; it stands for a silence longer than 127 frames.
+    Bin 0 is not a peak; it marks a gap longer than 127 frames.
     """
     gaps = np.diff(frames.astype(np.int64), prepend=0)
     fillers = np.maximum(gaps - 1, 0) // _PEAK_GAP_LIMIT
@@ -122,7 +122,7 @@ def unpack_peaks(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The inverse of `pack_peaks`: frames and bins, both of shape (n,).
 
-    With `between`, only those from the first frame to the second, the end excluded.
+    With `between`, only those from the first frame up to, but not including, the second.
     """
     frames = np.cumsum(packed >> _PEAK_BIN_BITS, dtype=np.int64)
     if between is not None:
@@ -134,7 +134,7 @@ def unpack_peaks(
 
 
 class SegmentWriter:
-    """Writes an IndexSegment section by section to a temporary file, and gives it its name when it is whole."""
+    """Writes an IndexSegment section by section to a temporary file, and renames it when it is complete."""
 
     def __init__(self, path: Path, *, identity: str, hash_bits: int) -> None:
         self._path = path
@@ -155,7 +155,7 @@ class SegmentWriter:
         self._temporary.unlink(missing_ok=True)
 
     def reserve(self, name: str, size: int) -> None:
-        """Give a section its place; they are reserved in the order of SECTIONS."""
+        """Reserve space for a section; sections are reserved in the order of SECTIONS."""
         entry = self._header["sections"][SECTIONS.index(name)]
         entry["offset"], entry["size"] = self._end, size
         self._end += -(-size // _ALIGNMENT) * _ALIGNMENT
@@ -170,7 +170,7 @@ class SegmentWriter:
         return at + len(raw)
 
     def finish(self, *, directory_bits: int, postings: int, frames: int, tracks: int) -> None:
-        """Write the header, make sure that all of it is on the disk, and give the file its name."""
+        """Write the header, sync the file to disk, and rename it to its final name."""
         header = self._header
         header["directory_bits"], header["postings"] = directory_bits, postings
         header["frames"], header["tracks"], header["size"] = frames, tracks, self._end
@@ -247,17 +247,17 @@ class IndexSegment:
         if counts != (int(header["tracks"]), int(header["postings"]), 2**bits + 1) or segment.damage("tracks"):
             raise DamagedCatalogError(f"{path} is damaged: its parts do not fit together")
         if hasattr(mapped, "madvise"):
-            # Postings are read here and there: reading ahead would only fill the memory.
+            # Postings are read at random positions: reading ahead would only fill the memory.
             mapped.madvise(mmap.MADV_RANDOM)
         return segment
 
     @property
     def remainder_bits(self) -> int:
-        """The bits of a hash that the directory does not tell."""
+        """The number of a hash's lower bits, which are stored in the remainders."""
         return self.hash_bits - self.directory_bits
 
     def track(self, number: int) -> Track:
-        """The tags of the track at a place in `tracks`."""
+        """The tags of the track with a number."""
         record = self.tracks[number]
         start, size = int(record["text_start"]), int(record["text_size"])
         try:
@@ -266,12 +266,12 @@ class IndexSegment:
             raise DamagedCatalogError(f"{self.path} is damaged: track {number} has unreadable tags") from error
 
     def raw_text(self, number: int) -> bytes:
-        """The stored form of a track's tags."""
+        """The stored bytes of a track's tags."""
         start, size = int(self.tracks[number]["text_start"]), int(self.tracks[number]["text_size"])
         return self._texts[start : start + size].tobytes()
 
     def raw_peaks(self, number: int) -> NDArray[np.uint16]:
-        """The stored form of a track's constellations."""
+        """A track's constellations as they are stored."""
         record = self.tracks[number]
         start = int(record["peaks_start"])
         return self._peaks[start : start + int(record["peaks_size"]) + int(record["side_peaks_size"])]
@@ -285,7 +285,7 @@ class IndexSegment:
     def side_peaks(
         self, number: int, between: tuple[float, float] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The constellation of a track's side, likewise; of a track in mono there is none."""
+        """The constellation of a track's side, in the same form; empty for a mono track."""
         return unpack_peaks(self.raw_peaks(number)[int(self.tracks[number]["peaks_size"]) :], between)
 
     def track_numbers(self, positions: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -340,7 +340,7 @@ def _read_header(path: Path, mapped: mmap.mmap, identity: str) -> np.void:
 
 
 def other_fingerprint(directory: Path, made_by: str, ours: str) -> OtherFingerprintError:
-    """The refusal of a catalog that was made by another fingerprint."""
+    """The error for a catalog that was made by another fingerprint."""
     return OtherFingerprintError(
         f"The catalog in {directory} was made by the fingerprint {made_by}, and this version of TwitchAudio makes "
         f"{ours}: they cannot be compared. Add the music again to an empty catalog folder."

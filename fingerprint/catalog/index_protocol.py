@@ -1,6 +1,6 @@
-"""What indexing jobs and their answers are made of, in the frames of `worker_process`.
+"""The format of indexing jobs and their answers, in the frames of `worker_process`.
 
-A job is JSON: `cpu_seconds`, what it may use; `size` of the job's file in bytes; the file's `name`.
+A job is JSON: `cpu_seconds`, its limit; `size` of the job's file in bytes; the file's `name`.
 
 Answers:
     UNREADABLE    UTF-8, one sentence that says why the file cannot be indexed; ends the job
@@ -39,12 +39,12 @@ ARRAYS: Final = {
     "side_frames": (np.uint32, MAX_FRAMES),
     "side_bins": (np.uint16, DEFAULT.bins),
 }
-"""The arrays of a fingerprint: their types, and what all of their values are below."""
+"""The arrays of a fingerprint: their types, and the exclusive upper limits of their values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundHead:
-    """What FOUND says: how many frames the track has, how long it is, and its tags."""
+    """The content of FOUND: the track's number of frames, its length in seconds, and its tags."""
 
     frames: int
     duration_seconds: float
@@ -60,7 +60,7 @@ def encode_fingerprint(fingerprint: TrackFingerprint, tags: Tags) -> Iterator[tu
 
 
 def decode_head(content: bytes) -> FoundHead:
-    """What FOUND says. Raises ValueError for anything else."""
+    """Parses the content of FOUND. Raises ValueError for anything else."""
     head = msgspec.json.decode(content, type=FoundHead)
     if not (0 <= head.frames <= MAX_FRAMES and 0 <= head.duration_seconds <= MAX_SECONDS):
         raise ValueError(f"{head.frames} frames and {head.duration_seconds} s are no track's")
@@ -68,7 +68,7 @@ def decode_head(content: bytes) -> FoundHead:
 
 
 def decode_fingerprint(arrays: Sequence[bytes], *, frames: int, duration_seconds: float) -> TrackFingerprint:
-    """The fingerprint of the arrays' bytes, in the order of `ARRAYS`. Raises ValueError for what cannot be one."""
+    """The fingerprint in the arrays' bytes, in the order of `ARRAYS`. Raises ValueError for invalid ones."""
     found: dict[str, NDArray[Any]] = {}
     for (name, (dtype, limit)), content in zip(ARRAYS.items(), arrays, strict=True):
         values = found[name] = np.frombuffer(content, dtype)

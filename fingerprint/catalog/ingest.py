@@ -1,4 +1,4 @@
-"""Files and folders into a catalog. Safe to interrupt at any moment, and to run again."""
+"""Indexes files and folders in a catalog. Safe to interrupt at any moment, and to run again."""
 
 import contextlib
 import dataclasses
@@ -17,7 +17,7 @@ from fingerprint.catalog.writer import CatalogWriter
 
 COMMIT_SECONDS: Final = 1.0
 COMMIT_TRACKS: Final = 32
-"""Finished tracks are written together, but none waits longer than COMMIT_SECONDS."""
+"""How many finished tracks are written together; none waits longer than COMMIT_SECONDS."""
 
 
 def _endings(text: str) -> frozenset[str]:
@@ -32,12 +32,12 @@ AUDIO_SUFFIXES: Final = _endings(
 COMPANION_SUFFIXES: Final = _endings(
     "bmp csv cue gif jpeg jpg json log lrc m3u m3u8 md5 nfo pdf pls png sfv webp xml"
 )
-"""Files that usually lie beside music; nobody expects them to be indexed, so they are not mentioned."""
+"""Endings of files that usually accompany music; they are skipped without being reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport:
-    """What an `ingest` did. `skipped` holds files and the reason for each; `missing` paths that do not exist."""
+    """The result of an `ingest`. `skipped`: files and the reason for each; `missing`: paths that do not exist."""
 
     added: int = 0
     replaced: int = 0
@@ -58,9 +58,9 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an `ingest` is: `done` of `total` files, and what became of the newest one (None at the start).
+    """The progress of an `ingest`: `done` of `total` files, and the newest one's outcome (None at the start).
 
-    Files that are skipped for their names are told first and do not count.
+    Files that are skipped for their names are reported first and are not counted.
     """
 
     done: int
@@ -71,7 +71,7 @@ class Progress:
 def walk(paths: Iterable[Path]) -> tuple[list[Path], list[Unreadable], list[Path]]:
     """The music files that paths stand for, what is skipped, and the paths that do not exist.
 
-    A file that is named itself is always taken for music. Files are in the order of their names, each once;
+    A file that is named itself always counts as music. Files are in the order of their names, each once;
     hidden files and folders are left out.
     """
     found: dict[Path, None] = {}
@@ -112,8 +112,8 @@ def ingest(
     """Index the music that `paths` (files, folders) stand for in the catalog in `directory`.
 
     Files are read in `workers` processes that run `program`, by default one for each processor. A file is reported
-    to `on_progress` when it is surely in the catalog. Files that are in the catalog already (same path, size and
-    time, or same content) are not read again; a changed file, or one of which a sidecar says something new,
+    to `on_progress` once it is committed to the catalog. Files that are in the catalog already (same path, size
+    and time, or same content) are not read again; a changed file, or one of which a sidecar says something new,
     replaces what was indexed under its path. Blocks, and cannot be used where an event loop runs.
 
     Raises CatalogBusyError while another writer works, and CatalogError for a catalog that cannot be used.
@@ -135,7 +135,7 @@ def ingest(
 
 
 def _ignore(_progress: Progress) -> None:
-    """The default listener."""
+    """The default `on_progress`, which does nothing."""
 
 
 class _Ingest:
@@ -168,7 +168,7 @@ class _Ingest:
                     if self._due():
                         self._commit()
             finally:
-                # Also when interrupted: what is finished is kept.
+                # Also when interrupted, so that finished tracks are committed.
                 self._commit()
 
     def _unchanged(self, file: Path) -> bool:
@@ -188,7 +188,7 @@ class _Ingest:
         return True
 
     def _described(self, track: Track) -> Track:
-        """The track with what sidecars say of its file; what is wrong with them is told once."""
+        """The track with its sidecars' data; each error in a sidecar is reported once."""
         said = self._sidecars.of(Path(track.path))
         while self._sidecars.troubles:
             trouble = self._sidecars.troubles.pop(0)
@@ -197,7 +197,7 @@ class _Ingest:
         return track if said is None else _tagged(track, over(_tags_of(track), said))
 
     def _claim(self, track_id: str) -> bool:
-        """Whether a content needs no reading. A second file of the same content in this run needs none either."""
+        """Whether content need not be read: it is in the catalog, or another file in this run has it."""
         if track_id in self._ids:
             return True
         self._ids.add(track_id)

@@ -1,4 +1,4 @@
-"""Landmarks: pairs of peaks, hashed. A pair says little; many pairs at one offset are an identification.
+"""Landmarks: hashed pairs of peaks. One pair is weak evidence; many pairs at one offset identify a track.
 
 After A. Wang (ISMIR 2003). A hash is 22 bits: the anchor's bin, the interval in bins (from its target below or
 above) and the lapse in frames. It is then scrambled, one to one, so that a table of hashes fills evenly.
@@ -20,7 +20,7 @@ _SCRAMBLE: Final = 0x2C1B3C6D & HASH_MASK | 1
 _UNSCRAMBLE: Final = pow(_SCRAMBLE, -1, HASH_MASK + 1)
 
 _STEPS: Final = 16
-"""How many of a peak's successors are looked at in one go."""
+"""How many of a peak's successors are examined at once."""
 
 
 def hash_pairs(
@@ -72,7 +72,7 @@ def pair_peaks(peaks: Constellation, parameters: Parameters, *, fan_out: int) ->
         lapses = frames[followers] - frames[active][:, np.newaxis]
         hits = (lapses > 0) & (lapses <= parameters.lapse_frames)
         hits &= np.abs(bins[followers] - bins[active][:, np.newaxis]) <= parameters.interval_bins
-        # The last peak stands for those behind it, which are not there.
+        # The last peak pads the end, where there are no more successors.
         hits &= active[:, np.newaxis] + steps < total
         counts = np.cumsum(hits, axis=1, dtype=np.int64)
         counts += taken[active][:, np.newaxis]

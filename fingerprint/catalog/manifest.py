@@ -34,7 +34,7 @@ class SegmentEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A state of the catalog."""
+    """One state of the catalog: its generation and its IndexSegments."""
 
     generation: int = 0
     next: int = 1
@@ -42,11 +42,11 @@ class Manifest:
 
 
 Stamp = tuple[int, int, int]
-"""Changes whenever the manifest is replaced."""
+"""A value that changes whenever the manifest is replaced."""
 
 
 def manifest_stamp(directory: Path) -> Stamp | None:
-    """What tells that the manifest was replaced, from one `stat`; None when there is none."""
+    """The manifest's stamp, from one `stat`; None when there is no manifest."""
     try:
         status = (directory / MANIFEST_NAME).stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -92,7 +92,7 @@ def _damaged(path: Path) -> DamagedCatalogError:
 
 
 def write_manifest(directory: Path, manifest: Manifest, *, identity: str) -> None:
-    """Replace the manifest, in one step, surely on the disk."""
+    """Replace the manifest atomically, synced to disk."""
     body: dict[str, Any] = {
         "format": MANIFEST_FORMAT,
         "fingerprint": identity,
@@ -115,7 +115,7 @@ def _crc(body: dict[str, Any]) -> int:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make renames in a folder last; where a folder cannot be opened (Windows), renames are synced anyway."""
+    """Make renames in a folder durable; where a folder cannot be opened (Windows), they are synced anyway."""
     try:
         handle = os.open(directory, os.O_RDONLY)
     except PermissionError:

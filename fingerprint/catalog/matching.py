@@ -19,16 +19,16 @@ from fingerprint.catalog.postings import Hits, Landmarks, Lookup, bases
 from fingerprint.catalog.query import QueryFingerprint
 
 MAX_HITS: Final = 1_000_000
-"""How many postings the buckets may hold that a query looks into, unless it is asked to look into more."""
+"""The default limit of postings in the buckets that one query reads."""
 
 TABLE_BITS: Final = (13, 22)
-"""The coarse histogram has about four places a hit, but no fewer and no more than two to the power of these."""
+"""Log2 of the least and the most places of the coarse histogram, which has about four places for each hit."""
 
 TABLE_PLACES: Final = 512
-"""The coarse histogram's places of which the offsets are counted exactly."""
+"""How many places of the coarse histogram have their offsets counted exactly."""
 
 APART_FRAMES: Final = 3
-"""Offsets of one track that are no farther apart than this are one."""
+"""Offsets of one track that are at most this far apart count as one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,7 +37,7 @@ class Candidate:
 
     `offset`: where in the track the query's first sample is, in query steps (`hop / phases` samples); negative
     when the track begins within the query. `votes`: the sum of the weights of the query's frames that agree.
-    `frames`: how many those are. `speed` is the query fingerprint's.
+    `frames`: the number of those frames. `speed` is the query fingerprint's.
     """
 
     live: LiveSegment
@@ -48,18 +48,17 @@ class Candidate:
     speed: float
 
     def same_track(self, other: "Candidate") -> bool:
-        """Whether both are of one track."""
+        """Whether both candidates are of the same track."""
         return self.live is other.live and self.number == other.number
 
     @property
     def track_id(self) -> str:
-        """The track's id."""
         return self.live.segment.tracks[self.number]["id"].decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VoteResult:
-    """The highest places of the vote histogram of a query's landmarks.
+    """The tracks and offsets with most votes in the histogram of a query's landmarks.
 
     `tracks`: the best offset of each of the tracks that agree best, best first. `offsets`: the offsets that agree
     best, of any tracks, best first: a track that repeats itself has several, and the votes do not tell well
@@ -111,7 +110,7 @@ def count_votes(
         return NO_VOTES
     size = 1 << min(max((2 * len(lookup)).bit_length(), TABLE_BITS[0]), TABLE_BITS[1])
     table = lookup.table(size)
-    # An offset near the edge of a cell spills into the next.
+    # Votes for an offset near the edge of a cell also fall into the next.
     spilled = table.copy()
     spilled[:-1] += table[1:]
     spilled[-1] += table[0]
@@ -129,7 +128,7 @@ def count_votes(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Agreement:
-    """Where a query's landmarks agree with one track's.
+    """The offsets at which a query's landmarks agree with one track's.
 
     `offsets`: int64, the offsets at which any do, in query steps like a candidate's, in rising order, and `votes`,
     those offsets' votes, both of shape (n,). `landmarks`: int64, the query's that agree at the candidate's offset.

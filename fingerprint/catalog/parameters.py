@@ -1,4 +1,4 @@
-"""What decides which landmarks a sound has. Two fingerprints can be compared only if these are the same."""
+"""The parameters that determine a sound's landmarks. Fingerprints can be compared only if these are equal."""
 
 import dataclasses
 import hashlib
@@ -23,7 +23,7 @@ class Parameters:
 
     Peaks: a bin that is the loudest within `peak_frames` frames and `peak_bins` bins on each side. The loudest
     `quota` of them in each band (`band_edges_hz`) and each `block_frames` frames are kept, so that every part
-    of the spectrum has its say and not only the loudest.
+    of the spectrum is represented and not only the loudest.
 
     Landmarks: each peak (anchor) is paired with its first `fan_out` successors that lie 1 to `lapse_frames`
     frames later and at most `interval_bins` bins away.
@@ -44,12 +44,12 @@ class Parameters:
 
     @property
     def bins(self) -> int:
-        """Frequency bins of a frame; the one at half the sample rate is left out."""
+        """The number of frequency bins; the one at half the sample rate is left out."""
         return self.window // 2
 
     @property
     def frames_per_second(self) -> float:
-        """Frames of a catalog in a second."""
+        """The number of frames per second in a catalog."""
         return self.rate / self.hop
 
     @property
@@ -59,7 +59,7 @@ class Parameters:
 
     @property
     def identity(self) -> str:
-        """Tells fingerprints apart that cannot be compared: a version, and a digest of all that decides."""
+        """Identifies fingerprints that can be compared: a version, and a digest of all parameters."""
         decides = {name: value for name, value in dataclasses.asdict(self).items() if name != "phases"}
         digest = hashlib.sha256(repr((HASH_BITS, sorted(decides.items()))).encode()).hexdigest()
         return f"landmarks-{FINGERPRINT_VERSION}-{digest[:8]}"
@@ -67,9 +67,9 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """How thoroughly a recording's landmarks are looked for.
+    """How thoroughly a recording is searched for landmarks.
 
-    More of them than a catalog keeps are needed: what is mixed over the music pushes the music's own peaks down
+    More landmarks than a catalog stores are needed: what is mixed over the music pushes the music's own peaks down
     the list (`quota`), and puts others between them (`fan_out`). `phases`: those in which the recording is
     looked at. `side`: whether the difference of left and right is, too, in which a centered voice is gone.
     """
@@ -84,6 +84,6 @@ QUICK: Final = Effort(quota=3, fan_out=3, phases=(0, 2), side=False)
 FULL: Final = Effort(quota=5, fan_out=6, phases=(0, 1, 2, 3), side=True)
 
 FINGERPRINT_VERSION: Final = 2
-"""Counts changes of the method that no parameter shows."""
+"""Incremented when the method changes in a way that no parameter shows."""
 
 DEFAULT: Final = Parameters()

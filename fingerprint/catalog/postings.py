@@ -1,4 +1,4 @@
-"""The postings that a query's landmarks lead to: which are worth reading, and reading them piece by piece."""
+"""The postings of a query's landmarks: chooses those that are worth reading, and reads them in pieces."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.query import QueryFingerprint
 
 PIECE_HITS: Final = 1 << 20
-"""About how many hits are worked at once."""
+"""About how many hits are processed at once."""
 
 SLICED: Final = 50
-"""Ranges with more postings than this in the mean are copied one by one."""
+"""Ranges with more postings than this on average are copied one by one."""
 
 AGREEING: Final = 1.5
 """A landmark that is seen in several phases or in both channels is trusted more than its parts together: their sum
@@ -26,10 +26,10 @@ to this power. Of those seen once 0.4 % are the music's, of those seen four time
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks:
-    """A query's landmarks, those that differ by less than a frame taken as one. All arrays have shape (n,).
+    """A query's landmarks, where those that differ by less than a frame are joined. All arrays have shape (n,).
 
     `hashes`: uint32, in rising order. `starts`: int64, so that `position - start` is where a posting puts the
-    start of the query, in frames. `trusts`: float32, how likely it is the music's, as a multiple of something.
+    start of the query, in frames. `trusts`: float32, how likely it is the music's, on an arbitrary scale.
     `groups`, of shape (m,): which one each of the query's landmarks belongs to.
     """
 
@@ -43,7 +43,7 @@ class Landmarks:
 
     @staticmethod
     def of(query: QueryFingerprint, parameters: Parameters = DEFAULT) -> "Landmarks":
-        """Those of a query."""
+        """Joins the landmarks of a query."""
         # The ceiling: a position less this is the floor of (position * phases - time) / phases.
         starts = -(-query.times // parameters.phases)
         # A query's landmarks are in order of hash, then time, so equal ones follow each other.
@@ -58,7 +58,7 @@ class Landmarks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hits:
-    """Postings that have a hash of the query, all arrays int64 of shape (n,).
+    """Postings whose hash is in the query; all arrays are int64 of shape (n,).
 
     `positions`: of the postings, counted over all IndexSegments. `cells`: where they put the query's start, in
     frames likewise. `owners`: the landmark of the query that each belongs to.
@@ -85,7 +85,7 @@ class _Ranges:
     counts: NDArray[np.int64]
 
     def parts(self) -> Iterator["_Ranges"]:
-        """The same, about PIECE_HITS postings at a time."""
+        """The same ranges in parts of about PIECE_HITS postings."""
         ends = np.cumsum(self.counts)
         low = 0
         while low < len(ends):
@@ -135,7 +135,7 @@ class Lookup:
         self.weights = np.log(1 + 0.1 * max(1, snapshot.frames) / np.maximum(found, 1)).astype(np.float32)
 
     def __len__(self) -> int:
-        """How many hits there are, those in removed tracks included."""
+        """The number of hits, including those in removed tracks."""
         return len(self.places)
 
     def table(self, size: int) -> NDArray[np.float32]:
@@ -171,7 +171,7 @@ class Lookup:
             yield part, slice(int(self._ends[number]), int(self._ends[number + 1]))
 
     def _find(self, max_hits: int) -> Iterator[_Ranges]:
-        """Where the postings of the landmarks that are followed are."""
+        """The ranges of the postings of the chosen landmarks."""
         found = [_find_postings(live.segment, self.landmarks.hashes) for live in self._snapshot.segments]
         followed = _affordable(self.landmarks, [counts for _, counts in found], max_hits)
         for number, (starts, counts) in enumerate(found):
@@ -180,17 +180,17 @@ class Lookup:
 
 
 def bases(snapshot: Snapshot) -> NDArray[np.int64]:
-    """Where each IndexSegment's positions begin when they are counted over all, and where the last one's end."""
+    """The start of each IndexSegment's positions when counted over all segments, and the end of the last one's."""
     return np.cumsum([0, *(live.segment.frames for live in snapshot.segments)], dtype=np.int64)
 
 
 def postings_of(snapshot: Snapshot, query: QueryFingerprint) -> int:
-    """How many postings a query's landmarks lead to."""
+    """The number of postings of a query's landmarks."""
     return sum(int(_find_postings(live.segment, query.hashes)[1].sum()) for live in snapshot.segments)
 
 
 def _affordable(landmarks: Landmarks, counts: Sequence[NDArray[np.int64]], max_hits: int) -> NDArray[np.bool_]:
-    """Which landmarks are followed: those with few postings first, and those that were seen often."""
+    """Which landmarks are used: first those with few postings and those that were seen often."""
     totals = np.zeros(len(landmarks), np.int64)
     for count in counts:
         totals += count
@@ -205,7 +205,7 @@ def _affordable(landmarks: Landmarks, counts: Sequence[NDArray[np.int64]], max_h
 def _find_postings(
     segment: IndexSegment, hashes: NDArray[np.uint32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where in a file the postings of each hash start, and how many they are."""
+    """The start and the number of the postings of each hash in a file."""
     buckets = hashes >> np.uint32(segment.remainder_bits)
     first = segment.directory[buckets].astype(np.int64)
     last = segment.directory[buckets + np.uint32(1)].astype(np.int64)
@@ -240,9 +240,9 @@ def _bisect(
 
 
 def _gone(live: LiveSegment, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which positions lie in removed tracks."""
+    """Which positions are in removed tracks."""
     records = live.segment.tracks[np.sort(np.fromiter(live.removed, np.int64))]
     begins = records["first_frame"].astype(np.int64)
     ends = begins + records["frames"]
-    # Before the first of them, nothing is.
+    # Positions before the first removed track are not.
     return positions < np.r_[0, ends][np.searchsorted(begins, positions, side="right")]

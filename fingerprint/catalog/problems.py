@@ -1,4 +1,4 @@
-"""What can be wrong with a catalog."""
+"""The errors of a catalog that cannot be used."""
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 
@@ -11,7 +11,7 @@ class CatalogError(TwitchAudioError):
 
 
 class DamagedCatalogError(CatalogError):
-    """A file of the catalog is not as it was written."""
+    """A file of the catalog was damaged after it was written."""
 
 
 class OtherFingerprintError(CatalogError):

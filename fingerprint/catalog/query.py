@@ -1,4 +1,4 @@
-"""A few seconds of sound to landmarks, as they would be at any speed: what a catalog is asked with."""
+"""Computes the landmarks of a few seconds of sound, at any speed, to search a catalog for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class QueryPeaks:
     steps: int
 
     def only(self, parts: Sequence[int]) -> "QueryPeaks":
-        """The peaks of some parts."""
+        """The peaks of the given parts only."""
         chosen = np.isin(self.parts, parts)
         return replace(
             self,
@@ -52,11 +52,11 @@ class QueryPeaks:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QueryFingerprint:
-    """Landmarks of a piece of sound.
+    """The landmarks of a query's sound.
 
     `hashes`: uint32, and `times`: int64, where each anchor is in the sound, in steps of `hop / phases`
     samples, both of shape (n,), in order of hash, then time, without duplicates. `trusts`: float32, likewise, how
-    likely each is the music's, as a multiple of something. `steps`: how many steps the sound is long. `speed`: how
+    likely each is the music's, on an arbitrary scale. `steps`: how many steps the sound is long. `speed`: how
     many times slower it was taken.
     """
 
@@ -111,11 +111,11 @@ def query_landmarks(
 ) -> QueryFingerprint:
     """The landmarks of a piece of sound as if it were played `speed` times slower.
 
-    The peaks are moved, not sought again: all frequencies are lower by as much and all times later. That the
-    window and the bands stay as they are does not show at a few percent.
+    The peaks are moved, not searched again: all frequencies become lower and all times later. That window and
+    bands stay the same has no visible effect at a few percent.
     """
     steps = int(peaks.steps * speed)
-    # All parts are paired in one go, as if they followed each other at a distance.
+    # All parts are paired at once, as if they followed each other at a distance.
     distance = steps // parameters.phases + parameters.lapse_frames + 2
     bins = np.rint(peaks.bins / np.float32(speed)).astype(np.int64)
     heard = bins < parameters.band_edges[-1]
@@ -139,7 +139,7 @@ def query_landmarks(
 
 
 def _trust(table: tuple[float, ...], at: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The entries of a table; its last one stands for all behind it."""
+    """The entries of a table; its last one also applies to higher indexes."""
     return np.array(table, np.float32)[np.minimum(at, len(table) - 1)]
 
 

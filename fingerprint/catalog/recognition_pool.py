@@ -1,4 +1,4 @@
-"""Recognizes songs by a catalog in worker processes, so that the event loop is not kept from its work.
+"""Recognizes songs by a catalog in worker processes, so that the event loop is not delayed.
 
 See `worker_pool` for the processes, `recognition_worker` for what they do, and `recognition_protocol` for the
 bytes.
@@ -25,7 +25,7 @@ JOB_SECONDS: Final = 60.0
 JOB_SECONDS_PER_SECOND: Final = 1.0
 
 MEMORY_BYTES: Final = 4 << 30
-"""What a worker may allocate; the mapped catalog does not count."""
+"""The memory that a worker may allocate, without the mapped catalog."""
 
 ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -35,13 +35,13 @@ ENVIRONMENT: Final = {
 """Workers keep freed memory for the next recording: getting it anew from the system costs 4 ms each time."""
 
 PendingFindings = asyncio.Task[list[Finding]]
-"""A recording that a worker recognizes."""
+"""The task of a worker process that recognizes a recording."""
 
 
 class RecognitionPool(WorkerPool):
     """Recognizes by the catalog in `directory`. An async context manager; leaving it ends every worker.
 
-    Workers are started ahead where there is a catalog, else with the first recording.
+    Workers are started ahead if there is a catalog, otherwise with the first recording.
     """
 
     def __init__(self, directory: Path, *, workers: int | None = None) -> None:
@@ -73,7 +73,7 @@ class RecognitionPool(WorkerPool):
         """The songs found, surest first. When this is cancelled, so is the work.
 
         Raises TwitchAudioError: `recognizer-unavailable` when the catalog cannot be used, `busy` when too many
-        recordings wait or the pool is left, `internal` when two workers broke.
+        recordings wait or the pool is closed, `internal` when two workers crashed.
         """
         try:
             return await query

@@ -1,4 +1,4 @@
-"""What recognition jobs and their answers are made of, in the frames of `worker_process`.
+"""The format of recognition jobs and their answers, in the frames of `worker_process`.
 
 A job's frame is the number of channels, u8; the next one has their float32 samples, one channel after the other.
 

@@ -23,7 +23,7 @@ from fingerprint.catalog.tracks import Track
 from fingerprint.domain.audio import Pcm
 
 RIVALS: Final = 10
-"""How many tracks are told apart by votes."""
+"""How many tracks the vote histogram returns."""
 
 OFFSETS: Final = 128
 FEW_OFFSETS: Final = 12
@@ -32,42 +32,42 @@ votes for several. FEW_OFFSETS: in the first step, at other speeds and in window
 """
 
 MAX_EXAMINED: Final = 6
-"""How many of them get a containment score at their best alignment."""
+"""How many offsets get a containment score at their best alignment."""
 
 CERTAIN: Final = 0.999
 """When the offset with most votes has this confidence, the others are not examined."""
 
-ENOUGH: Final = 0.95
-"""From this confidence on, an answer of the sound as it is ends the query."""
+SURE: Final = 0.95
+"""The confidence from which an answer at the sound's own speed ends the query."""
 
 ALIGNMENT_SECONDS: Final = 0.1
-"""How exact an offset is at worst."""
+"""The largest error of an offset, in seconds."""
 
 SPEEDS: Final = (1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.04, 0.96)
-"""The speeds that are tried beside the sound's own; what lies between two of them is near enough to one."""
+"""The speeds that are tried besides the sound's own; any speed between them is near enough to one."""
 
 QUICK_HITS: Final = 250_000
 FULL_HITS: Final = 1_000_000
 DEEP_HITS: Final = 24_000_000
-"""How many postings the steps look at. In a small catalog the landmarks have fewer anyway; in one of 10,000 tracks
+"""How many postings the steps read. In a small catalog the landmarks have fewer anyway; in one of 10,000 tracks
 they have tens of millions.
 """
 
 LARGE: Final = 4 * FULL_HITS
-"""When a question's landmarks have more postings than this, the last steps look at DEEP_HITS of them."""
+"""When a query's landmarks have more postings than this, the last steps read DEEP_HITS of them."""
 
-MOST_SPEEDS: Final = 2
-"""How many of them are looked at closely."""
+MAX_SPEEDS: Final = 2
+"""How many of SPEEDS are searched with all landmarks."""
 
-PROMISING: Final = 0.3
-"""How far one track must stand out by a part of the landmarks for a speed to be looked at closely."""
+MIN_PROMINENCE: Final = 0.3
+"""The prominence of one track, by a part of the landmarks, from which a speed is searched with all of them."""
 
 DEEP_SPEEDS: Final = 1
-"""And how many of these in the last step."""
+"""How many speeds are searched in the last step."""
 
 SCOUT_FAN_OUT: Final = 5
 SCOUT_HITS: Final = (60_000, 250_000)
-"""How many postings are looked at to tell whether a speed is worth it; the second, where there are very many."""
+"""How many postings are read to judge a speed; the second, when a query has more than LARGE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Step:
-    """What is looked at in one go: landmarks, how many of their postings, and how many offsets.
+    """One step of a search: its landmarks, and how many of their postings and offsets to examine.
 
     A confidence of `enough` ends the query.
     """
@@ -100,7 +100,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examined:
-    """A finding and what it rests on: the step, its offset, and the tracks with most votes, best first."""
+    """A finding and its evidence: the step, its offset, and the tracks with most votes, best first."""
 
     finding: Finding
     step: Step
@@ -109,7 +109,7 @@ class Examined:
 
 
 class AudioQuery:
-    """A piece of sound, and what is computed of it once."""
+    """A piece of sound to search for, with everything that is computed from it once."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class AudioQuery:
         """`levels` may hold `channel_levels(pcm)` where they are known already.
 
         `alone`: whether this is all there is of the sound; a window of a long recording has neighbors, which may
-        say it better, so less is tried.
+        give a better answer, so less is tried.
         """
         self.pcm = pcm
         self.alone = alone
@@ -131,12 +131,12 @@ class AudioQuery:
 
     @cached_property
     def levels(self) -> list[NDArray[np.float32]]:
-        """The spectrograms of middle and side."""
+        """The spectrograms of middle and side, see `channel_levels`."""
         return channel_levels(self.pcm, self._parameters) if self._levels is None else self._levels
 
     @cached_property
     def prepared_levels(self) -> QueryLevels:
-        """The same, to look up peaks in."""
+        """The same spectrograms, prepared for looking up peaks."""
         return QueryLevels.of(self.levels)
 
     @cached_property
@@ -156,15 +156,15 @@ class AudioQuery:
 
     @cached_property
     def scout_peaks(self) -> QueryPeaks:
-        """Those of the middle in two phases."""
+        """The peaks of the middle in two phases, to judge speeds by."""
         return self.full_peaks.only((0, self._parameters.phases // 2))
 
     def scout(self, speed: float) -> QueryFingerprint:
-        """Landmarks that tell whether another speed is worth it: a fourth of all that there are."""
+        """A fourth of all landmarks, to judge whether another speed is worth searching."""
         return query_landmarks(self.scout_peaks, self._parameters, fan_out=SCOUT_FAN_OUT, speed=speed)
 
     def full(self, speed: float = 1.0) -> QueryFingerprint:
-        """The landmarks of the second step, and of a speed that is worth it."""
+        """The landmarks of the second step, and of a speed that is worth searching."""
         return query_landmarks(self.full_peaks, self._parameters, fan_out=FULL.fan_out, speed=speed)
 
 
@@ -176,7 +176,7 @@ def likeliest(
     as_it_is: bool = True,
     speeds: Sequence[float] = SPEEDS,
 ) -> Finding | None:
-    """The track that is the likeliest, however unlikely; None when no landmark is shared with any track."""
+    """The likeliest track at any confidence; None when no track shares a landmark."""
     best = examine(snapshot, query, parameters, as_it_is=as_it_is, speeds=speeds)
     return None if best is None else best.finding
 
@@ -189,12 +189,12 @@ def examine(
     as_it_is: bool = True,
     speeds: Sequence[float] = SPEEDS,
 ) -> Examined | None:
-    """The same as `likeliest`, with what it rests on."""
+    """The same finding as `likeliest`, with its evidence."""
     return Search(snapshot, query, parameters).run(as_it_is=as_it_is, speeds=speeds)
 
 
 class Search:
-    """The steps of a query, and the best answer so far."""
+    """The steps of one search, and the best answer so far."""
 
     def __init__(self, snapshot: Snapshot, query: AudioQuery, parameters: Parameters = DEFAULT) -> None:
         self._snapshot = snapshot
@@ -203,7 +203,7 @@ class Search:
         self._best: Examined | None = None
 
     def run(self, *, as_it_is: bool, speeds: Sequence[float]) -> Examined | None:
-        """Take the steps until one is sure."""
+        """Run the steps until an answer is sure."""
         if not len(self._snapshot) or not len(self._query.levels[0]):
             return None
         for step in self.steps(as_it_is=as_it_is, speeds=speeds):
@@ -213,12 +213,12 @@ class Search:
         return self._best
 
     def steps(self, *, as_it_is: bool, speeds: Sequence[float]) -> Iterator[Step]:
-        """The steps, one after the other."""
+        """The steps of the search, in order of cost."""
         query = self._query
         offsets = OFFSETS if query.alone else FEW_OFFSETS
         if as_it_is:
-            yield Step(fingerprint=query.quick, max_hits=QUICK_HITS, offsets=FEW_OFFSETS, enough=ENOUGH)
-            yield Step(fingerprint=query.full(), max_hits=FULL_HITS, offsets=offsets, enough=ENOUGH)
+            yield Step(fingerprint=query.quick, max_hits=QUICK_HITS, offsets=FEW_OFFSETS, enough=SURE)
+            yield Step(fingerprint=query.full(), max_hits=FULL_HITS, offsets=offsets, enough=SURE)
         large = postings_of(self._snapshot, query.full()) > LARGE
         promising = self._promising(speeds, SCOUT_HITS[large])
         for speed in promising:
@@ -227,7 +227,7 @@ class Search:
             yield Step(fingerprint=query.full(speed), max_hits=DEEP_HITS, offsets=offsets, enough=THRESHOLD)
 
     def count_votes(self, step: Step) -> VoteResult:
-        """The votes of a step's landmarks."""
+        """The vote histogram of a step's landmarks."""
         return count_votes(
             self._snapshot,
             step.fingerprint,
@@ -265,7 +265,7 @@ class Search:
                 votes = [candidate.votes for candidate in candidates]
                 found.append((prominence(votes[0], votes[1:]), speed))
         found.sort(reverse=True)
-        return [speed for favored, speed in found[:MOST_SPEEDS] if favored >= PROMISING]
+        return [speed for favored, speed in found[:MAX_SPEEDS] if favored >= MIN_PROMINENCE]
 
     def _examine(self, step: Step) -> None:
         votes = self.count_votes(step)
@@ -285,7 +285,7 @@ class Search:
         return Finding(
             track=candidate.live.segment.track(candidate.number),
             confidence=confidence(votes, rivals, contained, speed=candidate.speed),
-            # Before the track's start there is none of it: then it begins within the recording.
+            # An offset before the track's start means that the track begins within the recording.
             offset_seconds=max(0.0, seconds * candidate.speed),
             position_seconds=-seconds if seconds < -ALIGNMENT_SECONDS else 0.0,
             speed=candidate.speed * contained.tempo,

@@ -1,10 +1,10 @@
 """Sidecars: files beside the music that say more than its tags do, or say it better.
 
 `tracks.csv` or `tracks.json` describes files in its folder and in folders below, one row or object each, by
-`file`, the path from there. `NAME.json` beside a file, such as `song.flac.json`, describes that file alone. What
-is nearer to the file wins. Columns and keys are `COLUMNS`, all optional: what is known of a song, and an id or a
-link for each service. What is empty leaves the tag as it is. A CSV's columns are separated by commas, semicolons
-or tabs.
+`file`, the path from there. `NAME.json` beside a file, such as `song.flac.json`, describes that file alone. The
+sidecar nearest to the file wins. Columns and keys are `COLUMNS`, all optional: what is known of a song, and an id
+or a link for each service. An empty value leaves the tag as it is. A CSV's columns are separated by commas,
+semicolons or tabs.
 """
 
 import csv
@@ -39,7 +39,7 @@ class SidecarError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something in a sidecar that was left out; `reason` is one sentence."""
+    """An error in a sidecar, whose value was ignored; `reason` is one sentence."""
 
     path: Path
     reason: str
@@ -47,13 +47,13 @@ class Trouble:
 
 @dataclass(slots=True)
 class Sidecars:
-    """The sidecars met so far. Folders are read once; `troubles` grows as things are found wrong."""
+    """The sidecars read so far. Each folder is read once; `troubles` collects the errors."""
 
     troubles: list[Trouble] = field(default_factory=list[Trouble])
     _folders: dict[Path, dict[PurePath, Tags]] = field(default_factory=dict[Path, dict[PurePath, Tags]])
 
     def of(self, path: Path) -> Tags | None:
-        """What sidecars say of a music file; None when they say nothing."""
+        """The tags that sidecars give for a music file, or None."""
         said: Tags | None = None
         for folder in reversed(path.parents[:LEVELS]):
             said = _joined(said, self._folder(folder, own=folder == path.parent).get(path.relative_to(folder)))
@@ -70,7 +70,7 @@ class Sidecars:
                     if path.is_file():
                         found.update(self._read_rows(path))
                 except SidecarError as error:
-                    # A file of that name somewhere above the music may be anybody's.
+                    # A file of that name in a folder above the music may have another purpose.
                     if own:
                         self.troubles.append(Trouble(path, str(error)))
         return found
@@ -110,14 +110,14 @@ def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:
 
 
 def over(tags: Tags, said: Tags) -> Tags:
-    """Tags with what a sidecar says in place of what they say."""
+    """The tags, overridden by a sidecar's."""
     known = {name: getattr(said, name) or value for name, value in tags.metadata.items()}
     known["ids"] = said.ids.filled(tags.ids)
     return Tags(title=said.title or tags.title, **known)
 
 
 def _text(value: object) -> str:
-    """A cell as text; numbers are taken for what they look like, anything else for nothing."""
+    """A cell as text; numbers become their digits, and values of any other type an empty text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     return str(value).replace("\0", " ").strip()[:TEXT_LIMIT]

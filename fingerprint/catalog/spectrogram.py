@@ -1,4 +1,4 @@
-"""Sound to levels: the short-time Fourier transform, in decibels-like log units."""
+"""The short-time Fourier transform of sound, as logarithmic levels."""
 
 from typing import Final
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from fingerprint.catalog.parameters import Parameters
 
 FLOOR: Final = 1e-5
-"""Magnitudes far below this, 100 dB below full scale, count as this, so digital silence is flat."""
+"""Magnitudes below this, 100 dB below full scale, are raised to it, so that digital silence is flat."""
 
 _CHUNK_FRAMES: Final = 128
-"""So few that what lies between the steps stays in the processor's cache."""
+"""Frames per chunk, few enough for intermediate arrays to stay in the processor's cache."""
 
 
 def spectrogram(samples: NDArray[np.float32], parameters: Parameters, *, hop: int) -> NDArray[np.float32]:
@@ -37,7 +37,7 @@ def spectrogram(samples: NDArray[np.float32], parameters: Parameters, *, hop: in
         out = transformed[: len(part)]
         np.fft.rfft(windowed[: len(part)], axis=1, out=out)  # pyright: ignore[reportArgumentType] - see above
         spectra = out[:, : parameters.bins]
-        # Half the logarithm of the power: no square root is needed.
+        # Half the logarithm of the power, which avoids a square root.
         np.add(spectra.real**2, spectra.imag**2, out=part)
         np.log(np.add(part, np.float32(FLOOR**2), out=part), out=part)
         part *= np.float32(0.5)

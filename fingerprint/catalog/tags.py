@@ -1,4 +1,4 @@
-"""What a file says about itself: its tags, and ids of the song at other services where tags hold them."""
+"""Reads a file's tags, and the song's ids at other services that tags contain."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _DATE: Final = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tags(SongMetadata):
-    """A file's tags; None or empty where it has none."""
+    """A file's tags; None or empty where missing."""
 
     title: str | None = None
 
@@ -26,7 +26,7 @@ class Tags(SongMetadata):
 def split_artists(text: str) -> tuple[str, ...]:
     """The artists that one tag names: separated by `;`, NUL, ` / `, `feat.`, `ft.` or `featuring`.
 
-    Commas and ampersands separate nothing: too many names contain them. Doubles are dropped.
+    Commas and ampersands do not separate: too many names contain them. Duplicates are dropped.
     """
     names = (part.strip() for part in _BETWEEN_ARTISTS.split(text))
     # "A (feat. B)": the bracket was opened before the separator.
@@ -66,11 +66,11 @@ def date_of(text: str) -> str | None:
 
 
 PLAIN_FORMS: Final[dict[str, Callable[[str], str | None]]] = {"isrc": isrc_of, "release_date": date_of}
-"""What makes the plain form of a field's text, where it has one; None for a text without it."""
+"""The functions that normalize a field's text; they return None for malformed text."""
 
 
 def _ids(other: dict[str, list[str]], comment: str | None) -> ExternalIds:
-    """Ids out of any tag that holds a link to a song, and out of those made for ids."""
+    """The ids in any tag with a link to a song, and in tags that are meant for ids."""
     ids = ExternalIds()
     for name, values in [*other.items(), ("comment", [comment or ""])]:
         for value in values:

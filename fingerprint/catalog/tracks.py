@@ -26,7 +26,7 @@ class Track(SongMetadata):
 
     @property
     def text(self) -> str:
-        """Everything that a search looks at, for people: artists, title, album, path."""
+        """The text that a search by people matches: artists, title, album, path."""
         return " ".join(filter(None, (*self.artists, self.title, self.album, self.label, self.isrc, self.path)))
 
     def to_json(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Track(SongMetadata):
     def decode(track_id: str, text: bytes) -> "Track":
         """The inverse of `encode`. Raises ValueError or KeyError for another form."""
         body = cast("dict[str, Any]", json.loads(text.decode("utf-8", "surrogatepass")))
-        # What tracks that were indexed earlier lack has its default.
+        # Fields that tracks indexed earlier lack get their defaults.
         known = {name: body[name] for name in METADATA_FIELDS if body.get(name) is not None}
         return Track(
             id=track_id,

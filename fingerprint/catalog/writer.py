@@ -1,4 +1,4 @@
-"""Changing a catalog: one writer at a time, and whatever happens to it, the catalog stays whole."""
+"""Changes a catalog: one writer at a time, and a writer that is killed leaves the catalog intact."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -22,17 +22,17 @@ except ImportError:  # Windows
     fcntl = None
 
 TIER_RATIO: Final = 4
-"""IndexSegments of one size that are merged into one of the next. Each track is rewritten log4(tracks) times."""
+"""How many IndexSegments of a size are merged into the next size. Each track is rewritten log4(tracks) times."""
 
 PURGE_SHARE: Final = 0.2
 """The share of removed tracks from which an IndexSegment is rewritten."""
 
 
 class CatalogWriter:
-    """Adds and removes tracks. A context manager that holds the catalog's only writing right.
+    """Adds and removes tracks. A context manager that holds the catalog's write lock.
 
-    Each `add` or `remove` is done when it returns: on the disk, and seen by readers. A writer that is killed
-    leaves the last finished state; the next one clears up after it.
+    Each `add` or `remove` is complete when it returns: on disk, and visible to readers. A writer that is killed
+    leaves the last complete state; the next one deletes its leftovers.
 
     Raises CatalogBusyError on entering while another writer works, CatalogError for a catalog that cannot be
     used.
@@ -65,7 +65,7 @@ class CatalogWriter:
         self._lock.release()
 
     def snapshot(self) -> Snapshot:
-        """The catalog as it is now."""
+        """The catalog's present state."""
         return self._catalog.snapshot()
 
     def add(self, tracks: Sequence[tuple[Track, TrackFingerprint]], *, replacing: Iterable[str] = ()) -> None:
@@ -137,7 +137,7 @@ class CatalogWriter:
 
 
 def choose_merge(segments: Sequence[LiveSegment]) -> list[LiveSegment]:
-    """The IndexSegments to merge next; empty when all is well.
+    """The IndexSegments to merge next; empty when none need merging.
 
     Log-structured, in tiers by the number of tracks (P. O'Neil et al., "The Log-Structured Merge-Tree", 1996):
     TIER_RATIO files of a tier become one of the next. A file with many removed tracks is rewritten alone.
@@ -171,7 +171,7 @@ def _file_name(number: int) -> str:
 class _WritingRight:
     """A lock on a file, freed by the system when its process dies (POSIX).
 
-    Where there are no such locks, the file's existence is the lock, and after a crash it is to be deleted.
+    Where such locks do not exist, the file's existence is the lock, and it must be deleted after a crash.
     """
 
     def __init__(self, path: Path) -> None:
