@@ -77,9 +77,7 @@ def _with_answer(answer: Candidate, tracks: Sequence[Candidate]) -> list[Candida
 
 
 def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> Explanation:
-    """Search the catalog for some seconds of sound, and collect the data used. Raises ValueError for empty
-    sound.
-    """
+    """Search the catalog for a piece of sound, and collect the data used. Raises ValueError for empty sound."""
     query = AudioQuery(pcm, parameters)
     if not len(query.levels[0]):
         raise ValueError("it is too short: not one frame fits into it")

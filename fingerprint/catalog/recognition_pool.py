@@ -32,7 +32,7 @@ ENVIRONMENT: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
 }
-"""Workers keep freed memory for the next recording: getting it anew from the system costs 4 ms each time."""
+"""Workers keep freed memory for the next recording: getting it from the system again costs 4 ms each time."""
 
 PendingFindings = asyncio.Task[list[Finding]]
 """The task of a worker process that recognizes a recording."""
