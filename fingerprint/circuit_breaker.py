@@ -18,7 +18,7 @@ from fingerprint.ports import Clock
 
 MAX_HOSTS: Final = 500
 PROBE_SECONDS: Final = 20.0
-"""A probe that has no outcome after so long no longer counts, and another call may be the probe."""
+"""The time limit of a probe; after it, another call may be the probe."""
 
 _JITTER: Final = 0.2
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The `Clock` port on the machine's own clock."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

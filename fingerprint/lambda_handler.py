@@ -31,7 +31,7 @@ from fingerprint.wire import Json, to_json
 from fingerprint.wiring import open_pipeline
 
 MARGIN_SECONDS: Final = 1.5
-"""The job is cancelled so long before the function's time ends: enough to store that it took too long."""
+"""How long before the function's time limit a job is cancelled, to leave time to store that it took too long."""
 
 _log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for some seconds."""
+        """Wait for the given number of seconds."""
         ...
 
 

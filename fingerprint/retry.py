@@ -31,8 +31,8 @@ _job_budget: ContextVar[RetryBudget | None] = ContextVar("job_retry_budget", def
 
 @contextmanager
 def retry_budget(retries: int) -> Generator[None]:
-    """At most so many retries inside, in this task and those that it starts: when everything fails, a job does not
-    multiply the load by the retries of each of its calls.
+    """Allows at most `retries` retries inside the block, in this task and those that it starts: when everything
+    fails, a job does not multiply the load by the retries of each of its calls.
     """
     token = _job_budget.set(RetryBudget(retries))
     try:

@@ -233,7 +233,7 @@ def host_name(text: str) -> str:
 
 
 def switch(text: str) -> bool:
-    """Parses `on` or `off`."""
+    """Parses `on` or `off` as a bool."""
     return {"on": True, "off": False}[one_of("on", "off")(text)]
 
 

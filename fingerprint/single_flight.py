@@ -64,11 +64,9 @@ class SingleFlightCache(Generic[K, V]):
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        """Returns the cache itself."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Closes the cache."""
         await self.close()
 
     async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:

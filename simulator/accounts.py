@@ -42,7 +42,7 @@ FOREIGN_APPLICATION: Final = Application(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A simulated Twitch account."""
+    """A simulated Twitch account, with its numeric id and names."""
 
     user_id: str
     login: str

@@ -184,7 +184,7 @@ class Muxer:
         self._limit = remembered_segments
 
     def close(self) -> None:
-        """Close the templates."""
+        """Close the template containers that hold the codec parameters."""
         self._template.close()
 
     def segment(

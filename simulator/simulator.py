@@ -206,22 +206,22 @@ class Simulator:
 
     @property
     def gql_url(self) -> str:
-        """Stands in for https://gql.twitch.tv/gql."""
+        """The address that stands in for https://gql.twitch.tv/gql."""
         return f"{self.base_url}/gql"
 
     @property
     def usher_url(self) -> str:
-        """Stands in for https://usher.ttvnw.net."""
+        """The address that stands in for https://usher.ttvnw.net."""
         return self.base_url
 
     @property
     def helix_url(self) -> str:
-        """Stands in for https://api.twitch.tv/helix."""
+        """The address that stands in for https://api.twitch.tv/helix."""
         return f"{self.base_url}/helix"
 
     @property
     def id_url(self) -> str:
-        """Stands in for https://id.twitch.tv."""
+        """The address that stands in for https://id.twitch.tv."""
         return self.base_url
 
     @property

@@ -22,7 +22,7 @@ _CODECS: Final = {"avc1": "h264", "h264": "h264", "h265": "h265", "hevc": "h265"
 
 
 class UsherRoutes:
-    """Serves usher's multivariant playlists."""
+    """Serves usher's multivariant playlists of channels and VODs."""
 
     def __init__(self, world: World, tokens: Tokens, signer: Signer, transport: Transport, hosts: Hosts) -> None:
         self._world = world

@@ -139,7 +139,7 @@ class Channel:
         return GRIDS[self.switches.segment_seconds]
 
     def reset(self) -> None:
-        """Restore the initial state."""
+        """Restore the switches, faults and broadcast of the start."""
         self.faults.clear()
         self._pods = ()
         self._stopped_at = None
@@ -268,7 +268,7 @@ class Clip:
     faults: FaultPlan = field(default_factory=FaultPlan)
 
     def reset(self) -> None:
-        """Restore the initial state."""
+        """Restore the switches and faults of the start."""
         self.switches = ClipSwitches()
         self.faults.clear()
 
@@ -320,7 +320,7 @@ class Video:
     faults: FaultPlan = field(default_factory=FaultPlan)
 
     def reset(self) -> None:
-        """Restore the initial state."""
+        """Restore the switches and faults of the start."""
         self.switches = VideoSwitches()
         self.faults.clear()
 

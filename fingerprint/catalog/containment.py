@@ -45,7 +45,7 @@ alignment (`best_aligned`) it is every fourth of these.
 """
 
 MAX_COARSE: Final = 32
-"""Up to so many candidates are scored by all peaks without alignment; more are first scored by a third of them."""
+"""The most candidates that are scored by all peaks without alignment; more are first scored by a third of them."""
 
 SIDE_SHARE: Final = 0.1
 """A track counts as mono when its side has fewer peaks than this share of the middle's."""

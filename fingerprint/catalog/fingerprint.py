@@ -19,7 +19,7 @@ class TrackFingerprint:
 
     `hashes`: uint32, and `anchors`: uint32, the frame of each landmark's anchor, both of shape (n,).
     `peak_frames`: uint32 and `peak_bins`: uint16, the constellation in order of time, both of shape (m,).
-    `side_frames` and `side_bins`: likewise of the side (half of left minus right); mono has none.
+    `side_frames` and `side_bins`: the same for the side channel (half of left minus right); empty for mono.
     `frames`: how many frames the track has. `duration_seconds`: its length.
     """
 
@@ -82,7 +82,6 @@ class _Channel:
         return self._start + len(self._levels)
 
     def take(self, samples: NDArray[np.float32]) -> None:
-        """Process the next samples."""
         parameters = self._parameters
         self._rest = np.concatenate([self._rest, samples])
         new = spectrogram(self._rest, parameters, hop=parameters.hop)

@@ -39,7 +39,7 @@ THREADS: Final = min(4, os.cpu_count() or 1)
 """How many windows are searched at the same time."""
 
 SPEED_PROBES: Final = 3
-"""At least so many of a long recording's windows without a match, or a fourth, are searched at other speeds."""
+"""The least number of windows without a match, or a fourth of them, that are searched at other speeds."""
 
 
 def prepare(pcm: Pcm, parameters: Parameters = DEFAULT) -> AudioQuery:

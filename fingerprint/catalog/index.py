@@ -33,13 +33,12 @@ class LiveSegment:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot:
-    """The catalog at one moment. It stays readable whatever writers do meanwhile."""
+    """The catalog at one moment. It stays readable while writers change the catalog."""
 
     manifest: Manifest = field(default_factory=Manifest)
     segments: tuple[LiveSegment, ...] = ()
 
     def __len__(self) -> int:
-        """The number of tracks."""
         return sum(len(live.alive) - len(live.removed) for live in self.segments)
 
     @property
@@ -101,7 +100,6 @@ class Catalog:
         self._snapshot = Snapshot()
 
     def snapshot(self) -> Snapshot:
-        """The catalog's newest state."""
         with self._lock:
             stamp = manifest_stamp(self.directory)
             if stamp != self._stamp:

@@ -102,7 +102,7 @@ def count_votes(
 ) -> VoteResult:
     """The vote histogram of a query: its best tracks and offsets, at most `tracks` and `offsets` of them.
 
-    `max_hits`: how many postings may be looked at, those of the most telling landmarks first (see `postings`);
+    `max_hits`: how many postings may be read, those of the rarest landmarks first (see `postings`);
     MAX_HITS by default.
     """
     lookup = Lookup(snapshot, Landmarks.of(query, parameters), MAX_HITS if max_hits is None else max_hits)

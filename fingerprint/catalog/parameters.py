@@ -18,8 +18,8 @@ HASH_BITS: Final = BIN_BITS + INTERVAL_BITS + LAPSE_BITS
 class Parameters:
     """The fingerprint's constants.
 
-    A frame is `window` samples long; in a catalog one starts every `hop` samples. A recording is looked at
-    `phases` times more often, because it is unknown where the catalog's frames would lie in it.
+    A frame is `window` samples long; in a catalog one starts every `hop` samples. A recording has
+    `phases` times as many, because the positions of the catalog's frames in it are unknown.
 
     Peaks: a bin that is the loudest within `peak_frames` frames and `peak_bins` bins on each side. The loudest
     `quota` of them in each band (`band_edges_hz`) and each `block_frames` frames are kept, so that every part
@@ -70,8 +70,8 @@ class Effort:
     """How thoroughly a recording is searched for landmarks.
 
     More landmarks than a catalog stores are needed: what is mixed over the music pushes the music's own peaks down
-    the list (`quota`), and puts others between them (`fan_out`). `phases`: those in which the recording is
-    looked at. `side`: whether the difference of left and right is, too, in which a centered voice is gone.
+    the list (`quota`), and puts others between them (`fan_out`). `phases`: those that are computed.
+    `side`: whether the difference of left and right is used too, from which a centered voice is gone.
     """
 
     quota: int

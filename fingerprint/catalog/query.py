@@ -55,9 +55,9 @@ class QueryFingerprint:
     """The landmarks of a query's sound.
 
     `hashes`: uint32, and `times`: int64, where each anchor is in the sound, in steps of `hop / phases`
-    samples, both of shape (n,), in order of hash, then time, without duplicates. `trusts`: float32, likewise, how
-    likely each is the music's, on an arbitrary scale. `steps`: how many steps the sound is long. `speed`: how
-    many times slower it was taken.
+    samples, both of shape (n,), in order of hash, then time, without duplicates. `trusts`: float32 of shape (n,),
+    how likely each is the music's, on an arbitrary scale. `steps`: how many steps the sound is long. `speed`: by
+    which factor it was slowed down.
     """
 
     hashes: NDArray[np.uint32]

@@ -26,7 +26,7 @@ class Track(SongMetadata):
 
     @property
     def text(self) -> str:
-        """The text that a search by people matches: artists, title, album, path."""
+        """The text that `catalog list` searches: artists, title, album, path."""
         return " ".join(filter(None, (*self.artists, self.title, self.album, self.label, self.isrc, self.path)))
 
     def to_json(self) -> dict[str, Any]:

@@ -65,7 +65,6 @@ class CatalogWriter:
         self._lock.release()
 
     def snapshot(self) -> Snapshot:
-        """The catalog's present state."""
         return self._catalog.snapshot()
 
     def add(self, tracks: Sequence[tuple[Track, TrackFingerprint]], *, replacing: Iterable[str] = ()) -> None:

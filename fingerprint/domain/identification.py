@@ -92,7 +92,7 @@ class CatalogRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongMetadata:
-    """What is known about a song beside its title, wherever it comes from: tags, the catalog, a recognizer."""
+    """What is known about a song besides its title, from any source: tags, the catalog, a recognizer."""
 
     artists: tuple[str, ...] = ()
     album: str | None = None

@@ -32,7 +32,7 @@ class ExternalService:
     """A service that songs are linked to.
 
     `name` is its name in the API's `links` and in sidecars, `label` is for people. `id_field` is the field of
-    `ExternalIds` with a song's id, `song_id` what such an id looks like. `link` comes before the id in the
+    `ExternalIds` with a song's id, `song_id` the pattern of such an id. `link` comes before the id in the
     address of a song, `moment` before the seconds into it, if it can begin there; a link takes any `linked_id`.
     `addresses` and `uri` are what ids are read from. `tags` are the tags of music files that hold an id, in lower
     case with `_` between words. `odesli` are the platforms of Odesli that are this service, the best first.

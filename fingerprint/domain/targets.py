@@ -21,7 +21,7 @@ class ChannelTarget:
 
     @property
     def name(self) -> str:
-        """The target's name for people and for stores."""
+        """The target's name, as shown to users and stored."""
         return self.login
 
     @property

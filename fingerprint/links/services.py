@@ -1,7 +1,7 @@
 """The public look-up services, without I/O: request addresses for a song, and the ids in the answers.
 
 None of them needs a key. Deezer knows songs by ISRC, and by artist and title; MusicBrainz by ISRC; Odesli takes an
-id at one service and gives those at others.
+id at one service and returns those at others.
 """
 
 import re

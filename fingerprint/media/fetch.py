@@ -83,7 +83,7 @@ class Fetcher:
     ) -> None:
         self._allow = allow
         self.upstream = upstream
-        """Whom error messages name."""
+        """The service's name in error messages."""
         self._headers = {"Accept": "*/*", **(headers or {})}
         self._breakers = breakers
         self._on_outcome = on_outcome

@@ -35,14 +35,14 @@ _DAMAGE: Final = (FFmpegError, ValueError, LookupError, ArithmeticError, OSError
 _GATHERED_SAMPLES: Final = 24_000
 
 _BAD_PACKETS: Final = 2_000
-"""Give up after so many packets in a row that cannot be decoded."""
+"""How many consecutive undecodable packets end the decoding."""
 
 
 class Readable(Protocol):
     """A seekable input for FFmpeg."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes."""
+        """Read up to `size` bytes; empty at the end."""
         ...
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -50,7 +50,7 @@ class Readable(Protocol):
         ...
 
     def tell(self) -> int:
-        """The position in bytes."""
+        """The position in bytes from the start."""
         ...
 
 
@@ -58,7 +58,7 @@ class Stream(Protocol):
     """An input that FFmpeg reads once from start to end."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes."""
+        """Read up to `size` bytes; empty at the end."""
         ...
 
 

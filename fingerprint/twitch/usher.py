@@ -1,4 +1,4 @@
-"""Calls usher, which gives a multivariant playlist for a playback token."""
+"""Requests multivariant playlists from usher with playback tokens."""
 
 import json
 import logging

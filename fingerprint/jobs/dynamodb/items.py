@@ -221,7 +221,7 @@ class Seat:
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Seat":
-        """Reads a seat's item."""
+        """Parses the attributes of a seat's item."""
         created_at = time_from_json(item["JobCreatedAt"]["S"])
         assert created_at is not None, "it is there"
         return cls(
