@@ -426,7 +426,9 @@ async def test_asked_together_the_first_match_wins_and_agreement_raises_the_scor
 ) -> None:
     acrcloud.fixed = ACR_TRACK
     audd.script.always = Reply(
-        after_seconds=0.2, body=json.dumps({"status": "success", "result": AUDD_RESULT}).encode()
+        after=lambda: acrcloud.asked,
+        after_seconds=0.2,
+        body=json.dumps({"status": "success", "result": AUDD_RESULT}).encode(),
     )
     async with recognizing(acrcloud, audd, "audd,acrcloud", TWITCHAUDIO_ASK="together") as identify:
         answer = await identify()

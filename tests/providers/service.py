@@ -15,6 +15,7 @@ from yarl import URL
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.media.decode import decode_bytes
+from tests.waiting import until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,6 +27,8 @@ class Reply:
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
+    after: Callable[[], object] | None = None
+    """What has to hold first, and `after_seconds` from then on."""
     after_seconds: float = 0.0
     drip_seconds: float = 0.0
     """One byte at a time, so long apart."""
@@ -47,6 +50,8 @@ class Script:
 
 
 async def give(request: web.Request, reply: Reply) -> web.StreamResponse:
+    if reply.after is not None:
+        await until(reply.after)
     await asyncio.sleep(reply.after_seconds)
     if reply.cut:
         assert request.transport is not None
