@@ -530,13 +530,13 @@ async def test_an_answer_given_between_the_look_and_the_claim_counts(
         work = await claimed(store, CLIP)
         await store.finish(work.lease, success(work))
         looks: list[object] = []
-        real_look = sql._look  # pyright: ignore[reportPrivateUsage] - the moment in between
+        real_look = sql._answer_or_lease  # pyright: ignore[reportPrivateUsage] - the moment in between
 
         def look_too_early(*arguments: Any) -> Finished | Held | None:
             looks.append(arguments)
             return None if len(looks) == 1 else real_look(*arguments)
 
-        monkeypatch.setattr(sql, "_look", look_too_early)
+        monkeypatch.setattr(sql, "_answer_or_lease", look_too_early)
         assert await claim(store, CLIP, owner="b", after=1) == Finished(success(work))
         assert len(looks) == 2
 

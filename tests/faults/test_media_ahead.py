@@ -49,6 +49,7 @@ async def all_idle(pool: DecoderPool, workers: int) -> None:
 async def test_pieces_are_decoded_as_they_come(pair: DecoderPool) -> None:
     await pair.ready()
     whole = await pair.decode(b"".join(PIECES), container="mpegts", max_seconds=20)
+    await all_idle(pair, 2)
     ahead = pair.begin(max_seconds=20)
     for content in PIECES:
         ahead.feed(content, container="mpegts")
@@ -60,6 +61,7 @@ async def test_pieces_are_decoded_as_they_come(pair: DecoderPool) -> None:
 
 async def test_fragments_are_decoded_as_they_come(pair: DecoderPool) -> None:
     whole = tone("mp4", fragmented=True)
+    await all_idle(pair, 2)
     pcm = await fed(pair, [whole[:700], whole[700:50_000], whole[50_000:]], container="mp4").finish()
     assert pcm is not None
     assert abs(loudest_hertz(pcm) - 440) < 2
