@@ -22,7 +22,7 @@ from tests.fakes import FakePipeline
 from tests.mariadb import PASSWORD, MariaDB
 
 LIMITED: dict[str, Any] = {"jobs_per_address": 1, "starts_per_address": (Rate(10_000, 60),)}
-PATIENCE = 2 * QUERY_SECONDS + 4.0
+PATIENCE = 2 * QUERY_SECONDS + 10.0
 """A unit of work of the rules, one of the admission, a connection that is dropped, and a slow machine."""
 
 

