@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,9 @@ async def test_a_live_answer_tells_when_the_song_was_where(
     assert found["song"]["offset"] == pytest.approx(playing.offset_seconds, abs=0.15)
     asked_at = datetime.fromisoformat(found["created_at"])
     assert (asked_at - heard_at).total_seconds() < 8.5, "the newest seconds"
+    finished_at = datetime.fromisoformat(found["finished_at"])
+    heard_until = heard_at + timedelta(seconds=found["captured_seconds"])
+    assert heard_until <= finished_at + timedelta(seconds=0.5), "nothing that was not broadcast yet"
 
 
 async def test_an_answer_about_a_video_tells_where_in_it_the_sound_begins(api: ClientSession) -> None:
