@@ -16,6 +16,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from server.access import service
 from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules import entitlements, subscriptions
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import BlacklistKind
@@ -350,6 +351,28 @@ async def test_a_session_whose_token_helix_refuses_is_renewed(scene: Scene) -> N
     accounts.revoke_all(SUE)
     assert (await sue.ask()).status in (200, 202)
     assert (await sue.me())["login"] == SUE
+
+
+@pytest.mark.parametrize(("way", "helix_calls"), [("bearer", 1), ("session", 2)])
+async def test_while_helix_refuses_a_token_that_counts_twitch_is_not_asked_for_each_request(
+    viewer: Viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, helix_calls: int
+) -> None:
+    for module in (subscriptions, entitlements):
+        # Longer than the test takes on a busy machine.
+        monkeypatch.setattr(module, "FAILED_SECONDS", 120.0)
+    async with staged(viewer, f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}", tmp_path) as scene:
+        await scene.list_broadcaster()
+        await scene.settle(access_mode="subscribers")
+        twitch = viewer.twitch
+        twitch.fail(Fault(step=Step.HELIX, kind=FaultKind.STATUS, status=401))
+        sue = await scene.known(way, SUE)
+        asked: set[tuple[int, int]] = set()
+        for _ in range(2):
+            for answer in await asyncio.gather(*(sue.ask() for _ in range(5))):
+                await assert_problem(answer, "upstream-unavailable", 503)
+            asked.add((twitch.count(Step.HELIX), twitch.count(Step.ID)))
+        # A session's token is renewed once, and the renewed one is refused, too.
+        assert [helix for helix, _ in asked] == [helix_calls]
 
 
 async def test_broadcasters_on_the_command_line(

@@ -44,7 +44,7 @@ class TokenValidator:
         self._client = TwitchClient(session)
         self._address = id_url / "oauth2" / "validate"
         self._client_id = client_id
-        # By hash, so that tokens are not kept in memory.
+        # By `token_hash`.
         self._valid: SingleFlightCache[str, _ValidToken] = SingleFlightCache(
             clock=clock,
             fresh_seconds=_valid_seconds,
@@ -61,16 +61,16 @@ class TokenValidator:
         text = token.reveal()
         if not text.isascii() or not text.isalnum() or len(text) > _TOKEN_LIMIT:
             raise _invalid()
-        return (await self._valid.get(_digest(token), lambda: self._validate(text))).user
+        return (await self._valid.get(token_hash(token), lambda: self._validate(text))).user
 
     def known(self, token: Secret) -> TwitchUser | None:
         """The user of a token that was validated before, without I/O; the token may no longer be valid."""
-        valid = self._valid.last(_digest(token))
+        valid = self._valid.last(token_hash(token))
         return None if valid is None else valid.user
 
     def forget(self, token: Secret) -> None:
         """Expire the cached result, so that the token is validated again before its next use."""
-        self._valid.expire(_digest(token))
+        self._valid.expire(token_hash(token))
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,7 +88,8 @@ class TokenValidator:
         return _valid_token(reply.status, reply.body, self._client_id)
 
 
-def _digest(token: Secret) -> str:
+def token_hash(token: Secret) -> str:
+    """The SHA-256 of a token in hexadecimal, by which results are cached: tokens are not kept in memory."""
     return hashlib.sha256(token.reveal().encode()).hexdigest()
 
 

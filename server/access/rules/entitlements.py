@@ -1,6 +1,7 @@
 """Entitlements in `subscribers` mode: the whitelist, a redeemed access code, or a subscription."""
 
 import math
+from collections.abc import Sequence
 
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -9,12 +10,12 @@ from fingerprint.settings import Secret
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.principal import Principal
 from server.access.identity.sessions import Sessions, SignedIn
-from server.access.identity.tokens import TokenValidator
+from server.access.identity.tokens import TokenValidator, token_hash
 from server.access.identity.twitch_user import TwitchUser
 from server.access.rules.codes import CodeStore
 from server.access.rules.policy import Subscription
 from server.access.rules.store import Rules
-from server.access.rules.subscriptions import Subscriptions
+from server.access.rules.subscriptions import FAILED_SECONDS, Subscriptions
 
 
 class Entitlements:
@@ -35,14 +36,20 @@ class Entitlements:
         self._subscriptions = subscriptions
         self._codes = CodeStore(database)
         self._redeemed: SingleFlightCache[str, bool] = SingleFlightCache(clock=clock, fresh_seconds=math.inf)
+        # By hash of a token that Helix rejected: what a renewed one, or another validation, led to.
+        self._second_tries: SingleFlightCache[str, Subscription | None] = SingleFlightCache(
+            clock=clock, fresh_seconds=FAILED_SECONDS
+        )
 
     def forget(self) -> None:
-        """Discard the cache, because codes may have changed."""
+        """Discard the caches, because codes or broadcasters may have changed."""
         self._redeemed.invalidate_all()
+        self._second_tries.invalidate_all()
 
     async def close(self) -> None:
         """End the look-ups that are in progress."""
         await self._redeemed.close()
+        await self._second_tries.close()
 
     async def granted(self, rules: Rules, user: TwitchUser) -> bool:
         """Whether the user is whitelisted or has redeemed a valid code. Raises TwitchAudioError `busy`."""
@@ -67,18 +74,29 @@ class Entitlements:
         subscription = await subscriptions.of(user, token, asked)
         if subscription is not None:
             return subscription
+        return await self._second_tries.get(
+            token_hash(token), lambda: self._ask_again(subscriptions, principal, token, asked)
+        )
+
+    async def _ask_again(
+        self, subscriptions: Subscriptions, principal: Principal, rejected: Secret, asked: Sequence[str]
+    ) -> Subscription | None:
         try:
-            renewed = await self._renewed(principal, token)
+            renewed = await self._renewed(principal, rejected)
         except TwitchAudioError as error:
             if error.code is not ProblemCode.UPSTREAM_UNAVAILABLE:
                 raise
             return Subscription.UNKNOWN
         if renewed is None:
             return None
-        if renewed.token.reveal() == token.reveal():
-            # Twitch's validation takes a token that Helix refuses: that is no answer.
+        if renewed.token.reveal() == rejected.reveal():
+            # Twitch's validation accepts a token that Helix rejects: that is no answer.
             return Subscription.UNKNOWN
-        return await subscriptions.of(renewed.user, renewed.token, asked) or Subscription.UNKNOWN
+        subscription = await subscriptions.of(renewed.user, renewed.token, asked)
+        if subscription is None:
+            # Nor would another renewal help: what counts for this token counts for the renewed one.
+            return await self._second_tries.get(token_hash(renewed.token), _unknown)
+        return subscription
 
     async def _renewed(self, principal: Principal, refused: Secret) -> SignedIn | None:
         """The user with a valid token after Twitch rejected `refused`; None when the session has ended.
@@ -91,3 +109,7 @@ class Entitlements:
             return None
         self._tokens.forget(refused)
         return SignedIn(await self._tokens.user(refused), refused)
+
+
+async def _unknown() -> Subscription:
+    return Subscription.UNKNOWN

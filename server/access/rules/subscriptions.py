@@ -6,14 +6,16 @@ Twitch neither lets a user in nor locks out a known subscriber.
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from typing import Final, Self
+
+from cachetools import TTLCache
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 from fingerprint.settings import Secret
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.helix import HelixClient, TokenRefusedError
+from server.access.identity.tokens import MAX_CACHED_TOKENS, token_hash
 from server.access.identity.twitch_user import TwitchUser
 from server.access.rules.policy import Subscription
 
@@ -26,7 +28,7 @@ RECENT_SECONDS: Final = 1_800.0
 """How old a cached answer may be while Twitch fails."""
 
 FAILED_SECONDS: Final = 5.0
-"""How long Twitch is not asked again about a user and broadcaster after a failure."""
+"""How long Twitch is not asked again about a user and broadcaster after a failure, or with a rejected token."""
 
 MAX_ANSWERS: Final = 50_000
 """How many answers are cached; each is about one user and one broadcaster."""
@@ -40,11 +42,13 @@ class Subscriptions:
         self._answers: SingleFlightCache[tuple[str, str], bool] = SingleFlightCache(
             clock=clock,
             fresh_seconds=lambda subscribed: YES_SECONDS if subscribed else NO_SECONDS,
-            # Not cached: another token of the user may be accepted.
+            # A rejection is cached by token below: another token of the user may be accepted.
             failure_seconds=lambda error: 0.0 if isinstance(error, TokenRefusedError) else FAILED_SECONDS,
             stale_seconds=RECENT_SECONDS - YES_SECONDS,
             max_entries=MAX_ANSWERS,
         )
+        # Hashes of the tokens that Twitch has just rejected.
+        self._rejected: TTLCache[str, None] = TTLCache(MAX_CACHED_TOKENS, FAILED_SECONDS, clock.monotonic)
 
     async def of(self, user: TwitchUser, token: Secret, broadcasters: Sequence[str]) -> Subscription | None:
         """Whether the user is subscribed to one of the broadcasters, which are given by id.
@@ -62,7 +66,7 @@ class Subscriptions:
             return Subscription.NO
         if SCOPE not in user.scopes:
             return Subscription.SCOPE_MISSING
-        return await self._ask(user, token, broadcasters)
+        return None if token_hash(token) in self._rejected else await self._ask(user, token, broadcasters)
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,8 +100,21 @@ class Subscriptions:
         return Subscription.UNKNOWN if unknown else Subscription.NO
 
     async def _answer(self, user: TwitchUser, token: Secret, broadcaster: str) -> bool | TwitchAudioError:
-        ask = partial(self._helix.subscribed, token, user_id=user.id, broadcaster_id=broadcaster)
-        try:
-            return await self._answers.get((user.id, broadcaster), ask)
-        except TwitchAudioError as error:
-            return error
+        digest = token_hash(token)
+
+        async def ask() -> bool:
+            try:
+                return await self._helix.subscribed(token, user_id=user.id, broadcaster_id=broadcaster)
+            except TokenRefusedError:
+                self._rejected[digest] = None
+                raise
+
+        while True:
+            try:
+                return await self._answers.get((user.id, broadcaster), ask)
+            except TokenRefusedError as error:
+                if digest in self._rejected:
+                    return error
+                # The shared call was made with another token of the user.
+            except TwitchAudioError as error:
+                return error

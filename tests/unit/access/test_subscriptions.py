@@ -37,7 +37,7 @@ class Helix:
     def __init__(self) -> None:
         self.subscribed_to: set[str] = set()
         self.failing: set[str] = set()
-        self.refusing = False
+        self.refused: set[str] = set()
         self.asked: list[str] = []
         self.hanging: dict[str, asyncio.Event] = {}
 
@@ -46,7 +46,7 @@ class Helix:
         await asyncio.sleep(0)
         if broadcaster_id in self.hanging:
             await self.hanging[broadcaster_id].wait()
-        if self.refusing:
+        if token.reveal() in self.refused:
             raise TokenRefusedError(ProblemCode.TOKEN_INVALID, "no")
         if broadcaster_id in self.failing:
             raise UpstreamError("helix", "Twitch fails.")
@@ -166,12 +166,27 @@ async def test_a_broadcaster_counts_as_their_own_subscriber(helix: Helix, asking
 
 
 async def test_a_token_that_twitch_refuses_is_no_answer_and_another_is_asked_with(
+    helix: Helix, asking: Subscriptions, clock: FakeClock
+) -> None:
+    helix.refused = {"token"}
+    for _ in range(3):
+        assert await asking.of(user(), TOKEN, ["1"]) is None
+    assert helix.asked == ["1"]
+    await clock.advance(FAILED_SECONDS + 0.1)
+    assert await asking.of(user(), TOKEN, ["1"]) is None
+    assert helix.asked == ["1", "1"]
+    assert await asking.of(user(), Secret("renewed"), ["1"]) is NO
+    assert helix.asked == ["1", "1", "1"]
+
+
+async def test_a_call_with_a_refused_token_says_nothing_of_another_token_that_joined_it(
     helix: Helix, asking: Subscriptions
 ) -> None:
-    helix.refusing = True
-    assert await asking.of(user(), TOKEN, ALL) is None
-    helix.refusing = False
-    assert await asking.of(user(), Secret("renewed"), ALL) is NO
+    helix.refused, helix.hanging = {"token"}, {"1": asyncio.Event()}
+    tasks = [asyncio.create_task(asking.of(user(), token, ["1"])) for token in (TOKEN, Secret("renewed"))]
+    await until(lambda: helix.asked)
+    helix.hanging["1"].set()
+    assert await asyncio.gather(*tasks) == [None, NO]
 
 
 async def test_what_is_remembered_is_bounded(
