@@ -114,6 +114,16 @@ leases: Final = Table(
 )
 
 
+named_locks: Final = Table(
+    "named_locks",
+    metadata,
+    Column("name", exact_text(64), primary_key=True),
+    # How often it was taken: a row is locked by changing it.
+    Column("taken", BigInteger, nullable=False),
+    **MYSQL_TABLE,
+)
+
+
 def to_us(moment: datetime) -> int:
     """Converts an aware datetime to whole microseconds since 1970 (UTC)."""
     return (moment - _EPOCH) // _MICROSECOND
@@ -286,6 +296,15 @@ def count_up(connection: Connection, table: Table, rows: Sequence[Values], count
     key = itemgetter(*table.primary_key.columns.keys())
     statement = _upsert(connection.dialect.name, table, tuple(rows[0]), counter)
     connection.execute(statement, sorted(rows, key=key))
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Hold the lock `name` from here to the end of the transaction; waits while another transaction holds it.
+
+    A transaction that counts rows and then adds one takes a lock first. Otherwise, on MySQL, another server may add
+    one in between, and a bound is exceeded. Names are constants, so that the table stays small.
+    """
+    count_up(connection, named_locks, [{"name": name, "taken": 1}], "taken")
 
 
 @lru_cache(maxsize=64)

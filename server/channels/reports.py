@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_new, to_us
+from fingerprint.database import Database, from_us, insert_new, lock, to_us
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
@@ -115,6 +115,7 @@ class ReportStore:
         lately = count.where(table.c.target == target, table.c.created_us > to_us(now - timedelta(days=1)))
 
         def work(connection: Connection) -> bool:
+            lock(connection, "reports")
             before = connection.execute(lately).scalar_one()
             full = connection.execute(count.where(on_it)).scalar_one() >= MOST_PER_ANSWER
             if full or not insert_new(connection, table, row):

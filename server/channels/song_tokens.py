@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, from_us, lock, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from fingerprint.settings import Secret
@@ -70,6 +70,7 @@ class SongTokenStore:
         )
 
         def add(connection: Connection) -> None:
+            lock(connection, "song-tokens")
             valid = select(func.count()).where(table.c.channel == channel, table.c.revoked_us.is_(None))
             if connection.execute(valid).scalar_one() >= MOST_PER_CHANNEL:
                 raise invalid_input(f"A channel has at most {MOST_PER_CHANNEL} tokens: revoke one first.")

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_new, to_us
+from fingerprint.database import Database, from_us, insert_new, lock, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.audit.changes import ChangeLog
 from server.channels.tables import watches as table
@@ -49,9 +49,9 @@ class WatchStore:
         running = select(func.count()).select_from(table).where(_RUNNING)
 
         def work(connection: Connection) -> bool:
+            lock(connection, "watches")
             said = f"every {every_seconds} s, budget {budget}"
             self._changes.record(connection, "watch", channel, after=said)
-            # Whether new or not, from here on the row is locked.
             if not insert_new(connection, table, {"channel": channel, "fence": 1, **fresh}):
                 if connection.execute(update(table).where(mine, _RUNNING).values(**terms)).rowcount:
                     return False

@@ -16,14 +16,20 @@ from sqlalchemy.util import await_only
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, metadata, open_database
 from fingerprint.domain.budgets import Budget, Counted, Period
-from fingerprint.domain.identification import ExternalIds, Identification
+from fingerprint.domain.identification import ExternalIds, Identification, IdentificationId
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, TwitchTarget
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.links.store import LinkStore
 from fingerprint.ports import Broadcaster, Claimed, Held
 from fingerprint.providers.usage import SqlUsage
+from fingerprint.settings import Secret
 from server import migrations
+from server.access.identity import session_store
+from server.access.identity.oauth import Tokens
+from server.access.identity.session_keys import SessionKeys
+from server.access.identity.session_store import SessionStore, session_hash
+from server.access.identity.twitch_user import TwitchUser
 from server.access.limit_status import Limit
 from server.access.quotas.admission import Admissions, QuotaRequest
 from server.access.quotas.rate_limits import count_start
@@ -34,7 +40,9 @@ from server.access.rules.store import RulesStore
 from server.audit import figures
 from server.audit.entries import AuditEntry, AuditKind, Who
 from server.audit.store import AuditStore, new_row
+from server.channels import reports, song_tokens
 from server.channels.reports import Reason, ReportStore
+from server.channels.song_tokens import OPERATOR, SongTokenStore
 from server.channels.watch_store import WatchStore
 from tests.builders import NOON, identification
 
@@ -233,3 +241,59 @@ async def test_a_target_that_two_servers_claim_is_claimed_once(servers: Servers,
         Claimed.__name__, Held.__name__,
     ]  # fmt: skip
     assert [row.fence for row in await rows(servers.ours, "leases")] == [1]
+
+
+async def outcome(write: Coroutine[Any, Any, object]) -> str:
+    """What a write gave, or the code of its problem."""
+    try:
+        given = await write
+    except TwitchAudioError as error:
+        return error.code
+    return str(given) if isinstance(given, bool) else "done"
+
+
+async def test_a_bound_holds_while_two_servers_add_at_the_same_moment(
+    servers: Servers, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, bound in (
+        (song_tokens, "MOST_PER_CHANNEL"), (reports, "MOST_PER_ANSWER"), (reports, "DISPUTES_PER_DAY"),
+        (session_store, "PER_USER"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, bound, 1)
+    tokens = Tokens(access=Secret("a"), refresh=None, seconds=60, scopes=frozenset())
+    user = TwitchUser(id="7", login="vic", scopes=frozenset())
+    cookies = SessionKeys([Secret("a key of at least thirty-two characters")])
+
+    async def watch(database: Database, who: str) -> str:
+        terms = {"every_seconds": 60, "budget": 10, "most": 1}
+        return await outcome(WatchStore(database).start(who, made_by=OPERATOR, now=NOON, **terms))
+
+    async def token(database: Database, who: str) -> str:
+        return await outcome(SongTokenStore(database).create("channel", note=who, now=NOON))
+
+    async def report(database: Database, who: str) -> str:
+        terms: dict[str, Any] = {"reason": Reason.OTHER, "note": "", "who": (who, who), "now": NOON}
+        return await outcome(ReportStore(database).add(identification(), **terms))
+
+    async def dispute(database: Database, who: str) -> str:
+        answer = identification(id=IdentificationId(who), target="other")
+        terms: dict[str, Any] = {"reason": Reason.OTHER, "note": "", "who": (who, who), "now": NOON}
+        return await outcome(ReportStore(database).add(answer, **terms))
+
+    async def session(database: Database, who: str) -> str:
+        store = SessionStore(database, cookies)
+        return await outcome(store.create(session_hash(who), user, tokens, now=NOON, due=NOON))
+
+    writes = (watch, token, report, dispute)
+    assert {write.__name__: sorted(await race(servers, after, write)) for write in writes} == {
+        "watch": ["busy", "done"], "token": ["done", "invalid-input"], "report": ["False", "True"],
+        "dispute": ["False", "True"],
+    }  # fmt: skip
+    for channel in ("ours", "rival"):
+        await WatchStore(servers.ours).stop(channel, now=NOON)
+    assert sorted(await race(servers, after, watch)) == ["busy", "done"], "one that has ended is started again"
+    # Of a user's sessions the oldest end.
+    assert await race(servers, after, session) == ["done", "done"]
+    assert [row.ended_us is None for row in await rows(servers.ours, "web_sessions")].count(True) == 1
+    assert [row.state for row in await rows(servers.ours, "watches")].count("running") == 1
+    assert [len(await rows(servers.ours, name)) for name in ("song_tokens", "reports")] == [1, 3]

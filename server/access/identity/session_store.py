@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, from_us, lock, to_us
 from fingerprint.settings import Secret
 from server.access.identity.oauth import Tokens
 from server.access.identity.session_keys import SessionKeys
@@ -54,6 +54,7 @@ class SessionStore:
         moment = to_us(now)
 
         def add(connection: Connection) -> None:
+            lock(connection, "web-sessions")
             mine = select(table.c.sha256).where(table.c.user_id == user.id, table.c.ended_us.is_(None))
             newest_first = mine.order_by(table.c.created_us.desc(), table.c.sha256)
             known = connection.execute(newest_first).scalars().all()
