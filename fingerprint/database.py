@@ -301,8 +301,8 @@ def count_up(connection: Connection, table: Table, rows: Sequence[Values], count
 def lock(connection: Connection, name: str) -> None:
     """Hold the lock `name` from here to the end of the transaction; waits while another transaction holds it.
 
-    A transaction that counts rows and then adds one takes a lock first. Otherwise, on MySQL, another server may add
-    one in between, and a bound is exceeded. Names are constants, so that the table stays small.
+    A transaction that counts rows and then adds one takes a lock first. Otherwise, on MySQL, another server may
+    add one in between, and a bound is exceeded. Names are constants, so that the table stays small.
     """
     count_up(connection, named_locks, [{"name": name, "taken": 1}], "taken")
 
