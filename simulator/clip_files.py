@@ -12,8 +12,8 @@ from aiohttp import web
 from simulator.faults import Step, taken
 from simulator.hosts import Hosts
 from simulator.media_playlist import iso
-from simulator.playback_tokens import TokenRefusedError, Tokens
-from simulator.transport import Answer, Transport, ranged
+from simulator.playback_tokens import InvalidTokenError, PlaybackTokens
+from simulator.transport import PlannedResponse, Transport, ranged
 from simulator.world import Channel, Clip, World
 
 _LANDSCAPE: Final = (("1080", 60.0, 1920), ("720", 60.0, 1280), ("480", 30.0, 852), ("360", 30.0, 640))
@@ -69,7 +69,7 @@ def describe_game(channel: Channel) -> dict[str, Any]:
     return {"id": "26936", "name": name, "displayName": name, "__typename": "Game"}
 
 
-def describe(clip: Clip, world: World, hosts: Hosts, tokens: Tokens) -> dict[str, Any]:
+def describe(clip: Clip, world: World, hosts: Hosts, tokens: PlaybackTokens) -> dict[str, Any]:
     """The clip's GraphQL object, with its renditions and token."""
     plan = clip.plan
     landscape: list[dict[str, Any]] = []
@@ -115,7 +115,7 @@ def describe(clip: Clip, world: World, hosts: Hosts, tokens: Tokens) -> dict[str
     }
 
 
-def _token(clip: Clip, hosts: Hosts, tokens: Tokens, _arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _token(clip: Clip, hosts: Hosts, tokens: PlaybackTokens, _arguments: Mapping[str, Any]) -> dict[str, Any]:
     return tokens.for_clip(clip, _address(clip, hosts, "360"))
 
 
@@ -136,7 +136,7 @@ def _asset(clip: Clip, kind: str, aspect: float, qualities: list[dict[str, Any]]
 class ClipRoutes:
     """Serves clip files. Every quality is the same small file, since only its sound matters here."""
 
-    def __init__(self, world: World, tokens: Tokens, transport: Transport) -> None:
+    def __init__(self, world: World, tokens: PlaybackTokens, transport: Transport) -> None:
         self._world = world
         self._tokens = tokens
         self._transport = transport
@@ -164,18 +164,20 @@ class ClipRoutes:
             return await self._refuse(request, 404, clip)
         try:
             content = self._tokens.verified(request.query.get("token"), request.query.get("sig"))
-        except TokenRefusedError as refusal:
+        except InvalidTokenError as refusal:
             status = clip.switches.expired_status if refusal.expired else clip.switches.unsigned_status
             return await self._refuse(request, status, clip)
         if content.get("clip_slug") != clip.plan.slug or clip.switches.subscriber_only:
             return await self._refuse(request, 403, clip)
         faults = taken(Step.CLIP, self._world.faults, clip.faults)
-        answer = Answer(
+        planned = PlannedResponse(
             step=Step.CLIP, body=clip.content, content_type="video/mp4", target=clip.plan.slug, faults=faults
         )
-        return await self._transport.send(request, ranged(request, answer))
+        return await self._transport.send(request, ranged(request, planned))
 
     async def _refuse(self, request: web.Request, status: int, clip: Clip | None) -> web.StreamResponse:
         target = "" if clip is None else clip.plan.slug
-        answer = Answer(step=Step.CLIP, body=b"", content_type="text/plain", status=status, target=target)
-        return await self._transport.send(request, answer)
+        planned = PlannedResponse(
+            step=Step.CLIP, body=b"", content_type="text/plain", status=status, target=target
+        )
+        return await self._transport.send(request, planned)

@@ -12,7 +12,7 @@ from simulator.media_playlist import live_playlist, video_playlist
 from simulator.renditions import AUDIO_ONLY
 from simulator.signing import Signer
 from simulator.timeline import Piece
-from simulator.transport import Answer, Transport
+from simulator.transport import PlannedResponse, Transport
 from simulator.usher import M3U8, NO_SOUND, bent
 from simulator.world import Channel, Session, Video, World
 
@@ -52,10 +52,10 @@ class LiveRoutes:
         text = self._text(channel, session)
         for fault in faults:
             text = bent(text, fault, str(request.url))
-        answer = Answer(
+        planned = PlannedResponse(
             step=Step.PLAYLIST, body=text.encode(), content_type=M3U8, target=channel.login, faults=faults
         )
-        return await self._transport.send(request, answer)
+        return await self._transport.send(request, planned)
 
     def _text(self, channel: Channel, session: Session) -> str:
         switches = channel.switches
@@ -107,7 +107,7 @@ class LiveRoutes:
             return await self._transport.send(request, _absent(Step.SEGMENT, channel.login))
         else:
             body = self._body(channel, content, fragmented=fragmented)
-        answer = Answer(
+        planned = PlannedResponse(
             step=Step.SEGMENT,
             body=body,
             content_type=_MP4 if fragmented else _TS,
@@ -115,8 +115,8 @@ class LiveRoutes:
             faults=faults,
         )
         if content["k"] == "s" and content["e"] > channel.ticks and not faults:
-            return await self._in_production(request, answer, channel, content)
-        return await self._transport.send(request, answer)
+            return await self._in_production(request, planned, channel, content)
+        return await self._transport.send(request, planned)
 
     def _body(self, channel: Channel, content: dict[str, Any], *, fragmented: bool) -> bytes:
         rendition: str = content["r"]
@@ -139,19 +139,19 @@ class LiveRoutes:
         )
 
     async def _in_production(
-        self, request: web.Request, answer: Answer, channel: Channel, content: dict[str, Any]
+        self, request: web.Request, planned: PlannedResponse, channel: Channel, content: dict[str, Any]
     ) -> web.StreamResponse:
         """Send a prefetched segment in portions, each when the broadcast has reached it."""
-        await asyncio.sleep(self._transport.note(request, answer))
+        await asyncio.sleep(self._transport.note(request, planned))
         response = web.StreamResponse()
-        response.content_type = answer.content_type
+        response.content_type = planned.content_type
         response.enable_chunked_encoding()
         await response.prepare(request)
-        size = -(-len(answer.body) // _PORTIONS)
+        size = -(-len(planned.body) // _PORTIONS)
         for number in range(_PORTIONS):
             due = content["b"] + (number + 1) * (content["e"] - content["b"]) // _PORTIONS
             await self._world.clock.sleep((due - channel.ticks) / TICKS)
-            await response.write(answer.body[number * size : (number + 1) * size])
+            await response.write(planned.body[number * size : (number + 1) * size])
         await response.write_eof()
         return response
 
@@ -192,10 +192,10 @@ class VideoRoutes:
         )
         for fault in faults:
             text = bent(text, fault, str(request.url))
-        answer = Answer(
+        planned = PlannedResponse(
             step=Step.PLAYLIST, body=text.encode(), content_type=M3U8, target=video.plan.video_id, faults=faults
         )
-        return await self._transport.send(request, answer)
+        return await self._transport.send(request, planned)
 
     async def _segment(self, request: web.Request, video: Video, name: str) -> web.StreamResponse:
         faults = taken(Step.SEGMENT, self._world.faults, video.faults)
@@ -224,14 +224,14 @@ class VideoRoutes:
                 fragmented=fragmented,
                 silent=group == NO_SOUND and not fragmented,
             )
-        answer = Answer(
+        planned = PlannedResponse(
             step=Step.SEGMENT,
             body=body,
             content_type=_MP4 if fragmented else _TS,
             target=target,
             faults=faults,
         )
-        return await self._transport.send(request, answer)
+        return await self._transport.send(request, planned)
 
 
 def _has_picture(channel: Channel, rendition: str) -> bool:
@@ -246,5 +246,5 @@ def _video_segments(video: Video) -> list[tuple[int, int]]:
     return [(start, min(start + _VOD_SEGMENT, length)) for start in range(0, length, _VOD_SEGMENT)]
 
 
-def _absent(step: Step, target: str = "", *, status: int = 404) -> Answer:
-    return Answer(step=step, body=b"", content_type="text/plain", status=status, target=target)
+def _absent(step: Step, target: str = "", *, status: int = 404) -> PlannedResponse:
+    return PlannedResponse(step=step, body=b"", content_type="text/plain", status=status, target=target)

@@ -11,8 +11,8 @@ from simulator import clip_files, graphql
 from simulator.faults import GQL_KINDS, Fault, FaultKind, FaultPlan, Step, taken
 from simulator.hosts import Hosts
 from simulator.media_playlist import iso
-from simulator.playback_tokens import Tokens
-from simulator.transport import Answer, Transport
+from simulator.playback_tokens import PlaybackTokens
+from simulator.transport import PlannedResponse, Transport
 from simulator.world import Channel, Video, World
 
 Json = dict[str, Any]
@@ -54,7 +54,7 @@ _ULID_SIGNS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 class GqlRoutes:
     """Answers POST /gql and POST /integrity."""
 
-    def __init__(self, world: World, tokens: Tokens, transport: Transport, hosts: Hosts) -> None:
+    def __init__(self, world: World, tokens: PlaybackTokens, transport: Transport, hosts: Hosts) -> None:
         self._world = world
         self._tokens = tokens
         self._transport = transport
@@ -119,7 +119,7 @@ class GqlRoutes:
         operation: str = "",
         faults: tuple[Fault, ...] = (),
     ) -> web.StreamResponse:
-        answer = Answer(
+        planned = PlannedResponse(
             step=Step.GQL,
             body=json.dumps(body, separators=(",", ":")).encode(),
             content_type="application/json",
@@ -128,7 +128,7 @@ class GqlRoutes:
             operation=operation,
             faults=faults,
         )
-        return await self._transport.send(request, answer)
+        return await self._transport.send(request, planned)
 
     # --- one operation --------------------------------------------------------------------------------
 

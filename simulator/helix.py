@@ -9,7 +9,7 @@ from aiohttp import web
 from simulator.accounts import Accounts, Grant, Person
 from simulator.faults import Step, taken
 from simulator.media_playlist import iso
-from simulator.transport import Answer, Transport
+from simulator.transport import PlannedResponse, Transport
 from simulator.world import Channel, Clip, Video, World
 
 Json = dict[str, Any]
@@ -64,7 +64,7 @@ class HelixRoutes:
             except _HelixError as error:
                 status = error.status
                 body = {"error": _TITLES[status], "status": status, "message": str(error)}
-            answer = Answer(
+            planned = PlannedResponse(
                 step=Step.HELIX,
                 body=json.dumps(body).encode(),
                 content_type="application/json; charset=utf-8",
@@ -73,7 +73,7 @@ class HelixRoutes:
                 operation=request.path.removeprefix("/helix/"),
                 faults=taken(Step.HELIX, self._world.faults),
             )
-            return await self._transport.send(request, answer)
+            return await self._transport.send(request, planned)
 
         return endpoint
 

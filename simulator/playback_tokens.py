@@ -14,7 +14,7 @@ _VIEWER_IP: Final = "127.0.0.1"
 _QUALITIES: Final = ["chunked", "720p60", "480p30", "160p30", "audio_only"]
 
 
-class TokenRefusedError(Exception):
+class InvalidTokenError(Exception):
     """A token is not accepted; `expired` when only its lifetime is over."""
 
     def __init__(self, *, expired: bool = False) -> None:
@@ -22,7 +22,7 @@ class TokenRefusedError(Exception):
         self.expired = expired
 
 
-class Tokens:
+class PlaybackTokens:
     """Issues and verifies playback tokens."""
 
     def __init__(self, signer: Signer, clock: SimulatedClock) -> None:
@@ -116,12 +116,12 @@ class Tokens:
         return self._signed(value)
 
     def verified(self, text: str | None, signature: str | None) -> dict[str, Any]:
-        """The token's content. Raises TokenRefusedError when it is missing, altered or expired."""
+        """The token's content. Raises InvalidTokenError when it is missing, altered or expired."""
         if not text or not signature or not self._signer.verify(text, signature):
-            raise TokenRefusedError
+            raise InvalidTokenError
         content = cast("dict[str, Any]", json.loads(text))
         if content["expires"] <= self._clock.time():
-            raise TokenRefusedError(expired=True)
+            raise InvalidTokenError(expired=True)
         return content
 
     def _signed(self, content: dict[str, Any]) -> dict[str, Any]:

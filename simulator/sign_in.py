@@ -19,7 +19,7 @@ from simulator.accounts import (
 )
 from simulator.faults import Step, taken
 from simulator.hosts import Hosts
-from simulator.transport import Answer, Transport
+from simulator.transport import PlannedResponse, Transport
 from simulator.world import World
 
 _DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
@@ -206,7 +206,7 @@ class SignInRoutes:
     async def _send(
         self, request: web.Request, body: bytes, status: int, headers: dict[str, str] | None = None
     ) -> web.StreamResponse:
-        answer = Answer(
+        planned = PlannedResponse(
             step=Step.ID,
             body=body,
             content_type="application/json",
@@ -214,7 +214,7 @@ class SignInRoutes:
             headers=headers,
             faults=taken(Step.ID, self._world.faults),
         )
-        return await self._transport.send(request, answer)
+        return await self._transport.send(request, planned)
 
 
 async def _form(request: web.Request) -> dict[str, str]:

@@ -27,7 +27,7 @@ from simulator.helix import HelixRoutes
 from simulator.hosts import Hosts
 from simulator.library import SongFile, composed_songs, own_songs
 from simulator.media import Muxer
-from simulator.playback_tokens import Tokens
+from simulator.playback_tokens import PlaybackTokens
 from simulator.program import NowPlaying, Program, ProgramEncoder
 from simulator.sign_in import SignInRoutes
 from simulator.signing import Signer
@@ -42,7 +42,7 @@ def make_simulator(world: World, *, hosts: Hosts, transport: Transport | None = 
     """The application that serves a world. `hosts`: the addresses of its parts in answers."""
     transport = transport or Transport(world.clock)
     signer = Signer(secrets.token_bytes(32))
-    tokens = Tokens(signer, world.clock)
+    tokens = PlaybackTokens(signer, world.clock)
     app = web.Application(client_max_size=_BODY_LIMIT)
     for routes in (
         GqlRoutes(world, tokens, transport, hosts),

@@ -107,8 +107,8 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """An answer to be sent. `faults` are those taken for this request."""
+class PlannedResponse:
+    """A response to be sent. `faults` are those taken for this request."""
 
     step: Step
     body: bytes
@@ -121,42 +121,42 @@ class Answer:
 
 
 class Transport:
-    """Sends the answers of the whole simulator."""
+    """Sends the responses of the whole simulator."""
 
     def __init__(self, clock: SimulatedClock, *, latency: Latency | None = None) -> None:
         self.latency: Final = latency or Latency()
         self.log: Final = RequestLog()
         self._clock = clock
 
-    async def send(self, request: web.Request, answer: Answer) -> web.StreamResponse:
-        """Log the request, wait once, and send the answer, or what its faults make of it."""
-        delay = self.note(request, answer)
+    async def send(self, request: web.Request, planned: PlannedResponse) -> web.StreamResponse:
+        """Log the request, wait once, and send the response, or what its faults make of it."""
+        delay = self.note(request, planned)
         if delay > 0:
             await asyncio.sleep(delay)
-        fault = _breaking(answer)
+        fault = _breaking(planned)
         if fault is None:
-            return _plain(answer)
-        return await self._broken(request, answer, fault)
+            return _plain(planned)
+        return await self._broken(request, planned, fault)
 
-    def note(self, request: web.Request, answer: Answer) -> float:
-        """Log the request; returns the seconds to wait before the answer is sent."""
-        delay = self.latency.of(answer.step)
-        delay += sum(each.seconds for each in answer.faults if each.kind is FaultKind.SLOW)
-        fault = _breaking(answer)
-        status = answer.status
+    def note(self, request: web.Request, planned: PlannedResponse) -> float:
+        """Log the request; returns the seconds to wait before the response is sent."""
+        delay = self.latency.of(planned.step)
+        delay += sum(each.seconds for each in planned.faults if each.kind is FaultKind.SLOW)
+        fault = _breaking(planned)
+        status = planned.status
         if fault is not None and fault.kind is FaultKind.STATUS:
             status = fault.status
         self.log.add(
             RequestRecord(
                 at=self._clock.time(),
-                step=answer.step,
+                step=planned.step,
                 method=request.method,
                 host=request.host,
                 path=request.path,
                 query={name: value for name, value in request.query.items() if name not in _SECRET_PARAMETERS},
                 headers={name: request.headers[name] for name in _LOGGED_HEADERS if name in request.headers},
-                target=answer.target,
-                operation=answer.operation,
+                target=planned.target,
+                operation=planned.operation,
                 status=status,
                 delay_seconds=delay,
                 fault=None if fault is None else str(fault.kind),
@@ -164,76 +164,76 @@ class Transport:
         )
         return delay
 
-    async def _broken(self, request: web.Request, answer: Answer, fault: Fault) -> web.StreamResponse:
+    async def _broken(self, request: web.Request, planned: PlannedResponse, fault: Fault) -> web.StreamResponse:
         match fault.kind:
             case FaultKind.RESET:
                 _abort(request)
                 return web.Response(status=500)
             case FaultKind.CUT:
-                return await self._cut(request, answer)
+                return await self._cut(request, planned)
             case FaultKind.DRIP:
-                return await self._drip(request, answer, fault.seconds)
+                return await self._drip(request, planned, fault.seconds)
             case _:
-                return _plain(_altered(answer, fault))
+                return _plain(_altered(planned, fault))
 
-    async def _cut(self, request: web.Request, answer: Answer) -> web.StreamResponse:
-        response = web.StreamResponse(status=answer.status, headers=answer.headers)
-        response.headers[hdrs.CONTENT_TYPE] = answer.content_type
-        response.content_length = len(answer.body)
+    async def _cut(self, request: web.Request, planned: PlannedResponse) -> web.StreamResponse:
+        response = web.StreamResponse(status=planned.status, headers=planned.headers)
+        response.headers[hdrs.CONTENT_TYPE] = planned.content_type
+        response.content_length = len(planned.body)
         await response.prepare(request)
-        await response.write(answer.body[: len(answer.body) // 2])
+        await response.write(planned.body[: len(planned.body) // 2])
         _abort(request)
         return response
 
-    async def _drip(self, request: web.Request, answer: Answer, seconds: float) -> web.StreamResponse:
-        response = web.StreamResponse(status=answer.status, headers=answer.headers)
-        response.headers[hdrs.CONTENT_TYPE] = answer.content_type
-        response.content_length = len(answer.body)
+    async def _drip(self, request: web.Request, planned: PlannedResponse, seconds: float) -> web.StreamResponse:
+        response = web.StreamResponse(status=planned.status, headers=planned.headers)
+        response.headers[hdrs.CONTENT_TYPE] = planned.content_type
+        response.content_length = len(planned.body)
         await response.prepare(request)
-        size = max(1, -(-len(answer.body) // _DRIP_PIECES))
-        for first in range(0, len(answer.body), size):
+        size = max(1, -(-len(planned.body) // _DRIP_PIECES))
+        for first in range(0, len(planned.body), size):
             # Before each piece, so that a reader has everything with the last one and does not wait after it.
             await asyncio.sleep(seconds / _DRIP_PIECES)
-            await response.write(answer.body[first : first + size])
+            await response.write(planned.body[first : first + size])
         await response.write_eof()
         return response
 
 
-def ranged(request: web.Request, answer: Answer) -> Answer:
-    """The answer cut to the byte range that the request asks for (RFC 9110, 14); one range only."""
-    size = len(answer.body)
-    headers = {**(answer.headers or {}), "Accept-Ranges": "bytes"}
+def ranged(request: web.Request, planned: PlannedResponse) -> PlannedResponse:
+    """The response cut to the byte range that the request asks for (RFC 9110, 14); one range only."""
+    size = len(planned.body)
+    headers = {**(planned.headers or {}), "Accept-Ranges": "bytes"}
     try:
         wanted = request.http_range
     except ValueError:
         wanted = slice(None)
     if wanted.start is None and wanted.stop is None:
-        return replace(answer, headers=headers)
+        return replace(planned, headers=headers)
     first, last, _ = wanted.indices(size)
     if first >= last:
         headers["Content-Range"] = f"bytes */{size}"
-        return replace(answer, body=b"", status=416, headers=headers)
+        return replace(planned, body=b"", status=416, headers=headers)
     headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
-    return replace(answer, body=answer.body[first:last], status=206, headers=headers)
+    return replace(planned, body=planned.body[first:last], status=206, headers=headers)
 
 
-def _breaking(answer: Answer) -> Fault | None:
-    """The fault that changes the answer, or None."""
-    return next((each for each in answer.faults if each.kind is not FaultKind.SLOW), None)
+def _breaking(planned: PlannedResponse) -> Fault | None:
+    """The fault that changes the response, or None."""
+    return next((each for each in planned.faults if each.kind is not FaultKind.SLOW), None)
 
 
-def _altered(answer: Answer, fault: Fault) -> Answer:
-    """The answer that a fault makes of an answer sent in one piece."""
-    body = answer.body
+def _altered(planned: PlannedResponse, fault: Fault) -> PlannedResponse:
+    """The response that a fault makes of one that is sent in one piece."""
+    body = planned.body
     match fault.kind:
         case FaultKind.STATUS:
             body = b"" if fault.status == 404 else b"upstream said no"
-            return replace(answer, status=fault.status, body=body, content_type="text/plain")
+            return replace(planned, status=fault.status, body=body, content_type="text/plain")
         case FaultKind.HTML:
-            return replace(answer, body=_HTML, content_type="text/html")
+            return replace(planned, body=_HTML, content_type="text/html")
         case FaultKind.GZIP:
-            headers = {**(answer.headers or {}), hdrs.CONTENT_ENCODING: "gzip"}
-            return replace(answer, body=gzip.compress(body, mtime=0), headers=headers)
+            headers = {**(planned.headers or {}), hdrs.CONTENT_ENCODING: "gzip"}
+            return replace(planned, body=gzip.compress(body, mtime=0), headers=headers)
         case FaultKind.TRUNCATED:
             body = body[: len(body) // 3]
         case FaultKind.CUT_JSON:
@@ -246,12 +246,12 @@ def _altered(answer: Answer, fault: Fault) -> Answer:
             body += _HUGE_LINE * (_OVERSIZED_BODY_BYTES // len(_HUGE_LINE))
         case _:
             pass  # already visible in the body
-    return replace(answer, body=body)
+    return replace(planned, body=body)
 
 
-def _plain(answer: Answer) -> web.Response:
-    response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
-    response.headers[hdrs.CONTENT_TYPE] = answer.content_type
+def _plain(planned: PlannedResponse) -> web.Response:
+    response = web.Response(status=planned.status, body=planned.body, headers=planned.headers)
+    response.headers[hdrs.CONTENT_TYPE] = planned.content_type
     return response
 
 

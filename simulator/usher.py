@@ -8,10 +8,10 @@ from aiohttp import web
 
 from simulator.faults import Fault, FaultKind, FaultPlan, Step, taken
 from simulator.hosts import Hosts
-from simulator.playback_tokens import TokenRefusedError, Tokens
+from simulator.playback_tokens import InvalidTokenError, PlaybackTokens
 from simulator.renditions import AUDIO_ONLY, PlaylistParameters, Rendition, multivariant, offered
 from simulator.signing import Signer
-from simulator.transport import Answer, Transport
+from simulator.transport import PlannedResponse, Transport
 from simulator.world import Channel, Video, World
 
 M3U8: Final = "application/vnd.apple.mpegurl"
@@ -24,7 +24,9 @@ _CODECS: Final = {"avc1": "h264", "h264": "h264", "h265": "h265", "hevc": "h265"
 class UsherRoutes:
     """Serves usher's multivariant playlists of channels and VODs."""
 
-    def __init__(self, world: World, tokens: Tokens, signer: Signer, transport: Transport, hosts: Hosts) -> None:
+    def __init__(
+        self, world: World, tokens: PlaybackTokens, signer: Signer, transport: Transport, hosts: Hosts
+    ) -> None:
         self._world = world
         self._tokens = tokens
         self._signer = signer
@@ -56,7 +58,7 @@ class UsherRoutes:
         plan = None if channel is None else channel.faults
         try:
             content = self._tokens.verified(request.query.get("token"), request.query.get("sig"))
-        except TokenRefusedError:
+        except InvalidTokenError:
             return await self._refuse(request, name, plan, 403)
         if content.get("channel") != name.lower():
             return await self._refuse(request, name, plan, 403)
@@ -138,7 +140,7 @@ class UsherRoutes:
             content = self._tokens.verified(
                 query.get("token") or query.get("nauth"), query.get("sig") or query.get("nauthsig")
             )
-        except TokenRefusedError:
+        except InvalidTokenError:
             return await self._refuse(request, video_id, plan, 403)
         if str(content.get("vod_id")) != video_id:
             return await self._refuse(request, video_id, plan, 403)
@@ -193,8 +195,10 @@ class UsherRoutes:
                 text = _without_sound(without_sound())
             else:
                 text = bent(text, fault, str(request.url))
-        answer = Answer(step=Step.USHER, body=text.encode(), content_type=M3U8, target=target, faults=faults)
-        return await self._transport.send(request, answer)
+        planned = PlannedResponse(
+            step=Step.USHER, body=text.encode(), content_type=M3U8, target=target, faults=faults
+        )
+        return await self._transport.send(request, planned)
 
     async def _refuse(
         self,
@@ -212,7 +216,7 @@ class UsherRoutes:
             body, kind = json.dumps([shown]).encode(), "application/json"
         elif status == 404:
             body = b"Not found"
-        answer = Answer(
+        planned = PlannedResponse(
             step=Step.USHER,
             body=body,
             content_type=kind,
@@ -220,7 +224,7 @@ class UsherRoutes:
             target=target,
             faults=taken(Step.USHER, self._world.faults, plan),
         )
-        return await self._transport.send(request, answer)
+        return await self._transport.send(request, planned)
 
 
 def bent(text: str, fault: Fault, own_address: str) -> str:

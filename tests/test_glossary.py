@@ -2,14 +2,15 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 ROOT: Final = Path(__file__).parent.parent
-FOLDERS: Final = ("fingerprint", "server", "simulator", "scripts", "sql", "tests")
+PRODUCT: Final = ("fingerprint", "server", "simulator")
+FOLDERS: Final = (*PRODUCT, "scripts", "sql", "tests")
 
 REPLACED: Final[dict[str, str]] = {
     r"\b(LinkShelf|SegmentShelf|KeptSessions)\b": "LinkStore, SegmentCache, LiveSourceCache",
@@ -47,7 +48,7 @@ REPLACED: Final[dict[str, str]] = {
     r"\b(Desk|Drawers|ServerRoom|add_desk)\b": "AdminPages, AdminServices, AdminQueries, add_admin_pages",
     r"\b(point_to_it|ask_logout|MOST_ATTEMPTS|KEPT_HEADERS)\b": "with_location, confirm_logout, MAX_, COPIED_",
     r"\b(collect_seldom|SAME_SECONDS)\b": "tune_garbage_collection, SIGNAL_DEBOUNCE_SECONDS",
-    r"\b(let_in|Tried|NOT_TRIED)\b": "require_admin, FormResult, NO_FORM",
+    r"\b(let_in|NOT_TRIED)\b|\bTried\(": "require_admin, FormResult, NO_FORM",
     r"\b(PagesBackend|pages_backend|backend_seconds|who_knows)\b": "keys.SERVICE, store_seconds, visitor_error",
     r"\bcurrent_caller\b": "RequestContext",
     r"\bcaller_from\b": "credentials_from_headers",
@@ -56,42 +57,78 @@ REPLACED: Final[dict[str, str]] = {
     r"\bPrincipals\b": "Authenticator",
     r"\bcaller_key\b": "fair_share_key",
     r"\b(in_one_pass|log_hits)\b": "request_hooks, audit_requests",
+    r"\bcatalog\.search import .*\bStep\b|\bsearch\.steps\(": "SearchPass, Search.passes",
+    r"\bcatalog\.ingest import .*\bProgress\b": "IngestProgress",
+    r"\bimport Answer\b|\bAnswer\(|\bclass Answer\b": "an HTTP response: PlannedResponse",
+    r"\bSTEPS\b.*\bStep\b|\bweb\.answer import .*\bSTEPS\b": "STAGES, StageWords",
 }
 """A pattern of an old name, as a whole identifier or a part of one, and the term that took its place."""
 
 
-def _sources() -> list[Path]:
-    files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+REPLACED_IN_SCRIPTS: Final[dict[str, str]] = {
+    r"\b(const|let) answer = await fetch": "response",
+    r"\bshowSteps\b": "showStage",
+    r"\b(whoever|somebody|nobody|anew)\b": "who or what is meant",
+}
+"""The same for the JavaScript of the extension and the website, beside `REPLACED`."""
+
+
+def _sources(*, ending: str = "py", folders: Sequence[str] = FOLDERS) -> list[Path]:
+    files = [path for folder in folders for path in sorted((ROOT / folder).rglob(f"*.{ending}"))]
     return [path for path in files if path != Path(__file__)]
+
+
+def _uses(pattern: str, files: Sequence[Path]) -> list[str]:
+    compiled = re.compile(pattern)
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if compiled.search(line)
+    ]
 
 
 @pytest.mark.parametrize("pattern", sorted(REPLACED), ids=str)
 def test_an_old_name_is_not_used_again(pattern: str) -> None:
     """Identifiers only: what users read has its own rules."""
-    compiled = re.compile(pattern)
-    found = [
-        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for path in _sources()
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if compiled.search(line)
-    ]
+    found = _uses(pattern, _sources())
     assert not found, f"say {REPLACED[pattern]!r} (docs/glossary.md):\n" + "\n".join(found)
+
+
+def test_the_scripts_of_website_and_extension_use_the_same_words() -> None:
+    files = _sources(ending="js", folders=("extension", "server/web/static/js"))
+    assert len(files) > 20
+    found = [use for pattern in (*REPLACED, *REPLACED_IN_SCRIPTS) for use in _uses(pattern, files)]
+    assert not found, "docs/glossary.md has other words:\n" + "\n".join(found)
+
+
+SAME_MEANING: Final = frozenset({"Rendition"})
+"""Class names that two packages, which do not know each other, use for the same thing."""
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """A name that two modules of the product give to different classes is one that a reader has to guess."""
+    places: dict[str, list[str]] = {}
+    for path in _sources(folders=PRODUCT):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    twice = {name: where for name, where in places.items() if len(where) > 1 and name not in SAME_MEANING}
+    assert not twice, twice
 
 
 VAGUE: Final = re.compile(
     r"\b([Ww]hoever|[Ss]omebody|[Nn]obody|[Tt]hose who|[Ee]verybody|anew|for good|again and again)\b"
 )
-PRODUCT: Final = ("fingerprint", "server", "simulator")
 
 
 def _docstrings() -> Iterator[tuple[str, str]]:
-    for folder in PRODUCT:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    text = ast.get_docstring(node)
-                    if text is not None:
-                        yield f"{path.relative_to(ROOT)}: {getattr(node, 'name', 'module')}", text
+    for path in _sources(folders=PRODUCT):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                text = ast.get_docstring(node)
+                if text is not None:
+                    yield f"{path.relative_to(ROOT)}: {getattr(node, 'name', 'module')}", text
 
 
 def test_docstrings_name_who_and_what_they_mean() -> None:

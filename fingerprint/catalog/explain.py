@@ -84,7 +84,7 @@ def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> E
     step = parameters.hop / parameters.phases / parameters.rate
     bin_hertz = parameters.rate / parameters.window
     found = examine(snapshot, query, parameters)
-    fingerprint = query.quick if found is None else found.step.fingerprint
+    fingerprint = query.quick if found is None else found.search_pass.fingerprint
     bins, intervals, lapses = unhash(fingerprint.hashes)
     # The landmarks were computed as if the sound were slower: convert them to its own speed.
     speed = fingerprint.speed
@@ -99,7 +99,7 @@ def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> E
         offset = 0.0
         candidates: tuple[Votes, ...] = ()
     else:
-        agreed = agreement(snapshot, fingerprint, found.candidate, parameters, max_hits=found.step.max_hits)
+        agreed = agreement(snapshot, fingerprint, found.candidate, parameters, max_hits=found.search_pass.max_hits)
         offset = found.candidate.offset * step
         candidates = tuple(
             Votes(

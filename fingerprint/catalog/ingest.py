@@ -57,7 +57,7 @@ class _Tally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class IngestProgress:
     """The progress of an `ingest`: `done` of `total` files, and the newest one's outcome (None at the start).
 
     Files that are skipped for their names are reported first and are not counted.
@@ -106,7 +106,7 @@ def ingest(
     paths: Sequence[Path],
     *,
     workers: int | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[IngestProgress], None] | None = None,
     program: Sequence[str] = WORKER_PROGRAM,
 ) -> IngestReport:
     """Index the music that `paths` (files, folders) stand for in the catalog in `directory`.
@@ -134,13 +134,13 @@ def ingest(
     )
 
 
-def _ignore(_progress: Progress) -> None:
+def _ignore(_progress: IngestProgress) -> None:
     """The default `on_progress`, which does nothing."""
 
 
 class _Ingest:
     def __init__(
-        self, writer: CatalogWriter, tally: _Tally, on_progress: Callable[[Progress], None], total: int
+        self, writer: CatalogWriter, tally: _Tally, on_progress: Callable[[IngestProgress], None], total: int
     ) -> None:
         self._writer = writer
         self._tally = tally
@@ -155,9 +155,9 @@ class _Ingest:
         self._sidecars = Sidecars()
 
     def run(self, files: Sequence[Path], program: Sequence[str], workers: int) -> None:
-        self._on_progress(Progress(done=0, total=self._total, outcome=None))
+        self._on_progress(IngestProgress(done=0, total=self._total, outcome=None))
         for skipped in self._tally.skipped:
-            self._on_progress(Progress(done=0, total=self._total, outcome=skipped))
+            self._on_progress(IngestProgress(done=0, total=self._total, outcome=skipped))
         unknown = [file for file in files if not self._unchanged(file)]
         outcomes = read_files(unknown, self._claim, workers=min(workers, len(unknown)), program=program)
         with contextlib.closing(outcomes):
@@ -193,7 +193,7 @@ class _Ingest:
         while self._sidecars.troubles:
             trouble = self._sidecars.troubles.pop(0)
             self._tally.skipped.append(Unreadable(trouble.path, trouble.reason))
-            self._on_progress(Progress(done=self._done, total=self._total, outcome=self._tally.skipped[-1]))
+            self._on_progress(IngestProgress(done=self._done, total=self._total, outcome=self._tally.skipped[-1]))
         return track if said is None else _tagged(track, over(_tags_of(track), said))
 
     def _claim(self, track_id: str) -> bool:
@@ -240,7 +240,7 @@ class _Ingest:
 
     def _report(self, outcome: FileOutcome) -> None:
         self._done += 1
-        self._on_progress(Progress(done=self._done, total=self._total, outcome=outcome))
+        self._on_progress(IngestProgress(done=self._done, total=self._total, outcome=outcome))
 
 
 def _tags_of(track: Track) -> Tags:

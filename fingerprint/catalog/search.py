@@ -1,7 +1,7 @@
 """Search a catalog for the track that sounds in a few seconds of audio.
 
-The search takes steps that cost more and more, until an answer is sure: a few landmarks; many, also of the side
-signal; then at changed speeds. Each step's best offsets are examined by `containment`.
+The search takes passes that cost more and more, until an answer is sure: a few landmarks; many, also of the side
+signal; then at changed speeds. Each pass's best offsets are examined by `containment`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ RIVALS: Final = 10
 OFFSETS: Final = 128
 FEW_OFFSETS: Final = 12
 """How many offsets, of any tracks, get a containment score without alignment: a track that repeats itself has
-votes for several. FEW_OFFSETS: in the first step, at other speeds and in windows of a long recording.
+votes for several. FEW_OFFSETS: in the first pass, at other speeds and in windows of a long recording.
 """
 
 MAX_EXAMINED: Final = 6
@@ -49,12 +49,12 @@ SPEEDS: Final = (1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.04, 0.96)
 QUICK_HITS: Final = 250_000
 FULL_HITS: Final = 1_000_000
 DEEP_HITS: Final = 24_000_000
-"""How many postings the steps read. In a small catalog the landmarks have fewer anyway; in one of 10,000 tracks
+"""How many postings the passes read. In a small catalog the landmarks have fewer anyway; in one of 10,000 tracks
 they have tens of millions.
 """
 
 LARGE: Final = 4 * FULL_HITS
-"""When a query's landmarks have more postings than this, the last steps read DEEP_HITS of them."""
+"""When a query's landmarks have more postings than this, the last passes read DEEP_HITS of them."""
 
 MAX_SPEEDS: Final = 2
 """How many of SPEEDS are searched with all landmarks."""
@@ -63,7 +63,7 @@ MIN_PROMINENCE: Final = 0.3
 """The prominence of one track, by a part of the landmarks, from which a speed is searched with all of them."""
 
 DEEP_SPEEDS: Final = 1
-"""How many speeds are searched in the last step."""
+"""How many speeds are searched in the last pass."""
 
 SCOUT_FAN_OUT: Final = 5
 SCOUT_HITS: Final = (60_000, 250_000)
@@ -86,8 +86,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Step:
-    """One step of a search: its landmarks, and how many of their postings and offsets to examine.
+class SearchPass:
+    """One pass of a search: its landmarks, and how many of their postings and offsets to examine.
 
     A confidence of `enough` ends the query.
     """
@@ -100,10 +100,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examined:
-    """A finding and its evidence: the step, its offset, and the tracks with most votes, best first."""
+    """A finding and its evidence: the pass, its offset, and the tracks with most votes, best first."""
 
     finding: Finding
-    step: Step
+    search_pass: SearchPass
     candidate: Candidate
     tracks: Sequence[Candidate]
 
@@ -141,17 +141,17 @@ class AudioQuery:
 
     @cached_property
     def quick_peaks(self) -> QueryPeaks:
-        """The peaks of the first step."""
+        """The peaks of the first pass."""
         return query_peaks(self.levels, self._parameters, effort=QUICK)
 
     @cached_property
     def quick(self) -> QueryFingerprint:
-        """The landmarks of the first step."""
+        """The landmarks of the first pass."""
         return query_landmarks(self.quick_peaks, self._parameters, fan_out=QUICK.fan_out)
 
     @cached_property
     def full_peaks(self) -> QueryPeaks:
-        """The peaks of the second step."""
+        """The peaks of the second pass."""
         return query_peaks(self.levels, self._parameters, effort=FULL)
 
     @cached_property
@@ -164,7 +164,7 @@ class AudioQuery:
         return query_landmarks(self.scout_peaks, self._parameters, fan_out=SCOUT_FAN_OUT, speed=speed)
 
     def full(self, speed: float = 1.0) -> QueryFingerprint:
-        """The landmarks of the second step, and of a speed that is worth searching."""
+        """The landmarks of the second pass, and of a speed that is worth searching."""
         return query_landmarks(self.full_peaks, self._parameters, fan_out=FULL.fan_out, speed=speed)
 
 
@@ -194,7 +194,7 @@ def examine(
 
 
 class Search:
-    """The steps of one search, and the best answer so far."""
+    """The passes of one search, and the best answer so far."""
 
     def __init__(self, snapshot: Snapshot, query: AudioQuery, parameters: Parameters = DEFAULT) -> None:
         self._snapshot = snapshot
@@ -203,38 +203,40 @@ class Search:
         self._best: Examined | None = None
 
     def run(self, *, as_it_is: bool, speeds: Sequence[float]) -> Examined | None:
-        """Run the steps until an answer is sure."""
+        """Run the passes until an answer is sure."""
         if not len(self._snapshot) or not len(self._query.levels[0]):
             return None
-        for step in self.steps(as_it_is=as_it_is, speeds=speeds):
-            self._examine(step)
-            if self._sure(step.enough):
+        for search_pass in self.passes(as_it_is=as_it_is, speeds=speeds):
+            self._examine(search_pass)
+            if self._sure(search_pass.enough):
                 break
         return self._best
 
-    def steps(self, *, as_it_is: bool, speeds: Sequence[float]) -> Iterator[Step]:
-        """The steps of the search, in order of cost."""
+    def passes(self, *, as_it_is: bool, speeds: Sequence[float]) -> Iterator[SearchPass]:
+        """The passes of the search, in order of cost."""
         query = self._query
         offsets = OFFSETS if query.alone else FEW_OFFSETS
         if as_it_is:
-            yield Step(fingerprint=query.quick, max_hits=QUICK_HITS, offsets=FEW_OFFSETS, enough=SURE)
-            yield Step(fingerprint=query.full(), max_hits=FULL_HITS, offsets=offsets, enough=SURE)
+            yield SearchPass(fingerprint=query.quick, max_hits=QUICK_HITS, offsets=FEW_OFFSETS, enough=SURE)
+            yield SearchPass(fingerprint=query.full(), max_hits=FULL_HITS, offsets=offsets, enough=SURE)
         large = postings_of(self._snapshot, query.full()) > LARGE
         promising = self._promising(speeds, SCOUT_HITS[large])
         for speed in promising:
-            yield Step(fingerprint=query.full(speed), max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD)
+            yield SearchPass(
+                fingerprint=query.full(speed), max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD
+            )
         for speed in [*([1.0] if as_it_is else []), *promising[:DEEP_SPEEDS]] if large else []:
-            yield Step(fingerprint=query.full(speed), max_hits=DEEP_HITS, offsets=offsets, enough=THRESHOLD)
+            yield SearchPass(fingerprint=query.full(speed), max_hits=DEEP_HITS, offsets=offsets, enough=THRESHOLD)
 
-    def count_votes(self, step: Step) -> VoteResult:
-        """The vote histogram of a step's landmarks."""
+    def count_votes(self, search_pass: SearchPass) -> VoteResult:
+        """The vote histogram of a pass's landmarks."""
         return count_votes(
             self._snapshot,
-            step.fingerprint,
+            search_pass.fingerprint,
             tracks=RIVALS,
-            offsets=step.offsets,
+            offsets=search_pass.offsets,
             parameters=self._parameters,
-            max_hits=step.max_hits,
+            max_hits=search_pass.max_hits,
         )
 
     def offsets_to_examine(self, votes: VoteResult) -> Iterator[Candidate]:
@@ -267,12 +269,14 @@ class Search:
         found.sort(reverse=True)
         return [speed for favored, speed in found[:MAX_SPEEDS] if favored >= MIN_PROMINENCE]
 
-    def _examine(self, step: Step) -> None:
-        votes = self.count_votes(step)
+    def _examine(self, search_pass: SearchPass) -> None:
+        votes = self.count_votes(search_pass)
         for candidate in self.offsets_to_examine(votes):
             finding = self._finding(votes, candidate)
             if self._best is None or finding.confidence > self._best.finding.confidence:
-                self._best = Examined(finding=finding, step=step, candidate=candidate, tracks=votes.tracks)
+                self._best = Examined(
+                    finding=finding, search_pass=search_pass, candidate=candidate, tracks=votes.tracks
+                )
             if self._sure(CERTAIN):
                 break
 

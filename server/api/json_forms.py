@@ -87,7 +87,7 @@ Question = ChannelQuestion | ClipQuestion | VideoQuestion | UrlQuestion
 QUESTIONS: Final = (ChannelQuestion, ClipQuestion, VideoQuestion, UrlQuestion)
 
 
-class Report(RequestBody):
+class ReportJson(RequestBody):
     """A report that says what is wrong with an answer."""
 
     reason: Reason
@@ -112,7 +112,7 @@ class SongTokenWish(RequestBody):
     note: str = ""
 
 
-class AccessCode(RequestBody):
+class AccessCodeJson(RequestBody):
     """An access code that the operator gave out."""
 
     code: str
@@ -364,7 +364,7 @@ class ReadinessJson(Struct, kw_only=True):
 
 
 FORMS: Final[tuple[Any, ...]] = (
-    *QUESTIONS, Report, WatchTerms, SongTokenWish, AccessCode, SetListJson, NewSongTokenJson, SongTokensJson,
-    WatchJson, WatchesJson, StatusJson, MeJson, AliveJson, ReadinessJson,
+    *QUESTIONS, ReportJson, WatchTerms, SongTokenWish, AccessCodeJson, SetListJson, NewSongTokenJson,
+    SongTokensJson, WatchJson, WatchesJson, StatusJson, MeJson, AliveJson, ReadinessJson,
 )  # fmt: skip
 """The bodies of requests and answers; the document also describes the forms that they contain."""

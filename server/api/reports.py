@@ -9,7 +9,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_i
 from server import keys
 from server.access.request_context import RequestContext
 from server.api.identifications import ID_LIMIT
-from server.api.json_forms import Report
+from server.api.json_forms import ReportJson
 from server.api.requests import no_unknown_query, read_body
 from server.api.responses import BASE
 from server.channels.reports import Reason, ReportStore, reporter
@@ -20,7 +20,7 @@ async def report(request: web.Request) -> web.Response:
     """204 when the report is stored. Callers who may identify the target may report its answer."""
     no_unknown_query(request)
     app = request.app
-    body = await read_body(request, app[keys.SETTINGS].limits, Report)
+    body = await read_body(request, app[keys.SETTINGS].limits, ReportJson)
     await file_report(app, request[keys.CONTEXT], request.match_info["id"], reason=body.reason, note=body.note)
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
 

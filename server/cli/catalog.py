@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from fingerprint.catalog.file_reader import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.ingest import IngestReport, Progress, ingest
+from fingerprint.catalog.ingest import IngestProgress, IngestReport, ingest
 from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.settings import PipelineSettings, read_settings
@@ -66,7 +66,7 @@ def _add(arguments: argparse.Namespace) -> int:
     # Terminals get a progress bar; a pipe or a log gets the lines only.
     with tqdm(unit="file", file=sys.stderr, disable=None, dynamic_ncols=True, leave=False) as bar:
 
-        def show(progress: Progress) -> None:
+        def show(progress: IngestProgress) -> None:
             bar.total = progress.total
             bar.update(progress.done - bar.n)
             match progress.outcome:

@@ -18,7 +18,7 @@ from typing import Final, cast
 import aiohttp
 from yarl import URL
 
-from fingerprint.catalog.ingest import IngestReport, Progress, ingest
+from fingerprint.catalog.ingest import IngestProgress, IngestReport, ingest
 from fingerprint.catalog.parameters import DEFAULT as FINGERPRINT
 from fingerprint.domain.problems import invalid_input
 from fingerprint.settings import Secret, TwitchSettings, read_settings
@@ -179,7 +179,7 @@ async def _index(catalog: Path, songs: Sequence[Path]) -> IngestReport:
     """Index the songs in a thread; when cancelled, stop after the current file."""
     cancelled = threading.Event()
 
-    def check_cancelled(_progress: Progress) -> None:
+    def check_cancelled(_progress: IngestProgress) -> None:
         if cancelled.is_set():
             raise _CancelledError
 

@@ -27,23 +27,23 @@ NEEDLE: Final = {
     Stage.RECOGNIZING: 87.5,
     Stage.DONE: 87.5,
 }
-"""The place of the dial's needle in percent of its width: over the middle of each step's label."""
+"""The place of the dial's needle in percent of its width: over the middle of each stage's label."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A step of the work: its short name below the dial, and what is said while it lasts."""
+class StageWords:
+    """A stage of the work: its short name below the dial, and what is said while it lasts."""
 
     stage: Stage
     name: str
     doing: str
 
 
-STEPS: Final = (
-    Step(Stage.RESOLVING, "Find", "Finding it on Twitch"),
-    Step(Stage.CAPTURING, "Listen", "Listening"),
-    Step(Stage.FINGERPRINTING, "Fingerprint", "Taking the fingerprint"),
-    Step(Stage.RECOGNIZING, "Recognize", "Looking for the song"),
+STAGES: Final = (
+    StageWords(Stage.RESOLVING, "Find", "Finding it on Twitch"),
+    StageWords(Stage.CAPTURING, "Listen", "Listening"),
+    StageWords(Stage.FINGERPRINTING, "Fingerprint", "Taking the fingerprint"),
+    StageWords(Stage.RECOGNIZING, "Recognize", "Looking for the song"),
 )
 WAITING: Final = "Waiting for a free place"
 
@@ -178,7 +178,7 @@ def answer_view(identification: Identification) -> AnswerView:
             live=live,
             source=source,
             ask_again=ask_again,
-            doing=next((step.doing for step in STEPS if step.stage is identification.stage), WAITING),
+            doing=next((words.doing for words in STAGES if words.stage is identification.stage), WAITING),
             stage=identification.stage,
             needle=NEEDLE[identification.stage],
         )

@@ -16,7 +16,7 @@ _EXAMPLES: Final = {"id": "ID", "slug": "SLUG", "login": "somechannel"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class FieldDoc:
     """A parameter, or a property of an object."""
 
     name: str
@@ -45,7 +45,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One request that can be made, with its parameters, answers and examples."""
+    """One request that can be made, with its parameters, responses and examples."""
 
     anchor: str
     method: str
@@ -54,8 +54,8 @@ class Operation:
     text: str
     forms: tuple[str, ...] = ()
     """The names in each of several forms of the body; empty when there is one form."""
-    fields: tuple[Field, ...] = ()
-    answers: tuple[ResponseDoc, ...] = ()
+    fields: tuple[FieldDoc, ...] = ()
+    responses: tuple[ResponseDoc, ...] = ()
     examples: tuple[Example, ...] = ()
     body: str | None = None
     """A body to begin with; None for requests without one."""
@@ -63,12 +63,12 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schema:
+class SchemaDoc:
     """A named object of requests or responses."""
 
     name: str
     text: str
-    fields: tuple[Field, ...] = ()
+    fields: tuple[FieldDoc, ...] = ()
 
 
 def operations(document: JsonObject, origin: str) -> list[Operation]:
@@ -91,9 +91,9 @@ def operations(document: JsonObject, origin: str) -> list[Operation]:
                     text=str(operation.get("description", "")),
                     forms=_forms(document, body),
                     fields=(*map(_parameter, parameters), *_body_fields(document, body)),
-                    answers=tuple(
-                        _answer(status, _resolve(document, answer))
-                        for status, answer in sorted(_object(operation.get("responses")).items())
+                    responses=tuple(
+                        _response(status, _resolve(document, response))
+                        for status, response in sorted(_object(operation.get("responses")).items())
                     ),
                     body=_body_text(document, operation, body),
                     streams="text/event-stream" in _media_types(document, operation),
@@ -105,11 +105,11 @@ def operations(document: JsonObject, origin: str) -> list[Operation]:
     return found
 
 
-def schemas(document: JsonObject) -> list[Schema]:
+def schemas(document: JsonObject) -> list[SchemaDoc]:
     """Every named object of the document."""
     named = _object(_object(document.get("components")).get("schemas"))
     return [
-        Schema(name=name, text=str(schema.get("description", "")), fields=_properties(schema))
+        SchemaDoc(name=name, text=str(schema.get("description", "")), fields=_properties(schema))
         for name, schema in named.items()
         if "properties" in schema
     ]
@@ -171,8 +171,8 @@ def _type_text(schema: JsonObject) -> str:
     return f"{text} ({schema['format']})" if "format" in schema else text
 
 
-def _parameter(parameter: JsonObject) -> Field:
-    return Field(
+def _parameter(parameter: JsonObject) -> FieldDoc:
+    return FieldDoc(
         name=str(parameter.get("name", "")),
         where=str(parameter.get("in", "")),
         type=_type_text(_object(parameter.get("schema"))),
@@ -181,10 +181,10 @@ def _parameter(parameter: JsonObject) -> Field:
     )
 
 
-def _properties(schema: JsonObject, where: str = "") -> tuple[Field, ...]:
+def _properties(schema: JsonObject, where: str = "") -> tuple[FieldDoc, ...]:
     required = _list(schema.get("required"))
     return tuple(
-        Field(
+        FieldDoc(
             name=name,
             where=where,
             type=_type_text(_object(each)),
@@ -207,10 +207,10 @@ def _alternatives(document: JsonObject, body: JsonObject) -> list[JsonObject]:
     return [_resolve(document, each) for each in several] or [schema]
 
 
-def _body_fields(document: JsonObject, body: JsonObject) -> tuple[Field, ...]:
+def _body_fields(document: JsonObject, body: JsonObject) -> tuple[FieldDoc, ...]:
     """The fields of a JSON body; of all its alternatives, each once and then none of them required."""
     alternatives = _alternatives(document, body)
-    fields: dict[str, Field] = {}
+    fields: dict[str, FieldDoc] = {}
     for each in alternatives:
         for found in _properties(each, "body"):
             fields.setdefault(found.name, replace(found, required=found.required and len(alternatives) == 1))
@@ -240,9 +240,9 @@ def _body_text(document: JsonObject, operation: JsonObject, body: JsonObject) ->
 
 
 def _media_types(document: JsonObject, operation: JsonObject) -> tuple[str, ...]:
-    """The media types of the first answer that has a body."""
-    answers = [_resolve(document, each) for each in _object(operation.get("responses")).values()]
-    return next((tuple(_object(each.get("content"))) for each in answers if "content" in each), ())
+    """The media types of the first response that has a body."""
+    responses = [_resolve(document, each) for each in _object(operation.get("responses")).values()]
+    return next((tuple(_object(each.get("content"))) for each in responses if "content" in each), ())
 
 
 def _sample(schema: JsonObject) -> object:
@@ -254,11 +254,11 @@ def _sample(schema: JsonObject) -> object:
     )
 
 
-def _answer(status: str, answer: JsonObject) -> ResponseDoc:
+def _response(status: str, response: JsonObject) -> ResponseDoc:
     return ResponseDoc(
         status=status,
-        text=str(answer.get("description", "")),
-        media_types=tuple(each for each in _object(answer.get("content")) if not each.endswith("json")),
+        text=str(response.get("description", "")),
+        media_types=tuple(each for each in _object(response.get("content")) if not each.endswith("json")),
     )
 
 

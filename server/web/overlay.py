@@ -13,7 +13,7 @@ from fingerprint.domain.targets import channel_target
 from fingerprint.domain.text import clean_text
 from server import keys
 from server.web import set_list_view
-from server.web.api_docs import Field
+from server.web.api_docs import FieldDoc
 from server.web.headers import FRAMED_ANYWHERE
 from server.web.render import in_time, render
 
@@ -78,10 +78,10 @@ _PARSERS: Final[Mapping[str, tuple[Callable[[str], Any], str]]] = {
 assert set(_PARSERS) == {field.name for field in fields(Options)}
 
 
-def option_fields() -> list[Field]:
+def option_fields() -> list[FieldDoc]:
     """The overlay's options with their types and defaults, for the page `/docs`."""
     return [
-        Field(name=field.name, type=_PARSERS[field.name][1], text=f"`{field.default}` when left out")
+        FieldDoc(name=field.name, type=_PARSERS[field.name][1], text=f"`{field.default}` when left out")
         for field in fields(Options)
     ]
 

@@ -21,7 +21,7 @@ from server.channels.reports import NOTE_LIMIT, Reason
 from server.middleware.forms import read_form
 from server.middleware.session import wants_page
 from server.web import api_docs
-from server.web.answer import IDLE, NEEDLE, STEPS, WAITING, AnswerView, answer_view, ask_again_text, problem_view
+from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_view, ask_again_text, problem_view
 from server.web.dial import PEAKS
 from server.web.examples import bot_commands, start_examples
 from server.web.overlay import option_fields
@@ -154,7 +154,7 @@ class Pages:
             "answer": answer,
             "typed": typed,
             "unavailable": unavailable,
-            "steps": STEPS,
+            "stages": STAGES,
             "needle": NEEDLE,
             "waiting": WAITING,
             "peaks": PEAKS,

@@ -74,7 +74,7 @@ def matching(plays: Sequence[Play], search: str) -> list[Play]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class PlayRow:
     """A play with what its row shows. `key` stays the same while the play goes on."""
 
     key: str
@@ -87,10 +87,10 @@ class Row:
     links: Mapping[str, str]
 
 
-def row(play: Play) -> Row:
+def row(play: Play) -> PlayRow:
     """The row that shows a play in the list."""
     song = play.song
-    return Row(
+    return PlayRow(
         key=play.answers[-1],
         answer=play.answers[0],
         title=song.title,
@@ -106,7 +106,7 @@ def row(play: Play) -> Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class TimelineBar:
     """A play on the timeline; `start` and `width` in percent."""
 
     key: str
@@ -130,7 +130,7 @@ class Timeline:
 
     start: datetime
     end: datetime
-    bars: Sequence[Bar]
+    bars: Sequence[TimelineBar]
     ticks: Sequence[Tick]
 
 
@@ -157,7 +157,7 @@ def timeline(plays: Sequence[Play]) -> Timeline | None:
     return Timeline(start=start, end=end, bars=bars, ticks=_ticks(start, end, step))
 
 
-def _bar(play: Play, start: datetime, span: timedelta, number: int) -> Bar:
+def _bar(play: Play, start: datetime, span: timedelta, number: int) -> TimelineBar:
     # One answer is a moment; the song around it is what was playing.
     length = play.last_heard - play.first_heard
     song = play.song
@@ -166,7 +166,7 @@ def _bar(play: Play, start: datetime, span: timedelta, number: int) -> Bar:
     at = 100 * ((play.first_heard - start) / span)
     width = max(_LEAST_WIDTH, 100 * (length / span))
     by = f" - {', '.join(song.artists)}" if song.artists else ""
-    return Bar(
+    return TimelineBar(
         key=play.answers[-1],
         start=round(min(at, 100 - _LEAST_WIDTH), 3),
         width=round(min(width, 100 - at), 3),

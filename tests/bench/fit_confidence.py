@@ -2,7 +2,7 @@
 
 Every step's candidates of every query are examined as `question` does it, and a logistic regression is fitted to
 whether they are of the right track. Then it is scaled so that the confidence of the *answers* (the best candidate
-of the steps that are taken) is right as often as it says. The check is five-fold cross-validation over packages:
+of the passes that are taken) is right as often as it says. The check is five-fold cross-validation over packages:
 the weights that judge a query have seen no track of its package. `scripts/bench recognition` must have made the
 index.
 """
@@ -36,8 +36,8 @@ RIDGE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """The candidates of a step: their tracks and what is known of them. `enough` ends the question."""
+class ScoredPass:
+    """The candidates of a pass: their tracks and what is known of them. `enough` ends the question."""
 
     tracks: tuple[str, ...]
     known: NDArray[np.float64]
@@ -46,11 +46,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """A query's steps, all of them."""
+    """A query's passes, all of them."""
 
     query: Query
     group: str
-    steps: tuple[Step, ...]
+    passes: tuple[ScoredPass, ...]
 
 
 @cache
@@ -63,9 +63,9 @@ def _examine(job: tuple[Path, Path, Query, str]) -> Examined:
     snapshot = _catalog(folder).snapshot()
     question = prepare(decode(clip))
     search = Search(snapshot, question)
-    steps: list[Step] = []
-    for step in search.steps(as_it_is=True, speeds=SPEEDS):
-        votes = search.count_votes(step)
+    passes: list[ScoredPass] = []
+    for one_pass in search.passes(as_it_is=True, speeds=SPEEDS):
+        votes = search.count_votes(one_pass)
         candidates = list(search.offsets_to_examine(votes))
         known = [
             features(
@@ -75,8 +75,8 @@ def _examine(job: tuple[Path, Path, Query, str]) -> Examined:
         ]
         if known:
             tracks = tuple(candidate.track_id for candidate in candidates)
-            steps.append(Step(tracks=tracks, known=np.array(known), enough=step.enough))
-    return Examined(query=query, group=group, steps=tuple(steps))
+            passes.append(ScoredPass(tracks=tracks, known=np.array(known), enough=one_pass.enough))
+    return Examined(query=query, group=group, passes=tuple(passes))
 
 
 def groups(folder: Path) -> dict[str, str]:
@@ -89,9 +89,9 @@ def groups(folder: Path) -> dict[str, str]:
 
 def fit(examined: Sequence[Examined]) -> NDArray[np.float64]:
     """The weights for these queries."""
-    known = np.concatenate([step.known for one in examined for step in one.steps])
+    known = np.concatenate([one_pass.known for one in examined for one_pass in one.passes])
     right = np.array(
-        [track in one.query.accept for one in examined for step in one.steps for track in step.tracks]
+        [track in one.query.accept for one in examined for one_pass in one.passes for track in one_pass.tracks]
     )
     weights = regression(known, right)
     answers = [answer(one, weights) for one in examined]
@@ -121,14 +121,14 @@ def regression(known: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[
 
 
 def answer(examined: Examined, weights: NDArray[np.float64]) -> tuple[str | None, float]:
-    """The track that the steps end with, and its logit."""
+    """The track that the passes end with, and its logit."""
     best: tuple[str | None, float] = (None, -50.0)
-    for step in examined.steps:
-        logits = step.known @ weights
+    for one_pass in examined.passes:
+        logits = one_pass.known @ weights
         place = int(np.argmax(logits))
         if logits[place] > best[1]:
-            best = step.tracks[place], float(logits[place])
-        if best[1] >= np.log(step.enough / (1 - step.enough)):
+            best = one_pass.tracks[place], float(logits[place])
+        if best[1] >= np.log(one_pass.enough / (1 - one_pass.enough)):
             break
     return best
 

@@ -10,19 +10,21 @@ from server.channels.reports import ReportStore
 from server.channels.song_tokens import SongTokenStore
 from server.channels.watch import BUDGET, EVERY_SECONDS, WatchState, watch_terms
 from server.channels.watch_store import WatchStore
-from server.web.admin.sections import Change, Field, Form, Row
+from server.web.admin.sections import AdminSection, Change, Form, FormField, Row
 
-_CHANNEL: Final = Field(name="channel", label="Channel", required=True, help="Its name, or its address at Twitch.")
+_CHANNEL: Final = FormField(
+    name="channel", label="Channel", required=True, help="Its name, or its address at Twitch."
+)
 
 
-class Reports:
+class Reports(AdminSection):
     """Answers that listeners say are wrong."""
 
     slug = "reports"
     title = "Reports"
     intro = "Answers that listeners reported as wrong. The next question about a reported clip asks anew."
     columns = ("Target", "Answer", "Reason", "Note", "When")
-    fields: tuple[Field, ...] = ()
+    fields = ()
     verbs = ("", "Done")
 
     def __init__(self, reports: ReportStore, clock: Clock) -> None:
@@ -55,7 +57,7 @@ class Reports:
         return Change(message="Done with that report.")
 
 
-class Watches:
+class Watches(AdminSection):
     """Channels that are identified at an interval while they are live."""
 
     slug = "watches"
@@ -64,8 +66,8 @@ class Watches:
     columns = ("Channel", "State", "Every", "Used", "Last", "Made by")
     fields = (
         _CHANNEL,
-        Field(name="every", label="Every seconds", number=True, value=str(EVERY_SECONDS), required=True),
-        Field(name="budget", label="Identifications at most", number=True, value=str(BUDGET), required=True),
+        FormField(name="every", label="Every seconds", number=True, value=str(EVERY_SECONDS), required=True),
+        FormField(name="budget", label="Identifications at most", number=True, value=str(BUDGET), required=True),
     )
     verbs = ("Watch", "Stop")
 
@@ -119,7 +121,7 @@ class Watches:
         return Change(message=f"{channel} is no longer watched.")
 
 
-class SongTokens:
+class SongTokens(AdminSection):
     """Tokens with which a chat bot reads one channel's song."""
 
     slug = "song-tokens"
@@ -129,7 +131,7 @@ class SongTokens:
         "nothing else. A token is shown once."
     )
     columns = ("Token", "Channel", "Note", "Made by", "State", "Made", "Last used")
-    fields = (_CHANNEL, Field(name="note", label="Note", help="Which bot it is for."))
+    fields = (_CHANNEL, FormField(name="note", label="Note", help="Which bot it is for."))
     verbs = ("Make a token", "Revoke")
 
     def __init__(self, tokens: SongTokenStore, clock: Clock) -> None:

@@ -12,7 +12,7 @@ GAP: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class ChartBar:
     """One rectangle; `series` counts from 0 in the order of the chart's names."""
 
     x: float
@@ -38,7 +38,7 @@ class Chart:
     unit: str
     names: tuple[str, ...]
     days: Sequence[Day]
-    bars: Sequence[Bar]
+    bars: Sequence[ChartBar]
     highest: float
 
     @property
@@ -58,7 +58,7 @@ def stacked(
     """Bars of `figures` by day and name, scaled so that the highest stack fills the height."""
     rows = [Day(day=day, values=tuple(figures.get((day, name), 0.0) for name in names)) for day in days]
     highest = max((sum(row.values) for row in rows), default=0.0)
-    bars: list[Bar] = []
+    bars: list[ChartBar] = []
     room = WIDTH / max(len(rows), 1)
     for index, row in enumerate(rows):
         top = HEIGHT
@@ -68,7 +68,7 @@ def stacked(
             height = HEIGHT * value / highest
             top -= height
             bars.append(
-                Bar(
+                ChartBar(
                     x=round(room * (index + GAP / 2), 2),
                     y=round(top, 2),
                     width=round(room * (1 - GAP), 2),

@@ -14,13 +14,13 @@ from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import TAKES, BlacklistKind, user_value
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
-from server.web.admin.sections import Change, Field, Form, Row, Section
+from server.web.admin.sections import AdminSection, Change, Form, FormField, Row
 
-_NOTE: Final = Field(name="note", label="Note", help="For you; nobody else sees it.")
-_DAYS: Final = Field(name="days", label="Valid for days", number=True, help="Empty: for good.")
+_NOTE: Final = FormField(name="note", label="Note", help="For you; nobody else sees it.")
+_DAYS: Final = FormField(name="days", label="Valid for days", number=True, help="Empty: for good.")
 
 
-class Whitelist:
+class Whitelist(AdminSection):
     """Users who may ask in subscribers mode without a subscription."""
 
     slug = "whitelist"
@@ -28,7 +28,7 @@ class Whitelist:
     intro = "These people may ask in subscribers mode without a subscription."
     columns = ("User", "Since", "Note")
     fields = (
-        Field(
+        FormField(
             name="value",
             label="Twitch user",
             required=True,
@@ -57,7 +57,7 @@ class Whitelist:
         return Change(message=f"{value} is no longer on the whitelist.")
 
 
-class Broadcasters:
+class Broadcasters(AdminSection):
     """Broadcasters whose subscribers may ask in subscribers mode."""
 
     slug = "broadcasters"
@@ -65,7 +65,7 @@ class Broadcasters:
     intro = "Whoever is subscribed to one of them may ask in subscribers mode."
     columns = ("Broadcaster", "Account", "Since", "Note")
     fields = (
-        Field(name="value", label="Broadcaster", required=True, help="A Twitch login, or id:NUMBER."),
+        FormField(name="value", label="Broadcaster", required=True, help="A Twitch login, or id:NUMBER."),
         _NOTE,
     )
     verbs = ("List", "Take off")
@@ -100,7 +100,7 @@ class Broadcasters:
         return Change(message=f"{await self._broadcasters.remove(key)} is not listed any more.")
 
 
-class Blacklisted:
+class Blacklisted(AdminSection):
     """Users, addresses and targets that are refused in every access mode."""
 
     slug = "blacklist"
@@ -108,15 +108,15 @@ class Blacklisted:
     intro = "Who or what is listed here is refused in every access mode. The reason is yours alone."
     columns = ("Kind", "Value", "Since", "Reason")
     fields = (
-        Field(
+        FormField(
             name="kind",
             label="Kind",
             required=True,
             choices=tuple(str(kind) for kind in BlacklistKind),
             help=". ".join(f"{kind}: {takes}" for kind, takes in TAKES.items()) + ".",
         ),
-        Field(name="value", label="Value", required=True),
-        Field(name="note", label="Reason", help="For you; nobody else sees it."),
+        FormField(name="value", label="Value", required=True),
+        FormField(name="note", label="Reason", help="For you; nobody else sees it."),
     )
     verbs = ("Block", "Allow again")
 
@@ -152,7 +152,7 @@ def _kind(text: str) -> BlacklistKind:
         raise invalid_input(f"Kind takes one of {', '.join(BlacklistKind)}.") from error
 
 
-class Codes:
+class Codes(AdminSection):
     """Access codes, which let Twitch users ask in subscribers mode."""
 
     slug = "codes"
@@ -160,8 +160,8 @@ class Codes:
     intro = "Whoever redeems a code may ask in subscribers mode until you revoke it. A code is shown once."
     columns = ("Code", "Note", "Used", "State", "Made", "Until")
     fields = (
-        Field(name="uses", label="People who may redeem it", number=True, value="1", required=True),
-        Field(name="days", label="To be redeemed within days", number=True, help="Empty: whenever."),
+        FormField(name="uses", label="People who may redeem it", number=True, value="1", required=True),
+        FormField(name="days", label="To be redeemed within days", number=True, help="Empty: whenever."),
         _NOTE,
     )
     verbs = ("Make a code", "Revoke")
@@ -204,7 +204,7 @@ class Codes:
         return Change(message=f"The code {key} is revoked.")
 
 
-class Keys:
+class Keys(AdminSection):
     """API keys, with which programs ask in every access mode."""
 
     slug = "keys"
@@ -212,16 +212,16 @@ class Keys:
     intro = "For programs: chat bots, overlays, other services. A key asks in every access mode. It is shown once."
     columns = ("Key", "Begins with", "Name", "Scopes", "Limits", "State", "Last used")
     fields = (
-        Field(name="name", label="Name", required=True, limit=100, help="Whose it is, or what it is for."),
-        Field(
+        FormField(name="name", label="Name", required=True, limit=100, help="Whose it is, or what it is for."),
+        FormField(
             name="scope",
             label="May ask for",
             choices=SCOPES,
             many=True,
             help=f"Nothing chosen: {' and '.join(DEFAULT_SCOPES)}.",
         ),
-        Field(name="per_minute", label="New identifications a minute", number=True, help="Empty: no limit."),
-        Field(
+        FormField(name="per_minute", label="New identifications a minute", number=True, help="Empty: no limit."),
+        FormField(
             name="per_day", label="New identifications a day", number=True, help="Days of UTC. Empty: no limit."
         ),
         _DAYS,
@@ -291,7 +291,7 @@ def _after(now: datetime, days: int | None) -> datetime | None:
         raise invalid_input("So many days from now there is no date.") from error
 
 
-def find_section(sections: Sequence[Section], slug: str) -> Section:
+def find_section(sections: Sequence[AdminSection], slug: str) -> AdminSection:
     """The section with this slug. Raises TwitchAudioError `not-found`."""
     for section in sections:
         if section.slug == slug:

@@ -10,18 +10,18 @@ from fingerprint.domain.problems import invalid_input
 from fingerprint.wire import time_to_json
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import AuditFilter
-from server.web.admin.sections import Field, Form
+from server.web.admin.sections import Form, FormField
 
 PAGE: Final = 100
 ANY: Final = "any"
 
 FIELDS: Final = (
-    Field(name="kind", label="Kind", choices=(ANY, *(str(kind) for kind in AuditKind)), value=ANY),
-    Field(name="who", label="Who", help="A login or a key's name, or id:NUMBER, key:ID, cli:NAME."),
-    Field(name="address", label="IP address"),
-    Field(name="subject", label="About", help="A channel, a clip's slug, a path, or what was changed."),
-    Field(name="code", label="Problem code", help="Such as rate-limited."),
-    Field(name="until", label="Before", help="A moment, such as 2026-03-01T12:00:00Z."),
+    FormField(name="kind", label="Kind", choices=(ANY, *(str(kind) for kind in AuditKind)), value=ANY),
+    FormField(name="who", label="Who", help="A login or a key's name, or id:NUMBER, key:ID, cli:NAME."),
+    FormField(name="address", label="IP address"),
+    FormField(name="subject", label="About", help="A channel, a clip's slug, a path, or what was changed."),
+    FormField(name="code", label="Problem code", help="Such as rate-limited."),
+    FormField(name="until", label="Before", help="A moment, such as 2026-03-01T12:00:00Z."),
 )
 
 

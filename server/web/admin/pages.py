@@ -28,22 +28,22 @@ from server.web.admin.lists import find_section
 from server.web.admin.log_filter import FIELDS, PAGE, older, read_filter
 from server.web.admin.overview import charts
 from server.web.admin.queries import AdminQueries
-from server.web.admin.sections import Change, Field, Form, Section
+from server.web.admin.sections import AdminSection, Change, Form, FormField
 
 _SWITCHES: Final = ("on", "off")
 _SETTINGS: Final = (
-    Field(
+    FormField(
         name="access_mode",
         label="Who may ask",
         choices=tuple(str(mode) for mode in AccessMode),
         help="open: everyone. login: whoever is signed in. subscribers: subscribers of the listed broadcasters, "
         "the whitelisted, and those with an access code. API keys ask in every mode.",
     ),
-    Field(name="active", label="Service", choices=_SWITCHES, help="off: nobody may ask."),
-    Field(name="maintenance", label="Maintenance", choices=_SWITCHES, help="on: nobody may ask for now."),
-    Field(name="streams_enabled", label="Live streams and videos", choices=_SWITCHES),
-    Field(name="clips_enabled", label="Clips", choices=_SWITCHES),
-    Field(name="motd", label="Message of the day", limit=MOTD_LIMIT, help="Shown to everybody. Empty: none."),
+    FormField(name="active", label="Service", choices=_SWITCHES, help="off: nobody may ask."),
+    FormField(name="maintenance", label="Maintenance", choices=_SWITCHES, help="on: nobody may ask for now."),
+    FormField(name="streams_enabled", label="Live streams and videos", choices=_SWITCHES),
+    FormField(name="clips_enabled", label="Clips", choices=_SWITCHES),
+    FormField(name="motd", label="Message of the day", limit=MOTD_LIMIT, help="Shown to everybody. Empty: none."),
 )
 
 
@@ -52,7 +52,7 @@ class AdminServices:
     """The stores through which an operator changes things; the audit log names the operator for each change."""
 
     rules: RulesStore
-    sections: Sequence[Section]
+    sections: Sequence[AdminSection]
 
 
 class AdminPages:
@@ -174,7 +174,7 @@ async def _change_settings(rules: RulesStore, form: Form) -> Change:
     return Change(message=f"Saved: {', '.join(changed)}." if changed else "Nothing was different.")
 
 
-async def _change_list(section: Section, form: Form) -> Change:
+async def _change_list(section: AdminSection, form: Form) -> Change:
     match form.text("action"):
         case "add":
             return await section.add(form)

@@ -1,12 +1,13 @@
 """The interface that all of the operator's lists share: rows, a form that adds one, and a button that removes one.
 
-A new list is one class that satisfies `Section` and one line in `server.web.admin.add_admin_pages`.
+A new list is one class derived from `AdminSection` and one line in `server.web.admin.add_admin_pages`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from fingerprint.domain.problems import invalid_input
 from fingerprint.settings import Secret
@@ -16,7 +17,7 @@ MAX_NUMBER: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class FormField:
     """One input of a form. `choices` makes it a list to choose from; `many` lets several be chosen."""
 
     name: str
@@ -62,7 +63,7 @@ class Form:
         """Every value of a field."""
         return [value.strip() for value in self.values.get(name, ())]
 
-    def count(self, field: Field) -> int | None:
+    def count(self, field: FormField) -> int | None:
         """A whole number from 1 to `MAX_NUMBER`, or None when the field is empty."""
         text = self.text(field.name)
         if not text:
@@ -72,47 +73,30 @@ class Form:
         return int(text)
 
 
-class Section(Protocol):
-    """A list that the operator can change."""
+class AdminSection(ABC):
+    """A list that the operator can change, on a page of its own."""
 
-    @property
-    def slug(self) -> str:
-        """The last part of the path of its page, `/admin/{slug}`."""
-        ...
+    slug: str
+    """The last part of the path of its page, `/admin/{slug}`."""
+    title: str
+    """The heading of its page, and its name in the navigation."""
+    intro: str
+    """One or two sentences on what the list is for."""
+    columns: tuple[str, ...]
+    """The headings of its columns, one for each cell of a row."""
+    fields: tuple[FormField, ...]
+    """The form that adds an entry."""
+    verbs: tuple[str, str]
+    """The labels of the two buttons: to add, to remove."""
 
-    @property
-    def title(self) -> str:
-        """The heading of its page, and its name in the navigation."""
-        ...
-
-    @property
-    def intro(self) -> str:
-        """One or two sentences on what the list is for."""
-        ...
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The headings of its columns, one for each cell of a row."""
-        ...
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        """The form that adds an entry."""
-        ...
-
-    @property
-    def verbs(self) -> tuple[str, str]:
-        """The labels of the two buttons: to add, to remove."""
-        ...
-
+    @abstractmethod
     async def rows(self) -> Sequence[Row]:
         """Every entry. Raises TwitchAudioError `busy`."""
-        ...
 
+    @abstractmethod
     async def add(self, form: Form) -> Change:
         """Add an entry. Raises TwitchAudioError `invalid-input`, `busy`."""
-        ...
 
+    @abstractmethod
     async def remove(self, key: str) -> Change:
         """Remove or end an entry. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`."""
-        ...

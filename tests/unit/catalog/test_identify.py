@@ -18,7 +18,7 @@ from fingerprint.catalog.identify import (
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.matching import VoteResult
 from fingerprint.catalog.query import channel_levels
-from fingerprint.catalog.search import MAX_EXAMINED, AudioQuery, Finding, Search, Step
+from fingerprint.catalog.search import MAX_EXAMINED, AudioQuery, Finding, Search, SearchPass
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill
@@ -59,7 +59,7 @@ def test_a_place_with_fewer_votes_is_found_by_its_music(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = Search(snapshot, prepare(mixed(tune(3).cut(4, 6), noise(1, 6), 1.0)))
-    votes = search.count_votes(next(search.steps(as_it_is=True, speeds=())))
+    votes = search.count_votes(next(search.passes(as_it_is=True, speeds=())))
     right = votes.offsets[0]
     # As if other passages of the track shared more of the clip's landmarks.
     misleading = [replace(right, offset=right.offset + 40 * n, votes=right.votes + 9 - n) for n in range(1, 9)]
@@ -68,7 +68,7 @@ def test_a_place_with_fewer_votes_is_found_by_its_music(
     assert examined[:2] == [misleading[0], right]
     assert len(examined) == MAX_EXAMINED
 
-    def counted(_search: Search, _step: Step) -> VoteResult:
+    def counted(_search: Search, _search_pass: SearchPass) -> VoteResult:
         return misled
 
     monkeypatch.setattr(Search, "count_votes", counted)

@@ -5,7 +5,7 @@ import pytest
 from fingerprint.catalog import file_reader
 from fingerprint.catalog.file_reader import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.ingest import Progress, ingest, walk
+from fingerprint.catalog.ingest import IngestProgress, ingest, walk
 from fingerprint.worker_pool import worker_program
 
 STAND_IN = worker_program("tests.unit.catalog.index_stand_in", 1 << 30)
@@ -48,7 +48,7 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path: Path) -> None:
         h="music 3",
         i="greedy",
     )
-    told: list[Progress] = []
+    told: list[IngestProgress] = []
     report = ingest(tmp_path / "catalog", [music], program=STAND_IN, workers=2, on_progress=told.append)
     assert paths(tmp_path / "catalog") == {"a", "d", "h"}
     reasons = {skipped.path.stem: skipped.reason for skipped in report.skipped}

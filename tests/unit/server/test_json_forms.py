@@ -3,7 +3,15 @@
 import pytest
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server.api.json_forms import FORMS, AccessCode, Report, RequestBody, SongTokenWish, VideoQuestion, WatchTerms
+from server.api.json_forms import (
+    FORMS,
+    AccessCodeJson,
+    ReportJson,
+    RequestBody,
+    SongTokenWish,
+    VideoQuestion,
+    WatchTerms,
+)
 from server.api.requests import accepted, checked, parse_json, parse_question
 from server.channels.reports import Reason
 
@@ -13,19 +21,19 @@ BODIES = [form for form in FORMS if issubclass(form, RequestBody)]
 @pytest.mark.parametrize(
     ("form", "body", "detail"),
     [
-        (Report, {"reason": "late"}, '"reason" has to be one of wrong-song, other.'),
-        (Report, {"reason": 5}, '"reason" has to be one of wrong-song, other.'),
+        (ReportJson, {"reason": "late"}, '"reason" has to be one of wrong-song, other.'),
+        (ReportJson, {"reason": 5}, '"reason" has to be one of wrong-song, other.'),
         (
-            Report,
+            ReportJson,
             {"reason": "other", "note": "x" * 501},
             '"note" has to be a text of at most 500 characters.',
         ),
-        (Report, {}, 'Send a JSON object with "reason", "note" (optional).'),
-        (Report, {"reason": "other", "more": 1}, 'Send a JSON object with "reason", "note" (optional).'),
-        (Report, ["reason"], 'Send a JSON object with "reason", "note" (optional).'),
-        (Report, None, 'Send a JSON object with "reason", "note" (optional).'),
-        (AccessCode, {"code": 5}, '"code" has to be a text.'),
-        (AccessCode, {"code": None}, '"code" has to be a text.'),
+        (ReportJson, {}, 'Send a JSON object with "reason", "note" (optional).'),
+        (ReportJson, {"reason": "other", "more": 1}, 'Send a JSON object with "reason", "note" (optional).'),
+        (ReportJson, ["reason"], 'Send a JSON object with "reason", "note" (optional).'),
+        (ReportJson, None, 'Send a JSON object with "reason", "note" (optional).'),
+        (AccessCodeJson, {"code": 5}, '"code" has to be a text.'),
+        (AccessCodeJson, {"code": None}, '"code" has to be a text.'),
         (SongTokenWish, {"note": ["x"]}, '"note" has to be a text.'),
         (WatchTerms, {"every": 14}, '"every" has to be a whole number from 15 to 3600.'),
         (WatchTerms, {"every": True}, '"every" has to be a whole number from 15 to 3600.'),
@@ -47,7 +55,7 @@ def test_what_is_not_of_the_form_is_refused_by_name(form: type[RequestBody], bod
 
 
 def test_what_is_of_the_form_becomes_its_value() -> None:
-    assert checked({"reason": "wrong-song"}, Report) == Report(reason=Reason.WRONG_SONG, note="")
+    assert checked({"reason": "wrong-song"}, ReportJson) == ReportJson(reason=Reason.WRONG_SONG, note="")
     assert checked({"every": 15}, WatchTerms) == WatchTerms(every=15, budget=1_000)
     assert checked({"video": "1", "at": 5}, VideoQuestion).at == 5.0
 

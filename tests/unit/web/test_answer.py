@@ -17,7 +17,7 @@ from fingerprint.domain.targets import parse_target
 from fingerprint.wire import from_json, time_to_json
 from server.web.answer import (
     IDLE,
-    STEPS,
+    STAGES,
     WAITING,
     AnswerView,
     answer_view,
@@ -85,12 +85,12 @@ def test_the_words_of_the_cases_are_those_of_the_pages() -> None:
 def test_a_running_job_shows_its_step_and_the_needle_only_goes_forward() -> None:
     asked = identification()
     needles: list[float] = []
-    for stage in (Stage.QUEUED, *(step.stage for step in STEPS)):
+    for stage in (Stage.QUEUED, *(words.stage for words in STAGES)):
         view = answer_view(asked.at_stage(stage) if stage is not Stage.QUEUED else asked)
         assert view.state == "working"
         needles.append(view.needle)
         assert view.doing == (
-            WAITING if stage is Stage.QUEUED else next(s.doing for s in STEPS if s.stage is stage)
+            WAITING if stage is Stage.QUEUED else next(s.doing for s in STAGES if s.stage is stage)
         )
     assert needles == sorted(set(needles))
 

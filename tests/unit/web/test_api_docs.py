@@ -63,7 +63,7 @@ def test_references_are_followed() -> None:
     assert [(field.name, field.where, field.type, field.required) for field in found.fields] == [
         ("id", "path", "string", True)
     ]
-    assert [(answer.status, answer.text, answer.media_types) for answer in found.answers] == [("200", "Fine.", ())]
+    assert [(each.status, each.text, each.media_types) for each in found.responses] == [("200", "Fine.", ())]
 
 
 def test_a_stream_of_events_is_shown_with_an_event_source() -> None:
@@ -99,7 +99,7 @@ def test_types_are_told_in_a_few_words() -> None:
 
 def test_a_document_of_another_shape_makes_an_empty_page_not_an_error() -> None:
     assert operations({}, ORIGIN) == []
-    assert operations({"paths": {"/x": {"get": {}}}}, ORIGIN)[0].answers == ()
+    assert operations({"paths": {"/x": {"get": {}}}}, ORIGIN)[0].responses == ()
     assert schemas({"components": None}) == []
 
 

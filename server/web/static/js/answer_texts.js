@@ -4,11 +4,11 @@ import { answerView, clockText } from "./lib/answer.js";
 
 /** The needle's place, in percent of the dial's width, while nothing is played. */
 const NEEDLE_AT_REST = 2;
-/** Over the middle of each step's label. @type {Record<string, number>} */
+/** Over the middle of each stage's label. @type {Record<string, number>} */
 const NEEDLE = {
   queued: NEEDLE_AT_REST, resolving: 12.5, capturing: 37.5, fingerprinting: 62.5, recognizing: 87.5, done: 87.5,
 };
-const STEPS = /** @type {const} */ ([
+const DURATIONS = /** @type {const} */ ([
   ["Find", "resolve_ms"], ["Listen", "capture_ms"], ["Fingerprint", "fingerprint_ms"],
   ["Recognize", "recognize_ms"], ["In all", "total_ms"],
 ]);
@@ -25,7 +25,7 @@ const durationText = (ms) => (ms < 999.5 ? `${ms.toFixed(0)} ms` : `${(ms / 1000
 
 /** @param {Identification} identification */
 const tookText = ({ timings = {} }) =>
-  STEPS.flatMap(([name, key]) => {
+  DURATIONS.flatMap(([name, key]) => {
     const ms = timings[key] ?? null;
     return ms === null ? [] : [`${name} ${durationText(ms)}`];
   }).join(" · ");

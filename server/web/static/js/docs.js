@@ -57,18 +57,18 @@ async function send(form) {
   try {
     const [address, init] = requestOf(form);
     const limit = AbortSignal.timeout(streams ? 600_000 : 40_000);
-    const answer = await fetch(address, { ...init, signal: AbortSignal.any([leaving.signal, limit]) });
-    const told = `${answer.status} ${answer.statusText} · ${Math.round(performance.now() - started)} ms`;
+    const response = await fetch(address, { ...init, signal: AbortSignal.any([leaving.signal, limit]) });
+    const told = `${response.status} ${response.statusText} · ${Math.round(performance.now() - started)} ms`;
     got.textContent = told;
     result.hidden = false;
-    if (streams && answer.ok && answer.body) {
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    if (streams && response.ok && response.body) {
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
         code.textContent = (code.textContent + part.value).slice(-LONGEST_TEXT);
       }
       got.textContent = `${told} · ended`;
     } else {
-      const text = pretty(await answer.text());
+      const text = pretty(await response.text());
       code.textContent = text.slice(0, LONGEST_TEXT) || "(no body)";
     }
   } catch (error) {

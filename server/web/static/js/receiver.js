@@ -43,19 +43,19 @@ function showProse(element, text) {
 }
 
 /** @param {AnswerTexts} answer */
-function showSteps(answer) {
+function showStage(answer) {
   let doing = "";
   let past = answer.state === "working" && answer.stage !== "queued";
-  for (const step of all(".steps li")) {
-    const now = answer.state === "working" && step.dataset["stage"] === answer.stage;
+  for (const item of all(".steps li")) {
+    const now = answer.state === "working" && item.dataset["stage"] === answer.stage;
     if (now) {
       past = false;
-      doing = step.dataset["doing"] ?? "";
+      doing = item.dataset["doing"] ?? "";
     }
-    step.toggleAttribute("data-now", now);
-    step.toggleAttribute("data-past", past && !now);
-    if (now) step.setAttribute("aria-current", "step");
-    else step.removeAttribute("aria-current");
+    item.toggleAttribute("data-now", now);
+    item.toggleAttribute("data-past", past && !now);
+    if (now) item.setAttribute("aria-current", "step");
+    else item.removeAttribute("aria-current");
   }
   const line = byId("doing");
   line.textContent = answer.state === "working" ? doing || line.dataset["waiting"] || "" : "";
@@ -137,7 +137,7 @@ export function show(answer) {
   byId("again-button").textContent =
     answer.state === "found" ? "Listen again" : more ? "Try again with more audio" : "Try again";
   showReport(answer);
-  showSteps(answer);
+  showStage(answer);
   showDial(answer);
   showAlso(answer);
   localizeTimes();

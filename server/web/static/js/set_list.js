@@ -47,9 +47,9 @@ async function renew() {
   }
   loading = true;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(10_000) });
-    if (answer.ok) {
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const response = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(10_000) });
+    if (response.ok) {
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const fresh = page.getElementById("list");
       if (fresh) {
         const before = list.querySelector(".plays li b")?.textContent;
