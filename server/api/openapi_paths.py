@@ -1,5 +1,7 @@
 """The API's addresses, what they take and how they answer; `openapi.py` puts it together."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
@@ -17,348 +19,327 @@ _LIMITS: Final = {
 _HEADERS: Final = {ProblemCode.JOB_IN_PROGRESS: _LOCATION, ProblemCode.RATE_LIMITED: _LIMITS}
 
 
+Responses = dict[str, Schema]
+
+
+def _response(text: str, media_type: str, schema: Schema, headers: Schema | None = None) -> Schema:
+    response: Schema = {"description": text, "content": {media_type: {"schema": schema}}}
+    return {**response, "headers": headers} if headers else response
+
+
 def _json(name: str, text: str, headers: Schema | None = None) -> Schema:
-    answer: Schema = {"description": text, "content": {"application/json": {"schema": ref(name)}}}
-    return {**answer, "headers": headers} if headers else answer
+    return _response(text, "application/json", ref(name), headers)
 
 
-def _problems(*codes: ProblemCode) -> dict[str, Schema]:
+def _problem(text: str, headers: Schema | None = None) -> Schema:
+    return _response(text, "application/problem+json", ref("Problem"), headers)
+
+
+def _problems(*codes: ProblemCode) -> Responses:
     """The error responses for problem codes, by HTTP status."""
-    answers: dict[str, Schema] = {}
-    for code in (*codes, ProblemCode.INVALID_INPUT, ProblemCode.BUSY, ProblemCode.INTERNAL):
+    responses: Responses = {}
+    for code in codes:
         status = str(PROBLEM_KINDS[code].status)
-        said = answers.get(status, {"description": ""})["description"]
-        answers[status] = {
-            "description": f"{said}, `{code}`" if said else f"`{code}`",
-            "content": {"application/problem+json": {"schema": ref("Problem")}},
-            "headers": {
-                **answers.get(status, {"headers": {}})["headers"],
-                **_HEADERS.get(code, {}),
-                **_RETRY_AFTER,
-            },
-        }
-    return answers
+        before = responses.get(status, {"description": "", "headers": {}})
+        text = ", ".join(filter(None, (before["description"], f"`{code}`")))
+        responses[status] = _problem(text, {**before["headers"], **_HEADERS.get(code, {}), **_RETRY_AFTER})
+    return responses
 
 
+_COMMON: Final = (ProblemCode.INVALID_INPUT, ProblemCode.BUSY, ProblemCode.INTERNAL)
 _CREDENTIALS: Final = (
     ProblemCode.KEY_INVALID,
     ProblemCode.TOKEN_INVALID,
     ProblemCode.TOKEN_WRONG_CLIENT,
     ProblemCode.UPSTREAM_UNAVAILABLE,
 )
+_OWNER: Final = (*_CREDENTIALS, ProblemCode.LOGIN_REQUIRED, ProblemCode.FORBIDDEN)
 _REFUSALS: Final = tuple(dict.fromkeys((*POLICY_CODES, *_CREDENTIALS)))
 """Problem codes of refusals: the caller may not ask."""
 
-
-_OWNER: Final = (*_CREDENTIALS, ProblemCode.LOGIN_REQUIRED, ProblemCode.FORBIDDEN)
-
-
-def _extra_problem(text: str) -> Schema:
-    return {"description": text, "content": {"application/problem+json": {"schema": ref("Problem")}}}
-
-
 _BODY_PROBLEMS: Final = {
-    "408": _extra_problem("`timeout`: the body did not arrive in time"),
-    "413": _extra_problem("`invalid-input`: the body is larger than 16 KiB"),
+    "408": _problem("`timeout`: the body did not arrive in time"),
+    "413": _problem("`invalid-input`: the body is larger than 16 KiB"),
 }
 
 
-def _body(schema: Schema) -> Schema:
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def _parameter(place: str, name: str, text: str, schema: Schema) -> Schema:
+def _parameter(place: str, name: str, text: str, schema: Schema = TEXT) -> Schema:
     return {"in": place, "name": name, "description": text, "schema": schema, "required": place == "path"}
 
 
-_PREFER: Final = _parameter("header", "Prefer", "`wait=N`: wait up to N seconds, at most 30 (RFC 7240).", TEXT)
-_ID: Final = _parameter("path", "id", "An identification's id.", TEXT)
-_LOGIN: Final = _parameter("path", "login", "A channel's name.", TEXT)
+_PLAYS: Final = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
+_PREFER: Final = _parameter("header", "Prefer", "`wait=N`: wait up to N seconds, at most 30 (RFC 7240).")
+_PATH_PARAMETERS: Final = {
+    "/identifications/{id}": _parameter("path", "id", "An identification's id."),
+    "{login}": _parameter("path", "login", "A channel's name."),
+    "{slug}": _parameter("path", "slug", "The clip's slug; its case counts."),
+    "/song-tokens/{id}": _parameter("path", "id", "The token's id."),
+}
 
 
-def _every_path() -> dict[str, Any]:
-    plain_text = {"content": {"text/plain": {"schema": TEXT}}}
-    return {
-        f"{BASE}/identifications": {
-            "post": {
-                "operationId": "ask",
-                "summary": "Ask which song is playing",
-                "description": "Starts a job or joins the one that runs for the same target. A clip or a moment "
-                "in a video that was answered before is answered at once. A failed identification is an answer "
-                "too: its `status` is `failed` and `problem` says why.",
-                "parameters": [_PREFER],
-                "requestBody": _body(ref("Question")),
-                "responses": {
-                    "200": _json("Identification", "It is finished.", {**_LOCATION, **_APPLIED, **_LIMITS}),
-                    "202": _json(
-                        "Identification", "It goes on.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER, **_LIMITS}
-                    ),
-                    **_BODY_PROBLEMS,
-                    **_problems(
-                        *_REFUSALS,
-                        ProblemCode.JOB_IN_PROGRESS,
-                        ProblemCode.RATE_LIMITED,
-                        ProblemCode.RECOGNIZER_UNAVAILABLE,
-                    ),
-                },
-            }
-        },
-        f"{BASE}/identifications/{{id}}": {
-            "get": {
-                "operationId": "look",
-                "summary": "An identification in its current state",
-                "parameters": [_ID, _PREFER],
-                "responses": {
-                    "200": _json("Identification", "Its state.", {**_APPLIED, **_RETRY_AFTER}),
-                    **_problems(ProblemCode.NOT_FOUND),
-                },
-            }
-        },
-        f"{BASE}/identifications/{{id}}/events": {
-            "get": {
-                "operationId": "listen",
-                "summary": "Follow an identification",
-                "description": "Server-sent events: `status` with the Identification for the current state and "
-                "each later one, then one `result`. The stream ends after it. If it ends before, connect again.",
-                "parameters": [_ID],
-                "responses": {
-                    "200": {"description": "Events.", "content": {"text/event-stream": {"schema": EVENT}}},
-                    **_problems(ProblemCode.NOT_FOUND),
-                },
-            }
-        },
-        f"{BASE}/identifications/{{id}}/reports": {
-            "post": {
-                "operationId": "report",
-                "summary": "Say that an answer is wrong",
-                "description": "Takes the right to ask for its target. The operator sees it; a clip, or a "
-                "moment of a video, is identified again when it is asked for next, a few times a day at most.",
-                "parameters": [_ID],
-                "requestBody": _body(ref("Report")),
-                "responses": {
-                    "204": {"description": "Thank you."},
-                    **_BODY_PROBLEMS,
-                    **_problems(*_REFUSALS, ProblemCode.NOT_FOUND, ProblemCode.RATE_LIMITED),
-                },
-            }
-        },
-        f"{BASE}/clips/{{slug}}": {
-            "get": {
-                "operationId": "clip",
-                "summary": "The stored answer for a clip",
-                "description": "Never starts a job.",
-                "parameters": [_parameter("path", "slug", "The clip's slug; its case counts.", TEXT)],
-                "responses": {
-                    "200": _json("Identification", "The answer."),
-                    **_problems(*_REFUSALS, ProblemCode.NOT_IDENTIFIED),
-                },
-            }
-        },
-        f"{BASE}/channels/{{login}}/songs": {
-            "get": {
-                "operationId": "setList",
-                "summary": "What was heard on a channel, newest first",
-                "parameters": [
-                    _LOGIN,
-                    _parameter(
-                        "query",
-                        "limit",
-                        "Plays to give.",
-                        {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
-                    ),
-                    _parameter("query", "before", "Only what was asked for before this time.", TIME),
-                ],
-                "responses": {"200": _json("SetList", "The set list."), **_problems()},
-            }
-        },
-        f"{BASE}/channels/{{login}}/events": {
-            "get": {
-                "operationId": "followChannel",
-                "summary": "Follow what is played on a channel",
-                "description": "Server-sent events: `play` with the newest Play, if there is one, and again "
-                "whenever it changes. It goes on until you leave; when it ends, connect again. Nothing is "
-                "identified for it: it tells what others ask for, and what a watch finds.",
-                "parameters": [_LOGIN],
-                "responses": {
-                    "200": {"description": "Events.", "content": {"text/event-stream": {"schema": EVENT}}},
-                    **_problems(),
-                },
-            }
-        },
-        f"{BASE}/channels/{{login}}/song.txt": {
-            "get": {
-                "operationId": "songLine",
-                "summary": "The song as one plain line, for chat bots",
-                "description": "Starts or joins an identification and waits up to 8 s. Problems are one plain "
-                "line too, with status 200. At most 400 characters.",
-                "parameters": [
-                    _LOGIN,
-                    _parameter("query", "token", "A token for this channel, where not everyone may ask.", TEXT),
-                ],
-                "responses": {"200": {"description": "The line.", **plain_text}},
-            }
-        },
-        f"{BASE}/channels/{{login}}/song-tokens": {
-            "get": {
-                "operationId": "songTokens",
-                "summary": "Your channel's tokens for chat bots",
-                "description": "For the channel's owner, signed in with Twitch.",
-                "parameters": [_LOGIN],
-                "responses": {"200": _json("SongTokens", "They."), **_problems(*_OWNER)},
-            },
-            "post": {
-                "operationId": "makeSongToken",
-                "summary": "Make a token for a chat bot",
-                "description": "For the channel's owner, signed in with Twitch. The token can ask `song.txt` for "
-                "this channel, and nothing else.",
-                "parameters": [_LOGIN],
-                "requestBody": _body(ref("SongTokenWish")),
-                "responses": {
-                    "201": _json("NewSongToken", "The token, shown this once."),
-                    **_BODY_PROBLEMS,
-                    **_problems(*_OWNER),
-                },
-            },
-        },
-        f"{BASE}/channels/{{login}}/song-tokens/{{id}}": {
-            "delete": {
-                "operationId": "revokeSongToken",
-                "summary": "Make a token invalid for good",
-                "description": "For the channel's owner, signed in with Twitch.",
-                "parameters": [_LOGIN, _parameter("path", "id", "The token's id.", TEXT)],
-                "responses": {
-                    "204": {"description": "It is invalid."},
-                    **_problems(*_OWNER, ProblemCode.NOT_FOUND),
-                },
-            }
-        },
-        f"{BASE}/channels/{{login}}/watch": {
-            "get": {
-                "operationId": "watch",
-                "summary": "Whether a channel is being watched",
-                "parameters": [_LOGIN],
-                "responses": {"200": _json("Watch", "Its watch."), **_problems(ProblemCode.NOT_FOUND)},
-            },
-            "put": {
-                "operationId": "startWatch",
-                "summary": "Have a channel identified again and again",
-                "description": "While it is live; the watch ends with the stream or its budget. For operators, "
-                "and API keys with the scope `watch`. A running watch gets the new terms.",
-                "parameters": [_LOGIN],
-                "requestBody": _body(ref("WatchTerms")),
-                "responses": {
-                    "200": _json("Watch", "It was being watched already."),
-                    "201": _json("Watch", "It is being watched."),
-                    **_BODY_PROBLEMS,
-                    **_problems(*_OWNER),
-                },
-            },
-            "delete": {
-                "operationId": "stopWatch",
-                "summary": "Stop watching a channel",
-                "description": "For operators, and the API keys that may watch.",
-                "parameters": [_LOGIN],
-                "responses": {
-                    "204": {"description": "It is no longer watched."},
-                    **_problems(*_OWNER, ProblemCode.NOT_FOUND),
-                },
-            },
-        },
-        f"{BASE}/watches": {
-            "get": {
-                "operationId": "watches",
-                "summary": "All watches",
-                "description": "The running ones first. For operators, and API keys with the scope `watch`.",
-                "responses": {"200": _json("Watches", "They."), **_problems(*_OWNER)},
-            }
-        },
-        f"{BASE}/status": {
-            "get": {
-                "operationId": "status",
-                "summary": "What the service offers",
-                "responses": {"200": _json("Status", "Access mode, toggles, message of the day."), **_problems()},
-            }
-        },
-        f"{BASE}/me": {
-            "get": {
-                "operationId": "me",
-                "summary": "Who asks, and what they may do",
-                "responses": {
-                    "200": _json("Me", "You."),
-                    **_problems(*_CREDENTIALS),
-                },
-            }
-        },
-        f"{BASE}/access-codes/redeem": {
-            "post": {
-                "operationId": "redeemAccessCode",
-                "summary": "Redeem an access code",
-                "description": "Takes a sign-in with Twitch.",
-                "requestBody": _body(ref("AccessCode")),
-                "responses": {
-                    "204": {"description": "The code counts for you."},
-                    **_BODY_PROBLEMS,
-                    **_problems(
-                        *_CREDENTIALS,
-                        ProblemCode.LOGIN_REQUIRED,
-                        ProblemCode.BLACKLISTED,
-                        ProblemCode.CODE_INVALID,
-                    ),
-                },
-            }
-        },
-        f"{BASE}/openapi.json": {
-            "get": {
-                "operationId": "openapi",
-                "summary": "This document",
-                "responses": {
-                    "200": {
-                        "description": "OpenAPI 3.1.",
-                        "content": {"application/json": {"schema": {"type": "object"}}},
-                    }
-                },
-            }
-        },
-        "/healthz": {
-            "get": {
-                "operationId": "healthz",
-                "summary": "Alive",
-                "responses": {"200": _json("Alive", "The process answers.")},
-            }
-        },
-        "/readyz": {
-            "get": {
-                "operationId": "readyz",
-                "summary": "Ready, each dependency named",
-                "responses": {
-                    "200": _json("Readiness", "Requests can be served."),
-                    "503": _json("Readiness", "A required dependency is missing."),
-                },
-            }
-        },
-        "/metrics": {
-            "get": {
-                "operationId": "metrics",
-                "summary": "Metrics as Prometheus text",
-                "responses": {"200": {"description": "Text format 0.0.4.", **plain_text}},
-            }
-        },
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiOperation:
+    """One method of a path. `body` is the name of its JSON form, and `problems` come beside the common ones."""
+
+    id: str
+    summary: str
+    description: str = ""
+    parameters: Sequence[Schema] = ()
+    body: str = ""
+    responses: Responses
+    problems: Sequence[ProblemCode] | None = ()
+
+    def described(self, method: str, path: str) -> Schema:
+        """The operation as the document has it."""
+        described: Schema = {"operationId": self.id, "summary": self.summary, "responses": dict(self.responses)}
+        if self.description:
+            described["description"] = self.description
+        parameters = [each for name, each in _PATH_PARAMETERS.items() if name in path] + list(self.parameters)
+        if parameters:
+            described["parameters"] = parameters
+        if self.body:
+            form = {"application/json": {"schema": ref(self.body)}}
+            described["requestBody"] = {"required": True, "content": form}
+            described["responses"] |= _BODY_PROBLEMS
+        if self.problems is not None:
+            # A session cookie without the CSRF token is refused.
+            csrf = () if method == "get" else (ProblemCode.CSRF,)
+            described["responses"] |= _problems(*self.problems, *_COMMON, *csrf)
+        return described
 
 
-def _with_csrf(paths: dict[str, Any]) -> dict[str, Any]:
-    """Add `csrf` to all methods that change something: a session cookie without the CSRF token is refused."""
-    refused = _problems(ProblemCode.CSRF)["403"]
-    for operations in paths.values():
-        for method in ("post", "put", "delete"):
-            if method in operations:
-                responses = operations[method]["responses"]
-                said = responses.get("403", {}).get("description")
-                text = refused["description"]
-                responses["403"] = {**refused, "description": f"{said}, {text}" if said else text}
-    return paths
+_EVENTS: Final = {"200": _response("Events.", "text/event-stream", EVENT)}
+_FOR_THE_OWNER: Final = "For the channel's owner, signed in with Twitch."
+_CHANNEL: Final = f"{BASE}/channels/{{login}}"
+
+_OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
+    f"{BASE}/identifications": {
+        "post": ApiOperation(
+            id="ask",
+            summary="Ask which song is playing",
+            description="Starts a job or joins the one that runs for the same target. A clip or a moment in a video "
+            "that was answered before is answered at once. A failed identification is an answer too: its `status` is "
+            "`failed` and `problem` says why.",
+            parameters=[_PREFER],
+            body="Question",
+            responses={
+                "200": _json("Identification", "It is finished.", {**_LOCATION, **_APPLIED, **_LIMITS}),
+                "202": _json(
+                    "Identification", "It goes on.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER, **_LIMITS}
+                ),
+            },
+            problems=(
+                *_REFUSALS,
+                ProblemCode.JOB_IN_PROGRESS,
+                ProblemCode.RATE_LIMITED,
+                ProblemCode.RECOGNIZER_UNAVAILABLE,
+            ),
+        )
+    },
+    f"{BASE}/identifications/{{id}}": {
+        "get": ApiOperation(
+            id="look",
+            summary="An identification in its current state",
+            parameters=[_PREFER],
+            responses={"200": _json("Identification", "Its state.", {**_APPLIED, **_RETRY_AFTER})},
+            problems=[ProblemCode.NOT_FOUND],
+        )
+    },
+    f"{BASE}/identifications/{{id}}/events": {
+        "get": ApiOperation(
+            id="listen",
+            summary="Follow an identification",
+            description="Server-sent events: `status` with the Identification for the current state and each later "
+            "one, then one `result`. The stream ends after it. If it ends before, connect again.",
+            responses=_EVENTS,
+            problems=[ProblemCode.NOT_FOUND],
+        )
+    },
+    f"{BASE}/identifications/{{id}}/reports": {
+        "post": ApiOperation(
+            id="report",
+            summary="Say that an answer is wrong",
+            description="Takes the right to ask for its target. The operator sees it; a clip, or a moment of a video, "
+            "is identified again when it is asked for next, a few times a day at most.",
+            body="Report",
+            responses={"204": {"description": "Thank you."}},
+            problems=(*_REFUSALS, ProblemCode.NOT_FOUND, ProblemCode.RATE_LIMITED),
+        )
+    },
+    f"{BASE}/clips/{{slug}}": {
+        "get": ApiOperation(
+            id="clip",
+            summary="The stored answer for a clip",
+            description="Never starts a job.",
+            responses={"200": _json("Identification", "The answer.")},
+            problems=(*_REFUSALS, ProblemCode.NOT_IDENTIFIED),
+        )
+    },
+    f"{_CHANNEL}/songs": {
+        "get": ApiOperation(
+            id="setList",
+            summary="What was heard on a channel, newest first",
+            parameters=[
+                _parameter("query", "limit", "Plays to give.", _PLAYS),
+                _parameter("query", "before", "Only what was asked for before this time.", TIME),
+            ],
+            responses={"200": _json("SetList", "The set list.")},
+        )
+    },
+    f"{_CHANNEL}/events": {
+        "get": ApiOperation(
+            id="followChannel",
+            summary="Follow what is played on a channel",
+            description="Server-sent events: `play` with the newest Play, if there is one, and again whenever it "
+            "changes. It goes on until you leave; when it ends, connect again. Nothing is identified for it: it tells "
+            "what others ask for, and what a watch finds.",
+            responses=_EVENTS,
+        )
+    },
+    f"{_CHANNEL}/song.txt": {
+        "get": ApiOperation(
+            id="songLine",
+            summary="The song as one plain line, for chat bots",
+            description="Starts or joins an identification and waits up to 8 s. Problems are one plain line too, with "
+            "status 200. At most 400 characters.",
+            parameters=[_parameter("query", "token", "A token for this channel, where not everyone may ask.")],
+            responses={"200": _response("The line.", "text/plain", TEXT)},
+            problems=None,
+        )
+    },
+    f"{_CHANNEL}/song-tokens": {
+        "get": ApiOperation(
+            id="songTokens",
+            summary="Your channel's tokens for chat bots",
+            description=_FOR_THE_OWNER,
+            responses={"200": _json("SongTokens", "They.")},
+            problems=_OWNER,
+        ),
+        "post": ApiOperation(
+            id="makeSongToken",
+            summary="Make a token for a chat bot",
+            description=f"{_FOR_THE_OWNER} The token can ask `song.txt` for this channel, and nothing else.",
+            body="SongTokenWish",
+            responses={"201": _json("NewSongToken", "The token, shown this once.")},
+            problems=_OWNER,
+        ),
+    },
+    f"{_CHANNEL}/song-tokens/{{id}}": {
+        "delete": ApiOperation(
+            id="revokeSongToken",
+            summary="Make a token invalid for good",
+            description=_FOR_THE_OWNER,
+            responses={"204": {"description": "It is invalid."}},
+            problems=(*_OWNER, ProblemCode.NOT_FOUND),
+        )
+    },
+    f"{_CHANNEL}/watch": {
+        "get": ApiOperation(
+            id="watch",
+            summary="Whether a channel is being watched",
+            responses={"200": _json("Watch", "Its watch.")},
+            problems=[ProblemCode.NOT_FOUND],
+        ),
+        "put": ApiOperation(
+            id="startWatch",
+            summary="Have a channel identified again and again",
+            description="While it is live; the watch ends with the stream or its budget. For operators, and API keys "
+            "with the scope `watch`. A running watch gets the new terms.",
+            body="WatchTerms",
+            responses={
+                "200": _json("Watch", "It was being watched already."),
+                "201": _json("Watch", "It is being watched."),
+            },
+            problems=_OWNER,
+        ),
+        "delete": ApiOperation(
+            id="stopWatch",
+            summary="Stop watching a channel",
+            description="For operators, and the API keys that may watch.",
+            responses={"204": {"description": "It is no longer watched."}},
+            problems=(*_OWNER, ProblemCode.NOT_FOUND),
+        ),
+    },
+    f"{BASE}/watches": {
+        "get": ApiOperation(
+            id="watches",
+            summary="All watches",
+            description="The running ones first. For operators, and API keys with the scope `watch`.",
+            responses={"200": _json("Watches", "They.")},
+            problems=_OWNER,
+        )
+    },
+    f"{BASE}/status": {
+        "get": ApiOperation(
+            id="status",
+            summary="What the service offers",
+            responses={"200": _json("Status", "Access mode, toggles, message of the day.")},
+        )
+    },
+    f"{BASE}/me": {
+        "get": ApiOperation(
+            id="me",
+            summary="Who asks, and what they may do",
+            responses={"200": _json("Me", "You.")},
+            problems=_CREDENTIALS,
+        )
+    },
+    f"{BASE}/access-codes/redeem": {
+        "post": ApiOperation(
+            id="redeemAccessCode",
+            summary="Redeem an access code",
+            description="Takes a sign-in with Twitch.",
+            body="AccessCode",
+            responses={"204": {"description": "The code counts for you."}},
+            problems=(
+                *_CREDENTIALS,
+                ProblemCode.LOGIN_REQUIRED,
+                ProblemCode.BLACKLISTED,
+                ProblemCode.CODE_INVALID,
+            ),
+        )
+    },
+    f"{BASE}/openapi.json": {
+        "get": ApiOperation(
+            id="openapi",
+            summary="This document",
+            responses={"200": _response("OpenAPI 3.1.", "application/json", {"type": "object"})},
+            problems=None,
+        )
+    },
+    "/healthz": {
+        "get": ApiOperation(
+            id="healthz",
+            summary="Alive",
+            responses={"200": _json("Alive", "The process answers.")},
+            problems=None,
+        )
+    },
+    "/readyz": {
+        "get": ApiOperation(
+            id="readyz",
+            summary="Ready, each dependency named",
+            responses={
+                "200": _json("Readiness", "Requests can be served."),
+                "503": _json("Readiness", "A required dependency is missing."),
+            },
+            problems=None,
+        )
+    },
+    "/metrics": {
+        "get": ApiOperation(
+            id="metrics",
+            summary="Metrics as Prometheus text",
+            responses={"200": _response("Text format 0.0.4.", "text/plain", TEXT)},
+            problems=None,
+        )
+    },
+}
 
 
 def paths() -> dict[str, Any]:
     """The `paths` of the OpenAPI document."""
-    return _with_csrf(_every_path())
+    return {
+        path: {method: operation.described(method, path) for method, operation in operations.items()}
+        for path, operations in _OPERATIONS.items()
+    }

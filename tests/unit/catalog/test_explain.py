@@ -49,7 +49,7 @@ def test_the_histograms_highest_place_is_the_candidate(snapshot: Snapshot) -> No
 def test_a_changed_speed_is_explained_in_the_sounds_own_time(snapshot: Snapshot) -> None:
     found = explain(snapshot, faster(tune(3), 1.03).cut(4, 6))
     assert found.examined is not None
-    assert found.examined.step.fingerprint.speed == pytest.approx(1.03, abs=0.011)
+    assert found.examined.search_pass.fingerprint.speed == pytest.approx(1.03, abs=0.011)
     assert float(found.landmarks.to_seconds.max()) <= 6.1
     assert float(found.landmarks.from_hertz.max()) < 8000
 

@@ -91,7 +91,7 @@ def test_a_listener_that_is_interrupted_leaves_what_is_finished(tmp_path: Path) 
     write(tmp_path / "music", **{f"n{index:02d}": f"music {index}" for index in range(8)})
     seen: list[str] = []
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: IngestProgress) -> None:
         if isinstance(progress.outcome, Read):
             seen.append(progress.outcome.path.stem)
             raise KeyboardInterrupt
@@ -107,7 +107,7 @@ def test_a_file_is_told_only_when_it_is_in_the_catalog(tmp_path: Path) -> None:
     write(tmp_path / "music", a="music 1", b="music 2", c="broken")
     outcomes: list[type] = []
 
-    def check(progress: Progress) -> None:
+    def check(progress: IngestProgress) -> None:
         if isinstance(progress.outcome, Read):
             assert progress.outcome.path.stem in paths(tmp_path / "catalog")
         if progress.outcome is not None:
