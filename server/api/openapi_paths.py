@@ -117,9 +117,9 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "post": ApiOperation(
             id="ask",
             summary="Ask which song is playing",
-            description="Starts a job or joins the one that runs for the same target. A clip or a moment in a video "
-            "that was answered before is answered at once. A failed identification is an answer too: its `status` is "
-            "`failed` and `problem` says why.",
+            description="Starts a job or joins the one that runs for the same target. A clip or a moment in a "
+            "video that was answered before is answered at once. A failed identification is an answer too: its "
+            "`status` is `failed` and `problem` says why.",
             parameters=[_PREFER],
             body="Question",
             responses={
@@ -149,8 +149,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="listen",
             summary="Follow an identification",
-            description="Server-sent events: `status` with the Identification for the current state and each later "
-            "one, then one `result`. The stream ends after it. If it ends before, connect again.",
+            description="Server-sent events: `status` with the Identification for the current state and each "
+            "later one, then one `result`. The stream ends after it. If it ends before, connect again.",
             responses=_EVENTS,
             problems=[ProblemCode.NOT_FOUND],
         )
@@ -159,8 +159,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "post": ApiOperation(
             id="report",
             summary="Say that an answer is wrong",
-            description="Takes the right to ask for its target. The operator sees it; a clip, or a moment of a video, "
-            "is identified again when it is asked for next, a few times a day at most.",
+            description="Takes the right to ask for its target. The operator sees it; a clip, or a moment of a "
+            "video, is identified again when it is asked for next, a few times a day at most.",
             body="Report",
             responses={"204": {"description": "Thank you."}},
             problems=(*_REFUSALS, ProblemCode.NOT_FOUND, ProblemCode.RATE_LIMITED),
@@ -191,8 +191,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="followChannel",
             summary="Follow what is played on a channel",
             description="Server-sent events: `play` with the newest Play, if there is one, and again whenever it "
-            "changes. It goes on until you leave; when it ends, connect again. Nothing is identified for it: it tells "
-            "what others ask for, and what a watch finds.",
+            "changes. It goes on until you leave; when it ends, connect again. Nothing is identified for it: it "
+            "tells what others ask for, and what a watch finds.",
             responses=_EVENTS,
         )
     },
@@ -200,8 +200,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="songLine",
             summary="The song as one plain line, for chat bots",
-            description="Starts or joins an identification and waits up to 8 s. Problems are one plain line too, with "
-            "status 200. At most 400 characters.",
+            description="Starts or joins an identification and waits up to 8 s. Problems are one plain line too, "
+            "with status 200. At most 400 characters.",
             parameters=[_parameter("query", "token", "A token for this channel, where not everyone may ask.")],
             responses={"200": _response("The line.", "text/plain", TEXT)},
             problems=None,
@@ -243,8 +243,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "put": ApiOperation(
             id="startWatch",
             summary="Have a channel identified again and again",
-            description="While it is live; the watch ends with the stream or its budget. For operators, and API keys "
-            "with the scope `watch`. A running watch gets the new terms.",
+            description="While it is live; the watch ends with the stream or its budget. For operators, and API "
+            "keys with the scope `watch`. A running watch gets the new terms.",
             body="WatchTerms",
             responses={
                 "200": _json("Watch", "It was being watched already."),
