@@ -27,7 +27,7 @@ from av.audio.stream import AudioStream
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.media.decode import decode_bytes
 from fingerprint.providers.acrcloud_extractor import ExtractorMissingError, load_extractor
-from fingerprint.providers.samples import narrow_samples
+from fingerprint.providers.samples import WaveSample, narrow_samples
 from fingerprint.recognizers import acrcloud, audd
 from fingerprint.settings import PipelineSettings, read_settings
 from fingerprint.wiring import open_members
@@ -97,12 +97,14 @@ async def cpu_ms(work: Callable[[], Awaitable[object]]) -> float:
     return (time.thread_time() - started) * 1000
 
 
-async def costs(environ: dict[str, str], name: str, recordings: Sequence[Recording]) -> tuple[dict[str, Any], Any]:
+async def costs(
+    environ: dict[str, str], name: str, recordings: Sequence[Recording]
+) -> tuple[dict[str, Any], object]:
     """Medians over the recordings, and the last question."""
     settings = read_settings(PipelineSettings, environ | {"TWITCHAUDIO_RECOGNIZERS": name})
     preparing: list[float] = []
     asking: list[float] = []
-    query: Any = None
+    query: object = None
     async with open_members(settings) as members:
         recognizer = members[0].recognizer
         recognizer.prepare(recordings[0])
@@ -144,6 +146,7 @@ async def measure(songs: int) -> list[dict[str, Any]]:
     with services() as environ:
         for form in ("fingerprint", "audio"):
             row, query = await costs(environ | {"TWITCHAUDIO_ACRCLOUD_SEND": form}, "acrcloud", recordings)
+            assert isinstance(query, acrcloud.AcrCloudQuery)
             _, body = acrcloud.build_request(
                 query.sample, form, access_key=ACCESS_KEY, access_secret=ACCESS_SECRET, timestamp=1_700_000_000
             )
@@ -151,7 +154,8 @@ async def measure(songs: int) -> list[dict[str, Any]]:
             percent = kept([extract(narrow_samples(recording.pcm)) for recording in recordings])
             rows.append({"form": f"ACRCloud, {form}", "upload_bytes": len(body), **row, "points_percent": percent})
         row, query = await costs(environ, "audd", recordings)
-        _, body = audd.build_request(query.sample, api_token=API_TOKEN)
+        assert isinstance(query, WaveSample)
+        _, body = audd.build_request(query.wave, api_token=API_TOKEN)
         rows.append({"form": "AudD, audio", "upload_bytes": len(body), **row, "points_percent": None})
     decoding: list[float] = []
     fingerprints: list[bytes] = []
