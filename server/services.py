@@ -13,6 +13,7 @@ from fingerprint.database import Database, database_url, open_database
 from fingerprint.jobs import open_job_store
 from fingerprint.jobs.sql_retention import old_answers_deleted
 from fingerprint.links.store import LinkStore
+from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import JobStore
 from fingerprint.providers.usage import SqlUsage
@@ -134,7 +135,8 @@ async def _open_runner(
                 settings.pipeline,
                 guards=guards,
                 on_outcome=upstream.add,
-                recognition_pool=RecognitionPool(settings.pipeline.catalog_dir),
+                decoder=DecoderPool(workers=settings.cores),
+                recognition_pool=RecognitionPool(settings.pipeline.catalog_dir, workers=settings.cores),
             )
         )
     runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)

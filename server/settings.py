@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -139,6 +139,8 @@ class ServerSettings:
 
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     limits: ServerLimits = field(default_factory=ServerLimits)
+    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """How many processes of this server decode, and how many recognize, at the same time."""
     runner: str = setting(
         "TWITCHAUDIO_RUNNER",
         parse=one_of("inprocess", "lambda"),
@@ -165,7 +167,7 @@ class ServerSettings:
         "TWITCHAUDIO_CAPTURES_AT_ONCE",
         parse=whole_number(1, 1_000),
         takes="a whole number from 1 to 1000",
-        help="how many identifications one server works on at a time",
+        help="how many identifications one server works on at a time; `serve --workers` divides them",
         default_factory=lambda: 2 * (os.cpu_count() or 1),
         default_text="twice the number of processor cores",
     )
@@ -288,4 +290,13 @@ class ServerSettings:
         takes="debug, info, warning or error",
         help="what is logged, as JSON lines on standard error",
         default="info",
+    )
+
+
+def one_of_workers(settings: ServerSettings, workers: int) -> ServerSettings:
+    """The settings of one of several processes of a server: its share of the cores and captures, at least one."""
+    return replace(
+        settings,
+        cores=max(1, settings.cores // workers),
+        captures_at_once=max(1, settings.captures_at_once // workers),
     )

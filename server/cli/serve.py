@@ -26,7 +26,7 @@ from server.cli.serving import (
 from server.cli.supervisor import SharedAddress, Supervisor, worker_command
 from server.cli.worker import parse_descriptors, serve_as_worker
 from server.observability import configure_logging
-from server.settings import ServerSettings
+from server.settings import ServerSettings, one_of_workers
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
@@ -92,9 +92,9 @@ def _run(arguments: argparse.Namespace) -> int:
     host, port = cast("str", arguments.host), cast("int", arguments.port)
     if arguments.worker is not None:
         descriptors = parse_descriptors(cast("str", arguments.worker))
-        return run_until_stopped(serve_as_worker(make_app(settings), descriptors))
+        return run_until_stopped(serve_as_worker(make_app(one_of_workers(settings, workers)), descriptors))
     if workers > 1:
-        return run_until_stopped(supervise(worker_command(), host, port, workers))
+        return run_until_stopped(supervise(worker_command(workers), host, port, workers))
     return run_until_stopped(_serve(make_app(settings), host, port))
 
 

@@ -43,8 +43,8 @@ _FIRST_DELAY_SECONDS: Final = 0.5
 _MAX_DELAY_SECONDS: Final = 30.0
 
 _BOOT: Final = (
-    "import sys; sys.path[:] = sys.argv[2:-1]; from server.cli import main; "
-    "sys.exit(main(['serve', '--worker', sys.argv[-1]]))"
+    "import sys; sys.path[:] = sys.argv[3:-1]; from server.cli import main; "
+    "sys.exit(main(['serve', '--workers', sys.argv[2], '--worker', sys.argv[-1]]))"
 )
 
 _log = logging.getLogger(__name__)
@@ -59,9 +59,9 @@ class WorkerFailedError(TwitchAudioError):
         super().__init__(ProblemCode.INTERNAL, f"A worker did not start: {why}.")
 
 
-def worker_command() -> Sequence[str]:
-    """The command of a worker of this program, with the same modules; its sockets' numbers come after it."""
-    return sys.executable, "-c", _BOOT, "worker", *sys.path
+def worker_command(workers: int) -> Sequence[str]:
+    """The command of one of `workers` processes, without its sockets' numbers, which come last."""
+    return sys.executable, "-c", _BOOT, "worker", str(workers), *sys.path
 
 
 def restart_delay(failures: int) -> float:

@@ -85,6 +85,16 @@ async def until_waiting(api: ClientSession, count: int) -> None:
             await asyncio.sleep(0.1)
 
 
+def processes_below(pid: int, program: str) -> int:
+    """How many descendants of a process run a program."""
+    found = 0
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+        with contextlib.suppress(OSError):
+            found += program.encode() in Path(f"/proc/{child}/cmdline").read_bytes()
+            found += processes_below(int(child), program)
+    return found
+
+
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
@@ -189,6 +199,12 @@ async def test_the_command_itself_starts_its_workers_and_ctrl_c_stops_them(
     ):
         async with api.get("/healthz") as response:
             assert response.status == 200
+        # They divide the cores: together they decode on as many as one server would.
+        decoders = 2 * max(1, (os.cpu_count() or 1) // 2)
+        async with asyncio.timeout(SECONDS):
+            while (found := processes_below(supervisor.pid, "decoder_worker")) < decoders:  # noqa: ASYNC110 - other processes
+                await asyncio.sleep(0.05)
+        assert found == decoders
         supervisor.send_signal(signal.SIGINT)
         async with asyncio.timeout(20):
             assert await supervisor.wait() == 0
