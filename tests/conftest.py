@@ -26,10 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=5, help="how often a server is killed while it writes to SQLite")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test's folder says what kind it is. Kinds whose files take long come first: so processes end together.
 
-    In several processes (`--dist loadgroup`) a file stays in one, and so do all tests with browsers.
+    In several processes (`--dist loadgroup`) what shares a group stays in one, so that expensive fixtures are made
+    once: the tests of a file, the pages and the extension in one browser.
     """
     root = Path(__file__).parent
     numbers: dict[pytest.Item, int] = {}
@@ -37,9 +39,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(root)
         kind = path.parts[0] if path.parts[0] in _KINDS else "unit"
         item.add_marker(kind)
-        item.add_marker(pytest.mark.xdist_group(kind if kind == "browser" else str(path)))
+        item.add_marker(pytest.mark.xdist_group(_browser_group(item, path) if kind == "browser" else str(path)))
         numbers[item] = _KINDS.index(kind)
     items.sort(key=lambda item: numbers[item])
+
+
+def _browser_group(item: pytest.Item, path: Path) -> str:
+    case = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return f"{path.parent} {case.get('either_browser', 'chromium')}"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,4 +1,4 @@
-"""Chromium and Firefox for a whole run, over BiDi: `either_browser` runs a test in both, `firefox` in one."""
+"""Chromium and Firefox for a whole run, over BiDi: `either_browser` runs a test in both."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -54,9 +54,3 @@ async def start_browser(front: Front, tmp_path_factory: pytest.TempPathFactory) 
 async def either_browser(request: pytest.FixtureRequest, start_browser: Start) -> Browser:
     """Chromium, then Firefox."""
     return await start_browser(request.param)
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def firefox(start_browser: Start) -> Browser:
-    """Firefox."""
-    return await start_browser("firefox")
