@@ -39,6 +39,7 @@ from server.services import open_services
 from server.settings import ServerSettings
 from server.web import add_pages
 from server.web.admin import add_admin_pages
+from server.web.headers import add_page_headers
 from server.web.pages import problem_pages
 from server.web.sign_in import SignIn, add_sign_in
 
@@ -90,7 +91,8 @@ def make_app(
     add_sign_in(app, SignIn(origin))
     add_admin_pages(app)
     app.middlewares.extend(_middlewares(app, session_keys, trusted))
-    app.on_response_prepare.append(add_headers)
+    # In this order: what one has set, the next leaves as it is.
+    app.on_response_prepare.extend([add_page_headers, add_headers])
     return app
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final, Self
 
@@ -287,15 +288,11 @@ class Access:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
         """End calls in progress; store pending API key uses and returned slots in the database."""
-        await self._rules.close()
-        await self._entitlements.close()
-        await self._clip_owners.close()
-        await self._admissions.close()
-        await self._authenticator.close()
+        parts = (self._authenticator, self._admissions, self._clip_owners, self._entitlements, self._rules)
+        async with AsyncExitStack() as stack:
+            for part in parts:
+                stack.push_async_callback(part.close)
 
     async def _read(self) -> Rules:
         rules = await self._store.read(self._known)

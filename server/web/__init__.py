@@ -11,7 +11,6 @@ from fingerprint.domain.links import SERVICES
 from server.web.api_docs import code_parts
 from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
-from server.web.headers import add_page_headers
 from server.web.overlay import OverlayPage
 from server.web.pages import STORE_SECONDS, Pages
 
@@ -19,7 +18,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
 def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> None:
-    """Add the pages, their static files and their headers to an application."""
+    """Add the pages and their static files to an application."""
     assets = load_assets(website_files())
     environment = aiohttp_jinja2.setup(
         app,
@@ -34,7 +33,6 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     shared["services"] = [(service.name, service.label) for service in SERVICES]
     cast("dict[str, Any]", environment.filters)["code_parts"] = code_parts
     pages = Pages(store_seconds=store_seconds)
-    app.on_response_prepare.append(add_page_headers)
     app.router.add_get("/", pages.home)
     app.router.add_post("/", pages.ask)
     app.router.add_get("/docs", pages.docs)

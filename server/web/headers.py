@@ -1,4 +1,4 @@
-"""The headers of every page: what a browser may load, frame and tell others."""
+"""The headers that pages have besides those of every response: what a browser may load and frame."""
 
 from typing import Final
 
@@ -14,17 +14,14 @@ FRAMED_ANYWHERE: Final = CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'
 
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 
 
 async def add_page_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """On `on_response_prepare`: pages get all headers, everything else only `nosniff`."""
+    """Handler of `on_response_prepare` that adds the headers of pages."""
     headers = response.headers
-    headers.setdefault("X-Content-Type-Options", "nosniff")
     if headers.get("Content-Type", "").startswith("text/html"):
         for name, value in PAGE_HEADERS.items():
             headers.setdefault(name, value)

@@ -129,14 +129,15 @@ async def validator(twitch: Twitch, clock: FakeClock) -> AsyncGenerator[TokenVal
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    async with ClientSession() as session:
-        address = URL(f"http://127.0.0.1:{runner.addresses[0][1]}")
-        tokens = TokenValidator(session, id_url=address, client_id=CLIENT, clock=clock)
-        try:
+    address = URL(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    try:
+        async with (
+            ClientSession() as session,
+            TokenValidator(session, id_url=address, client_id=CLIENT, clock=clock) as tokens,
+        ):
             yield tokens
-        finally:
-            await tokens.close()
-            await runner.cleanup()
+    finally:
+        await runner.cleanup()
 
 
 async def test_a3_a_herd_with_one_token_asks_twitch_once_and_again_after_a_while() -> None:

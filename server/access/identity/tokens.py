@@ -76,9 +76,6 @@ class TokenValidator:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
         """End the calls to Twitch that are in progress."""
         await self._valid.close()
 

@@ -72,9 +72,6 @@ class Subscriptions:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
         """End the calls to Twitch that are in progress."""
         await self._answers.close()
 

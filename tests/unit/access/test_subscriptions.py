@@ -203,7 +203,7 @@ async def test_what_is_remembered_is_bounded(
 
 async def test_closing_ends_what_hangs(helix: Helix, asking: Subscriptions) -> None:
     helix.hanging = {"1": asyncio.Event()}
-    task = asyncio.create_task(asking.of(user(), TOKEN, ["1"]))
-    await until(lambda: helix.asked)
-    await asking.close()
+    async with asking:
+        task = asyncio.create_task(asking.of(user(), TOKEN, ["1"]))
+        await until(lambda: helix.asked)
     assert await task is UNKNOWN
