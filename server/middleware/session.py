@@ -22,8 +22,8 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.access.identity.addresses import Networks, parse_address
+from server.access.identity.limits import SESSION_LIFETIME
 from server.access.identity.session_keys import SessionKeys
-from server.access.identity.sessions import LIFETIME
 from server.access.request_context import RequestContext
 from server.middleware.forms import read_form
 
@@ -90,7 +90,11 @@ class SealedCookieStorage(AbstractStorage):
 
     def __init__(self, session_keys: SessionKeys, is_secure: Callable[[web.Request], bool]) -> None:
         super().__init__(
-            cookie_name=COOKIE, max_age=int(LIFETIME.total_seconds()), httponly=True, samesite="Lax", path="/"
+            cookie_name=COOKIE,
+            max_age=int(SESSION_LIFETIME.total_seconds()),
+            httponly=True,
+            samesite="Lax",
+            path="/",
         )
         self._keys = session_keys
         self._is_secure = is_secure

@@ -257,7 +257,7 @@ async def test_a_bound_holds_while_two_servers_add_at_the_same_moment(
 ) -> None:
     for module, bound in (
         (song_tokens, "MOST_PER_CHANNEL"), (reports, "MOST_PER_ANSWER"), (reports, "DISPUTES_PER_DAY"),
-        (session_store, "PER_USER"),
+        (session_store, "SESSIONS_PER_USER"),
     ):  # fmt: skip
         monkeypatch.setattr(module, bound, 1)
     tokens = Tokens(access=Secret("a"), refresh=None, seconds=60, scopes=frozenset())

@@ -14,10 +14,19 @@ from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.settings import Secret
 from server import migrations
+from server.access.identity.limits import (
+    SESSION_CACHE_SECONDS,
+    SESSION_GRACE,
+    SESSION_IDLE,
+    SESSION_LIFETIME,
+    SESSION_RECHECK,
+    SESSION_VALIDATED,
+    SESSIONS_PER_USER,
+)
 from server.access.identity.oauth import RefusedError, Tokens
 from server.access.identity.session_keys import SessionKeys
-from server.access.identity.session_store import PER_USER, SessionStore, session_hash
-from server.access.identity.sessions import GRACE, IDLE, KEPT_SECONDS, LIFETIME, RECHECK, VALID, Sessions
+from server.access.identity.session_store import SessionStore, session_hash
+from server.access.identity.sessions import Sessions
 from server.access.identity.twitch_user import TwitchUser
 from server.access.tables import web_sessions
 from tests.fakes import FakeClock
@@ -153,7 +162,7 @@ async def test_the_end_of_a_session_takes_its_token_back_and_holds_on_every_serv
         await sessions.end(session_id)
         assert twitch.revoked == ["access1"]
         assert await sessions.find(session_id) is None
-        await clock.advance(KEPT_SECONDS)
+        await clock.advance(SESSION_CACHE_SECONDS)
         assert await other.find(session_id) is None
         assert await rows(database) == []
 
@@ -178,11 +187,11 @@ async def test_sessions_end_after_a_time_without_use_and_after_a_time_in_any_cas
 ) -> None:
     idle, used = await sign_in(sessions), await sign_in(sessions)
     day = timedelta(days=1).total_seconds()
-    for _ in range(IDLE.days):
+    for _ in range(SESSION_IDLE.days):
         await clock.advance(day)
         assert await login_of(sessions, used) == "vic"
     assert await sessions.find(idle) is None
-    for _ in range(LIFETIME.days - IDLE.days - 1):
+    for _ in range(SESSION_LIFETIME.days - SESSION_IDLE.days - 1):
         await clock.advance(day)
         assert await login_of(sessions, used) == "vic"
     await clock.advance(day)
@@ -195,12 +204,12 @@ async def test_a_user_has_so_many_sessions_and_the_oldest_end(
     database: Database, clock: FakeClock, sessions: Sessions, twitch: Twitch
 ) -> None:
     ids: list[str] = []
-    for _ in range(PER_USER + 2):
+    for _ in range(SESSIONS_PER_USER + 2):
         await clock.advance(1)
         ids.append(await sign_in(sessions))
     assert [await login_of(sessions, each) for each in ids[:3]] == [None, None, "vic"]
     await sessions.look_after()
-    assert len(await rows(database)) == PER_USER
+    assert len(await rows(database)) == SESSIONS_PER_USER
     assert sorted(twitch.revoked) == ["access1", "access2"]
 
 
@@ -263,7 +272,7 @@ async def test_who_disconnects_at_twitch_is_signed_out(
     twitch.good.clear()
     twitch.refresh_tokens.clear()
     assert await login_of(sessions, session_id) == "vic"
-    await clock.advance(VALID.total_seconds())
+    await clock.advance(SESSION_VALIDATED.total_seconds())
     assert await sessions.find(session_id) is None
     assert await rows(database) == []
 
@@ -273,7 +282,7 @@ async def test_sessions_that_nobody_uses_are_validated_hourly(
 ) -> None:
     await sign_in(sessions)
     asked = twitch.validations
-    await clock.advance(RECHECK.total_seconds() - 1)
+    await clock.advance(SESSION_RECHECK.total_seconds() - 1)
     await sessions.look_after()
     assert twitch.validations == asked
     await clock.advance(2)
@@ -282,7 +291,7 @@ async def test_sessions_that_nobody_uses_are_validated_hourly(
     assert twitch.validations == asked + 1
     twitch.good.clear()
     twitch.refresh_tokens.clear()
-    await clock.advance(RECHECK.total_seconds() + 1)
+    await clock.advance(SESSION_RECHECK.total_seconds() + 1)
     await sessions.look_after()
     assert await rows(database) == []
 
@@ -302,7 +311,7 @@ async def test_a_session_whose_token_expired_unused_is_left_alone_until_its_user
 async def test_a_changed_login_is_followed(twitch: Twitch, clock: FakeClock, sessions: Sessions) -> None:
     session_id = await sign_in(sessions)
     twitch.login = "vic_the_second"
-    await clock.advance(VALID.total_seconds())
+    await clock.advance(SESSION_VALIDATED.total_seconds())
     assert await login_of(sessions, session_id) == "vic_the_second"
 
 
@@ -311,14 +320,14 @@ async def test_a3_while_twitch_is_down_a_session_lives_on_for_an_hour(
 ) -> None:
     session_id = await sign_in(sessions)
     twitch.down = True
-    await clock.advance(GRACE.total_seconds() - 1)
+    await clock.advance(SESSION_GRACE.total_seconds() - 1)
     assert await login_of(sessions, session_id) == "vic"
-    await clock.advance(KEPT_SECONDS)
+    await clock.advance(SESSION_CACHE_SECONDS)
     with pytest.raises(TwitchAudioError) as caught:
         await sessions.find(session_id)
     assert caught.value.code == "upstream-unavailable"
     twitch.down = False
-    await clock.advance(KEPT_SECONDS)
+    await clock.advance(SESSION_CACHE_SECONDS)
     assert await login_of(sessions, session_id) == "vic"
 
 
@@ -332,7 +341,7 @@ async def test_a2_old_keys_count_until_they_are_dropped(
     async with a_server(database, twitch, clock, new) as stranger:
         assert await stranger.find(session_id) is None
         await stranger.end(session_id)
-    await clock.advance(KEPT_SECONDS)
+    await clock.advance(SESSION_CACHE_SECONDS)
     assert await sessions.find(session_id) is None
 
 

@@ -15,7 +15,8 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import Secret
-from server.access.identity.tokens import INVALID_SECONDS, VALID_SECONDS, TokenValidator
+from server.access.identity.limits import INVALID_SECONDS, VALID_SECONDS
+from server.access.identity.tokens import TokenValidator
 from server.access.rules.store import RulesStore
 from simulator.accounts import FOREIGN_APPLICATION, OWN_APPLICATION
 from simulator.faults import Fault, FaultKind, Step

@@ -16,8 +16,8 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.settings import PipelineSettings, Secret
+from server.access.identity.limits import SESSION_CACHE_SECONDS
 from server.access.identity.session_store import SessionStore
-from server.access.identity.sessions import KEPT_SECONDS
 from server.app import listening, make_app
 from server.settings import ServerSettings
 from server.web.sign_in import ATTEMPT_SECONDS
@@ -438,10 +438,10 @@ async def test_a_database_that_is_away_signs_nobody_out(viewer: Viewer, tmp_path
             patch.setattr(SessionStore, "get", away)
             answer = await browser.post("/logout", data={"csrf_token": token})
             assert answer.status == 503
-            await asyncio.sleep(KEPT_SECONDS)
+            await asyncio.sleep(SESSION_CACHE_SECONDS)
             assert (await browser.get("/")).status == 200
             assert browser.cookie == kept
-        await asyncio.sleep(KEPT_SECONDS)
+        await asyncio.sleep(SESSION_CACHE_SECONDS)
         assert (await browser.api())["login"] == VIC
 
 

@@ -3,18 +3,15 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 from aiohttp import ClientSession
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.settings import Secret
+from server.access.identity.limits import TOKEN_LENGTH, TOKEN_LIFETIME_SECONDS
 from server.access.identity.twitch_client import Reply, TwitchClient
-
-_CODE_LIMIT: Final = 200
-_TOKEN_LIMIT: Final = 200
-_SECONDS_LIMIT: Final = 10 * 365 * 86_400
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +51,7 @@ class TwitchOAuth:
 
     async def exchange(self, code: str, redirect: URL) -> Tokens:
         """Exchange the code of a callback for tokens. Raises RefusedError `token-invalid`; UpstreamError."""
-        if not 0 < len(code) <= _CODE_LIMIT:
+        if not 0 < len(code) <= TOKEN_LENGTH:
             raise _refused()
         return await self._tokens(
             ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", str(redirect))
@@ -118,10 +115,10 @@ def _parse(reply: Reply) -> Tokens:
     return Tokens(
         access=Secret(cast("str", access)),
         refresh=None if refresh is None else Secret(cast("str", refresh)),
-        seconds=min(seconds, _SECONDS_LIMIT),
+        seconds=min(seconds, TOKEN_LIFETIME_SECONDS),
         scopes=frozenset(scope for scope in known if isinstance(scope, str)),
     )
 
 
 def _is_token(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _TOKEN_LIMIT and value.isascii() and value.isprintable()
+    return isinstance(value, str) and 0 < len(value) <= TOKEN_LENGTH and value.isascii() and value.isprintable()

@@ -5,20 +5,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, lock, to_us
 from fingerprint.settings import Secret
+from server.access.identity.limits import SESSIONS_PER_USER
 from server.access.identity.oauth import Tokens
 from server.access.identity.session_keys import SessionKeys
 from server.access.identity.twitch_user import TwitchUser
 from server.access.tables import web_sessions as table
-
-PER_USER: Final = 20
-"""How many sessions a user may have, for several browsers; beyond it, the oldest ones end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +48,7 @@ class SessionStore:
         self._keys = keys
 
     async def create(self, sha256: str, user: TwitchUser, tokens: Tokens, *, now: datetime, due: datetime) -> None:
-        """Store a new session; ends the user's oldest sessions beyond `PER_USER`."""
+        """Store a new session; ends the user's oldest sessions beyond `SESSIONS_PER_USER`."""
         moment = to_us(now)
 
         def add(connection: Connection) -> None:
@@ -58,7 +56,7 @@ class SessionStore:
             mine = select(table.c.sha256).where(table.c.user_id == user.id, table.c.ended_us.is_(None))
             newest_first = mine.order_by(table.c.created_us.desc(), table.c.sha256)
             known = connection.execute(newest_first).scalars().all()
-            for old in known[PER_USER - 1 :]:
+            for old in known[SESSIONS_PER_USER - 1 :]:
                 connection.execute(_ended(old, moment))
             connection.execute(
                 insert(table).values(

@@ -10,7 +10,6 @@ import logging
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Final, Self
 
 from yarl import URL
@@ -20,33 +19,27 @@ from fingerprint.ports import Clock
 from fingerprint.retry import RetryPolicy, any_error, retry
 from fingerprint.settings import Secret
 from fingerprint.single_flight import SingleFlightCache
+from server.access.identity.limits import (
+    MAINTENANCE_BATCH,
+    MAINTENANCE_CLAIM,
+    MAINTENANCE_RETRY,
+    MAINTENANCE_SECONDS,
+    REFRESH_CLAIM,
+    REFRESH_MARGIN,
+    REFRESH_POLL_SECONDS,
+    SESSION_CACHE_SECONDS,
+    SESSION_GRACE,
+    SESSION_IDLE,
+    SESSION_LIFETIME,
+    SESSION_RECHECK,
+    SESSION_SEEN_STEP,
+    SESSION_VALIDATED,
+)
 from server.access.identity.oauth import RefusedError, TwitchOAuth
 from server.access.identity.session_store import SessionStore, StoredSession, session_hash
 from server.access.identity.tokens import TokenValidator
 from server.access.identity.twitch_user import TwitchUser
 
-LIFETIME: Final = timedelta(days=30)
-IDLE: Final = timedelta(days=14)
-KEPT_SECONDS: Final = 2.0
-"""How long a session is cached: one that another server ends is refused here within this time."""
-
-VALID: Final = timedelta(minutes=10)
-GRACE: Final = timedelta(hours=1)
-"""How long a session stays valid while Twitch does not answer; Twitch requires hourly validation."""
-
-RECHECK: Final = timedelta(minutes=50)
-REFRESH_MARGIN: Final = timedelta(minutes=2)
-"""How long before its expiry an access token is refreshed."""
-
-REFRESH: Final = timedelta(seconds=10)
-"""How long a server has the exclusive right to refresh a session's tokens."""
-
-MAINTENANCE_SECONDS: Final = 30.0
-_SEEN: Final = timedelta(hours=1)
-_TAKEN: Final = timedelta(minutes=5)
-_RETRY: Final = timedelta(minutes=1)
-_AT_A_TIME: Final = 50
-_POLL_SECONDS: Final = 0.2
 _STORE_RETRY: Final = RetryPolicy(max_attempts=3, min_wait_seconds=0.5, max_wait_seconds=1.0)
 
 _log = logging.getLogger(__name__)
@@ -69,7 +62,7 @@ class Sessions:
         self._validator = tokens
         self._clock = clock
         self._current: SingleFlightCache[str, SignedIn | None] = SingleFlightCache(
-            clock=clock, fresh_seconds=KEPT_SECONDS, failure_seconds=KEPT_SECONDS
+            clock=clock, fresh_seconds=SESSION_CACHE_SECONDS, failure_seconds=SESSION_CACHE_SECONDS
         )
         self._refreshed: SingleFlightCache[str, StoredSession | None] = SingleFlightCache(
             clock=clock, fresh_seconds=0.0
@@ -91,7 +84,7 @@ class Sessions:
         user = await self._validator.user(tokens.access)
         session_id = secrets.token_urlsafe(32)
         now = self._clock.now()
-        await self._store.create(session_hash(session_id), user, tokens, now=now, due=now + RECHECK)
+        await self._store.create(session_hash(session_id), user, tokens, now=now, due=now + SESSION_RECHECK)
         _log.info("signed_in", extra={"user_id": user.id, "login": user.login})
         return session_id, user
 
@@ -159,7 +152,7 @@ class Sessions:
 
     def _has_ended(self, session: StoredSession) -> bool:
         now = self._clock.now()
-        old = now >= session.created_at + LIFETIME or now >= session.seen_at + IDLE
+        old = now >= session.created_at + SESSION_LIFETIME or now >= session.seen_at + SESSION_IDLE
         return old or session.ended_at is not None or session.access is None
 
     async def _load(self, sha256: str) -> SignedIn | None:
@@ -168,7 +161,7 @@ class Sessions:
             session = await self._confirmed(session)
         if session is None or session.access is None:
             return None
-        if self._clock.now() >= session.seen_at + _SEEN:
+        if self._clock.now() >= session.seen_at + SESSION_SEEN_STEP:
             await self._store.seen(sha256, self._clock.now())
         return SignedIn(session.user, session.access)
 
@@ -178,12 +171,12 @@ class Sessions:
         try:
             if now >= session.token_expires_at - REFRESH_MARGIN:
                 return await self._refreshed_session(session)
-            if now < session.validated_at + VALID:
+            if now < session.validated_at + SESSION_VALIDATED:
                 return session
             return await self._validated(session)
         except TwitchAudioError as error:
-            # While Twitch does not answer, a session stays valid, but only for `GRACE`.
-            if error.code is ProblemCode.UPSTREAM_UNAVAILABLE and now < session.validated_at + GRACE:
+            # While Twitch does not answer, a session stays valid, but only for `SESSION_GRACE`.
+            if error.code is ProblemCode.UPSTREAM_UNAVAILABLE and now < session.validated_at + SESSION_GRACE:
                 return session
             raise
 
@@ -200,7 +193,7 @@ class Sessions:
         if user.id != session.user.id:
             await self._store.end(session.sha256, now)
             return None
-        await self._store.validated(session.sha256, user, now=now, due=now + RECHECK)
+        await self._store.validated(session.sha256, user, now=now, due=now + SESSION_RECHECK)
         return replace(session, user=user, validated_at=now)
 
     async def _refreshed_session(self, session: StoredSession) -> StoredSession | None:
@@ -210,7 +203,7 @@ class Sessions:
         """The session with tokens refreshed by this or another server; None when Twitch refuses to refresh."""
         sha256 = session.sha256
         before = None if session.access is None else session.access.reveal()
-        deadline = self._clock.now() + REFRESH
+        deadline = self._clock.now() + REFRESH_CLAIM
         while self._clock.now() < deadline:
             current = await self._load_active(sha256)
             if current is None or current.access is None:
@@ -218,9 +211,9 @@ class Sessions:
             if current.access.reveal() != before:
                 return current
             now = self._clock.now()
-            if await self._store.begin_refresh(current, now=now, until=now + REFRESH):
+            if await self._store.begin_refresh(current, now=now, until=now + REFRESH_CLAIM):
                 return await self._refresh_claimed(current)
-            await self._clock.sleep(_POLL_SECONDS)
+            await self._clock.sleep(REFRESH_POLL_SECONDS)
         raise UpstreamError("refresh", "Your sign-in is being renewed. Try again in a moment.")
 
     async def _refresh_claimed(self, session: StoredSession) -> StoredSession | None:
@@ -241,7 +234,7 @@ class Sessions:
         renewed = replace(tokens, scopes=tokens.scopes or session.user.scopes)
         # A refresh token may be valid only once, so the new tokens must not be lost.
         await retry(
-            lambda: self._store.renew(sha256, renewed, now=now, due=now + RECHECK),
+            lambda: self._store.renew(sha256, renewed, now=now, due=now + SESSION_RECHECK),
             errors=TwitchAudioError,
             retry_after=any_error,
             policy=_STORE_RETRY,
@@ -265,10 +258,10 @@ class Sessions:
         """Validate, end or delete all sessions that are due. Raises TwitchAudioError `busy`."""
         while True:
             now = self._clock.now()
-            due = await self._store.take_due(_AT_A_TIME, now=now, until=now + _TAKEN)
+            due = await self._store.take_due(MAINTENANCE_BATCH, now=now, until=now + MAINTENANCE_CLAIM)
             for session in due:
                 await self._look_after(session)
-            if len(due) < _AT_A_TIME:
+            if len(due) < MAINTENANCE_BATCH:
                 return
 
     async def _look_after(self, session: StoredSession) -> None:
@@ -277,7 +270,9 @@ class Sessions:
             await self._revoke(session)
         elif now >= session.token_expires_at:
             # The token has expired: it is refreshed when the user returns.
-            await self._store.put_off(session.sha256, min(session.seen_at + IDLE, session.created_at + LIFETIME))
+            await self._store.put_off(
+                session.sha256, min(session.seen_at + SESSION_IDLE, session.created_at + SESSION_LIFETIME)
+            )
         else:
             try:
                 await self._validated(session)
@@ -285,7 +280,7 @@ class Sessions:
                 if error.code is ProblemCode.BUSY:
                     raise
                 if error.code is ProblemCode.UPSTREAM_UNAVAILABLE:
-                    await self._store.put_off(session.sha256, now + _RETRY)
+                    await self._store.put_off(session.sha256, now + MAINTENANCE_RETRY)
                 else:
                     await self._store.end(session.sha256, now)
 
@@ -297,7 +292,7 @@ class Sessions:
                 await self._oauth.revoke(session.access)
             except UpstreamError:
                 with contextlib.suppress(TwitchAudioError):
-                    await self._store.put_off(session.sha256, now + _RETRY)
+                    await self._store.put_off(session.sha256, now + MAINTENANCE_RETRY)
                 return
             self._validator.forget(session.access)
         with contextlib.suppress(TwitchAudioError):

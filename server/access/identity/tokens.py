@@ -17,16 +17,16 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.ports import Clock
 from fingerprint.settings import Secret
 from fingerprint.single_flight import SingleFlightCache
+from server.access.identity.limits import (
+    INVALID_SECONDS,
+    MAX_CACHED_TOKENS,
+    TOKEN_LENGTH,
+    VALID_SECONDS,
+    VALIDATION_FAILED_SECONDS,
+)
 from server.access.identity.twitch_client import TwitchClient
 from server.access.identity.twitch_user import TwitchUser
 
-VALID_SECONDS: Final = 600.0
-"""How long a valid token is cached; Twitch requires validation at least once an hour."""
-
-INVALID_SECONDS: Final = 60.0
-FAILED_SECONDS: Final = 2.0
-MAX_CACHED_TOKENS: Final = 10_000
-_TOKEN_LIMIT: Final = 200
 _UNAVAILABLE: Final = "Twitch does not say whose token this is. Try again in a moment."
 
 
@@ -59,7 +59,7 @@ class TokenValidator:
         answer and the token is not cached.
         """
         text = token.reveal()
-        if not text.isascii() or not text.isalnum() or len(text) > _TOKEN_LIMIT:
+        if not text.isascii() or not text.isalnum() or len(text) > TOKEN_LENGTH:
             raise _invalid()
         return (await self._valid.get(token_hash(token), lambda: self._validate(text))).user
 
@@ -95,7 +95,7 @@ def _valid_seconds(valid: _ValidToken) -> float:
 
 
 def _failure_seconds(error: TwitchAudioError) -> float:
-    return FAILED_SECONDS if isinstance(error, UpstreamError) else INVALID_SECONDS
+    return VALIDATION_FAILED_SECONDS if isinstance(error, UpstreamError) else INVALID_SECONDS
 
 
 def _valid_token(status: int, body: bytes, client_id: str) -> _ValidToken:

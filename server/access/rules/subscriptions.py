@@ -15,7 +15,8 @@ from fingerprint.ports import Clock
 from fingerprint.settings import Secret
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.helix import HelixClient, TokenRefusedError
-from server.access.identity.tokens import MAX_CACHED_TOKENS, token_hash
+from server.access.identity.limits import MAX_CACHED_TOKENS
+from server.access.identity.tokens import token_hash
 from server.access.identity.twitch_user import TwitchUser
 from server.access.rules.policy import Subscription
 
