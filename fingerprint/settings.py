@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import platformdirs
 from yarl import URL
@@ -48,9 +48,17 @@ class Secret:
     __str__ = __repr__
 
 
+@dataclass(frozen=True, slots=True)
+class Format(Generic[T]):
+    """What a variable can hold. `parse` raises ValueError for other texts; `takes` completes "it takes ..."."""
+
+    parse: Callable[[str], T]
+    takes: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingInfo:
-    """A setting's declaration. `parse` raises ValueError for a text that the setting does not take."""
+    """A setting's declaration. `parse` and `takes` are those of its format."""
 
     variable: str
     parse: Callable[[str], object]
@@ -66,28 +74,31 @@ _INFO: Final = "setting"
 
 def setting(
     variable: str,
+    accepts: Format[T],
     *,
-    parse: Callable[[str], T],
-    takes: str,
     help: str,  # noqa: A002 - the name of the table's column
     default: T | None = None,
     default_factory: Callable[[], T] | None = None,
     default_text: str | None = None,
     hidden: bool = False,
 ) -> T:
-    """Declare a field that is read from `variable`. `takes` completes the sentence "it takes ..."."""
-    shown = default_text if default_text is not None else ("none" if default is None else str(default))
+    """Declare a field that is read from `variable`. Without a default it is None."""
     info = SettingInfo(
         variable=variable,
-        parse=parse,
-        takes=takes,
+        parse=accepts.parse,
+        takes=accepts.takes,
         help=help,
-        default_text=shown,
-        hidden=hidden or parse is secret,
+        default_text=default_text or _shown(default),
+        hidden=hidden or accepts.parse is secret,
     )
     if default_factory is not None:
         return field(default_factory=default_factory, metadata={_INFO: info})
     return cast("T", field(default=default, metadata={_INFO: info}))
+
+
+def _shown(default: object) -> str:
+    values = cast("tuple[object, ...]", default) if isinstance(default, tuple) else (default,)
+    return ", ".join(str(value) for value in values if value is not None) or "none"
 
 
 def settings_table(*groups: type) -> list[SettingInfo]:
@@ -164,19 +175,24 @@ def words(text: str) -> tuple[str, ...]:
     return found
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """A parser for one of the given words."""
+HTTP_ADDRESS: Final = Format(base_url, "an http(s) address")
+ENDPOINT: Final = Format(endpoint, HTTP_ADDRESS.takes)
+TABLE_NAME: Final = Format(table_name, "3 to 255 letters, digits, hyphens, underscores and dots")
+
+
+def one_of(*choices: str) -> Format[str]:
+    """One of the given words, two at least."""
 
     def parse(text: str) -> str:
         if text not in choices:
             raise ValueError(text)
         return text
 
-    return parse
+    return Format(parse, f"{', '.join(choices[:-1])} or {choices[-1]}")
 
 
-def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """A parser for a whole number between two bounds, inclusive."""
+def whole_number(low: int, high: int) -> Format[int]:
+    """A whole number between two bounds, inclusive."""
 
     def parse(text: str) -> int:
         value = int(text)
@@ -184,7 +200,7 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
             raise ValueError(text)
         return value
 
-    return parse
+    return Format(parse, f"a whole number from {low} to {high}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,11 +248,6 @@ def host_name(text: str) -> str:
     return text.lower()
 
 
-def switch(text: str) -> bool:
-    """Parses `on` or `off` as a bool."""
-    return {"on": True, "off": False}[one_of("on", "off")(text)]
-
-
 def contact(text: str) -> str:
     """Parses a short text for a header: no line breaks or brackets."""
     if len(text) > 100 or not text.isascii() or not text.isprintable() or any(sign in text for sign in "()"):
@@ -258,46 +269,36 @@ class TwitchSettings:
 
     gql_url: URL = setting(
         "TWITCHAUDIO_TWITCH_GQL_URL",
-        parse=base_url,
-        takes="an http(s) address",
+        HTTP_ADDRESS,
         help="where playback tokens are asked for",
         default=URL("https://gql.twitch.tv/gql"),
     )
     usher_url: URL = setting(
         "TWITCHAUDIO_TWITCH_USHER_URL",
-        parse=base_url,
-        takes="an http(s) address",
+        HTTP_ADDRESS,
         help="where multivariant playlists come from",
         default=URL("https://usher.ttvnw.net"),
     )
     gql_attempts: tuple[GqlAttempt, ...] = setting(
         "TWITCHAUDIO_TWITCH_GQL_ATTEMPTS",
-        parse=gql_attempts,
-        takes="comma-separated pairs of client id and form (text or persisted), such as abc123:text",
+        Format(
+            gql_attempts, "comma-separated pairs of client id and form (text or persisted), such as abc123:text"
+        ),
         help="the ways to ask for a playback token, tried in order",
         default=DEFAULT_GQL_ATTEMPTS,
         default_text="Twitch's web and TV clients with the full query text, then the web client's persisted query",
     )
     session_token: Secret | None = setting(
         "TWITCHAUDIO_TWITCH_SESSION_TOKEN",
-        parse=secret,
-        takes="the value of the auth-token cookie of your own session on twitch.tv",
+        Format(secret, "the value of the auth-token cookie of your own session on twitch.tv"),
         help="sent to gql alone, so that channels you subscribe to are heard as you hear them; only your own",
-        default=None,
     )
     media_hosts: tuple[str, ...] = setting(
         "TWITCHAUDIO_MEDIA_HOSTS",
-        parse=media_hosts,
-        takes="comma-separated host names, such as *.ttvnw.net",
+        Format(media_hosts, "comma-separated host names, such as *.ttvnw.net"),
         help="the only hosts that playlists, segments and clip files are fetched from, over https "
         "(a loopback address may be named, and is then fetched over http too)",
-        default=(
-            "*.ttvnw.net",
-            "*.live-video.net",
-            "*.cloudfront.net",
-            "*.twitchcdn.net",
-        ),
-        default_text="*.ttvnw.net, *.live-video.net, *.cloudfront.net, *.twitchcdn.net",
+        default=("*.ttvnw.net", "*.live-video.net", "*.cloudfront.net", "*.twitchcdn.net"),
     )
 
 
@@ -320,39 +321,33 @@ class LinkSettings:
 
     services: tuple[str, ...] = setting(
         "TWITCHAUDIO_LINKS",
-        parse=link_services,
-        takes=f"off, or comma-separated names out of {', '.join(LINK_SERVICES)}",
+        Format(link_services, f"off, or comma-separated names out of {', '.join(LINK_SERVICES)}"),
         help="public services that are told a found song's ISRC, or its title and artists, to find links to it",
         default=(),
         default_text="off",
     )
     deezer_url: URL = setting(
         "TWITCHAUDIO_DEEZER_URL",
-        parse=base_url,
-        takes="an http(s) address",
+        HTTP_ADDRESS,
         help="where Deezer's look-up is",
         default=URL("https://api.deezer.com"),
     )
     musicbrainz_url: URL = setting(
         "TWITCHAUDIO_MUSICBRAINZ_URL",
-        parse=base_url,
-        takes="an http(s) address",
+        HTTP_ADDRESS,
         help="where MusicBrainz's look-up is",
         default=URL("https://musicbrainz.org"),
     )
     odesli_url: URL = setting(
         "TWITCHAUDIO_ODESLI_URL",
-        parse=base_url,
-        takes="an http(s) address",
+        HTTP_ADDRESS,
         help="where Odesli's look-up is",
         default=URL("https://api.song.link"),
     )
     contact: str | None = setting(
         "TWITCHAUDIO_CONTACT",
-        parse=contact,
-        takes="an address of a page or of a mailbox, at most 100 characters",
+        Format(contact, "an address of a page or of a mailbox, at most 100 characters"),
         help="how the look-up services can reach you; MusicBrainz wants to know",
-        default=None,
     )
 
 
@@ -365,66 +360,57 @@ class ProviderSettings:
 
     acrcloud_host: str | None = setting(
         "ACRCLOUD_HOST",
-        parse=host_name,
-        takes="the host that ACRCloud's console shows for your project, such as identify-eu-west-1.acrcloud.com",
+        Format(
+            host_name,
+            "the host that ACRCloud's console shows for your project, such as identify-eu-west-1.acrcloud.com",
+        ),
         help="your ACRCloud project's host",
-        default=None,
     )
     acrcloud_access_key: Secret | None = setting(
         "ACRCLOUD_ACCESS_KEY",
-        parse=secret,
-        takes="the access key of your ACRCloud project; host, key and secret are set together",
+        Format(secret, "the access key of your ACRCloud project; host, key and secret are set together"),
         help="your ACRCloud project's access key",
-        default=None,
     )
     acrcloud_access_secret: Secret | None = setting(
         "ACRCLOUD_ACCESS_SECRET",
-        parse=secret,
-        takes="the access secret of your ACRCloud project; host, key and secret are set together",
+        Format(secret, "the access secret of your ACRCloud project; host, key and secret are set together"),
         help="your ACRCloud project's access secret",
-        default=None,
     )
     acrcloud_send: str = setting(
         "TWITCHAUDIO_ACRCLOUD_SEND",
-        parse=one_of(*ACRCLOUD_FORMS),
-        takes="auto, fingerprint or audio",
+        one_of(*ACRCLOUD_FORMS),
         help="what ACRCloud gets: its own fingerprint (about 1 KB; needs the `acrcloud` extra), or audio (about "
         "100 KB); auto takes the fingerprint where its extractor works",
         default="auto",
     )
     acrcloud_url: URL | None = setting(
         "TWITCHAUDIO_ACRCLOUD_URL",
-        parse=base_url,
-        takes="an http(s) address",
+        HTTP_ADDRESS,
         help="where ACRCloud is asked, for a proxy or the simulated service",
-        default=None,
         default_text="https:// and ACRCLOUD_HOST",
     )
     audd_api_token: Secret | None = setting(
         "AUDD_API_TOKEN",
-        parse=secret,
-        takes="the API token of your AudD account",
+        Format(secret, "the API token of your AudD account"),
         help="your AudD account's API token",
-        default=None,
     )
     audd_url: URL = setting(
         "TWITCHAUDIO_AUDD_URL",
-        parse=base_url,
-        takes="an http(s) address",
+        HTTP_ADDRESS,
         help="where AudD is asked",
         default=URL("https://api.audd.io/"),
     )
     shazam_url: URL = setting(
         "TWITCHAUDIO_SHAZAM_URL",
-        parse=base_url,
-        takes="an http(s) address",
+        HTTP_ADDRESS,
         help="where Shazam's private service is asked, if `shazam` is among the recognizers",
         default=URL("https://amp.shazam.com"),
     )
     budgets: Budgets = setting(
         "TWITCHAUDIO_BUDGETS",
-        parse=parse_budgets,
-        takes="comma-separated budgets such as acrcloud=100/day, acrcloud=2000/month, audd=10/day",
+        Format(
+            parse_budgets, "comma-separated budgets such as acrcloud=100/day, acrcloud=2000/month, audd=10/day"
+        ),
         help="how many questions a provider may be asked, by all servers together, in a day or a month of UTC",
         default_factory=dict,
         default_text="none",
@@ -463,23 +449,19 @@ class DynamoDbSettings:
 
     endpoint: str | None = setting(
         "TWITCHAUDIO_DYNAMODB_ENDPOINT",
-        parse=endpoint,
-        takes="an http(s) address",
+        ENDPOINT,
         help="where DynamoDB is, for one that is not AWS's own",
-        default=None,
         default_text="AWS's, of the region in the usual AWS variables",
     )
     stream_table: str = setting(
         "TWITCHAUDIO_DYNAMODB_STREAM_TABLE",
-        parse=table_name,
-        takes="3 to 255 letters, digits, hyphens, underscores and dots",
+        TABLE_NAME,
         help="the table for jobs on live streams",
         default="twitchaudio-streams",
     )
     clip_table: str = setting(
         "TWITCHAUDIO_DYNAMODB_CLIP_TABLE",
-        parse=table_name,
-        takes="3 to 255 letters, digits, hyphens, underscores and dots",
+        TABLE_NAME,
         help="the table for jobs on clips and videos",
         default="twitchaudio-clips",
     )
@@ -494,64 +476,54 @@ class PipelineSettings:
     links: LinkSettings = field(default_factory=LinkSettings)
     data_dir: Path = setting(
         "TWITCHAUDIO_DATA_DIR",
-        parse=path,
-        takes="a folder",
+        Format(path, "a folder"),
         help="the SQLite file, the catalog and secrets",
         default_factory=default_data_dir,
         default_text="the platform's user data folder",
     )
     database_url: str | None = setting(
         "TWITCHAUDIO_DATABASE_URL",
-        parse=str,
-        takes="sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME (MySQL 8, MariaDB 10.6 or newer)",
+        Format(str, "sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME (MySQL 8, MariaDB 10.6 or newer)"),
         help="where jobs, answers and access data live",
-        default=None,
         default_text="SQLite in the data folder",
     )
     jobs: str = setting(
         "TWITCHAUDIO_JOBS",
-        parse=one_of("sql", "dynamodb"),
-        takes="sql or dynamodb",
+        one_of("sql", "dynamodb"),
         help="the store for job state: the SQL database, or tables in DynamoDB",
         default="sql",
     )
     dynamodb: DynamoDbSettings = field(default_factory=DynamoDbSettings)
     keep_days: int | None = setting(
         "TWITCHAUDIO_KEEP_DAYS",
-        parse=whole_number(1, 36_500),
-        takes="a whole number from 1 to 36500",
+        whole_number(1, 36_500),
         help="after how many days answers are deleted, in SQL and DynamoDB alike; songs of clips and videos stay",
-        default=None,
         default_text="never",
     )
     recognizers: tuple[str, ...] = setting(
         "TWITCHAUDIO_RECOGNIZERS",
-        parse=words,
-        takes="comma-separated recognizer names",
+        Format(words, "comma-separated recognizer names"),
         help="the recognizers, asked in order until one finds the song",
         default=(),
         default_text="catalog, then acrcloud and audd where their keys are set",
     )
     ask: str = setting(
         "TWITCHAUDIO_ASK",
-        parse=one_of("in-order", "together"),
-        takes="in-order or together",
+        one_of("in-order", "together"),
         help="whether recognizers are asked one after another until one finds the song, or all at once: then the "
         "first match wins, and others that agree within a second raise its score",
         default="in-order",
     )
     clip_parts: int = setting(
         "TWITCHAUDIO_CLIP_PARTS",
-        parse=whole_number(1, 10),
-        takes="a whole number from 1 to 10",
+        whole_number(1, 10),
         help="how many parts of a clip, of 12 s each, a provider is asked about, side by side; each is a question;"
         " with 1 it hears the loudest part only",
         default=5,
     )
     recognizer_seconds: int = setting(
         "TWITCHAUDIO_RECOGNIZER_SECONDS",
-        parse=whole_number(1, 20),
-        takes="a whole number from 1 to 20",
+        whole_number(1, 20),
         help="how long each recognizer may take",
         default=5,
     )

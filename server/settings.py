@@ -9,10 +9,12 @@ from typing import Final
 from yarl import URL
 
 from fingerprint.settings import (
+    ENDPOINT,
+    HTTP_ADDRESS,
+    Format,
     PipelineSettings,
     Secret,
     base_url,
-    endpoint,
     one_of,
     secret,
     setting,
@@ -97,13 +99,15 @@ def rates(text: str) -> tuple[Rate, ...]:
     found: list[Rate] = []
     for word in words(text):
         most, _, unit = word.partition("/")
-        found.append(Rate(whole_number(1, 1_000_000)(most.strip()), _UNITS.get(unit.strip(), 0)))
+        found.append(Rate(whole_number(1, 1_000_000).parse(most.strip()), _UNITS.get(unit.strip(), 0)))
     if not all(rate.seconds for rate in found) or len({rate.seconds for rate in found}) < len(found):
         raise ValueError(text)
     return tuple(found)
 
 
-_RATES: Final = "comma-separated limits such as 60/minute, 2000/day (second, minute, hour, day), or none"
+RATES: Final = Format(
+    rates, "comma-separated limits such as 60/minute, 2000/day (second, minute, hour, day), or none"
+)
 
 
 def function_name(text: str) -> str:
@@ -143,134 +147,114 @@ class ServerSettings:
     """How many processes of this server decode, and how many recognize, at the same time."""
     runner: str = setting(
         "TWITCHAUDIO_RUNNER",
-        parse=one_of("inprocess", "lambda"),
-        takes="inprocess or lambda",
+        one_of("inprocess", "lambda"),
         help="where identifications are worked on: in the server's own process, or in an AWS Lambda function",
         default="inprocess",
     )
     lambda_function: str = setting(
         "TWITCHAUDIO_LAMBDA_FUNCTION",
-        parse=function_name,
-        takes="a function's name or ARN",
+        Format(function_name, "a function's name or ARN"),
         help="the Lambda function",
         default="twitchaudio-fingerprint",
     )
     lambda_endpoint: str | None = setting(
         "TWITCHAUDIO_LAMBDA_ENDPOINT",
-        parse=endpoint,
-        takes="an http(s) address",
+        ENDPOINT,
         help="where Lambda is, for one that is not AWS's own",
-        default=None,
         default_text="AWS's, of the region in the usual AWS variables",
     )
     captures_at_once: int = setting(
         "TWITCHAUDIO_CAPTURES_AT_ONCE",
-        parse=whole_number(1, 1_000),
-        takes="a whole number from 1 to 1000",
+        whole_number(1, 1_000),
         help="how many identifications one server works on at a time; `serve --workers` divides them",
         default_factory=lambda: 2 * (os.cpu_count() or 1),
         default_text="twice the number of processor cores",
     )
     queue: int = setting(
         "TWITCHAUDIO_QUEUE",
-        parse=whole_number(0, 100_000),
-        takes="a whole number from 0 to 100000",
+        whole_number(0, 100_000),
         help="how many identifications wait for their turn before one more is told `busy`",
         default=200,
     )
     watches: int = setting(
         "TWITCHAUDIO_WATCHES",
-        parse=whole_number(0, 10_000),
-        takes="a whole number from 0 to 10000",
+        whole_number(0, 10_000),
         help="how many channels may be watched at a time, on all servers together",
         default=50,
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
         "TWITCHAUDIO_TRUSTED_PROXIES",
-        parse=networks,
-        takes="comma-separated addresses and networks, such as 127.0.0.1, 10.0.0.0/8",
+        Format(networks, "comma-separated addresses and networks, such as 127.0.0.1, 10.0.0.0/8"),
         help="proxies whose X-Forwarded-For is believed",
         default=(),
-        default_text="none",
     )
     jobs_per_address: int = setting(
         "TWITCHAUDIO_JOBS_PER_ADDRESS",
-        parse=whole_number(0, 1_000),
-        takes="a whole number from 0 to 1000",
+        whole_number(0, 1_000),
         help="how many identifications somebody without an API key may have started at once, by their IP address; "
         "0 for any number",
         default=1,
     )
     starts_per_address: tuple[Rate, ...] = setting(
         "TWITCHAUDIO_STARTS_PER_ADDRESS",
-        parse=rates,
-        takes=_RATES,
+        RATES,
         help="how many new identifications an IP address may start; joining is free",
         default=(Rate(120, 60), Rate(5_000, 86_400)),
         default_text="120/minute, 5000/day",
     )
     starts_per_person: tuple[Rate, ...] = setting(
         "TWITCHAUDIO_STARTS_PER_PERSON",
-        parse=rates,
-        takes=_RATES,
+        RATES,
         help="how many new identifications somebody who is signed in may start, besides their address's limit",
         default=(Rate(60, 60), Rate(2_000, 86_400)),
         default_text="60/minute, 2000/day",
     )
     twitch_client_id: str | None = setting(
         "TWITCH_CLIENT_ID",
-        parse=client_id,
-        takes="the client id of your Twitch application",
+        Format(client_id, "the client id of your Twitch application"),
         help="the operator's Twitch application; without it, nobody can sign in",
-        default=None,
     )
     twitch_client_secret: Secret | None = setting(
         "TWITCH_CLIENT_SECRET",
-        parse=secret,
-        takes="the client secret of your Twitch application",
+        Format(secret, "the client secret of your Twitch application"),
         help="its secret; without it, nobody can sign in on the website",
-        default=None,
     )
     twitch_id_url: URL = setting(
         "TWITCHAUDIO_TWITCH_ID_URL",
-        parse=base_url,
-        takes="an http(s) address",
+        HTTP_ADDRESS,
         help="where people sign in, and Twitch tokens are checked",
         default=URL("https://id.twitch.tv"),
     )
     log_days: int = setting(
         "TWITCHAUDIO_LOG_DAYS",
-        parse=whole_number(0, 10_000),
-        takes="a whole number from 0 to 10000",
+        whole_number(0, 10_000),
         help="how many days the logs in the database are kept; 0 for good",
         default=90,
     )
     log_address_days: int = setting(
         "TWITCHAUDIO_LOG_ADDRESS_DAYS",
-        parse=whole_number(0, 10_000),
-        takes="a whole number from 0 to 10000",
+        whole_number(0, 10_000),
         help="after how many days IP addresses in the logs are cut to their network; 0 never",
         default=7,
     )
     twitch_helix_url: URL = setting(
         "TWITCHAUDIO_TWITCH_HELIX_URL",
-        parse=base_url,
-        takes="an http(s) address",
+        HTTP_ADDRESS,
         help="where Twitch is asked about subscriptions and users",
         default=URL("https://api.twitch.tv/helix"),
     )
     base_url: URL | None = setting(
         "TWITCHAUDIO_BASE_URL",
-        parse=public_url,
-        takes="an https address without a path (http on a loopback address)",
+        Format(public_url, "an https address without a path (http on a loopback address)"),
         help="the website's address as people see it; Twitch sends them back to `/login/callback` below it",
-        default=None,
         default_text="as the request, or a trusted proxy, says",
     )
     session_keys: tuple[Secret, ...] = setting(
         "TWITCHAUDIO_SESSION_KEY",
-        parse=session_keys,
-        takes=f"a random text of at least {KEY_LENGTH} characters; after a comma, older ones that still count",
+        Format(
+            session_keys,
+            f"a random text of at least {KEY_LENGTH} characters; after a comma, older ones that still count",
+        ),
         help="encrypts the website's sessions; servers that share a database need the same",
         default=(),
         default_text="made once, kept in the data folder (`session.key`)",
@@ -278,16 +262,13 @@ class ServerSettings:
     )
     admins: tuple[str, ...] = setting(
         "TWITCHAUDIO_ADMINS",
-        parse=admins,
-        takes="comma-separated Twitch logins, or id:NUMBER, which stays when a login changes hands",
+        Format(admins, "comma-separated Twitch logins, or id:NUMBER, which stays when a login changes hands"),
         help="who may use `/admin`",
         default=(),
-        default_text="none",
     )
     log_level: str = setting(
         "TWITCHAUDIO_LOG_LEVEL",
-        parse=one_of(*LOG_LEVELS),
-        takes="debug, info, warning or error",
+        one_of(*LOG_LEVELS),
         help="what is logged, as JSON lines on standard error",
         default="info",
     )
