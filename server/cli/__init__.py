@@ -20,6 +20,30 @@ class Subparsers(Protocol):
         ...
 
 
+Run = Callable[[argparse.Namespace], int]
+"""A command's function, from the arguments to the exit status."""
+
+
+def add_command(
+    commands: Subparsers, name: str, text: str, run: Run | None = None, *, more: str = ""
+) -> argparse.ArgumentParser:
+    """Add a command; `text` says in the list of commands what it does, and with `more` in its own help."""
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}{more}.")
+    if run is not None:
+        parser.set_defaults(run=run)
+    return parser
+
+
+def add_list(
+    commands: Subparsers, name: str, text: str, run: Run, *, more: str = "", **defaults: object
+) -> tuple[Subparsers, argparse.ArgumentParser]:
+    """Add a command that lists things, alone or as `list`: its actions, for others beside, and `list` itself."""
+    command = add_command(commands, name, text, run, more="; lists them")
+    command.set_defaults(**defaults)
+    actions = cast("Subparsers", command.add_subparsers(metavar="ACTION"))
+    return actions, add_command(actions, "list", "list them", run, more=more)
+
+
 class _Group(Protocol):
     def register(self, commands: Subparsers) -> None:
         """Add the group's commands; each sets `run`, a function from the arguments to the exit status."""
@@ -43,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     groups = [words[0]] if words and words[0] in GROUPS else GROUPS
     arguments = make_parser(groups).parse_args(words)
-    run = cast("Callable[[argparse.Namespace], int]", arguments.run)
+    run: Run = arguments.run
     try:
         return run(arguments)
     except SettingsError as error:

@@ -1,25 +1,30 @@
 """`twitchaudio admin`: the operator's rules; servers that run see a change within two seconds."""
 
 import argparse
-import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import cast
 
 from fingerprint.database import Database
-from fingerprint.settings import Secret
-from server.access.identity.api_keys import ApiKey, ApiKeyStore
+from server.access.identity.api_keys import ApiKeyStore
 from server.access.quotas.requests import KEY_JOBS
 from server.access.rules.store import RulesStore
 from server.access.rules.website import FIELDS
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
-from server.cli import Subparsers, admin_broadcasters, admin_channels, admin_logs, admin_people
-from server.cli.with_database import operator_changes, positive_int, with_database
+from server.cli import (
+    Subparsers,
+    add_command,
+    add_list,
+    admin_broadcasters,
+    admin_channels,
+    admin_logs,
+    admin_people,
+)
+from server.cli.with_database import days_from, operator_changes, positive_int, print_secret, with_database
 
 
 def register(commands: Subparsers) -> None:
     """Add the `admin` commands to the `twitchaudio` command line."""
-    text = "the operator's rules: who may ask"
-    admin = commands.add_parser("admin", help=text, description=f"{text.capitalize()}.")
+    admin = add_command(commands, "admin", "the operator's rules: who may ask")
     groups = cast("Subparsers", admin.add_subparsers(required=True, metavar="WHAT"))
     _register_settings(groups)
     _register_keys(groups)
@@ -30,21 +35,18 @@ def register(commands: Subparsers) -> None:
 
 
 def _register_settings(groups: Subparsers) -> None:
-    text = "website settings"
-    settings = groups.add_parser("settings", help=text, description=f"{text.capitalize()}; shows them all.")
-    settings.set_defaults(run=_settings_get, name=None)
-    actions = settings.add_subparsers(metavar="ACTION")
-    get = actions.add_parser("get", help="show them, or one", description="Show them, or one.")
+    settings = add_command(groups, "settings", "website settings", _settings_get, more="; shows them all")
+    settings.set_defaults(name=None)
+    actions = cast("Subparsers", settings.add_subparsers(metavar="ACTION"))
+    get = add_command(actions, "get", "show them, or one", _settings_get)
     get.add_argument("name", nargs="?", choices=tuple(FIELDS), metavar="NAME")
-    get.set_defaults(run=_settings_get)
-    change = actions.add_parser("set", help="change one", description=f"Change one: {', '.join(FIELDS)}.")
+    change = add_command(actions, "set", "change one", _settings_set, more=f": {', '.join(FIELDS)}")
     change.add_argument("name", choices=tuple(FIELDS), metavar="NAME")
     change.add_argument("value", metavar="VALUE")
-    change.set_defaults(run=_settings_set)
 
 
 def _settings_get(arguments: argparse.Namespace) -> int:
-    name = cast("str | None", arguments.name)
+    name: str | None = arguments.name
     rules = with_database(lambda database: RulesStore(database).read())
     for setting, text in rules.website.to_texts().items():
         if name is None:
@@ -55,24 +57,19 @@ def _settings_get(arguments: argparse.Namespace) -> int:
 
 
 def _settings_set(arguments: argparse.Namespace) -> int:
-    name, value = cast("str", arguments.name), cast("str", arguments.value)
     before, after = with_database(
-        lambda database: RulesStore(database, changes=operator_changes()).set_website(name, value)
+        lambda database: RulesStore(database, changes=operator_changes()).set_website(
+            arguments.name, arguments.value
+        )
     )
-    print(f"{name} = {after} (was {before or 'empty'})")
+    print(f"{arguments.name} = {after} (was {before or 'empty'})")
     return 0
 
 
 def _register_keys(groups: Subparsers) -> None:
     text = "API keys, for programs that ask"
-    command = groups.add_parser("keys", help=text, description=f"{text}; lists them.")
-    command.set_defaults(run=_keys_list)
-    actions = command.add_subparsers(metavar="ACTION")
-    listed = actions.add_parser(
-        "list", help="list them", description="List them; the keys themselves are not kept."
-    )
-    listed.set_defaults(run=_keys_list)
-    create = actions.add_parser("create", help="make one", description="Make a key. It is shown this once.")
+    actions, _ = add_list(groups, "keys", text, _keys_list, more="; the keys themselves are not kept")
+    create = add_command(actions, "create", "make a key, which is shown this once", _keys_create)
     create.add_argument("name", metavar="NAME", help="whose it is, or what it is for")
     create.add_argument(
         "--scope",
@@ -87,12 +84,8 @@ def _register_keys(groups: Subparsers) -> None:
     create.add_argument(
         "--days", type=positive_int, metavar="N", help="valid for so many days; for good when left out"
     )
-    create.set_defaults(run=_keys_create)
-    revoke = actions.add_parser(
-        "revoke", help="make keys invalid for good", description="Make keys invalid for good."
-    )
+    revoke = add_command(actions, "revoke", "make keys invalid for good", _keys_revoke)
     revoke.add_argument("ids", nargs="+", metavar="ID")
-    revoke.set_defaults(run=_keys_revoke)
 
 
 def _keys_list(_arguments: argparse.Namespace) -> int:
@@ -116,31 +109,24 @@ def _keys_list(_arguments: argparse.Namespace) -> int:
 
 def _keys_create(arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)
-    days = cast("int | None", arguments.days)
-
-    async def create(database: Database) -> tuple[ApiKey, Secret]:
-        return await ApiKeyStore(database, changes=operator_changes()).create(
-            cast("str", arguments.name),
+    key, secret = with_database(
+        lambda database: ApiKeyStore(database, changes=operator_changes()).create(
+            arguments.name,
             now=now,
-            scopes=cast("list[str] | None", arguments.scope) or DEFAULT_SCOPES,
-            per_minute=cast("int | None", arguments.per_minute),
-            per_day=cast("int | None", arguments.per_day),
-            at_once=cast("int | None", arguments.at_once),
-            expires_at=None if days is None else now + timedelta(days=days),
+            scopes=arguments.scope or DEFAULT_SCOPES,
+            per_minute=arguments.per_minute,
+            per_day=arguments.per_day,
+            at_once=arguments.at_once,
+            expires_at=days_from(now, arguments.days),
         )
-
-    key, secret = with_database(create)
-    print(secret.reveal())
-    print(
-        f"This is the key {key.id} ({key.name}). It is shown this once: only a hash of it is kept.",
-        file=sys.stderr,
     )
+    print_secret(secret, f"This is the key {key.id} ({key.name}).")
     return 0
 
 
 def _keys_revoke(arguments: argparse.Namespace) -> int:
     async def revoke(database: Database) -> None:
-        for key_id in cast("list[str]", arguments.ids):
+        for key_id in arguments.ids:
             await ApiKeyStore(database, changes=operator_changes()).revoke(key_id, datetime.now(UTC))
             print(f"{key_id} is revoked.")
 

@@ -4,12 +4,12 @@ import argparse
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final, cast
+from typing import Final
 
 from fingerprint.wire import time_to_json
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import AuditFilter, AuditStore
-from server.cli import Subparsers
+from server.cli import Subparsers, add_command
 from server.cli.with_database import positive_int, with_database
 
 _KINDS: Final = tuple(str(kind) for kind in AuditKind)
@@ -19,8 +19,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 def register(groups: Subparsers) -> None:
     """Add the command `logs` to `admin`."""
-    text = "what happened, newest first"
-    command = groups.add_parser("logs", help=text, description=f"{text.capitalize()}.")
+    command = add_command(groups, "logs", "what happened, newest first", _logs)
     command.add_argument(
         "--kind", action="append", choices=_KINDS, metavar="KIND", help=f"{', '.join(_KINDS)}; may be repeated"
     )
@@ -35,7 +34,6 @@ def register(groups: Subparsers) -> None:
     command.add_argument("--until", type=_moment, metavar="WHEN", help="before that moment")
     command.add_argument("--limit", type=positive_int, default=100, metavar="N", help="entries (default: 100)")
     command.add_argument("--json", action="store_true", help="one JSON object a line")
-    command.set_defaults(run=_logs)
 
 
 def _moment(text: str) -> datetime:
@@ -53,14 +51,14 @@ def _moment(text: str) -> datetime:
 
 def _logs(arguments: argparse.Namespace) -> int:
     chosen = AuditFilter(
-        kinds=[AuditKind(kind) for kind in cast("list[str] | None", arguments.kind) or ()],
-        who=cast("str | None", arguments.who),
-        address=cast("str | None", arguments.address),
-        subject=cast("str | None", arguments.subject),
-        code=cast("str | None", arguments.code),
-        since=cast("datetime | None", arguments.since),
-        until=cast("datetime | None", arguments.until),
-        limit=cast("int", arguments.limit),
+        kinds=[AuditKind(kind) for kind in arguments.kind or ()],
+        who=arguments.who,
+        address=arguments.address,
+        subject=arguments.subject,
+        code=arguments.code,
+        since=arguments.since,
+        until=arguments.until,
+        limit=arguments.limit,
     )
     entries = with_database(lambda database: AuditStore(database).read(chosen))
     for entry in entries:

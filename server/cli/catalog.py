@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -16,22 +16,21 @@ from fingerprint.catalog.ingest import IngestProgress, IngestReport, ingest
 from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.settings import PipelineSettings, read_settings
-from server.cli import Subparsers
+from server.cli import Run, Subparsers, add_command
 
 
 def register(commands: Subparsers) -> None:
     """Add the `catalog` command to the `twitchaudio` command line."""
     description = "The local catalog: the music that can be recognized without an account or a network."
     catalog = commands.add_parser("catalog", help="the local catalog of music", description=description)
-    actions = catalog.add_subparsers(required=True, metavar="ACTION")
+    actions = cast("Subparsers", catalog.add_subparsers(required=True, metavar="ACTION"))
 
-    def action(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        parser = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    def action(name: str, run: Run, text: str) -> argparse.ArgumentParser:
+        parser = add_command(actions, name, text, run)
         parser.add_argument(
             "--catalog", type=Path, metavar="DIR", help="the catalog's folder (default: in the data folder)"
         )
         parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
-        parser.set_defaults(run=run)
         return parser
 
     add = action("add", _add, "index music files and folders; safe to interrupt and to run again")

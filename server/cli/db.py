@@ -3,12 +3,13 @@
 import argparse
 import asyncio
 import sys
+from typing import cast
 
 from fingerprint.database import database_url, open_database
 from fingerprint.jobs import prepare_job_store
 from fingerprint.settings import PipelineSettings, read_settings
 from server import migrations
-from server.cli import Subparsers
+from server.cli import Subparsers, add_command
 from server.observability import configure_logging
 from server.settings import ServerSettings
 
@@ -20,10 +21,9 @@ def register(commands: Subparsers) -> None:
         help="the SQL schema and DynamoDB's tables",
         description="The places of jobs, answers and access data.",
     )
-    actions = database.add_subparsers(required=True, metavar="ACTION")
+    actions = cast("Subparsers", database.add_subparsers(required=True, metavar="ACTION"))
     text = "bring the SQL schema up to date and make DynamoDB's tables where they are used; safe to run again"
-    upgrade = actions.add_parser("upgrade", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    upgrade.set_defaults(run=_upgrade)
+    add_command(actions, "upgrade", text, _upgrade)
 
 
 def _upgrade(_arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import aiohttp
 from yarl import URL
@@ -40,13 +40,13 @@ def serve_demo(arguments: argparse.Namespace) -> int:
     """Run the demo until Ctrl-C. Raises TwitchAudioError, one line, when it cannot start."""
     settings = read_settings(ServerSettings)
     configure_logging(_LOG_LEVEL, sys.stderr)
-    music = cast("Path | None", arguments.music)
+    music: Path | None = arguments.music
     if music is not None and not music.expanduser().is_dir():
         raise invalid_input(f"{music} is no folder; --music takes a folder of audio files")
     demo = _Demo(
         settings,
-        host=cast("str", arguments.host),
-        port=cast("int", arguments.port),
+        host=arguments.host,
+        port=arguments.port,
         music=None if music is None else music.expanduser().resolve(),
     )
     return run_until_stopped(demo.run())

@@ -5,7 +5,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import web
 from yarl import URL
@@ -72,7 +72,7 @@ def _workers(text: str) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    workers = cast("int", arguments.workers)
+    workers: int = arguments.workers
     if workers > 1 and (arguments.demo or sys.platform != "linux"):
         reason = "does not go with --demo" if arguments.demo else "takes Linux, which spreads the connections"
         print(f"twitchaudio: --workers {reason}", file=sys.stderr)
@@ -89,9 +89,9 @@ def _run(arguments: argparse.Namespace) -> int:
         return 2
     settings = read_settings(ServerSettings)
     configure_logging(settings.log_level, sys.stderr)
-    host, port = cast("str", arguments.host), cast("int", arguments.port)
+    host, port = arguments.host, arguments.port
     if arguments.worker is not None:
-        descriptors = parse_descriptors(cast("str", arguments.worker))
+        descriptors = parse_descriptors(arguments.worker)
         return run_until_stopped(serve_as_worker(make_app(one_of_workers(settings, workers)), descriptors))
     if workers > 1:
         return run_until_stopped(supervise(worker_command(workers), host, port, workers))

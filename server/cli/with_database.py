@@ -5,10 +5,11 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from fingerprint.database import Database, database_url, open_database
-from fingerprint.settings import read_settings
+from fingerprint.settings import Secret, read_settings
 from server import migrations
 from server.audit.changes import ChangeLog
 from server.audit.entries import Who
@@ -38,6 +39,17 @@ def operator_changes() -> ChangeLog:
     except (KeyError, OSError, ImportError):
         name = "unknown"
     return ChangeLog(Who(id=f"cli:{name}", name=name))
+
+
+def print_secret(secret: Secret, text: str) -> None:
+    """Print a new secret, alone on standard output for scripts, and the sentence `text` for people."""
+    print(secret.reveal())
+    print(f"{text} It is shown this once: only a hash of it is kept.", file=sys.stderr)
+
+
+def days_from(now: datetime, days: int | None) -> datetime | None:
+    """The moment so many days after now; None without days."""
+    return None if days is None else now + timedelta(days=days)
 
 
 def positive_int(text: str) -> int:
