@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from cachetools import TTLCache
+
 from fingerprint.domain.problems import ProblemCode
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Clock
@@ -22,8 +24,10 @@ class AuthAudit:
     def __init__(self, audit: AuditWriter, *, clock: Clock) -> None:
         self._audit_log = audit
         self._clock = clock
-        # (user id, address) -> monotonic time from which a use is logged again; the oldest entry first.
-        self._token_uses: dict[tuple[str | None, str | None], float] = {}
+        # By user id and address.
+        self._logged_uses: TTLCache[tuple[str | None, str | None], None] = TTLCache(
+            MAX_TOKENS, LOGIN_SECONDS, clock.monotonic
+        )
 
     def signed_in(self, context: RequestContext, how: str) -> None:
         """Log that the sender of a request signed in; `how` is `website` or `access code`."""
@@ -35,15 +39,10 @@ class AuthAudit:
 
     def token_used(self, context: RequestContext) -> None:
         """Log the use of a valid bearer token, at most once every `LOGIN_SECONDS` for each user and address."""
-        now, who = self._clock.monotonic(), context.audit_subject
-        use = (who.id, who.address)
-        if now < self._token_uses.get(use, 0.0):
-            return
-        self._token_uses.pop(use, None)
-        while len(self._token_uses) >= MAX_TOKENS:
-            del self._token_uses[next(iter(self._token_uses))]
-        self._token_uses[use] = now + LOGIN_SECONDS
-        self._add(context, AuditKind.LOGIN, "token")
+        use = (context.audit_subject.id, context.audit_subject.address)
+        if use not in self._logged_uses:
+            self._logged_uses[use] = None
+            self._add(context, AuditKind.LOGIN, "token")
 
     def refused(
         self, context: RequestContext, what: str, code: ProblemCode, target: TwitchTarget | None = None

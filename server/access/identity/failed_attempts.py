@@ -5,6 +5,8 @@ Each server counts in memory: the secrets have at least 148 bits and cannot be g
 
 from typing import Final
 
+from cachetools import TLRUCache
+
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock
 from server.access.identity.addresses import Address, counted
@@ -19,27 +21,24 @@ class FailedAttemptLimiter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # Address -> (failures, start of the window); the oldest window first.
-        self._failures: dict[str, tuple[int, float]] = {}
+        # Address -> (failures, end of the window).
+        self._failures: TLRUCache[str, tuple[int, float]] = TLRUCache(
+            MAX_ADDRESSES, lambda _address, failures, _now: failures[1], clock.monotonic
+        )
 
     def check(self, address: Address | None) -> None:
         """Raise TwitchAudioError `rate-limited` if there were too many failures from this address."""
         if address is None or not self._failures:
             return
-        count, since = self._failures.get(counted(address), (0, 0.0))
-        left = since + WINDOW_SECONDS - self._clock.monotonic()
-        if count >= MAX_FAILURES and left > 0:
+        count, until = self._failures.get(counted(address), (0, 0.0))
+        if count >= MAX_FAILURES:
+            left = until - self._clock.monotonic()
             detail = f"Too many wrong API keys or access codes came from here: ask again in {left:.0f} s."
             raise TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=max(1.0, left))
 
     def record_failure(self, address: Address | None) -> None:
         """Count one failed attempt from an address."""
-        if address is None:
-            return
-        place, now = counted(address), self._clock.monotonic()
-        count, since = self._failures.pop(place, (0, now))
-        if now - since >= WINDOW_SECONDS:
-            count, since = 0, now
-        while len(self._failures) >= MAX_ADDRESSES:
-            del self._failures[next(iter(self._failures))]
-        self._failures[place] = (count + 1, since)
+        if address is not None:
+            place = counted(address)
+            count, until = self._failures.get(place, (0, self._clock.monotonic() + WINDOW_SECONDS))
+            self._failures[place] = (count + 1, until)

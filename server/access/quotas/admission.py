@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from cachetools import TLRUCache
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database
@@ -106,8 +107,10 @@ class Admissions:
         self._returns: list[_Return] = []
         self._returner: asyncio.Task[None] | None = None
         self._cleaner: asyncio.Task[None] | None = None
-        # Used-up limits by subject, and until when: refused without a query. The oldest first.
-        self._used_up: dict[str, tuple[LimitStatus, float]] = {}
+        # Used-up limits by subject, and until when: refused without a query.
+        self._used_up: TLRUCache[str, tuple[LimitStatus, float]] = TLRUCache(
+            MAX_REMEMBERED_LIMITS, lambda _subject, used_up, _now: used_up[1], clock.monotonic
+        )
         self._pending: set[asyncio.Task[QuotaAdmission | None]] = set()
 
     async def admit(
@@ -136,15 +139,9 @@ class Admissions:
     def _refuse_used_up(self, request: QuotaRequest) -> None:
         for limit in request.limits:
             status, until = self._used_up.get(limit.subject, (None, 0.0))
-            seconds = until - self._clock.monotonic()
-            if status is not None and status.limit == limit and seconds > 0:
-                raise RateLimitedError(dataclasses.replace(status, reset_seconds=math.ceil(seconds)))
-
-    def _remember_used_up(self, status: LimitStatus) -> None:
-        self._used_up.pop(status.limit.subject, None)
-        while len(self._used_up) >= MAX_REMEMBERED_LIMITS:
-            del self._used_up[next(iter(self._used_up))]
-        self._used_up[status.limit.subject] = (status, self._clock.monotonic() + status.reset_seconds)
+            if status is not None and status.limit == limit:
+                seconds = max(1, math.ceil(until - self._clock.monotonic()))
+                raise RateLimitedError(dataclasses.replace(status, reset_seconds=seconds))
 
     def give_back(self, slot: Slot | None, refunds: Sequence[LimitStatus]) -> None:
         """Free a slot and refund counted starts: at once on this server, soon after that on the others."""
@@ -182,7 +179,8 @@ class Admissions:
             except SharedError:
                 return None
             except RateLimitedError as error:
-                self._remember_used_up(error.status)
+                until = self._clock.monotonic() + error.status.reset_seconds
+                self._used_up[error.status.limit.subject] = (error.status, until)
                 raise
             except AllTakenError as error:
                 running, ended, unclear = await self._check_slots(error.slots)
