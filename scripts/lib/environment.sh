@@ -34,7 +34,8 @@ install_packages() { # install_packages REQUIREMENTS...
   local arguments=()
   local file
   for file in "$@"; do arguments+=(-r "$file"); done
-  .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes "${arguments[@]}" &&
+  # What is imported is compiled then; to compile all of it takes longer than the rest.
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes "${arguments[@]}" &&
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 }
 
@@ -73,7 +74,7 @@ make_emulators() {
   local python
   python=$(find_python)
   "$python" -m venv --clear .cache/emulators &&
-    .cache/emulators/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/emulators.txt
+    .cache/emulators/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes -r requirements/emulators.txt
 }
 
 prepare_emulators() { # ministack in an environment of its own: it chooses other AWS libraries than the product
