@@ -11,12 +11,14 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 from aiohttp import web
 
 from fingerprint.clock import SystemClock
 from fingerprint.settings import PipelineSettings
 from server.app import make_app
+from server.cli import supervisor
 from server.cli.serve import supervise
 from server.cli.serving import run_until_stopped
 from server.cli.worker import parse_descriptors, serve_as_worker
@@ -24,6 +26,8 @@ from server.settings import ServerSettings
 from tests.fakes import FakePipeline
 
 WORKERS = 2
+STOP_SECONDS = 30.0
+"""When workers that do not end are killed: later than a busy machine needs to end them."""
 
 
 async def work(folder: Path, sockets: str) -> None:
@@ -59,4 +63,5 @@ if __name__ == "__main__":
             sys.exit(3)
         sys.exit(run_until_stopped(work(Path(data), rest[0])))
     command = [sys.executable, "-m", "tests.worker_server", "worker", data]
-    sys.exit(run_until_stopped(supervise(command, "127.0.0.1", 0, WORKERS)))
+    with patch.object(supervisor, "STOP_SECONDS", STOP_SECONDS):
+        sys.exit(run_until_stopped(supervise(command, "127.0.0.1", 0, WORKERS)))

@@ -59,8 +59,8 @@ def vic(viewer: Viewer) -> dict[str, str]:
 
 
 async def until_code(api: ClientSession, headers: dict[str, str], code: str | None) -> None:
-    """Wait until the caller's clips are refused with a code, or allowed: two seconds at most."""
-    async with asyncio.timeout(2):
+    """Wait until the caller's clips are refused with a code, or allowed: soon, also on a busy machine."""
+    async with asyncio.timeout(6):
         while (await (await api.get(ME, headers=headers)).json())["clips"]["code"] != code:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
