@@ -1,17 +1,13 @@
 """`/api/v1/channels/{login}`: the set list, its live events, one line for chat bots, and the tokens for that."""
 
-import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import channel_target
 from server import keys
-from server.api.event_streams import RETRY, open_stream, write
+from server.api.event_streams import encode_event, send_events
 from server.api.json_forms import (
     NewSongTokenJson,
     PlayJson,
@@ -20,27 +16,19 @@ from server.api.json_forms import (
     SongTokensJson,
     SongTokenWish,
 )
-from server.api.requests import no_unknown_query, query_limit, query_time, read_body
+from server.api.requests import channel_login, no_unknown_query, query_limit, query_time, read_body
 from server.api.responses import BASE, json_response
 from server.audit.changes import ChangeLog
 from server.channels.song_tokens import SongTokenStore
-from server.identifications.set_list import Play
-from server.settings import ServerLimits
 
 DEFAULT_PLAYS: Final = 50
 MOST_PLAYS: Final = 200
-
-_log = logging.getLogger(__name__)
-
-
-def _login(request: web.Request) -> str:
-    return channel_target(request.match_info["login"]).login
 
 
 async def songs(request: web.Request) -> web.Response:
     """A page of plays, newest first; `next_before` is the `before` of the next page."""
     no_unknown_query(request, "limit", "before")
-    login = _login(request)
+    login = channel_login(request)
     limit = query_limit(request, DEFAULT_PLAYS, MOST_PLAYS)
     before = query_time(request, "before")
     page = await request.app[keys.SERVICE].set_list(login, limit=limit, before=before)
@@ -50,30 +38,11 @@ async def songs(request: web.Request) -> web.Response:
 async def events(request: web.Request) -> web.StreamResponse:
     """Server-sent events: `play` with the newest play, and again whenever it changes."""
     no_unknown_query(request)
-    limits = request.app[keys.SETTINGS].limits
-    listening = request.app[keys.FEED].listen(_login(request), limits.events_keep_alive_seconds)
-    async with aclosing(listening) as changes:
-        response = await open_stream(request)
-        try:
-            await _send_plays(response, changes, limits)
-            await response.write_eof()
-        except (TimeoutError, ConnectionError) as error:
-            _log.info("listener_dropped", extra={"error": type(error).__name__})
-        except TwitchAudioError as error:
-            _log.info("listener_refused", extra={"code": str(error.code)})
-    return response
-
-
-async def _send_plays(
-    response: web.StreamResponse, changes: AsyncGenerator[Play | None], limits: ServerLimits
-) -> None:
-    await write(response, RETRY, limits)
-    async for play in changes:
-        if play is None:
-            await write(response, b": still here\n\n", limits)
-        else:
-            data = msgspec.json.encode(PlayJson.of(play))
-            await write(response, b"event: play\ndata: %b\n\n" % data, limits)
+    keep_alive = request.app[keys.SETTINGS].limits.events_keep_alive_seconds
+    plays = request.app[keys.FEED].listen(channel_login(request), keep_alive)
+    return await send_events(
+        request, plays, lambda play: encode_event(b"play", msgspec.json.encode(PlayJson.of(play)))
+    )
 
 
 async def song_txt(request: web.Request) -> web.Response:
@@ -97,7 +66,7 @@ async def _owned(request: web.Request) -> tuple[str, str, SongTokenStore]:
 
     Raises TwitchAudioError `login-required`, `forbidden`.
     """
-    login = _login(request)
+    login = channel_login(request)
     context = request[keys.CONTEXT]
     user = (await request.app[keys.ACCESS].authenticate(context)).user
     if user is None:

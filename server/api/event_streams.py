@@ -1,18 +1,41 @@
 """Server-sent events: opening a stream, and writing to a client that may have stopped reading."""
 
 import asyncio
-from typing import Final
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final, TypeVar
 
 from aiohttp import web
 
-from server.settings import ServerLimits
+from fingerprint.domain.problems import TwitchAudioError
+from server import keys
+
+T = TypeVar("T")
 
 RETRY: Final = b"retry: 1000\n\n"
 """Sent first in a stream: milliseconds after which a client whose stream ended reconnects."""
 
+KEEP_ALIVE: Final = b": still here\n\n"
+"""A comment, which clients skip."""
 
-async def open_stream(request: web.Request) -> web.StreamResponse:
-    """Begin an event stream with status 200: from here on an error can only end it."""
+_log = logging.getLogger(__name__)
+
+
+def encode_event(name: bytes, data: bytes) -> bytes:
+    """An event with a name and one line of data."""
+    return b"event: %b\ndata: %b\n\n" % (name, data)
+
+
+async def send_events(
+    request: web.Request, values: AsyncGenerator[T | None], encode: Callable[[T], bytes]
+) -> web.StreamResponse:
+    """Answer with status 200 and an event for each value, a comment for each None, until `values` ends.
+
+    Once the stream has begun, an error can only end it. A client that reads nothing for `events_write_seconds` is
+    disconnected.
+    """
+    seconds = request.app[keys.SETTINGS].limits.events_write_seconds
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream; charset=utf-8",
@@ -20,11 +43,20 @@ async def open_stream(request: web.Request) -> web.StreamResponse:
             "X-Accel-Buffering": "no",
         }
     )
-    await response.prepare(request)
+
+    async def write(data: bytes) -> None:
+        async with asyncio.timeout(seconds):
+            await response.write(data)
+
+    async with aclosing(values):
+        await response.prepare(request)
+        try:
+            await write(RETRY)
+            async for value in values:
+                await write(KEEP_ALIVE if value is None else encode(value))
+            await response.write_eof()
+        except (TimeoutError, ConnectionError) as error:
+            _log.info("listener_dropped", extra={"error": type(error).__name__})
+        except TwitchAudioError as error:
+            _log.info("listener_refused", extra={"code": str(error.code)})
     return response
-
-
-async def write(response: web.StreamResponse, data: bytes, limits: ServerLimits) -> None:
-    """Send data. Raises TimeoutError when the client reads nothing for `events_write_seconds`: drop it then."""
-    async with asyncio.timeout(limits.events_write_seconds):
-        await response.write(data)

@@ -1,8 +1,5 @@
 """`/api/v1/identifications`: start, read and follow identifications."""
 
-import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Final
 
 from aiohttp import web
@@ -11,16 +8,12 @@ from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.access.service import fair_share_key
-from server.api.event_streams import RETRY, open_stream, write
+from server.api.event_streams import encode_event, send_events
 from server.api.requests import no_unknown_query, preferred_wait, read_question
 from server.api.responses import BASE, identification_response
-from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationHandle
-from server.settings import ServerLimits
 
 ID_LIMIT: Final = 64
-
-_log = logging.getLogger(__name__)
 
 
 async def ask(request: web.Request) -> web.Response:
@@ -61,36 +54,14 @@ async def get(request: web.Request) -> web.Response:
 async def events(request: web.Request) -> web.StreamResponse:
     """Server-sent events: `status` for each state from the current one on, then one `result`."""
     no_unknown_query(request)
-    limits = request.app[keys.SETTINGS].limits
     asked = await _find(request)
-    states = request.app[keys.SERVICE].states(asked, limits.events_keep_alive_seconds)
-    response = await open_stream(request)
-    # From here on the answer has begun: an error can only end it.
-    try:
-        async with aclosing(states):
-            await _send_events(response, states, request.app[keys.ENCODER], limits)
-            await response.write_eof()
-    except (TimeoutError, ConnectionError) as error:
-        _log.info("listener_dropped", extra={"error": type(error).__name__})
-    except TwitchAudioError as error:
-        _log.info("listener_refused", extra={"code": str(error.code)})
-    return response
+    keep_alive = request.app[keys.SETTINGS].limits.events_keep_alive_seconds
+    encoder = request.app[keys.ENCODER]
 
+    def encode(state: Identification) -> bytes:
+        return encode_event(b"result" if state.status.finished else b"status", encoder.encode(state))
 
-async def _send_events(
-    response: web.StreamResponse,
-    states: AsyncGenerator[Identification | None],
-    encoder: Encoder,
-    limits: ServerLimits,
-) -> None:
-    await write(response, RETRY, limits)
-    async for state in states:
-        await write(response, b": still here\n\n" if state is None else _event(state, encoder), limits)
-
-
-def _event(state: Identification, encoder: Encoder) -> bytes:
-    name = b"result" if state.status.finished else b"status"
-    return b"event: %s\ndata: %s\n\n" % (name, encoder.encode(state))
+    return await send_events(request, request.app[keys.SERVICE].states(asked, keep_alive), encode)
 
 
 async def _find(request: web.Request) -> IdentificationHandle:

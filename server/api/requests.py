@@ -15,7 +15,7 @@ from msgspec import Struct, ValidationError, convert, inspect
 from msgspec.structs import fields
 
 from fingerprint.domain.problems import invalid_input
-from fingerprint.domain.targets import TwitchTarget
+from fingerprint.domain.targets import TwitchTarget, channel_target
 from fingerprint.wire import time_from_json
 from server.api.json_forms import QUESTIONS
 from server.settings import ServerLimits
@@ -223,6 +223,11 @@ def query_time(request: web.Request, name: str) -> datetime | None:
     if moment is None:
         raise invalid_input(f"{name} takes a time such as 2026-03-01T12:00:00Z.")
     return moment
+
+
+def channel_login(request: web.Request) -> str:
+    """The channel in the path. Raises TwitchAudioError `invalid-input`."""
+    return channel_target(request.match_info["login"]).login
 
 
 def no_unknown_query(request: web.Request, *known: str) -> None:

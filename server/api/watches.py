@@ -5,20 +5,15 @@ from typing import Final
 from aiohttp import web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import channel_target
 from server import keys
 from server.access.identity.principal import Principal
 from server.access.scopes import WATCH
 from server.api.json_forms import WatchesJson, WatchJson, WatchTerms
-from server.api.requests import no_unknown_query, read_body
+from server.api.requests import channel_login, no_unknown_query, read_body
 from server.api.responses import BASE, json_response
 from server.audit.changes import ChangeLog
 from server.channels.watch_store import WatchStore
 from server.channels.watcher import KEY
-
-
-def _login(request: web.Request) -> str:
-    return channel_target(request.match_info["login"]).login
 
 
 async def _allowed(request: web.Request) -> tuple[str, WatchStore]:
@@ -47,7 +42,7 @@ def _name(principal: Principal, *, operator: bool) -> str:
 async def get(request: web.Request) -> web.Response:
     """The channel's watch; 404 when it was never watched."""
     no_unknown_query(request)
-    watch = await WatchStore(request.app[keys.DATABASE]).get(_login(request))
+    watch = await WatchStore(request.app[keys.DATABASE]).get(channel_login(request))
     if watch is None:
         raise TwitchAudioError(ProblemCode.NOT_FOUND, "This channel was never watched.")
     return json_response(WatchJson.of(watch))
@@ -56,7 +51,7 @@ async def get(request: web.Request) -> web.Response:
 async def put(request: web.Request) -> web.Response:
     """Watch a channel from now on; 201 when it was not watched before."""
     no_unknown_query(request)
-    login = _login(request)
+    login = channel_login(request)
     made_by, store = await _allowed(request)
     settings = request.app[keys.SETTINGS]
     terms = await read_body(request, settings.limits, WatchTerms)
@@ -75,7 +70,7 @@ async def put(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """Stop watching a channel; 404 when it is not being watched."""
     no_unknown_query(request)
-    login = _login(request)
+    login = channel_login(request)
     _, store = await _allowed(request)
     if not await store.stop(login, now=request.app[keys.CLOCK].now()):
         raise TwitchAudioError(ProblemCode.NOT_FOUND, "This channel is not being watched.")

@@ -2,15 +2,18 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+import msgspec
+
 from fingerprint.domain.identification import Song
+from fingerprint.domain.links import links_of
 from fingerprint.domain.problems import invalid_input
-from fingerprint.wire import song_to_json, time_to_json
+from fingerprint.wire import time_to_json
+from server.api.json_forms import PlayJson
 from server.identifications.set_list import Play
 
 SESSION_GAP: Final = timedelta(hours=3)
@@ -98,7 +101,7 @@ def row(play: Play) -> PlayRow:
         album=song.album or "",
         first=play.first_heard,
         last=play.last_heard,
-        links={name: link for name, link in song_to_json(song)["links"].items() if link},
+        links={name: link for name, link in links_of(song).items() if link},
     )
 
 
@@ -187,19 +190,8 @@ def _ticks(start: datetime, end: datetime, step: int) -> list[Tick]:
 
 def as_json(login: str, plays: Sequence[Play]) -> str:
     """The plays as JSON, in the form of the API's set list."""
-    body = {
-        "channel": login,
-        "plays": [
-            {
-                "song": song_to_json(play.song),
-                "first_heard": time_to_json(play.first_heard),
-                "last_heard": time_to_json(play.last_heard),
-                "identifications": list(play.answers),
-            }
-            for play in plays
-        ],
-    }
-    return json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False)
+    body = {"channel": login, "plays": [PlayJson.of(play) for play in plays]}
+    return msgspec.json.format(msgspec.json.encode(body), indent=1).decode()
 
 
 def as_csv(plays: Sequence[Play]) -> str:
@@ -210,7 +202,7 @@ def as_csv(plays: Sequence[Play]) -> str:
         ["first_heard", "last_heard", "title", "artists", "album", "label", "isrc", "spotify", "youtube", "deezer"]
     )
     for play in plays:
-        song, links = play.song, song_to_json(play.song)["links"]
+        song, links = play.song, links_of(play.song)
         cells = [
             time_to_json(play.first_heard),
             time_to_json(play.last_heard),
@@ -236,7 +228,7 @@ def as_m3u(login: str, plays: Sequence[Play]) -> str:
     seen: set[str] = set()
     for play in reversed(plays):
         song = play.song
-        links = song_to_json(song)["links"]
+        links = links_of(song)
         link = next((links[name] for name in ("youtube", "spotify", "deezer") if links[name]), None)
         place = link or (None if song.catalog is None else song.catalog.path)
         name = " - ".join(filter(None, [", ".join(song.artists), song.title]))
