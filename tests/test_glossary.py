@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +74,18 @@ REPLACED_IN_SCRIPTS: Final[dict[str, str]] = {
 """The same for the JavaScript of the extension and the website, beside `REPLACED`."""
 
 
-def _sources(*, ending: str = "py", folders: Sequence[str] = FOLDERS) -> list[Path]:
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(_text(path))
+
+
+@cache
+def _sources(*, ending: str = "py", folders: tuple[str, ...] = FOLDERS) -> list[Path]:
     files = [path for folder in folders for path in sorted((ROOT / folder).rglob(f"*.{ending}"))]
     return [path for path in files if path != Path(__file__)]
 
@@ -83,7 +95,8 @@ def _uses(pattern: str, files: Sequence[Path]) -> list[str]:
     return [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in files
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if compiled.search(_text(path))
+        for number, line in enumerate(_text(path).splitlines(), 1)
         if compiled.search(line)
     ]
 
@@ -110,7 +123,7 @@ def test_a_class_name_means_one_thing() -> None:
     """A name that two modules of the product give to different classes is one that a reader has to guess."""
     places: dict[str, list[str]] = {}
     for path in _sources(folders=PRODUCT):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in _tree(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     twice = {name: where for name, where in places.items() if len(where) > 1 and name not in SAME_MEANING}
@@ -124,7 +137,7 @@ VAGUE: Final = re.compile(
 
 def _docstrings() -> Iterator[tuple[str, str]]:
     for path in _sources(folders=PRODUCT):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(_tree(path)):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 text = ast.get_docstring(node)
                 if text is not None:
@@ -138,7 +151,38 @@ def test_docstrings_name_who_and_what_they_mean() -> None:
     )
 
 
-def test_every_file_that_the_glossary_names_is_there() -> None:
-    named = re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", (ROOT / "docs/glossary.md").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", ["glossary.md", "architecture.md"])
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    named = re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", (ROOT / "docs" / page).read_text(encoding="utf-8"))
     missing = sorted({name for name in named if not (ROOT / name).exists()})
-    assert not missing, f"docs/glossary.md names files that are not there: {missing}"
+    assert not missing, f"docs/{page} names files that are not there: {missing}"
+
+
+def test_a_newcomer_finds_twelve_concepts_in_the_files_named_for_them() -> None:
+    """The table in docs/architecture.md: each file's docstrings speak of the concept that sends one there."""
+    table = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").partition("## Open this file first")[2]
+    first = dict(re.findall(r"^\| (.+?) \| `([a-z_/]+\.py)`", table, re.MULTILINE))
+    assert len(first) >= 12
+    for concept, word in CONCEPTS.items():
+        (row,) = [row for row in first if concept in row]
+        module = _tree(ROOT / first[row])
+        classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
+        docstrings = " ".join(ast.get_docstring(node) or "" for node in (module, *classes))
+        assert word in docstrings.lower(), f"{concept}: {first[row]} does not say that it is about it"
+
+
+CONCEPTS: Final = {
+    "single flight": "single flight",
+    "lease": "lease",
+    "rate limits": "rate limit",
+    "ad detection": "advertisement",
+    "playback access token": "playback",
+    "landmarks": "landmark",
+    "containment score": "contain",
+    "session": "session",
+    "CSRF": "csrf",
+    "audit log": "audit log",
+    "set list": "set list",
+    "overlay": "/overlay/",
+}
+"""What a newcomer looks for, and a word in the docstrings of the file to open first."""

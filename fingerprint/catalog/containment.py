@@ -1,4 +1,6 @@
-"""Is the track's music in the query at an offset? Noise only adds energy, so the music's peaks must still show.
+"""The containment score: is the track's music in the query at an offset?
+
+Noise only adds energy, so the music's peaks must still show.
 
 For each peak of the track that falls into the query, the query's level there is ranked among the levels of the
 same frequency at all other times of the query, and among those of neighboring frequencies at the same time.

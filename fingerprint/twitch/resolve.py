@@ -1,4 +1,7 @@
-"""Resolves a target to the address of its sound: the `MediaResolver` port."""
+"""Resolves a target to the address of its sound: the `MediaResolver` port.
+
+For a channel and a VOD, gql gives a playback access token, and usher takes it for the multivariant playlist.
+"""
 
 import asyncio
 from collections.abc import Callable
