@@ -1,4 +1,4 @@
-"""Cleans text from other services so that it can be stored and shown."""
+"""Texts to show: cleaned, when they come from other services, and positions in a recording."""
 
 import re
 from typing import Final
@@ -17,3 +17,10 @@ def clean_text(value: str, limit: int = TEXT_LIMIT) -> str:
         return value
     # Cut first, with room for dropped characters, so that the sender cannot choose the cost.
     return _UNFIT.sub(" ", value[: 4 * limit]).strip()[:limit]
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss, rounded down."""
+    minutes, second = divmod(max(0, int(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

@@ -15,6 +15,7 @@ from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import IngestProgress, IngestReport, ingest
 from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.writer import CatalogWriter
+from fingerprint.domain.text import clock_text
 from fingerprint.settings import PipelineSettings, read_settings
 from server.cli import Run, Subparsers, add_command
 
@@ -92,7 +93,7 @@ def _add(arguments: argparse.Namespace) -> int:
 
 
 def _report_text(report: IngestReport, tracks: int, directory: Path) -> str:
-    parts = [f"{report.added} added ({_clock(report.seconds)} of music)"]
+    parts = [f"{report.added} added ({clock_text(round(report.seconds))} of music)"]
     if report.replaced:
         parts.append(f"{report.replaced} of them in place of an older file")
     if report.already:
@@ -156,7 +157,7 @@ def _stats(arguments: argparse.Namespace) -> int:
         print(json.dumps({"directory": str(catalog.directory), **dataclasses.asdict(stats)}))
         return 0
     print(f"catalog      {catalog.directory}")
-    print(f"tracks       {stats.tracks} ({_clock(stats.hours * 3600)} of music)")
+    print(f"tracks       {stats.tracks} ({clock_text(round(stats.hours * 3600))} of music)")
     print(f"landmarks    {stats.landmarks}")
     print(f"on disk      {stats.size_bytes / 2**20:.1f} MiB in {_count(stats.segments, 'file')}, ", end="")
     print(f"{stats.bytes_per_minute / 1024:.1f} KiB per minute of music")
@@ -188,13 +189,7 @@ def _print_tracks(tracks: Sequence[Track], *, as_json: bool) -> None:
         else:
             artists = ", ".join(track.artists) or "(unknown artist)"
             album = f" [{track.album}]" if track.album else ""
-            print(f"{track.id}  {_clock(track.duration_seconds):>8}  {artists} - {track.title}{album}")
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+            print(f"{track.id}  {clock_text(round(track.duration_seconds)):>8}  {artists} - {track.title}{album}")
 
 
 def _count(number: int, word: str) -> str:

@@ -23,6 +23,7 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.links import links_of
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import FileTarget, Target, VideoTarget, parse_target
+from fingerprint.domain.text import clock_text
 from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
@@ -201,7 +202,7 @@ def describe(identification: Identification) -> str:
 
 def _heading(identification: Identification) -> str:
     at = identification.at_seconds
-    moment = f" at {_clock_time(at)}" if at is not None else ""
+    moment = f" at {clock_text(at)}" if at is not None else ""
     return f"{identification.target} ({identification.kind}{moment})"
 
 
@@ -216,8 +217,8 @@ def _song_lines(song: Song, score: float | None) -> list[str]:
     if score is not None:
         facts.append(f"{score:.0%} sure")
     if song.offset_seconds is not None:
-        length = f" of {_clock_time(song.duration_seconds)}" if song.duration_seconds else ""
-        facts.append(f"{_clock_time(max(0.0, song.offset_seconds))}{length} into the song")
+        length = f" of {clock_text(song.duration_seconds)}" if song.duration_seconds else ""
+        facts.append(f"{clock_text(song.offset_seconds)}{length} into the song")
     links = [f"  {link}" for link in links_of(song).values() if link]
     return [f"  {_song_name(song)}", *([f"  {', '.join(facts)}"] if facts else []), *links]
 
@@ -226,13 +227,7 @@ def _other_songs(identification: Identification) -> list[str]:
     """Where each song begins, when a clip or a file holds several."""
     if identification.kind not in (Kind.CLIP, Kind.FILE) or len(identification.songs) < 2:
         return []
-    return [f"  {_clock_time(song.position_seconds):>7}  {_song_name(song)}" for song in identification.songs]
-
-
-def _clock_time(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return [f"  {clock_text(song.position_seconds):>7}  {_song_name(song)}" for song in identification.songs]
 
 
 def _timings(timings: Timings) -> str:

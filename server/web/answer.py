@@ -14,6 +14,7 @@ from yarl import URL
 from fingerprint import wire
 from fingerprint.domain.identification import Identification, Kind, Song, Stage, Status, Timings
 from fingerprint.domain.problems import Problem
+from fingerprint.domain.text import clock_text
 from server.web.words import NO_MATCH, NO_MATCH_RECORDED, WORDS
 
 State = Literal["idle", "working", "found", "none", "failed"]
@@ -88,14 +89,6 @@ class AnswerView:
 
 
 IDLE: Final = AnswerView()
-
-
-def clock_text(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss, rounded down."""
-    whole = max(0, int(seconds))
-    hours, rest = divmod(whole, 3600)
-    minutes, second = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{second:02}" if hours else f"{minutes}:{second:02}"
 
 
 def duration_text(milliseconds: float) -> str:

@@ -78,7 +78,9 @@ class Pages:
         if found is None:
             problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
             return await self._home(request, problem_view(problem), status=404)
-        return await self._home(request, answer_view(found.identification), typed=_typed(found.identification))
+        return await self._home(
+            request, answer_view(found.identification), typed=ask_again_text(found.identification)
+        )
 
     async def ask(self, request: web.Request) -> web.Response:
         """`POST /`: the form without JavaScript. Starts or joins a job, and redirects to the answer's page."""
@@ -186,11 +188,6 @@ async def _visitor(access: Access, context: RequestContext) -> tuple[Visitor, st
         return await read_visitor(access, context), None
     except TwitchAudioError as error:
         return Visitor(website=WebsiteSettings()), error.detail
-
-
-def _typed(identification: Identification) -> str:
-    """The text of the input field beside an answer: its target, for the visitor to change."""
-    return ask_again_text(identification)
 
 
 # --- Problems as pages ---------------------------------------------------------------------------------

@@ -31,6 +31,14 @@ class Tab:
     title: str
 
 
+@dataclass(frozen=True, slots=True)
+class Navigation:
+    """What all of the operator's pages show: who is signed in, and where they can go."""
+
+    operator: Operator
+    tabs: Sequence[Tab]
+
+
 OVERVIEW: Final = Tab("", "Overview")
 SETTINGS: Final = Tab("settings", "Settings")
 RECOGNIZERS: Final = Tab("recognizers", "Recognizers")
@@ -78,22 +86,20 @@ async def submit(request: web.Request, change: Callable[[Form], Awaitable[Change
 def render(
     template: str,
     request: web.Request,
+    navigation: Navigation,
+    here: Tab,
     *,
-    operator: Operator,
-    tabs: Sequence[Tab],
-    here: str,
-    heading: str,
     result: FormResult = NO_FORM,
     **context: Any,
 ) -> web.Response:
-    """One of the operator's pages, with the navigation and the result of its form."""
+    """The page of a tab, with the navigation and the result of its form."""
     values: Mapping[str, Any] = {
         "page": "admin",
         "account": account(request),
-        "operator": operator,
-        "tabs": tabs,
-        "here": here,
-        "heading": heading,
+        "operator": navigation.operator,
+        "tabs": navigation.tabs,
+        "here": here.slug,
+        "heading": here.title,
         "done": result.done,
         "error": None if result.error is None else result.error.problem.detail,
         **context,

@@ -18,6 +18,7 @@ from server.web.admin.common import (
     RECOGNIZERS,
     SETTINGS,
     FormResult,
+    Navigation,
     Operator,
     Tab,
     render,
@@ -62,24 +63,22 @@ class AdminPages:
         self._services = services
         self._queries = queries
 
-    def _open(self, request: web.Request) -> tuple[Operator, AdminServices, list[Tab]]:
-        """The operator, their services and the navigation. Raises what `require_admin` raises."""
+    def _open(self, request: web.Request) -> tuple[Navigation, AdminServices]:
+        """The navigation and the operator's services. Raises what `require_admin` raises."""
         operator = require_admin(request)
         services = self._services(operator)
         lists = [Tab(section.slug, section.title) for section in services.sections]
-        return operator, services, [OVERVIEW, SETTINGS, *lists, RECOGNIZERS, AUDIT_LOG]
+        return Navigation(operator, [OVERVIEW, SETTINGS, *lists, RECOGNIZERS, AUDIT_LOG]), services
 
     async def overview(self, request: web.Request) -> web.Response:
         """`GET /admin`: what runs now, and charts of the last days."""
-        operator, _, tabs = self._open(request)
+        navigation, _ = self._open(request)
         today, figures = await self._queries.figures()
         return render(
             "overview.html",
             request,
-            operator=operator,
-            tabs=tabs,
-            here=OVERVIEW.slug,
-            heading="Operator's desk",
+            navigation,
+            OVERVIEW,
             tiles=await self._queries.tiles(today, figures),
             charts=charts(figures, today),
             jobs=self._queries.jobs(),
@@ -89,20 +88,18 @@ class AdminPages:
 
     async def recognizers(self, request: web.Request) -> web.Response:
         """`GET /admin/recognizers`: their order, state and what is left of their budgets."""
-        operator, _, tabs = self._open(request)
+        navigation, _ = self._open(request)
         return render(
             "recognizers.html",
             request,
-            operator=operator,
-            tabs=tabs,
-            here=RECOGNIZERS.slug,
-            heading=RECOGNIZERS.title,
+            navigation,
+            RECOGNIZERS,
             rows=await self._queries.recognizers(),
         )
 
     async def logs(self, request: web.Request) -> web.Response:
         """`GET /admin/logs`: the audit log, filtered by the query."""
-        operator, _, tabs = self._open(request)
+        navigation, _ = self._open(request)
         query = Form({name: request.query.getall(name) for name in request.query})
         result, entries = NO_FORM, list[AuditEntry]()
         try:
@@ -112,10 +109,8 @@ class AdminPages:
         return render(
             "logs.html",
             request,
-            operator=operator,
-            tabs=tabs,
-            here=AUDIT_LOG.slug,
-            heading=AUDIT_LOG.title,
+            navigation,
+            AUDIT_LOG,
             result=result,
             fields=FIELDS,
             typed=query,
@@ -125,16 +120,14 @@ class AdminPages:
 
     async def settings(self, request: web.Request) -> web.Response:
         """`GET` and `POST /admin/settings`: the website settings."""
-        operator, services, tabs = self._open(request)
+        navigation, services = self._open(request)
         result = await submit(request, lambda form: _change_settings(services.rules, form))
         texts = (await services.rules.read()).website.to_texts()
         return render(
             "settings.html",
             request,
-            operator=operator,
-            tabs=tabs,
-            here=SETTINGS.slug,
-            heading="Settings",
+            navigation,
+            SETTINGS,
             result=result,
             fields=_SETTINGS,
             typed=result.form or Form({name: [text] for name, text in texts.items()}),
@@ -142,16 +135,14 @@ class AdminPages:
 
     async def section(self, request: web.Request) -> web.Response:
         """`GET` and `POST /admin/{section}`: a list and its two buttons."""
-        operator, services, tabs = self._open(request)
+        navigation, services = self._open(request)
         section = find_section(services.sections, request.match_info["section"])
         result = await submit(request, lambda form: _change_list(section, form))
         return render(
             "section.html",
             request,
-            operator=operator,
-            tabs=tabs,
-            here=section.slug,
-            heading=section.title,
+            navigation,
+            Tab(section.slug, section.title),
             result=result,
             section=section,
             rows=await section.rows(),

@@ -14,6 +14,7 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import Problem, ProblemCode
 from fingerprint.domain.targets import parse_target
+from fingerprint.domain.text import clock_text
 from fingerprint.wire import from_json, time_to_json
 from server.web.answer import (
     IDLE,
@@ -22,7 +23,6 @@ from server.web.answer import (
     AnswerView,
     answer_view,
     ask_again_text,
-    clock_text,
     duration_text,
     problem_view,
 )
