@@ -6,6 +6,7 @@ from aiohttp import web
 
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import TwitchTarget
 from server import keys
 from server.access.service import fair_share_key
 from server.api.event_streams import encode_event, send_events
@@ -16,20 +17,28 @@ from server.identifications.service import IdentificationHandle
 ID_LIMIT: Final = 64
 
 
+async def ask_if_allowed(request: web.Request, target: TwitchTarget) -> IdentificationHandle:
+    """The stored answer, the running job, or a new one, for a request that may ask for the target.
+
+    Raises what `Access.check`, `Access.admit` and `IdentificationService.ask` raise.
+    """
+    access, context = request.app[keys.ACCESS], request[keys.CONTEXT]
+    await access.check(context, target)
+    return await request.app[keys.SERVICE].ask(
+        target, caller=fair_share_key(context), admit=lambda: access.admit(context, target)
+    )
+
+
 async def ask(request: web.Request) -> web.Response:
     """Start an identification, join the one that runs, or give the answer that is stored."""
     limits = request.app[keys.SETTINGS].limits
-    service = request.app[keys.SERVICE]
     no_unknown_query(request)
     target = await read_question(request, limits)
-    access = request.app[keys.ACCESS]
-    context = request[keys.CONTEXT]
-    await access.check(context, target)
-    asked = await service.ask(target, caller=fair_share_key(context), admit=lambda: access.admit(context, target))
+    asked = await ask_if_allowed(request, target)
     wait = preferred_wait(request, limits)
     identification = asked.identification
     if wait is not None:
-        identification = await service.wait(asked, wait)
+        identification = await request.app[keys.SERVICE].wait(asked, wait)
     return identification_response(
         request,
         identification,

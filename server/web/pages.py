@@ -8,13 +8,14 @@ from aiohttp.typedefs import Handler
 from yarl import URL
 
 from fingerprint import wire
-from fingerprint.domain.identification import Identification, IdentificationId
+from fingerprint.domain.identification import IdentificationId
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import parse_target
 from server import keys
 from server.access.request_context import RequestContext
 from server.access.rules.website import AccessMode, WebsiteSettings
-from server.access.service import Access, fair_share_key
+from server.access.service import Access
+from server.api.identifications import ask_if_allowed
 from server.api.openapi import openapi_document
 from server.api.reports import file_report
 from server.channels.reports import NOTE_LIMIT, Reason
@@ -90,11 +91,11 @@ class Pages:
         text = (await read_form(request, self._seconds)).get("target", "")
         try:
             async with in_time(self._seconds):
-                asked = await _ask(request, text)
+                asked = await ask_if_allowed(request, parse_target(text))
         except TwitchAudioError as error:
             view = problem_view(error.problem, ask_again=text)
             return await self._home(request, view, typed=text, status=PROBLEM_KINDS[error.code].status)
-        raise web.HTTPSeeOther(location=str(request.rel_url.with_path("/").with_query(id=asked.id)))
+        raise web.HTTPSeeOther(location=str(request.rel_url.with_path("/").with_query(id=asked.identification.id)))
 
     async def redeem(self, request: web.Request) -> web.Response:
         """`POST /redeem`: the form for an access code."""
@@ -169,17 +170,6 @@ class Pages:
                 page.headers["Retry-After"] = "60"
             return page
         return render(TEMPLATES[visitor.website.access_mode], request, context, status=status)
-
-
-async def _ask(request: web.Request, text: str) -> Identification:
-    """Start or join the job for a target, if the visitor may. Raises TwitchAudioError."""
-    target = parse_target(text)
-    access, context = request.app[keys.ACCESS], request[keys.CONTEXT]
-    await access.check(context, target)
-    asked = await request.app[keys.SERVICE].ask(
-        target, caller=fair_share_key(context), admit=lambda: access.admit(context, target)
-    )
-    return asked.identification
 
 
 async def _visitor(access: Access, context: RequestContext) -> tuple[Visitor, str | None]:
