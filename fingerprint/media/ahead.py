@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from fingerprint.domain.audio import Pcm
-from fingerprint.media.pcm import Block, no_audio, pcm_of
+from fingerprint.media.decoder_protocol import Mark
+from fingerprint.media.pcm import Block, Decoded, no_audio, pcm_of
 from fingerprint.worker_pool import Worker, WorkerError
 from fingerprint.worker_process import CONTENT
 
-Running = tuple[Worker, asyncio.Task[Sequence[Block]]]
+Answer = tuple[Sequence[Block], tuple[Mark, ...]]
+"""What a worker answers: blocks of sound, and the marks of its clock."""
+
+Running = tuple[Worker, asyncio.Task[Answer]]
 
 TOO_COSTLY: Final = "decoding it takes more time than any real sound would"
 
@@ -42,7 +45,7 @@ class DecodingAhead:
         if self._running is not None and content:
             self._running[0].send(CONTENT, content)
 
-    async def finish(self) -> Pcm | None:
+    async def finish(self) -> Decoded | None:
         """The sound of all pieces; None when no worker was idle or the worker crashed.
 
         Raises TwitchAudioError `no-audio` with the reason.
@@ -53,7 +56,8 @@ class DecodingAhead:
         worker.send(CONTENT)
         try:
             async with asyncio.timeout(self._wall_seconds):
-                return pcm_of(await task)
+                blocks, marks = await task
+                return Decoded(pcm_of(blocks), marks)
         except TimeoutError:
             self._on_failure(WorkerError("it did not answer in time"))
         except WorkerError as error:

@@ -1,26 +1,45 @@
 """Captures recordings from a source: the `Capture` port."""
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError, invalid_input
+from fingerprint.hls.attributes import later
 from fingerprint.hls.live import total_seconds
-from fingerprint.hls.playlist import MediaPlaylist, Segment
+from fingerprint.hls.moments import VideoTimeline
+from fingerprint.hls.playlist import MediaPlaylist
+from fingerprint.hls.timing import Origin, durations_are_rounded, placed
+from fingerprint.media.containers import clock_wrap
+from fingerprint.media.decoder import MAX_FILE_SECONDS
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.live import LIVE_LIMIT_SECONDS, MIN_TAKE_SECONDS, Decoder, LiveCapture, Renew, too_slow
 from fingerprint.media.pcm import no_audio
+from fingerprint.media.placing import PlacedSound, placed_clip, placed_file, placed_segments
 from fingerprint.media.playlists import STEP, PlaylistGoneError, fetch_playlist
 from fingerprint.media.segments import Joined, SegmentCache
 from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource
 
 VIDEO_SECONDS: Final = 12.0
 """Seconds captured from a VOD, a third of them before the moment that was asked for."""
+
+_END_SECONDS: Final = 1.0
+"""How far after the end of a VOD a moment may be: players round."""
+
+_GROWING_SECONDS: Final = 120.0
+"""How far after the listed end of a VOD that is being recorded a moment may be: it lags behind the stream."""
+
+_MAX_SELECTIONS: Final = 6
+"""How often segments of a VOD are selected, each time without those that failed."""
+
+_MAX_CORRECTIONS: Final = 2
+_MAX_DRIFT_SECONDS: Final = 1.0
+"""How far a VOD's segment may be from where it was expected before the selection is corrected."""
 
 MAX_CLIP_BYTES: Final = 64 << 20
 MAX_CLIP_SECONDS: Final = 90.0
@@ -47,7 +66,7 @@ class StreamCapture:
             case ClipSource():
                 yield await self._clip(source)
             case FileSource(path=path):
-                yield _audible(Recording(pcm=await self._decoder.decode_file(path), from_seconds=0.0))
+                yield await self._file(path)
 
     async def _live_takes(self, source: LiveSource, seconds: float) -> AsyncGenerator[Recording]:
         """The takes that are not silent. Raises the first take's error, or `no-audio` when all are silent."""
@@ -55,57 +74,115 @@ class StreamCapture:
         async with aclosing(self._live.takes(source, seconds, worth_waiting=lambda: heard)) as takes:
             async for joined in takes:
                 try:
-                    recording = await self._recording(joined)
+                    sound = await self._sound(joined)
                 except TwitchAudioError:
                     if heard or silent:
                         continue
                     raise
-                if _is_silent(recording.pcm):
+                if _is_silent(sound.pcm):
                     silent = True
                     continue
                 heard = True
-                yield recording
+                date = joined.segments[0].started_at
+                yield Recording(
+                    pcm=sound.pcm,
+                    encoded=joined.encoded,
+                    container=joined.container,
+                    started_at=None if date is None else later(date, sound.start_seconds),
+                )
         if not heard:
             raise _silence()
 
-    async def _recording(self, joined: Joined) -> Recording:
-        pcm = None if joined.decoding is None else await joined.decoding.finish()
-        if pcm is None:
+    async def _sound(self, joined: Joined, origin: Origin | None = None) -> PlacedSound:
+        """The sound of segments. Raises TwitchAudioError `no-audio` when too little could be decoded."""
+        decoded = None if joined.decoding is None else await joined.decoding.finish()
+        if decoded is None:
             most = joined.duration_seconds + joined.extra_seconds + 1.0
-            pcm = await self._decoder.decode(joined.encoded, container=joined.container, max_seconds=most)
-        if pcm.duration_seconds < min(MIN_TAKE_SECONDS, joined.duration_seconds) - 0.1:
-            raise no_audio(f"only {pcm.duration_seconds:.1f} s of it could be decoded")
-        return Recording(
-            pcm=pcm,
-            encoded=joined.encoded,
-            container=joined.container,
-            started_at=joined.segments[0].started_at,
-        )
+            decoded = await self._decoder.decode(joined.encoded, container=joined.container, max_seconds=most)
+        sound = placed_segments(joined, decoded, origin=origin)
+        if sound.heard_seconds < min(MIN_TAKE_SECONDS, joined.duration_seconds) - 0.1:
+            raise no_audio(f"only {sound.heard_seconds:.1f} s of it could be decoded")
+        return sound
 
     # --- Videos ---------------------------------------------------------------------------------------
 
     async def _video(self, source: VideoSource, seconds: float) -> Recording:
+        """The sound around a moment of a VOD, or the nearest that there is."""
         try:
             playlist = await fetch_playlist(self._fetcher, source.playlist)
         except PlaylistGoneError as error:
             raise UpstreamError(
                 STEP, "Twitch refuses the playlist of this video. Try again in a moment."
             ) from error
-        length = playlist.duration_seconds
-        if source.at_seconds >= length:
-            raise invalid_input(f"This video is {length:.0f} s long; the moment asked for comes later.")
-        around = _around(playlist, source.at_seconds, max(seconds, VIDEO_SECONDS))
-        heard = [segment for segment in around if not _is_muted(segment)]
-        if total_seconds(heard) < min(MIN_TAKE_SECONDS, length):
-            raise no_audio("Twitch has muted this part of the video because of the rights to its music")
+        timeline = VideoTimeline(playlist)
+        _check_moment(playlist, timeline.length_seconds, source.at_seconds)
         try:
             async with asyncio.timeout(LIVE_LIMIT_SECONDS):
-                decoding = self._decoder.begin(max_seconds=total_seconds(heard) + 1.0)
-                joined = await SegmentCache(self._fetcher, source.playlist).joined(heard, decoding=decoding)
+                return await self._nearest(source, timeline, max(seconds, VIDEO_SECONDS))
         except TimeoutError as error:
             raise too_slow() from error
-        before = playlist.segments[: playlist.segments.index(joined.segments[0])]
-        return dataclasses.replace(await self._recording(joined), from_seconds=total_seconds(before))
+
+    async def _nearest(self, source: VideoSource, timeline: VideoTimeline, wanted_seconds: float) -> Recording:
+        """The nearest sound to the moment. Segments that fail are left out, and what remains is selected again."""
+        segments = SegmentCache(self._fetcher, source.playlist)
+        failed: set[int] = set()
+        failure: TwitchAudioError | None = None
+        learned = 0
+        for _ in range(_MAX_SELECTIONS):
+            stretch = timeline.around(source.at_seconds, wanted_seconds, failed)
+            if stretch is None:
+                break
+            decoding = self._decoder.begin(max_seconds=total_seconds(stretch.segments) + 1.0)
+            try:
+                joined = await segments.joined(stretch.segments, holding=stretch.holding, decoding=decoding)
+            except UpstreamError as error:
+                failed |= {segment.sequence for segment in stretch.segments}
+                failure = failure or error
+                continue
+            failed |= joined.failed
+            if stretch.holding.sequence in failed or joined.duration_seconds < min(
+                MIN_TAKE_SECONDS, timeline.length_seconds
+            ):
+                failed |= {segment.sequence for segment in joined.segments}
+                continue
+            first = stretch.first + stretch.segments.index(joined.segments[0])
+            origin = await self._origin(segments, timeline, joined, first)
+            if origin is not None and learned < _MAX_CORRECTIONS:
+                start = placed(joined.timed, wrap=clock_wrap(joined.container), origin=origin)[0]
+                if abs(timeline.learn(first, timeline.listed_start(first) + start)) > _MAX_DRIFT_SECONDS:
+                    learned += 1
+                    joined.abandon()
+                    continue
+            try:
+                sound = await self._sound(joined, origin)
+            except TwitchAudioError as error:
+                failed |= {segment.sequence for segment in joined.segments}
+                failure = failure or error
+                continue
+            return _audible(
+                Recording(
+                    pcm=sound.pcm,
+                    encoded=joined.encoded,
+                    container=joined.container,
+                    from_seconds=max(0.0, timeline.listed_start(first) + sound.start_seconds),
+                )
+            )
+        raise failure or no_audio("Twitch has muted this part of the video because of the rights to its music")
+
+    async def _origin(
+        self, segments: SegmentCache, timeline: VideoTimeline, joined: Joined, first: int
+    ) -> Origin | None:
+        """Where the clock of the captured segments started, if the playlist's durations turn out to be rounded."""
+        if not durations_are_rounded(joined.timed, wrap=clock_wrap(joined.container)):
+            return None
+        number = timeline.origin_of(first)
+        stamp = joined.timed[0].first_timestamp
+        if number != first:
+            stamp = await segments.first_timestamp(timeline.segments[number])
+        if stamp is None:
+            return None
+        start = timeline.listed_start(number) - timeline.listed_start(first)
+        return Origin(start_seconds=start, first_timestamp=stamp, count=first - number)
 
     # --- Clips ----------------------------------------------------------------------------------------
 
@@ -121,27 +198,30 @@ class StreamCapture:
             raise TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, "Twitch does not have this clip's file any more.")
         if fetched.status != 200:
             raise UpstreamError("clip", f"Twitch answers {fetched.status} for the clip. Try again in a moment.")
-        pcm = await self._decoder.decode(fetched.body, container="mp4", max_seconds=MAX_CLIP_SECONDS)
-        return _audible(Recording(pcm=pcm, encoded=fetched.body, container="mp4", from_seconds=0.0))
+        decoded = await self._decoder.decode(fetched.body, container="mp4", max_seconds=MAX_CLIP_SECONDS)
+        sound = placed_clip(decoded, clip_seconds=source.duration_seconds, max_seconds=MAX_CLIP_SECONDS)
+        return _audible(
+            Recording(pcm=sound.pcm, encoded=fetched.body, container="mp4", from_seconds=sound.start_seconds)
+        )
+
+    # --- Files ----------------------------------------------------------------------------------------
+
+    async def _file(self, path: Path) -> Recording:
+        decoded = await self._decoder.decode_file(path)
+        sound = await asyncio.to_thread(placed_file, decoded, max_seconds=MAX_FILE_SECONDS)
+        return _audible(Recording(pcm=sound.pcm, from_seconds=sound.start_seconds))
 
 
-def _around(playlist: MediaPlaylist, at_seconds: float, wanted_seconds: float) -> list[Segment]:
-    """The segments of a VOD that make up `wanted_seconds`, a third of them before the moment."""
-    start = max(0.0, min(at_seconds - wanted_seconds / 3, playlist.duration_seconds - wanted_seconds))
-    position = 0.0
-    found: list[Segment] = []
-    for segment in playlist.segments:
-        end = position + segment.duration_seconds
-        if end > start and position < start + wanted_seconds:
-            found.append(segment)
-        position = end
-    return found
-
-
-def _is_muted(segment: Segment) -> bool:
-    """Whether Twitch muted a segment's music: `12-muted.ts` is silent, and `12-unmuted.ts` is not served."""
-    path = segment.uri.partition("?")[0]
-    return "-muted." in path or "-unmuted." in path
+def _check_moment(playlist: MediaPlaylist, length_seconds: float, at_seconds: float) -> None:
+    """Raise `invalid-input` for a moment after the end. Of a VOD that still grows the end is not known exactly."""
+    if playlist.ended:
+        if at_seconds >= length_seconds + _END_SECONDS:
+            raise invalid_input(f"This video is {length_seconds:.0f} s long; the moment asked for comes later.")
+    elif at_seconds >= length_seconds + _GROWING_SECONDS:
+        raise invalid_input(
+            f"This video is still being recorded, and is {length_seconds:.0f} s long so far; "
+            "the moment asked for comes later."
+        )
 
 
 def _is_silent(pcm: Pcm) -> bool:

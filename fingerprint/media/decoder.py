@@ -12,22 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fingerprint.domain.audio import SAMPLE_RATE, Pcm
+from fingerprint.domain.audio import SAMPLE_RATE
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.media.ahead import TOO_COSTLY, DecodingAhead, Running
+from fingerprint.media.ahead import TOO_COSTLY, Answer, DecodingAhead, Running
 from fingerprint.media.decoder_protocol import (
     END,
     FROM_BYTES,
     FROM_FILE,
     FROM_PIECES,
     JOB_HEAD,
+    MARK_FRAME,
+    MARKED,
+    MAX_MARKS,
     MAX_REASON_BYTES,
     MONO,
     NO_AUDIO,
     STEREO,
     JobHead,
+    Mark,
 )
-from fingerprint.media.pcm import Block, no_audio, pcm_of
+from fingerprint.media.pcm import Block, Decoded, no_audio, pcm_of
 from fingerprint.worker_pool import Worker, WorkerError, WorkerLimits, WorkerPool, worker_program
 from fingerprint.worker_process import CONTENT, JOB
 
@@ -78,7 +82,7 @@ class DecoderPool(WorkerPool):
         )
         super().__init__(worker, work="decoded", workers=workers, limits=self._job_limits)
 
-    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Pcm:
+    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Decoded:
         """The first `max_seconds` of the first audio stream of bytes in FFmpeg's format `container`, at 16 kHz.
 
         Raises TwitchAudioError: `no-audio` with the reason; `busy` when too many jobs wait; `internal` when two
@@ -88,13 +92,13 @@ class DecoderPool(WorkerPool):
             raise no_audio(f"it is larger than {MAX_ENCODED_BYTES >> 20} MiB")
         job = self._job(FROM_BYTES, container, max_seconds, self._job_limits.cpu_seconds)
 
-        async def serve(worker: Worker) -> Sequence[Block]:
+        async def serve(worker: Worker) -> Answer:
             worker.send(JOB, job)
             worker.send(CONTENT, encoded)
-            return await read_blocks(worker, max_seconds)
+            return await read_answer(worker, max_seconds)
 
         try:
-            return pcm_of(await self.run(serve, wall_seconds=self._job_limits.wall_seconds))
+            return decoded(await self.run(serve, wall_seconds=self._job_limits.wall_seconds))
         except WorkerError as error:
             raise _broken(error, TOO_COSTLY) from error
 
@@ -105,8 +109,8 @@ class DecoderPool(WorkerPool):
         for one that comes slowly.
         """
 
-        async def serve(worker: Worker) -> Sequence[Block]:
-            return await read_blocks(worker, max_seconds)
+        async def serve(worker: Worker) -> Answer:
+            return await read_answer(worker, max_seconds)
 
         def start(container: str) -> Running | None:
             running = self.run_on_spare(serve, wall_seconds=self._job_limits.ahead_wall_seconds)
@@ -116,7 +120,7 @@ class DecoderPool(WorkerPool):
 
         return DecodingAhead(start, wall_seconds=self._job_limits.wall_seconds, on_failure=self.log_failure)
 
-    async def decode_file(self, path: Path, *, max_seconds: float = MAX_FILE_SECONDS) -> Pcm:
+    async def decode_file(self, path: Path, *, max_seconds: float = MAX_FILE_SECONDS) -> Decoded:
         """The first `max_seconds` of the first audio stream of a file in any format, at 16 kHz.
 
         Sound that is longer than a quarter of an hour becomes mono.
@@ -126,13 +130,13 @@ class DecoderPool(WorkerPool):
         descriptor, size = await asyncio.to_thread(_open_file, path)
         job = self._job(FROM_FILE, None, max_seconds, self._job_limits.file_cpu_seconds, size=size)
 
-        async def serve(worker: Worker) -> Sequence[Block]:
+        async def serve(worker: Worker) -> Answer:
             worker.send(JOB, job)
-            return await read_blocks(worker, max_seconds, descriptor=descriptor)
+            return await read_answer(worker, max_seconds, descriptor=descriptor)
 
         try:
-            blocks = await self.run(serve, wall_seconds=self._job_limits.file_wall_seconds)
-            return await asyncio.to_thread(pcm_of, blocks)
+            answer = await self.run(serve, wall_seconds=self._job_limits.file_wall_seconds)
+            return await asyncio.to_thread(decoded, answer)
         except WorkerError as error:
             raise _broken(error, "decoding it takes too long") from error
         finally:
@@ -144,12 +148,19 @@ class DecoderPool(WorkerPool):
         return JOB_HEAD.pack(*head) + (container or "").encode("ascii")
 
 
-async def read_blocks(worker: Worker, max_seconds: float, *, descriptor: int | None = None) -> Sequence[Block]:
+def decoded(answer: Answer) -> Decoded:
+    """The sound in a worker's answer."""
+    blocks, marks = answer
+    return Decoded(pcm_of(blocks), marks)
+
+
+async def read_answer(worker: Worker, max_seconds: float, *, descriptor: int | None = None) -> Answer:
     """Read the answer to one job, validating all of it.
 
     Raises TwitchAudioError `no-audio`, WorkerError, and IncompleteReadError when the worker ends.
     """
     blocks: list[Block] = []
+    marks: list[Mark] = []
     left = round(max_seconds * SAMPLE_RATE)
     while True:
         kind, content = await worker.receive(descriptor=descriptor)
@@ -163,8 +174,10 @@ async def read_blocks(worker: Worker, max_seconds: float, *, descriptor: int | N
                     raise WorkerError("it answered nonsense")
                 planes = memoryview(content)
                 blocks.append(tuple(planes[4 * samples * of :][: 4 * samples] for of in range(channels)))
+            case _ if kind == MARKED and len(content) == MARK_FRAME.size and len(marks) < MAX_MARKS:
+                marks.append(Mark(*MARK_FRAME.unpack(content)))
             case _ if kind == END and blocks:
-                return blocks
+                return blocks, tuple(marks)
             case _ if kind == NO_AUDIO and len(content) <= MAX_REASON_BYTES:
                 raise no_audio(content.decode("utf-8", "replace"))
             case _:

@@ -9,15 +9,19 @@ A job's frame (integers big-endian):
     container           FFmpeg's name in ASCII; empty: detect it
 
 Answers:
+    MARKED              where the media's clock puts a sample of the blocks that follow: a `Mark`
     MONO, STEREO        a block of sound: float32 samples in the machine's byte order, one channel after the other
     END                 of a job; the sound is complete
     NO_AUDIO            the reason in UTF-8; ends a job too
+
+A job has at most MAX_MARKS marks; media whose clock jumps more often is placed by the playlist from there on.
 """
 
 import struct
 from typing import Final, NamedTuple
 
 JOB_HEAD: Final = struct.Struct("!BHdddQ")
+MARK_FRAME: Final = struct.Struct("!Qdqd")
 
 FROM_BYTES: Final = 1
 FROM_FILE: Final = 2
@@ -27,6 +31,9 @@ MONO: Final = 17
 STEREO: Final = 18
 END: Final = 19
 NO_AUDIO: Final = 20
+MARKED: Final = 21
+
+MAX_MARKS: Final = 500
 
 MAX_REASON_BYTES: Final = 500
 
@@ -40,3 +47,17 @@ class JobHead(NamedTuple):
     block_seconds: float
     mono_beyond_seconds: float
     size: int
+
+
+class Mark(NamedTuple):
+    """Where the media's own clock puts a sample, at the start of the sound and wherever that clock jumps.
+
+    `sample`: its number in the decoded sound. `seconds`: its timestamp; NaN when the media has none. `position`:
+    where in the input its packet begins, in bytes; -1 when unknown. `begins`: the container's earliest timestamp,
+    of sound or picture; NaN when unknown.
+    """
+
+    sample: int
+    seconds: float
+    position: int
+    begins: float

@@ -15,11 +15,15 @@ from fingerprint.media.decoder_protocol import (
     FROM_FILE,
     FROM_PIECES,
     JOB_HEAD,
+    MARK_FRAME,
+    MARKED,
+    MAX_MARKS,
     MAX_REASON_BYTES,
     MONO,
     NO_AUDIO,
     STEREO,
     JobHead,
+    Mark,
 )
 from fingerprint.media.planes import Readable, Stream, UndecodableError, iter_planes
 from fingerprint.worker_process import (
@@ -73,6 +77,14 @@ def _serve(pipe: ParentPipe, content: bytearray) -> None:
 
 def _decode(pipe: ParentPipe, file: Readable | Stream, container: str | None, job: JobHead) -> str | None:
     """Send the decoded sound. Returns None on success, otherwise the reason why there is none."""
+    marks = 0
+
+    def on_mark(mark: Mark) -> None:
+        nonlocal marks
+        marks += 1
+        if marks <= MAX_MARKS:
+            pipe.send(MARKED, MARK_FRAME.pack(*mark))
+
     try:
         for planes in iter_planes(
             file,
@@ -80,6 +92,7 @@ def _decode(pipe: ParentPipe, file: Readable | Stream, container: str | None, jo
             max_seconds=job.max_seconds,
             block_seconds=job.block_seconds,
             mono_beyond_seconds=job.mono_beyond_seconds,
+            on_mark=on_mark,
         ):
             pipe.send(MONO if len(planes) == 1 else STEREO, *planes)
     except UndecodableError as error:

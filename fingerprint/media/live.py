@@ -7,7 +7,6 @@ from typing import Final, Protocol
 
 from cachetools import LRUCache
 
-from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.hls.live import (
     ad_is_running,
@@ -21,6 +20,7 @@ from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
 from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.fetch import Fetcher
+from fingerprint.media.pcm import Decoded
 from fingerprint.media.playlists import PLAYLIST_SECONDS, PlaylistGoneError, fetch_playlist
 from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache
 from fingerprint.ports import Clock, LiveSource
@@ -49,7 +49,7 @@ Renew = Callable[[LiveSource], Awaitable[LiveSource]]
 class Decoder(Protocol):
     """Decodes media to sound; implemented by `DecoderPool`."""
 
-    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Pcm:
+    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Decoded:
         """The sound of a container's bytes."""
         ...
 
@@ -57,7 +57,7 @@ class Decoder(Protocol):
         """Begin decoding media that is still being fetched; None when no worker can be spared."""
         ...
 
-    async def decode_file(self, path: Path) -> Pcm: ...
+    async def decode_file(self, path: Path) -> Decoded: ...
 
 
 class LiveCapture:

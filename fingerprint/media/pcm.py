@@ -1,15 +1,26 @@
 """Converts planes of samples to the domain's Pcm."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.media.decoder_protocol import Mark
 
 Block = tuple[bytes | memoryview, ...]
 """Some sound: for each of 1 or 2 channels as many float32 samples, in the machine's byte order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """Decoded sound, joined end to end, and where the media's own clock puts it: at least one mark."""
+
+    pcm: Pcm
+    marks: tuple[Mark, ...]
+
 
 _MAX_MAGNITUDE: Final = 4.0
 """Samples beyond this magnitude come from damaged input and are cut."""

@@ -1,13 +1,13 @@
 """Decodes media to planes of float32 samples: the part of decoding that runs in a worker process.
 
-Needs PyAV and nothing else, NumPy included, so that a worker starts fast and stays small. FFmpeg gets bytes only:
+Needs PyAV and not even NumPy, so that a worker starts fast and stays small. FFmpeg gets bytes only:
 demuxers are forced or chosen from `_FORMATS`, no protocol is allowed, and anything else that a container wants to
 open (playlists, references) is refused.
 """
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn, Protocol, cast
 
 import av
@@ -17,6 +17,8 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+
+from fingerprint.media.decoder_protocol import Mark
 
 RATE: Final = 16_000
 """The output's sample rate in Hz; the same as `fingerprint.domain.audio.SAMPLE_RATE`."""
@@ -69,6 +71,13 @@ class UndecodableError(Exception):
 Planes = tuple[bytes, ...]
 """Some sound: for each of 1 or 2 channels as many float32 samples, in the machine's byte order."""
 
+MARK_TOLERANCE_SECONDS: Final = 0.1
+"""How far timestamps may be from the count of samples before a new mark is made: muxers round theirs."""
+
+
+def _ignore_mark(_mark: Mark) -> None:
+    """An `on_mark` that does nothing."""
+
 
 def iter_planes(
     file: Readable | Stream,
@@ -77,6 +86,7 @@ def iter_planes(
     max_seconds: float,
     block_seconds: float,
     mono_beyond_seconds: float = math.inf,
+    on_mark: Callable[[Mark], None] = _ignore_mark,
 ) -> Iterator[Planes]:
     """The first audio stream of `file`, at `RATE`, in blocks of `block_seconds` (the last one is shorter).
 
@@ -84,12 +94,15 @@ def iter_planes(
     else becomes stereo; input that says it is longer than `mono_beyond_seconds` becomes mono. Ends after
     `max_seconds`, or where truncated or damaged input cannot be decoded any further.
 
+    The sound is joined end to end, whatever its timestamps; `on_mark` is called with what they say, at the first
+    sample and at each one at which they jump, before the block that contains it.
+
     Raises UndecodableError when not one sample could be decoded.
     """
     with _open(file, container) as media:
         if not media.streams.audio:
             raise UndecodableError("it has no audio track")
-        frames = _frames(media)
+        frames = _marked(media, on_mark)
         length = media.duration / av.time_base if media.duration else 0.0
         force_mono = length > mono_beyond_seconds
         blocks = _Blocks(round(block_seconds * RATE), round(max_seconds * RATE))
@@ -118,9 +131,34 @@ def _refuse_io(*_args: object) -> NoReturn:
     raise PermissionError("nothing else may be opened")
 
 
-def _frames(media: InputContainer) -> Iterator[AudioFrame]:
-    """Decoded frames for as long as the container can be read; undecodable packets are skipped."""
+def _marked(media: InputContainer, on_mark: Callable[[Mark], None]) -> Iterator[AudioFrame]:
+    """The decoded frames; marks those at which the clock starts or jumps."""
+    start = cast("int | None", media.start_time)
+    begins = math.nan if start is None else start / av.time_base
+    mark: Mark | None = None
+    elapsed = 0.0
+    for position, frame in _frames(media):
+        seconds = frame.time
+        if mark is None or (seconds is not None and _jumps(mark, seconds, elapsed)):
+            mark = Mark(round(elapsed * RATE), math.nan if seconds is None else seconds, position, begins)
+            on_mark(mark)
+        elapsed += frame.samples / frame.sample_rate if frame.sample_rate else 0.0
+        yield frame
+
+
+def _jumps(mark: Mark, seconds: float, elapsed: float) -> bool:
+    """Whether a timestamp is not what follows from the last mark and the sound since then."""
+    expected = mark.seconds + elapsed - mark.sample / RATE
+    return math.isnan(expected) or abs(seconds - expected) > MARK_TOLERANCE_SECONDS
+
+
+def _frames(media: InputContainer) -> Iterator[tuple[int, AudioFrame]]:
+    """Decoded frames for as long as the container can be read, each with its packet's place in the input.
+
+    Undecodable packets are skipped. A packet without a place has the last known one.
+    """
     bad = 0
+    position = -1
     try:
         packets = media.demux(media.streams.audio[0])
     except _DAMAGE:
@@ -136,7 +174,9 @@ def _frames(media: InputContainer) -> Iterator[AudioFrame]:
             bad += 1
             continue
         bad = 0
-        yield from frames
+        position = position if packet.pos is None else packet.pos
+        for frame in frames:
+            yield position, frame
 
 
 def _decode(packet: "Packet[Any]") -> list[AudioFrame]:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import accumulate
 from typing import Any, Final
 
 from yarl import URL
@@ -12,15 +13,15 @@ from yarl import URL
 from fingerprint.domain.problems import UpstreamError
 from fingerprint.hls.attributes import PlaylistError, address
 from fingerprint.hls.live import total_seconds
+from fingerprint.hls.moments import MAX_TAKE_SEGMENTS
 from fingerprint.hls.playlist import ByteRange, InitSection, Segment
+from fingerprint.hls.timing import TimedSegment
 from fingerprint.media.ahead import DecodingAhead
+from fingerprint.media.containers import container_of, first_timestamp, transport_stream_start
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.partial_response import PartialResponse
 
 MAX_SEGMENT_BYTES: Final = 8 << 20
-MAX_SEGMENTS: Final = 16
-"""The most segments in one recording."""
-
 MAX_CACHED_BYTES: Final = 32 << 20
 """How many bytes a SegmentCache holds: half a minute of the largest renditions."""
 
@@ -28,6 +29,7 @@ EXTRA_SECONDS: Final = 10.0
 """More seconds than a segment that is still being produced ever contains."""
 
 _TOTAL_SECONDS: Final = 5.0
+_BEGINNING_BYTES: Final = 64 << 10
 _REPLACEMENT_ROUNDS: Final = 2
 _IDENTITY_ENCODING: Final = {"Accept-Encoding": "identity"}
 STEP: Final = "segment"
@@ -38,13 +40,18 @@ PREFETCH_STEP: Final = "prefetch"
 class Joined:
     """Consecutive segments, joined to one piece of media in FFmpeg's format `container`.
 
-    Up to `extra_seconds` may follow them: the beginning of a segment that is still being produced. `decoding` is
-    under way if it could begin while they were fetched.
+    `timed` has their times, which count from the start of the first one by the playlist, and `offsets` where each
+    begins in `encoded`; `failed` are the wanted segments that did not come, by sequence number. Up to
+    `extra_seconds` may follow them: the beginning of a segment that is still being produced. `decoding` is under
+    way if it could begin while they were fetched.
     """
 
     segments: Sequence[Segment]
+    timed: Sequence[TimedSegment]
     encoded: bytes = field(repr=False)
+    offsets: Sequence[int]
     container: str
+    failed: frozenset[int] = frozenset()
     extra_seconds: float = 0.0
     decoding: DecodingAhead | None = field(default=None, repr=False)
 
@@ -52,6 +59,11 @@ class Joined:
     def duration_seconds(self) -> float:
         """The sum of the segments' durations in the playlist."""
         return total_seconds(self.segments)
+
+    def abandon(self) -> None:
+        """Discard its sound, and end its decoding if that is under way."""
+        if self.decoding is not None:
+            self.decoding.abandon()
 
 
 class SegmentCache:
@@ -83,14 +95,15 @@ class SegmentCache:
         wanted: Sequence[Segment],
         older: Sequence[Segment] = (),
         *,
+        holding: Segment | None = None,
         following: str | None = None,
         decoding: DecodingAhead | None = None,
     ) -> Joined:
         """Join the wanted segments; those that are not cached are fetched in parallel.
 
         For segments that fail, as many of the `older` ones, which precede them and need the same init section, are
-        fetched, in two rounds at most. The result is the longest run without a gap, the newest of equally long
-        ones; the caller decides whether it is long enough.
+        fetched, in two rounds at most. The result is the run without a gap that contains `holding`, if that one
+        came, or else the longest, the newest of equally long ones; the caller decides whether it is long enough.
 
         `following` is the URI of a segment that is still being produced: the part of it that has arrived when the
         others are complete is appended, without waiting for more. `decoding` receives the pieces in order, and is
@@ -98,7 +111,7 @@ class SegmentCache:
 
         Raises the first failure, an UpstreamError, when no segment could be fetched.
         """
-        wanted = wanted[-MAX_SEGMENTS:]
+        wanted = wanted[-MAX_TAKE_SEGMENTS:]
         inits = list(dict.fromkeys(segment.init for segment in wanted))
         queue = _InOrder(len(wanted) + 1, decoding if len(inits) == 1 else None)
         try:
@@ -110,23 +123,39 @@ class SegmentCache:
             results = await fetching
             heads = dict(zip(inits, results[: len(inits)], strict=True))
             came = await self._fetched(wanted, results[len(inits) :], older)
-            stretch = _longest_stretch([*older, *wanted], came)
+            stretch = _stretch([*older, *wanted], came, holding)
             head = heads[stretch[0].init]
             if isinstance(head, UpstreamError):
                 raise head
-            container = container_of(came[stretch[0].sequence], has_init=bool(head))
+            contents = [came[segment.sequence] for segment in stretch]
+            container = _container(contents[0], has_init=bool(head))
             tail = b""
             if more is not None and stretch[-1] == wanted[-1]:
                 tail = more.so_far if _same_container(more.so_far, container) else b""
             return Joined(
                 segments=stretch,
-                encoded=b"".join([head, *(came[segment.sequence] for segment in stretch), tail]),
+                timed=_timed(stretch, contents, container, head),
+                encoded=b"".join([head, *contents, tail]),
+                offsets=list(accumulate((len(content) for content in contents[:-1]), initial=len(head))),
                 container=container,
+                failed=frozenset(segment.sequence for segment in wanted) - came.keys(),
                 extra_seconds=EXTRA_SECONDS if tail else 0.0,
                 decoding=queue.complete(tail, container) if len(stretch) == len(wanted) else None,
             )
         finally:
             queue.close()
+
+    async def first_timestamp(self, segment: Segment) -> float | None:
+        """The first timestamp of a segment, of which only the beginning is fetched; None when it cannot be had."""
+        head, start = await asyncio.gather(
+            self._head(segment.init),
+            _resource(
+                self._fetcher, self._base, segment.uri, _beginning(segment), has_init=segment.init is not None
+            ),
+        )
+        if isinstance(head, UpstreamError) or isinstance(start, UpstreamError):
+            return None
+        return first_timestamp(start, _container(start, has_init=bool(head)), head=head)
 
     async def _fetched(
         self, wanted: Sequence[Segment], results: Sequence[bytes | UpstreamError], older: Sequence[Segment]
@@ -148,7 +177,7 @@ class SegmentCache:
     async def _head(self, init: InitSection | None) -> bytes | UpstreamError:
         if init is None or init in self._heads:
             return self._heads[init]
-        content = await _resource(self._fetcher, self._base, init.uri, init.byte_range)
+        content = await _resource(self._fetcher, self._base, init.uri, init.byte_range, has_init=True)
         if isinstance(content, bytes):
             self._heads[init] = content
         return content
@@ -158,7 +187,8 @@ class SegmentCache:
         key = (segment.sequence, segment.started_at)
         if key in self._cached:
             return self._cached[key]
-        content = await _resource(self._fetcher, self._base, segment.uri, segment.byte_range)
+        has_init = segment.init is not None
+        content = await _resource(self._fetcher, self._base, segment.uri, segment.byte_range, has_init=has_init)
         if isinstance(content, bytes) and self._cached_bytes + len(content) <= MAX_CACHED_BYTES:
             self._cached[key] = content
             self._cached_bytes += len(content)
@@ -206,28 +236,29 @@ class _InOrder:
         if self._decoding is None or head is None or first is None:
             return
         if self._container is None:
-            self._container = container_of(first, has_init=bool(head))
+            self._container = _container(first, has_init=bool(head))
         while self._next < len(self._pieces) and (content := self._pieces[self._next]) is not None:
             self._decoding.feed(content, container=self._container)
             self._next += 1
 
 
-def container_of(content: bytes, *, has_init: bool) -> str:
-    """FFmpeg's name of a segment's container. Unknown content counts as MPEG-TS, whose decoding then fails."""
-    if has_init or content[4:8] in (b"ftyp", b"styp", b"moof", b"sidx"):
-        return "mp4"
-    if content.startswith(b"ID3") or (
-        content[:1] == b"\xff" and content[1:2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9")
-    ):
-        return "aac"
-    return "mpegts"
+def _beginning(segment: Segment) -> ByteRange:
+    """The byte range of a segment's first part."""
+    if segment.byte_range is None:
+        return ByteRange(0, _BEGINNING_BYTES)
+    return ByteRange(segment.byte_range.offset, min(segment.byte_range.length, _BEGINNING_BYTES))
+
+
+def _container(content: bytes, *, has_init: bool) -> str:
+    """FFmpeg's name of the container of a segment that was accepted as media."""
+    return container_of(content, has_init=has_init) or "mpegts"
 
 
 def _same_container(content: bytes, container: str) -> bool:
     """Whether content is in the same container; anything else would spoil the decoding of the rest."""
     if container == "mpegts":
         return content.startswith(b"\x47")
-    return container_of(content, has_init=False) == container
+    return container_of(content, has_init=container == "mp4") == container
 
 
 def _that_came(segments: Sequence[Segment], results: Sequence[bytes | UpstreamError]) -> dict[int, bytes]:
@@ -238,7 +269,8 @@ def _that_came(segments: Sequence[Segment], results: Sequence[bytes | UpstreamEr
     }
 
 
-def _longest_stretch(ordered: Sequence[Segment], came: Mapping[int, bytes]) -> list[Segment]:
+def _stretch(ordered: Sequence[Segment], came: Mapping[int, bytes], holding: Segment | None) -> list[Segment]:
+    """The run without a gap that contains `holding`, if it came, or else the longest one."""
     stretches: list[list[Segment]] = [[]]
     for segment in ordered:
         if segment.sequence not in came:
@@ -247,15 +279,39 @@ def _longest_stretch(ordered: Sequence[Segment], came: Mapping[int, bytes]) -> l
         if last is not None and (last.sequence + 1 != segment.sequence or last.init != segment.init):
             stretches.append([])
         stretches[-1].append(segment)
-    return max(reversed(stretches), key=total_seconds)
+    return next((each for each in stretches if holding in each), max(reversed(stretches), key=total_seconds))
+
+
+def _timed(
+    stretch: Sequence[Segment], contents: Sequence[bytes], container: str, head: bytes
+) -> list[TimedSegment]:
+    """The times of consecutive segments, by their dates where all have one, or else by their durations."""
+    dates = [segment.started_at for segment in stretch if segment.started_at is not None]
+    starts = list(accumulate((segment.duration_seconds for segment in stretch[:-1]), initial=0.0))
+    if len(dates) == len(stretch):
+        starts = [(date - dates[0]).total_seconds() for date in dates]
+    return [
+        TimedSegment(
+            start_seconds=start,
+            duration_seconds=segment.duration_seconds,
+            first_timestamp=first_timestamp(content, container, head=head),
+            discontinuity=segment.discontinuity,
+        )
+        for segment, content, start in zip(stretch, contents, starts, strict=True)
+    ]
 
 
 async def _all(fetches: Iterable[Coroutine[Any, Any, bytes | UpstreamError]]) -> list[bytes | UpstreamError]:
     return await asyncio.gather(*fetches)
 
 
-async def _resource(fetcher: Fetcher, base: URL, uri: str, byte_range: ByteRange | None) -> bytes | UpstreamError:
-    """The bytes, or the failure as a value, since the other segments may be enough."""
+async def _resource(
+    fetcher: Fetcher, base: URL, uri: str, byte_range: ByteRange | None, *, has_init: bool
+) -> bytes | UpstreamError:
+    """The bytes, or the failure as a value, since the other segments may be enough.
+
+    A body that is no media is a failure, whatever its status. Bytes before the first packet are left out.
+    """
     headers = dict(_IDENTITY_ENCODING)
     if byte_range is not None:
         headers["Range"] = f"bytes={byte_range.offset}-{byte_range.offset + byte_range.length - 1}"
@@ -271,10 +327,17 @@ async def _resource(fetcher: Fetcher, base: URL, uri: str, byte_range: ByteRange
         return error
     except PlaylistError as error:
         return UpstreamError("playlist", f"{fetcher.upstream}'s list of segments cannot be used: {error}.")
-    if fetched.status == 206 or (fetched.status == 200 and byte_range is None):
-        return fetched.body
+    if fetched.status not in (200, 206) or (fetched.status == 206 and byte_range is None):
+        return UpstreamError(
+            STEP,
+            f"{fetcher.upstream} answers {fetched.status} for a segment that it listed. Try again in a moment.",
+        )
+    body = fetched.body
     if fetched.status == 200 and byte_range is not None:  # a server without range support sends everything
-        return fetched.body[byte_range.offset : byte_range.offset + byte_range.length]
-    return UpstreamError(
-        STEP, f"{fetcher.upstream} answers {fetched.status} for a segment that it listed. Try again in a moment."
-    )
+        body = body[byte_range.offset : byte_range.offset + byte_range.length]
+    container = container_of(body, has_init=has_init)
+    if container is None:
+        return UpstreamError(
+            STEP, f"{fetcher.upstream} sends no sound for a segment that it listed. Try again in a moment."
+        )
+    return body[transport_stream_start(body) or 0 :] if container == "mpegts" else body

@@ -69,7 +69,7 @@ def draw_explanation(file: Path, catalog: Path, picture: Path) -> str:
 
 async def _decode(file: Path) -> Pcm:
     async with DecoderPool(workers=1) as decoder:
-        return await decoder.decode_file(file, max_seconds=MAX_SECONDS)
+        return (await decoder.decode_file(file, max_seconds=MAX_SECONDS)).pcm
 
 
 def _heading(file: Path, start: float, seconds: float) -> str:

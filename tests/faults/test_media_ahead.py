@@ -54,17 +54,21 @@ async def test_pieces_are_decoded_as_they_come(pair: DecoderPool) -> None:
     for content in PIECES:
         ahead.feed(content, container="mpegts")
         await asyncio.sleep(0.05)
-    pcm = await ahead.finish()
-    assert pcm is not None
-    assert np.array_equal(pcm.samples, whole.samples)
+    decoded = await ahead.finish()
+    assert decoded is not None
+    assert np.array_equal(decoded.pcm.samples, whole.pcm.samples)
+    assert [(mark.sample, mark.position) for mark in decoded.marks] == [
+        (mark.sample, mark.position) for mark in whole.marks
+    ], "the clock of each piece begins again, which both tell"
+    assert len(whole.marks) == len(PIECES)
 
 
 async def test_fragments_are_decoded_as_they_come(pair: DecoderPool) -> None:
     whole = tone("mp4", fragmented=True)
     await all_idle(pair, 2)
-    pcm = await fed(pair, [whole[:700], whole[700:50_000], whole[50_000:]], container="mp4").finish()
-    assert pcm is not None
-    assert abs(loudest_hertz(pcm) - 440) < 2
+    decoded = await fed(pair, [whole[:700], whole[700:50_000], whole[50_000:]], container="mp4").finish()
+    assert decoded is not None
+    assert abs(loudest_hertz(decoded.pcm) - 440) < 2
 
 
 async def test_m3_one_that_waits_never_takes_the_last_worker(pair: DecoderPool) -> None:

@@ -37,7 +37,7 @@ async def the_pid(pool: DecoderPool) -> int:
 
 async def decodes(pool: DecoderPool) -> bool:
     """Whether good input is decoded right."""
-    pcm = await pool.decode(GOOD, container="mpegts", max_seconds=20)
+    pcm = (await pool.decode(GOOD, container="mpegts", max_seconds=20)).pcm
     return abs(loudest_hertz(pcm) - 440) < 2 and abs(pcm.duration_seconds - 6) < 0.1
 
 
@@ -86,7 +86,7 @@ async def test_m1_flipped_and_cut_bytes_are_sound_or_no_audio(pool: DecoderPool,
             if content:
                 content[numbers.randrange(len(content))] = numbers.randrange(256)
         try:
-            pcm = await pool.decode(bytes(content), container=container, max_seconds=20)
+            pcm = (await pool.decode(bytes(content), container=container, max_seconds=20)).pcm
         except TwitchAudioError as error:
             assert error.code is ProblemCode.NO_AUDIO  # noqa: PT017 - either outcome is right
         else:
@@ -95,7 +95,7 @@ async def test_m1_flipped_and_cut_bytes_are_sound_or_no_audio(pool: DecoderPool,
 
 
 async def test_m1_a_cut_stream_gives_what_came(pool: DecoderPool) -> None:
-    pcm = await pool.decode(GOOD[: len(GOOD) * 2 // 3], container="mpegts", max_seconds=20)
+    pcm = (await pool.decode(GOOD[: len(GOOD) * 2 // 3], container="mpegts", max_seconds=20)).pcm
     assert 3 < pcm.duration_seconds < 5
     assert loudest_hertz(pcm) == pytest.approx(440, abs=2)
 
@@ -128,7 +128,7 @@ async def test_m4_absurd_headers_cost_at_most_the_limits(
     pool: DecoderPool, container: str, content: bytes
 ) -> None:
     try:
-        pcm = await pool.decode(content, container=container, max_seconds=20)
+        pcm = (await pool.decode(content, container=container, max_seconds=20)).pcm
     except TwitchAudioError as error:
         assert error.code is ProblemCode.NO_AUDIO  # noqa: PT017 - either outcome is right
     else:
@@ -165,7 +165,7 @@ async def test_m6_many_jobs_at_once_each_get_their_own_sound() -> None:
     sounds = [tone("flac", hertz=pitch, seconds=1.5, channels=1) for pitch in pitches]
     async with DecoderPool(workers=2) as pool:
         decoded = await asyncio.gather(*(pool.decode(sound, container="flac", max_seconds=20) for sound in sounds))
-    assert [loudest_hertz(pcm) for pcm in decoded] == pytest.approx(pitches, abs=3)
+    assert [loudest_hertz(each.pcm) for each in decoded] == pytest.approx(pitches, abs=3)
 
 
 # --- M2, M3: processes --------------------------------------------------------------------------------

@@ -1,0 +1,127 @@
+"""Puts decoded sound where it belongs in time: silence where some is missing, and when the first sample was."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.domain.audio import Pcm
+from fingerprint.hls.timing import Origin, clock_difference, placed
+from fingerprint.media.containers import clock_wrap
+from fingerprint.media.decoder_protocol import Mark
+from fingerprint.media.pcm import Decoded
+from fingerprint.media.segments import Joined
+
+Run = tuple[int, float]
+"""Consecutive samples: the number of the first one, and its position in seconds."""
+
+_MAX_OUTSIDE_SECONDS: Final = 12.0
+"""How far after its segment's end sound may be: the segment that is being produced has no time of its own."""
+
+_MIN_GAP_SECONDS: Final = 0.05
+_MAX_OVERLAP_SECONDS: Final = 0.5
+"""Overlaps up to this are rounding, and the sound is joined end to end."""
+
+_MAX_FILE_GAP_SECONDS: Final = 60.0
+"""A longer gap in a file is a clock that jumped."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedSound:
+    """Sound without what was missing in it, of which `heard_seconds` are no gaps; it begins at `start_seconds`."""
+
+    pcm: Pcm
+    start_seconds: float
+    heard_seconds: float
+
+
+def placed_segments(joined: Joined, decoded: Decoded, *, origin: Origin | None = None) -> PlacedSound:
+    """The sound of segments. Its start counts from the start of the first segment, as the playlist has it."""
+    wrap = clock_wrap(joined.container)
+    bases = placed(joined.timed, wrap=wrap, origin=origin)
+    runs: list[Run] = []
+    placed_by_playlist = -1
+    for mark in _in_order(decoded.marks, decoded.pcm):
+        number = max(0, bisect_right(joined.offsets, mark.position) - 1)
+        segment, base = joined.timed[number], bases[number]
+        seconds = math.nan
+        if segment.first_timestamp is not None:
+            seconds = base + clock_difference(mark.seconds, segment.first_timestamp, wrap=wrap)
+        if not base - 1.0 <= seconds <= base + segment.duration_seconds + _MAX_OUTSIDE_SECONDS:
+            if number == placed_by_playlist:
+                continue
+            seconds, placed_by_playlist = segment.start_seconds, number
+        runs.append((mark.sample, seconds))
+    longest = joined.duration_seconds + joined.extra_seconds + 1.0
+    return _spaced(decoded.pcm, runs, max_seconds=longest)
+
+
+def placed_clip(decoded: Decoded, *, clip_seconds: float | None, max_seconds: float) -> PlacedSound:
+    """The sound of a clip's file, whose time begins at 0, or with its first track if it would be too long then."""
+    marks = _in_order(decoded.marks, decoded.pcm)
+    begins = marks[0].begins if marks else math.nan
+    ends = (
+        marks[-1].seconds + (decoded.pcm.samples.shape[1] - marks[-1].sample) / decoded.pcm.rate if marks else 0.0
+    )
+    late = not math.isnan(begins) and (begins < 0 or ends > (clip_seconds or max_seconds) + 2.0)
+    return _placed_file(decoded, zero=begins if late else 0.0, max_seconds=max_seconds)
+
+
+def placed_file(decoded: Decoded, *, max_seconds: float) -> PlacedSound:
+    """The sound of a file, whose time begins with its first track."""
+    begins = decoded.marks[0].begins if decoded.marks else math.nan
+    return _placed_file(decoded, zero=0.0 if math.isnan(begins) else begins, max_seconds=max_seconds)
+
+
+def _placed_file(decoded: Decoded, *, zero: float, max_seconds: float) -> PlacedSound:
+    """Gaps are kept; what lies before the previous sound, or absurdly long after it, follows end to end."""
+    runs: list[Run] = []
+    for mark in _in_order(decoded.marks, decoded.pcm):
+        expected = runs[-1][1] + (mark.sample - runs[-1][0]) / decoded.pcm.rate if runs else 0.0
+        seconds = mark.seconds - zero
+        limit = _MAX_FILE_GAP_SECONDS if runs else max_seconds
+        if runs and not expected < seconds <= expected + limit:
+            zero, seconds = mark.seconds - expected, expected
+        elif not 0.0 <= seconds <= limit:
+            zero, seconds = mark.seconds, 0.0
+        runs.append((mark.sample, seconds if seconds > _MIN_GAP_SECONDS else 0.0))
+    return _spaced(decoded.pcm, runs, max_seconds=max_seconds)
+
+
+def _in_order(marks: Sequence[Mark], pcm: Pcm) -> list[Mark]:
+    """The marks that can be true, which come from an untrusted process: at growing samples of the sound."""
+    found: list[Mark] = []
+    for mark in marks:
+        if mark.sample < pcm.samples.shape[1] and (not found or mark.sample > found[-1].sample):
+            found.append(mark)
+    return found
+
+
+def _spaced(pcm: Pcm, runs: Sequence[Run], *, max_seconds: float) -> PlacedSound:
+    """The sound with silence in its gaps, at most `max_seconds` long.
+
+    A run that begins before the previous one has ended follows it, without what they share if that is much.
+    """
+    samples, rate = pcm.samples, pcm.rate
+    runs = [(0, runs[0][1] if runs else 0.0), *runs[1:]]
+    ends = [*(sample for sample, _ in runs[1:]), samples.shape[1]]
+    limit = round(max_seconds * rate)
+    pieces: list[NDArray[np.float32]] = []
+    length = heard = 0
+    for (first, seconds), last in zip(runs, ends, strict=True):
+        gap = round((seconds - runs[0][1]) * rate) - length
+        shared = 0
+        if gap >= _MIN_GAP_SECONDS * rate:
+            pieces.append(np.zeros((samples.shape[0], min(gap, limit - length)), np.float32))
+            length += pieces[-1].shape[1]
+        elif gap < -_MAX_OVERLAP_SECONDS * rate:
+            shared = min(-gap, last - first)
+        pieces.append(samples[:, first + shared : min(last, first + shared + limit - length)])
+        length += pieces[-1].shape[1]
+        heard += pieces[-1].shape[1]
+    joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
+    return PlacedSound(Pcm(np.ascontiguousarray(joined), rate), runs[0][1], heard / rate)
