@@ -23,6 +23,7 @@ from fingerprint.ports import (
     JobOutcome,
     JobStore,
     Lease,
+    Match,
     MediaResolver,
     OnStage,
     Recognition,
@@ -175,8 +176,11 @@ class Pipeline:
             if not heard.answer.matches and self._further is not None:
                 heard = await self._ask_about_further_takes(heard, takes, self._further, further_until)
         answer = heard.answer
-        best = answer.matches[0] if answer.matches else None
-        songs = tuple(match.song for match in answer.matches)
+        matches = answer.matches
+        if target.kind in (Kind.CLIP, Kind.FILE) and heard.recording.from_seconds:
+            matches = [_moved(match, heard.recording.from_seconds) for match in matches]
+        best = matches[0] if matches else None
+        songs = tuple(match.song for match in matches)
         return dataclasses.replace(
             identification,
             status=Status.NO_MATCH if best is None else Status.SUCCESSFUL,
@@ -282,6 +286,12 @@ class Pipeline:
             _log.exception("answer_not_stored", extra={"job_id": lease.identification_id})
             return JobOutcome(finished, stored=False)
         return JobOutcome(finished) if stored else None
+
+
+def _moved(match: Match, seconds: float) -> Match:
+    """A match in sound that begins late in its clip or file, with positions from the start of that."""
+    song = dataclasses.replace(match.song, position_seconds=match.song.position_seconds + seconds)
+    return dataclasses.replace(match, song=song)
 
 
 def _rounded(seconds: float | None) -> float | None:

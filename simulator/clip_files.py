@@ -1,5 +1,6 @@
 """Clips in gql's answers, and their files: three forms of addresses, signatures, byte ranges."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from simulator.faults import Step, taken
 from simulator.hosts import Hosts
+from simulator.media import without_first_sound
 from simulator.media_playlist import iso
 from simulator.playback_tokens import InvalidTokenError, PlaybackTokens
 from simulator.transport import PlannedResponse, Transport, ranged
@@ -170,8 +172,11 @@ class ClipRoutes:
         if content.get("clip_slug") != clip.plan.slug or clip.switches.subscriber_only:
             return await self._refuse(request, 403, clip)
         faults = taken(Step.CLIP, self._world.faults, clip.faults)
+        body = clip.content
+        if clip.switches.sound_from:
+            body = await asyncio.to_thread(without_first_sound, body, clip.switches.sound_from)
         planned = PlannedResponse(
-            step=Step.CLIP, body=clip.content, content_type="video/mp4", target=clip.plan.slug, faults=faults
+            step=Step.CLIP, body=body, content_type="video/mp4", target=clip.plan.slug, faults=faults
         )
         return await self._transport.send(request, ranged(request, planned))
 

@@ -1,27 +1,28 @@
 """Serves media playlists and segments of live channels, and VODs on their content servers."""
 
 import asyncio
+import re
 from typing import Any, Final
 
 from aiohttp import web
 
-from simulator.faults import FaultKind, Step, taken
+from simulator.disorder import MediaSwitches
+from simulator.faults import Fault, FaultKind, Step, taken
 from simulator.hosts import Hosts
 from simulator.media import TICKS
 from simulator.media_playlist import live_playlist, video_playlist
 from simulator.renditions import AUDIO_ONLY
 from simulator.signing import Signer
 from simulator.timeline import Piece
-from simulator.transport import PlannedResponse, Transport
+from simulator.transport import PlannedResponse, Transport, ranged
 from simulator.usher import M3U8, NO_SOUND, bent
 from simulator.world import Channel, Session, Video, World
 
 _TS: Final = "video/mp2t"
 _MP4: Final = "video/mp4"
-_FIRST_PTS: Final = 10 * TICKS
 _AD_PTS: Final = 5 * TICKS
-_VOD_SEGMENT: Final = 10 * TICKS
 _PORTIONS: Final = 4
+_INIT: Final = re.compile(r"init-([0-9]{1,5})\.mp4")
 
 
 class LiveRoutes:
@@ -70,25 +71,27 @@ class LiveRoutes:
                     "r": session.rendition,
                     "b": piece.start,
                     "e": piece.end,
+                    "n": piece.sequence,
                     "p": None if piece.pod is None else piece.pod.start,
                 }
             )
             return f"{self._hosts.segment}/v1/segment/{sealed}.{suffix}?dna=sim"
 
-        init = None
-        if fragmented:
-            sealed = self._signer.seal({"k": "i", "c": channel.login, "r": session.rendition})
-            init = f"{self._hosts.segment}/v1/segment/{sealed}.mp4"
+        def init_address(number: int) -> str:
+            sealed = self._signer.seal({"k": "i", "c": channel.login, "r": session.rendition, "n": number})
+            return f"{self._hosts.segment}/v1/segment/{sealed}.mp4"
+
         return live_playlist(
             channel.listed(session),
             channel.upcoming(session) if switches.prefetch else [],
             address=address,
-            moment=channel.moment,
+            moment=channel.listed_moment,
             grid=channel.grid,
             now=channel.ticks,
             pods=channel.session_pods(session),
             session=session.id,
-            init_address=init,
+            media=switches,
+            init_address=init_address if fragmented else None,
             sequence_offset=switches.sequence_offset,
             discontinuity_every=switches.discontinuity_every,
             ended=switches.ended,
@@ -102,11 +105,13 @@ class LiveRoutes:
         faults = taken(Step.SEGMENT, self._world.faults, channel.faults)
         fragmented = request.match_info["suffix"] == "mp4"
         if content["k"] == "i":
-            body = self._world.muxer.init(video=_has_picture(channel, content["r"]))
+            body = self._world.muxer.init(video=_has_picture(channel, content["r"]), number=content["n"])
         elif not channel.servable(content["b"], content["e"]):
             return await self._transport.send(request, _absent(Step.SEGMENT, channel.login))
         else:
             body = self._body(channel, content, fragmented=fragmented)
+            if content["p"] is None and channel.switches.is_broken(content["n"]):
+                faults = (*faults, _breakage(channel.switches))
         planned = PlannedResponse(
             step=Step.SEGMENT,
             body=body,
@@ -123,11 +128,10 @@ class LiveRoutes:
         start, end = content["b"], content["e"]
         silent = rendition == NO_SOUND
         pod_start: int | None = content["p"]
-        ring, shift, pts = channel.program.ring, 0, _FIRST_PTS
+        media: MediaSwitches = channel.switches
+        ring, shift, pts, late = channel.program.ring, 0, media.clock(content["n"]), media.late_ticks(content["n"])
         if pod_start is not None:
-            ring, shift, pts = self._world.ad_ring, pod_start, _AD_PTS
-        if fragmented:
-            pts = 0  # fMP4 from Twitch counts from the start of the broadcast
+            ring, shift, pts, late = self._world.ad_ring, pod_start, 0 if fragmented else _AD_PTS, 0
         return self._world.muxer.segment(
             ring,
             start - shift,
@@ -136,6 +140,8 @@ class LiveRoutes:
             video=_has_picture(channel, rendition),
             fragmented=fragmented,
             silent=silent and not fragmented,
+            late=late,
+            init_number=media.init_number(content["n"]),
         )
 
     async def _in_production(
@@ -180,15 +186,16 @@ class VideoRoutes:
     async def _playlist(self, request: web.Request, video: Video) -> web.StreamResponse:
         faults = taken(Step.PLAYLIST, self._world.faults, video.faults)
         suffix = "mp4" if video.switches.fragmented else "ts"
-        listed: list[tuple[str, float]] = []
+        listed: list[tuple[str, int]] = []
         for number, (start, end) in enumerate(_video_segments(video)):
             muted = video.is_muted(start / TICKS, end / TICKS)
-            listed.append((f"{number}{'-unmuted' if muted else ''}.{suffix}", (end - start) / TICKS))
+            listed.append((f"{number}{'-unmuted' if muted else ''}.{suffix}", end - start))
         text = video_playlist(
             listed,
             created_at=video.created_at,
             recording=video.switches.recording,
-            init_address="init-0.mp4" if video.switches.fragmented else None,
+            media=video.switches,
+            init_address="init-{}.mp4".format if video.switches.fragmented else None,
         )
         for fault in faults:
             text = bent(text, fault, str(request.url))
@@ -202,8 +209,9 @@ class VideoRoutes:
         stem, _, suffix = name.partition(".")
         fragmented = suffix == "mp4"
         target = video.plan.video_id
-        if name == "init-0.mp4":
-            body = self._world.muxer.init(video=request.match_info["group"] != AUDIO_ONLY)
+        media: MediaSwitches = video.switches
+        if init := _INIT.fullmatch(name):
+            body = self._world.muxer.init(video=request.match_info["group"] != AUDIO_ONLY, number=int(init[1]))
         else:
             number, _, mark = stem.partition("-")
             segments = _video_segments(video)
@@ -213,16 +221,20 @@ class VideoRoutes:
             muted = video.is_muted(start / TICKS, end / TICKS)
             if muted != (mark == "muted") or mark not in ("", "muted"):
                 return await self._transport.send(request, _absent(Step.SEGMENT, target, status=403))
+            if media.is_broken(int(number)):
+                faults = (*faults, _breakage(media))
             ring = self._world.silence_ring if muted else video.program.ring
             group = request.match_info["group"]
             body = self._world.muxer.segment(
                 ring,
                 start,
                 end,
-                pts=_FIRST_PTS,
+                pts=media.clock(int(number)),
                 video=group != AUDIO_ONLY,
                 fragmented=fragmented,
                 silent=group == NO_SOUND and not fragmented,
+                late=media.late_ticks(int(number)),
+                init_number=media.init_number(int(number)),
             )
         planned = PlannedResponse(
             step=Step.SEGMENT,
@@ -231,7 +243,7 @@ class VideoRoutes:
             target=target,
             faults=faults,
         )
-        return await self._transport.send(request, planned)
+        return await self._transport.send(request, ranged(request, planned))
 
 
 def _has_picture(channel: Channel, rendition: str) -> bool:
@@ -241,9 +253,21 @@ def _has_picture(channel: Channel, rendition: str) -> bool:
 def _video_segments(video: Video) -> list[tuple[int, int]]:
     """Start and end of each segment in ticks; a VOD that is being recorded lists whole segments only."""
     length = video.program.ring.ticks
+    segment = round(video.switches.segment_seconds * TICKS)
     if video.switches.recording:
-        length = min(length, int(video.recorded_seconds * TICKS + 1) // _VOD_SEGMENT * _VOD_SEGMENT)
-    return [(start, min(start + _VOD_SEGMENT, length)) for start in range(0, length, _VOD_SEGMENT)]
+        length = min(length, int(video.recorded_seconds * TICKS + 1) // segment * segment)
+    return [(start, min(start + segment, length)) for start in range(0, length, segment)]
+
+
+def _breakage(media: MediaSwitches) -> Fault:
+    """What becomes of a segment that is broken by a switch."""
+    match media.broken_as:
+        case "empty":
+            return Fault(step=Step.SEGMENT, kind=FaultKind.EMPTY)
+        case "html":
+            return Fault(step=Step.SEGMENT, kind=FaultKind.HTML)
+        case _:
+            return Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=404)
 
 
 def _absent(step: Step, target: str = "", *, status: int = 404) -> PlannedResponse:

@@ -13,7 +13,7 @@ import io
 import os
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -197,21 +197,26 @@ class Muxer:
         video: bool = False,
         fragmented: bool = False,
         silent: bool = False,
+        late: int = 0,
+        init_number: int = 0,
     ) -> bytes:
         """One segment: the ring's sound between two positions (ticks), stamped as if position 0 were `pts`.
 
         Sound is cut at the nearest frame boundary, so segments that touch are seamless. MPEG-TS starts with
         PAT and PMT; a fragmented one is `moof` and `mdat`, for the header that `init` gives. `silent` leaves the
-        audio track out, which only works with a picture.
+        audio track out, which only works with a picture; `late` leaves out so many ticks of sound at the start.
+        `init_number`: the header that a fragmented one needs.
         """
-        key = (ring.digest, start, end, pts, video, fragmented, silent)
+        key = (ring.digest, start, end, pts, video, fragmented, silent, late, init_number)
         made = self._recent.get(key)
         if made is None:
-            first, last = frame_at(start), frame_at(end)
+            first, last = frame_at(min(start + late, end)), frame_at(end)
             sound = [] if silent else ring.cut(first, last)
             if fragmented:
                 pictures = max(1, (end - start) * _FPS // TICKS) if video else 0
-                made = self._fragment(sound, first * FRAME + pts * RATE // TICKS, pictures, start + pts)
+                made = self._fragment(
+                    sound, first * FRAME + pts * RATE // TICKS, pictures, start + pts, _first_track(init_number)
+                )
             else:
                 made = self._transport_stream(
                     sound, first * FRAME_TICKS + pts, start + pts, end - start, video=video
@@ -223,10 +228,15 @@ class Muxer:
             self._recent.move_to_end(key)
         return made
 
-    def init(self, *, video: bool = False) -> bytes:
-        """The header (`EXT-X-MAP`) of fragmented segments, with a picture track if `video`."""
-        whole = self._fragmented([_SILENT_FRAME], pictures=int(video))
-        return whole[: _find_box(whole, b"moof")]
+    def init(self, *, video: bool = False, number: int = 0) -> bytes:
+        """The header (`EXT-X-MAP`) of fragmented segments, with a picture track if `video`.
+
+        Those of another `number` number their tracks differently, so that only their own segments fit.
+        """
+        whole = bytearray(self._fragmented([_SILENT_FRAME], pictures=int(video)))
+        header = whole[: _find_box(whole, b"moof")]
+        _renumber(header, {b"tkhd": 16, b"trex": 8}, _first_track(number))
+        return bytes(header)
 
     def write_mp4(self, frames: Sequence[bytes], path: Path) -> None:
         """A clip's file: raw AAC (the first frame is the encoder's delay) and a small picture, `moov` in front."""
@@ -299,7 +309,9 @@ class Muxer:
             self._write(container, sound, FRAME_TICKS, 0, pictures=pictures, pictures_pts=0)
         return buffer.getvalue()
 
-    def _fragment(self, sound: Sequence[bytes], decode_time: int, pictures: int, pictures_pts: int) -> bytes:
+    def _fragment(
+        self, sound: Sequence[bytes], decode_time: int, pictures: int, pictures_pts: int, first_track: int
+    ) -> bytes:
         """`moof` and `mdat` with their place in time since the broadcast began written in: that of the sound in
         samples, that of the pictures in ticks.
         """
@@ -312,6 +324,7 @@ class Muxer:
             time = decode_time if rate == RATE else pictures_pts * rate // TICKS
             whole[at + 8 : at + 16] = time.to_bytes(8, "big")
             at += 16
+        _renumber(whole, {b"tfhd": 8}, first_track)
         end = whole.rfind(b"mfra") - 4
         return bytes(whole[_find_box(whole, b"moof") : end if end > 0 else len(whole)])
 
@@ -328,6 +341,37 @@ def _packet(content: bytes, stream: Stream, pts: int, duration: int) -> av.Packe
     packet.duration = duration
     packet.is_keyframe = True
     return packet
+
+
+def _first_track(init_number: int) -> int:
+    return 1 + init_number % 2 * 16
+
+
+def _renumber(content: bytearray, places: Mapping[bytes, int], first: int) -> None:
+    """Number tracks from `first` on instead of 1; `places`: where the number is, counted from a box's name."""
+    if first == 1:
+        return
+    for name, place in places.items():
+        at = 0
+        while (at := content.find(name, at)) >= 0:
+            number = content[at + place : at + place + 4]
+            content[at + place : at + place + 4] = (int.from_bytes(number, "big") - 1 + first).to_bytes(4, "big")
+            at += 4
+
+
+def without_first_sound(content: bytes, seconds: float) -> bytes:
+    """An MP4 file without the sound of its first seconds; the picture stays."""
+    buffer = io.BytesIO()
+    with av.open(io.BytesIO(content), "r", format="mp4") as source, av.open(buffer, "w", format="mp4") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is None or packet.pts is None:
+                continue
+            if packet.stream.type == "audio" and packet.pts * packet.time_base < seconds:
+                continue
+            packet.stream = streams[packet.stream_index]
+            target.mux(packet)
+    return buffer.getvalue()
 
 
 def _find_box(content: bytes | bytearray, kind: bytes) -> int:

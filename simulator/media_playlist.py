@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from simulator.disorder import MediaSwitches
 from simulator.media import TICKS
 from simulator.timeline import Piece, Pod
 
@@ -22,13 +23,17 @@ def live_playlist(
     now: int,
     pods: Sequence[Pod],
     session: str,
-    init_address: str | None = None,
+    media: MediaSwitches,
+    init_address: Callable[[int], str] | None = None,
     sequence_offset: int = 0,
     discontinuity_every: int = 0,
     ended: bool = False,
 ) -> str:
-    """A live media playlist. Positions are in ticks of the broadcast; `init_address` is for fMP4 segments."""
-    target = 6 if grid > 2 * TICKS else 5
+    """A live media playlist. Positions are in ticks of the broadcast; `init_address` is for fMP4 segments.
+
+    `moment` gives the date of a position, and `init_address` the address of an init section by its number.
+    """
+    target = max(6 if grid > 2 * TICKS else 5, -(-grid // TICKS))
     first = listed[0].sequence if listed else 0
     running = listed[-1].pod if listed else None
     lines = [
@@ -45,20 +50,21 @@ def live_playlist(
     lines += _date_ranges(listed, moment, now, session, running)
     horizon = listed[0].start if listed else now
     lines += [_ad_range(pod, moment, session) for pod in pods if pod.end > horizon and pod.start <= now + 2 * grid]
-    if init_address:
-        lines.append(f'#EXT-X-MAP:URI="{init_address}"')
+    init: str | None = None
     before: Piece | None = None
     for piece in listed:
         changed = before is not None and before.pod != piece.pod
-        spurious = discontinuity_every and before is not None and piece.sequence % discontinuity_every == 0
-        if changed or spurious:
+        spurious = discontinuity_every and piece.sequence % discontinuity_every == 0
+        if changed or (before is not None and (spurious or media.discontinuity(piece.sequence))):
             lines.append("#EXT-X-DISCONTINUITY")
             if changed and piece.pod is None:
                 lines.append(f"#EXT-X-TWITCH-LIVE-SEQUENCE:{piece.sequence + sequence_offset}")
+        if init_address is not None and init != (init := init_address(media.init_number(piece.sequence))):
+            lines.append(f'#EXT-X-MAP:URI="{init}"')
         title = "live" if piece.pod is None else f"Amazon|{_creative(piece.pod)}"
         lines += [
             f"#EXT-X-PROGRAM-DATE-TIME:{iso(moment(piece.start))}",
-            f"#EXTINF:{(piece.end - piece.start) / TICKS:.3f},{title}",
+            f"#EXTINF:{media.duration_text(piece.end - piece.start)},{title}",
             address(piece),
         ]
         before = piece
@@ -70,28 +76,32 @@ def live_playlist(
 
 
 def video_playlist(
-    segments: Sequence[tuple[str, float]],
+    segments: Sequence[tuple[str, int]],
     *,
     created_at: datetime,
     recording: bool,
-    init_address: str | None = None,
+    media: MediaSwitches,
+    init_address: Callable[[int], str] | None = None,
 ) -> str:
-    """A VOD's media playlist; `segments` are pairs of address and seconds."""
-    total = sum(seconds for _, seconds in segments)
+    """A VOD's media playlist; `segments` are pairs of address and ticks, `init_address` as for `live_playlist`."""
+    total = sum(ticks for _, ticks in segments) / TICKS
     lines = [
         "#EXTM3U",
         f"#EXT-X-VERSION:{6 if init_address else 3}",
-        "#EXT-X-TARGETDURATION:10",
+        f"#EXT-X-TARGETDURATION:{max(10, -(-max((ticks for _, ticks in segments), default=0) // TICKS))}",
         f"#ID3-EQUIV-TDTG:{iso(created_at + timedelta(seconds=total))}",
         "#EXT-X-PLAYLIST-TYPE:EVENT",
         "#EXT-X-MEDIA-SEQUENCE:0",
         "#EXT-X-TWITCH-ELAPSED-SECS:0.000",
         f"#EXT-X-TWITCH-TOTAL-SECS:{total:.3f}",
     ]
-    if init_address:
-        lines.append(f'#EXT-X-MAP:URI="{init_address}"')
-    for address, seconds in segments:
-        lines += [f"#EXTINF:{seconds:.3f},", address]
+    init: str | None = None
+    for number, (address, ticks) in enumerate(segments):
+        if media.discontinuity(number):
+            lines.append("#EXT-X-DISCONTINUITY")
+        if init_address is not None and init != (init := init_address(media.init_number(number))):
+            lines.append(f'#EXT-X-MAP:URI="{init}"')
+        lines += [f"#EXTINF:{media.duration_text(ticks)},", address]
     if not recording:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"

@@ -10,13 +10,11 @@ from typing import Any, ClassVar, Final, Protocol, TypeVar
 from simulator.accounts import Accounts
 from simulator.clock import SimulatedClock
 from simulator.content import ChannelPlan, ClipPlan, VideoPlan
+from simulator.disorder import MediaSwitches
 from simulator.faults import FaultPlan
 from simulator.media import TICKS, AacRing, Muxer
 from simulator.program import NowPlaying, Program
 from simulator.timeline import Piece, Pod, add_pod, pieces
-
-GRIDS: Final = {2.0: 2 * TICKS, 4.167: 25 * TICKS // 6}
-"""Segment lengths that Twitch was observed to use, in seconds, and their ticks."""
 
 SEGMENT_GRACE_SECONDS: Final = 30.0
 PREFETCHED_SEGMENTS: Final = 2
@@ -60,9 +58,15 @@ def switched(switches: S, changes: Mapping[str, object]) -> S:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelSwitches:
-    """The behavior of a channel; `Channel.configure` changes it at any time."""
+class ChannelSwitches(MediaSwitches):
+    """The behavior of a channel; `Channel.configure` changes it at any time.
 
+    `segment_seconds`: Twitch was observed to use 2.0 and 4.167. `date_drift`: how many seconds the dates of a
+    playlist get ahead of the sound in each minute of the broadcast.
+    """
+
+    segment_seconds: float = 2.0
+    date_drift: float = 0.0
     offline: bool = False
     missing: bool = False
     subscriber_only: bool = False
@@ -71,10 +75,8 @@ class ChannelSwitches:
     ended: bool = False
     end_list_seconds: float = 30.0
     preroll_seconds: float = 0.0
-    segment_seconds: float = 2.0
     window_segments: int = 15
     prefetch: bool = True
-    fragmented: bool = False
     audio: str = "listed"
     audio_with_video: bool = False
     sequence_offset: int = 0
@@ -84,8 +86,9 @@ class ChannelSwitches:
     enhanced: bool = False
 
     def check(self) -> None:
-        if self.segment_seconds not in GRIDS:
-            raise ValueError(f"segment_seconds must be one of {', '.join(map(str, GRIDS))}")
+        self.check_media()
+        if not -1 <= self.date_drift <= 1:
+            raise ValueError("date_drift must be -1..1")
         if not 1 <= self.window_segments <= 60:
             raise ValueError("window_segments must be 1..60")
         if self.audio not in ("listed", "missing", "only"):
@@ -136,7 +139,8 @@ class Channel:
     @property
     def grid(self) -> int:
         """The length of a segment in ticks."""
-        return GRIDS[self.switches.segment_seconds]
+        seconds = self.switches.segment_seconds
+        return 25 * TICKS // 6 if seconds == 4.167 else round(seconds * TICKS)
 
     def reset(self) -> None:
         """Restore the switches, faults and broadcast of the start."""
@@ -175,6 +179,11 @@ class Channel:
     def moment(self, ticks: int) -> datetime:
         """The wall-clock time of a position in ticks."""
         return datetime.fromtimestamp(self.started_at + ticks / TICKS, UTC)
+
+    def listed_moment(self, ticks: int) -> datetime:
+        """The date that a playlist gives a position: the true one, or one that drifts within each minute."""
+        drift = self.switches.date_drift * (ticks % (60 * TICKS)) // 60
+        return self.moment(ticks + round(drift))
 
     # --- ads ------------------------------------------------------------------------------------------
 
@@ -240,7 +249,10 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSwitches:
-    """The behavior of a clip. `expired_status`: the file server's status for an expired token."""
+    """The behavior of a clip. `expired_status`: the file server's status for an expired token.
+
+    `sound_from`: its first so many seconds are a picture without sound.
+    """
 
     missing: bool = False
     not_ready: bool = False
@@ -250,8 +262,11 @@ class ClipSwitches:
     hevc_top: bool = True
     unsigned_status: int = 404
     expired_status: int = 403
+    sound_from: float = 0.0
 
     def check(self) -> None:
+        if not 0 <= self.sound_from <= 60:
+            raise ValueError("sound_from must be 0..60")
         if self.unsigned_status not in (403, 404) or self.expired_status not in (403, 404):
             raise ValueError("unsigned_status and expired_status must be 403 or 404")
 
@@ -288,18 +303,19 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoSwitches:
+class VideoSwitches(MediaSwitches):
     """The behavior of a VOD. `recording`: it grows with the clock, from `recorded_seconds` on."""
 
+    segment_seconds: float = 10.0
     missing: bool = False
     subscriber_only: bool = False
     geoblocked: bool = False
     recording: bool = False
     recorded_seconds: float = 30.0
-    fragmented: bool = False
     audio: str = "listed"
 
     def check(self) -> None:
+        self.check_media()
         if self.audio not in ("listed", "missing", "only"):
             raise ValueError("audio must be listed, missing or only")
         if self.recorded_seconds < 0:

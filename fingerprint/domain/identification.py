@@ -117,10 +117,10 @@ class Song(SongMetadata):
     title: str
     duration_seconds: Annotated[float | None, Meta(description="Length of the song in seconds.")] = None
     offset_seconds: Annotated[
-        float | None, Meta(description="How far into the song the recording is at `position`, in seconds.")
+        float | None, Meta(description="How far into the song the sound at `position` is, in seconds.")
     ] = None
     position_seconds: Annotated[
-        float, Meta(description="Where in the recording the song begins, in seconds; 0 for a live stream.")
+        float, Meta(description="Where in the clip or file the song is first heard, in seconds; else 0.")
     ] = 0.0
     catalog: CatalogRef | None = None
 

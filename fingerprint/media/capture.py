@@ -140,10 +140,12 @@ class StreamCapture:
                 failure = failure or error
                 continue
             failed |= joined.failed
-            if stretch.holding.sequence in failed or joined.duration_seconds < min(
-                MIN_TAKE_SECONDS, timeline.length_seconds
-            ):
+            if stretch.holding.sequence in failed:
+                joined.abandon()
+                continue
+            if joined.duration_seconds < min(MIN_TAKE_SECONDS, timeline.length_seconds):
                 failed |= {segment.sequence for segment in joined.segments}
+                joined.abandon()
                 continue
             first = stretch.first + stretch.segments.index(joined.segments[0])
             origin = await self._origin(segments, timeline, joined, first)
@@ -214,6 +216,8 @@ class StreamCapture:
 
 def _check_moment(playlist: MediaPlaylist, length_seconds: float, at_seconds: float) -> None:
     """Raise `invalid-input` for a moment after the end. Of a VOD that still grows the end is not known exactly."""
+    if not playlist.segments:
+        raise no_audio("Twitch has published none of this video yet")
     if playlist.ended:
         if at_seconds >= length_seconds + _END_SECONDS:
             raise invalid_input(f"This video is {length_seconds:.0f} s long; the moment asked for comes later.")

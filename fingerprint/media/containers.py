@@ -15,6 +15,10 @@ _SYNC_SEARCH_BYTES: Final = 64 << 10
 _SCANNED_BYTES: Final = 512 << 10
 """How much of a segment is searched for first timestamps."""
 
+_TEXT: Final = frozenset(b"\t\n\r" + bytes(range(0x20, 0x7F)))
+_TEXT_BYTES: Final = 64
+"""Media has other bytes than those of text among so many."""
+
 _PES_CLOCK: Final = 90_000
 _MAX_BOXES: Final = 10_000
 KNOWN_BOXES: Final = frozenset(
@@ -31,7 +35,7 @@ def container_of(content: bytes, *, has_init: bool) -> str | None:
 
     A segment may begin with boxes that carry events (`emsg`, `prft`), with an ID3 tag, or with bytes of no packet.
     """
-    if not content:
+    if all(byte in _TEXT for byte in content[:_TEXT_BYTES]):  # also when there is nothing
         return None
     if has_init or content[4:8] in _BEFORE_MEDIA:
         return "mp4" if content[4:8] in KNOWN_BOXES or _box_like(content) else None
@@ -50,7 +54,8 @@ def transport_stream_start(content: bytes) -> int | None:
     first = start = _after_id3(content)
     while (start := content.find(b"\x47", start, first + _SYNC_SEARCH_BYTES)) >= 0:
         following = [content[at] for at in range(start + PACKET_BYTES, len(content), PACKET_BYTES)[:2]]
-        if all(sync == _SYNC for sync in following) and (len(following) == 2 or start == first):
+        alone = start == first and start + PACKET_BYTES <= len(content)
+        if all(sync == _SYNC for sync in following) and (len(following) == 2 or alone):
             return start
         start += 1
     return None

@@ -17,10 +17,13 @@ from yarl import URL
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, FileTarget, VideoTarget
+from fingerprint.hls.moments import VideoTimeline
+from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.media.live import Decoder
+from fingerprint.media.pcm import Decoded
 from fingerprint.ports import ClipSource, LiveSource
 from simulator.faults import Fault, FaultKind, Step
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, first_take, heard, ladder, listening, tone
@@ -30,7 +33,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
-    async with listening(tmp_path_factory.mktemp("ladder")) as listener:
+    async with listening(tmp_path_factory.getbasetemp() / "ladder") as listener:
         yield listener
 
 
@@ -270,15 +273,15 @@ class Muffled:
         self._decoder = decoder
         self._silent = silent
 
-    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Pcm:
-        pcm = await self._decoder.decode(encoded, container=container, max_seconds=max_seconds)
+    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Decoded:
+        decoded = await self._decoder.decode(encoded, container=container, max_seconds=max_seconds)
         self._silent -= 1
-        return pcm if self._silent < 0 else Pcm(np.zeros_like(pcm.samples))
+        return decoded if self._silent < 0 else Decoded(Pcm(np.zeros_like(decoded.pcm.samples)), decoded.marks)
 
     def begin(self, *, max_seconds: float) -> None:
         return None
 
-    async def decode_file(self, path: Path) -> Pcm:
+    async def decode_file(self, path: Path) -> Decoded:
         return await self._decoder.decode_file(path)
 
 
@@ -430,24 +433,53 @@ async def test_only_the_segments_around_a_moment_are_fetched(
     assert listener.twitch.count(Step.SEGMENT) == (3 if fragmented else 2)
 
 
-async def test_muted_segments_are_said_to_be_muted(listener: Listener) -> None:
-    error = await refusal(listener, f"twitch.tv/videos/{VIDEO}?t=29s")
-    assert error.code is ProblemCode.NO_AUDIO
-    assert "muted" in error.detail
-    assert listener.twitch.count(Step.SEGMENT) == 0
+@pytest.mark.parametrize(
+    ("at", "first", "last"),
+    [(19.0, 0.0, 20.0), (21.0, 0.0, 20.0), (29.0, 0.0, 20.0), (31.0, 40.0, 60.0), (41.0, 40.0, 60.0)],
+)
+async def test_in_a_muted_part_the_nearest_sound_is_heard(
+    listener: Listener, at: float, first: float, last: float
+) -> None:
+    recording = await listener.listen(VideoTarget(VIDEO, at))
+    assert recording.from_seconds == pytest.approx(first)
+    assert first + recording.pcm.duration_seconds == pytest.approx(last, abs=0.1)
+    assert heard(recording.pcm, 0.5) == pytest.approx(tone(first), abs=6)
 
 
-async def test_beside_a_muted_part_only_the_rest_is_heard(listener: Listener) -> None:
-    recording = await listener.listen(VideoTarget(VIDEO, 41.0))
-    assert recording.pcm.duration_seconds == pytest.approx(10.0, abs=0.1)
-    assert heard(recording.pcm, 0.5) == pytest.approx(tone(40), abs=6)
-    assert recording.from_seconds == pytest.approx(40.0)
+async def test_a_video_that_is_all_muted_says_so(listener: Listener) -> None:
+    listener.twitch.video(VIDEO).configure(segment_seconds=12.0, recording=True, recorded_seconds=12.0, broken="0")
+    with pytest.raises(UpstreamError):
+        await listener.listen(VideoTarget(VIDEO, 3.0))
+    muted = MediaPlaylist(
+        segments=(Segment(uri="0-muted.ts", sequence=0, duration_seconds=10.0),), target_seconds=10.0
+    )
+    assert VideoTimeline(muted).around(3.0, 12.0, ()) is None
 
 
 async def test_a_moment_after_the_end_is_invalid_input(listener: Listener) -> None:
-    error = await refusal(listener, VideoTarget(VIDEO, 61.0))
+    error = await refusal(listener, VideoTarget(VIDEO, 61.5))
     assert error.code is ProblemCode.INVALID_INPUT
     assert "60 s" in error.detail
+
+
+@pytest.mark.parametrize(("at", "first"), [(59.5, 40.0), (60.2, 40.0)])
+async def test_the_very_end_is_the_last_sound(listener: Listener, at: float, first: float) -> None:
+    recording = await listener.listen(VideoTarget(VIDEO, at))
+    assert recording.from_seconds == pytest.approx(first)
+
+
+async def test_the_end_of_a_video_that_grows_is_its_last_sound(listener: Listener) -> None:
+    video = listener.twitch.video(VIDEO)
+    video.configure(recording=True, recorded_seconds=15.0)
+    for at in (10.0, 14.0, 40.0):
+        recording = await listener.listen(VideoTarget(VIDEO, at))
+        assert recording.from_seconds == pytest.approx(0.0)
+        assert recording.pcm.duration_seconds == pytest.approx(10.0, abs=0.1)
+    error = await refusal(listener, VideoTarget(VIDEO, 200.0))
+    assert error.code is ProblemCode.INVALID_INPUT
+    assert "being recorded" in error.detail
+    video.configure(recorded_seconds=0.0)
+    assert (await refusal(listener, VideoTarget(VIDEO, 5.0))).code is ProblemCode.NO_AUDIO
 
 
 @pytest.mark.parametrize(

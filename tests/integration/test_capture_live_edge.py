@@ -33,7 +33,7 @@ class Watched(DecoderPool):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
     """A listener that can spare a decoder."""
-    async with listening(tmp_path_factory.mktemp("edge")) as one, Watched(workers=2) as pair:
+    async with listening(tmp_path_factory.getbasetemp() / "ladder") as one, Watched(workers=2) as pair:
         await pair.ready()
         yield listener_of(one.twitch, one.resolver, one.media, pair)
 

@@ -1,6 +1,7 @@
 """Which seconds an answer is about, and when they were: asked over HTTP, of a simulated Twitch that knows."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 
 SONG_SECONDS = 20.0
 LOGIN, SLUG, VIDEO = "momentary", "MomentaryClipOfOneSong-abc_DEF-123", "2210987555"
+LATE_SLUG = "LateClipOfOneSong-abc_DEF-12345"
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +46,10 @@ async def twitch(folder: Path) -> AsyncGenerator[Simulator]:
     clip = ClipPlan(
         slug=SLUG, login=LOGIN, title="", playlist=Playlist(items=(Item(song=songs[0], seconds=12.0),))
     )
+    late = dataclasses.replace(clip, slug=LATE_SLUG)
     thrice = Playlist(items=playlist.items * 3)
     video = VideoPlan(video_id=VIDEO, login=LOGIN, title="", playlist=thrice)
-    content = Content(channels=(channel,), clips=(clip,), videos=(video,), songs=songs)
+    content = Content(channels=(channel,), clips=(clip, late), videos=(video,), songs=songs)
     async with Simulator(cache=folder / "media", content=content) as simulator:
         yield simulator
 
@@ -103,6 +106,25 @@ async def test_an_answer_about_a_clip_is_about_all_of_it(api: ClientSession) -> 
     assert found["status"] == "successful", found["problem"]
     assert found["captured_from"] == 0.0
     assert found["captured_seconds"] == pytest.approx(12.0, abs=0.1)
+
+
+async def test_a_clip_whose_sound_begins_late_tells_where(api: ClientSession, twitch: Simulator) -> None:
+    twitch.clip(LATE_SLUG).configure(sound_from=4.0)
+    found = await answer(api, {"clip": LATE_SLUG})
+    assert found["status"] == "successful", found["problem"]
+    assert found["captured_from"] == pytest.approx(4.0, abs=0.1)
+    assert found["captured_seconds"] == pytest.approx(8.0, abs=0.1)
+    assert found["song"]["position"] == pytest.approx(4.0, abs=0.1)
+    assert found["song"]["offset"] == pytest.approx(4.0, abs=0.3)
+
+
+async def test_without_sound_at_the_moment_the_nearest_is_told(api: ClientSession, twitch: Simulator) -> None:
+    twitch.video(VIDEO).configure(broken="5", broken_as="empty")
+    found = await answer(api, {"video": VIDEO, "at": 58})
+    assert found["status"] == "successful", found["problem"]
+    assert found["captured_from"] == pytest.approx(30.0, abs=0.1)
+    assert found["captured_seconds"] == pytest.approx(20.0, abs=0.1)
+    assert found["song"]["offset"] == pytest.approx(10.0, abs=0.3)
 
 
 async def test_an_advertisement_is_reported_with_the_seconds_left(api: ClientSession, twitch: Simulator) -> None:

@@ -137,7 +137,13 @@ async def test_sequence_jumps_short_windows_and_stray_discontinuities(viewer: Vi
 
 
 async def test_switches_are_checked(viewer: Viewer) -> None:
-    for changes in ({"segment_seconds": 3.0}, {"offline": 1}, {"no_such_switch": True}, {"window_segments": 0}):
+    for changes in (
+        {"segment_seconds": 13.0},
+        {"broken": "some"},
+        {"offline": 1},
+        {"no_such_switch": True},
+        {"window_segments": 0},
+    ):
         with pytest.raises(SwitchError):
             viewer.twitch.configure_channel(LIVE, **changes)
     assert viewer.twitch.channel(LIVE).switches == type(viewer.twitch.channel(LIVE).switches)()

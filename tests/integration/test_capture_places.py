@@ -1,0 +1,229 @@
+"""Where captured sound was: timestamps against the playlist, on a Twitch that does what the real one may.
+
+A tone tells which second of the program a sound is from, so each recording says itself whether its time is right.
+"""
+
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from fingerprint.domain.audio import Recording
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import VideoTarget
+from tests.integration.capture_twitch import SLUG, VIDEO, Listener, heard, listening, tone
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WRAP_SECONDS = 2**33 / 90_000
+BROKEN = ("missing", "empty", "html")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
+    async with listening(tmp_path_factory.getbasetemp() / "ladder") as listener:
+        yield listener
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def listener(running: Listener) -> Listener:
+    return running.afresh()
+
+
+def is_gap(recording: Recording, second: float) -> bool:
+    """Whether there is silence around a second of a recording."""
+    return float(np.abs(recording.pcm.cut(second - 0.2, 0.4).samples).max()) < 1e-3
+
+
+def assert_in_place(listener: Listener, recording: Recording) -> None:
+    """Every sound is what was played when the recording says; gaps are silent."""
+    checked = 0
+    for second in np.arange(0.3, recording.pcm.duration_seconds - 0.3, 0.35):
+        if is_gap(recording, second):
+            continue
+        if recording.started_at is not None:
+            playing = listener.twitch.now_playing("ladder", recording.started_at + timedelta(seconds=second))
+            at = -1.0 if playing is None else playing.offset_seconds
+        else:
+            at = (recording.from_seconds or 0.0) + second
+        if abs(at - round(at)) > 0.3:
+            assert heard(recording.pcm, second) == pytest.approx(tone(at), abs=8), f"at {second} it should be {at}"
+            checked += 1
+    assert checked >= 3
+
+
+# --- VODs ---------------------------------------------------------------------------------------------
+
+
+async def of_video(listener: Listener, at: float) -> Recording:
+    recording = await listener.listen(VideoTarget(VIDEO, at))
+    assert recording.from_seconds is not None
+    assert recording.started_at is None
+    return recording
+
+
+def holds(recording: Recording, at: float) -> bool:
+    assert recording.from_seconds is not None
+    return recording.from_seconds - 0.1 <= at <= recording.from_seconds + recording.pcm.duration_seconds + 0.1
+
+
+@pytest.mark.parametrize(
+    ("broken", "at", "first"),
+    [
+        ("4", 52.0, 50.0),  # the segment before the one with the moment
+        ("5", 45.0, 40.0),
+        ("0", 12.0, 10.0),
+        ("4", 45.0, 50.0),  # the moment itself: the nearest sound; 20 to 40 s are muted
+        ("4-5", 55.0, 0.0),
+        ("0,4-5", 3.0, 10.0),
+    ],
+)
+@pytest.mark.parametrize("broken_as", BROKEN)
+async def test_holes_are_never_closed(
+    listener: Listener, broken: str, broken_as: str, at: float, first: float
+) -> None:
+    listener.twitch.video(VIDEO).configure(broken=broken, broken_as=broken_as, fragmented=broken_as == "html")
+    recording = await of_video(listener, at)
+    assert recording.from_seconds == pytest.approx(first, abs=0.1)
+    assert_in_place(listener, recording)
+
+
+async def test_a_video_of_which_nothing_comes_is_an_upstream_fault(listener: Listener) -> None:
+    listener.twitch.video(VIDEO).configure(broken="0-9", broken_as="html")
+    with pytest.raises(TwitchAudioError) as caught:
+        await of_video(listener, 5.0)
+    assert caught.value.code is ProblemCode.UPSTREAM_UNAVAILABLE
+    assert "no sound for a segment" in caught.value.detail
+
+
+@pytest.mark.parametrize("inits_tagged", [False, True])
+@pytest.mark.parametrize(("at", "first", "last"), [(49.0, 40.0, 50.0), (50.5, 50.0, 60.0), (9.9, 0.0, 10.0)])
+async def test_near_a_new_init_section_the_moment_asked_for_is_heard(
+    listener: Listener, at: float, first: float, last: float, inits_tagged: bool
+) -> None:
+    listener.twitch.video(VIDEO).configure(fragmented=True, inits_every=1, inits_tagged=inits_tagged)
+    recording = await of_video(listener, at)
+    assert recording.from_seconds is not None
+    assert recording.from_seconds == pytest.approx(first, abs=0.1)
+    assert recording.from_seconds + recording.pcm.duration_seconds == pytest.approx(last, abs=0.1)
+    assert_in_place(listener, recording)
+
+
+@pytest.mark.parametrize("segment_seconds", [2.0, 4.167, 12.0])
+@pytest.mark.parametrize("rounded", [False, True], ids=["exact", "rounded"])
+@pytest.mark.parametrize("at", [49.5, 57.0])
+async def test_segments_of_any_length_are_in_their_place(
+    listener: Listener, segment_seconds: float, rounded: bool, at: float
+) -> None:
+    listener.twitch.video(VIDEO).configure(segment_seconds=segment_seconds, rounded_durations=rounded)
+    recording = await of_video(listener, at)
+    assert holds(recording, at)
+    assert_in_place(listener, recording)
+
+
+@pytest.mark.parametrize("fragmented", [False, True], ids=["mpegts", "fragmented"])
+@pytest.mark.parametrize("tagged", [False, True])
+@pytest.mark.parametrize("every", [1, 2])
+async def test_timestamps_that_jump_leave_the_sound_in_its_place(
+    listener: Listener, fragmented: bool, tagged: bool, every: int
+) -> None:
+    listener.twitch.video(VIDEO).configure(
+        segment_seconds=4.0, clock_jumps_every=every, clock_jumps_tagged=tagged, fragmented=fragmented
+    )
+    recording = await of_video(listener, 49.0)
+    assert holds(recording, 49.0)
+    assert recording.pcm.duration_seconds == pytest.approx(16.0, abs=0.1)
+    assert_in_place(listener, recording)
+
+
+@pytest.mark.parametrize(("before", "rounded"), [(0.0, True), (47.0, False), (47.0, True), (52.0, False)])
+async def test_a_clock_that_wraps_leaves_the_sound_in_its_place(
+    listener: Listener, before: float, rounded: bool
+) -> None:
+    listener.twitch.video(VIDEO).configure(
+        segment_seconds=4.167, first_timestamp=WRAP_SECONDS - before, rounded_durations=rounded
+    )
+    recording = await of_video(listener, 49.0)
+    assert holds(recording, 49.0)
+    assert_in_place(listener, recording)
+
+
+@pytest.mark.parametrize("audio", ["listed", "missing"])
+@pytest.mark.parametrize("fragmented", [False, True], ids=["mpegts", "fragmented"])
+async def test_sound_that_begins_late_in_a_segment_leaves_a_gap(
+    listener: Listener, audio: str, fragmented: bool
+) -> None:
+    listener.twitch.video(VIDEO).configure(
+        segment_seconds=4.0, late_every=2, late_seconds=1.5, audio=audio, fragmented=fragmented
+    )
+    recording = await of_video(listener, 49.0)
+    assert_in_place(listener, recording)
+    assert recording.from_seconds is not None
+    gap = 48.7 - recording.from_seconds  # segment 12 begins at 48 s
+    assert is_gap(recording, gap)
+    assert not is_gap(recording, gap + 1.5)
+
+
+# --- Live streams -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("broken_as", "switches"), [("missing", {"audio": "missing"}), ("empty", {}), ("html", {"fragmented": True})]
+)
+async def test_a_live_hole_ends_the_take(
+    listener: Listener, broken_as: str, switches: dict[str, bool | str]
+) -> None:
+    listener.twitch.configure_channel("ladder", broken="every 4", broken_as=broken_as, **switches)
+    for _ in range(3):
+        recording = await listener.anew().listen("ladder")
+        assert 3.9 <= recording.pcm.duration_seconds <= 6.1
+        assert_in_place(listener, recording)
+        await listener.clock.sleep(2.0)
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"segment_seconds": 6.0},
+        {"segment_seconds": 12.0},
+        {"segment_seconds": 4.167, "rounded_durations": True},
+        {"first_timestamp": 95_000.0},
+        {"clock_jumps_every": 2},
+        {"clock_jumps_every": 1, "clock_jumps_tagged": False},
+        {"clock_jumps_every": 2, "fragmented": True},
+        {"inits_every": 5, "fragmented": True},
+        {"inits_every": 4, "inits_tagged": True, "fragmented": True, "audio": "missing"},
+        {"late_every": 2, "late_seconds": 1.2},
+        {"late_every": 2, "late_seconds": 1.2, "fragmented": True},
+        {"late_every": 3, "late_seconds": 1.2, "audio": "missing"},
+        {"late_every": 1, "late_seconds": 0.7, "audio": "missing"},
+    ],
+    ids=str,
+)
+async def test_live_sound_is_in_its_place(listener: Listener, switches: dict[str, bool | str | int]) -> None:
+    listener.twitch.configure_channel("ladder", **switches)
+    for _ in range(2):
+        assert_in_place(listener, await listener.anew().listen("ladder"))
+        await listener.clock.sleep(2.0)
+
+
+@pytest.mark.parametrize("drift", [-0.3, 0.3])
+async def test_dates_that_drift_leave_no_gaps(listener: Listener, drift: float) -> None:
+    listener.twitch.configure_channel("ladder", date_drift=drift)
+    recording = await listener.listen("ladder")
+    assert recording.pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
+    assert not any(is_gap(recording, second) for second in np.arange(0.5, 5.5, 0.2))
+
+
+# --- Clips --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [0.0, 3.0, 8.0])
+async def test_a_clip_whose_sound_begins_late_says_when(listener: Listener, late: float) -> None:
+    listener.twitch.clip(SLUG).configure(sound_from=late)
+    recording = await listener.listen(f"https://clips.twitch.tv/{SLUG}")
+    assert recording.from_seconds == pytest.approx(late, abs=0.1)
+    assert recording.pcm.duration_seconds == pytest.approx(20.0 - late, abs=0.1)
+    assert heard(recording.pcm, 0.5) == pytest.approx(tone(5 + late), abs=8)

@@ -1,0 +1,131 @@
+"""Positions from segments and their timestamps: whatever clock they count on, and however they are listed."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprint.hls.timing import (
+    CLOCK_WRAP_SECONDS,
+    Origin,
+    TimedSegment,
+    clock_difference,
+    durations_are_rounded,
+    placed,
+)
+
+durations = st.lists(st.floats(min_value=1.6, max_value=12.0), min_size=1, max_size=16)
+clocks = st.floats(min_value=0.0, max_value=CLOCK_WRAP_SECONDS)
+
+
+def segments(seconds: list[float], clock: float, *, wrap: float = math.inf) -> list[TimedSegment]:
+    """Segments of these durations, the first of which has the timestamp `clock`."""
+    starts = [sum(seconds[:number]) for number in range(len(seconds))]
+    stamps = [clock + start if math.isinf(wrap) else (clock + start) % wrap for start in starts]
+    return [
+        TimedSegment(start_seconds=start, duration_seconds=length, first_timestamp=stamp)
+        for start, length, stamp in zip(starts, seconds, stamps, strict=True)
+    ]
+
+
+def rounded(listed: list[TimedSegment]) -> list[TimedSegment]:
+    """The same with durations in whole seconds, as playlists of version 2 have them."""
+    lengths = [float(math.floor(segment.duration_seconds + 0.5)) for segment in listed]
+    return [
+        replace(segment, duration_seconds=length, start_seconds=sum(lengths[:number]))
+        for number, (segment, length) in enumerate(zip(listed, lengths, strict=True))
+    ]
+
+
+@given(durations, clocks)
+def test_any_clock_gives_the_same_places(seconds: list[float], clock: float) -> None:
+    listed = segments(seconds, clock, wrap=CLOCK_WRAP_SECONDS)
+    expected = [segment.start_seconds for segment in listed]
+    assert placed(listed, wrap=CLOCK_WRAP_SECONDS) == pytest.approx(expected, abs=1e-3)
+
+
+@given(durations, clocks)
+def test_rounded_durations_are_corrected_from_an_origin(seconds: list[float], clock: float) -> None:
+    true = segments(seconds, clock, wrap=CLOCK_WRAP_SECONDS)
+    origin = Origin(start_seconds=0.0, first_timestamp=clock, count=0)
+    found = placed(rounded(true), wrap=CLOCK_WRAP_SECONDS, origin=origin)
+    assert found == pytest.approx([segment.start_seconds for segment in true], abs=1e-3)
+
+
+@given(durations, st.integers(min_value=1, max_value=9_000), st.floats(min_value=-0.4, max_value=0.4), clocks)
+def test_an_origin_far_away_counts_as_far_as_rounding_can_explain(
+    seconds: list[float], count: int, drift: float, clock: float
+) -> None:
+    before = count * 4.0
+    listed = segments(seconds, (clock + before + drift * count) % CLOCK_WRAP_SECONDS, wrap=CLOCK_WRAP_SECONDS)
+    origin = Origin(start_seconds=-before, first_timestamp=clock, count=count)
+    found = placed(listed, wrap=CLOCK_WRAP_SECONDS, origin=origin)
+    assert found[0] == pytest.approx(drift * count, abs=1e-3)
+    far = Origin(start_seconds=-before, first_timestamp=(clock + count + 100) % CLOCK_WRAP_SECONDS, count=count)
+    assert placed(listed, wrap=CLOCK_WRAP_SECONDS, origin=far)[0] == pytest.approx(0.0, abs=1e-3)
+
+
+@given(durations, clocks, st.data())
+def test_a_clock_that_jumps_at_a_discontinuity_is_placed_by_the_playlist(
+    seconds: list[float], clock: float, data: st.DataObject
+) -> None:
+    listed = segments(seconds, clock)
+    expected = [segment.start_seconds for segment in listed]
+    at = data.draw(st.integers(min_value=0, max_value=len(listed) - 1))
+    jump = data.draw(st.floats(min_value=-50_000, max_value=50_000))
+    jumped = [
+        segment
+        if number < at or segment.first_timestamp is None
+        else replace(segment, first_timestamp=segment.first_timestamp + jump, discontinuity=number == at)
+        for number, segment in enumerate(listed)
+    ]
+    assert placed(jumped) == pytest.approx(expected, abs=0.76)
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+@pytest.mark.parametrize("seconds", [0.9, 1.5])
+def test_sound_that_begins_late_is_late(late: int, seconds: float) -> None:
+    listed = segments([2.0, 2.0, 2.0], 100.0)
+    one = listed[late]
+    listed[late] = replace(one, first_timestamp=(one.first_timestamp or 0.0) + seconds)
+    expected = [0.0, 2.0, 4.0]
+    expected[late] += seconds
+    assert placed(listed) == pytest.approx(expected)
+
+
+def test_a_clock_that_jumps_without_a_word_is_placed_by_the_playlist() -> None:
+    listed = segments([2.0] * 4, 100.0)
+    jumped = [
+        *listed[:2],
+        *(replace(each, first_timestamp=(each.first_timestamp or 0) + 1.5) for each in listed[2:]),
+    ]
+    assert placed(jumped) == pytest.approx([0.0, 2.0, 4.0, 6.0])
+
+
+def test_a_gap_that_the_dates_confirm_is_a_gap() -> None:
+    listed = segments([2.0, 2.0], 100.0)
+    later = replace(listed[1], start_seconds=9.0, first_timestamp=109.0)
+    assert placed([listed[0], later]) == pytest.approx([0.0, 9.0])
+
+
+def test_segments_without_timestamps_are_where_the_playlist_has_them() -> None:
+    listed = [replace(segment, first_timestamp=None) for segment in segments([2.0, 3.0, 4.0], 0.0)]
+    assert placed(listed) == [0.0, 2.0, 5.0]
+    assert placed([]) == []
+
+
+def test_rounding_is_noticed() -> None:
+    assert not durations_are_rounded(segments([4.167, 4.167], 10.0))
+    assert durations_are_rounded(rounded(segments([4.167, 4.167], 10.0)))
+    assert durations_are_rounded(segments([10.0], 10.0)), "one segment alone shows nothing"
+    assert not durations_are_rounded(segments([9.96], 10.0))
+    jumped = segments([4.0, 4.0], 10.0)
+    assert not durations_are_rounded([jumped[0], replace(jumped[1], first_timestamp=9_000.0)])
+
+
+@given(clocks, st.floats(min_value=-100.0, max_value=100.0))
+def test_the_difference_on_a_clock_that_wraps(clock: float, difference: float) -> None:
+    later = (clock + difference) % CLOCK_WRAP_SECONDS
+    assert clock_difference(later, clock, wrap=CLOCK_WRAP_SECONDS) == pytest.approx(difference, abs=1e-6)
