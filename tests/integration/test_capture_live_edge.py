@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from fingerprint.domain.audio import Pcm, Recording
+from fingerprint.domain.audio import Recording
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.media.decoder import DecoderPool
+from fingerprint.media.pcm import Decoded
 from simulator.faults import Fault, FaultKind, Step
 from simulator.media import TICKS
 from tests.integration.capture_twitch import Listener, heard, listener_of, listening
@@ -25,7 +26,7 @@ class Watched(DecoderPool):
 
     in_one_go = 0
 
-    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Pcm:
+    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Decoded:
         self.in_one_go += 1
         return await super().decode(encoded, container=container, max_seconds=max_seconds)
 
