@@ -1,13 +1,16 @@
 """What all tests share: markers by folder, a clean environment, and parts of the machine that may be missing."""
 
 import os
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
 
 from tests.emulators import CREDENTIALS, EMULATORS, Emulator
 from tests.guards import logging_as_before, no_sockets_and_no_sleep, nothing_blocks
@@ -26,27 +29,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=5, help="how often a server is killed while it writes to SQLite")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test's folder says what kind it is. Kinds whose files take long come first: so processes end together.
-
-    In several processes (`--dist loadgroup`) what shares a group stays in one, so that expensive fixtures are made
-    once: the tests of a file, the pages and the extension in one browser.
-    """
+    """A test's folder says what kind it is. Kinds whose files take long come first: so processes end together."""
     root = Path(__file__).parent
     numbers: dict[pytest.Item, int] = {}
     for item in items:
-        path = item.path.relative_to(root)
-        kind = path.parts[0] if path.parts[0] in _KINDS else "unit"
+        folder = item.path.relative_to(root).parts[0]
+        kind = folder if folder in _KINDS else "unit"
         item.add_marker(kind)
-        item.add_marker(pytest.mark.xdist_group(_browser_group(item, path) if kind == "browser" else str(path)))
         numbers[item] = _KINDS.index(kind)
     items.sort(key=lambda item: numbers[item])
 
 
-def _browser_group(item: pytest.Item, path: Path) -> str:
-    case = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return f"{path.parent} {case.get('either_browser', 'chromium')}"
+class SharedFixturesScheduling(LoadScopeScheduling):
+    """Tests that share expensive fixtures run in one process: those of a file, of the pages in one browser, and of
+    the extension in one browser.
+
+    pytest-xdist's own groups (`--dist loadgroup`) need an attribute that pytest 9.2 no longer reads.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        if not file.startswith("tests/browser/"):
+            return file
+        browser = "firefox" if re.search(r"\[firefox\b", nodeid) else "chromium"
+        return f"{file.rpartition('/')[0]} {browser}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharedFixturesScheduling:
+    """How several processes (`-n`) divide the tests."""
+    return SharedFixturesScheduling(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")

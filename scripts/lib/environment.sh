@@ -1,6 +1,9 @@
 # Sourced by the scripts: makes .venv and keeps it in step with requirements/. Quick when nothing changed.
 # shellcheck shell=bash
 
+# A test run starts hundreds of Python processes; without byte code each compiles all that it imports.
+unset PYTHONDONTWRITEBYTECODE
+
 fail() { printf '%s: %s\n' "scripts/$(basename "$0")" "$*" >&2; exit 1; }
 
 step() { # step TEXT COMMAND...: says what it does, and how long it took
@@ -34,8 +37,7 @@ install_packages() { # install_packages REQUIREMENTS...
   local arguments=()
   local file
   for file in "$@"; do arguments+=(-r "$file"); done
-  # What is imported is compiled then; to compile all of it takes longer than the rest.
-  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes "${arguments[@]}" &&
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes "${arguments[@]}" &&
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 }
 
@@ -74,7 +76,7 @@ make_emulators() {
   local python
   python=$(find_python)
   "$python" -m venv --clear .cache/emulators &&
-    .cache/emulators/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes -r requirements/emulators.txt
+    .cache/emulators/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/emulators.txt
 }
 
 prepare_emulators() { # ministack in an environment of its own: it chooses other AWS libraries than the product
