@@ -16,11 +16,23 @@ from yarl import URL
 
 _log = logging.getLogger(__name__)
 
-_NOT_REALLY_GLOBAL: Final = (
-    ipaddress.ip_network("64:ff9b::/96"),  # NAT64: embeds an IPv4 address
-    ipaddress.ip_network("2002::/16"),  # 6to4: likewise
+IPv4 = ipaddress.IPv4Address
+IPv6 = ipaddress.IPv6Address
+
+_LOW_32_BITS: Final = (
+    ipaddress.IPv6Network("::/96"),  # IPv4-compatible
+    ipaddress.IPv6Network("::ffff:0:0/96"),  # IPv4-mapped
+    ipaddress.IPv6Network("::ffff:0:0:0/96"),  # IPv4-translated (SIIT)
+    ipaddress.IPv6Network("64:ff9b::/96"),  # NAT64
 )
-"""Networks that Python calls global but that lead to any IPv4 address, private ones included."""
+"""IPv6 networks whose addresses lead to the IPv4 address in their last 32 bits."""
+
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""NAT64 prefixes that a network chooses itself (RFC 8215), of a length that the address does not show."""
+
+_6TO4: Final = ipaddress.IPv6Network("2002::/16")
+_TEREDO: Final = ipaddress.IPv6Network("2001::/32")
+_ISATAP: Final = (bytes.fromhex("00005efe"), bytes.fromhex("02005efe"))
 
 AddressInfo = tuple[int, int, int, str, tuple[str | int, ...] | tuple[str, int] | tuple[int, bytes]]
 
@@ -84,29 +96,62 @@ class AllowList:
         return address is not None and (address in self._addresses or is_public(address))
 
 
-def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an address is on the public internet, not in a private network or on this machine."""
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    if mapped is not None:
-        return is_public(mapped)
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not any(address in network for network in _NOT_REALLY_GLOBAL)
-    )
+def is_public(address: IPv4 | IPv6) -> bool:
+    """Whether an address leads to the public internet, not into a private network or to this machine.
+
+    An IPv6 address that carries an IPv4 address is judged by that one: on an IPv6-only server every IPv4 host is
+    reached through such an address, and a private one would lead where no playlist may.
+    """
+    if isinstance(address, IPv4):
+        return address.is_global and not address.is_multicast
+    embedded = _embedded(address)
+    if embedded is None:
+        return address.is_global and not address.is_multicast
+    in_global_network = address.packed[8:12] not in _ISATAP or address.is_global
+    return in_global_network and bool(embedded) and all(map(is_public, embedded))
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _embedded(address: IPv6) -> list[IPv4] | None:
+    """The IPv4 addresses that an IPv6 address leads to, all of which must be public; None when it has none.
+
+    Empty for an address of a translating network that carries no IPv4 address.
+    """
+    if any(address in network for network in _LOW_32_BITS):
+        return [IPv4(address.packed[12:])]
+    if address in _LOCAL_NAT64:
+        return _local_nat64(address.packed)
+    if address in _6TO4:
+        return [IPv4(address.packed[2:6])]
+    if address in _TEREDO:  # the server, and the client with its bits inverted (RFC 4380, section 4)
+        return [IPv4(address.packed[4:8]), IPv4(bytes(byte ^ 0xFF for byte in address.packed[12:]))]
+    if address.packed[8:12] in _ISATAP:
+        return [IPv4(address.packed[12:])]
+    return None
+
+
+def _local_nat64(packed: bytes) -> list[IPv4]:
+    """The IPv4 address by each length of prefix that fits (RFC 6052, section 2.2): 48, 56, 64 and 96 bits.
+
+    The first three leave bits 64 to 71 and all after the IPv4 address zero.
+    """
+    found = [packed[12:]]
+    if packed[8] == 0:
+        rest = packed[:8] + packed[9:]
+        found += [rest[first : first + 4] for first in (6, 7, 8) if not any(rest[first + 4 :])]
+    return [IPv4(each) for each in found if any(each)]
+
+
+def _address(text: str) -> IPv4 | IPv6 | None:
     try:
         return ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
 
 
-def _named_addresses(host: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+def _named_addresses(host: str) -> tuple[IPv4 | IPv6, ...]:
     """The IP addresses that an entry itself contains."""
     if host == "localhost":
-        return ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1")
+        return IPv4("127.0.0.1"), IPv6("::1")
     literal = _address(host)
     return () if literal is None else (literal,)
 

@@ -1,5 +1,6 @@
 import ipaddress
 import socket
+from collections.abc import Callable
 
 import pytest
 from yarl import URL
@@ -94,14 +95,67 @@ def test_configured_origins_are_reached_as_they_are_and_nothing_beside_them() ->
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "255.255.255.255", "198.18.0.1", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "2001:db8::1",
-    "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
 ]  # fmt: skip
-PUBLIC = ["1.1.1.1", "99.86.0.1", "2606:4700::1111", "::ffff:1.1.1.1"]
+PUBLIC = ["1.1.1.1", "99.86.0.1", "2606:4700::1111"]
+
+
+def low_bits(prefix: str, v4: str) -> str:
+    return str(ipaddress.IPv6Address(int(ipaddress.IPv6Address(prefix)) | int(ipaddress.IPv4Address(v4))))
+
+
+def nat64(prefix: str, length: int, v4: str) -> str:
+    """RFC 6052, section 2.2: the IPv4 address begins behind the prefix and leaves out octet 8."""
+    octets = bytearray(ipaddress.IPv6Address(prefix).packed)
+    place = length // 8
+    for byte in ipaddress.IPv4Address(v4).packed:
+        place += place == 8
+        octets[place] = byte
+        place += 1
+    return str(ipaddress.IPv6Address(bytes(octets)))
+
+
+def teredo(client: str, server: str = "65.54.227.120") -> str:
+    hidden = bytes(byte ^ 0xFF for byte in ipaddress.IPv4Address(client).packed)
+    head = bytes.fromhex("20010000") + ipaddress.IPv4Address(server).packed + bytes.fromhex("8000f227")
+    return str(ipaddress.IPv6Address(head + hidden))
+
+
+CARRIERS: dict[str, Callable[[str], str]] = {
+    "mapped": lambda v4: f"::ffff:{v4}",
+    "compatible": lambda v4: low_bits("::", v4),
+    "translated": lambda v4: low_bits("::ffff:0:0:0", v4),
+    "nat64": lambda v4: low_bits("64:ff9b::", v4),
+    "local-nat64-96": lambda v4: low_bits("64:ff9b:1:fffe::", v4),
+    "local-nat64-96-plain": lambda v4: low_bits("64:ff9b:1::", v4),
+    "local-nat64-48": lambda v4: nat64("64:ff9b:1::", 48, v4),
+    "local-nat64-56": lambda v4: nat64("64:ff9b:1::", 56, v4),
+    "local-nat64-64": lambda v4: nat64("64:ff9b:1::", 64, v4),
+    "6to4": lambda v4: nat64("2002::", 16, v4),
+    "teredo": teredo,
+    "isatap": lambda v4: low_bits("2606:4700::5efe:0:0", v4),
+    "isatap-public": lambda v4: low_bits("2606:4700::200:5efe:0:0", v4),
+}
+"""The ways in which an IPv6 address carries an IPv4 address."""
 
 
 def info(address: str) -> AddressInfo:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return (family, socket.SOCK_STREAM, 0, "", (address, 443))
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_an_ipv4_address_in_an_ipv6_address_decides(carrier: str) -> None:
+    carry = CARRIERS[carrier]
+    for v4 in ("8.8.8.8", "99.86.17.201"):
+        assert is_public(ipaddress.ip_address(carry(v4))), v4
+    for v4 in ("127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.3.2", "224.0.0.1", "0.0.0.0"):
+        assert not is_public(ipaddress.ip_address(carry(v4))), v4
+
+
+def test_a_carrier_inside_a_private_network_is_private() -> None:
+    for address in (low_bits("fe80::5efe:0:0", "8.8.8.8"), low_bits("fd00::200:5efe:0:0", "8.8.8.8")):
+        assert not is_public(ipaddress.ip_address(address))
+    assert not is_public(ipaddress.ip_address(teredo("8.8.8.8", server="10.0.0.1")))
 
 
 @pytest.mark.parametrize("address", PRIVATE)
