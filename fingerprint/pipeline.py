@@ -29,7 +29,7 @@ from fingerprint.ports import (
     Recognition,
     Recognizers,
 )
-from fingerprint.retry import RetryPolicy, any_error, retry, retry_budget
+from fingerprint.retry import RetryPolicy, any_error, retry, retry_budget, time_limit
 
 CAPTURE_SECONDS: Final = 6.0
 JOB_SECONDS: Final = 30.0
@@ -144,7 +144,7 @@ class Pipeline:
         """The finished identification. Raises nothing but cancellation: problems are part of the answer."""
         started = self._clock.monotonic()
         try:
-            with retry_budget(MAX_RETRIES):
+            with retry_budget(MAX_RETRIES), time_limit(self._job_seconds):
                 async with asyncio.timeout(self._job_seconds):
                     finished = await self._identify(identification, target, on_stage)
         except TwitchAudioError as error:

@@ -1,7 +1,8 @@
-"""Repeats calls after failures that may pass: how often, after which wait, and how often within one job."""
+"""Repeats calls after failures that may pass: how often, after which wait, and how often and long in one job."""
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,10 +16,14 @@ E = TypeVar("E", bound=Exception)
 
 
 class RetryBudget:
-    """The number of retries left, shared by several calls."""
+    """The number of retries left, shared by several calls.
+
+    `refused_again`: hosts that refused a request even after the pause that they had asked for.
+    """
 
     def __init__(self, retries: int) -> None:
         self.left = retries
+        self.refused_again: set[str] = set()
 
     def take(self) -> bool:
         """Take one retry; False when none is left."""
@@ -39,6 +44,35 @@ def retry_budget(retries: int) -> Generator[None]:
         yield
     finally:
         _job_budget.reset(token)
+
+
+def job_budget() -> RetryBudget | None:
+    """The budget of the surrounding `retry_budget`; None outside of a job."""
+    return _job_budget.get()
+
+
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Generator[None]:
+    """Tells the calls inside the block how long they may wait for an upstream; it interrupts nothing.
+
+    Inside another block the earlier end counts. Not for a block that yields: a generator shares its context.
+    """
+    until = time.monotonic() + seconds
+    outer = _deadline.get()
+    token = _deadline.set(until if outer is None else min(outer, until))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def seconds_left() -> float | None:
+    """Seconds until the end of the surrounding `time_limit`; None outside of one."""
+    until = _deadline.get()
+    return None if until is None else until - time.monotonic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

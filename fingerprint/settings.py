@@ -300,6 +300,19 @@ class TwitchSettings:
         "(a loopback address may be named, and is then fetched over http too)",
         default=("*.ttvnw.net", "*.live-video.net", "*.cloudfront.net", "*.twitchcdn.net"),
     )
+    more_media_hosts: tuple[str, ...] = setting(
+        "TWITCHAUDIO_MORE_MEDIA_HOSTS",
+        parse=media_hosts,
+        takes="comma-separated host names, such as *.example.net",
+        help="hosts that are allowed beside those, for when Twitch starts to use others",
+        default=(),
+        default_text="none",
+    )
+
+    @property
+    def all_media_hosts(self) -> tuple[str, ...]:
+        """Every host that media is fetched from."""
+        return self.media_hosts + self.more_media_hosts
 
 
 LINK_SERVICES: Final = ("deezer", "musicbrainz", "odesli")

@@ -196,7 +196,7 @@ async def open_pipeline(
     """
     clock = SystemClock()
     breakers = HostCircuitBreakers(clock)
-    media_hosts = AllowList.of_media_hosts(settings.twitch.media_hosts)
+    media_hosts = AllowList.of_media_hosts(settings.twitch.all_media_hosts)
     async with (
         open_guards(settings, clock) if guards is None else nullcontext(guards) as counted,
         recognition_pool or nullcontext(),

@@ -17,7 +17,7 @@ from simulator.world import Channel, Clip, SwitchError, Video, World
 Json = dict[str, Any]
 W = TypeVar("W", Step, FaultKind)
 
-_FAULT_FIELDS: Final = frozenset({"step", "kind", "status", "seconds", "times"})
+_FAULT_FIELDS: Final = frozenset({"step", "kind", "status", "seconds", "times", "retry_after", "retry_after_date"})
 
 
 class ControlRoutes:
@@ -233,7 +233,9 @@ def _fault_from(item: object) -> Fault:
     _nothing_else(dict.fromkeys(given.keys() - _FAULT_FIELDS, 0), ", ".join(sorted(_FAULT_FIELDS)))
     step = _word(Step, given.get("step"), "step")
     kind = _word(FaultKind, given.get("kind"), "kind")
-    times = given.get("times")
+    times, retry_after, as_date = (given.get(name) for name in ("times", "retry_after", "retry_after_date"))
+    if not isinstance(as_date, (bool, type(None))):
+        raise _bad("retry_after_date takes true or false")
     try:
         return Fault(
             step=step,
@@ -241,6 +243,8 @@ def _fault_from(item: object) -> Fault:
             status=int(_number(given.get("status", 503), "status")),
             seconds=_number(given.get("seconds", 1.0), "seconds"),
             times=None if times is None else int(_number(times, "times")),
+            retry_after=None if retry_after is None else int(_number(retry_after, "retry_after")),
+            retry_after_date=bool(as_date),
         )
     except ValueError as error:
         raise _bad(str(error)) from error

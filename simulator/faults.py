@@ -66,13 +66,18 @@ PLAYLIST_KINDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A fault at a step. `times`: how often, None for always. `seconds`: the duration of slow and drip."""
+    """A fault at a step. `times`: how often, None for always. `seconds`: the duration of slow and drip.
+
+    `retry_after`: seconds in a `Retry-After` header of `status`, sent as an HTTP date if `retry_after_date`.
+    """
 
     step: Step
     kind: FaultKind
     status: int = 503
     seconds: float = 1.0
     times: int | None = None
+    retry_after: int | None = None
+    retry_after_date: bool = False
 
     def __post_init__(self) -> None:
         if not 400 <= self.status <= 599:
@@ -81,6 +86,8 @@ class Fault:
             raise ValueError(f"seconds must be 0..600, not {self.seconds}")
         if self.times is not None and self.times < 1:
             raise ValueError(f"times must be at least 1, not {self.times}")
+        if self.retry_after is not None and not (0 <= self.retry_after <= 10**9 and self.kind is FaultKind.STATUS):
+            raise ValueError("retry_after takes 0..1000000000, and belongs to a status")
         if self.kind in GQL_KINDS | {FaultKind.CUT_JSON} and self.step is not Step.GQL:
             raise ValueError(f"{self.kind} is a fault of gql, not of {self.step}")
         if self.kind in PLAYLIST_KINDS and self.step not in (Step.USHER, Step.PLAYLIST):

@@ -4,6 +4,8 @@ import asyncio
 import gzip
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -228,7 +230,8 @@ def _altered(planned: PlannedResponse, fault: Fault) -> PlannedResponse:
     match fault.kind:
         case FaultKind.STATUS:
             body = b"" if fault.status == 404 else b"upstream said no"
-            return replace(planned, status=fault.status, body=body, content_type="text/plain")
+            headers = {**(planned.headers or {}), **_retry_after(fault)}
+            return replace(planned, status=fault.status, body=body, content_type="text/plain", headers=headers)
         case FaultKind.HTML:
             return replace(planned, body=_HTML, content_type="text/html")
         case FaultKind.GZIP:
@@ -247,6 +250,17 @@ def _altered(planned: PlannedResponse, fault: Fault) -> PlannedResponse:
         case _:
             pass  # already visible in the body
     return replace(planned, body=body)
+
+
+def _retry_after(fault: Fault) -> dict[str, str]:
+    """The header of RFC 9110, section 10.2.3, in one of its two forms."""
+    if fault.retry_after is None:
+        return {}
+    if fault.retry_after_date:
+        # One second more, since a date has no fractions: never sooner than the fault says.
+        due = datetime.now(UTC) + timedelta(seconds=fault.retry_after + 1)
+        return {hdrs.RETRY_AFTER: format_datetime(due, usegmt=True)}
+    return {hdrs.RETRY_AFTER: str(fault.retry_after)}
 
 
 def _plain(planned: PlannedResponse) -> web.Response:

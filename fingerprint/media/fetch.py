@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+import socket
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +17,7 @@ from yarl import URL
 
 from fingerprint.circuit_breaker import CircuitOpenError, HostCircuitBreakers
 from fingerprint.domain.problems import ProblemCode, UpstreamError
+from fingerprint.media.host_pauses import HostPausedError, HostPauses
 from fingerprint.media.hosts import AddressRefusedError, AllowList
 from fingerprint.media.partial_response import MAX_PARTIAL_RESPONSES, PartialResponse
 from fingerprint.ports import OnOutcome, ignore_outcome
@@ -26,6 +28,10 @@ MAX_REDIRECTS: Final = 3
 _KEEP_ALIVE_SECONDS: Final = 60.0
 _MAX_CONNECTIONS: Final = 256
 _CHUNK_BYTES: Final = 1 << 17
+_UNKNOWN_NAME: Final = frozenset(
+    number for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if (number := getattr(socket, name, None))
+)
+"""What getaddrinfo answers for a name that does not exist, or that has no address; not each system has all."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +54,15 @@ class Fetched:
         return self.body.decode("utf-8", "replace")
 
 
+class RateLimitedError(UpstreamError):
+    """A host wants no further request for `retry_after_seconds`."""
+
+    def __init__(self, step: str, upstream: str, seconds: float) -> None:
+        wait = max(1.0, round(seconds, 1))
+        detail = f"{upstream}'s {step} service has had too many requests and wants a pause of {wait:.0f} s."
+        super().__init__(step, detail, retry_after_seconds=wait)
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """The parameters of a call that stay the same through redirects and retries."""
@@ -67,9 +82,9 @@ class Fetcher:
     that do not come in time (`timeout`). An answer with an error status is returned, not raised.
 
     `upstream` is the service's name in error messages. `headers` go with every request. Calls to a host that keeps
-    failing are refused for a while by its circuit breaker, if `breakers` are given. `on_outcome` is called with
-    the
-    outcome of every call.
+    failing are refused for a while by its circuit breaker, if `breakers` are given. With `pauses`, a host that
+    answers 429, or 503 with `Retry-After`, is not called before that time is over: a call waits where its job has
+    the time, and raises RateLimitedError where it has not. `on_outcome` is called with the outcome of every call.
     """
 
     def __init__(
@@ -79,6 +94,7 @@ class Fetcher:
         upstream: str = "The upstream",
         headers: Mapping[str, str] | None = None,
         breakers: HostCircuitBreakers | None = None,
+        pauses: HostPauses | None = None,
         on_outcome: OnOutcome = ignore_outcome,
     ) -> None:
         self._allow = allow
@@ -86,6 +102,7 @@ class Fetcher:
         """The service's name in error messages."""
         self._headers = {"Accept": "*/*", **(headers or {})}
         self._breakers = breakers
+        self._pauses = pauses
         self._on_outcome = on_outcome
         self._session: aiohttp.ClientSession | None = None
         self._partial_tasks: set[asyncio.Task[None]] = set()
@@ -148,8 +165,8 @@ class Fetcher:
 
     async def _collect(self, call: _Call, url: URL, partial: PartialResponse, total_seconds: float) -> None:
         try:
-            async with _Deadline(call.step, total_seconds, self.upstream):
-                fetched, _ = await self._request(call, url, partial)
+            async with _Deadline(call.step, total_seconds, self.upstream) as deadline:
+                fetched, _ = await self._request(call, url, deadline, partial)
         except UpstreamError as error:
             self._on_outcome(call.step, _failure_of(error))
         else:
@@ -182,12 +199,12 @@ class Fetcher:
         retry_after: Callable[[Fetched | UpstreamError], float | None],
     ) -> Fetched:
         """Make the call unless the circuit is open; reports the outcome to the breaker and `on_outcome`."""
-        breaker = None if self._breakers is None else self._breakers.of_host(f"{url.host}:{url.port}")
+        breaker = None if self._breakers is None else self._breakers.of_host(_host(url))
         try:
             with nullcontext() if breaker is None else breaker.probed_call():
                 outcome = await self._outcome(call, url, total_seconds, retry_after)
-                if breaker is None:
-                    pass
+                if breaker is None or isinstance(outcome, RateLimitedError):
+                    pass  # a host that asks for a pause works
                 elif _host_failed(outcome):
                     breaker.record_failure()
                 else:
@@ -214,37 +231,69 @@ class Fetcher:
     ) -> Fetched | UpstreamError:
         """The response, or the error as a value; after a retry where `retry_after` asks for one."""
         try:
-            async with _Deadline(call.step, total_seconds, self.upstream):
+            async with _Deadline(call.step, total_seconds, self.upstream) as deadline:
                 return await retry(
-                    partial(self._follow, call, url),
+                    partial(self._follow, call, url, deadline),
                     errors=UpstreamError,
-                    retry_after=retry_after,
+                    retry_after=lambda outcome: self._retry_after(url, outcome, retry_after),
                     on_retry=lambda: self._on_outcome(call.step, "repeated"),
                 )
         except UpstreamError as error:
             return error
 
-    async def _follow(self, call: _Call, url: URL) -> Fetched:
+    def _retry_after(
+        self,
+        url: URL,
+        outcome: Fetched | UpstreamError,
+        retry_after: Callable[[Fetched | UpstreamError], float | None],
+    ) -> float | None:
+        """Like `retry_after`; a host that wants a pause is called again where there is time to wait for it."""
+        if self._pauses is not None and isinstance(outcome, RateLimitedError):
+            return 0.0 if self._pauses.may_wait(_host(url)) else None
+        return retry_after(outcome)
+
+    async def _follow(self, call: _Call, url: URL, deadline: "_Deadline") -> Fetched:
         for _ in range(MAX_REDIRECTS + 1):
-            fetched, location = await self._request(call, url)
+            fetched, location = await self._request(call, url, deadline)
             if location is None:
                 return fetched
             url = location
         raise UpstreamError(call.step, f"{self.upstream}'s {call.step} answer is a chain of redirects.")
 
     async def _request(
-        self, call: _Call, url: URL, partial: PartialResponse | None = None
+        self, call: _Call, url: URL, deadline: "_Deadline", partial: PartialResponse | None = None
     ) -> tuple[Fetched, URL | None]:
         """The response, and the address that it redirects to; `partial` receives what arrives meanwhile."""
-        if self._session is None:
-            raise RuntimeError("a Fetcher is used inside its own `async with`")
         if not self._allow.allows(url):
             _log.warning("host_refused", extra={"step": call.step, "host": (url.host or "")[:253]})
-            raise UpstreamError(
-                call.step,
+            detail = (
                 f"{self.upstream}'s {call.step} points to {(url.host or '')[:100]!r}, "
-                "which is not on the list of hosts.",
+                f"which is not on the list of hosts.{self._allow.how_to_add}"
             )
+            raise UpstreamError(call.step, detail, retry_after_seconds=None)
+        pauses = self._pauses
+        if pauses is None:
+            return await self._send(call, url, partial)
+        host = _host(url)
+        try:
+            async with AsyncExitStack() as stack:
+                with deadline.suspended():
+                    await stack.enter_async_context(pauses.turn(host, waits=partial is None))
+                sent_at = pauses.clock.monotonic()
+                fetched, location = await self._send(call, url, partial)
+                if _wants_pause(fetched):
+                    pauses.record_refusal(host, sent_at=sent_at, retry_after=fetched.retry_after)
+                elif fetched.status < 500:
+                    pauses.record_answer(host)
+        except HostPausedError as paused:
+            raise RateLimitedError(call.step, self.upstream, paused.seconds) from None
+        if _wants_pause(fetched):
+            raise RateLimitedError(call.step, self.upstream, pauses.paused_seconds(host))
+        return fetched, location
+
+    async def _send(self, call: _Call, url: URL, partial: PartialResponse | None) -> tuple[Fetched, URL | None]:
+        if self._session is None:
+            raise RuntimeError("a Fetcher is used inside its own `async with`")
         try:
             async with self._session.request(
                 call.method,
@@ -291,6 +340,14 @@ class Fetcher:
             raise UpstreamError(call.step, detail) from error
 
 
+def _wants_pause(fetched: Fetched) -> bool:
+    return fetched.status == 429 or (fetched.status == 503 and fetched.retry_after > 0)
+
+
+def _host(url: URL) -> str:
+    return f"{url.host}:{url.port}"
+
+
 def transient(status: int) -> bool:
     """Whether a status means that the same request may succeed a moment later."""
     return status >= 500 or status == 429
@@ -317,16 +374,22 @@ def _failure_of(error: UpstreamError) -> str:
     """The outcome, for `on_outcome`, of a call without a response."""
     if error.code is ProblemCode.TIMEOUT:
         return "timeout"
+    if isinstance(error, RateLimitedError):
+        return "rate-limited"
     return "refused-here" if error.__cause__ is None else "no-answer"
 
 
 def _worth_repeating(cause: BaseException | None) -> bool:
-    """Whether a retry may help: after a lost connection, but not after a bad certificate or address."""
+    """Whether a retry may help: after a lost connection, but not after a bad certificate, name or address."""
     if isinstance(cause, aiohttp.ClientConnectorError):
-        return not isinstance(cause, aiohttp.ClientSSLError) and not isinstance(
-            cause.os_error, AddressRefusedError
-        )
+        refused = isinstance(cause.os_error, AddressRefusedError) or _name_is_unknown(cause)
+        return not isinstance(cause, aiohttp.ClientSSLError) and not refused
     return isinstance(cause, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError))
+
+
+def _name_is_unknown(error: aiohttp.ClientConnectorError) -> bool:
+    """Whether the DNS says for certain that there is no such name, or that it has no address."""
+    return isinstance(error, aiohttp.ClientConnectorDNSError) and error.errno in _UNKNOWN_NAME
 
 
 class _Deadline:
@@ -337,8 +400,25 @@ class _Deadline:
         self._upstream = upstream
         self._timeout = asyncio.timeout(seconds)
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
+        return self
+
+    @contextmanager
+    def suspended(self) -> Generator[None]:
+        """The time inside the block does not count."""
+        until = self._timeout.when()
+        if until is None or self._timeout.expired():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        left = until - loop.time()
+        self._timeout.reschedule(None)
+        try:
+            yield
+        finally:
+            if not self._timeout.expired():
+                self._timeout.reschedule(loop.time() + left)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -350,7 +430,11 @@ class _Deadline:
 
 
 def upstream_error(step: str, error: BaseException, *, upstream: str) -> UpstreamError:
-    """The UpstreamError to report for a network failure. Details stay in the cause."""
+    """The UpstreamError to report for a network failure. Details stay in the cause.
+
+    What waiting does not change (a filtered name, a bad certificate) has no time to retry.
+    """
+    service = f"{upstream}'s {step} service"
     match error:
         case UpstreamError():
             return error
@@ -359,14 +443,29 @@ def upstream_error(step: str, error: BaseException, *, upstream: str) -> Upstrea
         case TimeoutError():
             return _too_slow(step, upstream)
         case aiohttp.ClientSSLError():
-            reason = "cannot be reached safely: its certificate is not valid"
+            return _permanent(step, f"{service} cannot be reached safely: its certificate is not valid.")
+        case aiohttp.ClientConnectorError(os_error=AddressRefusedError() as refused):
+            return _permanent(step, f"{service} cannot be reached: {_why_refused(refused)}.")
+        case aiohttp.ClientConnectorError() if _name_is_unknown(error):
+            why = "the DNS of this server knows no such name, or filters it"
+            return _permanent(step, f"{service} cannot be reached: {why}.")
         case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorDNSError():
             reason = "cannot be reached"
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError() | EOFError() | OSError():
             reason = "broke off the connection"
         case _:
             reason = "answers with something that cannot be read"
-    return UpstreamError(step, f"{upstream}'s {step} service {reason}. Try again in a moment.")
+    return UpstreamError(step, f"{service} {reason}. Try again in a moment.")
+
+
+def _permanent(step: str, detail: str) -> UpstreamError:
+    return UpstreamError(step, detail, retry_after_seconds=None)
+
+
+def _why_refused(error: AddressRefusedError) -> str:
+    if error.leads_here:
+        return "a DNS filter answers for it with an address of the asking machine"
+    return "its name leads to a private address, where this server does not go"
 
 
 def _too_slow(step: str, upstream: str) -> UpstreamError:

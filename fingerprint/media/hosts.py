@@ -38,7 +38,14 @@ AddressInfo = tuple[int, int, int, str, tuple[str | int, ...] | tuple[str, int] 
 
 
 class AddressRefusedError(OSError):
-    """A name resolved to an address that may not be contacted."""
+    """A name resolved to an address that may not be contacted.
+
+    `leads_here`: it is an address of this machine, such as 0.0.0.0 or 127.0.0.1, which DNS filters answer with.
+    """
+
+    def __init__(self, address: str, *, leads_here: bool) -> None:
+        super().__init__(f"{address} is no public address")
+        self.leads_here = leads_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,11 @@ class AllowList:
             any_address=True,
         )
 
+    @property
+    def how_to_add(self) -> str:
+        """A sentence on how the operator allows further hosts, after a space; empty for a list that is fixed."""
+        return "" if self._any_address else " Its operator can add it with TWITCHAUDIO_MORE_MEDIA_HOSTS."
+
     def allows(self, url: URL) -> bool:
         """Whether an address may be fetched, by its scheme, host and port."""
         return url.user is None and url.password is None and any(rule.allows(url) for rule in self._rules)
@@ -88,7 +100,9 @@ class AllowList:
         family, kind, protocol, _, address = info
         if not self._any_address and not self._may_connect(str(address[0])):
             _log.warning("address_refused", extra={"address": str(address[0])})
-            raise AddressRefusedError(f"{address[0]} is no public address")
+            found = _address(str(address[0]))
+            leads_here = found is not None and (found.is_loopback or found.is_unspecified)
+            raise AddressRefusedError(str(address[0]), leads_here=leads_here)
         return socket.socket(family=family, type=kind, proto=protocol)
 
     def _may_connect(self, text: str) -> bool:

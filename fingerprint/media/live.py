@@ -19,11 +19,12 @@ from fingerprint.hls.live import (
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
 from fingerprint.media.ahead import DecodingAhead
-from fingerprint.media.fetch import Fetcher
+from fingerprint.media.fetch import Fetcher, RateLimitedError
 from fingerprint.media.pcm import Decoded
 from fingerprint.media.playlists import PLAYLIST_SECONDS, PlaylistGoneError, fetch_playlist
 from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache
 from fingerprint.ports import Clock, LiveSource
+from fingerprint.retry import time_limit
 
 MIN_TAKE_SECONDS: Final = 3.0
 """The shortest capture of a stream that is sent to recognizers, in seconds."""
@@ -119,15 +120,16 @@ class LiveCapture:
         self, source: LiveSource, seconds: float
     ) -> tuple[LiveSource, SegmentCache, MediaPlaylist, Joined]:
         """The source that answered, its segments and playlist, and the first take."""
-        try:
-            return source, *await self._newest(source, seconds)
-        except PlaylistGoneError:
-            if source.cached and self._renew is not None:
-                source = await self._renew(source)
-                try:
-                    return source, *await self._newest(source, seconds)
-                except PlaylistGoneError:
-                    pass
+        with time_limit(LIVE_LIMIT_SECONDS):
+            try:
+                return source, *await self._newest(source, seconds)
+            except PlaylistGoneError:
+                if source.cached and self._renew is not None:
+                    source = await self._renew(source)
+                    try:
+                        return source, *await self._newest(source, seconds)
+                    except PlaylistGoneError:
+                        pass
         raise TwitchAudioError(ProblemCode.NOT_LIVE, "This channel's broadcast has just ended.")
 
     async def _newest(self, source: LiveSource, seconds: float) -> tuple[SegmentCache, MediaPlaylist, Joined]:
@@ -149,7 +151,7 @@ class LiveCapture:
                         decoding=self._decoder.begin(max_seconds=total_seconds(wanted) + EXTRA_SECONDS),
                     )
                 except UpstreamError as error:
-                    if failure is not None:
+                    if failure is not None or isinstance(error, RateLimitedError) or not error.retry_after_seconds:
                         raise
                     failure = error
                 else:

@@ -3,9 +3,11 @@
 from typing import Final
 
 from fingerprint.circuit_breaker import HostCircuitBreakers
+from fingerprint.clock import SystemClock
 from fingerprint.media.fetch import Fetcher
+from fingerprint.media.host_pauses import HostPauses
 from fingerprint.media.hosts import AllowList
-from fingerprint.ports import OnOutcome, ignore_outcome
+from fingerprint.ports import Clock, OnOutcome, ignore_outcome
 from fingerprint.settings import TwitchSettings
 
 # Twitch refuses some requests from unknown user agents.
@@ -18,7 +20,20 @@ def twitch_allow_list(settings: TwitchSettings) -> AllowList:
 
 
 def twitch_fetcher(
-    allow: AllowList, *, breakers: HostCircuitBreakers | None = None, on_outcome: OnOutcome = ignore_outcome
+    allow: AllowList,
+    *,
+    breakers: HostCircuitBreakers | None = None,
+    on_outcome: OnOutcome = ignore_outcome,
+    clock: Clock | None = None,
 ) -> Fetcher:
-    """A fetcher that names Twitch in its error messages and sends a browser's headers."""
-    return Fetcher(allow, upstream="Twitch", headers=_HEADERS, breakers=breakers, on_outcome=on_outcome)
+    """A fetcher that names Twitch in its error messages, sends a browser's headers and keeps the pauses that hosts
+    ask for, by `clock`.
+    """
+    return Fetcher(
+        allow,
+        upstream="Twitch",
+        headers=_HEADERS,
+        breakers=breakers,
+        pauses=HostPauses(clock or SystemClock()),
+        on_outcome=on_outcome,
+    )

@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 import pytest_asyncio
@@ -15,13 +17,15 @@ from yarl import URL
 from fingerprint.circuit_breaker import HOST_FAILURES, HostCircuitBreakers
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import parse_target
+from fingerprint.media.fetch import Fetched, RateLimitedError
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import LiveSource
+from fingerprint.retry import retry_budget, time_limit
 from fingerprint.settings import GqlAttempt, TwitchSettings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.resolve import TwitchResolver
 from simulator.faults import GQL_KINDS, Fault, FaultKind, Step
-from tests.integration.capture_twitch import SLUG, Listener, first_take, listening
+from tests.integration.capture_twitch import SLUG, Listener, PauseClock, first_take, listening
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -408,3 +412,87 @@ async def test_a_working_chain_is_counted_step_by_step(listener: Listener) -> No
         ("usher-answer", "ok"): 1,
         ("usher-answer", "not-live"): 1,
     }
+
+
+# --- Hosts that want a pause ----------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def limited(
+    *, status: int = 429, retry_after: str | None = None, times: int = 1_000
+) -> AsyncGenerator[tuple[Callable[[], Awaitable[Fetched]], list[float]]]:
+    """A call to a host that refuses `times` requests, and how long had been waited before each request came."""
+    came: list[float] = []
+    clock = PauseClock()
+
+    async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+        came.append(clock.slept)
+        if len(came) > times:
+            return web.Response(text="x")
+        return web.Response(status=status, headers={} if retry_after is None else {"Retry-After": retry_after})
+
+    allow = AllowList.of_media_hosts(["127.0.0.1"])
+    async with serving(handler) as here, twitch_fetcher(allow, clock=clock) as fetcher:
+        yield lambda: fetcher.get(here, step="segment", max_bytes=99, total_seconds=0.5), came
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_pause_that_fits_is_kept_and_then_one_request_goes_first(status: int) -> None:
+    async with limited(status=status, retry_after="1", times=3) as (call, came):
+        with time_limit(30), retry_budget(9):
+            answers = await asyncio.gather(call(), call(), call())
+    assert [answer.status for answer in answers] == [200] * 3, "though it is longer than the call's own limit"
+    assert came[:3] == [0.0] * 3
+    assert came[3] > 0.7, "the rest went by while the retry was spread"
+    assert len(came) == 6
+
+
+async def test_a_pause_that_does_not_fit_is_told_and_nothing_more_is_sent() -> None:
+    for retry_after in ("45", format_datetime(datetime.now(UTC) + timedelta(seconds=45.9), usegmt=True)):
+        async with limited(retry_after=retry_after) as (call, came):
+            for _ in range(3):
+                with time_limit(30), retry_budget(9), pytest.raises(RateLimitedError) as caught:
+                    await call()
+                assert caught.value.retry_after_seconds == pytest.approx(45, abs=2)
+            assert len(came) == 1
+
+
+async def test_a_job_tries_once_more_at_a_host_that_names_no_time() -> None:
+    async with limited() as (call, came):
+        with time_limit(30), retry_budget(9):
+            failures = await asyncio.gather(*(call() for _ in range(4)), return_exceptions=True)
+            failures += await asyncio.gather(*(call() for _ in range(4)), return_exceptions=True)
+    assert all(isinstance(failure, RateLimitedError) for failure in failures)
+    assert len(came) == 5, "four at once, and one after a second"
+
+
+@pytest.mark.parametrize("step", [Step.GQL, Step.USHER, Step.PLAYLIST, Step.SEGMENT])
+async def test_what_twitch_asks_for_is_said_to_the_viewer(listener: Listener, step: Step) -> None:
+    listener.twitch.fail(Fault(step=step, kind=FaultKind.STATUS, status=429, retry_after=90))
+    with time_limit(30), retry_budget(9), pytest.raises(UpstreamError) as caught:
+        await listener.listen("ladder")
+    assert (caught.value.step, caught.value.retry_after_seconds) == (step, pytest.approx(90, abs=3))
+    assert listener.twitch.count(step) <= 4, "segments are asked for side by side"
+    listener.twitch.reset()
+
+
+async def test_a_short_pause_costs_the_viewer_only_that(listener: Listener) -> None:
+    fault = Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=429, retry_after=1, times=2)
+    listener.twitch.fail(fault)
+    with time_limit(30), retry_budget(9):
+        assert (await listener.listen("ladder")).pcm.duration_seconds >= 5.9
+
+
+# --- What waiting does not change -----------------------------------------------------------------------
+
+
+async def test_hosts_that_are_not_listed_and_filtered_names_have_no_time_to_retry() -> None:
+    async with twitch_fetcher(AllowList.of_media_hosts(["*.invalid", "*.test"])) as fetcher:
+        told: list[UpstreamError] = []
+        for host in ("media.example.com", "segments.invalid"):
+            with pytest.raises(UpstreamError) as caught:
+                await fetcher.get(URL(f"https://{host}/"), step="segment", max_bytes=9, total_seconds=5)
+            told.append(caught.value)
+    assert [error.retry_after_seconds for error in told] == [None, None]
+    assert "TWITCHAUDIO_MORE_MEDIA_HOSTS" in told[0].detail
+    assert "DNS" in told[1].detail

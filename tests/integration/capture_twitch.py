@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 from yarl import URL
 
+from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.targets import Target, parse_target
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
+from fingerprint.media.host_pauses import MAX_PAUSE_SECONDS
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import MediaSource
 from fingerprint.settings import TwitchSettings
@@ -112,6 +114,19 @@ class SkippingClock:
         self._clock.advance(seconds)
 
 
+class PauseClock(SystemClock):
+    """Skips the pauses that hosts ask for."""
+
+    def __init__(self) -> None:
+        self.slept = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.slept
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
 async def first_take(capture: StreamCapture, source: MediaSource, seconds: float = 6.0) -> Recording:
     async with aclosing(capture.takes(source, seconds)) as takes:
         return await anext(takes)
@@ -126,6 +141,7 @@ class Listener:
     resolver: TwitchResolver
     media: Fetcher
     decoder: DecoderPool
+    pauses: PauseClock
     sessions: LiveSourceCache
     capture: StreamCapture
 
@@ -138,11 +154,12 @@ class Listener:
         self.twitch.configure_channel("ladder", prefetch=False)
         self.twitch.clock.freeze()
         self.twitch.clock.advance(1.3)
+        self.pauses.slept += MAX_PAUSE_SECONDS
         return self.anew()
 
     def anew(self) -> "Listener":
         """The same with nothing remembered."""
-        return listener_of(self.twitch, self.resolver, self.media, self.decoder)
+        return listener_of(self.twitch, self.resolver, self.media, self.decoder, self.pauses)
 
     async def listen(self, target: str | Target, seconds: float = 6.0) -> Recording:
         source = await self.sessions.resolve(parse_target(target) if isinstance(target, str) else target)
@@ -162,16 +179,19 @@ async def listening(cache: Path, *, settings: TwitchSettings | None = None) -> A
         settings = settings or TwitchSettings(
             gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url), media_hosts=twitch.media_hosts
         )
+        pauses = PauseClock()
         async with (
-            twitch_fetcher(twitch_allow_list(settings)) as services,
-            twitch_fetcher(AllowList.of_media_hosts(settings.media_hosts)) as media,
+            twitch_fetcher(twitch_allow_list(settings), clock=pauses) as services,
+            twitch_fetcher(AllowList.of_media_hosts(settings.media_hosts), clock=pauses) as media,
             DecoderPool(workers=1) as decoder,
         ):
-            yield listener_of(twitch, TwitchResolver(services, settings), media, decoder)
+            yield listener_of(twitch, TwitchResolver(services, settings), media, decoder, pauses)
 
 
-def listener_of(twitch: Simulator, resolver: TwitchResolver, media: Fetcher, decoder: DecoderPool) -> Listener:
+def listener_of(
+    twitch: Simulator, resolver: TwitchResolver, media: Fetcher, decoder: DecoderPool, pauses: PauseClock
+) -> Listener:
     clock = SkippingClock(twitch.clock)
     sessions = LiveSourceCache(resolver, clock)
     capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock, renew=sessions.renew)
-    return Listener(twitch, clock, resolver, media, decoder, sessions, capture)
+    return Listener(twitch, clock, resolver, media, decoder, pauses, sessions, capture)
