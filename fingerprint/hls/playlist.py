@@ -20,6 +20,12 @@ MAX_PREFETCH: Final = 10
 MAX_SEGMENT_SECONDS: Final = 120.0
 _MAX_RANGE_SECONDS: Final = 86_400.0
 
+MAX_SIGNS: Final = 10
+"""The most tags that are kept for one segment."""
+
+MAX_SIGN_CHARACTERS: Final = 200
+_SIGNS: Final = ("#EXT-X-CUE", "#EXT-X-SCTE35", "#EXT-OATCLS-SCTE35", "#EXT-X-TWITCH-LIVE-SEQUENCE")
+
 _VIDEO_CODECS: Final = ("avc", "hvc", "hev", "dvh", "dva", "av01", "vp0", "vp8", "vp9", "mp4v", "vvc")
 
 
@@ -132,6 +138,7 @@ class Segment:
 
     `sequence` is its media sequence number. `started_at` is the program date-time of its first sample, given or
     computed from the segments before it. `discontinuity`: its timestamps do not follow the previous segment's.
+    `signs`: the tags before it that may be about ads (`hls.ads`), as they are.
     """
 
     uri: str = field(repr=False)
@@ -142,6 +149,7 @@ class Segment:
     discontinuity: bool = False
     init: InitSection | None = None
     byte_range: ByteRange | None = None
+    signs: tuple[str, ...] = ()
 
     @property
     def ended_at(self) -> datetime | None:
@@ -170,6 +178,7 @@ class MediaPlaylist:
     """The segments of a media playlist, oldest first. `ended`: no more will be added.
 
     `prefetch`: URIs of segments that are still being produced and follow the last one without a discontinuity.
+    `last_signs`: the `signs` after the last segment.
     """
 
     segments: tuple[Segment, ...]
@@ -177,6 +186,7 @@ class MediaPlaylist:
     ended: bool = False
     date_ranges: tuple[DateRange, ...] = ()
     prefetch: tuple[str, ...] = field(default=(), repr=False)
+    last_signs: tuple[str, ...] = ()
 
     @property
     def duration_seconds(self) -> float:
@@ -216,6 +226,7 @@ class _MediaReader:
         self._byte_range: ByteRange | None = None
         self._range_end: dict[str, int] = {}
         self._range_text: str | None = None
+        self._signs: list[str] = []
 
     def playlist(self) -> MediaPlaylist:
         return MediaPlaylist(
@@ -224,6 +235,7 @@ class _MediaReader:
             ended=self._ended,
             date_ranges=tuple(self._date_ranges),
             prefetch=tuple(self._prefetch),
+            last_signs=tuple(self._signs),
         )
 
     def tag(self, line: str) -> None:  # noqa: PLR0912 - one branch for each tag
@@ -256,6 +268,9 @@ class _MediaReader:
                     raise PlaylistError("its segments are encrypted")
             case "#EXT-X-STREAM-INF":
                 raise PlaylistError("it lists renditions where segments belong")
+            case _ if name.startswith(_SIGNS):
+                if len(self._signs) < MAX_SIGNS:
+                    self._signs.append(line[:MAX_SIGN_CHARACTERS])
             case _:
                 pass  # a comment, or a tag that says nothing about sound
 
@@ -273,11 +288,13 @@ class _MediaReader:
             discontinuity=self._discontinuity,
             init=self._init,
             byte_range=None if self._range_text is None else self._range(self._range_text, line),
+            signs=tuple(self._signs),
         )
         self._segments.append(segment)
         self._started_at = segment.ended_at
         self._sequence += 1
         self._duration, self._title, self._discontinuity, self._range_text = None, "", False, None
+        self._signs.clear()
 
     def _prefetch_uri(self, uri: str) -> None:
         # After a discontinuity it may be anything, an advertisement for example.

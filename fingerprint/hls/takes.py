@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from fingerprint.hls.live import content_runs, total_seconds
+from fingerprint.hls.ads import content_runs
+from fingerprint.hls.live import total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 
 MAX_EARLIER_TAKES: Final = 3

@@ -8,14 +8,8 @@ from typing import Final, Protocol
 from cachetools import LRUCache
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.hls.live import (
-    ad_is_running,
-    ad_seconds_left,
-    content_runs,
-    newest_content,
-    next_content,
-    total_seconds,
-)
+from fingerprint.hls.ads import ad_is_running, ad_seconds_left, content_runs, next_content
+from fingerprint.hls.live import newest_content, total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
 from fingerprint.media.ahead import DecodingAhead

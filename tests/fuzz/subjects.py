@@ -11,15 +11,9 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget, parse_target
+from fingerprint.hls.ads import ad_is_running, ad_seconds_left, content_runs, next_content, unknown_signs
 from fingerprint.hls.attributes import PlaylistError, address
-from fingerprint.hls.live import (
-    ad_is_running,
-    ad_seconds_left,
-    content_runs,
-    newest_content,
-    next_content,
-    total_seconds,
-)
+from fingerprint.hls.live import newest_content, total_seconds
 from fingerprint.hls.playlist import (
     MAX_SEGMENT_SECONDS,
     MediaPlaylist,
@@ -52,6 +46,7 @@ def playlist(content: bytes) -> None:
 
 def _media(media: MediaPlaylist) -> None:
     listed = set(media.segments)
+    list(unknown_signs(media))
     following = next_content(media)
     if following is not None:
         assert following in media.prefetch
