@@ -135,13 +135,23 @@ OnOutcome = Callable[[str, str], None]
 
 Steps `gql`, `usher`, `playlist`, `segment`, `prefetch`, `clip`: `2xx` to `5xx`, `timeout`, `no-answer` (the
 network failed), `refused-here` (a host that is not listed, too many bytes), `circuit-open` (the host keeps
-failing), `repeated`.
+failing), `rate-limited` (the host wants a pause that is longer than the job), `repeated`.
 Steps `gql-answer` and `usher-answer`: what the answers said; `ok`, or the kind of failure.
 """
 
 
 def ignore_outcome(_step: str, _outcome: str) -> None:
     """An `OnOutcome` that counts nothing."""
+
+
+OnUnknown = Callable[[str, str], None]
+"""Called with the kind (`date-range-class`, `title`, `tag`, `box`, `host`) and the value of something that Twitch
+was not known to send. Values are short, plain and few, also when Twitch's are not.
+"""
+
+
+def ignore_unknown(_kind: str, _value: str) -> None:
+    """An `OnUnknown` that counts nothing."""
 
 
 # --- From sound to songs ------------------------------------------------------------------------------

@@ -302,11 +302,9 @@ class TwitchSettings:
     )
     more_media_hosts: tuple[str, ...] = setting(
         "TWITCHAUDIO_MORE_MEDIA_HOSTS",
-        parse=media_hosts,
-        takes="comma-separated host names, such as *.example.net",
+        Format(media_hosts, "comma-separated host names, such as *.example.net"),
         help="hosts that are allowed beside those, for when Twitch starts to use others",
         default=(),
-        default_text="none",
     )
 
     @property

@@ -24,10 +24,12 @@ from fingerprint.ports import (
     Clock,
     MediaResolver,
     OnOutcome,
+    OnUnknown,
     Recognizer,
     Recognizers,
     Usage,
     ignore_outcome,
+    ignore_unknown,
 )
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.guard import ProviderGuards
@@ -184,15 +186,16 @@ async def open_pipeline(
     *,
     guards: ProviderGuards | None = None,
     on_outcome: OnOutcome = ignore_outcome,
+    on_unknown: OnUnknown = ignore_unknown,
     decoder: DecoderPool | None = None,
     recognition_pool: RecognitionPool | None = None,
 ) -> AsyncGenerator[Pipeline]:
     """A complete pipeline; its connections and decoder processes live as long as the block.
 
     `guards` come from `make_guards`, with the store that counts questions; the default is `open_guards`. Without
-    such a store, providers with a budget are not asked. `on_outcome` is called for every upstream call. `decoder`
-    and `recognition_pool` are pools that are not yet entered; without `recognition_pool`, this process searches
-    the catalog itself. Raises SettingsError.
+    such a store, providers with a budget are not asked. `on_outcome` is called for every upstream call,
+    `on_unknown` for what Twitch was not known to send. `decoder` and `recognition_pool` are pools that are not yet
+    entered; without `recognition_pool`, this process searches the catalog itself. Raises SettingsError.
     """
     clock = SystemClock()
     breakers = HostCircuitBreakers(clock)
@@ -206,7 +209,7 @@ async def open_pipeline(
         _chain(settings, members) as recognizers,
         _chain(settings, _free(members)) as further,
         open_resolver(settings, breakers=breakers, on_outcome=on_outcome) as resolver,
-        twitch_fetcher(media_hosts, breakers=breakers, on_outcome=on_outcome) as media,
+        twitch_fetcher(media_hosts, breakers=breakers, on_outcome=on_outcome, on_unknown=on_unknown) as media,
         decoder or DecoderPool() as decoders,
         _warming(member.recognizer for member in _free(members)) if recognition_pool is None else nullcontext(),
     ):

@@ -129,12 +129,19 @@ async def _open_runner(
             "step",
             "outcome",
         )
+        unknown = app[keys.METRICS].counter(
+            "twitchaudio_twitch_unknown_total",
+            "What Twitch sent that this version does not know: it may have changed.",
+            "kind",
+            "value",
+        )
         guards = app[keys.PROVIDERS]
         pipeline = await stack.enter_async_context(
             open_pipeline(
                 settings.pipeline,
                 guards=guards,
                 on_outcome=upstream.add,
+                on_unknown=unknown.add,
                 decoder=DecoderPool(workers=settings.cores),
                 recognition_pool=RecognitionPool(settings.pipeline.catalog_dir, workers=settings.cores),
             )

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from simulator.clock import iso
 from simulator.faults import Step, taken
 from simulator.hosts import Hosts
 from simulator.media import without_first_sound
-from simulator.media_playlist import iso
 from simulator.playback_tokens import InvalidTokenError, PlaybackTokens
 from simulator.transport import PlannedResponse, Transport, ranged
 from simulator.world import Channel, Clip, World

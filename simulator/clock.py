@@ -78,3 +78,8 @@ class SimulatedClock:
     def _wake(self) -> None:
         for sleeper in self._sleepers:
             sleeper.set()
+
+
+def iso(moment: datetime) -> str:
+    """A moment in playlists' notation, such as `2023-09-17T02:31:48.242Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

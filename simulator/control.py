@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar, cast
 from aiohttp import web
 
 from simulator.accounts import OWN_APPLICATION, Accounts
+from simulator.clock import iso
 from simulator.faults import Fault, FaultKind, FaultPlan, Step
-from simulator.media_playlist import iso
 from simulator.program import NowPlaying
 from simulator.transport import Transport
 from simulator.world import Channel, Clip, SwitchError, Video, World

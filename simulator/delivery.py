@@ -91,6 +91,7 @@ class LiveRoutes:
             pods=channel.session_pods(session),
             session=session.id,
             media=switches,
+            signs=channel.ad_signs,
             init_address=init_address if fragmented else None,
             sequence_offset=switches.sequence_offset,
             discontinuity_every=switches.discontinuity_every,

@@ -8,9 +8,9 @@ from typing import Any, Final, cast
 from aiohttp import web
 
 from simulator import clip_files, graphql
+from simulator.clock import iso
 from simulator.faults import GQL_KINDS, Fault, FaultKind, FaultPlan, Step, taken
 from simulator.hosts import Hosts
-from simulator.media_playlist import iso
 from simulator.playback_tokens import PlaybackTokens
 from simulator.transport import PlannedResponse, Transport
 from simulator.world import Channel, Video, World

@@ -7,8 +7,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from simulator.accounts import Accounts, Grant, Person
+from simulator.clock import iso
 from simulator.faults import Step, taken
-from simulator.media_playlist import iso
 from simulator.transport import PlannedResponse, Transport
 from simulator.world import Channel, Clip, Video, World
 

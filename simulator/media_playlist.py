@@ -1,16 +1,13 @@
 """Writes media playlists, with Twitch's own tags in the order in which they were recorded."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from simulator.ad_signs import AdSigns
+from simulator.clock import iso
 from simulator.disorder import MediaSwitches
 from simulator.media import TICKS
 from simulator.timeline import Piece, Pod
-
-
-def iso(moment: datetime) -> str:
-    """A moment in playlists' notation, such as `2023-09-17T02:31:48.242Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def live_playlist(
@@ -23,6 +20,7 @@ def live_playlist(
     now: int,
     pods: Sequence[Pod],
     session: str,
+    signs: AdSigns,
     media: MediaSwitches,
     init_address: Callable[[int], str] | None = None,
     sequence_offset: int = 0,
@@ -49,7 +47,12 @@ def live_playlist(
     lines += [f"#EXT-X-TWITCH-ELAPSED-SECS:{elapsed:.3f}", f"#EXT-X-TWITCH-TOTAL-SECS:{total:.3f}"]
     lines += _date_ranges(listed, moment, now, session, running)
     horizon = listed[0].start if listed else now
-    lines += [_ad_range(pod, moment, session) for pod in pods if pod.end > horizon and pod.start <= now + 2 * grid]
+    near = [pod for pod in pods if pod.end + signs.overstated > horizon and pod.start <= now + 2 * grid]
+    lines += signs.ranges(near, moment, session, listed_until=listed[-1].end if listed else now)
+    if signs.date_range_class:
+        seconds = (now + 2 * grid - horizon) / TICKS
+        name = f'ID="more-{horizon}",CLASS="{signs.date_range_class}"'
+        lines.append(f'#EXT-X-DATERANGE:{name},START-DATE="{iso(moment(horizon))}",DURATION={seconds:.3f}')
     init: str | None = None
     before: Piece | None = None
     for piece in listed:
@@ -61,10 +64,10 @@ def live_playlist(
                 lines.append(f"#EXT-X-TWITCH-LIVE-SEQUENCE:{piece.sequence + sequence_offset}")
         if init_address is not None and init != (init := init_address(media.init_number(piece.sequence))):
             lines.append(f'#EXT-X-MAP:URI="{init}"')
-        title = "live" if piece.pod is None else f"Amazon|{_creative(piece.pod)}"
+        lines += signs.cues(piece, before)
         lines += [
             f"#EXT-X-PROGRAM-DATE-TIME:{iso(moment(piece.start))}",
-            f"#EXTINF:{media.duration_text(piece.end - piece.start)},{title}",
+            f"#EXTINF:{media.duration_text(piece.end - piece.start)},{signs.title(piece.pod)}",
             address(piece),
         ]
         before = piece
@@ -141,34 +144,3 @@ def _date_ranges(
             'X-TV-TWITCH-TRIGGER-URL="https://video-weaver.invalid/trigger/a"',
         ),
     ]
-
-
-def _creative(pod: Pod) -> str:
-    return str(900_000_000 + pod.start // TICKS)
-
-
-def _ad_range(pod: Pod, moment: Callable[[int], datetime], session: str) -> str:
-    seconds = (pod.end - pod.start) / TICKS
-    attributes = {
-        "X-TV-TWITCH-AD-URL": "https://ads.invalid/",
-        "X-TV-TWITCH-AD-CLICK-TRACKING-URL": "https://ads.invalid/click",
-        "X-TV-TWITCH-AD-ROLL-TYPE": pod.roll,
-        "X-TV-TWITCH-AD-COMMERCIAL-ID": str(800_000_000 + pod.start // TICKS),
-        "X-TV-TWITCH-AD-POD-LENGTH": "1",
-        "X-TV-TWITCH-AD-POD-POSITION": "0",
-        "X-TV-TWITCH-AD-POD-FILLED-DURATION": f"{seconds:.3f}",
-        "X-TV-TWITCH-AD-AD-SESSION-ID": session,
-        "X-TV-TWITCH-AD-ADVERTISER-ID": "4700000000001",
-        "X-TV-TWITCH-AD-ORDER-ID": "4700000000002",
-        "X-TV-TWITCH-AD-LINE-ITEM-ID": "4700000000003",
-        "X-TV-TWITCH-AD-CREATIVE-ID": _creative(pod),
-        "X-TV-TWITCH-AD-QUARTILE": "0",
-        "X-TV-TWITCH-AD-RADS-TOKEN": "sim",
-        "X-TV-TWITCH-AD-AD-FORMAT": "standard_video_ad",
-    }
-    quoted = ",".join(f'{name}="{value}"' for name, value in attributes.items())
-    start = iso(moment(pod.start))
-    return (
-        f'#EXT-X-DATERANGE:ID="stitched-ad-{pod.start}-{pod.roll.lower()}",CLASS="twitch-stitched-ad",'
-        f'START-DATE="{start}",DURATION={seconds:.3f},{quoted}'
-    )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from simulator.accounts import Accounts
+from simulator.ad_signs import AD_SHAPES, AdSigns
 from simulator.clock import SimulatedClock
 from simulator.content import ChannelPlan, ClipPlan, VideoPlan
 from simulator.disorder import MediaSwitches
@@ -75,6 +76,11 @@ class ChannelSwitches(MediaSwitches):
     ended: bool = False
     end_list_seconds: float = 30.0
     preroll_seconds: float = 0.0
+    ad_shape: str = "recorded"
+    ad_overstated_seconds: float = 0.0
+    ad_unannounced: bool = False
+    content_title: str = "live"
+    date_range_class: str = ""
     window_segments: int = 15
     prefetch: bool = True
     audio: str = "listed"
@@ -93,6 +99,13 @@ class ChannelSwitches(MediaSwitches):
             raise ValueError("window_segments must be 1..60")
         if self.audio not in ("listed", "missing", "only"):
             raise ValueError("audio must be listed, missing or only")
+        if self.ad_shape not in AD_SHAPES:
+            raise ValueError(f"ad_shape must be one of {', '.join(AD_SHAPES)}")
+        if not 0 <= self.ad_overstated_seconds <= 600:
+            raise ValueError("ad_overstated_seconds must be 0..600")
+        for name, text in (("content_title", self.content_title), ("date_range_class", self.date_range_class)):
+            if len(text) > 200 or not text.isprintable() or '"' in text:
+                raise ValueError(f"{name} takes up to 200 printable characters without quotes")
         if not 0 <= self.preroll_seconds <= 600:
             raise ValueError("preroll_seconds must be 0..600")
         if not 0 <= self.discontinuity_every <= 60:
@@ -201,6 +214,18 @@ class Channel:
     def pods(self) -> tuple[Pod, ...]:
         """The ad breaks that all viewers see."""
         return self._pods
+
+    @property
+    def ad_signs(self) -> AdSigns:
+        """How its playlists tell ads and content apart."""
+        switches = self.switches
+        return AdSigns(
+            shape=switches.ad_shape,
+            overstated=round(switches.ad_overstated_seconds * TICKS),
+            unannounced=switches.ad_unannounced,
+            content_title=switches.content_title,
+            date_range_class=switches.date_range_class,
+        )
 
     # --- sessions -------------------------------------------------------------------------------------
 

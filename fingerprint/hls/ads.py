@@ -193,19 +193,25 @@ def is_titled_ad(segment: Segment) -> bool:
     return "|" in segment.title or "amazon" in segment.title.lower()
 
 
+def _is_titled_live(segment: Segment) -> bool:
+    return segment.title.strip().lower() == LIVE_TITLE
+
+
 def verdicts(playlist: MediaPlaylist) -> tuple[Verdict, ...]:
     """What each segment holds."""
     ranges = ad_ranges(playlist)
     cued_out, _ = _cued_out(playlist)
     uncertain_start = _comes_before_a_return(playlist)
-    any_titled = any(map(is_titled_ad, playlist.segments))
-    # Twitch lists no prefetch while ads run: then a window of nothing but `live` means that the range is too long.
-    trusts_titles = bool(playlist.prefetch) and not any_titled
+    # Twitch lists no prefetch while ads run, so a window of nothing but `live` means that the range is too long.
+    trusts_titles = bool(playlist.prefetch) and all(
+        _is_titled_live(segment) and any(each.overlaps(segment) for each in ranges)
+        for segment in playlist.segments
+    )
     found: list[Verdict] = []
     seen_ad = returned = False
     returned_at: datetime | None = None
     for number, segment in enumerate(playlist.segments):
-        titled_live = segment.title.strip().lower() == LIVE_TITLE
+        titled_live = _is_titled_live(segment)
         if segment.discontinuity:
             said_live = any(line.startswith(_LIVE_SEQUENCE) for line in segment.signs)
             returned = titled_live and (seen_ad or said_live)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.media.host_pauses import HostPausedError, HostPauses
 from fingerprint.media.hosts import AddressRefusedError, AllowList
 from fingerprint.media.partial_response import MAX_PARTIAL_RESPONSES, PartialResponse
+from fingerprint.media.unknown_signs import UnknownSigns
 from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.retry import retry, retry_after_seconds
 
@@ -84,7 +85,8 @@ class Fetcher:
     `upstream` is the service's name in error messages. `headers` go with every request. Calls to a host that keeps
     failing are refused for a while by its circuit breaker, if `breakers` are given. With `pauses`, a host that
     answers 429, or 503 with `Retry-After`, is not called before that time is over: a call waits where its job has
-    the time, and raises RateLimitedError where it has not. `on_outcome` is called with the outcome of every call.
+    the time, and raises RateLimitedError where it has not. `unknown_signs` counts hosts that are not listed.
+    `on_outcome` is called with the outcome of every call.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Fetcher:
         headers: Mapping[str, str] | None = None,
         breakers: HostCircuitBreakers | None = None,
         pauses: HostPauses | None = None,
+        unknown_signs: UnknownSigns | None = None,
         on_outcome: OnOutcome = ignore_outcome,
     ) -> None:
         self._allow = allow
@@ -103,9 +106,16 @@ class Fetcher:
         self._headers = {"Accept": "*/*", **(headers or {})}
         self._breakers = breakers
         self._pauses = pauses
+        self._unknown_signs = unknown_signs
         self._on_outcome = on_outcome
         self._session: aiohttp.ClientSession | None = None
         self._partial_tasks: set[asyncio.Task[None]] = set()
+
+    def note_unknown(self, signs: Iterable[tuple[str, str]]) -> None:
+        """Count what a response holds that was never seen before, as kinds and values."""
+        if self._unknown_signs is not None:
+            for kind, value in signs:
+                self._unknown_signs.note(kind, value)
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -266,6 +276,8 @@ class Fetcher:
         """The response, and the address that it redirects to; `partial` receives what arrives meanwhile."""
         if not self._allow.allows(url):
             _log.warning("host_refused", extra={"step": call.step, "host": (url.host or "")[:253]})
+            if self._unknown_signs is not None:
+                self._unknown_signs.note_host(url.host or "")
             detail = (
                 f"{self.upstream}'s {call.step} points to {(url.host or '')[:100]!r}, "
                 f"which is not on the list of hosts.{self._allow.how_to_add}"

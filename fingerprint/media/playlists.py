@@ -5,6 +5,7 @@ from typing import Final
 from yarl import URL
 
 from fingerprint.domain.problems import UpstreamError
+from fingerprint.hls.ads import unknown_signs
 from fingerprint.hls.attributes import PlaylistError
 from fingerprint.hls.playlist import MAX_CHARACTERS, MediaPlaylist, parse_media
 from fingerprint.media.fetch import Fetcher
@@ -27,6 +28,8 @@ async def fetch_playlist(fetcher: Fetcher, url: URL) -> MediaPlaylist:
             STEP, f"{fetcher.upstream} answers {fetched.status} for a playlist. Try again in a moment."
         )
     try:
-        return parse_media(fetched.text)
+        playlist = parse_media(fetched.text)
     except PlaylistError as error:
         raise UpstreamError(STEP, f"{fetcher.upstream}'s list of segments cannot be used: {error}.") from error
+    fetcher.note_unknown(unknown_signs(playlist))
+    return playlist

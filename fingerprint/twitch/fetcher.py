@@ -7,7 +7,8 @@ from fingerprint.clock import SystemClock
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.host_pauses import HostPauses
 from fingerprint.media.hosts import AllowList
-from fingerprint.ports import Clock, OnOutcome, ignore_outcome
+from fingerprint.media.unknown_signs import UnknownSigns
+from fingerprint.ports import Clock, OnOutcome, OnUnknown, ignore_outcome, ignore_unknown
 from fingerprint.settings import TwitchSettings
 
 # Twitch refuses some requests from unknown user agents.
@@ -24,16 +25,20 @@ def twitch_fetcher(
     *,
     breakers: HostCircuitBreakers | None = None,
     on_outcome: OnOutcome = ignore_outcome,
+    on_unknown: OnUnknown = ignore_unknown,
     clock: Clock | None = None,
 ) -> Fetcher:
-    """A fetcher that names Twitch in its error messages, sends a browser's headers and keeps the pauses that hosts
-    ask for, by `clock`.
+    """A fetcher that names Twitch in its error messages and sends a browser's headers.
+
+    It keeps the pauses that hosts ask for, by `clock`, and counts what is unknown.
     """
+    clock = clock or SystemClock()
     return Fetcher(
         allow,
         upstream="Twitch",
         headers=_HEADERS,
         breakers=breakers,
-        pauses=HostPauses(clock or SystemClock()),
+        pauses=HostPauses(clock),
+        unknown_signs=UnknownSigns(on_unknown, clock),
         on_outcome=on_outcome,
     )
