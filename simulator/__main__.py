@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m simulator", description="A simulated Twitch on this machine.")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8099, help="the port, 0 for any free one (default: 8099)")
+    parser.add_argument(
+        "--tls", type=Path, metavar="PEM", help="serve over https, with the certificate and key in this file"
+    )
     parser.add_argument("--latency-ms", type=float, default=0.0, help="added to every answer, once")
     parser.add_argument("--music", type=Path, help="a folder of music to play instead of the composed songs")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="where made media is kept")
@@ -52,12 +56,19 @@ async def _serve(chosen: argparse.Namespace) -> None:
         host=chosen.host,
         port=chosen.port,
         latency_ms=chosen.latency_ms,
+        tls=None if chosen.tls is None else _tls(chosen.tls),
     )
     with contextlib.suppress(asyncio.CancelledError):
         async with simulator:
             sys.stdout.write(_as_json(simulator) if chosen.json else _as_text(simulator))
             sys.stdout.flush()
             await asyncio.Event().wait()
+
+
+def _tls(file: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
 
 
 def _as_json(simulator: Simulator) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import secrets
 import socket
+import ssl
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -139,7 +140,8 @@ class Simulator:
             twitch.latency.set(40)
 
     `cache` keeps songs and encoded media between runs. Without `content` it is the demo's, played from the files
-    under `music`, or from the composed songs. Entering raises NoMusicError, ValueError or OSError (port in use).
+    under `music`, or from the composed songs. `host` may be an IPv6 address; with `tls` everything is served over
+    https. Entering raises NoMusicError, ValueError or OSError (port in use).
     """
 
     def __init__(
@@ -151,6 +153,7 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         latency_ms: float = 0.0,
+        tls: ssl.SSLContext | None = None,
         hosts: Hosts | None = None,
         clock: SimulatedClock | None = None,
     ) -> None:
@@ -160,6 +163,7 @@ class Simulator:
         self._music = music
         self._host = host
         self._port = port
+        self._tls = tls
         self._hosts = hosts
         self._transport = Transport(self.clock)
         self._transport.latency.set(latency_ms)
@@ -170,7 +174,8 @@ class Simulator:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.callback(self._abandoned.set)
-            listening = await asyncio.to_thread(socket.create_server, (self._host, self._port))
+            family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+            listening = await asyncio.to_thread(socket.create_server, (self._host, self._port), family=family)
             stack.callback(listening.close)
             self._port = listening.getsockname()[1]
             if self._content is None:
@@ -183,7 +188,7 @@ class Simulator:
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handle_signals=False)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            await web.SockSite(runner, listening).start()
+            await web.SockSite(runner, listening, ssl_context=self._tls).start()
             self._stack = stack.pop_all()
         return self
 
@@ -202,7 +207,8 @@ class Simulator:
     @property
     def base_url(self) -> str:
         """The base address of all parts."""
-        return f"http://{self._host}:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{'http' if self._tls is None else 'https'}://{host}:{self._port}"
 
     @property
     def gql_url(self) -> str:
