@@ -55,7 +55,7 @@ class Fetched:
         return self.body.decode("utf-8", "replace")
 
 
-class RateLimitedError(UpstreamError):
+class HostWantsPauseError(UpstreamError):
     """A host wants no further request for `retry_after_seconds`."""
 
     def __init__(self, step: str, upstream: str, seconds: float) -> None:
@@ -85,7 +85,7 @@ class Fetcher:
     `upstream` is the service's name in error messages. `headers` go with every request. Calls to a host that keeps
     failing are refused for a while by its circuit breaker, if `breakers` are given. With `pauses`, a host that
     answers 429, or 503 with `Retry-After`, is not called before that time is over: a call waits where its job has
-    the time, and raises RateLimitedError where it has not. `unknown_signs` counts hosts that are not listed.
+    the time, and raises HostWantsPauseError where it has not. `unknown_signs` counts hosts that are not listed.
     `on_outcome` is called with the outcome of every call.
     """
 
@@ -213,7 +213,7 @@ class Fetcher:
         try:
             with nullcontext() if breaker is None else breaker.probed_call():
                 outcome = await self._outcome(call, url, total_seconds, retry_after)
-                if breaker is None or isinstance(outcome, RateLimitedError):
+                if breaker is None or isinstance(outcome, HostWantsPauseError):
                     pass  # a host that asks for a pause works
                 elif _host_failed(outcome):
                     breaker.record_failure()
@@ -258,7 +258,7 @@ class Fetcher:
         retry_after: Callable[[Fetched | UpstreamError], float | None],
     ) -> float | None:
         """Like `retry_after`; a host that wants a pause is called again where there is time to wait for it."""
-        if self._pauses is not None and isinstance(outcome, RateLimitedError):
+        if self._pauses is not None and isinstance(outcome, HostWantsPauseError):
             return 0.0 if self._pauses.may_wait(_host(url)) else None
         return retry_after(outcome)
 
@@ -298,9 +298,9 @@ class Fetcher:
                 elif fetched.status < 500:
                     pauses.record_answer(host)
         except HostPausedError as paused:
-            raise RateLimitedError(call.step, self.upstream, paused.seconds) from None
+            raise HostWantsPauseError(call.step, self.upstream, paused.seconds) from None
         if _wants_pause(fetched):
-            raise RateLimitedError(call.step, self.upstream, pauses.paused_seconds(host))
+            raise HostWantsPauseError(call.step, self.upstream, pauses.paused_seconds(host))
         return fetched, location
 
     async def _send(self, call: _Call, url: URL, partial: PartialResponse | None) -> tuple[Fetched, URL | None]:
@@ -386,7 +386,7 @@ def _failure_of(error: UpstreamError) -> str:
     """The outcome, for `on_outcome`, of a call without a response."""
     if error.code is ProblemCode.TIMEOUT:
         return "timeout"
-    if isinstance(error, RateLimitedError):
+    if isinstance(error, HostWantsPauseError):
         return "rate-limited"
     return "refused-here" if error.__cause__ is None else "no-answer"
 

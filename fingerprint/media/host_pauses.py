@@ -1,4 +1,4 @@
-"""Hosts that asked for a pause, with 429 or with 503 and `Retry-After`: nobody calls them before it is over."""
+"""Hosts that asked for a pause, with 429 or with 503 and `Retry-After`: no call is made before it is over."""
 
 import asyncio
 from collections.abc import AsyncGenerator

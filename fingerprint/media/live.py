@@ -13,7 +13,7 @@ from fingerprint.hls.live import newest_content, total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
 from fingerprint.media.ahead import DecodingAhead
-from fingerprint.media.fetch import Fetcher, RateLimitedError
+from fingerprint.media.fetch import Fetcher, HostWantsPauseError
 from fingerprint.media.pcm import Decoded
 from fingerprint.media.playlists import PLAYLIST_SECONDS, PlaylistGoneError, fetch_playlist
 from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache
@@ -145,7 +145,11 @@ class LiveCapture:
                         decoding=self._decoder.begin(max_seconds=total_seconds(wanted) + EXTRA_SECONDS),
                     )
                 except UpstreamError as error:
-                    if failure is not None or isinstance(error, RateLimitedError) or not error.retry_after_seconds:
+                    if (
+                        failure is not None
+                        or isinstance(error, HostWantsPauseError)
+                        or not error.retry_after_seconds
+                    ):
                         raise
                     failure = error
                 else:

@@ -17,7 +17,7 @@ from yarl import URL
 from fingerprint.circuit_breaker import HOST_FAILURES, HostCircuitBreakers
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import parse_target
-from fingerprint.media.fetch import Fetched, RateLimitedError
+from fingerprint.media.fetch import Fetched, HostWantsPauseError
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import LiveSource
 from fingerprint.retry import retry_budget, time_limit
@@ -451,7 +451,7 @@ async def test_a_pause_that_does_not_fit_is_told_and_nothing_more_is_sent() -> N
     for retry_after in ("45", format_datetime(datetime.now(UTC) + timedelta(seconds=45.9), usegmt=True)):
         async with limited(retry_after=retry_after) as (call, came):
             for _ in range(3):
-                with time_limit(30), retry_budget(9), pytest.raises(RateLimitedError) as caught:
+                with time_limit(30), retry_budget(9), pytest.raises(HostWantsPauseError) as caught:
                     await call()
                 assert caught.value.retry_after_seconds == pytest.approx(45, abs=2)
             assert len(came) == 1
@@ -462,7 +462,7 @@ async def test_a_job_tries_once_more_at_a_host_that_names_no_time() -> None:
         with time_limit(30), retry_budget(9):
             failures = await asyncio.gather(*(call() for _ in range(4)), return_exceptions=True)
             failures += await asyncio.gather(*(call() for _ in range(4)), return_exceptions=True)
-    assert all(isinstance(failure, RateLimitedError) for failure in failures)
+    assert all(isinstance(failure, HostWantsPauseError) for failure in failures)
     assert len(came) == 5, "four at once, and one after a second"
 
 
