@@ -241,6 +241,9 @@ def media_hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
+HOST_NAMES: Final = Format(media_hosts, "comma-separated host names, such as *.ttvnw.net")
+
+
 def host_name(text: str) -> str:
     """Parses a host name with an optional port; no scheme and no path."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?", text):
@@ -295,14 +298,14 @@ class TwitchSettings:
     )
     media_hosts: tuple[str, ...] = setting(
         "TWITCHAUDIO_MEDIA_HOSTS",
-        Format(media_hosts, "comma-separated host names, such as *.ttvnw.net"),
+        HOST_NAMES,
         help="the only hosts that playlists, segments and clip files are fetched from, over https "
         "(a loopback address may be named, and is then fetched over http too)",
         default=("*.ttvnw.net", "*.live-video.net", "*.cloudfront.net", "*.twitchcdn.net"),
     )
     more_media_hosts: tuple[str, ...] = setting(
         "TWITCHAUDIO_MORE_MEDIA_HOSTS",
-        Format(media_hosts, "comma-separated host names, such as *.example.net"),
+        HOST_NAMES,
         help="hosts that are allowed beside those, for when Twitch starts to use others",
         default=(),
     )
