@@ -8,6 +8,7 @@ import pytest
 from fingerprint.hls.ads import Verdict, content_runs, next_content, verdicts
 from fingerprint.hls.playlist import MediaPlaylist, parse_media
 from simulator.ad_signs import AD_SHAPES, AdSigns
+from simulator.disorder import MediaSwitches
 from simulator.media import TICKS
 from simulator.media_playlist import live_playlist
 from simulator.timeline import Piece, Pod, pieces
@@ -34,6 +35,7 @@ def listed_at(second: int, signs: AdSigns) -> tuple[Sequence[Piece], MediaPlayli
         pods=[POD],
         session="0" * 16,
         signs=signs,
+        media=MediaSwitches(segment_seconds=2.0),
     )
     return window, parse_media(text)
 
