@@ -35,6 +35,7 @@ interface Identification {
   score?: number | null;
   captured_seconds?: number | null;
   captured_at?: string | null;
+  captured_from?: number | null;
   /** Milliseconds by step. */
   timings?: Record<string, number | null>;
   problem: ProblemOfServer | null;
@@ -105,6 +106,8 @@ interface AnswerView {
   others: SongView[];
   /** In percent, such as 93%; empty when unknown. */
   confidence: string;
+  /** Of a video without sound at the moment asked for: that moment, and what was listened to, as clocks show it. */
+  elsewhere: { asked: string; from: string; until: string } | null;
 }
 
 /** What the website says about a problem code (server/web/words.py). */
@@ -119,7 +122,7 @@ interface AnswerTexts {
   scale_end: string; moment: string; title: string; artists: string; album: string; label: string; sure: string;
   links: SongView["links"];
   also: Pick<SongView, "position" | "title" | "artists">[];
-  took: string; heading: string; detail: string; next_step: string; code: string; retry_after_seconds: number;
+  note: string; took: string; heading: string; detail: string; next_step: string; code: string; retry_after_seconds: number;
 }
 
 /** A song as the extension shows it: a link or a search for each service. */
@@ -128,6 +131,8 @@ interface ShownSong extends Omit<SongView, "links"> { links: SongLink[] }
 interface Working { state: "working"; id: string | null; step: 0 | 1 | 2 }
 interface Found {
   state: "found"; id: string; kind: Identification["kind"]; target: string; heard_at: string; song: ShownSong; others: ShownSong[];
+  /** A sentence about the sound that was taken; empty when there is nothing to say. */
+  note: string;
 }
 interface None { state: "none"; id: string; heading: string; text: string; actions: Action[] }
 interface ProblemView {

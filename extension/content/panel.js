@@ -180,13 +180,14 @@ twitchaudio.panel = (() => {
     }
 
     /** @param {Found} found @returns {Node[]} */
-    function drawnFound({ id, song, others }) {
+    function drawnFound({ id, song, others, note }) {
       const title = h("h2", { class: "title", "data-field": "title", dir: "auto" }, song.title);
       const artists = h("p", { class: "artists", "data-field": "artists", dir: "auto" }, song.artists);
       const album = song.album ? h("p", { class: "album", "data-field": "album", dir: "auto" }, song.album) : null;
       const links = song.links.map((link) => drawnLink(link));
       return [
         title, artists, album, drawnPosition(song),
+        note ? h("p", { class: "text" }, note) : null,
         h("div", { class: "links" }, ...links),
         others.length ? drawnOthers(others) : null,
         drawnFoot(id, song),

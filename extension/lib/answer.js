@@ -58,6 +58,22 @@ function songView(song) {
   };
 }
 
+/** How far beside the sound the moment asked for may be, in seconds: fingerprint/domain/identification.py has it, too. */
+const NOTABLE_SECONDS = 2;
+
+/**
+ * Where the sound is from when a video has none at the moment asked for; null when it has.
+ * @param {Identification} identification
+ * @returns {AnswerView["elsewhere"]}
+ */
+function elsewhereOf({ kind, at, captured_from, captured_seconds }) {
+  const [asked, from] = [number(at), number(captured_from)];
+  if (kind !== "video" || asked === null || from === null) return null;
+  const until = from + (number(captured_seconds) ?? 0);
+  const near = asked >= from - NOTABLE_SECONDS && asked <= until + NOTABLE_SECONDS;
+  return near ? null : { asked: clockText(asked), from: clockText(from), until: clockText(until) };
+}
+
 /** @param {unknown} value */
 function number(value) {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
@@ -73,6 +89,7 @@ export function answerView(identification) {
   /** @type {AnswerView} */
   const view = {
     state: "working", id, kind, target, live, stage, heard_at: "", song: null, others: [], confidence: "",
+    elsewhere: elsewhereOf(identification),
   };
   if (problem || status === "failed") return { ...view, state: "failed" };
   if (status === "no_match") return { ...view, state: "none" };

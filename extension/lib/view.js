@@ -36,14 +36,15 @@ const MAX_OTHERS = 20;
  * @returns {View}
  */
 export function viewOf(identification, say, server) {
-  const { state, id, kind, target, live, stage, heard_at, song, others } = answerView(identification);
+  const { state, id, kind, target, live, stage, heard_at, song, others, elsewhere } = answerView(identification);
+  const note = elsewhere ? say("panel_elsewhere", [elsewhere.asked, elsewhere.from, elsewhere.until]) : "";
   switch (state) {
     case "working":
       if (identification.status === "successful") throw new ProblemError("server-too-old");
       return { state, id, step: STEPS[stage] ?? 0 };
     case "none": {
       const text = say(live ? "none_text" : "none_text_recorded");
-      return { state, id, heading: say("none_heading"), text, actions: [{ name: "retry", label: say("action_retry") }] };
+      return { state, id, heading: say("none_heading"), text: note ? `${note} ${text}` : text, actions: [{ name: "retry", label: say("action_retry") }] };
     }
     case "found": {
       if (!song) throw new ProblemError("server-too-old");
@@ -52,6 +53,7 @@ export function viewOf(identification, say, server) {
         heard_at: heard_at || (identification.finished_at ?? identification.created_at),
         song: shownSong(song),
         others: others.slice(0, MAX_OTHERS).map(shownSong),
+        note,
       };
     }
     case "failed": {

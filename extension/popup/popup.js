@@ -88,7 +88,8 @@ function showAnswer(view) {
           "aria-label": say(exact ? "link_open" : "link_search", [name]) }, name);
       });
       answer.replaceChildren(h("h2", { dir: "auto" }, view.song.title), h("p", { dir: "auto" }, view.song.artists),
-        view.song.album ? h("p", { class: "muted small", dir: "auto" }, view.song.album) : "", h("div", { class: "row" }, ...links));
+        view.song.album ? h("p", { class: "muted small", dir: "auto" }, view.song.album) : "",
+        view.note ? h("p", { class: "small" }, view.note) : "", h("div", { class: "row" }, ...links));
       spoken.textContent = say("spoken_found", [view.song.title, view.song.artists]);
       break;
     }

@@ -191,6 +191,21 @@ def abandoned(identification: Identification, now: datetime) -> bool:
     return not identification.status.finished and now - identification.created_at > ABANDONED_AFTER
 
 
+_NOTABLE_SECONDS: Final = 2.0
+
+
+def heard_elsewhere(identification: Identification) -> bool:
+    """Whether the sound of an answer about a video ends well before the moment asked for, or begins well after it.
+
+    That is so where the moment is muted, its sound is missing, or it is not recorded yet.
+    """
+    at, start = identification.at_seconds, identification.captured_from_seconds
+    if identification.kind is not Kind.VIDEO or at is None or start is None:
+        return False
+    end = start + (identification.captured_seconds or 0.0)
+    return at < start - _NOTABLE_SECONDS or at > end + _NOTABLE_SECONDS
+
+
 NO_MATCH_REUSE: Final = timedelta(minutes=10)
 """How long a "no match" for a clip or video is reused; after that, music may have been added to the catalog."""
 
@@ -199,12 +214,15 @@ def reusable(identification: Identification, now: datetime) -> bool:
     """Whether a stored answer is returned again instead of starting a job.
 
     A clip or a moment in a video never changes, so its song is reused permanently, unless a listener disputed it.
-    The song of a live stream is never reused.
+    That of sound beside the moment is reused as briefly as a "no match", that of a live stream never.
     """
     if identification.kind not in (Kind.CLIP, Kind.VIDEO) or identification.finished_at is None:
         return False
     if identification.disputed:
         return False
-    if identification.status is Status.SUCCESSFUL:
+    if identification.status is Status.SUCCESSFUL and not heard_elsewhere(identification):
         return True
-    return identification.status is Status.NO_MATCH and now - identification.finished_at < NO_MATCH_REUSE
+    return (
+        identification.status in (Status.SUCCESSFUL, Status.NO_MATCH)
+        and now - identification.finished_at < NO_MATCH_REUSE
+    )

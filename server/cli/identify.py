@@ -18,6 +18,7 @@ from fingerprint.domain.identification import (
     Song,
     Status,
     Timings,
+    heard_elsewhere,
     new_identification_id,
 )
 from fingerprint.domain.links import links_of
@@ -196,6 +197,11 @@ def describe(identification: Identification) -> str:
     else:
         lines += _song_lines(identification.song, identification.score)
         lines += _other_songs(identification)
+    if heard_elsewhere(identification):
+        start = identification.captured_from_seconds or 0.0
+        end = start + (identification.captured_seconds or 0.0)
+        moment = clock_text(identification.at_seconds or 0.0)
+        lines.append(f"  no sound at {moment}: listened from {clock_text(start)} to {clock_text(end)}")
     took = _timings(identification.timings)
     return "\n".join([*lines, f"  {took}"] if took else lines)
 

@@ -12,7 +12,15 @@ from typing import Final, Literal
 from yarl import URL
 
 from fingerprint import wire
-from fingerprint.domain.identification import Identification, Kind, Song, Stage, Status, Timings
+from fingerprint.domain.identification import (
+    Identification,
+    Kind,
+    Song,
+    Stage,
+    Status,
+    Timings,
+    heard_elsewhere,
+)
 from fingerprint.domain.problems import Problem
 from fingerprint.domain.text import clock_text
 from server.web.words import NO_MATCH, NO_MATCH_RECORDED, WORDS
@@ -81,6 +89,7 @@ class AnswerView:
     sure: str = ""
     links: dict[str, str] = field(default_factory=dict[str, str])
     also: tuple[OtherSong, ...] = ()
+    note: str = ""
     took: str = ""
     heading: str = ""
     detail: str = ""
@@ -125,6 +134,18 @@ def took_text(timings: Timings) -> str:
     return " · ".join(f"{name} {duration_text(value)}" for name, value in steps if value is not None)
 
 
+def elsewhere_text(identification: Identification) -> str:
+    """What was listened to when a video has no sound at the moment asked for; otherwise empty."""
+    if not heard_elsewhere(identification):
+        return ""
+    start = identification.captured_from_seconds or 0.0
+    end = start + (identification.captured_seconds or 0.0)
+    return (
+        f"There is no sound at {clock_text(identification.at_seconds or 0.0)}, "
+        f"so we listened from {clock_text(start)} to {clock_text(end)}."
+    )
+
+
 def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id: str = "") -> AnswerView:  # noqa: A002 - the field's name
     """The panel that shows a problem: its heading, its detail and the next step."""
     words = WORDS[problem.code]
@@ -162,6 +183,7 @@ def answer_view(identification: Identification) -> AnswerView:
             heading=words.heading,
             detail=f"We listened to {fixed(seconds, 1)} s of sound and know no song that fits." if seconds else "",
             next_step=words.next_step,
+            note=elsewhere_text(identification),
             took=took_text(identification.timings),
         )
     if identification.song is None:
@@ -225,5 +247,6 @@ def _found(identification: Identification, song: Song, *, live: bool, source: st
         )
         if identification.kind in (Kind.CLIP, Kind.FILE)
         else (),
+        note=elsewhere_text(identification),
         took=took_text(identification.timings),
     )

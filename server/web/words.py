@@ -24,7 +24,8 @@ NO_MATCH: Final = Words(
 
 NO_MATCH_RECORDED: Final = Words(
     "No song that we know",
-    "Loud speech, a remix or a live version can hide a song. Another clip or moment of the broadcast may help.",
+    "Loud speech, a remix or a live version can hide a song. Another clip or moment of the broadcast may help. "
+    "Some channels keep their music out of videos and clips, so a song that played live may be missing here.",
 )
 """For clips and videos, which will sound the same tomorrow."""
 

@@ -95,6 +95,16 @@ test("an answer becomes what is shown", () => {
   assert.equal(viewOf({ ...ANSWER, kind: "clip", status: "no_match" }, say, SERVER).text, "none_text_recorded");
 });
 
+test("a video without sound at the moment says what was listened to instead", () => {
+  const video = { ...ANSWER, kind: "video", at: 100, captured_from: 60, captured_seconds: 20, status: "no_match" };
+  assert.deepEqual(answerView(video).elsewhere, { asked: "1:40", from: "1:00", until: "1:20" });
+  assert.equal(viewOf(video, say, SERVER).text, "panel_elsewhere(1:40,1:00,1:20) none_text_recorded");
+  assert.equal(viewOf({ ...video, status: "successful", song: SONG }, say, SERVER).note, "panel_elsewhere(1:40,1:00,1:20)");
+  for (const near of [{ at: 60 }, { at: 82 }, { at: 58 }, { at: null }, { captured_from: null }, { kind: "clip" }]) {
+    assert.equal(answerView({ ...video, ...near }).elsewhere, null);
+  }
+});
+
 test("what a server sends in place of a number or a link is not shown", () => {
   const odd = { ...SONG, offset: "5", duration: NaN, position: null, links: { spotify: "javascript:alert(1)", youtube: 7 } };
   const { song } = answerView({ ...ANSWER, status: "successful", song: odd, score: "high" });

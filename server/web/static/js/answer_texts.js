@@ -17,7 +17,7 @@ const DURATIONS = /** @type {const} */ ([
 export const IDLE = {
   state: "idle", id: "", live: false, source: "", heard_at: "", ask_again: "", set_list: "", stage: "queued",
   needle: NEEDLE_AT_REST, scale_end: "", moment: "", title: "", artists: "", album: "", label: "", sure: "", links: {},
-  also: [], took: "", heading: "", detail: "", next_step: "", code: "", retry_after_seconds: 0,
+  also: [], note: "", took: "", heading: "", detail: "", next_step: "", code: "", retry_after_seconds: 0,
 };
 
 /** @param {number} ms */
@@ -44,6 +44,10 @@ function sourceText({ kind, target, at }) {
   return kind === "video" ? `Video ${target} at ${clockText(at ?? 0)}` : target;
 }
 
+/** What was listened to when a video has no sound at the moment asked for. @param {AnswerView["elsewhere"]} elsewhere */
+const elsewhereText = (elsewhere) =>
+  elsewhere ? `There is no sound at ${elsewhere.asked}, so we listened from ${elsewhere.from} to ${elsewhere.until}.` : "";
+
 /**
  * The texts for a problem.
  * @param {Pick<ProblemOfServer, "code" | "detail" | "retry_after_seconds">} problem
@@ -66,7 +70,7 @@ export function problemTexts(problem, words, about = {}) {
  * @returns {AnswerTexts}
  */
 export function answerTexts(identification, words) {
-  const { state, id, live, stage, heard_at, song, others, confidence } = answerView(identification);
+  const { state, id, live, stage, heard_at, song, others, confidence, elsewhere } = answerView(identification);
   const [source, ask_again] = [sourceText(identification), askAgainText(identification)];
   /** @type {AnswerTexts} */
   const texts = { ...IDLE, state, id, live, stage, source, ask_again };
@@ -77,7 +81,7 @@ export function answerTexts(identification, words) {
   if (state === "none") {
     const heard = identification.captured_seconds;
     return {
-      ...texts, ...words[live ? "no-match" : "no-match-recorded"], took: tookText(identification),
+      ...texts, ...words[live ? "no-match" : "no-match-recorded"], note: elsewhereText(elsewhere), took: tookText(identification),
       detail: heard ? `We listened to ${heard.toFixed(1)} s of sound and know no song that fits.` : "",
     };
   }
@@ -98,6 +102,7 @@ export function answerTexts(identification, words) {
     sure: confidence,
     links: song.links,
     also: others.map(({ position, title, artists }) => ({ position, title, artists })),
+    note: elsewhereText(elsewhere),
     took: tookText(identification),
   };
 }
