@@ -11,15 +11,23 @@ from functools import partial
 from pathlib import PurePath
 from typing import BinaryIO, Final
 
+import msgspec
 import numpy as np
 
 from fingerprint.catalog.fingerprint import fingerprint_track
-from fingerprint.catalog.index_protocol import MAX_REASON_BYTES, UNREADABLE, encode_fingerprint
+from fingerprint.catalog.index_protocol import (
+    DESCRIBED,
+    MAX_REASON_BYTES,
+    UNREADABLE,
+    FileDescription,
+    encode_fingerprint,
+)
 from fingerprint.catalog.tags import read_tags
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.media.decode import decode_open_file
 from fingerprint.media.decoder_worker import TOO_LARGE, warm_up_decoder
+from fingerprint.media.planes import sound_digest
 from fingerprint.worker_process import (
     ParentPipe,
     limit_cpu,
@@ -35,29 +43,43 @@ Decode = Callable[[BinaryIO], Iterable[Pcm]]
 _TAG_CODECS: Final = ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be")
 
 
+Describe = Callable[[BinaryIO, PurePath], FileDescription]
+"""A digest of a file's encoded sound, and its tags."""
+
+
 def main() -> None:
     """Serve jobs until the parent ends. The argument is the limit of address space in bytes."""
-    serve_indexing(decode_open_file)
+    serve_indexing(decode_open_file, describe_file)
 
 
-def serve_indexing(decode: Decode) -> None:
+def serve_indexing(decode: Decode, describe: Describe) -> None:
     """Serve indexing jobs with the given decoder until the parent ends."""
-    serve_jobs(partial(_index_file, decode), warm_up=_warm_up, lock_in=lambda: lock_in_sandbox(number_argument()))
+    do = partial(_index_file, decode, describe)
+    serve_jobs(do, warm_up=_warm_up, lock_in=lambda: lock_in_sandbox(number_argument()))
 
 
-def _index_file(decode: Decode, pipe: ParentPipe, content: bytearray) -> None:
+def describe_file(file: BinaryIO, name: PurePath) -> FileDescription:
+    """What can be told of a file without decoding it."""
+    sound = sound_digest(file)
+    file.seek(0)
+    return FileDescription(sound=sound, tags=read_tags(file, name))
+
+
+def _index_file(decode: Decode, describe: Describe, pipe: ParentPipe, content: bytearray) -> None:
     job = json.loads(content)
     limit_cpu(job["cpu_seconds"])
-    for kind, part in _answer(decode, open_parent_file(pipe, job["size"]), PurePath(job["name"])):
-        pipe.send(kind, part)
+    file = open_parent_file(pipe, job["size"])
+    if job["decode"]:
+        for kind, part in _answer(decode, file):
+            pipe.send(kind, part)
+    else:
+        pipe.send(DESCRIBED, msgspec.json.encode(describe(file, PurePath(job["name"]))))
 
 
-def _answer(decode: Decode, file: BinaryIO, name: PurePath) -> Iterable[tuple[int, bytes]]:
-    """The answer's frames with the landmarks and tags of a file."""
+def _answer(decode: Decode, file: BinaryIO) -> Iterable[tuple[int, bytes]]:
+    """The answer's frames with the landmarks of a file."""
     try:
-        fingerprint = fingerprint_track(decode(file))
-        file.seek(0)
-        return list(encode_fingerprint(fingerprint, read_tags(file, name)))
+        return list(encode_fingerprint(fingerprint_track(decode(file))))
     except TwitchAudioError as error:
         reason = error.detail
     except MemoryError:

@@ -6,7 +6,8 @@
     index.py         `Catalog`: an open catalog, for reading; sees additions without being opened again
     writer.py        `CatalogWriter`: adds and removes tracks, merges IndexSegments; one at a time
     matching.py      a recording's landmarks against a `Catalog` -> alignments with a confidence
-    ingest.py        files and folders -> a catalog
+    tracks.py        a track: its id, its files, and what their tags and sidecars say
+    ingest.py        files and folders -> a catalog (walk.py finds them, library.py knows what is there)
     file_reader.py   one file -> its track and fingerprint, in worker processes that may crash
     recognition_pool.py  a recording -> findings, in worker processes beside the server
     tags.py          the tags and external ids in a file

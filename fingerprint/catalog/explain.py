@@ -103,7 +103,7 @@ def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> E
         offset = found.candidate.offset * step
         candidates = tuple(
             Votes(
-                track=candidate.live.segment.track(candidate.number),
+                track=candidate.live.track(candidate.number),
                 votes=candidate.votes,
                 chosen=candidate.same_track(found.candidate),
             )

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.constellation import Constellation, find_peaks, joined
+from fingerprint.catalog.index_file import pack_peaks
 from fingerprint.catalog.landmarks import pair_peaks
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.spectrogram import spectrogram
+from fingerprint.catalog.tracks import track_id
 from fingerprint.domain.audio import Pcm
 
 
@@ -31,6 +34,28 @@ class TrackFingerprint:
     side_bins: NDArray[np.uint16]
     frames: int
     duration_seconds: float
+
+    @property
+    def track_id(self) -> str:
+        """The identity of the recording, see `tracks.track_id`."""
+        return track_id(pack_peaks(self.peak_frames, self.peak_bins), pack_peaks(self.side_frames, self.side_bins))
+
+
+def _empty(dtype: type[np.generic]) -> NDArray[Any]:
+    return np.empty(0, dtype)
+
+
+NO_FINGERPRINT: Final = TrackFingerprint(
+    hashes=_empty(np.uint32),
+    anchors=_empty(np.uint32),
+    peak_frames=_empty(np.uint32),
+    peak_bins=_empty(np.uint16),
+    side_frames=_empty(np.uint32),
+    side_bins=_empty(np.uint16),
+    frames=0,
+    duration_seconds=0.0,
+)
+"""The fingerprint of no sound at all."""
 
 
 def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -> TrackFingerprint:

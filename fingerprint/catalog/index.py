@@ -1,5 +1,6 @@
 """An open catalog for reading, which sees additions without being opened again."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +10,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.index_file import IndexSegment
-from fingerprint.catalog.manifest import Manifest, Stamp, manifest_stamp, read_manifest
+from fingerprint.catalog.index_file import IndexSegment, segment_file
+from fingerprint.catalog.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    SegmentEntry,
+    Stamp,
+    manifest_stamp,
+    read_manifest,
+    refuse_lone_segments,
+    require_catalog,
+    segment_names,
+)
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError
-from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.tracks import Track, TrackEntry
 
 OPEN_ATTEMPTS: Final = 5
 """How often a writer may replace the catalog while it is being opened."""
@@ -21,7 +32,10 @@ OPEN_ATTEMPTS: Final = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveSegment:
-    """An open IndexSegment, and which of its tracks are still in the catalog."""
+    """An open IndexSegment, and which of its tracks are still in the catalog.
+
+    `descriptions`: the segments that may say something newer of them.
+    """
 
     segment: IndexSegment
     removed: frozenset[int]
@@ -29,6 +43,23 @@ class LiveSegment:
     """For each track of the file, whether it is in the catalog."""
     frames: int
     """The number of frames of the tracks that are in the catalog."""
+    descriptions: tuple["LiveSegment", ...] = ()
+
+    def entry(self, number: int) -> TrackEntry:
+        """What is known of a track."""
+        track_id = self.segment.tracks[number]["id"]
+        for newer in self.descriptions:
+            for place in newer.numbers(track_id):
+                return newer.segment.entry(place)
+        return self.segment.entry(number)
+
+    def track(self, number: int) -> Track:
+        """A track as it is shown."""
+        return self.entry(number).track
+
+    def numbers(self, track_id: bytes) -> list[int]:
+        """The numbers of the track with an id: at most one in an intact catalog."""
+        return [number for number in self.segment.ids.numbers(track_id) if number not in self.removed]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,6 +68,7 @@ class Snapshot:
 
     manifest: Manifest = field(default_factory=Manifest)
     segments: tuple[LiveSegment, ...] = ()
+    descriptions: tuple[LiveSegment, ...] = ()
 
     def __len__(self) -> int:
         return sum(len(live.alive) - len(live.removed) for live in self.segments)
@@ -48,9 +80,19 @@ class Snapshot:
 
     def tracks(self) -> Iterator[Track]:
         """All tracks, in the order in which they were added."""
+        return (entry.track for entry in self.entries())
+
+    def entries(self) -> Iterator[TrackEntry]:
+        """What is known of all tracks, in the order in which they were added."""
         for live in self.segments:
             for number in np.flatnonzero(live.alive):
-                yield live.segment.track(int(number))
+                yield live.entry(int(number))
+
+    def entry(self, track_id: str) -> TrackEntry | None:
+        """What is known of the track with an id, or with one that it had before; None when there is none."""
+        for live, number in self.places(track_id):
+            return live.entry(number)
+        return next((entry for entry in self.entries() if track_id in entry.aliases), None)
 
     def ids(self) -> set[str]:
         """The ids of all tracks."""
@@ -62,11 +104,7 @@ class Snapshot:
     def places(self, track_id: str) -> list[tuple[LiveSegment, int]]:
         """The segments that contain a track, with its number in each: at most one in an intact catalog."""
         wanted = track_id.encode()
-        return [
-            (live, int(number))
-            for live in self.segments
-            for number in np.flatnonzero((live.segment.tracks["id"] == wanted) & live.alive)
-        ]
+        return [(live, number) for live in self.segments for number in live.numbers(wanted)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +140,8 @@ class Catalog:
     def snapshot(self) -> Snapshot:
         with self._lock:
             stamp = manifest_stamp(self.directory)
+            if stamp is None:
+                refuse_lone_segments(self.directory)
             if stamp != self._stamp:
                 self._snapshot = self._open()
                 self._stamp = stamp
@@ -109,19 +149,19 @@ class Catalog:
 
     def track(self, track_id: str) -> Track | None:
         """The track with an id, or None."""
-        places = self.snapshot().places(track_id)
-        return places[0][0].segment.track(places[0][1]) if places else None
+        entry = self.snapshot().entry(track_id)
+        return None if entry is None else entry.track
 
     def stats(self) -> CatalogStats:
         """Statistics for `catalog` commands and the admin pages."""
         snapshot = self.snapshot()
-        size = sum(live.segment.size for live in snapshot.segments)
+        size = sum(live.segment.size for live in (*snapshot.segments, *snapshot.descriptions))
         seconds = snapshot.frames / self.parameters.frames_per_second
         return CatalogStats(
             tracks=len(snapshot),
             hours=seconds / 3600,
             landmarks=sum(int(live.segment.tracks["landmarks"][live.alive].sum()) for live in snapshot.segments),
-            segments=len(snapshot.segments),
+            segments=len(snapshot.segments) + len(snapshot.descriptions),
             removed=sum(len(live.removed) for live in snapshot.segments),
             size_bytes=size,
             bytes_per_minute=size * 60 / seconds if seconds else 0.0,
@@ -131,12 +171,14 @@ class Catalog:
     def verify(self) -> list[str]:
         """Read the whole catalog and report damage, one sentence for each; empty when it is intact."""
         try:
+            require_catalog(self.directory)
             snapshot = self.snapshot()
         except CatalogError as error:
             return [error.detail]
-        problems = [
+        problems = self._strangers(snapshot.manifest)
+        problems += [
             f"{live.segment.path} is damaged: its {part} are not as they were written"
-            for live in snapshot.segments
+            for live in (*snapshot.segments, *snapshot.descriptions)
             if (part := live.segment.damage()) is not None
         ]
         seen: set[str] = set()
@@ -149,28 +191,97 @@ class Catalog:
             problems.append(error.detail)
         return problems
 
+    def _strangers(self, manifest: Manifest) -> list[str]:
+        """Index files in the folder that the manifest should not be beside."""
+        problems = strangers(self.directory, manifest)
+        # A writer may have been at work meanwhile.
+        return (
+            problems
+            if problems and read_manifest(self.directory, identity=self.parameters.identity) == manifest
+            else []
+        )
+
     def _open(self) -> Snapshot:
-        known = {live.segment.path.name: live.segment for live in self._snapshot.segments}
+        known = {
+            (live.segment.path.name, live.segment.id): live.segment
+            for live in (*self._snapshot.segments, *self._snapshot.descriptions)
+        }
         identity = self.parameters.identity
         for attempt in range(1, OPEN_ATTEMPTS + 1):
             manifest = read_manifest(self.directory, identity=identity)
             try:
-                opened = [
-                    known.get(entry.file) or IndexSegment.open(self.directory / entry.file, identity=identity)
-                    for entry in manifest.segments
-                ]
+                opened = {
+                    entry: known.get((entry.file, entry.id)) or self._open_segment(entry)
+                    for entry in (*manifest.segments, *manifest.descriptions)
+                }
             except FileNotFoundError as error:
                 # A merge has removed it since the manifest was read; then there is a newer manifest.
                 if attempt == OPEN_ATTEMPTS or read_manifest(self.directory, identity=identity) == manifest:
                     raise DamagedCatalogError(
-                        f"The catalog in {self.directory} is damaged: {error.filename} is missing."
+                        f"The catalog in {self.directory} is damaged: {error.filename} is missing. Copy the whole "
+                        "catalog again, while no command is changing it."
                     ) from error
                 continue
-            live: list[LiveSegment] = []
-            for entry, segment in zip(manifest.segments, opened, strict=True):
-                alive = np.ones(len(segment.tracks), np.bool_)
-                alive[list(entry.removed)] = False
-                frames = int(segment.tracks["frames"][alive].astype(np.int64).sum())
-                live.append(LiveSegment(segment, entry.removed, alive, frames))
-            return Snapshot(manifest=manifest, segments=tuple(live))
+            except OSError as error:
+                raise CatalogError(f"The catalog in {self.directory} cannot be read: {error.strerror}.") from error
+            descriptions = tuple(_live(opened[entry], entry) for entry in manifest.descriptions)
+            segments = tuple(_live(opened[entry], entry, descriptions) for entry in manifest.segments)
+            return Snapshot(manifest=manifest, segments=segments, descriptions=descriptions)
         raise AssertionError("unreachable")
+
+    def _open_segment(self, entry: SegmentEntry) -> IndexSegment:
+        segment = IndexSegment.open(self.directory / entry.file, identity=self.parameters.identity)
+        if entry.id and segment.id != entry.id:
+            raise DamagedCatalogError(
+                f"The catalog in {self.directory} is damaged: {segment.path} is not the file that {MANIFEST_NAME} "
+                "lists, but one of another catalog or of another time. Copy the whole catalog again, while no "
+                "command is changing it."
+            )
+        return segment
+
+
+def _live(segment: IndexSegment, entry: SegmentEntry, descriptions: tuple[LiveSegment, ...] = ()) -> LiveSegment:
+    alive = np.ones(len(segment.tracks), np.bool_)
+    if max(entry.removed, default=-1) >= len(alive):
+        raise DamagedCatalogError(
+            f"The catalog in {segment.path.parent} is damaged: {segment.path} is not the file that "
+            f"{MANIFEST_NAME} lists."
+        )
+    alive[list(entry.removed)] = False
+    frames = int(segment.tracks["frames"][alive].astype(np.int64).sum())
+    return LiveSegment(segment, entry.removed, alive, frames, descriptions)
+
+
+def strangers(directory: Path, manifest: Manifest) -> list[str]:
+    """The index files in a folder that do not belong to a manifest, one sentence for each.
+
+    What a killed writer leaves behind is none of them: it has the catalog's identity, and a number that the
+    manifest expects.
+    """
+    listed = manifest.files
+    names = [name for name in segment_names(directory) if name.path.name not in listed]
+    # The next file's number; numbers are left out whose names other files have.
+    others = {name.path for name in names}
+    number = manifest.next
+    while os.path.lexists(path := directory / segment_file(number)) and path not in others:
+        number += 1
+    problems: list[str] = []
+    for name in names:
+        if name.catalog and manifest.catalog and name.catalog != manifest.catalog:
+            problems.append(
+                f"{name.path} belongs to another catalog, and {MANIFEST_NAME} does not list it: move it away, or "
+                "copy the catalog that it belongs to again, as a whole"
+            )
+        elif name.finished and name.number > number:
+            problems.append(
+                f"{name.path} is newer than {MANIFEST_NAME}, which does not list it, as after a copy that was "
+                "made during a change: copy the whole catalog again"
+            )
+    return problems
+
+
+def refuse_strangers(directory: Path, manifest: Manifest) -> None:
+    """Raises DamagedCatalogError when a folder holds index files that do not belong to its manifest."""
+    problems = strangers(directory, manifest)
+    if problems:
+        raise DamagedCatalogError(f"{problems[0]}. Nothing was changed.")

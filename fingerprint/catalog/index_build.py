@@ -1,7 +1,7 @@
 """Builds IndexSegments from fingerprints, or by merging other IndexSegments."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,16 +18,21 @@ from fingerprint.catalog.index_file import (
     pack_peaks,
     remainder_type,
 )
-from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.tracks import TrackEntry
 
 MERGE_POSTINGS: Final = 1 << 22
 """About how many postings a merge has in memory at the same time."""
 
 
 def build_segment(
-    path: Path, tracks: Sequence[tuple[Track, TrackFingerprint]], *, identity: str, hash_bits: int
-) -> None:
-    """Write an IndexSegment of new tracks."""
+    path: Path,
+    tracks: Sequence[tuple[TrackEntry, TrackFingerprint]],
+    *,
+    identity: str,
+    hash_bits: int,
+    catalog: str = "",
+) -> str:
+    """Write an IndexSegment of new tracks; returns its identity."""
     records = np.zeros(len(tracks), TRACK_RECORD)
     texts = [track.encode() for track, _ in tracks]
     peaks = [pack_peaks(fingerprint.peak_frames, fingerprint.peak_bins) for _, fingerprint in tracks]
@@ -48,7 +53,7 @@ def build_segment(
     )
     key = np.sort(hashes.astype(np.uint64) << np.uint64(32) | positions)
     bits = directory_bits(len(key), hash_bits)
-    with SegmentWriter(path, identity=identity, hash_bits=hash_bits) as writer:
+    with SegmentWriter(path, identity=identity, hash_bits=hash_bits, catalog=catalog) as writer:
         reserve_sections(writer, records, bits, hash_bits)
         writer.write("tracks", records, 0)
         writer.write("texts", b"".join(texts), 0)
@@ -58,14 +63,19 @@ def build_segment(
         postings.write((key >> np.uint64(32)).astype(np.uint32), key.astype(np.uint32))
         postings.finish()
         writer.finish(directory_bits=bits, postings=len(key), frames=frames, tracks=len(records))
+        return writer.id
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MergeSource:
-    """An IndexSegment to merge, without the removed tracks (numbers in its list of tracks)."""
+    """An IndexSegment to merge, without the removed tracks (numbers in its list of tracks).
+
+    `entries`: what is to be said of tracks, by number, instead of what the segment says; their ids too.
+    """
 
     segment: IndexSegment
     removed: frozenset[int]
+    entries: Mapping[int, TrackEntry] = field(default_factory=dict[int, TrackEntry])
 
     @property
     def kept(self) -> NDArray[np.int64]:
@@ -73,13 +83,32 @@ class MergeSource:
         numbers = np.arange(len(self.segment.tracks))
         return numbers[~np.isin(numbers, list(self.removed))]
 
+    @property
+    def records(self) -> NDArray[np.void]:
+        """The records of the tracks that remain, with new ids and sizes of texts."""
+        kept = self.kept
+        records = self.segment.tracks[kept]
+        for place, number in enumerate(kept.tolist() if self.entries else ()):
+            if number in self.entries:
+                records["id"][place] = self.entries[number].id.encode()
+                records["text_size"][place] = len(self.entries[number].encode())
+        return records
 
-def merge_segments(path: Path, sources: Sequence[MergeSource], *, identity: str, hash_bits: int) -> None:
-    """Write one IndexSegment with the contents of several. Memory does not grow with their size."""
+    def text(self, number: int) -> bytes:
+        """What is to be stored of a track."""
+        entry = self.entries.get(number)
+        return self.segment.raw_text(number) if entry is None else entry.encode()
+
+
+def merge_segments(
+    path: Path, sources: Sequence[MergeSource], *, identity: str, hash_bits: int, catalog: str = ""
+) -> str:
+    """Write one IndexSegment with the contents of several; returns its identity.
+
+    Memory does not grow with their size.
+    """
     kept = [source.kept for source in sources]
-    records = np.concatenate(
-        [source.segment.tracks[numbers] for source, numbers in zip(sources, kept, strict=True)]
-    )
+    records = np.concatenate([source.records for source in sources])
     frames = place_tracks(records)
     postings = int(records["landmarks"].astype(np.int64).sum())
     bits = directory_bits(postings, hash_bits)
@@ -92,13 +121,13 @@ def merge_segments(path: Path, sources: Sequence[MergeSource], *, identity: str,
         move[numbers] = records["first_frame"][first : first + len(numbers)].astype(np.int64) - old
         moves.append(move)
         first += len(numbers)
-    with SegmentWriter(path, identity=identity, hash_bits=hash_bits) as writer:
+    with SegmentWriter(path, identity=identity, hash_bits=hash_bits, catalog=catalog) as writer:
         reserve_sections(writer, records, bits, hash_bits)
         writer.write("tracks", records, 0)
         at_text = at_peaks = 0
         for source, numbers in zip(sources, kept, strict=True):
             for number in numbers:
-                at_text = writer.write("texts", source.segment.raw_text(int(number)), at_text)
+                at_text = writer.write("texts", source.text(int(number)), at_text)
         for source, numbers in zip(sources, kept, strict=True):
             for number in numbers:
                 at_peaks = writer.write("peaks", source.segment.raw_peaks(int(number)), at_peaks)
@@ -109,6 +138,7 @@ def merge_segments(path: Path, sources: Sequence[MergeSource], *, identity: str,
             output.write(hashes[order], positions[order])
         output.finish()
         writer.finish(directory_bits=bits, postings=postings, frames=frames, tracks=len(records))
+        return writer.id
 
 
 _REMOVED: Final = np.iinfo(np.int64).min

@@ -4,7 +4,7 @@ All numbers are little-endian. The file is
 
     offset  size
          0     8  magic "TWAINDEX"
-         8     4  u32 format version (2)
+         8     4  u32 format version (3)
         12     4  u32 CRC-32 of the header, bytes 16 to 4096
         16     8  u64 size of the whole file
         24    40  the fingerprint's identity, ASCII, padded with NUL
@@ -13,7 +13,9 @@ All numbers are little-endian. The file is
         72     8  u64 number of postings
         80     8  u64 frames that the positions span
         88     8  u64 number of tracks
-        96   ...  one entry for each section, in this order: u64 offset, u64 size, u32 CRC-32, u32 0
+        96   144  one entry for each section, in this order: u64 offset, u64 size, u32 CRC-32, u32 0
+       240    32  the file's random identity, ASCII hex
+       272    32  the identity of the catalog that it was written for
       4096        the sections, each at a multiple of 64:
 
     tracks     one record for each track (TRACK_RECORD), in order of their first frames
@@ -26,12 +28,18 @@ All numbers are little-endian. The file is
 A position is a frame: the track's first frame plus the landmark's anchor in the track. Tracks are GAP frames
 apart, so that offsets of neighboring tracks cannot be mixed up. The directory's size follows the number of
 postings: a small file has coarse buckets and remainders, a large one has a bucket for each hash.
+
+Version 2 had no identities; it is read as well. While a file is written, its header has the magic, the version and
+the identities, and no checksum.
 """
 
 import mmap
 import os
+import re
+import secrets
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -40,10 +48,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, OtherFingerprintError
-from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.tracks import TrackEntry, track_id
 
 MAGIC: Final = b"TWAINDEX"
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
+_READABLE_VERSIONS: Final = (2, FORMAT_VERSION)
 HEADER_BYTES: Final = 4096
 GAP: Final = 512
 """Frames between tracks; longer than any window that is matched."""
@@ -80,12 +89,61 @@ _HEADER: Final = np.dtype(
         ("frames", "<u8"),
         ("tracks", "<u8"),
         ("sections", [("offset", "<u8"), ("size", "<u8"), ("crc", "<u4"), ("zero", "<u4")], (len(SECTIONS),)),
+        ("id", "S32"),
+        ("catalog", "S32"),
     ]
 )
+_NAME: Final = re.compile(r"([0-9]{8})(?:-[0-9a-f]{8})?\.(seg|tmp)")
 _CRC_START: Final = 16
 _PEAK_BIN_BITS: Final = 9
 _PEAK_GAP_LIMIT: Final = 127
 _NO_BIN: Final = 0
+
+
+def new_id() -> str:
+    """A random identity of a catalog or of one of its files: 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentName:
+    """An index file in a folder, finished or not, as far as its name and the start of its header tell.
+
+    `number`: the one in its name. `catalog`: the identity of its catalog, empty for a file of version 2.
+    """
+
+    path: Path
+    number: int
+    catalog: str
+    finished: bool
+
+
+def segment_file(number: int) -> str:
+    """The name of an index file."""
+    return f"{number:08d}.seg"
+
+
+def read_name(path: Path) -> SegmentName | None:
+    """What kind of index file this is; None for any other file, whatever it is called."""
+    named = _NAME.fullmatch(path.name)
+    if named is None:
+        return None
+    try:
+        if path.is_symlink() or not path.is_file():
+            return None
+        with path.open("rb") as file:
+            raw = file.read(_HEADER.itemsize)
+    except OSError:
+        return None
+    if len(raw) < _HEADER.itemsize or not raw.startswith(MAGIC):
+        return None
+    header: np.void = np.frombuffer(raw, _HEADER, 1)[0]
+    return SegmentName(
+        path=path,
+        number=int(named[1]),
+        catalog=header["catalog"].decode("ascii", "replace"),
+        finished=named[2] == "seg",
+    )
 
 
 def directory_bits(postings: int, hash_bits: int) -> int:
@@ -134,16 +192,27 @@ def unpack_peaks(
 
 
 class SegmentWriter:
-    """Writes an IndexSegment section by section to a temporary file, and renames it when it is complete."""
+    """Writes an IndexSegment section by section to a temporary file, and renames it when it is complete.
 
-    def __init__(self, path: Path, *, identity: str, hash_bits: int) -> None:
+    `id`: the new file's identity. `catalog`: that of its catalog. No file that is there already is written to.
+    """
+
+    def __init__(self, path: Path, *, identity: str, hash_bits: int, catalog: str = "") -> None:
+        self.id: Final = new_id()
         self._path = path
-        self._temporary = path.with_suffix(".tmp")
-        self._file = self._temporary.open("wb+")
+        self._temporary = path.with_name(f"{path.stem}-{self.id[:8]}.tmp")
         self._header = np.zeros((), _HEADER)
         self._header["magic"], self._header["version"] = MAGIC, FORMAT_VERSION
         self._header["identity"], self._header["hash_bits"] = identity.encode(), hash_bits
+        self._header["id"], self._header["catalog"] = self.id.encode(), catalog.encode()
         self._end = HEADER_BYTES
+        self._file = self._temporary.open("xb+", buffering=0)
+        try:
+            # Tells whose file it is, if this process is killed while it writes.
+            self._file.write(self._header.tobytes())
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -165,7 +234,7 @@ class SegmentWriter:
         entry = self._header["sections"][SECTIONS.index(name)]
         raw = part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes()
         self._file.seek(int(entry["offset"]) + at)
-        self._file.write(raw)
+        self._write(raw)
         entry["crc"] = zlib.crc32(raw, int(entry["crc"]))
         return at + len(raw)
 
@@ -178,12 +247,37 @@ class SegmentWriter:
         crc = zlib.crc32(bytes(raw[_CRC_START:]))
         raw[_CRC_START - 4 : _CRC_START] = crc.to_bytes(4, "little")
         self._file.seek(0)
-        self._file.write(raw)
+        self._write(bytes(raw))
         self._file.truncate(self._end)
-        self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         self._temporary.replace(self._path)
+
+    def _write(self, raw: bytes) -> None:
+        left = memoryview(raw)
+        while left:
+            left = left[self._file.write(left) :]
+
+
+class IdTable:
+    """Finds tracks by id in a file's list of tracks; sorted when it is first used."""
+
+    def __init__(self, records: NDArray[np.void]) -> None:
+        self._records = records
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        return np.argsort(self._records["id"], kind="stable")
+
+    @cached_property
+    def _ids(self) -> NDArray[np.bytes_]:
+        return self._records["id"][self._order]
+
+    def numbers(self, track_id: bytes) -> list[int]:
+        """The numbers of the tracks with an id, removed ones too."""
+        wanted = np.array(track_id, self._ids.dtype)
+        first, last = (int(np.searchsorted(self._ids, wanted, side=side)) for side in ("left", "right"))
+        return self._order[first:last].tolist()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -191,11 +285,15 @@ class IndexSegment:
     """An open file of postings. Arrays are views of the mapped file and cannot be written to."""
 
     path: Path
+    id: str
+    """The file's identity; one of version 2 has none but its checksum."""
+    version: int
     size: int
     hash_bits: int
     directory_bits: int
     frames: int
     tracks: NDArray[np.void]
+    ids: IdTable
     directory: NDArray[np.uint32]
     remainders: NDArray[np.uint8] | NDArray[np.uint16]
     postings: NDArray[np.uint32]
@@ -228,13 +326,17 @@ class IndexSegment:
             return np.frombuffer(mapped, kind, size // kind.itemsize, offset)
 
         hash_bits, bits = int(header["hash_bits"]), int(header["directory_bits"])
+        records: NDArray[np.void] = view("tracks", TRACK_RECORD)  # pyright: ignore[reportAssignmentType] - the dtype says what it is
         segment = IndexSegment(
             path=path,
+            id=header["id"].decode() or f"{int(header['crc']):08x}",
+            version=int(header["version"]),
             size=int(header["size"]),
             hash_bits=hash_bits,
             directory_bits=bits,
             frames=int(header["frames"]),
-            tracks=view("tracks", TRACK_RECORD),  # pyright: ignore[reportArgumentType] - the dtype says what it is
+            tracks=records,
+            ids=IdTable(records),
             directory=view("directory", np.dtype("<u4")),  # pyright: ignore[reportArgumentType] - likewise
             remainders=view("remainders", remainder_type(hash_bits - bits)),  # pyright: ignore[reportArgumentType] - likewise
             postings=view("postings", np.dtype("<u4")),  # pyright: ignore[reportArgumentType] - likewise
@@ -256,17 +358,15 @@ class IndexSegment:
         """The number of a hash's lower bits, which are stored in the remainders."""
         return self.hash_bits - self.directory_bits
 
-    def track(self, number: int) -> Track:
-        """The tags of the track with a number."""
-        record = self.tracks[number]
-        start, size = int(record["text_start"]), int(record["text_size"])
+    def entry(self, number: int) -> TrackEntry:
+        """What is known of the track with a number."""
         try:
-            return Track.decode(record["id"].decode(), self._texts[start : start + size].tobytes())
-        except (ValueError, KeyError) as error:
+            return TrackEntry.decode(self.tracks[number]["id"].decode(), self.raw_text(number))
+        except (ValueError, KeyError, TypeError) as error:
             raise DamagedCatalogError(f"{self.path} is damaged: track {number} has unreadable tags") from error
 
     def raw_text(self, number: int) -> bytes:
-        """The stored bytes of a track's tags."""
+        """The stored bytes of what is known of a track."""
         start, size = int(self.tracks[number]["text_start"]), int(self.tracks[number]["text_size"])
         return self._texts[start : start + size].tobytes()
 
@@ -275,6 +375,11 @@ class IndexSegment:
         record = self.tracks[number]
         start = int(record["peaks_start"])
         return self._peaks[start : start + int(record["peaks_size"]) + int(record["side_peaks_size"])]
+
+    def track_id(self, number: int) -> str:
+        """The identity of a track's recording, computed from its constellations."""
+        raw, middle = self.raw_peaks(number), int(self.tracks[number]["peaks_size"])
+        return track_id(raw[:middle], raw[middle:])
 
     def peaks(
         self, number: int, between: tuple[float, float] | None = None
@@ -324,10 +429,10 @@ def _read_header(path: Path, mapped: mmap.mmap, identity: str) -> np.void:
         raise DamagedCatalogError(f"{path} was cut: its header is not whole")
     header: np.void = np.frombuffer(raw, _HEADER, 1)[0]
     version = int(header["version"])
-    if version != FORMAT_VERSION:
+    if version not in _READABLE_VERSIONS:
         raise CatalogError(
-            f"{path} has format {version}; this version of TwitchAudio reads format {FORMAT_VERSION}. "
-            "Add the music again to an empty catalog folder."
+            f"{path} has format {version}; this version of TwitchAudio reads formats up to {FORMAT_VERSION}. Use "
+            "the version that made it, or add the music to an empty catalog folder."
         )
     if zlib.crc32(raw[_CRC_START:]) != int(header["crc"]):
         raise DamagedCatalogError(f"{path} is damaged: its header is not as it was written")

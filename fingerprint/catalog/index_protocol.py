@@ -1,10 +1,12 @@
 """The format of indexing jobs and their answers, in the frames of `worker_process`.
 
-A job is JSON: `cpu_seconds`, its limit; `size` of the job's file in bytes; the file's `name`.
+A job is JSON: `cpu_seconds`, its limit; `size` of the job's file in bytes; the file's `name`; `decode`: false to
+have the file described, true to have it decoded.
 
 Answers:
     UNREADABLE    UTF-8, one sentence that says why the file cannot be indexed; ends the job
-    FOUND         JSON: `frames`, `duration_seconds` and `tags`, then in six frames:
+    DESCRIBED     JSON: `sound`, a digest of the encoded sound, and `tags`; ends the job
+    FOUND         JSON: `frames` and `duration_seconds`, then in six frames:
     ARRAY         the arrays of `TrackFingerprint` in the order of `ARRAYS`, in the machine's byte order
 """
 
@@ -18,11 +20,12 @@ from numpy.typing import NDArray
 
 from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS
-from fingerprint.catalog.tags import Tags
+from fingerprint.catalog.tracks import Tags
 
 UNREADABLE: Final = 17
 FOUND: Final = 18
 ARRAY: Final = 19
+DESCRIBED: Final = 20
 
 MAX_HEAD_BYTES: Final = 1 << 20
 MAX_REASON_BYTES: Final = 2_000
@@ -44,19 +47,31 @@ ARRAYS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundHead:
-    """The content of FOUND: the track's number of frames, its length in seconds, and its tags."""
+    """The content of FOUND: the track's number of frames, and its length in seconds."""
 
     frames: int
     duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDescription:
+    """The content of DESCRIBED: a digest of the file's encoded sound, empty if it cannot be read, and its tags."""
+
+    sound: str
     tags: Tags
 
 
-def encode_fingerprint(fingerprint: TrackFingerprint, tags: Tags) -> Iterator[tuple[int, bytes]]:
+def encode_fingerprint(fingerprint: TrackFingerprint) -> Iterator[tuple[int, bytes]]:
     """The frames of an answer: kinds and bytes."""
-    head = FoundHead(frames=fingerprint.frames, duration_seconds=fingerprint.duration_seconds, tags=tags)
+    head = FoundHead(frames=fingerprint.frames, duration_seconds=fingerprint.duration_seconds)
     yield FOUND, msgspec.json.encode(head)
     for name in ARRAYS:
         yield ARRAY, getattr(fingerprint, name).tobytes()
+
+
+def decode_description(content: bytes) -> FileDescription:
+    """Parses the content of DESCRIBED. Raises ValueError for anything else."""
+    return msgspec.json.decode(content, type=FileDescription)
 
 
 def decode_head(content: bytes) -> FoundHead:

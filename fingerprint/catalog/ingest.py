@@ -1,59 +1,71 @@
-"""Indexes files and folders in a catalog. Safe to interrupt at any moment, and to run again."""
+"""Brings a catalog up to date with files and folders. Safe to interrupt at any moment, and to run again.
+
+A file that has not changed is not opened. A new or changed one is known by its content, or by its encoded sound
+when only its tags or its container changed; only a recording that is new is decoded.
+"""
 
 import contextlib
-import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from fingerprint.catalog.file_reader import WORKER_PROGRAM, FileOutcome, Known, Read, Unreadable, read_files
-from fingerprint.catalog.sidecar import Sidecars, over
-from fingerprint.catalog.tags import Tags
-from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.file_reader import (
+    WORKER_PROGRAM,
+    FileOutcome,
+    Known,
+    Read,
+    Unreadable,
+    Wanted,
+    read_files,
+)
+from fingerprint.catalog.fingerprint import TrackFingerprint
+from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.catalog.library import Library
+from fingerprint.catalog.sidecar import Sidecars
+from fingerprint.catalog.tracks import Source
+from fingerprint.catalog.walk import FoundFile, Walk, walk
 from fingerprint.catalog.writer import CatalogWriter
 
 COMMIT_SECONDS: Final = 1.0
 COMMIT_TRACKS: Final = 32
 """How many finished tracks are written together; none waits longer than COMMIT_SECONDS."""
 
-
-def _endings(text: str) -> frozenset[str]:
-    return frozenset(f".{ending}" for ending in text.split())
-
-
-AUDIO_SUFFIXES: Final = _endings(
-    "aac aif aiff ape flac m4a m4b mka mkv mov mp2 mp3 mp4 mpc oga ogg opus ts tta wav webm wma wv"
-)
-"""In a folder, files with these endings are music; others are named and skipped, unless they are companions."""
-
-COMPANION_SUFFIXES: Final = _endings(
-    "bmp csv cue gif jpeg jpg json log lrc m3u m3u8 md5 nfo pdf pls png sfv webp xml"
-)
-"""Endings of files that usually accompany music; they are skipped without being reported."""
+MISSING_SHARE: Final = 0.2
+MISSING_FILES: Final = 10
+"""More missing files than this share, and than these many (at most half of all), look like an unmounted disk."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class IngestReport:
-    """The result of an `ingest`. `skipped`: files and the reason for each; `missing`: paths that do not exist."""
+    """The result of an `ingest`.
+
+    `added`: new recordings, `seconds` long together; `replaced` of them took the place of another one in the same
+    file. `already`: files whose recording was there; `moved`, `updated` and `copies` of these have a new place,
+    new tags or sidecars, or are a further file of a track. `gone`: files marked as missing; `excluded`: files that
+    are left out from now on. `too_many_missing`: so many files are missing that nothing was marked. `skipped`:
+    files and the reason for each; `missing`: paths that do not exist.
+    """
 
     added: int = 0
     replaced: int = 0
     already: int = 0
-    seconds: float = 0.0
-    skipped: tuple[Unreadable, ...] = ()
-    missing: tuple[Path, ...] = ()
-
-
-@dataclass(slots=True)
-class _Tally:
-    added: int = 0
-    replaced: int = 0
-    already: int = 0
+    moved: int = 0
+    updated: int = 0
+    copies: int = 0
+    gone: int = 0
+    excluded: int = 0
+    too_many_missing: int = 0
     seconds: float = 0.0
     skipped: list[Unreadable] = field(default_factory=list[Unreadable])
+    missing: list[Path] = field(default_factory=list[Path])
+
+    @property
+    def failed(self) -> list[Unreadable]:
+        """What could not be read, without what was left out by choice."""
+        return [skipped for skipped in self.skipped if not skipped.by_choice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,37 +80,15 @@ class IngestProgress:
     outcome: FileOutcome | None
 
 
-def walk(paths: Iterable[Path]) -> tuple[list[Path], list[Unreadable], list[Path]]:
-    """The music files that paths stand for, what is skipped, and the paths that do not exist.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """How to deal with files that are not there any more: with this, they are marked as missing.
 
-    A file that is named itself always counts as music. Files are in the order of their names, each once;
-    hidden files and folders are left out.
+    `force`: mark them however many they are. `dry_run`: change nothing, and only say what would happen.
     """
-    found: dict[Path, None] = {}
-    skipped: list[Unreadable] = []
-    missing: list[Path] = []
-    for path in paths:
-        absolute = path.absolute()
-        if absolute.is_dir():
-            for file in _files_below(absolute):
-                suffix = file.suffix.lower()
-                if suffix in AUDIO_SUFFIXES:
-                    found[file] = None
-                elif suffix not in COMPANION_SUFFIXES:
-                    skipped.append(Unreadable(file, "its name does not end like an audio file's"))
-        elif absolute.exists():
-            found[absolute] = None
-        else:
-            missing.append(path)
-    return list(found), skipped, missing
 
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield Path(parent, name)
+    force: bool = False
+    dry_run: bool = False
 
 
 def ingest(
@@ -108,30 +98,25 @@ def ingest(
     workers: int | None = None,
     on_progress: Callable[[IngestProgress], None] | None = None,
     program: Sequence[str] = WORKER_PROGRAM,
+    sync: Sync | None = None,
 ) -> IngestReport:
     """Index the music that `paths` (files, folders) stand for in the catalog in `directory`.
 
     Files are read in `workers` processes that run `program`, by default one for each processor. A file is reported
-    to `on_progress` once it is committed to the catalog. Files that are in the catalog already (same path, size
-    and time, or same content) are not read again; a changed file, or one of which a sidecar says something new,
-    replaces what was indexed under its path. Blocks, and cannot be used where an event loop runs.
+    to `on_progress` once it is committed to the catalog. Blocks, and cannot be used where an event loop runs.
 
     Raises CatalogBusyError while another writer works, and CatalogError for a catalog that cannot be used.
     """
-    files, skipped, missing = walk(paths)
-    tally = _Tally(skipped=skipped)
+    if sync is not None and sync.dry_run:
+        snapshot = Catalog(directory).snapshot()
+        found = walk(paths, excluded=snapshot.manifest.excluded)
+        run = _Ingest(None, snapshot, found, on_progress or _ignore, sync)
+        return run.run(program, workers or os.cpu_count() or 1)
     with CatalogWriter(directory) as writer:
-        _Ingest(writer, tally, on_progress or _ignore, len(files)).run(
-            files, program, workers or os.cpu_count() or 1
-        )
-    return IngestReport(
-        added=tally.added,
-        replaced=tally.replaced,
-        already=tally.already,
-        seconds=tally.seconds,
-        skipped=tuple(tally.skipped),
-        missing=tuple(missing),
-    )
+        snapshot = writer.snapshot()
+        found = walk(paths, excluded=snapshot.manifest.excluded)
+        run = _Ingest(writer, snapshot, found, on_progress or _ignore, sync)
+        return run.run(program, workers or os.cpu_count() or 1)
 
 
 def _ignore(_progress: IngestProgress) -> None:
@@ -140,112 +125,202 @@ def _ignore(_progress: IngestProgress) -> None:
 
 class _Ingest:
     def __init__(
-        self, writer: CatalogWriter, tally: _Tally, on_progress: Callable[[IngestProgress], None], total: int
+        self,
+        writer: CatalogWriter | None,
+        snapshot: Snapshot,
+        found: Walk,
+        on_progress: Callable[[IngestProgress], None],
+        sync: Sync | None,
     ) -> None:
         self._writer = writer
-        self._tally = tally
+        self._library = Library(snapshot.entries())
+        self._walk = found
         self._on_progress = on_progress
-        self._total = total
+        self._sync = sync
+        self._report_so_far = IngestReport(skipped=list(found.skipped), missing=list(found.missing))
+        self._total = len(found.files)
         self._done = 0
-        self._pending: list[Read] = []
+        self._new: dict[str, TrackFingerprint] = {}
+        self._changed: set[str] = set()
+        self._uncommitted: list[FileOutcome] = []
         self._pending_since = 0.0
-        tracks = list(writer.snapshot().tracks())
-        self._ids = {track.id for track in tracks}
-        self._by_path = {track.path: track for track in tracks}
+        self._waiting: list[Known] = []
         self._sidecars = Sidecars()
 
-    def run(self, files: Sequence[Path], program: Sequence[str], workers: int) -> None:
+    def run(self, program: Sequence[str], workers: int) -> IngestReport:
+        report = self._report_so_far
         self._on_progress(IngestProgress(done=0, total=self._total, outcome=None))
-        for skipped in self._tally.skipped:
+        for skipped in self._walk.skipped:
             self._on_progress(IngestProgress(done=0, total=self._total, outcome=skipped))
-        unknown = [file for file in files if not self._unchanged(file)]
-        outcomes = read_files(unknown, self._claim, workers=min(workers, len(unknown)), program=program)
+        seen = {file.path for file in self._walk.files}
+        under_roots = self._library.paths_under(self._walk.roots) if self._sync else []
+        wanted = [
+            Wanted(Path(file.path), file.root, describe=self._library.poorly_described)
+            for file in self._walk.files
+            if not self._unchanged(file)
+        ]
+        outcomes = read_files(
+            wanted,
+            self._library,
+            workers=max(1, min(workers, len(wanted))),
+            program=program,
+            decode=self._writer is not None,
+        )
         with contextlib.closing(outcomes):
             try:
-                for outcome in outcomes:
+                for outcome in outcomes if wanted else ():
                     if outcome is not None:
                         self._take(outcome)
                     if self._due():
                         self._commit()
+                self._take_waiting()
+                report.replaced = len(self._library.orphans())
+                if self._sync is not None:
+                    self._mark_missing(seen, under_roots, force=self._sync.force)
             finally:
                 # Also when interrupted, so that finished tracks are committed.
                 self._commit()
+        gone = self._library.orphans()
+        if gone and self._writer is not None:
+            self._writer.remove(gone)
+        return report
 
-    def _unchanged(self, file: Path) -> bool:
-        known = self._by_path.get(str(file))
-        if known is None:
+    def _unchanged(self, file: FoundFile) -> bool:
+        """Whether a file is the one that was read; if so, what its sidecars say now is noted."""
+        known = self._library.source(file.path)
+        if known is None or not known[1].same_file(file.status):
             return False
-        try:
-            status = file.stat()
-        except OSError:
-            return False
-        if (status.st_size, status.st_mtime_ns) != (known.size, known.modified_ns):
-            return False
-        if self._described(known) != known:
-            self._ids.discard(known.id)
-            return False
-        self._count_known(Known(file, known.id))
+        track_id, source = known
+        described = self._described(replace(source, missing_since=None, root=file.root or source.root))
+        if described != source:
+            self._library.update(track_id, described)
+            self._note_change(track_id, updated=described.sidecar != source.sidecar)
+        self._report_so_far.already += 1
+        self._report(Known(Path(file.path), described))
         return True
 
-    def _described(self, track: Track) -> Track:
-        """The track with its sidecars' data; each error in a sidecar is reported once."""
-        said = self._sidecars.of(Path(track.path))
+    def _note_change(self, track_id: str, *, updated: bool) -> None:
+        self._report_so_far.updated += updated
+        if not self._changed and not self._new:
+            self._pending_since = time.monotonic()
+        self._changed.add(track_id)
+
+    def _described(self, source: Source) -> Source:
+        """The source with what its sidecars say; each error in a sidecar is reported once."""
+        said = self._sidecars.of(Path(source.path))
         while self._sidecars.troubles:
             trouble = self._sidecars.troubles.pop(0)
-            self._tally.skipped.append(Unreadable(trouble.path, trouble.reason))
-            self._on_progress(IngestProgress(done=self._done, total=self._total, outcome=self._tally.skipped[-1]))
-        return track if said is None else _tagged(track, over(_tags_of(track), said))
-
-    def _claim(self, track_id: str) -> bool:
-        """Whether content need not be read: it is in the catalog, or another file in this run has it."""
-        if track_id in self._ids:
-            return True
-        self._ids.add(track_id)
-        return False
+            self._report_so_far.skipped.append(Unreadable(trouble.path, trouble.reason))
+            self._on_progress(
+                IngestProgress(done=self._done, total=self._total, outcome=self._report_so_far.skipped[-1])
+            )
+        said = said if said is not None and said.filled else None
+        return source if said == source.sidecar else replace(source, sidecar=said)
 
     def _take(self, outcome: FileOutcome) -> None:
         match outcome:
             case Read():
-                if not self._pending:
-                    self._pending_since = time.monotonic()
-                self._pending.append(dataclasses.replace(outcome, track=self._described(outcome.track)))
+                self._take_new(outcome)
             case Known():
-                self._count_known(outcome)
+                self._take_known(outcome)
             case Unreadable():
-                self._tally.skipped.append(outcome)
+                self._report_so_far.skipped.append(outcome)
                 self._report(outcome)
 
+    def _take_new(self, read: Read) -> None:
+        source = self._described(read.source)
+        # Without decoding, in a dry run, the id of the sound is not known.
+        track_id = read.fingerprint.track_id if self._writer is not None else f"new {source.content}"
+        if self._library.entry(track_id) is not None:
+            self._place(track_id, Known(read.path, source), source)
+            return
+        if not self._changed and not self._new:
+            self._pending_since = time.monotonic()
+        self._library.add(track_id, source, read.fingerprint.duration_seconds)
+        self._new[track_id] = read.fingerprint
+        self._report_so_far.added += 1
+        self._report_so_far.seconds += read.fingerprint.duration_seconds
+        self._uncommitted.append(read)
+
+    def _take_known(self, known: Known) -> None:
+        track_id = self._library.find(known.source)
+        if track_id is None:
+            self._waiting.append(known)  # another file with the same recording is being read
+            return
+        like = self._library.alike(track_id, known.source)
+        source = known.source
+        if not known.was_described and like is not None:
+            source = replace(source, sound=like.sound, tags=like.tags)
+        self._place(track_id, known, self._described(source))
+
+    def _place(self, track_id: str, outcome: Known, source: Source) -> None:
+        placed = self._library.place(track_id, source)
+        report = self._report_so_far
+        report.already += 1
+        report.moved += placed.moved
+        report.copies += placed.copy
+        self._note_change(track_id, updated=placed.updated)
+        self._changed |= placed.also_changed
+        self._uncommitted.append(outcome)
+
+    def _take_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for known in waiting:
+            if self._library.find(known.source) is None:
+                self._take(Unreadable(known.path, "it has the same sound as another file that cannot be read"))
+            else:
+                self._take_known(known)
+
+    def _mark_missing(self, seen: set[str], under_roots: Sequence[str], *, force: bool) -> None:
+        """Mark files that were indexed from the folders, and are not there any more."""
+        closed = tuple(f"{folder}/" for folder in self._walk.closed)
+        gone: list[str] = []
+        for path in under_roots:
+            if path in seen or path.startswith(closed):
+                continue
+            known = self._library.source(path)
+            if known is None or known[1].missing_since is not None:
+                continue
+            if os.path.lexists(path):
+                # It is there, but patterns leave it out now.
+                self._changed |= self._library.forget(path)
+                self._report_so_far.excluded += 1
+            else:
+                gone.append(path)
+        limit = max(MISSING_SHARE * len(under_roots), min(MISSING_FILES, len(under_roots) / 2))
+        if len(gone) > limit and not force:
+            self._report_so_far.too_many_missing = len(gone)
+            return
+        now = time.time()
+        for path in gone:
+            known = self._library.source(path)
+            if known is not None:
+                self._library.update(known[0], replace(known[1], missing_since=now))
+                self._changed.add(known[0])
+        self._report_so_far.gone += len(gone)
+
     def _due(self) -> bool:
-        if not self._pending:
+        if not self._new and not self._changed:
             return False
-        return len(self._pending) >= COMMIT_TRACKS or time.monotonic() - self._pending_since >= COMMIT_SECONDS
+        return len(self._new) >= COMMIT_TRACKS or time.monotonic() - self._pending_since >= COMMIT_SECONDS
 
     def _commit(self) -> None:
-        if not self._pending:
-            return
-        pending, self._pending = self._pending, []
-        before = (self._by_path.get(read.track.path) for read in pending)
-        old = {track.id for track in before if track is not None}
-        self._writer.add([(read.track, read.fingerprint) for read in pending], replacing=old)
-        self._tally.replaced += len(old)
-        for read in pending:
-            self._by_path[read.track.path] = read.track
-            self._tally.added += 1
-            self._tally.seconds += read.track.duration_seconds
-            self._report(read)
-
-    def _count_known(self, outcome: Known) -> None:
-        self._tally.already += 1
-        self._report(outcome)
+        new, self._new = self._new, {}
+        changed, self._changed = self._changed, set()
+        outcomes, self._uncommitted = self._uncommitted, []
+        if self._writer is not None and (new or changed):
+            entries = {track_id: self._library.entry(track_id) for track_id in {*new, *changed}}
+            self._writer.add(
+                [(entry, new[track_id]) for track_id in new if (entry := entries[track_id]) is not None],
+                describing=[
+                    entry
+                    for track_id in changed
+                    if track_id not in new and (entry := entries[track_id]) is not None
+                ],
+            )
+        for outcome in outcomes:
+            self._report(outcome)
 
     def _report(self, outcome: FileOutcome) -> None:
         self._done += 1
         self._on_progress(IngestProgress(done=self._done, total=self._total, outcome=outcome))
-
-
-def _tags_of(track: Track) -> Tags:
-    return Tags(title=track.title, **track.metadata)
-
-
-def _tagged(track: Track, tags: Tags) -> Track:
-    return dataclasses.replace(track, title=tags.title or track.title, **tags.metadata)

@@ -14,6 +14,10 @@ class DamagedCatalogError(CatalogError):
     """A file of the catalog was damaged after it was written."""
 
 
+class NoCatalogError(CatalogError):
+    """There is no catalog in the folder."""
+
+
 class OtherFingerprintError(CatalogError):
     """The catalog was made by another fingerprint, so nothing in it can be compared with ours."""
 

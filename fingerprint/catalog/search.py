@@ -287,7 +287,7 @@ class Search:
         offset = candidate.offset / candidate.speed - contained.shift
         seconds = offset * parameters.hop / parameters.phases / parameters.rate
         return Finding(
-            track=candidate.live.segment.track(candidate.number),
+            track=candidate.live.track(candidate.number),
             confidence=confidence(votes, rivals, contained, speed=candidate.speed),
             # An offset before the track's start means that the track begins within the recording.
             offset_seconds=max(0.0, seconds * candidate.speed),

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Final, cast
 
-from fingerprint.catalog.tags import PLAIN_FORMS, Tags, isrc_of, split_artists
+from fingerprint.catalog.tags import PLAIN_FORMS, isrc_of, split_artists
+from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.identification import METADATA_FIELDS, ExternalIds
 from fingerprint.domain.links import SERVICES, ids_of_tag
 
@@ -58,7 +59,7 @@ class Sidecars:
         for folder in reversed(path.parents[:LEVELS]):
             said = _joined(said, self._folder(folder, own=folder == path.parent).get(path.relative_to(folder)))
         own = path.with_name(path.name + FILE_ENDING)
-        return _joined(said, self._read_alone(own)) if own.is_file() else said
+        return _joined(said, self._read_alone(own)) if _is_file(own) else said
 
     def _folder(self, folder: Path, *, own: bool) -> dict[PurePath, Tags]:
         found = self._folders.get(folder)
@@ -67,7 +68,7 @@ class Sidecars:
             for name in FOLDER_NAMES:
                 path = folder / name
                 try:
-                    if path.is_file():
+                    if _is_file(path):
                         found.update(self._read_rows(path))
                 except SidecarError as error:
                     # A file of that name in a folder above the music may have another purpose.
@@ -105,15 +106,15 @@ class Sidecars:
         return Tags(**known, artists=_artists(row.get("artists")), ids=ids)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long to exist
+        return False
+
+
 def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:
     return over(said, nearer) if said is not None and nearer is not None else nearer or said
-
-
-def over(tags: Tags, said: Tags) -> Tags:
-    """The tags, overridden by a sidecar's."""
-    known = {name: getattr(said, name) or value for name, value in tags.metadata.items()}
-    known["ids"] = said.ids.filled(tags.ids)
-    return Tags(title=said.title or tags.title, **known)
 
 
 def _text(value: object) -> str:

@@ -2,25 +2,18 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import BinaryIO, Final, cast
 
 from tinytag import TinyTag, TinyTagException
 
-from fingerprint.domain.identification import ExternalIds, SongMetadata
+from fingerprint.catalog.tracks import Tags
+from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.links import ids_of_tag
 
 _BETWEEN_ARTISTS: Final = re.compile(r"\s*(?:;|\0|\s/\s|\s\(?(?:feat|ft|featuring)\.?\s)\s*", re.IGNORECASE)
 _ISRC: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _DATE: Final = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tags(SongMetadata):
-    """A file's tags; None or empty where missing."""
-
-    title: str | None = None
 
 
 def split_artists(text: str) -> tuple[str, ...]:
@@ -76,12 +69,6 @@ def _ids(other: dict[str, list[str]], comment: str | None) -> ExternalIds:
         for value in values:
             ids = ids.filled(ids_of_tag(name, str(value)) or ExternalIds())
     return ids
-
-
-def title_from_name(path: Path) -> str:
-    """A title for a file without one: its name without the ending and a leading track number."""
-    name = path.stem.replace("_", " ").strip()
-    return re.sub(r"^\d{1,3}(?:\s*[-.]\s*|\s+)(?=\S)", "", name) or path.name
 
 
 def _first(other: dict[str, list[str]], name: str) -> str | None:

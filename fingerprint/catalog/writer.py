@@ -1,20 +1,32 @@
 """Changes a catalog: one writer at a time, and a writer that is killed leaves the catalog intact."""
 
+import contextlib
+import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from fingerprint.catalog.fingerprint import TrackFingerprint
-from fingerprint.catalog.index import Catalog, LiveSegment, Snapshot
+import numpy as np
+
+from fingerprint.catalog.fingerprint import NO_FINGERPRINT, TrackFingerprint
+from fingerprint.catalog.index import Catalog, LiveSegment, Snapshot, refuse_strangers
 from fingerprint.catalog.index_build import MergeSource, build_segment, merge_segments
-from fingerprint.catalog.index_file import GAP, POSITION_LIMIT
-from fingerprint.catalog.manifest import Manifest, SegmentEntry, write_manifest
+from fingerprint.catalog.index_file import FORMAT_VERSION, GAP, POSITION_LIMIT, new_id, segment_file
+from fingerprint.catalog.manifest import (
+    SegmentEntry,
+    manifest_leftovers,
+    manifest_stamp,
+    refuse_lone_segments,
+    require_catalog,
+    segment_names,
+    write_manifest,
+)
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS, Parameters
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
-from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.tracks import Track, TrackEntry
 
 try:
     import fcntl
@@ -28,32 +40,60 @@ PURGE_SHARE: Final = 0.2
 """The share of removed tracks from which an IndexSegment is rewritten."""
 
 
+def _without(
+    segments: Sequence[LiveSegment], entries: Sequence[SegmentEntry], gone: Collection[str]
+) -> list[SegmentEntry]:
+    """The files of a manifest, where tracks with some ids are removed."""
+    kept: list[SegmentEntry] = []
+    for live, entry in zip(segments, entries, strict=True):
+        places = {number for track_id in gone for number in live.numbers(track_id.encode())}
+        kept.append(replace(entry, removed=entry.removed | places) if places else entry)
+    return kept
+
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
 class CatalogWriter:
     """Adds and removes tracks. A context manager that holds the catalog's write lock.
 
     Each `add` or `remove` is complete when it returns: on disk, and visible to readers. A writer that is killed
-    leaves the last complete state; the next one deletes its leftovers.
+    leaves the last complete state; the next one deletes its leftovers, and no file that is not this catalog's own.
 
-    Raises CatalogBusyError on entering while another writer works, CatalogError for a catalog that cannot be
-    used.
+    With `create=False`, there must be a catalog already. Raises CatalogBusyError on entering while another writer
+    works, CatalogError for a catalog that cannot be used.
     """
 
-    def __init__(self, directory: Path, parameters: Parameters = DEFAULT) -> None:
+    def __init__(self, directory: Path, parameters: Parameters = DEFAULT, *, create: bool = True) -> None:
         self._directory = directory
+        self._create = create
         self._parameters = parameters
         self._catalog = Catalog(directory, parameters)
         self._lock = _WritingRight(directory / "writer.lock")
+        self._number = 0
 
     def __enter__(self) -> Self:
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CatalogError(
-                f"The catalog folder {self._directory} cannot be made: {error.strerror}."
-            ) from error
+        if self._create:
+            try:
+                self._directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise CatalogError(
+                    f"The catalog folder {self._directory} cannot be made: {error.strerror}."
+                ) from error
+        else:
+            require_catalog(self._directory)
+        if manifest_stamp(self._directory) is None:
+            # Before the lock is made: a folder that holds half a copy stays as it is.
+            refuse_lone_segments(self._directory)
         self._lock.take()
         try:
-            self._clear_up(self.snapshot().manifest)
+            manifest = self.snapshot().manifest
+            refuse_strangers(self._directory, manifest)
+            if not manifest.catalog:
+                # From now on, index files in this folder are known to be this catalog's.
+                self._commit(catalog=new_id())
+            self._clear_up()
+            self._upgrade()
         except BaseException:
             self._lock.release()
             raise
@@ -67,72 +107,175 @@ class CatalogWriter:
     def snapshot(self) -> Snapshot:
         return self._catalog.snapshot()
 
-    def add(self, tracks: Sequence[tuple[Track, TrackFingerprint]], *, replacing: Iterable[str] = ()) -> None:
-        """Add tracks, and in the same step remove those with the ids `replacing` (an id in both is replaced)."""
-        gone = {*replacing, *(track.id for track, _ in tracks)}
+    def add(
+        self,
+        tracks: Sequence[tuple[Track | TrackEntry, TrackFingerprint]],
+        *,
+        replacing: Iterable[str] = (),
+        describing: Sequence[TrackEntry] = (),
+    ) -> None:
+        """Add tracks, and in the same step remove those with the ids `replacing` (an id in both is replaced).
+
+        `describing`: what is newly known of tracks that are in the catalog already.
+        """
+        entries = {
+            track.id: (track if isinstance(track, TrackEntry) else TrackEntry.of(track), fingerprint)
+            for track, fingerprint in tracks
+        }
+        described = {entry.id: (entry, NO_FINGERPRINT) for entry in describing if entry.id not in entries}
+        new = [list(group.values()) for group in (entries, described)]
+        self._reserve(sum(1 for group in new if group))
         snapshot = self.snapshot()
-        entries = self._without(snapshot, gone)
-        manifest = snapshot.manifest
-        added = list({track.id: (track, fingerprint) for track, fingerprint in tracks}.values())
-        if added:
-            file = _file_name(manifest.next)
-            identity = self._parameters.identity
-            build_segment(self._directory / file, added, identity=identity, hash_bits=HASH_BITS)
-            entries.append(SegmentEntry(file))
-        self._commit(replace(manifest, segments=tuple(entries), next=manifest.next + 1))
+        segments = _without(snapshot.segments, snapshot.manifest.segments, {*replacing, *entries})
+        descriptions = _without(
+            snapshot.descriptions, snapshot.manifest.descriptions, {*replacing, *entries, *described}
+        )
+        for group, files in zip(new, (segments, descriptions), strict=True):
+            if group:
+                files.append(self._write(group))
+        self._commit(segments=tuple(segments), descriptions=tuple(descriptions))
         self._merge()
+
+    def describe(self, entries: Sequence[TrackEntry]) -> None:
+        """Replace what is known of tracks; their sound stays."""
+        self.add([], describing=entries)
 
     def remove(self, ids: Iterable[str]) -> set[str]:
         """Remove tracks; returns the ids that were there."""
-        snapshot = self.snapshot()
-        gone = set(ids) & snapshot.ids()
+        gone = set(ids) & self.snapshot().ids()
         if gone:
-            self._commit(replace(snapshot.manifest, segments=tuple(self._without(snapshot, gone))))
-            self._merge()
+            self.add([], replacing=gone)
         return gone
 
-    def _without(self, snapshot: Snapshot, gone: set[str]) -> list[SegmentEntry]:
-        places: dict[str, set[int]] = {}
-        for track_id in gone:
-            for live, number in snapshot.places(track_id):
-                places.setdefault(live.segment.path.name, set()).add(number)
-        return [
-            SegmentEntry(entry.file, entry.removed | places.get(entry.file, set()))
-            for entry in snapshot.manifest.segments
-        ]
+    def exclude(self, patterns: Sequence[str]) -> None:
+        """Replace the patterns of files that are not indexed."""
+        self._commit(excluded=tuple(patterns))
 
-    def _commit(self, manifest: Manifest) -> None:
-        manifest = replace(manifest, generation=manifest.generation + 1)
-        write_manifest(self._directory, manifest, identity=self._parameters.identity)
+    def _write(self, tracks: Sequence[tuple[TrackEntry, TrackFingerprint]]) -> SegmentEntry:
+        file = self._next_file()
+        with _saying_what_is_full(self._directory):
+            segment_id = build_segment(
+                self._directory / file,
+                tracks,
+                identity=self._parameters.identity,
+                hash_bits=HASH_BITS,
+                catalog=self.snapshot().manifest.catalog,
+            )
+        return SegmentEntry(file, id=segment_id)
+
+    def _write_merged(self, sources: Sequence[MergeSource]) -> SegmentEntry:
+        file = self._next_file()
+        with _saying_what_is_full(self._directory):
+            segment_id = merge_segments(
+                self._directory / file,
+                sources,
+                identity=self._parameters.identity,
+                hash_bits=HASH_BITS,
+                catalog=self.snapshot().manifest.catalog,
+            )
+        return SegmentEntry(file, id=segment_id)
+
+    def _reserve(self, files: int) -> None:
+        """Commit that some numbers are used, when a change writes several files.
+
+        After a crash, files with these numbers are known to be leftovers, not newer than the manifest.
+        """
+        if files > 1:
+            self._commit(next=self.snapshot().manifest.next + files)
+
+    def _next_file(self) -> str:
+        """The name of a new file; the number of one that exists is left out: it may be the user's own."""
+        self._number = max(self._number, self.snapshot().manifest.next)
+        while os.path.lexists(self._directory / segment_file(self._number)):
+            self._number += 1
+        return segment_file(self._number)
+
+    def _commit(self, **changes: Any) -> None:
+        """Replace the manifest by one with these changes."""
+        manifest = self.snapshot().manifest
+        changes.setdefault("next", max(manifest.next, self._number + 1))
+        manifest = replace(manifest, generation=manifest.generation + 1, **changes)
+        with _saying_what_is_full(self._directory):
+            write_manifest(self._directory, manifest, identity=self._parameters.identity)
 
     def _merge(self) -> None:
-        """Merge until the number of IndexSegments is small and few removed tracks are left in them."""
-        while chosen := choose_merge(self.snapshot().segments):
-            snapshot = self.snapshot()
-            manifest = snapshot.manifest
-            names = {live.segment.path.name for live in chosen}
-            sources = [
-                MergeSource(live.segment, live.removed) for live in chosen if len(live.removed) < len(live.alive)
-            ]
-            entries = [entry for entry in manifest.segments if entry.file not in names]
-            if sources:
-                file = _file_name(manifest.next)
-                identity = self._parameters.identity
-                merge_segments(self._directory / file, sources, identity=identity, hash_bits=HASH_BITS)
-                place = min(index for index, entry in enumerate(manifest.segments) if entry.file in names)
-                entries.insert(min(place, len(entries)), SegmentEntry(file))
-            self._commit(replace(manifest, segments=tuple(entries), next=manifest.next + 1))
-            self._clear_up(self.snapshot().manifest)
+        """Merge until the number of files is small and few removed tracks are left in them."""
+        for name in ("segments", "descriptions"):
+            while chosen := choose_merge(getattr(self.snapshot(), name)):
+                listed: tuple[SegmentEntry, ...] = getattr(self.snapshot().manifest, name)
+                names = {live.segment.path.name for live in chosen}
+                sources = [
+                    MergeSource(live.segment, live.removed)
+                    for live in chosen
+                    if len(live.removed) < len(live.alive)
+                ]
+                entries = [entry for entry in listed if entry.file not in names]
+                if sources:
+                    place = min(index for index, entry in enumerate(listed) if entry.file in names)
+                    entries.insert(min(place, len(entries)), self._write_merged(sources))
+                self._commit(**{name: tuple(entries)})
+                self._clear_up(merged=names)
 
-    def _clear_up(self, manifest: Manifest) -> None:
-        """Delete files that the catalog no longer needs, or that a killed writer left behind."""
-        needed = {entry.file for entry in manifest.segments}
-        for path in [*self._directory.glob("*.seg"), *self._directory.glob("*.tmp")]:
-            if path.name not in needed:
-                try:
-                    path.unlink(missing_ok=True)
-                except PermissionError:
-                    continue  # Windows keeps files that a reader has mapped; the next writer tries again
+    def _upgrade(self) -> None:
+        """Give tracks that an earlier version indexed the ids of their sound, without the music.
+
+        Files of that version are rewritten beside the old ones, which answer until all of them are ready.
+        """
+        snapshot = self.snapshot()
+        old = [live for live in snapshot.segments if live.segment.version < FORMAT_VERSION]
+        if not old:
+            return
+        first: dict[str, TrackEntry] = {}
+        places: dict[str, tuple[LiveSegment, int]] = {}
+        gone: dict[str, set[int]] = {}
+        for live in snapshot.segments:
+            for number in np.flatnonzero(live.alive).tolist():
+                entry = live.entry(number)
+                new = live.segment.track_id(number)
+                aliases = tuple(dict.fromkeys([*entry.aliases, *([entry.id] if entry.id != new else [])]))
+                entry = replace(entry, id=new, aliases=aliases)
+                if new in first:
+                    # The same recording, which had been indexed from two files.
+                    other = first[new]
+                    entry = replace(
+                        other,
+                        sources=(*other.sources, *entry.sources),
+                        aliases=tuple(dict.fromkeys([*other.aliases, *aliases])),
+                    )
+                    gone.setdefault(live.segment.path.name, set()).add(number)
+                else:
+                    places[new] = (live, number)
+                first[new] = entry
+        entries: dict[str, dict[int, TrackEntry]] = {}
+        for new, (live, number) in places.items():
+            entries.setdefault(live.segment.path.name, {})[number] = first[new]
+        self._reserve(len(snapshot.segments))
+        written: list[SegmentEntry] = []
+        for live in snapshot.segments:
+            file = live.segment.path.name
+            removed = live.removed | gone.get(file, set())
+            if len(removed) < len(live.alive):
+                written.append(self._write_merged([MergeSource(live.segment, removed, entries[file])]))
+        self._commit(segments=tuple(written), descriptions=())
+        self._clear_up(merged=snapshot.manifest.files)
+
+    def _clear_up(self, merged: Collection[str] = ()) -> None:
+        """Delete the files that were just merged into another, and what a killed writer of this catalog left.
+
+        Nothing else: a file is known to be this catalog's by its name and by the identity in its header.
+        """
+        manifest = self.snapshot().manifest
+        needed = manifest.files
+        own = [
+            name.path
+            for name in segment_names(self._directory)
+            if name.path.name not in needed
+            and (name.catalog == manifest.catalog if name.catalog else name.path.name in merged)
+        ]
+        for path in [*own, *manifest_leftovers(self._directory, manifest.catalog)]:
+            # Windows keeps files that a reader has mapped; the next writer tries again.
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def choose_merge(segments: Sequence[LiveSegment]) -> list[LiveSegment]:
@@ -163,8 +306,16 @@ def _fits(segments: Sequence[LiveSegment]) -> bool:
     return max(frames, postings) < POSITION_LIMIT
 
 
-def _file_name(number: int) -> str:
-    return f"{number:08d}.seg"
+@contextlib.contextmanager
+def _saying_what_is_full(directory: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "the disk is full" if error.errno in _FULL else error.strerror
+        raise CatalogError(
+            f"The catalog in {directory} cannot be written to: {reason}. What was indexed before is kept; run the "
+            "command again to go on."
+        ) from error
 
 
 class _WritingRight:

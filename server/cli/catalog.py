@@ -5,15 +5,18 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from tqdm import tqdm
 
 from fingerprint.catalog.file_reader import Known, Read, Unreadable
-from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.ingest import IngestProgress, IngestReport, ingest
-from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.catalog.ingest import IngestProgress, IngestReport, Sync, ingest
+from fingerprint.catalog.manifest import require_catalog
+from fingerprint.catalog.problems import CatalogError
+from fingerprint.catalog.tracks import Source, Track, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.text import clock_text
 from fingerprint.settings import PipelineSettings, read_settings
@@ -36,14 +39,34 @@ def register(commands: Subparsers) -> None:
 
     add = action("add", _add, "index music files and folders; safe to interrupt and to run again")
     add.add_argument("paths", nargs="+", type=Path, metavar="PATH")
-    add.add_argument(
-        "--workers", type=_positive, metavar="N", help="processes that read files (default: one a core)"
+    sync = action("sync", _sync, "bring the catalog up to date with folders: new, moved, changed, missing")
+    sync.add_argument(
+        "paths", nargs="*", type=Path, metavar="ROOT", help="folders (default: those that were indexed before)"
     )
+    sync.add_argument("--dry-run", action="store_true", help="only say what would happen")
+    sync.add_argument("--force", action="store_true", help="mark files as missing even if very many are")
+    for parser in (add, sync):
+        parser.add_argument(
+            "--workers", type=_positive, metavar="N", help="processes that read files (default: one a core)"
+        )
+        parser.add_argument(
+            "--failed", type=Path, metavar="LOG", help="write what could not be read to a file, one line each"
+        )
     action("list", _list, "list all tracks")
     search = action("search", _search, "list the tracks whose tags or path hold every word of a text")
     search.add_argument("text", nargs="+", metavar="TEXT")
-    remove = action("remove", _remove, "remove tracks by their ids; the files stay")
-    remove.add_argument("ids", nargs="+", metavar="ID")
+    remove = action("remove", _remove, "remove tracks by id, text or folder; the files stay")
+    remove.add_argument("ids", nargs="*", metavar="ID")
+    remove.add_argument("--search", metavar="TEXT", help="the tracks whose tags or path hold every word")
+    remove.add_argument("--under", type=Path, metavar="PATH", help="the tracks of a file, or of a folder's files")
+    action("missing", _missing, "list the tracks whose files `sync` did not find any more")
+    action("prune", _prune, "remove the tracks whose files `sync` did not find any more")
+    action("duplicates", _duplicates, "list recordings that are there in several files")
+    exclude = action("exclude", _exclude, "leave files out of the catalog by patterns, from the next sync on")
+    exclude.add_argument(
+        "patterns", nargs="*", metavar="PATTERN", help="as in a .gitignore (default: list the patterns)"
+    )
+    exclude.add_argument("--remove", action="store_true", help="take the patterns back")
     action("stats", _stats, "say how large the catalog is")
     action("verify", _verify, "read the whole catalog and say what is damaged")
 
@@ -62,42 +85,119 @@ def _directory(arguments: argparse.Namespace) -> Path:
 
 
 def _add(arguments: argparse.Namespace) -> int:
+    report = _ingest(arguments, cast("list[Path]", arguments.paths), sync=None)
+    return 1 if report.missing or not report.added + report.already else 0
+
+
+def _sync(arguments: argparse.Namespace) -> int:
+    paths = cast("list[Path]", arguments.paths)
+    if not paths:
+        roots = {
+            source.root
+            for entry in _open(arguments).snapshot().entries()
+            for source in entry.sources
+            if source.root
+        }
+        # A folder in another one that was indexed, too, needs no walk of its own.
+        outer = [root for root in map(Path, roots) if not roots & {str(parent) for parent in root.parents}]
+        paths = sorted(outer)
+        if not paths:
+            print("twitchaudio: name the folders to sync: none was indexed yet", file=sys.stderr)
+            return 2
+    sync = Sync(force=bool(arguments.force), dry_run=bool(arguments.dry_run))
+    report = _ingest(arguments, paths, sync=sync)
+    if report.too_many_missing:
+        print(
+            f"twitchaudio: {_count(report.too_many_missing, 'file')} of the catalog cannot be found, so many that "
+            "a disk may not be mounted: they were not marked as missing. Run the command again with --force if "
+            "they are gone.",
+            file=sys.stderr,
+        )
+    if report.missing or report.too_many_missing:
+        return 1
+    if report.failed:
+        return 3 if report.added + report.already else 1
+    return 0
+
+
+def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync | None) -> IngestReport:
     directory = _directory(arguments)
+    kept = 0
     # Terminals get a progress bar; a pipe or a log gets the lines only.
     with tqdm(unit="file", file=sys.stderr, disable=None, dynamic_ncols=True, leave=False) as bar:
 
         def show(progress: IngestProgress) -> None:
+            nonlocal kept
             bar.total = progress.total
             bar.update(progress.done - bar.n)
             match progress.outcome:
                 case Unreadable(path, reason):
-                    tqdm.write(f"skipped {path}: {reason}", file=sys.stderr)
+                    tqdm.write(_printable(f"skipped {path}: {reason}"), file=sys.stderr)
                 case Read(path, _, _) | Known(path, _):
-                    bar.set_postfix_str(path.name[:40], refresh=False)
+                    kept += isinstance(progress.outcome, Read)
+                    bar.set_postfix_str(_printable(path.name[:40]), refresh=False)
                 case None:
                     pass
 
-        report = ingest(
-            directory,
-            cast("list[Path]", arguments.paths),
-            workers=cast("int | None", arguments.workers),
-            on_progress=show,
-        )
+        try:
+            report = ingest(
+                directory,
+                paths,
+                workers=cast("int | None", arguments.workers),
+                on_progress=show,
+                sync=sync,
+            )
+        except KeyboardInterrupt:
+            tqdm.write(
+                f"twitchaudio: interrupted. New tracks of this run that are kept in {directory}: {kept}. Run the "
+                "command again to go on.",
+                file=sys.stderr,
+            )
+            raise
+    log = cast("Path | None", arguments.failed)
+    if log is not None:
+        _write_failed(log, report)
     for path in report.missing:
-        print(f"twitchaudio: {path} does not exist", file=sys.stderr)
+        print(_printable(f"twitchaudio: {path} does not exist"), file=sys.stderr)
     if arguments.json:
-        print(json.dumps(_report_to_json(report), ensure_ascii=False))
+        print(json.dumps(_report_to_json(report)))
     else:
-        print(_report_text(report, len(Catalog(directory).snapshot()), directory))
-    return 1 if report.missing or not report.added + report.already else 0
+        print(_report_text(report, len(Catalog(directory).snapshot()), directory, sync=sync))
+    return report
 
 
-def _report_text(report: IngestReport, tracks: int, directory: Path) -> str:
-    parts = [f"{report.added} added ({clock_text(round(report.seconds))} of music)"]
+def _write_failed(log: Path, report: IngestReport) -> None:
+    failed = [(skipped.path, skipped.reason) for skipped in report.failed]
+    failed += [(path, "it does not exist") for path in report.missing]
+    lines = [f"{_printable(str(path))}\t{_printable(reason)}\n" for path, reason in failed]
+    try:
+        log.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise CatalogError(f"{log} cannot be written: {error.strerror}.") from error
+
+
+def _report_text(report: IngestReport, tracks: int, directory: Path, *, sync: Sync | None) -> str:
+    if sync is not None and sync.dry_run:
+        parts = [f"Nothing was changed. {report.added} would be added"]
+    else:
+        parts = [f"{report.added} added ({clock_text(round(report.seconds))} of music)"]
     if report.replaced:
         parts.append(f"{report.replaced} of them in place of an older file")
     if report.already:
-        parts.append(f"{report.already} there already")
+        more = [
+            f"{number} {what}"
+            for number, what in (
+                (report.moved, "moved"),
+                (report.updated, "with new tags"),
+                (report.copies, "as another file of a track"),
+            )
+            if number
+        ]
+        parts.append(f"{report.already} there already" + (f" ({', '.join(more)})" if more else ""))
+    if report.gone:
+        parts.append(f"{report.gone} missing")
+    if report.excluded:
+        parts.append(f"{report.excluded} left out from now on")
     if report.skipped:
         parts.append(f"{len(report.skipped)} skipped")
     return f"{', '.join(parts)}. The catalog in {directory} holds {_count(tracks, 'track')}."
@@ -108,8 +208,15 @@ def _report_to_json(report: IngestReport) -> dict[str, object]:
         "added": report.added,
         "replaced": report.replaced,
         "already": report.already,
+        "moved": report.moved,
+        "updated": report.updated,
+        "copies": report.copies,
+        "gone": report.gone,
+        "excluded": report.excluded,
+        "too_many_missing": report.too_many_missing,
         "seconds": round(report.seconds, 3),
         "skipped": [{"path": str(skipped.path), "reason": skipped.reason} for skipped in report.skipped],
+        "failed": [{"path": str(skipped.path), "reason": skipped.reason} for skipped in report.failed],
         "missing": [str(path) for path in report.missing],
     }
 
@@ -123,31 +230,146 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _search(arguments: argparse.Namespace) -> int:
-    words = " ".join(cast("list[str]", arguments.text)).casefold().split()
-    found = [
-        track
-        for track in _open(arguments).snapshot().tracks()
-        if all(word in track.text.casefold() for word in words)
-    ]
+    found = [entry.track for entry in _matching(_open(arguments).snapshot(), cast("list[str]", arguments.text))]
     _print_tracks(found, as_json=cast("bool", arguments.json))
     if not found and not arguments.json:
         print("No track matches.", file=sys.stderr)
     return 0 if found else 1
 
 
+def _matching(snapshot: Snapshot, texts: Sequence[str]) -> list[TrackEntry]:
+    """The tracks whose tags or path, of any of their files, hold every word."""
+    words = " ".join(texts).casefold().split()
+    found: list[TrackEntry] = []
+    for entry in snapshot.entries():
+        text = entry.text.casefold()
+        if all(word in text for word in words):
+            found.append(entry)
+    return found
+
+
 def _remove(arguments: argparse.Namespace) -> int:
     ids = list(dict.fromkeys(cast("list[str]", arguments.ids)))
+    text, under = cast("str | None", arguments.search), cast("Path | None", arguments.under)
+    if not ids and not (text or "").split() and under is None:
+        print("twitchaudio: name what to remove: ids, --search TEXT or --under PATH", file=sys.stderr)
+        return 2
     directory = _directory(arguments)
-    with CatalogWriter(directory) as writer:
-        removed = writer.remove(ids)
-    unknown = [track_id for track_id in ids if track_id not in removed]
+    with CatalogWriter(directory, create=False) as writer:
+        snapshot = writer.snapshot()
+        named = {track_id: snapshot.entry(track_id) for track_id in ids}
+        unknown = [track_id for track_id, entry in named.items() if entry is None]
+        chosen = {entry.id for entry in named.values() if entry is not None}
+        if text:
+            chosen |= {entry.id for entry in _matching(snapshot, [text])}
+        # Tracks that have files elsewhere, too, stay.
+        outside = {} if under is None else _outside(snapshot, under)
+        chosen |= {entry.id for entry, left in outside.values() if not left}
+        changed = [entry.with_sources(left) for entry, left in outside.values() if entry.id not in chosen]
+        if chosen or changed:
+            writer.add([], replacing=chosen, describing=changed)
     if arguments.json:
-        print(json.dumps({"removed": sorted(removed), "unknown": unknown}))
+        print(json.dumps({"removed": sorted(chosen), "unknown": unknown}))
     else:
-        print(f"{_count(len(removed), 'track')} removed.")
+        print(f"{_count(len(chosen), 'track')} removed.")
     for track_id in unknown:
-        print(f"twitchaudio: there is no track {track_id} in {directory}", file=sys.stderr)
-    return 1 if unknown else 0
+        print(_printable(f"twitchaudio: there is no track {track_id} in {directory}"), file=sys.stderr)
+    return 1 if unknown or not (chosen or changed) else 0
+
+
+def _outside(snapshot: Snapshot, folder: Path) -> dict[str, tuple[TrackEntry, list[Source]]]:
+    """The tracks that have a file in a folder, each with its files elsewhere."""
+    found: dict[str, tuple[TrackEntry, list[Source]]] = {}
+    for entry in snapshot.entries():
+        left = [source for source in entry.sources if not _is_under(source, folder)]
+        if len(left) < len(entry.sources):
+            found[entry.id] = (entry, left)
+    return found
+
+
+def _is_under(source: Source, folder: Path) -> bool:
+    path = str(folder.absolute())
+    return source.path == path or source.path.startswith(path.rstrip("/") + "/")
+
+
+def _missing(arguments: argparse.Namespace) -> int:
+    found = [entry for entry in _open(arguments).snapshot().entries() if entry.missing]
+    if arguments.json:
+        for entry in found:
+            since = max(source.missing_since or 0.0 for source in entry.sources)
+            print(json.dumps(entry.track.to_json() | {"missing_since": _moment(since)}))
+        return 0
+    for entry in found:
+        print(f"{_line(entry.track)}\n    {_printable(entry.track.path)}")
+    if not found:
+        print("No track's file is missing, as far as the last sync saw.", file=sys.stderr)
+    return 0
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    with CatalogWriter(_directory(arguments), create=False) as writer:
+        entries = list(writer.snapshot().entries())
+        gone = {entry.id for entry in entries if entry.missing}
+        changed = [
+            entry.with_sources([source for source in entry.sources if source.missing_since is None])
+            for entry in entries
+            if not entry.missing and any(source.missing_since is not None for source in entry.sources)
+        ]
+        if gone or changed:
+            writer.add([], replacing=gone, describing=changed)
+    if arguments.json:
+        print(json.dumps({"removed": sorted(gone)}))
+    else:
+        print(f"{_count(len(gone), 'track')} removed.")
+    return 0
+
+
+def _duplicates(arguments: argparse.Namespace) -> int:
+    found = [entry for entry in _open(arguments).snapshot().entries() if len(entry.sources) > 1]
+    for entry in found:
+        preferred = entry.preferred
+        if arguments.json:
+            files = [
+                {
+                    "path": source.path,
+                    "preferred": source is preferred,
+                    "missing": source.missing_since is not None,
+                    "title": source.described.title,
+                    "artists": list(source.described.artists),
+                    "album": source.described.album,
+                }
+                for source in entry.sources
+            ]
+            print(json.dumps(entry.track.to_json() | {"files": files}))
+        else:
+            print(_line(entry.track))
+            for source in entry.sources:
+                marks = "*" if source is preferred else " "
+                gone = " (missing)" if source.missing_since is not None else ""
+                print(_printable(f"  {marks} {source.path}{gone}"))
+    if not found and not arguments.json:
+        print("No recording is there in more than one file.", file=sys.stderr)
+    return 0
+
+
+def _exclude(arguments: argparse.Namespace) -> int:
+    patterns = cast("list[str]", arguments.patterns)
+    if not patterns:
+        excluded = _open(arguments).snapshot().manifest.excluded
+        print(json.dumps(list(excluded)) if arguments.json else "\n".join(excluded), end="\n" if excluded else "")
+        return 0
+    with CatalogWriter(_directory(arguments), create=False) as writer:
+        known = writer.snapshot().manifest.excluded
+        if arguments.remove:
+            kept = [pattern for pattern in known if pattern not in patterns]
+        else:
+            kept = list(dict.fromkeys([*known, *patterns]))
+        writer.exclude(kept)
+    if arguments.json:
+        print(json.dumps(kept))
+    else:
+        print(f"{_count(len(kept), 'pattern')}. The next `twitchaudio catalog sync` leaves out what fits.")
+    return 0
 
 
 def _stats(arguments: argparse.Namespace) -> int:
@@ -166,7 +388,7 @@ def _stats(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    catalog = _open(arguments)
+    catalog = Catalog(_directory(arguments))
     problems = catalog.verify()
     if arguments.json:
         print(json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False))
@@ -179,17 +401,41 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> Catalog:
-    return Catalog(_directory(arguments))
+    """The catalog to read; one that is named must be there, while the one in the data folder may not be yet."""
+    directory = _directory(arguments)
+    if arguments.catalog is not None:
+        require_catalog(directory)
+    return Catalog(directory)
 
 
 def _print_tracks(tracks: Sequence[Track], *, as_json: bool) -> None:
     for track in tracks:
         if as_json:
-            print(json.dumps(track.to_json(), ensure_ascii=False))
+            print(json.dumps(track.to_json()))
         else:
-            artists = ", ".join(track.artists) or "(unknown artist)"
-            album = f" [{track.album}]" if track.album else ""
-            print(f"{track.id}  {clock_text(round(track.duration_seconds)):>8}  {artists} - {track.title}{album}")
+            print(_line(track))
+
+
+def _line(track: Track) -> str:
+    artists = ", ".join(track.artists) or "(unknown artist)"
+    album = f" [{track.album}]" if track.album else ""
+    return _printable(
+        f"{track.id}  {clock_text(round(track.duration_seconds)):>8}  {artists} - {track.title}{album}"
+    )
+
+
+def _printable(text: str) -> str:
+    """A text without characters that control a terminal, or the direction of what follows."""
+    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return clean.translate(_CONTROLS)
+
+
+_DIRECTIONS: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_CONTROLS: Final = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *_DIRECTIONS), "\ufffd")
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _count(number: int, word: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.media.decode import decode_blocks
 from server.cli import main
@@ -160,9 +161,26 @@ def test_search_remove_stats_and_verify(music: Path, tmp_path: Path, capsys: pyt
 
 
 def test_an_empty_catalog_is_listed_with_a_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with CatalogWriter(tmp_path / "c"):
+        pass
     status, out, err = run(capsys, ["list", "--catalog", str(tmp_path / "c")])
     assert (status, out) == (0, [])
     assert "catalog add PATH" in err[0]
+
+
+@pytest.mark.parametrize("command", ["list", "search x", "remove x", "stats", "verify"])
+def test_a_catalog_that_is_not_there_is_named_and_not_made(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("typo", "folder", "file"):
+        status, out, err = run(capsys, [*command.split(), "--catalog", str(tmp_path / name)])
+        assert (status, out) == (1, [])
+        assert str(tmp_path / name) in err[0]
+        assert "catalog add PATH" in err[0]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_wrong_usage_is_2() -> None:

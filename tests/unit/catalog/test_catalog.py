@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -7,12 +10,13 @@ import pytest
 
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.index_file import segment_file
 from fingerprint.catalog.manifest import MANIFEST_NAME
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError, DamagedCatalogError, OtherFingerprintError
 from fingerprint.catalog.writer import TIER_RATIO, CatalogWriter
 from tests.unit.catalog.music import tune
-from tests.unit.catalog.shelf import entry, fill, track
+from tests.unit.catalog.shelf import as_format_1, entry, fill, track
 
 
 def titles(catalog: Catalog) -> set[str]:
@@ -23,7 +27,8 @@ def test_a_folder_that_does_not_exist_is_an_empty_catalog(tmp_path: Path) -> Non
     catalog = Catalog(tmp_path / "nowhere")
     assert len(catalog.snapshot()) == 0
     assert catalog.stats().tracks == 0
-    assert catalog.verify() == []
+    (problem,) = catalog.verify()
+    assert "There is no catalog in" in problem
     assert identify(catalog.snapshot(), prepare(tune(1, 5.0))) == []
 
 
@@ -130,12 +135,118 @@ def test_a_second_writer_is_turned_away_and_the_first_goes_on(tmp_path: Path) ->
 
 def test_what_a_killed_writer_left_is_cleared_up(tmp_path: Path) -> None:
     fill(tmp_path, [1])
-    (tmp_path / "00000099.seg").write_bytes(b"half")
-    (tmp_path / "00000100.tmp").write_bytes(b"half")
-    (tmp_path / "manifest.tmp").write_bytes(b"{")
+    manifest = Catalog(tmp_path).snapshot().manifest
+    (whole,) = tmp_path.glob("*.seg")
+    # Killed before the change was committed, and while it wrote a file.
+    (tmp_path / segment_file(manifest.next)).write_bytes(whole.read_bytes())
+    (tmp_path / "00000003-0badcafe.tmp").write_bytes(whole.read_bytes()[:1000])
+    (tmp_path / "manifest-0badcafe.tmp").write_text(f'{{"catalog": "{manifest.catalog}", "form')
     assert titles(Catalog(tmp_path)) == {"Song 1"}
+    assert Catalog(tmp_path).verify() == []
     with CatalogWriter(tmp_path):
         pass
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".lock", ".seg"]
+
+
+STRANGERS = {
+    "thesis.tmp": b"my thesis",
+    "manifest.tmp": b"{",
+    "manifest-0badcafe.tmp": b'{"catalog": "of somebody else"}',
+    "00000002.seg": b"half",
+    "00000003.tmp": b"TWAINDEX is the word that my notes begin with",
+    "00000004-0badcafe.tmp": b"",
+    "photos.seg": b"TWAINDEX" + bytes(5000),
+}
+
+
+def test_only_files_that_are_the_catalogs_own_are_deleted_or_written_over(tmp_path: Path) -> None:
+    fill(tmp_path, [1])
+    (tmp_path / "00000009.seg").mkdir()
+    for name, content in STRANGERS.items():
+        (tmp_path / name).write_bytes(content)
+    for number in range(2, 12):
+        fill(tmp_path, [number])
+    with CatalogWriter(tmp_path) as writer:
+        writer.remove([f"{number:012x}" for number in range(1, 12)])
+    assert {name: (tmp_path / name).read_bytes() for name in STRANGERS} == STRANGERS
+    assert Catalog(tmp_path).verify() == []
+
+
+def test_index_files_without_a_manifest_are_damage_and_nothing_is_touched(tmp_path: Path) -> None:
+    fill(tmp_path, range(5))
+    (tmp_path / MANIFEST_NAME).unlink()
+    (tmp_path / "writer.lock").unlink()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DamagedCatalogError, match=r"00000001\.seg.*no manifest\.json"):
+        Catalog(tmp_path).snapshot()
+    for create in (True, False):
+        with pytest.raises(DamagedCatalogError, match="half a copy"), CatalogWriter(tmp_path, create=create):
+            pass
+    (problem,) = Catalog(tmp_path).verify()
+    assert "half a copy" in problem
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_file_of_another_catalog_is_named_and_kept(tmp_path: Path) -> None:
+    fill(tmp_path / "ours", [1])
+    fill(tmp_path / "other", [2])
+    (stranger,) = (tmp_path / "other").glob("*.seg")
+    beside = tmp_path / "ours" / "00000002.seg"
+    shutil.copyfile(stranger, beside)
+    assert titles(Catalog(tmp_path / "ours")) == {"Song 1"}
+    (problem,) = Catalog(tmp_path / "ours").verify()
+    assert "belongs to another catalog" in problem
+    with pytest.raises(DamagedCatalogError, match="00000002"), CatalogWriter(tmp_path / "ours"):
+        pass
+    assert beside.exists()
+    beside.unlink()
+    # Under the name of a file that the manifest lists.
+    shutil.copyfile(stranger, tmp_path / "ours" / "00000001.seg")
+    with pytest.raises(DamagedCatalogError, match="is not the file that"):
+        Catalog(tmp_path / "ours").snapshot()
+
+
+def test_a_copy_that_was_made_during_a_change_is_named(tmp_path: Path) -> None:
+    fill(tmp_path / "ours", [1])
+    old = (tmp_path / "ours" / MANIFEST_NAME).read_bytes()
+    for number in (2, 3):
+        fill(tmp_path / "ours", [number])
+    shutil.copytree(tmp_path / "ours", tmp_path / "copy")
+    (tmp_path / "copy" / MANIFEST_NAME).write_bytes(old)
+    (problem,) = Catalog(tmp_path / "copy").verify()
+    assert "00000003.seg is newer than manifest.json" in problem
+    with pytest.raises(DamagedCatalogError, match="copy the whole catalog"), CatalogWriter(tmp_path / "copy"):
+        pass
+    assert len(list((tmp_path / "copy").glob("*.seg"))) == 3
+
+
+def test_a_rebuilt_catalog_is_another_one_to_a_reader_that_was_there_before(tmp_path: Path) -> None:
+    fill(tmp_path, [1])
+    catalog = Catalog(tmp_path)
+    assert titles(catalog) == {"Song 1"}
+    first = catalog.snapshot().manifest.catalog
+    shutil.rmtree(tmp_path)
+    assert len(catalog.snapshot()) == 0
+    fill(tmp_path, [2])
+    assert [path.name for path in tmp_path.glob("*.seg")] == ["00000001.seg"]
+    assert titles(catalog) == {"Song 2"}
+    (finding,) = identify(catalog.snapshot(), prepare(tune(2).cut(5, 6)))
+    assert finding.track.title == "Song 2"
+    assert catalog.snapshot().manifest.catalog != first
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, [1])
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with CatalogWriter(tmp_path) as writer, monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(CatalogError, match="the disk is full"):
+            writer.add([entry(2)])
+    assert titles(Catalog(tmp_path)) == {"Song 1"}
+    assert Catalog(tmp_path).verify() == []
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".lock", ".seg"]
 
 
@@ -173,7 +284,7 @@ def test_a_damaged_manifest_is_told_and_nothing_is_overwritten(tmp_path: Path) -
     fill(tmp_path, [1])
     manifest = tmp_path / MANIFEST_NAME
     text = manifest.read_text()
-    manifest.write_text(text.replace('"generation": 1', '"generation": 2'))
+    manifest.write_text(text.replace('"generation": 2', '"generation": 3'))
     with pytest.raises(DamagedCatalogError, match="not as it was written"):
         Catalog(tmp_path).snapshot()
     with pytest.raises(DamagedCatalogError), CatalogWriter(tmp_path):
@@ -230,6 +341,24 @@ def test_a_manifest_of_another_format_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(body))
     with pytest.raises(CatalogError, match="format 7"):
         Catalog(tmp_path).snapshot()
+
+
+def test_a_catalog_of_format_1_is_read_and_goes_on(tmp_path: Path) -> None:
+    for number in range(3):
+        fill(tmp_path, [number])
+    as_format_1(tmp_path)
+    catalog = Catalog(tmp_path)
+    assert titles(catalog) == {"Song 0", "Song 1", "Song 2"}
+    assert catalog.verify() == []
+    question = prepare(tune(1).cut(5, 6))
+    for number in range(3, 6):
+        fill(tmp_path, [number])
+    assert titles(catalog) == {f"Song {number}" for number in range(6)}
+    assert catalog.snapshot().manifest.catalog
+    assert [finding.track.title for finding in identify(catalog.snapshot(), question)] == ["Song 1"]
+    assert catalog.verify() == []
+    listed = {entry.file for entry in catalog.snapshot().manifest.segments}
+    assert {path.name for path in tmp_path.glob("*.seg")} == listed
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from fingerprint.catalog.index_file import (
     unpack_peaks,
 )
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, OtherFingerprintError
+from fingerprint.catalog.tracks import TrackEntry
 from tests.unit.catalog.shelf import track
 
 BITS = 22
@@ -45,7 +46,7 @@ FINGERPRINTS = st.builds(
 
 
 def build(path: Path, fingerprints: list[TrackFingerprint], first: int = 0) -> IndexSegment:
-    tracks = [(track(first + index), fingerprint) for index, fingerprint in enumerate(fingerprints)]
+    tracks = [(TrackEntry.of(track(first + index)), fingerprint) for index, fingerprint in enumerate(fingerprints)]
     build_segment(path, tracks, identity=OURS, hash_bits=BITS)
     return IndexSegment.open(path, identity=OURS)
 
@@ -65,7 +66,7 @@ def contents(segment: IndexSegment) -> list[tuple[str, Places, Places, Places]]:
         )
         found.append(
             (
-                segment.track(number).title,
+                segment.entry(number).track.title,
                 sorted(zip(hashes[own].tolist(), frames.tolist(), strict=True)),
                 peaks,
                 side_peaks,

@@ -5,7 +5,8 @@ import pytest
 from fingerprint.catalog import file_reader
 from fingerprint.catalog.file_reader import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.ingest import IngestProgress, ingest, walk
+from fingerprint.catalog.ingest import IngestProgress, ingest
+from fingerprint.catalog.walk import walk
 from fingerprint.worker_pool import worker_program
 
 STAND_IN = worker_program("tests.unit.catalog.index_stand_in", 1 << 30)
@@ -124,8 +125,8 @@ def test_a_walk_takes_music_names_other_files_and_passes_over_covers(tmp_path: P
     for name in ("b.mp3", "a.FLAC", "notes.txt", "cover.jpg", ".hidden.mp3", "deep/er/c.opus", ".git/d.mp3"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
-    files, skipped, missing = walk([tmp_path, tmp_path / "b.mp3", tmp_path / "notes.txt", tmp_path / "gone"])
-    assert [file.name for file in files] == ["a.FLAC", "b.mp3", "c.opus", "notes.txt"]
-    assert [item.path.name for item in skipped] == ["notes.txt"]
-    assert missing == [tmp_path / "gone"]
-    assert all(isinstance(item, Unreadable) for item in skipped)
+    found = walk([tmp_path, tmp_path / "b.mp3", tmp_path / "notes.txt", tmp_path / "gone"])
+    assert [Path(file.path).name for file in found.files] == ["a.FLAC", "b.mp3", "c.opus", "notes.txt"]
+    assert [item.path.name for item in found.skipped] == ["notes.txt"]
+    assert found.missing == [tmp_path / "gone"]
+    assert all(isinstance(item, Unreadable) for item in found.skipped)

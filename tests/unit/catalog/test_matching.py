@@ -29,7 +29,7 @@ def naive_votes(snapshot: Snapshot, query: QueryFingerprint) -> dict[str, float]
         ):
             if live.alive[owner]:
                 first = int(segment.tracks["first_frame"][owner])
-                postings[value].append((segment.track(owner).id, position - first))
+                postings[value].append((segment.entry(owner).id, position - first))
     votes: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
     for value, time in zip(query.hashes.tolist(), query.times.tolist(), strict=True):
         for track_id, frame in postings[value]:

@@ -6,8 +6,7 @@ import pytest
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import ingest
 from fingerprint.catalog.sidecar import Sidecars, over
-from fingerprint.catalog.tags import Tags
-from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.tracks import Tags, Track, TrackEntry
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.links import ids_of_tag
 from tests.unit.catalog.test_ingest import STAND_IN
@@ -115,7 +114,7 @@ def test_an_indexed_track_gets_what_a_sidecar_says_later(tmp_path: Path) -> None
     ingest(catalog, [music], program=STAND_IN, workers=1)
     (music / "tracks.csv").write_text(f"file,isrc,spotify\none.mp3,ZZN992100042,{SPOTIFY}\ntwo.mp3,,bad\n")
     report = ingest(catalog, [music], program=STAND_IN, workers=1)
-    assert (report.added, report.replaced, report.already) == (1, 1, 1)
+    assert (report.added, report.already, report.updated) == (0, 2, 1)
     assert [skipped.path.name for skipped in report.skipped] == ["tracks.csv"]
     assert tracks(catalog)["one.mp3"].isrc == "ZZN992100042"
     assert tracks(catalog)["one.mp3"].ids == ExternalIds(spotify_track=SPOTIFY)
@@ -124,9 +123,17 @@ def test_an_indexed_track_gets_what_a_sidecar_says_later(tmp_path: Path) -> None
 
 
 def test_a_track_that_was_indexed_before_ids_existed_is_read() -> None:
-    body = json.loads(Track(id="a", title="T", path="/p", size=1, modified_ns=1, duration_seconds=1.0).encode())
-    del body["ids"], body["release_date"]
-    track = Track.decode("a", json.dumps(body).encode())
+    body = {
+        "title": "T",
+        "artists": ["A"],
+        "album": None,
+        "path": "/p",
+        "size": 1,
+        "modified_ns": 1,
+        "duration": 1.0,
+    }
+    track = TrackEntry.decode("a", json.dumps(body).encode()).track
+    assert (track.title, track.artists, track.path) == ("T", ("A",), "/p")
     assert (track.ids, track.release_date) == (ExternalIds(), None)
 
 

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from fingerprint.catalog.tags import read_tags, split_artists, title_from_name
+from fingerprint.catalog.tags import read_tags, split_artists
+from fingerprint.catalog.tracks import title_from_name
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,252 @@
+"""What becomes of files that are moved, retagged, swapped, copied or gone; what is decoded, and what is not."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.ingest import IngestReport, Sync, ingest
+from fingerprint.catalog.tracks import TrackEntry
+from fingerprint.catalog.walk import walk
+from fingerprint.worker_pool import worker_program
+from tests.unit.catalog.shelf import as_earlier_version
+
+STAND_IN = worker_program("tests.unit.catalog.index_stand_in", 1 << 30)
+
+
+class Shelf:
+    """A folder of music, and the catalog of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.music, self.catalog = folder / "music", folder / "catalog"
+        self.music.mkdir()
+
+    def write(self, **files: str) -> None:
+        for name, text in files.items():
+            (self.music / f"{name}.mp3").write_text(text)
+
+    def add(self) -> IngestReport:
+        return ingest(self.catalog, [self.music], program=STAND_IN, workers=1)
+
+    def sync(self, *, force: bool = False, dry_run: bool = False) -> IngestReport:
+        sync = Sync(force=force, dry_run=dry_run)
+        return ingest(self.catalog, [self.music], program=STAND_IN, workers=1, sync=sync)
+
+    def entries(self) -> list[TrackEntry]:
+        return list(Catalog(self.catalog).snapshot().entries())
+
+    def shown(self) -> dict[str, str]:
+        """Each track's title by its file's name."""
+        return {Path(entry.track.path).stem: entry.track.title for entry in self.entries()}
+
+    def ids(self) -> dict[str, str]:
+        return {Path(entry.track.path).stem: entry.id for entry in self.entries()}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    shelf = Shelf(tmp_path)
+    shelf.write(a="music 1 Low Tide", b="music 2 Harbour", c="music 3")
+    shelf.add()
+    return shelf
+
+
+def rename(shelf: Shelf, old: str, new: str) -> None:
+    (shelf.music / f"{old}.mp3").rename(shelf.music / f"{new}.mp3")
+
+
+@pytest.mark.parametrize("run", [Shelf.add, Shelf.sync])
+def test_what_is_retagged_and_moved_gets_its_new_description_and_keeps_its_id(
+    shelf: Shelf, run: Callable[[Shelf], IngestReport]
+) -> None:
+    before = shelf.ids()
+    (shelf.music / "a.mp3").unlink()
+    shelf.write(z="music 1 High Tide", b="music 2 Haven")
+    report = run(shelf)
+    assert (report.added, report.already, report.moved, report.updated) == (0, 3, 1, 2)
+    assert shelf.shown() == {"z": "High Tide", "b": "Haven", "c": "c"}
+    assert shelf.ids() == {"z": before["a"], "b": before["b"], "c": before["c"]}
+
+
+def test_two_swapped_names_are_answered_right(shelf: Shelf) -> None:
+    before = shelf.ids()
+    rename(shelf, "a", "x")
+    rename(shelf, "b", "a")
+    rename(shelf, "x", "b")
+    report = shelf.add()
+    assert (report.added, report.already, report.replaced) == (0, 3, 0)
+    assert shelf.shown() == {"a": "Harbour", "b": "Low Tide", "c": "c"}
+    assert shelf.ids() == {"a": before["b"], "b": before["a"], "c": before["c"]}
+    assert [len(entry.sources) for entry in shelf.entries()] == [1, 1, 1]
+
+
+def test_a_renamed_file_without_a_title_is_called_by_its_new_name(shelf: Shelf) -> None:
+    rename(shelf, "c", "07 Seagulls")
+    shelf.add()
+    assert shelf.shown()["07 Seagulls"] == "Seagulls"
+
+
+def test_a_retag_that_keeps_time_and_size_is_seen(shelf: Shelf) -> None:
+    path = shelf.music / "a.mp3"
+    status = path.stat()
+    path.write_text("music 1 Low Tune")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    assert shelf.add().updated == 1
+    assert shelf.shown()["a"] == "Low Tune"
+
+
+def test_a_file_that_is_only_touched_is_not_described_again(shelf: Shelf) -> None:
+    os.utime(shelf.music / "a.mp3")
+    report = shelf.add()
+    assert (report.already, report.updated) == (3, 0)
+    assert shelf.shown()["a"] == "Low Tide"
+
+
+def test_sidecars_are_followed_to_the_new_place_and_when_they_are_taken_away(shelf: Shelf) -> None:
+    table = shelf.music / "tracks.csv"
+    table.write_text("file,title,album\na.mp3,Sidecar,One\nsub/a.mp3,Below,Two\n")
+    shelf.add()
+    assert shelf.shown()["a"] == "Sidecar"
+    (shelf.music / "sub").mkdir()
+    rename(shelf, "a", "sub/a")
+    report = shelf.add()
+    assert (report.added, report.moved) == (0, 1)
+    assert shelf.shown()["a"] == "Below"
+    table.write_text("file,title,album,label\na.mp3,Sidecar,One,X\n")
+    assert shelf.add().updated == 1
+    assert shelf.shown()["a"] == "Low Tide"
+    table.unlink()
+    report = shelf.add()
+    assert (report.added, report.already, report.updated) == (0, 3, 0)
+
+
+def test_copies_are_one_track_with_the_best_description(shelf: Shelf) -> None:
+    shelf.write(d="music 3 Named", e="music 1 Low Tide")
+    report = shelf.add()
+    assert (report.added, report.already, report.copies) == (0, 5, 2)
+    assert shelf.shown() == {"a": "Low Tide", "b": "Harbour", "d": "Named"}
+    assert sorted(len(entry.sources) for entry in shelf.entries()) == [1, 2, 2]
+    (shelf.music / "d.mp3").unlink()
+    assert shelf.sync().gone == 1
+    assert shelf.shown()["c"] == "c"
+
+
+def test_files_that_are_gone_are_marked_and_come_back(shelf: Shelf) -> None:
+    rename(shelf, "a", "../a")
+    report = shelf.sync()
+    assert (report.gone, report.already, report.too_many_missing) == (1, 2, 0)
+    assert [entry.missing for entry in shelf.entries()].count(True) == 1
+    assert shelf.sync().gone == 0
+    rename(shelf, "../a", "a")
+    report = shelf.sync()
+    assert (report.added, report.already) == (0, 3)
+    assert not any(entry.missing for entry in shelf.entries())
+
+
+def test_a_disk_that_is_not_mounted_is_not_taken_for_missing_music(shelf: Shelf) -> None:
+    for name in ("a", "b", "c"):
+        rename(shelf, name, f"../{name}")
+    report = shelf.sync()
+    assert (report.too_many_missing, report.gone) == (3, 0)
+    assert not any(entry.missing for entry in shelf.entries())
+    assert shelf.sync(force=True).gone == 3
+    assert all(entry.missing for entry in shelf.entries())
+
+
+def test_a_folder_that_was_renamed_is_moved_not_missing(shelf: Shelf) -> None:
+    shelf.music.rename(shelf.music.with_name("old"))
+    shelf.music.mkdir()
+    shelf.music.with_name("old").rename(shelf.music / "new")
+    report = shelf.sync()
+    assert (report.added, report.moved, report.gone, report.too_many_missing) == (0, 3, 0, 0)
+
+
+def test_a_dry_run_changes_nothing(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.write(d="music 4 New", b="music 2 Haven")
+    rename(shelf, "a", "z")
+    before = {path: path.read_bytes() for path in shelf.catalog.iterdir()}
+    report = shelf.sync(dry_run=True)
+    assert (report.added, report.already, report.moved, report.updated) == (1, 3, 1, 1)
+    assert {path: path.read_bytes() for path in shelf.catalog.iterdir()} == before
+    ingest(tmp_path / "none", [shelf.music], program=STAND_IN, workers=1, sync=Sync(dry_run=True))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_copy_of_a_file_that_cannot_be_read_is_not_known(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.write(a="broken", b="broken", c="music 1", d="music 1")
+    report = shelf.add()
+    assert (report.added, report.already, len(report.failed)) == (1, 1, 2)
+
+
+def test_an_ignore_file_leaves_music_out_and_takes_it_out(shelf: Shelf) -> None:
+    (shelf.music / ".twitchaudioignore").write_text("# not these\n[ab].mp3\n!b.mp3\n")
+    report = shelf.sync()
+    assert (report.excluded, report.already) == (1, 2)
+    assert set(shelf.shown()) == {"b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left"),
+    [
+        ("*.wav", {"x/a.mp3", "x/live/b.mp3", "y/a.mp3"}),
+        ("live/", {"x/a.mp3", "y/a.mp3", "y/c.wav"}),
+        ("/x", {"y/a.mp3", "y/c.wav"}),
+        ("x/a.mp3", {"x/live/b.mp3", "y/a.mp3", "y/c.wav"}),
+        ("a.mp3", {"x/live/b.mp3", "y/c.wav"}),
+        ("x/**", {"y/a.mp3", "y/c.wav"}),
+        ("**/live", {"x/a.mp3", "y/a.mp3", "y/c.wav"}),
+        ("?.mp3", {"y/c.wav"}),
+        ("[!c].*", {"y/c.wav"}),
+        ("# a.mp3", {"x/a.mp3", "x/live/b.mp3", "y/a.mp3", "y/c.wav"}),
+        ("[", {"x/a.mp3", "x/live/b.mp3", "y/a.mp3", "y/c.wav"}),
+    ],
+)
+def test_patterns_are_those_of_a_gitignore(tmp_path: Path, pattern: str, left: set[str]) -> None:
+    for name in ("x/a.mp3", "x/live/b.mp3", "y/a.mp3", "y/c.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / ".twitchaudioignore").write_text(pattern)
+    assert {str(Path(file.path).relative_to(tmp_path)) for file in walk([tmp_path]).files} == left
+    (tmp_path / ".twitchaudioignore").unlink()
+    found = walk([tmp_path], excluded=[pattern])
+    if not pattern.startswith("/"):
+        assert {str(Path(file.path).relative_to(tmp_path)) for file in found.files} == left
+
+
+def test_what_is_no_file_and_what_cannot_be_entered_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp3")
+    (tmp_path / "nowhere.mp3").symlink_to(tmp_path / "gone.mp3")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "real")
+    found = walk([tmp_path, tmp_path / "pipe.mp3"])
+    assert not found.files
+    reasons = {skipped.path.name: skipped.reason for skipped in found.skipped}
+    assert "a FIFO" in reasons["pipe.mp3"]
+    assert "does not exist" in reasons["nowhere.mp3"]
+    assert "link to a folder" in reasons["linked"]
+
+
+def test_a_catalog_of_an_earlier_version_is_upgraded_without_the_music(shelf: Shelf, tmp_path: Path) -> None:
+    ids = shelf.ids()
+    old_ids = as_earlier_version(shelf.catalog)
+    assert shelf.ids() == old_ids
+    assert shelf.shown() == {"a": "Low Tide", "b": "Harbour", "c": "c"}
+    shelf.music.rename(tmp_path / "away")
+    ingest(shelf.catalog, [], program=STAND_IN)
+    assert shelf.ids() == ids
+    assert {entry.id: entry.aliases for entry in shelf.entries()} == {ids[name]: (old_ids[name],) for name in ids}
+    found = Catalog(shelf.catalog).track(old_ids["a"])
+    assert found is not None
+    assert found.title == "Low Tide"
+    assert Catalog(shelf.catalog).verify() == []
+    (tmp_path / "away").rename(shelf.music)
+    shelf.write(b="music 2 Haven")
+    report = shelf.add()
+    # The third had its file's name for a title, which is not among its tags.
+    assert (report.added, report.already, report.updated) == (0, 3, 2)
+    assert shelf.shown() == {"a": "Low Tide", "b": "Haven", "c": "c"}
+    assert shelf.ids() == ids
