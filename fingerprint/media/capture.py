@@ -17,12 +17,12 @@ from fingerprint.hls.playlist import MediaPlaylist
 from fingerprint.hls.timing import Origin, durations_are_rounded, placed
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder import MAX_FILE_SECONDS
-from fingerprint.media.fetch import Fetcher
+from fingerprint.media.fetch import Fetcher, HostWantsPauseError
 from fingerprint.media.live import LIVE_LIMIT_SECONDS, MIN_TAKE_SECONDS, Decoder, LiveCapture, Renew, too_slow
 from fingerprint.media.pcm import no_audio
 from fingerprint.media.placing import PlacedSound, placed_clip, placed_file, placed_segments
 from fingerprint.media.playlists import STEP, PlaylistGoneError, fetch_playlist
-from fingerprint.media.segments import Joined, SegmentCache
+from fingerprint.media.segments import Joined, SegmentCache, SegmentRefusedError
 from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource
 
 VIDEO_SECONDS: Final = 12.0
@@ -121,6 +121,11 @@ class StreamCapture:
                 return await self._nearest(source, timeline, max(seconds, VIDEO_SECONDS))
         except TimeoutError as error:
             raise too_slow() from error
+        except SegmentRefusedError as error:
+            # Of a video that still grows, the newest part may not be there yet.
+            if error.status == 403 or (error.status in (404, 410) and playlist.ended):
+                raise _refused_part(error.status) from error
+            raise
 
     async def _nearest(self, source: VideoSource, timeline: VideoTimeline, wanted_seconds: float) -> Recording:
         """The nearest sound to the moment. Segments that fail are left out, and what remains is selected again."""
@@ -135,6 +140,8 @@ class StreamCapture:
             decoding = self._decoder.begin(max_seconds=total_seconds(stretch.segments) + 1.0)
             try:
                 joined = await segments.joined(stretch.segments, holding=stretch.holding, decoding=decoding)
+            except HostWantsPauseError:
+                raise
             except UpstreamError as error:
                 failed |= {segment.sequence for segment in stretch.segments}
                 failure = failure or error
@@ -212,6 +219,16 @@ class StreamCapture:
         decoded = await self._decoder.decode_file(path)
         sound = await asyncio.to_thread(placed_file, decoded, max_seconds=MAX_FILE_SECONDS)
         return _audible(Recording(pcm=sound.pcm, from_seconds=sound.start_seconds))
+
+
+def _refused_part(status: int) -> TwitchAudioError:
+    """The error when the segments of a video are refused, which asking again does not change."""
+    if status == 403:
+        detail = "Twitch does not give out the sound of this part of the video."
+        return TwitchAudioError(ProblemCode.RESTRICTED_STREAM, detail)
+    return TwitchAudioError(
+        ProblemCode.VIDEO_NOT_FOUND, "Twitch no longer has the sound of this part of the video."
+    )
 
 
 def _check_moment(playlist: MediaPlaylist, length_seconds: float, at_seconds: float) -> None:

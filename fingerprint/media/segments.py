@@ -15,9 +15,15 @@ from fingerprint.hls.attributes import PlaylistError, address
 from fingerprint.hls.live import total_seconds
 from fingerprint.hls.moments import MAX_TAKE_SEGMENTS
 from fingerprint.hls.playlist import ByteRange, InitSection, Segment
-from fingerprint.hls.timing import TimedSegment
+from fingerprint.hls.timing import TimedSegment, clock_difference
 from fingerprint.media.ahead import DecodingAhead
-from fingerprint.media.containers import container_of, first_timestamp, transport_stream_start
+from fingerprint.media.containers import (
+    clock_wrap,
+    container_of,
+    first_timestamp,
+    transport_stream_start,
+    unknown_boxes,
+)
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.partial_response import PartialResponse
 
@@ -31,9 +37,24 @@ EXTRA_SECONDS: Final = 10.0
 _TOTAL_SECONDS: Final = 5.0
 _BEGINNING_BYTES: Final = 64 << 10
 _REPLACEMENT_ROUNDS: Final = 2
+_MAX_GAP_SECONDS: Final = 1.0
+"""How far the timestamps of one segment may be from the end of the one before it."""
+
 _IDENTITY_ENCODING: Final = {"Accept-Encoding": "identity"}
 STEP: Final = "segment"
 PREFETCH_STEP: Final = "prefetch"
+
+
+_MAX_BOXES: Final = 5
+"""How many unknown boxes of one segment are counted."""
+
+
+class SegmentRefusedError(UpstreamError):
+    """A segment's address was answered with `status` and without the segment."""
+
+    def __init__(self, upstream: str, status: int) -> None:
+        super().__init__(STEP, f"{upstream} answers {status} for a segment that it listed. Try again in a moment.")
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +150,17 @@ class SegmentCache:
                 raise head
             contents = [came[segment.sequence] for segment in stretch]
             container = _container(contents[0], has_init=bool(head))
+            timed = _timed(stretch, contents, container, head)
             tail = b""
-            if more is not None and stretch[-1] == wanted[-1]:
-                tail = more.so_far if _same_container(more.so_far, container) else b""
+            if (
+                more is not None
+                and stretch[-1] == wanted[-1]
+                and _continues(timed[-1], more.so_far, container, head)
+            ):
+                tail = more.so_far
             return Joined(
                 segments=stretch,
-                timed=_timed(stretch, contents, container, head),
+                timed=timed,
                 encoded=b"".join([head, *contents, tail]),
                 offsets=list(accumulate((len(content) for content in contents[:-1]), initial=len(head))),
                 container=container,
@@ -254,11 +280,24 @@ def _container(content: bytes, *, has_init: bool) -> str:
     return container_of(content, has_init=has_init) or "mpegts"
 
 
-def _same_container(content: bytes, container: str) -> bool:
-    """Whether content is in the same container; anything else would spoil the decoding of the rest."""
-    if container == "mpegts":
-        return content.startswith(b"\x47")
-    return container_of(content, has_init=container == "mp4") == container
+def _continues(last: TimedSegment, content: bytes, container: str, head: bytes) -> bool:
+    """Whether what has come of a segment follows the last one: in the same container and on the same clock.
+
+    An advertisement may be made in place of the stream before anything announces it, and has a clock of its own.
+    """
+    same = content.startswith(b"\x47")
+    if container != "mpegts":
+        same = container_of(content, has_init=container == "mp4") == container
+    if not same:
+        return False
+    if last.first_timestamp is None:
+        return True
+    first = first_timestamp(content, container, head=head)
+    if first is None:
+        return False
+    wrap = clock_wrap(container)
+    passed = clock_difference(first, last.first_timestamp, near=last.duration_seconds, wrap=wrap)
+    return abs(passed - last.duration_seconds) < _MAX_GAP_SECONDS
 
 
 def _that_came(segments: Sequence[Segment], results: Sequence[bytes | UpstreamError]) -> dict[int, bytes]:
@@ -328,10 +367,7 @@ async def _resource(
     except PlaylistError as error:
         return UpstreamError("playlist", f"{fetcher.upstream}'s list of segments cannot be used: {error}.")
     if fetched.status not in (200, 206) or (fetched.status == 206 and byte_range is None):
-        return UpstreamError(
-            STEP,
-            f"{fetcher.upstream} answers {fetched.status} for a segment that it listed. Try again in a moment.",
-        )
+        return SegmentRefusedError(fetcher.upstream, fetched.status)
     body = fetched.body
     if fetched.status == 200 and byte_range is not None:  # a server without range support sends everything
         body = body[byte_range.offset : byte_range.offset + byte_range.length]
@@ -340,4 +376,6 @@ async def _resource(
         return UpstreamError(
             STEP, f"{fetcher.upstream} sends no sound for a segment that it listed. Try again in a moment."
         )
+    if container == "mp4":
+        fetcher.note_unknown(("box", name) for name in sorted(unknown_boxes(body))[:_MAX_BOXES])
     return body[transport_stream_start(body) or 0 :] if container == "mpegts" else body

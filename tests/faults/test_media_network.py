@@ -25,7 +25,16 @@ from fingerprint.settings import GqlAttempt, TwitchSettings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.resolve import TwitchResolver
 from simulator.faults import GQL_KINDS, Fault, FaultKind, Step
-from tests.integration.capture_twitch import SLUG, Listener, PauseClock, first_take, listening
+from tests.integration.capture_twitch import (
+    SLUG,
+    VIDEO,
+    Listener,
+    PauseClock,
+    first_take,
+    heard,
+    listening,
+    tone,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -201,7 +210,8 @@ async def test_t8_a_playlist_that_points_to_itself_is_not_followed(listener: Lis
         with pytest.raises(TwitchAudioError) as caught:
             await listener.listen("ladder")
         assert caught.value.code in (ProblemCode.UPSTREAM_UNAVAILABLE, ProblemCode.NO_AUDIO)
-        assert listener.twitch.count(Step.PLAYLIST) <= 5
+        # It is fetched as if it were each of the newest segments, and as older ones in place of those.
+        assert listener.twitch.count(Step.PLAYLIST) <= 20
         listener = listener.afresh()
 
 
@@ -211,9 +221,11 @@ async def test_t7_renditions_without_sound_are_no_audio(listener: Listener) -> N
 
 
 @pytest.mark.parametrize("kind", [FaultKind.EMPTY, FaultKind.BINARY, FaultKind.HTML])
-async def test_m1_segments_that_are_no_media_are_no_audio(listener: Listener, kind: FaultKind) -> None:
+async def test_m1_segments_that_are_no_media_are_failed_segments(listener: Listener, kind: FaultKind) -> None:
     listener.twitch.fail(Fault(step=Step.SEGMENT, kind=kind))
-    assert (await fails(listener)).code is ProblemCode.NO_AUDIO
+    error = await fails(listener)
+    assert is_upstream(error, Step.SEGMENT)
+    assert "sends no sound" in error.detail
 
 
 async def test_t13_a_segment_without_end_is_cut_off(listener: Listener) -> None:
@@ -496,3 +508,29 @@ async def test_hosts_that_are_not_listed_and_filtered_names_have_no_time_to_retr
     assert [error.retry_after_seconds for error in told] == [None, None]
     assert "TWITCHAUDIO_MORE_MEDIA_HOSTS" in told[0].detail
     assert "DNS" in told[1].detail
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, ProblemCode.RESTRICTED_STREAM), (404, ProblemCode.VIDEO_NOT_FOUND)]
+)
+async def test_a_video_whose_segments_are_refused_has_no_time_to_retry(
+    listener: Listener, status: int, code: ProblemCode
+) -> None:
+    listener.twitch.fail(Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=status))
+    with pytest.raises(TwitchAudioError) as caught:
+        await listener.listen(f"https://www.twitch.tv/videos/{VIDEO}")
+    assert (caught.value.code, caught.value.retry_after_seconds) == (code, None)
+
+
+async def test_a_prefetch_that_turns_out_to_be_an_ad_is_left_out(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", prefetch=True, ad_unannounced=True)
+    listener.twitch.channel("ladder").start_ad(20)
+    for _ in range(4):
+        await listener.clock.sleep(0.5)
+        recording = await listener.anew().listen("ladder")
+        assert recording.started_at is not None
+        for second in range(int(recording.pcm.duration_seconds)):
+            at = second + 0.5
+            playing = listener.twitch.now_playing("ladder", recording.started_at + timedelta(seconds=at))
+            assert playing is not None, "nothing of the ad is heard"
+            assert heard(recording.pcm, at) == pytest.approx(tone(playing.offset_seconds), abs=15)

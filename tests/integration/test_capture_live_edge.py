@@ -36,7 +36,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Li
     """A listener that can spare a decoder."""
     async with listening(tmp_path_factory.getbasetemp() / "ladder") as one, Watched(workers=2) as pair:
         await pair.ready()
-        yield listener_of(one.twitch, one.resolver, one.media, pair)
+        yield listener_of(one.twitch, one.resolver, one.media, pair, one.pauses)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
