@@ -257,7 +257,6 @@ interface Place {
 interface TwitchAudioContent {
   targets: {
     parseTarget(text: string): ParsedTarget | null;
-    parseMoment(text: string): number | null;
     toQuestion(target: ParsedTarget): Question;
   };
   site: {

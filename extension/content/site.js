@@ -57,7 +57,7 @@ twitchaudio.site = (() => {
 
   // --- addresses ---------------------------------------------------------------------------------------
 
-  const { parseTarget, parseMoment, toQuestion } = twitchaudio.targets;
+  const { parseTarget, toQuestion } = twitchaudio.targets;
 
   /** Further first path segments that are no channels. Never complete: the server decides what is a channel. */
   const PAGES = new Set(
@@ -76,6 +76,7 @@ twitchaudio.site = (() => {
     const plain = new URL(address);
     // The moment is read when it is needed, from the player if possible.
     for (const name of ["t", "time"]) plain.searchParams.delete(name);
+    plain.hash = "";
     const parsed = hasNoPlayer(address) ? null : parseTarget(plain.href);
     if (parsed === null) return null;
     const label = parsed.kind === "channel" ? parsed.login : parsed.kind === "clip" ? parsed.slug : parsed.id;
@@ -91,7 +92,8 @@ twitchaudio.site = (() => {
     if (/^(\d+:)?\d{1,2}:\d{2}$/.test(displayed)) {
       return displayed.split(":").reduce((seconds, part) => seconds * 60 + Number(part), 0);
     }
-    return parseMoment(address.searchParams.get("t") ?? "") ?? 0;
+    const named = parseTarget(address.href);
+    return named?.kind === "video" ? named.at : 0;
   }
 
   /** @param {number} seconds */

@@ -15,46 +15,77 @@ twitchaudio.targets = (() => {
   const LOGIN = /^[A-Za-z0-9_]{1,25}$/;
   const SLUG = /^[A-Za-z0-9_-]{1,128}$/;
   const VIDEO_ID = /^[vV]?([1-9][0-9]{0,14})$/;
-  const MOMENT = /^(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s?)?$/i;
+  const UNITS = /^(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7}(?:\.[0-9]{1,6})?)s?)?$/i;
+  const CLOCK = /^(?:([0-9]{1,4}):)?([0-9]{1,5}):([0-9]{1,2}(?:\.[0-9]{1,6})?)$/;
+
+  const SPACES = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
+  /** Characters without a width, which copying from chats and pages brings along. */
+  // eslint-disable-next-line no-misleading-character-class -- each sign alone is meant
+  const INVISIBLE = /[\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u{e0000}-\u{e007f}]/gu;
+
+  // How chats and documents wrap an address, and what follows it in a sentence. No address of Twitch ends so.
+  const OPENING = /^[<([{"'`*|~\u2018\u201c\u201e\u00ab\u300c\u300e\u3010\u3008\u300a\uff08]+/;
+  const CLOSING =
+    /[>)\]}"'`*|~.,;:!?\u2026\u2019\u201c\u201d\u00bb\u300d\u300f\u3011\u3009\u300b\uff09\u3002\u3001\uff0c\uff01\uff1f]+$/;
+  const PAIRS = ["<>", "()", "[]", "{}", '""', "''", "``", "**", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb"];
+  const MARKDOWN = /\[[^[\]]*\]\(([^\s()]+)(?:\s+"[^"]*")?\)/g;
+  /** What may stand right before `https://`. */
+  // eslint-disable-next-line no-control-regex -- all of ASCII
+  const WRAPPED = /^[^/:]*(?:[<([{"'`*|~]|[^\x00-\x7f])$/;
+
+  const SCHEMES = /^(?:(?:https?:\/+)+|\/+)/i;
+  const ENCODED = /^https?%3a%2f/i;
+  const ADDRESS = /^([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#([^]*))?$/;
+  const TWITCH = /^(?:(?:https?:\/+)+|\/+)?(?:[a-z0-9-]+\.)*twitch\.tv(?::[0-9]*)?(?:\/+[^/]|[?#])/i;
+  const PLAIN_WORD = /^[A-Za-z0-9_-]+$/;
 
   const SITES = ["twitch.tv", "www.twitch.tv", "m.twitch.tv", "go.twitch.tv"];
+  const LOCALE = /^(?!id\.)[a-z]{2}(?:-[a-z0-9]{2,4})?\.twitch\.tv$/;
   const PLAYERS = ["player.twitch.tv", "embed.twitch.tv"];
 
   /** First path segments of twitch.tv that are pages, not channels. */
   const RESERVED = new Set((
     "about activate bits blog broadcast checkout clip clips collections communities dashboard directory discover " +
     "downloads drops embed event events following friends inventory jobs legal login logout moderator p partner " +
-    "payments popout press prime privacy products redeem search security settings signup store subscriptions team " +
-    "teams terms turbo u user v video videos wallet"
+    "payments popout press prime privacy products redeem search security settings signup store subs subscriptions " +
+    "team teams terms turbo u user v video videos wallet"
   ).split(" "));
 
-  /** @param {string} name in any case, with or without `@` @returns {ParsedTarget | null} */
+  /** @param {string} text */
+  function clean(text) {
+    return text.replace(INVISIBLE, "").trim();
+  }
+
+  /** @param {string} name in any case, with or without `@` or `#` @returns {ParsedTarget | null} */
   function channelTarget(name) {
-    const login = name.trim().replace(/^@/, "");
-    if (!LOGIN.test(login) || RESERVED.has(login.toLowerCase())) return null;
-    return { kind: "channel", login: login.toLowerCase() };
+    const login = clean(name).replace(/^[@#]/, "").toLowerCase();
+    return LOGIN.test(login) && !RESERVED.has(login) ? { kind: "channel", login } : null;
   }
 
   /** @param {string} text @returns {ParsedTarget | null} */
   function clipTarget(text) {
-    const slug = text.trim();
+    const slug = clean(text);
     return SLUG.test(slug) && !/^[0-9]+$/.test(slug) ? { kind: "clip", slug } : null;
   }
 
-  /** @param {string} text @param {string} moment as in an address @returns {ParsedTarget | null} */
-  function videoTarget(text, moment = "") {
-    const id = VIDEO_ID.exec(text.trim())?.[1];
-    const at = parseMoment(moment);
-    return id === undefined || at === null || at > MAX_AT_SECONDS ? null : { kind: "video", id, at };
+  /** @param {string} text @param {number} [at] seconds @returns {ParsedTarget | null} */
+  function videoTarget(text, at = 0) {
+    const id = VIDEO_ID.exec(clean(text))?.[1];
+    return id === undefined || at > MAX_AT_SECONDS ? null : { kind: "video", id, at };
   }
 
   /**
-   * Seconds of a moment in a video, written as 1h2m3s, 83m or 5025; 0 for no text, null for anything else.
+   * Seconds of a moment in a video, written as 1h2m3.5s, 83m, 5025 or 1:02:03; null for anything else.
    * @param {string} text
    */
   function parseMoment(text) {
-    const parts = MOMENT.exec(text);
-    return parts && Number(parts[1] ?? 0) * 3600 + Number(parts[2] ?? 0) * 60 + Number(parts[3] ?? 0);
+    const word = text.trim();
+    let parts = word ? UNITS.exec(word) : null;
+    if (parts === null) {
+      parts = CLOCK.exec(word);
+      if (parts === null || Number(parts[3]) >= 60 || (parts[1] && Number(parts[2]) >= 60)) return null;
+    }
+    return Number(parts[1] ?? 0) * 3600 + Number(parts[2] ?? 0) * 60 + Number(parts[3] ?? 0);
   }
 
   /** Whether a word is one of the old slugs, such as AbrasivePlayfulMangoMau5. @param {string} word */
@@ -64,71 +95,137 @@ twitchaudio.targets = (() => {
       parts.slice(0, 3).every((part) => part.length >= 3);
   }
 
-  /**
-   * The parts of an address, taken apart as the server does: `URL` would repair what the server refuses.
-   * @param {string} text
-   */
-  function split(text) {
-    // eslint-disable-next-line no-control-regex -- they are what is refused
-    if (/[\u0000- \u007f\\]/.test(text)) return null;
-    const scheme = text.indexOf("://");
-    if (scheme >= 0 && !/^https?$/i.test(text.slice(0, scheme))) return null;
-    const rest = scheme < 0 ? text.replace(/^\/\//, "") : text.slice(scheme + 3);
-    const [, place = "", path = "", query = ""] = /^([^/?#]*)([^?#]*)(?:\?([^#]*))?/.exec(rest) ?? [];
-    const [host = "", ...ports] = place.split(":");
-    if (place.includes("@") || !["", "80", "443"].includes(ports.join(":"))) return null;
-    if (query.split("&").length > MAX_PARAMETERS) return null;
-    return { host: host.toLowerCase(), path: path.split("/").filter(Boolean), query: new URLSearchParams(query) };
+  /** The words of a text, without what is wrapped around them. @param {string} text */
+  function wordsOf(text) {
+    const words = text.replace(MARKDOWN, " $1 ").split(SPACES).map(unwrapped).filter(Boolean);
+    return words.length > 0 ? words : [text];
   }
 
-  /** @param {string} text @returns {ParsedTarget | null} */
+  /** @param {string} word */
+  function unwrapped(word) {
+    const scheme = word.search(/https?:\//i);
+    const rest = scheme > 0 && WRAPPED.test(word.slice(0, scheme)) ? word.slice(scheme) : word;
+    return rest.replace(OPENING, "").replace(CLOSING, "");
+  }
+
+  /** @param {string} segment */
+  function decoded(segment) {
+    try {
+      return decodeURIComponent(segment);
+    } catch {
+      return segment;
+    }
+  }
+
+  /** The first value of each parameter, by its name in lower case. @param {string} text */
+  function parametersOf(text) {
+    /** @type {Map<string, string>} */
+    const found = new Map();
+    for (const [name, value] of new URLSearchParams(text)) {
+      const key = name.toLowerCase();
+      if (value && !found.has(key)) found.set(key, value);
+    }
+    return found;
+  }
+
+  /**
+   * The parts of an address, taken apart as the server does: `URL` would repair what the server refuses.
+   * @param {string} address
+   */
+  function split(address) {
+    // eslint-disable-next-line no-control-regex -- they are what is refused
+    if (/[\u0000- \u007f\\]/.test(address)) return null;
+    const text = ENCODED.test(address) ? decoded(address) : address;
+    const scheme = SCHEMES.exec(text)?.[0] ?? "";
+    if (!scheme && text.includes("://")) return null;
+    const [, place = "", path = "", queryText = "", fragmentText = ""] = ADDRESS.exec(text.slice(scheme.length)) ?? [];
+    const [host = "", ...ports] = place.split(":");
+    if (!host || /[@[\]]/.test(place) || !["", "80", "443"].includes(ports.join(":"))) return null;
+    if ([queryText, fragmentText].some((each) => each.split("&").length > MAX_PARAMETERS)) return null;
+    const query = parametersOf(queryText);
+    const fragment = parametersOf(fragmentText);
+    const moment = query.get("t") ?? query.get("time") ?? fragment.get("t") ?? fragment.get("time");
+    const at = moment === undefined ? 0 : parseMoment(moment);
+    if (at === null) return null;
+    return { host: host.toLowerCase(), path: path.split("/").filter(Boolean).map(decoded), query, at };
+  }
+
+  /** @param {string} text an address @returns {ParsedTarget | null} */
   function addressTarget(text) {
     const parts = split(text);
     if (parts === null) return null;
-    const { host, path } = parts;
-    const query = (/** @type {string} */ name) => parts.query.getAll(name).find(Boolean);
-    const moment = query("t") ?? query("time") ?? "";
-    if (host === "clips.twitch.tv") {
-      const clip = query("clip");
-      if (path[0] === "embed" && clip !== undefined) return clipTarget(clip);
-      if (path.length === 0 || path.length > 2 || ["embed", "create", "clips"].includes(path[0] ?? "")) return null;
-      return clipTarget(path.at(-1) ?? "");
+    const { host, path, query, at } = parts;
+    if (host === "clips.twitch.tv") return clipPageTarget(path, query.get("clip"));
+    if (host === "dashboard.twitch.tv") {
+      const [page = "", name = ""] = path[0]?.toLowerCase() === "popout" ? path.slice(1) : path;
+      return ["u", "moderator"].includes(page.toLowerCase()) ? channelTarget(name) : null;
     }
     if (PLAYERS.includes(host)) {
-      const channel = query("channel");
-      return channel === undefined ? videoTarget(query("video") ?? "", moment) : channelTarget(channel);
+      const [channel, video, clip] = ["channel", "video", "clip"].map((name) => query.get(name));
+      if (channel !== undefined) return channelTarget(channel);
+      return video === undefined ? clipTarget(clip ?? "") : videoTarget(video, at);
     }
-    return SITES.includes(host) ? pageTarget(path, moment, query("vodID")) : null;
+    return SITES.includes(host) || LOCALE.test(host) ? pageTarget(path, at, query.get("vodid")) : null;
+  }
+
+  /** @param {string[]} whole path of clips.twitch.tv @param {string | undefined} embedded */
+  function clipPageTarget(whole, embedded) {
+    const path = whole.length > 1 && whole.at(-1)?.toLowerCase() === "edit" ? whole.slice(0, -1) : whole;
+    const first = path[0]?.toLowerCase() ?? "";
+    if (first === "embed" && embedded !== undefined) return clipTarget(embedded);
+    if (path.length === 0 || path.length > 2 || ["embed", "create", "clips", "edit"].includes(first)) return null;
+    return clipTarget(path.at(-1) ?? "");
   }
 
   /**
    * @param {string[]} path of www.twitch.tv
-   * @param {string} moment
+   * @param {number} at seconds
    * @param {string | undefined} scheduled the video that a schedule page names
    * @returns {ParsedTarget | null}
    */
-  function pageTarget(path, moment, scheduled) {
+  function pageTarget(path, at, scheduled) {
     const [one = "", two = "", three = ""] = path;
     const [first, second] = [one.toLowerCase(), two.toLowerCase()];
     if (path.length > 1) {
       if (first === "clip") return clipTarget(two);
-      if (["videos", "video", "v"].includes(first)) return videoTarget(two, moment);
-      if (first === "popout" && second === "moderator" && path.length > 2) return channelTarget(three);
-      if (["popout", "moderator", "embed"].includes(first)) return channelTarget(two);
+      if (["videos", "video", "v"].includes(first)) return videoTarget(two, at);
+      if (first === "popout" && ["moderator", "u"].includes(second) && path.length > 2) return channelTarget(three);
+      if (["popout", "moderator", "embed", "u", "subs"].includes(first)) return channelTarget(two);
     }
     if (path.length === 2 && ["clip", "c", "b", "v", "video"].includes(second)) return null;
     if (second === "clip") return clipTarget(three);
-    if (["v", "video", "videos"].includes(second) && path.length > 2) return videoTarget(three, moment);
+    if (second === "v" || second === "video") return videoTarget(three, at);
+    if (second === "videos" && VIDEO_ID.test(three)) return videoTarget(three, at);
     if (second === "b" || second === "c") return null;
-    if (second === "schedule" && scheduled !== undefined) return videoTarget(scheduled, moment);
+    if (second === "schedule" && scheduled !== undefined) return videoTarget(scheduled, at);
     return channelTarget(one);
+  }
+
+  /** The target of an address, or of a text around exactly one. @param {string} text @returns {ParsedTarget | null} */
+  function addressIn(text) {
+    const words = wordsOf(text);
+    if (words.length === 1) return addressTarget(words[0] ?? "");
+    const links = [...new Set(words.filter((word) => TWITCH.test(word)))];
+    if (words.length === 2 && words[0] === links[0]) {
+      const target = addressTarget(links[0] ?? "");
+      const moment = parseMoment(words[1] ?? "");
+      if (target?.kind === "video" && !target.at && moment !== null) return videoTarget(target.id, moment);
+      // Less likely a sentence than an address that was broken by a space.
+      if (PLAIN_WORD.test(words[1] ?? "")) return null;
+    }
+    const targets = links.map(addressTarget);
+    const keys = new Set(targets.map((target) => JSON.stringify(target)));
+    return keys.size === 1 ? targets[0] ?? null : null;
   }
 
   /** @param {string} text a name, slug, number or address @returns {ParsedTarget | null} null for anything else */
   function parseTarget(text) {
-    const word = text.trim();
-    if (word.length > MAX_TEXT) return null;
-    if (/[/.:?]/.test(word)) return addressTarget(word);
+    const whole = clean(text);
+    if (whole.length > MAX_TEXT) return null;
+    let word = whole;
+    while (word.length > 2 && PAIRS.includes(word.charAt(0) + word.charAt(word.length - 1))) word = clean(word.slice(1, -1));
+    if (/^[@#]/.test(word)) word = word.replace(/[,.:;!?]+$/, "");
+    if (/[/.:?]/.test(word)) return addressIn(whole);
     if (/^[0-9]{7,}$/.test(word)) return videoTarget(word);
     return word.includes("-") || word.length > 25 || isOldSlug(word) ? clipTarget(word) : channelTarget(word);
   }
@@ -142,5 +239,5 @@ twitchaudio.targets = (() => {
     }
   }
 
-  return { parseTarget, parseMoment, toQuestion };
+  return { parseTarget, toQuestion };
 })();

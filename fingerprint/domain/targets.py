@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from fingerprint.domain.identification import Kind
-from fingerprint.domain.problems import TwitchAudioError, invalid_input
+from fingerprint.domain.problems import invalid_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,47 @@ MAX_AT_SECONDS: Final = 1_000_000.0
 _LOGIN: Final = re.compile(r"[A-Za-z0-9_]{1,25}", re.ASCII)
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _VIDEO_ID: Final = re.compile(r"[vV]?([1-9][0-9]{0,14})", re.ASCII)
-_OFFSET: Final = re.compile(r"(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s?)?", re.ASCII | re.IGNORECASE)
+_UNITS: Final = re.compile(
+    r"(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7}(?:\.[0-9]{1,6})?)s?)?", re.ASCII | re.IGNORECASE
+)
+_CLOCK: Final = re.compile(r"(?:([0-9]{1,4}):)?([0-9]{1,5}):([0-9]{1,2}(?:\.[0-9]{1,6})?)", re.ASCII)
 _CAMEL_WORD: Final = re.compile(r"[A-Z][^A-Z]*", re.ASCII)
 
+_SPACES: Final = re.compile(r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+_INVISIBLE: Final = re.compile(
+    r"[\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]"
+)
+"""Characters without a width, which copying from chats and pages brings along."""
+
+# How chats and documents wrap an address, and what follows it in a sentence. No address of Twitch ends so.
+_OPENING: Final = "<([{\"'`*|~" + "\u2018\u201c\u201e\u00ab\u300c\u300e\u3010\u3008\u300a\uff08"
+_CLOSING: Final = (
+    ">)]}\"'`*|~.,;:!?"
+    "\u2026\u2019\u201c\u201d\u00bb\u300d\u300f\u3011\u3009\u300b\uff09\u3002\u3001\uff0c\uff01\uff1f"
+)
+_PAIRS: Final = frozenset(
+    {"<>", "()", "[]", "{}", '""', "''", "``", "**", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb"}
+)
+_MARKDOWN: Final = re.compile(r"\[[^\[\]]*\]\(([^\s()]+)(?:\s+\"[^\"]*\")?\)")
+_WRAPPED: Final = re.compile(r"[^/:]*[<(\[{\"'`*|~]|[^/:]*[^\x00-\x7f]")
+"""What may stand right before `https://`: a sign of `_OPENING`, or a writing that puts no spaces between words."""
+
+_SCHEMES: Final = re.compile(r"(?:https?:/+)+|/+", re.ASCII | re.IGNORECASE)
+_ENCODED: Final = re.compile(r"https?%3a%2f", re.ASCII | re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
+_TWITCH: Final = re.compile(
+    r"(?:(?:https?:/+)+|/+)?(?:[a-z0-9-]+\.)*twitch\.tv(?::[0-9]*)?(?:/+[^/]|[?#])", re.ASCII | re.IGNORECASE
+)
+_PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
 _SITES: Final = frozenset({"twitch.tv", "www.twitch.tv", "m.twitch.tv", "go.twitch.tv"})
+_LOCALE: Final = re.compile(r"(?!id\.)[a-z]{2}(?:-[a-z0-9]{2,4})?\.twitch\.tv", re.ASCII)
+"""The site in a language, such as `de-de.twitch.tv`; `id.twitch.tv` is where users sign in."""
 _PLAYERS: Final = frozenset({"player.twitch.tv", "embed.twitch.tv"})
 _CLIPS: Final = "clips.twitch.tv"
+_DASHBOARD: Final = "dashboard.twitch.tv"
 
-_CHANNEL_SECOND: Final = frozenset({"popout", "moderator", "embed"})
+_CHANNEL_SECOND: Final = frozenset({"popout", "moderator", "embed", "u", "subs"})
 """First path segments on twitch.tv that are followed by a channel's login."""
 
 _VIDEO_WORDS: Final = frozenset({"videos", "video", "v"})
@@ -116,11 +149,21 @@ RESERVED: Final = frozenset({
     "communities", "dashboard", "directory", "discover", "downloads", "drops", "embed", "event", "events",
     "following", "friends", "inventory", "jobs", "legal", "login", "logout", "moderator", "p", "partner",
     "payments", "popout", "press", "prime", "privacy", "products", "redeem", "search", "security",
-    "settings", "signup", "store", "subscriptions", "team", "teams", "terms", "turbo", "u", "user", "v",
+    "settings", "signup", "store", "subs", "subscriptions", "team", "teams", "terms", "turbo", "u", "user", "v",
     "video", "videos", "wallet",
 })
 # fmt: on
 """First path segments of twitch.tv that are pages, not channels."""
+
+_ADVICE: Final = {
+    "directory": "It lists channels and categories: open a channel, and give its address.",
+    "collections": "A collection has many videos: give the address of one of them.",
+    "team": "A team has many channels: give the address of one of them.",
+    "search": "It lists what was found: open a channel, a clip or a video, and give its address.",
+    "videos": "The address of a video has its number, such as twitch.tv/videos/1234567890.",
+    "event": "An event is not live itself: give the address of the channel that shows it.",
+}
+"""What to give instead of a page that many take for a target."""
 
 
 def parse_target(text: str) -> TwitchTarget:
@@ -129,23 +172,31 @@ def parse_target(text: str) -> TwitchTarget:
     A bare word is classified as follows: with a `-`, or with more than 25 characters, it is a clip's slug; with
     seven or more digits and nothing else a video's number; four or more capitalized words in at least 17
     characters (`AbrasivePlayfulMangoMau5`) are one of the old slugs; anything else is a channel. A channel whose
-    display name looks like an old slug is reached in lower case, or by its address.
+    display name looks like an old slug is reached in lower case, or by its address. Quotes and brackets around a
+    word are ignored.
 
     Raises TwitchAudioError `invalid-input` with a sentence that says what is accepted.
     """
     text = _checked(text)
-    if any(sign in text for sign in "/.:?"):
+    word = text
+    while len(word) > 2 and word[0] + word[-1] in _PAIRS:
+        word = _checked(word[1:-1])
+    if word.startswith(("@", "#")):
+        # A mention in a chat, with what follows it in a sentence.
+        word = word.rstrip(",.:;!?")
+    if any(sign in word for sign in "/.:?"):
         return url_target(text)
-    if text.isascii() and text.isdigit() and len(text) >= 7:
-        return video_target(text)
-    if "-" in text or len(text) > 25 or _is_old_slug(text):
-        return clip_target(text)
-    return channel_target(text)
+    if word.isascii() and word.isdigit() and len(word) >= 7:
+        return video_target(word)
+    if "-" in word or len(word) > 25 or _is_old_slug(word):
+        return clip_target(word)
+    return channel_target(word)
 
 
 def channel_target(name: str) -> ChannelTarget:
-    """The channel with a login name, written in any case and with or without `@`. Raises `invalid-input`."""
-    name = _checked(name).removeprefix("@")
+    """The channel with a login name, in any case and with or without `@` or `#`. Raises `invalid-input`."""
+    name = _checked(name)
+    name = name[1:] if name.startswith(("@", "#")) else name
     if _LOGIN.fullmatch(name) is None:
         if "/" in name or "." in name:
             raise invalid_input(f"{_shown(name)} is an address, not a channel's name; give it as a URL.")
@@ -155,7 +206,8 @@ def channel_target(name: str) -> ChannelTarget:
         )
     login = name.lower()
     if login in RESERVED:
-        raise invalid_input(f"{_shown(name)} is a page of Twitch, not a channel.")
+        advice = _ADVICE.get(login, "")
+        raise invalid_input(f"{_shown(name)} is a page of Twitch, not a channel. {advice}".rstrip())
     return ChannelTarget(login)
 
 
@@ -189,24 +241,48 @@ def video_target(video_id: str, at_seconds: float = 0.0) -> VideoTarget:
     return VideoTarget(found[1], float(at_seconds))
 
 
-def url_target(url: str) -> TwitchTarget:
-    """The target that a twitch.tv address shows, given with or without its scheme. Raises `invalid-input`."""
-    url = _checked(url)
-    parts = _split(url)
-    host = parts.netloc.lower()
-    path = [segment for segment in parts.path.split("/") if segment]
-    query = _query(parts)
-    if host == _CLIPS:
-        return _clips_page(path, query)
-    if host in _PLAYERS:
-        return _player(query)
-    if host in _SITES:
-        return _site_page(path, query)
-    raise invalid_input(f"{_shown(url)} is not an address of Twitch.")
+def url_target(text: str) -> TwitchTarget:
+    """The target of a twitch.tv address, with or without its scheme, or of a text around exactly one address.
+
+    Brackets, quotes and Markdown around the address are ignored, and what follows it in a sentence. Of `ADDRESS
+    1:02:03` the second word is the moment in a video that names none. Raises `invalid-input`.
+    """
+    text = _checked(text)
+    words = _words(text)
+    if len(words) == 1:
+        return _address_target(words[0])
+    links = list(dict.fromkeys(word for word in words if _TWITCH.match(word)))
+    if not links:
+        other = next((word for word in words if "." in word), text)
+        return _address_target(other)
+    if len(words) == 2 and words[0] == links[0]:
+        target = _address_target(links[0])
+        moment = parse_moment(words[1])
+        if isinstance(target, VideoTarget) and not target.at_seconds and moment is not None:
+            return video_target(target.video_id, moment)
+        if _PLAIN_WORD.fullmatch(words[1]):
+            # Less likely a sentence than an address that was broken by a space.
+            raise invalid_input(f"{_shown(text)} cannot be read as an address: it has a space in it.")
+    targets = list(dict.fromkeys(_address_target(link) for link in links))
+    if len(targets) > 1:
+        raise invalid_input("This text has several addresses of Twitch: give one of them.")
+    return targets[0]
+
+
+def parse_moment(text: str) -> float | None:
+    """Seconds of a moment written as `1h2m3.5s`, `83m`, `5025` or `1:02:03`; None for anything else."""
+    text = text.strip()
+    found = _UNITS.fullmatch(text) if text else None
+    if found is None:
+        found = _CLOCK.fullmatch(text)
+        if found is None or float(found[3]) >= 60 or (found[1] and int(found[2]) >= 60):
+            return None
+    hours, minutes, seconds = found.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
 
 
 def _checked(text: str) -> str:
-    text = text.strip()
+    text = _INVISIBLE.sub("", text).strip()
     if not text:
         raise invalid_input("Nothing was given: it takes a channel name, a clip, a video or a Twitch address.")
     if len(text) > MAX_TEXT:
@@ -230,45 +306,110 @@ def _is_old_slug(word: str) -> bool:
     )
 
 
-def _split(url: str) -> SplitResult:
+# --- Addresses ----------------------------------------------------------------------------------------
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text, without what is wrapped around them. Markdown's `[text](address)` is its address."""
+    words = _SPACES.split(_MARKDOWN.sub(r" \1 ", text))
+    return [word for word in map(_unwrapped, words) if word] or [text]
+
+
+def _unwrapped(word: str) -> str:
+    before, scheme, rest = _before_scheme(word)
+    if before and _WRAPPED.fullmatch(before):
+        word = scheme + rest
+    return word.lstrip(_OPENING).rstrip(_CLOSING)
+
+
+def _before_scheme(word: str) -> tuple[str, str, str]:
+    found = re.search(r"https?:/", word, re.ASCII | re.IGNORECASE)
+    return (word, "", "") if found is None else (word[: found.start()], found[0], word[found.end() :])
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """The parts of an address: the host in lower case, the decoded path, and the first value of each parameter.
+
+    The parameters' names are in lower case. `at_seconds` is the moment that the address names, else 0.
+    """
+
+    host: str
+    path: list[str]
+    query: dict[str, str]
+    at_seconds: float
+
+
+def _address_target(url: str) -> TwitchTarget:
+    address = _split(url)
+    if address.host == _CLIPS:
+        return _clips_page(address)
+    if address.host in _PLAYERS:
+        return _player(address)
+    if address.host == _DASHBOARD:
+        return _dashboard(address)
+    if address.host in _SITES or _LOCALE.fullmatch(address.host):
+        return _site_page(address)
+    if address.host.endswith(".twitch.tv"):
+        raise invalid_input(f"{_shown(url)} is an address of Twitch, but of no channel, clip or video.")
+    raise invalid_input(f"{_shown(url)} is not an address of Twitch.")
+
+
+def _split(url: str) -> _Address:
     """The parts of an address. Anything that URL parsers disagree about is refused."""
     refusal = invalid_input(f"{_shown(url)} cannot be read as an address.")
     if any(sign <= " " or sign in "\x7f\\" for sign in url):
         raise refusal
-    scheme, separator, _ = url.partition("://")
-    if not separator:
-        url = f"https://{url.removeprefix('//')}"
-    elif scheme.lower() not in ("http", "https"):
+    if _ENCODED.match(url):
+        url = unquote(url)
+    scheme = _SCHEMES.match(url)
+    rest = url if scheme is None else url[scheme.end() :]
+    if scheme is None and "://" in rest:
         raise refusal
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise refusal from error
-    host, _, port = parts.netloc.partition(":")
-    if "@" in parts.netloc or port not in ("", "80", "443"):
+    found = _ADDRESS.fullmatch(rest)
+    assert found is not None, "every text is one"
+    place, path, query, fragment = found.groups("")
+    host, _, port = place.partition(":")
+    if not host or any(sign in place for sign in "@[]") or port not in ("", "80", "443"):
         raise refusal
-    return parts._replace(netloc=host)
+    parameters = _parameters(query)
+    moment = parameters.get("t") or parameters.get("time")
+    if moment is None:
+        in_fragment = _parameters(fragment)
+        moment = in_fragment.get("t") or in_fragment.get("time")
+    segments = [unquote(segment) for segment in path.split("/") if segment]
+    return _Address(host.lower(), segments, parameters, _moment(moment))
 
 
-def _query(parts: SplitResult) -> dict[str, str]:
-    """The first value of each query parameter, by name."""
+def _parameters(query: str) -> dict[str, str]:
+    """The first value of each parameter, by its name in lower case."""
     try:
-        pairs = parse_qsl(parts.query, max_num_fields=100)
+        pairs = parse_qsl(query, max_num_fields=100)
     except ValueError as error:
         raise invalid_input("The address has more parameters than any address of Twitch.") from error
-    return dict(reversed(pairs))
+    return {name.lower(): value for name, value in reversed(pairs)}
 
 
-def _site_page(path: list[str], query: dict[str, str]) -> TwitchTarget:  # noqa: PLR0911 - one for each form
+def _moment(text: str | None) -> float:
+    moment = 0.0 if text is None else parse_moment(text)
+    if moment is None:
+        raise invalid_input(
+            f"{_shown(text or '')} is no moment in a video: it is written as 1h2m3s, as 1:02:03 or in seconds."
+        )
+    return moment
+
+
+def _site_page(address: _Address) -> TwitchTarget:  # noqa: PLR0911 - one for each form
     """The target of a page on www.twitch.tv or one of its other host names."""
+    path, at_seconds = address.path, address.at_seconds
     match [segment.lower() for segment in path[:2]]:
         case []:
             raise invalid_input("This is Twitch's front page: give the address of a channel, a clip or a video.")
         case ["clip", _]:
             return clip_target(path[1])
         case [word, _] if word in _VIDEO_WORDS:
-            return video_target(path[1], _offset(query))
-        case ["popout", "moderator"] if len(path) > 2:
+            return video_target(path[1], at_seconds)
+        case ["popout", "moderator" | "u"] if len(path) > 2:
             return channel_target(path[2])
         case [word, _] if word in _CHANNEL_SECOND:
             return channel_target(path[1])
@@ -276,22 +417,27 @@ def _site_page(path: list[str], query: dict[str, str]) -> TwitchTarget:  # noqa:
             raise invalid_input("This address ends where the clip or video should be named.")
         case [channel, "clip"]:
             return _clip_of(channel, path[2])
-        case [_, "v" | "video" | "videos"] if len(path) > 2:
-            return video_target(path[2], _offset(query))
+        case [_, "v" | "video"]:
+            return video_target(path[2], at_seconds)
+        case [_, "videos"] if len(path) > 2 and _VIDEO_ID.fullmatch(path[2]):
+            return video_target(path[2], at_seconds)
         case [_, "b" | "c"]:
             raise invalid_input("This is an address of Twitch's old archive, which is gone.")
-        case [_, "schedule"] if "vodID" in query:
-            return video_target(query["vodID"], _offset(query))
+        case [_, "schedule"] if "vodid" in address.query:
+            return video_target(address.query["vodid"], at_seconds)
         case _:
             return channel_target(path[0])
 
 
-def _clips_page(path: list[str], query: dict[str, str]) -> ClipTarget:
-    """The target of a page on clips.twitch.tv."""
+def _clips_page(address: _Address) -> ClipTarget:
+    """The target of a page on clips.twitch.tv. A clip's maker gets the one with `/edit`."""
+    path = address.path
+    if len(path) > 1 and path[-1].lower() == "edit":
+        path = path[:-1]
     match path:
-        case ["embed", *_] if "clip" in query:
-            return clip_target(query["clip"])
-        case [] | ["embed" | "create" | "clips", *_]:
+        case [word, *_] if word.lower() == "embed" and "clip" in address.query:
+            return clip_target(address.query["clip"])
+        case [word, *_] if word.lower() in ("embed", "create", "clips", "edit"):
             raise invalid_input("This address of clips.twitch.tv names no clip.")
         case [slug]:
             return clip_target(slug)
@@ -306,26 +452,22 @@ def _clip_of(channel: str, slug: str) -> ClipTarget:
     return dataclasses.replace(clip_target(slug), channel=login)
 
 
-def _player(query: dict[str, str]) -> TwitchTarget:
+def _player(address: _Address) -> TwitchTarget:
     """The target of a player.twitch.tv address; if it names a channel and a video, the channel, as Twitch does."""
+    query = address.query
     if "channel" in query:
         return channel_target(query["channel"])
     if "video" in query:
-        return video_target(query["video"], _offset(query))
-    raise invalid_input("This player's address names neither a channel nor a video.")
+        return video_target(query["video"], address.at_seconds)
+    if "clip" in query:
+        return clip_target(query["clip"])
+    advice = f" {_ADVICE['collections']}" if "collection" in query else ""
+    raise invalid_input(f"This player's address names neither a channel nor a video.{advice}")
 
 
-def _offset(query: dict[str, str]) -> float:
-    """The moment given as `t=1h2m3s`, `t=83m`, `t=45s` or `t=5025`, in seconds; 0 when there is none."""
-    text = query.get("t", query.get("time", ""))
-    if not text:
-        return 0.0
-    found = _OFFSET.fullmatch(text)
-    if found is None:
-        raise _bad_time(text)
-    hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return float(hours * 3600 + minutes * 60 + seconds)
-
-
-def _bad_time(text: str) -> TwitchAudioError:
-    return invalid_input(f"{_shown(text)} is no moment in a video: it is written as 1h2m3s or in seconds.")
+def _dashboard(address: _Address) -> ChannelTarget:
+    """The channel of a page on dashboard.twitch.tv, such as `/u/NAME/stream-manager`."""
+    path = address.path[1:] if address.path and address.path[0].lower() == "popout" else address.path
+    if len(path) < 2 or path[0].lower() not in ("u", "moderator"):
+        raise invalid_input("This page of the dashboard names no channel.")
+    return channel_target(path[1])

@@ -74,6 +74,8 @@ async def test_waiting_ends_with_202_when_the_answer_takes_longer(api: ClientSes
         ({"video": "123456789", "at": 61.5}, "video", "123456789"),
         ({"url": "https://www.twitch.tv/somechannel"}, "stream", "somechannel"),
         ({"url": "https://clips.twitch.tv/AwkwardSlug-x_1"}, "clip", "AwkwardSlug-x_1"),
+        ({"url": "<https://clips.twitch.tv/AwkwardSlug-x_1/edit>"}, "clip", "AwkwardSlug-x_1"),
+        ({"url": "https://www.twitch.tv/videos/123456789?t=1:02:03."}, "video", "123456789"),
     ],
 )
 async def test_every_form_of_question_is_understood(

@@ -67,6 +67,19 @@ async def test_the_form_leads_to_the_answers_page(site: ClientSession) -> None:
     assert 'href="/channels/somechannel"' in text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<https://www.twitch.tv/SomeChannel?referrer=raid>",
+        "Watch this on Twitch! https://de-de.twitch.tv/somechannel/videos/all, now",
+        "[stream](https://dashboard.twitch.tv/u/somechannel/stream-manager)",
+        "\u200b@SomeChannel\u00a0",
+    ],
+)
+async def test_the_field_takes_what_people_paste(site: ClientSession, text: str) -> None:
+    assert 'href="/channels/somechannel"' in await finished_page(site, text)
+
+
 async def test_another_site_cannot_make_its_visitors_ask(site: ClientSession) -> None:
     for sender, status in (("cross-site", 403), ("same-origin", 303), ("none", 303)):
         headers = {"Sec-Fetch-Site": sender}

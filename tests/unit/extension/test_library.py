@@ -56,6 +56,9 @@ ADDRESSES = (
     "https://clips.twitch.tv/embed?clip=FancySlug&parent=x",
     "https://player.twitch.tv/?channel=somechannel&player=popout",
     "https://player.twitch.tv/?video=v1234567890",
+    "https://www.twitch.tv/somechannel/videos/all",
+    "https://www.twitch.tv/videos/1234567890?t=1:02:03",
+    "https://www.twitch.tv/videos/1234567890#t=1h2m3.5s",
 )
 NOTHING = (
     "https://www.twitch.tv/",

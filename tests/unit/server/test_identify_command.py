@@ -44,6 +44,7 @@ def test_a_file_that_exists_is_a_file_and_anything_else_is_twitchs(tmp_path: Pat
     assert identify.target_from(str(file)) == FileTarget(file)
     assert identify.target_from("SomeChannel") == ChannelTarget("somechannel")
     assert identify.target_from("https://clips.twitch.tv/AwkwardSlug-x_1") == ClipTarget("AwkwardSlug-x_1")
+    assert identify.target_from("<https://clips.twitch.tv/AwkwardSlug-x_1/edit>.") == ClipTarget("AwkwardSlug-x_1")
 
 
 @pytest.mark.parametrize(
