@@ -44,13 +44,15 @@ class Clock(Protocol):
 class LiveSource:
     """The HLS media playlist of a live rendition. Addresses are signed, so they stay out of logs and repr.
 
-    `cached`: it was found for an earlier question and may have ended since.
+    `cached`: it was found for an earlier question and may have ended since. `channel_id`: the broadcaster's id,
+    where Twitch names it.
     """
 
     channel: str
     playlist: URL = field(repr=False)
     audio_only: bool
     cached: bool = False
+    channel_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,18 @@ class ClipOwners(Protocol):
 
         Raises TwitchAudioError: `upstream-unavailable`, `timeout`.
         """
+        ...
+
+
+class Broadcasters(Protocol):
+    """Finds channels by login or by id. No Twitch application is needed for it."""
+
+    async def by_login(self, login: str) -> Broadcaster | None:
+        """The channel that has a login now; None when no account has it. Raises as `ClipOwners` does."""
+        ...
+
+    async def by_id(self, channel_id: str) -> Broadcaster | None:
+        """The channel with an id, under its login of now; None when it is gone. Raises as `ClipOwners` does."""
         ...
 
 

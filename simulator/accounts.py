@@ -1,5 +1,6 @@
 """People, applications and access tokens of the simulated Twitch: the state behind id.twitch.tv and Helix."""
 
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,8 @@ CODE_SECONDS: Final = 600
 DEVICE_SECONDS: Final = 1_800
 POINTS_PER_MINUTE: Final = 800
 _MAX_STORED: Final = 10_000
+_FIRST_NEW_ID: Final = 79_000_001
+_LOGIN: Final = re.compile(r"[a-z0-9_]{1,25}")
 
 V = TypeVar("V")
 
@@ -105,7 +108,8 @@ class Accounts:
             Person(user_id="72000001", login="viewer_vic", display_name="Viewer_Vic"),
             Person(user_id="72000002", login="subscriber_sue", display_name="Subscriber_Sue"),
         )
-        self.people: Final = {person.login: person for person in (*viewers, *people)}
+        self._at_start: Final = {person.login: person for person in (*viewers, *people)}
+        self.people: Final = dict(self._at_start)
         self.applications: Final = {
             each.client_id: each for each in (OWN_APPLICATION, PUBLIC_APPLICATION, FOREIGN_APPLICATION)
         }
@@ -118,6 +122,8 @@ class Accounts:
     def reset(self) -> None:
         """Restore the initial state: viewer_vic is signed in, subscriber_sue subscribes to all, no tokens."""
         self._state = _State()
+        self.people.clear()
+        self.people.update(self._at_start)
         self.viewer = self.people["viewer_vic"]
         self.points_per_minute = POINTS_PER_MINUTE
         for login in self.people:
@@ -137,6 +143,45 @@ class Accounts:
     def unsubscribe(self, login: str, broadcaster: str) -> None:
         """End a person's subscription to a broadcaster. Raises KeyError for an unknown login."""
         self._state.subscriptions.pop((self.people[login].user_id, self.people[broadcaster].user_id), None)
+
+    def rename(self, login: str, to: str) -> Person:
+        """Give an account another login: its id, tokens and subscriptions stay, and the old login is free.
+
+        Raises KeyError for an unknown login, ValueError for one that is taken or that no account can have.
+        """
+        before = self.people[login]
+        self._check_free(to)
+        after = replace(before, login=to, display_name=to)
+        del self.people[login]
+        self.people[to] = after
+        state = self._state
+        for grants in (state.grants, state.refresh):
+            for token, grant in grants.items():
+                if grant.person == before:
+                    grants[token] = replace(grant, person=after)
+        for code, (grant, uri) in state.codes.items():
+            if grant.person == before:
+                state.codes[code] = (replace(grant, person=after), uri)
+        for device in state.devices.values():
+            if device.person == before:
+                device.person = after
+        if self.viewer == before:
+            self.viewer = after
+        return after
+
+    def register(self, login: str) -> Person:
+        """A new account, with an id of its own. Raises ValueError for a login that is taken or cannot be one."""
+        self._check_free(login)
+        number = max([_FIRST_NEW_ID - 1, *(int(person.user_id) for person in self.people.values())]) + 1
+        person = Person(user_id=str(number), login=login, display_name=login)
+        self.people[login] = person
+        return person
+
+    def _check_free(self, login: str) -> None:
+        if not _LOGIN.fullmatch(login):
+            raise ValueError("a login has 1 to 25 lower-case letters, digits and underscores")
+        if login in self.people:
+            raise ValueError(f"the login {login} is taken")
 
     def allow_redirect(self, client_id: str, uri: str) -> None:
         """Register one more redirect address. Raises KeyError."""
@@ -160,6 +205,13 @@ class Accounts:
             raise ValueError("points_per_minute must be at least 1")
         self.points_per_minute = int(points_per_minute)
         self._state.buckets.clear()
+
+    def find(self, *, login: str = "", user_id: str = "") -> Person | None:
+        """The account with a login, else the one with an id; None without one."""
+        person = self.people.get(login)
+        if person is None:
+            person = next((each for each in self.people.values() if each.user_id == user_id), None)
+        return person
 
     # --- tokens ---------------------------------------------------------------------------------------
 

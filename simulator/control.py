@@ -106,7 +106,7 @@ class ControlRoutes:
 
     async def _accounts(self, request: web.Request) -> web.Response:
         body = await _body(request)
-        known = "viewer, subscription, redirect, points_per_minute, token, disconnect"
+        known = "viewer, subscription, redirect, points_per_minute, token, disconnect, rename, recycle"
         _nothing_else({name: 0 for name in body if name not in known.split(", ")}, known)
         accounts = self._world.accounts
         answer: Json = {}
@@ -117,6 +117,10 @@ class ControlRoutes:
                 _subscribe(accounts, body["subscription"])
             if "disconnect" in body:
                 accounts.disconnect(body["disconnect"])
+            if "rename" in body:
+                self._world.rename(str(body["rename"]["login"]), str(body["rename"]["to"]))
+            if "recycle" in body:
+                self._world.recycle(str(body["recycle"]["login"]), str(body["recycle"]["like"]))
             if "redirect" in body:
                 accounts.allow_redirect(body["redirect"]["client_id"], str(body["redirect"]["uri"]))
             if "points_per_minute" in body:

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 
 from simulator import clip_files, graphql
+from simulator.accounts import Person
 from simulator.clock import iso
 from simulator.faults import GQL_KINDS, Fault, FaultKind, FaultPlan, Step, taken
 from simulator.hosts import Hosts
@@ -224,7 +225,11 @@ class GqlRoutes:
         channel = self._world.channels.get(str(login).lower()) if login else None
         if channel is None and user_id:
             channel = self._world.channel_by_id(str(user_id))
-        return None if channel is None or channel.switches.missing else _describe_channel(channel)
+        if channel is None:
+            # Every account is a user, also one that never broadcast.
+            person = self._world.accounts.find(login=str(login or "").lower(), user_id=str(user_id or ""))
+            return None if person is None else _describe_person(person)
+        return None if channel.switches.missing else _describe_channel(channel)
 
     def _describe_video(self, video: Video) -> Json:
         owner = self._world.channels.get(video.plan.login)
@@ -251,6 +256,16 @@ def _identity(channel: Channel) -> Json:
         "id": str(channel.plan.user_id),
         "login": channel.login,
         "displayName": channel.plan.display_name,
+        "__typename": "User",
+    }
+
+
+def _describe_person(person: Person) -> Json:
+    return {
+        "id": person.user_id,
+        "login": person.login,
+        "displayName": person.display_name,
+        "stream": None,
         "__typename": "User",
     }
 

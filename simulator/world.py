@@ -128,7 +128,7 @@ class Channel:
     """A channel and its broadcast, which began some hours before the simulator started."""
 
     def __init__(self, plan: ChannelPlan, program: Program, clock: SimulatedClock) -> None:
-        self.plan: Final = plan
+        self.plan = plan
         self.program: Final = program
         self.faults: Final = FaultPlan()
         self.broadcast_id: Final = 40_000_000_000 + plan.user_id
@@ -398,15 +398,61 @@ class World:
     clips: dict[str, Clip]
     videos: dict[str, Video]
     faults: FaultPlan = field(default_factory=FaultPlan)
+    _logins: tuple[tuple[Channel | Clip | Video, str], ...] = field(init=False, repr=False)
+    """Whose everything was at the start, before accounts were renamed."""
+
+    def __post_init__(self) -> None:
+        things = (*self.channels.values(), *self.clips.values(), *self.videos.values())
+        self._logins = tuple((thing, thing.plan.login) for thing in things)
 
     def reset(self) -> None:
-        """Turn every switch and fault off, and set the clock to the machine's time."""
+        """Turn every switch and fault off, give all accounts their first logins, and set the clock."""
         self.clock.reset()
         self.faults.clear()
         self.accounts.reset()
-        for thing in (*self.channels.values(), *self.clips.values(), *self.videos.values()):
+        self.channels.clear()
+        for thing, login in self._logins:
+            _give(thing, login)
+            if isinstance(thing, Channel):
+                self.channels[login] = thing
             thing.reset()
+
+    def rename(self, login: str, to: str) -> None:
+        """Give an account another login, with its channel, clips and videos.
+
+        Raises KeyError for an unknown login, ValueError for one that is taken or that no account can have.
+        """
+        self.accounts.rename(login, to)
+        channel = self.channels.pop(login, None)
+        if channel is not None:
+            self.channels[to] = channel
+        for thing in (channel, *self.clips.values(), *self.videos.values()):
+            if thing is not None and thing.plan.login == login:
+                _give(thing, to)
+
+    def recycle(self, login: str, like: str) -> None:
+        """Let a new person have a free login. Their channel broadcasts what the channel `like` does.
+
+        Raises KeyError for an unknown channel, ValueError for a login that is taken or that no account can have.
+        """
+        model = self.channels[like]
+        person = self.accounts.register(login)
+        plan = dataclasses.replace(
+            model.plan, login=login, display_name=person.display_name, user_id=int(person.user_id), live=True
+        )
+        self.channels[login] = Channel(plan, model.program, self.clock)
 
     def channel_by_id(self, user_id: str) -> Channel | None:
         """The channel with a numeric id, or None."""
         return next((channel for channel in self.channels.values() if str(channel.plan.user_id) == user_id), None)
+
+
+def _give(thing: Channel | Clip | Video, login: str) -> None:
+    """Let a channel, clip or video be of the account with a login."""
+    if isinstance(thing, Channel):
+        if thing.plan.login != login:
+            thing.plan = dataclasses.replace(thing.plan, login=login)
+    elif isinstance(thing, Clip):
+        thing.plan = dataclasses.replace(thing.plan, login=login)
+    else:
+        thing.plan = dataclasses.replace(thing.plan, login=login)

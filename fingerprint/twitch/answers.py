@@ -106,6 +106,8 @@ class PlaybackToken:
 
     value: str = field(repr=False)
     signature: str = field(repr=False)
+    channel_id: str | None = None
+    """Of a live channel: its id, where the token names it."""
 
 
 def parse_token(found: object, subject: str) -> PlaybackToken:
@@ -133,7 +135,9 @@ def parse_token(found: object, subject: str) -> PlaybackToken:
         raise restricted(subject, geoblock)
     if _object(content.get("private")).get("allowed_to_view") is False:
         raise restricted(subject, "private")
-    return PlaybackToken(value=value, signature=signature)
+    channel_id = content.get("channel_id")
+    named = isinstance(channel_id, int) and not isinstance(channel_id, bool)
+    return PlaybackToken(value=value, signature=signature, channel_id=str(channel_id) if named else None)
 
 
 def restricted(subject: str, reason: str) -> TwitchAudioError:
@@ -197,8 +201,20 @@ def parse_clip_broadcaster(data: Json) -> Broadcaster | None:
     clip = _object(data["clip"])
     if "broadcaster" not in clip:
         raise GqlFailure(GqlFailureKind.UNREADABLE, "the clip's answer does not say whose it is")
-    broadcaster = _object(clip["broadcaster"])
-    user_id, login = broadcaster.get("id"), broadcaster.get("login")
+    return _broadcaster(clip["broadcaster"])
+
+
+def parse_channel(data: Json) -> Broadcaster | None:
+    """The answer to `channel_query`; None when there is no such channel. Raises GqlFailure for other shapes."""
+    for name in ("user", "userOrError"):
+        if name in data:
+            return _broadcaster(data[name])
+    raise GqlFailure(GqlFailureKind.UNREADABLE, "the answer names no channel")
+
+
+def _broadcaster(found: object) -> Broadcaster | None:
+    channel = _object(found)
+    user_id, login = channel.get("id"), channel.get("login")
     if not isinstance(user_id, str) or not isinstance(login, str):
         return None
     return Broadcaster(id=user_id, login=login.lower())

@@ -248,3 +248,38 @@ async def test_accounts_can_be_set_over_http(viewer: Viewer) -> None:
         {"points_per_minute": 0},
     ):
         assert (await viewer.control("accounts", wrong)).status == 400, json.dumps(wrong)
+
+
+# --- names --------------------------------------------------------------------------------------------
+
+
+async def test_a_renamed_account_keeps_its_id_and_another_may_get_the_old_login(viewer: Viewer) -> None:
+    token = viewer.twitch.world.accounts.token_for(LIVE)
+    before = (await helix(viewer, f"users?login={LIVE}", token)).json["data"][0]
+    await control(viewer, {"rename": {"login": LIVE, "to": "new_name"}})
+    assert (await helix(viewer, f"users?login={LIVE}", token)).json["data"] == []
+    renamed = (await helix(viewer, f"users?id={before['id']}", token)).json["data"][0]
+    assert (renamed["id"], renamed["login"]) == (before["id"], "new_name")
+    assert (await validate(viewer, token)).json["login"] == "new_name"
+    query = {"query": "query($id: ID) { user(id: $id) { id login } }", "variables": {"id": before["id"]}}
+    by_id = (await viewer.gql(query)).json
+    assert by_id["data"]["user"] == {"id": before["id"], "login": "new_name"}
+    clip = (await viewer.gql({"query": f'{{ clip(slug: "{CLIP}") {{ broadcaster {{ id login }} }} }}'})).json
+    assert clip["data"]["clip"]["broadcaster"] == by_id["data"]["user"]
+
+    await control(viewer, {"recycle": {"login": LIVE, "like": "new_name"}})
+    other = (await helix(viewer, f"users?login={LIVE}", token)).json["data"][0]
+    assert other["id"] != before["id"]
+    for wrong in ({"rename": {"login": "new_name", "to": LIVE}}, {"rename": {"login": "nobody", "to": "x"}}):
+        await control(viewer, wrong, status=400)
+    viewer.twitch.world.reset()
+    assert viewer.twitch.channel(LIVE).plan.user_id == int(before["id"])
+    assert "new_name" not in viewer.twitch.world.channels
+
+
+async def control(viewer: Viewer, body: dict[str, Any], *, status: int = 200) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{viewer.twitch.control_url}/accounts", json=body) as response,
+    ):
+        assert response.status == status, await response.text()
