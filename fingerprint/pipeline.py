@@ -23,6 +23,7 @@ from fingerprint.ports import (
     JobOutcome,
     JobStore,
     Lease,
+    LiveSource,
     Match,
     MediaResolver,
     OnStage,
@@ -183,6 +184,7 @@ class Pipeline:
         songs = tuple(match.song for match in matches)
         return dataclasses.replace(
             identification,
+            channel_id=source.channel_id if isinstance(source, LiveSource) else None,
             status=Status.NO_MATCH if best is None else Status.SUCCESSFUL,
             stage=Stage.DONE,
             finished_at=clock.now(),

@@ -101,7 +101,7 @@ class ClipOwners(Protocol):
         ...
 
 
-class Broadcasters(Protocol):
+class ChannelDirectory(Protocol):
     """Finds channels by login or by id. No Twitch application is needed for it."""
 
     async def by_login(self, login: str) -> Broadcaster | None:

@@ -20,7 +20,7 @@ from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.pipeline import CAPTURE_SECONDS, Pipeline
 from fingerprint.ports import (
-    Broadcasters,
+    ChannelDirectory,
     ClipOwners,
     Clock,
     MediaResolver,
@@ -38,7 +38,7 @@ from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY, Resources, chosen_names
 from fingerprint.recognizers.chain import Member, RecognizerChain
 from fingerprint.settings import PipelineSettings, SettingsError
-from fingerprint.twitch.broadcasters import TwitchBroadcasters
+from fingerprint.twitch.channels import TwitchChannels
 from fingerprint.twitch.clips import TwitchClips
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.live_source_cache import LiveSourceCache
@@ -183,12 +183,12 @@ async def open_clip_owners(
 
 
 @asynccontextmanager
-async def open_broadcasters(
+async def open_channel_directory(
     settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
-) -> AsyncGenerator[Broadcasters]:
+) -> AsyncGenerator[ChannelDirectory]:
     """Finds channels by login or id, with its own connections to gql."""
     async with twitch_fetcher(twitch_allow_list(settings.twitch), on_outcome=on_outcome) as fetcher:
-        yield TwitchBroadcasters(fetcher, settings.twitch, on_outcome=on_outcome)
+        yield TwitchChannels(fetcher, settings.twitch, on_outcome=on_outcome)
 
 
 @asynccontextmanager

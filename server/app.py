@@ -12,7 +12,7 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import Clock
+from fingerprint.ports import ChannelDirectory, Clock
 from server import api, keys
 from server.access.identity.addresses import Networks
 from server.access.identity.session_keys import SessionKeys, kept_keys
@@ -54,11 +54,15 @@ def make_app(
     settings: ServerSettings,
     *,
     pipeline: Pipeline | None = None,
+    directory: ChannelDirectory | None = None,
     clock: Clock | None = None,
     service_limits: ServiceLimits | None = None,
     watcher_limits: WatcherLimits | None = None,
 ) -> web.Application:
-    """Create the application. Without a `pipeline`, it opens the one that the settings describe."""
+    """Create the application. Without a `pipeline`, it opens the one that the settings describe.
+
+    `directory`: who says which channel has which login; Twitch, unless the pipeline is given, too.
+    """
     metrics = Metrics()
     slow_clients = SlowClients(head_seconds=settings.limits.head_seconds)
     app = web.Application(client_max_size=settings.limits.body_bytes)
@@ -73,6 +77,7 @@ def make_app(
         async with open_services(
             app,
             pipeline=pipeline,
+            directory=directory,
             service_limits=service_limits,
             watcher_limits=watcher_limits,
             session_keys=session_keys,

@@ -10,6 +10,7 @@ from fingerprint.providers.guard import ProviderGuards
 from server.access.request_context import RequestContext
 from server.access.service import Access
 from server.audit.writer import AuditWriter
+from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
 from server.channels.watcher import Watcher
@@ -28,6 +29,7 @@ AUDIT_LOG: Final = web.AppKey("audit_log", AuditWriter)
 PROVIDERS: Final = web.AppKey("providers", ProviderGuards)
 """How the recognizers that cost something stand; the operator's pages show it."""
 SERVICE: Final = web.AppKey("service", IdentificationService)
+NAMES: Final = web.AppKey("names", ChannelNames)
 FEED: Final = web.AppKey("feed", ChannelFeed)
 WATCHER: Final = web.AppKey("watcher", Watcher)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)

@@ -15,10 +15,16 @@ from fingerprint.jobs.sql_retention import old_answers_deleted
 from fingerprint.links.store import LinkStore
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import JobStore
+from fingerprint.ports import ChannelDirectory, JobStore
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.settings import SettingsError
-from fingerprint.wiring import make_guards, open_clip_owners, open_link_finder, open_pipeline
+from fingerprint.wiring import (
+    make_guards,
+    open_channel_directory,
+    open_clip_owners,
+    open_link_finder,
+    open_pipeline,
+)
 from server import keys, migrations
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.identity.helix import HelixClient
@@ -29,14 +35,18 @@ from server.access.identity.sessions import Sessions
 from server.access.identity.tokens import TokenValidator
 from server.access.quotas.admission import Running
 from server.access.quotas.requests import StartLimits
+from server.access.rules.broadcasters import BroadcasterFollower
+from server.access.rules.list_store import ListFollower
 from server.access.rules.subscriptions import Subscriptions
 from server.access.service import Access
 from server.audit.answers import audit_answers
 from server.audit.store import AuditStore
 from server.audit.writer import AuditLimits, AuditWriter
+from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
-from server.channels.watch_store import WatchStore
+from server.channels.song_tokens import SongTokenFollower
+from server.channels.watch_store import WatchFollower, WatchStore
 from server.channels.watcher import Watcher, WatcherLimits
 from server.identifications.jobs import no_enrichment
 from server.identifications.limits import ServiceLimits
@@ -53,13 +63,17 @@ async def open_services(
     app: web.Application,
     *,
     pipeline: Pipeline | None,
+    directory: ChannelDirectory | None,
     service_limits: ServiceLimits | None,
     watcher_limits: WatcherLimits | None,
     session_keys: SessionKeys | None,
 ) -> AsyncGenerator[None]:
     """Open all services and set them in the application under `server.keys`, while the block runs."""
     async with AsyncExitStack() as stack:
-        await _open_jobs(app, stack, pipeline, service_limits or ServiceLimits(), session_keys)
+        if directory is None and pipeline is None:
+            directory = await stack.enter_async_context(open_channel_directory(app[keys.SETTINGS].pipeline))
+        limits = service_limits or ServiceLimits()
+        await _open_jobs(app, stack, pipeline, limits, session_keys, directory=directory)
         await _open_channels(app, stack, watcher_limits)
         yield
 
@@ -70,6 +84,8 @@ async def _open_jobs(
     pipeline: Pipeline | None,
     limits: ServiceLimits,
     session_keys: SessionKeys | None,
+    *,
+    directory: ChannelDirectory | None,
 ) -> None:
     """Open the database, its schema, the job store, access control, the runner and the identification service."""
     settings = app[keys.SETTINGS]
@@ -77,6 +93,9 @@ async def _open_jobs(
     await stack.enter_async_context(migrations.kept_upgraded(database))
     app[keys.DATABASE] = database
     clock = app[keys.CLOCK]
+    followers = (ListFollower(), BroadcasterFollower(), WatchFollower(), SongTokenFollower())
+    names = ChannelNames(database, directory, clock=clock, followers=followers)
+    app[keys.NAMES] = await stack.enter_async_context(names)
     store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))
     app[keys.JOBS] = store
     if settings.pipeline.jobs == "sql" and settings.pipeline.keep_days is not None:
@@ -102,9 +121,11 @@ async def _open_jobs(
         owner=_owner(),
         metrics=app[keys.METRICS],
         limits=limits,
+        names=names,
     )
     if links is not None:
         links.add_listener(service.forget_answer)
+    service.add_outcome_listener(names.heard)
     service.add_outcome_listener(audit_answers(audit, clock))
     app[keys.SERVICE] = await stack.enter_async_context(service)
 
@@ -161,12 +182,13 @@ async def _open_channels(
     """Open the services around channels: song text for chat bots, live events, and watches."""
     settings, clock, metrics = app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS]
     database, service, access = app[keys.DATABASE], app[keys.SERVICE], app[keys.ACCESS]
-    app[keys.SONG_TEXT] = SongText(database, service=service, access=access, clock=clock)
+    app[keys.SONG_TEXT] = SongText(database, service=service, access=access, names=app[keys.NAMES], clock=clock)
     app[keys.FEED] = await stack.enter_async_context(ChannelFeed(service, metrics=metrics))
     watcher = Watcher(
         WatchStore(database),
         service=service,
         access=access,
+        names=app[keys.NAMES],
         api_keys=ApiKeyStore(database),
         clock=clock,
         owner=_owner(),
@@ -219,6 +241,7 @@ async def _open_access(
             per_person=settings.starts_per_person,
         ),
         running=running,
+        find_channel=app[keys.NAMES].find,
         clip_owners=await stack.enter_async_context(open_clip_owners(settings.pipeline)),
         subscriptions=subscriptions,
         sessions=sessions,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import ClientResponse, ClientSession, CookieJar, TCPConnector
 
+from fingerprint.ports import ChannelDirectory
 from fingerprint.settings import PipelineSettings
 from server.app import listening, make_app
 from server.channels.watcher import WatcherLimits
@@ -31,6 +32,7 @@ async def open_api(
     service_limits: ServiceLimits | None = None,
     watcher_limits: WatcherLimits | None = None,
     database_url: str | None = None,
+    directory: ChannelDirectory | None = None,
     **more: Any,
 ) -> AsyncGenerator[ClientSession]:
     """A real server with a real store and a pipeline of fake parts; gives a client for its address.
@@ -43,7 +45,13 @@ async def open_api(
         limits=limits or ServerLimits(),
         **more,
     )
-    app = make_app(settings, pipeline=parts.pipeline, service_limits=service_limits, watcher_limits=watcher_limits)
+    app = make_app(
+        settings,
+        pipeline=parts.pipeline,
+        directory=directory,
+        service_limits=service_limits,
+        watcher_limits=watcher_limits,
+    )
     async with (
         listening(app, "127.0.0.1", 0) as address,
         ClientSession(

@@ -149,6 +149,10 @@ class Identification:
         str, Meta(description="The channel's login, the clip's slug, the video's number or the file's name.")
     ]
     at_seconds: Annotated[float | None, Meta(description="The moment in a video, seconds from its start.")] = None
+    channel_id: Annotated[
+        str | None,
+        Meta(description="Twitch's number of a live channel, which a rename keeps; null until it is known."),
+    ] = None
     status: Status = Status.QUEUED
     stage: Stage = Stage.QUEUED
     created_at: Moment

@@ -70,6 +70,7 @@ def clean(identification: Identification) -> Identification:
         identification,
         song=None if identification.song is None else _song(identification.song),
         songs=tuple(_song(song) for song in identification.songs[:LIST_LIMIT]),
+        channel_id=_optional(identification.channel_id),
         score=_number(identification.score),
         recognizer=_optional(identification.recognizer),
         captured_seconds=_number(identification.captured_seconds),

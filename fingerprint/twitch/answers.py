@@ -107,7 +107,7 @@ class PlaybackToken:
     value: str = field(repr=False)
     signature: str = field(repr=False)
     channel_id: str | None = None
-    """Of a live channel: its id, where the token names it."""
+    """The number of the channel that a live token is for, where it names it."""
 
 
 def parse_token(found: object, subject: str) -> PlaybackToken:
@@ -135,9 +135,7 @@ def parse_token(found: object, subject: str) -> PlaybackToken:
         raise restricted(subject, geoblock)
     if _object(content.get("private")).get("allowed_to_view") is False:
         raise restricted(subject, "private")
-    channel_id = content.get("channel_id")
-    named = isinstance(channel_id, int) and not isinstance(channel_id, bool)
-    return PlaybackToken(value=value, signature=signature, channel_id=str(channel_id) if named else None)
+    return PlaybackToken(value=value, signature=signature, channel_id=_number_text(content.get("channel_id")))
 
 
 def restricted(subject: str, reason: str) -> TwitchAudioError:
@@ -201,20 +199,8 @@ def parse_clip_broadcaster(data: Json) -> Broadcaster | None:
     clip = _object(data["clip"])
     if "broadcaster" not in clip:
         raise GqlFailure(GqlFailureKind.UNREADABLE, "the clip's answer does not say whose it is")
-    return _broadcaster(clip["broadcaster"])
-
-
-def parse_channel(data: Json) -> Broadcaster | None:
-    """The answer to `channel_query`; None when there is no such channel. Raises GqlFailure for other shapes."""
-    for name in ("user", "userOrError"):
-        if name in data:
-            return _broadcaster(data[name])
-    raise GqlFailure(GqlFailureKind.UNREADABLE, "the answer names no channel")
-
-
-def _broadcaster(found: object) -> Broadcaster | None:
-    channel = _object(found)
-    user_id, login = channel.get("id"), channel.get("login")
+    broadcaster = _object(clip["broadcaster"])
+    user_id, login = broadcaster.get("id"), broadcaster.get("login")
     if not isinstance(user_id, str) or not isinstance(login, str):
         return None
     return Broadcaster(id=user_id, login=login.lower())
@@ -279,3 +265,9 @@ def _number(value: object) -> float | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6:
         return float(value)
     return None
+
+
+def _number_text(value: object) -> str | None:
+    """Twitch's number of an account as text; tokens have it as a number."""
+    text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    return text if text.isascii() and text.isdigit() and len(text) <= 20 else None

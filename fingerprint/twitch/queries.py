@@ -40,13 +40,7 @@ query ClipBroadcaster($slug: ID!) {
   clip(slug: $slug) { broadcaster { id login } }
 }"""
 
-_CHANNEL_TEXT: Final = """
-query Channel($login: String, $id: ID) {
-  user(login: $login, id: $id) { id login }
-}"""
-
 _TOKEN_HASH: Final = "ed230aa1e33e07eebb8928504583da78a5173989fadfb1ac94be06a04f3cdbe9"  # noqa: S105 - a query's hash
-_CHANNEL_HASH: Final = "fea4573a7bf2644f5b3f2cbbdcbee0d17312e48d2e55f080589d053aad353f11"
 _CLIP_HASH: Final = "2db6a3b20eabf510bd3cf465ae2408834b59eb6b8af89ca73ab1486cacecfb63"
 
 
@@ -107,19 +101,6 @@ def clip_query(slug: str) -> Query:
 def clip_broadcaster_query(slug: str) -> Query:
     """The query for the channel that a clip is from. The known persisted query answers more than that."""
     return dataclasses.replace(clip_query(slug), text_operation="ClipBroadcaster", text=_BROADCASTER_TEXT)
-
-
-def channel_query(*, login: str | None = None, channel_id: str | None = None) -> Query:
-    """The query for the channel with a login or an id. The known persisted query takes a login only."""
-    variables = {"login": login} if channel_id is None else {"id": channel_id}
-    return Query(
-        text_operation="Channel",
-        text=_CHANNEL_TEXT,
-        text_variables=variables,
-        persisted_operation="ChannelShell",
-        persisted_hash=_CHANNEL_HASH,
-        persisted_variables={"login": login or ""},
-    )
 
 
 def _token_query(text: str, text_variables: dict[str, Any], persisted_variables: dict[str, Any]) -> Query:

@@ -53,10 +53,12 @@ class TwitchResolver:
     async def resolve(self, target: Target) -> MediaSource:
         match target:
             case ChannelTarget(login=login):
-                rendition, url = await self._rendition(usher.PlaylistKind.CHANNEL, login)
-                return LiveSource(channel=login, playlist=url, audio_only=rendition.audio_only)
+                rendition, url, token = await self._rendition(usher.PlaylistKind.CHANNEL, login)
+                return LiveSource(
+                    channel=login, playlist=url, audio_only=rendition.audio_only, channel_id=token.channel_id
+                )
             case VideoTarget(video_id=video_id, at_seconds=at_seconds):
-                rendition, url = await self._rendition(usher.PlaylistKind.VIDEO, video_id)
+                rendition, url, _ = await self._rendition(usher.PlaylistKind.VIDEO, video_id)
                 return VideoSource(playlist=url, at_seconds=at_seconds, audio_only=rendition.audio_only)
             case ClipTarget(slug=slug):
                 clip = await self._ask(clip_query(slug), parse_clip)
@@ -66,8 +68,8 @@ class TwitchResolver:
                     raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no file {str(path)!r}.")
                 return FileSource(path=path)
 
-    async def _rendition(self, kind: usher.PlaylistKind, name: str) -> tuple[Rendition, URL]:
-        """The rendition to capture, and the address of its media playlist."""
+    async def _rendition(self, kind: usher.PlaylistKind, name: str) -> tuple[Rendition, URL, PlaybackToken]:
+        """The rendition to capture, the address of its media playlist, and the token that opened it."""
         for _ in range(_MAX_TOKENS):
             token = await self._token(kind, name)
             try:
@@ -78,7 +80,7 @@ class TwitchResolver:
             if rendition is None:
                 raise no_audio("none of the broadcast's renditions has sound")
             try:
-                return rendition, address(base, rendition.uri)
+                return rendition, address(base, rendition.uri), token
             except PlaylistError as error:
                 raise UpstreamError(usher.STEP, f"Twitch's list of renditions cannot be used: {error}.") from error
         raise UpstreamError(usher.STEP, "Twitch's usher does not accept the playback tokens that gql gives out.")

@@ -24,7 +24,12 @@ async def change_rules(database: Database, work: Work[T]) -> T:
     """
 
     def versioned(connection: Connection) -> T:
-        upsert(connection, table, {"name": VERSION, "value": secrets.token_hex(8)})
+        rules_changed(connection)
         return work(connection)
 
     return await database.transact(versioned)
+
+
+def rules_changed(connection: Connection) -> None:
+    """Change the rules version in a transaction that has its own reasons to change rules."""
+    upsert(connection, table, {"name": VERSION, "value": secrets.token_hex(8)})

@@ -1,7 +1,7 @@
 """Access control for the rest of the server: gathers the facts about a request and applies `policy.decide`."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final, Self
@@ -10,9 +10,9 @@ from yarl import URL
 
 from fingerprint.database import Database
 from fingerprint.domain.identification import Kind
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ClipTarget, TwitchTarget
-from fingerprint.ports import ClipOwners, Clock
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget
+from fingerprint.ports import Broadcaster, ClipOwners, Clock
 from fingerprint.single_flight import SingleFlightCache
 from server.access.auth_audit import AuthAudit
 from server.access.identity.addresses import counted
@@ -61,6 +61,7 @@ class Access:
         limits: StartLimits,
         running: Running,
         clip_owners: ClipOwners,
+        find_channel: Callable[[str], Awaitable[Broadcaster | None]] | None = None,
         subscriptions: Subscriptions | None = None,
         sessions: Sessions | None = None,
         admins: Iterable[str] = (),
@@ -82,6 +83,7 @@ class Access:
             clock=clock, fresh_seconds=RULES_SECONDS, failure_seconds=RULES_SECONDS
         )
         self._limits = limits
+        self._find_channel = find_channel
         self._clip_owners = CachedClipOwners(database, clip_owners, clock=clock)
         self._admissions = Admissions(database, clock=clock, running=running)
 
@@ -215,7 +217,7 @@ class Access:
         facts = Facts(
             website=rules.website,
             kind=kind,
-            blacklisted=not rules.blacklist.empty and await self._blacklisted(rules, context, target),
+            blacklisted=not rules.blacklist.empty and await self._blacklisted(context, target),
             signed_in=user is not None,
             entitled=entitled,
             key_scopes=None if principal.key is None else principal.key.scopes,
@@ -230,18 +232,29 @@ class Access:
             refusal = decide(facts)
         return refusal
 
-    async def _blacklisted(self, rules: Rules, context: RequestContext, target: TwitchTarget | None) -> bool:
-        blacklist, broadcaster = rules.blacklist, None
-        if blacklist.has_clip_broadcasters and isinstance(target, ClipTarget):
-            # If Twitch fails, stored answers may still be read; `admit` refuses to start a job.
-            with contextlib.suppress(TwitchAudioError):
-                broadcaster = await self._clip_owners.broadcaster(target.slug)
-        return blacklist.names(
+    async def _blacklisted(self, context: RequestContext, target: TwitchTarget | None) -> bool:
+        broadcaster = None if target is None else await self.broadcaster(target)
+        # What was learned of the broadcaster may have changed the list.
+        return (await self.rules()).blacklist.names(
             user=context.principal.user,
             address=context.credentials.address,
             target=target,
             broadcaster=broadcaster,
         )
+
+    async def broadcaster(self, target: TwitchTarget) -> Broadcaster | None:
+        """Whose channel or clip a target is, if the blacklist depends on that and Twitch names them.
+
+        If Twitch fails, stored answers may still be read: `admit` refuses to start a job for a clip, and one for
+        a channel would fail as well. Raises TwitchAudioError `busy`.
+        """
+        blacklist = (await self.rules()).blacklist
+        with contextlib.suppress(UpstreamError):
+            if blacklist.has_clip_broadcasters and isinstance(target, ClipTarget):
+                return await self._clip_owners.broadcaster(target.slug)
+            if blacklist.has_channels and isinstance(target, ChannelTarget) and self._find_channel is not None:
+                return await self._find_channel(target.login)
+        return None
 
     async def admit(self, context: RequestContext, target: TwitchTarget) -> QuotaAdmission | None:
         """Take a slot and count against the rate limits for a new job of an authenticated request.

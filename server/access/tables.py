@@ -82,6 +82,8 @@ blacklisted_values: Final = Table(
     # The operator's reason, shown to the operator only.
     Column("note", exact_text(200), nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    # The account that a login stands for; null until Twitch has named it, and for other values.
+    Column("user_id", exact_text(32)),
     **MYSQL_TABLE,
 )
 
@@ -91,6 +93,8 @@ whitelisted_users: Final = Table(
     Column("value", exact_text(150), primary_key=True),
     Column("note", exact_text(200), nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    # The account that a login stands for; null until Twitch has named it, and for other values.
+    Column("user_id", exact_text(32)),
     **MYSQL_TABLE,
 )
 

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
+from server.access.identity.twitch_user import TwitchUser
 from server.api.event_streams import encode_event, send_events
 from server.api.json_forms import (
     NewSongTokenJson,
@@ -28,7 +29,7 @@ MOST_PLAYS: Final = 200
 async def songs(request: web.Request) -> web.Response:
     """A page of plays, newest first; `next_before` is the `before` of the next page."""
     no_unknown_query(request, "limit", "before")
-    login = channel_login(request)
+    login = await channel_login(request)
     limit = query_limit(request, DEFAULT_PLAYS, MOST_PLAYS)
     before = query_time(request, "before")
     page = await request.app[keys.SERVICE].set_list(login, limit=limit, before=before)
@@ -39,7 +40,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     """Server-sent events: `play` with the newest play, and again whenever it changes."""
     no_unknown_query(request)
     keep_alive = request.app[keys.SETTINGS].limits.events_keep_alive_seconds
-    plays = request.app[keys.FEED].listen(channel_login(request), keep_alive)
+    login = await channel_login(request)
+    plays = request.app[keys.FEED].listen(login, keep_alive)
     return await send_events(
         request, plays, lambda play: encode_event(b"play", msgspec.json.encode(PlayJson.of(play)))
     )
@@ -61,45 +63,50 @@ async def song_txt(request: web.Request) -> web.Response:
 # --- Tokens for song.txt --------------------------------------------------------------------------------
 
 
-async def _owned(request: web.Request) -> tuple[str, str, SongTokenStore]:
-    """The channel's login, its owner's name for `made_by`, and the token store, for a caller who owns it.
+async def _owned(request: web.Request) -> tuple[TwitchUser, SongTokenStore]:
+    """The owner of the channel in the address, who sends the request, and the token store.
 
     Raises TwitchAudioError `login-required`, `forbidden`.
     """
-    login = channel_login(request)
+    login = await channel_login(request)
     context = request[keys.CONTEXT]
     user = (await request.app[keys.ACCESS].authenticate(context)).user
     if user is None:
         detail = "Only the channel's owner, signed in with Twitch, and the operator manage its tokens."
         raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
-    if user.login != login:
+    if not await request.app[keys.NAMES].owns(user.id, user.login, login):
         raise TwitchAudioError(ProblemCode.FORBIDDEN, f"You are {user.login}, and this channel is another's.")
     changes = ChangeLog(context.audit_subject)
-    return login, f"user:{user.id}", SongTokenStore(request.app[keys.DATABASE], changes=changes)
+    return user, SongTokenStore(request.app[keys.DATABASE], changes=changes)
 
 
 async def list_song_tokens(request: web.Request) -> web.Response:
     """The channel's tokens, without their text."""
     no_unknown_query(request)
-    login, _, store = await _owned(request)
-    tokens = await store.all(login)
+    user, store = await _owned(request)
+    tokens = await store.all(user.login, channel_id=user.id)
     return json_response(SongTokensJson(tokens=[SongTokenJson.of(token) for token in tokens]))
 
 
 async def make_song_token(request: web.Request) -> web.Response:
     """Create a token; its text is only in this answer."""
     no_unknown_query(request)
-    login, owner, store = await _owned(request)
+    user, store = await _owned(request)
     wish = await read_body(request, request.app[keys.SETTINGS].limits, SongTokenWish)
-    token, secret = await store.create(login, now=request.app[keys.CLOCK].now(), note=wish.note, made_by=owner)
+    now = request.app[keys.CLOCK].now()
+    login = await channel_login(request)
+    token, secret = await store.create(
+        login, now=now, note=wish.note, made_by=f"user:{user.id}", channel_id=user.id
+    )
     return json_response(NewSongTokenJson.of(token, token=secret.reveal()), status=201)
 
 
 async def revoke_song_token(request: web.Request) -> web.Response:
     """Make a token invalid permanently."""
     no_unknown_query(request)
-    login, _, store = await _owned(request)
-    await store.revoke(request.match_info["id"], now=request.app[keys.CLOCK].now(), channel=login)
+    user, store = await _owned(request)
+    now = request.app[keys.CLOCK].now()
+    await store.revoke(request.match_info["id"], now=now, channel=user.login, channel_id=user.id)
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import fields
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import TwitchTarget, channel_target
 from fingerprint.wire import time_from_json
+from server import keys
 from server.api.json_forms import QUESTIONS
 from server.settings import ServerLimits
 
@@ -225,9 +226,13 @@ def query_time(request: web.Request, name: str) -> datetime | None:
     return moment
 
 
-def channel_login(request: web.Request) -> str:
-    """The channel in the path. Raises TwitchAudioError `invalid-input`."""
-    return channel_target(request.match_info["login"]).login
+async def channel_login(request: web.Request) -> str:
+    """The login of the channel in the path: its present one, when the path has an earlier one.
+
+    Raises TwitchAudioError `invalid-input`, `busy`.
+    """
+    login = channel_target(request.match_info["login"]).login
+    return await request.app[keys.NAMES].current_login(login)
 
 
 def no_unknown_query(request: web.Request, *known: str) -> None:

@@ -42,7 +42,7 @@ def _name(principal: Principal, *, operator: bool) -> str:
 async def get(request: web.Request) -> web.Response:
     """The channel's watch; 404 when it was never watched."""
     no_unknown_query(request)
-    watch = await WatchStore(request.app[keys.DATABASE]).get(channel_login(request))
+    watch = await WatchStore(request.app[keys.DATABASE]).get(await channel_login(request))
     if watch is None:
         raise TwitchAudioError(ProblemCode.NOT_FOUND, "This channel was never watched.")
     return json_response(WatchJson.of(watch))
@@ -51,7 +51,7 @@ async def get(request: web.Request) -> web.Response:
 async def put(request: web.Request) -> web.Response:
     """Watch a channel from now on; 201 when it was not watched before."""
     no_unknown_query(request)
-    login = channel_login(request)
+    login = await channel_login(request)
     made_by, store = await _allowed(request)
     settings = request.app[keys.SETTINGS]
     terms = await read_body(request, settings.limits, WatchTerms)
@@ -63,6 +63,7 @@ async def put(request: web.Request) -> web.Response:
         most=settings.watches,
         now=request.app[keys.CLOCK].now(),
     )
+    request.app[keys.NAMES].wake()
     request.app[keys.WATCHER].wake()
     return json_response(WatchJson.of(watch), status=201 if started else 200)
 
@@ -70,7 +71,7 @@ async def put(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """Stop watching a channel; 404 when it is not being watched."""
     no_unknown_query(request)
-    login = channel_login(request)
+    login = await channel_login(request)
     _, store = await _allowed(request)
     if not await store.stop(login, now=request.app[keys.CLOCK].now()):
         raise TwitchAudioError(ProblemCode.NOT_FOUND, "This channel is not being watched.")

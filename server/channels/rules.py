@@ -9,11 +9,12 @@ from server.access.service import Access
 
 async def check_is_on(access: Access, target: ChannelTarget) -> None:
     """Raise TwitchAudioError when the site, streams or the channel are off."""
+    broadcaster = await access.broadcaster(target)
     rules = await access.rules()
     facts = Facts(
         website=rules.website,
         kind=Kind.STREAM,
-        blacklisted=rules.blacklist.names(target=target),
+        blacklisted=rules.blacklist.names(target=target, broadcaster=broadcaster),
         key_scopes=frozenset({"streams"}),
     )
     refusal = decide(facts)

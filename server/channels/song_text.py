@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -14,6 +15,7 @@ from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import DAY, MINUTE, RateLimitedError, count_start
 from server.access.request_context import RequestContext
 from server.access.service import Access, fair_share_key
+from server.channel_names import ChannelNames, is_of_another
 from server.channels.rules import check_is_on
 from server.channels.song_line import problem_line, song_line, still_listening
 from server.channels.song_tokens import SongToken, SongTokenStore
@@ -36,10 +38,17 @@ class SongText:
     """Answers a chat bot that asks for a channel's song."""
 
     def __init__(
-        self, database: Database, *, service: IdentificationService, access: Access, clock: Clock
+        self,
+        database: Database,
+        *,
+        service: IdentificationService,
+        access: Access,
+        names: ChannelNames,
+        clock: Clock,
     ) -> None:
         self._service = service
         self._access = access
+        self._names = names
         self._clock = clock
         self._tokens = SongTokenStore(database)
         self._database = database
@@ -63,35 +72,51 @@ class SongText:
 
     async def _line(self, context: RequestContext, target: ChannelTarget, text: str | None, seconds: float) -> str:
         started = self._clock.monotonic()
+        left = lambda: max(0.0, seconds - (self._clock.monotonic() - started) - 0.2)  # noqa: E731
+        # A little less than what is left, so that each wait ends before the time limit does.
         if text is None:
+            target = ChannelTarget(await self._names.current_login(target.login))
             await self._access.check(context, target)
-            caller = fair_share_key(context)
             admit: Admit = lambda: self._access.admit(context, target)  # noqa: E731
-        else:
-            token = await self._token(target, text)
-            caller = f"song:{token.id}"
-            admit = lambda: self._admit(token)  # noqa: E731
+            return song_line(await self._answer(target, fair_share_key(context), admit, left))
+        token = await self._token(target, text)
+        target, caller = ChannelTarget(token.channel), f"song:{token.id}"
+        answer = await self._answer(target, caller, lambda: self._admit(token), left)
+        if token.channel_id is not None and is_of_another(answer, token.channel_id):
+            channel = await self._names.locate(token.channel_id)
+            if channel is not None and channel.login != target.login:
+                target = ChannelTarget(channel.login)
+                await check_is_on(self._access, target)
+                answer = await self._answer(target, caller, lambda: self._admit(token), left)
+        return song_line(answer)
+
+    async def _answer(
+        self, target: ChannelTarget, caller: str, admit: Admit, left: Callable[[], float]
+    ) -> Identification:
+        """The answer within what is left of the time, or a recent one for a caller who asks too often."""
         try:
             asked = await self._service.ask(target, caller=caller, admit=admit)
         except RateLimitedError:
             recent = await self._recent(target.login)
             if recent is None:
                 raise
-            return song_line(recent)
-        # A little less than what is left, so that this wait ends before the time limit does.
-        left = max(0.0, seconds - (self._clock.monotonic() - started) - 0.2)
-        return song_line(await self._service.wait(asked, left))
+            return recent
+        return await self._service.wait(asked, left())
 
     async def _token(self, target: ChannelTarget, text: str) -> SongToken:
         """The token for this channel. It is accepted in every access mode, but not for what is switched off.
 
-        Raises TwitchAudioError `key-invalid`, and what `check_is_on` raises.
+        A token is also for the earlier logins of its channel, which commands of chat bots still have. Raises
+        TwitchAudioError `key-invalid`, and what `check_is_on` raises.
         """
-        token = await self._tokens.find(text, target.login, now=self._clock.now())
+        token = await self._tokens.find(text, now=self._clock.now())
+        if token is not None and token.channel != target.login:
+            renamed = token.channel_id is not None and await self._names.had(target.login, token.channel_id)
+            token = token if renamed else None
         if token is None:
             detail = "this command's token is not valid for this channel. Its owner can make a new one."
             raise TwitchAudioError(ProblemCode.KEY_INVALID, detail)
-        await check_is_on(self._access, target)
+        await check_is_on(self._access, ChannelTarget(token.channel))
         return token
 
     async def _admit(self, token: SongToken) -> None:

@@ -6,17 +6,18 @@ key with another prefix, and only its SHA-256 is stored.
 
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, lock, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
+from fingerprint.ports import Broadcaster
 from fingerprint.settings import Secret
 from server.access.identity.api_keys import key_hash, new_key, well_formed
 from server.audit.changes import ChangeLog
@@ -37,6 +38,8 @@ class SongToken:
 
     id: str
     channel: str
+    channel_id: str | None
+    """The channel's id, once Twitch has named it: the token is for that channel, whatever it is called."""
     note: str
     made_by: str
     created_at: datetime
@@ -52,9 +55,15 @@ class SongTokenStore:
         self._changes = changes or ChangeLog()
 
     async def create(
-        self, channel: str, *, now: datetime, note: str = "", made_by: str = OPERATOR
+        self,
+        channel: str,
+        *,
+        now: datetime,
+        note: str = "",
+        made_by: str = OPERATOR,
+        channel_id: str | None = None,
     ) -> tuple[SongToken, Secret]:
-        """Create a token for a channel's login; the secret is returned only here.
+        """Create a token for a channel, by its login and its id where known; the secret is returned only here.
 
         Raises TwitchAudioError `invalid-input` when the channel has too many already; `busy`.
         """
@@ -62,6 +71,7 @@ class SongTokenStore:
         token = SongToken(
             id=secrets.token_hex(6),
             channel=channel,
+            channel_id=channel_id,
             note=clean_text(note, NOTE_LIMIT),
             made_by=made_by,
             created_at=now,
@@ -71,7 +81,7 @@ class SongTokenStore:
 
         def add(connection: Connection) -> None:
             lock(connection, "song-tokens")
-            valid = select(func.count()).where(table.c.channel == channel, table.c.revoked_us.is_(None))
+            valid = select(func.count()).where(_of(channel, channel_id), table.c.revoked_us.is_(None))
             if connection.execute(valid).scalar_one() >= MOST_PER_CHANNEL:
                 raise invalid_input(f"A channel has at most {MOST_PER_CHANNEL} tokens: revoke one first.")
             connection.execute(
@@ -79,6 +89,7 @@ class SongTokenStore:
                     id=token.id,
                     sha256=key_hash(secret.reveal()),
                     channel=channel,
+                    channel_id=channel_id,
                     note=token.note,
                     made_by=made_by,
                     created_us=to_us(now),
@@ -89,32 +100,34 @@ class SongTokenStore:
         await self._database.transact(add)
         return token, secret
 
-    async def find(self, text: str, channel: str, *, now: datetime) -> SongToken | None:
-        """The valid token with this text for this channel, or None; records its use, to the minute."""
+    async def find(self, text: str, *, now: datetime) -> SongToken | None:
+        """The valid token with this text, or None; records its use, to the minute."""
         if not well_formed(text, PREFIX):
             return None
         digest = key_hash(text)
         row = await self._database.first(select(table).where(table.c.sha256 == digest))
         if row is None or not hmac.compare_digest(str(row.sha256), digest):
             return None
-        if row.channel != channel or row.revoked_us is not None:
+        if row.revoked_us is not None:
             return None
         if row.used_us is None or now - from_us(row.used_us) > _USED_STEP:
             await self._database.change(update(table).where(table.c.id == row.id).values(used_us=to_us(now)))
         return _token(row)
 
-    async def all(self, channel: str | None = None) -> Sequence[SongToken]:
-        """Every token, or those of one channel, the oldest first."""
+    async def all(self, channel: str | None = None, *, channel_id: str | None = None) -> Sequence[SongToken]:
+        """Every token, or those of one channel, the oldest first. With its id, an earlier owner's are left out."""
         statement = select(table).order_by(table.c.created_us, table.c.id)
         if channel is not None:
-            statement = statement.where(table.c.channel == channel)
+            statement = statement.where(_of(channel, channel_id))
         return [_token(row) for row in await self._database.rows(statement)]
 
-    async def revoke(self, token_id: str, *, now: datetime, channel: str | None = None) -> None:
+    async def revoke(
+        self, token_id: str, *, now: datetime, channel: str | None = None, channel_id: str | None = None
+    ) -> None:
         """Make a token invalid permanently. Raises TwitchAudioError `not-found` when none has the id."""
         mine = [table.c.id == token_id]
         if channel is not None:
-            mine.append(table.c.channel == channel)
+            mine.append(_of(channel, channel_id))
 
         def change(connection: Connection) -> None:
             known = connection.execute(select(table).where(*mine)).first()
@@ -129,10 +142,33 @@ class SongTokenStore:
         await self._database.transact(change)
 
 
+class SongTokenFollower:
+    """Lets tokens follow their channels when these are renamed."""
+
+    def unbound(self, connection: Connection) -> Collection[str]:
+        """The logins of valid tokens that have no id yet."""
+        unbound = select(table.c.channel).where(table.c.channel_id.is_(None), table.c.revoked_us.is_(None))
+        return set(connection.execute(unbound).scalars())
+
+    def follow(self, connection: Connection, account: Broadcaster) -> None:
+        """Fill in the id of tokens for this login, and the login of tokens with this id."""
+        here, mine = table.c.channel == account.login, table.c.channel_id == account.id
+        connection.execute(update(table).where(here, table.c.channel_id.is_(None)).values(channel_id=account.id))
+        connection.execute(update(table).where(mine, ~here).values(channel=account.login))
+
+
+def _of(channel: str, channel_id: str | None) -> ColumnElement[bool]:
+    here = table.c.channel == channel
+    if channel_id is None:
+        return here
+    return or_(table.c.channel_id == channel_id, and_(here, table.c.channel_id.is_(None)))
+
+
 def _token(row: Any) -> SongToken:
     return SongToken(
         id=row.id,
         channel=row.channel,
+        channel_id=row.channel_id,
         note=row.note,
         made_by=row.made_by,
         created_at=from_us(row.created_us),

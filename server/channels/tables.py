@@ -13,6 +13,8 @@ song_tokens: Final = Table(
     # Only this hash of the token is stored.
     Column("sha256", exact_text(64), nullable=False),
     Column("channel", exact_text(64), nullable=False),
+    # Null until Twitch has named it.
+    Column("channel_id", exact_text(32)),
     Column("note", exact_text(200), nullable=False),
     # `operator`, or `user:NUMBER` for the channel's owner.
     Column("made_by", exact_text(64), nullable=False),
@@ -68,6 +70,8 @@ watches: Final = Table(
     Column("owner", exact_text(191), nullable=False),
     Column("lease_us", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),
+    # Null until Twitch has named it.
+    Column("channel_id", exact_text(32)),
     Index("ix_watches_state_next", "state", "next_us"),
     **MYSQL_TABLE,
 )

@@ -81,6 +81,8 @@ class Watch:
     next_at: datetime
     last_at: datetime | None
     fence: int
+    channel_id: str | None = None
+    """The channel's id, once Twitch has named it: the watch follows the channel when it is renamed."""
     quiet: int = 0
     offline: int = 0
 

@@ -1,14 +1,15 @@
 """Watches in SQL. A row is also the lease: one server at a time works on a due watch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, insert_new, lock, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.ports import Broadcaster
 from server.audit.changes import ChangeLog
 from server.channels.tables import watches as table
 from server.channels.watch import Ended, Next, Watch, WatchState
@@ -42,6 +43,8 @@ class WatchStore:
             "offline": 0,
             "created_us": to_us(now),
             "last_us": None,
+            # Whose login it is by now is asked again.
+            "channel_id": None,
             "owner": "",
             "lease_us": 0,
         }
@@ -139,6 +142,33 @@ class WatchStore:
         return bool(await self._database.change(update(table).where(*mine).values(**values)))
 
 
+class WatchFollower:
+    """Lets watches follow their channels when these are renamed."""
+
+    def unbound(self, connection: Connection) -> Collection[str]:
+        """The logins of running watches that have no id yet."""
+        return set(
+            connection.execute(select(table.c.channel).where(_RUNNING, table.c.channel_id.is_(None))).scalars()
+        )
+
+    def follow(self, connection: Connection, account: Broadcaster) -> None:
+        """Fill in the id of the watch of this login, and let the watch with this id have this login."""
+        here = table.c.channel == account.login
+        connection.execute(update(table).where(here, table.c.channel_id.is_(None)).values(channel_id=account.id))
+        renamed = connection.execute(select(table).where(table.c.channel_id == account.id, ~here)).first()
+        if renamed is None:
+            return
+        there = table.c.channel == renamed.channel
+        taken = connection.execute(select(table).where(here)).first()
+        if taken is not None and taken.channel_id == account.id and taken.state == str(WatchState.RUNNING):
+            # The channel is watched under its new login already.
+            connection.execute(delete(table).where(there))
+            return
+        if taken is not None:
+            connection.execute(delete(table).where(here))
+        connection.execute(update(table).where(there).values(channel=account.login))
+
+
 def _watch(row: Any) -> Watch:
     return Watch(
         channel=row.channel,
@@ -152,6 +182,7 @@ def _watch(row: Any) -> Watch:
         next_at=from_us(row.next_us),
         last_at=None if row.last_us is None else from_us(row.last_us),
         fence=row.fence,
+        channel_id=row.channel_id,
         quiet=row.quiet,
         offline=row.offline,
     )

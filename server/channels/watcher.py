@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from fingerprint.domain.identification import Identification
@@ -21,6 +21,7 @@ from server.access.request_context import RequestContext
 from server.access.scopes import WATCH
 from server.access.service import Access
 from server.audit.entries import Who
+from server.channel_names import ChannelNames, is_of_another
 from server.channels.rules import check_is_on
 from server.channels.watch import Watch, after
 from server.channels.watch_store import WatchStore
@@ -54,6 +55,7 @@ class Watcher:
         *,
         service: IdentificationService,
         access: Access,
+        names: ChannelNames,
         api_keys: ApiKeyStore,
         clock: Clock,
         owner: str,
@@ -63,6 +65,7 @@ class Watcher:
         self._store = store
         self._service = service
         self._access = access
+        self._names = names
         self._api_keys = api_keys
         self._clock = clock
         self._owner = owner
@@ -139,6 +142,11 @@ class Watcher:
             # The server stops; another one tries.
             await self._give_back(watch)
             return
+        followed = await self._followed(watch, outcome)
+        if followed is not None:
+            # Tried again at once under the new login.
+            await self._give_back(followed)
+            return
         step = after(watch, outcome)
         name = outcome.code if isinstance(outcome, Problem) else outcome.status
         self._outcomes.add(str(name))
@@ -150,6 +158,19 @@ class Watcher:
             return
         if kept and step.reason is not None:
             _log.info("watch_ended", extra={"channel": watch.channel, "reason": step.reason})
+
+    async def _followed(self, watch: Watch, outcome: Identification | Problem) -> Watch | None:
+        """The watch under its channel's new login; None when the channel has the same one, or none is known."""
+        if watch.channel_id is None or not is_of_another(outcome, watch.channel_id):
+            return None
+        try:
+            channel = await self._names.locate(watch.channel_id)
+        except TwitchAudioError:
+            return None
+        if channel is None or channel.login == watch.channel:
+            return None
+        _log.info("watch_follows_rename", extra={"channel": watch.channel, "login": channel.login})
+        return replace(watch, channel=channel.login)
 
     async def _give_back(self, watch: Watch) -> None:
         try:

@@ -13,6 +13,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from fingerprint.ports import Clock, JobOutcome, JobStore
 from fingerprint.single_flight import SingleFlightCache
+from server.channel_names import ChannelNames, NameSpan
 from server.identifications.admission import Admit
 from server.identifications.jobs import AnswerEnricher, Job, JobRegistry, JobState, no_enrichment
 from server.identifications.limits import ServiceLimits
@@ -53,8 +54,10 @@ class IdentificationService:
         metrics: Metrics,
         limits: ServiceLimits | None = None,
         enrich: AnswerEnricher = no_enrichment,
+        names: ChannelNames | None = None,
     ) -> None:
         self._store = store
+        self._names = names
         self._unavailable = unavailable
         self._clock = clock
         self._limits = limits or ServiceLimits()
@@ -159,8 +162,29 @@ class IdentificationService:
         return await self._answers.get(target.key, lambda: self._store.answer(target))
 
     async def recent_answers(self, login: str, *, limit: int) -> Sequence[Identification]:
-        """A channel's newest answers with a song, newest first."""
-        return await self._store.history(login, limit=limit)
+        """A channel's newest answers with a song, newest first, under whatever login it had."""
+        return await self._history(login, limit=limit)
+
+    async def _history(self, login: str, *, limit: int, before: datetime | None = None) -> list[Identification]:
+        spans = () if self._names is None else await self._names.spans(login)
+        if not spans:
+            return list(await self._store.history(login, limit=limit, before=before))
+        found: list[Identification] = []
+        for span in spans:
+            found += await self._of_span(span, limit=limit, before=before)
+        return sorted(found, key=lambda answer: answer.created_at, reverse=True)[:limit]
+
+    async def _of_span(self, span: NameSpan, *, limit: int, before: datetime | None) -> list[Identification]:
+        """The newest answers of a channel under one login, without those of another channel that had it."""
+        cursor = span.until if before is None else before if span.until is None else min(before, span.until)
+        found: list[Identification] = []
+        while len(found) < limit:
+            page = await self._store.history(span.login, limit=limit, before=cursor)
+            found += [answer for answer in page if span.covers(answer)]
+            if len(page) < limit or page[-1].created_at < span.since:
+                break
+            cursor = page[-1].created_at
+        return found[:limit]
 
     async def mark_disputed(self, identification: Identification) -> None:
         """Mark an answer wrong: the next request identifies its target again. Raises TwitchAudioError `busy`."""
@@ -181,7 +205,7 @@ class IdentificationService:
         rows: list[Identification] = []
         cursor = before
         while len(rows) < self._limits.set_list_answers:
-            page = await self._store.history(login, limit=self._limits.set_list_page, before=cursor)
+            page = await self._history(login, limit=self._limits.set_list_page, before=cursor)
             rows += page
             found = list(itertools.islice(plays(rows), limit + 1))
             if len(page) < self._limits.set_list_page or len(found) > limit:

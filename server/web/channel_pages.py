@@ -41,12 +41,20 @@ class ChannelPages:
         self._seconds = store_seconds
 
     async def set_list(self, request: web.Request) -> web.Response:
-        """What was heard on a channel, newest first."""
-        return await self._page(request, _login(request))
+        """What was heard on a channel, newest first. An earlier login leads to the page of the present one."""
+        login = await self._current_login(request)
+        if login != channel_target(request.match_info["login"]).login:
+            raise web.HTTPFound(location=URL(f"/channels/{login}").with_query(request.query))
+        return await self._page(request, login)
+
+    async def _current_login(self, request: web.Request) -> str:
+        login = _login(request)
+        async with in_time(self._seconds):
+            return await request.app[keys.NAMES].current_login(login)
 
     async def download(self, request: web.Request) -> web.Response:
         """The plays of the chosen day and search as a CSV, JSON or M3U file."""
-        login = _login(request)
+        login = await self._current_login(request)
         kind = request.match_info["kind"]
         if kind not in DOWNLOADS:
             raise web.HTTPNotFound
@@ -69,21 +77,24 @@ class ChannelPages:
 
     async def make_token(self, request: web.Request) -> web.Response:
         """Create a token for a chat bot; only this response shows it."""
-        login = _login(request)
+        login = await self._current_login(request)
         form = await read_form(request, self._seconds)
         async with in_time(self._seconds):
             store, owner = await _owned_tokens(request, login)
             now = request.app[keys.CLOCK].now()
-            _, secret = await store.create(login, now=now, note=form.get("note", ""), made_by=owner)
+            _, secret = await store.create(
+                login, now=now, note=form.get("note", ""), made_by=f"user:{owner}", channel_id=owner
+            )
         return await self._page(request, login, token=secret.reveal())
 
     async def revoke_token(self, request: web.Request) -> web.Response:
         """Make a token invalid permanently."""
-        login = _login(request)
+        login = await self._current_login(request)
         form = await read_form(request, self._seconds)
         async with in_time(self._seconds):
-            store, _ = await _owned_tokens(request, login)
-            await store.revoke(form.get("id", ""), now=request.app[keys.CLOCK].now(), channel=login)
+            store, owner = await _owned_tokens(request, login)
+            now = request.app[keys.CLOCK].now()
+            await store.revoke(form.get("id", ""), now=now, channel=login, channel_id=owner)
         raise web.HTTPSeeOther(location=f"/channels/{login}#bots")
 
     async def _page(self, request: web.Request, login: str, *, token: str = "") -> web.Response:
@@ -135,9 +146,10 @@ async def _plays(
 async def _tokens(request: web.Request, login: str) -> Sequence[SongToken] | None:
     """The channel's valid tokens, if the visitor is its owner; None for all others, who see no tokens."""
     try:
-        if await _owner(request, login) is None:
+        owner = await _owner(request, login)
+        if owner is None:
             return None
-        tokens = await SongTokenStore(request.app[keys.DATABASE]).all(login)
+        tokens = await SongTokenStore(request.app[keys.DATABASE]).all(login, channel_id=owner)
     except TwitchAudioError:
         # Without knowing the visitor, the set list can be shown all the same.
         return None
@@ -155,8 +167,11 @@ async def _owned_tokens(request: web.Request, login: str) -> tuple[SongTokenStor
 
 
 async def _owner(request: web.Request, login: str) -> str | None:
+    """The visitor's id, if the channel is theirs."""
     user = (await request.app[keys.ACCESS].authenticate(request[keys.CONTEXT])).user
-    return f"user:{user.id}" if user is not None and user.login == login else None
+    if user is None or not await request.app[keys.NAMES].owns(user.id, user.login, login):
+        return None
+    return user.id
 
 
 def _login(request: web.Request) -> str:

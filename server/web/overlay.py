@@ -116,6 +116,7 @@ class OverlayPage:
         login = channel_target(request.match_info["login"]).login
         chosen = options(request.query)
         async with in_time(self._seconds):
+            login = await request.app[keys.NAMES].current_login(login)
             plays = (await request.app[keys.SERVICE].set_list(login, limit=1)).plays
         now = request.app[keys.CLOCK].now()
         newest = plays[0] if plays and is_shown(plays[0].last_heard, now, chosen.hide) else None

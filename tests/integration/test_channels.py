@@ -379,10 +379,10 @@ async def test_reports_and_tokens_work_on_mariadb_too(sql_address: str) -> None:
         await migrations.upgrade(database)
         token, secret = await SongTokenStore(database).create("c", now=NOON)
         store = SongTokenStore(database)
-        assert (await store.find(secret.reveal(), "c", now=NOON)) is not None
+        assert (await store.find(secret.reveal(), now=NOON)) is not None
         await store.revoke(token.id, now=NOON)
         await store.revoke(token.id, now=NOON)
-        assert (await store.find(secret.reveal(), "c", now=NOON)) is None
+        assert (await store.find(secret.reveal(), now=NOON)) is None
         with pytest.raises(TwitchAudioError):
             await store.revoke(token.id, now=NOON, channel="d")
         assert len(await store.all()) == 1

@@ -194,7 +194,7 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
             lambda: sessions.renew("new", tokens, now=NOON, due=NOON),
             lambda: sessions.take_due(5, now=NOON, until=NOON),
             lambda: sessions.end("new", NOON),
-            lambda: song_keys.find(token.reveal(), "c7", now=NOON),
+            lambda: song_keys.find(token.reveal(), now=NOON),
             lambda: song_keys.all("c7"),
             lambda: ReportStore(database).add(
                 answered(), reason=Reason.OTHER, note="", who=("user:7", "user:7"), now=NOON

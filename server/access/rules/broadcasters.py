@@ -1,19 +1,20 @@
 """Stores the broadcasters whose subscribers may ask in `subscribers` mode."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, insert_new, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
+from fingerprint.ports import Broadcaster
 from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.lists import user_value
-from server.access.rules_version import change_rules
+from server.access.rules_version import change_rules, rules_changed
 from server.access.tables import subscribe_broadcasters as table
 from server.audit.changes import ChangeLog
 
@@ -84,6 +85,21 @@ class BroadcasterStore:
             return row.login or f"{ID_PREFIX}{row.user_id}"
 
         return await change_rules(self._database, work)
+
+
+class BroadcasterFollower:
+    """Keeps the logins of listed broadcasters up to date. They are listed by id."""
+
+    def unbound(self, connection: Connection) -> Collection[str]:
+        """None: each has its id."""
+        del connection
+        return ()
+
+    def follow(self, connection: Connection, account: Broadcaster) -> None:
+        """Store the login of the broadcaster with this id, if it is listed."""
+        renamed = update(table).where(table.c.user_id == account.id, table.c.login != account.login)
+        if connection.execute(renamed.values(login=account.login)).rowcount:
+            rules_changed(connection)
 
 
 def _subject(user_id: str, login: str) -> str:

@@ -1,18 +1,20 @@
 """Stores the blacklist and the whitelist in SQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, delete, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, insert_new, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
-from server.access.rules.lists import BlacklistKind, blacklist_value, user_value
-from server.access.rules_version import change_rules
+from fingerprint.ports import Broadcaster
+from server.access.identity.twitch_user import ID_PREFIX
+from server.access.rules.lists import OF_ACCOUNTS, BlacklistKind, blacklist_value, user_value
+from server.access.rules_version import change_rules, rules_changed
 from server.access.tables import blacklisted_values, whitelisted_users
 from server.audit.changes import ChangeLog
 
@@ -109,3 +111,46 @@ class ListStore:
 
 def _subject(row: Mapping[str, str]) -> str:
     return " ".join(row.values())
+
+
+class ListFollower:
+    """Lets entries of both lists that name an account by its login keep to that account."""
+
+    def unbound(self, connection: Connection) -> Collection[str]:
+        """The logins of entries that have no id yet."""
+        return {
+            row.value
+            for table in _LIST
+            for row in connection.execute(
+                select(table.c.value).where(*_of_accounts(table), table.c.user_id.is_(None))
+            )
+            if not row.value.startswith(ID_PREFIX)
+        }
+
+    def follow(self, connection: Connection, account: Broadcaster) -> None:
+        """Fill in the id of entries with this login, and rename the entries with this id."""
+        changed = 0
+        for table in _LIST:
+            of_accounts, same = _of_accounts(table), table.c.value == account.login
+            unbound = update(table).where(*of_accounts, same, table.c.user_id.is_(None))
+            changed += connection.execute(unbound.values(user_id=account.id)).rowcount
+            keys = table.primary_key.columns
+            renamed = select(*keys).where(*of_accounts, table.c.user_id == account.id, ~same)
+            for row in connection.execute(renamed).all():
+                before = [column == getattr(row, column.name) for column in keys]
+                after = [
+                    same if column.name == "value" else column == getattr(row, column.name) for column in keys
+                ]
+                taken = connection.execute(select(table.c.user_id).where(*after)).first()
+                if taken is None:
+                    changed += connection.execute(
+                        update(table).where(*before).values(value=account.login)
+                    ).rowcount
+                elif taken.user_id == account.id:
+                    changed += connection.execute(delete(table).where(*before)).rowcount
+        if changed:
+            rules_changed(connection)
+
+
+def _of_accounts(table: Table) -> Sequence[Any]:
+    return () if table is whitelisted_users else (table.c.kind.in_([str(kind) for kind in OF_ACCOUNTS]),)

@@ -34,12 +34,16 @@ class BlacklistKind(StrEnum):
 TAKES: Final[Mapping[BlacklistKind, str]] = {
     BlacklistKind.USER: "a Twitch login, or id:NUMBER for the account whatever it is called",
     BlacklistKind.ADDRESS: "an IP address or a network such as 192.0.2.0/24",
-    BlacklistKind.CHANNEL: "a channel's name",
+    BlacklistKind.CHANNEL: "a channel's name, or id:NUMBER",
     BlacklistKind.CLIP: "a clip's slug",
     BlacklistKind.CLIP_BROADCASTER: "the channel that clips are from: its name, or id:NUMBER",
     BlacklistKind.CHANNEL_PATTERN: f"a name with * and ?, at most {PATTERN_LIMIT} characters",
     BlacklistKind.USER_PATTERN: f"a login with * and ?, at most {PATTERN_LIMIT} characters",
 }
+
+
+OF_ACCOUNTS: Final = frozenset({BlacklistKind.USER, BlacklistKind.CHANNEL, BlacklistKind.CLIP_BROADCASTER})
+"""Kinds whose values are logins or `id:NUMBER`. A login means the account that had it when it was listed."""
 
 
 def user_value(text: str) -> str:
@@ -63,12 +67,10 @@ def blacklist_value(kind: BlacklistKind, text: str) -> str:
     text = text.strip()
     try:
         match kind:
-            case BlacklistKind.USER | BlacklistKind.CLIP_BROADCASTER:
+            case BlacklistKind.USER | BlacklistKind.CLIP_BROADCASTER | BlacklistKind.CHANNEL:
                 value = user_value(text)
             case BlacklistKind.ADDRESS:
                 value = str(parse_network(text))
-            case BlacklistKind.CHANNEL:
-                value = channel_target(text).login
             case BlacklistKind.CLIP:
                 value = clip_target(text).slug
             case BlacklistKind.CHANNEL_PATTERN | BlacklistKind.USER_PATTERN:
@@ -88,17 +90,25 @@ class Blacklist:
     networks: Networks = field(default_factory=lambda: Networks(()))
     channels: tuple[re.Pattern[str], ...] = ()
     users: tuple[re.Pattern[str], ...] = ()
+    accounts: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """The account ids of values that are logins, where they are known."""
     has_clip_broadcasters: bool = False
     """Whether broadcasters of clips are blacklisted, so that Twitch has to be asked for a clip's broadcaster."""
+    has_channels: bool = False
+    """Whether channels are blacklisted, so that a channel's id matters."""
 
     @property
     def empty(self) -> bool:
         return not self.exact
 
     @classmethod
-    def of(cls, entries: Iterable[tuple[str, str]]) -> "Blacklist":
-        """Build from pairs of kind and value, as normalized by `blacklist_value`."""
-        every = frozenset(entries)
+    def of(
+        cls, entries: Iterable[tuple[str, str]], accounts: Mapping[tuple[str, str], str] | None = None
+    ) -> "Blacklist":
+        """Build from pairs of kind and value, as normalized by `blacklist_value`, and the account ids of some."""
+        accounts = accounts or {}
+        # The id is a name of the same account, and the only sure one.
+        every = frozenset({*entries, *((kind, f"{ID_PREFIX}{number}") for (kind, _), number in accounts.items())})
 
         def patterns(kind: BlacklistKind) -> tuple[re.Pattern[str], ...]:
             return tuple(re.compile(translate(value)) for name, value in every if name == kind)
@@ -108,7 +118,9 @@ class Blacklist:
             networks=Networks(parse_network(value) for name, value in every if name == BlacklistKind.ADDRESS),
             channels=patterns(BlacklistKind.CHANNEL_PATTERN),
             users=patterns(BlacklistKind.USER_PATTERN),
+            accounts=accounts,
             has_clip_broadcasters=any(name == BlacklistKind.CLIP_BROADCASTER for name, _ in every),
+            has_channels=any(name == BlacklistKind.CHANNEL for name, _ in every),
         )
 
     def names(
@@ -119,23 +131,32 @@ class Blacklist:
         target: TwitchTarget | None = None,
         broadcaster: Broadcaster | None = None,
     ) -> bool:
-        """Whether any of the arguments is blacklisted. `broadcaster` is the clip's broadcaster, if known."""
+        """Whether any of the arguments is blacklisted. `broadcaster`: whose channel or clip it is, if known."""
         if address is not None and self.networks.contain(address):
             return True
-        if user is not None:
-            named = any((BlacklistKind.USER, name) in self.exact for name in user.list_names)
-            if named or any(pattern.match(user.login) for pattern in self.users):
-                return True
+        if user is not None and self._lists(BlacklistKind.USER, user.login, user.id):
+            return True
+        if user is not None and any(pattern.match(user.login) for pattern in self.users):
+            return True
         match target:
             case ChannelTarget(login):
-                listed = (BlacklistKind.CHANNEL, login) in self.exact
+                number = None if broadcaster is None else broadcaster.id
+                listed = self._lists(BlacklistKind.CHANNEL, login, number)
                 return listed or any(pattern.match(login) for pattern in self.channels)
             case ClipTarget(slug, channel):
                 # The channel in the clip's URL may be forged, but a forged one can only cause a refusal.
-                whose = {channel}
+                kind = BlacklistKind.CLIP_BROADCASTER
+                number = None if broadcaster is None else broadcaster.id
+                listed = channel is not None and self._lists(kind, channel, number)
                 if broadcaster is not None:
-                    whose |= {broadcaster.login, f"{ID_PREFIX}{broadcaster.id}"}
-                listed = any((BlacklistKind.CLIP_BROADCASTER, name) in self.exact for name in whose)
+                    listed = listed or self._lists(kind, broadcaster.login, number)
                 return listed or (BlacklistKind.CLIP, slug) in self.exact
             case _:
                 return False
+
+    def _lists(self, kind: BlacklistKind, login: str, number: str | None) -> bool:
+        """Whether an account is listed. A login that is listed for another account's id does not count."""
+        if number is not None and (kind, f"{ID_PREFIX}{number}") in self.exact:
+            return True
+        account = self.accounts.get((kind, login))
+        return (kind, login) in self.exact and (account is None or number is None or account == number)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, upsert
 from fingerprint.ports import Broadcaster
+from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.lists import Blacklist
 from server.access.rules.website import WebsiteSettings, parse_setting, setting_text, website_settings
 from server.access.rules_version import VERSION, change_rules
@@ -51,15 +52,21 @@ class RulesStore:
             version = rows.pop(VERSION, "")
             if known is not None and known.version == version:
                 return known
-            blocked = connection.execute(select(blacklisted_values.c.kind, blacklisted_values.c.value))
-            allowed = connection.execute(select(whitelisted_users.c.value))
+            blocked = connection.execute(select(blacklisted_values)).all()
+            allowed = connection.execute(select(whitelisted_users.c.value, whitelisted_users.c.user_id))
             chosen = (subscribe_broadcasters.c.login, subscribe_broadcasters.c.user_id)
             listed = connection.execute(select(*chosen).order_by(*chosen))
             return Rules(
                 version=version,
                 website=website_settings(rows),
-                blacklist=Blacklist.of((row.kind, row.value) for row in blocked),
-                whitelist=frozenset(allowed.scalars()),
+                blacklist=Blacklist.of(
+                    ((row.kind, row.value) for row in blocked),
+                    {(row.kind, row.value): row.user_id for row in blocked if row.user_id is not None},
+                ),
+                # Whoever has the login of an entry by now inherits nothing from it.
+                whitelist=frozenset(
+                    row.value if row.user_id is None else f"{ID_PREFIX}{row.user_id}" for row in allowed
+                ),
                 broadcasters=tuple(Broadcaster(id=row.user_id, login=row.login) for row in listed),
             )
 

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from fingerprint.domain.problems import TwitchAudioError, invalid_input
+from server import keys
 from server.access.rules.store import RulesStore
 from server.access.rules.website import MOTD_LIMIT, AccessMode, WebsiteSettings
 from server.audit.entries import AuditEntry
@@ -138,6 +139,8 @@ class AdminPages:
         navigation, services = self._open(request)
         section = find_section(services.sections, request.match_info["section"])
         result = await submit(request, lambda form: _change_list(section, form))
+        # A login that was entered is of the account that has it now.
+        request.app[keys.NAMES].wake()
         return render(
             "section.html",
             request,

@@ -1,0 +1,59 @@
+"""Finds channels by login or id: the `ChannelDirectory` port."""
+
+from typing import Any, Final, cast
+
+from fingerprint.domain.problems import UpstreamError
+from fingerprint.media.fetch import Fetcher
+from fingerprint.ports import Broadcaster, OnOutcome, ignore_outcome
+from fingerprint.settings import TwitchSettings
+from fingerprint.twitch import gql
+from fingerprint.twitch.answers import Json
+from fingerprint.twitch.queries import Query
+
+_TEXT: Final = """
+query Channel($login: String, $id: ID) {
+  user(login: $login, id: $id) { id login }
+}"""
+_HASH: Final = "fea4573a7bf2644f5b3f2cbbdcbee0d17312e48d2e55f080589d053aad353f11"
+
+
+class TwitchChannels:
+    """The `ChannelDirectory` port on Twitch's GraphQL. Raises the port's errors."""
+
+    def __init__(
+        self, fetcher: Fetcher, settings: TwitchSettings, *, on_outcome: OnOutcome = ignore_outcome
+    ) -> None:
+        # Without the operator's own session: who has which login is public.
+        self._gql = gql.Gql(fetcher, settings.gql_url, settings.gql_attempts, on_outcome=on_outcome)
+
+    async def by_login(self, login: str) -> Broadcaster | None:
+        return _channel(await self._gql.ask(channel_query(login=login)))
+
+    async def by_id(self, channel_id: str) -> Broadcaster | None:
+        found = _channel(await self._gql.ask(channel_query(channel_id=channel_id)))
+        return found if found is not None and found.id == channel_id else None
+
+
+def channel_query(*, login: str = "", channel_id: str = "") -> Query:
+    """The query for the channel with a login or an id. The known persisted query takes only a login."""
+    return Query(
+        text_operation="Channel",
+        text=_TEXT,
+        text_variables={"id": channel_id} if channel_id else {"login": login},
+        persisted_operation="ChannelShell",
+        persisted_hash=_HASH,
+        persisted_variables={"login": login},
+    )
+
+
+def _channel(data: Json) -> Broadcaster | None:
+    """The channel in an answer to `channel_query`; None when it says that there is none."""
+    name = next((name for name in ("user", "userOrError") if name in data), None)
+    if name is None:
+        raise UpstreamError(gql.STEP, "Twitch's answer cannot be used: it names no channel.")
+    found: object = data[name]
+    channel = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    channel_id, login = channel.get("id"), channel.get("login")
+    if not isinstance(channel_id, str) or not isinstance(login, str):
+        return None
+    return Broadcaster(id=channel_id, login=login.lower())

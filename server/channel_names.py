@@ -1,0 +1,373 @@
+"""Which channel has which login: learned from answers and from Twitch, and stored, so that a rename is noticed.
+
+A channel's id never changes. Its login does, and Twitch gives an old login to another person after some months. So
+what the operator and streamers set up holds the channel's id beside its login: it follows a rename, and the next
+person with the old login inherits nothing.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol, Self
+
+from cachetools import TTLCache
+from sqlalchemy import BigInteger, Column, Index, Table, or_, select, update
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import MYSQL_TABLE, Database, exact_text, from_us, insert_new, metadata, to_us
+from fingerprint.domain.identification import Identification, Kind
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.ports import Broadcaster, ChannelDirectory, Clock, JobOutcome
+from fingerprint.single_flight import SingleFlightCache
+
+channel_names: Final = Table(
+    "channel_names",
+    metadata,
+    Column("login", exact_text(64), primary_key=True),
+    Column("channel_id", exact_text(32), primary_key=True),
+    # Since when the channel has had the login, as far as is known; 0 for the first channel that was seen with it.
+    Column("since_us", BigInteger, nullable=False),
+    # When Twitch last said so.
+    Column("seen_us", BigInteger, nullable=False),
+    Index("ix_channel_names_channel", "channel_id"),
+    **MYSQL_TABLE,
+)
+
+FRESH: Final = timedelta(minutes=10)
+"""How long it counts what Twitch said about a login, where a rename matters."""
+
+_WRITTEN_SECONDS: Final = 600.0
+_SPANS_SECONDS: Final = 2.0
+_ASKED_SECONDS: Final = 5.0
+_FAILED_SECONDS: Final = 2.0
+_UNKNOWN_SECONDS: Final = 600.0
+_SILENT_SECONDS: Final = 30.0
+"""How long no ids are asked for after Twitch did not answer."""
+_MAX_REMEMBERED: Final = 10_000
+_MAX_PENDING: Final = 1_000
+_MAX_AT_ONCE: Final = 5
+_MAX_SPANS: Final = 10
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_log = logging.getLogger(__name__)
+
+
+class Follower(Protocol):
+    """Rows that belong to channels or users, and hold an id beside a login."""
+
+    def unbound(self, connection: Connection) -> Collection[str]:
+        """The logins of rows that have no id yet."""
+        ...
+
+    def follow(self, connection: Connection, account: Broadcaster) -> None:
+        """Fill in the id of the rows that have this login and no id, and the login of the rows with this id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameSpan:
+    """A time in which a channel had a login; answers from it under this login are of the channel."""
+
+    login: str
+    channel_id: str
+    since: datetime
+    until: datetime | None = None
+
+    def covers(self, answer: Identification) -> bool:
+        """Whether an answer under this login is of the channel."""
+        return answer.created_at >= self.since and answer.channel_id in (None, self.channel_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    account: Broadcaster
+    since: datetime
+    seen: datetime
+
+
+class ChannelNames:
+    """The names of all channels. An async context manager that stores what was learned and fills in ids.
+
+    Without `directory` Twitch is never asked, and only answers teach it something.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        directory: ChannelDirectory | None,
+        *,
+        clock: Clock,
+        followers: Sequence[Follower] = (),
+        poll_seconds: float = 2.0,
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._clock = clock
+        self._followers = followers
+        self._poll_seconds = poll_seconds
+        self._spans: SingleFlightCache[str, Sequence[NameSpan]] = SingleFlightCache(
+            clock=clock, fresh_seconds=_SPANS_SECONDS
+        )
+        self._by_login: SingleFlightCache[str, Broadcaster | None] = SingleFlightCache(
+            clock=clock,
+            fresh_seconds=lambda found: _UNKNOWN_SECONDS if found is None else _ASKED_SECONDS,
+            failure_seconds=_FAILED_SECONDS,
+        )
+        self._by_id: SingleFlightCache[str, Broadcaster | None] = SingleFlightCache(
+            clock=clock, fresh_seconds=_FAILED_SECONDS, failure_seconds=_FAILED_SECONDS
+        )
+        self._written: TTLCache[str, str] = TTLCache(_MAX_REMEMBERED, _WRITTEN_SECONDS, clock.monotonic)
+        self._unknown: TTLCache[str, bool] = TTLCache(_MAX_REMEMBERED, _UNKNOWN_SECONDS, clock.monotonic)
+        self._pending: dict[str, _Heard] = {}
+        self._silent_until = 0.0
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="learn channel names")
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._by_login.close()
+        await self._by_id.close()
+        await self._spans.close()
+
+    # --- Learning -------------------------------------------------------------------------------------
+
+    def heard(self, outcome: JobOutcome) -> None:
+        """An outcome listener: an answer names the channel that had its target's login then."""
+        answer = outcome.identification
+        if answer.kind is not Kind.STREAM or answer.channel_id is None:
+            return
+        if self._written.get(answer.target) == answer.channel_id or len(self._pending) >= _MAX_PENDING:
+            return
+        account = Broadcaster(id=answer.channel_id, login=answer.target)
+        seen = answer.finished_at or answer.created_at
+        self._pending[answer.target] = _Heard(account, answer.created_at, seen)
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Fill in ids at once, after something was set up for a login."""
+        self._woken.set()
+
+    async def learn(self, account: Broadcaster, *, since: datetime | None = None) -> None:
+        """Store that an account has a login now, since at least `since`. Raises TwitchAudioError `busy`."""
+        now = self._clock.now()
+        await self._store(_Heard(account, since or now, now))
+
+    async def _store(self, heard: _Heard) -> None:
+        if await self._database.transact(lambda connection: self._write(connection, heard)):
+            self._spans.invalidate_all()
+            self._by_login.invalidate(heard.account.login)
+            _log.info("channel_named", extra={"channel": heard.account.login, "channel_id": heard.account.id})
+        self._written[heard.account.login] = heard.account.id
+
+    def _write(self, connection: Connection, heard: _Heard) -> bool:
+        """Write one name; whether it is news. Followers are changed in the same transaction."""
+        table, account = channel_names, heard.account
+        same = (table.c.login == account.login, table.c.channel_id == account.id)
+        rows = connection.execute(
+            select(table).where(or_(table.c.login == account.login, table.c.channel_id == account.id))
+        ).all()
+        holders = [row for row in rows if row.login == account.login]
+        names = [row for row in rows if row.channel_id == account.id]
+        known = any(row.channel_id == account.id for row in holders)
+        seen_us = to_us(heard.seen)
+        if any(row.seen_us > seen_us for row in (*holders, *names)):
+            # Something newer is known, of this account or of another with the login.
+            return False
+        values = {"since_us": to_us(heard.since) if holders else 0, "seen_us": seen_us}
+        if not known:
+            row = {"login": account.login, "channel_id": account.id, **values}
+            known = not insert_new(connection, table, row)
+        if known:
+            connection.execute(update(table).where(*same).values(seen_us=seen_us))
+        newest = [max(found, key=lambda row: row.seen_us, default=None) for found in (holders, names)]
+        if all(row is not None and (row.login, row.channel_id) == (account.login, account.id) for row in newest):
+            return False
+        for follower in self._followers:
+            follower.follow(connection, account)
+        return True
+
+    # --- Asking ---------------------------------------------------------------------------------------
+
+    async def find(self, login: str) -> Broadcaster | None:
+        """The channel that has a login now, as Twitch said within `FRESH`; None when none is known to.
+
+        Raises TwitchAudioError `upstream-unavailable`, `timeout`, `busy`.
+        """
+        return self._by_login.fresh(login) or await self._by_login.get(login, lambda: self._find(login))
+
+    async def locate(self, channel_id: str) -> Broadcaster | None:
+        """The channel with an id, under its login of now, as Twitch says; None when it is gone.
+
+        Raises as `find` does.
+        """
+        return await self._by_id.get(channel_id, lambda: self._ask_id(channel_id))
+
+    async def _find(self, login: str) -> Broadcaster | None:
+        before = await self._newest(login)
+        if before is not None and self._clock.now() - before[1] < FRESH:
+            return before[0]
+        if self._directory is None:
+            return None if before is None else before[0]
+        found = await self._directory.by_login(login)
+        if found is not None:
+            await self.learn(found)
+        if before is not None and (found is None or before[0].id != found.id):
+            # Renamed: what was set up for it moves to its new login.
+            await self.locate(before[0].id)
+        return found
+
+    async def _ask_id(self, channel_id: str) -> Broadcaster | None:
+        if self._directory is None:
+            return None
+        found = await self._directory.by_id(channel_id)
+        if found is not None:
+            await self.learn(found)
+        return found
+
+    # --- What is known --------------------------------------------------------------------------------
+
+    async def current(self, login: str) -> Broadcaster | None:
+        """The channel that a login leads to, under its newest known login. Raises TwitchAudioError `busy`."""
+        spans = await self.spans(login)
+        return Broadcaster(id=spans[0].channel_id, login=spans[0].login) if spans else None
+
+    async def current_login(self, login: str) -> str:
+        """The newest login of the channel that a login leads to: the same one, unless it was renamed.
+
+        Whether an old login has a new owner is asked of Twitch. Raises TwitchAudioError `busy`.
+        """
+        found = await self.current(login)
+        if found is None or found.login == login:
+            return login
+        with contextlib.suppress(UpstreamError):
+            await self.find(login)
+            found = await self.current(login)
+        return login if found is None else found.login
+
+    async def owns(self, user_id: str, user_login: str, login: str) -> bool:
+        """Whether a signed-in user is the one whose channel has a login. Raises TwitchAudioError `busy`."""
+        if user_login == login:
+            return True
+        # The sign-in may be older than the rename.
+        found = await self.current(login)
+        return found is not None and found.id == user_id
+
+    async def had(self, login: str, channel_id: str) -> bool:
+        """Whether a channel is known to have had a login at some time. Raises TwitchAudioError `busy`."""
+        table = channel_names
+        same = (table.c.login == login, table.c.channel_id == channel_id)
+        return await self._database.first(select(table.c.login).where(*same)) is not None
+
+    async def spans(self, login: str) -> Sequence[NameSpan]:
+        """The logins of the channel that a login leads to, the newest first; empty when nothing is known.
+
+        Raises TwitchAudioError `busy`.
+        """
+        return self._spans.fresh(login) or await self._spans.get(login, lambda: self._read_spans(login))
+
+    async def _read_spans(self, login: str) -> Sequence[NameSpan]:
+        return await self._database.read(lambda connection: _spans(connection, login))
+
+    async def _newest(self, login: str) -> tuple[Broadcaster, datetime] | None:
+        table = channel_names
+        statement = select(table).where(table.c.login == login).order_by(table.c.seen_us.desc()).limit(1)
+        row = await self._database.first(statement)
+        return None if row is None else (Broadcaster(id=row.channel_id, login=login), from_us(row.seen_us))
+
+    # --- In the background ----------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                await self._store_pending()
+                await self._fill_in_ids()
+            except TwitchAudioError as error:
+                _log.info("channel_names_not_stored", extra={"code": str(error.code)})
+            except Exception:  # noqa: BLE001 - the last resort: one broken row must not end the learning
+                _log.exception("channel_names_crashed")
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds * jitter):
+                    await self._woken.wait()
+
+    async def _store_pending(self) -> None:
+        while self._pending:
+            login = next(iter(self._pending))
+            heard = self._pending[login]
+            before = await self._newest(login)
+            await self._store(heard)
+            if self._pending.get(login) is heard:
+                del self._pending[login]
+            if before is not None and before[0].id != heard.account.id:
+                with contextlib.suppress(UpstreamError):
+                    await self.locate(before[0].id)
+
+    async def _fill_in_ids(self) -> None:
+        """Give the rows without an id the id of the account that has their login now."""
+        if self._clock.monotonic() < self._silent_until:
+            return
+        logins = await self._database.read(
+            lambda connection: {login for follower in self._followers for login in follower.unbound(connection)}
+        )
+        waiting = sorted(login for login in logins if login not in self._unknown)
+        for login in waiting[:_MAX_AT_ONCE]:
+            try:
+                found = await self.find(login)
+            except UpstreamError:
+                self._silent_until = self._clock.monotonic() + _SILENT_SECONDS
+                return
+            if found is None:
+                self._unknown[login] = True
+            else:
+                await self._database.transact(lambda connection, found=found: self._follow(connection, found))
+
+    def _follow(self, connection: Connection, account: Broadcaster) -> None:
+        for follower in self._followers:
+            follower.follow(connection, account)
+
+
+def is_of_another(outcome: Identification | Problem, channel_id: str) -> bool:
+    """Whether an answer, or the lack of one, may mean that the login that was asked for is not this channel's."""
+    problem = outcome if isinstance(outcome, Problem) else outcome.problem
+    if problem is not None:
+        # A person who got the login may just not be live.
+        return problem.code in (ProblemCode.CHANNEL_NOT_FOUND, ProblemCode.NOT_LIVE)
+    return isinstance(outcome, Identification) and outcome.channel_id not in (None, channel_id)
+
+
+def _spans(connection: Connection, login: str) -> Sequence[NameSpan]:
+    table = channel_names
+    by_login = select(table).where(table.c.login == login).order_by(table.c.seen_us.desc()).limit(1)
+    holder = connection.execute(by_login).first()
+    if holder is None:
+        return ()
+    by_id = select(table).where(table.c.channel_id == holder.channel_id).order_by(table.c.seen_us.desc())
+    names = connection.execute(by_id.limit(_MAX_SPANS)).all()
+    others: dict[str, list[int]] = {}
+    sharers = select(table.c.login, table.c.since_us).where(
+        table.c.login.in_([row.login for row in names]), table.c.channel_id != holder.channel_id
+    )
+    for row in connection.execute(sharers):
+        others.setdefault(row.login, []).append(row.since_us)
+    return tuple(_span(row, others.get(row.login, ())) for row in names)
+
+
+def _span(row: Any, others_since_us: Collection[int]) -> NameSpan:
+    until_us = min((since for since in others_since_us if since > row.since_us), default=None)
+    return NameSpan(
+        login=row.login,
+        channel_id=row.channel_id,
+        since=_EARLIEST if not row.since_us else from_us(row.since_us),
+        until=None if until_us is None else from_us(until_us),
+    )

@@ -1,0 +1,243 @@
+"""Channels that are renamed, and logins that Twitch gives to other people: what is set up keeps to the channel."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from sqlalchemy import Table, select, update
+from yarl import URL
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import Database, open_database
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget, Target
+from fingerprint.ports import Broadcaster, LiveSource, MediaSource
+from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
+from fingerprint.twitch.resolve import TwitchResolver
+from fingerprint.wiring import open_channel_directory
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import BlacklistKind
+from server.access.tables import blacklisted_values, whitelisted_users
+from server.channel_names import channel_names
+from server.channels.song_tokens import SongTokenStore
+from server.channels.tables import song_tokens, watches
+from server.channels.watch_store import WatchStore
+from server.channels.watcher import WatcherLimits
+from tests.api_client import ask, assert_problem, open_api
+from tests.fakes import FakePipeline, song
+from tests.integration.simulator_client import LIVE, a_viewer
+
+QUICK = WatcherLimits(poll_seconds=0.1, try_seconds=5, lease_seconds=8)
+OLD, NEW, OTHER = "oldname", "newname", "othername"
+
+
+class Accounts:
+    """Twitch's accounts: it says who has which login, and resolves the channels of those who have one."""
+
+    def __init__(self) -> None:
+        self.ids = {OLD: "42"}
+        self.asked: list[str] = []
+
+    def rename(self, login: str, to: str) -> None:
+        self.ids[to] = self.ids.pop(login)
+
+    async def by_login(self, login: str) -> Broadcaster | None:
+        self.asked.append(login)
+        return Broadcaster(id=self.ids[login], login=login) if login in self.ids else None
+
+    async def by_id(self, channel_id: str) -> Broadcaster | None:
+        self.asked.append(channel_id)
+        return next(
+            (Broadcaster(id=each, login=login) for login, each in self.ids.items() if each == channel_id), None
+        )
+
+    async def resolve(self, target: Target) -> MediaSource:
+        assert isinstance(target, ChannelTarget)
+        number = self.ids.get(target.login)
+        if number is None:
+            raise TwitchAudioError(ProblemCode.CHANNEL_NOT_FOUND, "Twitch knows no such channel.")
+        return LiveSource(channel=target.login, playlist=URL("http://x/"), audio_only=True, channel_id=number)
+
+
+@pytest.fixture
+def twitch() -> Accounts:
+    return Accounts()
+
+
+@pytest.fixture
+def parts(twitch: Accounts) -> FakePipeline:
+    parts = FakePipeline(SystemClock())
+    parts.resolver.resolve = twitch.resolve  # pyright: ignore[reportAttributeAccessIssue]
+    return parts
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
+
+
+@pytest.fixture
+async def api(
+    parts: FakePipeline, twitch: Accounts, address: str, tmp_path: Path
+) -> AsyncGenerator[ClientSession]:
+    async with open_api(
+        parts, tmp_path, database_url=address, watcher_limits=QUICK, watches=3, directory=twitch
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
+    async with open_database(address) as opened:
+        yield opened
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def until(database: Database, table: Table, condition: Callable[[list[Any]], bool]) -> list[Any]:
+    """Wait until a table's rows are as they should be, 20 s at most."""
+    async with asyncio.timeout(20):
+        while True:
+            rows = list(await database.rows(select(table)))
+            if condition(rows):
+                return rows
+            await asyncio.sleep(0.05)
+
+
+async def heard(api: ClientSession, login: str) -> dict[str, Any]:
+    """An answer from a channel."""
+    return await (await ask(api, {"channel": login}, wait=5)).json()
+
+
+async def titles(api: ClientSession, login: str) -> tuple[str, list[str]]:
+    """The channel that a set list says it is of, and its songs."""
+    body = await (await api.get(f"/api/v1/channels/{login}/songs")).json()
+    return body["channel"], [play["song"]["title"] for play in body["plays"]]
+
+
+def play(parts: FakePipeline, title: str) -> None:
+    parts.recognizers.matches = [type(parts.recognizers.matches[0])(song=song(title, "x"), score=0.9)]
+
+
+async def known(database: Database, *pairs: tuple[str, str]) -> None:
+    def all_known(rows: list[Any]) -> bool:
+        return set(pairs) <= {(row.login, row.channel_id) for row in rows}
+
+    await until(database, channel_names, all_known)
+
+
+async def test_a_set_list_follows_its_channel_and_an_heir_of_the_login_gets_none_of_it(
+    api: ClientSession, database: Database, parts: FakePipeline, twitch: Accounts
+) -> None:
+    play(parts, "Before")
+    assert (await heard(api, OLD))["channel_id"] == "42"
+    await known(database, (OLD, "42"))
+    twitch.rename(OLD, NEW)
+    play(parts, "After")
+    await heard(api, NEW)
+    await known(database, (NEW, "42"))
+    assert await titles(api, NEW) == (NEW, ["After", "Before"])
+    assert await titles(api, OLD) == (NEW, ["After", "Before"])
+    page = await api.get(f"/channels/{OLD}?day=2026-01-01", headers={"Accept": "text/html"}, allow_redirects=False)
+    assert (page.status, page.headers["Location"]) == (302, f"/channels/{NEW}?day=2026-01-01")
+    assert NEW in await (await api.get(f"/overlay/{OLD}", headers={"Accept": "text/html"})).text()
+
+    twitch.ids[OLD] = "77"
+    play(parts, "Another")
+    assert (await heard(api, OLD))["channel_id"] == "77"
+    await known(database, (OLD, "77"))
+    assert await titles(api, OLD) == (OLD, ["Another"])
+    assert await titles(api, NEW) == (NEW, ["After", "Before"])
+
+
+async def test_a_watch_follows_its_channel(api: ClientSession, database: Database, twitch: Accounts) -> None:
+    await WatchStore(database).start(OLD, every_seconds=0, budget=500, made_by="operator", most=3, now=now())
+    await until(database, watches, lambda rows: rows[0].used > 0 and rows[0].channel_id == "42")
+    twitch.rename(OLD, NEW)
+    # At once somebody else has the old login: the watch is not theirs.
+    twitch.ids[OLD] = "77"
+    (row,) = await until(database, watches, lambda rows: rows[0].channel == NEW)
+    assert (row.state, row.channel_id) == ("running", "42")
+    await until(database, watches, lambda rows: rows[0].used > row.used)
+    assert (await (await api.get(f"/api/v1/channels/{NEW}/watch")).json())["state"] == "running"
+    assert (await heard(api, NEW))["channel_id"] == "42"
+
+    del twitch.ids[NEW]
+    (row,) = await until(database, watches, lambda rows: rows[0].state == "ended")
+    assert row.reason == "channel-not-found"
+
+
+async def test_a_token_for_song_txt_follows_its_channel(
+    api: ClientSession, database: Database, parts: FakePipeline, twitch: Accounts
+) -> None:
+    _, secret = await SongTokenStore(database).create(OLD, now=now())
+    _, later = await SongTokenStore(database).create(OTHER, now=now())
+    await until(database, song_tokens, lambda rows: {row.channel_id for row in rows} == {"42", None})
+    twitch.rename(OLD, NEW)
+    twitch.ids[OLD] = "77"
+
+    async def line(login: str, token: str) -> str:
+        return await (await api.get(f"/api/v1/channels/{login}/song.txt", params={"token": token})).text()
+
+    play(parts, "Mine")
+    assert "Mine" in await line(OLD, secret.reveal())
+    rows = await until(database, song_tokens, lambda rows: NEW in {row.channel for row in rows})
+    assert {(row.channel, row.channel_id) for row in rows} == {(NEW, "42"), (OTHER, None)}
+    assert "Mine" in await line(NEW, secret.reveal())
+    assert "not valid for this channel" in await line(OTHER, secret.reveal())
+    assert "not valid for this channel" in await line(OLD, later.reveal())
+    answers = await (await api.get(f"/api/v1/channels/{NEW}/songs")).json()
+    assert answers["channel"] == NEW
+
+
+@pytest.mark.parametrize("target", [{"channel": NEW}])
+async def test_a_rename_is_no_way_out_of_the_blacklist_and_no_way_in_for_an_heir(
+    api: ClientSession, database: Database, twitch: Accounts, target: dict[str, str]
+) -> None:
+    lists = ListStore(database)
+    await lists.block(BlacklistKind.CHANNEL, OLD, reason="", now=now())
+    await lists.allow(OLD, note="", now=now())
+    await until(database, blacklisted_values, lambda rows: rows[0].user_id == "42")
+    await until(database, whitelisted_users, lambda rows: rows[0].user_id == "42")
+    await assert_problem(await ask(api, {"channel": OLD}), "blacklisted", 403)
+    # Twitch was asked some time ago.
+    await database.change(update(channel_names).values(seen_us=1))
+    twitch.rename(OLD, NEW)
+    await assert_problem(await ask(api, target), "blacklisted", 403)
+    (entry,) = await lists.blacklist()
+    assert (entry.kind, entry.value) == ("channel", NEW)
+    assert [each.value for each in await lists.whitelist()] == [NEW]
+    twitch.ids[OLD] = "77"
+    async with asyncio.timeout(20):
+        while (await ask(api, {"channel": OLD}, wait=5)).status == 403:  # noqa: ASYNC110 - a server's cache
+            await asyncio.sleep(0.2)
+    assert (await heard(api, OLD))["channel_id"] == "77"
+
+
+async def test_twitch_itself_names_channels(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The real adapters against the simulator: the token of a live answer, and the query for a login or an id."""
+    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
+        twitch = viewer.twitch
+        settings = read_settings(PipelineSettings, {**twitch.environment(), "TWITCHAUDIO_DATA_DIR": str(tmp_path)})
+        number = str(twitch.channel(LIVE).plan.user_id)
+        async with twitch_fetcher(twitch_allow_list(settings.twitch)) as fetcher:
+            source = await TwitchResolver(fetcher, settings.twitch).resolve(ChannelTarget(LIVE))
+            assert isinstance(source, LiveSource)
+            assert source.channel_id == number
+        async with open_channel_directory(settings) as directory:
+            twitch.world.rename(LIVE, NEW)
+            assert await directory.by_login(LIVE) is None
+            assert await directory.by_login(NEW) == Broadcaster(id=number, login=NEW)
+            assert await directory.by_id(number) == Broadcaster(id=number, login=NEW)
+            twitch.world.recycle(LIVE, NEW)
+            heir = await directory.by_login(LIVE)
+            assert heir is not None
+            assert heir.id != number
+            assert await directory.by_id("1") is None
