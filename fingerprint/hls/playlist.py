@@ -12,9 +12,16 @@ from typing import Final
 
 from fingerprint.hls.attributes import PlaylistError, attributes, later, moment, seconds, whole
 
-MAX_CHARACTERS: Final = 1_048_576
+MAX_CHARACTERS: Final = 1 << 20
+"""The longest multivariant playlist, and the longest media playlist of a live stream."""
+
+MAX_VIDEO_CHARACTERS: Final = 32 << 20
+"""The longest media playlist of a VOD: two days of segments of 2 s, with long addresses."""
+
 MAX_RENDITIONS: Final = 200
-MAX_SEGMENTS: Final = 30_000
+MAX_SEGMENTS: Final = 100_000
+"""Two days of segments of 2 s are 86,400; Twitch ends a broadcast after that long."""
+
 MAX_DATE_RANGES: Final = 1_000
 MAX_PREFETCH: Final = 10
 MAX_SEGMENT_SECONDS: Final = 120.0
@@ -72,7 +79,7 @@ def parse_multivariant(text: str) -> MultivariantPlaylist:
     names: dict[str, str] = {}
     pending: dict[str, str] | None = None
     renditions: list[Rendition] = []
-    for line in _lines(text):
+    for line in _lines(text, MAX_CHARACTERS):
         if line.startswith("#EXT-X-STREAM-INF:"):
             pending = attributes(line.partition(":")[2])
         elif line.startswith("#EXT-X-MEDIA:"):
@@ -199,7 +206,7 @@ def parse_media(text: str) -> MediaPlaylist:
     Raises PlaylistError; also for a multivariant playlist and for encrypted segments.
     """
     reader = _MediaReader()
-    for line in _lines(text):
+    for line in _lines(text, MAX_VIDEO_CHARACTERS):
         if line.startswith("#"):
             reader.tag(line)
         else:
@@ -343,9 +350,9 @@ class _MediaReader:
         )
 
 
-def _lines(text: str) -> Iterator[str]:
+def _lines(text: str, max_characters: int) -> Iterator[str]:
     """The lines that are not empty, after checking that the text is a playlist of acceptable size."""
-    if len(text) > MAX_CHARACTERS:
+    if len(text) > max_characters:
         raise PlaylistError("it is absurdly long")
     lines = (line.strip() for line in text.removeprefix("\ufeff").split("\n"))
     filled = (line for line in lines if line)

@@ -109,7 +109,7 @@ class StreamCapture:
     async def _video(self, source: VideoSource, seconds: float) -> Recording:
         """The sound around a moment of a VOD, or the nearest that there is."""
         try:
-            playlist = await fetch_playlist(self._fetcher, source.playlist)
+            playlist = await fetch_playlist(self._fetcher, source.playlist, video=True)
         except PlaylistGoneError as error:
             raise UpstreamError(
                 STEP, "Twitch refuses the playlist of this video. Try again in a moment."

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -64,6 +64,18 @@ class HostWantsPauseError(UpstreamError):
         super().__init__(step, detail, retry_after_seconds=wait)
 
 
+class BodyFilter(Protocol):
+    """Takes the pieces of a response's body as they arrive, and says what is kept of them."""
+
+    async def feed(self, piece: bytes) -> bytes:
+        """The bytes to keep of the next piece. No more is read until it returns."""
+        ...
+
+    def finish(self) -> bytes:
+        """The last bytes to keep, when the body is complete."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """The parameters of a call that stay the same through redirects and retries."""
@@ -73,6 +85,7 @@ class _Call:
     max_bytes: int
     headers: Mapping[str, str] | None
     body: bytes | None = None
+    new_filter: Callable[[], BodyFilter] | None = None
 
 
 class Fetcher:
@@ -147,9 +160,15 @@ class Fetcher:
         max_bytes: int,
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
+        new_filter: Callable[[], BodyFilter] | None = None,
     ) -> Fetched:
-        """GET, following redirects to allowed hosts; repeated once after a lost connection, a 5xx or a 429."""
-        return await self._call(_Call("GET", step, max_bytes, headers), url, total_seconds, _may_pass)
+        """GET, following redirects to allowed hosts; repeated once after a lost connection, a 5xx or a 429.
+
+        With `new_filter`, which is called for each request, only what its filter keeps of a 200 or 206 is
+        returned.
+        """
+        call = _Call("GET", step, max_bytes, headers, new_filter=new_filter)
+        return await self._call(call, url, total_seconds, _may_pass)
 
     def get_partial(
         self,
@@ -333,7 +352,10 @@ class Fetcher:
             raise upstream_error(call.step, error, upstream=self.upstream) from error
 
     async def _read(self, call: _Call, response: aiohttp.ClientResponse, chunks: list[bytes]) -> bytes:
-        """The decoded body, collected in `chunks`. A body that is too long closes the connection."""
+        """The decoded body, or what is kept of it, collected in `chunks`. A body that is too long closes the
+        connection.
+        """
+        kept = call.new_filter() if call.new_filter is not None and response.status in (200, 206) else None
         left = call.max_bytes
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             left -= len(chunk)
@@ -341,7 +363,9 @@ class Fetcher:
                 response.close()
                 detail = f"{self.upstream}'s {call.step} answer is longer than {call.max_bytes} bytes."
                 raise UpstreamError(call.step, detail)
-            chunks.append(chunk)
+            chunks.append(chunk if kept is None else await kept.feed(chunk))
+        if kept is not None:
+            chunks.append(kept.finish())
         return b"".join(chunks)
 
     def _location(self, call: _Call, url: URL, text: str | None) -> URL:

@@ -1,5 +1,6 @@
 """Fetches a live stream's or VOD's media playlist."""
 
+import asyncio
 from typing import Final
 
 from yarl import URL
@@ -7,10 +8,16 @@ from yarl import URL
 from fingerprint.domain.problems import UpstreamError
 from fingerprint.hls.ads import unknown_signs
 from fingerprint.hls.attributes import PlaylistError
-from fingerprint.hls.playlist import MAX_CHARACTERS, MediaPlaylist, parse_media
+from fingerprint.hls.playlist import MAX_CHARACTERS, MAX_VIDEO_CHARACTERS, MediaPlaylist, parse_media
 from fingerprint.media.fetch import Fetcher
 
 PLAYLIST_SECONDS: Final = 3.0
+VIDEO_PLAYLIST_SECONDS: Final = 10.0
+"""The time limit for a VOD's playlist, which may list days."""
+
+_LONG_BYTES: Final = 256 << 10
+"""A playlist that is longer is parsed in a thread, since the event loop would stop for it."""
+
 STEP: Final = "playlist"
 
 
@@ -18,9 +25,17 @@ class PlaylistGoneError(Exception):
     """The playlist is gone or has ended: no more segments will come."""
 
 
-async def fetch_playlist(fetcher: Fetcher, url: URL) -> MediaPlaylist:
-    """The current playlist. Raises PlaylistGoneError, and UpstreamError with step `playlist`."""
-    fetched = await fetcher.get(url, step=STEP, max_bytes=MAX_CHARACTERS, total_seconds=PLAYLIST_SECONDS)
+async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> MediaPlaylist:
+    """The current playlist; that of a VOD (`video`) may be much longer.
+
+    Raises PlaylistGoneError, and UpstreamError with step `playlist`.
+    """
+    fetched = await fetcher.get(
+        url,
+        step=STEP,
+        max_bytes=MAX_VIDEO_CHARACTERS if video else MAX_CHARACTERS,
+        total_seconds=VIDEO_PLAYLIST_SECONDS if video else PLAYLIST_SECONDS,
+    )
     if fetched.status in (403, 404, 410):
         raise PlaylistGoneError
     if fetched.status != 200:
@@ -28,7 +43,10 @@ async def fetch_playlist(fetcher: Fetcher, url: URL) -> MediaPlaylist:
             STEP, f"{fetcher.upstream} answers {fetched.status} for a playlist. Try again in a moment."
         )
     try:
-        playlist = parse_media(fetched.text)
+        if len(fetched.body) > _LONG_BYTES:
+            playlist = await asyncio.to_thread(lambda: parse_media(fetched.text))
+        else:
+            playlist = parse_media(fetched.text)
     except PlaylistError as error:
         raise UpstreamError(STEP, f"{fetcher.upstream}'s list of segments cannot be used: {error}.") from error
     fetcher.note_unknown(unknown_signs(playlist))

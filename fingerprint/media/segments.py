@@ -24,10 +24,13 @@ from fingerprint.media.containers import (
     transport_stream_start,
     unknown_boxes,
 )
-from fingerprint.media.fetch import Fetcher
+from fingerprint.media.fetch import BodyFilter, Fetcher
 from fingerprint.media.partial_response import PartialResponse
+from fingerprint.media.sound_filter import SoundFilter
 
-MAX_SEGMENT_BYTES: Final = 8 << 20
+MAX_SEGMENT_BYTES: Final = 32 << 20
+"""The longest segment, its picture included: 12 s of 21 Mbit/s."""
+
 MAX_CACHED_BYTES: Final = 32 << 20
 """How many bytes a SegmentCache holds: half a minute of the largest renditions."""
 
@@ -96,6 +99,7 @@ class SegmentCache:
         self._cached: dict[tuple[int, datetime | None], bytes] = {}
         self._cached_bytes = 0
         self._heads: dict[InitSection | None, bytes] = {None: b""}
+        self._stamps: dict[int, float] = {}  # of segments whose picture was left out
 
     def fetch_prefetch(self, uri: str) -> PartialResponse | None:
         """Fetch a segment that is still being produced, as it arrives; it is not cached."""
@@ -150,14 +154,14 @@ class SegmentCache:
                 raise head
             contents = [came[segment.sequence] for segment in stretch]
             container = _container(contents[0], has_init=bool(head))
-            timed = _timed(stretch, contents, container, head)
+            timed = self._timed(stretch, contents, container, head)
             tail = b""
             if (
                 more is not None
                 and stretch[-1] == wanted[-1]
                 and _continues(timed[-1], more.so_far, container, head)
             ):
-                tail = more.so_far
+                tail = await _sound_of(more.so_far)
             return Joined(
                 segments=stretch,
                 timed=timed,
@@ -208,13 +212,46 @@ class SegmentCache:
             self._heads[init] = content
         return content
 
+    def _timed(
+        self, stretch: Sequence[Segment], contents: Sequence[bytes], container: str, head: bytes
+    ) -> list[TimedSegment]:
+        """The times of consecutive segments, by their dates where all have one, or else by their durations."""
+        dates = [segment.started_at for segment in stretch if segment.started_at is not None]
+        starts = list(accumulate((segment.duration_seconds for segment in stretch[:-1]), initial=0.0))
+        if len(dates) == len(stretch):
+            starts = [(date - dates[0]).total_seconds() for date in dates]
+        return [
+            TimedSegment(
+                start_seconds=start,
+                duration_seconds=segment.duration_seconds,
+                first_timestamp=self._stamps.get(segment.sequence)
+                or first_timestamp(content, container, head=head),
+                discontinuity=segment.discontinuity,
+            )
+            for segment, content, start in zip(stretch, contents, starts, strict=True)
+        ]
+
     async def _segment(self, segment: Segment) -> bytes | UpstreamError:
         # Not by the address: when the playlist is fetched again, the address may be signed again.
         key = (segment.sequence, segment.started_at)
         if key in self._cached:
             return self._cached[key]
-        has_init = segment.init is not None
-        content = await _resource(self._fetcher, self._base, segment.uri, segment.byte_range, has_init=has_init)
+        filters: list[SoundFilter] = []
+
+        def new_filter() -> SoundFilter:
+            filters.append(SoundFilter())
+            return filters[-1]
+
+        content = await _resource(
+            self._fetcher,
+            self._base,
+            segment.uri,
+            segment.byte_range,
+            has_init=segment.init is not None,
+            new_filter=new_filter if segment.init is None and segment.byte_range is None else None,
+        )
+        if filters and (stamp := filters[-1].first_timestamp) is not None:
+            self._stamps[segment.sequence] = stamp
         if isinstance(content, bytes) and self._cached_bytes + len(content) <= MAX_CACHED_BYTES:
             self._cached[key] = content
             self._cached_bytes += len(content)
@@ -266,6 +303,12 @@ class _InOrder:
         while self._next < len(self._pieces) and (content := self._pieces[self._next]) is not None:
             self._decoding.feed(content, container=self._container)
             self._next += 1
+
+
+async def _sound_of(content: bytes) -> bytes:
+    """The beginning of a segment without its picture, if that can be left out."""
+    sound = SoundFilter()
+    return await sound.feed(content) + sound.finish()
 
 
 def _beginning(segment: Segment) -> ByteRange:
@@ -321,31 +364,18 @@ def _stretch(ordered: Sequence[Segment], came: Mapping[int, bytes], holding: Seg
     return next((each for each in stretches if holding in each), max(reversed(stretches), key=total_seconds))
 
 
-def _timed(
-    stretch: Sequence[Segment], contents: Sequence[bytes], container: str, head: bytes
-) -> list[TimedSegment]:
-    """The times of consecutive segments, by their dates where all have one, or else by their durations."""
-    dates = [segment.started_at for segment in stretch if segment.started_at is not None]
-    starts = list(accumulate((segment.duration_seconds for segment in stretch[:-1]), initial=0.0))
-    if len(dates) == len(stretch):
-        starts = [(date - dates[0]).total_seconds() for date in dates]
-    return [
-        TimedSegment(
-            start_seconds=start,
-            duration_seconds=segment.duration_seconds,
-            first_timestamp=first_timestamp(content, container, head=head),
-            discontinuity=segment.discontinuity,
-        )
-        for segment, content, start in zip(stretch, contents, starts, strict=True)
-    ]
-
-
 async def _all(fetches: Iterable[Coroutine[Any, Any, bytes | UpstreamError]]) -> list[bytes | UpstreamError]:
     return await asyncio.gather(*fetches)
 
 
 async def _resource(
-    fetcher: Fetcher, base: URL, uri: str, byte_range: ByteRange | None, *, has_init: bool
+    fetcher: Fetcher,
+    base: URL,
+    uri: str,
+    byte_range: ByteRange | None,
+    *,
+    has_init: bool,
+    new_filter: Callable[[], BodyFilter] | None = None,
 ) -> bytes | UpstreamError:
     """The bytes, or the failure as a value, since the other segments may be enough.
 
@@ -361,6 +391,7 @@ async def _resource(
             max_bytes=MAX_SEGMENT_BYTES,
             total_seconds=_TOTAL_SECONDS,
             headers=headers,
+            new_filter=new_filter,
         )
     except UpstreamError as error:
         return error

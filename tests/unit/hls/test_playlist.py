@@ -7,7 +7,7 @@ from yarl import URL
 
 from fingerprint.hls.attributes import PlaylistError, address, attributes
 from fingerprint.hls.playlist import (
-    MAX_CHARACTERS,
+    MAX_VIDEO_CHARACTERS,
     ByteRange,
     InitSection,
     choose_audio,
@@ -160,17 +160,29 @@ def test_byte_order_mark_and_windows_line_ends_are_no_obstacle() -> None:
     assert parse_media("\ufeff" + LIVE.replace("\n", "\r\n")) == parse_media(LIVE)
 
 
+def test_two_days_are_no_hostile_playlist() -> None:
+    uri = (
+        "https://d1m7jfoe9zdc1j.cloudfront.net/0123456789abcdef0123_login_41234567890_1700000000/chunked/{}.ts?"
+        + "x" * 180
+    )
+    text = "#EXTM3U\n" + "".join(f"#EXTINF:2.000,\n{uri.format(number)}\n" for number in range(86_400))
+    assert len(text) > 20 << 20
+    playlist = parse_media(text)
+    assert len(playlist.segments) == 86_400
+    assert playlist.duration_seconds == 172_800
+
+
 HOSTILE = {
     "nothing": ("", "does not begin"),
     "a web page": ("<html><body>Sorry</body></html>", "does not begin"),
     "binary": ("G\x40\x11\x10\x00" * 40, "does not begin"),
-    "too much": ("#EXTM3U\n" + "#" * MAX_CHARACTERS, "absurdly long"),
+    "too much": ("#EXTM3U\n" + "#" * MAX_VIDEO_CHARACTERS, "absurdly long"),
     "a million lines": ("#EXTM3U\n" + "a\n" * 500_000, "neither a tag"),
     "not a number": ("#EXTM3U\n#EXTINF:nan,\na.ts\n", "absurd"),
     "infinite": ("#EXTM3U\n#EXTINF:inf,\na.ts\n", "absurd"),
     "negative": ("#EXTM3U\n#EXTINF:-2.0,\na.ts\n", "absurd"),
     "very long": ("#EXTM3U\n#EXTINF:1e9,\na.ts\n", "absurd"),
-    "segments without end": ("#EXTM3U\n" + "#EXTINF:1,\na\n" * 50_000, "absurdly many"),
+    "segments without end": ("#EXTM3U\n" + "#EXTINF:1,\na\n" * 100_001, "absurdly many"),
     "nested": ("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nself.m3u8\n", "renditions where segments"),
     "encrypted": ('#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF:1,\na\n', "encrypted"),
     "bad range": ("#EXTM3U\n#EXTINF:1,\n#EXT-X-BYTERANGE:-1@x\na\n", "byte range"),

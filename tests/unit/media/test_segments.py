@@ -1,7 +1,7 @@
 """Joining segments that come in any order, and what has come of one that is still being made."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from yarl import URL
@@ -9,7 +9,7 @@ from yarl import URL
 from fingerprint.domain.problems import UpstreamError
 from fingerprint.hls.playlist import InitSection, Segment
 from fingerprint.media.ahead import DecodingAhead
-from fingerprint.media.fetch import Fetched, Fetcher
+from fingerprint.media.fetch import BodyFilter, Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.media.partial_response import PartialResponse
 from fingerprint.media.segments import Joined, SegmentCache
@@ -39,6 +39,7 @@ class Shop(Fetcher):
         max_bytes: int,
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
+        new_filter: Callable[[], BodyFilter] | None = None,
     ) -> Fetched:
         self.asked.append(url.name)
         for _ in range(self._slowly.index(url.name) if url.name in self._slowly else 0):

@@ -94,7 +94,7 @@ def _video(out: OutputContainer, codec: str) -> VideoStream:
 
 def decoded(content: bytes) -> Pcm:
     """As a capture decodes it, which tells the container from the first bytes."""
-    container = container_of(content, has_init=False)
+    container = container_of(content, has_init=False) or "mpegts"
     return decode_bytes(content, container=container, max_seconds=30.0)
 
 
