@@ -1,6 +1,6 @@
 """Keeps the sound of MPEG-TS while it arrives and drops the picture, so that memory does not grow with that.
 
-The program map is written anew without the picture's tracks: FFmpeg would search for them until the end of its
+The program map is replaced by one without the picture's tracks: FFmpeg would search for them until the end of its
 input. A stream that is not understood passes as it is (ISO/IEC 13818-1, 2.4.3 and 2.4.4).
 """
 
