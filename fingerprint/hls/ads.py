@@ -25,6 +25,9 @@ ENOUGH_SECONDS: Final = 3.0
 MAX_POD_SECONDS: Final = 900.0
 """After so long, the range of an ad that names no end is over."""
 
+MAX_JUDGED: Final = 300
+"""How many segments are judged; Twitch lists 15."""
+
 LIVE_TITLE: Final = "live"
 HARMLESS_CLASSES: Final = frozenset(
     {
@@ -72,12 +75,10 @@ class AdRange:
     ends_at: datetime | None
     certain: bool = True
 
-    def overlaps(self, segment: Segment) -> bool:
-        """Whether a segment lies in it, or a good part of it does."""
-        if segment.started_at is None or segment.ended_at is None:
-            return False
+    def overlaps(self, begins: datetime, ends: datetime) -> bool:
+        """Whether [begins, ends) lies in it, or a good part of that does."""
         end = self.ends_at or later(self.starts_at, MAX_POD_SECONDS) or self.starts_at
-        return min(segment.ended_at, end) - max(segment.started_at, self.starts_at) > _MIN_OVERLAP
+        return min(ends, end) - max(begins, self.starts_at) > _MIN_OVERLAP
 
     def touches(self, begins: datetime, ends: datetime) -> bool:
         """Whether it shares any time with [begins, ends)."""
@@ -197,26 +198,33 @@ def _is_titled_live(segment: Segment) -> bool:
     return segment.title.strip().lower() == LIVE_TITLE
 
 
+def _overlapping(segment: Segment, ranges: Sequence[AdRange]) -> list[AdRange]:
+    begins, ends = segment.started_at, segment.ended_at
+    if begins is None or ends is None:
+        return []
+    return [each for each in ranges if each.overlaps(begins, ends)]
+
+
 def verdicts(playlist: MediaPlaylist) -> tuple[Verdict, ...]:
-    """What each segment holds."""
+    """What each segment holds; all but the newest `MAX_JUDGED` are doubtful."""
+    skipped = max(0, len(playlist.segments) - MAX_JUDGED)
+    segments = playlist.segments[skipped:]
     ranges = ad_ranges(playlist)
     cued_out, _ = _cued_out(playlist)
     uncertain_start = _comes_before_a_return(playlist)
     # Twitch lists no prefetch while ads run, so a window of nothing but `live` means that the range is too long.
-    trusts_titles = bool(playlist.prefetch) and all(
-        _is_titled_live(segment) and any(each.overlaps(segment) for each in ranges)
-        for segment in playlist.segments
-    )
-    found: list[Verdict] = []
+    overlaps = [_overlapping(segment, ranges) for segment in segments]
+    trusts_titles = bool(playlist.prefetch) and all(map(_is_titled_live, segments)) and all(overlaps)
+    found = [Verdict.DOUBTFUL] * skipped
     seen_ad = returned = False
     returned_at: datetime | None = None
-    for number, segment in enumerate(playlist.segments):
+    for number, segment in enumerate(segments, skipped):
         titled_live = _is_titled_live(segment)
         if segment.discontinuity:
             said_live = any(line.startswith(_LIVE_SEQUENCE) for line in segment.signs)
             returned = titled_live and (seen_ad or said_live)
             returned_at = segment.started_at
-        over = [each for each in ranges if each.overlaps(segment)]
+        over = overlaps[number - skipped]
         if titled_live and returned and returned_at is not None:
             # The ads ended earlier than their range says; a range that begins here is of further ones.
             over = [each for each in over if each.starts_at >= returned_at - _MIN_OVERLAP]

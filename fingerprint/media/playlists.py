@@ -49,5 +49,6 @@ async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> 
             playlist = parse_media(fetched.text)
     except PlaylistError as error:
         raise UpstreamError(STEP, f"{fetcher.upstream}'s list of segments cannot be used: {error}.") from error
-    fetcher.note_unknown(unknown_signs(playlist))
+    if not video:
+        fetcher.note_unknown(unknown_signs(playlist))
     return playlist
