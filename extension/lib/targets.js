@@ -29,6 +29,7 @@ twitchaudio.targets = (() => {
     /[>)\]}"'`*|~.,;:!?\u2026\u2019\u201c\u201d\u00bb\u300d\u300f\u3011\u3009\u300b\uff09\u3002\u3001\uff0c\uff01\uff1f]+$/;
   const PAIRS = ["<>", "()", "[]", "{}", '""', "''", "``", "**", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb"];
   const MARKDOWN = /\[[^[\]]*\]\(([^\s()]+)(?:\s+"[^"]*")?\)/g;
+  const LABELED = /<([^\s<>|]+)\|[^<>]*>/g;
   /** What may stand right before `https://`. */
   // eslint-disable-next-line no-control-regex -- all of ASCII
   const WRAPPED = /^[^/:]*(?:[<([{"'`*|~]|[^\x00-\x7f])$/;
@@ -97,14 +98,15 @@ twitchaudio.targets = (() => {
 
   /** The words of a text, without what is wrapped around them. @param {string} text */
   function wordsOf(text) {
-    const words = text.replace(MARKDOWN, " $1 ").split(SPACES).map(unwrapped).filter(Boolean);
+    const words = text.replace(MARKDOWN, " $1 ").replace(LABELED, " $1 ").split(SPACES).map(unwrapped).filter(Boolean);
     return words.length > 0 ? words : [text];
   }
 
   /** @param {string} word */
   function unwrapped(word) {
     const scheme = word.search(/https?:\//i);
-    const rest = scheme > 0 && WRAPPED.test(word.slice(0, scheme)) ? word.slice(scheme) : word;
+    // Of `href="https://..."` the address ends before the next such sign.
+    const rest = scheme > 0 && WRAPPED.test(word.slice(0, scheme)) ? word.slice(scheme).replace(/[<>"][^]*/, "") : word;
     return rest.replace(OPENING, "").replace(CLOSING, "");
   }
 
@@ -138,7 +140,8 @@ twitchaudio.targets = (() => {
     const text = ENCODED.test(address) ? decoded(address) : address;
     const scheme = SCHEMES.exec(text)?.[0] ?? "";
     if (!scheme && text.includes("://")) return null;
-    const [, place = "", path = "", queryText = "", fragmentText = ""] = ADDRESS.exec(text.slice(scheme.length)) ?? [];
+    const [, place = "", path = "", queryText = "", fragmentText = ""] = 
+      ADDRESS.exec(text.slice(scheme.length).replaceAll("&amp;", "&")) ?? [];
     const [host = "", ...ports] = place.split(":");
     if (!host || /[@[\]]/.test(place) || !["", "80", "443"].includes(ports.join(":"))) return null;
     if ([queryText, fragmentText].some((each) => each.split("&").length > MAX_PARAMETERS)) return null;

@@ -120,8 +120,11 @@ _PAIRS: Final = frozenset(
     {"<>", "()", "[]", "{}", '""', "''", "``", "**", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb"}
 )
 _MARKDOWN: Final = re.compile(r"\[[^\[\]]*\]\(([^\s()]+)(?:\s+\"[^\"]*\")?\)")
+_LABELED: Final = re.compile(r"<([^\s<>|]+)\|[^<>]*>")
 _WRAPPED: Final = re.compile(r"[^/:]*[<(\[{\"'`*|~]|[^/:]*[^\x00-\x7f]")
 """What may stand right before `https://`: a sign of `_OPENING`, or a writing that puts no spaces between words."""
+
+_ENDS: Final = re.compile(r'[<>"]')
 
 _SCHEMES: Final = re.compile(r"(?:https?:/+)+|/+", re.ASCII | re.IGNORECASE)
 _ENCODED: Final = re.compile(r"https?%3a%2f", re.ASCII | re.IGNORECASE)
@@ -310,15 +313,16 @@ def _is_old_slug(word: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    """The words of a text, without what is wrapped around them. Markdown's `[text](address)` is its address."""
-    words = _SPACES.split(_MARKDOWN.sub(r" \1 ", text))
+    """The words of a text, without what is wrapped around them. `[text](address)` and `<address|text>` are addresses."""
+    words = _SPACES.split(_LABELED.sub(r" \1 ", _MARKDOWN.sub(r" \1 ", text)))
     return [word for word in map(_unwrapped, words) if word] or [text]
 
 
 def _unwrapped(word: str) -> str:
     before, scheme, rest = _before_scheme(word)
     if before and _WRAPPED.fullmatch(before):
-        word = scheme + rest
+        # Of `href="https://..."` the address ends before the next such sign.
+        word = scheme + _ENDS.split(rest)[0]
     return word.lstrip(_OPENING).rstrip(_CLOSING)
 
 
@@ -368,7 +372,8 @@ def _split(url: str) -> _Address:
         raise refusal
     found = _ADDRESS.fullmatch(rest)
     assert found is not None, "every text is one"
-    place, path, query, fragment = found.groups("")
+    # Addresses that were copied from a page's source have their ampersands escaped.
+    place, path, query, fragment = (part.replace("&amp;", "&") for part in found.groups(""))
     host, _, port = place.partition(":")
     if not host or any(sign in place for sign in "@[]") or port not in ("", "80", "443"):
         raise refusal

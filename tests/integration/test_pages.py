@@ -16,6 +16,7 @@ from fingerprint.domain.identification import IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
 from server import keys
+from server.channel_names import ChannelNames
 from server.identifications.service import IdentificationService
 from server.middleware.problems import problem_details
 from server.middleware.request_context import make_request_context
@@ -194,6 +195,14 @@ class HangingService:
         await asyncio.Event().wait()
 
 
+class HangingNames:
+    """Channel names whose store never answers."""
+
+    async def current_login(self, _login: str) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+
 def broken_document() -> dict[str, Any]:
     raise RuntimeError("a secret detail")
 
@@ -204,6 +213,7 @@ async def bad_site(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[ClientSess
     around = request_hooks(before=[name_request, make_request_context(())], after=[])
     app = web.Application(middlewares=[pages.problem_pages, around, problem_details(Metrics())])
     app[keys.SERVICE] = cast("IdentificationService", HangingService())
+    app[keys.NAMES] = cast("ChannelNames", HangingNames())
     app[keys.CLOCK] = SystemClock()
     add_pages(app, store_seconds=0.05)
     async with TestServer(app) as server, ClientSession(server.make_url("/"), headers=PERSON) as client:
