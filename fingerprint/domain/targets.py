@@ -313,7 +313,7 @@ def _is_old_slug(word: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    """The words of a text, without what is wrapped around them. `[text](address)` and `<address|text>` are addresses."""
+    """The words of a text, without what is wrapped around them; `[text](address)` and `<address|text>` are one."""
     words = _SPACES.split(_LABELED.sub(r" \1 ", _MARKDOWN.sub(r" \1 ", text)))
     return [word for word in map(_unwrapped, words) if word] or [text]
 
