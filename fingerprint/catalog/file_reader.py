@@ -186,6 +186,8 @@ async def _index(
         if known or (answer.sound and claims.sound_is_known(answer.sound)):
             return Known(path, described, was_described=True)
         if not decode:
+            if not answer.sound:
+                return Unreadable(path, "it is no sound or video that can be read")
             return Read(path, described, NO_FINGERPRINT)
         found = await _ask(worker, file, path, source.size, decode=True)
         if isinstance(found, str):

@@ -1,7 +1,7 @@
 """An open catalog for reading, which sees additions without being opened again."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -84,9 +84,34 @@ class Snapshot:
 
     def entries(self) -> Iterator[TrackEntry]:
         """What is known of all tracks, in the order in which they were added."""
+        return self.search(())
+
+    def search(self, words: Sequence[str]) -> Iterator[TrackEntry]:
+        """What is known of the tracks whose tags or paths hold every word, in any case.
+
+        Hot path, over 100,000 tracks; simple form: decode each track's text, and look at `TrackEntry.text`. Texts
+        that hold ASCII alone, and not the words, are not decoded.
+        """
+        folded = [word.casefold() for word in words]
+        plain = [word.encode() for word in folded if word.isascii() and not {'"', "\\"} & set(word)]
+        newer = {
+            track_id: (live.segment, number, text)
+            for live in self.descriptions
+            for number, track_id, text in live.segment.texts(live.alive)
+        }
         for live in self.segments:
-            for number in np.flatnonzero(live.alive):
-                yield live.entry(int(number))
+            for place, track_id, stored in live.segment.texts(live.alive):
+                segment, number, text = newer.get(track_id, (live.segment, place, stored))
+                if plain and b"\\u" not in text:
+                    lower = text.lower()
+                    if any(word not in lower for word in plain):
+                        continue
+                entry = segment.decode(number, track_id, text)
+                if folded:
+                    shown = entry.text.casefold()
+                    if any(word not in shown for word in folded):
+                        continue
+                yield entry
 
     def entry(self, track_id: str) -> TrackEntry | None:
         """What is known of the track with an id, or with one that it had before; None when there is none."""

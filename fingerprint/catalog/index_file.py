@@ -38,6 +38,7 @@ import os
 import re
 import secrets
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -360,8 +361,23 @@ class IndexSegment:
 
     def entry(self, number: int) -> TrackEntry:
         """What is known of the track with a number."""
+        return self.decode(number, self.tracks[number]["id"], self.raw_text(number))
+
+    def texts(self, chosen: NDArray[np.bool_]) -> Iterator[tuple[int, bytes, bytes]]:
+        """The numbers, ids and stored bytes of the tracks that are chosen."""
+        numbers = np.flatnonzero(chosen)
+        records = self.tracks[numbers]
+        starts, sizes = records["text_start"].tolist(), records["text_size"].tolist()
+        content = self._texts.data
+        for number, found, start, size in zip(
+            numbers.tolist(), records["id"].tolist(), starts, sizes, strict=True
+        ):
+            yield number, found, bytes(content[start : start + size])
+
+    def decode(self, number: int, track_id: bytes, text: bytes) -> TrackEntry:
+        """What is known of a track, from its stored bytes. Raises DamagedCatalogError."""
         try:
-            return TrackEntry.decode(self.tracks[number]["id"].decode(), self.raw_text(number))
+            return TrackEntry.decode(track_id.decode(), text)
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedCatalogError(f"{self.path} is damaged: track {number} has unreadable tags") from error
 

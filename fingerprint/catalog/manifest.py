@@ -19,6 +19,7 @@ Format 1 had no identities; it is read, and becomes format 2 with the next chang
 
 import json
 import os
+import re
 import secrets
 import zlib
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ MANIFEST_NAME: Final = "manifest.json"
 MANIFEST_FORMAT: Final = 2
 _READABLE_FORMATS: Final = (1, MANIFEST_FORMAT)
 
-_LEFTOVER_BEGIN: Final = b'{"catalog": "'
+_LEFTOVER: Final = re.compile(rb'\{"catalog": "[0-9a-f]{32}", "crc": ')
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +165,15 @@ def segment_names(directory: Path) -> Iterator[SegmentName]:
             yield found
 
 
-def manifest_leftovers(directory: Path, catalog: str) -> list[Path]:
-    """The temporary manifests that a killed writer of this catalog left."""
+def manifest_leftovers(directory: Path) -> list[Path]:
+    """The temporary manifests that a killed writer left."""
     found: list[Path] = []
-    wanted = _LEFTOVER_BEGIN + catalog.encode()
     for path in directory.glob("manifest-*.tmp"):
         try:
             if path.is_symlink() or not path.is_file():
                 continue
             with path.open("rb") as file:
-                if file.read(len(wanted)) == wanted:
+                if _LEFTOVER.match(file.read(100)):
                     found.append(path)
         except OSError:
             continue

@@ -10,6 +10,7 @@ semicolons or tabs.
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -32,6 +33,7 @@ _TEXT_COLUMNS: Final = ("title", *(name for name in METADATA_FIELDS if name not 
 COLUMNS: Final = (*_TEXT_COLUMNS, "artists", *(service.name for service in SERVICES))
 
 Row = Mapping[str, object]
+_Beside = tuple[list[tuple[Path, dict[PurePath, Tags]]], frozenset[str]]
 
 
 class SidecarError(Exception):
@@ -52,14 +54,32 @@ class Sidecars:
 
     troubles: list[Trouble] = field(default_factory=list[Trouble])
     _folders: dict[Path, dict[PurePath, Tags]] = field(default_factory=dict[Path, dict[PurePath, Tags]])
+    _known: dict[Path, _Beside] = field(default_factory=dict[Path, _Beside])
 
     def of(self, path: Path) -> Tags | None:
         """The tags that sidecars give for a music file, or None."""
+        tables, own_names = self._beside(path.parent)
         said: Tags | None = None
-        for folder in reversed(path.parents[:LEVELS]):
-            said = _joined(said, self._folder(folder, own=folder == path.parent).get(path.relative_to(folder)))
-        own = path.with_name(path.name + FILE_ENDING)
-        return _joined(said, self._read_alone(own)) if _is_file(own) else said
+        for folder, rows in tables:
+            said = _joined(said, rows.get(path.relative_to(folder)))
+        name = path.name + FILE_ENDING
+        if name not in own_names:
+            return said
+        own = path.with_name(name)
+        return _joined(said, self._read_alone(own)) if own.is_file() else said
+
+    def _beside(self, folder: Path) -> _Beside:
+        """The tables that may describe files in a folder, farthest first, and the names of files like sidecars."""
+        found = self._known.get(folder)
+        if found is None:
+            above = [folder, *folder.parents[: LEVELS - 1]]
+            tables = [(each, self._folder(each, own=each == folder)) for each in reversed(above)]
+            try:
+                names = frozenset(name for name in os.listdir(folder) if name.endswith(FILE_ENDING))  # noqa: PTH208 - names
+            except OSError:
+                names = frozenset[str]()
+            found = self._known[folder] = ([(each, rows) for each, rows in tables if rows], names)
+        return found
 
     def _folder(self, folder: Path, *, own: bool) -> dict[PurePath, Tags]:
         found = self._folders.get(folder)

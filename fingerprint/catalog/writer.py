@@ -70,7 +70,8 @@ class CatalogWriter:
         self._parameters = parameters
         self._catalog = Catalog(directory, parameters)
         self._lock = _WritingRight(directory / "writer.lock")
-        self._number = 0
+        self._last = 0
+        self._reserved: list[int] = []
 
     def __enter__(self) -> Self:
         if self._create:
@@ -181,19 +182,29 @@ class CatalogWriter:
         After a crash, files with these numbers are known to be leftovers, not newer than the manifest.
         """
         if files > 1:
-            self._commit(next=self.snapshot().manifest.next + files)
+            self._reserved = self._free_numbers(files)
+            self._commit(next=self._reserved[-1] + 1)
 
     def _next_file(self) -> str:
-        """The name of a new file; the number of one that exists is left out: it may be the user's own."""
-        self._number = max(self._number, self.snapshot().manifest.next)
-        while os.path.lexists(self._directory / segment_file(self._number)):
-            self._number += 1
-        return segment_file(self._number)
+        """The name of a new file."""
+        number = self._reserved.pop(0) if self._reserved else self._free_numbers(1)[0]
+        self._last = max(self._last, number)
+        return segment_file(number)
+
+    def _free_numbers(self, count: int) -> list[int]:
+        """The next numbers; those of files that exist are left out: they may be the user's own."""
+        numbers: list[int] = []
+        number = max(self.snapshot().manifest.next, self._last + 1)
+        while len(numbers) < count:
+            if not os.path.lexists(self._directory / segment_file(number)):
+                numbers.append(number)
+            number += 1
+        return numbers
 
     def _commit(self, **changes: Any) -> None:
         """Replace the manifest by one with these changes."""
         manifest = self.snapshot().manifest
-        changes.setdefault("next", max(manifest.next, self._number + 1))
+        changes.setdefault("next", max(manifest.next, self._last + 1))
         manifest = replace(manifest, generation=manifest.generation + 1, **changes)
         with _saying_what_is_full(self._directory):
             write_manifest(self._directory, manifest, identity=self._parameters.identity)
@@ -256,6 +267,7 @@ class CatalogWriter:
             removed = live.removed | gone.get(file, set())
             if len(removed) < len(live.alive):
                 written.append(self._write_merged([MergeSource(live.segment, removed, entries[file])]))
+        self._reserved = []
         self._commit(segments=tuple(written), descriptions=())
         self._clear_up(merged=snapshot.manifest.files)
 
@@ -272,7 +284,7 @@ class CatalogWriter:
             if name.path.name not in needed
             and (name.catalog == manifest.catalog if name.catalog else name.path.name in merged)
         ]
-        for path in [*own, *manifest_leftovers(self._directory, manifest.catalog)]:
+        for path in [*own, *manifest_leftovers(self._directory)]:
             # Windows keeps files that a reader has mapped; the next writer tries again.
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)

@@ -239,13 +239,7 @@ def _search(arguments: argparse.Namespace) -> int:
 
 def _matching(snapshot: Snapshot, texts: Sequence[str]) -> list[TrackEntry]:
     """The tracks whose tags or path, of any of their files, hold every word."""
-    words = " ".join(texts).casefold().split()
-    found: list[TrackEntry] = []
-    for entry in snapshot.entries():
-        text = entry.text.casefold()
-        if all(word in text for word in words):
-            found.append(entry)
-    return found
+    return list(snapshot.search(" ".join(texts).split()))
 
 
 def _remove(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, cast
 
+from fingerprint.catalog.manifest import require_catalog
+from fingerprint.catalog.problems import CatalogError
 from fingerprint.clock import SystemClock
 from fingerprint.database import database_url, open_database
 from fingerprint.domain.identification import (
@@ -85,6 +87,11 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings(PipelineSettings)
     if arguments.catalog is not None:
         settings = dataclasses.replace(settings, catalog_override=cast("Path", arguments.catalog))
+        try:
+            require_catalog(settings.catalog_dir)
+        except CatalogError as error:
+            # Other recognizers may still answer.
+            print(f"twitchaudio: {error.detail}", file=sys.stderr)
     if arguments.recognizers is not None:
         settings = dataclasses.replace(settings, recognizers=cast("tuple[str, ...]", arguments.recognizers))
     picture = cast("Path | None", arguments.explain)

@@ -10,6 +10,8 @@ from typing import Final
 from aiohttp import web
 from yarl import URL
 
+from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.problems import CatalogError
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.settings import read_settings
 from server.app import make_app
@@ -90,12 +92,22 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings(ServerSettings)
     configure_logging(settings.log_level, sys.stderr)
     host, port = arguments.host, arguments.port
+    if arguments.worker is None:
+        _warn_of_damage(settings.pipeline.catalog_dir)
     if arguments.worker is not None:
         descriptors = parse_descriptors(arguments.worker)
         return run_until_stopped(serve_as_worker(make_app(one_of_workers(settings, workers)), descriptors))
     if workers > 1:
         return run_until_stopped(supervise(worker_command(workers), host, port, workers))
     return run_until_stopped(_serve(make_app(settings), host, port))
+
+
+def _warn_of_damage(catalog: Path) -> None:
+    """Say at the start that the catalog cannot be used; other recognizers may still answer."""
+    try:
+        Catalog(catalog).snapshot()
+    except CatalogError as error:
+        print(f"twitchaudio: {error.detail}", file=sys.stderr, flush=True)
 
 
 async def _serve(app: web.Application, host: str, port: int) -> None:

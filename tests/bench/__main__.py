@@ -12,6 +12,7 @@ BENCHMARKS: Final = {
     "providers": "tests.bench.providers",
     "catalog-scale": "tests.bench.catalog_scale",
     "fit-confidence": "tests.bench.fit_confidence",
+    "library": "tests.bench.library",
     "loop-lag": "tests.bench.loop_lag",
     "overload": "tests.bench.overload",
     "herd": "tests.bench.herd",

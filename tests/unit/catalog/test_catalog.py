@@ -140,7 +140,7 @@ def test_what_a_killed_writer_left_is_cleared_up(tmp_path: Path) -> None:
     # Killed before the change was committed, and while it wrote a file.
     (tmp_path / segment_file(manifest.next)).write_bytes(whole.read_bytes())
     (tmp_path / "00000003-0badcafe.tmp").write_bytes(whole.read_bytes()[:1000])
-    (tmp_path / "manifest-0badcafe.tmp").write_text(f'{{"catalog": "{manifest.catalog}", "form')
+    (tmp_path / "manifest-0badcafe.tmp").write_text(f'{{"catalog": "{manifest.catalog}", "crc": 1, "form')
     assert titles(Catalog(tmp_path)) == {"Song 1"}
     assert Catalog(tmp_path).verify() == []
     with CatalogWriter(tmp_path):
