@@ -420,6 +420,18 @@ class ProviderSettings:
         help="where Shazam's private service is asked, if `shazam` is among the recognizers",
         default=URL("https://amp.shazam.com"),
     )
+    provider_min_score: int = setting(
+        "TWITCHAUDIO_PROVIDER_MIN_SCORE",
+        whole_number(0, 100),
+        help="below this score, of 100, a provider's match is no match",
+        default=70,
+    )
+    uploads: Path | None = setting(
+        "TWITCHAUDIO_UPLOADS",
+        Format(path, "a table of your own uploads: a .csv or .json file"),
+        help="the table that names your own uploads at AudD and ACRCloud, by `audd_id` and `acrcloud_id`",
+        default_text="`tracks.csv` in the data folder, if it is there",
+    )
     budgets: Budgets = setting(
         "TWITCHAUDIO_BUDGETS",
         Format(
@@ -544,6 +556,11 @@ class PipelineSettings:
 
     catalog_override: Path | None = None
     """The catalog's folder when it is given on the command line."""
+
+    @property
+    def uploads_path(self) -> Path:
+        """The table that names the operator's own uploads at providers; it may be missing."""
+        return self.data_dir / "tracks.csv" if self.providers.uploads is None else self.providers.uploads
 
     @property
     def catalog_dir(self) -> Path:

@@ -61,7 +61,8 @@ def make_recognizers(settings: PipelineSettings, resources: Resources, guards: P
         if REGISTRY[name].free:
             members.append(Member(recognizer))
         else:
-            members.append(Member(recognizer, guards.of(name), settings.clip_parts))
+            min_score = settings.providers.provider_min_score / 100
+            members.append(Member(recognizer, guards.of(name), settings.clip_parts, min_score))
     return members
 
 

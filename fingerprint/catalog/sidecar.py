@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Final, cast
 
-from fingerprint.catalog.tags import PLAIN_FORMS, isrc_of, split_artists
+from fingerprint.catalog.tags import PLAIN_FORMS, isrc_of
 from fingerprint.catalog.tracks import Tags, over
+from fingerprint.domain.credits import artist_names, credits_of
 from fingerprint.domain.identification import METADATA_FIELDS, ExternalIds
 from fingerprint.domain.links import SERVICES, ids_of_tag
 
@@ -97,7 +98,15 @@ class Sidecars:
         return found
 
     def _read_rows(self, path: Path) -> dict[PurePath, Tags]:
-        return {PurePath(file): self._tags(path, row) for row in _rows(path) if (file := _text(row.get("file")))}
+        return {PurePath(file): tags for file, tags in self.by_column(path, "file", must_exist=True).items()}
+
+    def by_column(self, path: Path, column: str, *, must_exist: bool = False) -> dict[str, Tags]:
+        """What a table says, by the text in one of its columns; rows without it are left out.
+
+        Raises SidecarError for a table that cannot be read, or lacks a column that `must_exist`.
+        """
+        needed = column if must_exist else None
+        return {key: self._tags(path, row) for row in _rows(path, needed) if (key := _text(row.get(column)))}
 
     def _read_alone(self, path: Path) -> Tags | None:
         try:
@@ -123,7 +132,11 @@ class Sidecars:
         known: dict[str, Any] = {
             name: PLAIN_FORMS[name](text) if name in PLAIN_FORMS else text or None for name, text in texts.items()
         }
-        return Tags(**known, artists=_artists(row.get("artists")), ids=ids)
+        artists = _artists(row.get("artists"))
+        if known["title"] and artists:
+            credit = credits_of(known["title"], artists)
+            known["title"], artists = credit.title, credit.artists
+        return Tags(**known, artists=artists, ids=ids)
 
 
 def _is_file(path: Path) -> bool:
@@ -146,7 +159,7 @@ def _text(value: object) -> str:
 
 def _artists(value: object) -> tuple[str, ...]:
     values = cast("list[object]", value) if isinstance(value, list) else [value]
-    return tuple(dict.fromkeys(name for each in values for name in split_artists(_text(each))))
+    return artist_names(*map(_text, values))
 
 
 def _read(path: Path) -> str:
@@ -177,7 +190,7 @@ def _object(path: Path) -> Row:
     return cast("Row", body)
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path, needed: str | None) -> Iterator[Row]:
     if path.suffix == ".json":
         body: Any = _json(path)
         if not isinstance(body, list):
@@ -191,8 +204,8 @@ def _rows(path: Path) -> Iterator[Row]:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     try:
         names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
-        if "file" not in names:
-            raise SidecarError("its first line names no column `file`")
+        if needed is not None and needed not in names:
+            raise SidecarError(f"its first line names no column `{needed}`")
         reader.fieldnames = names
         yield from reader
     except csv.Error as error:

@@ -8,23 +8,12 @@ from typing import BinaryIO, Final, cast
 from tinytag import TinyTag, TinyTagException
 
 from fingerprint.catalog.tracks import Tags
+from fingerprint.domain.credits import credits_of
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.links import ids_of_tag
 
-_BETWEEN_ARTISTS: Final = re.compile(r"\s*(?:;|\0|\s/\s|\s\(?(?:feat|ft|featuring)\.?\s)\s*", re.IGNORECASE)
 _ISRC: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _DATE: Final = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?")
-
-
-def split_artists(text: str) -> tuple[str, ...]:
-    """The artists that one tag names: separated by `;`, NUL, ` / `, `feat.`, `ft.` or `featuring`.
-
-    Commas and ampersands do not separate: too many names contain them. Duplicates are dropped.
-    """
-    names = (part.strip() for part in _BETWEEN_ARTISTS.split(text))
-    # "A (feat. B)": the bracket was opened before the separator.
-    cleaned = (name[:-1].rstrip() if name.endswith(")") and "(" not in name else name for name in names)
-    return tuple(dict.fromkeys(name for name in cleaned if name))
 
 
 def read_tags(file: BinaryIO, name: PurePath) -> Tags:
@@ -34,10 +23,10 @@ def read_tags(file: BinaryIO, name: PurePath) -> Tags:
     except (TinyTagException, OSError, ValueError, KeyError, IndexError, ArithmeticError):
         return Tags()
     other = cast("dict[str, list[str]]", tag.other)
-    artist = [tag.artist or "", *other.get("artist", [])]
+    credit = credits_of(_clean(tag.title) or "", [tag.artist or "", *other.get("artist", [])])
     return Tags(
-        title=_clean(tag.title),
-        artists=tuple(dict.fromkeys(name for text in artist for name in split_artists(text))),
+        title=credit.title or None,
+        artists=credit.artists,
         album=_clean(tag.album),
         label=_clean(_first(other, "publisher") or _first(other, "label") or _first(other, "organization")),
         isrc=isrc_of(_first(other, "isrc") or ""),

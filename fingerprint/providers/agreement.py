@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fingerprint.domain.credits import artist_keys, title_key
 from fingerprint.domain.identification import Song
 from fingerprint.ports import Match
 
@@ -29,11 +30,5 @@ def same_song(one: Song, other: Song) -> bool:
     """Whether two recognizers name the same recording: by ISRC, else by title and one of the artists."""
     if one.isrc and other.isrc and one.isrc.upper() == other.isrc.upper():
         return True
-    artists = {_plain(name) for name in one.artists} & {_plain(name) for name in other.artists}
-    return bool(artists) and _plain(one.title) == _plain(other.title)
-
-
-def _plain(text: str) -> str:
-    """A name without case, punctuation and bracketed parts, such as `(Remastered 2011)`."""
-    head = text.casefold().partition("(")[0] or text.casefold()
-    return "".join(sign for sign in head if sign.isalnum()) or text.casefold()
+    same_artist = artist_keys(one.artists) & artist_keys(other.artists)
+    return bool(same_artist) and title_key(one.title) == title_key(other.title)

@@ -86,6 +86,15 @@ def transient(provider: str, detail: str, *, provider_code: int | None = None) -
     )
 
 
+def nameless(provider: str, *, provider_code: int | None = None) -> ProviderError:
+    """The error for an answer that found a song and does not name it; asking again would cost another question."""
+    error = transient(
+        provider, f"{provider} says that it found a song, and names none.", provider_code=provider_code
+    )
+    error.retryable = False
+    return error
+
+
 def too_often(provider: str, *, provider_code: int | None = None, retry_after: float = 0.0) -> ProviderError:
     """The error for too many questions in a short time; `retry_after` in seconds."""
     return ProviderError(

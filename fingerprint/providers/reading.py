@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from fingerprint.domain.credits import artist_names, is_performing
+
 TEXT_LIMIT: Final = 2_000
 """The most characters of one text; stores keep fewer."""
 
@@ -73,3 +75,36 @@ def integer(value: object) -> int | None:
     """A whole number, also when written as text; otherwise None."""
     found = number(value)
     return int(found) if found is not None and found == int(found) else None
+
+
+def artists(value: object) -> tuple[str, ...]:
+    """The artists in a text that names one or several, or in a list of texts or of objects with a `name`.
+
+    Objects may have `roles`, `role` or `type`; those whose every role is a writer's are left out, unless all are.
+    """
+    entries = cast("list[object]", value)[:LIST_LIMIT] if isinstance(value, list) else [value]
+    performing: list[str] = []
+    writing: list[str] = []
+    for entry in entries:
+        told = first(entry)
+        name = text(told.get("name")) if told else text(entry)
+        if name is not None:
+            (performing if _performs(told) else writing).append(name)
+    return artist_names(*(performing or writing))
+
+
+def _performs(entry: Object) -> bool:
+    told = entry.get("roles") or entry.get("role") or entry.get("type")
+    roles = cast("list[object]", told)[:LIST_LIMIT] if isinstance(told, list) else [told]
+    named = [role for each in roles if (role := text(each))]
+    return not named or any(is_performing(role) for role in named)
+
+
+def get_any(found: Object, *names: str) -> object:
+    """The first value that is not blank under one of the names, whatever their case, spaces and underscores."""
+    plain = {_plain_name(name): value for name, value in found.items() if text(value) or objects(value)}
+    return next((plain[name] for name in names if name in plain), None)
+
+
+def _plain_name(name: str) -> str:
+    return "".join(sign for sign in name.casefold() if sign.isalnum())

@@ -9,6 +9,7 @@ from yarl import URL
 from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.ports import Recognizer
 from fingerprint.providers.calls import ProviderCalls
+from fingerprint.providers.uploads import UploadTable
 from fingerprint.recognizers.acrcloud import AcrCloudRecognizer
 from fingerprint.recognizers.audd import AuddRecognizer
 from fingerprint.recognizers.catalog import CatalogRecognizer
@@ -49,7 +50,12 @@ def _acrcloud(settings: PipelineSettings, resources: Resources) -> AcrCloudRecog
     base, key, secret = providers.acrcloud_base, providers.acrcloud_access_key, providers.acrcloud_access_secret
     assert base is not None and key is not None and secret is not None, "only made when it is configured"  # noqa: PT018 - one condition
     return AcrCloudRecognizer(
-        resources.calls, base, access_key=key, access_secret=secret, send=providers.acrcloud_send
+        resources.calls,
+        base,
+        access_key=key,
+        access_secret=secret,
+        send=providers.acrcloud_send,
+        uploads=UploadTable(settings.uploads_path, "acrcloud_id"),
     )
 
 
@@ -61,7 +67,8 @@ def _acrcloud_origins(settings: PipelineSettings) -> Sequence[URL]:
 def _audd(settings: PipelineSettings, resources: Resources) -> AuddRecognizer:
     token = settings.providers.audd_api_token
     assert token is not None, "only made when it is configured"
-    return AuddRecognizer(resources.calls, settings.providers.audd_url, api_token=token)
+    uploads = UploadTable(settings.uploads_path, "audd_id")
+    return AuddRecognizer(resources.calls, settings.providers.audd_url, api_token=token, uploads=uploads)
 
 
 def _shazam(settings: PipelineSettings, resources: Resources) -> ShazamRecognizer:

@@ -11,7 +11,9 @@ from typing import Final
 
 from yarl import URL
 
+from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.audio import Recording
+from fingerprint.domain.credits import Release, credits_of
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.fetch import Fetched
@@ -19,10 +21,32 @@ from fingerprint.media.pcm import no_audio
 from fingerprint.ports import Match
 from fingerprint.providers.acrcloud_extractor import Extract, ExtractorMissingError, load_extractor
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.errors import FailureKind, ProviderError, no_answer, refused_key, too_often, transient
+from fingerprint.providers.errors import (
+    FailureKind,
+    ProviderError,
+    nameless,
+    no_answer,
+    refused_key,
+    too_often,
+    transient,
+)
 from fingerprint.providers.multipart import multipart
-from fingerprint.providers.reading import Object, first, integer, number, objects, parse_object, text, texts
+from fingerprint.providers.placement import aligned_offset, place
+from fingerprint.providers.reading import (
+    Object,
+    artists,
+    first,
+    get_any,
+    integer,
+    number,
+    objects,
+    parse_object,
+    text,
+    texts,
+)
+from fingerprint.providers.releases import ListedMatch, best_match
 from fingerprint.providers.samples import narrow_samples, narrow_wave, sample_of
+from fingerprint.providers.uploads import NO_UPLOADS, Uploads, UploadTable
 from fingerprint.settings import Secret
 
 NAME: Final = "ACRCloud"
@@ -54,7 +78,8 @@ class AcrCloudRecognizer:
     """A `Recognizer[AcrCloudQuery]` that asks ACRCloud about a few seconds of sound.
 
     `send` is `fingerprint`, `audio`, or `auto`: the fingerprint where its extractor can be loaded. The extractor
-    is loaded when the first recording is prepared; when it is missing, that is logged once.
+    is loaded when the first recording is prepared; when it is missing, that is logged once. `uploads` names the
+    operator's own uploads.
     """
 
     def __init__(
@@ -66,6 +91,7 @@ class AcrCloudRecognizer:
         access_secret: Secret,
         send: str = "auto",
         load: Callable[[], Extract] = load_extractor,
+        uploads: UploadTable | None = None,
     ) -> None:
         self._calls = calls
         self._url = base / PATH.lstrip("/")
@@ -73,6 +99,7 @@ class AcrCloudRecognizer:
         self._access_secret = access_secret
         self._send = send
         self._load = load
+        self._uploads = uploads
         self._lock = threading.Lock()
         self._tried = False
         self._extract: Extract | None = None
@@ -101,6 +128,8 @@ class AcrCloudRecognizer:
             content, data_type = narrow_wave(sample.pcm), "audio"
         else:
             content, data_type = extract(narrow_samples(sample.pcm)), "fingerprint"
+        if self._uploads is not None:
+            self._uploads.refresh()
         return AcrCloudQuery(content, data_type, sample.pcm.duration_seconds, sample.start_seconds)
 
     async def recognize(self, query: AcrCloudQuery) -> Sequence[Match]:
@@ -116,7 +145,10 @@ class AcrCloudRecognizer:
             timestamp=int(self._calls.clock.now().timestamp()),
         )
         answer = await self._calls.post(NAME, self._url, body, headers=headers)
-        return parse_matches(answer, sample_seconds=query.seconds, start_seconds=query.start_seconds)
+        uploads = NO_UPLOADS if self._uploads is None else self._uploads.uploads
+        return parse_matches(
+            answer, sample_seconds=query.seconds, start_seconds=query.start_seconds, uploads=uploads
+        )
 
     def _extractor(self) -> Extract | None:
         """The extractor, or None when audio is to be sent or it is missing. Called in threads."""
@@ -158,10 +190,13 @@ def build_request(
 # --- Reading an answer --- ---------------------------------------------------------------------------
 
 
-def parse_matches(answer: Fetched, *, sample_seconds: float, start_seconds: float) -> Sequence[Match]:
+def parse_matches(
+    answer: Fetched, *, sample_seconds: float, start_seconds: float, uploads: Uploads = NO_UPLOADS
+) -> Sequence[Match]:
     """The song found, or none. `start_seconds` is the sample's position in the recording.
 
-    Raises ProviderError, or TwitchAudioError `no-audio` for a silent sample.
+    `uploads` names the operator's own uploads. Raises ProviderError, or TwitchAudioError `no-audio` for a silent
+    sample.
     """
     body = parse_object(answer.body)
     status = first(body, "status")
@@ -172,11 +207,20 @@ def parse_matches(answer: Fetched, *, sample_seconds: float, start_seconds: floa
         return ()
     if code != 0:
         raise error_of_code(code, text(status.get("msg")) or "")
-    best = _best(first(body, "metadata"))
-    if best is None:
-        raise transient(NAME, f"{NAME} says that it found a song, and names none.", provider_code=0)
-    track, score = best
-    return (Match(song=_song(track, sample_seconds, start_seconds), score=score),)
+    metadata = first(body, "metadata")
+    listed = [
+        match
+        for kind in KINDS
+        for track in objects(metadata.get(kind))
+        if (match := _listed(track, kind, sample_seconds, start_seconds, uploads)) is not None
+    ]
+    best = best_match(listed)
+    if best is not None:
+        return (best,)
+    if objects(metadata.get("humming")) and not any(objects(metadata.get(kind)) for kind in KINDS):
+        # Songs that are hummed alike: no recording was recognized.
+        return ()
+    raise nameless(NAME, provider_code=0)
 
 
 def error_of_code(code: int, message: str) -> TwitchAudioError:  # noqa: PLR0911 - one case for each thing to tell apart
@@ -223,55 +267,102 @@ def _speaks_of_rates(message: str) -> bool:
 
 # --- Songs --------------------------------------------------------------------------------------------
 
+KINDS: Final = ("music", "custom_files")
+"""The lists of matches that are read: of ACRCloud's database, and of the operator's own uploads."""
 
-def _best(metadata: Object) -> tuple[Object, float] | None:
-    """The match with the highest score: from the database, else from the operator's own files, else from humming.
-
-    The same recording is often listed once for each release: of equal scores, the one with most ids wins.
-    """
-    for kind in ("music", "custom_files", "humming"):
-        tracks = [track for track in objects(metadata.get(kind)) if text(track.get("title"))]
-        if tracks:
-            best = max(tracks, key=lambda track: (_score(track), _count(_ids(track)), len(_artists(track))))
-            return best, _score(best)
-    return None
+UNSCORED: Final = 0.7
+"""The score of a match without one: the least that ACRCloud calls a match."""
 
 
-def _score(track: Object) -> float:
-    """The score as 0 to 1; ACRCloud scores music up to 100 and humming up to 1."""
-    score = number(track.get("score"))
-    if score is None:
-        return 0.7  # the least that ACRCloud calls a match
-    return round(min(1.0, max(0.0, score if score <= 1.0 else score / 100.0)), 4)
+def _listed(
+    track: Object, kind: str, sample_seconds: float, start_seconds: float, uploads: Uploads
+) -> ListedMatch | None:
+    """A listed match; None for one that has no title and cannot be named."""
+    album = first(track, "album")
+    named = _uploaded(track, uploads) if kind == "custom_files" else _recorded(track, album)
+    if named is None:
+        return None
+    duration = _seconds(track.get("duration_ms"))
+    offset = _offset(track, duration, sample_seconds)
+    song = Song(title=named.title or "", **named.metadata, **place(offset, duration=duration, start=start_seconds))
+    release = Release(
+        title=song.title,
+        album=song.album,
+        release_date=song.release_date,
+        album_artists=artists(album.get("artists")),
+        kind=text(get_any(album, "type", "albumtype")),
+    )
+    return ListedMatch(Match(song=song, score=_score(track, kind)), release)
 
 
-def _count(ids: ExternalIds) -> int:
-    return sum(value is not None for value in (ids.spotify_track, ids.youtube, ids.deezer_track))
-
-
-def _song(track: Object, sample_seconds: float, start_seconds: float) -> Song:
-    duration = number(track.get("duration_ms"))
-    # Where in the song the sample ends.
-    end = number(track.get("play_offset_ms"))
-    return Song(
-        title=text(track.get("title")) or "",
-        artists=_artists(track),
-        album=text(first(track, "album").get("name")) or text(track.get("album")),
+def _recorded(track: Object, album: Object) -> Tags | None:
+    title = text(track.get("title"))
+    if title is None:
+        return None
+    credit = credits_of(title, artists(track.get("artists")) or artists(track.get("artist")))
+    return Tags(
+        title=credit.title,
+        artists=credit.artists,
+        album=text(album.get("name")) or text(track.get("album")),
         label=text(track.get("label")),
         isrc=text(first(track, "external_ids").get("isrc")) or text(track.get("isrc")),
         release_date=text(track.get("release_date")),
-        duration_seconds=None if not duration or duration < 0 else round(duration / 1000, 3),
-        offset_seconds=None if end is None else round(max(0.0, end / 1000 - sample_seconds), 3),
-        position_seconds=round(start_seconds, 3),
         ids=_ids(track),
     )
 
 
-def _artists(track: Object) -> tuple[str, ...]:
-    """The artists' names in order; the operator's own files have one text instead."""
-    named = texts(track.get("artists"), "name")
-    single = text(track.get("artist")) or text(track.get("artists"))
-    return named or ((single,) if single else ())
+def _uploaded(track: Object, uploads: Uploads) -> Tags:
+    """One of the operator's own uploads: named by the table, by the answer's fields, or by its number."""
+    ids = [found for name in ("acrid", "audio_id") if (found := text(track.get(name)))]
+    fields = {**first(track, "custom_fields"), **first(track, "user_defined"), **track}
+    title = text(get_any(fields, "title", "tracktitle", "track", "songtitle", "song", "name"))
+    credit = credits_of(title or "", artists(get_any(fields, "artists", "artist", "artistname", "performer")))
+    album = get_any(fields, "album", "albumname", "albumtitle")
+    told = Tags(
+        title=credit.title or f"{NAME} upload {ids[-1] if ids else ''}".strip(),
+        artists=credit.artists,
+        album=text(first(album).get("name")) or text(album),
+        label=text(get_any(fields, "label", "publisher")),
+        isrc=text(first(track, "external_ids").get("isrc")) or text(get_any(fields, "isrc")),
+        release_date=text(get_any(fields, "releasedate", "date", "year")),
+        ids=_ids(track),
+    )
+    known = next((uploads[each] for each in ids if each in uploads), None)
+    return told if known is None else over(told, known)
+
+
+def _score(track: Object, kind: str) -> float:
+    """The score as 0 to 1. ACRCloud's is of 100; fractions are of 1, and so is 1 for an upload."""
+    score = number(track.get("score"))
+    if score is None:
+        return UNSCORED
+    of_one = 0 <= score < 1 or (score == 1 and kind == "custom_files")
+    return round(min(1.0, max(0.0, score if of_one else score / 100.0)), 4)
+
+
+def _offset(track: Object, duration: float | None, sample_seconds: float) -> float | None:
+    """How far into the song the sample begins, in seconds; negative when the song begins within it.
+
+    Exact where the answer aligns a moment in the song with one in the sample. `play_offset_ms` is only about where
+    the sample ends in the song.
+    """
+    begins, ends = (
+        (_seconds(track.get(f"db_{end}_time_offset_ms")), _seconds(track.get(f"sample_{end}_time_offset_ms")))
+        for end in ("begin", "end")
+    )
+    for song, sample in (begins, ends):
+        offset = aligned_offset(song, sample, duration=duration, sample_seconds=sample_seconds)
+        if offset is not None:
+            return offset
+    played = _seconds(track.get("play_offset_ms"))
+    if played is not None and played >= 0:
+        return played - sample_seconds
+    return aligned_offset(begins[0], 0.0, duration=duration, sample_seconds=sample_seconds)
+
+
+def _seconds(milliseconds: object) -> float | None:
+    found = number(milliseconds)
+    return None if found is None else found / 1000
 
 
 def _ids(track: Object) -> ExternalIds:

@@ -5,7 +5,9 @@ from typing import Final
 
 from yarl import URL
 
+from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.audio import Recording
+from fingerprint.domain.credits import Release, ReleaseKind, credits_of, release_orders
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.domain.links import ids_of_link
 from fingerprint.domain.problems import TwitchAudioError
@@ -13,10 +15,20 @@ from fingerprint.media.fetch import Fetched
 from fingerprint.media.pcm import no_audio
 from fingerprint.ports import Match
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.errors import FailureKind, ProviderError, no_answer, refused_key, too_often, transient
+from fingerprint.providers.errors import (
+    FailureKind,
+    ProviderError,
+    nameless,
+    no_answer,
+    refused_key,
+    too_often,
+    transient,
+)
 from fingerprint.providers.multipart import multipart
-from fingerprint.providers.reading import Object, first, integer, number, parse_object, text, texts
+from fingerprint.providers.placement import clock_seconds, place
+from fingerprint.providers.reading import Object, artists, first, integer, number, parse_object, text, texts
 from fingerprint.providers.samples import WaveSample, wave_sample
+from fingerprint.providers.uploads import NO_UPLOADS, Uploads, UploadTable
 from fingerprint.settings import Secret
 
 NAME: Final = "AudD"
@@ -29,12 +41,18 @@ UNSCORED: Final = 0.9
 
 
 class AuddRecognizer:
-    """A `Recognizer[WaveSample]` that asks AudD about a few seconds of sound."""
+    """A `Recognizer[WaveSample]` that asks AudD about a few seconds of sound.
 
-    def __init__(self, calls: ProviderCalls, url: URL, *, api_token: Secret) -> None:
+    `uploads` names the operator's own uploads.
+    """
+
+    def __init__(
+        self, calls: ProviderCalls, url: URL, *, api_token: Secret, uploads: UploadTable | None = None
+    ) -> None:
         self._calls = calls
         self._url = url
         self._api_token = api_token
+        self._uploads = uploads
 
     @property
     def name(self) -> str:
@@ -49,6 +67,8 @@ class AuddRecognizer:
 
         Raises TwitchAudioError `no-audio` for silence, which is never sent.
         """
+        if self._uploads is not None:
+            self._uploads.refresh()
         return wave_sample(recording)
 
     async def recognize(self, query: WaveSample) -> Sequence[Match]:
@@ -58,7 +78,8 @@ class AuddRecognizer:
     async def _ask(self, query: WaveSample) -> Sequence[Match]:
         headers, body = build_request(query.wave, api_token=self._api_token.reveal())
         answer = await self._calls.post(NAME, self._url, body, headers=headers)
-        return parse_matches(answer, start_seconds=query.start_seconds)
+        uploads = NO_UPLOADS if self._uploads is None else self._uploads.uploads
+        return parse_matches(answer, start_seconds=query.start_seconds, uploads=uploads)
 
 
 def build_request(sample: bytes, *, api_token: str) -> tuple[dict[str, str], bytes]:
@@ -66,10 +87,11 @@ def build_request(sample: bytes, *, api_token: str) -> tuple[dict[str, str], byt
     return multipart({"api_token": api_token, "return": METADATA}, {"file": ("sample.wav", sample)})
 
 
-def parse_matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
+def parse_matches(answer: Fetched, *, start_seconds: float, uploads: Uploads = NO_UPLOADS) -> Sequence[Match]:
     """The song found, or none. `start_seconds` is the sample's position in the recording.
 
-    Raises ProviderError, or TwitchAudioError `no-audio` for a sample in which AudD hears nothing.
+    `uploads` names the operator's own uploads. Raises ProviderError, or TwitchAudioError `no-audio` for a sample
+    in which AudD hears nothing.
     """
     body = parse_object(answer.body)
     if body is None:
@@ -84,14 +106,15 @@ def parse_matches(answer: Fetched, *, start_seconds: float) -> Sequence[Match]:
         raise error_of_code(code, answer)
     if body.get("status") not in ("success", "error"):
         raise no_answer(NAME, answer, key=_TOKEN)
-    if result is None:
+    if result is None or result == []:
         return ()
     found = first(result)
-    if text(found.get("title")) is None:
-        raise transient(NAME, f"{NAME} says that it found a song, and names none.")
-    score = number(found.get("score"))
-    sure = UNSCORED if score is None else min(1.0, max(0.0, score / 100.0))
-    return (Match(song=_song(found, start_seconds), score=round(sure, 4)),)
+    named = _recorded(found) or _uploaded(found, uploads)
+    if named is None:
+        raise nameless(NAME)
+    where = place(clock_seconds(found.get("timecode")), duration=_duration(found), start=start_seconds)
+    song = Song(title=named.title or "", **named.metadata, **where)
+    return (Match(song=song, score=_score(found)),)
 
 
 def error_of_code(code: int | None, answer: Fetched) -> TwitchAudioError:  # noqa: PLR0911 - as many things to tell apart
@@ -139,47 +162,86 @@ def _refused(code: int) -> ProviderError:
 # --- Songs --------------------------------------------------------------------------------------------
 
 
-def _song(found: Object, start_seconds: float) -> Song:
-    apple, spotify, deezer = (first(found.get(name)) for name in ("apple_music", "spotify", "deezer"))
-    artist = text(found.get("artist"))
-    named = texts(spotify.get("artists"), "name") or texts(deezer.get("contributors"), "name")
-    return Song(
-        title=text(found.get("title")) or "",
-        artists=named or ((artist,) if artist else ()),
-        album=text(found.get("album")),
+def _recorded(found: Object) -> Tags | None:
+    """What an answer says about a song, or None when it has no title."""
+    title = text(found.get("title"))
+    if title is None:
+        return None
+    apple, spotify, deezer = _blocks(found)
+    # A list of names is surer than one text that holds all.
+    named = artists(spotify.get("artists")) or artists(deezer.get("contributors")) or artists(found.get("artist"))
+    credit = credits_of(title, named)
+    album, release_date = _release(found, title, apple, spotify, deezer)
+    return Tags(
+        title=credit.title,
+        artists=credit.artists,
+        album=album,
         label=text(found.get("label")),
         isrc=text(found.get("isrc"))
         or text(apple.get("isrc"))
         or text(first(spotify, "external_ids").get("isrc"))
         or text(deezer.get("isrc")),
-        release_date=text(found.get("release_date")),
-        duration_seconds=_duration(apple, spotify, deezer),
-        offset_seconds=_seconds(text(found.get("timecode"))),
-        position_seconds=round(start_seconds, 3),
+        release_date=release_date,
         ids=_ids(found, apple, spotify, deezer),
     )
 
 
-def _duration(apple: Object, spotify: Object, deezer: Object) -> float | None:
-    for milliseconds in (spotify.get("duration_ms"), apple.get("durationInMillis")):
-        found = number(milliseconds)
-        if found is not None and found > 0:
-            return round(found / 1000, 3)
-    seconds = number(deezer.get("duration"))
-    return seconds if seconds is not None and seconds > 0 else None
-
-
-def _seconds(timecode: str | None) -> float | None:
-    """The seconds in a timecode `mm:ss` or `h:mm:ss`, or None when malformed."""
-    parts = (timecode or "").split(":")
-    if len(parts) not in (2, 3) or not all(
-        part.isascii() and part.isdecimal() and len(part) < 4 for part in parts
-    ):
+def _uploaded(found: Object, uploads: Uploads) -> Tags | None:
+    """One of the operator's own uploads, of which AudD tells a number only; None for another answer."""
+    number_of = text(found.get("audio_id"))
+    if number_of is None:
         return None
-    total = 0
-    for part in parts:
-        total = 60 * total + int(part)
-    return float(total)
+    told = Tags(title=f"{NAME} upload {number_of}", artists=artists(found.get("artist")))
+    known = uploads.get(number_of)
+    return told if known is None else over(told, known)
+
+
+def _score(found: Object) -> float:
+    """The score as 0 to 1; AudD's is of 100, and fractions are of 1."""
+    score = number(found.get("score"))
+    if score is None:
+        return UNSCORED
+    return round(min(1.0, max(0.0, score if 0 <= score < 1 else score / 100.0)), 4)
+
+
+def _blocks(found: Object) -> tuple[Object, Object, Object]:
+    """What Apple Music, Spotify and Deezer say about the song."""
+    return first(found.get("apple_music")), first(found.get("spotify")), first(found.get("deezer"))
+
+
+def _release(
+    found: Object, title: str, apple: Object, spotify: Object, deezer: Object
+) -> tuple[str | None, str | None]:
+    """The album and its date: AudD's own, unless that is a compilation and a service knows the song's album."""
+    of_spotify, of_deezer = first(spotify, "album"), first(deezer, "album")
+    told = Release(title=title, album=text(found.get("album")), release_date=text(found.get("release_date")))
+    others = [
+        Release(
+            title=title,
+            album=text(of_spotify.get("name")),
+            release_date=text(of_spotify.get("release_date")),
+            album_artists=artists(of_spotify.get("artists")),
+            kind=text(of_spotify.get("album_type")),
+        ),
+        Release(title=title, album=text(apple.get("albumName")), release_date=text(apple.get("releaseDate"))),
+        Release(title=title, album=text(of_deezer.get("title")), release_date=text(deezer.get("release_date"))),
+    ]
+    releases = [told, *(other for other in others if other.album is not None)]
+    own, *rest = orders = release_orders(releases)
+    if told.album is None or own[1] < ReleaseKind.COMPILATION or not rest:
+        return told.album, told.release_date
+    best = releases[orders.index(min(orders))]
+    return best.album, best.release_date
+
+
+def _duration(found: Object) -> float | None:
+    apple, spotify, deezer = _blocks(found)
+    for milliseconds in (spotify.get("duration_ms"), apple.get("durationInMillis")):
+        told = number(milliseconds)
+        if told is not None and told > 0:
+            return told / 1000
+    seconds = number(deezer.get("duration"))
+    return seconds if seconds is not None and seconds > 0 else clock_seconds(found.get("song_length"))
 
 
 def _ids(found: Object, apple: Object, spotify: Object, deezer: Object) -> ExternalIds:

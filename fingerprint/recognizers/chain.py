@@ -43,12 +43,13 @@ class Member:
     """A recognizer in a chain, with the guard of its provider; `guard` is None when the recognizer costs nothing.
 
     `max_parts`: the most parts of a long recording that it is asked about, at the same time; None when it uses
-    the whole recording by itself.
+    the whole recording by itself. `min_score`: below it, its match is no match; 0 to 1.
     """
 
     recognizer: Recognizer[Any]
     guard: ProviderGuard | None = None
     max_parts: int | None = None
+    min_score: float = 0.0
 
 
 @dataclass(slots=True)
@@ -206,7 +207,8 @@ class RecognizerChain:
                 if guard is not None:
                     await guard.count_question()
                 on_stage(Stage.RECOGNIZING)
-                asked.matches = await recognizer.recognize(query)
+                matches = await recognizer.recognize(query)
+                asked.matches = [match for match in matches if match.score >= member.min_score]
         except TimeoutError:
             asked.error = _too_slow(recognizer.name, seconds)
         except TwitchAudioError as error:

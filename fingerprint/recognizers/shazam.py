@@ -17,11 +17,13 @@ from typing import Any, Final
 from yarl import URL
 
 from fingerprint.domain.audio import Recording
+from fingerprint.domain.credits import credits_of
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.ports import Match
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.errors import FailureKind, ProviderError, transient
-from fingerprint.providers.reading import Object, first, number, objects, parse_object, text
+from fingerprint.providers.placement import place
+from fingerprint.providers.reading import Object, artists, first, number, objects, parse_object, text
 from fingerprint.providers.samples import WaveSample, wave_sample
 
 INSTALL: Final = "shazamio is not installed: pip install 'twitchaudio[shazam]'."
@@ -101,19 +103,18 @@ def parse_matches(body: Object, *, start_seconds: float) -> Sequence[Match]:
     track = first(body, "track")
     if not objects(body.get("matches")) or text(track.get("title")) is None:
         return ()
-    offset = number(first(body, "matches").get("offset"))
+    credit = credits_of(text(track.get("title")) or "", artists(track.get("subtitle")))
+    offsets = (number(match.get("offset")) for match in objects(body.get("matches")))
     facts = _facts(track)
-    artist = text(track.get("subtitle"))
     song = Song(
-        title=text(track.get("title")) or "",
-        artists=(artist,) if artist else (),
+        title=credit.title,
+        artists=credit.artists,
         album=facts.get("album"),
         label=facts.get("label"),
         isrc=text(track.get("isrc")),
         release_date=text(track.get("releasedate")) or facts.get("released"),
-        offset_seconds=None if offset is None else round(max(0.0, offset), 3),
-        position_seconds=round(start_seconds, 3),
         ids=ExternalIds(apple_music=_apple_music(track)),
+        **place(next((each for each in offsets if each is not None), None), duration=None, start=start_seconds),
     )
     return (Match(song=song, score=UNSCORED),)
 

@@ -2,35 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from fingerprint.catalog.tags import read_tags, split_artists
+from fingerprint.catalog.tags import read_tags
 from fingerprint.catalog.tracks import title_from_name
-
-
-@pytest.mark.parametrize(
-    ("text", "artists"),
-    [
-        ("", ()),
-        ("  ", ()),
-        ("Mira Holt", ("Mira Holt",)),
-        ("Mira Holt; The Low Tide", ("Mira Holt", "The Low Tide")),
-        ("Mira Holt;The Low Tide;", ("Mira Holt", "The Low Tide")),
-        ("Mira Holt\0The Low Tide", ("Mira Holt", "The Low Tide")),
-        ("Mira Holt / The Low Tide", ("Mira Holt", "The Low Tide")),
-        ("AC/DC", ("AC/DC",)),
-        ("Mira Holt feat. The Low Tide", ("Mira Holt", "The Low Tide")),
-        ("Mira Holt (feat. The Low Tide)", ("Mira Holt", "The Low Tide")),
-        ("Mira Holt ft. The Low Tide", ("Mira Holt", "The Low Tide")),
-        ("Mira Holt Featuring The Low Tide", ("Mira Holt", "The Low Tide")),
-        ("Featherweight", ("Featherweight",)),
-        ("Gift Shop", ("Gift Shop",)),
-        ("Simon & Garfunkel", ("Simon & Garfunkel",)),
-        ("Tyler, The Creator", ("Tyler, The Creator",)),
-        ("Twice; Twice", ("Twice",)),
-        ("Band (DE)", ("Band (DE)",)),
-    ],
-)
-def test_artists_are_split_where_they_are_separated(text: str, artists: tuple[str, ...]) -> None:
-    assert split_artists(text) == artists
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fingerprint.catalog.tracks import Tags
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.fetch import Fetched
@@ -57,7 +58,7 @@ def test_everything_that_it_tells_is_read() -> None:
     assert (song.title, song.artists) == ("Paper Lanterns", ("Mira Holt", "The Low Tide"))
     assert (song.album, song.label, song.release_date) == ("Harbour Songs", "Example Records", "2021-05-14")
     assert (song.isrc, song.duration_seconds) == ("ZZN992100042", 214.0)
-    assert song.offset_seconds == pytest.approx(77.46)
+    assert (song.offset_seconds, song.position_seconds) == (77.48, 0.0)
     assert song.ids == ExternalIds(
         spotify_track="AAAAAAAAAAAAAAAAAAAAA1",
         spotify_album="AAAAAAAAAAAAAAAAAAAAA2",
@@ -72,10 +73,17 @@ def test_everything_that_it_tells_is_read() -> None:
 def test_a_sample_from_the_middle_says_where_the_song_is_heard() -> None:
     (match,) = read(success(ACR_TRACK), start=20.0)
     assert match.song.position_seconds == 20.0
-    assert match.song.offset_seconds == pytest.approx(77.46)
+    assert match.song.offset_seconds == 77.48
 
 
 NO_METADATA = ExternalIds()
+OFFSETS = (
+    "play_offset_ms",
+    "db_begin_time_offset_ms",
+    "db_end_time_offset_ms",
+    "sample_begin_time_offset_ms",
+    "sample_end_time_offset_ms",
+)
 SHAPES: dict[str, tuple[Json, dict[str, object]]] = {
     "no album": (success(without("album")), {"album": None}),
     "an empty album": (success(changed(album={})), {"album": None}),
@@ -114,23 +122,15 @@ SHAPES: dict[str, tuple[Json, dict[str, object]]] = {
             "ids": ExternalIds(spotify_track="S1", deezer_track="1", youtube="abcdefghijk"),
         },
     ),
-    "offsets and scores as text": (
-        success(changed(play_offset_ms="83460", duration_ms="214000", score="96")),
-        {"offset_seconds": 77.46, "duration_seconds": 214.0},
-    ),
-    "the very start of a song": (success(changed(play_offset_ms=3000)), {"offset_seconds": 0.0}),
+    "a length as text": (success(changed(duration_ms="214000")), {"duration_seconds": 214.0}),
     "no offsets": (
-        success(without("play_offset_ms", "duration_ms")),
+        success(without("duration_ms", *OFFSETS)),
         {"offset_seconds": None, "duration_seconds": None},
     ),
     "unicode": (success(changed(title="夜に駆ける", artists=[{"name": "Sigur Rós 🎧"}])), {"title": "夜に駆ける"}),
     "the operator's own file": (
         status(0) | {"metadata": {"custom_files": [{"title": "Jingle", "artist": "Us", "score": 100}]}},
         {"title": "Jingle", "artists": ("Us",), "ids": NO_METADATA},
-    ),
-    "a hummed song": (
-        status(0) | {"metadata": {"humming": [changed(title="Hummed", score=0.83)]}},
-        {"title": "Hummed"},
     ),
     "a track without a title beside one with it": (
         success(without("title"), changed(score=80)),
@@ -147,20 +147,178 @@ def test_every_shape_of_a_song_is_read(shape: str) -> None:
     assert 0 < match.score <= 1
 
 
-def test_a_hummed_songs_score_is_on_another_scale() -> None:
-    (match,) = read(SHAPES["a hummed song"][0])
-    assert match.score == 0.83
+WHERE: dict[str, tuple[Json, tuple[float | None, float]]] = {
+    "aligned": ({}, (77.48, 0.0)),
+    "no play offset": ({"play_offset_ms": None}, (77.48, 0.0)),
+    "the ends alone": ({"db_begin_time_offset_ms": None}, (77.48, 0.0)),
+    "the beginnings as text": (
+        {"db_begin_time_offset_ms": "77600", "sample_begin_time_offset_ms": "120"},
+        (77.48, 0.0),
+    ),
+    "the ends alone, as text": (
+        {"sample_begin_time_offset_ms": "", "db_end_time_offset_ms": "83300.0"},
+        (77.48, 0.0),
+    ),
+    "a stretch later in the sample": (
+        {"db_begin_time_offset_ms": 113_940, "sample_begin_time_offset_ms": 700, "play_offset_ms": 117_220},
+        (113.24, 0.0),
+    ),
+    "a song that begins within the sample": (
+        {"db_begin_time_offset_ms": 0, "sample_begin_time_offset_ms": 2_500, "play_offset_ms": 3_500},
+        (0.0, 2.5),
+    ),
+    "zeros": ({"db_begin_time_offset_ms": 0, "sample_begin_time_offset_ms": 0}, (0.0, 0.0)),
+    "a negative beginning": ({"db_begin_time_offset_ms": -1}, (77.48, 0.0)),
+    "a beginning behind the sample": ({"sample_begin_time_offset_ms": 60_000}, (77.48, 0.0)),
+    "a beginning behind the song": ({"db_begin_time_offset_ms": 400_000}, (77.48, 0.0)),
+    "nothing but the play offset": (dict.fromkeys(OFFSETS[1:]), (77.46, 0.0)),
+    "the play offset as text": (dict.fromkeys(OFFSETS[1:]) | {"play_offset_ms": "83460"}, (77.46, 0.0)),
+    "a play offset within the sample": (dict.fromkeys(OFFSETS[1:]) | {"play_offset_ms": 3_000}, (0.0, 3.0)),
+    "a negative play offset": (dict.fromkeys(OFFSETS[1:]) | {"play_offset_ms": -5}, (None, 0.0)),
+    "a play offset behind the song": (dict.fromkeys(OFFSETS[1:]) | {"play_offset_ms": 900_000}, (None, 0.0)),
+    "a beginning in the song alone": (
+        dict.fromkeys(OFFSETS) | {"db_begin_time_offset_ms": 77_600},
+        (77.6, 0.0),
+    ),
+    "nothing that can be": ({name: [True, {}] for name in OFFSETS}, (None, 0.0)),
+    "an unknown length": ({"duration_ms": 0, "db_begin_time_offset_ms": 400_120}, (400.0, 0.0)),
+    "a moment behind the end": (
+        {"duration_ms": 77_000, "db_end_time_offset_ms": None},
+        (77.0, 0.0),
+    ),
+}  # fmt: skip
 
 
-def test_the_surest_release_with_most_links_is_taken() -> None:
-    (match,) = read(
-        success(
-            changed(title="Less sure", score=90),
-            {**without("external_metadata"), "title": "No links"},
-            changed(title="Links"),
-        )
-    )
-    assert match.song.title == "Links"
+@pytest.mark.parametrize("case", WHERE)
+def test_where_in_the_song_the_sample_begins(case: str) -> None:
+    values, expected = WHERE[case]
+    (match,) = read(success(changed(**values)))
+    assert (match.song.offset_seconds, match.song.position_seconds) == expected
+    (later,) = read(success(changed(**values)), start=20.0)
+    assert later.song.position_seconds == 20.0 + expected[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "score", "expected"),
+    [
+        ("music", 96, 0.96),
+        ("music", 25, 0.25),
+        ("music", "70", 0.7),
+        ("music", 0.83, 0.83),
+        ("music", 1, 0.01),
+        ("music", 250, 1.0),
+        ("music", -3, 0.0),
+        ("music", None, 0.7),
+        ("custom_files", 1, 1.0),
+        ("custom_files", 0.4, 0.4),
+        ("custom_files", 100, 1.0),
+        ("custom_files", "88.5", 0.885),
+    ],
+)
+def test_all_scores_are_on_one_scale(kind: str, score: object, expected: float) -> None:
+    (match,) = read(status(0) | {"metadata": {kind: [changed(score=score)]}})
+    assert match.score == expected
+
+
+def test_the_surest_list_wins() -> None:
+    upload = {"title": "Jingle", "audio_id": "7", "score": 99}
+    (match,) = read(success(changed(score=25), custom_files=[upload]))
+    assert (match.song.title, match.score) == ("Jingle", 0.99)
+    (match,) = read(success(changed(score=99), custom_files=[upload]))
+    assert match.song.title == "Paper Lanterns"
+
+
+def test_what_is_hummed_alike_is_no_match() -> None:
+    hummed = changed(title="Hummed", score=0.83)
+    assert read(status(0) | {"metadata": {"humming": [hummed]}}) == []
+    (match,) = read(success(ACR_TRACK, humming=[hummed]))
+    assert match.song.title == "Paper Lanterns"
+
+
+RELEASES = [
+    changed(album={"name": "Now That's What I Call Music! 108"}, release_date="2021-03-01", score=100),
+    changed(album={"name": "Paper Lanterns - Single"}, release_date="2021-02-01", score=100),
+    changed(album={"name": "Harbour Songs (Deluxe Edition)"}, release_date="2022-05-14", score=99),
+    changed(
+        album={"name": "Harbour Songs"},
+        release_date="2021-05-14",
+        score=98,
+        external_metadata={"spotify": {"track": {"id": "S"}, "album": {"id": "SA"}}},
+    ),
+    changed(album={"name": "Greatest Hits"}, release_date="2030-01-01", score=100),
+]
+
+
+def test_one_recording_on_five_releases_is_shown_on_its_album() -> None:
+    for order in (RELEASES, RELEASES[::-1]):
+        (match,) = read(success(*order))
+        assert (match.song.album, match.song.release_date, match.score) == ("Harbour Songs", "2021-05-14", 1.0)
+        ids = match.song.ids
+        assert (ids.spotify_track, ids.spotify_album, ids.spotify_artists) == ("S", "SA", ())
+        assert ids.youtube == "abcdefghijk", "known from another release"
+
+
+def test_other_recordings_are_not_releases_of_the_surest() -> None:
+    other = changed(title="Cover", external_ids={}, artists=[{"name": "The Builders"}], score=95)
+    (match,) = read(success(changed(album={"name": "Greatest Hits"}), other))
+    assert match.song.title == "Paper Lanterns"
+
+
+NAMES: dict[str, tuple[Json, tuple[str, tuple[str, ...]]]] = {
+    "one text": ({"artists": [{"name": "Mira Holt/The Low Tide/Jonas Vee"}]},
+                 ("Paper Lanterns", ("Mira Holt", "The Low Tide", "Jonas Vee"))),
+    "a guest in a name": ({"artists": [{"name": "Mira Holt feat. The Low Tide"}]},
+                          ("Paper Lanterns", ("Mira Holt", "The Low Tide"))),
+    "a guest in the title": ({"title": "Paper Lanterns (feat. Dax)", "artists": [{"name": "Mira Holt"}]},
+                             ("Paper Lanterns", ("Mira Holt", "Dax"))),
+    "roles": ({"artists": [{"name": "Mira Holt", "roles": ["MainArtist"]}, {"name": "Dax", "roles": ["Featured"]},
+                           {"name": "Jonas Vee", "roles": ["Composer"]}]},
+              ("Paper Lanterns", ("Mira Holt", "Dax"))),
+    "nothing but writers": ({"artists": [{"name": "Jonas Vee", "role": "Composer"}]},
+                            ("Paper Lanterns", ("Jonas Vee",))),
+    "a list of texts": ({"artists": ["Mira Holt", "Dax"]}, ("Paper Lanterns", ("Mira Holt", "Dax"))),
+    "a name with signs": ({"artists": [{"name": "AC/DC"}]}, ("Paper Lanterns", ("AC/DC",))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_names_are_read_by_the_one_rule(case: str) -> None:
+    values, expected = NAMES[case]
+    (match,) = read(success(changed(**values)))
+    assert (match.song.title, match.song.artists) == expected
+
+
+UPLOADS = {"7": Tags(title="Jingle of the house", artists=("Us",)), "a" * 32: Tags(artists=("We",))}
+UPLOADED: dict[str, tuple[Json, tuple[str, tuple[str, ...]]]] = {
+    "named by the answer": ({"title": "Jingle", "artist": "Us & Them", "audio_id": 1}, ("Jingle", ("Us & Them",))),
+    "artists as text": ({"title": "Jingle", "artists": "Us; Them"}, ("Jingle", ("Us", "Them"))),
+    "artists as a list": ({"title": "Jingle", "artists": ["Us", "Them"]}, ("Jingle", ("Us", "Them"))),
+    "artists as objects": ({"title": "Jingle", "artists": [{"name": "Us"}]}, ("Jingle", ("Us",))),
+    "the user's own names": ({"Track Title": "Jingle", "Artist_Name": "Us", "audio_id": 1}, ("Jingle", ("Us",))),
+    "the user's own object": (
+        {"audio_id": 1, "user_defined": {"title": "Jingle", "artists": "Us"}},
+        ("Jingle", ("Us",)),
+    ),
+    "no title": ({"audio_id": 146, "acrid": "b" * 32, "title": " "}, ("ACRCloud upload 146", ())),
+    "nothing but an id": ({"acrid": "b" * 32}, (f"ACRCloud upload {'b' * 32}", ())),
+    "nothing": ({}, ("ACRCloud upload", ())),
+    "in the table": ({"audio_id": "7", "title": "jingle_final2.wav"}, ("Jingle of the house", ("Us",))),
+    "in the table, in part": ({"acrid": "a" * 32, "title": "Jingle"}, ("Jingle", ("We",))),
+}
+
+
+@pytest.mark.parametrize("case", UPLOADED)
+def test_an_upload_is_named(case: str) -> None:
+    track, expected = UPLOADED[case]
+    body = json.dumps(status(0) | {"metadata": {"custom_files": [track | {"score": 100}]}}).encode()
+    (match,) = parse_matches(Fetched(200, body), sample_seconds=6.0, start_seconds=0.0, uploads=UPLOADS)
+    assert (match.song.title, match.song.artists) == expected
+
+
+def test_an_answer_that_names_nothing_is_not_paid_for_twice() -> None:
+    with pytest.raises(ProviderError) as raised:
+        read(success(without("title")))
+    assert (raised.value.kind, raised.value.retryable) == (FailureKind.TRANSIENT, False)
 
 
 def test_no_result_is_an_answer() -> None:

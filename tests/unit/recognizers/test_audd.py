@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fingerprint.catalog.tracks import Tags
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.fetch import Fetched
@@ -62,8 +63,6 @@ SHAPES: dict[str, tuple[Json, dict[str, object]]] = {
     "no isrc but in a block": (without("isrc"), {"isrc": "ZZN992100042"}),
     "no album": (without("album", "label", "release_date"), {"album": None, "label": None, "release_date": None}),
     "empty strings": (success(album="", label=" ", isrc="", timecode=""), {"album": None, "offset_seconds": None}),
-    "an hour": (success(timecode="1:00:01"), {"offset_seconds": 3601.0}),
-    "an odd timecode": (success(timecode="soon"), {"offset_seconds": None}),
     "the operator's own file": (
         {"status": "success", "result": {"title": "Jingle", "audio_id": 7, "timecode": "00:03"}},
         {"title": "Jingle", "artists": ()},
@@ -86,7 +85,100 @@ def test_every_shape_of_a_song_is_read(shape: str) -> None:
     assert {name: getattr(match.song, name) for name in expected} == expected
 
 
-@pytest.mark.parametrize("body", [{"status": "success", "result": None}, {"status": "success"}, error(907)])
+LONG = {"spotify": None, "deezer": None, "apple_music": None}
+
+
+@pytest.mark.parametrize(
+    ("values", "offset", "duration"),
+    [
+        ({"timecode": "01:23"}, 83.0, 214.0),
+        ({"timecode": "1:23.5"}, 83.5, 214.0),
+        ({"timecode": 83}, 83.0, 214.0),
+        ({"timecode": "00:00"}, 0.0, 214.0),
+        ({"timecode": "1:02:03"} | LONG, 3723.0, None),
+        ({"timecode": "75:30"} | LONG, 4530.0, None),
+        ({"timecode": "1:02:03", "song_length": "1:10:00"} | LONG, 3723.0, 4200.0),
+        ({"timecode": "01:23", "song_length": "02:40"} | LONG, 83.0, 160.0),
+        ({"timecode": "02:41", "song_length": "02:40"} | LONG, 160.0, 160.0),
+        ({"timecode": "05:00", "song_length": "02:40"} | LONG, None, 160.0),
+        ({"timecode": "01:23", "song_length": "long"} | LONG, 83.0, None),
+        ({"timecode": "01:75"}, None, 214.0),
+        ({"timecode": "1:75:00"} | LONG, None, None),
+        ({"timecode": "-01:23"}, None, 214.0),
+        ({"timecode": -83}, None, 214.0),
+        ({"timecode": "1:00:01"}, None, 214.0),
+        ({"timecode": "soon"}, None, 214.0),
+        ({"timecode": ["01:23"]}, None, 214.0),
+        ({"timecode": "\u0661:\u0662\u0663"}, None, 214.0),
+        ({"timecode": None}, None, 214.0),
+    ],
+)
+def test_where_in_the_song_the_sample_begins(values: Json, offset: float | None, duration: float | None) -> None:
+    (match,) = read(success(**values))
+    assert (match.song.offset_seconds, match.song.duration_seconds) == (offset, duration)
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [(None, UNSCORED), (100, 1.0), ("85", 0.85), (25, 0.25), (0.6, 0.6), (1, 0.01), (-1, 0.0), ("high", UNSCORED)],
+)
+def test_all_scores_are_on_one_scale(score: object, expected: float) -> None:
+    (match,) = read(success(score=score))
+    assert match.score == expected
+
+
+@pytest.mark.parametrize(
+    ("result", "title", "artists"),
+    [
+        ({"audio_id": 146, "timecode": "00:22"}, "AudD upload 146", ()),
+        ({"audio_id": "146", "timecode": "00:22", "title": ""}, "AudD upload 146", ()),
+        ({"audio_id": 146, "timecode": "00:22", "artist": "Us"}, "AudD upload 146", ("Us",)),
+        ({"audio_id": 7, "timecode": "00:22"}, "Jingle of the house", ("Us",)),
+        ([{"audio_id": 7, "timecode": "00:22"}], "Jingle of the house", ("Us",)),
+    ],
+)
+def test_an_upload_is_named(result: object, title: str, artists: tuple[str, ...]) -> None:
+    body = json.dumps({"status": "success", "result": result}).encode()
+    uploads = {"7": Tags(title="Jingle of the house", artists=("Us",))}
+    (match,) = parse_matches(Fetched(200, body), start_seconds=0.0, uploads=uploads)
+    assert (match.song.title, match.song.artists) == (title, artists)
+    assert (match.song.offset_seconds, match.score) == (22.0, UNSCORED)
+
+
+@pytest.mark.parametrize(
+    ("values", "album", "date"),
+    [
+        ({}, "Harbour Songs", "2021-05-14"),
+        ({"album": "Now 108", "release_date": "2021-06-01"}, "Harbour Songs", None),
+        ({"album": "Now 108", "release_date": "2021-06-01"} | LONG, "Now 108", "2021-06-01"),
+        ({"album": "Lights", "release_date": "2022"}, "Lights", "2022"),
+    ],
+)
+def test_an_album_is_shown_before_a_compilation(values: Json, album: str, date: str | None) -> None:
+    (match,) = read(success(**values))
+    assert (match.song.album, match.song.release_date) == (album, date)
+
+
+def test_names_are_read_by_the_one_rule() -> None:
+    (match,) = read(success(title="Paper Lanterns (feat. Jonas Vee)", artist="Mira Holt/The Low Tide", **LONG))
+    assert (match.song.title, match.song.artists) == ("Paper Lanterns", ("Mira Holt", "The Low Tide", "Jonas Vee"))
+
+
+def test_an_answer_that_names_nothing_is_not_paid_for_twice() -> None:
+    with pytest.raises(ProviderError) as raised:
+        read({"status": "success", "result": {"timecode": "00:22"}})
+    assert not raised.value.retryable
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "success", "result": []},
+        {"status": "success", "result": None},
+        {"status": "success"},
+        error(907),
+    ],
+)
 def test_no_result_is_an_answer(body: Json) -> None:
     assert read(body) == []
 

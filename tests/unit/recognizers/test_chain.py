@@ -245,6 +245,18 @@ def test_songs_are_told_to_be_the_same_by_isrc_or_by_title_and_artist(one: Song,
     assert same_song(other, one) is same
 
 
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(("min_score", "found"), [(0.0, ["Unsure"]), (0.9, ["Unsure"]), (0.91, [])])
+async def test_a_match_below_the_least_score_is_no_match(
+    min_score: float, found: list[str], *, together: bool
+) -> None:
+    members = [Member(Scripted("paid", title="Unsure"), min_score=min_score), Scripted("other")]
+    async with RecognizerChain(members, together=together) as chain:
+        answer = await chain.identify(recording(), ignore)
+    assert [match.song.title for match in answer.matches] == found
+    assert answer.recognizer == "paid"
+
+
 # --- Rests and budgets --------------------------------------------------------------------------------
 
 

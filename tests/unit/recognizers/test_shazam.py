@@ -32,3 +32,27 @@ def test_a_track_alone_is_enough() -> None:
 def test_an_answer_of_another_form_is_a_fault() -> None:
     with pytest.raises(ProviderError):
         parse_matches({"error": "gone"}, start_seconds=0.0)
+
+
+@pytest.mark.parametrize(
+    ("match", "offset", "position"),
+    [
+        ({"offset": 77.46, "timeskew": 0.0003, "frequencyskew": -0.01}, 77.46, 3.0),
+        ({"offset": "77.46", "timeskew": "x", "frequencyskew": None}, 77.46, 3.0),
+        ({"offset": 0}, 0.0, 3.0),
+        ({"offset": -2.5}, 0.0, 5.5),
+        ({"offset": -900}, None, 3.0),
+        ({"offset": None}, None, 3.0),
+        ({"offset": [1]}, None, 3.0),
+        ({"id": "5001"}, None, 3.0),
+    ],
+)
+def test_where_in_the_song_the_sample_begins(match: object, offset: float | None, position: float) -> None:
+    (found,) = parse_matches(SHAZAM_ANSWER | {"matches": [match]}, start_seconds=3.0)
+    assert (found.song.offset_seconds, found.song.position_seconds) == (offset, position)
+
+
+def test_names_are_read_by_the_one_rule() -> None:
+    track = SHAZAM_ANSWER["track"] | {"title": "Paper Lanterns (feat. Jonas Vee)", "subtitle": "Mira Holt/Dax"}
+    (found,) = parse_matches(SHAZAM_ANSWER | {"track": track}, start_seconds=0.0)
+    assert (found.song.title, found.song.artists) == ("Paper Lanterns", ("Mira Holt", "Dax", "Jonas Vee"))
