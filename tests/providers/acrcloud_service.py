@@ -159,10 +159,16 @@ class AcrCloudService:
         if best is None:
             return 1001
         share, shift, track = best
-        end = shift + max(moment for _, moment in asked)
+        moments = [moment for _, moment in asked if moment + shift >= 0]
+        begin, end = min(moments), max(moments)
         return track | {
             "score": round(70 + 30 * min(1.0, share)),
-            "play_offset_ms": max(0, round(end * FRAME_MS)),
+            # As coarse as the real one.
+            "play_offset_ms": max(0, round((shift + end) * FRAME_MS) - 1_000),
+            "db_begin_time_offset_ms": round((shift + begin) * FRAME_MS),
+            "db_end_time_offset_ms": round((shift + end) * FRAME_MS),
+            "sample_begin_time_offset_ms": round(begin * FRAME_MS),
+            "sample_end_time_offset_ms": round(end * FRAME_MS),
         }
 
 
