@@ -74,6 +74,8 @@ class Worker(asyncio.SubprocessProtocol):
         self.exited = asyncio.Event()
         self.jobs = 0
         self._replies = asyncio.StreamReader(limit=_PIPE_BYTES)
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._transport: asyncio.SubprocessTransport | None = None
 
     @property
@@ -94,6 +96,10 @@ class Worker(asyncio.SubprocessProtocol):
             pipe.write(HEAD.pack(kind, sum(len(part) for part in parts)))
             for part in parts:
                 pipe.write(part)
+
+    async def drain(self) -> None:
+        """Wait until the worker has read most of what was sent, so that no more than that waits in memory."""
+        await self._writable.wait()
 
     async def receive(
         self, *, descriptor: int | None = None, max_bytes: int = MAX_FRAME_BYTES
@@ -129,6 +135,14 @@ class Worker(asyncio.SubprocessProtocol):
         if pipe is not None:  # so that reading pauses while no job consumes what was read
             self._replies.set_transport(pipe)
 
+    def pause_writing(self) -> None:
+        """Called by asyncio when much of what was sent is not read yet."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Called by asyncio when most of it is read."""
+        self._writable.set()
+
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Called by asyncio with what the worker wrote."""
         if fd == 1:
@@ -142,6 +156,7 @@ class Worker(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         """Called by asyncio when the process has ended."""
         self._replies.feed_eof()
+        self._writable.set()
         self.exited.set()
 
 
@@ -233,15 +248,34 @@ class WorkerPool:
         if not starting.done() or starting.cancelled() or starting.exception() is not None:
             self._idle.put_nowait(starting)
             return None
-        worker = starting.result()
-        task = asyncio.create_task(self._run_on(starting, serve, wall_seconds))
-        self._spare_jobs.add(task)
-        task.add_done_callback(partial(self._spare_job_done, worker, worker.jobs))
-        return worker, task
+        return self._begin(starting, starting.result(), serve, wall_seconds)
+
+    async def run_begun(self, serve: Serve[T], *, wall_seconds: float) -> tuple[Worker, asyncio.Task[T]]:
+        """Do a job on the next idle worker, whose input the caller sends from then on, as for `run_on_spare`.
+
+        Raises WorkerError when that worker cannot be started, and TwitchAudioError `busy` when too many jobs wait.
+        """
+        starting = await self._next_idle()
+        try:
+            worker = await asyncio.shield(starting)
+        except BaseException:
+            failed = starting.done() and (starting.cancelled() or starting.exception() is not None)
+            if not self._closed:
+                self._idle.put_nowait(self._start_ahead() if failed else starting)
+            raise
+        return self._begin(starting, worker, serve, wall_seconds)
 
     def log_failure(self, error: Exception) -> None:
         """Log that a worker failed."""
         _log.warning("worker_failed", extra={"work": self._work, "reason": str(error)})
+
+    def _begin(
+        self, starting: asyncio.Task[Worker], worker: Worker, serve: Serve[T], wall_seconds: float
+    ) -> tuple[Worker, asyncio.Task[T]]:
+        task = asyncio.create_task(self._run_on(starting, serve, wall_seconds))
+        self._spare_jobs.add(task)
+        task.add_done_callback(partial(self._spare_job_done, worker, worker.jobs))
+        return worker, task
 
     # --- Jobs -----------------------------------------------------------------------------------------
 

@@ -45,6 +45,11 @@ class DecodingAhead:
         if self._running is not None and content:
             self._running[0].send(CONTENT, content)
 
+    async def drain(self) -> None:
+        """Wait until the worker has read most of what was fed."""
+        if self._running is not None:
+            await self._running[0].drain()
+
     async def finish(self) -> Decoded | None:
         """The sound of all pieces; None when no worker was idle or the worker crashed.
 

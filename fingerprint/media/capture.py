@@ -15,6 +15,7 @@ from fingerprint.hls.live import total_seconds
 from fingerprint.hls.moments import VideoTimeline
 from fingerprint.hls.playlist import MediaPlaylist
 from fingerprint.hls.timing import Origin, durations_are_rounded, placed
+from fingerprint.media.clip_body import CONTAINER, ClipBody
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder import MAX_FILE_SECONDS
 from fingerprint.media.fetch import Fetcher, HostWantsPauseError
@@ -41,7 +42,9 @@ _MAX_CORRECTIONS: Final = 2
 _MAX_DRIFT_SECONDS: Final = 1.0
 """How far a VOD's segment may be from where it was expected before the selection is corrected."""
 
-MAX_CLIP_BYTES: Final = 64 << 20
+MAX_CLIP_BYTES: Final = 256 << 20
+"""The longest clip's file: a minute of 34 Mbit/s. No more than 8 MiB of a long one are kept."""
+
 MAX_CLIP_SECONDS: Final = 90.0
 _CLIP_LIMIT_SECONDS: Final = 20.0
 _SILENCE_PEAK: Final = 1e-4
@@ -196,21 +199,42 @@ class StreamCapture:
     # --- Clips ----------------------------------------------------------------------------------------
 
     async def _clip(self, source: ClipSource) -> Recording:
-        fetched = await self._fetcher.get(
-            source.url,
-            step="clip",
-            max_bytes=MAX_CLIP_BYTES,
-            total_seconds=_CLIP_LIMIT_SECONDS,
-            headers={"Accept-Encoding": "identity"},
-        )
-        if fetched.status in (403, 404, 410):
-            raise TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, "Twitch does not have this clip's file any more.")
-        if fetched.status != 200:
-            raise UpstreamError("clip", f"Twitch answers {fetched.status} for the clip. Try again in a moment.")
-        decoded = await self._decoder.decode(fetched.body, container="mp4", max_seconds=MAX_CLIP_SECONDS)
+        bodies: list[ClipBody] = []
+
+        def new_body() -> ClipBody:
+            for body in bodies:
+                body.abandon()
+            bodies.append(ClipBody(self._decoder, max_seconds=MAX_CLIP_SECONDS))
+            return bodies[-1]
+
+        try:
+            fetched = await self._fetcher.get(
+                source.url,
+                step="clip",
+                max_bytes=MAX_CLIP_BYTES,
+                total_seconds=_CLIP_LIMIT_SECONDS,
+                headers={"Accept-Encoding": "identity"},
+                new_filter=new_body,
+            )
+            if fetched.status in (403, 404, 410):
+                detail = "Twitch does not have this clip's file any more."
+                raise TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, detail)
+            if fetched.status != 200:
+                raise UpstreamError(
+                    "clip", f"Twitch answers {fetched.status} for the clip. Try again in a moment."
+                )
+            decoded, encoded = await (bodies[-1] if bodies else new_body()).decoded(fetched.body)
+        finally:
+            for body in bodies:
+                body.abandon()
         sound = placed_clip(decoded, clip_seconds=source.duration_seconds, max_seconds=MAX_CLIP_SECONDS)
         return _audible(
-            Recording(pcm=sound.pcm, encoded=fetched.body, container="mp4", from_seconds=sound.start_seconds)
+            Recording(
+                pcm=sound.pcm,
+                encoded=encoded,
+                container=None if encoded is None else CONTAINER,
+                from_seconds=sound.start_seconds,
+            )
         )
 
     # --- Files ----------------------------------------------------------------------------------------

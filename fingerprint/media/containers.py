@@ -61,6 +61,14 @@ def transport_stream_start(content: bytes) -> int | None:
     return None
 
 
+def is_streamable(content: bytes) -> bool:
+    """Whether an MP4 file that begins like this can be decoded while it arrives: what describes it comes first."""
+    return (
+        next((kind for kind, _, _ in _boxes(content, 0, len(content)) if kind in (b"moov", b"mdat")), b"")
+        == b"moov"
+    )
+
+
 def unknown_boxes(content: bytes) -> frozenset[str]:
     """The names of a fragment's outermost boxes that this module does not know."""
     kinds = {kind for kind, _, _ in _boxes(content, 0, len(content))} - KNOWN_BOXES

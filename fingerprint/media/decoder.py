@@ -120,6 +120,24 @@ class DecoderPool(WorkerPool):
 
         return DecodingAhead(start, wall_seconds=self._job_limits.wall_seconds, on_failure=self.log_failure)
 
+    async def begin_long(self, *, container: str, max_seconds: float) -> DecodingAhead:
+        """Begin decoding media that is too long to be kept, on the next idle worker; `drain` after each piece.
+
+        Raises TwitchAudioError `busy` when too many jobs wait, and `internal` when the worker cannot be started.
+        """
+
+        async def serve(worker: Worker) -> Answer:
+            return await read_answer(worker, max_seconds)
+
+        try:
+            running = await self.run_begun(serve, wall_seconds=self._job_limits.ahead_wall_seconds)
+        except WorkerError as error:
+            raise _broken(error, TOO_COSTLY) from error
+        running[0].send(JOB, self._job(FROM_PIECES, container, max_seconds, self._job_limits.cpu_seconds))
+        return DecodingAhead(
+            lambda _container: running, wall_seconds=self._job_limits.wall_seconds, on_failure=self.log_failure
+        )
+
     async def decode_file(self, path: Path, *, max_seconds: float = MAX_FILE_SECONDS) -> Decoded:
         """The first `max_seconds` of the first audio stream of a file in any format, at 16 kHz.
 

@@ -357,9 +357,10 @@ class Fetcher:
         """
         kept = call.new_filter() if call.new_filter is not None and response.status in (200, 206) else None
         left = call.max_bytes
+        announced = response.content_length or 0
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             left -= len(chunk)
-            if left < 0:
+            if left < 0 or announced > call.max_bytes:
                 response.close()
                 detail = f"{self.upstream}'s {call.step} answer is longer than {call.max_bytes} bytes."
                 raise UpstreamError(call.step, detail)

@@ -52,6 +52,10 @@ class Decoder(Protocol):
         """Begin decoding media that is still being fetched; None when no worker can be spared."""
         ...
 
+    async def begin_long(self, *, container: str, max_seconds: float) -> DecodingAhead:
+        """Begin decoding media that is too long to be kept, when a worker is idle."""
+        ...
+
     async def decode_file(self, path: Path) -> Decoded: ...
 
 

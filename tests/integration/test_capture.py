@@ -19,6 +19,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.domain.targets import ChannelTarget, FileTarget, VideoTarget
 from fingerprint.hls.moments import VideoTimeline
 from fingerprint.hls.playlist import MediaPlaylist, Segment
+from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.fetch import BodyFilter, Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
@@ -281,6 +282,9 @@ class Muffled:
 
     def begin(self, *, max_seconds: float) -> None:
         return None
+
+    async def begin_long(self, *, container: str, max_seconds: float) -> DecodingAhead:
+        raise NotImplementedError
 
     async def decode_file(self, path: Path) -> Decoded:
         return await self._decoder.decode_file(path)

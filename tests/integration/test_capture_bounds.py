@@ -1,0 +1,112 @@
+"""Files as large as Twitch's largest: they are heard, and memory does not grow with them."""
+
+import tracemalloc
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from av.audio.stream import AudioStream
+from yarl import URL
+
+from fingerprint.clock import SystemClock
+from fingerprint.domain.problems import ProblemCode, UpstreamError
+from fingerprint.media.capture import StreamCapture
+from fingerprint.media.decoder import DecoderPool
+from fingerprint.media.fetch import Fetcher
+from fingerprint.media.hosts import AllowList
+from fingerprint.ports import ClipSource
+from tests.integration.capture_twitch import first_take
+from tests.sounds import loudest_hertz
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MIB = 1 << 20
+
+
+def clip(folder: Path, *, streamable: bool) -> bytes:
+    """A clip of six seconds of a tone, with its description in front or at the end."""
+    path = folder / "clip.mp4"
+    wave = (0.4 * np.sin(2 * np.pi * 440 * np.arange(6 * 48_000) / 48_000)).astype(np.float32)
+    options = {"movflags": "faststart"} if streamable else {}
+    with av.open(str(path), "w", format="mp4", options=options) as out:
+        stream = out.add_stream("aac", rate=48_000, layout="mono")  # pyright: ignore[reportUnknownMemberType] - PyAV leaves its options open
+        assert isinstance(stream, AudioStream)
+        for first in range(0, len(wave), 1024):
+            frame = av.AudioFrame.from_ndarray(
+                wave[np.newaxis, first : first + 1024], format="fltp", layout="mono"
+            )
+            frame.sample_rate, frame.pts = 48_000, first
+            out.mux(stream.encode(frame))  # pyright: ignore[reportUnknownMemberType] - a packet's stream is left open
+        out.mux(stream.encode(None))  # pyright: ignore[reportUnknownMemberType] - likewise
+    return path.read_bytes()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[URL]:
+    folder = tmp_path_factory.mktemp("clips")
+    contents = {name: clip(folder, streamable=name == "streamable") for name in ("streamable", "late")}
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        content, padding = contents[request.match_info["name"]], int(request.match_info["padding"]) * MIB
+        response = web.StreamResponse()
+        response.content_length = len(content) + padding
+        await response.prepare(request)
+        await response.write(content)
+        for at in range(0, padding, MIB):
+            head = padding.to_bytes(4, "big") + b"free" if not at else b""
+            await response.write(head.ljust(MIB, b"\0"))
+        await response.write_eof()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/{name}/{padding}.mp4", serve)
+    async with TestServer(app) as running:
+        yield running.make_url("/")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def capture(server: URL) -> AsyncGenerator[StreamCapture]:
+    async with (
+        Fetcher(AllowList.of_media_hosts((f"127.0.0.1:{server.port}",)), upstream="Twitch") as fetcher,
+        DecoderPool(workers=1) as decoder,
+    ):
+        yield StreamCapture(fetcher, decoder, SystemClock())
+
+
+def source(server: URL, name: str, padding: int) -> ClipSource:
+    return ClipSource(url=server / f"{name}/{padding}.mp4", duration_seconds=6.0)
+
+
+async def test_a_large_clip_is_heard_and_not_kept(server: URL, capture: StreamCapture) -> None:
+    tracemalloc.start()
+    try:
+        recording = await first_take(capture, source(server, "streamable", 80))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert abs(loudest_hertz(recording.pcm) - 440) < 2
+    assert recording.pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
+    assert recording.encoded is None
+    assert peak < 40 * MIB
+
+
+async def test_several_at_once_share_one_worker(server: URL, capture: StreamCapture) -> None:
+    for name, padding in (("streamable", 12), ("late", 12), ("streamable", 0), ("late", 0)):
+        recording = await first_take(capture, source(server, name, padding))
+        assert abs(loudest_hertz(recording.pcm) - 440) < 2, (name, padding)
+        assert (recording.encoded is None) == ((name, padding) == ("streamable", 12))
+
+
+async def test_what_is_too_large_is_refused(server: URL, capture: StreamCapture) -> None:
+    for name, padding in (("late", 65), ("streamable", 257)):
+        with pytest.raises(UpstreamError) as caught:
+            await first_take(capture, source(server, name, padding))
+        assert caught.value.code is ProblemCode.UPSTREAM_UNAVAILABLE
+        assert "long" in caught.value.detail
+    recording = await first_take(capture, source(server, "streamable", 0))
+    assert recording.encoded is not None, "the worker is free again"
