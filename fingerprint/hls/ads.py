@@ -80,6 +80,10 @@ class AdRange:
         end = self.ends_at or later(self.starts_at, MAX_POD_SECONDS) or self.starts_at
         return min(ends, end) - max(begins, self.starts_at) > _MIN_OVERLAP
 
+    def may_end_at(self, discontinuity: datetime | None) -> bool:
+        """Whether a discontinuity may be the end that the playlist does not name."""
+        return self.ends_at is None and discontinuity is not None and discontinuity - self.starts_at > _MIN_OVERLAP
+
     def touches(self, begins: datetime, ends: datetime) -> bool:
         """Whether it shares any time with [begins, ends)."""
         return self.starts_at < ends and (self.ends_at is None or self.ends_at > begins)
@@ -217,21 +221,22 @@ def verdicts(playlist: MediaPlaylist) -> tuple[Verdict, ...]:
     trusts_titles = bool(playlist.prefetch) and all(map(_is_titled_live, segments)) and all(overlaps)
     found = [Verdict.DOUBTFUL] * skipped
     seen_ad = returned = False
-    returned_at: datetime | None = None
+    broken_at: datetime | None = None
     for number, segment in enumerate(segments, skipped):
         titled_live = _is_titled_live(segment)
         if segment.discontinuity:
             said_live = any(line.startswith(_LIVE_SEQUENCE) for line in segment.signs)
             returned = titled_live and (seen_ad or said_live)
-            returned_at = segment.started_at
+            broken_at = segment.started_at
         over = overlaps[number - skipped]
-        if titled_live and returned and returned_at is not None:
+        if titled_live and returned and broken_at is not None:
             # The ads ended earlier than their range says; a range that begins here is of further ones.
-            over = [each for each in over if each.starts_at >= returned_at - _MIN_OVERLAP]
+            over = [each for each in over if each.starts_at >= broken_at - _MIN_OVERLAP]
         if is_titled_ad(segment) or cued_out[number]:
             verdict = Verdict.AD
-        elif any(each.certain for each in over):
-            verdict = Verdict.DOUBTFUL if titled_live and trusts_titles else Verdict.AD
+        elif certain := [each for each in over if each.certain]:
+            may_be_over = trusts_titles or all(each.may_end_at(broken_at) for each in certain)
+            verdict = Verdict.DOUBTFUL if titled_live and may_be_over else Verdict.AD
         elif over or not titled_live or number < uncertain_start:
             verdict = Verdict.DOUBTFUL
         else:

@@ -144,6 +144,13 @@ def back(builder: Builder) -> Builder:
             back(Builder().ad_range(4).segments(2, "Amazon|1")).ad_range(30).segments(2),
             "aaaa",
         ),
+        (
+            open_range(Builder().segments(2).line("#EXT-X-DISCONTINUITY"))
+            .segments(2)
+            .line("#EXT-X-DISCONTINUITY")
+            .segments(2),
+            "ccaadd",
+        ),
         (Builder().ad_range(60, start=START - timedelta(seconds=40)).segments(4), "aaaa"),
         (
             Builder()
@@ -166,6 +173,7 @@ def back(builder: Builder) -> Builder:
         "ends early",
         "ends without a sign",
         "the next ad begins",
+        "no duration, and a second discontinuity",
         "nothing but live without prefetch",
         "nothing but live with prefetch",
         "empty",
