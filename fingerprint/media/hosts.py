@@ -100,9 +100,7 @@ class AllowList:
         family, kind, protocol, _, address = info
         if not self._any_address and not self._may_connect(str(address[0])):
             _log.warning("address_refused", extra={"address": str(address[0])})
-            found = _address(str(address[0]))
-            leads_here = found is not None and (found.is_loopback or found.is_unspecified)
-            raise AddressRefusedError(str(address[0]), leads_here=leads_here)
+            raise AddressRefusedError(str(address[0]), leads_here=_leads_here(_address(str(address[0]))))
         return socket.socket(family=family, type=kind, proto=protocol)
 
     def _may_connect(self, text: str) -> bool:
@@ -123,6 +121,12 @@ def is_public(address: IPv4 | IPv6) -> bool:
         return address.is_global and not address.is_multicast
     in_global_network = address.packed[8:12] not in _ISATAP or address.is_global
     return in_global_network and bool(embedded) and all(map(is_public, embedded))
+
+
+def _leads_here(address: IPv4 | IPv6 | None) -> bool:
+    """Whether an address is one of the machine that connects to it."""
+    carried = (_embedded(address) or []) if isinstance(address, IPv6) else []
+    return any(each is not None and (each.is_loopback or each.is_unspecified) for each in (address, *carried))
 
 
 def _embedded(address: IPv6) -> list[IPv4] | None:

@@ -1,3 +1,5 @@
+import socket
+
 import aiohttp
 import pytest
 from aiohttp import client_exceptions, http_exceptions
@@ -5,6 +7,7 @@ from aiohttp.client_reqrep import ConnectionKey
 
 from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.media.fetch import NETWORK_ERRORS, upstream_error
+from fingerprint.media.hosts import AddressRefusedError
 
 KEY = ConnectionKey(
     host="h",
@@ -78,3 +81,20 @@ def test_failures_of_the_network_are_told_apart(error: Exception, code: ProblemC
 def test_our_own_error_stays_as_it_is() -> None:
     error = UpstreamError("usher", "Something.")
     assert upstream_error("segment", error, upstream="Twitch") is error
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (AddressRefusedError("0.0.0.0", leads_here=True), "DNS filter"),
+        (AddressRefusedError("10.0.0.1", leads_here=False), "private address"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "knows no such name"),
+    ],
+)
+def test_names_that_lead_nowhere_are_told_apart_and_have_no_time_to_retry(cause: OSError, words: str) -> None:
+    kind = aiohttp.ClientConnectorDNSError if isinstance(cause, socket.gaierror) else aiohttp.ClientConnectorError
+    error = upstream_error("segment", kind(KEY, cause), upstream="Twitch")
+    assert words in error.detail
+    assert error.retry_after_seconds is None
+    passing = aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(socket.EAI_AGAIN, "Try again"))
+    assert upstream_error("segment", passing, upstream="Twitch").retry_after_seconds

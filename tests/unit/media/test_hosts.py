@@ -178,3 +178,12 @@ def test_what_the_settings_name_gets_a_socket_though_it_is_private() -> None:
     with pytest.raises(AddressRefusedError):
         AllowList.of_media_hosts(["localhost"]).socket(info("10.0.0.1"))
     AllowList.of_origins([URL("http://simulator/")]).socket(info("10.0.0.1")).close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
+def test_an_address_of_this_machine_is_told_from_a_private_one(address: str) -> None:
+    refusing = AllowList.of_media_hosts(DEFAULTS)
+    for told, leads_here in ((address, True), ("10.0.0.1", False), ("64:ff9b::a00:1", False)):
+        with pytest.raises(AddressRefusedError) as caught:
+            refusing.socket(info(told))
+        assert caught.value.leads_here == leads_here
