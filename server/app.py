@@ -21,6 +21,8 @@ from server.identifications.encoding import Encoder
 from server.identifications.limits import ServiceLimits
 from server.middleware.access_log import access_log
 from server.middleware.audit_requests import audit_requests
+from server.middleware.expectations import ignore_unknown_expectations
+from server.middleware.forms import ignore_form_warnings
 from server.middleware.problems import problem_details
 from server.middleware.request_context import make_request_context
 from server.middleware.request_hooks import request_hooks
@@ -93,9 +95,12 @@ def make_app(
     def origin(request: web.Request) -> URL:
         return public_origin(request, settings.base_url, trusted)
 
+    app[keys.ORIGIN] = origin
     add_sign_in(app, SignIn(origin))
     add_admin_pages(app)
     app.middlewares.extend(_middlewares(app, session_keys, trusted))
+    ignore_unknown_expectations(app)
+    ignore_form_warnings()
     # In this order: what one has set, the next leaves as it is.
     app.on_response_prepare.extend([add_page_headers, add_headers])
     return app

@@ -1,8 +1,10 @@
 """Every typed key under which the application and its requests hold something."""
 
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
+from yarl import URL
 
 from fingerprint.database import Database
 from fingerprint.ports import Clock, JobStore
@@ -34,6 +36,8 @@ FEED: Final = web.AppKey("feed", ChannelFeed)
 WATCHER: Final = web.AppKey("watcher", Watcher)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 ENCODER: Final = web.AppKey("encoder", Encoder)
+ORIGIN: Final = web.AppKey("origin", Callable[[web.Request], URL])
+"""The website's address as the visitor of a request sees it: for every address that a page shows to be copied."""
 
 CONTEXT: Final = web.RequestKey("context", RequestContext)
 """Whom a request is from: handlers pass it on to access control."""

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO, TypeVar
 
+from aiohttp import ClientConnectionResetError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 FIELD_LIMIT: Final = 4_000
@@ -52,14 +53,23 @@ class JsonFormatter(logging.Formatter):
 
 
 class ShortBadRequests(logging.Filter):
-    """Removes the traceback that aiohttp logs for each malformed request, so that clients cannot fill the disk."""
+    """Removes the tracebacks that aiohttp logs for what clients do, so that clients cannot fill the disk.
+
+    Those are malformed requests, bodies that are not encoded as their headers say, and clients that leave.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            record.msg, record.args, record.exc_info = "bad_request", (), None
-            record.levelno, record.levelname = logging.INFO, "INFO"
+        error = record.exc_info[1] if record.exc_info and record.name == "aiohttp.server" else None
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+            _shorten(record, "bad_request")
+        elif isinstance(error, ClientConnectionResetError):
+            _shorten(record, "client_left")
         return True
+
+
+def _shorten(record: logging.LogRecord, event: str) -> None:
+    record.msg, record.args, record.exc_info = event, (), None
+    record.levelno, record.levelname = logging.INFO, "INFO"
 
 
 def configure_logging(level: str, stream: TextIO) -> None:

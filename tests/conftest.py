@@ -27,6 +27,7 @@ hypothesis.settings.load_profile("ours")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`scripts/test faults --kills 50` takes longer over what is proven with a few in each run."""
     parser.addoption("--kills", type=int, default=5, help="how often a server is killed while it writes to SQLite")
+    parser.addoption("--hostile-requests", type=int, default=800, help="how many hostile requests a server gets")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

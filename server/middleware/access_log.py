@@ -15,6 +15,11 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 _log = logging.getLogger(__name__)
 
 
+def shown_path(request: web.Request) -> str:
+    """A request's path for the log: its beginning, as it was sent, so that no sign takes more room than that."""
+    return request.rel_url.raw_path[:200]
+
+
 def access_log(metrics: Metrics) -> AfterRequest:
     """Create the hook that logs and measures a request."""
     requests = metrics.counter("twitchaudio_http_requests_total", "Requests.", "method", "route", "status")
@@ -31,7 +36,7 @@ def access_log(metrics: Metrics) -> AfterRequest:
                 "request",
                 extra={
                     "method": method,
-                    "path": request.path[:200],
+                    "path": shown_path(request),
                     "status": status,
                     "ms": round(seconds * 1000, 2),
                     "remote": request.remote,

@@ -1,11 +1,34 @@
 """Reads HTML forms within a time limit; the application limits their size."""
 
 import asyncio
+import warnings
+import zlib
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from aiohttp import web
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from fingerprint.domain.problems import invalid_input
+
+_UNREADABLE: Final = (
+    # An unknown character set, bytes that do not match it, a part without a name.
+    LookupError,
+    ValueError,
+    # What aiohttp raises for a malformed part: unknown encodings, missing boundaries, bad headers.
+    RuntimeError,
+    AssertionError,
+    TypeError,
+    zlib.error,
+    HttpProcessingError,
+    web.RequestPayloadError,
+)
+
+
+def ignore_form_warnings() -> None:
+    """Silence aiohttp's warnings about malformed parts: each client's text would be printed and kept in memory."""
+    for category in (BadContentDispositionHeader, BadContentDispositionParam):
+        warnings.filterwarnings("ignore", category=category)
 
 
 async def read_form(request: web.Request, seconds: float) -> Mapping[str, str]:
@@ -24,12 +47,13 @@ async def read_form_values(request: web.Request, seconds: float) -> Mapping[str,
             posted = await request.post()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
-    except (LookupError, ValueError) as error:
-        # The character set is unknown, or the body does not match it.
+    except _UNREADABLE as error:
         raise invalid_input("The form cannot be read.") from error
     values: dict[str, list[str]] = {}
     for name, value in posted.items():
         texts = values.setdefault(name, [])
         if isinstance(value, str):
             texts.append(value)
+        elif isinstance(value, web.FileField):
+            value.file.close()
     return values

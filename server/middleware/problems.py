@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
@@ -15,6 +16,7 @@ from fingerprint.wire import ProblemDetails
 from server import keys
 from server.access.quotas.slots import JobInProgressError
 from server.identifications.location import location_of
+from server.middleware.access_log import shown_path
 from server.observability import Metrics, request_id
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -26,7 +28,6 @@ _DETAILS: Final = {
     411: (ProblemCode.INVALID_INPUT, "The request has to say how long its body is."),
     413: (ProblemCode.INVALID_INPUT, "The request's body is too large: 16 KiB are enough for every question."),
     415: (ProblemCode.INVALID_INPUT, "The request's body has to be JSON, with Content-Type: application/json."),
-    417: (ProblemCode.INVALID_INPUT, "The Expect header asks for something that this server does not do."),
 }
 
 _SPREAD: Final = frozenset({ProblemCode.BUSY, ProblemCode.UPSTREAM_UNAVAILABLE})
@@ -99,8 +100,20 @@ def problem_details(metrics: Metrics) -> Middleware:
                 raise
             note(request, _DETAILS.get(error.status, (ProblemCode.INVALID_INPUT,))[0])
             return _refusal(error)
-        except Exception:  # noqa: BLE001 - last resort; details go to the log only
-            _log.exception("request_crashed", extra={"method": request.method, "path": request.path[:200]})
+        except (web.RequestPayloadError, HttpProcessingError):
+            # The body is not what its headers say it is, such as deflated.
+            note(request, ProblemCode.INVALID_INPUT)
+            detail = "The request's body cannot be read: it is not encoded as its headers say."
+            response = problem_response(Problem(code=ProblemCode.INVALID_INPUT, detail=detail))
+            response.force_close()
+            return response
+        except Exception as error:
+            if isinstance(error, ConnectionError) and (
+                request.transport is None or request.transport.is_closing()
+            ):
+                # The client has left: aiohttp ends the connection.
+                raise
+            _log.exception("request_crashed", extra={"method": request.method, "path": shown_path(request)})
             note(request, ProblemCode.INTERNAL)
             detail = f"This is a fault of ours. It is logged under {request_id.get()}."
             return problem_response(Problem(code=ProblemCode.INTERNAL, detail=detail))

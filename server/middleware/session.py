@@ -9,6 +9,7 @@ that only requests that another website could cause need a CSRF token.
 
 import contextlib
 import json
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ SESSION_ID: Final = "id"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 _COOKIE_LIMIT: Final = 4_096
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+"""A host name or address, and maybe a port: no sign that could end an address that is shown, or begin another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +66,18 @@ def public_scheme(request: web.Request, configured: URL | None, trusted: Network
 
 
 def public_origin(request: web.Request, configured: URL | None, trusted: Networks) -> URL:
-    """The website's origin as visitors see it. Raises TwitchAudioError `invalid-input` without a Host header."""
+    """The website's origin as visitors see it: the configured one, or else what the request or a proxy says.
+
+    Raises TwitchAudioError `invalid-input` when that is no host.
+    """
     if configured is not None:
         return configured
     # Not `request.host`: without a Host header, it would be this machine's name.
     host = _said_by_proxy(request, "X-Forwarded-Host", trusted) or request.headers.get("Host", "")
-    try:
-        return URL(f"{public_scheme(request, configured, trusted)}://{host}").origin()
-    except ValueError as error:
-        raise TwitchAudioError(
-            ProblemCode.INVALID_INPUT, "The request does not say which host it is for."
-        ) from error
+    if _HOST.fullmatch(host):
+        with contextlib.suppress(ValueError):
+            return URL(f"{public_scheme(request, configured, trusted)}://{host}").origin()
+    raise TwitchAudioError(ProblemCode.INVALID_INPUT, "The request does not say which host it is for.")
 
 
 def _said_by_proxy(request: web.Request, header: str, trusted: Networks) -> str | None:

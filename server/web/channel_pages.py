@@ -104,7 +104,7 @@ class ChannelPages:
             watch = await WatchStore(request.app[keys.DATABASE]).get(login)
             tokens = await _tokens(request, login)
         plays = set_list_view.matching(found, chosen.search)
-        origin = str(request.url.origin())
+        origin = str(request.app[keys.ORIGIN](request))
         here = URL(f"/channels/{login}")
         context: dict[str, Any] = {
             "login": login,

@@ -126,7 +126,7 @@ class Pages:
 
     async def docs(self, request: web.Request) -> web.Response:
         """`/docs`: the API's operations, with examples to copy."""
-        origin = str(request.url.origin())
+        origin = str(request.app[keys.ORIGIN](request))
         document = openapi_document()
         context = {
             "page": "docs",

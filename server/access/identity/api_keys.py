@@ -49,7 +49,8 @@ def well_formed(key: str, prefix: str = PREFIX) -> bool:
 
 def key_hash(key: str) -> str:
     """The SHA-256 of a key in hexadecimal, which is stored instead of the key."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    # Bytes of a header that are not UTF-8 arrive as surrogates.
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _checksum(body: str) -> str:

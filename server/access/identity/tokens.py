@@ -87,7 +87,8 @@ class TokenValidator:
 
 def token_hash(token: Secret) -> str:
     """The SHA-256 of a token in hexadecimal, by which results are cached: tokens are not kept in memory."""
-    return hashlib.sha256(token.reveal().encode()).hexdigest()
+    # Bytes of a header that are not UTF-8 arrive as surrogates.
+    return hashlib.sha256(token.reveal().encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _valid_seconds(valid: _ValidToken) -> float:
