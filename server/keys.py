@@ -36,7 +36,7 @@ FEED: Final = web.AppKey("feed", ChannelFeed)
 WATCHER: Final = web.AppKey("watcher", Watcher)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 ENCODER: Final = web.AppKey("encoder", Encoder)
-ORIGIN: Final = web.AppKey("origin", Callable[[web.Request], URL])
+ORIGIN: Final[web.AppKey[Callable[[web.Request], URL]]] = web.AppKey("origin")
 """The website's address as the visitor of a request sees it: for every address that a page shows to be copied."""
 
 CONTEXT: Final = web.RequestKey("context", RequestContext)

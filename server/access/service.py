@@ -70,10 +70,9 @@ class Access:
         """Sessions of the website; None when sign-in is not configured."""
         self.admins = Admins(admins)
         self._audit = AuthAudit(audit, clock=clock)
-        self._failed_attempts = FailedAttemptLimiter(clock)
-        self._authenticator = Authenticator(
-            database, clock=clock, tokens=tokens, sessions=sessions, failed_attempts=self._failed_attempts
-        )
+        # By user: a wrong code of theirs does not keep others at the same address from redeeming a right one.
+        self._wrong_codes = FailedAttemptLimiter(clock, "access codes")
+        self._authenticator = Authenticator(database, clock=clock, tokens=tokens, sessions=sessions)
         self._entitlements = Entitlements(
             database, clock=clock, tokens=tokens, sessions=sessions, subscriptions=subscriptions
         )
@@ -97,7 +96,7 @@ class Access:
         """Check the credentials of a request, and set the principal in its context.
 
         Raises TwitchAudioError `key-invalid`, `token-invalid`, `token-wrong-client`, `upstream-unavailable`,
-        `busy`; `rate-limited` after too many wrong keys from the address.
+        `busy`; `rate-limited` for unknown ones after too many wrong ones from the address.
         """
         # Must come first: reloading changed rules also discards cached API keys.
         await self.rules()
@@ -168,7 +167,7 @@ class Access:
         """Redeem an access code for the user who sends the request.
 
         Raises TwitchAudioError `code-invalid`, `login-required`, `blacklisted`, `rate-limited` after too many
-        wrong codes from the address, and what `authenticate` raises.
+        wrong codes of the user, and what `authenticate` raises.
         """
         user = (await self.authenticate(context)).user
         if user is None:
@@ -178,12 +177,12 @@ class Access:
         if (await self.rules()).blacklist.names(user=user, address=address):
             self._audit.refused(context, "redeem", ProblemCode.BLACKLISTED)
             raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
-        self._failed_attempts.check(address)
+        self._wrong_codes.check(user.id)
         try:
             await self._entitlements.redeem(code, user)
         except TwitchAudioError as error:
             if error.code is ProblemCode.CODE_INVALID:
-                self._failed_attempts.record_failure(address)
+                self._wrong_codes.record_failure(user.id)
                 self._audit.sign_in_failed(context, "access code", error.code)
             raise
         self._audit.signed_in(context, "access code")

@@ -140,7 +140,7 @@ async def status_of(address: URL, raw: bytes) -> bytes:
 async def test_c2_c3_hostile_bytes_are_never_a_fault_of_ours(
     tmp_path: Path, log: Lines, request: pytest.FixtureRequest
 ) -> None:
-    count: int = request.config.getoption("--hostile-requests")
+    count = int(request.config.getoption("--hostile-requests") or 0)
     logging.getLogger("simulator").setLevel(logging.ERROR)
     async with serving(tmp_path) as api:
         address = address_of(api)

@@ -159,12 +159,20 @@ def test_keys_on_the_command_line(
     assert main(["admin", "keys", "revoke", "nobody"]) == 1
 
 
-async def test_after_twenty_wrong_keys_a_right_one_has_to_wait_too(api: ClientSession, database: Database) -> None:
+async def test_after_twenty_wrong_keys_further_ones_wait_and_right_ones_pass(
+    api: ClientSession, database: Database
+) -> None:
     right = await make(database)
+    key, secret = await ApiKeyStore(database).create("another bot", now=now())
+    await ApiKeyStore(database).revoke(key.id, now())
+    revoked = {"X-API-Key": secret.reveal()}
     wrong = {"X-API-Key": new_key().reveal()}
     for _ in range(20):
         await assert_problem(await api.get(ME, headers=wrong), "key-invalid", 401)
-    refused = await api.get(ME, headers=right)
-    await assert_problem(refused, "rate-limited", 429)
-    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    for headers in (wrong, {"X-API-Key": new_key().reveal()}, {"X-API-Key": "typo"}, revoked):
+        refused = await api.get(ME, headers=headers)
+        await assert_problem(refused, "rate-limited", 429)
+        assert 0 < int(refused.headers["Retry-After"]) <= 60
+    # A key that was never used before passes, too.
+    assert (await (await api.get(ME, headers=right)).json())["known_by"] == "key"
     assert (await api.get(ME)).status == 200

@@ -136,6 +136,19 @@ async def test_an_access_code_lets_its_user_in_until_it_is_revoked(
     await until_code(api, vic, "subscription-required")
 
 
+async def test_after_twenty_wrong_codes_their_user_waits_and_a_neighbor_does_not(
+    api: ClientSession, database: Database, viewer: Viewer, vic: dict[str, str]
+) -> None:
+    _, secret = await CodeStore(database).create(now=NOW)
+    right = {"code": secret.reveal()}
+    for _ in range(20):
+        await assert_problem(await api.post(REDEEM, json={"code": "wrong"}, headers=vic), "code-invalid", 422)
+    for body in ({"code": "wrong"}, right):
+        await assert_problem(await api.post(REDEEM, json=body, headers=vic), "rate-limited", 429)
+    neighbor = {"Authorization": f"Bearer {viewer.twitch.accounts.token_for('subscriber_sue')}"}
+    assert (await api.post(REDEEM, json=right, headers=neighbor)).status == 204
+
+
 @pytest.mark.parametrize("body", [{}, {"code": 5}, {"code": None}, {"code": "x", "user": "y"}, [], "x"], ids=str)
 async def test_a_redemption_that_is_none_is_refused(api: ClientSession, vic: dict[str, str], body: object) -> None:
     await assert_problem(await api.post(REDEEM, json=body, headers=vic), "invalid-input", 400)

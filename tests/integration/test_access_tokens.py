@@ -87,6 +87,22 @@ async def test_a4_tokens_that_do_not_count_are_refused_by_name(api: ClientSessio
         await assert_problem(await api.get(ME, headers=bearer(token)), "token-invalid", 401)
 
 
+async def test_after_twenty_wrong_tokens_twitch_is_not_asked_about_more_and_known_ones_pass(
+    api: ClientSession, viewer: Viewer
+) -> None:
+    known, new = (bearer(viewer.twitch.accounts.token_for(VIC)) for _ in range(2))
+    assert (await api.get(ME, headers=known)).status == 200
+    for number in range(20):
+        await assert_problem(await api.get(ME, headers=bearer(f"madeup{number}")), "token-invalid", 401)
+    asked = len(viewer.twitch.requests.records)
+    for headers in (bearer("madeup"), new):
+        refused = await api.get(ME, headers=headers)
+        await assert_problem(refused, "rate-limited", 429)
+        assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert (await api.get(ME, headers=known)).status == 200
+    assert len(viewer.twitch.requests.records) == asked
+
+
 async def test_a3_while_twitch_fails_known_tokens_live_on_and_unknown_ones_wait(
     api: ClientSession, viewer: Viewer
 ) -> None:

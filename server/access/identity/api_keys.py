@@ -157,6 +157,11 @@ class ApiKeyStore:
             return None
         return _api_key(row)
 
+    async def valid_hashes(self) -> frozenset[str]:
+        """The hashes of all keys that are not revoked; some may have expired."""
+        valid = select(table.c.sha256).where(table.c.revoked_us.is_(None))
+        return frozenset(str(row.sha256) for row in await self._database.rows(valid))
+
     async def get(self, key_id: str) -> ApiKey | None:
         """The key with this id, also a revoked or expired one; None when there is none."""
         row = await self._database.first(select(table).where(table.c.id == key_id))
