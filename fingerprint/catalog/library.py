@@ -39,6 +39,8 @@ class Library:
                 self._note(entry.id, source)
 
     def _note(self, track_id: str, source: Source) -> None:
+        if source.owner:
+            return
         if source.missing_since is None or source.path not in self._by_path:
             self._by_path[source.path] = track_id
         if source.content:
@@ -58,7 +60,12 @@ class Library:
         if track_id is None:
             return None
         return next(
-            ((track_id, source) for source in self._entries[track_id].sources if source.path == path), None
+            (
+                (track_id, source)
+                for source in self._entries[track_id].sources
+                if source.path == path and not source.owner
+            ),
+            None,
         )
 
     def paths_under(self, roots: Sequence[str]) -> list[str]:
@@ -111,8 +118,9 @@ class Library:
         """Note that a file has a track's recording."""
         also = self._displace(source.path, track_id)
         entry = self._entries[track_id]
-        before = next((other for other in entry.sources if other.path == source.path), None)
-        own = [other for other in entry.sources if self._by_path.get(other.path) == track_id]
+        before = next((other for other in entry.sources if not other.owner and other.path == source.path), None)
+        imported = [other for other in entry.sources if other.owner]
+        own = [other for other in entry.sources if not other.owner and self._by_path.get(other.path) == track_id]
         gone = [other for other in own if other.path != source.path and not os.path.lexists(other.path)]
         kept = [other for other in own if other not in gone]
         old = before or (gone[0] if gone else None)
@@ -122,7 +130,7 @@ class Library:
             kept.append(source)
         for other in gone:
             del self._by_path[other.path]
-        self._entries[track_id] = entry.with_sources(kept)
+        self._entries[track_id] = entry.with_sources([*kept, *imported])
         self._orphans.discard(track_id)
         self._by_path[source.path] = track_id
         self._note(track_id, source)
@@ -137,7 +145,10 @@ class Library:
         """Replace what is known of one of a track's files."""
         entry = self._entries[track_id]
         self._entries[track_id] = entry.with_sources(
-            [source if other.path == source.path else other for other in entry.sources]
+            [
+                source if (other.path, other.owner) == (source.path, source.owner) else other
+                for other in entry.sources
+            ]
         )
 
     def forget(self, path: str) -> frozenset[str]:
@@ -155,7 +166,7 @@ class Library:
             return frozenset()
         del self._by_path[path]
         entry = self._entries[before]
-        left = [source for source in entry.sources if source.path != path]
+        left = [source for source in entry.sources if source.path != path or source.owner]
         if not left:
             # The track is removed at the end, unless another file turns out to have its recording.
             self._orphans.add(before)

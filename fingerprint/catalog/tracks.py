@@ -60,6 +60,7 @@ class Source:
     for a file that was indexed by an earlier version, which kept less. `content`: a digest of the file;
     `sound`: a digest of its encoded sound, without tags; empty where it could not be read. `tags` and `sidecar`:
     the description by its origins. `missing_since`: when the file was first not found, in seconds since 1970.
+    `owner`: who gave the track with an export; then there is no file, and `path` is the one's name there.
     """
 
     path: str
@@ -73,6 +74,7 @@ class Source:
     tags: Tags = field(default_factory=Tags)
     sidecar: Tags | None = None
     missing_since: float | None = None
+    owner: str = ""
 
     @property
     def described(self) -> Tags:

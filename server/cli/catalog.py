@@ -4,13 +4,14 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
 from tqdm import tqdm
 
+from fingerprint.catalog.exchange import export_tracks, import_tracks
 from fingerprint.catalog.file_reader import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.ingest import IngestProgress, IngestReport, Sync, ingest
@@ -59,6 +60,15 @@ def register(commands: Subparsers) -> None:
     remove.add_argument("ids", nargs="*", metavar="ID")
     remove.add_argument("--search", metavar="TEXT", help="the tracks whose tags or path hold every word")
     remove.add_argument("--under", type=Path, metavar="PATH", help="the tracks of a file, or of a folder's files")
+    remove.add_argument("--owner", metavar="NAME", help="the tracks that were imported for an owner")
+    export = action("export", _export, "write fingerprints, tags and links of tracks to a file, without any sound")
+    export.add_argument("file", type=Path, metavar="FILE")
+    export.add_argument("text", nargs="*", metavar="TEXT", help="only tracks whose tags or path hold every word")
+    import_ = action("import", _import, "merge such a file into the catalog")
+    import_.add_argument("file", type=Path, metavar="FILE")
+    import_.add_argument(
+        "--owner", required=True, metavar="NAME", help="whose tracks these are, for `remove --owner NAME`"
+    )
     action("missing", _missing, "list the tracks whose files `sync` did not find any more")
     action("prune", _prune, "remove the tracks whose files `sync` did not find any more")
     action("duplicates", _duplicates, "list recordings that are there in several files")
@@ -245,8 +255,9 @@ def _matching(snapshot: Snapshot, texts: Sequence[str]) -> list[TrackEntry]:
 def _remove(arguments: argparse.Namespace) -> int:
     ids = list(dict.fromkeys(cast("list[str]", arguments.ids)))
     text, under = cast("str | None", arguments.search), cast("Path | None", arguments.under)
-    if not ids and not (text or "").split() and under is None:
-        print("twitchaudio: name what to remove: ids, --search TEXT or --under PATH", file=sys.stderr)
+    owner = cast("str | None", arguments.owner)
+    if not ids and not (text or "").split() and under is None and not owner:
+        print("twitchaudio: name what to remove: ids, --search, --under or --owner", file=sys.stderr)
         return 2
     directory = _directory(arguments)
     with CatalogWriter(directory, create=False) as writer:
@@ -256,8 +267,13 @@ def _remove(arguments: argparse.Namespace) -> int:
         chosen = {entry.id for entry in named.values() if entry is not None}
         if text:
             chosen |= {entry.id for entry in _matching(snapshot, [text])}
-        # Tracks that have files elsewhere, too, stay.
-        outside = {} if under is None else _outside(snapshot, under)
+        # Tracks that have other files, too, stay.
+        outside = _without(
+            snapshot,
+            lambda source: (
+                (under is not None and _is_under(source, under)) or (bool(owner) and source.owner == owner)
+            ),
+        )
         chosen |= {entry.id for entry, left in outside.values() if not left}
         changed = [entry.with_sources(left) for entry, left in outside.values() if entry.id not in chosen]
         if chosen or changed:
@@ -271,11 +287,11 @@ def _remove(arguments: argparse.Namespace) -> int:
     return 1 if unknown or not (chosen or changed) else 0
 
 
-def _outside(snapshot: Snapshot, folder: Path) -> dict[str, tuple[TrackEntry, list[Source]]]:
-    """The tracks that have a file in a folder, each with its files elsewhere."""
+def _without(snapshot: Snapshot, chosen: Callable[[Source], bool]) -> dict[str, tuple[TrackEntry, list[Source]]]:
+    """The tracks that have a file of some kind, each with its other files."""
     found: dict[str, tuple[TrackEntry, list[Source]]] = {}
     for entry in snapshot.entries():
-        left = [source for source in entry.sources if not _is_under(source, folder)]
+        left = [source for source in entry.sources if not chosen(source)]
         if len(left) < len(entry.sources):
             found[entry.id] = (entry, left)
     return found
@@ -283,7 +299,36 @@ def _outside(snapshot: Snapshot, folder: Path) -> dict[str, tuple[TrackEntry, li
 
 def _is_under(source: Source, folder: Path) -> bool:
     path = str(folder.absolute())
-    return source.path == path or source.path.startswith(path.rstrip("/") + "/")
+    return not source.owner and (source.path == path or source.path.startswith(path.rstrip("/") + "/"))
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    snapshot = _open(arguments).snapshot()
+    chosen = _matching(snapshot, cast("list[str]", arguments.text))
+    if not chosen:
+        print("twitchaudio: no track matches, so nothing was written", file=sys.stderr)
+        return 1
+    file = cast("Path", arguments.file)
+    export_tracks(snapshot, chosen, file)
+    if arguments.json:
+        print(json.dumps({"file": str(file), "tracks": len(chosen), "bytes": file.stat().st_size}))
+    else:
+        print(_printable(f"{_count(len(chosen), 'track')} exported to {file}, without sound and without paths."))
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    owner = cast("str", arguments.owner).strip()
+    if not owner:
+        print("twitchaudio: --owner takes a name", file=sys.stderr)
+        return 2
+    with CatalogWriter(_directory(arguments)) as writer:
+        report = import_tracks(writer, cast("Path", arguments.file), owner)
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(report)))
+    else:
+        print(_printable(f"{_count(report.added, 'track')} added, {report.already} there already, of {owner}."))
+    return 0
 
 
 def _missing(arguments: argparse.Namespace) -> int:
@@ -328,6 +373,7 @@ def _duplicates(arguments: argparse.Namespace) -> int:
                     "path": source.path,
                     "preferred": source is preferred,
                     "missing": source.missing_since is not None,
+                    "owner": source.owner or None,
                     "title": source.described.title,
                     "artists": list(source.described.artists),
                     "album": source.described.album,
@@ -339,8 +385,9 @@ def _duplicates(arguments: argparse.Namespace) -> int:
             print(_line(entry.track))
             for source in entry.sources:
                 marks = "*" if source is preferred else " "
-                gone = " (missing)" if source.missing_since is not None else ""
-                print(_printable(f"  {marks} {source.path}{gone}"))
+                note = " (missing)" if source.missing_since is not None else ""
+                note += f" (of {source.owner})" if source.owner else ""
+                print(_printable(f"  {marks} {source.path}{note}"))
     if not found and not arguments.json:
         print("No recording is there in more than one file.", file=sys.stderr)
     return 0

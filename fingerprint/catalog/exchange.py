@@ -1,0 +1,275 @@
+"""Exports of a catalog: fingerprints, tags and links of tracks in one file, without sound and without paths.
+
+    a line      JSON: {"twitchaudio_export": 1, "fingerprint": "landmarks-...", "tracks": 12}
+    each track  u32 sizes of the description, the middle's peaks and the side's; the three; u32 CRC-32 of them
+    32 bytes    SHA-256 of everything before
+
+All numbers are little-endian. A description is JSON: `id`, `duration_seconds`, `frames`, `name` of the file,
+`tags` and `aliases`. Peaks are as `pack_peaks` packs them; an import derives the landmarks from them, so that
+nothing of a file from elsewhere gets into the index unchecked.
+"""
+
+import dataclasses
+import hashlib
+import os
+import secrets
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+import numpy as np
+
+from fingerprint.catalog.constellation import Constellation
+from fingerprint.catalog.fingerprint import TrackFingerprint
+from fingerprint.catalog.index import Snapshot
+from fingerprint.catalog.index_file import unpack_peaks
+from fingerprint.catalog.index_protocol import MAX_FRAMES, MAX_SECONDS
+from fingerprint.catalog.landmarks import pair_peaks
+from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.catalog.problems import CatalogError
+from fingerprint.catalog.tracks import Source, Tags, TrackEntry
+from fingerprint.catalog.writer import CatalogWriter
+
+VERSION: Final = 1
+BATCH: Final = 64
+"""How many tracks an import writes together."""
+
+_SIZES: Final = struct.Struct("<III")
+_CRC: Final = struct.Struct("<I")
+_MAX_HEAD_BYTES: Final = 4096
+_MAX_DESCRIPTION_BYTES: Final = 1 << 20
+_MAX_PEAKS_BYTES: Final = 64 << 20
+_DIGEST_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    twitchaudio_export: int
+    fingerprint: str
+    tracks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Description:
+    id: str
+    duration_seconds: float
+    frames: int
+    name: str
+    tags: Tags
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What became of an import: tracks that are new, and those that were there and have this description, too."""
+
+    added: int
+    already: int
+
+
+def export_tracks(snapshot: Snapshot, chosen: Sequence[TrackEntry], file: Path) -> None:
+    """Write an export of tracks, in one step: a file of this name that is no export is not replaced.
+
+    Raises CatalogError.
+    """
+    if os.path.lexists(file) and not _is_export(file):
+        raise CatalogError(f"{file} is there already, and is no export of a catalog: it was left alone.")
+    temporary = file.with_name(f".{file.name[:100]}-{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as opened:
+            digest = hashlib.sha256()
+            for part in _parts(snapshot, chosen):
+                digest.update(part)
+                opened.write(part)
+            opened.write(digest.digest())
+            opened.flush()
+            os.fsync(opened.fileno())
+        temporary.replace(file)
+    except OSError as error:
+        raise CatalogError(f"{file} cannot be written: {error.strerror}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_export(file: Path) -> bool:
+    try:
+        if not file.is_file():
+            return False
+        with file.open("rb") as opened:
+            _read_head(opened, file)
+    except (CatalogError, OSError):
+        return False
+    return True
+
+
+def _parts(snapshot: Snapshot, chosen: Sequence[TrackEntry]) -> Iterator[bytes]:
+    head = _Head(twitchaudio_export=VERSION, fingerprint=DEFAULT.identity, tracks=len(chosen))
+    yield msgspec.json.encode(head) + b"\n"
+    for entry in chosen:
+        live, number = snapshot.places(entry.id)[0]
+        record, raw = live.segment.tracks[number], live.segment.raw_peaks(number)
+        middle = int(record["peaks_size"])
+        description = _Description(
+            id=entry.id,
+            duration_seconds=entry.duration_seconds,
+            frames=int(record["frames"]),
+            name=Path(entry.track.path).name,
+            tags=entry.preferred.described,
+            aliases=entry.aliases,
+        )
+        parts = (msgspec.json.encode(description), raw[:middle].tobytes(), raw[middle:].tobytes())
+        yield _SIZES.pack(*(len(part) for part in parts))
+        yield from parts
+        yield _CRC.pack(zlib.crc32(b"".join(parts)))
+
+
+def import_tracks(writer: CatalogWriter, file: Path, owner: str) -> ImportReport:
+    """Merge an export into a catalog; `owner` names whose tracks these are, so that they can be removed together.
+
+    Nothing is imported from a file that is damaged. Raises CatalogError.
+    """
+    try:
+        with file.open("rb") as opened:
+            _check_digest(opened, file)
+            return _merge(writer, opened, file, owner)
+    except OSError as error:
+        raise CatalogError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _merge(writer: CatalogWriter, opened: BinaryIO, file: Path, owner: str) -> ImportReport:
+    known = {entry.id: entry for entry in writer.snapshot().entries()}
+    added = already = 0
+    new: dict[str, tuple[TrackEntry, TrackFingerprint]] = {}
+    changed: dict[str, TrackEntry] = {}
+
+    def commit() -> None:
+        if new or changed:
+            writer.add(list(new.values()), describing=[entry for key, entry in changed.items() if key not in new])
+            new.clear()
+            changed.clear()
+
+    for entry, fingerprint in _tracks(opened, file, owner):
+        before = known.get(entry.id)
+        if before is None:
+            known[entry.id] = entry
+            new[entry.id] = (entry, fingerprint)
+            added += 1
+        else:
+            others = [source for source in before.sources if source.owner != owner]
+            aliases = tuple(dict.fromkeys([*before.aliases, *entry.aliases]))
+            merged = dataclasses.replace(before, sources=(*others, *entry.sources), aliases=aliases)
+            known[entry.id] = merged
+            if entry.id in new:
+                new[entry.id] = (merged, fingerprint)
+            elif merged != before:
+                changed[entry.id] = merged
+            already += 1
+        if len(new) >= BATCH:
+            commit()
+    commit()
+    return ImportReport(added=added, already=already)
+
+
+def _check_digest(opened: BinaryIO, file: Path) -> None:
+    """Read the whole file once, and go back to its start. Raises CatalogError when it is damaged."""
+    _read_head(opened, file)
+    size = opened.seek(0, os.SEEK_END) - _DIGEST_BYTES
+    opened.seek(0)
+    digest = hashlib.sha256()
+    while size > 0:
+        part = opened.read(min(1 << 20, size))
+        if not part:
+            break
+        digest.update(part)
+        size -= len(part)
+    if digest.digest() != opened.read(_DIGEST_BYTES):
+        raise _damaged(file)
+    opened.seek(0)
+
+
+def _read_head(opened: BinaryIO, file: Path) -> _Head:
+    try:
+        line = opened.readline(_MAX_HEAD_BYTES)
+        version = msgspec.json.decode(line, type=dict[str, object])["twitchaudio_export"]
+    except (msgspec.MsgspecError, KeyError, UnicodeDecodeError) as error:
+        raise CatalogError(f"{file} is no export of a catalog, or its start is damaged.") from error
+    if version != VERSION:
+        raise CatalogError(
+            f"{file} is an export of version {version}; this version of TwitchAudio reads version {VERSION}."
+        )
+    try:
+        head = msgspec.json.decode(line, type=_Head)
+    except msgspec.MsgspecError as error:
+        raise _damaged(file) from error
+    if head.fingerprint != DEFAULT.identity:
+        raise CatalogError(
+            f"{file} was made by the fingerprint {head.fingerprint}, and this version of TwitchAudio makes "
+            f"{DEFAULT.identity}: they cannot be compared. Ask for an export of this version."
+        )
+    return head
+
+
+def _tracks(opened: BinaryIO, file: Path, owner: str) -> Iterator[tuple[TrackEntry, TrackFingerprint]]:
+    head = _read_head(opened, file)
+    for _ in range(head.tracks):
+        try:
+            sizes = _SIZES.unpack(opened.read(_SIZES.size))
+            if (
+                sizes[0] > _MAX_DESCRIPTION_BYTES
+                or max(sizes[1:]) > _MAX_PEAKS_BYTES
+                or sizes[1] % 2
+                or sizes[2] % 2
+            ):
+                raise _damaged(file)
+            parts = [opened.read(size) for size in sizes]
+            if _CRC.unpack(opened.read(_CRC.size))[0] != zlib.crc32(b"".join(parts)):
+                raise _damaged(file)
+            described = msgspec.json.decode(parts[0], type=_Description)
+            fingerprint = _fingerprint(described, parts[1], parts[2])
+        except (struct.error, msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+            raise _damaged(file) from error
+        source = Source(path=Path(described.name).name or described.id, owner=owner, tags=described.tags)
+        yield (
+            TrackEntry(
+                id=described.id,
+                duration_seconds=described.duration_seconds,
+                sources=(source,),
+                aliases=described.aliases,
+            ),
+            fingerprint,
+        )
+
+
+def _fingerprint(described: _Description, middle: bytes, side: bytes) -> TrackFingerprint:
+    """The fingerprint that the peaks give. Raises ValueError for peaks that no track has."""
+    if not (0 < described.frames <= MAX_FRAMES and 0 < described.duration_seconds <= MAX_SECONDS):
+        raise ValueError("no track is so long")
+    channels = [unpack_peaks(np.frombuffer(packed, "<u2")) for packed in (middle, side)]
+    for frames, bins in channels:
+        if len(frames) and (frames[-1] >= described.frames or bins.max() >= DEFAULT.bins):
+            raise ValueError("a peak is beyond the track")
+    (frames, bins), (side_frames, side_bins) = channels
+    nothing = np.zeros(len(frames))
+    peaks = Constellation(frames, bins, nothing.astype(np.float32), nothing.astype(np.int64))
+    pairs = pair_peaks(peaks, DEFAULT, fan_out=DEFAULT.fan_out)
+    fingerprint = TrackFingerprint(
+        hashes=pairs.hashes,
+        anchors=pairs.anchors.astype(np.uint32),
+        peak_frames=frames.astype(np.uint32),
+        peak_bins=bins.astype(np.uint16),
+        side_frames=side_frames.astype(np.uint32),
+        side_bins=side_bins.astype(np.uint16),
+        frames=described.frames,
+        duration_seconds=described.duration_seconds,
+    )
+    if not len(fingerprint.hashes) or fingerprint.track_id != described.id:
+        raise ValueError("the id is another recording's")
+    return fingerprint
+
+
+def _damaged(file: Path) -> CatalogError:
+    return CatalogError(f"{file} is damaged: it is not as it was written. Nothing of it was used; get it again.")

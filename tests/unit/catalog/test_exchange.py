@@ -1,0 +1,130 @@
+"""Exports hold no sound and no paths, are merged, can be removed by owner, and damage is found out."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fingerprint.catalog.exchange import ImportReport, export_tracks, import_tracks
+from fingerprint.catalog.fingerprint import TrackFingerprint
+from fingerprint.catalog.identify import identify, prepare
+from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.problems import CatalogError
+from fingerprint.catalog.tracks import Source, Tags, TrackEntry
+from fingerprint.catalog.writer import CatalogWriter
+from server.cli import main
+from tests.unit.catalog.music import tune
+from tests.unit.catalog.shelf import entry
+
+
+def recording(number: int) -> tuple[TrackEntry, TrackFingerprint]:
+    fingerprint = entry(number)[1]
+    tags = Tags(title=f"Song {number}", artists=("Mira Holt",), isrc="ZZN992100042")
+    source = Source(path=f"/home/label/secret/{number}.flac", tags=tags)
+    return TrackEntry(id=fingerprint.track_id, duration_seconds=20.0, sources=(source,)), fingerprint
+
+
+def fill(directory: Path, *numbers: int) -> None:
+    with CatalogWriter(directory) as writer:
+        writer.add([recording(number) for number in numbers])
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("label")
+    fill(folder / "catalog", 1, 2, 3)
+    assert main(["catalog", "export", str(folder / "songs"), "--catalog", str(folder / "catalog")]) == 0
+    return folder / "songs"
+
+
+def take(directory: Path, file: Path, owner: str = "Harbour Records") -> ImportReport:
+    with CatalogWriter(directory) as writer:
+        return import_tracks(writer, file, owner)
+
+
+def test_an_export_is_recognized_where_it_is_imported(exported: Path, tmp_path: Path) -> None:
+    assert b"secret" not in exported.read_bytes()
+    report = take(tmp_path, exported)
+    assert (report.added, report.already) == (3, 0)
+    (finding,) = identify(Catalog(tmp_path).snapshot(), prepare(tune(2).cut(5, 6)))
+    assert (finding.track.title, finding.track.isrc) == ("Song 2", "ZZN992100042")
+    assert finding.offset_seconds == pytest.approx(5, abs=0.1)
+    again = take(tmp_path, exported)
+    assert (again.added, again.already) == (0, 3)
+    assert Catalog(tmp_path).verify() == []
+
+
+def test_landmarks_that_are_derived_from_peaks_are_those_of_the_sound(exported: Path, tmp_path: Path) -> None:
+    fill(tmp_path / "ours", 1, 2, 3)
+    take(tmp_path / "theirs", exported)
+    ours, theirs = (Catalog(tmp_path / name).snapshot().segments[0].segment for name in ("ours", "theirs"))
+    assert (ours.postings == theirs.postings).all()
+    assert (ours.remainders == theirs.remainders).all()
+
+
+def test_what_was_imported_is_merged_and_removed_by_owner(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ["--catalog", str(tmp_path)]
+    fill(tmp_path, 1)
+    assert main(["catalog", "import", str(exported), "--owner", "Harbour Records", "--json", *at]) == 0
+    assert json.loads(capsys.readouterr().out) == {"added": 2, "already": 1}
+    assert main(["catalog", "duplicates", *at]) == 0
+    assert "(of Harbour Records)" in capsys.readouterr().out
+    assert main(["catalog", "remove", "--owner", "nobody", *at]) == 1
+    assert main(["catalog", "remove", "--owner", "Harbour Records", *at]) == 0
+    (left,) = Catalog(tmp_path).snapshot().entries()
+    assert [source.path for source in left.sources] == ["/home/label/secret/1.flac"]
+
+
+def test_some_tracks_are_exported_and_no_other_file_is_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(tmp_path / "c", 1, 2)
+    at = ["--catalog", str(tmp_path / "c")]
+    assert main(["catalog", "export", str(tmp_path / "one"), "song", "2.flac", *at]) == 0
+    assert main(["catalog", "export", str(tmp_path / "one"), "song", "2.flac", *at]) == 0
+    assert take(tmp_path / "d", tmp_path / "one").added == 1
+    (tmp_path / "thesis").write_text("my thesis")
+    assert main(["catalog", "export", str(tmp_path / "thesis"), *at]) == 1
+    assert main(["catalog", "export", str(tmp_path / "none"), "zzz", *at]) == 1
+    assert main(["catalog", "export", str(tmp_path / "no" / "folder"), *at]) == 1
+    assert (tmp_path / "thesis").read_text() == "my thesis"
+    assert "left alone" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"c", "d", "one", "thesis"}
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_export_is_refused_and_nothing_of_it_is_used(
+    exported: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    raw = bytearray(exported.read_bytes())
+    if data.draw(st.booleans()):
+        raw = raw[: data.draw(st.integers(0, len(raw) - 1))]
+    else:
+        place = data.draw(st.integers(0, len(raw) - 1))
+        raw[place] ^= data.draw(st.integers(1, 255))
+    file = tmp_path / "damaged"
+    file.write_bytes(raw)
+    with CatalogWriter(tmp_path / "c") as writer, pytest.raises(CatalogError):
+        import_tracks(writer, file, "Harbour Records")
+    assert len(Catalog(tmp_path / "c").snapshot()) == 0
+
+
+def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
+    for name, content, reason in (
+        ("text", b"hello\n", "is no export"),
+        ("empty", b"", "is no export"),
+        ("newer", b'{"twitchaudio_export": 9}\n', "version 9"),
+        ("other", b'{"twitchaudio_export": 1, "fingerprint": "landmarks-9", "tracks": 1}\n', "landmarks-9"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with CatalogWriter(tmp_path / "c") as writer, pytest.raises(CatalogError, match=reason):
+            import_tracks(writer, tmp_path / name, "X")
+    with CatalogWriter(tmp_path / "c") as writer, pytest.raises(CatalogError, match="No such file"):
+        import_tracks(writer, tmp_path / "gone", "X")
+    with pytest.raises(CatalogError, match="left alone"):
+        export_tracks(Catalog(tmp_path / "c").snapshot(), [], tmp_path / "text")
