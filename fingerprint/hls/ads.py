@@ -53,6 +53,9 @@ _LIVE_SEQUENCE: Final = "#EXT-X-TWITCH-LIVE-SEQUENCE"
 _MAX_AD_RANGES: Final = 60
 """The newest ones; a window of half a minute holds a few."""
 
+_MAX_DATE_GAP: Final = timedelta(seconds=2)
+"""How far a segment's date may be from the end of the one before it without sound missing between them."""
+
 _MIN_OVERLAP: Final = timedelta(seconds=0.25)
 """A segment that overlaps an ad's date range by less than this is no ad: the times are rounded."""
 
@@ -264,15 +267,22 @@ def _runs(
     runs: list[list[Segment]] = []
     previous: Segment | None = None
     for segment, verdict in zip(playlist.segments, judged, strict=True):
-        if verdict not in wanted:
+        if verdict not in wanted or segment.gap:
             previous = None
             continue
-        if previous is not None and previous.init == segment.init:
+        if previous is not None and previous.init == segment.init and _follows(segment, previous):
             runs[-1].append(segment)
         else:
             runs.append([segment])
         previous = segment
     return tuple(tuple(run) for run in runs)
+
+
+def _follows(segment: Segment, previous: Segment) -> bool:
+    """Whether a segment's date is where the previous one ended, if both are known."""
+    if segment.started_at is None or previous.ended_at is None:
+        return True
+    return abs(segment.started_at - previous.ended_at) <= _MAX_DATE_GAP
 
 
 def _length(run: Sequence[Segment]) -> float:

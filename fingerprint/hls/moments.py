@@ -94,7 +94,7 @@ class VideoTimeline:
 
     def _usable(self, number: int, unusable: Container[int]) -> bool:
         segment = self.segments[number]
-        return segment.sequence not in unusable and not is_muted(segment)
+        return segment.sequence not in unusable and not segment.gap and not is_muted(segment)
 
     def _joins(self, number: int, holding: int, unusable: Container[int]) -> bool:
         return self._usable(number, unusable) and self.segments[number].init == self.segments[holding].init

@@ -145,6 +145,7 @@ class Segment:
 
     `sequence` is its media sequence number. `started_at` is the program date-time of its first sample, given or
     computed from the segments before it. `discontinuity`: its timestamps do not follow the previous segment's.
+    `gap`: it is listed, but was never made (EXT-X-GAP).
     `signs`: the tags before it that may be about ads (`hls.ads`), as they are.
     """
 
@@ -154,6 +155,7 @@ class Segment:
     title: str = ""
     started_at: datetime | None = None
     discontinuity: bool = False
+    gap: bool = False
     init: InitSection | None = None
     byte_range: ByteRange | None = None
     signs: tuple[str, ...] = ()
@@ -229,6 +231,7 @@ class _MediaReader:
         self._title = ""
         self._started_at: datetime | None = None
         self._discontinuity = False
+        self._gap = False
         self._init: InitSection | None = None
         self._byte_range: ByteRange | None = None
         self._range_end: dict[str, int] = {}
@@ -255,6 +258,8 @@ class _MediaReader:
             case "#EXT-X-DISCONTINUITY":
                 self._discontinuity = True
                 self._started_at = None
+            case "#EXT-X-GAP":
+                self._gap = True
             case "#EXT-X-BYTERANGE":
                 self._range_text = value.strip()
             case "#EXT-X-MAP":
@@ -293,6 +298,7 @@ class _MediaReader:
             title=self._title,
             started_at=self._started_at,
             discontinuity=self._discontinuity,
+            gap=self._gap,
             init=self._init,
             byte_range=None if self._range_text is None else self._range(self._range_text, line),
             signs=tuple(self._signs),
@@ -301,6 +307,7 @@ class _MediaReader:
         self._started_at = segment.ended_at
         self._sequence += 1
         self._duration, self._title, self._discontinuity, self._range_text = None, "", False, None
+        self._gap = False
         self._signs.clear()
 
     def _prefetch_uri(self, uri: str) -> None:

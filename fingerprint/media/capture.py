@@ -132,7 +132,7 @@ class StreamCapture:
 
     async def _nearest(self, source: VideoSource, timeline: VideoTimeline, wanted_seconds: float) -> Recording:
         """The nearest sound to the moment. Segments that fail are left out, and what remains is selected again."""
-        segments = SegmentCache(self._fetcher, source.playlist)
+        segments = SegmentCache(self._fetcher, source.playlist, dated=False)
         failed: set[int] = set()
         failure: TwitchAudioError | None = None
         learned = 0

@@ -69,6 +69,16 @@ def is_streamable(content: bytes) -> bool:
     )
 
 
+def missing_bytes(content: bytes) -> int:
+    """How many bytes of MP4 are missing at the end, by the size of its last box."""
+    end = 0
+    for _, inside, _ in _boxes(content, 0, len(content)):
+        size = _number(content, end, 4)
+        size = _number(content, end + 8, 8) if size == 1 else size or len(content) - end
+        end += max(size, inside - end)
+    return max(0, end - len(content))
+
+
 def unknown_boxes(content: bytes) -> frozenset[str]:
     """The names of a fragment's outermost boxes that this module does not know."""
     kinds = {kind for kind, _, _ in _boxes(content, 0, len(content))} - KNOWN_BOXES

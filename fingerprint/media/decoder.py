@@ -37,7 +37,7 @@ from fingerprint.worker_process import CONTENT, JOB
 
 __all__ = ["DecoderLimits", "DecoderPool"]
 
-MAX_ENCODED_BYTES: Final = 64 << 20
+MAX_ENCODED_BYTES: Final = 96 << 20
 MAX_FILE_SECONDS: Final = 2 * 3600.0
 """The most seconds of a file that are decoded; in mono if it is longer than 15 minutes, to fit in memory."""
 

@@ -21,6 +21,7 @@ from fingerprint.media.containers import (
     clock_wrap,
     container_of,
     first_timestamp,
+    missing_bytes,
     transport_stream_start,
     unknown_boxes,
 )
@@ -91,11 +92,16 @@ class Joined:
 
 
 class SegmentCache:
-    """The segments of one playlist, fetched in parallel and cached within a limit of bytes."""
+    """The segments of one playlist, fetched in parallel and cached within a limit of bytes.
 
-    def __init__(self, fetcher: Fetcher, base: URL) -> None:
+    `dated`: dates place them in time, and not their durations alone; a VOD's time does not pass while nothing is
+    broadcast.
+    """
+
+    def __init__(self, fetcher: Fetcher, base: URL, *, dated: bool = True) -> None:
         self._fetcher = fetcher
         self._base = base
+        self._dated = dated
         self._cached: dict[tuple[int, datetime | None], bytes] = {}
         self._cached_bytes = 0
         self._heads: dict[InitSection | None, bytes] = {None: b""}
@@ -150,6 +156,8 @@ class SegmentCache:
             came = await self._fetched(wanted, results[len(inits) :], older)
             stretch = _stretch([*older, *wanted], came, holding)
             head = heads[stretch[0].init]
+            if isinstance(head, UpstreamError):
+                head = await self._head(stretch[0].init)  # without it the segments are of no use
             if isinstance(head, UpstreamError):
                 raise head
             contents = [came[segment.sequence] for segment in stretch]
@@ -208,6 +216,8 @@ class SegmentCache:
         if init is None or init in self._heads:
             return self._heads[init]
         content = await _resource(self._fetcher, self._base, init.uri, init.byte_range, has_init=True)
+        if isinstance(content, bytes) and missing_bytes(content):
+            return _no_sound(self._fetcher)
         if isinstance(content, bytes):
             self._heads[init] = content
         return content
@@ -215,10 +225,12 @@ class SegmentCache:
     def _timed(
         self, stretch: Sequence[Segment], contents: Sequence[bytes], container: str, head: bytes
     ) -> list[TimedSegment]:
-        """The times of consecutive segments, by their dates where all have one, or else by their durations."""
+        """The times of consecutive segments, by their dates where these count and all have one, or else by their
+        durations.
+        """
         dates = [segment.started_at for segment in stretch if segment.started_at is not None]
         starts = list(accumulate((segment.duration_seconds for segment in stretch[:-1]), initial=0.0))
-        if len(dates) == len(stretch):
+        if self._dated and len(dates) == len(stretch):
             starts = [(date - dates[0]).total_seconds() for date in dates]
         return [
             TimedSegment(
@@ -250,6 +262,9 @@ class SegmentCache:
             has_init=segment.init is not None,
             new_filter=new_filter if segment.init is None and segment.byte_range is None else None,
         )
+        if isinstance(content, bytes) and segment.init is not None and (missing := missing_bytes(content)):
+            # What follows would be taken for the rest of its sound.
+            content = content + bytes(missing) if missing <= MAX_SEGMENT_BYTES else _no_sound(self._fetcher)
         if filters and (stamp := filters[-1].first_timestamp) is not None:
             self._stamps[segment.sequence] = stamp
         if isinstance(content, bytes) and self._cached_bytes + len(content) <= MAX_CACHED_BYTES:
@@ -364,6 +379,12 @@ def _stretch(ordered: Sequence[Segment], came: Mapping[int, bytes], holding: Seg
     return next((each for each in stretches if holding in each), max(reversed(stretches), key=total_seconds))
 
 
+def _no_sound(fetcher: Fetcher) -> UpstreamError:
+    return UpstreamError(
+        STEP, f"{fetcher.upstream} sends no sound for a segment that it listed. Try again in a moment."
+    )
+
+
 async def _all(fetches: Iterable[Coroutine[Any, Any, bytes | UpstreamError]]) -> list[bytes | UpstreamError]:
     return await asyncio.gather(*fetches)
 
@@ -404,9 +425,7 @@ async def _resource(
         body = body[byte_range.offset : byte_range.offset + byte_range.length]
     container = container_of(body, has_init=has_init)
     if container is None:
-        return UpstreamError(
-            STEP, f"{fetcher.upstream} sends no sound for a segment that it listed. Try again in a moment."
-        )
+        return _no_sound(fetcher)
     if container == "mp4":
         fetcher.note_unknown(("box", name) for name in sorted(unknown_boxes(body))[:_MAX_BOXES])
     return body[transport_stream_start(body) or 0 :] if container == "mpegts" else body

@@ -13,6 +13,7 @@ import pytest_asyncio
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget
+from simulator.faults import Fault, FaultKind, Step
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, heard, listening, tone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -164,6 +165,18 @@ async def test_sound_that_begins_late_in_a_segment_leaves_a_gap(
     gap = 48.7 - recording.from_seconds  # segment 12 begins at 48 s
     assert is_gap(recording, gap)
     assert not is_gap(recording, gap + 1.5)
+
+
+@pytest.mark.parametrize("fragmented", [False, True], ids=["mpegts", "fragmented"])
+async def test_a_segment_that_is_cut_short_leaves_a_gap(listener: Listener, fragmented: bool) -> None:
+    video = listener.twitch.video(VIDEO)
+    video.configure(segment_seconds=4.0, fragmented=fragmented)
+    video.faults.set(Fault(step=Step.SEGMENT, kind=FaultKind.TRUNCATED, times=2))  # of fMP4 the header, too
+    recording = await of_video(listener, 50.0)
+    assert recording.from_seconds == pytest.approx(44.0, abs=0.1)
+    assert recording.pcm.duration_seconds == pytest.approx(16.0, abs=0.1)
+    assert is_gap(recording, 2.5)
+    assert_in_place(listener, recording)
 
 
 # --- Live streams -------------------------------------------------------------------------------------

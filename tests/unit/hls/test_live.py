@@ -1,3 +1,8 @@
+from datetime import timedelta
+
+import pytest
+
+from fingerprint.hls.ads import content_runs
 from fingerprint.hls.live import newest_content
 from fingerprint.hls.playlist import MediaPlaylist, parse_media
 from tests.unit.hls.live_playlists import Builder
@@ -38,3 +43,18 @@ def test_a_stray_discontinuity_does_not_end_a_run_but_another_init_section_does(
     assert newest(Builder().segments(2).line("#EXT-X-DISCONTINUITY").segments(1).playlist()) == [100, 101, 102]
     split = Builder().line('#EXT-X-MAP:URI="a"').segments(4).line('#EXT-X-MAP:URI="b"').segments(2)
     assert newest(split.playlist()) == [104, 105]
+
+
+def test_what_dates_or_tags_say_is_missing_splits_a_run() -> None:
+    builder = Builder().segments(4)
+    builder.now += timedelta(seconds=30)
+    builder.segments(3).line("#EXT-X-GAP").segment().segments(2)
+    runs = [[segment.sequence for segment in run] for run in content_runs(builder.playlist())]
+    assert runs == [[100, 101, 102, 103], [104, 105, 106], [108, 109]]
+
+
+@pytest.mark.parametrize("seconds", [-1.5, 0.4, 1.9])
+def test_dates_that_are_a_little_off_split_nothing(seconds: float) -> None:
+    builder = Builder().segments(4)
+    builder.now += timedelta(seconds=seconds)
+    assert len(content_runs(builder.segments(3).playlist())) == 1

@@ -63,6 +63,11 @@ def test_what_was_learned_about_the_durations_moves_the_choice() -> None:
     assert video.learn(19, 85.5) == pytest.approx(0.0)
 
 
+def test_a_gap_that_is_listed_has_no_sound() -> None:
+    gap = [Segment(uri=f"{n}.ts", sequence=n, duration_seconds=10.0, gap=n == 1) for n in range(3)]
+    assert chosen(VideoTimeline(MediaPlaylist(segments=tuple(gap), target_seconds=10.0)), 14.0) == [0]
+
+
 def test_the_origin_of_a_clock_is_the_last_discontinuity() -> None:
     video = timeline([2.0] * 5)
     assert video.origin_of(4) == 0

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from yarl import URL
@@ -13,6 +15,7 @@ from fingerprint.media.fetch import BodyFilter, Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.media.partial_response import PartialResponse
 from fingerprint.media.segments import Joined, SegmentCache
+from tests.builders import NOON
 
 BASE = URL("https://example.ttvnw.net/v1/playlist/x.m3u8")
 TS = b"\x47" + bytes(186)  # and the digit of its number
@@ -168,3 +171,11 @@ async def test_an_address_that_is_none_costs_nothing() -> None:
     joined = await join(shop, segments(3), Fed(), following="file:///etc/passwd")
     assert joined.encoded == TS + b"0" + TS + b"1" + TS + b"2"
     assert len(shop.asked) == 3
+
+
+@pytest.mark.parametrize(("dated", "starts"), [(True, [0.0, 302.0]), (False, [0.0, 2.0])])
+async def test_a_pause_of_the_broadcast_is_no_time_of_a_vod(dated: bool, starts: list[float]) -> None:
+    first, second = segments(2)
+    paused = [replace(first, started_at=NOON), replace(second, started_at=NOON + timedelta(seconds=302))]
+    joined = await SegmentCache(Shop(contents(2)), BASE, dated=dated).joined(paused)
+    assert [segment.start_seconds for segment in joined.timed] == starts
