@@ -106,6 +106,8 @@ interface AnswerView {
   others: SongView[];
   /** In percent, such as 93%; empty when unknown. */
   confidence: string;
+  /** The song is to be shown as probable only. */
+  probable: boolean;
   /** Of a video without sound at the moment asked for: that moment, and what was listened to, as clocks show it. */
   elsewhere: { asked: string; from: string; until: string } | null;
 }
@@ -119,7 +121,7 @@ interface AnswerTexts {
   id: string; live: boolean; source: string; heard_at: string; ask_again: string; set_list: string; stage: string;
   /** In percent of the dial's width. */
   needle: number;
-  scale_end: string; moment: string; title: string; artists: string; album: string; label: string; sure: string;
+  scale_end: string; moment: string; title: string; artists: string; album: string; label: string; probably: string; sure: string;
   links: SongView["links"];
   also: Pick<SongView, "position" | "title" | "artists">[];
   note: string; took: string; heading: string; detail: string; next_step: string; code: string; retry_after_seconds: number;
@@ -133,6 +135,8 @@ interface Found {
   state: "found"; id: string; kind: Identification["kind"]; target: string; heard_at: string; song: ShownSong; others: ShownSong[];
   /** A sentence about the sound that was taken; empty when there is nothing to say. */
   note: string;
+  /** The word before a song that is probable only; empty before others. */
+  probably: string;
 }
 interface None { state: "none"; id: string; heading: string; text: string; actions: Action[] }
 interface ProblemView {

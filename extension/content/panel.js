@@ -144,10 +144,15 @@ twitchaudio.panel = (() => {
       const alert = now.state === "error" ? `${now.heading}. ${now.text}` : "";
       let status = "";
       if (now.state === "working") status = title;
-      if (now.state === "found") status = say("spoken_found", [now.song.title, now.song.artists]);
+      if (now.state === "found") status = spokenFound(now);
       if (now.state === "none") status = `${now.heading}. ${now.text}`;
       if (spoken.textContent !== status) spoken.textContent = status;
       if (alerted.textContent !== alert) alerted.textContent = alert;
+    }
+
+    /** @param {Found} found */
+    function spokenFound({ song, probably }) {
+      return say(probably ? "spoken_probably" : "spoken_found", [song.title, song.artists]);
     }
 
     /** @param {View} now @returns {Node[]} */
@@ -180,12 +185,13 @@ twitchaudio.panel = (() => {
     }
 
     /** @param {Found} found @returns {Node[]} */
-    function drawnFound({ id, song, others, note }) {
+    function drawnFound({ id, song, others, note, probably }) {
       const title = h("h2", { class: "title", "data-field": "title", dir: "auto" }, song.title);
       const artists = h("p", { class: "artists", "data-field": "artists", dir: "auto" }, song.artists);
       const album = song.album ? h("p", { class: "album", "data-field": "album", dir: "auto" }, song.album) : null;
       const links = song.links.map((link) => drawnLink(link));
       return [
+        probably ? h("p", { class: "probably", "data-field": "probably" }, probably) : null,
         title, artists, album, drawnPosition(song),
         note ? h("p", { class: "text" }, note) : null,
         h("div", { class: "links" }, ...links),

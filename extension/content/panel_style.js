@@ -73,6 +73,7 @@ header { display: flex; align-items: center; gap: 8px; padding: 6px 6px 0 14px; 
 h2 { margin: 0; font-size: 16px; font-weight: 600; line-height: 1.25; }
 .title { font-size: 18px; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; line-clamp: 3; overflow: hidden; }
 .artists { margin: 2px 0 0; font-size: 14px; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; line-clamp: 2; overflow: hidden; }
+.probably { margin: 0; color: var(--muted); }
 .album { margin: 0; color: var(--muted); }
 .text { margin: 6px 0 0; }
 

@@ -12,6 +12,9 @@ export const HOSTS = {
   apple_music: /^music\.apple\.com$/,
 };
 
+/** Up to this score a song is probable. fingerprint/domain/identification.py has the same. */
+const PROBABLE = 0.85;
+
 /**
  * Seconds as m:ss or h:mm:ss, rounded down.
  * @param {number} seconds
@@ -89,6 +92,7 @@ export function answerView(identification) {
   /** @type {AnswerView} */
   const view = {
     state: "working", id, kind, target, live, stage, heard_at: "", song: null, others: [], confidence: "",
+    probable: false,
     elsewhere: elsewhereOf(identification),
   };
   if (problem || status === "failed") return { ...view, state: "failed" };
@@ -103,6 +107,7 @@ export function answerView(identification) {
     heard_at: live ? identification.captured_at ?? identification.finished_at ?? "" : "",
     song: songView(song),
     others: others.filter((other) => JSON.stringify(other) !== same).map(songView),
+    probable: score !== null && score <= PROBABLE,
     confidence: score === null ? "" : `${(score * 100).toFixed(0)}%`,
   };
 }

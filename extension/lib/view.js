@@ -36,7 +36,7 @@ const MAX_OTHERS = 20;
  * @returns {View}
  */
 export function viewOf(identification, say, server) {
-  const { state, id, kind, target, live, stage, heard_at, song, others, elsewhere } = answerView(identification);
+  const { state, id, kind, target, live, stage, heard_at, song, others, elsewhere, probable } = answerView(identification);
   const note = elsewhere ? say("panel_elsewhere", [elsewhere.asked, elsewhere.from, elsewhere.until]) : "";
   switch (state) {
     case "working":
@@ -54,6 +54,7 @@ export function viewOf(identification, say, server) {
         song: shownSong(song),
         others: others.slice(0, MAX_OTHERS).map(shownSong),
         note,
+        probably: probable ? say("song_probably") : "",
       };
     }
     case "failed": {

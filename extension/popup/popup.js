@@ -87,10 +87,11 @@ function showAnswer(view) {
         return h("a", { class: "button", href, target: "_blank", rel: "noopener noreferrer",
           "aria-label": say(exact ? "link_open" : "link_search", [name]) }, name);
       });
-      answer.replaceChildren(h("h2", { dir: "auto" }, view.song.title), h("p", { dir: "auto" }, view.song.artists),
+      answer.replaceChildren(view.probably ? h("p", { class: "muted small" }, view.probably) : "",
+        h("h2", { dir: "auto" }, view.song.title), h("p", { dir: "auto" }, view.song.artists),
         view.song.album ? h("p", { class: "muted small", dir: "auto" }, view.song.album) : "",
         view.note ? h("p", { class: "small" }, view.note) : "", h("div", { class: "row" }, ...links));
-      spoken.textContent = say("spoken_found", [view.song.title, view.song.artists]);
+      spoken.textContent = say(view.probably ? "spoken_probably" : "spoken_found", [view.song.title, view.song.artists]);
       break;
     }
     default: {

@@ -241,7 +241,7 @@ class Release:
 
     title: str
     album: str | None
-    release_date: str | None = None
+    date: str | None = None
     album_artists: tuple[str, ...] = ()
     kind: str | None = None
     status: str | None = None
@@ -368,7 +368,7 @@ def _is_named_as_its_song(release: Release) -> bool:
 
 def _date(release: Release) -> str:
     """The date, its missing parts the latest possible; `_UNDATED` when it is unknown or a placeholder."""
-    text = (release.release_date or "").strip()
+    text = (release.date or "").strip()
     found = _DATE.match(text)
     if found is None or text.startswith(_PLACEHOLDER_DATES):
         return _UNDATED

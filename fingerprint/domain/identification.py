@@ -139,6 +139,13 @@ class Timings:
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
+PROBABLE: Final = 0.85
+"""Up to this score a song is shown as probable: providers give such scores to music under other sound."""
+
+PROBABLY: Final = "Probably"
+"""The word before such a song. The extension has its own, in each of its languages."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identification:
     """A question and, once finished, its answer."""
@@ -159,7 +166,10 @@ class Identification:
     finished_at: Moment | None = None
     song: Annotated[Song | None, Meta(description="The best of `songs`; null unless successful.")] = None
     songs: Annotated[tuple[Song, ...], Meta(description="Every song found.")] = ()
-    score: Annotated[float | None, Meta(description="The recognizer's confidence, 0 to 1.")] = None
+    score: Annotated[
+        float | None,
+        Meta(description="How sure the song is, 0 to 1, alike for all recognizers; up to 0.85 it is probable."),
+    ] = None
     recognizer: str | None = None
     captured_seconds: Annotated[float | None, Meta(description="How much sound was listened to.")] = None
     captured_at: Annotated[Moment | None, Meta(description="When the captured sound was broadcast.")] = None
@@ -171,6 +181,11 @@ class Identification:
     problem: Annotated[Problem | None, Meta(description="Why it failed; null unless it did.")] = None
     disputed: bool = False
     """A listener reported the answer as wrong; known to stores only, not part of the JSON form."""
+
+    @property
+    def is_probable(self) -> bool:
+        """Whether the song is to be shown as probable only."""
+        return self.song is not None and self.score is not None and self.score <= PROBABLE
 
     def at_stage(self, stage: Stage) -> "Identification":
         """A copy at a later stage. Stages never go back, and a finished identification stays as it is."""

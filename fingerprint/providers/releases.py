@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fingerprint.domain.credits import Release, release_orders
 from fingerprint.domain.identification import ExternalIds
+from fingerprint.domain.links import SERVICES, links_of
 from fingerprint.ports import Match
 from fingerprint.providers.agreement import same_song
 
@@ -14,7 +15,6 @@ SAME_SCORE: Final = 0.1
 """Releases are chosen among when their scores are this close to the best."""
 
 _ID_NAMES: Final = tuple(item.name for item in dataclasses.fields(ExternalIds))
-_SERVICES: Final = ("spotify", "deezer", "youtube", "apple_music")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,15 @@ def best_match(listed: Sequence[ListedMatch]) -> Match | None:
 
 
 def _preference(match: Match) -> tuple[float, int, int]:
-    ids = match.song.ids
-    links = sum(bool(each) for each in (ids.spotify_track, ids.youtube, ids.deezer_track, ids.apple_music))
+    links = sum(link is not None for link in links_of(match.song).values())
     return -match.score, -links, -len(match.song.artists)
 
 
 def _with_services_of(ids: ExternalIds, other: ExternalIds) -> ExternalIds:
     """The ids, with those of `other` at services of which none is known: a track's id goes with its album's."""
     values: dict[str, Any] = {}
-    for service in _SERVICES:
-        names = [name for name in _ID_NAMES if name.startswith(service)]
+    for service in SERVICES:
+        names = [name for name in _ID_NAMES if name.startswith(service.name)]
         source = ids if any(getattr(ids, name) for name in names) else other
         values |= {name: getattr(source, name) for name in names}
     return ExternalIds(**values)

@@ -288,7 +288,7 @@ def _listed(
     release = Release(
         title=song.title,
         album=song.album,
-        release_date=song.release_date,
+        date=song.release_date,
         album_artists=artists(album.get("artists")),
         kind=text(get_any(album, "type", "albumtype")),
     )

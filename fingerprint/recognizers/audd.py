@@ -214,24 +214,24 @@ def _release(
 ) -> tuple[str | None, str | None]:
     """The album and its date: AudD's own, unless that is a compilation and a service knows the song's album."""
     of_spotify, of_deezer = first(spotify, "album"), first(deezer, "album")
-    told = Release(title=title, album=text(found.get("album")), release_date=text(found.get("release_date")))
+    told = Release(title=title, album=text(found.get("album")), date=text(found.get("release_date")))
     others = [
         Release(
             title=title,
             album=text(of_spotify.get("name")),
-            release_date=text(of_spotify.get("release_date")),
+            date=text(of_spotify.get("release_date")),
             album_artists=artists(of_spotify.get("artists")),
             kind=text(of_spotify.get("album_type")),
         ),
-        Release(title=title, album=text(apple.get("albumName")), release_date=text(apple.get("releaseDate"))),
-        Release(title=title, album=text(of_deezer.get("title")), release_date=text(deezer.get("release_date"))),
+        Release(title=title, album=text(apple.get("albumName")), date=text(apple.get("releaseDate"))),
+        Release(title=title, album=text(of_deezer.get("title")), date=text(deezer.get("release_date"))),
     ]
     releases = [told, *(other for other in others if other.album is not None)]
     own, *rest = orders = release_orders(releases)
     if told.album is None or own[1] < ReleaseKind.COMPILATION or not rest:
-        return told.album, told.release_date
+        return told.album, told.date
     best = releases[orders.index(min(orders))]
-    return best.album, best.release_date
+    return best.album, best.date
 
 
 def _duration(found: Object) -> float | None:

@@ -5,7 +5,7 @@ Every line begins with a word of ours, so that no song's title can be read by a 
 
 from typing import Final
 
-from fingerprint.domain.identification import Identification, Status
+from fingerprint.domain.identification import PROBABLY, Identification, Status
 from fingerprint.domain.problems import Problem
 from fingerprint.domain.text import clean_text
 
@@ -30,7 +30,8 @@ def song_line(identification: Identification) -> str:
     if identification.song is not None:
         song = identification.song
         by = f" by {cut(', '.join(song.artists), _ARTISTS_LIMIT)}" if song.artists else ""
-        return cut(f"Now playing: {cut(song.title, _TITLE_LIMIT)}{by}", LINE_LIMIT)
+        intro = f"Now playing, {PROBABLY.lower()}" if identification.is_probable else "Now playing"
+        return cut(f"{intro}: {cut(song.title, _TITLE_LIMIT)}{by}", LINE_LIMIT)
     if identification.status is Status.NO_MATCH:
         return cut(
             f"No match for what {channel} plays right now. Ask again when the music is clearer.", LINE_LIMIT

@@ -15,6 +15,7 @@ from fingerprint.catalog.problems import CatalogError
 from fingerprint.clock import SystemClock
 from fingerprint.database import database_url, open_database
 from fingerprint.domain.identification import (
+    PROBABLY,
     Identification,
     Kind,
     Song,
@@ -202,7 +203,7 @@ def describe(identification: Identification) -> str:
     elif identification.song is None:
         lines.append("  no song was recognized")
     else:
-        lines += _song_lines(identification.song, identification.score)
+        lines += _song_lines(identification.song, identification)
         lines += _other_songs(identification)
     if heard_elsewhere(identification):
         start = identification.captured_from_seconds or 0.0
@@ -223,17 +224,18 @@ def _song_name(song: Song) -> str:
     return f"{song.title} - {', '.join(song.artists)}" if song.artists else song.title
 
 
-def _song_lines(song: Song, score: float | None) -> list[str]:
+def _song_lines(song: Song, identification: Identification) -> list[str]:
     facts: list[str] = []
     if song.album:
         facts.append(f"album {song.album}")
-    if score is not None:
-        facts.append(f"{score:.0%} sure")
+    if identification.score is not None:
+        facts.append(f"{identification.score:.0%} sure")
     if song.offset_seconds is not None:
         length = f" of {clock_text(song.duration_seconds)}" if song.duration_seconds else ""
         facts.append(f"{clock_text(song.offset_seconds)}{length} into the song")
     links = [f"  {link}" for link in links_of(song).values() if link]
-    return [f"  {_song_name(song)}", *([f"  {', '.join(facts)}"] if facts else []), *links]
+    name = f"{PROBABLY}: {_song_name(song)}" if identification.is_probable else _song_name(song)
+    return [f"  {name}", *([f"  {', '.join(facts)}"] if facts else []), *links]
 
 
 def _other_songs(identification: Identification) -> list[str]:

@@ -13,6 +13,7 @@ from yarl import URL
 
 from fingerprint import wire
 from fingerprint.domain.identification import (
+    PROBABLY,
     Identification,
     Kind,
     Song,
@@ -86,6 +87,7 @@ class AnswerView:
     artists: str = ""
     album: str = ""
     label: str = ""
+    probably: str = ""
     sure: str = ""
     links: dict[str, str] = field(default_factory=dict[str, str])
     also: tuple[OtherSong, ...] = ()
@@ -238,6 +240,7 @@ def _found(identification: Identification, song: Song, *, live: bool, source: st
         artists=_artists(song),
         album=song.album or "",
         label=song.label or "",
+        probably=PROBABLY if identification.is_probable else "",
         sure=f"{fixed(identification.score * 100, 0)}%" if identification.score is not None else "",
         links={name: link for name, link in wire.song_to_json(song)["links"].items() if link},
         also=tuple(

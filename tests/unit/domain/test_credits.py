@@ -193,7 +193,7 @@ def test_different_titles_stay_different() -> None:
 
 
 def release(album: str | None, date: str | None = None, **more: object) -> Release:
-    return Release(title="Paper Lanterns", album=album, release_date=date, **more)  # type: ignore[arg-type]
+    return Release(title="Paper Lanterns", album=album, date=date, **more)  # type: ignore[arg-type]
 
 
 BEST_FIRST: dict[str, list[Release]] = {
@@ -256,4 +256,4 @@ def test_any_text_is_read(title: str, artists: str) -> None:
     assert bool(found.title) == bool(title.strip())
     title_key(title)
     artist_keys((artists,))
-    release_orders([Release(title=title, album=artists, release_date=artists)])
+    release_orders([Release(title=title, album=artists, date=artists)])

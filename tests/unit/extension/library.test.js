@@ -91,6 +91,9 @@ test("an answer becomes what is shown", () => {
   assert.deepEqual([found.song.title, found.song.artists, found.song.moment, found.song.length], ["T", "A, B", "0:00", "1:40"]);
   assert.deepEqual(found.song.links.map(({ service, exact }) => [service, exact]), [["spotify", false], ["youtube", false], ["deezer", false]]);
   assert.deepEqual(found.others.map((song) => song.title), ["Other"]);
+  for (const [score, probably] of [[0.7, "song_probably"], [0.85, "song_probably"], [0.86, ""], [null, ""], ["0.7", ""]]) {
+    assert.equal(viewOf({ ...ANSWER, status: "successful", song: SONG, score }, say, SERVER).probably, probably);
+  }
   assert.equal(viewOf({ ...ANSWER, status: "no_match" }, say, SERVER).text, "none_text");
   assert.equal(viewOf({ ...ANSWER, kind: "clip", status: "no_match" }, say, SERVER).text, "none_text_recorded");
 });

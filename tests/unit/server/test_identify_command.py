@@ -139,6 +139,11 @@ def test_an_answer_in_words() -> None:
     )
 
 
+@pytest.mark.parametrize(("score", "line"), [(0.7, "  Probably: A - The Builders"), (0.86, "  A - The Builders")])
+def test_a_song_that_is_not_sure_is_probable(score: float, line: str) -> None:
+    assert identify.describe(answered(score=score, song=song("A"))).splitlines()[1] == line
+
+
 def test_several_songs_in_a_file_are_listed_where_they_begin() -> None:
     one, other = song("One"), song("Two", position_seconds=3_725.0)
     text = identify.describe(answered(kind=Kind.FILE, target="mix.mp3", song=one, songs=(one, other)))

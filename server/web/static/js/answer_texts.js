@@ -16,7 +16,7 @@ const DURATIONS = /** @type {const} */ ([
 /** @type {AnswerTexts} */
 export const IDLE = {
   state: "idle", id: "", live: false, source: "", heard_at: "", ask_again: "", set_list: "", stage: "queued",
-  needle: NEEDLE_AT_REST, scale_end: "", moment: "", title: "", artists: "", album: "", label: "", sure: "", links: {},
+  needle: NEEDLE_AT_REST, scale_end: "", moment: "", title: "", artists: "", album: "", label: "", probably: "", sure: "", links: {},
   also: [], note: "", took: "", heading: "", detail: "", next_step: "", code: "", retry_after_seconds: 0,
 };
 
@@ -70,7 +70,7 @@ export function problemTexts(problem, words, about = {}) {
  * @returns {AnswerTexts}
  */
 export function answerTexts(identification, words) {
-  const { state, id, live, stage, heard_at, song, others, confidence, elsewhere } = answerView(identification);
+  const { state, id, live, stage, heard_at, song, others, confidence, probable, elsewhere } = answerView(identification);
   const [source, ask_again] = [sourceText(identification), askAgainText(identification)];
   /** @type {AnswerTexts} */
   const texts = { ...IDLE, state, id, live, stage, source, ask_again };
@@ -99,6 +99,7 @@ export function answerTexts(identification, words) {
     artists: song.artists,
     album: song.album,
     label: song.label,
+    probably: probable ? "Probably" : "",
     sure: confidence,
     links: song.links,
     also: others.map(({ position, title, artists }) => ({ position, title, artists })),

@@ -150,7 +150,7 @@ export function spoken(answer) {
     case "working": return byId("doing").textContent ?? "";
     case "found": {
       const sure = answer.sure ? `, ${answer.sure} sure` : "";
-      return `Found: ${answer.title}${answer.artists ? ` by ${answer.artists}` : ""}${sure}.`;
+      return `${answer.probably || "Found"}: ${answer.title}${answer.artists ? ` by ${answer.artists}` : ""}${sure}.`;
     }
     default: return `${answer.heading}. ${answer.detail.replaceAll("`", "")}`;
   }
