@@ -37,14 +37,15 @@ channel_names: Final = Table(
     **MYSQL_TABLE,
 )
 
-FRESH: Final = timedelta(minutes=10)
-"""How long it counts what Twitch said about a login, where a rename matters."""
+FRESH: Final = timedelta(seconds=5)
+"""How long it counts what Twitch said about a login, where it matters who has it."""
 
 _WRITTEN_SECONDS: Final = 600.0
 _SPANS_SECONDS: Final = 2.0
 _ASKED_SECONDS: Final = 5.0
 _FAILED_SECONDS: Final = 2.0
 _UNKNOWN_SECONDS: Final = 600.0
+_LOCATED_SECONDS: Final = 60.0
 _SILENT_SECONDS: Final = 30.0
 """How long no ids are asked for after Twitch did not answer."""
 _MAX_REMEMBERED: Final = 10_000
@@ -78,8 +79,10 @@ class NameSpan:
     until: datetime | None = None
 
     def covers(self, answer: Identification) -> bool:
-        """Whether an answer under this login is of the channel."""
-        return answer.created_at >= self.since and answer.channel_id in (None, self.channel_id)
+        """Whether an answer under this login is of the channel: it says so, or is of the time."""
+        if answer.channel_id is not None:
+            return answer.channel_id == self.channel_id
+        return answer.created_at >= self.since
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,8 @@ class ChannelNames:
         self._unknown: TTLCache[str, bool] = TTLCache(_MAX_REMEMBERED, _UNKNOWN_SECONDS, clock.monotonic)
         self._pending: dict[str, _Heard] = {}
         self._silent_until = 0.0
+        self._located: TTLCache[str, bool] = TTLCache(_MAX_REMEMBERED, _LOCATED_SECONDS, clock.monotonic)
+        self._to_locate: set[str] = set()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -152,6 +157,12 @@ class ChannelNames:
         seen = answer.finished_at or answer.created_at
         self._pending[answer.target] = _Heard(account, answer.created_at, seen)
         self._woken.set()
+
+    def recheck(self, channel_id: str) -> None:
+        """Ask Twitch in the background for a channel's login, if that was not done lately."""
+        if channel_id not in self._located and len(self._to_locate) < _MAX_PENDING:
+            self._to_locate.add(channel_id)
+            self._woken.set()
 
     def wake(self) -> None:
         """Fill in ids at once, after something was set up for a login."""
@@ -216,20 +227,25 @@ class ChannelNames:
         before = await self._newest(login)
         if before is not None and self._clock.now() - before[1] < FRESH:
             return before[0]
+        return await self._ask_login(login, None if before is None else before[0])
+
+    async def _ask_login(self, login: str, before: Broadcaster | None) -> Broadcaster | None:
+        """The channel that has a login, as Twitch says, where `before` was the one that had it."""
         if self._directory is None:
-            return None if before is None else before[0]
+            return before
         found = await self._directory.by_login(login)
         if found is not None:
             await self.learn(found)
-        if before is not None and (found is None or before[0].id != found.id):
+        if before is not None and (found is None or before.id != found.id):
             # Renamed: what was set up for it moves to its new login.
-            await self.locate(before[0].id)
+            await self.locate(before.id)
         return found
 
     async def _ask_id(self, channel_id: str) -> Broadcaster | None:
         if self._directory is None:
             return None
         found = await self._directory.by_id(channel_id)
+        self._located[channel_id] = True
         if found is not None:
             await self.learn(found)
         return found
@@ -291,7 +307,8 @@ class ChannelNames:
             self._woken.clear()
             try:
                 await self._store_pending()
-                await self._fill_in_ids()
+                if self._clock.monotonic() >= self._silent_until:
+                    await self._ask_what_is_due()
             except TwitchAudioError as error:
                 _log.info("channel_names_not_stored", extra={"code": str(error.code)})
             except Exception:  # noqa: BLE001 - the last resort: one broken row must not end the learning
@@ -306,27 +323,31 @@ class ChannelNames:
             login = next(iter(self._pending))
             heard = self._pending[login]
             before = await self._newest(login)
-            await self._store(heard)
+            if before is None or before[0].id == heard.account.id or self._directory is None:
+                await self._store(heard)
+            else:
+                # Sound may still come from the broadcast of a channel that has lost the login: Twitch knows.
+                with contextlib.suppress(UpstreamError):
+                    await self._ask_login(login, before[0])
             if self._pending.get(login) is heard:
                 del self._pending[login]
-            if before is not None and before[0].id != heard.account.id:
-                with contextlib.suppress(UpstreamError):
-                    await self.locate(before[0].id)
+
+    async def _ask_what_is_due(self) -> None:
+        try:
+            while self._to_locate:
+                await self.locate(self._to_locate.pop())
+            await self._fill_in_ids()
+        except UpstreamError:
+            self._silent_until = self._clock.monotonic() + _SILENT_SECONDS
 
     async def _fill_in_ids(self) -> None:
-        """Give the rows without an id the id of the account that has their login now."""
-        if self._clock.monotonic() < self._silent_until:
-            return
+        """Give the rows without an id the id of the account that has their login now. Raises UpstreamError."""
         logins = await self._database.read(
             lambda connection: {login for follower in self._followers for login in follower.unbound(connection)}
         )
         waiting = sorted(login for login in logins if login not in self._unknown)
         for login in waiting[:_MAX_AT_ONCE]:
-            try:
-                found = await self.find(login)
-            except UpstreamError:
-                self._silent_until = self._clock.monotonic() + _SILENT_SECONDS
-                return
+            found = await self.find(login)
             if found is None:
                 self._unknown[login] = True
             else:

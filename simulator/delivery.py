@@ -41,7 +41,7 @@ class LiveRoutes:
 
     async def _playlist(self, request: web.Request) -> web.StreamResponse:
         content = self._signer.unseal(request.match_info["sealed"])
-        channel = None if content is None or content["k"] != "p" else self._world.channels.get(content["c"])
+        channel = None if content is None or content["k"] != "p" else self._world.channel_by_id(content["c"])
         if content is None or channel is None:
             return await self._transport.send(request, _absent(Step.PLAYLIST))
         faults = taken(Step.PLAYLIST, self._world.faults, channel.faults)
@@ -67,7 +67,7 @@ class LiveRoutes:
             sealed = self._signer.seal(
                 {
                     "k": "s",
-                    "c": channel.login,
+                    "c": str(channel.plan.user_id),
                     "r": session.rendition,
                     "b": piece.start,
                     "e": piece.end,
@@ -78,7 +78,9 @@ class LiveRoutes:
             return f"{self._hosts.segment}/v1/segment/{sealed}.{suffix}?dna=sim"
 
         def init_address(number: int) -> str:
-            sealed = self._signer.seal({"k": "i", "c": channel.login, "r": session.rendition, "n": number})
+            sealed = self._signer.seal(
+                {"k": "i", "c": str(channel.plan.user_id), "r": session.rendition, "n": number}
+            )
             return f"{self._hosts.segment}/v1/segment/{sealed}.mp4"
 
         return live_playlist(
@@ -100,7 +102,7 @@ class LiveRoutes:
 
     async def _segment(self, request: web.Request) -> web.StreamResponse:
         content = self._signer.unseal(request.match_info["sealed"])
-        channel = None if content is None or content["k"] not in "si" else self._world.channels.get(content["c"])
+        channel = None if content is None or content["k"] not in "si" else self._world.channel_by_id(content["c"])
         if content is None or channel is None:
             return await self._transport.send(request, _absent(Step.SEGMENT))
         faults = taken(Step.SEGMENT, self._world.faults, channel.faults)

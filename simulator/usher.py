@@ -96,7 +96,7 @@ class UsherRoutes:
         sealed = self._signer.seal(
             {
                 "k": "p",
-                "c": channel.login,
+                "c": str(channel.plan.user_id),
                 "r": rendition,
                 "j": session.joined,
                 "a": session.preroll,

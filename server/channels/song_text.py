@@ -82,6 +82,8 @@ class SongText:
         token = await self._token(target, text)
         target, caller = ChannelTarget(token.channel), f"song:{token.id}"
         answer = await self._answer(target, caller, lambda: self._admit(token), left)
+        if token.channel_id is not None:
+            self._names.recheck(token.channel_id)
         if token.channel_id is not None and is_of_another(answer, token.channel_id):
             channel = await self._names.locate(token.channel_id)
             if channel is not None and channel.login != target.login:

@@ -21,7 +21,7 @@ from server.access.request_context import RequestContext
 from server.access.scopes import WATCH
 from server.access.service import Access
 from server.audit.entries import Who
-from server.channel_names import ChannelNames, is_of_another
+from server.channel_names import ChannelNames
 from server.channels.rules import check_is_on
 from server.channels.watch import Watch, after
 from server.channels.watch_store import WatchStore
@@ -134,18 +134,18 @@ class Watcher:
 
     async def _run_try(self, watch: Watch) -> None:
         try:
-            outcome = await self._outcome(watch)
+            followed = await self._followed(watch)
+            outcome = None if followed is not None else await self._outcome(watch)
         except asyncio.CancelledError:
             await self._give_back(watch)
             raise
+        if followed is not None or outcome is None:
+            # Tried at once under the new login.
+            await self._give_back(followed or watch)
+            return
         if self._closing and isinstance(outcome, Problem) and outcome.code is ProblemCode.BUSY:
             # The server stops; another one tries.
             await self._give_back(watch)
-            return
-        followed = await self._followed(watch, outcome)
-        if followed is not None:
-            # Tried again at once under the new login.
-            await self._give_back(followed)
             return
         step = after(watch, outcome)
         name = outcome.code if isinstance(outcome, Problem) else outcome.status
@@ -159,13 +159,17 @@ class Watcher:
         if kept and step.reason is not None:
             _log.info("watch_ended", extra={"channel": watch.channel, "reason": step.reason})
 
-    async def _followed(self, watch: Watch, outcome: Identification | Problem) -> Watch | None:
-        """The watch under its channel's new login; None when the channel has the same one, or none is known."""
-        if watch.channel_id is None or not is_of_another(outcome, watch.channel_id):
+    async def _followed(self, watch: Watch) -> Watch | None:
+        """The watch under its channel's new login; None when the channel has the same one, or none is known.
+
+        Asked before each try: whoever has the old login by now is not to be listened to.
+        """
+        if watch.channel_id is None:
             return None
         try:
-            channel = await self._names.locate(watch.channel_id)
-        except TwitchAudioError:
+            async with asyncio.timeout(self._limits.try_seconds):
+                channel = await self._names.locate(watch.channel_id)
+        except (TwitchAudioError, TimeoutError):
             return None
         if channel is None or channel.login == watch.channel:
             return None
