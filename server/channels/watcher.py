@@ -162,7 +162,7 @@ class Watcher:
     async def _followed(self, watch: Watch) -> Watch | None:
         """The watch under its channel's new login; None when the channel has the same one, or none is known.
 
-        Asked before each try: whoever has the old login by now is not to be listened to.
+        Asked before each try, so that another channel that got the old login is not listened to.
         """
         if watch.channel_id is None:
             return None
