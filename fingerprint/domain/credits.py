@@ -18,7 +18,9 @@ MAX_NAMES: Final = 50
 NAMES_WITH_SIGNS: Final = (
     "+/-",
     "AC/DC",
+    "Axwell /\\ Ingrosso",
     "Booker T. & the M.G.'s",
+    "Chloe x Halle",
     "Dave Dee, Dozy, Beaky, Mick & Tich",
     "De/Vision",
     "Either/Orchestra",
@@ -45,8 +47,9 @@ _GUEST: Final = r"(?:(?i:feat|ft)\.\s*|(?i:feat|ft|featuring)\s+|(?i:w)/\s*)"
 _SEPARATOR: Final = re.compile(
     rf"\s*[;\0\xd7]\s*|\s+(?:/|\||x|(?i:vs\.?|versus))\s+|(?:\s*,)?\s*(?:\s|[(\[])\s*{_GUEST}|^(?i:feat\.|featuring\s)\s*"
 )
-_COMMA: Final = re.compile(r"\s*,\s+(?:(?:&|(?i:and))\s+)?|\s+(?:&|(?i:and))\s+")
-_LAST_COMMA_PART: Final = re.compile(r"(?i:the|jr|sr|ii|iii|inc|ltd)\b")
+_COMMA: Final = re.compile(
+    r"\s*,\s+(?!(?:jr|sr|ii|iii|inc|ltd)\b)(?:(?:&|and)\s+)?|\s+(?:&|and)\s+", re.IGNORECASE
+)
 _PERFORMS: Final = (
     r"(?:main|primary|featured|lead|guest)?\s*(?:artist|performer|vocals?|vocalist|singer|rapper)|remixer"
 )
@@ -125,7 +128,7 @@ def _split_commas(text: str) -> list[str]:
         return parts
     several = [" " in part for part in parts]
     if len(parts) == 2:
-        return parts if all(several) and not _LAST_COMMA_PART.match(parts[1]) else [text]
+        return parts if all(several) else [text]
     # Surnames and things, as in "Earth, Wind & Fire", are one name.
     single_words = not any(several) and all(len(part) > 2 for part in parts)
     return [text] if single_words and re.search(r"\s(?:&|(?i:and))\s", text) else parts
@@ -134,7 +137,7 @@ def _split_commas(text: str) -> list[str]:
 def _closed(name: str) -> str:
     """The name without a bracket that was opened before it, and without commas around it."""
     for opening, closing in ("()", "[]"):
-        if name.endswith(closing) and opening not in name:
+        if name.endswith(closing) and opening not in name and name.count(closing) == 1:
             name = name[:-1]
     return name.strip(" ,")
 
@@ -162,7 +165,7 @@ class Credits:
 _IN_BRACKETS: Final = r"([^()\[\]]*(?:[(\[][^()\[\]]*[)\]][^()\[\]]*)?)"
 _GUEST_IN_TITLE: Final = re.compile(
     rf"\s*[(\[]\s*{_GUEST}{_IN_BRACKETS}[)\]]"
-    r"|(?<!\d)\s+(?:[-\u2013\u2014]\s*)?(?:(?i:feat|ft)\.\s*|featuring\s+)([^\s(\[].*?)(?=\s*[(\[]|\s+[-\u2013\u2014]\s|$)"
+    r"|(?<!\d)\s+(?:[-\u2013\u2014]\s*)?(?:(?i:feat|ft)\.\s*|featuring\s+|(?:feat|ft)\s+(?=[^\Wa-z]))([^\s(\[].*?)(?=\s*[(\[]|\s+[-\u2013\u2014]\s|$)"
 )
 _WITH_IN_TITLE: Final = re.compile(rf"\s*[(\[]\s*(?i:with)\s+{_IN_BRACKETS}[)\]]")
 

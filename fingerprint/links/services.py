@@ -9,6 +9,7 @@ from typing import Final
 
 from yarl import URL
 
+from fingerprint.domain.credits import artist_keys, title_key
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.domain.links import SERVICES, ids_of_link
 from fingerprint.media.fetch import Fetched
@@ -28,12 +29,6 @@ def plain_isrc(song: Song) -> str | None:
     """The song's ISRC, or None when it is missing or malformed."""
     isrc = (song.isrc or "").replace("-", "").upper()
     return isrc if _ISRC.fullmatch(isrc) else None
-
-
-def plain_name(name: str) -> str:
-    """A title or artist without case, punctuation and bracketed parts, such as `(Remastered 2011)`."""
-    head = name.casefold().partition("(")[0] or name.casefold()
-    return "".join(sign for sign in head if sign.isalnum()) or name.casefold()
 
 
 def body_of(service: str, answer: Fetched) -> Object | None:
@@ -77,10 +72,10 @@ def deezer_found(answer: Fetched, song: Song) -> ExternalIds | None:
     body = body_of(DEEZER, answer)
     if body is None or _deezer_error(body):
         return None
-    artists = {plain_name(name) for name in song.artists}
+    artists, name = artist_keys(song.artists), title_key(song.title)
     for track in objects(body.get("data")):
         title, artist = text(track.get("title")), text(first(track, "artist").get("name"))
-        if title and artist and plain_name(title) == plain_name(song.title) and plain_name(artist) in artists:
+        if title and artist and title_key(title) == name and artist_keys([artist]) & artists:
             return _deezer_ids(track)
     return None
 

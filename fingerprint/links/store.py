@@ -10,8 +10,9 @@ from cachetools import LRUCache
 from sqlalchemy import BigInteger, Column, Table, Text, delete, select
 
 from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata, to_us, upsert
+from fingerprint.domain.credits import artist_keys, title_key
 from fingerprint.domain.identification import ExternalIds, Song
-from fingerprint.links.services import plain_isrc, plain_name
+from fingerprint.links.services import plain_isrc
 
 FOUND_TTL: Final = timedelta(days=60)
 NOT_FOUND_TTL: Final = timedelta(days=7)
@@ -37,7 +38,7 @@ def song_key(song: Song) -> str | None:
         return f"isrc:{isrc}"
     if not song.artists:
         return None
-    names = json.dumps([plain_name(song.title), *sorted(plain_name(name) for name in song.artists)])
+    names = json.dumps([title_key(song.title), *sorted(artist_keys(song.artists))])
     return f"text:{hashlib.sha256(names.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 

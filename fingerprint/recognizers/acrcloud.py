@@ -217,8 +217,8 @@ def parse_matches(
     best = best_match(listed)
     if best is not None:
         return (best,)
-    if objects(metadata.get("humming")) and not any(objects(metadata.get(kind)) for kind in KINDS):
-        # Songs that are hummed alike: no recording was recognized.
+    if any(map(objects, metadata.values())) and not any(objects(metadata.get(kind)) for kind in KINDS):
+        # Other lists, such as of songs that are hummed alike, or of covers: no recording was recognized.
         return ()
     raise nameless(NAME, provider_code=0)
 

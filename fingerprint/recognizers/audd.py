@@ -99,8 +99,9 @@ def parse_matches(answer: Fetched, *, start_seconds: float, uploads: Uploads = N
     result: object = body.get("result")
     error = first(body, "error")
     code = integer(error.get("error_code"))
-    # 51 is a warning; the answer may be present nevertheless.
-    if body.get("status") == "error" and not (code == 51 and result is not None):
+    # An error counts whatever the status says; 51 is a warning, beside which the result may be present.
+    failed = body.get("status") == "error" or (code is not None and result is None)
+    if failed and not (code == 51 and result is not None):
         if code == 907:
             return ()
         raise error_of_code(code, answer)
@@ -145,7 +146,8 @@ def error_of_code(code: int | None, answer: Fetched) -> TwitchAudioError:  # noq
         case _ if answer.status == 429:
             return too_often(NAME, provider_code=code, retry_after=answer.retry_after)
         case _:
-            return transient(NAME, f"{NAME} has trouble of its own ({code}).", provider_code=code)
+            told = "" if code is None else f" ({code})"
+            return transient(NAME, f"{NAME} has trouble of its own{told}.", provider_code=code)
 
 
 def _refused(code: int) -> ProviderError:

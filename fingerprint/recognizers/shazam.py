@@ -21,7 +21,7 @@ from fingerprint.domain.credits import credits_of
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.ports import Match
 from fingerprint.providers.calls import ProviderCalls
-from fingerprint.providers.errors import FailureKind, ProviderError, transient
+from fingerprint.providers.errors import FailureKind, ProviderError, nameless, transient
 from fingerprint.providers.placement import place
 from fingerprint.providers.reading import Object, artists, first, number, objects, parse_object, text
 from fingerprint.providers.samples import WaveSample, wave_sample
@@ -101,8 +101,10 @@ def parse_matches(body: Object, *, start_seconds: float) -> Sequence[Match]:
     if "matches" not in body and "track" not in body:
         raise transient(NAME, f"{NAME} answers with something that cannot be read.")
     track = first(body, "track")
-    if not objects(body.get("matches")) or text(track.get("title")) is None:
+    if not objects(body.get("matches")):
         return ()
+    if text(track.get("title")) is None:
+        raise nameless(NAME)
     credit = credits_of(text(track.get("title")) or "", artists(track.get("subtitle")))
     offsets = (number(match.get("offset")) for match in objects(body.get("matches")))
     facts = _facts(track)

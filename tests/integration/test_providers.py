@@ -99,6 +99,25 @@ async def test_audd_names_a_song(audd: AuddService) -> None:
     assert match.song.ids.apple_music == "1440933849"
 
 
+async def test_uploads_are_named_by_the_operators_table_and_unsure_matches_are_none(
+    audd: AuddService, tmp_path: Path
+) -> None:
+    settings = {"TWITCHAUDIO_RECOGNIZERS": "audd", "TWITCHAUDIO_DATA_DIR": str(tmp_path), **audd.environment()}
+    async with open_recognizers(read_settings(PipelineSettings, settings)) as chain:
+
+        async def titles() -> list[str]:
+            return [match.song.title for match in (await chain.identify(HEARD, lambda _: None)).matches]
+
+        audd.found = {"audio_id": 146, "timecode": "00:22"}
+        assert await titles() == ["AudD upload 146"]
+        (tmp_path / "tracks.csv").write_text("audd_id,title\n146,Evening jingle\n")
+        assert await titles() == ["Evening jingle"]
+        audd.found = AUDD_RESULT | {"score": 70}
+        assert await titles() == ["Paper Lanterns"]
+        audd.found = AUDD_RESULT | {"score": 69}
+        assert await titles() == []
+
+
 async def test_shazam_is_asked_through_its_library_and_our_connections() -> None:
     pytest.importorskip("shazamio")
     script = Script()

@@ -231,6 +231,7 @@ def test_the_surest_list_wins() -> None:
 def test_what_is_hummed_alike_is_no_match() -> None:
     hummed = changed(title="Hummed", score=0.83)
     assert read(status(0) | {"metadata": {"humming": [hummed]}}) == []
+    assert read(status(0) | {"metadata": {"music": [], "cover_songs": [hummed], "played_duration": 6}}) == []
     (match,) = read(success(ACR_TRACK, humming=[hummed]))
     assert match.song.title == "Paper Lanterns"
 
@@ -417,6 +418,14 @@ def test_an_error_of_the_api_counts_whatever_the_status() -> None:
         b'{"status": {"code": 0}, "metadata": {"music": [null, 1, "x", {}]}}',
         b'{"status": {"code": 1e400}}',
         b'{"status": {"code": NaN}}',
+        b'{"status": {"code": true}}',
+        b'{"status": {"code": 0.5}}',
+        b'{"status": {}, "metadata": {"music": [{"title": "A"}]}}',
+        b'{"metadata": {"music": [{"title": "A"}]}}',
+        b'{"error": "gone"}',
+        b'{"status": {"code": 0}, "metadata": "music"}',
+        b'{"status": {"code": 0}, "metadata": {"music": {"title": {}}}}',
+        b'{"status": {"code": ' + b"9" * 5_000 + b"}}",
         b"\xff\xfe",
     ],
 )

@@ -252,7 +252,32 @@ def test_nonsense_is_a_transient_fault(body: bytes) -> None:
     assert raised.value.kind is FailureKind.TRANSIENT
 
 
-@given(st.dictionaries(st.sampled_from(list(AUDD_RESULT)), anything))
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"error": {"error_code": 901}}, FailureKind.CONFIGURATION),
+        ({"status": "success", "result": None, "error": {"error_code": 902}}, FailureKind.QUOTA),
+        ({"status": "success", "error": [{"error_code": "900"}]}, FailureKind.CONFIGURATION),
+        ({"status": "error", "error": "token"}, FailureKind.TRANSIENT),
+        ({"status": "error", "error": {"error_code": {}}}, FailureKind.TRANSIENT),
+        ({"status": "error"}, FailureKind.TRANSIENT),
+        ({"status": ["success"], "result": AUDD_RESULT}, FailureKind.TRANSIENT),
+        ({"status": 1, "result": AUDD_RESULT}, FailureKind.TRANSIENT),
+        ({"result": AUDD_RESULT}, FailureKind.TRANSIENT),
+        ({"status": "success", "result": {}}, FailureKind.TRANSIENT),
+        ({"status": "success", "result": "found"}, FailureKind.TRANSIENT),
+        ({"status": "success", "result": [5]}, FailureKind.TRANSIENT),
+        ({"status": "success", "result": {"title": {}, "audio_id": {}}}, FailureKind.TRANSIENT),
+    ],
+)
+def test_what_is_no_answer_is_a_fault_of_audd(body: Json, kind: FailureKind) -> None:
+    with pytest.raises(ProviderError) as raised:
+        read(body)
+    assert (raised.value.kind, raised.value.step) == (kind, "AudD")
+    assert "None" not in raised.value.detail
+
+
+@given(st.dictionaries(st.sampled_from([*AUDD_RESULT, "audio_id", "song_length", "score"]), anything))
 def test_a_result_of_any_types_is_read_or_refused(values: Json) -> None:
     try:
         found = read(success(**values))

@@ -1,11 +1,14 @@
 import copy
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.providers.errors import ProviderError
 from fingerprint.recognizers.shazam import parse_matches
 from tests.providers.answers import SHAZAM_ANSWER
+from tests.unit.recognizers.test_acrcloud import anything
 
 
 def test_everything_that_it_tells_is_read() -> None:
@@ -29,9 +32,29 @@ def test_a_track_alone_is_enough() -> None:
     assert match.song.ids == ExternalIds()
 
 
-def test_an_answer_of_another_form_is_a_fault() -> None:
-    with pytest.raises(ProviderError):
-        parse_matches({"error": "gone"}, start_seconds=0.0)
+@pytest.mark.parametrize(
+    "body", [{}, {"error": "gone"}, SHAZAM_ANSWER | {"track": []}, SHAZAM_ANSWER | {"track": {"title": {}}}]
+)
+def test_an_answer_of_another_form_is_a_fault(body: dict[str, object]) -> None:
+    with pytest.raises(ProviderError) as raised:
+        parse_matches(body, start_seconds=0.0)
+    assert raised.value.step == "Shazam"
+
+
+track = st.dictionaries(st.sampled_from([*SHAZAM_ANSWER["track"], "releasedate"]), anything)
+match = st.dictionaries(st.sampled_from(["id", "offset", "timeskew", "frequencyskew"]), anything)
+
+
+@given(track, match)
+def test_an_answer_of_any_types_is_read_or_refused(
+    of_track: dict[str, object], of_match: dict[str, object]
+) -> None:
+    body = SHAZAM_ANSWER | {"track": SHAZAM_ANSWER["track"] | of_track, "matches": [of_match]}
+    try:
+        found = parse_matches(body, start_seconds=0.0)
+    except ProviderError:
+        return
+    assert all(each.song.title for each in found)
 
 
 @pytest.mark.parametrize(
