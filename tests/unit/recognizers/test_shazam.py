@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,9 +33,15 @@ def test_a_track_alone_is_enough() -> None:
     assert match.song.ids == ExternalIds()
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"error": "gone"}, SHAZAM_ANSWER | {"track": []}, SHAZAM_ANSWER | {"track": {"title": {}}}]
-)
+UNREADABLE: list[dict[str, Any]] = [
+    {},
+    {"error": "gone"},
+    SHAZAM_ANSWER | {"track": []},
+    SHAZAM_ANSWER | {"track": {"title": {}}},
+]
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
 def test_an_answer_of_another_form_is_a_fault(body: dict[str, object]) -> None:
     with pytest.raises(ProviderError) as raised:
         parse_matches(body, start_seconds=0.0)
