@@ -44,24 +44,30 @@ class Clock(Protocol):
 class LiveSource:
     """The HLS media playlist of a live rendition. Addresses are signed, so they stay out of logs and repr.
 
+    `alternatives`: the playlists of other renditions, in the order to try them when this one does not play.
     `cached`: it was found for an earlier question and may have ended since. `channel_id`: the broadcaster's id,
-    where Twitch names it.
+    where Twitch names it. `usher_way`: which way of asking usher it came from, so that another one can be tried
+    first when none of its playlists plays.
     """
 
     channel: str
     playlist: URL = field(repr=False)
-    audio_only: bool
+    alternatives: tuple[URL, ...] = field(default=(), repr=False)
     cached: bool = False
     channel_id: str | None = None
+    usher_way: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoSource:
-    """The HLS media playlist of a VOD's rendition, and the moment that is asked for."""
+    """The HLS media playlist of a VOD's rendition, and the moment that is asked for.
+
+    `alternatives`: the playlists of other renditions, in the order to try them when this one does not play.
+    """
 
     playlist: URL = field(repr=False)
     at_seconds: float
-    audio_only: bool
+    alternatives: tuple[URL, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +156,7 @@ OnOutcome = Callable[[str, str], None]
 Steps `gql`, `usher`, `playlist`, `segment`, `prefetch`, `clip`: `2xx` to `5xx`, `timeout`, `no-answer` (the
 network failed), `refused-here` (a host that is not listed, too many bytes), `circuit-open` (the host keeps
 failing), `rate-limited` (the host wants a pause that is longer than the job), `repeated`.
-Steps `gql-answer` and `usher-answer`: what the answers said; `ok`, or the kind of failure.
+Steps `gql-answer` and `usher-answer`: what the answers said; `ok`, `partial`, or the kind of failure.
 """
 
 

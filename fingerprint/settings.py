@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -205,19 +206,25 @@ def whole_number(low: int, high: int) -> Format[int]:
 
 @dataclass(frozen=True, slots=True)
 class GqlAttempt:
-    """One way to ask for a playback token: a client id, with the query's full text or its persisted hash."""
+    """One way to ask for a playback token: a client id, with the query's full text, the least text or its hash."""
 
     client_id: str
     form: str
 
 
-GQL_FORMS: Final = ("text", "persisted")
+GQL_FORMS: Final = ("text", "minimal", "persisted")
 
 DEFAULT_GQL_ATTEMPTS: Final = (
     GqlAttempt("kimne78kx3ncx6brgo4mv6wki5h1ko", "text"),
-    GqlAttempt("ue6666qo983tsx6so1t0vnawi233wa", "text"),
+    GqlAttempt("ue6666qo983tsx6so1t0vnawi233wa", "minimal"),
     GqlAttempt("kimne78kx3ncx6brgo4mv6wki5h1ko", "persisted"),
 )
+
+USER_AGENT_DATE: Final = date(2026, 10, 29)
+"""When DEFAULT_USER_AGENT was last renewed, after streamlink's list of current browsers. A test fails when a
+release of ours is a year younger."""
+
+DEFAULT_USER_AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:157.0) Gecko/20100101 Firefox/157.0"
 
 
 def gql_attempts(text: str) -> tuple[GqlAttempt, ...]:
@@ -242,6 +249,13 @@ def media_hosts(text: str) -> tuple[str, ...]:
 
 
 HOST_NAMES: Final = Format(media_hosts, "comma-separated host names, such as *.ttvnw.net")
+
+
+def user_agent(text: str) -> str:
+    """Parses a User-Agent header: one line of printable ASCII."""
+    if len(text) > 300 or not text.isascii() or not text.isprintable():
+        raise ValueError(text)
+    return text
 
 
 def host_name(text: str) -> str:
@@ -285,11 +299,20 @@ class TwitchSettings:
     gql_attempts: tuple[GqlAttempt, ...] = setting(
         "TWITCHAUDIO_TWITCH_GQL_ATTEMPTS",
         Format(
-            gql_attempts, "comma-separated pairs of client id and form (text or persisted), such as abc123:text"
+            gql_attempts,
+            "comma-separated pairs of client id and form (text, minimal or persisted), such as abc123:text",
         ),
         help="the ways to ask for a playback token, tried in order",
         default=DEFAULT_GQL_ATTEMPTS,
-        default_text="Twitch's web and TV clients with the full query text, then the web client's persisted query",
+        default_text="Twitch's web client with the web player's query, the TV client with the least query, then "
+        "the web client's persisted query",
+    )
+    user_agent: str = setting(
+        "TWITCHAUDIO_TWITCH_USER_AGENT",
+        Format(user_agent, "a browser's User-Agent, one line of ASCII"),
+        help="the browser that requests to Twitch name; change it when Twitch refuses the default as too old",
+        default=DEFAULT_USER_AGENT,
+        default_text="a recent Firefox",
     )
     session_token: Secret | None = setting(
         "TWITCHAUDIO_TWITCH_SESSION_TOKEN",

@@ -23,7 +23,6 @@ from fingerprint.ports import (
     ChannelDirectory,
     ClipOwners,
     Clock,
-    MediaResolver,
     OnOutcome,
     OnUnknown,
     Recognizer,
@@ -167,10 +166,12 @@ async def open_resolver(
     *,
     breakers: HostCircuitBreakers | None = None,
     on_outcome: OnOutcome = ignore_outcome,
-) -> AsyncGenerator[MediaResolver]:
+) -> AsyncGenerator[TwitchResolver]:
     """A resolver with its own connections to gql and usher."""
     hosts = twitch_allow_list(settings.twitch)
-    async with twitch_fetcher(hosts, breakers=breakers, on_outcome=on_outcome) as fetcher:
+    async with twitch_fetcher(
+        hosts, user_agent=settings.twitch.user_agent, breakers=breakers, on_outcome=on_outcome
+    ) as fetcher:
         yield TwitchResolver(fetcher, settings.twitch, on_outcome=on_outcome)
 
 
@@ -179,8 +180,11 @@ async def open_clip_owners(
     settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
 ) -> AsyncGenerator[ClipOwners]:
     """Finds clips' broadcasters, with its own connections to gql."""
-    async with twitch_fetcher(twitch_allow_list(settings.twitch), on_outcome=on_outcome) as fetcher:
-        yield TwitchClips(fetcher, settings.twitch, on_outcome=on_outcome)
+    twitch = settings.twitch
+    async with twitch_fetcher(
+        twitch_allow_list(twitch), user_agent=twitch.user_agent, on_outcome=on_outcome
+    ) as fetcher:
+        yield TwitchClips(fetcher, twitch, on_outcome=on_outcome)
 
 
 @asynccontextmanager
@@ -188,8 +192,11 @@ async def open_channel_directory(
     settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
 ) -> AsyncGenerator[ChannelDirectory]:
     """Finds channels by login or id, with its own connections to gql."""
-    async with twitch_fetcher(twitch_allow_list(settings.twitch), on_outcome=on_outcome) as fetcher:
-        yield TwitchChannels(fetcher, settings.twitch, on_outcome=on_outcome)
+    twitch = settings.twitch
+    async with twitch_fetcher(
+        twitch_allow_list(twitch), user_agent=twitch.user_agent, on_outcome=on_outcome
+    ) as fetcher:
+        yield TwitchChannels(fetcher, twitch, on_outcome=on_outcome)
 
 
 @asynccontextmanager
@@ -221,7 +228,13 @@ async def open_pipeline(
         _chain(settings, members) as recognizers,
         _chain(settings, _free(members)) as further,
         open_resolver(settings, breakers=breakers, on_outcome=on_outcome) as resolver,
-        twitch_fetcher(media_hosts, breakers=breakers, on_outcome=on_outcome, on_unknown=on_unknown) as media,
+        twitch_fetcher(
+            media_hosts,
+            user_agent=settings.twitch.user_agent,
+            breakers=breakers,
+            on_outcome=on_outcome,
+            on_unknown=on_unknown,
+        ) as media,
         decoder or DecoderPool() as decoders,
         _warming(member.recognizer for member in _free(members)) if recognition_pool is None else nullcontext(),
     ):

@@ -17,7 +17,9 @@ from simulator.world import Channel, Clip, SwitchError, Video, World
 Json = dict[str, Any]
 W = TypeVar("W", Step, FaultKind)
 
-_FAULT_FIELDS: Final = frozenset({"step", "kind", "status", "seconds", "times", "retry_after", "retry_after_date"})
+_FAULT_FIELDS: Final = frozenset(
+    {"step", "kind", "status", "seconds", "times", "only", "retry_after", "retry_after_date"}
+)
 
 
 class ControlRoutes:
@@ -35,6 +37,7 @@ class ControlRoutes:
         router.add_post("/_control/clips/{name}", self._clip)
         router.add_post("/_control/videos/{name}", self._video)
         router.add_post("/_control/faults", self._faults)
+        router.add_post("/_control/gql", self._gql)
         router.add_post("/_control/accounts", self._accounts)
         router.add_post("/_control/latency", self._latency)
         router.add_post("/_control/clock", self._clock)
@@ -53,6 +56,7 @@ class ControlRoutes:
                     "by_step": self._transport.latency.by_step or {},
                 },
                 "faults": _faults_json(world.faults),
+                "gql": self._gql_json(),
                 "channels": {name: self._channel_json(channel) for name, channel in world.channels.items()},
                 "clips": {name: _clip_json(clip) for name, clip in world.clips.items()},
                 "videos": {name: _video_json(video) for name, video in world.videos.items()},
@@ -103,6 +107,21 @@ class ControlRoutes:
         _nothing_else(body, "faults")
         self._world.faults.set(*(faults or ()))
         return web.json_response(_faults_json(self._world.faults))
+
+    async def _gql(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        removed = body.pop("removed", None)
+        _nothing_else(body, "removed")
+        if not isinstance(removed, list):
+            raise _bad("removed takes a list of fields, such as Clip.assets")
+        try:
+            self._world.remove_fields(*map(str, cast("list[object]", removed)))
+        except ValueError as error:
+            raise _bad(str(error)) from error
+        return web.json_response(self._gql_json())
+
+    def _gql_json(self) -> Json:
+        return {"removed": sorted(self._world.removed_fields)}
 
     async def _accounts(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -237,7 +256,8 @@ def _fault_from(item: object) -> Fault:
     _nothing_else(dict.fromkeys(given.keys() - _FAULT_FIELDS, 0), ", ".join(sorted(_FAULT_FIELDS)))
     step = _word(Step, given.get("step"), "step")
     kind = _word(FaultKind, given.get("kind"), "kind")
-    times, retry_after, as_date = (given.get(name) for name in ("times", "retry_after", "retry_after_date"))
+    times, only, retry_after = given.get("times"), given.get("only"), given.get("retry_after")
+    as_date = given.get("retry_after_date")
     if not isinstance(as_date, (bool, type(None))):
         raise _bad("retry_after_date takes true or false")
     try:
@@ -247,6 +267,7 @@ def _fault_from(item: object) -> Fault:
             status=int(_number(given.get("status", 503), "status")),
             seconds=_number(given.get("seconds", 1.0), "seconds"),
             times=None if times is None else int(_number(times, "times")),
+            only=None if only is None else str(only),
             retry_after=None if retry_after is None else int(_number(retry_after, "retry_after")),
             retry_after_date=bool(as_date),
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
@@ -11,11 +12,11 @@ from simulator.faults import Fault, FaultKind, Step, taken
 from simulator.hosts import Hosts
 from simulator.media import TICKS
 from simulator.media_playlist import live_playlist, video_playlist
-from simulator.renditions import AUDIO_ONLY
+from simulator.renditions import AUDIO_ONLY, NO_SOUND
 from simulator.signing import Signer
 from simulator.timeline import Piece
 from simulator.transport import PlannedResponse, Transport, ranged
-from simulator.usher import M3U8, NO_SOUND, bent
+from simulator.usher import M3U8, bent
 from simulator.world import Channel, Session, Video, World
 
 _TS: Final = "video/mp2t"
@@ -44,12 +45,18 @@ class LiveRoutes:
         channel = None if content is None or content["k"] != "p" else self._world.channel_by_id(content["c"])
         if content is None or channel is None:
             return await self._transport.send(request, _absent(Step.PLAYLIST))
-        faults = taken(Step.PLAYLIST, self._world.faults, channel.faults)
+        faults = taken(Step.PLAYLIST, self._world.faults, channel.faults, traits=(content["r"],))
         if not channel.live:
             return await self._transport.send(request, _absent(Step.PLAYLIST, channel.login))
-        session = Session(id=content["s"], rendition=content["r"], joined=content["j"], preroll=content["a"])
+        session = Session(
+            id=content["s"],
+            rendition=content["r"],
+            joined=content["j"],
+            preroll=content["a"],
+            fast=content["f"],
+        )
         if any(fault.kind is FaultKind.NO_AUDIO for fault in faults):
-            session = Session(id=session.id, rendition=NO_SOUND, joined=session.joined, preroll=session.preroll)
+            session = replace(session, rendition=NO_SOUND)
         text = self._text(channel, session)
         for fault in faults:
             text = bent(text, fault, str(request.url))
@@ -105,7 +112,7 @@ class LiveRoutes:
         channel = None if content is None or content["k"] not in "si" else self._world.channel_by_id(content["c"])
         if content is None or channel is None:
             return await self._transport.send(request, _absent(Step.SEGMENT))
-        faults = taken(Step.SEGMENT, self._world.faults, channel.faults)
+        faults = taken(Step.SEGMENT, self._world.faults, channel.faults, traits=(content["r"],))
         fragmented = request.match_info["suffix"] == "mp4"
         if content["k"] == "i":
             body = self._world.muxer.init(video=_has_picture(channel, content["r"]), number=content["n"])
@@ -129,7 +136,7 @@ class LiveRoutes:
     def _body(self, channel: Channel, content: dict[str, Any], *, fragmented: bool) -> bytes:
         rendition: str = content["r"]
         start, end = content["b"], content["e"]
-        silent = rendition == NO_SOUND
+        silent = rendition == NO_SOUND or (rendition != AUDIO_ONLY and channel.switches.audio == "apart")
         pod_start: int | None = content["p"]
         media: MediaSwitches = channel.switches
         ring, shift, pts, late = channel.program.ring, 0, media.clock(content["n"]), media.late_ticks(content["n"])
@@ -187,7 +194,8 @@ class VideoRoutes:
         return await self._segment(request, video, name)
 
     async def _playlist(self, request: web.Request, video: Video) -> web.StreamResponse:
-        faults = taken(Step.PLAYLIST, self._world.faults, video.faults)
+        traits = (request.match_info["group"],)
+        faults = taken(Step.PLAYLIST, self._world.faults, video.faults, traits=traits)
         suffix = "mp4" if video.switches.fragmented else "ts"
         listed: list[tuple[str, int]] = []
         for number, (start, end) in enumerate(_video_segments(video)):
@@ -208,7 +216,8 @@ class VideoRoutes:
         return await self._transport.send(request, planned)
 
     async def _segment(self, request: web.Request, video: Video, name: str) -> web.StreamResponse:
-        faults = taken(Step.SEGMENT, self._world.faults, video.faults)
+        traits = (request.match_info["group"],)
+        faults = taken(Step.SEGMENT, self._world.faults, video.faults, traits=traits)
         stem, _, suffix = name.partition(".")
         fragmented = suffix == "mp4"
         target = video.plan.video_id
@@ -235,7 +244,7 @@ class VideoRoutes:
                 pts=media.clock(int(number)),
                 video=group != AUDIO_ONLY,
                 fragmented=fragmented,
-                silent=group == NO_SOUND and not fragmented,
+                silent=_is_silent(video, group) and not fragmented,
                 late=media.late_ticks(int(number)),
                 init_number=media.init_number(int(number)),
             )
@@ -251,6 +260,10 @@ class VideoRoutes:
 
 def _has_picture(channel: Channel, rendition: str) -> bool:
     return rendition != AUDIO_ONLY or channel.switches.audio_with_video
+
+
+def _is_silent(video: Video, group: str) -> bool:
+    return group == NO_SOUND or (group != AUDIO_ONLY and video.switches.audio == "apart")
 
 
 def _video_segments(video: Video) -> list[tuple[int, int]]:

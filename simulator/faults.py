@@ -1,8 +1,11 @@
 """Faults that can be simulated for a channel, a clip, a VOD or everything."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from simulator.renditions import RENDITION_NAMES
 
 
 class Step(StrEnum):
@@ -32,6 +35,7 @@ class FaultKind(StrEnum):
     BINARY = "binary"
     HUGE = "huge"
     HTML = "html"
+    HTML_STATUS = "html_status"
     # gql
     CUT_JSON = "cut_json"
     NULL_DATA = "null_data"
@@ -41,7 +45,9 @@ class FaultKind(StrEnum):
     SERVER_ERROR = "server_error"
     FAILED_INTEGRITY = "failed_integrity"
     PERSISTED_QUERY_NOT_FOUND = "persisted_query_not_found"
+    DATA_WITH_ERRORS = "data_with_errors"
     # usher and playlist
+    EMPTY_LIST = "empty_list"
     NO_AUDIO = "no_audio"
     FOREIGN_HOST = "foreign_host"
     FILE_URI = "file_uri"
@@ -59,16 +65,35 @@ GQL_KINDS: Final = frozenset(
         FaultKind.PERSISTED_QUERY_NOT_FOUND,
     }
 )
+"""The faults that leave gql's answer without what was asked for."""
+
 PLAYLIST_KINDS: Final = frozenset(
-    {FaultKind.NO_AUDIO, FaultKind.FOREIGN_HOST, FaultKind.FILE_URI, FaultKind.SELF_REFERENCE}
+    {
+        FaultKind.EMPTY_LIST,
+        FaultKind.NO_AUDIO,
+        FaultKind.FOREIGN_HOST,
+        FaultKind.FILE_URI,
+        FaultKind.SELF_REFERENCE,
+    }
 )
+
+
+TRAITS: Final = {
+    Step.GQL: frozenset({"text", "minimal", "persisted"}),
+    Step.USHER: frozenset({"v1", "v2", "token", "nauth"}),
+    Step.PLAYLIST: frozenset(RENDITION_NAMES),
+    Step.SEGMENT: frozenset(RENDITION_NAMES),
+}
+"""What `only` can say of a request: gql's form (`minimal`: text without an operation name), usher's version and
+the names of its token, a rendition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """A fault at a step. `times`: how often, None for always. `seconds`: the duration of slow and drip.
 
-    `retry_after`: seconds in a `Retry-After` header of `status`, sent as an HTTP date if `retry_after_date`.
+    `only`: one of the step's TRAITS; other requests are spared. `retry_after`: seconds in a `Retry-After` header
+    of `status`, sent as an HTTP date if `retry_after_date`.
     """
 
     step: Step
@@ -76,10 +101,14 @@ class Fault:
     status: int = 503
     seconds: float = 1.0
     times: int | None = None
+    only: str | None = None
     retry_after: int | None = None
     retry_after_date: bool = False
 
     def __post_init__(self) -> None:
+        if self.only is not None and self.only not in TRAITS.get(self.step, ()):
+            known = ", ".join(sorted(TRAITS.get(self.step, ()))) or "nothing"
+            raise ValueError(f"only takes, for {self.step}, {known}, not {self.only!r}")
         if not 400 <= self.status <= 599:
             raise ValueError(f"status must be 400..599, not {self.status}")
         if not 0 <= self.seconds <= 600:
@@ -88,7 +117,7 @@ class Fault:
             raise ValueError(f"times must be at least 1, not {self.times}")
         if self.retry_after is not None and not (0 <= self.retry_after <= 10**9 and self.kind is FaultKind.STATUS):
             raise ValueError("retry_after takes 0..1000000000, and belongs to a status")
-        if self.kind in GQL_KINDS | {FaultKind.CUT_JSON} and self.step is not Step.GQL:
+        if self.kind in GQL_KINDS | {FaultKind.CUT_JSON, FaultKind.DATA_WITH_ERRORS} and self.step is not Step.GQL:
             raise ValueError(f"{self.kind} is a fault of gql, not of {self.step}")
         if self.kind in PLAYLIST_KINDS and self.step not in (Step.USHER, Step.PLAYLIST):
             raise ValueError(f"{self.kind} is a fault of usher and playlist, not of {self.step}")
@@ -117,8 +146,8 @@ class FaultPlan:
         """Remove all faults."""
         self._active.clear()
 
-    def take(self, step: Step) -> list[Fault]:
-        """The faults for one request of this kind, which then count as having happened.
+    def take(self, step: Step, traits: Collection[str] = ()) -> list[Fault]:
+        """The faults for one request of this kind, which then count as having happened. `traits`: what it is.
 
         These are all faults that only slow it down, and the first of the others; the next request gets the next
         one.
@@ -128,7 +157,8 @@ class FaultPlan:
         broken = False
         for fault, times in self._active:
             slow = fault.kind is FaultKind.SLOW
-            if fault.step is step and (slow or not broken):
+            meant = fault.step is step and (fault.only is None or fault.only in traits)
+            if meant and (slow or not broken):
                 happening.append(fault)
                 broken = broken or not slow
                 if times == 1:
@@ -140,6 +170,6 @@ class FaultPlan:
         return happening
 
 
-def taken(step: Step, *plans: FaultPlan | None) -> tuple[Fault, ...]:
+def taken(step: Step, *plans: FaultPlan | None, traits: Collection[str] = ()) -> tuple[Fault, ...]:
     """The faults for one request, from all plans that apply to it."""
-    return tuple(fault for plan in plans if plan is not None for fault in plan.take(step))
+    return tuple(fault for plan in plans if plan is not None for fault in plan.take(step, traits))

@@ -11,6 +11,7 @@ from simulator import clip_files, graphql
 from simulator.accounts import Person
 from simulator.clock import iso
 from simulator.faults import GQL_KINDS, Fault, FaultKind, FaultPlan, Step, taken
+from simulator.graphql_schema import TWITCH_SCHEMA, schema_errors, variable_errors
 from simulator.hosts import Hosts
 from simulator.playback_tokens import PlaybackTokens
 from simulator.transport import PlannedResponse, Transport
@@ -48,6 +49,14 @@ PERSISTED: Final[Mapping[str, str]] = {
     "07e99e4d56c5a7c67117a154777b0baf85a5ffefa393b213f4bc712ccaf85dd6": "VideoPlayer_VODSeekbarPreviewVideo",
 }
 """The valid hashes. Twitch's older ones, such as 0828119d..., have been retired."""
+
+_NEEDED_VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "PlaybackAccessToken": ("login", "vodID", "isLive", "isVod", "playerType", "platform"),
+    "VideoAccessToken_Clip": ("slug", "platform"),
+    "ShareClipRenderStatus": ("slug",),
+    "StreamMetadata": ("channelLogin", "includeIsDJ"),
+}
+"""The variables without which a persisted query is refused (since 2025-11: twitch-gql-queries, glance#1009)."""
 
 _ULID_SIGNS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -93,11 +102,11 @@ class GqlRoutes:
                 return await self._reply(request, _http_error(400, "An operation is no object."), status=400)
             asked = cast("Json", operation)
             target, plan = self._subject(asked)
-            happening = taken(Step.GQL, self._world.faults, plan)
+            happening = taken(Step.GQL, self._world.faults, plan, traits=(_form(asked),))
             faults += happening
             answer = self._answer(asked)
             for fault in happening:
-                if fault.kind in GQL_KINDS:
+                if fault.kind in GQL_KINDS or fault.kind is FaultKind.DATA_WITH_ERRORS:
                     answer = _spoiled(answer, fault.kind)
             answers.append(answer)
             targets.append(target)
@@ -156,16 +165,26 @@ class GqlRoutes:
         name = str(operation.get("operationName") or "")
         try:
             if isinstance(text, str) and text:
-                data = graphql.execute(graphql.parse(text), self._roots(), variables)
+                document = graphql.parse(text)
+                messages = self._schema_errors(document, name or None, variables)
+                if messages:
+                    return {"errors": [{"message": each} for each in messages], "extensions": _extensions(name)}
+                data = graphql.execute(document, self._roots(), variables)
             else:
                 persisted = _mapping(_mapping(operation.get("extensions")).get("persistedQuery"))
                 found = PERSISTED.get(str(persisted.get("sha256Hash")))
                 if found is None:
                     return {"errors": [{"message": "PersistedQueryNotFound"}], "extensions": _extensions(name)}
-                data = _materialized(self._persisted(found, variables))
+                data = _materialized(self._persisted(found, name or found, variables))
         except graphql.GraphqlError as error:
             return {"errors": [{"message": str(error)}], "extensions": _extensions(name)}
         return {"data": data, "extensions": _extensions(name)}
+
+    def _schema_errors(
+        self, document: graphql.Document, operation: str | None, variables: Mapping[str, Any]
+    ) -> list[str]:
+        schema = TWITCH_SCHEMA.without(self._world.removed_fields)
+        return schema_errors(document, schema, operation) or variable_errors(document, schema, variables)
 
     def _roots(self) -> dict[str, Callable[[Mapping[str, Any]], Any]]:
         return {
@@ -178,12 +197,14 @@ class GqlRoutes:
             "user": lambda given: self._user(given.get("login"), given.get("id")),
         }
 
-    def _persisted(self, name: str, variables: Mapping[str, Any]) -> Json:
+    def _persisted(self, name: str, operation: str, variables: Mapping[str, Any]) -> Json:
+        if operation != name:
+            raise graphql.GraphqlError(f'Unknown operation named "{operation}".')
+        for needed in _NEEDED_VARIABLES.get(name, ()):
+            if variables.get(needed) is None:
+                raise graphql.GraphqlError(f'Variable "{needed}" has invalid value null.')
         match name:
             case "PlaybackAccessToken":
-                for needed in ("login", "vodID", "isLive", "isVod", "playerType", "platform"):
-                    if variables.get(needed) is None:
-                        raise graphql.GraphqlError(f'Variable "{needed}" has invalid value null.')
                 data: Json = {}
                 if variables["isLive"]:
                     data["streamPlaybackAccessToken"] = self._stream_token(variables["login"], variables)
@@ -310,6 +331,13 @@ def _http_error(status: int, message: str) -> Json:
     return {"error": "Unauthorized" if status == 401 else "Bad Request", "status": status, "message": message}
 
 
+def _form(operation: Json) -> str:
+    """How a query is sent: as `text`, as `minimal` text without an operation name, or as a `persisted` hash."""
+    if not operation.get("query"):
+        return "persisted"
+    return "text" if operation.get("operationName") else "minimal"
+
+
 def _mapping(value: object) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
@@ -357,6 +385,11 @@ def _spoiled(answer: Json, kind: FaultKind) -> Json:
             return {"data": None, "extensions": extensions}
         case FaultKind.MISSING_DATA:
             return {"extensions": extensions}
+        case FaultKind.DATA_WITH_ERRORS:
+            return {
+                "errors": [{"message": "service error", "path": [*list(fields)[:1], "authorization"]}],
+                **answer,
+            }
         case _:
             errors = [{"message": _MESSAGES[kind], "path": list(fields)[:1]}]
             if kind is FaultKind.FAILED_INTEGRITY:

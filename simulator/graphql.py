@@ -1,13 +1,12 @@
 """The part of GraphQL that playback queries need: parses the text and selects the requested fields.
 
-Unknown fields become null, as a tolerant server's would; text that is not GraphQL raises
-`GraphqlError`. Types in variable declarations are parsed but not checked.
+Text that is not GraphQL raises `GraphqlError`. What the schema does not know is refused by `graphql_schema.py`.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 _TOKEN: Final = re.compile(
@@ -42,13 +41,20 @@ class Field:
     selections: tuple["Selection", ...]
 
 
+class Word(str):
+    """A bare word as a value: a member of an enumeration, where a text would have quotes."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A fragment's fields: an inline fragment, or a named one that is defined elsewhere."""
+    """A fragment's fields: an inline fragment, or a named one that is defined elsewhere. `on`: its type."""
 
     name: str | None
     directives: dict[str, dict[str, Any]]
     selections: tuple["Selection", ...]
+    on: str | None = None
 
 
 Selection = Field | Fragment
@@ -56,19 +62,30 @@ Selection = Field | Fragment
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed query: its first operation, and the fragments that it may use."""
+    """A parsed query: its first operation, and the fragments that it may use.
+
+    `variables` has the declared types, as text such as `ID!`, and `names` the name of each operation.
+    """
 
     operation: str
     name: str | None
+    variables: dict[str, str]
     defaults: dict[str, Any]
-    required: tuple[str, ...]
     selections: tuple[Selection, ...]
-    fragments: dict[str, tuple[Selection, ...]] = field(default_factory=dict[str, tuple[Selection, ...]])
+    fragments: dict[str, Fragment] = field(default_factory=dict[str, Fragment])
+    names: tuple[str | None, ...] = ()
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The variables that need a value."""
+        return tuple(
+            name for name, kind in self.variables.items() if kind.endswith("!") and name not in self.defaults
+        )
 
 
 def parse(text: str) -> Document:
     """Parses a query's text. Raises GraphqlError."""
-    return _Parser(_tokens(text)).document()
+    return Parser(text).document()
 
 
 def execute(document: Document, roots: Mapping[str, Resolver], variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,150 +116,154 @@ def _tokens(text: str) -> list[str]:
     return found
 
 
-class _Parser:
-    def __init__(self, tokens: list[str]) -> None:
-        self._tokens = tokens
+class Parser:
+    """Reads a document from the text, token by token. Raises GraphqlError."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = _tokens(text)
         self._at = 0
 
     def document(self) -> Document:
-        chosen: Document | None = None
-        fragments: dict[str, tuple[Selection, ...]] = {}
-        while self._peek():
-            if self._peek() == "fragment":
-                self._next()
-                name = self._next()
-                self._expect("on")
-                self._next()
-                self._directives()
-                fragments[name] = self._selections()
+        """The whole document."""
+        operations: list[Document] = []
+        fragments: dict[str, Fragment] = {}
+        while self.peek():
+            if self.take("fragment"):
+                name = self.name()
+                self.expect("on")
+                on = self.name()
+                directives = self._directives()
+                fragments[name] = Fragment(name, directives, self._selections(), on)
             else:
-                found = self._operation()
-                chosen = chosen or found
-        if chosen is None:
+                operations.append(self._operation())
+        if not operations:
             raise GraphqlError("Syntax Error: there is no operation.")
-        return Document(
-            chosen.operation, chosen.name, chosen.defaults, chosen.required, chosen.selections, fragments
-        )
+        names = tuple(operation.name for operation in operations)
+        return replace(operations[0], fragments=fragments, names=names)
 
     def _operation(self) -> Document:
         kind, name = "query", None
         defaults: dict[str, Any] = {}
-        required: list[str] = []
-        if self._peek() != "{":
-            kind = self._next()
+        variables: dict[str, str] = {}
+        if self.peek() != "{":
+            kind = self.next()
             if kind not in ("query", "mutation", "subscription"):
                 raise GraphqlError(f"Syntax Error: Unexpected {kind!r}.")
-            if self._peek() not in ("(", "{", "@"):
-                name = self._next()
-            if self._take("("):
-                self._variables(defaults, required)
+            if self.peek() not in ("(", "{", "@"):
+                name = self.next()
+            if self.take("("):
+                self._variables(defaults, variables)
             self._directives()
-        return Document(kind, name, defaults, tuple(required), self._selections())
+        return Document(kind, name, variables, defaults, self._selections())
 
-    def _variables(self, defaults: dict[str, Any], required: list[str]) -> None:
-        while not self._take(")"):
-            self._expect("$")
-            name = self._next()
-            self._expect(":")
-            must = self._type()
-            if self._take("="):
+    def _variables(self, defaults: dict[str, Any], variables: dict[str, str]) -> None:
+        while not self.take(")"):
+            self.expect("$")
+            name = self.name()
+            self.expect(":")
+            variables[name] = self.type_text()
+            if self.take("="):
                 defaults[name] = self._value()
-            elif must:
-                required.append(name)
 
-    def _type(self) -> bool:
-        if self._take("["):
-            self._type()
-            self._expect("]")
+    def type_text(self) -> str:
+        """The next type, as text such as `[ID!]!`."""
+        if self.take("["):
+            inner = f"[{self.type_text()}]"
+            self.expect("]")
         else:
-            self._next()
-        return self._take("!")
+            inner = self.name()
+        return f"{inner}!" if self.take("!") else inner
 
     def _selections(self, depth: int = 0) -> tuple[Selection, ...]:
         if depth > _MAX_DEPTH:
             raise GraphqlError("Syntax Error: the query is nested too deeply.")
-        self._expect("{")
+        self.expect("{")
         found: list[Selection] = []
-        while not self._take("}"):
+        while not self.take("}"):
             found.append(self._selection(depth))
         return tuple(found)
 
     def _selection(self, depth: int) -> Selection:
-        if self._take("..."):
-            named: str | None = None
-            if self._take("on"):
-                self._next()
-            elif self._peek() not in ("{", "@"):
-                named = self._next()
+        if self.take("..."):
+            named = on = None
+            if self.take("on"):
+                on = self.name()
+            elif self.peek() not in ("{", "@"):
+                named = self.name()
             directives = self._directives()
-            return Fragment(named, directives, () if named else self._selections(depth + 1))
-        alias = name = self._name()
-        if self._take(":"):
-            name = self._name()
+            return Fragment(named, directives, () if named else self._selections(depth + 1), on)
+        alias = name = self.name()
+        if self.take(":"):
+            name = self.name()
         arguments = self._arguments()
         directives = self._directives()
-        inner = self._selections(depth + 1) if self._peek() == "{" else ()
+        inner = self._selections(depth + 1) if self.peek() == "{" else ()
         return Field(name, alias, arguments, directives, inner)
 
     def _arguments(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        if self._take("("):
-            while not self._take(")"):
-                name = self._name()
-                self._expect(":")
+        if self.take("("):
+            while not self.take(")"):
+                name = self.name()
+                self.expect(":")
                 found[name] = self._value()
         return found
 
     def _directives(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
-        while self._take("@"):
-            name = self._name()
+        while self.take("@"):
+            name = self.name()
             found[name] = self._arguments()
         return found
 
     def _value(self, depth: int = 0) -> Any:
         if depth > _MAX_DEPTH:
             raise GraphqlError("Syntax Error: a value is nested too deeply.")
-        token = self._next()
+        token = self.next()
         if token == "$":  # noqa: S105 - a sign of GraphQL
-            return Variable(self._name())
+            return Variable(self.name())
         if token == "[":  # noqa: S105 - a sign of GraphQL
             items: list[Any] = []
-            while not self._take("]"):
+            while not self.take("]"):
                 items.append(self._value(depth + 1))
             return items
         if token == "{":  # noqa: S105 - a sign of GraphQL
             members: dict[str, Any] = {}
-            while not self._take("}"):
-                name = self._name()
-                self._expect(":")
+            while not self.take("}"):
+                name = self.name()
+                self.expect(":")
                 members[name] = self._value(depth + 1)
             return members
         return _literal(token)
 
-    def _peek(self) -> str:
+    def peek(self) -> str:
+        """The next token, empty at the end."""
         return self._tokens[self._at] if self._at < len(self._tokens) else ""
 
-    def _next(self) -> str:
+    def next(self) -> str:
+        """Take the next token."""
         if self._at >= len(self._tokens):
             raise GraphqlError("Syntax Error: Unexpected end of the query.")
         self._at += 1
         return self._tokens[self._at - 1]
 
-    def _name(self) -> str:
-        token = self._next()
+    def name(self) -> str:
+        """Take a name."""
+        token = self.next()
         if not (token[0].isalpha() or token[0] == "_"):
             raise GraphqlError(f"Syntax Error: Expected a name, found {token!r}.")
         return token
 
-    def _take(self, token: str) -> bool:
-        if self._peek() == token:
+    def take(self, token: str) -> bool:
+        """Take this token, if it is the next one."""
+        if self.peek() == token:
             self._at += 1
             return True
         return False
 
-    def _expect(self, token: str) -> None:
-        found = self._next()
+    def expect(self, token: str) -> None:
+        """Take this token, which has to be next."""
+        found = self.next()
         if found != token:
             raise GraphqlError(f"Syntax Error: Expected {token!r}, found {found!r}.")
 
@@ -261,12 +282,12 @@ def _literal(token: str) -> Any:
     if token[0] == "-" or token[0].isdigit():
         return float(token) if any(sign in token for sign in ".eE") else int(token)
     if token[0].isalpha() or token[0] == "_":
-        return token
+        return Word(token)
     raise GraphqlError(f"Syntax Error: Unexpected {token!r}.")
 
 
 class _Picker:
-    def __init__(self, fragments: Mapping[str, tuple[Selection, ...]], variables: Mapping[str, Any]) -> None:
+    def __init__(self, fragments: Mapping[str, Fragment], variables: Mapping[str, Any]) -> None:
         self._fragments = fragments
         self._variables = variables
 
@@ -278,10 +299,10 @@ class _Picker:
             if not self._included(each.directives):
                 continue
             if isinstance(each, Fragment):
-                inner = each.selections if each.name is None else self._fragments.get(each.name)
+                inner = each if each.name is None else self._fragments.get(each.name)
                 if inner is None:
                     raise GraphqlError(f'Unknown fragment "{each.name}".')
-                found.update(self.pick(inner, source, depth + 1))
+                found.update(self.pick(inner.selections, source, depth + 1))
                 continue
             value = source.get(each.name)
             if callable(value):

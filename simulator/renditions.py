@@ -7,7 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from simulator.usher_parameters import PlaylistParameters
+
 AUDIO_ONLY: Final = "audio_only"
+NO_SOUND: Final = "video_only"
+"""A rendition that is listed only by a fault: its segments have a picture and no sound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +101,12 @@ _ENHANCED: Final = Rendition(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaylistParameters:
-    """The query parameters of a request for a multivariant playlist."""
-
-    audio_only: bool
-    source: bool
-    codecs: frozenset[str]
-    frame_rate: bool
-    multigroup: bool
-    unavailable: bool
+RENDITION_NAMES: Final = (
+    *(each.name for each in (_SOURCE, *_TRANSCODES, _PORTRAIT, _ENHANCED)),
+    AUDIO_ONLY,
+    NO_SOUND,
+)
+"""The names of all renditions."""
 
 
 def offered(
@@ -149,8 +149,12 @@ def multivariant(
     info: dict[str, str],
     parameters: PlaylistParameters,
     session_data: bool = False,
+    sound_address: str | None = None,
 ) -> str:
-    """The playlist's text, as usher v1 or v2 writes it. `info`: the attributes of EXT-X-TWITCH-INFO."""
+    """The playlist's text, as usher v1 or v2 writes it. `info`: the attributes of EXT-X-TWITCH-INFO.
+
+    `sound_address`: the sound of all renditions is one of its own there, in EXT-X-MEDIA (RFC 8216, 4.3.4.1).
+    """
     lines = ["#EXTM3U"]
     if session_data:
         lines += [f'#EXT-X-SESSION-DATA:DATA-ID="{name}",VALUE="{value}"' for name, value in info.items()]
@@ -158,6 +162,11 @@ def multivariant(
         lines.append("#EXT-X-TWITCH-INFO:" + ",".join(f'{name}="{value}"' for name, value in info.items()))
     if parameters.unavailable:
         lines.append(_unavailable())
+    if sound_address is not None:
+        lines.append(
+            '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="audio_only",AUTOSELECT=YES,DEFAULT=YES,'
+            f'URI="{sound_address}"'
+        )
     for each in renditions:
         if version == 1:
             chosen = "NO" if each.audio_only else "YES"
@@ -165,7 +174,8 @@ def multivariant(
                 f'#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="{each.name}",NAME="{each.label}",'
                 f"AUTOSELECT={chosen},DEFAULT={chosen}"
             )
-        lines += [f"#EXT-X-STREAM-INF:{_attributes(each, version, parameters)}", address(each)]
+        apart = "" if sound_address is None else ',AUDIO="audio"'
+        lines += [f"#EXT-X-STREAM-INF:{_attributes(each, version, parameters)}{apart}", address(each)]
     return "\n".join(lines) + "\n"
 
 

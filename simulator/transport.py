@@ -24,7 +24,9 @@ _SECRET_PARAMETERS: Final = frozenset({"sig", "token", "nauth", "nauthsig"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """One answered request. `target`: the channel, clip or VOD; `query` omits signatures and tokens."""
+    """One answered request. `target`: the channel, clip or VOD; `query` omits signatures and tokens,
+    whose names are in `hidden_parameters`.
+    """
 
     at: float
     step: str
@@ -32,6 +34,7 @@ class RequestRecord:
     host: str
     path: str
     query: dict[str, str]
+    hidden_parameters: list[str]
     headers: dict[str, str]
     target: str
     operation: str
@@ -48,7 +51,9 @@ _LOGGED_HEADERS: Final = (
     "User-Agent",
     "Client-ID",
     "Content-Type",
+    "Accept",
     "Accept-Encoding",
+    "Accept-Language",
     "Origin",
     "Referer",
     "Range",
@@ -141,12 +146,12 @@ class Transport:
         return await self._broken(request, planned, fault)
 
     def note(self, request: web.Request, planned: PlannedResponse) -> float:
-        """Log the request; returns the seconds to wait before the response is sent."""
+        """Log the request; returns the seconds to wait before the answer is sent."""
         delay = self.latency.of(planned.step)
         delay += sum(each.seconds for each in planned.faults if each.kind is FaultKind.SLOW)
         fault = _breaking(planned)
         status = planned.status
-        if fault is not None and fault.kind is FaultKind.STATUS:
+        if fault is not None and fault.kind in (FaultKind.STATUS, FaultKind.HTML_STATUS):
             status = fault.status
         self.log.add(
             RequestRecord(
@@ -156,6 +161,7 @@ class Transport:
                 host=request.host,
                 path=request.path,
                 query={name: value for name, value in request.query.items() if name not in _SECRET_PARAMETERS},
+                hidden_parameters=sorted(_SECRET_PARAMETERS & request.query.keys()),
                 headers={name: request.headers[name] for name in _LOGGED_HEADERS if name in request.headers},
                 target=planned.target,
                 operation=planned.operation,
@@ -232,6 +238,8 @@ def _altered(planned: PlannedResponse, fault: Fault) -> PlannedResponse:
             body = b"" if fault.status == 404 else b"upstream said no"
             headers = {**(planned.headers or {}), **_retry_after(fault)}
             return replace(planned, status=fault.status, body=body, content_type="text/plain", headers=headers)
+        case FaultKind.HTML_STATUS:
+            return replace(planned, status=fault.status, body=_HTML, content_type="text/html")
         case FaultKind.HTML:
             return replace(planned, body=_HTML, content_type="text/html")
         case FaultKind.GZIP:

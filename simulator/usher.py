@@ -2,23 +2,28 @@
 
 import json
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from simulator.faults import Fault, FaultKind, FaultPlan, Step, taken
 from simulator.hosts import Hosts
 from simulator.playback_tokens import InvalidTokenError, PlaybackTokens
-from simulator.renditions import AUDIO_ONLY, PlaylistParameters, Rendition, multivariant, offered
+from simulator.renditions import AUDIO_ONLY, NO_SOUND, multivariant, offered
 from simulator.signing import Signer
 from simulator.transport import PlannedResponse, Transport
+from simulator.usher_parameters import playlist_parameters
 from simulator.world import Channel, Video, World
 
 M3U8: Final = "application/vnd.apple.mpegurl"
-NO_SOUND: Final = "video_only"
-"""A rendition that is listed only by a fault: its segments have a picture and no sound."""
-
-_CODECS: Final = {"avc1": "h264", "h264": "h264", "h265": "h265", "hevc": "h265", "av1": "av1"}
+_ENTRIES: Final = (
+    "#EXTINF",
+    "#EXT-X-STREAM-INF",
+    "#EXT-X-MEDIA:",
+    "#EXT-X-PROGRAM-DATE",
+    "#EXT-X-TWITCH-PREFETCH",
+)
+_TOKEN_NAMES: Final = {"token": ("token", "sig"), "nauth": ("nauth", "nauthsig")}
 
 
 class UsherRoutes:
@@ -57,7 +62,7 @@ class UsherRoutes:
         channel = self._world.channels.get(name)
         plan = None if channel is None else channel.faults
         try:
-            content = self._tokens.verified(request.query.get("token"), request.query.get("sig"))
+            content = self._verified(request, "token" if channel is None else channel.switches.token_names)
         except InvalidTokenError:
             return await self._refuse(request, name, plan, 403)
         if content.get("channel") != name.lower():
@@ -71,7 +76,7 @@ class UsherRoutes:
         if channel.switches.subscriber_only:
             text = "User does not have the entitlements"
             return await self._refuse(request, name, plan, 403, "unauthorized_entitlements", text)
-        parameters = _playlist_parameters(request)
+        parameters = playlist_parameters(request.query)
         switches = channel.switches
         renditions = offered(
             audio=switches.audio,
@@ -81,18 +86,30 @@ class UsherRoutes:
             enhanced=switches.enhanced,
             transcodes=switches.audio != "missing",
         )
+
+        def address(rendition: str) -> str:
+            return self._live_address(channel, rendition, fast=parameters.fast)
+
         text = multivariant(
             renditions,
-            lambda rendition: self._live_address(channel, rendition.name),
+            lambda rendition: address(rendition.name),
             version=version,
             info=self._live_info(channel),
             parameters=parameters,
             session_data=switches.session_data,
+            sound_address=address(AUDIO_ONLY) if switches.audio == "apart" else None,
         )
-        return await self._playlist(request, name, plan, text, lambda: self._live_address(channel, NO_SOUND))
+        return await self._playlist(request, name, plan, text, lambda: address(NO_SOUND))
 
-    def _live_address(self, channel: Channel, rendition: str) -> str:
-        session = channel.join(rendition)
+    def _verified(self, request: web.Request, names: str) -> dict[str, Any]:
+        """The token's content. `names`: the pair of names that is taken, or `both`. Raises InvalidTokenError."""
+        query = request.query
+        pairs = _TOKEN_NAMES.values() if names == "both" else (_TOKEN_NAMES[names],)
+        value, signature = next((pair for pair in pairs if pair[0] in query), ("", ""))
+        return self._tokens.verified(query.get(value), query.get(signature))
+
+    def _live_address(self, channel: Channel, rendition: str, *, fast: bool) -> str:
+        session = channel.join(rendition, fast=fast)
         sealed = self._signer.seal(
             {
                 "k": "p",
@@ -101,6 +118,7 @@ class UsherRoutes:
                 "j": session.joined,
                 "a": session.preroll,
                 "s": session.id,
+                "f": session.fast,
             }
         )
         return f"{self._hosts.playlist}/v1/playlist/{sealed}.m3u8"
@@ -135,11 +153,8 @@ class UsherRoutes:
         video_id = request.match_info["id"]
         video = self._world.videos.get(video_id)
         plan = None if video is None else video.faults
-        query = request.query
         try:
-            content = self._tokens.verified(
-                query.get("token") or query.get("nauth"), query.get("sig") or query.get("nauthsig")
-            )
+            content = self._verified(request, "both" if video is None else video.switches.token_names)
         except InvalidTokenError:
             return await self._refuse(request, video_id, plan, 403)
         if str(content.get("vod_id")) != video_id:
@@ -152,13 +167,13 @@ class UsherRoutes:
         if video.switches.subscriber_only:
             text = "Manifest is restricted"
             return await self._refuse(request, video_id, plan, 403, "vod_manifest_restricted", text)
-        parameters = _playlist_parameters(request)
+        parameters = playlist_parameters(request.query)
         renditions = offered(
             audio=video.switches.audio, parameters=parameters, seed=video_id, audio_label="Audio Only"
         )
         text = multivariant(
             renditions,
-            lambda rendition: self._video_address(video, rendition),
+            lambda rendition: self._video_address(video, rendition.name),
             version=version,
             info={
                 "ORIGIN": "s3",
@@ -171,15 +186,15 @@ class UsherRoutes:
                 "MANIFEST-CLUSTER": "cloudfront_vod",
             },
             parameters=parameters,
+            sound_address=self._video_address(video, AUDIO_ONLY) if video.switches.audio == "apart" else None,
         )
         return await self._playlist(
             request, video_id, plan, text, lambda: f"{self._hosts.video}/{video.root}/{NO_SOUND}/index-dvr.m3u8"
         )
 
-    def _video_address(self, video: Video, rendition: Rendition) -> str:
-        folder = AUDIO_ONLY if rendition.audio_only else rendition.name
+    def _video_address(self, video: Video, rendition: str) -> str:
         file_name = "index-muted-SIMULATED0.m3u8" if video.plan.muted else "index-dvr.m3u8"
-        return f"{self._hosts.video}/{video.root}/{folder}/{file_name}"
+        return f"{self._hosts.video}/{video.root}/{rendition}/{file_name}"
 
     async def _playlist(
         self,
@@ -189,7 +204,7 @@ class UsherRoutes:
         text: str,
         without_sound: Callable[[], str],
     ) -> web.StreamResponse:
-        faults = taken(Step.USHER, self._world.faults, plan)
+        faults = self._faults(request, plan)
         for fault in faults:
             if fault.kind is FaultKind.NO_AUDIO:
                 text = _without_sound(without_sound())
@@ -199,6 +214,11 @@ class UsherRoutes:
             step=Step.USHER, body=text.encode(), content_type=M3U8, target=target, faults=faults
         )
         return await self._transport.send(request, planned)
+
+    def _faults(self, request: web.Request, plan: FaultPlan | None) -> tuple[Fault, ...]:
+        version = "v2" if "/v2/" in request.path else "v1"
+        names = "nauth" if "nauth" in request.query else "token"
+        return taken(Step.USHER, self._world.faults, plan, traits=(version, names))
 
     async def _refuse(
         self,
@@ -222,14 +242,17 @@ class UsherRoutes:
             content_type=kind,
             status=status,
             target=target,
-            faults=taken(Step.USHER, self._world.faults, plan),
+            faults=self._faults(request, plan),
         )
         return await self._transport.send(request, planned)
 
 
 def bent(text: str, fault: Fault, own_address: str) -> str:
-    """A playlist with addresses that no client may follow, for faults that ask for it; otherwise unchanged."""
+    """A playlist without entries, or with addresses that no client may follow, as a fault asks for."""
     match fault.kind:
+        case FaultKind.EMPTY_LIST:
+            lines = text.splitlines(keepends=True)
+            return "".join(line for line in lines if line.startswith("#") and not line.startswith(_ENTRIES))
         case FaultKind.FOREIGN_HOST:
             address = "https://media.example.com/stolen"
         case FaultKind.FILE_URI:
@@ -243,20 +266,3 @@ def bent(text: str, fault: Fault, own_address: str) -> str:
 
 def _without_sound(address: str) -> str:
     return f'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=230000,RESOLUTION=284x160,CODECS="avc1.4D400C"\n{address}\n'
-
-
-def _playlist_parameters(request: web.Request) -> PlaylistParameters:
-    query = request.query
-
-    def on(name: str) -> bool:
-        return query.get(name, "").lower() == "true"
-
-    asked = query.get("supported_codecs", "h264").lower().split(",")
-    return PlaylistParameters(
-        audio_only=on("allow_audio_only"),
-        source=on("allow_source"),
-        codecs=frozenset(_CODECS[name.strip()] for name in asked if name.strip() in _CODECS),
-        frame_rate=on("playlist_include_framerate"),
-        multigroup=on("multigroup_video"),
-        unavailable=on("include_unavailable"),
-    )

@@ -13,12 +13,16 @@ from simulator.clock import SimulatedClock
 from simulator.content import ChannelPlan, ClipPlan, VideoPlan
 from simulator.disorder import MediaSwitches
 from simulator.faults import FaultPlan
+from simulator.graphql_schema import TWITCH_SCHEMA
 from simulator.media import TICKS, AacRing, Muxer
 from simulator.program import NowPlaying, Program
 from simulator.timeline import Piece, Pod, add_pod, pieces
 
 SEGMENT_GRACE_SECONDS: Final = 30.0
 PREFETCHED_SEGMENTS: Final = 2
+ORDINARY_SEGMENTS: Final = 6
+"""How many segments a playlist lists at most without `fast_bread`."""
+
 _LIVE_SINCE: Final = 9_994.338
 
 
@@ -58,6 +62,14 @@ def switched(switches: S, changes: Mapping[str, object]) -> S:
     return changed
 
 
+def _check_shape(audio: str, token_names: str) -> None:
+    """Raises ValueError for values that the two switches do not take."""
+    if audio not in ("listed", "missing", "only", "apart"):
+        raise ValueError("audio must be listed, missing, only or apart")
+    if token_names not in ("token", "nauth", "both"):
+        raise ValueError("token_names must be token, nauth or both")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSwitches(MediaSwitches):
     """The behavior of a channel; `Channel.configure` changes it at any time.
@@ -85,6 +97,7 @@ class ChannelSwitches(MediaSwitches):
     prefetch: bool = True
     audio: str = "listed"
     audio_with_video: bool = False
+    token_names: str = "token"  # noqa: S105 - the name of a parameter
     sequence_offset: int = 0
     discontinuity_every: int = 0
     portrait: bool = False
@@ -97,8 +110,7 @@ class ChannelSwitches(MediaSwitches):
             raise ValueError("date_drift must be -1..1")
         if not 1 <= self.window_segments <= 60:
             raise ValueError("window_segments must be 1..60")
-        if self.audio not in ("listed", "missing", "only"):
-            raise ValueError("audio must be listed, missing or only")
+        _check_shape(self.audio, self.token_names)
         if self.ad_shape not in AD_SHAPES:
             raise ValueError(f"ad_shape must be one of {', '.join(AD_SHAPES)}")
         if not 0 <= self.ad_overstated_seconds <= 600:
@@ -116,12 +128,16 @@ class ChannelSwitches(MediaSwitches):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One viewing session, as stored in a playlist's address. `joined` is in ticks of the broadcast."""
+    """One viewing session, as stored in a playlist's address. `joined` is in ticks of the broadcast.
+
+    `fast`: it was begun with `fast_bread=true`.
+    """
 
     id: str
     rendition: str
     joined: int
     preroll: int = 0
+    fast: bool = False
 
 
 class Channel:
@@ -229,10 +245,10 @@ class Channel:
 
     # --- sessions -------------------------------------------------------------------------------------
 
-    def join(self, rendition: str) -> Session:
+    def join(self, rendition: str, *, fast: bool = False) -> Session:
         """A new session, at the present time. With pre-rolls on, its first three segments are ads already."""
         preroll = round(self.switches.preroll_seconds * TICKS)
-        return Session(id=secrets.token_hex(8), rendition=rendition, joined=self.ticks, preroll=preroll)
+        return Session(id=secrets.token_hex(8), rendition=rendition, joined=self.ticks, preroll=preroll, fast=fast)
 
     def session_pods(self, session: Session) -> tuple[Pod, ...]:
         """The ad breaks that a session sees."""
@@ -246,6 +262,8 @@ class Channel:
         pods = self.session_pods(session)
         now = self.ticks
         wanted = self.switches.window_segments
+        if not session.fast:
+            wanted = min(wanted, ORDINARY_SEGMENTS)
         found = pieces(now - (wanted + 2) * self.grid, now, grid=self.grid, pods=pods)
         preroll = next((pod for pod in pods if pod.roll == "PREROLL"), None)
         if preroll is not None:
@@ -253,7 +271,9 @@ class Channel:
         return found[-wanted:]
 
     def upcoming(self, session: Session, count: int = PREFETCHED_SEGMENTS) -> list[Piece]:
-        """The next `count` segments after the listed ones."""
+        """The next `count` segments after the listed ones, which only `fast` sessions are told of."""
+        if not session.fast:
+            return []
         now = self.ticks
         ahead = pieces(now, now + (count + 1) * self.grid, grid=self.grid, pods=self.session_pods(session))
         return [piece for piece in ahead if piece.end > now][:count]
@@ -338,11 +358,11 @@ class VideoSwitches(MediaSwitches):
     recording: bool = False
     recorded_seconds: float = 30.0
     audio: str = "listed"
+    token_names: str = "both"  # noqa: S105 - likewise
 
     def check(self) -> None:
         self.check_media()
-        if self.audio not in ("listed", "missing", "only"):
-            raise ValueError("audio must be listed, missing or only")
+        _check_shape(self.audio, self.token_names)
         if self.recorded_seconds < 0:
             raise ValueError("recorded_seconds must not be negative")
 
@@ -398,6 +418,9 @@ class World:
     clips: dict[str, Clip]
     videos: dict[str, Video]
     faults: FaultPlan = field(default_factory=FaultPlan)
+    removed_fields: frozenset[str] = frozenset()
+    """The fields that Twitch has taken out of its GraphQL schema, such as `Clip.assets`."""
+
     _logins: tuple[tuple[Channel | Clip | Video, str], ...] = field(init=False, repr=False)
     """Whose everything was at the start, before accounts were renamed."""
 
@@ -405,8 +428,15 @@ class World:
         things = (*self.channels.values(), *self.clips.values(), *self.videos.values())
         self._logins = tuple((thing, thing.plan.login) for thing in things)
 
+    def remove_fields(self, *names: str) -> None:
+        """Take these fields, and no others, out of the GraphQL schema. Raises ValueError for unknown ones."""
+        removed = frozenset(names)
+        TWITCH_SCHEMA.without(removed)
+        self.removed_fields = removed
+
     def reset(self) -> None:
         """Turn every switch and fault off, give all accounts their first logins, and set the clock."""
+        self.removed_fields = frozenset()
         self.clock.reset()
         self.faults.clear()
         self.accounts.reset()

@@ -14,6 +14,10 @@ class PlaylistError(Exception):
     """The text is not a usable playlist; the message is a clause that says why, for people."""
 
 
+class EncryptedPlaylistError(PlaylistError):
+    """The segments of the playlist are encrypted."""
+
+
 def attributes(text: str) -> dict[str, str]:
     """Parses `NAME=value,NAME="value"` into a dict, without quotes or malformed parts, in linear time."""
     found: dict[str, str] = {}

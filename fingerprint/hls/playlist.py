@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from fingerprint.hls.attributes import PlaylistError, attributes, later, moment, seconds, whole
+from fingerprint.hls.attributes import (
+    EncryptedPlaylistError,
+    PlaylistError,
+    attributes,
+    later,
+    moment,
+    seconds,
+    whole,
+)
 
 MAX_CHARACTERS: Final = 1 << 20
 """The longest multivariant playlist, and the longest media playlist of a live stream."""
@@ -26,6 +34,8 @@ MAX_DATE_RANGES: Final = 1_000
 MAX_PREFETCH: Final = 10
 MAX_SEGMENT_SECONDS: Final = 120.0
 _MAX_RANGE_SECONDS: Final = 86_400.0
+_UNKNOWN_BANDWIDTH: Final = 2**40
+"""More than any other, so that it is chosen last."""
 
 MAX_SIGNS: Final = 10
 """The most tags that are kept for one segment."""
@@ -41,13 +51,17 @@ _VIDEO_CODECS: Final = ("avc", "hvc", "hev", "dvh", "dva", "av01", "vp0", "vp8",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """One encoding of the stream. `name` is Twitch's, such as `audio_only` or `720p60`; it may be missing."""
+    """One encoding of the stream. `name` is Twitch's, such as `audio_only` or `720p60`; it may be missing.
+
+    `sound_elsewhere`: its sound is a rendition of its own, in EXT-X-MEDIA, so its segments may have none.
+    """
 
     uri: str = field(repr=False)
     bandwidth: int
     codecs: tuple[str, ...] = ()
     resolution: str | None = None
     name: str | None = None
+    sound_elsewhere: bool = False
 
     @property
     def has_audio(self) -> bool:
@@ -74,45 +88,71 @@ class MultivariantPlaylist:
 def parse_multivariant(text: str) -> MultivariantPlaylist:
     """Parses Twitch's usher playlists, v1 (names in EXT-X-MEDIA) and v2 (names in the variant itself).
 
+    Sound that is a rendition of its own (EXT-X-MEDIA of type AUDIO with a URI) counts as one, too.
     Raises PlaylistError, also for a media playlist, so that playlists cannot nest any deeper.
     """
-    names: dict[str, str] = {}
+    variants: list[tuple[dict[str, str], str]] = []
+    media: list[dict[str, str]] = []
     pending: dict[str, str] | None = None
-    renditions: list[Rendition] = []
     for line in _lines(text, MAX_CHARACTERS):
         if line.startswith("#EXT-X-STREAM-INF:"):
             pending = attributes(line.partition(":")[2])
         elif line.startswith("#EXT-X-MEDIA:"):
-            media = attributes(line.partition(":")[2])
-            names[media.get("GROUP-ID", "")] = media.get("NAME", "")
+            media.append(attributes(line.partition(":")[2]))
         elif line.startswith("#EXTINF"):
             raise PlaylistError("it lists segments where renditions belong")
         elif not line.startswith("#") and pending is not None:
-            renditions.append(_rendition(pending, line, names))
+            variants.append((pending, line))
             pending = None
-            if len(renditions) > MAX_RENDITIONS:
-                raise PlaylistError("it lists absurdly many renditions")
+        if len(variants) + len(media) > 2 * MAX_RENDITIONS or len(variants) > MAX_RENDITIONS:
+            raise PlaylistError("it lists absurdly many renditions")
+    names = {each.get("GROUP-ID", ""): each.get("NAME", "") for each in media if each.get("TYPE") == "VIDEO"}
+    sounds = [each for each in media if each.get("TYPE") == "AUDIO"]
+    # A member without an address stands for the sound in the variants themselves (RFC 8216, 4.3.4.2.1).
+    apart = {each.get("GROUP-ID", "") for each in sounds} - {
+        each.get("GROUP-ID", "") for each in sounds if not each.get("URI")
+    }
+    renditions = [_rendition(variant, uri, names, apart) for variant, uri in variants]
+    renditions += [_sound(each) for each in sounds if each.get("URI")]
     if not renditions:
         raise PlaylistError("it lists no rendition")
     return MultivariantPlaylist(renditions=tuple(renditions))
 
 
-def choose_audio(playlist: MultivariantPlaylist) -> Rendition | None:
-    """The rendition with the smallest sound: audio only if there is one; None when no rendition has sound."""
+def by_preference(playlist: MultivariantPlaylist) -> tuple[Rendition, ...]:
+    """The renditions that have sound, in the order to try: audio only first, then the smallest.
+
+    Variants whose sound is a rendition of its own come last, since their segments may have none.
+    """
     with_audio = [rendition for rendition in playlist.renditions if rendition.has_audio]
-    alone = [rendition for rendition in with_audio if rendition.audio_only]
-    return min(alone or with_audio, key=lambda rendition: rendition.bandwidth, default=None)
+    return tuple(sorted(with_audio, key=lambda each: (each.sound_elsewhere, not each.audio_only, each.bandwidth)))
 
 
-def _rendition(variant: dict[str, str], uri: str, names: dict[str, str]) -> Rendition:
+def choose_audio(playlist: MultivariantPlaylist) -> Rendition | None:
+    """The first rendition `by_preference`; None when no rendition has sound."""
+    return next(iter(by_preference(playlist)), None)
+
+
+def _rendition(variant: dict[str, str], uri: str, names: dict[str, str], apart: set[str]) -> Rendition:
     group = variant.get("VIDEO", "")
     name = variant.get("STABLE-VARIANT-ID") or variant.get("IVS-NAME") or names.get(group) or group or None
     return Rendition(
         uri=uri,
-        bandwidth=whole(variant.get("BANDWIDTH", "")) or 2**40,  # unknown: chosen last
+        bandwidth=whole(variant.get("BANDWIDTH", "")) or _UNKNOWN_BANDWIDTH,
         codecs=tuple(codec.strip().lower() for codec in variant.get("CODECS", "").split(",") if codec.strip()),
         resolution=variant.get("RESOLUTION"),
         name=name,
+        sound_elsewhere=variant.get("AUDIO") in apart,
+    )
+
+
+def _sound(media: dict[str, str]) -> Rendition:
+    """The rendition of an EXT-X-MEDIA of type AUDIO. Of several, such as languages, the default comes first."""
+    return Rendition(
+        uri=media["URI"],
+        bandwidth=_UNKNOWN_BANDWIDTH - (media.get("DEFAULT") == "YES"),
+        codecs=("audio",),
+        name=media.get("NAME") or media.get("GROUP-ID"),
     )
 
 
@@ -277,7 +317,7 @@ class _MediaReader:
                 self._ended = True
             case "#EXT-X-KEY":
                 if attributes(value).get("METHOD", "NONE") != "NONE":
-                    raise PlaylistError("its segments are encrypted")
+                    raise EncryptedPlaylistError("its segments are encrypted")
             case "#EXT-X-STREAM-INF":
                 raise PlaylistError("it lists renditions where segments belong")
             case _ if name.startswith(_SIGNS):

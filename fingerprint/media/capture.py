@@ -1,6 +1,7 @@
 """Captures recordings from a source: the `Capture` port."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -22,7 +23,7 @@ from fingerprint.media.fetch import Fetcher, HostWantsPauseError
 from fingerprint.media.live import LIVE_LIMIT_SECONDS, MIN_TAKE_SECONDS, Decoder, LiveCapture, Renew, too_slow
 from fingerprint.media.pcm import no_audio
 from fingerprint.media.placing import PlacedSound, placed_clip, placed_file, placed_segments
-from fingerprint.media.playlists import STEP, PlaylistGoneError, fetch_playlist
+from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
 from fingerprint.media.segments import Joined, SegmentCache, SegmentRefusedError
 from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource
 
@@ -111,12 +112,7 @@ class StreamCapture:
 
     async def _video(self, source: VideoSource, seconds: float) -> Recording:
         """The sound around a moment of a VOD, or the nearest that there is."""
-        try:
-            playlist = await fetch_playlist(self._fetcher, source.playlist, video=True)
-        except PlaylistGoneError as error:
-            raise UpstreamError(
-                STEP, "Twitch refuses the playlist of this video. Try again in a moment."
-            ) from error
+        source, playlist = await self._video_playlist(source)
         timeline = VideoTimeline(playlist)
         _check_moment(playlist, timeline.length_seconds, source.at_seconds)
         try:
@@ -196,6 +192,30 @@ class StreamCapture:
         start = timeline.listed_start(number) - timeline.listed_start(first)
         return Origin(start_seconds=start, first_timestamp=stamp, count=first - number)
 
+    async def _video_playlist(self, source: VideoSource) -> tuple[VideoSource, MediaPlaylist]:
+        """The source with the first rendition that plays, and its playlist.
+
+        Raises the first one's error: `restricted-stream`, `video-not-found`, `upstream-unavailable`, `timeout`.
+        """
+        failure: TwitchAudioError | None = None
+        for url in (source.playlist, *source.alternatives)[:MAX_RENDITIONS]:
+            try:
+                playlist = await fetch_playlist(self._fetcher, url, video=True)
+            except PlaylistRefusedError as error:
+                failure = failure or _refused_video(error.status)
+            except HostWantsPauseError:
+                raise
+            except TwitchAudioError as error:
+                if failure is not None and error.code is ProblemCode.TIMEOUT:
+                    break
+                failure = failure or error
+            else:
+                if playlist.segments:
+                    return dataclasses.replace(source, playlist=url), playlist
+                failure = failure or no_audio("Twitch has published none of this video yet")
+        assert failure is not None, "a source has at least one playlist"
+        raise failure
+
     # --- Clips ----------------------------------------------------------------------------------------
 
     async def _clip(self, source: ClipSource) -> Recording:
@@ -255,10 +275,19 @@ def _refused_part(status: int) -> TwitchAudioError:
     )
 
 
+def _refused_video(status: int) -> TwitchAudioError:
+    """The error when a VOD's playlist is refused, which asking again does not change."""
+    if status == 403:
+        return TwitchAudioError(
+            ProblemCode.RESTRICTED_STREAM,
+            "Twitch does not let this server listen to this video: it may be for subscribers only, or not be "
+            "shown in the region of this server.",
+        )
+    return TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, "Twitch still lists this video, but its sound is gone.")
+
+
 def _check_moment(playlist: MediaPlaylist, length_seconds: float, at_seconds: float) -> None:
     """Raise `invalid-input` for a moment after the end. Of a VOD that still grows the end is not known exactly."""
-    if not playlist.segments:
-        raise no_audio("Twitch has published none of this video yet")
     if playlist.ended:
         if at_seconds >= length_seconds + _END_SECONDS:
             raise invalid_input(f"This video is {length_seconds:.0f} s long; the moment asked for comes later.")

@@ -1,6 +1,7 @@
 """Captures a live stream: first the newest sound, then what was played before it, then new sound."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,7 +16,13 @@ from fingerprint.hls.takes import earlier_takes, later_take
 from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.fetch import Fetcher, HostWantsPauseError
 from fingerprint.media.pcm import Decoded
-from fingerprint.media.playlists import PLAYLIST_SECONDS, PlaylistGoneError, fetch_playlist
+from fingerprint.media.playlists import (
+    MAX_RENDITIONS,
+    PLAYLIST_SECONDS,
+    STEP,
+    PlaylistRefusedError,
+    fetch_playlist,
+)
 from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache
 from fingerprint.ports import Clock, LiveSource
 from fingerprint.retry import time_limit
@@ -38,7 +45,15 @@ _MIN_POLL_SECONDS: Final = 0.5
 _MAX_POLL_SECONDS: Final = 2.0
 _AD_GUESS_SECONDS: Final = 15.0
 
+_MAX_FAILURES: Final = 2
+"""How many renditions may be too slow, or may list segments that fail, and how many of a cached source may be
+refused, before no further ones are tried."""
+
 Renew = Callable[[LiveSource], Awaitable[LiveSource]]
+
+
+class _BroadcastEndedError(Exception):
+    """The playlist itself says that no more will come, or a cached one has stopped growing."""
 
 
 class Decoder(Protocol):
@@ -84,7 +99,8 @@ class LiveCapture:
         """
         try:
             async with asyncio.timeout(LIVE_LIMIT_SECONDS + PLAYLIST_SECONDS):
-                source, segments, playlist, first = await self._first(source, seconds)
+                with time_limit(LIVE_LIMIT_SECONDS):
+                    source, segments, playlist, first = await self._first(source, seconds)
         except TimeoutError as error:
             raise too_slow() from error
         yield first
@@ -111,34 +127,67 @@ class LiveCapture:
             await self._clock.sleep(pause)
             try:
                 playlist = await fetch_playlist(self._fetcher, source.playlist)
-            except (UpstreamError, PlaylistGoneError):
+            except (TwitchAudioError, PlaylistRefusedError):
                 return
 
     async def _first(
         self, source: LiveSource, seconds: float
     ) -> tuple[LiveSource, SegmentCache, MediaPlaylist, Joined]:
-        """The source that answered, its segments and playlist, and the first take."""
-        with time_limit(LIVE_LIMIT_SECONDS):
-            try:
-                return source, *await self._newest(source, seconds)
-            except PlaylistGoneError:
-                if source.cached and self._renew is not None:
-                    source = await self._renew(source)
-                    try:
-                        return source, *await self._newest(source, seconds)
-                    except PlaylistGoneError:
-                        pass
-        raise TwitchAudioError(ProblemCode.NOT_LIVE, "This channel's broadcast has just ended.")
+        """The source with the rendition that plays, its segments and playlist, and the first take.
 
-    async def _newest(self, source: LiveSource, seconds: float) -> tuple[SegmentCache, MediaPlaylist, Joined]:
-        """The newest content of a stream, as soon as there is enough of it. Raises PlaylistGoneError."""
+        Renditions are tried in their order, and one more when the segments of one fail. When a cached source has
+        ended or is refused, or each rendition of a new one is, the stream is resolved again, once. Raises
+        `not-live` only when a playlist or the resolver says so.
+        """
+        renewed = False
+        while True:
+            failure: TwitchAudioError | None = None
+            ended, refused, slow, unheard = False, 0, 0, 0
+            renditions = _renditions(source)
+            for rendition in renditions:
+                patient = rendition is renditions[-1] and not unheard
+                try:
+                    return rendition, *await self._newest(rendition, seconds, patient=patient)
+                except PlaylistRefusedError:
+                    refused += 1
+                except _BroadcastEndedError:
+                    ended = True
+                except TwitchAudioError as error:
+                    if not _another_may_play(error):
+                        raise
+                    failure = failure or error
+                    slow += error.code is ProblemCode.TIMEOUT
+                    unheard += isinstance(error, UpstreamError) and error.step != STEP
+                if ended or _MAX_FAILURES in (slow, unheard, refused if source.cached else 0):
+                    break
+            again = (ended or refused) if source.cached else (refused and failure is None and not ended)
+            if renewed or self._renew is None or not again:
+                break
+            source = await self._renew(source)
+            renewed = True
+        if ended:
+            raise TwitchAudioError(ProblemCode.NOT_LIVE, "This channel's broadcast has just ended.")
+        raise failure or UpstreamError(
+            STEP, "Twitch lists this broadcast, but gives out none of its playlists. Try again in a moment."
+        )
+
+    async def _newest(
+        self, source: LiveSource, seconds: float, *, patient: bool
+    ) -> tuple[SegmentCache, MediaPlaylist, Joined]:
+        """The newest content of a rendition, as soon as there is enough of it.
+
+        Raises PlaylistRefusedError, _BroadcastEndedError, and UpstreamError; unless `patient`, also for a playlist
+        without segments, and when segments fail for the first time.
+        """
         deadline = self._clock.monotonic() + LIVE_LIMIT_SECONDS
         segments = SegmentCache(self._fetcher, source.playlist)
         failure: UpstreamError | None = None
         while True:
             playlist = await fetch_playlist(self._fetcher, source.playlist)
+            if not (playlist.segments or playlist.ended or patient):
+                raise UpstreamError(STEP, "Twitch's list of segments is empty.")
             if self._has_stalled(source, playlist):
-                raise PlaylistGoneError
+                raise _BroadcastEndedError
             wanted = newest_content(playlist, wanted_seconds=seconds, enough_seconds=MIN_TAKE_SECONDS)
             if wanted:
                 try:
@@ -149,18 +198,15 @@ class LiveCapture:
                         decoding=self._decoder.begin(max_seconds=total_seconds(wanted) + EXTRA_SECONDS),
                     )
                 except UpstreamError as error:
-                    if (
-                        failure is not None
-                        or isinstance(error, HostWantsPauseError)
-                        or not error.retry_after_seconds
-                    ):
+                    pointless = isinstance(error, HostWantsPauseError) or not error.retry_after_seconds
+                    if failure is not None or pointless or not patient:
                         raise
                     failure = error
                 else:
                     if joined.duration_seconds >= MIN_TAKE_SECONDS:
                         return segments, playlist, joined
             if playlist.ended:
-                raise PlaylistGoneError
+                raise _BroadcastEndedError
             left = deadline - self._clock.monotonic()
             ad_left = ad_seconds_left(playlist) if ad_is_running(playlist) else None
             pause = _poll_seconds(playlist)
@@ -180,6 +226,21 @@ class LiveCapture:
             self._newest_seen[source.channel] = (newest, now)
             return False
         return now - since > max(_STALLED_SECONDS, 3 * playlist.target_seconds)
+
+
+def _renditions(source: LiveSource) -> list[LiveSource]:
+    """The source once for each of its renditions that are to be tried."""
+    playlists = (source.playlist, *source.alternatives)[:MAX_RENDITIONS]
+    return [dataclasses.replace(source, playlist=playlist) for playlist in playlists]
+
+
+def _another_may_play(error: TwitchAudioError) -> bool:
+    """Whether another rendition may play although this one failed so: not when its sound only comes too slowly."""
+    if isinstance(error, HostWantsPauseError):
+        return False
+    if isinstance(error, UpstreamError):
+        return error.step == STEP or error.code is not ProblemCode.TIMEOUT
+    return error.code is ProblemCode.RESTRICTED_STREAM
 
 
 async def _joined(segments: SegmentCache, piece: tuple[Segment, ...]) -> Joined | None:

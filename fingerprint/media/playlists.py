@@ -5,9 +5,9 @@ from typing import Final
 
 from yarl import URL
 
-from fingerprint.domain.problems import UpstreamError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.hls.ads import unknown_signs
-from fingerprint.hls.attributes import PlaylistError
+from fingerprint.hls.attributes import EncryptedPlaylistError, PlaylistError
 from fingerprint.hls.playlist import MAX_CHARACTERS, MAX_VIDEO_CHARACTERS, MediaPlaylist, parse_media
 from fingerprint.media.fetch import Fetcher
 
@@ -20,15 +20,22 @@ _LONG_BYTES: Final = 256 << 10
 
 STEP: Final = "playlist"
 
+MAX_RENDITIONS: Final = 5
+"""How many renditions of a stream or VOD are tried at most."""
 
-class PlaylistGoneError(Exception):
-    """The playlist is gone or has ended: no more segments will come."""
+
+class PlaylistRefusedError(Exception):
+    """The rendition's playlist is not given out: 403, 404 or 410. Other renditions may still play."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
 
 
 async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> MediaPlaylist:
     """The current playlist; that of a VOD (`video`) may be much longer.
 
-    Raises PlaylistGoneError, and UpstreamError with step `playlist`.
+    Raises PlaylistRefusedError, UpstreamError with step `playlist`, and `restricted-stream` when it is encrypted.
     """
     fetched = await fetcher.get(
         url,
@@ -37,7 +44,7 @@ async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> 
         total_seconds=VIDEO_PLAYLIST_SECONDS if video else PLAYLIST_SECONDS,
     )
     if fetched.status in (403, 404, 410):
-        raise PlaylistGoneError
+        raise PlaylistRefusedError(fetched.status)
     if fetched.status != 200:
         raise UpstreamError(
             STEP, f"{fetcher.upstream} answers {fetched.status} for a playlist. Try again in a moment."
@@ -47,6 +54,11 @@ async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> 
             playlist = await asyncio.to_thread(lambda: parse_media(fetched.text))
         else:
             playlist = parse_media(fetched.text)
+    except EncryptedPlaylistError as error:
+        raise TwitchAudioError(
+            ProblemCode.RESTRICTED_STREAM,
+            "This cannot be listened to: it is protected against copying (DRM) and plays only in a browser.",
+        ) from error
     except PlaylistError as error:
         raise UpstreamError(STEP, f"{fetcher.upstream}'s list of segments cannot be used: {error}.") from error
     if not video:

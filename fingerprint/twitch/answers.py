@@ -1,20 +1,23 @@
 """Parses Twitch's GraphQL answers into values, without I/O; all shapes are checked.
 
 An answer is HTTP 200 with `data`, 200 with `errors` and whatever is left of `data`, an error object with another
-status, or something else altogether. `parse_answer` returns `data` or raises `GqlFailure`, which says what kind of
-failure it is and quotes Twitch.
+status, or something else altogether. `parse_answer` takes it apart, and `needed` returns what was asked for or
+raises `GqlFailure`, which says what kind of failure it is and quotes Twitch.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from yarl import URL
 
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.media.fetch import transient
 from fingerprint.ports import Broadcaster
+
+T = TypeVar("T")
 
 MAX_QUOTED: Final = 200
 _TRANSIENT_WORDS: Final = ("service error", "service timeout", "server error", "service unavailable", "timeout")
@@ -27,6 +30,7 @@ class GqlFailureKind(StrEnum):
     """The kinds of failed answers; operators see them in logs."""
 
     TRANSIENT = "transient"
+    BLOCKED = "blocked"
     CLIENT_REFUSED = "client-refused"
     TOKEN_REFUSED = "token-refused"  # noqa: S105 - a kind of failure
     HASH_UNKNOWN = "hash-unknown"
@@ -36,12 +40,16 @@ class GqlFailureKind(StrEnum):
 
 
 class GqlFailure(Exception):  # noqa: N818 - it describes an answer, and is handled as one
-    """An answer without data. `words` quotes Twitch, escaped and cut."""
+    """An answer without the data that is needed. `words` quotes Twitch, escaped and cut.
 
-    def __init__(self, kind: GqlFailureKind, words: str) -> None:
+    `status` is the answer's HTTP status.
+    """
+
+    def __init__(self, kind: GqlFailureKind, words: str, *, status: int = 200) -> None:
         super().__init__(f"{kind}: {words}")
         self.kind = kind
         self.words = words
+        self.status = status
 
 
 def quoted(text: str) -> str:
@@ -49,21 +57,50 @@ def quoted(text: str) -> str:
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text[:MAX_QUOTED])[:MAX_QUOTED]
 
 
-def parse_answer(status: int, text: str) -> Json:
-    """The `data` object of an answer. Raises GqlFailure."""
+@dataclass(frozen=True, slots=True)
+class GqlAnswer:
+    """An answer's `data`, and what its `errors` say, if it has any: data may be complete all the same."""
+
+    data: Json = field(repr=False)
+    failure: GqlFailure | None = None
+
+
+def parse_answer(status: int, text: str) -> GqlAnswer:
+    """Parses an answer's body. Raises GqlFailure when it has no `data`."""
     body = _read_json(status, text)
     if status != 200:
         words = quoted(str(body.get("message") or body.get("error") or f"HTTP {status}"))
         refused = status == 401 and "authorization" in words.lower()
-        raise GqlFailure(GqlFailureKind.TOKEN_REFUSED if refused else _status_failure(status), words)
+        kind = GqlFailureKind.TOKEN_REFUSED if refused else _status_failure(status, text)
+        raise GqlFailure(kind, words, status=status)
     messages = [str(_object(error).get("message", "")) for error in _list(body.get("errors"))]
     challenge = _object(_object(body.get("extensions")).get("challenge")).get("type")
+    failure = None
     if messages or challenge == "integrity":
-        raise GqlFailure(_message_failure(" ".join(messages), challenge), quoted("; ".join(messages)))
+        failure = GqlFailure(_message_failure(" ".join(messages), challenge), quoted("; ".join(messages)))
     data = body.get("data")
     if not isinstance(data, dict):
-        raise GqlFailure(GqlFailureKind.UNREADABLE, quoted(f"no data: {text}"))
-    return cast("Json", data)
+        raise failure or GqlFailure(GqlFailureKind.UNREADABLE, quoted(f"no data: {text}"))
+    return GqlAnswer(cast("Json", data), failure)
+
+
+def needed(answer: GqlAnswer, parse: Callable[[Json], T | None]) -> T | None:
+    """What `parse` finds in an answer; None when Twitch knows nothing by that name.
+
+    `errors` beside it only count when they leave nothing to use: then "unknown" and "not ready" are no facts.
+    Raises GqlFailure, and TwitchAudioError from `parse`.
+    """
+    try:
+        found = parse(answer.data)
+    except GqlFailure as failure:
+        raise answer.failure or failure from failure
+    except TwitchAudioError as error:
+        if answer.failure is not None and error.code is not ProblemCode.RESTRICTED_STREAM:
+            raise answer.failure from error
+        raise
+    if found is None and answer.failure is not None:
+        raise answer.failure
+    return found
 
 
 def _read_json(status: int, text: str) -> Json:
@@ -75,14 +112,14 @@ def _read_json(status: int, text: str) -> Json:
         body = cast("list[Any]", body)[0]
     if isinstance(body, dict):
         return cast("Json", body)
-    raise GqlFailure(
-        _status_failure(status) if status != 200 else GqlFailureKind.UNREADABLE, quoted(f"HTTP {status}: {text}")
-    )
+    raise GqlFailure(_status_failure(status, text), quoted(f"HTTP {status}: {text}"), status=status)
 
 
-def _status_failure(status: int) -> GqlFailureKind:
+def _status_failure(status: int, text: str) -> GqlFailureKind:
     if transient(status):
         return GqlFailureKind.TRANSIENT
+    if status != 200 and is_html(text):
+        return GqlFailureKind.BLOCKED
     return GqlFailureKind.CLIENT_REFUSED if status in (400, 401, 403) else GqlFailureKind.UNREADABLE
 
 
@@ -108,6 +145,11 @@ class PlaybackToken:
     signature: str = field(repr=False)
     channel_id: str | None = None
     """The number of the channel that a live token is for, where it names it."""
+
+
+def parse_token_of(data: Json, *, name: str, subject: str) -> PlaybackToken | None:
+    """The token in the field `name`, or None when Twitch knows nothing by that name; raises as `parse_token`."""
+    return None if name in data and data[name] is None else parse_token(data.get(name), subject)
 
 
 def parse_token(found: object, subject: str) -> PlaybackToken:
@@ -138,20 +180,41 @@ def parse_token(found: object, subject: str) -> PlaybackToken:
     return PlaybackToken(value=value, signature=signature, channel_id=_number_text(content.get("channel_id")))
 
 
+_RESTRICTIONS: Final = (
+    (("anonymizer", "proxy"), "Twitch does not show it to servers like this one, which it takes for a proxy"),
+    (("geo", "region", "country"), "it cannot be watched from the region of this server"),
+    (("drm", "cdm", "widevine"), "it is protected against copying (DRM) and plays only in a browser"),
+    (("entitlement", "manifest", "subscri"), "it is for subscribers only"),
+)
+
+
+def restriction(reason: str) -> str | None:
+    """Twitch's reason for a refusal as a clause in plain words; None when it is not known."""
+    lowered = reason.lower()
+    if lowered == "private":
+        return "it is not public"
+    return next((clause for signs, clause in _RESTRICTIONS if any(sign in lowered for sign in signs)), None)
+
+
 def restricted(subject: str, reason: str) -> TwitchAudioError:
     """The error `restricted-stream`, with Twitch's reason in plain words where it is known."""
-    lowered = reason.lower()
-    if "anonymizer" in lowered:
-        why = "Twitch does not show it to servers like this one, which it takes for a proxy"
-    elif "geo" in lowered or "region" in lowered:
-        why = "it cannot be watched from the region of this server"
-    elif "entitlement" in lowered or "manifest" in lowered or "subscri" in lowered:
-        why = "it is for subscribers only"
-    elif lowered == "private":
-        why = "it is not public"
-    else:
-        why = f"Twitch refuses it ({quoted(reason) or 'without a reason'})"
+    why = restriction(reason) or f"Twitch refuses it ({quoted(reason) or 'without a reason'})"
     return TwitchAudioError(ProblemCode.RESTRICTED_STREAM, f"This {subject} cannot be listened to: {why}.")
+
+
+def is_html(text: str) -> bool:
+    """Whether a body is a web page, which Twitch's interfaces never send."""
+    return text.lstrip()[:15].lower().startswith(("<!doctype", "<html"))
+
+
+def blocked(step: str, status: int) -> UpstreamError:
+    """The error for a web page in place of an answer. Asking again does not change it."""
+    return UpstreamError(
+        step,
+        f"Something between this server and Twitch, such as a proxy or a firewall, answers in Twitch's place "
+        f"(HTTP {status} with a web page). The operator of this server has to look.",
+        retry_after_seconds=None,
+    )
 
 
 # --- Clips --------------------------------------------------------------------------------------------
@@ -224,14 +287,14 @@ def signed_url(source: str, token: PlaybackToken) -> URL:
 
 
 def _smallest(clip: Json) -> str | None:
-    """The address of the smallest rendition: landscape, not HEVC, lowest quality."""
+    """The address of the smallest rendition: landscape, not HEVC, lowest quality; the last of equals."""
     assets = [_object(asset) for asset in _list(clip.get("assets"))]
     # A portrait cut has the same sound, but belongs to a clip whose landscape files are not made (yet).
     portrait = [asset for asset in assets if (_number(asset.get("aspectRatio")) or 1.0) < 1.0]
     landscape = [asset for asset in assets if asset not in portrait]
     for holder in (*landscape, clip, *portrait):
         renditions = [
-            (_is_heavy(rendition), _height(rendition.get("quality")), position, source)
+            (_is_heavy(rendition), _height(rendition.get("quality")), -position, source)
             for position, rendition in enumerate(map(_object, _list(holder.get("videoQualities"))))
             if isinstance(source := rendition.get("sourceURL"), str) and source
         ]

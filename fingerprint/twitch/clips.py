@@ -1,11 +1,10 @@
 """Finds out whose channel a clip is from: the `ClipOwners` port."""
 
-from fingerprint.domain.problems import UpstreamError
 from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import Broadcaster, OnOutcome, ignore_outcome
 from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import gql
-from fingerprint.twitch.answers import GqlFailure, parse_clip_broadcaster
+from fingerprint.twitch.answers import parse_clip_broadcaster
 from fingerprint.twitch.queries import clip_broadcaster_query
 
 
@@ -19,8 +18,4 @@ class TwitchClips:
         self._gql = gql.Gql(fetcher, settings.gql_url, settings.gql_attempts, on_outcome=on_outcome)
 
     async def broadcaster(self, slug: str) -> Broadcaster | None:
-        data = await self._gql.ask(clip_broadcaster_query(slug))
-        try:
-            return parse_clip_broadcaster(data)
-        except GqlFailure as failure:
-            raise UpstreamError(gql.STEP, f"Twitch's answer cannot be used: {failure.words}.") from failure
+        return await self._gql.ask(clip_broadcaster_query(slug), parse_clip_broadcaster)

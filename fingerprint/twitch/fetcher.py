@@ -1,5 +1,6 @@
 """How Twitch is called: the allowed hosts, and the headers of requests."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from fingerprint.circuit_breaker import HostCircuitBreakers
@@ -9,10 +10,14 @@ from fingerprint.media.host_pauses import HostPauses
 from fingerprint.media.hosts import AllowList
 from fingerprint.media.unknown_signs import UnknownSigns
 from fingerprint.ports import Clock, OnOutcome, OnUnknown, ignore_outcome, ignore_unknown
-from fingerprint.settings import TwitchSettings
+from fingerprint.settings import DEFAULT_USER_AGENT, TwitchSettings
 
-# Twitch refuses some requests from unknown user agents.
-_HEADERS: Final = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"}
+PAGE_HEADERS: Final[Mapping[str, str]] = {
+    "Accept-Language": "en-US,en;q=0.5",
+    "Origin": "https://www.twitch.tv",
+    "Referer": "https://www.twitch.tv/",
+}
+"""What a browser adds to requests that the page of a stream makes to gql and usher."""
 
 
 def twitch_allow_list(settings: TwitchSettings) -> AllowList:
@@ -23,20 +28,22 @@ def twitch_allow_list(settings: TwitchSettings) -> AllowList:
 def twitch_fetcher(
     allow: AllowList,
     *,
+    user_agent: str = DEFAULT_USER_AGENT,
     breakers: HostCircuitBreakers | None = None,
     on_outcome: OnOutcome = ignore_outcome,
     on_unknown: OnUnknown = ignore_unknown,
     clock: Clock | None = None,
 ) -> Fetcher:
-    """A fetcher that names Twitch in its error messages and sends a browser's headers.
+    """A fetcher that names Twitch in its error messages and a browser in its requests.
 
-    It keeps the pauses that hosts ask for, by `clock`, and counts what is unknown.
+    Twitch refuses some requests from unknown user agents. The fetcher keeps the pauses that hosts ask for, by
+    `clock`, and counts what is unknown.
     """
     clock = clock or SystemClock()
     return Fetcher(
         allow,
         upstream="Twitch",
-        headers=_HEADERS,
+        headers={"User-Agent": user_agent},
         breakers=breakers,
         pauses=HostPauses(clock),
         unknown_signs=UnknownSigns(on_unknown, clock),

@@ -5,7 +5,7 @@ further ones. Tokens live for minutes, playlists longer; one that is refused is 
 """
 
 import dataclasses
-from typing import Final
+from typing import Final, Protocol
 
 from cachetools import TTLCache
 
@@ -16,10 +16,18 @@ MAX_CACHED: Final = 500
 IDLE_SECONDS: Final = 300.0
 
 
-class LiveSourceCache:
-    """Wraps another `MediaResolver` and caches the sources of channels that were resolved lately."""
+class Resolver(MediaResolver, Protocol):
+    """A `MediaResolver` that can replace a live source that does not play."""
 
-    def __init__(self, resolver: MediaResolver, clock: Clock) -> None:
+    async def renew(self, source: LiveSource) -> LiveSource:
+        """A new source in place of one that does not play. Raises the port's errors."""
+        ...
+
+
+class LiveSourceCache:
+    """Wraps another resolver and caches the sources of channels that were resolved lately."""
+
+    def __init__(self, resolver: Resolver, clock: Clock) -> None:
         self._resolver = resolver
         self._sources: TTLCache[str, LiveSource] = TTLCache(MAX_CACHED, IDLE_SECONDS, clock.monotonic)
 
@@ -33,17 +41,16 @@ class LiveSourceCache:
             return await self._resolver.resolve(target)
         source = self._sources.get(target.login)
         if source is None:
-            return await self._begin(target)
+            found = await self._resolver.resolve(target)
+            assert isinstance(found, LiveSource), "a channel resolves to a live source"
+            self._sources[target.login] = found
+            return found
         self._sources[target.login] = source  # restarts its idle time
         return dataclasses.replace(source, cached=True)
 
     async def renew(self, source: LiveSource) -> LiveSource:
-        """A new source for a channel whose cached one has ended. Raises the wrapped resolver's errors."""
+        """A new source for a channel whose source does not play. Raises the wrapped resolver's errors."""
         self._sources.pop(source.channel, None)
-        return await self._begin(ChannelTarget(source.channel))
-
-    async def _begin(self, target: ChannelTarget) -> LiveSource:
-        source = await self._resolver.resolve(target)
-        assert isinstance(source, LiveSource), "a channel resolves to a live source"
-        self._sources[source.channel] = source
-        return source
+        renewed = await self._resolver.renew(source)
+        self._sources[source.channel] = renewed
+        return renewed

@@ -1,22 +1,29 @@
-"""Requests multivariant playlists from usher with playback tokens."""
+"""Requests multivariant playlists from usher with playback tokens, in several ways until one is answered."""
 
 import json
 import logging
 import random
-from collections.abc import Mapping
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, cast
 
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.hls.attributes import PlaylistError
-from fingerprint.hls.playlist import MAX_CHARACTERS, MultivariantPlaylist, parse_multivariant
-from fingerprint.media.fetch import Fetched, Fetcher
+from fingerprint.hls.attributes import PlaylistError, address
+from fingerprint.hls.playlist import MAX_CHARACTERS, by_preference, parse_multivariant
+from fingerprint.media.fetch import Fetched, Fetcher, HostWantsPauseError, transient
+from fingerprint.media.pcm import no_audio
 from fingerprint.ports import OnOutcome, ignore_outcome
-from fingerprint.twitch.answers import PlaybackToken, quoted, restricted
+from fingerprint.twitch.answers import PlaybackToken, blocked, is_html, quoted, restricted, restriction
+from fingerprint.twitch.fetcher import PAGE_HEADERS
 
-TOTAL_SECONDS: Final = 3.0
+REQUEST_SECONDS: Final = 3.0
+_MAX_SERVER_FAILURES: Final = 2
+_MAX_TOKENS: Final = 2
 STEP: Final = "usher"
 ANSWER_STEP: Final = "usher-answer"
 
@@ -30,65 +37,170 @@ class PlaylistKind(StrEnum):
     VIDEO = "video"
 
 
-_PATHS: Final[Mapping[PlaylistKind, tuple[str, ...]]] = {
-    PlaylistKind.CHANNEL: ("api/v2/channel/hls/{}.m3u8", "api/channel/hls/{}.m3u8"),
-    PlaylistKind.VIDEO: ("vod/v2/{}.m3u8", "vod/{}.m3u8"),
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A version of usher, and the names of the parameters for the token and its signature."""
+
+    version: int
+    token: str
+    signature: str
+
+
+WAYS: Final = (
+    Way(2, "token", "sig"),
+    Way(1, "token", "sig"),
+    Way(2, "nauth", "nauthsig"),
+    Way(1, "nauth", "nauthsig"),
+)
+"""In the order to try: the web player's, the older version, and the names that some players send for VODs."""
+
+_PATHS: Final[Mapping[tuple[PlaylistKind, int], str]] = {
+    (PlaylistKind.CHANNEL, 2): "api/v2/channel/hls/{}.m3u8",
+    (PlaylistKind.CHANNEL, 1): "api/channel/hls/{}.m3u8",
+    (PlaylistKind.VIDEO, 2): "vod/v2/{}.m3u8",
+    (PlaylistKind.VIDEO, 1): "vod/{}.m3u8",
 }
-"""The second path is the older version, in case Twitch removes the first."""
+
+_PARAMETERS: Final[Mapping[str, str]] = {
+    "platform": "web",
+    "player": "twitchweb",
+    "player_backend": "mediaplayer",
+    "allow_source": "true",
+    "allow_audio_only": "true",
+    "playlist_include_framerate": "true",
+    "reassignments_supported": "true",
+    "supported_codecs": "h264",
+    "transcode_mode": "cbr_v1",
+    "cdm": "wv",
+    "acmb": "e30=",
+}
+"""What the web player sends, and `allow_audio_only`. Left out is what gets other renditions (`multigroup_video`),
+what describes the machine, and `warp`, a transport that we do not speak."""
+
+_LIVE_PARAMETERS: Final[Mapping[str, str]] = {"fast_bread": "true"}
+"""Only with it usher lists the segments that are being made, and the longer window."""
 
 
-class PlaybackTokenRefusedError(Exception):
-    """usher refuses the playback token, or refuses it by now."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playlists:
+    """The media playlists of the renditions that have sound, in the order to try, and the way that listed them.
+
+    `channel_id`: the broadcaster's id, where the token names it.
+    """
+
+    urls: tuple[URL, ...] = field(repr=False)
+    way: int
+    channel_id: str | None = None
 
 
-class _PathGoneError(Exception):
-    """The path does not exist; the other version may."""
+class UsherFailure(Exception):  # noqa: N818 - it describes an answer, and is handled as one
+    """An answer that another way may better. `error` is reported when none does."""
+
+    def __init__(self, outcome: str, error: TwitchAudioError) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+        self.error = error
 
 
-def build_url(base: URL, path: str, name: str, token: PlaybackToken) -> URL:
-    """The request's address for a login (lower case) or a video id; `path` and `name` are already validated."""
-    return (base / path.format(name)).with_query(
+TOKEN_REFUSED: Final = "token-refused"  # noqa: S105 - an outcome
+PATH_GONE: Final = "path-gone"
+SERVER_FAILED: Final = "failing"
+
+
+def build_url(base: URL, kind: PlaylistKind, way: Way, name: str, token: PlaybackToken) -> URL:
+    """The request's address for a login (lower case) or a video id; `name` is already validated."""
+    live = _LIVE_PARAMETERS if kind is PlaylistKind.CHANNEL else {}
+    return (base / _PATHS[kind, way.version].format(name)).with_query(
         {
-            "sig": token.signature,
-            "token": token.value,
+            way.signature: token.signature,
+            way.token: token.value,
             "p": str(random.randrange(1_000_000)),  # noqa: S311 - Twitch wants any number
-            "platform": "web",
-            "allow_source": "true",
-            "allow_audio_only": "true",
-            "playlist_include_framerate": "true",
-            "supported_codecs": "h264",
+            "play_session_id": secrets.token_hex(16),
+            **_PARAMETERS,
+            **live,
         }
     )
 
 
-def parse_answer(kind: PlaylistKind, fetched: Fetched) -> MultivariantPlaylist:
-    """The playlist in usher's answer.
+def parse_answer(kind: PlaylistKind, fetched: Fetched, base: URL) -> tuple[URL, ...]:
+    """The addresses of the media playlists in usher's answer, in the order to try. `base`: the answer's address.
 
-    Raises TwitchAudioError: `not-live`, `video-not-found`, `restricted-stream`, `upstream-unavailable`;
-    PlaybackTokenRefusedError and _PathGoneError.
+    Raises TwitchAudioError for what usher itself says: `not-live`, `video-not-found`, `restricted-stream`, and
+    UsherFailure for everything that another way may better.
     """
     if fetched.status == 200:
-        try:
-            return parse_multivariant(fetched.text)
-        except PlaylistError as error:
-            raise UpstreamError(STEP, f"Twitch's list of renditions cannot be used: {error}.") from error
+        return _media_playlists(fetched, base)
     code, words = _error(fetched)
     _log.info("usher_refused", extra={"step": STEP, "status": fetched.status, "code": code, "words": words})
-    if fetched.status == 403 or code in ("vod_manifest_restricted", "unauthorized_entitlements"):
-        if not code and not words:
-            raise PlaybackTokenRefusedError
-        raise restricted("broadcast" if kind is PlaylistKind.CHANNEL else "video", code or words)
-    if fetched.status == 404 and code:
+    subject = "broadcast" if kind is PlaylistKind.CHANNEL else "video"
+    said = code or words
+    known = next((text for text in (code, words) if restriction(text)), None)
+    if known is not None and 400 <= fetched.status < 500:
+        raise restricted(subject, known)
+    if said and fetched.status == 404:
         raise _missing(kind)
+    detail = f"Twitch's usher answers {fetched.status}: {words or 'no reason given'}."
     if fetched.status in (404, 410):
-        raise _PathGoneError
-    raise UpstreamError(STEP, f"Twitch's usher answers {fetched.status}: {words or 'no reason given'}.")
+        raise UsherFailure(PATH_GONE, _unnamed(kind, fetched.status))
+    if transient(fetched.status):
+        raise UsherFailure(SERVER_FAILED, UpstreamError(STEP, detail))
+    if is_html(fetched.text):
+        raise UsherFailure("blocked", blocked(STEP, fetched.status))
+    if (fetched.status == 403 and not said) or (fetched.status in (401, 403) and _is_about_token(said)):
+        raise UsherFailure(TOKEN_REFUSED, _token_refused())
+    if said and fetched.status == 403:
+        raise UsherFailure("refused", restricted(subject, said))
+    raise UsherFailure("refused", UpstreamError(STEP, detail, retry_after_seconds=None))
+
+
+def _media_playlists(fetched: Fetched, base: URL) -> tuple[URL, ...]:
+    try:
+        playlist = parse_multivariant(fetched.text)
+    except PlaylistError as error:
+        raise UsherFailure("unreadable", _unusable(str(error))) from error
+    urls: list[URL] = []
+    unusable = ""
+    for rendition in by_preference(playlist):
+        try:
+            urls.append(address(base, rendition.uri))
+        except PlaylistError as error:
+            unusable = unusable or str(error)
+    if unusable and not urls:
+        raise UsherFailure("unreadable", _unusable(unusable))
+    if not urls:
+        raise UsherFailure("no-audio", no_audio("none of the broadcast's renditions has sound"))
+    return tuple(dict.fromkeys(urls))
+
+
+def _unusable(why: str) -> UpstreamError:
+    return UpstreamError(STEP, f"Twitch's list of renditions cannot be used: {why}.")
+
+
+def _token_refused() -> UpstreamError:
+    return UpstreamError(
+        STEP,
+        "Twitch's usher does not accept the playback tokens that gql gives out: both have to be reached from the "
+        "same address.",
+        retry_after_seconds=None,
+    )
+
+
+def _is_about_token(words: str) -> bool:
+    lowered = words.lower()
+    return any(sign in lowered for sign in ("token", "nauth", "signature", "expired"))
 
 
 def _missing(kind: PlaylistKind) -> TwitchAudioError:
     if kind is PlaylistKind.CHANNEL:
         return TwitchAudioError(ProblemCode.NOT_LIVE, "This channel is not live at the moment.")
     return TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, "Twitch has no such video (any more).")
+
+
+def _unnamed(kind: PlaylistKind, status: int) -> TwitchAudioError:
+    """The error for "not found" without a reason: usher gives one for channels that are not live."""
+    if kind is PlaylistKind.VIDEO:
+        return _missing(kind)
+    return UpstreamError(STEP, f"Twitch's usher answers {status} without a reason. Try again in a moment.")
 
 
 def _error(fetched: Fetched) -> tuple[str, str]:
@@ -105,37 +217,65 @@ def _error(fetched: Fetched) -> tuple[str, str]:
 
 
 class Usher:
-    """Sends requests to usher: the newer path first, then the older one."""
+    """Sends requests to usher in the order of WAYS; see docs/capture.md for what leads on to the next."""
 
     def __init__(self, fetcher: Fetcher, base: URL, *, on_outcome: OnOutcome = ignore_outcome) -> None:
         self._fetcher = fetcher
         self._base = base
         self._on_outcome = on_outcome
 
-    async def playlist(
-        self, kind: PlaylistKind, name: str, token: PlaybackToken
-    ) -> tuple[MultivariantPlaylist, URL]:
-        """The playlist, and the address that its URIs are relative to.
+    async def playlists(
+        self,
+        kind: PlaylistKind,
+        name: str,
+        new_token: Callable[[], Awaitable[PlaybackToken]],
+        *,
+        first_way: int = 0,
+    ) -> Playlists:
+        """The media playlists of a channel or VOD.
 
-        Raises TwitchAudioError: `not-live`, `video-not-found`, `restricted-stream`, `upstream-unavailable`,
-        `timeout`; PlaybackTokenRefusedError.
+        `new_token` is called again, once, when the first token is refused. `first_way`: where in WAYS to begin.
+        Raises TwitchAudioError: `not-live`, `video-not-found`, `restricted-stream`, `no-audio`,
+        `upstream-unavailable`, `timeout`, and what `new_token` raises.
         """
-        for path in _PATHS[kind]:
-            url = build_url(self._base, path, name, token)
-            fetched = await self._fetcher.get(
-                url, step=STEP, max_bytes=MAX_CHARACTERS, total_seconds=TOTAL_SECONDS
-            )
+        token, tokens = await new_token(), 1
+        failures: list[UsherFailure] = []
+        ways = deque([*range(first_way, len(WAYS)), *range(first_way)])
+        while ways and sum(each.outcome == SERVER_FAILED for each in failures) < _MAX_SERVER_FAILURES:
             try:
-                playlist = parse_answer(kind, fetched)
-            except _PathGoneError:
-                self._on_outcome(ANSWER_STEP, "path-gone")
-            except PlaybackTokenRefusedError:
-                self._on_outcome(ANSWER_STEP, "token-refused")
-                raise
-            except TwitchAudioError as error:
-                self._on_outcome(ANSWER_STEP, str(error.code))
-                raise
-            else:
-                self._on_outcome(ANSWER_STEP, "ok")
-                return playlist, url
-        raise _missing(kind)
+                urls = await self._ask(kind, WAYS[ways[0]], name, token)
+                return Playlists(urls=urls, way=ways[0], channel_id=token.channel_id)
+            except UsherFailure as failure:
+                failures.append(failure)
+                if failure.outcome == TOKEN_REFUSED and tokens < _MAX_TOKENS:
+                    token, tokens = await new_token(), tokens + 1  # the first may just have expired
+                else:
+                    ways.popleft()
+        raise _most_telling(failures)
+
+    async def _ask(self, kind: PlaylistKind, way: Way, name: str, token: PlaybackToken) -> tuple[URL, ...]:
+        url = build_url(self._base, kind, way, name, token)
+        try:
+            fetched = await self._fetcher.get(
+                url, step=STEP, max_bytes=MAX_CHARACTERS, total_seconds=REQUEST_SECONDS, headers=PAGE_HEADERS
+            )
+        except HostWantsPauseError:
+            raise
+        except UpstreamError as error:
+            raise UsherFailure(SERVER_FAILED, error) from error
+        try:
+            urls = parse_answer(kind, fetched, url)
+        except UsherFailure as failure:
+            self._on_outcome(ANSWER_STEP, failure.outcome)
+            raise
+        except TwitchAudioError as error:
+            self._on_outcome(ANSWER_STEP, str(error.code))
+            raise
+        self._on_outcome(ANSWER_STEP, "ok")
+        return urls
+
+
+def _most_telling(failures: list[UsherFailure]) -> TwitchAudioError:
+    """The error to report when no way was answered: a refusal in usher's own words, or else the first one."""
+    own = (failure.error for failure in failures if failure.error.code is ProblemCode.RESTRICTED_STREAM)
+    return next(own, failures[0].error)

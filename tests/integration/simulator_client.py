@@ -179,7 +179,13 @@ class Viewer:
 
     async def _usher(self, login: str, token: Mapping[str, Any], version: int, query: Mapping[str, str]) -> Reply:
         path = "api/v2/channel/hls" if version == 2 else "api/channel/hls"
-        parameters = {"allow_source": "true", "allow_audio_only": "true", "supported_codecs": "h264", "p": "7"}
+        parameters = {
+            "allow_source": "true",
+            "allow_audio_only": "true",
+            "supported_codecs": "h264",
+            "p": "7",
+            "fast_bread": "true",
+        }
         query = {**parameters, "sig": token.get("signature", ""), "token": token.get("value", ""), **query}
         return await self.get(str(URL(f"{self.twitch.usher_url}/{path}/{login}.m3u8").with_query(query)))
 

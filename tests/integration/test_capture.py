@@ -205,7 +205,7 @@ async def test_the_second_question_costs_one_playlist_and_its_segments(listener:
 
 async def test_a_kept_session_that_is_refused_is_renewed(listener: Listener) -> None:
     await listener.listen("ladder")
-    listener.twitch.fail(Fault(step=Step.PLAYLIST, kind=FaultKind.STATUS, status=404, times=1))
+    listener.twitch.fail(Fault(step=Step.PLAYLIST, kind=FaultKind.STATUS, status=404, times=2))
     assert_right_sound(listener, await listener.listen("ladder"), 6.0)
     assert listener.twitch.requests.counts["usher"] == 2
 

@@ -61,7 +61,7 @@ class Accounts:
         number = self.ids.get(target.login)
         if number is None:
             raise TwitchAudioError(ProblemCode.CHANNEL_NOT_FOUND, "Twitch knows no such channel.")
-        return LiveSource(channel=target.login, playlist=URL("http://x/"), audio_only=True, channel_id=number)
+        return LiveSource(channel=target.login, playlist=URL("http://x/"), channel_id=number)
 
 
 @pytest.fixture

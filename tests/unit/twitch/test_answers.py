@@ -5,27 +5,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.media.fetch import Fetched
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster
-from fingerprint.twitch import usher
 from fingerprint.twitch.answers import (
     GqlFailure,
     GqlFailureKind,
     PlaybackToken,
+    needed,
     parse_answer,
     parse_clip,
     parse_clip_broadcaster,
     parse_token,
+    parse_token_of,
     quoted,
     signed_url,
 )
-from fingerprint.twitch.queries import clip_broadcaster_query, clip_query, stream_token_query, video_token_query
 
 TOKEN = {
     "value": json.dumps({"authorization": {"forbidden": False, "reason": ""}, "channel": "x"}),
     "signature": "ab" * 20,
 }
+
+
+def stream_token(data: dict[str, Any]) -> PlaybackToken | None:
+    return parse_token_of(data, name="streamPlaybackAccessToken", subject="broadcast")
+
 
 FAILURES: dict[str, tuple[int, Any, GqlFailureKind]] = {
     "persisted": (
@@ -65,6 +69,7 @@ FAILURES: dict[str, tuple[int, Any, GqlFailureKind]] = {
     ),
     "teapot": (418, {"error": "I'm a teapot"}, GqlFailureKind.UNREADABLE),
     "busy": (429, "slow down", GqlFailureKind.TRANSIENT),
+    "proxy": (403, "<!DOCTYPE html><title>Blocked</title>", GqlFailureKind.BLOCKED),
     "down": (503, "<html>", GqlFailureKind.TRANSIENT),
     "html": (200, "<html>", GqlFailureKind.UNREADABLE),
     "cut": (200, '{"data": {"streamPlayback', GqlFailureKind.UNREADABLE),
@@ -82,14 +87,54 @@ FAILURES: dict[str, tuple[int, Any, GqlFailureKind]] = {
 @pytest.mark.parametrize(("status", "body", "kind"), FAILURES.values(), ids=FAILURES.keys())
 def test_failed_answers_are_told_apart(status: int, body: Any, kind: GqlFailureKind) -> None:
     with pytest.raises(GqlFailure) as caught:
-        parse_answer(status, body if isinstance(body, str) else json.dumps(body))
+        needed(parse_answer(status, body if isinstance(body, str) else json.dumps(body)), stream_token)
     assert caught.value.kind is kind
     assert len(caught.value.words) <= 200
     assert caught.value.words.isprintable()
 
 
 def test_an_answer_alone_in_an_array_counts() -> None:
-    assert parse_answer(200, '[{"data": {"a": 1}}]') == {"a": 1}
+    assert parse_answer(200, '[{"data": {"a": 1}}]').data == {"a": 1}
+
+
+ERRORS = [{"message": "service error", "path": ["streamPlaybackAccessToken", "authorization"]}]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"errors": ERRORS},
+        {"errors": [{"message": "brand new"}]},
+        {"extensions": {"challenge": {"type": "integrity"}}},
+    ],
+)
+def test_data_that_suffices_is_used_whatever_errors_there_are(extra: dict[str, Any]) -> None:
+    answer = parse_answer(200, json.dumps({"data": {"streamPlaybackAccessToken": TOKEN}, **extra}))
+    token = needed(answer, stream_token)
+    assert token is not None
+    assert token.value == TOKEN["value"]
+    assert answer.failure is not None, "an operator sees it"
+
+
+@pytest.mark.parametrize(
+    "data", [{"streamPlaybackAccessToken": None}, {"streamPlaybackAccessToken": {"value": "x"}}, {"other": 1}]
+)
+def test_with_errors_nothing_that_is_missing_is_a_fact(data: dict[str, Any]) -> None:
+    with pytest.raises(GqlFailure, match="service error"):
+        needed(parse_answer(200, json.dumps({"data": data, "errors": ERRORS})), stream_token)
+
+
+def test_a_clip_whose_files_failed_to_be_looked_up_is_not_called_unfinished() -> None:
+    found = {"data": clip(assets=None, videoQualities=None), "errors": ERRORS}
+    with pytest.raises(GqlFailure, match="service error"):
+        needed(parse_answer(200, json.dumps(found)), parse_clip)
+
+
+def test_a_token_that_opens_nothing_says_so_whatever_errors_there_are() -> None:
+    token = {**TOKEN, "value": json.dumps({"authorization": {"forbidden": True, "reason": "GEOBLOCKED"}})}
+    answer = parse_answer(200, json.dumps({"data": {"streamPlaybackAccessToken": token}, "errors": ERRORS}))
+    with pytest.raises(TwitchAudioError, match="region"):
+        needed(answer, stream_token)
 
 
 def test_strangers_words_are_escaped_and_cut() -> None:
@@ -287,93 +332,10 @@ JSON = st.recursive(
 @given(st.integers(100, 599), st.text() | JSON.map(json.dumps))
 def test_any_answer_is_data_or_a_failure(status: int, text: str) -> None:
     try:
-        data = parse_answer(status, text)
-        parse_clip(data)
-        parse_token(data.get("streamPlaybackAccessToken"), "broadcast")
+        answer = parse_answer(status, text)
+        needed(answer, parse_clip)
+        needed(answer, stream_token)
     except GqlFailure as failure:
         assert failure.words.isprintable()  # noqa: PT017 - either outcome is right
     except TwitchAudioError as error:
         assert error.code in (ProblemCode.RESTRICTED_STREAM, ProblemCode.CLIP_NOT_FOUND)  # noqa: PT017 - likewise
-
-
-# --- Questions ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        stream_token_query('x") { evil }'),
-        video_token_query("12"),
-        clip_query("a-b"),
-        clip_broadcaster_query("a-b"),
-    ],
-)
-def test_what_users_write_goes_into_variables_only(query: Any) -> None:
-    text, persisted = json.loads(query.body("text")), json.loads(query.body("persisted"))
-    assert "evil" not in text["query"]
-    assert text["query"].count("{") == text["query"].count("}")
-    assert set(persisted) == {"operationName", "extensions", "variables"}
-    assert len(persisted["extensions"]["persistedQuery"]["sha256Hash"]) == 64
-    for name in text["variables"]:
-        assert f"${name}" in text["query"]
-
-
-# --- usher --------------------------------------------------------------------------------------------
-
-
-def usher_answer(status: int, code: str = "", error: str = "") -> Fetched:
-    body = [{"url": "u", "error": error, "error_code": code, "type": "error"}]
-    return Fetched(status, json.dumps(body).encode() if code or error else b"", "application/json")
-
-
-@pytest.mark.parametrize(
-    ("kind", "answer", "code", "words"),
-    [
-        (
-            usher.PlaylistKind.CHANNEL,
-            usher_answer(404, "transcode_does_not_exist", "x"),
-            ProblemCode.NOT_LIVE,
-            "not live",
-        ),
-        (usher.PlaylistKind.VIDEO, usher_answer(404, "not_found"), ProblemCode.VIDEO_NOT_FOUND, "no such video"),
-        (
-            usher.PlaylistKind.CHANNEL,
-            usher_answer(403, "content_geoblocked", "Content Restricted In Region"),
-            ProblemCode.RESTRICTED_STREAM,
-            "region",
-        ),
-        (
-            usher.PlaylistKind.CHANNEL,
-            usher_answer(403, "unauthorized_entitlements"),
-            ProblemCode.RESTRICTED_STREAM,
-            "subscribers",
-        ),
-        (
-            usher.PlaylistKind.VIDEO,
-            usher_answer(404, "vod_manifest_restricted", "Manifest is resticted"),
-            ProblemCode.RESTRICTED_STREAM,
-            "subscribers",
-        ),
-        (
-            usher.PlaylistKind.CHANNEL,
-            usher_answer(403, "brand_new\x1b", "?"),
-            ProblemCode.RESTRICTED_STREAM,
-            r"brand_new\x1b",
-        ),
-        (usher.PlaylistKind.CHANNEL, Fetched(500, b"oops"), ProblemCode.UPSTREAM_UNAVAILABLE, "500"),
-        (usher.PlaylistKind.CHANNEL, Fetched(200, b"<html>"), ProblemCode.UPSTREAM_UNAVAILABLE, "does not begin"),
-        (usher.PlaylistKind.CHANNEL, Fetched(302, b""), ProblemCode.UPSTREAM_UNAVAILABLE, "302"),
-    ],
-)
-def test_ushers_refusals(kind: usher.PlaylistKind, answer: Fetched, code: ProblemCode, words: str) -> None:
-    with pytest.raises(TwitchAudioError) as caught:
-        usher.parse_answer(kind, answer)
-    assert caught.value.code is code
-    assert words in caught.value.detail
-    assert isinstance(caught.value, UpstreamError) == (code is ProblemCode.UPSTREAM_UNAVAILABLE)
-
-
-@pytest.mark.parametrize("body", [b"", b"Forbidden", b"{}", b"[]", b"[7]"])
-def test_a_403_without_a_reason_is_about_the_token(body: bytes) -> None:
-    with pytest.raises(usher.PlaybackTokenRefusedError):
-        usher.parse_answer(usher.PlaylistKind.CHANNEL, Fetched(403, body))

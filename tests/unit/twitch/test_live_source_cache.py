@@ -23,8 +23,13 @@ class Counted:
             raise self.problem
         address = URL(f"https://x.ttvnw.net/{len(self.begun)}")
         if isinstance(target, ChannelTarget):
-            return LiveSource(channel=target.login, playlist=address, audio_only=True)
+            return LiveSource(channel=target.login, playlist=address)
         return ClipSource(url=address)
+
+    async def renew(self, source: LiveSource) -> LiveSource:
+        renewed = await self.resolve(ChannelTarget(source.channel))
+        assert isinstance(renewed, LiveSource)
+        return renewed
 
 
 class Kept:

@@ -1,0 +1,297 @@
+"""What is sent to Twitch, request by request, and the ways around what fails, on the simulated Twitch."""
+
+import re
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
+from fingerprint.ports import LiveSource
+from fingerprint.settings import DEFAULT_USER_AGENT
+from simulator.faults import Fault, FaultKind, Step
+from simulator.transport import RequestRecord
+from tests.integration.capture_twitch import SLUG, VIDEO, Listener, listening
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+CLIP = f"https://clips.twitch.tv/{SLUG}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
+    async with listening(tmp_path_factory.mktemp("ways")) as listener:
+        yield listener
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def listener(running: Listener) -> Listener:
+    return running.afresh()
+
+
+# --- Request by request --------------------------------------------------------------------------------
+
+BROWSER = {"User-Agent": DEFAULT_USER_AGENT, "Accept": "*/*"}
+MEDIA = {**BROWSER, "Accept-Encoding": "identity"}
+PAGE = {
+    **BROWSER,
+    "Accept-Language": "en-US,en;q=0.5",
+    "Origin": "https://www.twitch.tv",
+    "Referer": "https://www.twitch.tv/",
+}
+GQL: tuple[str, str, dict[str, str], dict[str, str]] = (
+    "POST",
+    "/gql",
+    {},
+    {**PAGE, "Client-ID": "kimne78kx3ncx6brgo4mv6wki5h1ko", "Content-Type": "text/plain;charset=UTF-8"},
+)
+USHER = {
+    "token": "(hidden)",
+    "sig": "(hidden)",
+    "p": "<a number>",
+    "play_session_id": "<32 hexadecimal digits>",
+    "platform": "web",
+    "player": "twitchweb",
+    "player_backend": "mediaplayer",
+    "allow_source": "true",
+    "allow_audio_only": "true",
+    "playlist_include_framerate": "true",
+    "reassignments_supported": "true",
+    "supported_codecs": "h264",
+    "transcode_mode": "cbr_v1",
+    "cdm": "wv",
+    "acmb": "e30=",
+}
+
+
+def sent(record: RequestRecord) -> tuple[str, str, dict[str, str], dict[str, str]]:
+    """A request's method, path, parameters and headers, with what is random or sealed in words."""
+    query = dict(record.query) | dict.fromkeys(record.hidden_parameters, "(hidden)")
+    if re.fullmatch(r"\d{1,6}", query.get("p", "")):
+        query["p"] = "<a number>"
+    if re.fullmatch(r"[0-9a-f]{32}", query.get("play_session_id", "")):
+        query["play_session_id"] = "<32 hexadecimal digits>"
+    path = re.sub(r"[^/]{40,}(?=\.(m3u8|ts)$)", "<sealed>", record.path)
+    path = re.sub(r"^/[0-9a-f]{20}_ladder_\d+_\d+/", "/<root>/", path)
+    compressed = (
+        record.headers.get("Accept-Encoding") != "identity"
+    )  # which ways to compress depends on the libraries
+    headers = {
+        name: value for name, value in record.headers.items() if not (compressed and name == "Accept-Encoding")
+    }
+    return record.method, path, query, headers
+
+
+async def requests(listener: Listener, target: str | Target) -> list[Any]:
+    await listener.listen(target)
+    return [sent(record) for record in listener.twitch.requests.records]
+
+
+async def test_a_live_stream_is_asked_for_as_a_browser_asks(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", prefetch=True)
+    gql, usher, playlist, *segments = await requests(listener, "Ladder")
+    assert gql == GQL
+    assert usher == ("GET", "/api/v2/channel/hls/ladder.m3u8", {**USHER, "fast_bread": "true"}, PAGE)
+    assert playlist == ("GET", "/v1/playlist/<sealed>.m3u8", {}, BROWSER)
+    assert len(segments) >= 3
+    for segment in segments:
+        assert segment == ("GET", "/v1/segment/<sealed>.ts", {"dna": "sim"}, MEDIA)
+
+
+async def test_a_video_is_asked_for_as_a_browser_asks(listener: Listener) -> None:
+    gql, usher, playlist, *segments = await requests(listener, VideoTarget(VIDEO, 5.0))
+    assert gql == GQL
+    assert usher == ("GET", f"/vod/v2/{VIDEO}.m3u8", USHER, PAGE)
+    assert playlist == ("GET", "/<root>/audio_only/index-muted-SIMULATED0.m3u8", {}, BROWSER)
+    assert [segment[1] for segment in segments] == ["/<root>/audio_only/0.ts", "/<root>/audio_only/1.ts"]
+    assert all(segment[2:] == ({}, MEDIA) for segment in segments)
+
+
+async def test_a_clip_is_asked_for_as_a_browser_asks(listener: Listener) -> None:
+    gql, clip = await requests(listener, CLIP)
+    assert gql == GQL
+    method, path, query, headers = clip
+    assert (method, path.rpartition("/")[2]) == ("GET", "360.mp4")
+    assert query.keys() == {"Policy", "Signature", "Key-Pair-Id", "sig", "token"}
+    assert headers == MEDIA
+
+
+async def test_the_segments_that_are_being_made_are_listed_because_they_are_asked_for(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", prefetch=True)
+    source = await listener.resolver.resolve(ChannelTarget("ladder"))
+    assert isinstance(source, LiveSource)
+    listed = await listener.media.get(source.playlist, step="playlist", max_bytes=1 << 20, total_seconds=3.0)
+    assert listed.text.count("#EXT-X-TWITCH-PREFETCH:") == 2
+    assert listed.text.count("#EXTINF:") == 15
+
+
+# --- One rendition fails alone --------------------------------------------------------------------------
+
+SPOILED: dict[str, dict[str, Any]] = {
+    "403": {"kind": FaultKind.STATUS, "status": 403},
+    "404": {"kind": FaultKind.STATUS, "status": 404},
+    "410": {"kind": FaultKind.STATUS, "status": 410},
+    "500": {"kind": FaultKind.STATUS, "status": 500},
+    "a page": {"kind": FaultKind.HTML},
+    "a refusal with a page": {"kind": FaultKind.HTML_STATUS, "status": 403},
+    "nothing": {"kind": FaultKind.EMPTY},
+    "no segments": {"kind": FaultKind.EMPTY_LIST},
+    "another host": {"kind": FaultKind.FOREIGN_HOST},
+}
+
+
+@pytest.mark.parametrize("fault", SPOILED.values(), ids=SPOILED.keys())
+async def test_a_playlist_that_fails_alone_is_passed_over(listener: Listener, fault: dict[str, Any]) -> None:
+    listener.twitch.fail(Fault(step=Step.PLAYLIST, only="audio_only", **fault), login="ladder")
+    recording = await listener.listen("ladder")
+    assert recording.pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
+    assert listener.twitch.requests.counts["usher"] == 1
+    listener.twitch.video(VIDEO).faults.add(Fault(step=Step.PLAYLIST, only="audio_only", **fault))
+    if fault["kind"] is not FaultKind.FOREIGN_HOST:  # a VOD's playlist is fine, its segments are elsewhere
+        assert (await listener.listen(VideoTarget(VIDEO, 5.0))).from_seconds == 0.0
+
+
+async def test_a_kept_source_passes_it_over_each_time_and_begins_no_new_session(listener: Listener) -> None:
+    fault = Fault(step=Step.PLAYLIST, kind=FaultKind.STATUS, status=404, only="audio_only")
+    listener.twitch.fail(fault, login="ladder")
+    for _ in range(3):
+        await listener.listen("ladder")
+    assert listener.twitch.requests.counts["usher"] == 1
+
+
+async def test_the_smallest_rendition_that_plays_is_taken(listener: Listener) -> None:
+    for name in ("audio_only", "160p30", "480p30", "720p60"):
+        fault = Fault(step=Step.PLAYLIST, kind=FaultKind.STATUS, status=404, only=name)
+        listener.twitch.fail(fault, login="ladder")
+    listener.twitch.configure_channel("ladder", audio="listed")
+    assert (await listener.listen("ladder")).pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
+
+
+async def test_segments_that_fail_in_one_rendition_are_taken_from_another(listener: Listener) -> None:
+    fault = Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=403, only="audio_only")
+    listener.twitch.fail(fault, login="ladder")
+    assert (await listener.listen("ladder")).pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
+
+
+async def test_sound_that_is_a_rendition_of_its_own_is_heard(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", audio="apart")
+    assert (await listener.listen("ladder")).pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
+    listener.twitch.video(VIDEO).configure(audio="apart")
+    assert (await listener.listen(VideoTarget(VIDEO, 5.0))).pcm.duration_seconds == pytest.approx(20.0, abs=0.1)
+
+
+async def failure(listener: Listener, target: str | Target) -> TwitchAudioError:
+    with pytest.raises(TwitchAudioError) as caught:
+        await listener.listen(target)
+    return caught.value
+
+
+async def test_playlists_that_are_all_refused_are_no_proof_that_a_channel_is_not_live(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.PLAYLIST, kind=FaultKind.STATUS, status=404))
+    error = await failure(listener, "ladder")
+    assert error.code is ProblemCode.UPSTREAM_UNAVAILABLE
+    assert error.retry_after_seconds
+    assert listener.twitch.requests.counts["usher"] == 2, "another way was tried"
+    assert listener.twitch.requests.counts["playlist"] == 10
+    assert [record.path for record in listener.twitch.requests.records if record.step == "usher"] == [
+        "/api/v2/channel/hls/ladder.m3u8",
+        "/api/channel/hls/ladder.m3u8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, ProblemCode.RESTRICTED_STREAM), (404, ProblemCode.VIDEO_NOT_FOUND)]
+)
+async def test_a_video_whose_playlists_are_all_refused_is_not_to_be_asked_for_again(
+    listener: Listener, status: int, code: ProblemCode
+) -> None:
+    listener.twitch.fail(Fault(step=Step.PLAYLIST, kind=FaultKind.STATUS, status=status))
+    error = await failure(listener, VideoTarget(VIDEO, 5.0))
+    assert error.code is code
+    assert error.retry_after_seconds is None
+
+
+async def test_a_playlist_host_that_wants_a_pause_is_asked_no_more(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.PLAYLIST, kind=FaultKind.STATUS, status=429, retry_after=30))
+    for target in ("ladder", VideoTarget(VIDEO, 5.0)):
+        listener.twitch.requests.clear()
+        assert (await failure(listener, target)).retry_after_seconds == pytest.approx(30, abs=5)
+        assert listener.twitch.count(Step.PLAYLIST) <= 1
+
+
+# --- usher and gql --------------------------------------------------------------------------------------
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "a refusal with a page": {"kind": FaultKind.HTML_STATUS, "status": 403},
+    "400": {"kind": FaultKind.STATUS, "status": 400},
+    "401": {"kind": FaultKind.STATUS, "status": 401},
+    "a page": {"kind": FaultKind.HTML},
+    "an empty list": {"kind": FaultKind.EMPTY_LIST},
+    "binary": {"kind": FaultKind.BINARY},
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize("target", ["ladder", VideoTarget(VIDEO, 5.0)], ids=["live", "video"])
+async def test_where_one_version_of_usher_fails_the_other_is_asked(
+    listener: Listener, target: str | Target, fault: dict[str, Any]
+) -> None:
+    listener.twitch.fail(Fault(step=Step.USHER, only="v2", **fault))
+    await listener.listen(target)
+    assert listener.twitch.requests.counts["usher"] == 2
+    assert listener.twitch.requests.counts["gql"] == 1
+
+
+async def test_the_other_names_of_the_token_are_tried(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", token_names="nauth")
+    await listener.listen("ladder")
+    listener.twitch.video(VIDEO).configure(token_names="nauth")
+    await listener.listen(VideoTarget(VIDEO, 5.0))
+    assert listener.twitch.requests.counts["usher"] == 2 * 4, (
+        "v2, and again with a new token, v1, v2 with the others"
+    )
+    assert listener.twitch.requests.counts["gql"] == 2 * 2
+
+
+async def test_an_usher_behind_a_wall_is_said_to_be_behind_one(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.USHER, kind=FaultKind.HTML_STATUS, status=403))
+    error = await failure(listener, "ladder")
+    assert error.code is ProblemCode.UPSTREAM_UNAVAILABLE
+    assert "proxy or a firewall" in error.detail
+    assert error.retry_after_seconds is None
+
+
+@pytest.mark.parametrize("step", [Step.GQL, Step.USHER])
+async def test_a_host_that_wants_a_pause_is_asked_no_more(listener: Listener, step: Step) -> None:
+    listener.twitch.fail(Fault(step=step, kind=FaultKind.STATUS, status=429, retry_after=20))
+    error = await failure(listener, "ladder")
+    assert error.retry_after_seconds == 20
+    assert listener.twitch.requests.counts[str(step)] == 1
+
+
+@pytest.mark.parametrize(
+    "removed",
+    [
+        "PlaybackAccessToken.authorization",
+        "Clip.assets",
+        "Clip.videoQualities",
+        "Clip.durationSeconds",
+        "ClipVideoQuality.quality",
+        "ClipVideoQuality.bitrate",
+        "ClipAsset.aspectRatio",
+        "Query.videoPlaybackAccessToken",
+    ],
+)
+async def test_a_field_that_twitch_removes_costs_a_request_and_no_answer(listener: Listener, removed: str) -> None:
+    listener.twitch.world.remove_fields(removed)
+    for target in ("ladder", CLIP):
+        assert (await listener.listen(target)).pcm.duration_seconds > 5
+    assert listener.twitch.requests.counts["gql"] <= 5
+
+
+async def test_data_with_errors_beside_it_is_used(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.GQL, kind=FaultKind.DATA_WITH_ERRORS))
+    for target in ("ladder", CLIP, VideoTarget(VIDEO, 5.0)):
+        await listener.listen(target)
+    assert listener.twitch.requests.counts["gql"] == 3
