@@ -176,6 +176,13 @@ def words(text: str) -> tuple[str, ...]:
     return found
 
 
+def folders(text: str) -> tuple[Path, ...]:
+    """Parses comma-separated folders, at least one."""
+    if "://" in text:
+        raise ValueError(text)
+    return tuple(path(word) for word in words(text))
+
+
 HTTP_ADDRESS: Final = Format(base_url, "an http(s) address")
 ENDPOINT: Final = Format(endpoint, HTTP_ADDRESS.takes)
 TABLE_NAME: Final = Format(table_name, "3 to 255 letters, digits, hyphens, underscores and dots")
@@ -577,6 +584,14 @@ class PipelineSettings:
         default=5,
     )
 
+    catalogs: tuple[Path, ...] = setting(
+        "TWITCHAUDIO_CATALOGS",
+        Format(folders, "comma-separated folders"),
+        help="the catalogs of music, asked together; `twitchaudio catalog` changes the first one",
+        default=(),
+        default_text="the one in the data folder",
+    )
+
     catalog_override: Path | None = None
     """The catalog's folder when it is given on the command line."""
 
@@ -586,5 +601,13 @@ class PipelineSettings:
         return self.data_dir / "tracks.csv" if self.providers.uploads is None else self.providers.uploads
 
     @property
+    def catalog_dirs(self) -> tuple[Path, ...]:
+        """The folders of the catalogs that are asked."""
+        if self.catalog_override is not None:
+            return (self.catalog_override,)
+        return self.catalogs or (self.data_dir / "catalog",)
+
+    @property
     def catalog_dir(self) -> Path:
-        return self.data_dir / "catalog" if self.catalog_override is None else self.catalog_override
+        """The folder of the catalog that commands change: the first one."""
+        return self.catalog_dirs[0]

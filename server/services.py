@@ -164,7 +164,7 @@ async def _open_runner(
                 on_outcome=upstream.add,
                 on_unknown=unknown.add,
                 decoder=DecoderPool(workers=settings.cores),
-                recognition_pool=RecognitionPool(settings.pipeline.catalog_dir, workers=settings.cores),
+                recognition_pool=RecognitionPool(*settings.pipeline.catalog_dirs, workers=settings.cores),
             )
         )
     runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)

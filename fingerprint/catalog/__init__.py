@@ -4,6 +4,7 @@
     index_file.py    one immutable, memory-mapped file of tracks and postings: an IndexSegment
     manifest.py      which IndexSegments a catalog has; replaced atomically
     index.py         `Catalog`: an open catalog, for reading; sees additions without being opened again
+    catalogs.py      several catalogs that are asked together
     writer.py        `CatalogWriter`: adds and removes tracks, merges IndexSegments; one at a time
     matching.py      a recording's landmarks against a `Catalog` -> alignments with a confidence
     tracks.py        a track: its id, its files, and what their tags and sidecars say

@@ -5,6 +5,7 @@ bytes.
 """
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Final, Self
@@ -12,6 +13,7 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
+from fingerprint.catalog.manifest import MANIFEST_NAME
 from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED, failure_decoder, findings_decoder
 from fingerprint.catalog.search import Finding
 from fingerprint.domain.audio import Pcm
@@ -39,22 +41,23 @@ PendingFindings = asyncio.Task[list[Finding]]
 
 
 class RecognitionPool(WorkerPool):
-    """Recognizes by the catalog in `directory`. An async context manager; leaving it ends every worker.
+    """Recognizes by the catalogs in some folders. An async context manager; leaving it ends every worker.
 
     Workers are started ahead if there is a catalog, otherwise with the first recording.
     """
 
-    def __init__(self, directory: Path, *, workers: int | None = None) -> None:
-        program = worker_program("fingerprint.catalog.recognition_worker", os.fspath(directory), MEMORY_BYTES)
+    def __init__(self, *directories: Path, workers: int | None = None) -> None:
+        names = json.dumps([os.fspath(directory) for directory in directories])
+        program = worker_program("fingerprint.catalog.recognition_worker", names, MEMORY_BYTES)
         super().__init__(program, work="recognized", workers=workers, environment=ENVIRONMENT)
-        self._directory = directory
+        self._directories = directories
         self._started_workers = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queries: set[PendingFindings] = set()
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        if await asyncio.to_thread((self._directory / "manifest.json").exists):
+        if await asyncio.to_thread(self._has_catalog):
             self._start_once()
         return self
 
@@ -67,7 +70,7 @@ class RecognitionPool(WorkerPool):
     def prepare(self, pcm: Pcm) -> PendingFindings:
         """Give a recording to a worker, and return when it is fingerprinted. Blocks: call it in a thread."""
         assert self._loop is not None, "the pool is entered first"
-        return asyncio.run_coroutine_threadsafe(self._begin(pcm), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._begin_query(pcm), self._loop).result()
 
     async def findings(self, query: PendingFindings) -> list[Finding]:
         """The songs found, surest first. When this is cancelled, so is the work.
@@ -86,12 +89,15 @@ class RecognitionPool(WorkerPool):
             detail = "The recognizer broke down on this recording, twice. This is a fault of ours."
             raise TwitchAudioError(ProblemCode.INTERNAL, detail) from error
 
+    def _has_catalog(self) -> bool:
+        return any((directory / MANIFEST_NAME).exists() for directory in self._directories)
+
     def _start_once(self) -> None:
         if not self._started_workers:
             self._started_workers = True
             self.start_workers()
 
-    async def _begin(self, pcm: Pcm) -> PendingFindings:
+    async def _begin_query(self, pcm: Pcm) -> PendingFindings:
         self._start_once()
         prepared = asyncio.Event()
         query = asyncio.create_task(self._identify(pcm, prepared))

@@ -4,6 +4,7 @@ It opens the catalog by itself, whose files are mapped into memory and so shared
 """
 
 import contextlib
+import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from fingerprint.catalog.catalogs import Catalogs
 from fingerprint.catalog.identify import identify, prepare
-from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
@@ -23,8 +24,8 @@ WARM_UP_SECONDS: Final = 6
 
 
 def main() -> None:
-    """Serve jobs until the parent ends. The arguments: the catalog's folder, the limit of memory in bytes."""
-    catalog = Catalog(Path(sys.argv[-2]))
+    """Serve jobs until the parent ends. The arguments: the catalogs' folders (JSON), the memory limit in bytes."""
+    catalog = Catalogs([Path(name) for name in json.loads(sys.argv[-2])])
     serve_jobs(
         partial(_recognize, catalog),
         warm_up=partial(_warm_up, catalog),
@@ -32,7 +33,7 @@ def main() -> None:
     )
 
 
-def _recognize(catalog: Catalog, pipe: ParentPipe, job: bytearray) -> None:
+def _recognize(catalog: Catalogs, pipe: ParentPipe, job: bytearray) -> None:
     samples = np.frombuffer(pipe.content(), np.float32).reshape(job[0], -1)
     query = prepare(Pcm(samples, SAMPLE_RATE))
     pipe.send(PREPARED)
@@ -42,7 +43,7 @@ def _recognize(catalog: Catalog, pipe: ParentPipe, job: bytearray) -> None:
         pipe.send(FAILED, msgspec.json.encode((error.code, error.detail)))
 
 
-def _warm_up(catalog: Catalog) -> None:
+def _warm_up(catalog: Catalogs) -> None:
     """Map the catalog and fingerprint some noise: the first time takes twice as long."""
     with contextlib.suppress(CatalogError):
         catalog.snapshot()

@@ -42,7 +42,7 @@ class RegistryEntry:
 
 
 def _catalog(settings: PipelineSettings, resources: Resources) -> CatalogRecognizer:
-    return CatalogRecognizer(settings.catalog_dir, pool=resources.recognition_pool)
+    return CatalogRecognizer(*settings.catalog_dirs, pool=resources.recognition_pool)
 
 
 def _acrcloud(settings: PipelineSettings, resources: Resources) -> AcrCloudRecognizer:

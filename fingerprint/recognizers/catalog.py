@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from fingerprint.catalog.catalogs import Catalogs
 from fingerprint.catalog.identify import identify, prepare
-from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.recognition_pool import PendingFindings, RecognitionPool
 from fingerprint.catalog.search import AudioQuery, Finding
 from fingerprint.domain.audio import Recording
@@ -15,15 +14,15 @@ from fingerprint.ports import Match
 
 
 class CatalogRecognizer:
-    """Names the songs in a recording that are in the catalog in `directory`.
+    """Names the songs in a recording that are in the catalogs in some folders.
 
-    The catalog may be empty or missing at first and change at any time: each question uses its newest
+    A catalog may be empty or missing at first and change at any time: each question uses its newest
     state. `pool`: the open pool of worker processes that recognize; without one, this process recognizes, in
     threads, which is right where it does nothing else.
     """
 
-    def __init__(self, directory: Path, *, pool: RecognitionPool | None = None) -> None:
-        self._catalog = Catalog(directory)
+    def __init__(self, *directories: Path, pool: RecognitionPool | None = None) -> None:
+        self._catalogs = Catalogs(directories)
         self._pool = pool
 
     @property
@@ -32,7 +31,7 @@ class CatalogRecognizer:
 
     async def unavailable_reason(self) -> str | None:
         """One sentence when the catalog is empty or cannot be used; otherwise None."""
-        return await asyncio.to_thread(self._unavailable)
+        return await asyncio.to_thread(self._catalogs.unavailable_reason)
 
     def prepare(self, recording: Recording) -> AudioQuery | PendingFindings:
         """The recording's landmarks; with a pool, they stay in the worker process, which searches with them."""
@@ -50,16 +49,8 @@ class CatalogRecognizer:
             findings = await self._pool.findings(query)
         return [_match(finding) for finding in findings]
 
-    def _unavailable(self) -> str | None:
-        try:
-            if len(self._catalog.snapshot()) == 0:
-                return "The catalog holds no music yet."
-        except CatalogError as error:
-            return error.detail
-        return None
-
     def _findings(self, query: AudioQuery) -> list[Finding]:
-        return identify(self._catalog.snapshot(), query)
+        return identify(self._catalogs.snapshot(), query)
 
 
 def _match(finding: Finding) -> Match:

@@ -159,6 +159,7 @@ class _Demo:
             data_dir=self._folder / whose / FINGERPRINT.identity,
             database_url=f"sqlite:///{answers / 'answers.sqlite3'}",
             catalog_override=None,
+            catalogs=(),
             recognizers=("catalog",),
         )
         return dataclasses.replace(

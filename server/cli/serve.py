@@ -93,7 +93,7 @@ def _run(arguments: argparse.Namespace) -> int:
     configure_logging(settings.log_level, sys.stderr)
     host, port = arguments.host, arguments.port
     if arguments.worker is None:
-        _warn_of_damage(settings.pipeline.catalog_dir)
+        _warn_of_damage(settings.pipeline.catalog_dirs)
     if arguments.worker is not None:
         descriptors = parse_descriptors(arguments.worker)
         return run_until_stopped(serve_as_worker(make_app(one_of_workers(settings, workers)), descriptors))
@@ -102,12 +102,13 @@ def _run(arguments: argparse.Namespace) -> int:
     return run_until_stopped(_serve(make_app(settings), host, port))
 
 
-def _warn_of_damage(catalog: Path) -> None:
-    """Say at the start that the catalog cannot be used; other recognizers may still answer."""
-    try:
-        Catalog(catalog).snapshot()
-    except CatalogError as error:
-        print(f"twitchaudio: {error.detail}", file=sys.stderr, flush=True)
+def _warn_of_damage(catalogs: Sequence[Path]) -> None:
+    """Say at the start that a catalog cannot be used; others, and other recognizers, may still answer."""
+    for directory in catalogs:
+        try:
+            Catalog(directory).snapshot()
+        except CatalogError as error:
+            print(f"twitchaudio: {error.detail}", file=sys.stderr, flush=True)
 
 
 async def _serve(app: web.Application, host: str, port: int) -> None:

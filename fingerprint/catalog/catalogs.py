@@ -1,0 +1,74 @@
+"""Several catalogs that are asked together, as if they were one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from fingerprint.catalog.index import Catalog, LiveSegment, Snapshot
+from fingerprint.catalog.problems import CatalogError
+
+
+class Catalogs:
+    """Catalogs for reading, shared by threads; the first one that has a recording describes it.
+
+    One that cannot be used is left out for as long as that lasts.
+    """
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        self._catalogs = [Catalog(directory) for directory in directories]
+        self._lock = Lock()
+        self._parts: tuple[Snapshot, ...] = ()
+        self._joined = Snapshot()
+
+    def snapshot(self) -> Snapshot:
+        """The newest state of all catalogs together. Raises CatalogError when none of them can be used."""
+        parts, errors = self._open()
+        if errors and len(errors) == len(self._catalogs):
+            raise errors[0]
+        if len(parts) == 1:
+            return parts[0]
+        with self._lock:
+            if len(parts) != len(self._parts) or any(
+                one is not other for one, other in zip(parts, self._parts, strict=True)
+            ):
+                self._parts, self._joined = parts, _joined(parts)
+            return self._joined
+
+    def unavailable_reason(self) -> str | None:
+        """One sentence when no catalog can answer: all are empty, or cannot be used; otherwise None."""
+        parts, errors = self._open()
+        if any(len(part) for part in parts):
+            return None
+        return errors[0].detail if errors else "The catalog holds no music yet."
+
+    def _open(self) -> tuple[tuple[Snapshot, ...], list[CatalogError]]:
+        parts: list[Snapshot] = []
+        errors: list[CatalogError] = []
+        for catalog in self._catalogs:
+            try:
+                parts.append(catalog.snapshot())
+            except CatalogError as error:
+                errors.append(error)
+        return tuple(parts), errors
+
+
+def _joined(parts: Sequence[Snapshot]) -> Snapshot:
+    """One snapshot with all segments; a recording that an earlier one has is left out of the later ones.
+
+    Otherwise it would be its own rival, and the answer less sure.
+    """
+    segments: list[LiveSegment] = []
+    seen = np.empty(0, "S12")
+    for part in parts:
+        for live in part.segments:
+            ids = live.segment.tracks["id"]
+            alive = live.alive & ~np.isin(ids, seen)
+            removed = frozenset(np.flatnonzero(~alive).tolist())
+            frames = int(live.segment.tracks["frames"][alive].astype(np.int64).sum())
+            segments.append(replace(live, alive=alive, removed=removed, frames=frames))
+        own = [live.segment.tracks["id"][live.alive] for live in part.segments]
+        seen = np.concatenate([seen, *own])
+    return Snapshot(segments=tuple(segments))
