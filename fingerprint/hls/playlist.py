@@ -28,7 +28,7 @@ MAX_VIDEO_CHARACTERS: Final = 32 << 20
 
 MAX_RENDITIONS: Final = 200
 MAX_SEGMENTS: Final = 100_000
-"""Two days of segments of 2 s are 86,400; Twitch ends a broadcast after that long."""
+"""Two days of segments of 2 s are 86,400."""
 
 MAX_DATE_RANGES: Final = 1_000
 MAX_PREFETCH: Final = 10

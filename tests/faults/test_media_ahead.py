@@ -137,3 +137,43 @@ async def test_leaving_the_pool_ends_what_is_decoded_ahead() -> None:
     assert all(gone(pid) for pid in pids)
     with pytest.raises(asyncio.CancelledError):
         await ahead.finish()
+
+
+async def test_long_input_waits_for_a_worker_and_for_it_to_read() -> None:
+    """One worker is enough, and what it has not read yet does not pile up."""
+    async with DecoderPool(workers=1, limits=DecoderLimits(wall_seconds=20.0)) as pool:
+        long = await pool.begin_long(container="mpegts", max_seconds=4.0)
+        begun = asyncio.create_task(pool.begin_long(container="mpegts", max_seconds=4.0))
+        for _ in range(100):
+            long.feed(PIECES[0], container="mpegts")
+            await long.drain()
+        assert not begun.done(), "the worker is busy"
+        decoded = await long.finish()
+        assert decoded is not None
+        assert decoded.pcm.duration_seconds == 4.0
+        (await begun).abandon()
+        waiting = asyncio.create_task(pool.begin_long(container="mpegts", max_seconds=4.0))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert await decodes(pool)
+
+
+async def test_m2_a_worker_that_dies_during_long_input_blocks_nobody() -> None:
+    async with DecoderPool(workers=1, limits=DecoderLimits(wall_seconds=20.0)) as pool:
+        long = await pool.begin_long(container="mpegts", max_seconds=4.0)
+        for pid in pool.pids:
+            os.kill(pid, signal.SIGKILL)
+        for _ in range(200):
+            long.feed(PIECES[0], container="mpegts")
+            await long.drain()
+        assert await long.finish() is None
+        assert await decodes(pool)
+
+
+async def test_m2_a_worker_that_cannot_start_is_a_fault_of_ours() -> None:
+    async with DecoderPool(workers=1, program=["/bin/false"]) as pool:
+        for _ in range(2):
+            with pytest.raises(TwitchAudioError) as caught:
+                await pool.begin_long(container="mpegts", max_seconds=4.0)
+            assert caught.value.code is ProblemCode.INTERNAL
