@@ -109,11 +109,11 @@ const HANDLERS = {
 browser.runtime.onMessage.addListener((message, sender) => {
   const known = accepted(message, sender, self_);
   if (known === null) return undefined;
-  return answer(known, sender);
+  return respond(known, sender);
 });
 
 /** @param {Message} message @param {browser.runtime.MessageSender} sender */
-async function answer(message, sender) {
+async function respond(message, sender) {
   const { server } = await storage.settings();
   // The pop-up is in no tab: its messages say themselves whether its window is private.
   const hidden = sender.tab?.incognito ?? /** @type {{ private?: unknown }} */ (message).private === true;
@@ -134,12 +134,13 @@ browser.commands.onCommand.addListener(async (name, tab) => {
  * Requests an Identification and gives the view of it, or of the problem that came in its place.
  * @param {Context} context
  * @param {string} channel
- * @param {() => Promise<{ body: any }>} ask
+ * @param {() => Promise<{ body: any, wait: number | null }>} ask
  * @returns {Promise<View>}
  */
 async function shown(context, channel, ask) {
   try {
-    const view = viewOf(api.identification((await ask()).body), say, context.server);
+    const { body, wait } = await ask();
+    const view = viewOf(api.identification(body), say, context.server, wait);
     if (view.state === "found") await remember(view, context);
     return view;
   } catch (error) {

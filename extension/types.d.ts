@@ -1,7 +1,7 @@
 /** Shapes that several files share: the server's answers, messages, and what is shown. Checked by tsc, never loaded. */
 
 /** What can be asked for; exactly one of the server's forms. */
-type Question = { channel: string } | { clip: string } | { video: string; at: number } | { url: string };
+type Question = { channel: string; ago?: number } | { clip: string } | { video: string; at: number } | { url: string };
 
 interface SongOfServer {
   title: string;
@@ -36,7 +36,7 @@ interface Identification {
   captured_seconds?: number | null;
   captured_at?: string | null;
   captured_from?: number | null;
-  /** Milliseconds by step. */
+  /** Milliseconds by stage. */
   timings?: Record<string, number | null>;
   problem: ProblemOfServer | null;
 }
@@ -57,7 +57,7 @@ interface MeOfServer {
 }
 
 /** What the viewer may do next about a problem. */
-type ActionName = "retry" | "sign-in" | "options" | "subscribe" | "open-server";
+type ActionName = "retry" | "reload" | "sign-in" | "options" | "subscribe" | "open-server";
 interface Action {
   name: ActionName;
   label: string;
@@ -130,7 +130,13 @@ interface AnswerTexts {
 /** A song as the extension shows it: a link or a search for each service. */
 interface ShownSong extends Omit<SongView, "links"> { links: SongLink[] }
 
-interface Working { state: "working"; id: string | null; step: 0 | 1 | 2 }
+interface Working {
+  state: "working"; id: string | null; stage: 0 | 1 | 2;
+  /** Whether an earlier question of this viewer is waited for. */
+  blocked: boolean;
+  /** Seconds after which the server wants to be asked again. */
+  wait: number | null;
+}
 interface Found {
   state: "found"; id: string; kind: Identification["kind"]; target: string; heard_at: string; song: ShownSong; others: ShownSong[];
   /** A sentence about the sound that was taken; empty when there is nothing to say. */
@@ -143,6 +149,10 @@ interface ProblemView {
   state: "error"; code: string; heading: string; text: string; actions: Action[];
   /** Seconds after which asking again makes sense. */
   wait: number | null;
+  /** Whether it passes by itself. */
+  passing: boolean;
+  /** Whether the job itself has failed, not a request about it. */
+  final: boolean;
 }
 /** What is shown: made by the background, drawn by the panel and the pop-up. */
 type View = Working | Found | None | ProblemView;
@@ -219,6 +229,7 @@ type Message = { [Name in MessageName]: { name: Name } & Messages[Name]["request
 
 /** Messages to the content script of a tab. */
 interface TabMessages {
+  /** Starts a question; the answer is read with "page". */
   "identify": { reply: View | null };
   "page": { reply: PageState };
   "settings-changed": { reply: null };
@@ -232,6 +243,8 @@ interface PageState {
   view: View | null;
   /** Where the button is: in the player, floating, or nowhere. */
   button: "player" | "floating" | "none";
+  /** What a developer needs to know when the button has not found its place; empty when it has. */
+  report: string;
 }
 
 /** A target that was parsed (lib/targets.js). */
@@ -244,11 +257,25 @@ type ParsedTarget =
 interface Target {
   kind: ParsedTarget["kind"];
   /** What is asked for, at the moment of the call. */
-  question(): Question;
+  question(): Question | Promise<Question>;
   /** A key that is different for different targets. */
   key: string;
   /** The target in words, for the viewer. */
   label: string;
+}
+
+/** One player of the page: its control bar's right end, all of it, and the box that holds its picture. */
+interface Player {
+  group: Element | null;
+  whole: Element;
+  box: Element;
+}
+
+interface PanelPlace {
+  parent: Element;
+  fixed: boolean;
+  /** Of a fixed panel, in pixels of the window. */
+  area: { left: number; top: number; width: number; height: number } | null;
 }
 
 interface Place {
@@ -257,7 +284,35 @@ interface Place {
   floating: boolean;
 }
 
-/** What the classic scripts export to each other, as a global: the content scripts, and lib/targets.js also to the website. */
+/** The states of a question and what can happen to it: lib/states.js. */
+type AskingState = "idle" | "asking" | "running" | "blocked" | "signing" | "found" | "none" | "error";
+type AskingEvent =
+  | "ask" | "sign-in" | "known" | "running" | "blocked" | "lost" | "found" | "none" | "refused" | "late" | "silent" | "updated"
+  | "close" | "leave";
+
+/** Sends a message to the background. */
+type Send = <Name extends MessageName>(name: Name, request: Messages[Name]["request"]) => Promise<Messages[Name]["reply"]>;
+
+interface AskingParts {
+  send: Send;
+  show(view: View): void;
+  /** The view of a problem of the extension's own. */
+  problem(code: "extension-updated" | "extension-silent" | "job-slow", wait?: number | null): ProblemView;
+  /** Milliseconds of a clock, and waiting by it. */
+  now?: () => number;
+  wait?: (ms: number, signal?: AbortSignal) => Promise<void>;
+}
+
+interface Asking {
+  ask(question: () => Question | Promise<Question>): Promise<View | null>;
+  signIn(question: () => Question | Promise<Question>): Promise<View | null>;
+  known(view: Found): void;
+  end(event: "close" | "leave"): void;
+  updated(): void;
+  readonly state: AskingState;
+}
+
+/** What the classic scripts export to each other, as a global: the content scripts, and some of lib/ also to modules. */
 interface TwitchAudioContent {
   targets: {
     parseTarget(text: string): ParsedTarget | null;
@@ -266,11 +321,26 @@ interface TwitchAudioContent {
   site: {
     target(address: URL): Target | null;
     buttonPlace(): Place | null;
-    hasVideo(): boolean;
-    panelPlace(): { parent: Element; fixed: boolean };
+    panelPlace(): PanelPlace;
     theme(): "dark" | "light";
     isEditable(element: EventTarget | null): boolean;
+    isControl(element: EventTarget | null): boolean;
+    selectorReport(): string[];
   };
+  states: {
+    STATES: AskingState[];
+    EVENTS: AskingEvent[];
+    next(state: AskingState, event: AskingEvent): AskingState;
+    shownAs(state: AskingState): View["state"] | "idle";
+  };
+  asking: {
+    FLOOR_MS: number;
+    MAX_QUESTION_MS: number;
+    create(parts: AskingParts): Asking;
+    sender(deliver: (message: object) => Promise<any>, alive: () => boolean, wait?: (ms: number) => Promise<void>): Send;
+    NoReplyError: new (event: "silent" | "updated") => Error & { event: "silent" | "updated" };
+  };
+  say: Say;
   icons: Record<"note" | "bars" | "close" | "copy" | "check" | "open" | "search" | "flag", () => SVGSVGElement>;
   button: {
     create(label: string, onPress: (byKeyboard: boolean) => void): {
@@ -287,7 +357,7 @@ interface TwitchAudioContent {
 }
 
 interface PanelActs {
-  act(action: Action): void;
+  act(action: Pick<Action, "name">): void;
   /** The viewer has dismissed the panel. */
   closed(byKeyboard: boolean): void;
   /** Focus goes back to the button. */
@@ -302,6 +372,8 @@ interface Panel {
   readonly open: boolean;
   readonly view: View | null;
   focus(): void;
+  /** Handles a key that was pressed in the panel. */
+  key(event: KeyboardEvent): void;
 }
 
 declare var twitchaudio: TwitchAudioContent;

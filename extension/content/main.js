@@ -2,20 +2,17 @@
 "use strict";
 
 (() => {
-  const { site } = twitchaudio;
-  /** @type {Say} */
-  const say = (key, substitutions = []) => browser.i18n.getMessage(key, substitutions);
+  const { site, say } = twitchaudio;
 
-  /** How often a message is sent at most: the browser may stop and restart the background at any moment. */
-  const MAX_TRIES = 8;
-  const RETRY_MS = 150;
-  /** The shortest time between two checks of the page while the control bar is missing. */
+  /** The shortest time between two checks of the page while the control bar is missing, and while it is there. */
   const CHECK_INTERVAL_MS = 200;
+  const CHECK_PLACED_MS = 1000;
   /** How long the control bar may be missing before the button floats over the picture. */
   const MAX_MISSING_MS = 3000;
-  const MAX_JOB_MS = 90_000;
   /** A press this soon after the panel opened by itself was meant to open it, and does not close it. */
   const AUTO_OPEN_GRACE_MS = 600;
+  /** After so long without the mouse Twitch hides its controls in full screen. */
+  const REST_MS = 3000;
 
   // Remove what an earlier copy of this script left: the extension was updated while the page was open.
   for (const leftover of document.querySelectorAll("[data-twitchaudio]")) leftover.remove();
@@ -27,8 +24,11 @@
   let address = "";
   /** Aborted on navigation, and with it all that the page view has begun. */
   let page = new AbortController();
-  /** Aborted when the question ends: by an answer, by another question, or by the viewer. */
-  let asking = new AbortController();
+  /** What the shown question is about. @type {Target | null} */
+  let about = null;
+  /** Looks whether the extension was updated in the middle of a question. */
+  let watching = 0;
+  let restTimer = 0;
   /** When the panel last opened by itself. */
   let openedByItselfAt = -Infinity;
   let missingSince = 0;
@@ -47,8 +47,19 @@
     act,
     closed: (byKeyboard) => hide(byKeyboard),
     leave: () => button.element.focus(),
-    report: (id, reason, note) => send("report", { id, reason, note }),
+    report: (id, reason, note) => send("report", { id, reason, note }).catch(() => problem("extension-silent")),
   });
+  const send = twitchaudio.asking.sender((message) => browser.runtime.sendMessage(message), isCurrent);
+  const asking = twitchaudio.asking.create({ send, show, problem });
+
+  /** Whether this script belongs to the installed extension; not so after an update of it. */
+  function isCurrent() {
+    try {
+      return Boolean(browser.runtime?.id);
+    } catch {
+      return false;
+    }
+  }
 
   button.element.addEventListener("focus", () => { hadFocus = true; });
   // Removing the button from the page also blurs it: then the viewer did not move the focus.
@@ -62,72 +73,31 @@
     panel.focus();
   });
 
-  // --- the background -----------------------------------------------------------------------------------
-
-  /**
-   * Sends a message, again when the background was stopped in the middle of it.
-   * @template {MessageName} Name
-   * @param {Name} name
-   * @param {Messages[Name]["request"]} request
-   * @returns {Promise<Messages[Name]["reply"]>}
-   */
-  async function send(name, request) {
-    for (let tried = 1; ; tried++) {
-      try {
-        const reply = await browser.runtime.sendMessage({ name, ...request });
-        if (reply !== undefined) return reply;
-      } catch (error) {
-        if (!browser.runtime?.id) throw error;
-        if (tried >= MAX_TRIES) throw error;
-      }
-      if (tried >= MAX_TRIES) throw new Error("no reply");
-      await pause(RETRY_MS * tried);
-    }
-  }
-
-  /** @param {number} ms */
-  function pause(ms) {
-    return new Promise((resolve) => setTimeout(resolve, ms));
-  }
-
-  /** @returns {ProblemView} */
-  function updated() {
-    const [heading, text] = [say("problem_extension_updated_heading"), say("problem_extension_updated_text")];
-    return { state: "error", code: "extension-updated", heading, text, actions: [], wait: null };
-  }
-
   // --- asking -------------------------------------------------------------------------------------------
 
-  /** Asks for what the page shows now, and shows the answer. @returns {Promise<View | null>} */
-  async function identify() {
-    const asked = target;
-    if (!asked) return null;
-    asking.abort();
-    asking = new AbortController();
-    const over = AbortSignal.any([asking.signal, page.signal]);
-    const until = performance.now() + MAX_JOB_MS;
-    show({ state: "working", id: null, step: 0 }, asked);
-    const question = asked.question();
-    /** @type {View} */
-    let view;
-    try {
-      view = await send("ask", { question });
-      while (view.state === "working" && !over.aborted && performance.now() < until) {
-        show(view, asked);
-        view = view.id === null ? await send("ask", { question }) : await send("poll", { id: view.id });
-        if (view.state === "error" && view.code === "not-found") view = await send("ask", { question });
-      }
-    } catch {
-      view = updated();
-    }
-    if (over.aborted) return null;
-    show(view, asked);
-    return view;
+  /** The view of a problem that the background cannot tell. @type {AskingParts["problem"]} */
+  function problem(code, wait = null) {
+    const key = code.replaceAll("-", "_");
+    const name = code === "extension-updated" ? "reload" : "retry";
+    return {
+      state: "error", code, heading: say(`problem_${key}_heading`), text: say(`problem_${key}_text`),
+      actions: [{ name, label: say(`action_${name}`) }], wait, passing: name === "retry", final: false,
+    };
   }
 
-  /** @param {View} view @param {Target} about */
-  function show(view, about) {
-    button.setBusy(view.state === "working");
+  /** Asks for what the page shows now, and shows the answer. */
+  async function identify() {
+    about = target;
+    if (about) await asking.ask(about.question);
+  }
+
+  /** @param {View} view */
+  function show(view) {
+    if (!about) return;
+    const working = view.state === "working";
+    clearInterval(watching);
+    if (working) watching = window.setInterval(() => { if (!isCurrent()) asking.updated(); }, 1000);
+    button.setBusy(working);
     button.setOpen(true);
     placePanel();
     panel.show(view, about);
@@ -135,45 +105,55 @@
 
   /** @param {boolean} focusButton */
   function hide(focusButton) {
-    asking.abort();
+    asking.end("close");
+    clearInterval(watching);
     button.setBusy(false);
     button.setOpen(false);
     panel.hide();
     if (focusButton) button.element.focus({ preventScroll: true });
   }
 
-  /** Shows a clip's stored answer without a press of the button. */
+  /** Shows a clip's stored answer without a press of the button: once for each clip, when the tab is looked at. */
   async function lookUp() {
-    const about = target;
-    if (about?.kind !== "clip" || !settings?.lookup) return;
+    const clip = target;
+    if (clip?.kind !== "clip" || !settings?.lookup || browser.extension.inIncognitoContext) return;
     const over = page.signal;
-    const slug = about.key.slice("clip:".length);
+    await seen(over);
+    if (over.aborted || panel.open) return;
+    const slug = clip.key.slice("clip:".length);
     const view = await send("stored", { slug }).catch(() => null);
-    if (view && !over.aborted && !panel.open && target === about) {
-      openedByItselfAt = performance.now();
-      show(view, about);
-    }
+    if (view?.state !== "found" || over.aborted || panel.open || target !== clip) return;
+    openedByItselfAt = performance.now();
+    about = clip;
+    asking.known(view);
   }
 
-  /** @param {Action} action */
+  /** Waits until the tab is visible. @param {AbortSignal} signal @returns {Promise<void>} */
+  function seen(signal) {
+    return new Promise((resolve) => {
+      if (!document.hidden) return resolve();
+      const look = () => { if (!document.hidden) resolve(); };
+      document.addEventListener("visibilitychange", look, { signal });
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  /** @param {Pick<Action, "name">} action */
   async function act({ name }) {
     switch (name) {
       case "retry":
         await identify();
         break;
+      case "reload":
+        location.reload();
+        break;
       case "options":
         await send("open-options", {}).catch(() => null);
         break;
-      case "sign-in": {
-        const about = target;
-        if (!about) return;
-        show({ state: "working", id: null, step: 0 }, about);
-        const problem = await send("sign-in", {}).catch(updated);
-        if (target !== about) return;
-        if (problem) show(problem, about);
-        else await identify();
+      case "sign-in":
+        about = target;
+        if (about) await asking.signIn(about.question);
         break;
-      }
       default: // links are followed by the browser
     }
   }
@@ -188,12 +168,19 @@
       return;
     }
     const place = site.buttonPlace();
-    if (!place || (place.floating && !isMissingFor(MAX_MISSING_MS))) {
-      if (place) scheduleCheck(MAX_MISSING_MS);
-      return;
+    if (!place || place.floating) {
+      // In another player, such as a mini player, the button would ask about something else than is seen there.
+      if (!button.wrapper.hasAttribute("data-floating")) button.wrapper.remove();
+      if (!place) button.wrapper.remove();
+      if (!isMissingFor(MAX_MISSING_MS)) {
+        if (place) scheduleCheck(MAX_MISSING_MS);
+        return;
+      }
+      if (!place) return;
+    } else {
+      missingSince = 0;
     }
-    if (!place.floating) missingSince = 0;
-    if (place.floating && button.wrapper.isConnected && !button.wrapper.hasAttribute("data-floating")) return;
+    if (place.floating && button.wrapper.parentElement === place.parent) return;
     if (place.parent !== button.wrapper.parentElement || (place.before && button.wrapper.nextSibling !== place.before)) {
       const focused = hadFocus && (document.activeElement === null || document.activeElement === document.body);
       button.wrapper.toggleAttribute("data-floating", place.floating);
@@ -210,9 +197,11 @@
   }
 
   function placePanel() {
-    const { parent, fixed } = site.panelPlace();
+    const { parent, fixed, area } = site.panelPlace();
     panel.host.dataset["theme"] = site.theme();
     panel.host.toggleAttribute("data-fixed", fixed);
+    panel.host.toggleAttribute("data-area", area !== null);
+    for (const [name, value] of Object.entries(area ?? {})) panel.host.style.setProperty(`--area-${name}`, `${Math.round(value)}px`);
     if (panel.host.parentElement !== parent) parent.append(panel.host);
   }
 
@@ -228,6 +217,8 @@
     if (location.href !== address) navigated();
     else if (!button.wrapper.isConnected || !panel.host.isConnected || button.wrapper.hasAttribute("data-floating")) {
       scheduleCheck(CHECK_INTERVAL_MS);
+    } else {
+      scheduleCheck(CHECK_PLACED_MS);
     }
   }
 
@@ -246,27 +237,33 @@
   }
 
   const observer = new MutationObserver(changed);
+  /** Notices that the bar that holds the button is hidden, because there is another one now. */
+  const hidden = new IntersectionObserver(() => { if (button.wrapper.isConnected) scheduleCheck(CHECK_INTERVAL_MS); });
 
   /** Observes changes of the page; only wanted on pages that can have a player. @param {boolean} wanted */
   function observe(wanted) {
     if (wanted === observing) return;
     observing = wanted;
-    if (wanted) observer.observe(document.documentElement, { childList: true, subtree: true });
-    else observer.disconnect();
+    if (wanted) {
+      const attributeFilter = ["data-a-player-state", "data-a-player-type"];
+      observer.observe(document.documentElement, { childList: true, subtree: true, attributeFilter });
+      hidden.observe(button.element);
+    } else {
+      observer.disconnect();
+      hidden.disconnect();
+    }
   }
 
   /** Called when the address may have changed: another target ends what was shown and asked. */
   function navigated() {
-    if (!browser.runtime?.id) {
-      retire();
-      return;
-    }
     if (location.href === address) return;
+    if (!isCurrent()) asking.updated();
     address = location.href;
     const next = site.target(new URL(address));
     if (next?.key === target?.key) return;
     page.abort();
     page = new AbortController();
+    asking.end("leave");
     hide(false);
     target = next;
     missingSince = 0;
@@ -275,11 +272,13 @@
     void lookUp();
   }
 
-  /** The extension was updated or removed: this copy of the script stops. */
-  function retire() {
-    observer.disconnect();
-    page.abort();
-    remove();
+  /** In full screen a floating button goes with Twitch's controls, when the mouse rests. */
+  function woken() {
+    if (button.wrapper.isConnected) scheduleCheck(CHECK_PLACED_MS);
+    clearTimeout(restTimer);
+    if (button.wrapper.hasAttribute("data-resting")) button.wrapper.removeAttribute("data-resting");
+    if (!document.fullscreenElement || !button.wrapper.hasAttribute("data-floating")) return;
+    restTimer = window.setTimeout(() => button.wrapper.toggleAttribute("data-resting", !panel.open), REST_MS);
   }
 
   async function begin() {
@@ -295,12 +294,22 @@
   navigation?.addEventListener("currententrychange", navigated);
   window.addEventListener("popstate", navigated);
   window.addEventListener("resize", () => { if (panel.open) placePanel(); });
-  document.addEventListener("fullscreenchange", () => { if (target) ensure(); });
+  document.addEventListener("fullscreenchange", () => { if (target) ensure(); woken(); });
+  document.addEventListener("pointermove", woken, { passive: true });
+  // On the window and first: Twitch's own shortcuts must not see keys that are pressed in the panel.
+  for (const name of ["keydown", "keyup", "keypress"]) {
+    window.addEventListener(name, (event) => {
+      if (!(event instanceof KeyboardEvent) || !event.composedPath().includes(panel.host)) return;
+      event.stopImmediatePropagation();
+      if (name === "keydown") panel.key(event);
+    }, true);
+  }
 
   browser.runtime.onMessage.addListener((/** @type {TabMessage} */ message) => {
     switch (message?.name) {
       case "identify":
-        return identify();
+        void identify();
+        return Promise.resolve(panel.view);
       case "page":
         return Promise.resolve(pageState());
       case "settings-changed":
@@ -320,8 +329,12 @@
     navigated();
     const placed = button.wrapper.isConnected && button.element.checkVisibility();
     const where = button.wrapper.hasAttribute("data-floating") ? "floating" : "player";
-    return { label: target?.label ?? "", kind: target?.kind ?? null, view: panel.view, button: placed ? where : "none" };
+    const lost = target !== null && settings?.button === true && placed && where === "floating";
+    return {
+      label: target?.label ?? "", kind: target?.kind ?? null, view: panel.view, button: placed ? where : "none",
+      report: lost ? [`page: ${target?.kind}`, ...site.selectorReport()].join("\n") : "",
+    };
   }
 
-  begin().catch(retire);
+  begin().catch(remove);
 })();

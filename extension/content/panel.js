@@ -5,9 +5,7 @@
 "use strict";
 
 twitchaudio.panel = (() => {
-  const { icons } = twitchaudio;
-  /** @type {Say} */
-  const say = (key, substitutions = []) => browser.i18n.getMessage(key, substitutions);
+  const { icons, say } = twitchaudio;
   const SERVICES = { spotify: "Spotify", youtube: "YouTube", deezer: "Deezer" };
   const NOTE_LENGTH = 200;
 
@@ -56,6 +54,8 @@ twitchaudio.panel = (() => {
 
     /** @type {View | null} */
     let view = null;
+    /** Notes of reports that were not sent, by the answer's id. @type {Map<string, string>} */
+    const drafts = new Map();
     let began = 0;
     /** @type {number | undefined} */
     let ticking;
@@ -65,19 +65,28 @@ twitchaudio.panel = (() => {
       "keydown", "keyup", "keypress"]) {
       host.addEventListener(name, (event) => event.stopPropagation(), { passive: true });
     }
-    root.addEventListener("keydown", (event) => {
-      if (!(event instanceof KeyboardEvent)) return;
-      if (event.key === "Escape") acts.closed(true);
-      if (event.key === "Tab") leaveAtTheEnds(event);
-    });
 
-    /** From the last control Tab goes on behind the button, from the first back to it. @param {KeyboardEvent} event */
+    /** Keys of the panel; content/main.js takes them before the page can see them. @param {KeyboardEvent} event */
+    function key(event) {
+      if (event.key === "Tab") leaveAtTheEnds(event);
+      if (event.key !== "Escape" || event.isComposing) return;
+      const back = body.querySelector(".report button");
+      // In the form Escape leads back to the answer; the note is kept.
+      if (back instanceof HTMLButtonElement && root.activeElement?.closest(".report")) back.dispatchEvent(new Event("back"));
+      else acts.closed(true);
+    }
+
+    /**
+     * From the last control Tab goes on to what follows the button, which takes the focus first; from the first
+     * control it goes back to the button.
+     * @param {KeyboardEvent} event
+     */
     function leaveAtTheEnds(event) {
       const controls = focusable();
       const at = root.activeElement;
-      const leaves = event.shiftKey ? at === controls[0] || at === box : at === controls.at(-1);
-      if (!leaves) return;
-      event.preventDefault();
+      const backwards = event.shiftKey && (at === controls[0] || at === box);
+      if (!backwards && (event.shiftKey || at !== controls.at(-1))) return;
+      if (backwards) event.preventDefault();
       acts.leave();
     }
 
@@ -94,9 +103,10 @@ twitchaudio.panel = (() => {
       } else if (view?.state !== "working" && event.isTrusted) {
         // A press on the picture closes a finished panel; a press elsewhere, e.g. in the chat, does not.
         const path = event.composedPath();
-        const onPlayer = host.parentElement && host.parentElement !== document.body && path.includes(host.parentElement);
-        const ours = path.some((each) => each instanceof Element && each.matches("[data-twitchaudio]"));
-        if (onPlayer && !ours) acts.closed(false);
+        const end = host.parentElement === document.body ? -1 : path.indexOf(host.parentElement ?? host);
+        const inside = path.slice(0, Math.max(0, end));
+        const others = inside.some((each) => twitchaudio.site.isControl(each) || (each instanceof Element && each.matches("[data-twitchaudio]")));
+        if (end >= 0 && !others) acts.closed(false);
       }
     }
 
@@ -117,7 +127,7 @@ twitchaudio.panel = (() => {
         body.replaceChildren(...drawn(next));
         if (focused && root.activeElement === null) box.focus({ preventScroll: true });
       }
-      if (next.state === "working") drawSteps(next.step);
+      if (next.state === "working") drawStages(next);
       host.dataset["state"] = next.state;
       box.hidden = false;
       speak(next, about.textContent);
@@ -143,7 +153,7 @@ twitchaudio.panel = (() => {
     function speak(now, title) {
       const alert = now.state === "error" ? `${now.heading}. ${now.text}` : "";
       let status = "";
-      if (now.state === "working") status = title;
+      if (now.state === "working") status = now.blocked ? say("panel_blocked") : title;
       if (now.state === "found") status = spokenFound(now);
       if (now.state === "none") status = `${now.heading}. ${now.text}`;
       if (spoken.textContent !== status) spoken.textContent = status;
@@ -170,22 +180,27 @@ twitchaudio.panel = (() => {
       const tick = () => { elapsed.textContent = say("panel_elapsed", [String(Math.floor((performance.now() - began) / 1000))]); };
       tick();
       ticking = window.setInterval(tick, 250);
-      const steps = ["step_find", "step_listen", "step_compare"].map((key) => h("li", {}, say(key)));
+      const stages = ["stage_find", "stage_listen", "stage_compare"].map((name) => h("li", {}, say(name)));
       const cancel = pressable("text-button", [say("panel_cancel")], (event) => acts.closed(event.detail === 0));
-      return [h("div", { class: "beam" }, h("i")), h("ol", { class: "steps" }, ...steps), h("p", { class: "foot" }, elapsed, cancel)];
+      return [
+        h("div", { class: "beam" }, h("i")), h("ol", { class: "steps" }, ...stages),
+        h("p", { class: "text blocked" }, say("panel_blocked")), h("p", { class: "foot" }, elapsed, cancel),
+      ];
     }
 
-    /** @param {number} step */
-    function drawSteps(step) {
+    /** @param {Working} working */
+    function drawStages({ stage, blocked }) {
       for (const [index, item] of [...body.querySelectorAll(".steps li")].entries()) {
-        item.toggleAttribute("data-past", index < step);
-        if (index === step) item.setAttribute("aria-current", "step");
+        item.toggleAttribute("data-past", index < stage);
+        if (index === stage) item.setAttribute("aria-current", "step");
         else item.removeAttribute("aria-current");
       }
+      body.querySelector(".steps")?.toggleAttribute("hidden", blocked);
+      body.querySelector(".blocked")?.toggleAttribute("hidden", !blocked);
     }
 
     /** @param {Found} found @returns {Node[]} */
-    function drawnFound({ id, song, others, note, probably }) {
+    function drawnFound({ id, kind, song, others, note, probably }) {
       const title = h("h2", { class: "title", "data-field": "title", dir: "auto" }, song.title);
       const artists = h("p", { class: "artists", "data-field": "artists", dir: "auto" }, song.artists);
       const album = song.album ? h("p", { class: "album", "data-field": "album", dir: "auto" }, song.album) : null;
@@ -196,7 +211,7 @@ twitchaudio.panel = (() => {
         note ? h("p", { class: "text" }, note) : null,
         h("div", { class: "links" }, ...links),
         others.length ? drawnOthers(others) : null,
-        drawnFoot(id, song),
+        drawnFoot(id, song, kind),
       ].filter((node) => node !== null);
     }
 
@@ -230,8 +245,8 @@ twitchaudio.panel = (() => {
       return h("div", { class: "others" }, h("h3", {}, say("panel_others")), h("ol", {}, ...items));
     }
 
-    /** @param {string} id @param {ShownSong} song */
-    function drawnFoot(id, song) {
+    /** @param {string} id @param {ShownSong} song @param {Found["kind"]} kind */
+    function drawnFoot(id, song, kind) {
       const copyLabel = h("span", {}, say("panel_copy"));
       const copy = pressable("text-button", [icons.copy(), copyLabel], async () => {
         const done = await copied(song.artists ? `${song.artists} – ${song.title}` : song.title);
@@ -239,30 +254,35 @@ twitchaudio.panel = (() => {
         if (done) copy.querySelector("svg")?.replaceWith(icons.check());
       });
       copy.dataset["act"] = "copy";
+      const again = pressable("text-button", [icons.note(), say("action_again")], () => acts.act({ name: "retry" }));
+      again.dataset["act"] = "again";
       const wrong = pressable("text-button", [icons.flag(), say("report_ask")], () => {
         const form = drawnReport(id, () => { form.replaceWith(foot); wrong.focus(); });
         foot.replaceWith(form);
         form.querySelector("input")?.focus();
       });
       wrong.dataset["act"] = "report";
-      const foot = h("p", { class: "foot" }, copy, wrong);
+      const foot = h("p", { class: "foot" }, copy, kind === "clip" ? null : again, wrong);
       return foot;
     }
 
     /** @param {string} id @param {() => void} back */
     function drawnReport(id, back) {
       const note = h("input", { type: "text", maxlength: String(NOTE_LENGTH), id: "note", placeholder: say("report_note_hint") });
-      const result = h("span", { class: "elapsed" });
+      note.value = drafts.get(id) ?? "";
+      note.addEventListener("input", () => drafts.set(id, note.value));
+      const cancel = pressable("text-button", [say("panel_cancel")], back);
+      cancel.addEventListener("back", back);
       const form = h("form", { class: "report" },
         h("label", { for: "note" }, say("report_note")), note,
-        h("p", { class: "foot" }, result,
-          pressable("text-button", [say("panel_cancel")], back),
+        h("p", { class: "foot" }, h("span"), cancel,
           h("button", { type: "submit", class: "primary", "data-act": "send-report" }, say("report_send"))));
       form.addEventListener("submit", async (event) => {
         event.preventDefault();
         if (!event.isTrusted) return;
         for (const control of form.querySelectorAll("button, input")) control.setAttribute("disabled", "");
         const problem = await acts.report(id, "wrong-song", note.value.trim());
+        if (!problem) drafts.delete(id);
         const words = problem ? `${problem.heading}. ${problem.text}` : say("report_done");
         form.replaceWith(h("p", { class: "foot", "data-reported": problem ? problem.code : "" }, h("span", { class: "elapsed" }, words)));
         spoken.textContent = words;
@@ -302,6 +322,7 @@ twitchaudio.panel = (() => {
       host,
       show,
       hide,
+      key,
       get open() { return view !== null; },
       get view() { return view; },
       focus: () => (focusable()[0] ?? box).focus(),

@@ -10,7 +10,7 @@ import { ProblemError } from "./problem.js";
 export const CALL_SECONDS = 12;
 const MAX_BYTES = 1_000_000;
 
-/** In seconds: long enough for most answers, short enough to show each step of the work. */
+/** In seconds: long enough for most answers, short enough to show each stage of the work. */
 export const WAIT_SECONDS = 1;
 
 /**
@@ -19,7 +19,7 @@ export const WAIT_SECONDS = 1;
  * @param {string} server its origin
  * @param {string} path below /api/v1
  * @param {Call} [call]
- * @returns {Promise<{ status: number, body: any }>}
+ * @returns {Promise<{ status: number, body: any, wait: number | null }>} `wait`: seconds, from `Retry-After`
  */
 export async function call(network, server, path, { method = "GET", body, wait, credential = null } = {}) {
   if (!isSafe(server)) throw new ProblemError("address-invalid");
@@ -45,11 +45,11 @@ export async function call(network, server, path, { method = "GET", body, wait, 
     throw unreachable(network, server, error);
   }
   if (response.type === "opaqueredirect" || text.length > MAX_BYTES) throw new ProblemError("not-a-server");
-  if (response.status === 204) return { status: 204, body: null };
+  if (response.status === 204) return { status: 204, body: null, wait: null };
   const json = parsed(text);
   if (response.ok) {
     if (json === null || typeof json !== "object") throw new ProblemError("not-a-server");
-    return { status: response.status, body: json };
+    return { status: response.status, body: json, wait: retryAfter(json, response) };
   }
   if (typeof json?.code !== "string") throw new ProblemError("not-a-server");
   throw new ProblemError(json.code, String(json.detail ?? ""), retryAfter(json, response), String(json.title ?? ""));

@@ -2,12 +2,13 @@
 
 /** @typedef {"offline" | "server-unreachable" | "connection-not-secure" | "not-a-server" | "server-too-old" |
  *   "server-slow" | "permission-missing" | "address-invalid" | "sign-in-off" | "sign-in-failed" |
- *   "sign-in-cancelled" | "extension-updated"} LocalCode */
+ *   "sign-in-cancelled" | "extension-updated" | "extension-silent" | "job-slow"} LocalCode */
 
 /** @type {readonly LocalCode[]} */
 export const LOCAL_CODES = [
   "offline", "server-unreachable", "connection-not-secure", "not-a-server", "server-too-old", "server-slow",
   "permission-missing", "address-invalid", "sign-in-off", "sign-in-failed", "sign-in-cancelled", "extension-updated",
+  "extension-silent", "job-slow",
 ];
 
 export class ProblemError extends Error {

@@ -4,7 +4,7 @@ import { answerView } from "./answer.js";
 import { ProblemError } from "./problem.js";
 
 /** @type {Record<string, 0 | 1 | 2>} */
-const STEPS = { queued: 0, resolving: 0, capturing: 1, fingerprinting: 2, recognizing: 2, done: 2 };
+const STAGES = { queued: 0, resolving: 0, capturing: 1, fingerprinting: 2, recognizing: 2, done: 2 };
 
 /** @type {Record<SongLink["service"], (text: string) => string>} */
 const SEARCHES = {
@@ -16,7 +16,7 @@ const SEARCHES = {
 /** Problems that pass by themselves. */
 const PASSING = new Set([
   "ad-break", "no-audio", "not-live", "job-in-progress", "rate-limited", "busy", "upstream-unavailable", "timeout",
-  "internal", "maintenance", "offline", "server-unreachable", "connection-not-secure", "server-slow",
+  "internal", "maintenance", "not-found", "job-slow", "extension-silent", "offline", "server-unreachable", "connection-not-secure", "server-slow",
 ]);
 const SIGN_IN = new Set(["login-required", "token-invalid", "token-wrong-client", "sign-in-failed", "sign-in-cancelled"]);
 const OPTIONS = new Set([
@@ -33,15 +33,16 @@ const MAX_OTHERS = 20;
  * @param {Identification} identification
  * @param {Say} say
  * @param {string} server
+ * @param {number | null} [wait] seconds after which a running job is asked about again
  * @returns {View}
  */
-export function viewOf(identification, say, server) {
+export function viewOf(identification, say, server, wait = null) {
   const { state, id, kind, target, live, stage, heard_at, song, others, elsewhere, probable } = answerView(identification);
   const note = elsewhere ? say("panel_elsewhere", [elsewhere.asked, elsewhere.from, elsewhere.until]) : "";
   switch (state) {
     case "working":
       if (identification.status === "successful") throw new ProblemError("server-too-old");
-      return { state, id, step: STEPS[stage] ?? 0 };
+      return { state, id, stage: STAGES[stage] ?? 0, blocked: false, wait };
     case "none": {
       const text = say(live ? "none_text" : "none_text_recorded");
       return { state, id, heading: say("none_heading"), text: note ? `${note} ${text}` : text, actions: [{ name: "retry", label: say("action_retry") }] };
@@ -58,8 +59,8 @@ export function viewOf(identification, say, server) {
       };
     }
     case "failed": {
-      const { code = "internal", detail = "", retry_after_seconds: wait = null, title } = identification.problem ?? {};
-      return problemView(new ProblemError(code, detail, wait, title), say, server, target);
+      const { code = "internal", detail = "", retry_after_seconds = null, title } = identification.problem ?? {};
+      return { ...problemView(new ProblemError(code, detail, retry_after_seconds, title), say, server, target), final: true };
     }
   }
 }
@@ -98,6 +99,8 @@ export function problemView(error, say, server, channel = "") {
     text: DETAILED.has(refusal.code) && refusal.detail ? `${text} ${refusal.detail}` : text,
     actions: actionsFor(refusal.code, passing, say, server, channel),
     wait: passing && refusal.wait !== null ? Math.max(MIN_WAIT_SECONDS, Math.ceil(refusal.wait)) : null,
+    passing,
+    final: false,
   };
 }
 
@@ -110,6 +113,7 @@ function actionsFor(code, passing, say, server, channel) {
     actions.push({ name: "subscribe", label: say("action_subscribe"), href: `https://www.twitch.tv/subs/${channel}` });
   }
   if (passing) actions.push({ name: "retry", label: say("action_retry") });
+  if (code === "extension-updated") actions.push({ name: "reload", label: say("action_reload") });
   if (code === "connection-not-secure") {
     actions.push({ name: "open-server", label: say("action_open_server"), href: server });
   }

@@ -2,6 +2,8 @@
 
 import { permissionPattern } from "../lib/address.js";
 import { csv, json, matching } from "../lib/history.js";
+import { ProblemError } from "../lib/problem.js";
+import { problemView } from "../lib/view.js";
 import { askPermission, byId, fillWords, h, say, send, showMessage } from "../ui/common.js";
 
 const identify = byId("identify", HTMLButtonElement);
@@ -49,14 +51,24 @@ async function showPage() {
   if (page?.view) showAnswer(page.view);
 }
 
+/** How often the page is asked how far its question is. */
+const LOOK_MS = 500;
+
+const asking = twitchaudio.asking.create({
+  send,
+  show: showAnswer,
+  problem: (code, wait = null) => problemView(new ProblemError(code, "", wait), say, "https://twitch.tv"),
+});
+
 identify.addEventListener("click", async () => {
   const tab = await currentTab();
-  showAnswer({ state: "working", id: null, step: 0 });
+  showAnswer({ state: "working", id: null, stage: 0, blocked: false, wait: null });
   identify.disabled = true;
   try {
+    const page = await askPage(tab, "page");
+    if (page?.kind) await byPage(tab);
     // A tab that was open before the installation lacks our script: identify its address instead.
-    const view = (await askPage(tab, "identify")) ?? (tab?.url ? await byAddress(tab.url) : null);
-    if (view) showAnswer(view);
+    else if (page === null && tab?.url) await asking.ask(() => ({ url: tab.url ?? "" }));
     else await showPage();
   } finally {
     identify.disabled = false;
@@ -64,12 +76,16 @@ identify.addEventListener("click", async () => {
   }
 });
 
-/** @param {string} url @returns {Promise<View>} */
-async function byAddress(url) {
-  let view = await send("ask", { question: { url } });
-  const until = performance.now() + 60_000;
-  while (view.state === "working" && view.id !== null && performance.now() < until) view = await send("poll", { id: view.id });
-  return view;
+/** The page's own script asks, which knows the moment; its state is shown here. @param {browser.tabs.Tab | null} tab */
+async function byPage(tab) {
+  await askPage(tab, "identify");
+  for (;;) {
+    const page = await askPage(tab, "page");
+    if (page?.view) showAnswer(page.view);
+    else answer.hidden = true; // the viewer went elsewhere, or closed the panel
+    if (page?.view?.state !== "working") return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
 }
 
 /** @param {View} view */
@@ -77,10 +93,12 @@ function showAnswer(view) {
   answer.hidden = false;
   answer.dataset["state"] = view.state;
   switch (view.state) {
-    case "working":
-      answer.replaceChildren(h("p", {}, say("popup_working")));
-      spoken.textContent = say("popup_working");
+    case "working": {
+      const words = say(view.blocked ? "panel_blocked" : "popup_working");
+      answer.replaceChildren(h("p", {}, words));
+      if (spoken.textContent !== words) spoken.textContent = words;
       break;
+    }
     case "found": {
       const links = view.song.links.map(({ service, href, exact }) => {
         const name = { spotify: "Spotify", youtube: "YouTube", deezer: "Deezer" }[service];

@@ -1,5 +1,8 @@
 /** What the pop-up and the options share: words, elements, messages to the background. */
 
+import "../lib/states.js";
+import "../lib/asking.js";
+
 /** @type {Say} */
 export const say = (key, substitutions = []) => browser.i18n.getMessage(key, substitutions);
 
@@ -39,28 +42,11 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Over four seconds: while the browser stops or starts the background, messages are lost. */
-const MAX_TRIES = 8;
-
-/**
- * Sends a message, and sends it again when the browser stopped the background in the middle of it.
- * @template {MessageName} Name
- * @param {Name} name
- * @param {Messages[Name]["request"]} request
- * @returns {Promise<Messages[Name]["reply"]>}
- */
-export async function send(name, request) {
-  for (let tried = 1; ; tried++) {
-    try {
-      const reply = await browser.runtime.sendMessage({ name, private: browser.extension.inIncognitoContext, ...request });
-      if (reply !== undefined) return reply;
-    } catch (error) {
-      if (tried >= MAX_TRIES) throw error;
-    }
-    if (tried >= MAX_TRIES) throw new Error("no reply");
-    await new Promise((resolve) => setTimeout(resolve, 150 * tried));
-  }
-}
+/** Sends a message, and says whether this window is private: the extension's own pages are in no tab of it. */
+export const send = twitchaudio.asking.sender(
+  (message) => browser.runtime.sendMessage({ private: browser.extension.inIncognitoContext, ...message }),
+  () => Boolean(browser.runtime.id),
+);
 
 /** Shows a problem or a message of success in a live region. @param {HTMLElement} region @param {ProblemView | string | null} what */
 export function showMessage(region, what) {

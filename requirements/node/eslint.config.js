@@ -20,18 +20,20 @@ const RULES = {
   }],
   "no-restricted-globals": ["error", "chrome", "localStorage", "sessionStorage"],
 };
+/** Scripts of lib/ that content scripts use, too, and which are no modules therefore. */
+const CLASSIC = ["targets", "states", "asking"].map((name) => `extension/lib/${name}.js`);
 const BROWSER = { ...globals.browser, browser: "readonly" };
 
 export default [
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   {
     files: ["extension/**/*.js"],
-    ignores: ["extension/content/**", "extension/lib/targets.js"],
-    languageOptions: { ecmaVersion: 2025, sourceType: "module", globals: BROWSER },
+    ignores: ["extension/content/**", ...CLASSIC],
+    languageOptions: { ecmaVersion: 2025, sourceType: "module", globals: { ...BROWSER, twitchaudio: "readonly" } },
     rules: RULES,
   },
   {
-    files: ["extension/content/**/*.js", "extension/lib/targets.js"],
+    files: ["extension/content/**/*.js", ...CLASSIC],
     languageOptions: { ecmaVersion: 2025, sourceType: "script", globals: { ...BROWSER, twitchaudio: "writable" } },
     rules: RULES,
   },

@@ -53,7 +53,7 @@ async def test_a_click_on_a_live_channel_names_the_song(extension: Installed) ->
     await extension.picture(tab, "found-light")
 
 
-async def test_the_steps_are_shown_while_it_works(extension: Installed) -> None:
+async def test_the_stages_are_shown_while_it_works(extension: Installed) -> None:
     twitch = extension.town.twitch
     tab = await extension.channel()
     twitch.latency.set(0, {Step.SEGMENT: 4000})

@@ -298,5 +298,4 @@ async def test_each_selector_of_the_site_matches_a_saved_page(extension: Install
             sorted(selectors),
         )
         unseen -= {each for each, count in counts.items() if count}
-    # The preview of a clip is known of other extensions only.
-    assert unseen == {'[data-a-player-type="clips-preview"]'}
+    assert unseen == set()

@@ -38,7 +38,7 @@ def _node(*arguments: str, text: str = "") -> str:
 
 
 def test_the_library_does_what_its_own_tests_say() -> None:
-    assert "fail 0" in _node("--test", "library.test.js")
+    assert "fail 0" in _node("--test", "library.test.js", "asking.test.js")
 
 
 ADDRESSES = (
@@ -116,6 +116,19 @@ def test_every_problem_is_explained_and_every_word_is_there() -> None:
                 re.findall(r"__MSG_(\w+)__", text)
             )
     assert used <= words.keys(), used - words.keys()
+
+
+def test_a_page_keeps_all_its_words_for_when_the_extension_is_updated() -> None:
+    words = json.loads((EXTENSION / "_locales/en/messages.json").read_text(encoding="utf-8"))
+    table = (
+        (EXTENSION / "content/words.js").read_text(encoding="utf-8").split("const KEYS = (")[1].split(").split")[0]
+    )
+    kept = set(re.findall(r"[a-z_]{4,}", table))
+    assert kept <= words.keys()
+    for file in (EXTENSION / "content").glob("*.js"):
+        text = file.read_text(encoding="utf-8")
+        assert set(re.findall(r'say\("(\w+)"', text)) | set(re.findall(r'"(stage_\w+)"', text)) <= kept
+        assert file.name == "words.js" or "i18n" not in text
 
 
 def test_only_one_file_knows_twitchs_pages() -> None:
