@@ -17,24 +17,31 @@ const say = (key, substitutions = []) => browser.i18n.getMessage(key, substituti
 
 const self_ = { id: browser.runtime.id, root: browser.runtime.getURL("") };
 
-/** @typedef {{ server: string, private: boolean }} Context */
+/** `anonymous`: in a private window nothing says who asks, unless the viewer has allowed it. */
+/** @typedef {{ server: string, private: boolean, anonymous: boolean }} Context */
 /** @type {{ [Name in MessageName]: (message: Messages[Name]["request"], context: Context) => Promise<Messages[Name]["reply"]> }} */
 const HANDLERS = {
   "ask": async ({ question }, context) => {
     const channel = "channel" in question ? question.channel : "";
     return shown(context, channel, async () => {
       await permitted(context.server);
-      const call = /** @type {const} */ ({ method: "POST", body: question, wait: api.WAIT_SECONDS });
-      return account.callAs(context.server, "/identifications", call).catch((error) => { throw api.asVersionProblem(error, []); });
+      try {
+        return await start(context, question);
+      } catch (error) {
+        // A server of before does not know moments of a channel: it listens to what is live.
+        const unknown = "ago" in question && error instanceof ProblemError && error.code === "invalid-input";
+        if (!unknown) throw api.asVersionProblem(error, []);
+        return start(context, { channel });
+      }
     });
   },
   "poll": ({ id }, context) =>
-    shown(context, "", () => account.callAs(context.server, `/identifications/${id}`, { wait: api.WAIT_SECONDS })),
+    shown(context, "", () => call(context, `/identifications/${id}`, { wait: api.WAIT_SECONDS })),
   "stored": async ({ slug }, context) => {
     const { lookup } = await storage.settings();
-    if (!lookup || !(await isPermitted(context.server))) return null;
+    if (context.private || !lookup || !(await isPermitted(context.server))) return null;
     try {
-      const { body } = await account.callAs(context.server, `/clips/${slug}`);
+      const { body } = await call(context, `/clips/${slug}`);
       const view = viewOf(api.identification(body), say, context.server);
       if (view.state !== "found") return null;
       await remember(view, context);
@@ -43,10 +50,10 @@ const HANDLERS = {
       return null; // the viewer did not ask: no error is shown
     }
   },
-  "report": ({ id, reason, note }, { server }) =>
-    attempt(server, async () => {
+  "report": ({ id, reason, note }, context) =>
+    attempt(context.server, async () => {
       const body = note ? { reason, note } : { reason };
-      await account.callAs(server, `/identifications/${id}/reports`, { method: "POST", body });
+      await call(context, `/identifications/${id}/reports`, { method: "POST", body });
     }),
   "settings": () => storage.settings(),
   "open-options": async () => {
@@ -62,17 +69,17 @@ const HANDLERS = {
     try {
       return await account.startDevice(server);
     } catch (error) {
-      return problemView(error, say, server);
+      return explained(error, { server, private: false, anonymous: false });
     }
   },
   "device-poll": async ({ device }, { server }) => {
     try {
       return (await account.pollDevice(server, device)) ? "done" : "pending";
     } catch (error) {
-      return problemView(error, say, server);
+      return explained(error, { server, private: false, anonymous: false });
     }
   },
-  "overview": async (_, { server }) => overview(server),
+  "overview": async (_, context) => overview(context),
   "set-server": async ({ server: typed }, { server: before }) => {
     const server = parseServer(typed);
     if (server === null) return problemView(new ProblemError("address-invalid"), say, before);
@@ -89,11 +96,12 @@ const HANDLERS = {
     attempt(server, async () => {
       await account.callAs(server, "/access-codes/redeem", { method: "POST", body: { code: code.trim() } });
     }),
-  "set-settings": async ({ button, lookup }) => {
-    await storage.saveSettings({ ...(button === undefined ? {} : { button }), ...(lookup === undefined ? {} : { lookup }) });
-    await tellTabs();
-    return null;
-  },
+  "set-settings": ({ button, lookup, privateSignIn }, { server }) =>
+    attempt(server, async () => {
+      const given = Object.entries({ button, lookup, privateSignIn }).filter(([, value]) => value !== undefined);
+      await storage.saveSettings(Object.fromEntries(given));
+      await tellTabs();
+    }),
   "history": () => storage.history(),
   "clear-history": async () => {
     await storage.changeHistory(() => []);
@@ -114,10 +122,10 @@ browser.runtime.onMessage.addListener((message, sender) => {
 
 /** @param {Message} message @param {browser.runtime.MessageSender} sender */
 async function respond(message, sender) {
-  const { server } = await storage.settings();
+  const { server, privateSignIn } = await storage.settings();
   // The pop-up is in no tab: its messages say themselves whether its window is private.
   const hidden = sender.tab?.incognito ?? /** @type {{ private?: unknown }} */ (message).private === true;
-  const context = { server, private: hidden };
+  const context = { server, private: hidden, anonymous: hidden && !privateSignIn };
   const handler = /** @type {(message: any, context: Context) => Promise<any>} */ (HANDLERS[message.name]);
   return handler(message, context);
 }
@@ -129,6 +137,32 @@ browser.commands.onCommand.addListener(async (name, tab) => {
   // On pages without our script (other sites, or tabs older than the installation) the pop-up opens instead.
   await browser.tabs.sendMessage(id, { name: "identify" }).catch(() => browser.action.openPopup().catch(() => {}));
 });
+
+/** @param {Context} context @param {string} path @param {api.Call} [request] */
+function call({ server, anonymous }, path, request = {}) {
+  return account.callAs(server, path, request, anonymous);
+}
+
+/** @param {Context} context @param {Question} question */
+function start(context, question) {
+  return call(context, "/identifications", { method: "POST", body: question, wait: api.WAIT_SECONDS });
+}
+
+/**
+ * The view of a problem, with what only this browser knows about it.
+ * @param {unknown} error
+ * @param {Context} context
+ * @param {string} [channel]
+ */
+async function explained(error, { server, anonymous }, channel = "") {
+  let known = error;
+  if (error instanceof ProblemError) {
+    const barred = ["login-required", "subscription-required"].includes(error.code);
+    if (anonymous && barred) known = new ProblemError("private-window");
+    if (error.code === "connection-not-secure" && (await storage.wasReached(server))) known = new ProblemError("server-away");
+  }
+  return problemView(known, say, server, channel);
+}
 
 /**
  * Requests an Identification and gives the view of it, or of the problem that came in its place.
@@ -144,7 +178,7 @@ async function shown(context, channel, ask) {
     if (view.state === "found") await remember(view, context);
     return view;
   } catch (error) {
-    return problemView(error, say, context.server, channel);
+    return explained(error, context, channel);
   }
 }
 
@@ -154,7 +188,7 @@ async function attempt(server, act) {
     await act();
     return null;
   } catch (error) {
-    return problemView(api.asVersionProblem(error, []), say, server);
+    return explained(api.asVersionProblem(error, []), { server, private: false, anonymous: false });
   }
 }
 
@@ -173,21 +207,22 @@ async function permitted(server) {
   if (!(await isPermitted(server))) throw new ProblemError("permission-missing");
 }
 
-/** @param {string} server @returns {Promise<Overview>} */
-async function overview(server) {
+/** @param {Context} context @returns {Promise<Overview>} */
+async function overview(context) {
+  const { server } = context;
   const known = await account.account(server);
   /** @type {Overview} */
   const found = { server, permitted: await isPermitted(server), problem: null, motd: "", account: known, signIn: false, refusal: "" };
   try {
     await permitted(server);
-    const [status, me] = await Promise.all([account.serverStatus(server), account.callAs(server, "/me")]);
+    const [status, me] = await Promise.all([account.serverStatus(server), call(context, "/me")]);
     found.motd = String(status.motd ?? "");
     found.signIn = Boolean(status.twitch_client_id);
     found.account = await account.account(server);
     const refused = me.body.streams?.allowed === false ? me.body.streams.code : null;
     if (refused) found.refusal = problemView(new ProblemError(String(refused)), say, server).text;
   } catch (error) {
-    found.problem = problemView(error, say, server);
+    found.problem = await explained(error, context);
     found.account = await account.account(server);
   }
   return found;

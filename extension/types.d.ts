@@ -167,6 +167,8 @@ interface Settings {
   button: boolean;
   /** Whether clip pages look their answer up by themselves. */
   lookup: boolean;
+  /** Whether the sign-in is used in private windows, too. */
+  privateSignIn: boolean;
 }
 
 interface HistoryEntry {
@@ -219,7 +221,7 @@ interface Messages {
   "set-server": { request: { server: string }; reply: ProblemView | null };
   "set-key": { request: { key: string }; reply: ProblemView | null };
   "redeem": { request: { code: string }; reply: ProblemView | null };
-  "set-settings": { request: { button?: boolean; lookup?: boolean }; reply: null };
+  "set-settings": { request: Partial<Pick<Settings, "button" | "lookup" | "privateSignIn">>; reply: ProblemView | null };
   "history": { request: {}; reply: HistoryEntry[] };
   "clear-history": { request: {}; reply: null };
   "erase": { request: {}; reply: null };

@@ -23,11 +23,6 @@ twitchaudio.button = {
     for (const name of ["dblclick", "mousedown", "mouseup", "pointerdown", "pointerup"]) {
       element.addEventListener(name, (event) => event.stopPropagation());
     }
-    for (const name of ["keydown", "keyup", "keypress"]) {
-      element.addEventListener(name, (event) => {
-        if (event instanceof KeyboardEvent && (event.key === " " || event.key === "Enter")) event.stopPropagation();
-      });
-    }
 
     return {
       element,

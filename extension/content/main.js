@@ -29,6 +29,8 @@
   /** Looks whether the extension was updated in the middle of a question. */
   let watching = 0;
   let restTimer = 0;
+  /** Clips that were looked up in this tab, and what was known of each. @type {Map<string, View | null>} */
+  const lookedUp = new Map();
   /** When the panel last opened by itself. */
   let openedByItselfAt = -Infinity;
   let missingSince = 0;
@@ -95,6 +97,7 @@
   function show(view) {
     if (!about) return;
     const working = view.state === "working";
+    if (about.kind === "clip" && view.state === "found") lookedUp.set(about.label, view);
     clearInterval(watching);
     if (working) watching = window.setInterval(() => { if (!isCurrent()) asking.updated(); }, 1000);
     button.setBusy(working);
@@ -121,7 +124,8 @@
     await seen(over);
     if (over.aborted || panel.open) return;
     const slug = clip.key.slice("clip:".length);
-    const view = await send("stored", { slug }).catch(() => null);
+    const view = lookedUp.has(slug) ? lookedUp.get(slug) : await send("stored", { slug }).catch(() => null);
+    lookedUp.set(slug, view ?? null);
     if (view?.state !== "found" || over.aborted || panel.open || target !== clip) return;
     openedByItselfAt = performance.now();
     about = clip;
@@ -299,9 +303,11 @@
   // On the window and first: Twitch's own shortcuts must not see keys that are pressed in the panel.
   for (const name of ["keydown", "keyup", "keypress"]) {
     window.addEventListener(name, (event) => {
-      if (!(event instanceof KeyboardEvent) || !event.composedPath().includes(panel.host)) return;
-      event.stopImmediatePropagation();
-      if (name === "keydown") panel.key(event);
+      if (!(event instanceof KeyboardEvent)) return;
+      const inPanel = event.composedPath().includes(panel.host);
+      const pressing = event.target === button.element && [" ", "Enter"].includes(event.key);
+      if (inPanel || pressing) event.stopImmediatePropagation();
+      if (inPanel && name === "keydown") panel.key(event);
     }, true);
   }
 

@@ -45,6 +45,10 @@ twitchaudio.panelStyle = `
   color-scheme: light;
 }
 :host([data-fixed]) { position: fixed; top: auto; right: auto; bottom: 10px; left: 10px; max-height: calc(100vh - 80px); }
+:host([data-area]) {
+  top: calc(var(--area-top) + 6px); bottom: auto; left: calc(var(--area-left) + 6px);
+  width: min(340px, calc(var(--area-width) - 12px)); max-height: calc(var(--area-height) - 12px);
+}
 :host([data-state="idle"]) { width: 0; }
 
 *, *::before, *::after { box-sizing: border-box; }
@@ -71,8 +75,8 @@ header { display: flex; align-items: center; gap: 8px; padding: 6px 6px 0 14px; 
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .body { padding: 2px 14px 12px; overflow-y: auto; min-height: 0; }
 h2 { margin: 0; font-size: 16px; font-weight: 600; line-height: 1.25; }
-.title { font-size: 18px; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; line-clamp: 3; overflow: hidden; }
-.artists { margin: 2px 0 0; font-size: 14px; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; line-clamp: 2; overflow: hidden; }
+.title { font-size: 18px; }
+.artists { margin: 2px 0 0; font-size: 14px; }
 .probably { margin: 0; color: var(--muted); }
 .album { margin: 0; color: var(--muted); }
 .text { margin: 6px 0 0; }

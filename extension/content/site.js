@@ -258,10 +258,13 @@ twitchaudio.site = (() => {
     return { parent, fixed: true, area: box && areaBeside(box, player?.group?.parentElement ?? null) };
   }
 
+  /** The captions, two lines of them, over the control bar, in pixels. */
+  const CAPTIONS = 80;
+
   /** @param {Element} box @param {Element | null} bar */
   function areaBeside(box, bar) {
     const [player, controls] = [box.getBoundingClientRect(), (bar ?? box).getBoundingClientRect()];
-    const over = { top: Math.max(0, player.top), bottom: bar ? controls.top : player.bottom };
+    const over = { top: Math.max(0, player.top), bottom: (bar ? controls.top : player.bottom) - CAPTIONS };
     const under = { top: controls.bottom, bottom: innerHeight };
     const { top, bottom } = over.bottom - over.top >= under.bottom - under.top ? over : under;
     return { left: Math.max(0, player.left), top, width: player.width, height: bottom - top };

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { ProblemError } from "./problem.js";
 import * as signIn from "./sign_in.js";
+import * as storage from "./storage.js";
 import { secrets } from "./storage.js";
 
 /** The scope to ask for when the server does not name its own: none, unless only subscribers may ask. */
@@ -13,7 +14,9 @@ export const network = { fetch: (...given) => fetch(...given), online: () => nav
 
 /** @param {string} server */
 export async function serverStatus(server) {
-  return api.status((await api.call(network, server, "/status")).body);
+  const status = api.status((await api.call(network, server, "/status")).body);
+  await storage.rememberReached(server);
+  return status;
 }
 
 /** @param {ServerStatus} status */
@@ -44,9 +47,10 @@ function credential(secret) {
  * @param {string} server
  * @param {string} path
  * @param {api.Call} [call]
+ * @param {boolean} [anonymous] leaves the secret out
  */
-export async function callAs(server, path, call = {}) {
-  const secret = await secrets.get(server);
+export async function callAs(server, path, call = {}, anonymous = false) {
+  const secret = anonymous ? undefined : await secrets.get(server);
   try {
     return await api.call(network, server, path, { ...call, credential: credential(secret) });
   } catch (error) {

@@ -44,15 +44,30 @@ export async function call(network, server, path, { method = "GET", body, wait, 
   } catch (error) {
     throw unreachable(network, server, error);
   }
-  if (response.type === "opaqueredirect" || text.length > MAX_BYTES) throw new ProblemError("not-a-server");
+  if (response.type === "opaqueredirect") throw new ProblemError("server-redirects");
+  if (text.length > MAX_BYTES) throw new ProblemError("not-a-server");
   if (response.status === 204) return { status: 204, body: null, wait: null };
   const json = parsed(text);
   if (response.ok) {
     if (json === null || typeof json !== "object") throw new ProblemError("not-a-server");
     return { status: response.status, body: json, wait: retryAfter(json, response) };
   }
-  if (typeof json?.code !== "string") throw new ProblemError("not-a-server");
+  if (typeof json?.code !== "string") throw new ProblemError(codeOfOther(response.status, json), "", retryAfter(json, response));
   throw new ProblemError(json.code, String(json.detail ?? ""), retryAfter(json, response), String(json.title ?? ""));
+}
+
+/**
+ * The code for a refusal that is not in our server's form: something between here and there has sent it, such as a
+ * reverse proxy whose server is being restarted, or nothing of ours is there.
+ * @param {number} http the response's status
+ * @param {any} json
+ */
+function codeOfOther(http, json) {
+  if (http === 511) return "refused-on-the-way";
+  if ([502, 503, 504].includes(http) || (http >= 500 && json === null)) return "gateway-error";
+  if (http === 429) return "rate-limited";
+  if ([401, 403, 407, 451].includes(http)) return "refused-on-the-way";
+  return "not-a-server";
 }
 
 /** @param {Network} network @param {string} server @param {unknown} error */
@@ -75,7 +90,7 @@ function parsed(text) {
 
 /** @param {any} json @param {Response} response */
 function retryAfter(json, response) {
-  const told = Number(json.retry_after_seconds ?? response.headers.get("Retry-After") ?? NaN);
+  const told = Number(json?.retry_after_seconds ?? response.headers.get("Retry-After") ?? NaN);
   return Number.isFinite(told) && told >= 0 ? Math.min(told, 3600) : null;
 }
 

@@ -11,6 +11,7 @@ function isQuestion(value) {
   if (value === null || typeof value !== "object") return false;
   switch (Object.keys(value).sort().join()) {
     case "channel": return text(value.channel, 25);
+    case "ago,channel": return text(value.channel, 25) && Number.isFinite(value.ago) && value.ago >= 0;
     case "clip": return text(value.clip, 128);
     case "at,video": return text(value.video, 20) && Number.isFinite(value.at) && value.at >= 0;
     case "url": return text(value.url, 2000);
@@ -34,7 +35,7 @@ const SHAPES = {
   "set-server": ({ server }) => text(server, 500),
   "set-key": ({ key }) => text(key, 300),
   "redeem": ({ code }) => text(code, 200),
-  "set-settings": ({ button, lookup }) => [button, lookup].every((value) => value === undefined || typeof value === "boolean"),
+  "set-settings": ({ button, lookup, privateSignIn }) => [button, lookup, privateSignIn].every((value) => value === undefined || typeof value === "boolean"),
   "history": () => true,
   "clear-history": () => true,
   "erase": () => true,

@@ -1,12 +1,14 @@
 /** Problems by code: the server's codes, and those below, which only a client can know. */
 
-/** @typedef {"offline" | "server-unreachable" | "connection-not-secure" | "not-a-server" | "server-too-old" |
+/** @typedef {"offline" | "server-unreachable" | "server-away" | "server-redirects" | "gateway-error" | "refused-on-the-way" |
+ *   "storage-refused" | "private-window" | "extension-failed" | "connection-not-secure" | "not-a-server" | "server-too-old" |
  *   "server-slow" | "permission-missing" | "address-invalid" | "sign-in-off" | "sign-in-failed" |
  *   "sign-in-cancelled" | "extension-updated" | "extension-silent" | "job-slow"} LocalCode */
 
 /** @type {readonly LocalCode[]} */
 export const LOCAL_CODES = [
-  "offline", "server-unreachable", "connection-not-secure", "not-a-server", "server-too-old", "server-slow",
+  "offline", "server-unreachable", "server-away", "server-redirects", "gateway-error", "refused-on-the-way",
+  "storage-refused", "private-window", "extension-failed", "connection-not-secure", "not-a-server", "server-too-old", "server-slow",
   "permission-missing", "address-invalid", "sign-in-off", "sign-in-failed", "sign-in-cancelled", "extension-updated",
   "extension-silent", "job-slow",
 ];

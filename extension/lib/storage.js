@@ -1,28 +1,53 @@
 /**
  * Stores settings, songs and secrets in the browser. Settings and the list of songs are in `storage.local`. Secrets are in this
  * extension's IndexedDB, which neither pages nor content scripts can open in any browser; `storage.local` can be
- * read by content scripts in Firefox.
+ * read by content scripts in Firefox. What the browser refuses is done without, where that is possible.
  */
 
 import { DEFAULT_SERVER } from "./address.js";
+import { ProblemError } from "./problem.js";
 
 /** @type {Settings} */
-const DEFAULTS = { server: DEFAULT_SERVER, button: true, lookup: true };
+const DEFAULTS = { server: DEFAULT_SERVER, button: true, lookup: true, privateSignIn: false };
+
+/**
+ * Reads from `storage.local`; the given values when the browser refuses.
+ * @template {object} T
+ * @param {T} otherwise
+ * @returns {Promise<T>}
+ */
+async function read(otherwise) {
+  try {
+    return /** @type {T} */ (await browser.storage.local.get({ ...otherwise }));
+  } catch {
+    return otherwise;
+  }
+}
 
 /** @returns {Promise<Settings>} */
 export async function settings() {
-  return /** @type {Settings} */ (await browser.storage.local.get({ ...DEFAULTS }));
+  return read({ ...DEFAULTS });
 }
 
-/** @param {Partial<Settings>} changes */
+/** Throws ProblemError `storage-refused`. @param {Partial<Settings>} changes */
 export async function saveSettings(changes) {
-  await browser.storage.local.set(changes);
+  await browser.storage.local.set(changes).catch(() => { throw new ProblemError("storage-refused"); });
 }
 
 /** @returns {Promise<HistoryEntry[]>} */
 export async function history() {
-  const { history: list } = await browser.storage.local.get({ history: [] });
+  const { history: list } = await read({ history: [] });
   return Array.isArray(list) ? list : [];
+}
+
+/** Notes that a server has answered from here: when it stops, its certificate is not the reason. @param {string} server */
+export async function rememberReached(server) {
+  if (!(await wasReached(server))) await browser.storage.local.set({ reached: server }).catch(() => {});
+}
+
+/** @param {string} server */
+export async function wasReached(server) {
+  return (await read({ reached: "" })).reached === server;
 }
 
 /** @type {Promise<unknown>} */
@@ -35,12 +60,12 @@ let lastChange = Promise.resolve();
 export function changeHistory(change) {
   const next = lastChange.then(async () => browser.storage.local.set({ history: change(await history()) }));
   lastChange = next.catch(() => {});
-  return next;
+  return lastChange;
 }
 
 /** Forgets everything: settings, songs, secrets. */
 export async function eraseAll() {
-  await Promise.all([browser.storage.local.clear(), browser.storage.session.clear(), secrets.clear()]);
+  await Promise.allSettled([browser.storage.local.clear(), browser.storage.session.clear(), secrets.clear()]);
 }
 
 const STORE = "secrets";
@@ -75,13 +100,39 @@ async function inStore(mode, act) {
   }
 }
 
+/**
+ * Where secrets are when the browser refuses IndexedDB, as Firefox does when it remembers no history: in
+ * `storage.session`, which content scripts cannot read either, until the browser is closed.
+ * @param {string} server
+ */
+const sessionKey = (server) => `secret ${server}`;
+
 /** Secrets, each for the one server that it may be sent to. */
 export const secrets = {
   /** @param {string} server @returns {Promise<Secret | undefined>} */
-  get: (server) => inStore("readonly", (store) => store.get(server)),
+  async get(server) {
+    try {
+      const kept = await inStore("readonly", (store) => store.get(server));
+      if (kept !== undefined) return kept;
+    } catch { /* refused */ }
+    const kept = await browser.storage.session.get(sessionKey(server)).catch(() => ({}));
+    return /** @type {Record<string, Secret | undefined>} */ (kept)[sessionKey(server)];
+  },
   /** @param {string} server @param {Secret} secret */
-  set: (server, secret) => inStore("readwrite", (store) => store.put(secret, server)),
+  async set(server, secret) {
+    try {
+      await inStore("readwrite", (store) => store.put(secret, server));
+    } catch {
+      await browser.storage.session.set({ [sessionKey(server)]: secret })
+        .catch(() => { throw new ProblemError("storage-refused"); });
+    }
+  },
   /** @param {string} server */
-  remove: (server) => inStore("readwrite", (store) => store.delete(server)),
+  async remove(server) {
+    await Promise.allSettled([
+      inStore("readwrite", (store) => store.delete(server)),
+      browser.storage.session.remove(sessionKey(server)),
+    ]);
+  },
   clear: () => inStore("readwrite", (store) => store.clear()),
 };

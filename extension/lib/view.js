@@ -16,13 +16,17 @@ const SEARCHES = {
 /** Problems that pass by themselves. */
 const PASSING = new Set([
   "ad-break", "no-audio", "not-live", "job-in-progress", "rate-limited", "busy", "upstream-unavailable", "timeout",
-  "internal", "maintenance", "not-found", "job-slow", "extension-silent", "offline", "server-unreachable", "connection-not-secure", "server-slow",
+  "internal", "maintenance", "not-found", "job-slow", "extension-silent", "extension-failed", "offline",
+  "gateway-error", "refused-on-the-way", "server-away", "server-unreachable", "connection-not-secure", "server-slow",
 ]);
 const SIGN_IN = new Set(["login-required", "token-invalid", "token-wrong-client", "sign-in-failed", "sign-in-cancelled"]);
 const OPTIONS = new Set([
   "key-invalid", "code-invalid", "not-a-server", "server-too-old", "permission-missing", "server-unreachable",
   "address-invalid", "sign-in-off", "subscription-required", "connection-not-secure",
+  "server-away", "server-redirects", "storage-refused", "private-window",
 ]);
+/** Problems that the address shows when it is opened in a tab. */
+const OPEN = new Set(["connection-not-secure", "server-redirects", "refused-on-the-way", "server-away"]);
 /** Problems for which the server's own sentence is shown, since it says more than ours. */
 const DETAILED = new Set(["subscription-required", "recognizer-unavailable", "invalid-input"]);
 
@@ -85,7 +89,7 @@ function shownSong(song) {
  * @returns {ProblemView}
  */
 export function problemView(error, say, server, channel = "") {
-  const refusal = error instanceof ProblemError ? error : new ProblemError("internal");
+  const refusal = error instanceof ProblemError ? error : new ProblemError("extension-failed");
   const key = refusal.code.replaceAll("-", "_");
   const known = say(`problem_${key}_heading`) !== "";
   const host = new URL(server).host;
@@ -114,7 +118,7 @@ function actionsFor(code, passing, say, server, channel) {
   }
   if (passing) actions.push({ name: "retry", label: say("action_retry") });
   if (code === "extension-updated") actions.push({ name: "reload", label: say("action_reload") });
-  if (code === "connection-not-secure") {
+  if (OPEN.has(code)) {
     actions.push({ name: "open-server", label: say("action_open_server"), href: server });
   }
   if (OPTIONS.has(code)) {

@@ -7,7 +7,8 @@ import { askPermission, byId, fillWords, say, send, showMessage } from "../ui/co
 const server = byId("server", HTMLInputElement);
 const accountSays = byId("account-says", HTMLElement);
 
-async function showAccount() {
+/** @param {boolean} [quiet] whether the reason of a refusal is shown already, which another must not replace */
+async function showAccount(quiet = false) {
   const { account, signIn, problem, refusal } = await send("overview", {});
   const known = account.kind === "none" ? "account_none" : account.kind === "key" ? "account_key" : "account_twitch";
   byId("account", HTMLElement).textContent = say(known, [account.login ?? ""]);
@@ -18,7 +19,7 @@ async function showAccount() {
   byId("no-sign-in", HTMLElement).hidden = signedIn || signIn || problem !== null;
   byId("sign-out", HTMLElement).hidden = !signedIn;
   byId("code-form", HTMLElement).hidden = account.kind !== "twitch";
-  if (problem) showMessage(byId("server-says", HTMLElement), problem);
+  if (problem && !quiet) showMessage(byId("server-says", HTMLElement), problem);
 }
 
 /**
@@ -35,7 +36,7 @@ function form(name, act) {
     const problem = await act(field.value);
     if (!problem && name !== "server") field.value = "";
     showMessage(says, problem ?? say(`options_${name}_done`));
-    await showAccount();
+    await showAccount(problem !== null);
   });
 }
 
@@ -84,9 +85,13 @@ byId("sign-out", HTMLButtonElement).addEventListener("click", async () => {
   await showAccount();
 });
 
-for (const name of /** @type {const} */ (["button", "lookup"])) {
-  byId(name, HTMLInputElement).addEventListener("change", ({ target }) =>
-    send("set-settings", { [name]: /** @type {HTMLInputElement} */ (target).checked }));
+for (const name of /** @type {const} */ (["button", "lookup", "privateSignIn"])) {
+  byId(name, HTMLInputElement).addEventListener("change", async ({ target }) => {
+    const box = /** @type {HTMLInputElement} */ (target);
+    const problem = await send("set-settings", { [name]: box.checked });
+    if (problem) box.checked = !box.checked;
+    showMessage(byId("page-says", HTMLElement), problem);
+  });
 }
 
 byId("erase", HTMLButtonElement).addEventListener("click", async () => {
@@ -101,6 +106,7 @@ async function showSettings() {
   server.value = settings.server;
   byId("button", HTMLInputElement).checked = settings.button;
   byId("lookup", HTMLInputElement).checked = settings.lookup;
+  byId("privateSignIn", HTMLInputElement).checked = settings.privateSignIn;
 }
 
 async function showShortcut() {

@@ -48,8 +48,21 @@ async function showPage() {
     ? say(`popup_page_${page.kind}`, [page.label])
     : say(can ? "popup_page_unready" : "popup_page_other");
   identify.disabled = !can;
+  showReport(page?.report ?? "");
   if (page?.view) showAnswer(page.view);
 }
+
+/** Offers what a developer needs when the button did not find its place. It says nothing about the viewer. @param {string} report */
+function showReport(report) {
+  const [engine = ""] = /(Firefox|Chrome)\/\d+/.exec(navigator.userAgent) ?? [];
+  byId("report", HTMLTextAreaElement).value = `TwitchAudio ${browser.runtime.getManifest().version}, ${engine}\n${report}`;
+  byId("misplaced", HTMLElement).hidden = report === "";
+}
+
+byId("copy-report", HTMLButtonElement).addEventListener("click", async ({ target }) => {
+  const done = await navigator.clipboard.writeText(byId("report", HTMLTextAreaElement).value).then(() => true, () => false);
+  /** @type {HTMLElement} */ (target).textContent = spoken.textContent = say(done ? "panel_copied" : "panel_copy_failed");
+});
 
 /** How often the page is asked how far its question is. */
 const LOOK_MS = 500;

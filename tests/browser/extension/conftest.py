@@ -28,6 +28,7 @@ from tests.browser.bidi.front import Front
 from tests.browser.bidi.tab import Tab
 from tests.browser.bidi_fixtures import EXTENSION_ID, EXTENSION_UUID
 from tests.browser.extension.fake_twitch import FakeTwitch
+from tests.browser.extension.pretender import HOST, ME, STATUS, Pretender
 from tests.browser.extension.server_process import ServerProcess
 
 EXTENSION = Path(__file__).parents[3] / "extension"
@@ -280,3 +281,13 @@ async def extension(installed: Installed) -> AsyncIterator[Installed]:
     await installed.reset()
     yield installed
     await installed.reset()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pretender(extension: Installed) -> AsyncIterator[Pretender]:
+    """The extension asks the pretender; the browser was asked for its host's permission."""
+    server = Pretender({"GET /api/v1/status": (200, STATUS), "GET /api/v1/me": (200, ME)})
+    extension.front.handlers[HOST] = server.answer
+    assert "is saved" in await extension.save_server(f"https://{HOST}")
+    yield server
+    del extension.front.handlers[HOST]

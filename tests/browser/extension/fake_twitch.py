@@ -37,7 +37,7 @@ def rendered(host: str, path: str) -> str:
     """The inside of a page, with its parts put in."""
     text = _read(f"{page_for(host, path)}.html")
     text = text.replace("<!-- player -->", _read("player.html")).replace("<!-- chat -->", _read("chat.html"))
-    seek = '<span data-a-target="player-seekbar-current-time">00:00:45</span>' if "/videos/" in path else ""
+    seek = _read("seekbar.html") if "/videos/" in path else ""
     text = text.replace("<!-- bar -->", _read("bar.html").replace("<!-- seek -->", seek))
     return text.replace("<!-- name -->", path.strip("/").split("/")[0])
 

@@ -2,14 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from aiohttp import web
 
 from fingerprint.domain.problems import PROBLEM_KINDS
 from simulator.faults import Step
@@ -24,60 +20,13 @@ from tests.browser.extension.conftest import (
     panel_text,
     state_is,
 )
+from tests.browser.extension.pretender import HOST, NOTHING, Pretender
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-HOST = "songs.example"
 WORDS: dict[str, dict[str, str]] = json.loads(
     (EXTENSION / "_locales/en/messages.json").read_text(encoding="utf-8")
 )
-STATUS: dict[str, Any] = {
-    "version": "9",
-    "access_mode": "open",
-    "motd": "",
-    "twitch_client_id": None,
-    "twitch_scopes": [],
-}
-
-MAY = {"allowed": True, "code": None, "detail": None}
-ME = {"login": None, "known_by": "nothing", "streams": MAY, "clips": MAY}
-
-NOTHING: list[Any] = []
-
-
-@dataclass(slots=True)
-class Pretender:
-    """A server whose answers are in the test's hand, at https://songs.example."""
-
-    answers: dict[str, tuple[int, Any]] = field(default_factory=dict[str, tuple[int, Any]])
-    asked: list[web.Request] = field(default_factory=list[web.Request])
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(request)
-        status, body = self.answers.get(f"{request.method} {request.path}", (404, "<h1>Not here</h1>"))
-        if isinstance(body, str):
-            return web.Response(status=status, text=body, content_type="text/html")
-        kind = "application/json" if status < 400 else "application/problem+json"
-        return web.json_response(body, status=status, content_type=kind)
-
-    def refuse(self, code: str, **more: Any) -> None:
-        problem = {
-            "type": "about:blank",
-            "title": code,
-            "detail": f"The server's own words on {code}.",
-            "code": code,
-        }
-        self.answers["POST /api/v1/identifications"] = (429, {**problem, "status": 429, **more})
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def pretender(extension: Installed) -> AsyncIterator[Pretender]:
-    """The extension asks the pretender; the browser was asked for its host's permission."""
-    server = Pretender({"GET /api/v1/status": (200, STATUS), "GET /api/v1/me": (200, ME)})
-    extension.front.handlers[HOST] = server.answer
-    assert "is saved" in await extension.save_server(f"https://{HOST}")
-    yield server
-    del extension.front.handlers[HOST]
 
 
 async def test_every_refusal_is_explained_in_its_own_words(extension: Installed, pretender: Pretender) -> None:
@@ -169,7 +118,8 @@ async def test_what_is_no_server_of_ours_and_what_is_too_old_are_told_apart(
     tab = await extension.channel()
     for answer, heading in (
         ((200, "<h1>A shop</h1>"), "No TwitchAudio server there"),
-        ((502, "<h1>Bad gateway</h1>"), "No TwitchAudio server there"),
+        ((502, "<h1>Bad gateway</h1>"), "The server is not ready"),
+        ((403, "<h1>Company proxy</h1>"), "Something on the way refuses"),
         ((404, {"code": "not-found", "detail": "There is nothing at this address."}), "too old"),
         ((200, {"id": "x", "state": "done"}), "too old"),
     ):

@@ -50,7 +50,16 @@ test("every way a request can fail has its code", async () => {
   await assert.rejects(ask(failing(new TypeError("Failed to fetch"), false), "http://127.0.0.1:1"), code("server-unreachable"));
   await assert.rejects(ask(failing(new DOMException("late", "TimeoutError"))), code("server-slow"));
   await assert.rejects(ask(answering("<h1>A shop</h1>")), code("not-a-server"));
-  await assert.rejects(ask(answering("{}", { status: 500 })), code("not-a-server"));
+  for (const status of [502, 503, 504]) {
+    await assert.rejects(ask(answering("<h1>Bad gateway</h1>", { status, headers: { "Retry-After": "9" } })),
+      (error) => code("gateway-error")(error) && error.wait === 9);
+    await assert.rejects(ask(answering("{}", { status })), code("gateway-error"));
+  }
+  await assert.rejects(ask(answering("Oops", { status: 500 })), code("gateway-error"));
+  await assert.rejects(ask(answering("<h1>Slow down</h1>", { status: 429 })), code("rate-limited"));
+  for (const status of [401, 403, 407, 511]) await assert.rejects(ask(answering("<h1>Sign in</h1>", { status })), code("refused-on-the-way"));
+  for (const body of ["<h1>A shop</h1>", '{"detail":"Not Found"}']) await assert.rejects(ask(answering(body, { status: 404 })), code("not-a-server"));
+  await assert.rejects(ask({ fetch: async () => ({ type: "opaqueredirect" }), online: () => true }), code("server-redirects"));
   await assert.rejects(ask(answering('"text"')), code("not-a-server"));
   await assert.rejects(ask(answering('{"a":"' + "x".repeat(1_000_001) + '"}')), code("not-a-server"));
   await assert.rejects(ask(answering("{}"), "http://songs.example"), code("address-invalid"));
@@ -143,7 +152,7 @@ test("a refusal names its next steps", () => {
   assert.deepEqual(steps("blacklisted"), []);
   assert.equal(problemView(new ProblemError("rate-limited", "", 0.2), say, SERVER).wait, 2);
   assert.equal(problemView(new ProblemError("blacklisted", "", 5), say, SERVER).wait, null);
-  assert.equal(problemView(new Error("bug"), say, SERVER).code, "internal");
+  assert.equal(problemView(new Error("bug"), say, SERVER).code, "extension-failed");
   assert.ok(LOCAL_CODES.every((each) => steps(each).length > 0 || each === "offline"));
 });
 
@@ -184,6 +193,8 @@ test("messages are answered only from where, and only if, they may come", () => 
   assert.ok(accepted({ name: "ask", question: { channel: "x" } }, page, self));
   assert.equal(accepted({ name: "set-server", server: "https://evil.example" }, page, self), null);
   assert.ok(accepted({ name: "set-server", server: "https://a.example" }, own, self));
+  assert.ok(accepted({ name: "ask", question: { channel: "x", ago: 300 } }, page, self));
+  assert.equal(accepted({ name: "ask", question: { channel: "x", ago: -1 } }, page, self), null);
   for (const [message, sender] of [
     [{ name: "ask", question: { channel: "x", clip: "y" } }, page], [{ name: "ask", question: { channel: 7 } }, page],
     [{ name: "poll", id: "../admin" }, page], [{ name: "constructor" }, own], [null, own], ["ask", own], [{ name: "stored", slug: "a/b" }, page],
@@ -203,4 +214,42 @@ test("only Twitch's answer to our own question gives a token", () => {
   const asked = new URL(authorizeAddress("id", ["user:read:subscriptions"], "s", redirect));
   assert.equal(asked.origin, "https://id.twitch.tv");
   assert.deepEqual(["response_type", "scope", "state"].map((name) => asked.searchParams.get(name)), ["token", "user:read:subscriptions", "s"]);
+});
+
+/** The browser's storage with doors that can be shut. */
+function shutBrowser({ local = true, session = true } = {}) {
+  const area = (open) => {
+    const kept = new Map();
+    const refused = () => Promise.reject(new Error("refused"));
+    return {
+      kept,
+      get: async (keys) => (open ? Object.fromEntries(typeof keys === "string" ? [[keys, kept.get(keys)]]
+        : Object.entries(keys).map(([key, otherwise]) => [key, kept.has(key) ? kept.get(key) : otherwise])) : refused()),
+      set: async (values) => (open ? Object.entries(values).forEach(([key, value]) => kept.set(key, value)) : refused()),
+      remove: async (key) => (open ? void kept.delete(key) : refused()),
+      clear: async () => (open ? kept.clear() : refused()),
+    };
+  };
+  globalThis.browser = { storage: { local: area(local), session: area(session) } };
+  globalThis.indexedDB = { open() { throw new DOMException("refused", "InvalidStateError"); } };
+  return globalThis.browser.storage;
+}
+
+test("a browser that refuses its storage is lived with, and is not called the server's fault", async () => {
+  const storage = await import("../../../extension/lib/storage.js");
+  const { session } = shutBrowser({ local: false });
+  assert.deepEqual([(await storage.settings()).button, await storage.history()], [true, []]);
+  await storage.changeHistory((list) => list);
+  await storage.rememberReached(SERVER);
+  await assert.rejects(storage.saveSettings({ lookup: false }), code("storage-refused"));
+  assert.equal(await storage.secrets.get(SERVER), undefined);
+  await storage.secrets.set(SERVER, { kind: "key", key: "k" });
+  assert.deepEqual(await storage.secrets.get(SERVER), { kind: "key", key: "k" });
+  assert.equal(session.kept.size, 1);
+  await storage.secrets.remove(SERVER);
+  assert.equal(await storage.secrets.get(SERVER), undefined);
+  await storage.eraseAll();
+  shutBrowser({ local: false, session: false });
+  await assert.rejects(storage.secrets.set(SERVER, { kind: "key", key: "k" }), code("storage-refused"));
+  assert.equal(await storage.secrets.get(SERVER), undefined);
 });
