@@ -13,7 +13,7 @@ twitchaudio.say = (() => {
     "panel_listening_channel panel_listening_clip panel_listening_video panel_others panel_position " +
     "problem_extension_silent_heading problem_extension_silent_text problem_extension_updated_heading " +
     "problem_extension_updated_text problem_job_slow_heading problem_job_slow_text report_ask report_done report_note " +
-    "report_note_hint report_send spoken_found stage_compare stage_find stage_listen"
+    "report_note_hint report_send spoken_found spoken_probably stage_compare stage_find stage_listen"
   ).split(" ");
   const SLOTS = ["$1", "$2", "$3"];
   const words = new Map(KEYS.map((key) => [key, browser.i18n.getMessage(key, SLOTS)]));
