@@ -128,22 +128,43 @@ function showAnswer(view) {
     default: {
       const next = view.actions.map((action) => action.href
         ? h("a", { class: "button", href: action.href, target: "_blank", rel: "noopener noreferrer" }, action.label)
-        : actionButton(action));
+        : actionButton(action, view.state === "error" ? view.wait : null));
       answer.replaceChildren(h("h2", {}, view.heading), h("p", { class: "small" }, view.text), h("div", { class: "row" }, ...next));
       spoken.textContent = `${view.heading}. ${view.text}`;
     }
   }
 }
 
-/** @param {Action} action */
-function actionButton(action) {
+/** @param {Action} action @param {number | null} wait seconds until a retry makes sense */
+function actionButton(action, wait) {
   const button = h("button", { type: "button" }, action.label);
+  if (action.name === "retry" && wait !== null) countDown(button, action.label, wait);
   button.addEventListener("click", () => {
     if (action.name === "options") void openOptions();
     else if (action.name === "sign-in") void signIn();
     else identify.click();
   });
   return button;
+}
+
+/**
+ * A retry may be pressed when the time to wait that the server gave is over.
+ * @param {HTMLButtonElement} button
+ * @param {string} label
+ * @param {number} wait seconds
+ */
+function countDown(button, label, wait) {
+  const until = performance.now() + wait * 1000;
+  const tick = () => {
+    const left = Math.ceil((until - performance.now()) / 1000);
+    const over = left <= 0 || !button.isConnected;
+    button.disabled = identify.disabled = !over;
+    button.textContent = over ? label : say("action_retry_in", [String(left)]);
+    if (over) clearInterval(ticking);
+  };
+  const ticking = setInterval(tick, 250);
+  button.disabled = true;
+  button.textContent = say("action_retry_in", [String(Math.ceil(wait))]);
 }
 
 // --- songs ---------------------------------------------------------------------------------------------
