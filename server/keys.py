@@ -12,13 +12,14 @@ from fingerprint.providers.guard import ProviderGuards
 from server.access.request_context import RequestContext
 from server.access.service import Access
 from server.audit.writer import AuditWriter
+from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
 from server.channels.watcher import Watcher
 from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
-from server.observability import Metrics
+from server.observability import Counter, Metrics
 from server.settings import ServerSettings
 
 SETTINGS: Final = web.AppKey("settings", ServerSettings)
@@ -30,6 +31,9 @@ ACCESS: Final = web.AppKey("access", Access)
 AUDIT_LOG: Final = web.AppKey("audit_log", AuditWriter)
 PROVIDERS: Final = web.AppKey("providers", ProviderGuards)
 """How the recognizers that cost something stand; the operator's pages show it."""
+CANARY: Final = web.AppKey("canary", TwitchCanary)
+UNKNOWN: Final = web.AppKey("unknown", Counter)
+"""What Twitch sent that this version does not know; the operator's pages show it."""
 SERVICE: Final = web.AppKey("service", IdentificationService)
 NAMES: Final = web.AppKey("names", ChannelNames)
 FEED: Final = web.AppKey("feed", ChannelFeed)

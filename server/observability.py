@@ -117,6 +117,10 @@ class Counter:
             values = ("other",) * len(self._labels)
         self._values[values] = self._values.get(values, 0.0) + amount
 
+    def amounts(self) -> dict[_Labels, float]:
+        """The amounts so far, by label values."""
+        return dict(self._values)
+
     def lines(self, name: str) -> Iterator[str]:
         for values, amount in self._values.items():
             yield f"{_series(name, self._labels, values)} {_exact(amount)}"

@@ -5,9 +5,11 @@ import secrets
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from aiohttp import ClientSession, DummyCookieJar, web
 
+from fingerprint.canary import open_canary
 from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.database import Database, database_url, open_database
 from fingerprint.jobs import open_job_store
@@ -42,6 +44,7 @@ from server.access.service import Access
 from server.audit.answers import audit_answers
 from server.audit.store import AuditStore
 from server.audit.writer import AuditLimits, AuditWriter
+from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
 from server.channels.song_text import SongText
@@ -69,12 +72,28 @@ async def open_services(
     session_keys: SessionKeys | None,
 ) -> AsyncGenerator[None]:
     """Open all services and set them in the application under `server.keys`, while the block runs."""
+    app[keys.UNKNOWN] = app[keys.METRICS].counter(
+        "twitchaudio_twitch_unknown_total",
+        "What Twitch sent that this version does not know: it may have changed.",
+        "kind",
+        "value",
+    )
     async with AsyncExitStack() as stack:
         if directory is None and pipeline is None:
             directory = await stack.enter_async_context(open_channel_directory(app[keys.SETTINGS].pipeline))
         limits = service_limits or ServiceLimits()
         await _open_jobs(app, stack, pipeline, limits, session_keys, directory=directory)
         await _open_channels(app, stack, watcher_limits)
+        app[keys.CANARY] = await stack.enter_async_context(
+            TwitchCanary(
+                app[keys.SETTINGS].canary,
+                open_canary=partial(
+                    open_canary, app[keys.SETTINGS].pipeline.twitch, on_unknown=app[keys.UNKNOWN].add
+                ),
+                clock=app[keys.CLOCK],
+                metrics=app[keys.METRICS],
+            )
+        )
         yield
 
 
@@ -144,17 +163,12 @@ async def _open_runner(
         work = LambdaWork(client, function=settings.lambda_function, store=store, clock=clock, limits=limits)
         return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing
     if pipeline is None:
+        unknown = app[keys.UNKNOWN]
         upstream = app[keys.METRICS].counter(
             "twitchaudio_upstream_total",
             "What came of calls to Twitch and to providers, by step.",
             "step",
             "outcome",
-        )
-        unknown = app[keys.METRICS].counter(
-            "twitchaudio_twitch_unknown_total",
-            "What Twitch sent that this version does not know: it may have changed.",
-            "kind",
-            "value",
         )
         guards = app[keys.PROVIDERS]
         pipeline = await stack.enter_async_context(

@@ -8,6 +8,8 @@ from typing import Final
 
 from yarl import URL
 
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.targets import TwitchTarget, parse_target
 from fingerprint.settings import (
     ENDPOINT,
     HTTP_ADDRESS,
@@ -108,6 +110,17 @@ def rates(text: str) -> tuple[Rate, ...]:
 RATES: Final = Format(
     rates, "comma-separated limits such as 60/minute, 2000/day (second, minute, hour, day), or none"
 )
+
+
+def canary(text: str) -> tuple[TwitchTarget, ...]:
+    """Parse comma-separated targets, at most one of each kind. Raises ValueError."""
+    try:
+        targets = tuple(parse_target(word) for word in words(text))
+    except TwitchAudioError as error:
+        raise ValueError(error.detail) from error
+    if len({target.kind for target in targets}) < len(targets):
+        raise ValueError(text)
+    return targets
 
 
 def function_name(text: str) -> str:
@@ -264,6 +277,13 @@ class ServerSettings:
         "TWITCHAUDIO_ADMINS",
         Format(admins, "comma-separated Twitch logins, or id:NUMBER, which stays when a login changes hands"),
         help="who may use `/admin`",
+        default=(),
+    )
+    canary: tuple[TwitchTarget, ...] = setting(
+        "TWITCHAUDIO_CANARY",
+        Format(canary, "comma-separated Twitch addresses or names: a channel, and a clip and a video if you like"),
+        help="what to ask Twitch about once an hour, to learn of a change before viewers do; take a channel that "
+        "is nearly always live",
         default=(),
     )
     log_level: str = setting(

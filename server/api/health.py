@@ -7,7 +7,14 @@ from aiohttp import web
 
 from fingerprint.domain.problems import TwitchAudioError
 from server import keys, migrations
-from server.api.json_forms import AliveJson, DependenciesJson, DependencyJson, ProviderJson, ReadinessJson
+from server.api.json_forms import (
+    AliveJson,
+    DependenciesJson,
+    DependencyJson,
+    ProviderJson,
+    ReadinessJson,
+    TwitchCheckJson,
+)
 from server.api.responses import json_response
 
 
@@ -29,6 +36,7 @@ async def readyz(request: web.Request) -> web.Response:
         providers={
             status.name: ProviderJson.of(status) for status in await request.app[keys.PROVIDERS].statuses()
         },
+        twitch=TwitchCheckJson.of(request.app[keys.CANARY].newest),
     )
     return json_response(body, status=200 if ready else 503)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from fingerprint.canary import CanaryReport, Outcome
 from fingerprint.domain.targets import (
     MAX_AT_SECONDS,
     TwitchTarget,
@@ -353,6 +354,22 @@ class ProviderJson(Struct, kw_only=True):
         )
 
 
+class TwitchCheckJson(Struct, kw_only=True):
+    """The newest hourly check of Twitch, for information; the server is ready in any case."""
+
+    checked_at: Time
+    failed: Annotated[list[str], Meta(description="The steps that failed.")]
+    differs: Annotated[list[str], Meta(description="The steps that work, but not as they were recorded.")]
+
+    @classmethod
+    def of(cls, report: CanaryReport | None) -> "TwitchCheckJson | None":
+        """None before the first check, and when none was configured."""
+        if report is None:
+            return None
+        differs = [step.step for step in report.steps if step.outcome is Outcome.DIFFERS]
+        return cls(checked_at=_time(report.at), failed=[step.step for step in report.failed], differs=differs)
+
+
 class ReadinessJson(Struct, kw_only=True):
     """Whether requests can be served, each dependency named."""
 
@@ -361,6 +378,7 @@ class ReadinessJson(Struct, kw_only=True):
     providers: Annotated[
         dict[str, ProviderJson], Meta(description="The recognizers that cost something, by name.")
     ]
+    twitch: TwitchCheckJson | None
 
 
 FORMS: Final[tuple[Any, ...]] = (

@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import SettingsError
 
-GROUPS: Final = ("serve", "identify", "catalog", "admin", "db")
+GROUPS: Final = ("serve", "identify", "catalog", "admin", "db", "doctor")
 
 
 class Subparsers(Protocol):

@@ -22,7 +22,7 @@ from fingerprint.domain.identification import (
     Timings,
     heard_elsewhere,
 )
-from fingerprint.domain.problems import Problem
+from fingerprint.domain.problems import Problem, ProblemCode
 from fingerprint.domain.text import clock_text
 from server.web.words import NO_MATCH, NO_MATCH_RECORDED, WORDS
 
@@ -148,9 +148,13 @@ def elsewhere_text(identification: Identification) -> str:
     )
 
 
+_FOR_THE_OPERATOR: Final = "Trying again does not help. The operator of this service can look into it."
+
+
 def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id: str = "") -> AnswerView:  # noqa: A002 - the field's name
     """The panel that shows a problem: its heading, its detail and the next step."""
     words = WORDS[problem.code]
+    lasts = problem.code is ProblemCode.UPSTREAM_UNAVAILABLE and problem.retry_after_seconds is None
     return AnswerView(
         state="failed",
         id=id,
@@ -158,7 +162,7 @@ def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id:
         ask_again=ask_again,
         heading=words.heading,
         detail=problem.detail,
-        next_step=words.next_step,
+        next_step=_FOR_THE_OPERATOR if lasts else words.next_step,
         retry_after_seconds=problem.retry_after_seconds,
     )
 

@@ -30,6 +30,7 @@ PAGES = (
     "/song-tokens",
     "/reports",
     "/recognizers",
+    "/twitch",
     "/logs",
 )
 
@@ -261,6 +262,12 @@ async def test_a_broadcaster_is_looked_up_at_twitch_and_taken_off(operator: Brow
     assert (status, "Twitch knows nobody called nobody_has_this_name." in page) == (400, True)
     page = (await send(operator, "/broadcasters", action="remove", key=f"id:{number}"))[1]
     assert f"{login} is not listed any more." in page
+
+
+async def test_twitch_has_a_page_though_nothing_is_asked(operator: Browser) -> None:
+    page = await (await operator.get("/admin/twitch")).text()
+    assert "TWITCHAUDIO_CANARY is not set" in page
+    assert "Nothing since this server" in page
 
 
 async def test_recognizers_are_shown_in_their_order(operator: Browser) -> None:

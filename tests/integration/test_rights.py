@@ -98,6 +98,7 @@ GET    /login/callback                           403     . . . . . . . . . . . .
 GET    /logout                                   200     . . . . . . . . . . . . . . .
 GET    /admin                                    200     L L F F L L L L L L L L L . L
 GET    /admin/recognizers                        200     L L F F L L L L L L L L L . L
+GET    /admin/twitch                             200     L L F F L L L L L L L L L . L
 GET    /admin/logs                               200     L L F F L L L L L L L L L . L
 GET    /admin/settings                           200     L L F F L L L L L L L L L . L
 POST   /admin/settings                           400     L L C F L L L L L L L L L . L

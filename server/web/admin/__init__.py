@@ -53,6 +53,7 @@ def add_admin_pages(app: web.Application) -> None:
     pages = AdminPages(services=services, queries=AdminQueries(app))
     app.router.add_get("/admin", pages.overview)
     app.router.add_get("/admin/recognizers", pages.recognizers)
+    app.router.add_get("/admin/twitch", pages.twitch)
     app.router.add_get("/admin/logs", pages.logs)
     for path, handler in (("/admin/settings", pages.settings), ("/admin/{section}", pages.section)):
         app.router.add_get(path, handler)

@@ -42,6 +42,7 @@ class Navigation:
 OVERVIEW: Final = Tab("", "Overview")
 SETTINGS: Final = Tab("settings", "Settings")
 RECOGNIZERS: Final = Tab("recognizers", "Recognizers")
+TWITCH: Final = Tab("twitch", "Twitch")
 AUDIT_LOG: Final = Tab("logs", "Logs")
 
 

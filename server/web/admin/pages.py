@@ -18,6 +18,7 @@ from server.web.admin.common import (
     OVERVIEW,
     RECOGNIZERS,
     SETTINGS,
+    TWITCH,
     FormResult,
     Navigation,
     Operator,
@@ -69,7 +70,7 @@ class AdminPages:
         operator = require_admin(request)
         services = self._services(operator)
         lists = [Tab(section.slug, section.title) for section in services.sections]
-        return Navigation(operator, [OVERVIEW, SETTINGS, *lists, RECOGNIZERS, AUDIT_LOG]), services
+        return Navigation(operator, [OVERVIEW, SETTINGS, *lists, RECOGNIZERS, TWITCH, AUDIT_LOG]), services
 
     async def overview(self, request: web.Request) -> web.Response:
         """`GET /admin`: what runs now, and charts of the last days."""
@@ -96,6 +97,19 @@ class AdminPages:
             navigation,
             RECOGNIZERS,
             rows=await self._queries.recognizers(),
+        )
+
+    async def twitch(self, request: web.Request) -> web.Response:
+        """`GET /admin/twitch`: the newest check of Twitch, and what it sent that is not known."""
+        navigation, _ = self._open(request)
+        return render(
+            "twitch.html",
+            request,
+            navigation,
+            TWITCH,
+            report=request.app[keys.CANARY].newest,
+            is_on=request.app[keys.CANARY].is_on,
+            unknown=self._queries.unknown(),
         )
 
     async def logs(self, request: web.Request) -> web.Response:

@@ -18,7 +18,7 @@ from server.web.admin.sections import Row
 
 
 class AdminQueries:
-    """Reads from the server's services each time. All but `jobs` raise TwitchAudioError `busy`."""
+    """Reads from the server's services each time. All but `jobs` and `unknown` raise TwitchAudioError `busy`."""
 
     def __init__(self, app: web.Application) -> None:
         self._app = app
@@ -61,6 +61,11 @@ class AdminQueries:
     async def logs(self, chosen: AuditFilter) -> Sequence[AuditEntry]:
         """The entries of the audit log that match a filter, newest first."""
         return await AuditStore(self._app[keys.DATABASE]).read(chosen)
+
+    def unknown(self) -> Sequence[Row]:
+        """What Twitch sent that this version does not know, the most frequent first: kind, value and how often."""
+        amounts = sorted(self._app[keys.UNKNOWN].amounts().items(), key=lambda item: (-item[1], item[0]))
+        return [Row(key="", cells=(*labels, f"{amount:.0f}")) for labels, amount in amounts]
 
     async def recognizers(self) -> Sequence[Row]:
         """The recognizers in their order: name, state, and what is left of each budget; free ones have none."""

@@ -110,6 +110,17 @@ def test_every_problem_has_words_and_a_next_step(code: ProblemCode) -> None:
     assert (view.detail, view.retry_after_seconds) == ("Why.", 3.0)
 
 
+def test_what_waiting_does_not_change_is_for_the_operator() -> None:
+    told = [
+        problem_view(
+            Problem(code=ProblemCode.UPSTREAM_UNAVAILABLE, detail="Why.", retry_after_seconds=wait)
+        ).next_step
+        for wait in (5.0, None)
+    ]
+    assert "Try again" in told[0]
+    assert "operator" in told[1]
+
+
 def test_no_two_problems_have_the_same_heading() -> None:
     headings = [words.heading for words in (*WORDS.values(), NO_MATCH, NO_MATCH_RECORDED, NETWORK)]
     assert len(set(headings)) == len(headings)

@@ -1,0 +1,94 @@
+"""Asks Twitch about everything once an hour, so that an operator learns of a change before viewers do."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Self
+
+from fingerprint.canary import Canary, CanaryReport, Outcome
+from fingerprint.domain.targets import Target
+from fingerprint.ports import Clock
+from server.observability import Metrics
+
+EVERY_SECONDS: Final = 3_600.0
+FIRST_SECONDS: Final = 20.0
+"""The first time comes so long after the start, when the server has other things to do."""
+
+_log = logging.getLogger(__name__)
+
+
+class TwitchCanary:
+    """Runs the canary while it is open, unless there are no targets. An async context manager."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        *,
+        open_canary: Callable[[], AbstractAsyncContextManager[Canary]],
+        clock: Clock,
+        metrics: Metrics,
+        first_seconds: float = FIRST_SECONDS,
+    ) -> None:
+        self._targets = targets
+        self._open_canary = open_canary
+        self._clock = clock
+        self._first_seconds = first_seconds
+        self._loop: asyncio.Task[None] | None = None
+        self.newest: CanaryReport | None = None
+        """The newest report; None before the first one, and without targets."""
+        if targets:
+            self._steps = metrics.counter(
+                "twitchaudio_canary_steps_total", "Steps of the hourly check of Twitch.", "step", "outcome"
+            )
+            metrics.gauge(
+                "twitchaudio_canary_failed_steps", "Steps that failed in the newest check of Twitch.", self._failed
+            )
+            metrics.gauge(
+                "twitchaudio_canary_timestamp_seconds",
+                "When Twitch was checked last, in Unix time.",
+                self._checked_at,
+            )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the settings name something to ask about."""
+        return bool(self._targets)
+
+    async def __aenter__(self) -> Self:
+        if self._targets:
+            self._loop = asyncio.create_task(self._run(), name="check Twitch")
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+
+    async def check(self) -> CanaryReport:
+        """Ask Twitch now, and count and log the outcome of each step."""
+        async with self._open_canary() as canary:
+            report = self.newest = await canary.check(self._targets)
+        for step in report.steps:
+            self._steps.add(step.step, str(step.outcome))
+            if step.outcome in (Outcome.FAILED, Outcome.DIFFERS):
+                write = _log.error if step.outcome is Outcome.FAILED else _log.warning
+                write("twitch_canary", extra={"step": step.step, "outcome": step.outcome, "notes": step.notes})
+        return report
+
+    async def _run(self) -> None:
+        await self._clock.sleep(self._first_seconds)
+        while True:
+            try:
+                await self.check()
+            except Exception:  # noqa: BLE001 - the next hour may be better, and the server serves in any case
+                _log.exception("canary_crashed")
+            # Spread over several servers and workers, which would otherwise all ask at the same time.
+            await self._clock.sleep(EVERY_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+
+    def _failed(self) -> float:
+        return 0 if self.newest is None else len(self.newest.failed)
+
+    def _checked_at(self) -> float:
+        return 0 if self.newest is None else round(self.newest.at.timestamp())

@@ -1,0 +1,110 @@
+"""`twitchaudio doctor`: checks, step by step, what the service depends on, and prints a report to paste.
+
+A new part is a function from the arguments to its lines and JSON, and one entry in `PARTS`.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from fingerprint.canary import DEFAULT_CHANNEL, open_canary
+from fingerprint.domain.problems import invalid_input
+from fingerprint.domain.targets import (
+    ChannelTarget,
+    ClipTarget,
+    Target,
+    TwitchTarget,
+    VideoTarget,
+    clip_target,
+    parse_target,
+    video_target,
+)
+from fingerprint.settings import TwitchSettings, read_settings
+from server.cli import Subparsers
+from server.observability import configure_logging
+from server.settings import ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPart:
+    """The result of one part: lines for people, the same as JSON, and whether nothing failed."""
+
+    lines: tuple[str, ...]
+    content: dict[str, Any]
+    ok: bool
+
+
+def register(commands: Subparsers) -> None:
+    """Add the `doctor` command to the `twitchaudio` command line."""
+    doctor = commands.add_parser(
+        "doctor",
+        help="check what the service depends on",
+        description="Check, step by step, what the service depends on. The report holds no secrets: no tokens, "
+        "signatures or addresses. Exit status 1: a step failed.",
+    )
+    doctor.add_argument(
+        "--twitch",
+        nargs="?",
+        const="",
+        metavar="CHANNEL",
+        help=f"ask Twitch about a channel that is live (default: the settings', or {DEFAULT_CHANNEL})",
+    )
+    doctor.add_argument("--clip", metavar="CLIP", help="also ask about this clip, by its slug or address")
+    doctor.add_argument("--video", metavar="VIDEO", help="also ask about this video, by its address or number")
+    doctor.add_argument("--json", action="store_true", help="print the report as JSON")
+    doctor.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    configure_logging("error", sys.stderr)
+    results = asyncio.run(_parts(arguments))
+    if cast("bool", arguments.json):
+        print(json.dumps({name: part.content for name, part in results.items()}, allow_nan=False))
+    else:
+        print("\n\n".join("\n".join(part.lines) for part in results.values()))
+    return 0 if all(part.ok for part in results.values()) else 1
+
+
+async def _parts(arguments: argparse.Namespace) -> dict[str, CheckedPart]:
+    return {name: await check(arguments) for name, check in PARTS.items()}
+
+
+async def _twitch(arguments: argparse.Namespace) -> CheckedPart:
+    """What `--twitch` checks. Raises TwitchAudioError `invalid-input`, SettingsError."""
+    targets = _targets(arguments, read_settings(ServerSettings).canary)
+    async with open_canary(read_settings(TwitchSettings)) as canary:
+        report = await canary.check(targets)
+    return CheckedPart(tuple(report.lines()), report.to_json(), ok=not report.failed)
+
+
+def _targets(arguments: argparse.Namespace, configured: tuple[TwitchTarget, ...]) -> list[TwitchTarget]:
+    """What to ask about: what the command line names, else what the settings do. Raises `invalid-input`."""
+    chosen: dict[type[Target], TwitchTarget] = {ChannelTarget: ChannelTarget(DEFAULT_CHANNEL)}
+    for target in (*configured, *_named(arguments)):
+        chosen[type(target)] = target
+    return list(chosen.values())
+
+
+def _named(arguments: argparse.Namespace) -> Iterator[TwitchTarget]:
+    channel, clip, video = (cast("str | None", getattr(arguments, name)) for name in ("twitch", "clip", "video"))
+    if channel:
+        yield _of_kind(parse_target(channel), ChannelTarget, "--twitch takes a channel")
+    if clip:
+        target = parse_target(clip) if "/" in clip else clip_target(clip)
+        yield _of_kind(target, ClipTarget, "--clip takes a clip")
+    if video:
+        target = parse_target(video) if "/" in video else video_target(video)
+        yield _of_kind(target, VideoTarget, "--video takes a video")
+
+
+def _of_kind(target: TwitchTarget, kind: type[TwitchTarget], takes: str) -> TwitchTarget:
+    if not isinstance(target, kind):
+        raise invalid_input(f"{takes}, and this is a {target.kind}.")
+    return target
+
+
+PARTS: Final[Mapping[str, Callable[[argparse.Namespace], Awaitable[CheckedPart]]]] = {"twitch": _twitch}

@@ -1,0 +1,80 @@
+"""What the canary says about Twitch's answers, and what it never says."""
+
+import json
+
+import pytest
+
+from fingerprint.canary import playlist_notes, redacted, rendition_notes, token_notes
+from fingerprint.hls.playlist import parse_multivariant
+from tests.unit.hls.live_playlists import Builder
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_700_000_000.0
+TOKEN = {"channel": "ladder", "expires": NOW + 1200, "version": 3, "user_ip": "203.0.113.9"}
+
+
+def test_a_token_as_recorded_has_no_notes() -> None:
+    assert token_notes(json.dumps(TOKEN), login="ladder", now=NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("opaque", "no JSON any more"),
+        ("[]", "no JSON object"),
+        (json.dumps(TOKEN | {"expires": NOW + 30}), "valid for 30 s"),
+        (json.dumps(TOKEN | {"expires": "soon"}), "when it expires"),
+        (json.dumps(TOKEN | {"channel": "other"}), "does not name the channel"),
+        (json.dumps(TOKEN | {"version": 9}), "version is 9"),
+    ],
+)
+def test_another_token_is_described(value: str, words: str) -> None:
+    assert words in " ".join(token_notes(value, login="ladder", now=NOW))
+
+
+def test_renditions_without_sound_of_their_own_are_named() -> None:
+    text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=2x2{}\nhttps://a.example/\n"
+    assert rendition_notes(
+        parse_multivariant(text.format(',CODECS="avc1.4D,mp4a",STABLE-VARIANT-ID="x"')).renditions
+    ) == ["no rendition is audio only, though it was asked for"]
+    assert len(rendition_notes(parse_multivariant(text.format("")).renditions)) == 3
+
+
+def test_a_playlist_as_recorded_has_no_notes_and_another_is_described() -> None:
+    assert playlist_notes(Builder().segments(15).playlist()) == []
+    odd = Builder().line('#EXT-X-MAP:URI="i"').segment(seconds=6.0, title="gone").line("#EXT-X-ENDLIST").playlist()
+    told = "; ".join(playlist_notes(odd))
+    for words in ("unknown title 'gone'", "6 s are listed", "segments of 6 s", "fragmented", "has ended"):
+        assert words in told
+    assert "no segment has a date" in playlist_notes(Builder(dated=False).segments(15).playlist())
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "https://x.ttvnw.net/v1/playlist/CpEF_secret-part.m3u8?sig=aa&token=bb",
+        "http://user:pass@10.1.2.3/path",
+        "203.0.113.9",
+        "2001:db8::17",
+        "fe80::1",
+        "0123456789abcdef0123456789abcdef01234567",
+        "eyJhbGciOiJIUzI1NiJ9eyJzdWIiOiIxMjM0NTY3ODkwIn0",
+        "abcdefghij0123456789abcdefghij",
+        "mine",
+    ],
+)
+def test_nothing_secret_stays(secret: str) -> None:
+    shown = redacted(f"Twitch said {secret!r} at 10:20:30, twice {secret}.", "mine")
+    for part in (secret, "secret-part", "pass", "203.0.113", "10.1.2.3", "sig=aa", "db8", "mine"):
+        assert part not in shown
+    assert shown.startswith("Twitch said ")
+    assert "10:20:30" in shown
+
+
+def test_hosts_and_words_stay() -> None:
+    text = (
+        "Twitch's segment points to 'a1b2c3.j.cloudfront.hls.newcdn.example', which is not on the list of hosts."
+    )
+    assert redacted(text) == text
+    assert redacted("see https://usher.ttvnw.net/api?token=1") == "see https://usher.ttvnw.net/..."
