@@ -46,6 +46,8 @@ _ASKED_SECONDS: Final = 5.0
 _FAILED_SECONDS: Final = 2.0
 _UNKNOWN_SECONDS: Final = 600.0
 _LOCATED_SECONDS: Final = 60.0
+_CONFIRMED_SECONDS: Final = 3_600.0
+"""How often Twitch is asked for the login of each account for which something is set up."""
 _SILENT_SECONDS: Final = 30.0
 """How long no ids are asked for after Twitch did not answer."""
 _MAX_REMEMBERED: Final = 10_000
@@ -62,6 +64,10 @@ class Follower(Protocol):
 
     def unbound(self, connection: Connection) -> Collection[str]:
         """The logins of rows that have no id yet."""
+        ...
+
+    def bound(self, connection: Connection) -> Collection[str]:
+        """The ids that rows have."""
         ...
 
     def follow(self, connection: Connection, account: Broadcaster) -> None:
@@ -128,6 +134,7 @@ class ChannelNames:
         self._pending: dict[str, _Heard] = {}
         self._silent_until = 0.0
         self._located: TTLCache[str, bool] = TTLCache(_MAX_REMEMBERED, _LOCATED_SECONDS, clock.monotonic)
+        self._confirmed: TTLCache[str, bool] = TTLCache(_MAX_REMEMBERED, _CONFIRMED_SECONDS, clock.monotonic)
         self._to_locate: set[str] = set()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -216,11 +223,14 @@ class ChannelNames:
         """
         return self._by_login.fresh(login) or await self._by_login.get(login, lambda: self._find(login))
 
-    async def locate(self, channel_id: str) -> Broadcaster | None:
+    async def locate(self, channel_id: str, *, renamed: bool = False) -> Broadcaster | None:
         """The channel with an id, under its login of now, as Twitch says; None when it is gone.
 
+        `renamed`: there are signs that it has another login, so what Twitch said a moment ago does not count.
         Raises as `find` does.
         """
+        if renamed:
+            self._by_id.invalidate(channel_id)
         return await self._by_id.get(channel_id, lambda: self._ask_id(channel_id))
 
     async def _find(self, login: str) -> Broadcaster | None:
@@ -237,15 +247,15 @@ class ChannelNames:
         if found is not None:
             await self.learn(found)
         if before is not None and (found is None or before.id != found.id):
-            # Renamed: what was set up for it moves to its new login.
-            await self.locate(before.id)
+            # What was set up for it moves to its new login.
+            await self.locate(before.id, renamed=True)
         return found
 
     async def _ask_id(self, channel_id: str) -> Broadcaster | None:
         if self._directory is None:
             return None
         found = await self._directory.by_id(channel_id)
-        self._located[channel_id] = True
+        self._located[channel_id] = self._confirmed[channel_id] = True
         if found is not None:
             await self.learn(found)
         return found
@@ -337,6 +347,7 @@ class ChannelNames:
             while self._to_locate:
                 await self.locate(self._to_locate.pop())
             await self._fill_in_ids()
+            await self._confirm_next()
         except UpstreamError:
             self._silent_until = self._clock.monotonic() + _SILENT_SECONDS
 
@@ -352,6 +363,17 @@ class ChannelNames:
                 self._unknown[login] = True
             else:
                 await self._database.transact(lambda connection, found=found: self._follow(connection, found))
+
+    async def _confirm_next(self) -> None:
+        """Ask for the login of one account for which something is set up, if it was not asked for lately."""
+        if self._directory is None:
+            return
+        ids = await self._database.read(
+            lambda connection: {number for follower in self._followers for number in follower.bound(connection)}
+        )
+        due = next((number for number in sorted(ids) if number not in self._confirmed), None)
+        if due is not None:
+            await self.locate(due)
 
     def _follow(self, connection: Connection, account: Broadcaster) -> None:
         for follower in self._followers:

@@ -85,7 +85,7 @@ class SongText:
         if token.channel_id is not None:
             self._names.recheck(token.channel_id)
         if token.channel_id is not None and is_of_another(answer, token.channel_id):
-            channel = await self._names.locate(token.channel_id)
+            channel = await self._names.locate(token.channel_id, renamed=True)
             if channel is not None and channel.login != target.login:
                 target = ChannelTarget(channel.login)
                 await check_is_on(self._access, target)

@@ -150,6 +150,11 @@ class SongTokenFollower:
         unbound = select(table.c.channel).where(table.c.channel_id.is_(None), table.c.revoked_us.is_(None))
         return set(connection.execute(unbound).scalars())
 
+    def bound(self, connection: Connection) -> Collection[str]:
+        """The ids of valid tokens that have one."""
+        bound = select(table.c.channel_id).where(table.c.channel_id.is_not(None), table.c.revoked_us.is_(None))
+        return set(connection.execute(bound).scalars())
+
     def follow(self, connection: Connection, account: Broadcaster) -> None:
         """Fill in the id of tokens for this login, and the login of tokens with this id."""
         here, mine = table.c.channel == account.login, table.c.channel_id == account.id

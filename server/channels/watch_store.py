@@ -151,6 +151,11 @@ class WatchFollower:
             connection.execute(select(table.c.channel).where(_RUNNING, table.c.channel_id.is_(None))).scalars()
         )
 
+    def bound(self, connection: Connection) -> Collection[str]:
+        """None: a watch asks for its channel's login before each try."""
+        del connection
+        return ()
+
     def follow(self, connection: Connection, account: Broadcaster) -> None:
         """Fill in the id of the watch of this login, and let the watch with this id have this login."""
         here = table.c.channel == account.login

@@ -20,16 +20,16 @@ from fingerprint.settings import PipelineSettings, read_settings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.resolve import TwitchResolver
 from fingerprint.wiring import open_channel_directory
-from server.access.rules.list_store import ListStore
+from server.access.rules.list_store import ListFollower, ListStore
 from server.access.rules.lists import BlacklistKind
 from server.access.tables import blacklisted_values, whitelisted_users
-from server.channel_names import channel_names
+from server.channel_names import ChannelNames, channel_names
 from server.channels.song_tokens import SongTokenStore
 from server.channels.tables import song_tokens, watches
 from server.channels.watch_store import WatchStore
 from server.channels.watcher import WatcherLimits
 from tests.api_client import ask, assert_problem, open_api
-from tests.fakes import FakePipeline, song
+from tests.fakes import FakeClock, FakePipeline, song
 from tests.integration.simulator_client import LIVE, a_viewer
 
 QUICK = WatcherLimits(poll_seconds=0.1, try_seconds=5, lease_seconds=8)
@@ -239,3 +239,18 @@ async def test_twitch_itself_names_channels(tmp_path: Path, tmp_path_factory: py
             assert heir is not None
             assert heir.id != number
             assert await directory.by_id("1") is None
+
+
+async def test_lists_show_the_present_login_although_it_is_not_asked_for(
+    database: Database, twitch: Accounts
+) -> None:
+    clock = FakeClock()
+    lists = ListStore(database)
+    async with ChannelNames(database, twitch, clock=clock, followers=[ListFollower()], poll_seconds=0.05):
+        await lists.block(BlacklistKind.CHANNEL, OLD, reason="", now=now())
+        await until(database, blacklisted_values, lambda rows: rows[0].user_id == "42")
+        while "42" not in twitch.asked:  # noqa: ASYNC110 - a fake has no event
+            await asyncio.sleep(0.01)
+        twitch.rename(OLD, NEW)
+        await clock.advance(3_700)
+        await until(database, blacklisted_values, lambda rows: rows[0].value == NEW)

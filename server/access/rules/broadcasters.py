@@ -95,6 +95,10 @@ class BroadcasterFollower:
         del connection
         return ()
 
+    def bound(self, connection: Connection) -> Collection[str]:
+        """The ids of all broadcasters."""
+        return set(connection.execute(select(table.c.user_id)).scalars())
+
     def follow(self, connection: Connection, account: Broadcaster) -> None:
         """Store the login of the broadcaster with this id, if it is listed."""
         renamed = update(table).where(table.c.user_id == account.id, table.c.login != account.login)

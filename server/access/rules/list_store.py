@@ -127,6 +127,14 @@ class ListFollower:
             if not row.value.startswith(ID_PREFIX)
         }
 
+    def bound(self, connection: Connection) -> Collection[str]:
+        """The ids of entries that have one."""
+        return {
+            row.user_id
+            for table in _LIST
+            for row in connection.execute(select(table.c.user_id).where(table.c.user_id.is_not(None)))
+        }
+
     def follow(self, connection: Connection, account: Broadcaster) -> None:
         """Fill in the id of entries with this login, and rename the entries with this id."""
         changed = 0
