@@ -149,9 +149,8 @@ class StreamCapture:
             if stretch.holding.sequence in failed:
                 joined.abandon()
                 continue
-            if joined.duration_seconds < min(MIN_TAKE_SECONDS, timeline.length_seconds):
-                failed |= {segment.sequence for segment in joined.segments}
-                joined.abandon()
+            if joined.duration_seconds < min(MIN_TAKE_SECONDS, timeline.length_seconds) and joined.failed:
+                joined.abandon()  # without those that failed, a longer stretch may hold the moment
                 continue
             first = stretch.first + stretch.segments.index(joined.segments[0])
             origin = await self._origin(segments, timeline, joined, first)
