@@ -8,12 +8,15 @@ table of cases.
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
 MAX_NAMES: Final = 50
 """The most artists that are read from one text."""
+
+TEXT_LIMIT: Final = 500
+"""The most characters of a text that are read: those that are kept of an answer."""
 
 NAMES_WITH_SIGNS: Final = (
     "+/-",
@@ -76,7 +79,7 @@ def artist_names(*texts: str) -> tuple[str, ...]:
     performing: dict[str, str] = {}
     writing: dict[str, str] = {}
     for text in texts:
-        for name in _split(" ".join(text.split()))[:MAX_NAMES]:
+        for name in _split(_one_line(text))[:MAX_NAMES]:
             plain, performs = _without_role(name)
             if plain:
                 (performing if performs else writing).setdefault(plain.casefold(), plain)
@@ -183,19 +186,27 @@ def credits_of(title: str, artists: Iterable[str]) -> Credits:
         guests.append(found[1] or found[2] or "")
         return ""
 
+    title = _one_line(title)
     plain = _GUEST_IN_TITLE.sub(take, title).strip()
     if named:
         known = artist_keys(named)
         plain = _WITH_IN_TITLE.sub(
             lambda found: "" if known.issuperset(map(_key, artist_names(found[1]))) else found[0], plain
         ).strip()
-    return Credits(plain or title.strip(), artist_names(*named, *guests) if plain else named)
+    return Credits(plain or title, artist_names(*named, *guests) if plain else named)
 
 
 # --- Sameness -----------------------------------------------------------------------------------------
 
 _VERSION: Final = re.compile(
     r"\s+[-\u2013\u2014]\s+(?:\d{4}\s+)?(?:re-?master(?:ed)?|single|album|radio|original|mono|stereo|bonus|deluxe|live)\b.*$",
+    re.IGNORECASE,
+)
+_IN_BRACKETS_OR_BEHIND_DASH: Final = re.compile(r"[(\[][^()\[\]]*|\s[-\u2013\u2014]\s.*$")
+_ORIGINAL_MIX: Final = re.compile(r"\boriginal mix\b", re.IGNORECASE)
+_OTHER_VERSION: Final = re.compile(
+    r"\b(?:re-?mix(?:ed)?|mix|mixed|live|acoustic|instrumental|karaoke|demo|cover|dub|bootleg|re-?work|vip|unplugged|session"
+    r"|orchestral|a ?cappella|sped|slowed|nightcore|reprise|re-?recorded|mash-?up|flip)\b",
     re.IGNORECASE,
 )
 _ANY_SEPARATOR: Final = re.compile(rf"{_SEPARATOR.pattern}|\s*[,/&+]\s*|\s+(?i:and|with|y|e|et|und)\s+")
@@ -205,15 +216,29 @@ def title_key(title: str) -> str:
     """A title for comparison: without case, accents, punctuation, guests, brackets and versions such as
     `- Remastered 2011`.
     """
-    plain = _VERSION.sub("", _GUEST_IN_TITLE.sub("", title))
+    plain = _VERSION.sub("", _GUEST_IN_TITLE.sub("", _one_line(title)))
     head = re.split(r"[(\[]", plain, maxsplit=1)[0].strip()
     return _key(head or plain) or _key(title) or title.casefold()
 
 
+def version_key(title: str) -> str:
+    """What a title says of its version, such as a remix or a live one, for comparison; empty for the usual one.
+
+    Radio edits, remasters and album versions are the usual one.
+    """
+    said = " ".join(_IN_BRACKETS_OR_BEHIND_DASH.findall(_GUEST_IN_TITLE.sub("", _one_line(title))))
+    return _key(said) if _OTHER_VERSION.search(_ORIGINAL_MIX.sub("", said)) else ""
+
+
 def artist_keys(artists: Iterable[str]) -> frozenset[str]:
     """The artists for comparison, each name whole and each part of it that could be a name alone."""
-    names = [part for name in artists for part in (name, *_ANY_SEPARATOR.split(name))]
+    names = [part for name in map(_one_line, artists) for part in (name, *_ANY_SEPARATOR.split(name))]
     return frozenset(key for name in names if (key := _key(name))) or frozenset(map(str.casefold, names))
+
+
+def _one_line(text: str) -> str:
+    """The text with single blanks, and cut: patterns that meet long runs of blanks would take forever."""
+    return " ".join(text[: 4 * TEXT_LIMIT].split())[:TEXT_LIMIT].rstrip()
 
 
 def _key(text: str) -> str:
@@ -331,6 +356,10 @@ def release_orders(releases: Sequence[Release]) -> list[Order]:
     Official recordings come before imitations and bootlegs, then albums before singles, soundtracks, compilations
     and mixes, then the earliest release, then the plain edition before deluxe and remastered ones.
     """
+    releases = [
+        replace(each, title=_one_line(each.title), album=None if each.album is None else _one_line(each.album))
+        for each in releases
+    ]
     kinds = [_kind(release) for release in releases]
     albums = [_date(release) for release, kind in zip(releases, kinds, strict=True) if kind is ReleaseKind.ALBUM]
     orders: list[Order] = []

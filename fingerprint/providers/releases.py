@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fingerprint.domain.credits import Release, release_orders
-from fingerprint.domain.identification import ExternalIds
+from fingerprint.domain.credits import Release, release_orders, version_key
+from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.domain.links import SERVICES, links_of
 from fingerprint.ports import Match
 from fingerprint.providers.agreement import same_song
@@ -38,7 +38,7 @@ def best_match(listed: Sequence[ListedMatch]) -> Match | None:
     same = [
         each
         for each in listed
-        if each is surest or (each.match.score >= least and same_song(each.match.song, surest.match.song))
+        if each is surest or (each.match.score >= least and _same_recording(each.match.song, surest.match.song))
     ]
     orders = release_orders([each.release for each in same])
     ranked = sorted(zip(orders, same, strict=True), key=lambda pair: (pair[0], *_preference(pair[1].match)))
@@ -46,6 +46,13 @@ def best_match(listed: Sequence[ListedMatch]) -> Match | None:
     for other in others:
         song = dataclasses.replace(song, ids=_with_services_of(song.ids, other.ids), isrc=song.isrc or other.isrc)
     return Match(song=song, score=surest.match.score)
+
+
+def _same_recording(one: Song, other: Song) -> bool:
+    """Whether two listed songs are one recording: equal ISRCs are, a remix or a live version is another."""
+    if one.isrc and other.isrc and one.isrc.upper() == other.isrc.upper():
+        return True
+    return same_song(one, other) and version_key(one.title) == version_key(other.title)
 
 
 def _preference(match: Match) -> tuple[float, int, int]:

@@ -1,6 +1,7 @@
 """The table of cases for names, titles and releases; docs/providers.md describes the rules."""
 
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -269,6 +270,19 @@ def test_the_release_to_show(case: str) -> None:
     random.Random(case).shuffle(shuffled)
     orders = release_orders(shuffled)
     assert shuffled[orders.index(min(orders))] == releases[0]
+
+
+@pytest.mark.parametrize(
+    "sign", [" ", "\t\n ", "(", "(feat. ", ", a", " & ", "a/", "AC/DC, ", " - feat. ", "a ( "]
+)
+def test_long_texts_of_signs_take_no_time(sign: str) -> None:
+    text = sign * 100_000
+    started = time.process_time()
+    credits_of(f"T{text}x", (text,))
+    title_key(text)
+    artist_keys((text,))
+    release_orders([Release(title=text, album=text)])
+    assert time.process_time() - started < 2.0, "a fault takes minutes"
 
 
 @given(st.text(max_size=80), st.text(max_size=80))

@@ -259,6 +259,22 @@ def test_one_recording_on_five_releases_is_shown_on_its_album() -> None:
         assert ids.youtube == "abcdefghijk", "known from another release"
 
 
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Paper Lanterns (Dax Remix)", "Paper Lanterns (Dax Remix)"),
+        ("Paper Lanterns - Live at Home", "Paper Lanterns - Live at Home"),
+        ("Paper Lanterns - Radio Edit", "Paper Lanterns"),
+        ("Paper Lanterns (Remastered)", "Paper Lanterns"),
+        ("Paper Lanterns [Original Mix]", "Paper Lanterns"),
+    ],
+)
+def test_another_version_is_another_recording(title: str, shown: str) -> None:
+    heard = changed(title=title, external_ids={}, album={"name": "Greatest Hits"}, score=100)
+    (match,) = read(success(heard, changed(score=95)))
+    assert match.song.title == shown
+
+
 def test_other_recordings_are_not_releases_of_the_surest() -> None:
     other = changed(title="Cover", external_ids={}, artists=[{"name": "The Builders"}], score=95)
     (match,) = read(success(changed(album={"name": "Greatest Hits"}), other))
