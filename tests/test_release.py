@@ -4,8 +4,11 @@ import importlib.metadata
 import json
 import re
 import tomllib
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
+
+from fingerprint.settings import USER_AGENT_DATE
 
 ROOT: Final = Path(__file__).parent.parent
 VERSION: Final[str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -23,6 +26,14 @@ def test_the_extension_has_the_version_of_the_project() -> None:
 def test_the_changelog_says_what_the_version_brings() -> None:
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings[:2] == ["Unreleased", VERSION]
+
+
+def test_the_browser_that_requests_to_twitch_name_is_not_older_than_a_year() -> None:
+    """Renew DEFAULT_USER_AGENT and USER_AGENT_DATE: Twitch refuses browsers that are too old."""
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    found = re.search(r"^## \S+ \((\d{4}-\d\d-\d\d)\)", changelog, re.MULTILINE)
+    assert found is not None
+    assert date.fromisoformat(found[1]) - USER_AGENT_DATE < timedelta(days=365)
 
 
 def test_no_other_file_repeats_the_version() -> None:

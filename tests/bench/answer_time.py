@@ -184,11 +184,11 @@ async def floor(session: aiohttp.ClientSession, settings: PipelineSettings) -> F
 
     started = time.perf_counter()
     headers = {"Client-ID": attempt.client_id, "Content-Type": "application/json"}
-    query = stream_token_query(CHANNEL).body(attempt.form)
+    query = stream_token_query(CHANNEL).bodies(attempt.form)[0]
     async with session.post(twitch.gql_url, data=query, headers=headers) as response:
-        data = parse_answer(response.status, await response.text())
+        data = parse_answer(response.status, await response.text()).data
     token = parse_token(data["streamPlaybackAccessToken"], "broadcast")
-    address = usher.build_url(twitch.usher_url, "api/v2/channel/hls/{}.m3u8", CHANNEL, token)
+    address = usher.build_url(twitch.usher_url, usher.PlaylistKind.CHANNEL, usher.WAYS[0], CHANNEL, token)
     rendition = choose_audio(parse_multivariant((await fetch(address)).decode()))
     assert rendition is not None
     known = time.perf_counter()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import ClientSession
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
@@ -295,3 +296,27 @@ async def test_data_with_errors_beside_it_is_used(listener: Listener) -> None:
     for target in ("ladder", CLIP, VideoTarget(VIDEO, 5.0)):
         await listener.listen(target)
     assert listener.twitch.requests.counts["gql"] == 3
+
+
+async def test_the_control_endpoint_throws_these_switches_too(listener: Listener) -> None:
+    control = listener.twitch.control_url
+    fault = {"step": "usher", "kind": "html_status", "status": 403, "only": "v2"}
+    async with ClientSession() as client:
+        state = await client.post(f"{control}/channels/ladder", json={"token_names": "both", "faults": [fault]})
+        assert (await state.json())["faults"][0]["only"] == "v2"
+        removed = await client.post(f"{control}/gql", json={"removed": ["PlaybackAccessToken.authorization"]})
+        assert await removed.json() == {"removed": ["PlaybackAccessToken.authorization"]}
+        for path, body, named in (
+            ("gql", {"removed": ["Clip.sofa"]}, "Clip.sofa"),
+            ("gql", {}, "removed"),
+            ("faults", {"faults": [{**fault, "only": "v3"}]}, "v3"),
+            ("faults", {"faults": [{"step": "helix", "kind": "html", "only": "v2"}]}, "v2"),
+            ("channels/ladder", {"token_names": "cookies"}, "token_names"),
+            ("channels/ladder", {"audio": "loud"}, "audio"),
+        ):
+            refused = await client.post(f"{control}/{path}", json=body)
+            assert refused.status == 400
+            assert named in (await refused.json())["error"]
+    await listener.listen("ladder")
+    assert listener.twitch.count(Step.USHER) == 2
+    assert listener.twitch.count(Step.GQL) == 2

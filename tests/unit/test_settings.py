@@ -43,8 +43,14 @@ def test_an_empty_variable_counts_as_absent() -> None:
 
 
 def test_gql_attempts_are_an_ordered_list_of_client_id_and_form() -> None:
-    settings = read_settings(TwitchSettings, {"TWITCHAUDIO_TWITCH_GQL_ATTEMPTS": "abc1:text,xyz2:persisted"})
-    assert settings.gql_attempts == (GqlAttempt("abc1", "text"), GqlAttempt("xyz2", "persisted"))
+    settings = read_settings(
+        TwitchSettings, {"TWITCHAUDIO_TWITCH_GQL_ATTEMPTS": "abc1:text,xyz2:persisted,abc1:minimal"}
+    )
+    assert settings.gql_attempts == (
+        GqlAttempt("abc1", "text"),
+        GqlAttempt("xyz2", "persisted"),
+        GqlAttempt("abc1", "minimal"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,6 +60,8 @@ def test_gql_attempts_are_an_ordered_list_of_client_id_and_form() -> None:
         ("TWITCHAUDIO_TWITCH_GQL_URL", "ftp://gql.twitch.tv"),
         ("TWITCHAUDIO_TWITCH_USHER_URL", "https://user@usher.ttvnw.net"),
         ("TWITCHAUDIO_TWITCH_GQL_ATTEMPTS", "abc"),
+        ("TWITCHAUDIO_TWITCH_USER_AGENT", "Mozilla/5.0\r\nX-Evil: 1"),
+        ("TWITCHAUDIO_TWITCH_USER_AGENT", "Mözilla"),
         ("TWITCHAUDIO_TWITCH_GQL_ATTEMPTS", "abc:guess"),
         ("TWITCHAUDIO_MEDIA_HOSTS", "https://example.net"),
         ("TWITCHAUDIO_MEDIA_HOSTS", "a*b.net"),

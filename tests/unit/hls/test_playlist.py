@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from fingerprint.hls.attributes import PlaylistError, address, attributes
+from fingerprint.hls.attributes import EncryptedPlaylistError, PlaylistError, address, attributes
 from fingerprint.hls.playlist import (
     MAX_VIDEO_CHARACTERS,
     ByteRange,
     InitSection,
+    by_preference,
     choose_audio,
     parse_media,
     parse_multivariant,
@@ -278,3 +279,44 @@ def test_any_text_is_a_playlist_or_one_error(text: str) -> None:
                 assert address(BASE, entry.uri).scheme in ("http", "https")
             except PlaylistError:
                 continue
+
+
+# --- Sound that is a rendition of its own --------------------------------------------------------------
+
+APART = """#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="Deutsch",DEFAULT=NO,URI="german.m3u8"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="English",DEFAULT=YES,URI="english.m3u8"
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="s",NAME="English",URI="text.m3u8"
+#EXT-X-STREAM-INF:BANDWIDTH=100,RESOLUTION=1x1,CODECS="avc1.4D,mp4a.40.2",AUDIO="a"
+small.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=900,RESOLUTION=1x1,CODECS="avc1.4D,mp4a.40.2"
+with-sound.m3u8
+"""
+
+
+def uris(text: str) -> list[str]:
+    return [rendition.uri for rendition in by_preference(parse_multivariant(text))]
+
+
+def test_sound_in_media_tags_is_tried_before_pictures_whose_sound_is_elsewhere() -> None:
+    assert uris(APART) == ["english.m3u8", "german.m3u8", "with-sound.m3u8", "small.m3u8"]
+
+
+def test_a_member_without_an_address_stands_for_the_sound_of_the_variants() -> None:
+    text = APART.replace(',URI="english.m3u8"', "")
+    assert uris(text) == ["german.m3u8", "small.m3u8", "with-sound.m3u8"]
+
+
+def test_audio_only_comes_first_and_then_the_smallest() -> None:
+    text = V1.replace("BANDWIDTH=160000", "BANDWIDTH=999999999")
+    assert [uri.rpartition("/")[2] for uri in uris(text)] == ["audio.m3u8", "160.m3u8", "source.m3u8"]
+
+
+def test_a_list_of_sound_alone_is_one() -> None:
+    assert uris('#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x",URI="a.m3u8"\n') == ["a.m3u8"]
+
+
+@pytest.mark.parametrize("method", ["AES-128", "SAMPLE-AES", "SAMPLE-AES-CTR"])
+def test_encrypted_segments_are_told_as_such(method: str) -> None:
+    with pytest.raises(EncryptedPlaylistError):
+        parse_media(f'#EXTM3U\n#EXT-X-KEY:METHOD={method},URI="skd://x"\n#EXTINF:2,live\nx.ts\n')

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.faults import FaultKind, Step
+from simulator.faults import TRAITS, FaultKind, Step
+from simulator.usher_parameters import TABLE
 from simulator.world import ChannelSwitches, ClipSwitches, VideoSwitches
 
 PAGE = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text(encoding="utf-8")
@@ -25,6 +26,17 @@ def named(heading: str) -> set[str]:
 )
 def test_switches(heading: str, switches: type[ChannelSwitches | ClipSwitches | VideoSwitches]) -> None:
     assert named(heading) == {item.name for item in dataclasses.fields(switches)}
+
+
+def test_ushers_parameters() -> None:
+    for parameter in TABLE:
+        assert f"| `{parameter.name}` | {parameter.effect} | {parameter.source} |\n" in PAGE
+    assert named("parameter of usher") == {parameter.name for parameter in TABLE}
+
+
+def test_traits_of_requests() -> None:
+    for trait in (*TRAITS[Step.GQL], *TRAITS[Step.USHER]):
+        assert f"`{trait}`" in PAGE
 
 
 def test_faults() -> None:
