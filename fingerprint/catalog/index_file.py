@@ -421,6 +421,11 @@ class IndexSegment:
             return upper
         return upper << np.uint32(self.remainder_bits) | self.remainders[bounds[0] : bounds[-1]]
 
+    @property
+    def content(self) -> memoryview:
+        """The whole file, as it is mapped."""
+        return memoryview(self._mapped)
+
     def damage(self, *names: str) -> str | None:
         """The first of the named sections (all when none is named) whose checksum is wrong, or None."""
         for name, offset, size, crc in self.sections:

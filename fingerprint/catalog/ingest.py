@@ -188,7 +188,7 @@ class _Ingest:
     def _unchanged(self, file: FoundFile) -> bool:
         """Whether a file is the one that was read; if so, what its sidecars say now is noted."""
         known = self._library.source(file.path)
-        if known is None or not known[1].same_file(file.status):
+        if known is None or not known[1].same_file(file.stamp):
             return False
         track_id, source = known
         described = self._described(replace(source, missing_since=None, root=file.root or source.root))

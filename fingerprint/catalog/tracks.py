@@ -51,6 +51,15 @@ def title_from_name(path: Path) -> str:
     return re.sub(r"^\d{1,3}(?:\s*[-.]\s*|\s+)(?=\S)", "", name) or path.name
 
 
+FileStamp = tuple[int, int, int, int]
+"""A file's size, the times of its content and of its status in ns, and its inode."""
+
+
+def file_stamp(status: os.stat_result) -> FileStamp:
+    """What tells whether a file was changed or replaced."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A file that a track was found in.
@@ -87,10 +96,9 @@ class Source:
         """What tags and sidecars say, together."""
         return self.tags if self.sidecar is None else over(self.tags, self.sidecar)
 
-    def same_file(self, status: os.stat_result) -> bool:
-        """Whether a file with this status is the one that was read, unchanged since."""
-        known = (self.size, self.modified_ns, self.changed_ns, self.inode)
-        return known == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    def same_file(self, stamp: FileStamp) -> bool:
+        """Whether a file with this stamp is the one that was read, unchanged since."""
+        return stamp == (self.size, self.modified_ns, self.changed_ns, self.inode)
 
     def to_json(self) -> dict[str, Any]:
         """The stored form; what is empty is left out."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from fingerprint.catalog.file_reader import Unreadable
+from fingerprint.catalog.tracks import FileStamp, file_stamp
 
 IGNORE_NAME: Final = ".twitchaudioignore"
 MAX_IGNORE_BYTES: Final = 1 << 20
@@ -38,11 +39,11 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A music file: its absolute path, the folder that was walked (empty for a file named itself), its status."""
+    """A music file: its absolute path, the folder that was walked (empty for a file named itself), its stamp."""
 
     path: str
     root: str
-    status: os.stat_result
+    stamp: FileStamp
 
 
 @dataclass(slots=True)
@@ -158,7 +159,7 @@ def walk(paths: Iterable[Path], *, excluded: Sequence[str] = ()) -> Walk:
             found.skipped.append(Unreadable(Path(absolute), f"it is {kind}, no file"))
         elif absolute not in seen:
             seen.add(absolute)
-            found.files.append(FoundFile(absolute, "", status))
+            found.files.append(FoundFile(absolute, "", file_stamp(status)))
     return found
 
 
@@ -208,7 +209,7 @@ def _take_file(found: Walk, seen: set[str], entry: "os.DirEntry[str]", root: str
         found.skipped.append(Unreadable(Path(entry.path), f"it is {kind}, no file", by_choice=True))
     elif suffix in AUDIO_SUFFIXES:
         seen.add(entry.path)
-        found.files.append(FoundFile(entry.path, root, status))
+        found.files.append(FoundFile(entry.path, root, file_stamp(status)))
     else:
         reason = "its name does not end like an audio file's"
         found.skipped.append(Unreadable(Path(entry.path), reason, by_choice=True))

@@ -40,6 +40,44 @@ PURGE_SHARE: Final = 0.2
 """The share of removed tracks from which an IndexSegment is rewritten."""
 
 
+def _is_earlier(snapshot: Snapshot) -> bool:
+    """Whether an earlier version wrote a part of a catalog."""
+    return any(live.segment.version < FORMAT_VERSION for live in snapshot.segments)
+
+
+def _upgraded(snapshot: Snapshot) -> tuple[dict[str, dict[int, TrackEntry]], dict[str, frozenset[int]]]:
+    """What is known of all tracks, with the ids of their sound, and which ones are there twice.
+
+    Both by file and number.
+    """
+    first: dict[str, TrackEntry] = {}
+    places: dict[str, tuple[str, int]] = {}
+    gone: dict[str, frozenset[int]] = {}
+    for live in snapshot.segments:
+        file = live.segment.path.name
+        for number in np.flatnonzero(live.alive).tolist():
+            entry = live.entry(number)
+            new = live.segment.track_id(number)
+            aliases = tuple(dict.fromkeys([*entry.aliases, *([entry.id] if entry.id != new else [])]))
+            entry = replace(entry, id=new, aliases=aliases)
+            if new in first:
+                # The same recording, which had been indexed from two files.
+                other = first[new]
+                entry = replace(
+                    other,
+                    sources=(*other.sources, *entry.sources),
+                    aliases=tuple(dict.fromkeys([*other.aliases, *aliases])),
+                )
+                gone[file] = gone.get(file, frozenset()) | {number}
+            else:
+                places[new] = (file, number)
+            first[new] = entry
+    entries: dict[str, dict[int, TrackEntry]] = {}
+    for new, (file, number) in places.items():
+        entries.setdefault(file, {})[number] = first[new]
+    return entries, gone
+
+
 def _without(
     segments: Sequence[LiveSegment], entries: Sequence[SegmentEntry], gone: Collection[str]
 ) -> list[SegmentEntry]:
@@ -152,6 +190,10 @@ class CatalogWriter:
         """Replace the patterns of files that are not indexed."""
         self._commit(excluded=tuple(patterns))
 
+    def replace_content(self, other: Snapshot) -> None:
+        """Have the catalog hold what another one holds, in one step."""
+        self._rewrite(other)
+
     def _write(self, tracks: Sequence[tuple[TrackEntry, TrackFingerprint]]) -> SegmentEntry:
         file = self._next_file()
         with _saying_what_is_full(self._directory):
@@ -233,46 +275,30 @@ class CatalogWriter:
         Files of that version are rewritten beside the old ones, which answer until all of them are ready.
         """
         snapshot = self.snapshot()
-        old = [live for live in snapshot.segments if live.segment.version < FORMAT_VERSION]
-        if not old:
-            return
-        first: dict[str, TrackEntry] = {}
-        places: dict[str, tuple[LiveSegment, int]] = {}
-        gone: dict[str, set[int]] = {}
-        for live in snapshot.segments:
-            for number in np.flatnonzero(live.alive).tolist():
-                entry = live.entry(number)
-                new = live.segment.track_id(number)
-                aliases = tuple(dict.fromkeys([*entry.aliases, *([entry.id] if entry.id != new else [])]))
-                entry = replace(entry, id=new, aliases=aliases)
-                if new in first:
-                    # The same recording, which had been indexed from two files.
-                    other = first[new]
-                    entry = replace(
-                        other,
-                        sources=(*other.sources, *entry.sources),
-                        aliases=tuple(dict.fromkeys([*other.aliases, *aliases])),
-                    )
-                    gone.setdefault(live.segment.path.name, set()).add(number)
-                else:
-                    places[new] = (live, number)
-                first[new] = entry
-        entries: dict[str, dict[int, TrackEntry]] = {}
-        for new, (live, number) in places.items():
-            entries.setdefault(live.segment.path.name, {})[number] = first[new]
-        self._reserve(len(snapshot.segments))
-        written: list[SegmentEntry] = []
-        for live in snapshot.segments:
-            file = live.segment.path.name
-            removed = live.removed | gone.get(file, set())
-            if len(removed) < len(live.alive):
-                written.append(self._write_merged([MergeSource(live.segment, removed, entries[file])]))
+        if _is_earlier(snapshot):
+            self._rewrite(snapshot)
+
+    def _rewrite(self, snapshot: Snapshot) -> None:
+        """Write all files of a snapshot, with the ids of their sound where an earlier version gave others."""
+        entries, gone = _upgraded(snapshot) if _is_earlier(snapshot) else ({}, {})
+        described = () if entries else snapshot.descriptions
+        before = self.snapshot().manifest.files
+        self._reserve(len(snapshot.segments) + len(described))
+        written: list[list[SegmentEntry]] = [[], []]
+        for files, group in zip(written, (snapshot.segments, described), strict=True):
+            for live in group:
+                file = live.segment.path.name
+                removed = live.removed | gone.get(file, frozenset())
+                if len(removed) < len(live.alive):
+                    files.append(self._write_merged([MergeSource(live.segment, removed, entries.get(file, {}))]))
         self._reserved = []
-        self._commit(segments=tuple(written), descriptions=())
-        self._clear_up(merged=snapshot.manifest.files)
+        self._commit(
+            segments=tuple(written[0]), descriptions=tuple(written[1]), excluded=snapshot.manifest.excluded
+        )
+        self._clear_up(merged=before)
 
     def _clear_up(self, merged: Collection[str] = ()) -> None:
-        """Delete the files that were just merged into another, and what a killed writer of this catalog left.
+        """Delete the files that were just merged into another, and what a killed writer left.
 
         Nothing else: a file is known to be this catalog's by its name and by the identity in its header.
         """

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from tqdm import tqdm
 
+from fingerprint.catalog.backup import back_up, restore
 from fingerprint.catalog.exchange import export_tracks, import_tracks
 from fingerprint.catalog.file_reader import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog, Snapshot
@@ -77,6 +78,11 @@ def register(commands: Subparsers) -> None:
         "patterns", nargs="*", metavar="PATTERN", help="as in a .gitignore (default: list the patterns)"
     )
     exclude.add_argument("--remove", action="store_true", help="take the patterns back")
+    backup = action("backup", _backup, "copy the catalog to a new folder, also while it is in use")
+    backup.add_argument("destination", type=Path, metavar="DEST")
+    restore_ = action("restore", _restore, "take a copy back, in one step")
+    restore_.add_argument("source", type=Path, metavar="SRC")
+    restore_.add_argument("--force", action="store_true", help="replace a catalog that holds tracks")
     action("stats", _stats, "say how large the catalog is")
     action("verify", _verify, "read the whole catalog and say what is damaged")
 
@@ -317,6 +323,25 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _backup(arguments: argparse.Namespace) -> int:
+    destination = cast("Path", arguments.destination)
+    return _say_copied(arguments, back_up(_directory(arguments), destination), f"copied to {destination}")
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    source = cast("Path", arguments.source)
+    held = restore(source, _directory(arguments), force=bool(arguments.force))
+    return _say_copied(arguments, held, f"restored from {source}")
+
+
+def _say_copied(arguments: argparse.Namespace, snapshot: Snapshot, what: str) -> int:
+    if arguments.json:
+        print(json.dumps({"tracks": len(snapshot)}))
+    else:
+        print(_printable(f"{_count(len(snapshot), 'track')} {what}."))
+    return 0
+
+
 def _import(arguments: argparse.Namespace) -> int:
     owner = cast("str", arguments.owner).strip()
     if not owner:
@@ -467,6 +492,8 @@ def _line(track: Track) -> str:
 
 def _printable(text: str) -> str:
     """A text without characters that control a terminal, or the direction of what follows."""
+    if text.isprintable():
+        return text
     clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return clean.translate(_CONTROLS)
 

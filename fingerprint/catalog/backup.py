@@ -1,0 +1,63 @@
+"""Copies of a whole catalog: made while it is in use, and taken back in one step."""
+
+import os
+from pathlib import Path
+
+from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.catalog.manifest import require_catalog, write_manifest
+from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.catalog.problems import CatalogError, DamagedCatalogError
+from fingerprint.catalog.writer import CatalogWriter
+
+
+def back_up(directory: Path, destination: Path) -> Snapshot:
+    """Copy a catalog as it is at this moment to a new folder; commands that change it meanwhile do not matter.
+
+    The copy has the same identity. It is read again and checked. Returns what it holds. Raises CatalogError.
+    """
+    require_catalog(directory)
+    catalog = Catalog(directory)
+    snapshot = catalog.snapshot()
+    try:
+        destination.mkdir(parents=True)
+    except FileExistsError as error:
+        raise CatalogError(f"{destination} is there already: name a folder that is to be made.") from error
+    except OSError as error:
+        raise CatalogError(f"{destination} cannot be made: {error.strerror}.") from error
+    try:
+        for live in (*snapshot.segments, *snapshot.descriptions):
+            with (destination / live.segment.path.name).open("xb") as file:
+                # From the mapped file, which a merge may have deleted meanwhile.
+                file.write(live.segment.content)
+                file.flush()
+                os.fsync(file.fileno())
+        # Last, so that half a copy has none.
+        write_manifest(destination, snapshot.manifest, identity=DEFAULT.identity)
+    except OSError as error:
+        raise CatalogError(
+            f"{destination} cannot be written: {error.strerror}. The copy is not whole; delete it."
+        ) from error
+    _require_whole(destination)
+    return Catalog(destination).snapshot()
+
+
+def restore(source: Path, directory: Path, *, force: bool) -> Snapshot:
+    """Make a catalog hold what a copy holds, in one step; the old one answers until then.
+
+    A catalog that holds tracks is replaced with `force` only. Returns what it holds. Raises CatalogError.
+    """
+    _require_whole(source)
+    copied = Catalog(source).snapshot()
+    with CatalogWriter(directory) as writer:
+        if len(writer.snapshot()) and not force:
+            raise CatalogError(
+                f"The catalog in {directory} holds {len(writer.snapshot())} tracks: add --force to replace it."
+            )
+        writer.replace_content(copied)
+        return writer.snapshot()
+
+
+def _require_whole(directory: Path) -> None:
+    problems = Catalog(directory).verify()
+    if problems:
+        raise DamagedCatalogError(problems[0])

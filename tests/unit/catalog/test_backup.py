@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from fingerprint.catalog.backup import back_up, restore
+from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.problems import CatalogError, DamagedCatalogError
+from fingerprint.catalog.writer import CatalogWriter
+from server.cli import main
+from tests.unit.catalog.shelf import as_format_1, fill
+
+
+def titles(directory: Path) -> set[str]:
+    return {found.title for found in Catalog(directory).snapshot().tracks()}
+
+
+def test_a_copy_is_made_while_the_catalog_is_changed_and_taken_back(tmp_path: Path) -> None:
+    fill(tmp_path / "c", [1, 2])
+    with CatalogWriter(tmp_path / "c") as writer:
+        writer.exclude(["demos/"])
+        assert len(back_up(tmp_path / "c", tmp_path / "copy")) == 2
+        writer.remove(["000000000001", "000000000002"])
+    assert titles(tmp_path / "copy") == {"Song 1", "Song 2"}
+    assert Catalog(tmp_path / "copy").verify() == []
+    fill(tmp_path / "c", [3])
+    reader = Catalog(tmp_path / "c")
+    assert len(reader.snapshot()) == 1
+    with pytest.raises(CatalogError, match="--force"):
+        restore(tmp_path / "copy", tmp_path / "c", force=False)
+    restore(tmp_path / "copy", tmp_path / "c", force=True)
+    assert {found.title for found in reader.snapshot().tracks()} == {"Song 1", "Song 2"}
+    assert reader.snapshot().manifest.excluded == ("demos/",)
+    assert reader.verify() == []
+    assert {path.name for path in (tmp_path / "c").glob("*.seg")} == reader.snapshot().manifest.files
+
+
+def test_a_copy_of_an_earlier_version_is_taken_back(tmp_path: Path) -> None:
+    fill(tmp_path / "c", [1, 2])
+    as_format_1(tmp_path / "c")
+    back_up(tmp_path / "c", tmp_path / "copy")
+    restore(tmp_path / "copy", tmp_path / "new", force=False)
+    assert titles(tmp_path / "new") == {"Song 1", "Song 2"}
+    aliases = {entry.aliases for entry in Catalog(tmp_path / "new").snapshot().entries()}
+    assert aliases == {("000000000001",), ("000000000002",)}
+
+
+def test_what_is_not_whole_is_not_taken_back_and_nothing_is_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ["--catalog", str(tmp_path / "c")]
+    fill(tmp_path / "c", [1])
+    assert main(["catalog", "backup", str(tmp_path / "copy"), "--json", *at]) == 0
+    assert json.loads(capsys.readouterr().out) == {"tracks": 1}
+    assert main(["catalog", "backup", str(tmp_path / "copy"), *at]) == 1
+    (segment,) = (tmp_path / "copy").glob("*.seg")
+    segment.write_bytes(segment.read_bytes()[:-64])
+    with pytest.raises(DamagedCatalogError, match="was cut"):
+        restore(tmp_path / "copy", tmp_path / "c", force=True)
+    for name in ("gone", "file"):
+        (tmp_path / "file").touch()
+        assert main(["catalog", "restore", str(tmp_path / name), "--force", *at]) == 1
+    assert main(["catalog", "backup", str(tmp_path / "x"), "--catalog", str(tmp_path / "gone")]) == 1
+    assert titles(tmp_path / "c") == {"Song 1"}
+    assert not (tmp_path / "x").exists()
