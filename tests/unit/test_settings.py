@@ -60,7 +60,7 @@ def test_gql_attempts_are_an_ordered_list_of_client_id_and_form() -> None:
         ("TWITCHAUDIO_TWITCH_GQL_URL", "ftp://gql.twitch.tv"),
         ("TWITCHAUDIO_TWITCH_USHER_URL", "https://user@usher.ttvnw.net"),
         ("TWITCHAUDIO_TWITCH_GQL_ATTEMPTS", "abc"),
-        ("TWITCHAUDIO_TWITCH_USER_AGENT", "Mozilla/5.0\r\nX-Evil: 1"),
+        ("TWITCHAUDIO_TWITCH_USER_AGENT", "x" * 301),
         ("TWITCHAUDIO_TWITCH_USER_AGENT", "Mözilla"),
         ("TWITCHAUDIO_TWITCH_GQL_ATTEMPTS", "abc:guess"),
         ("TWITCHAUDIO_MEDIA_HOSTS", "https://example.net"),
