@@ -76,12 +76,17 @@ def problem_from_json(body: Mapping[str, Any]) -> Problem:
     return convert(body, Problem)
 
 
-def song_to_json(song: Song) -> Json:
-    """The JSON `song` object; its `position` is where in the recording the song starts, in seconds."""
-    return _song_members(to_builtins(song), song)
+def song_to_json(song: Song, *, paths: bool = True) -> Json:
+    """The JSON `song` object; its `position` is where in the recording the song starts, in seconds.
+
+    `paths`: with the path of its file in the catalog, which is for operators alone.
+    """
+    return _song_members(to_builtins(song), song, paths=paths)
 
 
-def _song_members(body: Json, song: Song) -> Json:
+def _song_members(body: Json, song: Song, *, paths: bool) -> Json:
+    if song.catalog is not None and not paths:
+        del body["catalog"]["path"]
     for field, name in SONG_NAMES.items():
         body[name] = body.pop(field)
     body["links"] = links_of(song)
@@ -100,8 +105,11 @@ def _song_fields(body: Mapping[str, Any]) -> Json:
     return {_SONG_FIELDS.get(name, name): value for name, value in body.items()}
 
 
-def to_json(identification: Identification, *, shared: bool = False) -> Json:
-    """The Identification of docs/api.md. `shared`: the request joined a job that another one had started."""
+def to_json(identification: Identification, *, shared: bool = False, paths: bool = True) -> Json:
+    """The Identification of docs/api.md. `shared`: the request joined a job that another one had started.
+
+    `paths`: with the paths of files in the catalog, which are for operators alone.
+    """
     body: Json = to_builtins(identification, builtin_types=(datetime,))
     for field, name in IDENTIFICATION_NAMES.items():
         body[name] = body.pop(field)
@@ -111,9 +119,9 @@ def to_json(identification: Identification, *, shared: bool = False) -> Json:
         body[name] = time_to_json(body[name])
     body["shared"] = shared
     if identification.song is not None:
-        _song_members(body["song"], identification.song)
+        _song_members(body["song"], identification.song, paths=paths)
     for written, song in zip(cast("Sequence[Json]", body["songs"]), identification.songs, strict=True):
-        _song_members(written, song)
+        _song_members(written, song, paths=paths)
     timings = cast("dict[str, float | None]", body["timings"])
     body["timings"] = {name: None if value is None else round(value, 3) for name, value in timings.items()}
     if identification.problem is not None:

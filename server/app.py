@@ -1,6 +1,7 @@
 """Composes the web application: services, middlewares and routes."""
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -11,11 +12,13 @@ from aiohttp_session import session_middleware
 from yarl import URL
 
 from fingerprint.clock import SystemClock
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import ChannelDirectory, Clock
 from server import api, keys
 from server.access.identity.addresses import Networks
 from server.access.identity.session_keys import SessionKeys, kept_keys
+from server.api.health import operator_app
 from server.channels.watcher import WatcherLimits
 from server.identifications.encoding import Encoder
 from server.identifications.limits import ServiceLimits
@@ -162,6 +165,31 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncGenerato
 
 
 @asynccontextmanager
+async def _operators_address(app: web.Application) -> AsyncGenerator[None]:
+    """Serve metrics and details at `TWITCHAUDIO_METRICS_LISTEN` while the block runs, if it is set.
+
+    Raises TwitchAudioError with one line for the operator when it cannot listen there.
+    """
+    address = app[keys.SETTINGS].metrics_listen
+    if address is None:
+        yield
+        return
+    runner = web.AppRunner(operator_app(app), handle_signals=False, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        # The workers of one server share it: each scrape reads one of them, as at the server's own address.
+        site = web.TCPSite(runner, *address, reuse_port=sys.platform == "linux" or None)
+        try:
+            await site.start()
+        except OSError as error:
+            reason = f"cannot listen on TWITCHAUDIO_METRICS_LISTEN: {error.strerror or error}"
+            raise TwitchAudioError(ProblemCode.INTERNAL, reason) from error
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
 async def running(app: web.Application) -> AsyncGenerator[web.AppRunner]:
     """Run the application's services while the block runs; the block adds the sites to listen on."""
     limits = app[keys.SETTINGS].limits
@@ -176,7 +204,7 @@ async def running(app: web.Application) -> AsyncGenerator[web.AppRunner]:
     )
     await runner.setup()
     try:
-        async with app[SLOW_CLIENTS].watching(runner):
+        async with app[SLOW_CLIENTS].watching(runner), _operators_address(app):
             yield runner
     finally:
         await runner.cleanup()

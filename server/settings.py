@@ -53,12 +53,13 @@ def public_url(text: str) -> URL:
     Raises ValueError.
     """
     url = base_url(text)
-    if url.path not in ("", "/") or (url.scheme == "http" and not _loopback(url.host or "")):
+    if url.path not in ("", "/") or (url.scheme == "http" and not is_loopback(url.host or "")):
         raise ValueError(text)
     return url.origin()
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host's name is one of this machine's own addresses."""
     if host == "localhost":
         return True
     try:
@@ -121,6 +122,25 @@ def canary(text: str) -> tuple[TwitchTarget, ...]:
     if len({target.kind for target in targets}) < len(targets):
         raise ValueError(text)
     return targets
+
+
+METRICS_TOKEN_LENGTH: Final = 16
+"""Minimum length of the token for metrics, in characters."""
+
+
+def metrics_token(text: str) -> Secret:
+    """Check that a token can be sent as a bearer token and is long enough. Raises ValueError."""
+    if len(text) < METRICS_TOKEN_LENGTH or re.fullmatch(r"[A-Za-z0-9._~+/=-]+", text) is None:
+        raise ValueError("not a bearer token")
+    return Secret(text)
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Parse an address and a port. Raises ValueError."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text)
+    if found is None or int(found[3]) > 65_535:
+        raise ValueError(text)
+    return found[1] or found[2], int(found[3])
 
 
 def function_name(text: str) -> str:
@@ -285,6 +305,17 @@ class ServerSettings:
         help="what to ask Twitch about once an hour, to learn of a change before viewers do; take a channel that "
         "is nearly always live",
         default=(),
+    )
+    metrics_token: Secret | None = setting(
+        "TWITCHAUDIO_METRICS_TOKEN",
+        Format(metrics_token, f"a random text of at least {METRICS_TOKEN_LENGTH} letters, digits and ._~+/=-"),
+        help="the bearer token with which `/metrics` and the details of `/readyz` are read",
+        default_text="programs on the same machine alone, and none once a proxy or a public address is set",
+    )
+    metrics_listen: tuple[str, int] | None = setting(
+        "TWITCHAUDIO_METRICS_LISTEN",
+        Format(host_and_port, "an address and a port, such as 127.0.0.1:9090 or [::1]:9090"),
+        help="an address of its own for `/metrics` and `/readyz`, without a token",
     )
     log_level: str = setting(
         "TWITCHAUDIO_LOG_LEVEL",

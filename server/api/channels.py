@@ -18,7 +18,7 @@ from server.api.json_forms import (
     SongTokenWish,
 )
 from server.api.requests import channel_login, no_unknown_query, query_limit, query_time, read_body
-from server.api.responses import BASE, json_response
+from server.api.responses import BASE, is_operator, json_response
 from server.audit.changes import ChangeLog
 from server.channels.song_tokens import SongTokenStore
 
@@ -33,7 +33,7 @@ async def songs(request: web.Request) -> web.Response:
     limit = query_limit(request, DEFAULT_PLAYS, MOST_PLAYS)
     before = query_time(request, "before")
     page = await request.app[keys.SERVICE].set_list(login, limit=limit, before=before)
-    return json_response(SetListJson.of(login, page.plays, page.next_before))
+    return json_response(SetListJson.of(login, page.plays, page.next_before, paths=await is_operator(request)))
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -41,9 +41,10 @@ async def events(request: web.Request) -> web.StreamResponse:
     no_unknown_query(request)
     keep_alive = request.app[keys.SETTINGS].limits.events_keep_alive_seconds
     login = await channel_login(request)
+    paths = await is_operator(request)
     plays = request.app[keys.FEED].listen(login, keep_alive)
     return await send_events(
-        request, plays, lambda play: encode_event(b"play", msgspec.json.encode(PlayJson.of(play)))
+        request, plays, lambda play: encode_event(b"play", msgspec.json.encode(PlayJson.of(play, paths=paths)))
     )
 
 

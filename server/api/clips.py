@@ -20,7 +20,7 @@ async def get(request: web.Request) -> web.Response:
     if answer is None:
         detail = f"Nobody has identified this clip yet: POST {BASE}/identifications does."
         raise TwitchAudioError(ProblemCode.NOT_IDENTIFIED, detail)
-    return identification_response(request, answer)
+    return await identification_response(request, answer)
 
 
 ROUTES: Final = (web.get(f"{BASE}/clips/{{slug}}", get),)

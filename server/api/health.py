@@ -1,12 +1,16 @@
-"""`/healthz`, `/readyz` and `/metrics`, for monitoring."""
+"""`/healthz`, `/readyz` and `/metrics`, for monitoring. Metrics and details are for the operator alone."""
 
 import asyncio
+import hmac
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
+from yarl import URL
 
-from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys, migrations
+from server.access.identity.addresses import parse_address
 from server.api.json_forms import (
     AliveJson,
     DependenciesJson,
@@ -15,7 +19,15 @@ from server.api.json_forms import (
     ReadinessJson,
     TwitchCheckJson,
 )
-from server.api.responses import json_response
+from server.api.responses import is_operator, json_response
+from server.settings import is_loopback
+
+_METRICS_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
+    "Cache-Control": "no-store",
+}
+_FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+"""Headers that proxies add."""
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -24,27 +36,95 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Whether requests can be served, each dependency named: 200 or 503.
+    """Whether requests can be served: 200 or 503, for the operator with each dependency named."""
+    return await _readiness(request.app, details=await _may_see(request))
 
-    A server without a recognizer is ready, too: its answers say what the operator has to do.
+
+async def metrics(request: web.Request) -> web.Response:
+    """All metrics in the text format of Prometheus. Raises TwitchAudioError `forbidden`."""
+    if not await _may_see(request):
+        detail = (
+            "The metrics are for the operator: send TWITCHAUDIO_METRICS_TOKEN as a bearer token, or ask at the "
+            "address that TWITCHAUDIO_METRICS_LISTEN names."
+        )
+        raise TwitchAudioError(ProblemCode.FORBIDDEN, detail)
+    return _metrics(request.app)
+
+
+def operator_app(app: web.Application) -> web.Application:
+    """What is served at `TWITCHAUDIO_METRICS_LISTEN`: the metrics and all details of `app`."""
+
+    async def details(_request: web.Request) -> web.Response:
+        return await _readiness(app, details=True)
+
+    async def text(_request: web.Request) -> web.Response:
+        return _metrics(app)
+
+    own = web.Application()
+    own.router.add_routes([web.get("/healthz", healthz), web.get("/readyz", details), web.get("/metrics", text)])
+    return own
+
+
+async def _may_see(request: web.Request) -> bool:
+    """Whether the operator sends the request, as far as their settings tell.
+
+    Without any setting for a public server, a program on the same machine is the operator: then nothing but the
+    machine's own users can be on the other side.
     """
-    database, jobs, recognizers = await asyncio.gather(_database(request), _jobs(request), _recognizers(request))
-    ready = all(dependency.ready or not dependency.required for dependency in (database, jobs, recognizers))
-    body = ReadinessJson(
-        status="ready" if ready else "not ready",
-        dependencies=DependenciesJson(database=database, jobs=jobs, recognizers=recognizers),
-        providers={
-            status.name: ProviderJson.of(status) for status in await request.app[keys.PROVIDERS].statuses()
-        },
-        twitch=TwitchCheckJson.of(request.app[keys.CANARY].newest),
+    settings = request.app[keys.SETTINGS]
+    token = settings.metrics_token
+    if token is not None:
+        sent = request.headers.get("Authorization", "").encode("utf-8", "surrogatepass")
+        if hmac.compare_digest(sent, f"Bearer {token.reveal()}".encode()):
+            return True
+    elif settings.metrics_listen is None and not _is_public(request):
+        return True
+    return await is_operator(request)
+
+
+def _is_public(request: web.Request) -> bool:
+    """Whether others than this machine's users may be behind a request, such as through a proxy."""
+    settings = request.app[keys.SETTINGS]
+    peer = None if request.remote is None else parse_address(request.remote)
+    return (
+        settings.trusted_proxies != ()
+        or (settings.base_url is not None and not is_loopback(settings.base_url.host or ""))
+        or peer is None
+        or not peer.is_loopback
+        or any(name in request.headers for name in _FORWARDED)
+        or not _asked_by_loopback_name(request)
     )
+
+
+def _asked_by_loopback_name(request: web.Request) -> bool:
+    # With another name, a proxy or another website's script may be on the way.
+    try:
+        return is_loopback(URL(f"http://{request.headers.get('Host', '')}").host or "")
+    except ValueError:
+        return False
+
+
+def _metrics(app: web.Application) -> web.Response:
+    return web.Response(body=app[keys.METRICS].render().encode(), headers=_METRICS_HEADERS)
+
+
+async def _readiness(app: web.Application, *, details: bool) -> web.Response:
+    """A server without a recognizer is ready, too: its answers say what the operator has to do."""
+    database, jobs, recognizers = await asyncio.gather(_database(app), _jobs(app), _recognizers(app))
+    ready = all(dependency.ready or not dependency.required for dependency in (database, jobs, recognizers))
+    body = ReadinessJson(status="ready" if ready else "not ready")
+    if details:
+        body.dependencies = DependenciesJson(database=database, jobs=jobs, recognizers=recognizers)
+        statuses = await app[keys.PROVIDERS].statuses()
+        body.providers = {status.name: ProviderJson.of(status) for status in statuses}
+        body.twitch = TwitchCheckJson.of(app[keys.CANARY].newest)
     return json_response(body, status=200 if ready else 503)
 
 
-async def _database(request: web.Request) -> DependencyJson:
+async def _database(app: web.Application) -> DependencyJson:
     try:
-        async with asyncio.timeout(request.app[keys.SETTINGS].limits.ready_seconds):
-            await migrations.check(request.app[keys.DATABASE])
+        async with asyncio.timeout(app[keys.SETTINGS].limits.ready_seconds):
+            await migrations.check(app[keys.DATABASE])
     except TwitchAudioError as error:
         return DependencyJson(ready=False, required=True, detail=error.detail)
     except TimeoutError:
@@ -52,10 +132,10 @@ async def _database(request: web.Request) -> DependencyJson:
     return DependencyJson(ready=True, required=True, detail=None)
 
 
-async def _jobs(request: web.Request) -> DependencyJson:
+async def _jobs(app: web.Application) -> DependencyJson:
     try:
-        async with asyncio.timeout(request.app[keys.SETTINGS].limits.ready_seconds):
-            await request.app[keys.JOBS].check()
+        async with asyncio.timeout(app[keys.SETTINGS].limits.ready_seconds):
+            await app[keys.JOBS].check()
     except TwitchAudioError as error:
         return DependencyJson(ready=False, required=True, detail=error.detail)
     except TimeoutError:
@@ -63,16 +143,9 @@ async def _jobs(request: web.Request) -> DependencyJson:
     return DependencyJson(ready=True, required=True, detail=None)
 
 
-async def _recognizers(request: web.Request) -> DependencyJson:
-    missing = await request.app[keys.SERVICE].unavailable_reason()
+async def _recognizers(app: web.Application) -> DependencyJson:
+    missing = await app[keys.SERVICE].unavailable_reason()
     return DependencyJson(ready=missing is None, required=False, detail=missing)
-
-
-async def metrics(request: web.Request) -> web.Response:
-    """All metrics in the text format of Prometheus."""
-    text = request.app[keys.METRICS].render()
-    headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"}
-    return web.Response(body=text.encode(), headers=headers)
 
 
 ROUTES: Final = (web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics))

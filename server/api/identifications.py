@@ -11,7 +11,7 @@ from server import keys
 from server.access.service import fair_share_key
 from server.api.event_streams import encode_event, send_events
 from server.api.requests import no_unknown_query, preferred_wait, read_question
-from server.api.responses import BASE, identification_response
+from server.api.responses import BASE, identification_response, is_operator
 from server.identifications.service import IdentificationHandle
 
 ID_LIMIT: Final = 64
@@ -39,7 +39,7 @@ async def ask(request: web.Request) -> web.Response:
     identification = asked.identification
     if wait is not None:
         identification = await request.app[keys.SERVICE].wait(asked, wait)
-    return identification_response(
+    return await identification_response(
         request,
         identification,
         status=200 if identification.status.finished else 202,
@@ -57,7 +57,7 @@ async def get(request: web.Request) -> web.Response:
     identification = asked.identification
     if wait is not None:
         identification = await request.app[keys.SERVICE].wait(asked, wait)
-    return identification_response(request, identification, waited=wait)
+    return await identification_response(request, identification, waited=wait)
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -66,9 +66,10 @@ async def events(request: web.Request) -> web.StreamResponse:
     asked = await _find(request)
     keep_alive = request.app[keys.SETTINGS].limits.events_keep_alive_seconds
     encoder = request.app[keys.ENCODER]
+    paths = await is_operator(request)
 
     def encode(state: Identification) -> bytes:
-        return encode_event(b"result" if state.status.finished else b"status", encoder.encode(state))
+        return encode_event(b"result" if state.status.finished else b"status", encoder.encode(state, paths=paths))
 
     return await send_events(request, request.app[keys.SERVICE].states(asked, keep_alive), encode)
 

@@ -131,9 +131,9 @@ class PlayJson(Struct, kw_only=True):
     identifications: Annotated[list[str], Meta(description="Ids of the answers, newest first.")]
 
     @classmethod
-    def of(cls, play: Play) -> "PlayJson":
+    def of(cls, play: Play, *, paths: bool) -> "PlayJson":
         return cls(
-            song=song_to_json(play.song),
+            song=song_to_json(play.song, paths=paths),
             first_heard=_time(play.first_heard),
             last_heard=_time(play.last_heard),
             identifications=list(play.answers),
@@ -148,10 +148,12 @@ class SetListJson(Struct, kw_only=True):
     next_before: Annotated[Time | None, Meta(description="`before` of the next page; null at the end.")]
 
     @classmethod
-    def of(cls, channel: str, plays: Iterable[Play], next_before: datetime | None) -> "SetListJson":
+    def of(
+        cls, channel: str, plays: Iterable[Play], next_before: datetime | None, *, paths: bool
+    ) -> "SetListJson":
         return cls(
             channel=channel,
-            plays=[PlayJson.of(play) for play in plays],
+            plays=[PlayJson.of(play, paths=paths) for play in plays],
             next_before=time_to_json(next_before),
         )
 
@@ -371,14 +373,18 @@ class TwitchCheckJson(Struct, kw_only=True):
 
 
 class ReadinessJson(Struct, kw_only=True):
-    """Whether requests can be served, each dependency named."""
+    """Whether requests can be served; for the operator, each dependency named."""
 
     status: Literal["ready", "not ready"]
-    dependencies: DependenciesJson
-    providers: Annotated[
-        dict[str, ProviderJson], Meta(description="The recognizers that cost something, by name.")
-    ]
-    twitch: TwitchCheckJson | None
+    dependencies: Annotated[DependenciesJson, Meta(description="For the operator alone.")] | UnsetType = UNSET
+    providers: (
+        Annotated[
+            dict[str, ProviderJson],
+            Meta(description="The recognizers that cost something, by name; for the operator alone."),
+        ]
+        | UnsetType
+    ) = UNSET
+    twitch: Annotated[TwitchCheckJson | None, Meta(description="For the operator alone.")] | UnsetType = UNSET
 
 
 FORMS: Final[tuple[Any, ...]] = (

@@ -318,7 +318,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
     "/readyz": {
         "get": ApiOperation(
             id="readyz",
-            summary="Ready, each dependency named",
+            summary="Ready; for the operator, each dependency named",
             responses={
                 "200": _json("Readiness", "Requests can be served."),
                 "503": _json("Readiness", "A required dependency is missing."),
@@ -329,9 +329,9 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
     "/metrics": {
         "get": ApiOperation(
             id="metrics",
-            summary="Metrics as Prometheus text",
+            summary="Metrics as Prometheus text, for the operator",
             responses={"200": _response("Text format 0.0.4.", "text/plain", TEXT)},
-            problems=None,
+            problems=[ProblemCode.FORBIDDEN],
         )
     },
 }

@@ -1,5 +1,6 @@
 """Builds responses from identifications and from the API's other JSON forms."""
 
+import contextlib
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
@@ -9,6 +10,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from fingerprint.domain.identification import Identification
+from fingerprint.domain.problems import TwitchAudioError
 from server import keys
 from server.identifications.location import location_of
 from server.middleware.preencoded_response import EncodedHead, PreencodedResponse
@@ -31,7 +33,17 @@ def location(identification: Identification) -> str:
     return location_of(identification.id)
 
 
-def identification_response(
+async def is_operator(request: web.Request) -> bool:
+    """Whether an admin sends the request who is signed in on the website: only they see paths of files."""
+    access, context = request.app[keys.ACCESS], request[keys.CONTEXT]
+    if context.credentials.session is None or access.admins.none:
+        return False
+    with contextlib.suppress(TwitchAudioError):
+        return access.is_admin(context.authenticated or await access.authenticate(context))
+    return False
+
+
+async def identification_response(
     request: web.Request,
     identification: Identification,
     *,
@@ -41,7 +53,7 @@ def identification_response(
     with_location: bool = False,
 ) -> web.Response:
     """A response with an identification; `waited` is the `Prefer: wait` that was honored, in seconds."""
-    body = request.app[keys.ENCODER].encode(identification, shared=shared)
+    body = request.app[keys.ENCODER].encode(identification, shared=shared, paths=await is_operator(request))
     place = location(identification) if with_location else None
     return PreencodedResponse(
         _head(status, len(body), place, waited, is_final=identification.status.finished), body

@@ -15,15 +15,18 @@ class Encoder:
 
     def __init__(self) -> None:
         # Oldest first. Each value is kept with its bytes, so that no other object can get its id.
-        self._encoded: dict[tuple[int, bool], tuple[Identification, bytes]] = {}
+        self._encoded: dict[tuple[int, bool, bool], tuple[Identification, bytes]] = {}
 
-    def encode(self, identification: Identification, *, shared: bool = False) -> bytes:
-        """The identification's JSON as UTF-8. `shared` says that the request joined another one's job."""
-        key = (id(identification), shared)
+    def encode(self, identification: Identification, *, shared: bool = False, paths: bool = False) -> bytes:
+        """The identification's JSON as UTF-8. `shared` says that the request joined another one's job.
+
+        `paths`: with the paths of files in the catalog, which are for operators alone.
+        """
+        key = (id(identification), shared, paths)
         known = self._encoded.get(key)
         if known is not None:
             return known[1]
-        encoded = msgspec.json.encode(to_json(identification, shared=shared))
+        encoded = msgspec.json.encode(to_json(identification, shared=shared, paths=paths))
         if len(self._encoded) >= MAX_CACHED:
             del self._encoded[next(iter(self._encoded))]
         self._encoded[key] = (identification, encoded)

@@ -10,6 +10,7 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import channel_target
 from server import keys
+from server.api.responses import is_operator
 from server.audit.changes import ChangeLog
 from server.channels.song_tokens import SongToken, SongTokenStore
 from server.channels.watch import WatchState
@@ -21,10 +22,10 @@ from server.web import set_list_view
 from server.web.examples import bot_commands
 from server.web.render import in_time, render
 
-DOWNLOADS: Final[Mapping[str, tuple[str, Callable[[str, Sequence[Play]], str]]]] = {
-    "csv": ("text/csv", lambda _login, plays: set_list_view.as_csv(plays)),
-    "json": ("application/json", set_list_view.as_json),
-    "m3u": ("audio/x-mpegurl", set_list_view.as_m3u),
+DOWNLOADS: Final[Mapping[str, tuple[str, Callable[[str, Sequence[Play], bool], str]]]] = {
+    "csv": ("text/csv", lambda _login, plays, _paths: set_list_view.as_csv(plays)),
+    "json": ("application/json", lambda login, plays, paths: set_list_view.as_json(login, plays, paths=paths)),
+    "m3u": ("audio/x-mpegurl", lambda login, plays, paths: set_list_view.as_m3u(login, plays, paths=paths)),
 }
 
 MAX_ROWS: Final = 200
@@ -65,7 +66,7 @@ class ChannelPages:
         content_type, write = DOWNLOADS[kind]
         day = "" if chosen.day is None else f"-{chosen.day}"
         response = web.Response(
-            body=write(login, plays).encode(),
+            body=write(login, plays, await is_operator(request)).encode(),
             headers={
                 "Content-Type": f"{content_type}; charset=utf-8",
                 "Content-Disposition": f'attachment; filename="{login}{day}.{kind}"',

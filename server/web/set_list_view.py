@@ -188,9 +188,9 @@ def _ticks(start: datetime, end: datetime, step: int) -> list[Tick]:
 # --- Downloads ------------------------------------------------------------------------------------------
 
 
-def as_json(login: str, plays: Sequence[Play]) -> str:
+def as_json(login: str, plays: Sequence[Play], *, paths: bool = False) -> str:
     """The plays as JSON, in the form of the API's set list."""
-    body = {"channel": login, "plays": [PlayJson.of(play) for play in plays]}
+    body = {"channel": login, "plays": [PlayJson.of(play, paths=paths) for play in plays]}
     return msgspec.json.format(msgspec.json.encode(body), indent=1).decode()
 
 
@@ -222,7 +222,7 @@ def _cell(value: str | None) -> str:
     return f"'{text}" if text.startswith(_SPREADSHEET_SIGNS) else text
 
 
-def as_m3u(login: str, plays: Sequence[Play]) -> str:
+def as_m3u(login: str, plays: Sequence[Play], *, paths: bool = False) -> str:
     """A playlist in the order in which the songs were heard, each once; only what has a link can be played."""
     lines = ["#EXTM3U", f"#PLAYLIST:{login}"]
     seen: set[str] = set()
@@ -230,7 +230,7 @@ def as_m3u(login: str, plays: Sequence[Play]) -> str:
         song = play.song
         links = links_of(song)
         link = next((links[name] for name in ("youtube", "spotify", "deezer") if links[name]), None)
-        place = link or (None if song.catalog is None else song.catalog.path)
+        place = link or (song.catalog.path if paths and song.catalog is not None else None)
         name = " - ".join(filter(None, [", ".join(song.artists), song.title]))
         if name in seen:
             continue

@@ -11,6 +11,11 @@ class Admins:
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
 
+    @property
+    def none(self) -> bool:
+        """Whether no admin is configured."""
+        return not self._names
+
     def contain(self, user: TwitchUser) -> bool:
         """Whether the user is an admin."""
         return any(name in self._names for name in user.list_names)
