@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import os
 import sqlite3
+import stat
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -100,6 +102,21 @@ def _sqlite_engine(url: URL) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _keep_private(file: Path) -> None:
+    """Create a SQLite file that only its owner may read, or take others' rights to it away.
+
+    SQLite gives the files beside it the same rights. What cannot be created or changed is left to SQLite's errors.
+    """
+    with suppress(OSError):
+        try:
+            # Only a new file: to close one that SQLite has open in this process would end SQLite's locks on it.
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            mode = stat.S_IMODE(file.stat().st_mode)
+            if mode & 0o077:
+                file.chmod(mode & 0o700)
 
 
 class Backend(Protocol):
@@ -207,7 +224,7 @@ class _File:
 def open_backend(address: str) -> Backend:
     """The backend for `sqlite:///PATH` or `mysql://USER:PASSWORD@HOST:PORT/NAME`.
 
-    Nothing is opened before its first use, but a file's missing folder is created. Raises SettingsError for
+    No connection is opened before its first use, but a file and its folder are created. Raises SettingsError for
     an address that cannot be used.
     """
     url = _parse(address)
@@ -219,4 +236,5 @@ def open_backend(address: str) -> Backend:
     except OSError as error:
         takes = f"a place that can be written: {folder}: {error.strerror}"
         raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, takes, secret=True) from error
+    _keep_private(Path(url.database or ""))
     return _File(_sqlite_engine(url))

@@ -1,5 +1,7 @@
 """People, applications and access tokens of the simulated Twitch: the state behind id.twitch.tv and Helix."""
 
+import base64
+import hashlib
 import re
 import secrets
 from collections.abc import Iterable
@@ -94,7 +96,8 @@ class RateLimitStatus:
 class _State:
     grants: dict[str, Grant] = field(default_factory=dict[str, Grant])
     refresh: dict[str, Grant] = field(default_factory=dict[str, Grant])
-    codes: dict[str, tuple[Grant, str]] = field(default_factory=dict[str, tuple[Grant, str]])
+    codes: dict[str, tuple[Grant, str, str]] = field(default_factory=dict[str, tuple[Grant, str, str]])
+    """By code: what is granted, the redirect address, and the challenge of PKCE, empty without one."""
     devices: dict[str, Device] = field(default_factory=dict[str, Device])
     subscriptions: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     buckets: dict[tuple[str, str], _TokenBucket] = field(default_factory=dict[tuple[str, str], _TokenBucket])
@@ -159,9 +162,9 @@ class Accounts:
             for token, grant in grants.items():
                 if grant.person == before:
                     grants[token] = replace(grant, person=after)
-        for code, (grant, uri) in state.codes.items():
+        for code, (grant, uri, challenge) in state.codes.items():
             if grant.person == before:
-                state.codes[code] = (replace(grant, person=after), uri)
+                state.codes[code] = (replace(grant, person=after), uri, challenge)
         for device in state.devices.values():
             if device.person == before:
                 device.person = after
@@ -263,18 +266,22 @@ class Accounts:
         for token in [token for token, grant in self._state.refresh.items() if grant.person == person]:
             del self._state.refresh[token]
 
-    def issue_code(self, grant: Grant, redirect_uri: str) -> str:
-        """Issue an authorization code that can be exchanged once."""
+    def issue_code(self, grant: Grant, redirect_uri: str, challenge: str = "") -> str:
+        """Issue an authorization code that can be exchanged once; with a challenge, by its verifier only."""
         code = secrets.token_hex(15)
-        _store_bounded(
-            self._state.codes, code, (replace(grant, expires_at=self._clock.time() + CODE_SECONDS), redirect_uri)
-        )
+        expiring = replace(grant, expires_at=self._clock.time() + CODE_SECONDS)
+        _store_bounded(self._state.codes, code, (expiring, redirect_uri, challenge))
         return code
 
-    def take_code(self, code: str, redirect_uri: str) -> Grant | None:
-        """The grant of a code that is valid for this redirect address, or None; the code is used up."""
-        grant, uri = self._state.codes.pop(code, (None, ""))
-        if grant is None or uri != redirect_uri or grant.expires_at <= self._clock.time():
+    def take_code(self, code: str, redirect_uri: str, verifier: str = "") -> Grant | None:
+        """The grant of a code that is valid for this redirect address, or None; the code is used up.
+
+        `verifier`: of the challenge with which the code was issued (RFC 7636, S256).
+        """
+        grant, uri, challenge = self._state.codes.pop(code, (None, "", ""))
+        digest = hashlib.sha256(verifier.encode("utf-8", "replace")).digest()
+        proved = base64.urlsafe_b64encode(digest).decode().rstrip("=") == challenge if challenge else not verifier
+        if grant is None or uri != redirect_uri or not proved or grant.expires_at <= self._clock.time():
             return None
         return grant
 

@@ -66,7 +66,7 @@ class SignInRoutes:
             return await self._redirect(request, str(URL(redirect).update_query(denied)))
         if kind == "code":
             grant = self._accounts.grant(application.client_id, viewer, scopes, USER_TOKEN_SECONDS)
-            code = self._accounts.issue_code(grant, redirect)
+            code = self._accounts.issue_code(grant, redirect, query.get("code_challenge", ""))
             answer = {"code": code, "scope": " ".join(scopes), **state}
             return await self._redirect(request, str(URL(redirect).update_query(answer)))
         grant = self._accounts.grant(application.client_id, viewer, scopes, IMPLICIT_TOKEN_SECONDS)
@@ -96,7 +96,9 @@ class SignInRoutes:
     ) -> web.StreamResponse:
         if application.secret is None or form.get("client_secret") != application.secret:
             return await self._refuse(request, 403, "invalid client secret")
-        grant = self._accounts.take_code(form.get("code", ""), form.get("redirect_uri", ""))
+        grant = self._accounts.take_code(
+            form.get("code", ""), form.get("redirect_uri", ""), form.get("code_verifier", "")
+        )
         if grant is None or grant.client_id != application.client_id:
             return await self._refuse(request, 400, "Invalid authorization code")
         return await self._issued(request, grant)

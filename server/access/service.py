@@ -143,7 +143,7 @@ class Access:
         user = principal.user
         return frozenset() if user is None else await self.sign_in_scopes() - user.scopes
 
-    async def sign_in(self, context: RequestContext, code: str, redirect: URL) -> str:
+    async def sign_in(self, context: RequestContext, code: str, redirect: URL, verifier: str) -> str:
         """Exchange Twitch's authorization code for a new website session, and return the session's id.
 
         Raises what `Sessions.begin` raises; TwitchAudioError `not-found` when sign-in is not configured.
@@ -151,7 +151,7 @@ class Access:
         if self.sessions is None:
             raise TwitchAudioError(ProblemCode.NOT_FOUND, "Nobody can sign in here.")
         try:
-            session_id, user = await self.sessions.begin(code, redirect)
+            session_id, user = await self.sessions.begin(code, redirect, verifier)
         except TwitchAudioError as error:
             self.sign_in_failed(context, error.code)
             raise

@@ -14,6 +14,7 @@ from fingerprint.domain.problems import TwitchAudioError
 from server import keys
 from server.identifications.location import location_of
 from server.middleware.preencoded_response import EncodedHead, PreencodedResponse
+from server.middleware.security_headers import HSTS_HEADER, hsts_headers
 
 BASE: Final = "/api/v1"
 
@@ -55,14 +56,19 @@ async def identification_response(
     """A response with an identification; `waited` is the `Prefer: wait` that was honored, in seconds."""
     body = request.app[keys.ENCODER].encode(identification, shared=shared, paths=await is_operator(request))
     place = location(identification) if with_location else None
+    hsts = hsts_headers(request.app[keys.SETTINGS]).get(HSTS_HEADER)
     return PreencodedResponse(
-        _head(status, len(body), place, waited, is_final=identification.status.finished), body
+        _head(status, len(body), place, waited, is_final=identification.status.finished, hsts=hsts), body
     )
 
 
 @lru_cache(maxsize=1_024)
-def _head(status: int, length: int, place: str | None, waited: int | None, *, is_final: bool) -> EncodedHead:
+def _head(
+    status: int, length: int, place: str | None, waited: int | None, *, is_final: bool, hsts: str | None
+) -> EncodedHead:
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "Vary": "Prefer"}
+    if hsts is not None:
+        headers[HSTS_HEADER] = hsts
     if waited is not None:
         headers["Preference-Applied"] = f"wait={waited}"
     if place is not None:

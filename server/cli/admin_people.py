@@ -1,9 +1,11 @@
-"""`twitchaudio admin blacklist`, `whitelist` and `codes`: who may ask, one by one."""
+"""`twitchaudio admin blacklist`, `whitelist`, `codes` and `sessions`: who may ask, one by one."""
 
 import argparse
+import sys
 from datetime import UTC, datetime
 
 from fingerprint.database import Database
+from server.access.identity.session_store import end_sessions, list_sessions
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import TAKES, BlacklistKind
@@ -14,10 +16,11 @@ _KINDS = tuple(str(kind) for kind in BlacklistKind)
 
 
 def register(groups: Subparsers) -> None:
-    """Add the command groups `blacklist`, `whitelist` and `codes` to `admin`."""
+    """Add the command groups `blacklist`, `whitelist`, `codes` and `sessions` to `admin`."""
     _register_blacklist(groups)
     _register_whitelist(groups)
     _register_codes(groups)
+    _register_sessions(groups)
 
 
 def _register_blacklist(groups: Subparsers) -> None:
@@ -51,6 +54,28 @@ def _register_codes(groups: Subparsers) -> None:
     text = "end codes, and what those who redeemed them gained"
     revoke = add_command(actions, "revoke", text, _revoke_codes)
     revoke.add_argument("ids", nargs="+", metavar="ID")
+
+
+def _register_sessions(groups: Subparsers) -> None:
+    actions, _ = add_list(groups, "sessions", "who is signed in on the website", _sessions)
+    end = add_command(actions, "end", "end all sign-ins of a user, in every browser", _end_sessions)
+    end.add_argument("user", metavar="USER", help="a Twitch login, or id:NUMBER")
+
+
+def _sessions(_arguments: argparse.Namespace) -> int:
+    for each in with_database(list_sessions):
+        print(f"id:{each.user_id} | {each.login} | {each.count} | last seen {each.seen_at:%Y-%m-%d %H:%M}")
+    return 0
+
+
+def _end_sessions(arguments: argparse.Namespace) -> int:
+    user: str = arguments.user.strip().lower()
+    ended = with_database(lambda database: end_sessions(database, user, now=_now(), changes=operator_changes()))
+    if not ended:
+        print(f"twitchaudio: nobody is signed in as {arguments.user}", file=sys.stderr)
+        return 1
+    print(f"{ended} sign-in{'' if ended == 1 else 's'} of {user} ended.")
+    return 0
 
 
 def _now() -> datetime:

@@ -16,6 +16,7 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.access.identity.sessions import Sessions
+from server.middleware.forms import read_form
 from server.middleware.session import SESSION_ID, session_id
 from server.web.render import render
 
@@ -52,14 +53,15 @@ class SignIn:
         session = await get_session(request)
         scopes = await request.app[keys.ACCESS].sign_in_scopes()
         state = secrets.token_urlsafe(24)
+        verifier = secrets.token_urlsafe(32)
         redirect = self._origin(request).with_path(CALLBACK)
         begun = {
             **_attempts(session),
-            state: [local_path(request.query.get("next", "/")), str(redirect), _now(request)],
+            state: [local_path(request.query.get("next", "/")), str(redirect), _now(request), verifier],
         }
         newest = sorted(begun.items(), key=lambda item: item[1][2])[-MAX_ATTEMPTS:]
         session[_ATTEMPTS] = dict(newest)
-        address = sessions.authorize_url(redirect=redirect, state=state, scopes=scopes)
+        address = sessions.authorize_url(redirect=redirect, state=state, scopes=scopes, verifier=verifier)
         raise web.HTTPFound(address, headers={"Cache-Control": "no-store"})
 
     async def callback(self, request: web.Request) -> web.StreamResponse:
@@ -76,13 +78,15 @@ class SignIn:
             access.sign_in_failed(request[keys.CONTEXT], ProblemCode.LOGIN_REQUIRED)
             raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, _SAID_NO)
         before = await session_id(request)
-        after = await access.sign_in(request[keys.CONTEXT], request.query.get("code", ""), URL(attempt[1]))
+        path, redirect, _, verifier = attempt
+        code = request.query.get("code", "")
+        after = await access.sign_in(request[keys.CONTEXT], code, URL(redirect), verifier)
         # Nothing that was stored for the browser before the sign-in is kept.
         session.invalidate()
         session[SESSION_ID] = after
         if before is not None:
             await sessions.end(before)
-        raise web.HTTPSeeOther(attempt[0], headers={"Cache-Control": "no-store"})
+        raise web.HTTPSeeOther(path, headers={"Cache-Control": "no-store"})
 
     async def confirm_logout(self, request: web.Request) -> web.StreamResponse:
         """A page with a button: following a link must not end the session."""
@@ -90,12 +94,17 @@ class SignIn:
         return render("logout.html", request, {})
 
     async def logout(self, request: web.Request) -> web.StreamResponse:
-        """End the session, here and at Twitch. The CSRF token was checked before."""
+        """End the session, here and at Twitch, or all of the user's. The CSRF token was checked before."""
         sessions = _sessions(request)
         session = await get_session(request)
         current = await session_id(request)
+        form = await read_form(request, request.app[keys.SETTINGS].limits.body_seconds)
         if current is not None:
-            await sessions.end(current)
+            signed_in = await sessions.find(current) if "everywhere" in form else None
+            if signed_in is not None:
+                await sessions.end_all(signed_in.user.id)
+            else:
+                await sessions.end(current)
         session.invalidate()
         raise web.HTTPSeeOther("/", headers={"Cache-Control": "no-store"})
 
@@ -107,9 +116,13 @@ def _sessions(request: web.Request) -> Sessions:
     return sessions
 
 
-def _attempts(session: Session) -> dict[str, tuple[str, str, float]]:
-    """Sign-ins begun: the path to go back to, the callback's address, and when. The cookie is sealed by us."""
-    return dict(cast("dict[str, Any]", session.get(_ATTEMPTS, {})))
+def _attempts(session: Session) -> dict[str, tuple[str, str, float, str]]:
+    """Sign-ins begun: the path to go back to, the callback's address, when, and the verifier of PKCE.
+
+    The cookie is sealed by us; sign-ins that were begun before there was a verifier begin again.
+    """
+    begun = cast("dict[str, Any]", session.get(_ATTEMPTS, {}))
+    return {state: attempt for state, attempt in begun.items() if len(attempt) == 4}
 
 
 def _now(request: web.Request) -> int:

@@ -60,7 +60,7 @@ class Twitch:
         self.refresh_tokens.add(refresh)
         return Tokens(access=Secret(access), refresh=Secret(refresh), seconds=SECONDS, scopes=frozenset({"s"}))
 
-    async def exchange(self, code: str, redirect: URL) -> Tokens:
+    async def exchange(self, code: str, redirect: URL, verifier: str) -> Tokens:
         assert redirect == CALLBACK
         return self._issue()
 
@@ -129,7 +129,7 @@ async def sessions(database: Database, twitch: Twitch, clock: FakeClock) -> Asyn
 
 
 async def sign_in(sessions: Sessions) -> str:
-    return (await sessions.begin("code", CALLBACK))[0]
+    return (await sessions.begin("code", CALLBACK, "verifier"))[0]
 
 
 async def login_of(sessions: Sessions, session_id: str) -> str | None:

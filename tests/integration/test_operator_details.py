@@ -1,6 +1,7 @@
 """What operators alone see: metrics, the details of readiness, and where the catalog's files are."""
 
 import socket
+import stat
 from collections.abc import AsyncGenerator
 from ipaddress import ip_network
 from pathlib import Path
@@ -137,3 +138,37 @@ async def test_paths_of_files_are_for_admins_who_are_signed_in(
             await browser.sign_in()
             shown = [await (await browser.client.get(address.join(URL(place)))).text() for place in places]
             assert all("/srv/music/secret.flac" in each for each in shown)
+
+
+async def test_34_what_the_server_stores_is_its_owners_alone(parts: FakePipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    (folder / "twitchaudio.sqlite3").touch(mode=0o644)
+    async with open_api(parts, folder) as api:
+        assert (await ask(api, wait=5)).status == 200
+        rights = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir() if file.is_file()}
+    assert rights
+    assert set(rights.values()) == {0o600}, rights
+
+
+async def test_12_behind_https_browsers_are_told_to_stay_there_and_pages_name_that_address(
+    parts: FakePipeline, tmp_path: Path
+) -> None:
+    strange = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+    async with open_api(parts, tmp_path, base_url=URL("https://songs.example")) as api:
+        asked = await ask(api, STREAM, wait=5)
+        pages = [
+            await api.get(path, headers=strange)
+            for path in ("/docs", "/channels/somechannel", "/overlay/a_channel")
+        ]
+        for answer in (asked, *pages, await api.get("/nothing"), await api.get("/api/v1/status")):
+            assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+        texts = [await page.text() for page in pages]
+        assert all("https://songs.example/" in text for text in texts[:2])
+        assert not any("evil.example" in text or "http://songs" in text for text in texts)
+    async with open_api(parts, tmp_path, trusted_proxies=(ip_network("127.0.0.0/8"),)) as api:
+        behind = {"Host": "songs.example", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1"}
+        text = await (await api.get("/channels/somechannel", headers=behind)).text()
+        assert "https://songs.example/api/v1/channels/somechannel/song.txt" in text
+        assert "http://songs.example" not in text
+        assert "Strict-Transport-Security" not in (await api.get("/")).headers

@@ -81,7 +81,7 @@ POST   /api/v1/access-codes/redeem               422     L . C . . . . L L L K W
 GET    /api/v1/openapi.json                      200     . . . . . . . . . . . . . . .
 GET    /healthz                                  200     . . . . . . . . . . . . . . .
 GET    /readyz                                   200     . . . . . . . . . . . . . . .
-GET    /metrics                                  200     . . . . . . . . . . . . . . .
+GET    /metrics                                  200     F F F F F F F F F F F F F . F
 GET    /                                         200     . . . . . . . . . . . . . . .
 POST   /                                         303     L S C S . . . . F F K W B S S
 GET    /docs                                     200     . . . . . . . . . . . . . . .

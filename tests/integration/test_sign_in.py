@@ -19,6 +19,7 @@ from fingerprint.settings import PipelineSettings, Secret
 from server.access.identity.limits import SESSION_CACHE_SECONDS
 from server.access.identity.session_store import SessionStore
 from server.app import listening, make_app
+from server.cli import main
 from server.settings import ServerSettings
 from server.web.sign_in import ATTEMPT_SECONDS
 from simulator.accounts import OWN_APPLICATION
@@ -85,6 +86,37 @@ async def sign_in_and_out(browser: Browser, viewer: Viewer) -> None:
     assert len([record for record in viewer.twitch.requests.records if record.path == "/oauth2/revoke"]) == 1
 
 
+async def test_signing_out_everywhere_ends_the_sign_ins_of_this_user_alone(viewer: Viewer, tmp_path: Path) -> None:
+    async with (
+        serving(viewer, tmp_path) as address,
+        browsing(address, viewer) as one,
+        browsing(address, viewer) as two,
+        browsing(address, viewer) as other,
+    ):
+        for browser in (one, two):
+            await browser.sign_in()
+        viewer.twitch.accounts.sign_in("subscriber_sue")
+        await other.sign_in()
+        form = {"csrf_token": await one.csrf(), "everywhere": "1"}
+        assert (await one.post("/logout", data=form)).status == 200
+        assert [(await each.api())["login"] for each in (one, two, other)] == [None, None, "subscriber_sue"]
+
+
+async def test_the_operator_ends_all_sign_ins_of_a_user(
+    viewer: Viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path))
+    async with serving(viewer, tmp_path) as address, browsing(address, viewer) as browser:
+        await browser.sign_in()
+        assert await asyncio.to_thread(main, ["admin", "sessions"]) == 0
+        assert f"id:72000001 | {VIC} | 1 | last seen" in capsys.readouterr().out
+        assert await asyncio.to_thread(main, ["admin", "sessions", "end", VIC]) == 0
+        assert capsys.readouterr().out == f"1 sign-in of {VIC} ended.\n"
+        await asyncio.sleep(SESSION_CACHE_SECONDS)
+        assert (await browser.api())["login"] is None
+        assert await asyncio.to_thread(main, ["admin", "sessions", "end", "id:72000001"]) == 1
+
+
 async def begin(browser: Browser, path: str = "/login") -> tuple[URL, dict[str, str]]:
     """Go to /login only: where Twitch would be, and what it is told."""
     response = await browser.get(path, allow_redirects=False)
@@ -105,6 +137,8 @@ async def test_what_twitch_is_told_and_that_the_way_back_is_ours(browser: Browse
     assert location.path == "/oauth2/authorize"
     state = told.pop("state")
     assert len(state) >= 32
+    # PKCE: what Twitch is told now is the hash of what the exchange of the code sends.
+    assert (len(told.pop("code_challenge")), told.pop("code_challenge_method")) == (43, "S256")
     assert told == {
         "client_id": OWN_APPLICATION.client_id,
         "redirect_uri": f"{browser.address.origin()}/login/callback",

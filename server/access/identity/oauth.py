@@ -1,5 +1,7 @@
 """Twitch's OAuth 2.0 authorization-code flow at id.twitch.tv: exchange, refresh and revoke tokens."""
 
+import base64
+import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,22 +41,28 @@ class TwitchOAuth:
         self._client_id = client_id
         self._secret = client_secret
 
-    def authorize_url(self, *, redirect: URL, state: str, scopes: Iterable[str]) -> URL:
-        """The address at which Twitch asks the user for consent."""
+    def authorize_url(self, *, redirect: URL, state: str, scopes: Iterable[str], verifier: str) -> URL:
+        """The address at which Twitch asks the user for consent; `verifier` is kept for `exchange` (RFC 7636)."""
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
         return (self._base / "authorize").with_query(
             client_id=self._client_id,
             redirect_uri=str(redirect),
             response_type="code",
             scope=" ".join(sorted(scopes)),
             state=state,
+            code_challenge=challenge,
+            code_challenge_method="S256",
         )
 
-    async def exchange(self, code: str, redirect: URL) -> Tokens:
+    async def exchange(self, code: str, redirect: URL, verifier: str) -> Tokens:
         """Exchange the code of a callback for tokens. Raises RefusedError `token-invalid`; UpstreamError."""
         if not 0 < len(code) <= TOKEN_LENGTH:
             raise _refused()
         return await self._tokens(
-            ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", str(redirect))
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", str(redirect)),
+            ("code_verifier", verifier),
         )
 
     async def refresh(self, token: Secret) -> Tokens:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, lock, to_us
@@ -15,8 +15,9 @@ from fingerprint.settings import Secret
 from server.access.identity.limits import SESSIONS_PER_USER
 from server.access.identity.oauth import Tokens
 from server.access.identity.session_keys import SessionKeys
-from server.access.identity.twitch_user import TwitchUser
+from server.access.identity.twitch_user import ID_PREFIX, TwitchUser
 from server.access.tables import web_sessions as table
+from server.audit.changes import ChangeLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,11 @@ class SessionStore:
         """End a session on all servers; its token still has to be revoked at Twitch."""
         await self._database.change(_ended(sha256, to_us(now)))
 
+    async def end_all(self, user_id: str, now: datetime) -> int:
+        """End all sessions of a user on all servers; returns how many. Their tokens still have to be revoked."""
+        change = update(table).where(table.c.user_id == user_id, table.c.ended_us.is_(None))
+        return await self._database.change(change.values(ended_us=to_us(now), due_us=to_us(now)))
+
     async def forget(self, sha256: str) -> None:
         """Delete a session, once its token is revoked or invalid."""
         await self._database.change(delete(table).where(table.c.sha256 == sha256))
@@ -162,6 +168,45 @@ class SessionStore:
             refreshing_until=from_us(row.refreshing_us),
             ended_at=None if row.ended_us is None else from_us(row.ended_us),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedInUser:
+    """A user with `count` sessions that have not ended, and when one of them was last used, to the hour."""
+
+    user_id: str
+    login: str
+    count: int
+    seen_at: datetime
+
+
+async def list_sessions(database: Database) -> Sequence[SignedInUser]:
+    """Everybody who is signed in, the last one seen first."""
+    seen = func.max(table.c.seen_us).label("seen_us")
+    statement = (
+        select(table.c.user_id, func.max(table.c.login).label("login"), func.count().label("sessions"), seen)
+        .where(table.c.ended_us.is_(None))
+        .group_by(table.c.user_id)
+        .order_by(seen.desc(), table.c.user_id)
+    )
+    return [
+        SignedInUser(user_id=row.user_id, login=row.login, count=row.sessions, seen_at=from_us(row.seen_us))
+        for row in await database.rows(statement)
+    ]
+
+
+async def end_sessions(database: Database, user: str, *, now: datetime, changes: ChangeLog) -> int:
+    """End all sessions of a user, by login or `id:NUMBER`, for the operator; returns how many."""
+    mine = table.c.user_id == user.removeprefix(ID_PREFIX) if user.startswith(ID_PREFIX) else table.c.login == user
+
+    def end(connection: Connection) -> int:
+        change = update(table).where(mine, table.c.ended_us.is_(None))
+        ended = connection.execute(change.values(ended_us=to_us(now), due_us=to_us(now))).rowcount
+        if ended:
+            changes.record(connection, "end sessions", user, before=str(ended))
+        return ended
+
+    return await database.transact(end)
 
 
 def _ended(sha256: str, moment: int) -> Any:

@@ -70,17 +70,20 @@ class Sessions:
         self._maintenance: asyncio.Task[None] | None = None
         self._revoking: set[asyncio.Task[None]] = set()
 
-    def authorize_url(self, *, redirect: URL, state: str, scopes: Iterable[str]) -> URL:
-        """Twitch's sign-in page for a browser, which Twitch sends back to `redirect` with `state` and a code."""
-        return self._oauth.authorize_url(redirect=redirect, state=state, scopes=scopes)
+    def authorize_url(self, *, redirect: URL, state: str, scopes: Iterable[str], verifier: str) -> URL:
+        """Twitch's sign-in page for a browser, which Twitch sends back to `redirect` with `state` and a code.
 
-    async def begin(self, code: str, redirect: URL) -> tuple[str, TwitchUser]:
+        `verifier`: a random text that only the exchange of that code sends (PKCE, RFC 7636).
+        """
+        return self._oauth.authorize_url(redirect=redirect, state=state, scopes=scopes, verifier=verifier)
+
+    async def begin(self, code: str, redirect: URL, verifier: str) -> tuple[str, TwitchUser]:
         """Exchange an authorization code for a new session; returns its random id and the user.
 
         Raises RefusedError `token-invalid` when Twitch rejects the code; what `TokenValidator.user` raises;
         TwitchAudioError `upstream-unavailable`, `busy`.
         """
-        tokens = await self._oauth.exchange(code, redirect)
+        tokens = await self._oauth.exchange(code, redirect, verifier)
         user = await self._validator.user(tokens.access)
         session_id = secrets.token_urlsafe(32)
         now = self._clock.now()
@@ -126,6 +129,16 @@ class Sessions:
         self._revoking.add(task)
         task.add_done_callback(self._revoking.discard)
         await asyncio.shield(task)
+
+    async def end_all(self, user_id: str) -> int:
+        """End all sessions of a user, and return how many; their Twitch tokens are revoked in the background.
+
+        Other servers see it within `SESSION_CACHE_SECONDS`. Raises TwitchAudioError `busy`.
+        """
+        ended = await self._store.end_all(user_id, self._clock.now())
+        self._current.invalidate_all()
+        _log.info("signed_out_everywhere", extra={"user_id": user_id, "sessions": ended})
+        return ended
 
     async def __aenter__(self) -> Self:
         """Start the background task that validates unused sessions, ends idle ones and revokes their tokens."""
