@@ -181,7 +181,7 @@ class SignedInUser:
 
 
 async def list_sessions(database: Database) -> Sequence[SignedInUser]:
-    """Everybody who is signed in, the last one seen first."""
+    """All users who are signed in, the last one seen first."""
     seen = func.max(table.c.seen_us).label("seen_us")
     statement = (
         select(table.c.user_id, func.max(table.c.login).label("login"), func.count().label("sessions"), seen)
