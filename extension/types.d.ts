@@ -147,6 +147,8 @@ interface Found {
 interface None { state: "none"; id: string; heading: string; text: string; actions: Action[] }
 interface ProblemView {
   state: "error"; code: string; heading: string; text: string; actions: Action[];
+  /** The server's own sentence, in English, where it says more; else empty. */
+  detail: string;
   /** Seconds after which asking again makes sense. */
   wait: number | null;
   /** Whether it passes by itself. */

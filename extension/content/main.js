@@ -82,7 +82,7 @@
     const key = code.replaceAll("-", "_");
     const name = code === "extension-updated" ? "reload" : "retry";
     return {
-      state: "error", code, heading: say(`problem_${key}_heading`), text: say(`problem_${key}_text`),
+      state: "error", code, heading: say(`problem_${key}_heading`), text: say(`problem_${key}_text`), detail: "",
       actions: [{ name, label: say(`action_${name}`) }], wait, passing: name === "retry", final: false,
     };
   }

@@ -171,7 +171,10 @@ twitchaudio.panel = (() => {
         case "working": return drawnWorking();
         case "found": return drawnFound(now);
         case "none": return [h("h2", {}, now.heading), h("p", { class: "text" }, now.text), drawnActions(now.actions, null)];
-        case "error": return [h("h2", {}, now.heading), h("p", { class: "text" }, now.text), drawnActions(now.actions, now.wait)];
+        case "error": {
+          const detail = now.detail ? [h("p", { class: "text detail", lang: "en" }, now.detail)] : [];
+          return [h("h2", {}, now.heading), h("p", { class: "text" }, now.text), ...detail, drawnActions(now.actions, now.wait)];
+        }
       }
     }
 

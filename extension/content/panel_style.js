@@ -80,6 +80,7 @@ h2 { margin: 0; font-size: 16px; font-weight: 600; line-height: 1.25; }
 .probably { margin: 0; color: var(--muted); }
 .album { margin: 0; color: var(--muted); }
 .text { margin: 6px 0 0; }
+.detail { color: var(--muted); font-size: 12px; }
 
 button, a { font: inherit; color: inherit; }
 button { background: none; border: 0; padding: 0; cursor: pointer; }

@@ -27,7 +27,7 @@ const OPTIONS = new Set([
 ]);
 /** Problems that the address shows when it is opened in a tab. */
 const OPEN = new Set(["connection-not-secure", "server-redirects", "refused-on-the-way", "server-away"]);
-/** Problems for which the server's own sentence is shown, since it says more than ours. */
+/** Problems for which the server's own sentence, in English, is shown below ours, since it says more. */
 const DETAILED = new Set(["subscription-required", "recognizer-unavailable", "invalid-input"]);
 
 const MIN_WAIT_SECONDS = 2;
@@ -100,7 +100,8 @@ export function problemView(error, say, server, channel = "") {
     state: "error",
     code: refusal.code,
     heading: known ? say(`problem_${key}_heading`, [host]) : refusal.title || say("problem_internal_heading"),
-    text: DETAILED.has(refusal.code) && refusal.detail ? `${text} ${refusal.detail}` : text,
+    text,
+    detail: known && DETAILED.has(refusal.code) ? refusal.detail : "",
     actions: actionsFor(refusal.code, passing, say, server, channel),
     wait: passing && refusal.wait !== null ? Math.max(MIN_WAIT_SECONDS, Math.ceil(refusal.wait)) : null,
     passing,

@@ -129,7 +129,9 @@ function showAnswer(view) {
       const next = view.actions.map((action) => action.href
         ? h("a", { class: "button", href: action.href, target: "_blank", rel: "noopener noreferrer" }, action.label)
         : actionButton(action, view.state === "error" ? view.wait : null));
-      answer.replaceChildren(h("h2", {}, view.heading), h("p", { class: "small" }, view.text), h("div", { class: "row" }, ...next));
+      answer.replaceChildren(h("h2", {}, view.heading), h("p", { class: "small" }, view.text),
+        view.state === "error" && view.detail ? h("p", { class: "small muted", lang: "en" }, view.detail) : "",
+        h("div", { class: "row" }, ...next));
       spoken.textContent = `${view.heading}. ${view.text}`;
     }
   }

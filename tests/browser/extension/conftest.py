@@ -191,6 +191,13 @@ class Installed:
             EXTENSION_ID,
         )
 
+    async def update(self) -> None:
+        """Load the extension anew, as an update does: open pages keep their old scripts in Chromium."""
+        await self.browser.install(EXTENSION)
+        self.pages = await self.browser.open_tab()
+        await self.pages.navigate(f"{self.root}options/options.html")
+        await self.pages.wait_for("typeof browser === 'object' && document.documentElement.dataset.ready === ''")
+
     async def redirect(self) -> str:
         return await self.pages.evaluate("browser.identity.getRedirectURL('twitch')")
 
@@ -270,8 +277,9 @@ async def installed(
     root = address[either_browser.name]
     await pages.navigate(f"{root}options/options.html")
     await pages.wait_for("typeof browser === 'object' && document.documentElement.dataset.ready === ''")
-    yield Installed(either_browser, extension, root, pages, town, front)
-    await pages.close()
+    made = Installed(either_browser, extension, root, pages, town, front)
+    yield made
+    await made.pages.close()
     await either_browser.uninstall(extension)
 
 

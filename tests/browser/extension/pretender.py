@@ -18,6 +18,26 @@ MAY = {"allowed": True, "code": None, "detail": None}
 ME = {"login": None, "known_by": "nothing", "streams": MAY, "clips": MAY}
 
 NOTHING: list[Any] = []
+SONG: dict[str, Any] = {
+    "title": "The Extraordinarily Long Title of a Song that Goes on for Several Lines " * 3,
+    "artists": ["The Builders"],
+    "album": "Nights",
+    "duration": 200,
+    "offset": 5,
+    "links": {},
+}
+HEARD: dict[str, Any] = {
+    "id": "x",
+    "kind": "stream",
+    "target": "neonharbour",
+    "status": "successful",
+    "stage": "done",
+    "created_at": "2026-01-01T00:00:00Z",
+    "finished_at": None,
+    "song": SONG,
+    "songs": NOTHING,
+    "problem": None,
+}
 
 
 @dataclass(slots=True)

@@ -6,33 +6,11 @@ import pytest
 
 from tests.browser.bidi.tab import Tab
 from tests.browser.extension.conftest import BUTTON, LIVE, PANEL, TALK, VIDEO, Installed, button_placed, state_is
-from tests.browser.extension.pretender import Pretender
+from tests.browser.extension.pretender import HEARD, Pretender
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ASK = "POST /api/v1/identifications"
-NO_SONGS: list[Any] = []
-LONG = "The Extraordinarily Long Title of a Song that Goes on for Several Lines " * 3
-SONG: dict[str, Any] = {
-    "title": LONG,
-    "artists": ["The Builders"],
-    "album": "Nights",
-    "duration": 200,
-    "offset": 5,
-    "links": {},
-}
-HEARD: dict[str, Any] = {
-    "id": "x",
-    "kind": "stream",
-    "target": LIVE,
-    "status": "successful",
-    "stage": "done",
-    "created_at": "2026-01-01T00:00:00Z",
-    "finished_at": None,
-    "song": SONG,
-    "songs": NO_SONGS,
-    "problem": None,
-}
 
 
 async def _asked(tab: Tab, pretender: Pretender) -> Any:

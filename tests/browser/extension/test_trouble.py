@@ -20,7 +20,7 @@ from tests.browser.extension.conftest import (
     panel_text,
     state_is,
 )
-from tests.browser.extension.pretender import HOST, NOTHING, Pretender
+from tests.browser.extension.pretender import HEARD, HOST, NOTHING, Pretender
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -188,6 +188,35 @@ async def test_the_answer_comes_although_the_background_is_stopped_in_mid_job(ex
         assert await panel_field(tab, "title") == LIVE_TITLE
     finally:
         twitch.latency.set()
+
+
+async def test_a_page_that_was_open_during_an_update_says_so_or_goes_on(
+    extension: Installed, pretender: Pretender
+) -> None:
+    running = {**HEARD, "status": "running", "stage": "capturing", "song": None}
+    pretender.answers["POST /api/v1/identifications"] = (202, running)
+    pretender.answers["GET /api/v1/identifications/x"] = (200, running)
+    tab = await extension.channel()
+    await tab.click(BUTTON)
+    await state_is(tab, "working")
+    await extension.update()
+    await tab.activate()
+    if extension.browser.name == "firefox":  # which gives open pages the new script
+        await state_is(tab, "idle", seconds=20)
+        assert await tab.count(BUTTON) == 1
+        return
+    await state_is(tab, "error", seconds=20)
+    assert "Reload this page" in await panel_text(tab)
+    assert await tab.attribute(BUTTON, "aria-busy") == "false"
+    await extension.picture(tab, "error-updated")
+    await tab.press("Escape")
+    await state_is(tab, "idle")
+    await tab.click(BUTTON)
+    await state_is(tab, "error")
+    await tab.click(f'{PANEL} >>> [data-act="reload"]')
+    await tab.wait_for(
+        f"document.querySelector('{PANEL}')?.dataset.state === 'idle'", of="the page is loaded again"
+    )
 
 
 async def test_no_word_is_missing_in_any_language() -> None:

@@ -253,3 +253,9 @@ test("a browser that refuses its storage is lived with, and is not called the se
   await assert.rejects(storage.secrets.set(SERVER, { kind: "key", key: "k" }), code("storage-refused"));
   assert.equal(await storage.secrets.get(SERVER), undefined);
 });
+
+test("the server's own English is apart from the translated sentence", () => {
+  const view = problemView(new ProblemError("subscription-required", "For subscribers of neonharbour."), say, SERVER);
+  assert.deepEqual([view.text, view.detail], ["problem_subscription_required_text(songs.example)", "For subscribers of neonharbour."]);
+  assert.equal(problemView(new ProblemError("busy", "Later."), say, SERVER).detail, "");
+});
