@@ -97,7 +97,7 @@ class CanaryReport:
         """The report as lines of text."""
         yield f"Twitch, asked about {', '.join(self.targets)} on {self.at:%Y-%m-%d %H:%M} UTC"
         for step in self.steps:
-            yield f"{step.outcome:<8} {step.step:<34} {step.seconds:6.2f} s"
+            yield f"{step.outcome:<8} {step.step:<36} {step.seconds:6.2f} s"
             yield from (f"         {note}" for note in step.notes)
         counts = {outcome: sum(step.outcome is outcome for step in self.steps) for outcome in Outcome}
         yield ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
