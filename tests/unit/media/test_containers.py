@@ -104,9 +104,12 @@ def test_no_bytes_break_it(content: bytes, container: str, head: bool) -> None:
     unknown_boxes(content)
 
 
+FRAGMENTED = tone("mp4", seconds=0.2, fragmented=True)
+
+
 @given(st.data())
 def test_no_broken_media_breaks_it(data: st.DataObject) -> None:
-    whole = bytearray(tone("mp4", seconds=0.2, fragmented=True))
+    whole = bytearray(FRAGMENTED)
     for _ in range(data.draw(st.integers(1, 8))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     content = bytes(whole[: data.draw(st.integers(0, len(whole)))])

@@ -66,7 +66,7 @@ async def test_memory_does_not_grow_with_the_picture(with_picture: bytes) -> Non
     "content",
     [b"", b"G", PAGE, bytes(1_000), tone(seconds=1.0), tone("mp4", seconds=1.0, fragmented=True), b"\x47" * 2_000],
 )
-@pytest.mark.parametrize("size", [1, 700, 1 << 17])
+@pytest.mark.parametrize("size", [100, 1 << 17])
 async def test_what_has_no_picture_passes_as_it_is(content: bytes, size: int) -> None:
     kept, one = await filtered(content, size)
     assert kept == content
