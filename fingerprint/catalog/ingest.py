@@ -308,18 +308,21 @@ class _Ingest:
         new, self._new = self._new, {}
         changed, self._changed = self._changed, set()
         outcomes, self._uncommitted = self._uncommitted, []
+        interrupted: KeyboardInterrupt | None = None
         if self._writer is not None and (new or changed):
             entries = {track_id: self._library.entry(track_id) for track_id in {*new, *changed}}
-            self._writer.add(
-                [(entry, new[track_id]) for track_id in new if (entry := entries[track_id]) is not None],
-                describing=[
-                    entry
-                    for track_id in changed
-                    if track_id not in new and (entry := entries[track_id]) is not None
-                ],
-            )
+            added = [(entry, new[track_id]) for track_id in new if (entry := entries[track_id]) is not None]
+            described = [entry for track_id in changed if (entry := entries[track_id]) is not None]
+            try:
+                self._writer.add(added, describing=described)
+            except KeyboardInterrupt as error:
+                # In the middle of it: what was decoded is kept all the same.
+                interrupted = error
+                self._writer.add(added, describing=described)
         for outcome in outcomes:
             self._report(outcome)
+        if interrupted is not None:
+            raise interrupted
 
     def _report(self, outcome: FileOutcome) -> None:
         self._done += 1
