@@ -1,5 +1,6 @@
 """IP addresses: parsing, networks, and the client address of a request behind trusted proxies."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -9,24 +10,46 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+
 MAX_CACHED: Final = 4_096
 """Entries of each cache below: `ipaddress` parses and formats slowly."""
 
 
 @lru_cache(maxsize=MAX_CACHED)
 def parse_address(text: str) -> Address | None:
-    """Parse an IP address, unwrapping IPv4-mapped IPv6 addresses; None when the text is not an address."""
+    """Parse an IP address; None when the text is not an address.
+
+    IPv6 addresses that stand for an IPv4 address become that address: mapped, NAT64 and 6to4 ones.
+    """
     try:
         address = ip_address(text.strip())
     except ValueError:
         return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    return _ipv4_of(address) or address if isinstance(address, IPv6Address) else address
+
+
+def _ipv4_of(address: IPv6Address) -> IPv4Address | None:
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def _forwarded_address(text: str) -> Address | None:
+    """Parse an address of X-Forwarded-For, to which some proxies add a port, and brackets around IPv6."""
+    found = _WITH_PORT.fullmatch(text.strip())
+    return parse_address(text if found is None else found[1] or found[2])
 
 
 def parse_network(text: str) -> Network:
     """Parse a network such as 10.0.0.0/8, or a single address. Raises ValueError."""
-    return ip_network(text.strip(), strict=False)
+    network = ip_network(text.strip(), strict=False)
+    if network.prefixlen < network.max_prefixlen:
+        return network
+    # The same form in which the addresses of requests are compared.
+    return ip_network(parse_address(str(network.network_address)) or network)
 
 
 address_text: Final[Callable[[Address], str]] = lru_cache(maxsize=MAX_CACHED)(str)
@@ -71,7 +94,7 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Netw
         return address
     hops = [hop for value in forwarded_for for hop in value.split(",")]
     while address is not None and hops and trusted.contain(address):
-        named = parse_address(hops.pop())
+        named = _forwarded_address(hops.pop())
         if named is None:
             break
         address = named

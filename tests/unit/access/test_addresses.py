@@ -55,3 +55,27 @@ def test_networks_contain_what_each_of_them_contains(
 @pytest.mark.parametrize("text", ["", "localhost", "1.2.3", "1.2.3.4.5", "fe80::1%eth0x" * 9, "0x7f.1"])
 def test_what_is_no_address_is_none(text: str) -> None:
     assert parse_address(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["::ffff:192.0.2.4", "64:ff9b::192.0.2.4", "64:ff9b::c000:204", "2002:c000:204::1", "192.0.2.4"]
+)
+def test_forms_of_an_ipv4_address_are_that_address(text: str) -> None:
+    assert str(parse_address(text)) == "192.0.2.4"
+    assert str(parse_network(text)) == "192.0.2.4/32"
+
+
+@pytest.mark.parametrize(
+    ("hop", "counts"),
+    [
+        ("192.0.2.4:5678", "192.0.2.4"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[::ffff:192.0.2.4]:1", "192.0.2.4"),
+        ("192.0.2.4:port", "10.0.0.1"),
+        ("[", "10.0.0.1"),
+    ],
+)
+def test_proxies_may_add_a_port_to_the_callers_address(hop: str, counts: str) -> None:
+    found = client_address("10.0.0.1", [f"198.51.100.7, {hop}"], Networks([parse_network("10.0.0.0/8")]))
+    assert str(found) == counts
