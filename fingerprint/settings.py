@@ -315,7 +315,7 @@ class TwitchSettings:
         "the web client's persisted query",
     )
     user_agent: str = setting(
-        "TWITCHAUDIO_TWITCH_USER_AGENT",
+        "TWITCHAUDIO_USER_AGENT",
         Format(user_agent, "a browser's User-Agent, one line of ASCII"),
         help="the browser that requests to Twitch name; change it when Twitch refuses the default as too old",
         default=DEFAULT_USER_AGENT,

@@ -155,7 +155,7 @@ async def test_a_clip_that_nobody_asked_about_stays_quiet_until_the_click_and_a_
     assert await tab.attribute(PANEL, "data-state") == "idle"
     assert requests.counts == {}
     await tab.click(BUTTON)
-    await state_is(tab, "none", seconds=30)
+    await state_is(tab, "none")
     assert "No match" in await panel_text(tab)
     assert await tab.text(f'{PANEL} >>> [data-act="retry"]') == "Try again"
     await extension.picture(tab, "none-dark")
