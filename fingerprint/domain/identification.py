@@ -87,7 +87,9 @@ class CatalogRef:
     """A song's track in the local catalog."""
 
     track_id: str
-    path: Annotated[str, Meta(description="As it was given when it was indexed.")]
+    path: Annotated[
+        str | None, Meta(description="As it was given when it was indexed. Operators alone are given it.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,9 @@ def _cleaned(value: object) -> object:
     if isinstance(value, ExternalIds):
         return ExternalIds(**_fields(value))
     if isinstance(value, CatalogRef):
-        return CatalogRef(track_id=clean_text(value.track_id), path=clean_text(value.path, 4096))
+        return CatalogRef(
+            track_id=clean_text(value.track_id), path=None if value.path is None else clean_text(value.path, 4096)
+        )
     return value
 
 

@@ -40,7 +40,7 @@ def schemas() -> dict[str, Schema]:
     _rename(found["Identification"], IDENTIFICATION_NAMES)
     _rename(found["Song"], SONG_NAMES)
     # Operators alone get it.
-    found["CatalogRef"]["required"].remove("path")
+    del found["CatalogRef"]["properties"]["path"]["default"]
     for name in STORE_ONLY:
         del found["Identification"]["properties"][name]
     shared = {"type": "boolean", "description": "This request joined another's job."}

@@ -2,6 +2,8 @@
 
 - `cold_ms`: the first question of all to a server that has started
 - `warm_ms`: later questions; `cold_p95_ms` and `warm_p95_ms` are what one answer in twenty takes longer than
+- `age_ms`, `cold_age_ms`: how old the newest sound of a later and of the first answer was when the answer came, by
+  the broadcast's clock; `age_finished_ms`: likewise when the channel lists finished segments only (no prefetch)
 - `floor_ms`: what is unavoidable the first time: token, multivariant playlist, media playlist, segments side by
   side, by bare aiohttp on warm connections, and the decoding of what they bring; `floor_warm_ms` without the token
   and the multivariant playlist
@@ -26,6 +28,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, cast
@@ -113,8 +116,17 @@ async def started_server(bench: Bench) -> AsyncGenerator[str]:
                 return
 
 
-async def ask(session: aiohttp.ClientSession, url: str) -> tuple[float, Mapping[str, Any]]:
-    """Milliseconds from POST to the answer, and the answer."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Milliseconds from POST to the answer, the age of its newest sound in milliseconds, and its own timings."""
+
+    elapsed_ms: float
+    age_ms: float
+    timings: Mapping[str, Any]
+
+
+async def ask(session: aiohttp.ClientSession, url: str) -> Answered:
+    """Once, about the channel."""
     started = time.perf_counter()
     async with session.post(
         f"{url}/api/v1/identifications", json={"channel": CHANNEL}, headers={"Prefer": "wait=30"}
@@ -123,38 +135,29 @@ async def ask(session: aiohttp.ClientSession, url: str) -> tuple[float, Mapping[
     elapsed = (time.perf_counter() - started) * 1000
     if answer["status"] != "successful":
         raise RuntimeError(f"no answer: {answer}")
-    return elapsed, answer
+    newest = datetime.fromisoformat(answer["captured_at"]).timestamp() + answer["captured_seconds"]
+    return Answered(elapsed, (time.time() - newest) * 1000, answer["timings"])
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Milliseconds of first and of later questions, and the answers' own timings."""
+    """The answers to first and to later questions."""
 
-    cold: list[float]
-    warm: list[float]
-    cold_steps: list[Mapping[str, Any]]
-    steps: list[Mapping[str, Any]]
+    cold: list[Answered]
+    warm: list[Answered]
 
 
 async def ours(bench: Bench, *, servers: int, questions: int) -> Times:
     """Questions to servers that have just started."""
-    cold: list[float] = []
-    warm: list[float] = []
-    steps: list[Mapping[str, Any]] = []
-    cold_steps: list[Mapping[str, Any]] = []
+    times = Times([], [])
     for _ in range(servers):
         async with started_server(bench) as url, aiohttp.ClientSession() as session:
             async with session.get(f"{url}/readyz") as ready:
                 await ready.read()
             await asyncio.sleep(START_SECONDS)
-            elapsed, answer = await ask(session, url)
-            cold.append(elapsed)
-            cold_steps.append(answer["timings"])
-            for _ in range(questions):
-                elapsed, answer = await ask(session, url)
-                warm.append(elapsed)
-                steps.append(answer["timings"])
-    return Times(cold, warm, cold_steps, steps)
+            times.cold.append(await ask(session, url))
+            times.warm.extend([await ask(session, url) for _ in range(questions)])
+    return times
 
 
 async def live_playlist(settings: PipelineSettings) -> LiveSource:
@@ -232,7 +235,16 @@ async def with_preroll(
         runs = [await ours(bench, servers=1, questions=1) for _ in range(servers)]
     finally:
         await control(session, bench, f"channels/{CHANNEL}", {"preroll_seconds": 0.0})
-    return [run.cold[0] for run in runs], [run.warm[0] for run in runs]
+    return [run.cold[0].elapsed_ms for run in runs], [run.warm[0].elapsed_ms for run in runs]
+
+
+async def without_prefetch(session: aiohttp.ClientSession, bench: Bench, *, questions: int) -> Times:
+    """Questions about the channel while it lists finished segments only."""
+    await control(session, bench, f"channels/{CHANNEL}", {"prefetch": False})
+    try:
+        return await ours(bench, servers=1, questions=questions)
+    finally:
+        await control(session, bench, f"channels/{CHANNEL}", {"prefetch": True})
 
 
 def ffmpeg_program() -> str:
@@ -263,9 +275,9 @@ def _ignore(_stage: Stage) -> None:
     """Nobody listens."""
 
 
-def medians(steps: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Of each step."""
-    return {name: median([step[name] for step in steps]) for name in steps[0]}
+def medians(answers: Sequence[Answered]) -> dict[str, float]:
+    """Of each of the answers' own timings."""
+    return {name: median([answer.timings[name] for answer in answers]) for name in answers[0].timings}
 
 
 async def measure(bench: Bench, added_ms: float, folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
@@ -277,16 +289,22 @@ async def measure(bench: Bench, added_ms: float, folder: Path, chosen: argparse.
         await floor(session, settings)
         floors = [await floor(session, settings) for _ in range(2 * chosen.questions)]
         slow = [await original(settings) for _ in range(chosen.originals)]
+        finished = await without_prefetch(session, bench, questions=chosen.questions)
         first, following = await with_preroll(
             session, bench, seconds=chosen.preroll_seconds, servers=chosen.preroll_servers
         )
     players = await streamlink_times(folder, added_ms, chosen.originals)
+    cold = [answer.elapsed_ms for answer in times.cold]
+    warm = [answer.elapsed_ms for answer in times.warm]
     return {
         "added_ms": added_ms,
-        "cold_ms": median(times.cold),
-        "cold_p95_ms": percentile95(times.cold),
-        "warm_ms": median(times.warm),
-        "warm_p95_ms": percentile95(times.warm),
+        "cold_ms": median(cold),
+        "cold_p95_ms": percentile95(cold),
+        "warm_ms": median(warm),
+        "warm_p95_ms": percentile95(warm),
+        "cold_age_ms": median([answer.age_ms for answer in times.cold]),
+        "age_ms": median([answer.age_ms for answer in times.warm]),
+        "age_finished_ms": median([answer.age_ms for answer in finished.warm]),
         "floor_ms": median([found.cold for found in floors]),
         "floor_warm_ms": median([found.warm for found in floors]),
         "preroll_seconds": chosen.preroll_seconds,
@@ -294,8 +312,8 @@ async def measure(bench: Bench, added_ms: float, folder: Path, chosen: argparse.
         "preroll_next_ms": median(following),
         "original_ms": median(slow),
         "streamlink_ms": median(players),
-        "steps": medians(times.steps),
-        "cold_steps": medians(times.cold_steps),
+        "steps": medians(times.warm),
+        "cold_steps": medians(times.cold),
     }
 
 

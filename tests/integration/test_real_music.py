@@ -123,6 +123,7 @@ async def test_real_music_is_named_under_real_speech(music: list[Path], speech: 
                 assert answer.status is Status.SUCCESSFUL, (song.path.name, answer.problem)
                 assert answer.song is not None
                 assert answer.song.catalog is not None
+                assert answer.song.catalog.path is not None
                 assert Path(answer.song.catalog.path).name == song.path.name
                 assert Path(answer.song.catalog.path).parent.name == song.path.parent.name
 
