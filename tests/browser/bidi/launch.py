@@ -123,6 +123,10 @@ async def _firefox(launch: Launch, session: ClientSession, stack: AsyncExitStack
         "network.proxy.type": 2,
         "network.proxy.autoconfig_url": _only(loopback.names),
         "media.autoplay.default": 0,
+        # What is drawn costs a third of Firefox's CPU here, and 20 frames a second show all there is.
+        "layout.frame_rate": 20,
+        "dom.ipc.processPrelaunch.enabled": False,
+        "dom.ipc.processCount": 2,
         # Permissions for optional hosts are granted without the prompt that nobody could answer here.
         "extensions.webextOptionalPermissionPrompts": False,
     }
