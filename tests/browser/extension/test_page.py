@@ -225,9 +225,6 @@ async def test_a_page_can_neither_press_the_button_nor_read_the_secrets(extensio
     assert await tab.evaluate("typeof globalThis.browser?.runtime?.sendMessage") == "undefined"
 
 
-FRAME_MS = 16.0
-"""The time for one picture. One burst in twenty may lose some of it to what else the machine does."""
-
 BURSTS = """async (bursts) => {
   const times = [];
   for (let burst = 0; burst < bursts; burst++) {
@@ -268,7 +265,7 @@ async def test_a_busy_chat_costs_next_to_nothing(extension: Installed, capsys: p
             f"\n{extension.browser.name}: ms a burst of 5 chat lines, median: {cost}; 95th percentile: {high}\n"
         )
     assert max(cost.values()) < 2.0
-    assert max(high.values()) < FRAME_MS, "now and then it costs a frame"
+    assert max(high.values()) < 2.0
 
 
 async def _bar(tab: Tab) -> str:
