@@ -580,7 +580,7 @@ class PipelineSettings:
     recognizer_seconds: int = setting(
         "TWITCHAUDIO_RECOGNIZER_SECONDS",
         whole_number(1, 20),
-        help="how long each recognizer may take",
+        help="how long each provider may take; the catalog has the time that the job has",
         default=5,
     )
 

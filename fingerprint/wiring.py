@@ -58,7 +58,7 @@ def make_recognizers(settings: PipelineSettings, resources: Resources, guards: P
     for name in checked_names(settings):
         recognizer = REGISTRY[name].factory(settings, resources)
         if REGISTRY[name].free:
-            members.append(Member(recognizer))
+            members.append(Member(recognizer, limits_itself=True))
         else:
             min_score = settings.providers.provider_min_score / 100
             members.append(Member(recognizer, guards.of(name), settings.clip_parts, min_score))

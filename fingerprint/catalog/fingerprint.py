@@ -61,8 +61,9 @@ NO_FINGERPRINT: Final = TrackFingerprint(
 def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -> TrackFingerprint:
     """The fingerprint of a track, computed block by block, so that an hour takes no more memory than a minute.
 
-    The blocks' lengths do not affect the result. Raises ValueError for another sample rate, and for mono blocks
-    among stereo ones, whose side would have a gap.
+    The blocks' lengths do not affect the result, except that channels that cancel each other out are noticed in
+    each. Raises ValueError for another sample rate, and for mono blocks among stereo ones, whose side would have a
+    gap.
     """
     middle, side = _Channel(parameters), _Channel(parameters)
     samples = 0

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 SAMPLE_RATE: Final = 16_000
 """Samples a second of all decoded audio: keeps music up to 8 kHz, where speech masks it least."""
 
+CANCELLED: Final = 0.01
+"""Channels cancel each other out when their mean has less than this share of their difference's energy."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pcm:
@@ -36,17 +39,24 @@ class Pcm:
 
     @property
     def mono(self) -> NDArray[np.float32]:
-        """The mean of the channels, shape (n,)."""
+        """The mean of the channels, shape (n,); half of left minus right where they cancel each other out."""
         if self.samples.shape[0] == 1:
             return self.samples[0]
-        return self.samples.mean(axis=0, dtype=np.float32)
+        return self._middle_and_side()[0]
 
     @property
     def side(self) -> NDArray[np.float32] | None:
-        """Half of left minus right, shape (n,); None for mono sound."""
-        if self.samples.shape[0] == 1:
-            return None
-        return (self.samples[0] - self.samples[1]) * np.float32(0.5)
+        """What `mono` lacks, shape (n,): half of left minus right, or the mean where they cancel each other out.
+
+        None for mono sound.
+        """
+        return None if self.samples.shape[0] == 1 else self._middle_and_side()[1]
+
+    def _middle_and_side(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        left, right = self.samples
+        middle, side = (left + right) * np.float32(0.5), (left - right) * np.float32(0.5)
+        cancelled = float(middle @ middle) < CANCELLED * float(side @ side)
+        return (side, middle) if cancelled else (middle, side)
 
     def cut(self, start_seconds: float, duration_seconds: float) -> "Pcm":
         """The part that starts at `start_seconds`; shorter when the sound ends before."""

@@ -19,7 +19,7 @@ from fingerprint.providers.guard import ProviderGuard, Suspension
 from fingerprint.providers.parts import Part, merge_matches, split_recording
 
 RECOGNIZER_SECONDS: Final = 5.0
-"""The time limit of one recognizer for a few seconds of sound."""
+"""The time limit of one recognizer for a few seconds of sound, from when it begins to work on it."""
 
 LONG_SHARE: Final = 0.1
 """A recognizer's additional time for a longer recording, as a share of the recording's length."""
@@ -43,13 +43,16 @@ class Member:
     """A recognizer in a chain, with the guard of its provider; `guard` is None when the recognizer costs nothing.
 
     `max_parts`: the most parts of a long recording that it is asked about, at the same time; None when it uses
-    the whole recording by itself. `min_score`: below it, its match is no match; 0 to 1.
+    the whole recording by itself. `min_score`: below it, its match is no match; 0 to 1. `limits_itself`: it
+    limits its own work, so the chain waits for as long as the job lasts: what works on this machine takes longer
+    when many ask, and a later answer is better than none.
     """
 
     recognizer: Recognizer[Any]
     guard: ProviderGuard | None = None
     max_parts: int | None = None
     min_score: float = 0.0
+    limits_itself: bool = False
 
 
 @dataclass(slots=True)
@@ -198,11 +201,13 @@ class RecognizerChain:
         asked = _Attempt(recognizer.name)
         on_stage(Stage.FINGERPRINTING)
         started = prepared = time.perf_counter()
+        preparing: asyncio.Future[Any] | None = None
         try:
-            async with asyncio.timeout(seconds):
-                query = await asyncio.get_running_loop().run_in_executor(
-                    self._threads, recognizer.prepare, recording
-                )
+            preparing, begun = self._begin_to_prepare(recognizer, recording)
+            # Not within the time limit, which is for the recognizer, not for those that are served before.
+            await begun.wait()
+            async with asyncio.timeout(None if member.limits_itself else seconds):
+                query = await preparing
                 prepared = time.perf_counter()
                 if guard is not None:
                     await guard.count_question()
@@ -217,9 +222,27 @@ class RecognizerChain:
         except Exception:  # noqa: BLE001 - a fault in one recognizer must not keep the others from answering
             asked.error = _broken(recognizer.name)
             _log.exception("recognizer_crashed", extra={"recognizer": recognizer.name})
+        finally:
+            if preparing is not None:
+                preparing.cancel()
         asked.fingerprint_ms = (prepared - started) * 1000
         asked.recognize_ms = (time.perf_counter() - prepared) * 1000
         return asked
+
+    def _begin_to_prepare(
+        self, recognizer: Recognizer[Any], recording: Recording
+    ) -> tuple[asyncio.Future[Any], asyncio.Event]:
+        """The fingerprint that a thread computes, and an event that is set when it begins, or never will."""
+        loop = asyncio.get_running_loop()
+        begun = asyncio.Event()
+
+        def prepare() -> Any:
+            loop.call_soon_threadsafe(begun.set)
+            return recognizer.prepare(recording)
+
+        preparing = loop.run_in_executor(self._threads, prepare)
+        preparing.add_done_callback(lambda _: begun.set())
+        return preparing, begun
 
     async def _not_asked(self, member: Member) -> _Attempt | None:
         """Why a recognizer must not be asked, as an attempt; None when it can be.

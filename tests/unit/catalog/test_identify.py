@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +20,10 @@ from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.matching import VoteResult
 from fingerprint.catalog.query import channel_levels
 from fingerprint.catalog.search import MAX_EXAMINED, AudioQuery, Finding, Search, SearchPass
+from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import mixed, noise, tune
-from tests.unit.catalog.shelf import fill
+from tests.unit.catalog.shelf import entry, fill
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,21 @@ def test_loudness_does_not_matter(snapshot: Snapshot, gain: float) -> None:
 
 def test_noise_on_top_is_borne(snapshot: Snapshot) -> None:
     assert titles(snapshot, mixed(tune(5).cut(8, 6), noise(1, 6), 1.0)) == ["Song 5"]
+
+
+WIDE = {"opposite": (1, -1), "nearly opposite": (1, -0.95), "left only": (1, 0), "right only": (0, 1)}
+
+
+@pytest.mark.parametrize("gains", WIDE.values(), ids=WIDE)
+def test_music_is_heard_whatever_the_phase_of_its_channels(tmp_path: Path, gains: tuple[float, float]) -> None:
+    sound = np.concatenate([tune(21).samples * np.float32(gain) for gain in gains])
+    with CatalogWriter(tmp_path) as writer:
+        writer.add([entry(21, Pcm(sound)), *(entry(number) for number in range(3))])
+    wide = Catalog(tmp_path).snapshot()
+    assert titles(wide, Pcm(sound).cut(4, 6)) == ["Song 21"]
+    spoken_over = Pcm(sound + noise(2, 20).samples)
+    assert titles(wide, spoken_over.cut(4, 6)) == ["Song 21"]
+    assert titles(wide, spoken_over.cut(2, 17)) == ["Song 21"]
 
 
 def test_a_place_with_fewer_votes_is_found_by_its_music(

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from fingerprint.ports import Match, Recognition
 from fingerprint.providers.agreement import same_song
 from fingerprint.providers.errors import FailureKind, ProviderError
 from fingerprint.providers.guard import ProviderGuard
-from fingerprint.recognizers.chain import Member, RecognizerChain
+from fingerprint.recognizers.chain import PREPARE_THREADS, Member, RecognizerChain
 from tests.builders import recording, song
 from tests.fakes import FakeClock
 from tests.waiting import settled, until
@@ -90,11 +91,17 @@ FAULTS = {
 }
 
 
+def limit_of(fault: str) -> float:
+    """A limit that only a hang crosses, and a hang crosses soon."""
+    return 0.01 if fault == "stalls" else 60.0
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_one_that_fails_keeps_nobody_from_answering(fault: str, caplog: pytest.LogCaptureFixture) -> None:
     bad = Scripted("bad", **FAULTS[fault])  # pyright: ignore[reportArgumentType] - the table fits the arguments
+    good = Member(Scripted("good", title="Found"), limits_itself=True)
     with caplog.at_level(logging.WARNING):
-        async with RecognizerChain([bad, Scripted("good", title="Found")], recognizer_seconds=0.05) as chain:
+        async with RecognizerChain([bad, good], recognizer_seconds=limit_of(fault)) as chain:
             answer = await chain.identify(recording(), ignore)
     assert answer.recognizer == "good"
     if fault != "has no keys":
@@ -104,7 +111,7 @@ async def test_one_that_fails_keeps_nobody_from_answering(fault: str, caplog: py
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_when_all_fail_the_error_says_who_or_what_to_do(fault: str) -> None:
     bad = Scripted("bad", **FAULTS[fault])  # pyright: ignore[reportArgumentType] - the table fits the arguments
-    async with RecognizerChain([bad], recognizer_seconds=0.05) as chain:
+    async with RecognizerChain([bad], recognizer_seconds=limit_of(fault)) as chain:
         with pytest.raises(TwitchAudioError) as raised:
             await chain.identify(recording(), ignore)
     assert raised.value.code is ProblemCode.RECOGNIZER_UNAVAILABLE
@@ -156,6 +163,51 @@ async def test_with_nothing_to_recognize_with_both_ways_out_are_named(recognizer
 async def test_one_that_can_answer_is_enough() -> None:
     async with RecognizerChain([Scripted("one", missing="No keys."), Scripted("two")]) as chain:
         assert await chain.unavailable_reason() is None
+
+
+# --- Time limits --------------------------------------------------------------------------------------
+
+
+class Gated(Scripted):
+    """Prepares each recording only when another thread says so."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, title="Found")
+        self.begun = threading.Semaphore(0)
+        self.gate = threading.Semaphore(0)
+
+    def prepare(self, recording: Recording) -> float:
+        self.begun.release()
+        assert self.gate.acquire(timeout=60)
+        return recording.pcm.duration_seconds
+
+
+async def test_waiting_for_a_thread_does_not_count_against_the_time_limit() -> None:
+    slow, moment = Gated("slow"), Recording(pcm=recording().pcm.cut(0, 0.1))
+    async with RecognizerChain([slow], recognizer_seconds=0.05) as chain:
+        busy = [asyncio.create_task(chain.identify(moment, ignore)) for _ in range(PREPARE_THREADS)]
+        for _ in busy:
+            await asyncio.to_thread(slow.begun.acquire)
+        waiting = asyncio.create_task(chain.identify(moment, ignore))
+        for each in busy:
+            with pytest.raises(TwitchAudioError, match="did not answer within"):
+                await each
+        # The threads are still at work, so the last question has not begun, and its time neither.
+        await settled()
+        assert not waiting.done()
+        for _ in (*busy, waiting):
+            slow.gate.release()
+        await asyncio.to_thread(slow.begun.acquire)
+        await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_one_that_limits_itself_has_the_time_that_the_job_has() -> None:
+    catalog = Gated("catalog")
+    async with RecognizerChain([Member(catalog, limits_itself=True)], recognizer_seconds=0.0) as chain:
+        asking = asyncio.create_task(chain.identify(recording(), ignore))
+        await asyncio.to_thread(catalog.begun.acquire)
+        catalog.gate.release()
+        assert (await asking).recognizer == "catalog"
 
 
 # --- All at once --------------------------------------------------------------------------------------
@@ -289,7 +341,8 @@ async def test_when_only_resting_ones_are_left_the_error_says_when_to_ask_again(
 async def test_one_that_times_out_again_and_again_is_left_alone() -> None:
     guard = ProviderGuard("paid", FakeClock(), None, ())
     paid = Scripted("paid", stalls=True)
-    async with RecognizerChain([Member(paid, guard), Scripted("free")], recognizer_seconds=0.01) as chain:
+    free = Member(Scripted("free"), limits_itself=True)
+    async with RecognizerChain([Member(paid, guard), free], recognizer_seconds=0.01) as chain:
         for _ in range(6):
             await chain.identify(Recording(pcm=recording().pcm.cut(0, 0.1)), ignore)
     assert paid.asked == 3
