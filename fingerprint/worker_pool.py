@@ -188,12 +188,18 @@ class WorkerPool:
         self._reaping: set[asyncio.Task[None]] = set()
         self._spare_jobs: set[asyncio.Task[Any]] = set()
         self._waiting = 0
+        self._answered = 0
         self._closed = False
 
     @property
     def pids(self) -> tuple[int, ...]:
         """The process ids of the workers that live."""
         return tuple(worker.pid for worker in self._workers if worker.pid is not None)
+
+    @property
+    def answered(self) -> int:
+        """How many jobs its workers have answered so far."""
+        return self._answered
 
     async def __aenter__(self) -> Self:
         self.start_workers()
@@ -302,6 +308,7 @@ class WorkerPool:
                 raise
             finally:
                 worker.jobs += 1
+                self._answered += answered
                 if answered and worker.jobs < self._limits.jobs_of_a_worker:
                     successor = starting
                 else:  # also when cancelled, since the worker is in the middle of a job

@@ -20,6 +20,7 @@ from server.channels.watcher import Watcher
 from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
 from server.observability import Counter, Metrics
+from server.readiness import Readiness
 from server.settings import ServerSettings
 
 SETTINGS: Final = web.AppKey("settings", ServerSettings)
@@ -34,6 +35,7 @@ PROVIDERS: Final = web.AppKey("providers", ProviderGuards)
 CANARY: Final = web.AppKey("canary", TwitchCanary)
 UNKNOWN: Final = web.AppKey("unknown", Counter)
 """What Twitch sent that this version does not know; the operator's pages show it."""
+READINESS: Final = web.AppKey("readiness", Readiness)
 SERVICE: Final = web.AppKey("service", IdentificationService)
 NAMES: Final = web.AppKey("names", ChannelNames)
 FEED: Final = web.AppKey("feed", ChannelFeed)

@@ -3,7 +3,7 @@
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -21,6 +21,7 @@ from fingerprint.ports import ChannelDirectory, JobStore
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.settings import SettingsError
 from fingerprint.wiring import (
+    checked_names,
     make_guards,
     open_channel_directory,
     open_clip_owners,
@@ -59,6 +60,7 @@ from server.identifications.runners.aws_lambda import LambdaWork, open_lambda_cl
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
 from server.identifications.service import IdentificationService
+from server.readiness import Readiness, Trial, database_trial, job_trial, worker_trials
 
 
 @asynccontextmanager
@@ -122,7 +124,8 @@ async def _open_jobs(
             old_answers_deleted(database, clock, keep_days=settings.pipeline.keep_days)
         )
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
-    runner, unavailable = await _open_runner(app, stack, pipeline, limits)
+    runner, unavailable, trials = await _open_runner(app, stack, pipeline, limits)
+    app[keys.READINESS] = await stack.enter_async_context(_readiness(app, trials))
     log_limits = AuditLimits(keep_days=settings.log_days, whole_address_days=settings.log_address_days)
     writer = AuditWriter(AuditStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
     audit = await stack.enter_async_context(writer)
@@ -151,8 +154,8 @@ async def _open_jobs(
 
 async def _open_runner(
     app: web.Application, stack: AsyncExitStack, pipeline: Pipeline | None, limits: ServiceLimits
-) -> tuple[Runner, Callable[[], Awaitable[str | None]]]:
-    """The runner of jobs, and a function that tells why it cannot recognize anything (None: it can)."""
+) -> tuple[Runner, Callable[[], Awaitable[str | None]], Sequence[Trial]]:
+    """The runner of jobs, what tells why it cannot recognize anything (None: it can), and how to try its parts."""
     settings, store, clock = app[keys.SETTINGS], app[keys.JOBS], app[keys.CLOCK]
     bounds = {"max_running": settings.captures_at_once, "max_queued": settings.queue}
     if settings.runner == "lambda":
@@ -161,7 +164,8 @@ async def _open_runner(
             raise SettingsError("TWITCHAUDIO_RUNNER", settings.runner, takes)
         client = await stack.enter_async_context(open_lambda_client(settings.lambda_endpoint))
         work = LambdaWork(client, function=settings.lambda_function, store=store, clock=clock, limits=limits)
-        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing
+        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing, ()
+    trials: Sequence[Trial] = ()
     if pipeline is None:
         unknown = app[keys.UNKNOWN]
         upstream = app[keys.METRICS].counter(
@@ -171,18 +175,31 @@ async def _open_runner(
             "outcome",
         )
         guards = app[keys.PROVIDERS]
+        decoder = DecoderPool(workers=settings.cores)
+        searching = RecognitionPool(*settings.pipeline.catalog_dirs, workers=settings.cores)
+        names = checked_names(settings.pipeline)
+        catalog = searching if "catalog" in names else None
+        trials = worker_trials(decoder, catalog, catalog_required=names == ("catalog",))
         pipeline = await stack.enter_async_context(
             open_pipeline(
                 settings.pipeline,
                 guards=guards,
                 on_outcome=upstream.add,
                 on_unknown=unknown.add,
-                decoder=DecoderPool(workers=settings.cores),
-                recognition_pool=RecognitionPool(*settings.pipeline.catalog_dirs, workers=settings.cores),
+                decoder=decoder,
+                recognition_pool=searching,
             )
         )
     runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)
-    return runner, pipeline.unavailable_reason
+    return runner, pipeline.unavailable_reason, trials
+
+
+def _readiness(app: web.Application, trials: Sequence[Trial]) -> Readiness:
+    seconds, clock = app[keys.SETTINGS].limits.ready_seconds, app[keys.CLOCK]
+    database = database_trial(app[keys.DATABASE], clock=clock, seconds=seconds)
+    return Readiness(
+        [database, job_trial(app[keys.JOBS], seconds=seconds), *trials], clock=clock, wait_seconds=seconds
+    )
 
 
 async def _nothing_missing() -> str | None:

@@ -57,7 +57,7 @@ class RecognitionPool(WorkerPool):
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        if await asyncio.to_thread(self._has_catalog):
+        if await self.has_catalog():
             self._start_once()
         return self
 
@@ -88,6 +88,10 @@ class RecognitionPool(WorkerPool):
         except WorkerError as error:
             detail = "The recognizer broke down on this recording, twice. This is a fault of ours."
             raise TwitchAudioError(ProblemCode.INTERNAL, detail) from error
+
+    async def has_catalog(self) -> bool:
+        """Whether there is a catalog in one of the folders."""
+        return await asyncio.to_thread(self._has_catalog)
 
     def _has_catalog(self) -> bool:
         return any((directory / MANIFEST_NAME).exists() for directory in self._directories)

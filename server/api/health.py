@@ -9,7 +9,7 @@ from aiohttp import web
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server import keys, migrations
+from server import keys
 from server.access.identity.addresses import parse_address
 from server.api.json_forms import (
     AliveJson,
@@ -110,37 +110,16 @@ def _metrics(app: web.Application) -> web.Response:
 
 async def _readiness(app: web.Application, *, details: bool) -> web.Response:
     """A server without a recognizer is ready, too: its answers say what the operator has to do."""
-    database, jobs, recognizers = await asyncio.gather(_database(app), _jobs(app), _recognizers(app))
-    ready = all(dependency.ready or not dependency.required for dependency in (database, jobs, recognizers))
+    states, recognizers = await asyncio.gather(app[keys.READINESS].states(), _recognizers(app))
+    ready = all(state.ready or not state.required for state in states.values())
     body = ReadinessJson(status="ready" if ready else "not ready")
     if details:
-        body.dependencies = DependenciesJson(database=database, jobs=jobs, recognizers=recognizers)
+        parts = {name: DependencyJson.of(state) for name, state in states.items()}
+        body.dependencies = DependenciesJson(recognizers=recognizers, **parts)
         statuses = await app[keys.PROVIDERS].statuses()
         body.providers = {status.name: ProviderJson.of(status) for status in statuses}
         body.twitch = TwitchCheckJson.of(app[keys.CANARY].newest)
     return json_response(body, status=200 if ready else 503)
-
-
-async def _database(app: web.Application) -> DependencyJson:
-    try:
-        async with asyncio.timeout(app[keys.SETTINGS].limits.ready_seconds):
-            await migrations.check(app[keys.DATABASE])
-    except TwitchAudioError as error:
-        return DependencyJson(ready=False, required=True, detail=error.detail)
-    except TimeoutError:
-        return DependencyJson(ready=False, required=True, detail="The database does not answer.")
-    return DependencyJson(ready=True, required=True, detail=None)
-
-
-async def _jobs(app: web.Application) -> DependencyJson:
-    try:
-        async with asyncio.timeout(app[keys.SETTINGS].limits.ready_seconds):
-            await app[keys.JOBS].check()
-    except TwitchAudioError as error:
-        return DependencyJson(ready=False, required=True, detail=error.detail)
-    except TimeoutError:
-        return DependencyJson(ready=False, required=True, detail="The job store does not answer.")
-    return DependencyJson(ready=True, required=True, detail=None)
 
 
 async def _recognizers(app: web.Application) -> DependencyJson:

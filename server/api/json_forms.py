@@ -27,6 +27,7 @@ from server.channels.reports import NOTE_LIMIT, Reason
 from server.channels.song_tokens import SongToken
 from server.channels.watch import BUDGET, BUDGET_MOST, EVERY_LEAST, EVERY_MOST, EVERY_SECONDS, Watch, WatchState
 from server.identifications.set_list import Play
+from server.readiness import PartState
 
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 SongJson = Annotated[Json, Meta(extra_json_schema={"$ref": "#/components/schemas/Song"})]
@@ -299,6 +300,18 @@ class DependencyJson(Struct, kw_only=True):
     ready: bool
     required: bool
     detail: str | None
+    last_error: Annotated[str | None, Meta(description="What was wrong last; it may be over.")] = None
+    last_error_at: Time | None = None
+
+    @classmethod
+    def of(cls, state: PartState) -> "DependencyJson":
+        return cls(
+            ready=state.ready,
+            required=state.required,
+            detail=state.detail,
+            last_error=state.last_error,
+            last_error_at=None if state.last_error_at is None else _time(state.last_error_at),
+        )
 
 
 class DependenciesJson(Struct, kw_only=True):
@@ -307,6 +320,12 @@ class DependenciesJson(Struct, kw_only=True):
     database: DependencyJson
     jobs: DependencyJson
     recognizers: DependencyJson
+    decoder: Annotated[DependencyJson, Meta(description="Whether a worker process decodes sound.")] | UnsetType = (
+        UNSET
+    )
+    catalog: (
+        Annotated[DependencyJson, Meta(description="Whether a worker process searches the catalog.")] | UnsetType
+    ) = UNSET
 
 
 class SpendingJson(Struct, kw_only=True):

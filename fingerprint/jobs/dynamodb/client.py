@@ -172,6 +172,11 @@ class JobTable:
         return found[:limit]
 
     async def check(self) -> None:
-        """Raise TwitchAudioError `busy`, with advice for the operator, when the table cannot be used."""
+        """Raise TwitchAudioError `busy`, with advice for the operator, when the table cannot be used.
+
+        The write changes nothing, since its condition never holds; the table refuses it when it takes no writes.
+        """
         async with translated(self._seconds):
             await self._client.describe_table(TableName=self.name)
+        never = "attribute_exists(#Id) AND attribute_not_exists(#Id)"
+        await self.update("readiness", "SET #Status = :never", when=never, values={":never": {"S": "never"}})

@@ -1,0 +1,253 @@
+"""Whether the server can do its work: each part of it is tried for real, and the result counts for some seconds.
+
+Reading alone proves too little: with a full disk, a database that takes no writes or a decoder that cannot start,
+every job fails although each part answers.
+"""
+
+import array
+import asyncio
+import io
+import math
+import os
+import tempfile
+import wave
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Self
+
+from sqlalchemy.engine import Connection
+
+from fingerprint.catalog.recognition_pool import RecognitionPool
+from fingerprint.database import Database, insert_all, lock
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.media.decoder import DecoderPool
+from fingerprint.ports import Clock, JobStore
+from fingerprint.worker_pool import WorkerPool
+from server import migrations
+from server.audit.entries import AuditEntry, AuditKind
+from server.audit.store import new_row
+from server.audit.tables import log_entries
+
+FRESH_SECONDS: Final = 1.0
+"""How long a result counts, so that asking often costs nothing."""
+
+WORKER_FRESH_SECONDS: Final = 10.0
+"""How long it counts that a worker process has done its work."""
+
+WORKER_SECONDS: Final = 12.0
+"""The limit of a worker's trial: a worker that hangs is replaced after 5 s, and another one tries."""
+
+ROOM_BYTES: Final = 1 << 20
+"""A SQLite database needs at least this much room on its disk, for its log of the next changes."""
+
+_ROW_CHARACTERS: Final = 30_000
+_SOUND_RATE: Final = 16_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """How one part of the server is tried. `attempt` raises TwitchAudioError, with advice for the operator."""
+
+    name: str
+    attempt: Callable[[], Awaitable[None]]
+    silent: str
+    """What to say when it does not answer."""
+    seconds: float
+    required: bool = True
+    fresh_seconds: float = FRESH_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartState:
+    """What came of the newest trial of a part, and the last error, which may be over."""
+
+    ready: bool
+    required: bool
+    detail: str | None = None
+    last_error: str | None = None
+    last_error_at: datetime | None = None
+
+
+class _Part:
+    """One part, its newest state, and the trial under way, which all callers share."""
+
+    def __init__(self, trial: Trial, clock: Clock) -> None:
+        self._trial = trial
+        self._clock = clock
+        self._state: PartState | None = None
+        self._fresh_until = -math.inf
+        self.task: asyncio.Task[PartState] | None = None
+
+    async def state(self, wait_seconds: float) -> PartState:
+        """The fresh state, or the previous one when the trial takes longer than `wait_seconds` seconds."""
+        if self.task is None:
+            if self._state is not None and self._clock.monotonic() < self._fresh_until:
+                return self._state
+            self.task = asyncio.create_task(self._try(), name=f"try {self._trial.name}")
+        await asyncio.wait({self.task}, timeout=None if self._state is None else wait_seconds)
+        assert self._state is not None, "the first trial was awaited"
+        return self._state
+
+    async def _try(self) -> PartState:
+        problem: str | None = None
+        try:
+            async with asyncio.timeout(self._trial.seconds):
+                await self._trial.attempt()
+        except TwitchAudioError as error:
+            problem = error.detail
+        except TimeoutError:
+            problem = self._trial.silent
+        finally:
+            self.task = None
+        before = self._state
+        failed_at = None if problem is None else self._clock.now()
+        self._state = PartState(
+            ready=problem is None,
+            required=self._trial.required,
+            detail=problem,
+            last_error=problem or (before and before.last_error),
+            last_error_at=failed_at or (before and before.last_error_at),
+        )
+        seconds = FRESH_SECONDS if problem else self._trial.fresh_seconds
+        self._fresh_until = self._clock.monotonic() + seconds
+        return self._state
+
+
+class Readiness:
+    """The states of all parts. An async context manager that owns the trials under way."""
+
+    def __init__(self, trials: Iterable[Trial], *, clock: Clock, wait_seconds: float) -> None:
+        self._parts = {trial.name: _Part(trial, clock) for trial in trials}
+        self._wait_seconds = wait_seconds
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        tasks = [part.task for part in self._parts.values() if part.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def states(self) -> Mapping[str, PartState]:
+        """The state of each part by name, at most some seconds old."""
+        found = await asyncio.gather(*(part.state(self._wait_seconds) for part in self._parts.values()))
+        return dict(zip(self._parts, found, strict=True))
+
+
+# --- What is tried --------------------------------------------------------------------------------------
+
+
+def database_trial(database: Database, *, clock: Clock, seconds: float) -> Trial:
+    """The schema is the one that this version needs, and rows can be written."""
+
+    def work(connection: Connection) -> None:
+        # Room for a row is asked for and given back; a small change is stored.
+        entry = AuditEntry(clock.now(), AuditKind.CHANGE, "readiness", after="x")
+        with connection.begin_nested() as undone:
+            insert_all(connection, log_entries, [{**new_row(entry), "after_value": "x" * _ROW_CHARACTERS}])
+            undone.rollback()
+        lock(connection, "readiness")
+
+    file = None if database.remote or database.engine.url.database is None else database.engine.url.database
+
+    async def attempt() -> None:
+        await migrations.check(database)
+        try:
+            await database.transact(work)
+        except TwitchAudioError as error:
+            detail = "The database cannot be written: is its disk full, or is it read-only? The log says more."
+            raise TwitchAudioError(ProblemCode.BUSY, detail) from error
+        if file is not None:
+            await asyncio.to_thread(_check_room, Path(file).parent)
+
+    return Trial(name="database", attempt=attempt, silent="The database does not answer.", seconds=seconds)
+
+
+def _check_room(folder: Path) -> None:
+    """Write a file and delete it. Raises TwitchAudioError with the reason why that is impossible."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            left = ROOM_BYTES
+            while left > 0:
+                left -= os.write(file.fileno(), bytes(min(left, 1 << 16)))
+    except OSError as error:
+        detail = f"Nothing can be written in the database's folder: {error.strerror or type(error).__name__}."
+        raise TwitchAudioError(ProblemCode.BUSY, detail) from error
+
+
+def job_trial(store: JobStore, *, seconds: float) -> Trial:
+    """The job store answers, and takes writes."""
+    return Trial(name="jobs", attempt=store.check, silent="The job store does not answer.", seconds=seconds)
+
+
+def worker_trials(
+    decoder: DecoderPool, catalog: RecognitionPool | None, *, catalog_required: bool
+) -> Sequence[Trial]:
+    """A worker process decodes a built-in second of sound, and another one searches the catalog for it."""
+
+    async def decode() -> None:
+        await decoder.decode(second_of_sound(), container="wav", max_seconds=1.0)
+
+    trials = [
+        Trial(
+            name="decoder",
+            attempt=lambda: _unless_busy(decoder, decode()),
+            silent="The processes that decode sound do not answer.",
+            seconds=WORKER_SECONDS,
+            fresh_seconds=WORKER_FRESH_SECONDS,
+        )
+    ]
+    if catalog is None:
+        return trials
+
+    async def search() -> None:
+        if await catalog.has_catalog():
+            heard = await decoder.decode(second_of_sound(), container="wav", max_seconds=1.0)
+            await catalog.findings(await asyncio.to_thread(catalog.prepare, heard.pcm))
+
+    trials.append(
+        Trial(
+            name="catalog",
+            attempt=lambda: _unless_busy(catalog, search()),
+            silent="The processes that search the catalog do not answer.",
+            seconds=WORKER_SECONDS,
+            required=catalog_required,
+            fresh_seconds=WORKER_FRESH_SECONDS,
+        )
+    )
+    return trials
+
+
+async def _unless_busy(pool: WorkerPool, trial: Awaitable[None]) -> None:
+    """Await a trial of a pool. When the pool has no time for it, the work it does for others proves the same."""
+    before = pool.answered
+    try:
+        async with asyncio.timeout(WORKER_SECONDS - 1.0):
+            await trial
+    except TimeoutError:
+        if pool.answered == before:
+            raise
+    except TwitchAudioError as error:
+        if error.code is not ProblemCode.BUSY or pool.answered == before:
+            raise
+
+
+@lru_cache(maxsize=1)
+def second_of_sound() -> bytes:
+    """A second of sound as a WAV file: tones that rise, so that a search for it reads the catalog."""
+    samples = array.array("h")
+    for number in range(_SOUND_RATE):
+        at = number / _SOUND_RATE
+        tones = sum(math.sin(2 * math.pi * base * at * (1 + at)) for base in (220, 440, 880, 1_760))
+        samples.append(round(4_000 * tones))
+    with io.BytesIO() as content:
+        with wave.open(content, "wb") as writer:
+            writer.setnchannels(1)
+            writer.setsampwidth(2)
+            writer.setframerate(_SOUND_RATE)
+            writer.writeframes(samples.tobytes())
+        return content.getvalue()
