@@ -184,7 +184,8 @@ class Pipeline:
         songs = tuple(match.song for match in matches)
         return dataclasses.replace(
             identification,
-            channel_id=source.channel_id if isinstance(source, LiveSource) else None,
+            channel_id=heard.recording.channel_id
+            or (source.channel_id if isinstance(source, LiveSource) else None),
             status=Status.NO_MATCH if best is None else Status.SUCCESSFUL,
             stage=Stage.DONE,
             finished_at=clock.now(),

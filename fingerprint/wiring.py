@@ -239,7 +239,7 @@ async def open_pipeline(
         _warming(member.recognizer for member in _free(members)) if recognition_pool is None else nullcontext(),
     ):
         sources = LiveSourceCache(resolver, clock)
-        capture = StreamCapture(fetcher=media, decoder=decoders, clock=clock, renew=sources.renew)
+        capture = StreamCapture(fetcher=media, decoder=decoders, clock=clock, sources=sources)
         yield Pipeline(resolver=sources, capture=capture, recognizers=recognizers, further=further, clock=clock)
 
 

@@ -7,6 +7,7 @@ person with the old login inherits nothing.
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import random
 from collections.abc import Collection, Sequence
@@ -20,7 +21,7 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.database import MYSQL_TABLE, Database, exact_text, from_us, insert_new, metadata, to_us
 from fingerprint.domain.identification import Identification, Kind
-from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, UpstreamError, channel_renamed
 from fingerprint.ports import Broadcaster, ChannelDirectory, Clock, JobOutcome
 from fingerprint.single_flight import SingleFlightCache
 
@@ -48,6 +49,9 @@ _UNKNOWN_SECONDS: Final = 600.0
 _LOCATED_SECONDS: Final = 60.0
 _CONFIRMED_SECONDS: Final = 3_600.0
 """How often Twitch is asked for the login of each account for which something is set up."""
+_RENAMED_SECONDS: Final = 2.0
+"""How long an answer waits for a channel's new login."""
+
 _SILENT_SECONDS: Final = 30.0
 """How long no ids are asked for after Twitch did not answer."""
 _MAX_REMEMBERED: Final = 10_000
@@ -259,6 +263,24 @@ class ChannelNames:
         if found is not None:
             await self.learn(found)
         return found
+
+    async def name_renamed(self, finished: Identification) -> Identification:
+        """An `AnswerEnricher`: "no such channel" names the new login of the channel that had the login."""
+        problem = finished.problem
+        if (
+            finished.kind is not Kind.STREAM
+            or problem is None
+            or problem.code is not ProblemCode.CHANNEL_NOT_FOUND
+        ):
+            return finished
+        with contextlib.suppress(TwitchAudioError, TimeoutError):
+            async with asyncio.timeout(_RENAMED_SECONDS):
+                known = await self.current(finished.target)
+                if known is not None and known.login == finished.target:
+                    known = await self.locate(known.id, renamed=True)
+            if known is not None and known.login != finished.target:
+                problem = channel_renamed(finished.target, known.login).problem
+        return dataclasses.replace(finished, problem=problem)
 
     # --- What is known --------------------------------------------------------------------------------
 

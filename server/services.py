@@ -12,6 +12,7 @@ from aiohttp import ClientSession, DummyCookieJar, web
 from fingerprint.canary import open_canary
 from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.database import Database, database_url, open_database
+from fingerprint.domain.identification import Identification
 from fingerprint.jobs import open_job_store
 from fingerprint.jobs.sql_retention import old_answers_deleted
 from fingerprint.links.store import LinkStore
@@ -52,7 +53,7 @@ from server.channels.song_text import SongText
 from server.channels.song_tokens import SongTokenFollower
 from server.channels.watch_store import WatchFollower, WatchStore
 from server.channels.watcher import Watcher, WatcherLimits
-from server.identifications.jobs import no_enrichment
+from server.identifications.jobs import AnswerEnricher
 from server.identifications.limits import ServiceLimits
 from server.identifications.links import LinkEnricher
 from server.identifications.runners import Runner
@@ -99,6 +100,15 @@ async def open_services(
         yield
 
 
+def _both(first: AnswerEnricher, second: AnswerEnricher) -> AnswerEnricher:
+    """An enricher that does what two do, one after the other."""
+
+    async def enrich(finished: Identification) -> Identification:
+        return await second(await first(finished))
+
+    return enrich
+
+
 async def _open_jobs(
     app: web.Application,
     stack: AsyncExitStack,
@@ -136,7 +146,7 @@ async def _open_jobs(
     links = await _open_links(app, stack, database, store)
     service = IdentificationService(
         store=store,
-        enrich=no_enrichment if links is None else links.enrich,
+        enrich=names.name_renamed if links is None else _both(links.enrich, names.name_renamed),
         runner=runner,
         unavailable=unavailable,
         clock=clock,

@@ -71,7 +71,8 @@ class Recording:
 
     `encoded` holds the container's bytes (providers fingerprint or upload them), `container` its FFmpeg name
     such as `mpegts` or `mp4`. `started_at` is the wall-clock time of the first sample where it is known; of a
-    video, clip or file `from_seconds` is how far into it the first sample is.
+    video, clip or file `from_seconds` is how far into it the first sample is. `channel_id`: of a live
+    stream, the id of the channel that it was captured from, where known.
     """
 
     pcm: Pcm
@@ -79,3 +80,4 @@ class Recording:
     container: str | None = None
     started_at: datetime | None = None
     from_seconds: float | None = None
+    channel_id: str | None = None

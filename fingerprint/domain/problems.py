@@ -278,3 +278,9 @@ class UpstreamError(TwitchAudioError):
 def invalid_input(detail: str) -> TwitchAudioError:
     """The error for a request that cannot be understood; `detail` says what would be accepted."""
     return TwitchAudioError(ProblemCode.INVALID_INPUT, detail)
+
+
+def channel_renamed(login: str, now: str) -> TwitchAudioError:
+    """The error for a login that no account has any more, since its channel took the login `now`."""
+    detail = f"Twitch knows no channel {login!r} any more: it is called {now!r} now."
+    return TwitchAudioError(ProblemCode.CHANNEL_NOT_FOUND, detail)

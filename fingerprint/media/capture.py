@@ -20,7 +20,14 @@ from fingerprint.media.clip_body import CONTAINER, ClipBody
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder import MAX_FILE_SECONDS
 from fingerprint.media.fetch import Fetcher, HostWantsPauseError
-from fingerprint.media.live import LIVE_LIMIT_SECONDS, MIN_TAKE_SECONDS, Decoder, LiveCapture, Renew, too_slow
+from fingerprint.media.live import (
+    LIVE_LIMIT_SECONDS,
+    MIN_TAKE_SECONDS,
+    Decoder,
+    LiveCapture,
+    LiveSources,
+    too_slow,
+)
 from fingerprint.media.pcm import no_audio
 from fingerprint.media.placing import PlacedSound, placed_clip, placed_file, placed_segments
 from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
@@ -52,12 +59,14 @@ _SILENCE_PEAK: Final = 1e-4
 
 
 class StreamCapture:
-    """Captures sound that is already available. `renew` resolves a stream whose `cached` source has ended."""
+    """Captures sound that is already available. `sources` replaces live sources that do not play (any more)."""
 
-    def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, *, renew: Renew | None = None) -> None:
+    def __init__(
+        self, fetcher: Fetcher, decoder: Decoder, clock: Clock, *, sources: LiveSources | None = None
+    ) -> None:
         self._fetcher = fetcher
         self._decoder = decoder
-        self._live = LiveCapture(fetcher, decoder, clock, renew)
+        self._live = LiveCapture(fetcher, decoder, clock, sources)
 
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
         match source:
@@ -76,7 +85,7 @@ class StreamCapture:
         """The takes that are not silent. Raises the first take's error, or `no-audio` when all are silent."""
         heard = silent = False
         async with aclosing(self._live.takes(source, seconds, worth_waiting=lambda: heard)) as takes:
-            async for joined in takes:
+            async for playing, joined in takes:
                 try:
                     sound = await self._sound(joined)
                 except TwitchAudioError:
@@ -93,6 +102,7 @@ class StreamCapture:
                     encoded=joined.encoded,
                     container=joined.container,
                     started_at=None if date is None else later(date, sound.start_seconds),
+                    channel_id=playing.channel_id,
                 )
         if not heard:
             raise _silence()

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -49,7 +49,20 @@ _MAX_FAILURES: Final = 2
 """How many renditions may be too slow, or may list segments that fail, and how many of a cached source may be
 refused, before no further ones are tried."""
 
-Renew = Callable[[LiveSource], Awaitable[LiveSource]]
+FirstTake = tuple[LiveSource, SegmentCache, MediaPlaylist, Joined]
+"""The source with the rendition that plays, its segments and playlist, and the first take."""
+
+
+class LiveSources(Protocol):
+    """What a cached live source is checked with and replaced by; implemented by `LiveSourceCache`."""
+
+    async def renew(self, source: LiveSource) -> LiveSource:
+        """A new source in place of one that does not play. Raises the errors of `MediaResolver.resolve`."""
+        ...
+
+    async def is_current(self, source: LiveSource) -> bool:
+        """Whether the channel of a cached source still has its login, as far as Twitch says in time."""
+        ...
 
 
 class _BroadcastEndedError(Exception):
@@ -77,21 +90,23 @@ class Decoder(Protocol):
 class LiveCapture:
     """Captures sound that is already available: the newest finished segments, fetched in parallel.
 
-    `renew` resolves a channel's stream again when a `cached` source turns out to have ended. `begin_decoding`
-    decodes the first take while it comes.
+    `sources` replaces a source that does not play, and a `cached` one that has ended or whose login has become
+    another channel's.
     """
 
-    def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, renew: Renew | None) -> None:
+    def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, sources: LiveSources | None) -> None:
         self._fetcher = fetcher
         self._decoder = decoder
         self._clock = clock
-        self._renew = renew
+        self._sources = sources
         self._newest_seen: LRUCache[str, tuple[int, float]] = LRUCache(_MAX_CHANNELS)
 
     async def takes(
         self, source: LiveSource, seconds: float, *, worth_waiting: Callable[[], bool]
-    ) -> AsyncGenerator[Joined]:
-        """The first take is the newest `seconds`, with the waits and errors that the `Capture` port describes.
+    ) -> AsyncGenerator[tuple[LiveSource, Joined]]:
+        """The takes, each with the source that it is from.
+
+        The first take is the newest `seconds`, with the waits and errors that the `Capture` port describes.
 
         Then takes of up to 12 s each: first one with the same end that began earlier, then what was played before,
         as far as the playlist goes back, and last, if `worth_waiting` says so, new sound within NEW_SOUND_SECONDS.
@@ -100,10 +115,10 @@ class LiveCapture:
         try:
             async with asyncio.timeout(LIVE_LIMIT_SECONDS + PLAYLIST_SECONDS):
                 with time_limit(LIVE_LIMIT_SECONDS):
-                    source, segments, playlist, first = await self._first(source, seconds)
+                    source, segments, playlist, first = await self._first_of_channel(source, seconds)
         except TimeoutError as error:
             raise too_slow() from error
-        yield first
+        yield source, first
         asked = {tuple(first.segments)}
         heard_until = first.segments[-1]
         for piece in earlier_takes(
@@ -113,13 +128,13 @@ class LiveCapture:
             # If segments of a piece failed, the rest of it may have been recognized already.
             if joined is not None and tuple(joined.segments) not in asked:
                 asked.add(tuple(joined.segments))
-                yield joined
+                yield source, joined
         deadline = self._clock.monotonic() + NEW_SOUND_SECONDS
         while worth_waiting() and not playlist.ended:
             piece = later_take(playlist, heard_until, new_seconds=seconds, take_seconds=TAKE_SECONDS)
             joined = await _joined(segments, piece) if piece else None
             if joined is not None:
-                yield joined
+                yield source, joined
                 heard_until = piece[-1]
             pause = _poll_seconds(playlist)
             if self._clock.monotonic() + pause > deadline:
@@ -130,14 +145,32 @@ class LiveCapture:
             except (TwitchAudioError, PlaylistRefusedError):
                 return
 
-    async def _first(
-        self, source: LiveSource, seconds: float
-    ) -> tuple[LiveSource, SegmentCache, MediaPlaylist, Joined]:
-        """The source with the rendition that plays, its segments and playlist, and the first take.
+    async def _first_of_channel(self, source: LiveSource, seconds: float) -> FirstTake:
+        """The first take of the channel that has the login now, which is found out while a cached source is used.
 
-        Renditions are tried in their order, and one more when the segments of one fail. When a cached source has
-        ended or is refused, or each rendition of a new one is, the stream is resolved again, once. Raises
-        `not-live` only when a playlist or the resolver says so.
+        Raises as `_first` does, and the errors of `LiveSources.renew`.
+        """
+        if not source.cached or self._sources is None:
+            return await self._first(source, seconds)
+        confirming = asyncio.create_task(self._sources.is_current(source))
+        try:
+            found = await self._first(source, seconds)
+            if not found[0].cached or await confirming:
+                return found
+            found[3].abandon()
+        except TwitchAudioError:
+            if await confirming:
+                raise
+        finally:
+            confirming.cancel()
+            await asyncio.gather(confirming, return_exceptions=True)
+        return await self._first(await self._sources.renew(source), seconds)
+
+    async def _first(self, source: LiveSource, seconds: float) -> FirstTake:
+        """The first take. Renditions are tried in their order, and one more when the segments of one fail.
+
+        When a cached source has ended or is refused, or each rendition of a new one is, the stream is resolved
+        again, once. Raises `not-live` only when a playlist or the resolver says so.
         """
         renewed = False
         while True:
@@ -161,9 +194,9 @@ class LiveCapture:
                 if ended or _MAX_FAILURES in (slow, unheard, refused if source.cached else 0):
                     break
             again = (ended or refused) if source.cached else (refused and failure is None and not ended)
-            if renewed or self._renew is None or not again:
+            if renewed or self._sources is None or not again:
                 break
-            source = await self._renew(source)
+            source = await self._sources.renew(source)
             renewed = True
         if ended:
             raise TwitchAudioError(ProblemCode.NOT_LIVE, "This channel's broadcast has just ended.")

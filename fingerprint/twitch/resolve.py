@@ -6,7 +6,7 @@ For a channel and a VOD, gql gives a playback access token, and usher takes it f
 import asyncio
 from functools import partial
 
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, channel_renamed
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, FileTarget, Target, VideoTarget
 from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import (
@@ -21,6 +21,7 @@ from fingerprint.ports import (
 from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import gql, usher
 from fingerprint.twitch.answers import PlaybackToken, parse_clip, parse_token_of
+from fingerprint.twitch.channels import TwitchChannels
 from fingerprint.twitch.queries import clip_query, stream_token_query, video_token_query
 
 
@@ -37,6 +38,7 @@ class TwitchResolver:
             session_token=settings.session_token,
             on_outcome=on_outcome,
         )
+        self._channels = TwitchChannels(fetcher, settings, on_outcome=on_outcome)
         self._usher = usher.Usher(fetcher, settings.usher_url, on_outcome=on_outcome)
 
     async def resolve(self, target: Target) -> MediaSource:
@@ -56,9 +58,30 @@ class TwitchResolver:
                 return FileSource(path=path)
 
     async def renew(self, source: LiveSource) -> LiveSource:
-        """A new source for a channel; in place of one that was new itself, usher is asked in another way."""
+        """A new source for a channel; in place of one that was new itself, usher is asked in another way.
+
+        When no account has the login any more, the error names the new login of the channel that had it.
+        """
         way = 0 if source.cached else (source.usher_way + 1) % len(usher.WAYS)
-        return await self._live(source.channel, first_way=way)
+        try:
+            return await self._live(source.channel, first_way=way)
+        except TwitchAudioError as error:
+            if error.code is not ProblemCode.CHANNEL_NOT_FOUND or source.channel_id is None:
+                raise
+            raise await self._renamed(source.channel, source.channel_id) or error from None
+
+    async def _renamed(self, login: str, channel_id: str) -> TwitchAudioError | None:
+        """The error that names a channel's new login; None when Twitch does not say it."""
+        try:
+            holder = await self._channels.by_id(channel_id)
+        except TwitchAudioError:
+            return None
+        return None if holder is None or holder.login == login else channel_renamed(login, holder.login)
+
+    async def is_current(self, source: LiveSource) -> bool:
+        """Whether the channel that a source is of still has its login."""
+        holder = await self._channels.by_login(source.channel)
+        return holder is not None and holder.id == source.channel_id
 
     async def _live(self, login: str, *, first_way: int = 0) -> LiveSource:
         token = partial(self._stream_token, login)

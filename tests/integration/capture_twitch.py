@@ -144,6 +144,7 @@ class Listener:
     pauses: PauseClock
     sessions: LiveSourceCache
     capture: StreamCapture
+    login: str = "ladder"
 
     def afresh(self) -> "Listener":
         """The same with nothing remembered, and a simulator with its clock stopped and every switch off.
@@ -167,7 +168,7 @@ class Listener:
 
     def rung(self, started_at: datetime, seconds: float) -> float:
         """The tone that the channel plays so long after a time."""
-        playing = self.twitch.now_playing("ladder", started_at + timedelta(seconds=seconds))
+        playing = self.twitch.now_playing(self.login, started_at + timedelta(seconds=seconds))
         assert playing is not None, "there is an ad at that moment"
         return tone(playing.offset_seconds)
 
@@ -193,5 +194,5 @@ def listener_of(
 ) -> Listener:
     clock = SkippingClock(twitch.clock)
     sessions = LiveSourceCache(resolver, clock)
-    capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock, renew=sessions.renew)
+    capture = StreamCapture(fetcher=media, decoder=decoder, clock=clock, sources=sessions)
     return Listener(twitch, clock, resolver, media, decoder, pauses, sessions, capture)

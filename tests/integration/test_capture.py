@@ -1,5 +1,6 @@
 """The whole way from a target to sound, over real HTTP and real decoders, from the simulated Twitch."""
 
+import dataclasses
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -143,7 +144,46 @@ async def test_a_long_advertisement_is_reported_at_once_with_its_end(listener: L
     await listener.clock.sleep(error.retry_after_seconds or 0)
     recording = await listener.listen("ladder")
     assert_right_sound(listener, recording, round(recording.pcm.duration_seconds, 1))
-    assert listener.twitch.requests.counts["gql"] == 1
+    assert listener.twitch.requests.counts["usher"] == 1
+
+
+async def test_a_login_that_changed_hands_gives_the_sound_of_its_new_owner(listener: Listener) -> None:
+    twitch = listener.twitch
+    number = str(twitch.channel("ladder").plan.user_id)
+    assert (await listener.listen("ladder")).channel_id == number
+    twitch.world.rename("ladder", "steps")
+    error = await refusal(listener, "ladder")
+    assert error.code is ProblemCode.CHANNEL_NOT_FOUND
+    assert "'steps'" in error.detail
+    assert (await listener.listen("steps")).channel_id == number
+    twitch.world.recycle("ladder", "steps")
+    twitch.world.rename("steps", "stairs")
+    twitch.world.rename("ladder", "steps")
+    recording = await listener.listen("steps")
+    assert recording.channel_id == str(twitch.channel("steps").plan.user_id) != number
+    assert_right_sound(dataclasses.replace(listener, login="steps"), recording, 6.0)
+
+
+@pytest.mark.parametrize("trouble", ["ended", "in an ad"])
+async def test_what_becomes_of_the_old_owners_broadcast_is_not_told_of_the_new_one(
+    listener: Listener, trouble: str
+) -> None:
+    twitch = listener.twitch
+    await listener.listen("ladder")
+    twitch.world.rename("ladder", "steps")
+    twitch.world.recycle("ladder", "steps")
+    if trouble == "ended":
+        twitch.configure_channel("steps", ended=True, end_list_seconds=0.0)
+    else:
+        twitch.channel("steps").start_ad(90.0, started_ago=60.0)
+    assert (await listener.listen("ladder")).channel_id == str(twitch.channel("ladder").plan.user_id)
+
+
+async def test_a_cached_session_serves_although_gql_is_silent(listener: Listener) -> None:
+    await listener.listen("ladder")
+    listener.twitch.fail(Fault(step=Step.GQL, kind=FaultKind.STATUS, status=503))
+    await listener.clock.sleep(10)
+    assert_right_sound(listener, await listener.listen("ladder"), 6.0)
 
 
 async def test_what_was_played_before_an_advertisement_serves_while_it_is_listed(listener: Listener) -> None:
@@ -195,12 +235,14 @@ async def test_a_channel_that_nobody_has(listener: Listener) -> None:
 # --- Kept sessions ------------------------------------------------------------------------------------
 
 
-async def test_the_second_question_costs_one_playlist_and_its_segments(listener: Listener) -> None:
+async def test_the_second_question_costs_one_playlist_its_segments_and_who_has_the_login(
+    listener: Listener,
+) -> None:
     await listener.listen("ladder")
     listener.twitch.requests.clear()
     await listener.clock.sleep(10)
     assert_right_sound(listener, await listener.listen("ladder"), 6.0)
-    assert listener.twitch.requests.counts == {"playlist": 1, "segment": 3}
+    assert listener.twitch.requests.counts == {"gql": 1, "playlist": 1, "segment": 3}
 
 
 async def test_a_kept_session_that_is_refused_is_renewed(listener: Listener) -> None:

@@ -174,6 +174,18 @@ async def test_a_watch_follows_its_channel(api: ClientSession, database: Databas
     assert row.reason == "channel-not-found"
 
 
+async def test_who_asks_for_an_old_login_learns_the_new_one(
+    api: ClientSession, database: Database, twitch: Accounts
+) -> None:
+    await heard(api, OLD)
+    await known(database, (OLD, "42"))
+    twitch.rename(OLD, NEW)
+    problem = (await heard(api, OLD))["problem"]
+    assert problem["code"] == "channel-not-found"
+    assert repr(NEW) in problem["detail"]
+    assert (await heard(api, OTHER))["problem"]["detail"] == "Twitch knows no such channel."
+
+
 async def test_a_token_for_song_txt_follows_its_channel(
     api: ClientSession, database: Database, parts: FakePipeline, twitch: Accounts
 ) -> None:

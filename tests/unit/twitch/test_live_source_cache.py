@@ -3,10 +3,16 @@
 import pytest
 from yarl import URL
 
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.ports import ClipSource, LiveSource, MediaSource
-from fingerprint.twitch.live_source_cache import IDLE_SECONDS, MAX_CACHED, LiveSourceCache
+from fingerprint.twitch.live_source_cache import (
+    IDLE_SECONDS,
+    MAX_AGE_SECONDS,
+    MAX_CACHED,
+    UNCONFIRMED_SECONDS,
+    LiveSourceCache,
+)
 from tests.fakes import FakeClock
 
 
@@ -16,6 +22,8 @@ class Counted:
     def __init__(self) -> None:
         self.begun: list[Target] = []
         self.problem: TwitchAudioError | None = None
+        self.ids = {"one": "42"}
+        self.silent = False
 
     async def resolve(self, target: Target) -> MediaSource:
         self.begun.append(target)
@@ -23,13 +31,18 @@ class Counted:
             raise self.problem
         address = URL(f"https://x.ttvnw.net/{len(self.begun)}")
         if isinstance(target, ChannelTarget):
-            return LiveSource(channel=target.login, playlist=address)
+            return LiveSource(channel=target.login, playlist=address, channel_id=self.ids.get(target.login))
         return ClipSource(url=address)
 
     async def renew(self, source: LiveSource) -> LiveSource:
         renewed = await self.resolve(ChannelTarget(source.channel))
         assert isinstance(renewed, LiveSource)
         return renewed
+
+    async def is_current(self, source: LiveSource) -> bool:
+        if self.silent:
+            raise UpstreamError("gql", "Twitch does not answer.")
+        return self.ids.get(source.channel) == source.channel_id
 
 
 class Kept:
@@ -59,7 +72,7 @@ async def test_a_session_is_begun_once_and_then_kept() -> None:
 async def test_each_use_keeps_it_for_some_minutes_more() -> None:
     kept = Kept()
     for _ in range(4):
-        await kept.source()
+        assert await kept.sessions.is_current(await kept.source())
         await kept.clock.advance(IDLE_SECONDS - 1)
     assert kept.begun == 1
     await kept.clock.advance(2)
@@ -110,3 +123,42 @@ async def test_clips_have_no_session() -> None:
         await kept.sessions.resolve(ClipTarget("ElegantSlug-x"))
     assert kept.begun == 2
     assert len(kept.sessions) == 0
+
+
+async def test_a_login_that_has_become_another_channels_is_noticed() -> None:
+    kept = Kept()
+    source = await kept.source()
+    assert await kept.sessions.is_current(source)
+    kept.resolver.ids["one"] = "77"
+    assert not await kept.sessions.is_current(source)
+    assert (await kept.sessions.renew(source)).channel_id == "77"
+    assert await kept.sessions.is_current(await kept.source())
+    del kept.resolver.ids["one"]
+    assert not await kept.sessions.is_current(await kept.source())
+
+
+async def test_one_that_twitch_does_not_confirm_is_used_for_some_minutes() -> None:
+    kept = Kept()
+    kept.resolver.silent = True
+    for _ in range(4):
+        source = await kept.source()
+        assert await kept.sessions.is_current(source)
+        await kept.clock.advance(UNCONFIRMED_SECONDS / 4)
+    assert kept.begun == 1
+    assert not (await kept.source()).cached
+    unnamed = await kept.source("unnamed")
+    kept.resolver.silent = False
+    for _ in range(4):
+        assert await kept.sessions.is_current(unnamed), "a token without an id says nothing about the channel"
+        await kept.clock.advance(UNCONFIRMED_SECONDS / 4)
+        assert await kept.source("unnamed")
+    assert kept.begun == 4
+
+
+async def test_none_is_used_for_ever() -> None:
+    kept = Kept()
+    for _ in range(round(MAX_AGE_SECONDS / 200)):
+        assert await kept.sessions.is_current(await kept.source())
+        await kept.clock.advance(200)
+    assert kept.begun == 1
+    assert not (await kept.source()).cached
