@@ -9,6 +9,7 @@
     matching.py      a recording's landmarks against a `Catalog` -> alignments with a confidence
     tracks.py        a track: its id, its files, and what their tags and sidecars say
     ingest.py        files and folders -> a catalog (walk.py finds them, library.py knows what is there)
+    rebuild.py       makes a catalog again with the present fingerprint
     backup.py        copies of a whole catalog
     exchange.py      exports of tracks without sound, and their import
     file_reader.py   one file -> its track and fingerprint, in worker processes that may crash

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.manifest import require_catalog, write_manifest
-from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError
 from fingerprint.catalog.writer import CatalogWriter
 
@@ -16,7 +15,7 @@ def back_up(directory: Path, destination: Path) -> Snapshot:
     The copy has the same identity. It is read again and checked. Returns what it holds. Raises CatalogError.
     """
     require_catalog(directory)
-    catalog = Catalog(directory)
+    catalog = Catalog(directory, any_fingerprint=True)
     snapshot = catalog.snapshot()
     try:
         destination.mkdir(parents=True)
@@ -32,13 +31,13 @@ def back_up(directory: Path, destination: Path) -> Snapshot:
                 file.flush()
                 os.fsync(file.fileno())
         # Last, so that half a copy has none.
-        write_manifest(destination, snapshot.manifest, identity=DEFAULT.identity)
+        write_manifest(destination, snapshot.manifest)
     except OSError as error:
         raise CatalogError(
             f"{destination} cannot be written: {error.strerror}. The copy is not whole; delete it."
         ) from error
     _require_whole(destination)
-    return Catalog(destination).snapshot()
+    return Catalog(destination, any_fingerprint=True).snapshot()
 
 
 def restore(source: Path, directory: Path, *, force: bool) -> Snapshot:
@@ -47,8 +46,8 @@ def restore(source: Path, directory: Path, *, force: bool) -> Snapshot:
     A catalog that holds tracks is replaced with `force` only. Returns what it holds. Raises CatalogError.
     """
     _require_whole(source)
-    copied = Catalog(source).snapshot()
-    with CatalogWriter(directory) as writer:
+    copied = Catalog(source, any_fingerprint=True).snapshot()
+    with CatalogWriter(directory, any_fingerprint=True) as writer:
         if len(writer.snapshot()) and not force:
             raise CatalogError(
                 f"The catalog in {directory} holds {len(writer.snapshot())} tracks: add --force to replace it."
@@ -58,6 +57,6 @@ def restore(source: Path, directory: Path, *, force: bool) -> Snapshot:
 
 
 def _require_whole(directory: Path) -> None:
-    problems = Catalog(directory).verify()
+    problems = Catalog(directory, any_fingerprint=True).verify()
     if problems:
         raise DamagedCatalogError(problems[0])

@@ -1,6 +1,7 @@
 """Exports of a catalog: fingerprints, tags and links of tracks in one file, without sound and without paths.
 
-    a line      JSON: {"twitchaudio_export": 1, "fingerprint": "landmarks-...", "tracks": 12}
+    a line      JSON: {"twitchaudio_export": 1, "fingerprint": "landmarks-...", "peaks": "peaks-...",
+                  "tracks": 12}
     each track  u32 sizes of the description, the middle's peaks and the side's; the three; u32 CRC-32 of them
     32 bytes    SHA-256 of everything before
 
@@ -23,13 +24,11 @@ from typing import BinaryIO, Final
 import msgspec
 import numpy as np
 
-from fingerprint.catalog.constellation import Constellation
-from fingerprint.catalog.fingerprint import TrackFingerprint
+from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_from_peaks
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.index_file import unpack_peaks
 from fingerprint.catalog.index_protocol import MAX_FRAMES, MAX_SECONDS
-from fingerprint.catalog.landmarks import pair_peaks
-from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.catalog.parameters import DEFAULT, Identities
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.tracks import Source, Tags, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
@@ -51,6 +50,14 @@ class _Head:
     twitchaudio_export: int
     fingerprint: str
     tracks: int
+    peaks: str = ""
+
+    @property
+    def made_by(self) -> Identities:
+        """The fingerprint that made the peaks."""
+        if not self.peaks:
+            return Identities.of_landmarks(self.fingerprint)
+        return Identities(landmarks=self.fingerprint, peaks=self.peaks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +114,10 @@ def _is_export(file: Path) -> bool:
 
 
 def _parts(snapshot: Snapshot, chosen: Sequence[TrackEntry]) -> Iterator[bytes]:
-    head = _Head(twitchaudio_export=VERSION, fingerprint=DEFAULT.identity, tracks=len(chosen))
+    made_by = snapshot.manifest.made_by or DEFAULT.identities
+    head = _Head(
+        twitchaudio_export=VERSION, fingerprint=made_by.landmarks, tracks=len(chosen), peaks=made_by.peaks
+    )
     yield msgspec.json.encode(head) + b"\n"
     for entry in chosen:
         live, number = snapshot.places(entry.id)[0]
@@ -205,7 +215,7 @@ def _read_head(opened: BinaryIO, file: Path) -> _Head:
         head = msgspec.json.decode(line, type=_Head)
     except msgspec.MsgspecError as error:
         raise _damaged(file) from error
-    if head.fingerprint != DEFAULT.identity:
+    if not DEFAULT.identities.same_peaks(head.made_by):
         raise CatalogError(
             f"{file} was made by the fingerprint {head.fingerprint}, and this version of TwitchAudio makes "
             f"{DEFAULT.identity}: they cannot be compared. Ask for an export of this version."
@@ -248,23 +258,12 @@ def _fingerprint(described: _Description, middle: bytes, side: bytes) -> TrackFi
     """The fingerprint that the peaks give. Raises ValueError for peaks that no track has."""
     if not (0 < described.frames <= MAX_FRAMES and 0 < described.duration_seconds <= MAX_SECONDS):
         raise ValueError("no track is so long")
-    channels = [unpack_peaks(np.frombuffer(packed, "<u2")) for packed in (middle, side)]
-    for frames, bins in channels:
+    packed = [np.frombuffer(content, "<u2") for content in (middle, side)]
+    for frames, bins in map(unpack_peaks, packed):
         if len(frames) and (frames[-1] >= described.frames or bins.max() >= DEFAULT.bins):
             raise ValueError("a peak is beyond the track")
-    (frames, bins), (side_frames, side_bins) = channels
-    nothing = np.zeros(len(frames))
-    peaks = Constellation(frames, bins, nothing.astype(np.float32), nothing.astype(np.int64))
-    pairs = pair_peaks(peaks, DEFAULT, fan_out=DEFAULT.fan_out)
-    fingerprint = TrackFingerprint(
-        hashes=pairs.hashes,
-        anchors=pairs.anchors.astype(np.uint32),
-        peak_frames=frames.astype(np.uint32),
-        peak_bins=bins.astype(np.uint16),
-        side_frames=side_frames.astype(np.uint32),
-        side_bins=side_bins.astype(np.uint16),
-        frames=described.frames,
-        duration_seconds=described.duration_seconds,
+    fingerprint = fingerprint_from_peaks(
+        *packed, frames=described.frames, duration_seconds=described.duration_seconds
     )
     if not len(fingerprint.hashes) or fingerprint.track_id != described.id:
         raise ValueError("the id is another recording's")

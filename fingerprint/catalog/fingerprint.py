@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.constellation import Constellation, find_peaks, joined
-from fingerprint.catalog.index_file import pack_peaks
+from fingerprint.catalog.index_file import pack_peaks, unpack_peaks
 from fingerprint.catalog.landmarks import pair_peaks
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.spectrogram import spectrogram
@@ -88,6 +88,31 @@ def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -
         side_bins=side_peaks.bins.astype(np.uint16),
         frames=middle.frames,
         duration_seconds=samples / parameters.rate,
+    )
+
+
+def fingerprint_from_peaks(
+    packed: NDArray[np.uint16],
+    packed_side: NDArray[np.uint16],
+    *,
+    frames: int,
+    duration_seconds: float,
+    parameters: Parameters = DEFAULT,
+) -> TrackFingerprint:
+    """The fingerprint that a track's stored peaks give, as `pack_peaks` packs them, without its sound."""
+    (peak_frames, peak_bins), (side_frames, side_bins) = unpack_peaks(packed), unpack_peaks(packed_side)
+    nothing = np.zeros(len(peak_frames))
+    peaks = Constellation(peak_frames, peak_bins, nothing.astype(np.float32), nothing.astype(np.int64))
+    pairs = pair_peaks(peaks, parameters, fan_out=parameters.fan_out)
+    return TrackFingerprint(
+        hashes=pairs.hashes,
+        anchors=pairs.anchors.astype(np.uint32),
+        peak_frames=peak_frames.astype(np.uint32),
+        peak_bins=peak_bins.astype(np.uint16),
+        side_frames=side_frames.astype(np.uint32),
+        side_bins=side_bins.astype(np.uint16),
+        frames=frames,
+        duration_seconds=duration_seconds,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.index_file import IndexSegment, segment_file
+from fingerprint.catalog.index_file import IndexSegment, other_fingerprint, segment_file
 from fingerprint.catalog.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -152,12 +152,17 @@ class Catalog:
     `snapshot()` returns the newest state and costs one `stat` when nothing has changed. Opening maps files; it
     does not read them, so it takes no longer for a large catalog.
 
-    Methods raise CatalogError when the catalog is damaged or was made by another fingerprint.
+    With `any_fingerprint`, it may have been made by another fingerprint, and can be read but not searched.
+
+    Methods raise CatalogError when the catalog is damaged, OtherFingerprintError when it cannot be searched.
     """
 
-    def __init__(self, directory: Path, parameters: Parameters = DEFAULT) -> None:
+    def __init__(
+        self, directory: Path, parameters: Parameters = DEFAULT, *, any_fingerprint: bool = False
+    ) -> None:
         self.directory = directory
         self.parameters = parameters
+        self._any_fingerprint = any_fingerprint
         self._lock = Lock()
         self._stamp: Stamp | None = None
         self._snapshot = Snapshot()
@@ -190,7 +195,9 @@ class Catalog:
             removed=sum(len(live.removed) for live in snapshot.segments),
             size_bytes=size,
             bytes_per_minute=size * 60 / seconds if seconds else 0.0,
-            fingerprint=self.parameters.identity,
+            fingerprint=snapshot.manifest.made_by.landmarks
+            if snapshot.manifest.made_by
+            else self.parameters.identity,
         )
 
     def verify(self) -> list[str]:
@@ -220,28 +227,27 @@ class Catalog:
         """Index files in the folder that the manifest should not be beside."""
         problems = strangers(self.directory, manifest)
         # A writer may have been at work meanwhile.
-        return (
-            problems
-            if problems and read_manifest(self.directory, identity=self.parameters.identity) == manifest
-            else []
-        )
+        return problems if problems and read_manifest(self.directory) == manifest else []
 
     def _open(self) -> Snapshot:
         known = {
             (live.segment.path.name, live.segment.id): live.segment
             for live in (*self._snapshot.segments, *self._snapshot.descriptions)
         }
-        identity = self.parameters.identity
+        ours = self.parameters.identities
         for attempt in range(1, OPEN_ATTEMPTS + 1):
-            manifest = read_manifest(self.directory, identity=identity)
+            manifest = read_manifest(self.directory)
+            made_by = manifest.made_by or ours
+            if not self._any_fingerprint and not ours.can_search(made_by):
+                raise other_fingerprint(self.directory, made_by.landmarks, ours.landmarks)
             try:
                 opened = {
-                    entry: known.get((entry.file, entry.id)) or self._open_segment(entry)
+                    entry: known.get((entry.file, entry.id)) or self._open_segment(entry, made_by.landmarks)
                     for entry in (*manifest.segments, *manifest.descriptions)
                 }
             except FileNotFoundError as error:
                 # A merge has removed it since the manifest was read; then there is a newer manifest.
-                if attempt == OPEN_ATTEMPTS or read_manifest(self.directory, identity=identity) == manifest:
+                if attempt == OPEN_ATTEMPTS or read_manifest(self.directory) == manifest:
                     raise DamagedCatalogError(
                         f"The catalog in {self.directory} is damaged: {error.filename} is missing. Copy the whole "
                         "catalog again, while no command is changing it."
@@ -254,8 +260,8 @@ class Catalog:
             return Snapshot(manifest=manifest, segments=segments, descriptions=descriptions)
         raise AssertionError("unreachable")
 
-    def _open_segment(self, entry: SegmentEntry) -> IndexSegment:
-        segment = IndexSegment.open(self.directory / entry.file, identity=self.parameters.identity)
+    def _open_segment(self, entry: SegmentEntry, made_by: str) -> IndexSegment:
+        segment = IndexSegment.open(self.directory / entry.file, identity=made_by)
         if entry.id and segment.id != entry.id:
             raise DamagedCatalogError(
                 f"The catalog in {self.directory} is damaged: {segment.path} is not the file that {MANIFEST_NAME} "

@@ -119,9 +119,9 @@ class SegmentName:
     finished: bool
 
 
-def segment_file(number: int) -> str:
-    """The name of an index file."""
-    return f"{number:08d}.seg"
+def segment_file(number: int, suffix: str = "") -> str:
+    """The name of an index file. `suffix`: 8 hex digits where others may choose the same number."""
+    return f"{number:08d}-{suffix}.seg" if suffix else f"{number:08d}.seg"
 
 
 def read_name(path: Path) -> SegmentName | None:
@@ -469,5 +469,6 @@ def other_fingerprint(directory: Path, made_by: str, ours: str) -> OtherFingerpr
     """The error for a catalog that was made by another fingerprint."""
     return OtherFingerprintError(
         f"The catalog in {directory} was made by the fingerprint {made_by}, and this version of TwitchAudio makes "
-        f"{ours}: they cannot be compared. Add the music again to an empty catalog folder."
+        f"{ours}: they cannot be compared. `twitchaudio catalog rebuild` makes it again, from the music where it "
+        "has to; `list`, `search`, `stats` and `export` read it as it is."
     )

@@ -119,6 +119,19 @@ def ingest(
         return run.run(program, workers or os.cpu_count() or 1)
 
 
+def ingest_found(
+    writer: CatalogWriter,
+    found: Walk,
+    *,
+    workers: int | None = None,
+    on_progress: Callable[[IngestProgress], None] | None = None,
+    program: Sequence[str] = WORKER_PROGRAM,
+) -> IngestReport:
+    """Likewise, with a writer that is open and files that were found already."""
+    run = _Ingest(writer, writer.snapshot(), found, on_progress or _ignore, None)
+    return run.run(program, workers or os.cpu_count() or 1)
+
+
 def _ignore(_progress: IngestProgress) -> None:
     """The default `on_progress`, which does nothing."""
 

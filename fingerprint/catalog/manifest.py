@@ -2,17 +2,19 @@
 
 `manifest.json` is written to a temporary file and renamed, so a reader sees the old catalog or the new one:
 
-    {"catalog": "5d...", "format": 2, "fingerprint": "landmarks-...", "generation": 7, "next": 12,
+    {"catalog": "5d...", "format": 2, "fingerprint": "landmarks-...", "peaks": "peaks-...",
+     "frames": "frames-...", "generation": 7, "next": 12,
      "segments": [{"file": "00000011.seg", "id": "c0...", "removed": [3, 8]}],
      "descriptions": [{"file": "00000012.seg", "id": "9e...", "removed": []}],
      "excluded": ["*.wav"], "crc": 123}
 
 `catalog` is a random identity, made with the catalog; each segment has one too, which its header repeats, so that
-files of other catalogs and of other times are recognized. `generation` grows with each change. `next` numbers the
-next file; numbers are never used twice. `removed` holds the places of removed tracks in the file's list of tracks,
-until a merge leaves them out. `descriptions` are IndexSegments without any sound: what is newly known of tracks
-in the other segments. `excluded`: patterns of files that are not indexed. `crc` is the CRC-32 of the rest, as JSON
-with sorted keys.
+files of other catalogs and of other times are recognized. `peaks` and `frames` tell what of the fingerprint is
+another one's (see `parameters.Identities`); earlier versions did not write them. `generation` grows with each
+change. `next` numbers the next file; numbers are never used twice. `removed` holds the places of removed tracks in
+the file's list of tracks, until a merge leaves them out. `descriptions` are IndexSegments without any sound: what
+is newly known of tracks in the other segments. `excluded`: patterns of files that are not indexed. `crc` is the
+CRC-32 of the rest, as JSON with sorted keys.
 
 Format 1 had no identities; it is read, and becomes format 2 with the next change.
 """
@@ -27,7 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from fingerprint.catalog.index_file import SegmentName, new_id, other_fingerprint, read_name
+from fingerprint.catalog.index_file import SegmentName, new_id, read_name
+from fingerprint.catalog.parameters import Identities
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, NoCatalogError
 
 MANIFEST_NAME: Final = "manifest.json"
@@ -53,10 +56,12 @@ class SegmentEntry:
 class Manifest:
     """One state of the catalog: its identity, its generation and its IndexSegments.
 
-    `catalog` is empty where there is no catalog yet, and in one of format 1.
+    `catalog` is empty where there is no catalog yet, and in one of format 1. `made_by`: the fingerprint that made
+    it; None where there is no catalog yet.
     """
 
     catalog: str = ""
+    made_by: Identities | None = None
     generation: int = 0
     next: int = 1
     segments: tuple[SegmentEntry, ...] = ()
@@ -84,11 +89,11 @@ def manifest_stamp(directory: Path) -> Stamp | None:
     return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
-def read_manifest(directory: Path, *, identity: str) -> Manifest:
-    """The catalog's state; an empty one where there is no catalog yet.
+def read_manifest(directory: Path) -> Manifest:
+    """The catalog's state, whatever fingerprint made it; an empty one where there is no catalog yet.
 
-    Raises DamagedCatalogError (also for index files without a manifest), OtherFingerprintError, or CatalogError
-    for another format or a folder that cannot be read.
+    Raises DamagedCatalogError (also for index files without a manifest), or CatalogError for another format or a
+    folder that cannot be read.
     """
     path = directory / MANIFEST_NAME
     try:
@@ -98,6 +103,11 @@ def read_manifest(directory: Path, *, identity: str) -> Manifest:
         return Manifest()
     except OSError as error:
         raise _unreadable(directory, error) from error
+    return parse_manifest(path, text)
+
+
+def parse_manifest(path: Path, text: bytes) -> Manifest:
+    """The manifest that a file holds. Raises DamagedCatalogError, or CatalogError for another format."""
     try:
         body = cast("dict[str, Any]", json.loads(text))
         crc = body.pop("crc")
@@ -108,10 +118,12 @@ def read_manifest(directory: Path, *, identity: str) -> Manifest:
                 f"{path} has format {body['format']}; this version of TwitchAudio reads formats up to "
                 f"{MANIFEST_FORMAT}. Use the version that made it, or add the music to an empty catalog folder."
             )
-        if body["fingerprint"] != identity:
-            raise other_fingerprint(directory, str(body["fingerprint"]), identity)
+        landmarks = str(body["fingerprint"])
         return Manifest(
             catalog=str(body.get("catalog", "")),
+            made_by=Identities(landmarks=landmarks, peaks=str(body["peaks"]), frames=str(body["frames"]))
+            if "peaks" in body
+            else Identities.of_landmarks(landmarks),
             generation=body["generation"],
             next=body["next"],
             segments=_entries(body["segments"]),
@@ -180,12 +192,16 @@ def manifest_leftovers(directory: Path) -> list[Path]:
     return found
 
 
-def write_manifest(directory: Path, manifest: Manifest, *, identity: str) -> None:
-    """Replace the manifest atomically, synced to disk. Raises OSError, and then the old one is still there."""
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """What the manifest's file holds."""
+    made_by = manifest.made_by
+    assert made_by is not None, "a catalog knows its fingerprint"
     body: dict[str, Any] = {
         "catalog": manifest.catalog or new_id(),
         "format": MANIFEST_FORMAT,
-        "fingerprint": identity,
+        "fingerprint": made_by.landmarks,
+        "peaks": made_by.peaks,
+        "frames": made_by.frames,
         "generation": manifest.generation,
         "next": manifest.next,
         "segments": _entries_to_json(manifest.segments),
@@ -193,10 +209,16 @@ def write_manifest(directory: Path, manifest: Manifest, *, identity: str) -> Non
         "excluded": list(manifest.excluded),
     }
     body["crc"] = _crc(body)
+    return json.dumps(body, sort_keys=True).encode()
+
+
+def write_manifest(directory: Path, manifest: Manifest | bytes) -> None:
+    """Replace the manifest atomically, synced to disk. Raises OSError, and then the old one is still there."""
+    text = manifest if isinstance(manifest, bytes) else manifest_bytes(manifest)
     temporary = directory / f"manifest-{secrets.token_hex(4)}.tmp"
     try:
         with temporary.open("xb") as file:
-            file.write(json.dumps(body, sort_keys=True).encode())
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(directory / MANIFEST_NAME)

@@ -64,6 +64,56 @@ class Parameters:
         digest = hashlib.sha256(repr((HASH_BITS, sorted(decides.items()))).encode()).hexdigest()
         return f"landmarks-{FINGERPRINT_VERSION}-{digest[:8]}"
 
+    @property
+    def identities(self) -> "Identities":
+        """What a catalog remembers of the fingerprint that made it."""
+        decides = {name: value for name, value in dataclasses.asdict(self).items() if name not in _PAIRING}
+        digest = hashlib.sha256(repr(sorted(decides.items())).encode()).hexdigest()
+        return Identities(
+            landmarks=self.identity,
+            peaks=f"peaks-{PEAKS_VERSION}-{digest[:8]}",
+            frames=f"frames-{self.rate}-{self.window}-{self.hop}",
+        )
+
+
+_PAIRING: Final = ("phases", "lapse_frames", "interval_bins", "fan_out")
+"""The parameters that do not matter for a catalog's peaks, but for how they are paired or searched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identities:
+    """What decides whether two catalogs can be compared, from the whole to the parts.
+
+    `landmarks`: equal for equal fingerprints. `peaks`: equal where only the pairing of peaks differs, so that
+    landmarks can be derived from stored peaks. `frames`: equal where peaks mean the same times and frequencies.
+    The last two are empty for a catalog of which this is not known.
+    """
+
+    landmarks: str
+    peaks: str = ""
+    frames: str = ""
+
+    @staticmethod
+    def of_landmarks(landmarks: str) -> "Identities":
+        """Those of a catalog that remembers the first only, as earlier versions wrote it."""
+        return _EARLIER if landmarks == _EARLIER.landmarks else Identities(landmarks=landmarks)
+
+    def same_peaks(self, other: "Identities") -> bool:
+        """Whether landmarks of one can be derived from the peaks of the other."""
+        return self.landmarks == other.landmarks or (bool(self.peaks) and self.peaks == other.peaks)
+
+    def same_frames(self, other: "Identities") -> bool:
+        """Whether peaks of both are at the same times and frequencies, even if others are chosen."""
+        return self.same_peaks(other) or (bool(self.frames) and self.frames == other.frames)
+
+    def can_search(self, other: "Identities") -> bool:
+        """Whether a catalog of the other can be searched: its peaks are ours, and pairs have the same hashes."""
+        return self.same_peaks(other) and _version(self.landmarks) == _version(other.landmarks)
+
+
+def _version(landmarks: str) -> str:
+    return landmarks.rpartition("-")[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
@@ -84,6 +134,14 @@ QUICK: Final = Effort(quota=3, fan_out=3, phases=(0, 2), side=False)
 FULL: Final = Effort(quota=5, fan_out=6, phases=(0, 1, 2, 3), side=True)
 
 FINGERPRINT_VERSION: Final = 2
-"""Incremented when the method changes in a way that no parameter shows."""
+"""Incremented when the method changes in a way that no parameter shows: peaks, pairs or their hashes."""
+
+PEAKS_VERSION: Final = 1
+"""Incremented, too, when other peaks are found than before."""
+
+_EARLIER: Final = Identities(
+    landmarks="landmarks-2-513dafb7", peaks="peaks-1-4d4f90a4", frames="frames-16000-1024-512"
+)
+"""The fingerprint of the catalogs whose manifests do not name their peaks."""
 
 DEFAULT: Final = Parameters()

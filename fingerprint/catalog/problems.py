@@ -27,3 +27,7 @@ class CatalogBusyError(CatalogError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, code=ProblemCode.BUSY)
+
+
+class ChangedElsewhereError(CatalogError):
+    """A catalog in object storage was changed by another writer since it was last looked at."""

@@ -3,20 +3,31 @@
 import contextlib
 import errno
 import os
-from collections.abc import Collection, Generator, Iterable, Sequence
+import secrets
+import shutil
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
 from fingerprint.catalog.fingerprint import NO_FINGERPRINT, TrackFingerprint
 from fingerprint.catalog.index import Catalog, LiveSegment, Snapshot, refuse_strangers
 from fingerprint.catalog.index_build import MergeSource, build_segment, merge_segments
-from fingerprint.catalog.index_file import FORMAT_VERSION, GAP, POSITION_LIMIT, new_id, segment_file
+from fingerprint.catalog.index_file import (
+    FORMAT_VERSION,
+    GAP,
+    POSITION_LIMIT,
+    new_id,
+    other_fingerprint,
+    segment_file,
+)
 from fingerprint.catalog.manifest import (
+    Manifest,
     SegmentEntry,
+    manifest_bytes,
     manifest_leftovers,
     manifest_stamp,
     refuse_lone_segments,
@@ -25,7 +36,7 @@ from fingerprint.catalog.manifest import (
     write_manifest,
 )
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS, Parameters
-from fingerprint.catalog.problems import CatalogBusyError, CatalogError
+from fingerprint.catalog.problems import CatalogBusyError, CatalogError, ChangedElsewhereError
 from fingerprint.catalog.tracks import Track, TrackEntry
 
 try:
@@ -91,6 +102,28 @@ def _without(
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
+CHANGE_ATTEMPTS: Final = 50
+"""How often other writers may be faster before a change is given up: each time, one of them has got on."""
+
+
+class SharedStore(Protocol):
+    """Where a catalog is that several machines change; the folder that a writer works in is a copy of it."""
+
+    def refresh(self) -> None:
+        """Make the folder what the store holds now. Raises CatalogError when the store cannot be reached."""
+        ...
+
+    def publish(self, manifest: bytes, files: Sequence[Path]) -> None:
+        """Have the store hold a new manifest, whose new index files are these, if it is as `refresh` found it.
+
+        Raises ChangedElsewhereError if it is not, CatalogError when the store cannot be reached.
+        """
+        ...
+
+    def retire(self, names: Collection[str]) -> None:
+        """Delete index files that the manifest no longer lists. Never fails."""
+        ...
+
 
 class CatalogWriter:
     """Adds and removes tracks. A context manager that holds the catalog's write lock.
@@ -98,21 +131,36 @@ class CatalogWriter:
     Each `add` or `remove` is complete when it returns: on disk, and visible to readers. A writer that is killed
     leaves the last complete state; the next one deletes its leftovers, and no file that is not this catalog's own.
 
-    With `create=False`, there must be a catalog already. Raises CatalogBusyError on entering while another writer
-    works, CatalogError for a catalog that cannot be used.
+    With `create=False`, there must be a catalog already. `any_fingerprint`: it may have been made by another one,
+    and then only `replace_content` and `adopt` may be used. `identity`: that of a catalog that is begun; random by
+    default. `store`: where the catalog is shared with other machines. Raises CatalogBusyError on entering while
+    another writer works, CatalogError for a catalog that cannot be used.
     """
 
-    def __init__(self, directory: Path, parameters: Parameters = DEFAULT, *, create: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        parameters: Parameters = DEFAULT,
+        *,
+        create: bool = True,
+        any_fingerprint: bool = False,
+        identity: str = "",
+        store: SharedStore | None = None,
+    ) -> None:
         self._directory = directory
         self._create = create
         self._parameters = parameters
-        self._catalog = Catalog(directory, parameters)
+        self._any_fingerprint = any_fingerprint
+        self._identity = identity
+        self._store = store
+        self._entered = Snapshot()
+        self._catalog = Catalog(directory, parameters, any_fingerprint=any_fingerprint)
         self._lock = _WritingRight(directory / "writer.lock")
         self._last = 0
         self._reserved: list[int] = []
 
     def __enter__(self) -> Self:
-        if self._create:
+        if self._create or self._store is not None:
             try:
                 self._directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -126,13 +174,20 @@ class CatalogWriter:
             refuse_lone_segments(self._directory)
         self._lock.take()
         try:
+            if self._store is not None:
+                self._store.refresh()
+                if not self._create:
+                    require_catalog(self._directory)
             manifest = self.snapshot().manifest
             refuse_strangers(self._directory, manifest)
+            self._refuse_other_fingerprint(manifest)
             if not manifest.catalog:
                 # From now on, index files in this folder are known to be this catalog's.
-                self._commit(catalog=new_id())
+                identity = self._identity or new_id()
+                self._in_turn(lambda: self._commit(catalog=self.snapshot().manifest.catalog or identity))
             self._clear_up()
-            self._upgrade()
+            self._in_turn(self._upgrade)
+            self._entered = self.snapshot()
         except BaseException:
             self._lock.release()
             raise
@@ -142,6 +197,11 @@ class CatalogWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.release()
+
+    def _refuse_other_fingerprint(self, manifest: Manifest) -> None:
+        ours, made_by = self._parameters.identity, manifest.made_by
+        if made_by is not None and made_by.landmarks != ours and not self._any_fingerprint:
+            raise other_fingerprint(self._directory, made_by.landmarks, ours)
 
     def snapshot(self) -> Snapshot:
         return self._catalog.snapshot()
@@ -162,7 +222,19 @@ class CatalogWriter:
             for track, fingerprint in tracks
         }
         described = {entry.id: (entry, NO_FINGERPRINT) for entry in describing if entry.id not in entries}
-        new = [list(group.values()) for group in (entries, described)]
+        self._in_turn(lambda: self._add(entries, described, frozenset(replacing)))
+        self._merge()
+
+    def _add(
+        self,
+        entries: Mapping[str, tuple[TrackEntry, TrackFingerprint]],
+        described: Mapping[str, tuple[TrackEntry, TrackFingerprint]],
+        replacing: frozenset[str],
+    ) -> None:
+        new = [
+            [(self._with_others(entry), fingerprint) for entry, fingerprint in group.values()]
+            for group in (entries, described)
+        ]
         self._reserve(sum(1 for group in new if group))
         snapshot = self.snapshot()
         segments = _without(snapshot.segments, snapshot.manifest.segments, {*replacing, *entries})
@@ -173,7 +245,34 @@ class CatalogWriter:
             if group:
                 files.append(self._write(group))
         self._commit(segments=tuple(segments), descriptions=tuple(descriptions))
-        self._merge()
+
+    def _with_others(self, entry: TrackEntry) -> TrackEntry:
+        """The track, also with the files that other machines have found it in since this writer was entered."""
+        if self._store is None:
+            return entry
+        before, now = (
+            [source for live, number in snapshot.places(entry.id) for source in live.entry(number).sources]
+            for snapshot in (self._entered, self.snapshot())
+        )
+        known = {(source.owner, source.path) for source in (*before, *entry.sources)}
+        others = [source for source in now if (source.owner, source.path) not in known]
+        return entry.with_sources((*entry.sources, *others)) if others else entry
+
+    def _in_turn(self, change: Callable[[], None]) -> None:
+        """Make a change; when another machine was faster, on what it has left."""
+        for _ in range(CHANGE_ATTEMPTS):
+            try:
+                change()
+            except ChangedElsewhereError:
+                assert self._store is not None, "nobody else changes a folder that is locked"
+                self._reserved = []
+                self._store.refresh()
+            else:
+                return
+        raise CatalogBusyError(
+            "Other machines change this catalog all the time. What was indexed before is kept; run the command "
+            "again to go on."
+        )
 
     def describe(self, entries: Sequence[TrackEntry]) -> None:
         """Replace what is known of tracks; their sound stays."""
@@ -188,11 +287,37 @@ class CatalogWriter:
 
     def exclude(self, patterns: Sequence[str]) -> None:
         """Replace the patterns of files that are not indexed."""
-        self._commit(excluded=tuple(patterns))
+        self._in_turn(lambda: self._commit(excluded=tuple(patterns)))
 
     def replace_content(self, other: Snapshot) -> None:
         """Have the catalog hold what another one holds, in one step."""
-        self._rewrite(other)
+        self._in_turn(lambda: self._rewrite(other))
+
+    def adopt(self, other: Snapshot) -> None:
+        """Have the catalog hold what another one of the same identity holds, in one step, by its files.
+
+        These stay where they are, too.
+        """
+        self._in_turn(lambda: self._adopt(other))
+
+    def _adopt(self, other: Snapshot) -> None:
+        before = self.snapshot().manifest.files
+        self._reserve(len(other.segments) + len(other.descriptions))
+        linked: list[list[SegmentEntry]] = [[], []]
+        for files, group, listed in zip(
+            linked,
+            (other.segments, other.descriptions),
+            (other.manifest.segments, other.manifest.descriptions),
+            strict=True,
+        ):
+            for live, entry in zip(group, listed, strict=True):
+                file = self._next_file()
+                with _saying_what_is_full(self._directory):
+                    _link(live.segment.path, self._directory / file)
+                files.append(replace(entry, file=file, id=live.segment.id))
+        self._reserved = []
+        self._commit(segments=tuple(linked[0]), descriptions=tuple(linked[1]), made_by=other.manifest.made_by)
+        self._clear_up(merged=before)
 
     def _write(self, tracks: Sequence[tuple[TrackEntry, TrackFingerprint]]) -> SegmentEntry:
         file = self._next_file()
@@ -206,14 +331,14 @@ class CatalogWriter:
             )
         return SegmentEntry(file, id=segment_id)
 
-    def _write_merged(self, sources: Sequence[MergeSource]) -> SegmentEntry:
+    def _write_merged(self, sources: Sequence[MergeSource], made_by: str = "") -> SegmentEntry:
         file = self._next_file()
         with _saying_what_is_full(self._directory):
             segment_id = merge_segments(
                 self._directory / file,
                 sources,
-                identity=self._parameters.identity,
-                hash_bits=HASH_BITS,
+                identity=made_by or self._parameters.identity,
+                hash_bits=sources[0].segment.hash_bits,
                 catalog=self.snapshot().manifest.catalog,
             )
         return SegmentEntry(file, id=segment_id)
@@ -223,7 +348,7 @@ class CatalogWriter:
 
         After a crash, files with these numbers are known to be leftovers, not newer than the manifest.
         """
-        if files > 1:
+        if files > 1 and self._store is None:
             self._reserved = self._free_numbers(files)
             self._commit(next=self._reserved[-1] + 1)
 
@@ -231,7 +356,8 @@ class CatalogWriter:
         """The name of a new file."""
         number = self._reserved.pop(0) if self._reserved else self._free_numbers(1)[0]
         self._last = max(self._last, number)
-        return segment_file(number)
+        # Another machine may choose the same number at the same time.
+        return segment_file(number, "" if self._store is None else secrets.token_hex(4))
 
     def _free_numbers(self, count: int) -> list[int]:
         """The next numbers; those of files that exist are left out: they may be the user's own."""
@@ -245,14 +371,26 @@ class CatalogWriter:
 
     def _commit(self, **changes: Any) -> None:
         """Replace the manifest by one with these changes."""
-        manifest = self.snapshot().manifest
-        changes.setdefault("next", max(manifest.next, self._last + 1))
-        manifest = replace(manifest, generation=manifest.generation + 1, **changes)
+        before = self.snapshot().manifest
+        changes.setdefault("next", max(before.next, self._last + 1))
+        changes.setdefault("made_by", before.made_by or self._parameters.identities)
+        manifest = replace(before, generation=before.generation + 1, **changes)
+        text = manifest_bytes(manifest)
+        if self._store is not None:
+            self._store.publish(text, [self._directory / file for file in sorted(manifest.files - before.files)])
         with _saying_what_is_full(self._directory):
-            write_manifest(self._directory, manifest, identity=self._parameters.identity)
+            write_manifest(self._directory, text)
 
     def _merge(self) -> None:
         """Merge until the number of files is small and few removed tracks are left in them."""
+        try:
+            self._merge_all()
+        except ChangedElsewhereError:
+            # Whoever was faster merges, too.
+            assert self._store is not None, "as in `_in_turn`"
+            self._store.refresh()
+
+    def _merge_all(self) -> None:
         for name in ("segments", "descriptions"):
             while chosen := choose_merge(getattr(self.snapshot(), name)):
                 listed: tuple[SegmentEntry, ...] = getattr(self.snapshot().manifest, name)
@@ -275,11 +413,12 @@ class CatalogWriter:
         Files of that version are rewritten beside the old ones, which answer until all of them are ready.
         """
         snapshot = self.snapshot()
-        if _is_earlier(snapshot):
+        if _is_earlier(snapshot) and not self._any_fingerprint:
             self._rewrite(snapshot)
 
     def _rewrite(self, snapshot: Snapshot) -> None:
         """Write all files of a snapshot, with the ids of their sound where an earlier version gave others."""
+        made_by = snapshot.manifest.made_by or self._parameters.identities
         entries, gone = _upgraded(snapshot) if _is_earlier(snapshot) else ({}, {})
         described = () if entries else snapshot.descriptions
         before = self.snapshot().manifest.files
@@ -290,14 +429,18 @@ class CatalogWriter:
                 file = live.segment.path.name
                 removed = live.removed | gone.get(file, frozenset())
                 if len(removed) < len(live.alive):
-                    files.append(self._write_merged([MergeSource(live.segment, removed, entries.get(file, {}))]))
+                    source = MergeSource(live.segment, removed, entries.get(file, {}))
+                    files.append(self._write_merged([source], made_by.landmarks))
         self._reserved = []
         self._commit(
-            segments=tuple(written[0]), descriptions=tuple(written[1]), excluded=snapshot.manifest.excluded
+            segments=tuple(written[0]),
+            descriptions=tuple(written[1]),
+            excluded=snapshot.manifest.excluded,
+            made_by=made_by,
         )
         self._clear_up(merged=before)
 
-    def _clear_up(self, merged: Collection[str] = ()) -> None:
+    def _clear_up(self, merged: frozenset[str] | set[str] = frozenset()) -> None:
         """Delete the files that were just merged into another, and what a killed writer left.
 
         Nothing else: a file is known to be this catalog's by its name and by the identity in its header.
@@ -314,6 +457,8 @@ class CatalogWriter:
             # Windows keeps files that a reader has mapped; the next writer tries again.
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
+        if self._store is not None and merged:
+            self._store.retire(merged - needed)
 
 
 def choose_merge(segments: Sequence[LiveSegment]) -> list[LiveSegment]:
@@ -336,6 +481,24 @@ def choose_merge(segments: Sequence[LiveSegment]) -> list[LiveSegment]:
         if len(chosen) == TIER_RATIO and _fits(chosen):
             return chosen
     return []
+
+
+def _link(path: Path, new: Path) -> None:
+    """Give a file a further name; where the file system cannot, copy it. Raises OSError."""
+    try:
+        os.link(path, new)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        temporary = new.with_name(f"{new.stem[:8]}-{secrets.token_hex(4)}.tmp")
+        try:
+            with path.open("rb") as source, temporary.open("xb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+                copy.flush()
+                os.fsync(copy.fileno())
+            temporary.replace(new)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _fits(segments: Sequence[LiveSegment]) -> bool:

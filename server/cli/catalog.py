@@ -1,10 +1,11 @@
 """`twitchaudio catalog`: the music that can be recognized without an account or a network."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
@@ -18,6 +19,7 @@ from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.ingest import IngestProgress, IngestReport, Sync, ingest
 from fingerprint.catalog.manifest import require_catalog
 from fingerprint.catalog.problems import CatalogError
+from fingerprint.catalog.rebuild import rebuild
 from fingerprint.catalog.tracks import Source, Track, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.text import clock_text
@@ -47,7 +49,15 @@ def register(commands: Subparsers) -> None:
     )
     sync.add_argument("--dry-run", action="store_true", help="only say what would happen")
     sync.add_argument("--force", action="store_true", help="mark files as missing even if very many are")
-    for parser in (add, sync):
+    rebuild_ = action(
+        "rebuild", _rebuild, "make the catalog again with this version's fingerprint and reading of tags"
+    )
+    rebuild_.add_argument(
+        "--force",
+        action="store_true",
+        help="also if tracks are lost, whose music is gone and cannot be made again",
+    )
+    for parser in (add, sync, rebuild_):
         parser.add_argument(
             "--workers", type=_positive, metavar="N", help="processes that read files (default: one a core)"
         )
@@ -138,41 +148,13 @@ def _sync(arguments: argparse.Namespace) -> int:
 
 def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync | None) -> IngestReport:
     directory = _directory(arguments)
-    kept = 0
-    # Terminals get a progress bar; a pipe or a log gets the lines only.
-    with tqdm(unit="file", file=sys.stderr, disable=None, dynamic_ncols=True, leave=False) as bar:
-
-        def show(progress: IngestProgress) -> None:
-            nonlocal kept
-            bar.total = progress.total
-            bar.update(progress.done - bar.n)
-            match progress.outcome:
-                case Unreadable(path, reason):
-                    tqdm.write(_printable(f"skipped {path}: {reason}"), file=sys.stderr)
-                case Read(path, _, _) | Known(path, _):
-                    kept += isinstance(progress.outcome, Read)
-                    bar.set_postfix_str(_printable(path.name[:40]), refresh=False)
-                case None:
-                    pass
-
-        try:
-            report = ingest(
-                directory,
-                paths,
-                workers=cast("int | None", arguments.workers),
-                on_progress=show,
-                sync=sync,
-            )
-        except KeyboardInterrupt:
-            tqdm.write(
-                f"twitchaudio: interrupted. New tracks of this run that are kept in {directory}: {kept}. Run the "
-                "command again to go on.",
-                file=sys.stderr,
-            )
-            raise
+    with _progress_bar(f"New tracks of this run that are kept in {directory}") as show:
+        report = ingest(
+            directory, paths, workers=cast("int | None", arguments.workers), on_progress=show, sync=sync
+        )
     log = cast("Path | None", arguments.failed)
     if log is not None:
-        _write_failed(log, report)
+        _write_failed(log, report.failed, report.missing)
     for path in report.missing:
         print(_printable(f"twitchaudio: {path} does not exist"), file=sys.stderr)
     if arguments.json:
@@ -182,9 +164,72 @@ def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync 
     return report
 
 
-def _write_failed(log: Path, report: IngestReport) -> None:
-    failed = [(skipped.path, skipped.reason) for skipped in report.failed]
-    failed += [(path, "it does not exist") for path in report.missing]
+@contextlib.contextmanager
+def _progress_bar(kept: str) -> Generator[Callable[[IngestProgress], None]]:
+    """A progress bar for a terminal; a pipe or a log gets the lines only. Ctrl-C says how much is `kept`."""
+    new = 0
+    with tqdm(unit="file", file=sys.stderr, disable=None, dynamic_ncols=True, leave=False) as bar:
+
+        def show(progress: IngestProgress) -> None:
+            nonlocal new
+            bar.total = progress.total
+            bar.update(progress.done - bar.n)
+            match progress.outcome:
+                case Unreadable(path, reason):
+                    tqdm.write(_printable(f"skipped {path}: {reason}"), file=sys.stderr)
+                case Read(path, _, _) | Known(path, _):
+                    new += isinstance(progress.outcome, Read)
+                    bar.set_postfix_str(_printable(path.name[:40]), refresh=False)
+                case None:
+                    pass
+
+        try:
+            yield show
+        except KeyboardInterrupt:
+            tqdm.write(
+                f"twitchaudio: interrupted. {kept}: {new}. Run the command again to go on.", file=sys.stderr
+            )
+            raise
+
+
+def _rebuild(arguments: argparse.Namespace) -> int:
+    directory = _directory(arguments)
+    with _progress_bar(f"{directory} is as it was. Tracks of the new one that were decoded by this run") as show:
+        report = rebuild(
+            directory,
+            workers=cast("int | None", arguments.workers),
+            on_progress=show,
+            force=bool(arguments.force),
+        )
+    log = cast("Path | None", arguments.failed)
+    if log is not None:
+        _write_failed(log, report.skipped, [])
+    if arguments.json:
+        counts = {name: getattr(report, name) for name in ("tracks", "kept", "decoded", "updated", "swapped")}
+        skipped = [{"path": str(each.path), "reason": each.reason} for each in report.skipped]
+        lost = [entry.track.to_json() for entry in report.lost]
+        print(json.dumps({**counts, "lost": lost, "failed": skipped}))
+    elif report.swapped:
+        print(
+            f"The catalog in {directory} was made again: {_count(report.tracks, 'track')}, {report.kept} with "
+            f"their stored peaks and {report.decoded} from their music, {report.updated} with new tags."
+        )
+    for entry in report.lost:
+        print(_printable(f"twitchaudio: the music of {entry.id} is gone: {entry.track.path}"), file=sys.stderr)
+    if not report.swapped:
+        print(
+            f"twitchaudio: {_count(len(report.lost), 'track')} cannot be made again without the music, so the "
+            "catalog was left as it is. Bring the music back, or run the command again with --force to go on "
+            "without it.",
+            file=sys.stderr,
+        )
+        return 1
+    return 3 if report.skipped or report.lost else 0
+
+
+def _write_failed(log: Path, skipped: Sequence[Unreadable], missing: Sequence[Path]) -> None:
+    failed = [(each.path, each.reason) for each in skipped]
+    failed += [(path, "it does not exist") for path in missing]
     lines = [f"{_printable(str(path))}\t{_printable(reason)}\n" for path, reason in failed]
     try:
         log.write_text("".join(lines), encoding="utf-8")
@@ -454,7 +499,7 @@ def _stats(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    catalog = Catalog(_directory(arguments))
+    catalog = Catalog(_directory(arguments), any_fingerprint=True)
     problems = catalog.verify()
     if arguments.json:
         print(json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False))
@@ -471,7 +516,7 @@ def _open(arguments: argparse.Namespace) -> Catalog:
     directory = _directory(arguments)
     if arguments.catalog is not None:
         require_catalog(directory)
-    return Catalog(directory)
+    return Catalog(directory, any_fingerprint=True)
 
 
 def _print_tracks(tracks: Sequence[Track], *, as_json: bool) -> None:

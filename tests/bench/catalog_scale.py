@@ -235,7 +235,7 @@ def main(argv: Sequence[str]) -> int:
                 names.append("synthetic.seg")
                 synthetic(folder / names[-1], added, largest)
             entries = tuple(SegmentEntry(name) for name in names)
-            write_manifest(folder, Manifest(segments=entries), identity=DEFAULT.identity)
+            write_manifest(folder, Manifest(made_by=DEFAULT.identities, segments=entries))
             # A process of its own, so that its memory is that of queries.
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 rows.append(pool.apply(measure, (folder, queries)))

@@ -97,6 +97,6 @@ def as_earlier_version(directory: Path) -> dict[str, str]:
         merge_segments(directory / name, sources, identity=DEFAULT.identity, hash_bits=HASH_BITS)
         segments.append(SegmentEntry(name))
         live.segment.path.unlink()
-    write_manifest(directory, Manifest(segments=tuple(segments), next=90_000_099), identity=DEFAULT.identity)
+    write_manifest(directory, Manifest(made_by=DEFAULT.identities, segments=tuple(segments), next=90_000_099))
     as_format_1(directory)
     return ids
