@@ -35,6 +35,11 @@ _FORMATS: Final = (
 _DAMAGE: Final = (FFmpegError, ValueError, LookupError, ArithmeticError, OSError)
 """What PyAV raises about damaged input, besides its own errors: wrong stream numbers, absurd sizes and rates."""
 
+_ODD_TAGS: Final[dict[str, Any]] = (
+    {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+"""Keeps PyAV 18 from failing at tags that are not UTF-8. PyAV 19 always reads them so and has no such argument."""
+
 _GATHERED_SAMPLES: Final = 24_000
 
 _BAD_PACKETS: Final = 2_000
@@ -140,9 +145,7 @@ def sound_digest(file: Readable) -> str:
 def _open(file: Readable | Stream, container: str | None) -> contextlib.closing[InputContainer]:
     options = {"protocol_whitelist": "none", "format_whitelist": container or _FORMATS}
     try:
-        media = av.open(
-            file, "r", format=container, options=options, metadata_errors="replace", io_open=_refuse_io
-        )
+        media = av.open(file, "r", format=container, options=options, io_open=_refuse_io, **_ODD_TAGS)
     except _DAMAGE as error:
         raise UndecodableError("it is no sound or video that can be read") from error
     return contextlib.closing(media)
