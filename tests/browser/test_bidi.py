@@ -66,6 +66,32 @@ async def test_what_a_page_throws_is_told(either_browser: Browser, page_served: 
             await tab.locate("button", seconds=0.2)
 
 
+TALL = """
+const button = document.querySelector("button"), other = document.createElement("p");
+button.style = "position: absolute; top: 3000px";
+other.style = "height: 6000px";
+document.body.append(other);
+window.pressed = [];
+for (const kind of ["pointerdown", "mousedown", "click"]) {
+  document.addEventListener(kind, (event) => pressed.push(event.target.localName));
+}
+"""
+SCROLLS_BACK = "addEventListener('scroll', () => requestAnimationFrame(() => scrollTo(0, 0)), {once: true});"
+RUNS_AWAY = """
+addEventListener("pointermove", () => { button.style.transform = "translateX(300px)"; }, {once: true});
+"""
+
+
+@pytest.mark.parametrize("page", [SCROLLS_BACK, RUNS_AWAY], ids=["scrolls back", "runs away"])
+async def test_a_click_lands_where_it_should_though_the_page_moves(
+    either_browser: Browser, page_served: None, page: str
+) -> None:
+    async with either_browser.tab("https://songs.example/") as tab:
+        await tab.run(TALL + page)
+        await tab.click("button")
+        assert await tab.evaluate("pressed") == ["button"] * 3
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def address() -> AsyncIterator[str]:
     app = web.Application()

@@ -12,7 +12,6 @@ from tests.browser.bidi.connection import BidiError, Connection
 
 WAIT_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.04
-_REST_SECONDS: Final = 0.02
 _CLOSE_SECONDS: Final = 3.0
 
 KEYS: Final = {
@@ -45,14 +44,26 @@ _FIND: Final = """const find = (selector) => {
 };
 """
 
+# Scrolls once, then looks twice, two frames apart: a page may still scroll by itself, as Firefox does to the caret
+# in the frame after a key. A page in the back draws no frames, and one without scripts is not told of them.
 _PLACE: Final = (
     _FIND
     + """
 const element = find(selector);
 if (!element || !element.checkVisibility({visibilityProperty: true})) return null;
+const frame = () => new Promise((go) => {
+  if (!scripting) go(); else if (document.hidden) setTimeout(go, 20); else requestAnimationFrame(go);
+});
+const middle = () => {
+  const box = element.getBoundingClientRect();
+  return [Math.round(box.x + box.width / 2), Math.round(box.y + box.height / 2)];
+};
 element.scrollIntoView({block: "nearest", inline: "nearest", behavior: "instant"});
-const box = element.getBoundingClientRect();
-const [x, y] = [Math.round(box.x + box.width / 2), Math.round(box.y + box.height / 2)];
+const before = middle();
+await frame();
+await frame();
+const [x, y] = middle();
+if (before[0] !== x || before[1] !== y) return {moved: [before, [x, y]]};
 let top = document.elementFromPoint(x, y);
 while (top?.shadowRoot?.elementFromPoint(x, y)) {
   const inner = top.shadowRoot.elementFromPoint(x, y);
@@ -62,9 +73,30 @@ while (top?.shadowRoot?.elementFromPoint(x, y)) {
 let at = top;
 while (at && at !== element) at = at.parentNode ?? at.host;
 if (!at) return {covered: top ? `${top.localName}.${top.className}` : "nothing"};
-return {x, y};
 """
 )
+
+# A press that would land elsewhere, because the page moved after all, is kept from the page and noted.
+_GUARD: Final = """
+const guard = {landed: null, end: null};
+const kinds = ["pointerdown", "mousedown", "pointerup", "mouseup", "click"];
+const check = (event) => {
+  if (!event.isTrusted) return;
+  guard.landed ??= event.composedPath().includes(element);
+  if (guard.landed) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+};
+for (const kind of kinds) window.addEventListener(kind, check, true);
+guard.end = () => { for (const kind of kinds) window.removeEventListener(kind, check, true); };
+window[Symbol.for("guard")] = guard;
+"""
+_LANDED: Final = """(() => {
+const guard = window[Symbol.for("guard")];
+guard?.end();
+delete window[Symbol.for("guard")];
+return guard ? guard.landed ?? "nowhere" : "replaced";
+})()"""
 
 
 @dataclass(slots=True)
@@ -73,6 +105,8 @@ class Tab:
 
     connection: Connection
     id: str
+    scripting: bool = True
+    """Whether the page's scripts run."""
 
     async def navigate(self, address: str, *, wait: str = "complete") -> None:
         """Load an address and wait until it is `complete` (or `interactive`, `none`). Raises BidiError."""
@@ -138,25 +172,27 @@ class Tab:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def locate(self, selector: str, *, seconds: float = WAIT_SECONDS) -> tuple[int, int]:
-        """The middle of an element that is visible, at rest (the same twice) and not covered.
+        """The middle of an element that is visible, at rest (two frames long) and not covered.
 
         Raises AssertionError when there is none in time, and says what covers it.
         """
-        place = f"async (selector) => {{ {_PLACE} }}"
-        until = time.monotonic() + seconds
+        return await self._locate(selector, "", time.monotonic() + seconds)
+
+    async def _locate(self, selector: str, then: str, until: float) -> tuple[int, int]:
+        place = f"async (selector, scripting) => {{ {_PLACE} {then} return {{x, y}}; }}"
         last: Any = None
         while True:
             found: Any
             try:
-                found = await self.evaluate(place, selector)
+                found = await self.evaluate(place, selector, self.scripting)
             except BidiError as error:  # the page is just being replaced
                 found = {"error": str(error)}
-            if found and "x" in found and found == last:
+            if found and "x" in found and (self.scripting or found == last):
                 return found["x"], found["y"]
-            if time.monotonic() > until:
-                raise AssertionError(f"{selector} cannot be reached within {seconds:g} s: {found}")
             last = found
-            await asyncio.sleep(_REST_SECONDS)
+            if time.monotonic() > until:
+                raise AssertionError(f"{selector} cannot be reached in time: {found}")
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def of(self, selector: str, expression: str, *arguments: Any) -> Any:
         """A function of an element, called with it and the arguments; None when there is no such element."""
@@ -219,8 +255,24 @@ class Tab:
         return bool(await self.of(selector, "(element) => element.checkVisibility({visibilityProperty: true})"))
 
     async def click(self, selector: str) -> None:
-        """A real click, which the page sees as trusted, in the middle of an element."""
-        await self.click_at(*await self.locate(selector))
+        """A real click, which the page sees as trusted, in the middle of an element.
+
+        One that would land elsewhere is taken back, and done again. Raises AssertionError when none lands in time.
+        """
+        if not self.scripting:
+            await self.click_at(*await self.locate(selector))
+            return
+        until = time.monotonic() + WAIT_SECONDS
+        while True:
+            await self.click_at(*await self._locate(selector, _GUARD, until))
+            try:
+                landed = await self.evaluate(_LANDED)
+            except BidiError:  # the click led to another page, or closed this one
+                return
+            if landed is not False:
+                assert landed != "nowhere", f"the click on {selector} never came"
+                return
+            assert time.monotonic() < until, f"{selector} does not keep still"
 
     async def click_at(self, x: int, y: int) -> None:
         """A real click at a place of the viewport."""
@@ -253,10 +305,17 @@ class Tab:
         await self.connection.command("input.performActions", context=self.id, actions=[source])
 
     async def fill(self, selector: str, text: str) -> None:
-        """Replace the text of a field by typing."""
+        """Replace the text of a field by typing. Raises AssertionError when it does not hold the text then."""
         await self.click(selector)
+        await self._until_of(selector, "(element) => element.matches(':focus')")
         await self.of(selector, "(element) => element.select()")
         await self.type(text)
+        await self._until_of(selector, "(element, text) => element.value === text", text)
+
+    async def _until_of(self, selector: str, expression: str, *arguments: Any) -> None:
+        """Wait until a function of an element is true."""
+        look = f"(selector, ...more) => {{ {_FIND} return ({expression})(find(selector), ...more); }}"
+        await self.wait_for(look, selector, *arguments, of=f"{selector}: {expression}")
 
     async def viewport(self, width: int, height: int) -> None:
         """Set the size of the page in CSS pixels."""

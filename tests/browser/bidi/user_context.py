@@ -48,7 +48,7 @@ class UserContext:
         """A new tab in front with a page of the server; closed with the context."""
         command = self.browser.connection.command
         created = await command("browsingContext.create", type="tab", userContext=self.id)
-        tab = Tab(self.browser.connection, created["context"])
+        tab = Tab(self.browser.connection, created["context"], self.look.scripting)
         self._tabs.add(tab.id)
         session: str = (await command("goog:cdp.getSession", context=tab.id))["session"]
         self._sessions.add(session)
