@@ -250,7 +250,7 @@ def verdicts(playlist: MediaPlaylist) -> tuple[Verdict, ...]:
 
 
 def content_runs(playlist: MediaPlaylist) -> tuple[tuple[Segment, ...], ...]:
-    """Runs of consecutive content segments, oldest first, split at ads, gaps and changes of the init section.
+    """Runs of consecutive content segments, oldest first, split at ads and gaps.
 
     Doubtful segments count as content only where no run of `ENOUGH_SECONDS` is without doubt.
     """
@@ -270,7 +270,7 @@ def _runs(
         if verdict not in wanted or segment.gap:
             previous = None
             continue
-        if previous is not None and previous.init == segment.init and _follows(segment, previous):
+        if previous is not None and _follows(segment, previous):
             runs[-1].append(segment)
         else:
             runs.append([segment])

@@ -58,25 +58,20 @@ class VideoTimeline:
     def around(self, at_seconds: float, wanted_seconds: float, unusable: Container[int]) -> Stretch | None:
         """Segments that make up `wanted_seconds`, a third of them before the moment, or all that there are.
 
-        Muted and `unusable` segments (by media sequence number) are left out, and so is what lies beyond them or
-        has another init section. When the moment itself has no sound the stretch is the nearest one that has; None
-        when none has.
+        Muted and `unusable` segments (by media sequence number) are left out, and so is what lies beyond them.
+        When the moment itself has no sound the stretch is the nearest one that has; None when none has.
         """
         holding = self._nearest(at_seconds, unusable)
         if holding is None:
             return None
         moment = min(max(at_seconds, self._start(holding)), self._start(holding + 1))
         first, last = holding, holding
-        while (
-            first > 0
-            and self._start(first) > moment - wanted_seconds
-            and self._joins(first - 1, holding, unusable)
-        ):
+        while first > 0 and self._start(first) > moment - wanted_seconds and self._usable(first - 1, unusable):
             first -= 1
         while (
             last + 1 < len(self.segments)
             and self._start(last + 1) < moment + wanted_seconds
-            and self._joins(last + 1, holding, unusable)
+            and self._usable(last + 1, unusable)
         ):
             last += 1
         start = max(self._start(first), min(moment - wanted_seconds / 3, self._start(last + 1) - wanted_seconds))
@@ -95,9 +90,6 @@ class VideoTimeline:
     def _usable(self, number: int, unusable: Container[int]) -> bool:
         segment = self.segments[number]
         return segment.sequence not in unusable and not segment.gap and not is_muted(segment)
-
-    def _joins(self, number: int, holding: int, unusable: Container[int]) -> bool:
-        return self._usable(number, unusable) and self.segments[number].init == self.segments[holding].init
 
     def _nearest(self, at_seconds: float, unusable: Container[int]) -> int | None:
         """The number of the usable segment at the moment, or nearest to it, the earlier of equally near ones."""

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from fingerprint.hls.attributes import later
 from fingerprint.hls.live import total_seconds
 from fingerprint.hls.moments import VideoTimeline
 from fingerprint.hls.playlist import MediaPlaylist
-from fingerprint.hls.timing import Origin, durations_are_rounded, placed
+from fingerprint.hls.timing import Origin, durations_are_rounded
 from fingerprint.media.clip_body import CONTAINER, ClipBody
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder import MAX_FILE_SECONDS
@@ -28,8 +29,8 @@ from fingerprint.media.live import (
     LiveSources,
     too_slow,
 )
-from fingerprint.media.pcm import no_audio
-from fingerprint.media.placing import PlacedSound, placed_clip, placed_file, placed_segments
+from fingerprint.media.pcm import Decoded, no_audio
+from fingerprint.media.placing import PlacedSound, placed_clip, placed_file, placed_parts, placed_segments
 from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
 from fingerprint.media.segments import Joined, SegmentCache, SegmentRefusedError
 from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource
@@ -97,10 +98,11 @@ class StreamCapture:
                     continue
                 heard = True
                 date = joined.segments[0].started_at
+                encoded, container = joined.encoded
                 yield Recording(
                     pcm=sound.pcm,
-                    encoded=joined.encoded,
-                    container=joined.container,
+                    encoded=encoded,
+                    container=container,
                     started_at=None if date is None else later(date, sound.start_seconds),
                     channel_id=playing.channel_id,
                 )
@@ -110,13 +112,28 @@ class StreamCapture:
     async def _sound(self, joined: Joined, origin: Origin | None = None) -> PlacedSound:
         """The sound of segments. Raises TwitchAudioError `no-audio` when too little could be decoded."""
         decoded = None if joined.decoding is None else await joined.decoding.finish()
-        if decoded is None:
-            most = joined.duration_seconds + joined.extra_seconds + 1.0
-            decoded = await self._decoder.decode(joined.encoded, container=joined.container, max_seconds=most)
-        sound = placed_segments(joined, decoded, origin=origin)
+        sounds = await self._decoded_parts(joined) if decoded is None else [decoded]
+        sound = placed_segments(joined, sounds, origin=origin)
         if sound.heard_seconds < min(MIN_TAKE_SECONDS, joined.duration_seconds) - 0.1:
             raise no_audio(f"only {sound.heard_seconds:.1f} s of it could be decoded")
         return sound
+
+    async def _decoded_parts(self, joined: Joined) -> list[Decoded | None]:
+        """The sound of each part, None for one that has none. Raises the first error when no part has any."""
+        sounds: list[Decoded | None] = []
+        failure: TwitchAudioError | None = None
+        for part in joined.parts:
+            most = part.duration_seconds + (joined.extra_seconds if part is joined.parts[-1] else 0.0) + 1.0
+            try:
+                sounds.append(await self._decoder.decode(part.encoded, container=part.container, max_seconds=most))
+            except TwitchAudioError as error:
+                if error.code is not ProblemCode.NO_AUDIO:
+                    raise
+                sounds.append(None)
+                failure = failure or error
+        if failure is not None and not any(sounds):
+            raise failure
+        return sounds
 
     # --- Videos ---------------------------------------------------------------------------------------
 
@@ -165,7 +182,7 @@ class StreamCapture:
             first = stretch.first + stretch.segments.index(joined.segments[0])
             origin = await self._origin(segments, timeline, joined, first)
             if origin is not None and learned < _MAX_CORRECTIONS:
-                start = placed(joined.timed, wrap=clock_wrap(joined.container), origin=origin)[0]
+                start = placed_parts(joined, origin)[0][0]
                 if abs(timeline.learn(first, timeline.listed_start(first) + start)) > _MAX_DRIFT_SECONDS:
                     learned += 1
                     joined.abandon()
@@ -176,11 +193,12 @@ class StreamCapture:
                 failed |= {segment.sequence for segment in joined.segments}
                 failure = failure or error
                 continue
+            encoded, container = joined.encoded
             return _audible(
                 Recording(
                     pcm=sound.pcm,
-                    encoded=joined.encoded,
-                    container=joined.container,
+                    encoded=encoded,
+                    container=container,
                     from_seconds=max(0.0, timeline.listed_start(first) + sound.start_seconds),
                 )
             )
@@ -190,10 +208,13 @@ class StreamCapture:
         self, segments: SegmentCache, timeline: VideoTimeline, joined: Joined, first: int
     ) -> Origin | None:
         """Where the clock of the captured segments started, if the playlist's durations turn out to be rounded."""
-        if not durations_are_rounded(joined.timed, wrap=clock_wrap(joined.container)):
+        container = joined.parts[0].container
+        alike = takewhile(lambda part: part.container == container, joined.parts)
+        timed = [segment for part in alike for segment in part.timed]
+        if not durations_are_rounded(timed, wrap=clock_wrap(container)):
             return None
         number = timeline.origin_of(first)
-        stamp = joined.timed[0].first_timestamp
+        stamp = timed[0].first_timestamp
         if number != first:
             stamp = await segments.first_timestamp(timeline.segments[number])
         if stamp is None:

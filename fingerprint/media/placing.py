@@ -4,17 +4,18 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.domain.audio import Pcm
+from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.hls.timing import Origin, clock_difference, placed
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder_protocol import Mark
 from fingerprint.media.pcm import Decoded
-from fingerprint.media.segments import Joined
+from fingerprint.media.segments import Joined, Part
 
 Run = tuple[int, float]
 """Consecutive samples: the number of the first one, and its position in seconds."""
@@ -39,15 +40,51 @@ class PlacedSound:
     heard_seconds: float
 
 
-def placed_segments(joined: Joined, decoded: Decoded, *, origin: Origin | None = None) -> PlacedSound:
-    """The sound of segments. Its start counts from the start of the first segment, as the playlist has it."""
-    wrap = clock_wrap(joined.container)
-    bases = placed(joined.timed, wrap=wrap, origin=origin)
+def placed_segments(
+    joined: Joined, decoded: Sequence[Decoded | None], *, origin: Origin | None = None
+) -> PlacedSound:
+    """The sound of segments, decoded for each part; a part without any sound is missing.
+
+    Its start counts from the start of the first segment, as the playlist has it. Raises ValueError when no part
+    has sound.
+    """
+    bases = placed_parts(joined, origin)
+    sounds: list[NDArray[np.float32]] = []
+    runs: list[Run] = []
+    before = 0
+    for part, part_bases, sound in zip(joined.parts, bases, decoded, strict=True):
+        if sound is not None:
+            runs += [(before + sample, seconds) for sample, seconds in _runs_of(part, part_bases, sound)]
+            sounds.append(sound.pcm.samples)
+            before += sound.pcm.samples.shape[1]
+    channels = max(samples.shape[0] for samples in sounds)
+    alike = [np.broadcast_to(samples, (channels, samples.shape[1])) for samples in sounds]
+    samples = alike[0] if len(alike) == 1 else np.concatenate(alike, axis=1)
+    longest = joined.duration_seconds + joined.extra_seconds + 1.0
+    return _spaced(Pcm(samples, SAMPLE_RATE), runs, max_seconds=longest)
+
+
+def placed_parts(joined: Joined, origin: Origin | None = None) -> list[list[float]]:
+    """Where the first timestamp of each segment of each part is, as `placed` has it.
+
+    Parts in the same container share a clock, unless their timestamps say otherwise.
+    """
+    found: list[list[float]] = []
+    for container, group in groupby(joined.parts, key=lambda part: part.container):
+        parts = list(group)
+        timed = [segment for part in parts for segment in part.timed]
+        bases = iter(placed(timed, wrap=clock_wrap(container), origin=None if found else origin))
+        found += [list(islice(bases, len(part.timed))) for part in parts]
+    return found
+
+
+def _runs_of(part: Part, bases: Sequence[float], decoded: Decoded) -> list[Run]:
+    wrap = clock_wrap(part.container)
     runs: list[Run] = []
     placed_by_playlist = -1
     for mark in _in_order(decoded.marks, decoded.pcm):
-        number = max(0, bisect_right(joined.offsets, mark.position) - 1)
-        segment, base = joined.timed[number], bases[number]
+        number = max(0, bisect_right(part.offsets, mark.position) - 1)
+        segment, base = part.timed[number], bases[number]
         seconds = math.nan
         if segment.first_timestamp is not None:
             seconds = base + clock_difference(mark.seconds, segment.first_timestamp, wrap=wrap)
@@ -56,8 +93,8 @@ def placed_segments(joined: Joined, decoded: Decoded, *, origin: Origin | None =
                 continue
             seconds, placed_by_playlist = segment.start_seconds, number
         runs.append((mark.sample, seconds))
-    longest = joined.duration_seconds + joined.extra_seconds + 1.0
-    return _spaced(decoded.pcm, runs, max_seconds=longest)
+    # Without marks, the sound of a part is where the part is.
+    return [(0, runs[0][1] if runs else bases[0]), *runs[1:]]
 
 
 def placed_clip(decoded: Decoded, *, clip_seconds: float | None, max_seconds: float) -> PlacedSound:

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any, Final
 
 from yarl import URL
@@ -62,20 +62,35 @@ class SegmentRefusedError(UpstreamError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
-    """Consecutive segments, joined to one piece of media in FFmpeg's format `container`.
+class Part:
+    """Consecutive segments with the same init section, joined to one piece of media.
 
-    `timed` has their times, which count from the start of the first one by the playlist, and `offsets` where each
-    begins in `encoded`; `failed` are the wanted segments that did not come, by sequence number. Up to
-    `extra_seconds` may follow them: the beginning of a segment that is still being produced. `decoding` is under
-    way if it could begin while they were fetched.
+    `container` is FFmpeg's name of its format. `offsets` says where each segment begins in `encoded`. `timed` has
+    their times, which count from the start of the whole recording's first segment by the playlist.
     """
 
-    segments: Sequence[Segment]
     timed: Sequence[TimedSegment]
     encoded: bytes = field(repr=False)
     offsets: Sequence[int]
     container: str
+
+    @property
+    def duration_seconds(self) -> float:
+        """The sum of the segments' durations in the playlist."""
+        return sum(segment.duration_seconds for segment in self.timed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Consecutive segments, joined to one part, or to several where the init section changes.
+
+    `failed` are the wanted segments that did not come, by sequence number. Up to `extra_seconds` may follow the
+    last part: the beginning of a segment that is still being produced. `decoding` of the only part is under way if
+    it could begin while the segments were fetched.
+    """
+
+    segments: Sequence[Segment]
+    parts: Sequence[Part]
     failed: frozenset[int] = frozenset()
     extra_seconds: float = 0.0
     decoding: DecodingAhead | None = field(default=None, repr=False)
@@ -84,6 +99,16 @@ class Joined:
     def duration_seconds(self) -> float:
         """The sum of the segments' durations in the playlist."""
         return total_seconds(self.segments)
+
+    @property
+    def timed(self) -> list[TimedSegment]:
+        """The times of all segments."""
+        return [segment for part in self.parts for segment in part.timed]
+
+    @property
+    def encoded(self) -> tuple[bytes, str] | tuple[None, None]:
+        """The media and its container; None where it is not in one part."""
+        return (self.parts[0].encoded, self.parts[0].container) if len(self.parts) == 1 else (None, None)
 
     def abandon(self) -> None:
         """Discard its sound, and end its decoding if that is under way."""
@@ -132,9 +157,10 @@ class SegmentCache:
     ) -> Joined:
         """Join the wanted segments; those that are not cached are fetched in parallel.
 
-        For segments that fail, as many of the `older` ones, which precede them and need the same init section, are
-        fetched, in two rounds at most. The result is the run without a gap that contains `holding`, if that one
-        came, or else the longest, the newest of equally long ones; the caller decides whether it is long enough.
+        For segments that fail, as many of the `older` ones, which precede them, are fetched, in two rounds at
+        most. Segments whose init section fails are of no use. The result is the run without a gap that contains
+        `holding`, if that one came, or else the longest, the newest of equally long ones; the caller decides
+        whether it is long enough.
 
         `following` is the URI of a segment that is still being produced: the part of it that has arrived when the
         others are complete is appended, without waiting for more. `decoding` receives the pieces in order, and is
@@ -152,33 +178,29 @@ class SegmentCache:
             )
             more = None if following is None else self.fetch_prefetch(following)
             results = await fetching
-            heads = dict(zip(inits, results[: len(inits)], strict=True))
             came = await self._fetched(wanted, results[len(inits) :], older)
+            heads = await self._heads_of([segment for segment in (*older, *wanted) if segment.sequence in came])
+            came = {
+                segment.sequence: came[segment.sequence]
+                for segment in (*older, *wanted)
+                if segment.sequence in came and segment.init in heads
+            }
             stretch = _stretch([*older, *wanted], came, holding)
-            head = heads[stretch[0].init]
-            if isinstance(head, UpstreamError):
-                head = await self._head(stretch[0].init)  # without it the segments are of no use
-            if isinstance(head, UpstreamError):
-                raise head
-            contents = [came[segment.sequence] for segment in stretch]
-            container = _container(contents[0], has_init=bool(head))
-            timed = self._timed(stretch, contents, container, head)
-            tail = b""
+            parts = self._parts(stretch, came, heads)
+            last, tail = parts[-1], b""
             if (
                 more is not None
                 and stretch[-1] == wanted[-1]
-                and _continues(timed[-1], more.so_far, container, head)
+                and _continues(last.timed[-1], more.so_far, last.container, heads[stretch[-1].init])
             ):
                 tail = await _sound_of(more.so_far)
+                parts[-1] = replace(last, encoded=last.encoded + tail)
             return Joined(
                 segments=stretch,
-                timed=timed,
-                encoded=b"".join([head, *contents, tail]),
-                offsets=list(accumulate((len(content) for content in contents[:-1]), initial=len(head))),
-                container=container,
+                parts=parts,
                 failed=frozenset(segment.sequence for segment in wanted) - came.keys(),
                 extra_seconds=EXTRA_SECONDS if tail else 0.0,
-                decoding=queue.complete(tail, container) if len(stretch) == len(wanted) else None,
+                decoding=queue.complete(tail, last.container) if len(stretch) == len(wanted) else None,
             )
         finally:
             queue.close()
@@ -212,6 +234,18 @@ class SegmentCache:
             raise next(result for result in results if isinstance(result, UpstreamError))
         return came
 
+    async def _heads_of(self, segments: Sequence[Segment]) -> dict[InitSection | None, bytes]:
+        """The init sections of segments, without those that cannot be had.
+
+        Raises the first failure when there is none.
+        """
+        inits = list(dict.fromkeys(segment.init for segment in segments))
+        heads = dict(zip(inits, await _all(self._head(init) for init in inits), strict=True))
+        found = {init: head for init, head in heads.items() if isinstance(head, bytes)}
+        if not found:
+            raise next(head for head in heads.values() if isinstance(head, UpstreamError))
+        return found
+
     async def _head(self, init: InitSection | None) -> bytes | UpstreamError:
         if init is None or init in self._heads:
             return self._heads[init]
@@ -222,26 +256,39 @@ class SegmentCache:
             self._heads[init] = content
         return content
 
-    def _timed(
-        self, stretch: Sequence[Segment], contents: Sequence[bytes], container: str, head: bytes
-    ) -> list[TimedSegment]:
-        """The times of consecutive segments, by their dates where these count and all have one, or else by their
+    def _parts(
+        self, stretch: Sequence[Segment], came: Mapping[int, bytes], heads: Mapping[InitSection | None, bytes]
+    ) -> list[Part]:
+        """Consecutive segments as parts, split where the init section changes."""
+        starts = dict(zip((segment.sequence for segment in stretch), self._starts(stretch), strict=True))
+        parts: list[Part] = []
+        for init, group in groupby(stretch, key=lambda segment: segment.init):
+            segments, head = list(group), heads[init]
+            contents = [came[segment.sequence] for segment in segments]
+            container = _container(contents[0], has_init=bool(head))
+            timed = [
+                TimedSegment(
+                    start_seconds=starts[segment.sequence],
+                    duration_seconds=segment.duration_seconds,
+                    first_timestamp=self._stamps.get(segment.sequence)
+                    or first_timestamp(content, container, head=head),
+                    discontinuity=segment.discontinuity,
+                )
+                for segment, content in zip(segments, contents, strict=True)
+            ]
+            offsets = list(accumulate((len(content) for content in contents[:-1]), initial=len(head)))
+            encoded = b"".join([head, *contents])
+            parts.append(Part(timed=timed, encoded=encoded, offsets=offsets, container=container))
+        return parts
+
+    def _starts(self, stretch: Sequence[Segment]) -> list[float]:
+        """When consecutive segments begin, by their dates where these count and all have one, or else by their
         durations.
         """
         dates = [segment.started_at for segment in stretch if segment.started_at is not None]
-        starts = list(accumulate((segment.duration_seconds for segment in stretch[:-1]), initial=0.0))
         if self._dated and len(dates) == len(stretch):
-            starts = [(date - dates[0]).total_seconds() for date in dates]
-        return [
-            TimedSegment(
-                start_seconds=start,
-                duration_seconds=segment.duration_seconds,
-                first_timestamp=self._stamps.get(segment.sequence)
-                or first_timestamp(content, container, head=head),
-                discontinuity=segment.discontinuity,
-            )
-            for segment, content, start in zip(stretch, contents, starts, strict=True)
-        ]
+            return [(date - dates[0]).total_seconds() for date in dates]
+        return list(accumulate((segment.duration_seconds for segment in stretch[:-1]), initial=0.0))
 
     async def _segment(self, segment: Segment) -> bytes | UpstreamError:
         # Not by the address: when the playlist is fetched again, the address may be signed again.
@@ -373,7 +420,7 @@ def _stretch(ordered: Sequence[Segment], came: Mapping[int, bytes], holding: Seg
         if segment.sequence not in came:
             continue
         last = stretches[-1][-1] if stretches[-1] else None
-        if last is not None and (last.sequence + 1 != segment.sequence or last.init != segment.init):
+        if last is not None and last.sequence + 1 != segment.sequence:
             stretches.append([])
         stretches[-1].append(segment)
     return next((each for each in stretches if holding in each), max(reversed(stretches), key=total_seconds))

@@ -39,10 +39,10 @@ def test_content_before_an_ad_serves_until_there_is_enough_behind_it() -> None:
     assert newest(begun.segments(1).playlist()) == [115, 116]
 
 
-def test_a_stray_discontinuity_does_not_end_a_run_but_another_init_section_does() -> None:
+def test_neither_a_stray_discontinuity_nor_another_init_section_ends_a_run() -> None:
     assert newest(Builder().segments(2).line("#EXT-X-DISCONTINUITY").segments(1).playlist()) == [100, 101, 102]
     split = Builder().line('#EXT-X-MAP:URI="a"').segments(4).line('#EXT-X-MAP:URI="b"').segments(2)
-    assert newest(split.playlist()) == [104, 105]
+    assert newest(split.playlist()) == [103, 104, 105]
 
 
 def test_what_dates_or_tags_say_is_missing_splits_a_run() -> None:

@@ -94,6 +94,11 @@ def contents(count: int, start: bytes = TS) -> dict[str, bytes]:
     return {f"{number}.ts": start + str(number).encode() for number in range(count)}
 
 
+def encoded(joined: Joined) -> bytes:
+    (part,) = joined.parts
+    return part.encoded
+
+
 async def join(shop: Shop, wanted: Sequence[Segment], fed: Fed, *, following: str | None = None) -> Joined:
     return await SegmentCache(shop, BASE).joined(wanted, following=following, decoding=fed)
 
@@ -102,7 +107,7 @@ async def join(shop: Shop, wanted: Sequence[Segment], fed: Fed, *, following: st
 async def test_what_comes_in_any_order_is_decoded_in_its_own(order: Sequence[str]) -> None:
     fed = Fed()
     joined = await join(Shop(contents(3), slowly=order), segments(3), fed)
-    assert joined.encoded == fed.content == TS + b"0" + TS + b"1" + TS + b"2"
+    assert encoded(joined) == fed.content == TS + b"0" + TS + b"1" + TS + b"2"
     assert joined.decoding is fed
     assert not fed.abandoned
 
@@ -112,15 +117,15 @@ async def test_the_init_section_comes_first(order: Sequence[str]) -> None:
     fed = Fed()
     shop = Shop({"init.mp4": HEAD, **contents(2, FRAGMENT)}, slowly=order)
     joined = await join(shop, segments(2, init=InitSection(uri="init.mp4")), fed)
-    assert joined.encoded == fed.content == HEAD + FRAGMENT + b"0" + FRAGMENT + b"1"
-    assert fed.container == joined.container == "mp4"
+    assert encoded(joined) == fed.content == HEAD + FRAGMENT + b"0" + FRAGMENT + b"1"
+    assert fed.container == joined.parts[0].container == "mp4"
 
 
 async def test_where_one_is_missing_nothing_is_decoded_ahead() -> None:
     fed = Fed()
     shop = Shop({name: content for name, content in contents(3).items() if name != "1.ts"})
     joined = await join(shop, segments(3), fed)
-    assert joined.encoded == TS + b"2"
+    assert encoded(joined) == TS + b"2"
     assert joined.decoding is None
     assert fed.abandoned
 
@@ -147,7 +152,7 @@ async def test_what_has_come_of_the_segment_being_made_is_added() -> None:
     fed = Fed()
     shop = Shop(contents(3), begun=TS + b"more")
     joined = await join(shop, segments(3), fed, following="next.ts")
-    assert joined.encoded == fed.content == TS + b"0" + TS + b"1" + TS + b"2" + TS + b"more"
+    assert encoded(joined) == fed.content == TS + b"0" + TS + b"1" + TS + b"2" + TS + b"more"
     assert joined.duration_seconds == 6.0, "what the playlist promises"
     assert joined.extra_seconds > 0
     assert shop.asked[-1] == "next.ts", "the finished ones are asked for first"
@@ -156,20 +161,20 @@ async def test_what_has_come_of_the_segment_being_made_is_added() -> None:
 @pytest.mark.parametrize("begun", [None, b"", b"<html>", FRAGMENT])
 async def test_what_does_not_go_on_with_the_rest_is_left_out(begun: bytes | None) -> None:
     joined = await join(Shop(contents(3), begun=begun), segments(3), Fed(), following="next.ts")
-    assert joined.encoded == TS + b"0" + TS + b"1" + TS + b"2"
+    assert encoded(joined) == TS + b"0" + TS + b"1" + TS + b"2"
     assert joined.extra_seconds == 0.0
 
 
 async def test_after_a_hole_nothing_is_added() -> None:
     shop = Shop({name: content for name, content in contents(3).items() if name != "2.ts"}, begun=TS + b"more")
     joined = await join(shop, segments(3), Fed(), following="next.ts")
-    assert joined.encoded == TS + b"0" + TS + b"1"
+    assert encoded(joined) == TS + b"0" + TS + b"1"
 
 
 async def test_an_address_that_is_none_costs_nothing() -> None:
     shop = Shop(contents(3), begun=TS)
     joined = await join(shop, segments(3), Fed(), following="file:///etc/passwd")
-    assert joined.encoded == TS + b"0" + TS + b"1" + TS + b"2"
+    assert encoded(joined) == TS + b"0" + TS + b"1" + TS + b"2"
     assert len(shop.asked) == 3
 
 
@@ -179,3 +184,36 @@ async def test_a_pause_of_the_broadcast_is_no_time_of_a_vod(dated: bool, starts:
     paused = [replace(first, started_at=NOON), replace(second, started_at=NOON + timedelta(seconds=302))]
     joined = await SegmentCache(Shop(contents(2)), BASE, dated=dated).joined(paused)
     assert [segment.start_seconds for segment in joined.timed] == starts
+
+
+INITS = [InitSection(uri="first.mp4"), InitSection(uri="second.mp4")]
+CHANGING = [replace(each, init=INITS[each.sequence // 2]) for each in segments(4)]
+
+
+async def test_where_the_init_section_changes_a_new_part_begins() -> None:
+    fed = Fed()
+    shop = Shop({"first.mp4": HEAD + b"1", "second.mp4": HEAD + b"2", **contents(4, FRAGMENT)})
+    joined = await join(shop, CHANGING, fed)
+    first, second = joined.parts
+    assert first.encoded == HEAD + b"1" + FRAGMENT + b"0" + FRAGMENT + b"1"
+    assert second.encoded == HEAD + b"2" + FRAGMENT + b"2" + FRAGMENT + b"3"
+    assert [segment.start_seconds for segment in joined.timed] == [0.0, 2.0, 4.0, 6.0]
+    assert joined.decoding is None
+    assert not joined.failed
+
+
+@pytest.mark.parametrize(("lost", "left"), [("first.mp4", [2, 3]), ("second.mp4", [0, 1])])
+async def test_segments_whose_init_section_is_missing_are_of_no_use(lost: str, left: list[int]) -> None:
+    every = {"first.mp4": HEAD + b"1", "second.mp4": HEAD + b"2", **contents(4, FRAGMENT)}
+    joined = await join(Shop({name: each for name, each in every.items() if name != lost}), CHANGING, Fed())
+    assert [segment.sequence for segment in joined.segments] == left
+    assert joined.failed == {0, 1, 2, 3} - set(left)
+    with pytest.raises(UpstreamError):
+        await join(Shop(contents(4, FRAGMENT)), CHANGING, Fed())
+
+
+async def test_mpegts_may_be_followed_by_fragmented_mp4() -> None:
+    mixed = [replace(each, init=None if each.sequence < 2 else INITS[0]) for each in segments(4)]
+    shop = Shop({"first.mp4": HEAD, **contents(2), "2.ts": FRAGMENT, "3.ts": FRAGMENT})
+    joined = await join(shop, mixed, Fed())
+    assert [part.container for part in joined.parts] == ["mpegts", "mp4"]
