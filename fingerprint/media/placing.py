@@ -15,7 +15,7 @@ from fingerprint.hls.timing import Origin, clock_difference, placed
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder_protocol import Mark
 from fingerprint.media.pcm import Decoded
-from fingerprint.media.segments import Joined, Part
+from fingerprint.media.segments import Joined, MediaPart
 
 Run = tuple[int, float]
 """Consecutive samples: the number of the first one, and its position in seconds."""
@@ -78,7 +78,7 @@ def placed_parts(joined: Joined, origin: Origin | None = None) -> list[list[floa
     return found
 
 
-def _runs_of(part: Part, bases: Sequence[float], decoded: Decoded) -> list[Run]:
+def _runs_of(part: MediaPart, bases: Sequence[float], decoded: Decoded) -> list[Run]:
     wrap = clock_wrap(part.container)
     runs: list[Run] = []
     placed_by_playlist = -1

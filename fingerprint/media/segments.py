@@ -62,7 +62,7 @@ class SegmentRefusedError(UpstreamError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class MediaPart:
     """Consecutive segments with the same init section, joined to one piece of media.
 
     `container` is FFmpeg's name of its format. `offsets` says where each segment begins in `encoded`. `timed` has
@@ -90,7 +90,7 @@ class Joined:
     """
 
     segments: Sequence[Segment]
-    parts: Sequence[Part]
+    parts: Sequence[MediaPart]
     failed: frozenset[int] = frozenset()
     extra_seconds: float = 0.0
     decoding: DecodingAhead | None = field(default=None, repr=False)
@@ -258,10 +258,10 @@ class SegmentCache:
 
     def _parts(
         self, stretch: Sequence[Segment], came: Mapping[int, bytes], heads: Mapping[InitSection | None, bytes]
-    ) -> list[Part]:
+    ) -> list[MediaPart]:
         """Consecutive segments as parts, split where the init section changes."""
         starts = dict(zip((segment.sequence for segment in stretch), self._starts(stretch), strict=True))
-        parts: list[Part] = []
+        parts: list[MediaPart] = []
         for init, group in groupby(stretch, key=lambda segment: segment.init):
             segments, head = list(group), heads[init]
             contents = [came[segment.sequence] for segment in segments]
@@ -278,7 +278,7 @@ class SegmentCache:
             ]
             offsets = list(accumulate((len(content) for content in contents[:-1]), initial=len(head)))
             encoded = b"".join([head, *contents])
-            parts.append(Part(timed=timed, encoded=encoded, offsets=offsets, container=container))
+            parts.append(MediaPart(timed=timed, encoded=encoded, offsets=offsets, container=container))
         return parts
 
     def _starts(self, stretch: Sequence[Segment]) -> list[float]:
