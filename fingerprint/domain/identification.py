@@ -127,6 +127,35 @@ class Song(SongMetadata):
     catalog: CatalogRef | None = None
 
 
+def song_key(song: Song) -> tuple[str, ...]:
+    """A key that two answers share when they name the same song: its ISRC, else its catalog id, else its text."""
+    if song.isrc:
+        return ("isrc", song.isrc.upper())
+    if song.catalog is not None:
+        return ("catalog", song.catalog.track_id)
+    return ("text", song.title.casefold(), *sorted(artist.casefold() for artist in song.artists))
+
+
+class Heard(StrEnum):
+    """Where the sound of an answer was taken from."""
+
+    NOW = "now"
+    LIVE = "live"
+    VIDEO = "video"
+    CLIP = "clip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroadcastMoment:
+    """The moment of a broadcast that an answer is about."""
+
+    broadcast: Annotated[str | None, Meta(description="Twitch's number of the broadcast.")] = None
+    seconds: Annotated[float | None, Meta(description="Seconds since the broadcast began.")] = None
+    behind_live: Annotated[
+        float | None, Meta(description="Of a live channel: how long before the question the moment was.")
+    ] = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
     """How long each step took, in milliseconds; null for steps that did not run."""
@@ -178,6 +207,16 @@ class Identification:
     captured_from_seconds: Annotated[
         float | None,
         Meta(description="Where it begins in a video, clip or file, in seconds; null for live streams."),
+    ] = None
+    moment: Annotated[
+        BroadcastMoment | None, Meta(description="The moment that it is about; null where Twitch does not tell.")
+    ] = None
+    heard: Annotated[
+        Heard | None,
+        Meta(
+            description="Where the sound was taken from: the live edge (`now`), the live stream before that "
+            "(`live`), a VOD or a clip; null before it was, and for files."
+        ),
     ] = None
     timings: Timings = Timings()
     problem: Annotated[Problem | None, Meta(description="Why it failed; null unless it did.")] = None

@@ -12,11 +12,11 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from fingerprint.domain.identification import Kind
+from fingerprint.domain.identification import Kind, song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import JobOutcome
 from server.identifications.service import IdentificationService
-from server.identifications.set_list import Play, plays, song_key
+from server.identifications.set_list import Play, plays
 from server.observability import Metrics
 
 _MAX_ANSWERS: Final = 20

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from fingerprint.domain.identification import Identification, Song
+from fingerprint.domain.identification import Identification, Song, song_key
 
 LONGEST_GAP: Final = timedelta(minutes=15)
 """Two answers of one song further apart than this, or than twice its length, are two plays."""
@@ -23,15 +23,6 @@ class Play:
     last_heard: datetime
     asked_at: datetime
     answers: tuple[str, ...]
-
-
-def song_key(song: Song) -> tuple[str, ...]:
-    """A key that two answers share when they name the same song: its ISRC, else its catalog id, else its text."""
-    if song.isrc:
-        return ("isrc", song.isrc.upper())
-    if song.catalog is not None:
-        return ("catalog", song.catalog.track_id)
-    return ("text", song.title.casefold(), *sorted(artist.casefold() for artist in song.artists))
 
 
 def heard_at(identification: Identification) -> datetime:

@@ -1,0 +1,174 @@
+"""The time line of a broadcast: what was heard at which second of it, and which questions that answers.
+
+Live streams, VODs and clips are mapped to seconds since the broadcast began. Each mapping says how exact it is, and
+an answer is given again only for sound that it surely covers.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from fingerprint.domain.identification import Heard, IdentificationId, Song, song_key
+
+LIVE_EXACT_SECONDS: Final = 0.5
+"""How exactly the dates of a live playlist tell the second of the broadcast, at most this far off."""
+
+VIDEO_EXACT_SECONDS: Final = 1.5
+"""Likewise of a VOD: its address names its start in whole seconds."""
+
+CLIP_EXACT_SECONDS: Final = 2.5
+"""Likewise of a clip: its offset in the VOD is in whole seconds, too."""
+
+AGREEMENT_SECONDS: Final = 1.0
+"""How far apart two starts of one song may be, inexact mappings aside, to be one play of it."""
+
+REACH_SECONDS: Final = 1_200.0
+"""Answers about one song this far apart can still enclose what is asked for; few songs are longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broadcast:
+    """A broadcast of a channel: Twitch's number for it, and when it began."""
+
+    id: str
+    started_at: datetime
+
+    def seconds_at(self, moment: datetime) -> float:
+        """How many seconds after the start a moment is; negative before it."""
+        return (moment - self.started_at).total_seconds()
+
+    def moment_at(self, seconds: float) -> datetime:
+        """The inverse of `seconds_at`."""
+        return self.started_at + timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A piece of sound in a broadcast, in seconds since its start. Both ends are at most `exact` seconds off."""
+
+    broadcast: str
+    start: float
+    end: float
+    exact: float
+
+    def __post_init__(self) -> None:
+        if not (self.start <= self.end and self.exact >= 0):
+            raise ValueError(f"no piece of a broadcast: {self.start}..{self.end}, exact to {self.exact}")
+
+
+def live_place(broadcast: Broadcast, at: datetime, seconds: float = 0.0) -> Place:
+    """The place of `seconds` of a live stream from a moment on, by the dates of its playlist."""
+    start = broadcast.seconds_at(at)
+    return Place(broadcast=broadcast.id, start=start, end=start + seconds, exact=LIVE_EXACT_SECONDS)
+
+
+def video_place(recording: Broadcast, from_seconds: float, seconds: float = 0.0) -> Place:
+    """The place of `seconds` of a VOD from `from_seconds` on. `recording`: the broadcast that its address names."""
+    return Place(
+        broadcast=recording.id, start=from_seconds, end=from_seconds + seconds, exact=VIDEO_EXACT_SECONDS
+    )
+
+
+def clip_place(recording: Broadcast, offset_seconds: float, from_seconds: float, seconds: float) -> Place:
+    """The place of `seconds` of a clip from `from_seconds` on. `offset_seconds`: where it begins in the VOD."""
+    start = offset_seconds + from_seconds
+    return Place(broadcast=recording.id, start=start, end=start + seconds, exact=CLIP_EXACT_SECONDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """What was heard at a place: a song, or that none was found; with the evidence for it.
+
+    The song's `offset_seconds` is how far into it the first sound of the span is.
+    """
+
+    place: Place
+    song: Song | None
+    score: float | None
+    recognizer: str | None
+    heard: Heard
+    heard_at: datetime
+    identification: IdentificationId
+
+    @property
+    def song_began(self) -> float | None:
+        """The second of the broadcast at which the song would have begun; None when its offset is unknown."""
+        if self.song is None or self.song.offset_seconds is None:
+            return None
+        return self.place.start - self.song.offset_seconds
+
+    def surely_from(self, seconds: float) -> bool:
+        """Whether the span begins at or before a second, however inexact its place is."""
+        return self.place.start + self.place.exact <= seconds
+
+    def surely_to(self, seconds: float) -> bool:
+        """Whether the span ends at or after a second, likewise."""
+        return self.place.end - self.place.exact >= seconds
+
+    def touches(self, start: float, end: float) -> bool:
+        """Whether the span may have sound between two seconds."""
+        return self.place.start - self.place.exact < end and start < self.place.end + self.place.exact
+
+
+class TimeLine:
+    """All spans of one broadcast that are known. The order in which they were added makes no difference."""
+
+    def __init__(self, spans: Iterable[Span]) -> None:
+        self._spans = sorted(
+            set(spans), key=lambda span: (span.place.start, span.place.end, span.heard_at, span.identification)
+        )
+
+    def answer(self, asked: Place) -> Span | None:
+        """The span that answers for a piece of sound, with the song's offset at its start; None: nothing is sure.
+
+        Both ends lie inside one span of a song, or between two spans of the same song whose offsets agree, and
+        nothing else was recognized there. "No song found" answers nothing: another attempt may find one.
+        """
+        start, end = asked.start - asked.exact, asked.end + asked.exact
+        before = [span for span in self._spans if span.song is not None and span.surely_from(start)]
+        after = [span for span in self._spans if span.song is not None and span.surely_to(end)]
+        both = [span for span in before if span.surely_to(end)]
+        for first in sorted(both, key=_quality, reverse=True):
+            if not self._contradicted(first, start, end):
+                return _moved(first, asked)
+        for first in reversed(before):
+            # The nearest one that agrees: what contradicts it contradicts those after it, too.
+            last = next((span for span in after if _agree(first, span)), None)
+            if last is not None and not self._contradicted(first, first.place.start, last.place.end):
+                return _moved(first, asked)
+        return None
+
+    def _contradicted(self, known: Span, start: float, end: float) -> bool:
+        """Whether another song was heard between two seconds."""
+        assert known.song is not None, "only songs are answers"
+        key = song_key(known.song)
+        return any(
+            span.song is not None and song_key(span.song) != key and span.touches(start, end)
+            for span in self._spans
+        )
+
+
+def _quality(span: Span) -> tuple[float, datetime, str]:
+    return (span.score or 0.0, span.heard_at, span.identification)
+
+
+def _agree(first: Span, last: Span) -> bool:
+    """Whether two spans are of one play of a song: it would have begun at the same second."""
+    if first.song is None or last.song is None or song_key(first.song) != song_key(last.song):
+        return False
+    if last.place.end - first.place.start > REACH_SECONDS:
+        return False
+    began = first.song_began, last.song_began
+    if began[0] is None or began[1] is None:
+        return False
+    return abs(began[0] - began[1]) <= AGREEMENT_SECONDS + first.place.exact + last.place.exact
+
+
+def _moved(span: Span, asked: Place) -> Span:
+    """The span, cut to what was asked for."""
+    began = span.song_began
+    assert span.song is not None, "only songs are answers"
+    offset = None if began is None else max(0.0, asked.start - began)
+    song = replace(span.song, offset_seconds=offset, position_seconds=0.0)
+    return replace(span, place=asked, song=song)
