@@ -154,6 +154,7 @@ async def _open_jobs(
         metrics=app[keys.METRICS],
         limits=limits,
         names=names,
+        fresh_seconds=settings.fresh_seconds,
     )
     if links is not None:
         links.add_listener(service.forget_answer)

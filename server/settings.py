@@ -209,6 +209,13 @@ class ServerSettings:
         help="how many identifications wait for their turn before one more is told `busy`",
         default=200,
     )
+    fresh_seconds: int = setting(
+        "TWITCHAUDIO_FRESH_SECONDS",
+        whole_number(0, 300),
+        help="how old the newest sound of a live channel's answer may be, in seconds, for the answer to be given "
+        "again without listening anew; 0 never gives one again",
+        default=5,
+    )
     watches: int = setting(
         "TWITCHAUDIO_WATCHES",
         whole_number(0, 10_000),

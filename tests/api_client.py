@@ -38,8 +38,15 @@ async def open_api(
     """A real server with a real store and a pipeline of fake parts; gives a client for its address.
 
     All of a test's clients have one address: they may have any number of jobs, unless the test says otherwise.
+    Each question about a live channel that is not being answered is a job, likewise.
     """
-    more = {"jobs_per_address": 0, "starts_per_address": (), "starts_per_person": (), **more}
+    more = {
+        "jobs_per_address": 0,
+        "starts_per_address": (),
+        "starts_per_person": (),
+        "fresh_seconds": 0,
+        **more,
+    }
     settings = ServerSettings(
         pipeline=PipelineSettings(data_dir=data_dir, database_url=database_url),
         limits=limits or ServerLimits(),

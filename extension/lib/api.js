@@ -34,7 +34,9 @@ export async function call(network, server, path, { method = "GET", body, wait, 
       method,
       headers,
       body: body === undefined ? null : JSON.stringify(body),
-      cache: "no-store",
+      // With "no-store" browsers add `Cache-Control: no-cache`, and the server would listen each time. No
+      // response to a POST is stored anyway.
+      cache: method === "POST" ? "default" : "no-store",
       credentials: "omit",
       redirect: "manual",
       referrerPolicy: "no-referrer",

@@ -270,6 +270,20 @@ NO_MATCH_REUSE: Final = timedelta(minutes=10)
 """How long a "no match" for a clip or video is reused; after that, music may have been added to the catalog."""
 
 
+def answer_age(identification: Identification, now: datetime) -> float:
+    """How many seconds old an answer is: since its newest sound was captured if live, else since it was made.
+
+    0 for an unfinished one, and when the clocks of two servers differ.
+    """
+    if identification.finished_at is None:
+        return 0.0
+    age = (now - identification.finished_at).total_seconds()
+    if identification.kind is Kind.STREAM:
+        timings = identification.timings
+        age += ((timings.fingerprint_ms or 0.0) + (timings.recognize_ms or 0.0)) / 1000
+    return max(0.0, age)
+
+
 def reusable(identification: Identification, now: datetime) -> bool:
     """Whether a stored answer is returned again instead of starting a job.
 

@@ -1,7 +1,7 @@
 """The time line of a broadcast: what was heard at which second of it, and which questions that answers.
 
-Live streams, VODs and clips are mapped to seconds since the broadcast began. Each mapping says how exact it is, and
-an answer is given again only for sound that it surely covers.
+Live streams, VODs and clips are mapped to seconds since the broadcast began. Each mapping says how exact it is,
+and an answer is given again only for sound that it surely covers.
 """
 
 from collections.abc import Iterable
@@ -64,10 +64,8 @@ def live_place(broadcast: Broadcast, at: datetime, seconds: float = 0.0) -> Plac
 
 
 def video_place(recording: Broadcast, from_seconds: float, seconds: float = 0.0) -> Place:
-    """The place of `seconds` of a VOD from `from_seconds` on. `recording`: the broadcast that its address names."""
-    return Place(
-        broadcast=recording.id, start=from_seconds, end=from_seconds + seconds, exact=VIDEO_EXACT_SECONDS
-    )
+    """The place of `seconds` of a VOD from `from_seconds` on. `recording`: the broadcast in its address."""
+    return Place(broadcast=recording.id, start=from_seconds, end=from_seconds + seconds, exact=VIDEO_EXACT_SECONDS)
 
 
 def clip_place(recording: Broadcast, offset_seconds: float, from_seconds: float, seconds: float) -> Place:

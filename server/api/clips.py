@@ -4,6 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
+from fingerprint.domain.identification import answer_age
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import clip_target
 from server import keys
@@ -20,7 +21,8 @@ async def get(request: web.Request) -> web.Response:
     if answer is None:
         detail = f"Nobody has identified this clip yet: POST {BASE}/identifications does."
         raise TwitchAudioError(ProblemCode.NOT_IDENTIFIED, detail)
-    return await identification_response(request, answer)
+    age = answer_age(answer, request.app[keys.CLOCK].now())
+    return await identification_response(request, answer, age_seconds=age)
 
 
 ROUTES: Final = (web.get(f"{BASE}/clips/{{slug}}", get),)

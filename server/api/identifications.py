@@ -10,22 +10,29 @@ from fingerprint.domain.targets import TwitchTarget
 from server import keys
 from server.access.service import fair_share_key
 from server.api.event_streams import encode_event, send_events
-from server.api.requests import no_unknown_query, preferred_wait, read_question
+from server.api.requests import max_age, no_unknown_query, preferred_wait, read_question
 from server.api.responses import BASE, identification_response, is_operator
 from server.identifications.service import IdentificationHandle
 
 ID_LIMIT: Final = 64
 
 
-async def ask_if_allowed(request: web.Request, target: TwitchTarget) -> IdentificationHandle:
+async def ask_if_allowed(
+    request: web.Request, target: TwitchTarget, *, max_age: float | None = None
+) -> IdentificationHandle:
     """The stored answer, the running job, or a new one, for a request that may ask for the target.
+
+    `max_age`: see `IdentificationService.ask`.
 
     Raises what `Access.check`, `Access.admit` and `IdentificationService.ask` raise.
     """
     access, context = request.app[keys.ACCESS], request[keys.CONTEXT]
     await access.check(context, target)
     return await request.app[keys.SERVICE].ask(
-        target, caller=fair_share_key(context), admit=lambda: access.admit(context, target)
+        target,
+        caller=fair_share_key(context),
+        admit=lambda: access.admit(context, target),
+        max_age=max_age,
     )
 
 
@@ -34,7 +41,7 @@ async def ask(request: web.Request) -> web.Response:
     limits = request.app[keys.SETTINGS].limits
     no_unknown_query(request)
     target = await read_question(request, limits)
-    asked = await ask_if_allowed(request, target)
+    asked = await ask_if_allowed(request, target, max_age=max_age(request))
     wait = preferred_wait(request, limits)
     identification = asked.identification
     if wait is not None:
@@ -46,6 +53,7 @@ async def ask(request: web.Request) -> web.Response:
         shared=asked.shared,
         waited=wait,
         with_location=True,
+        age_seconds=asked.age_seconds,
     )
 
 

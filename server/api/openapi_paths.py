@@ -12,6 +12,13 @@ from server.api.responses import BASE
 _RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 _APPLIED: Final = {"Preference-Applied": {"schema": TEXT}}
 _LOCATION: Final = {"Location": {"schema": {**TEXT, "format": "uri-reference"}}}
+_AGE: Final = {
+    "Age": {
+        "description": "Of an answer that was there before: seconds since its sound was captured, of a clip or "
+        "video since it was made.",
+        "schema": {"type": "integer"},
+    }
+}
 _LIMITS: Final = {
     "RateLimit": {"description": "What is left of the nearest limit on new identifications.", "schema": TEXT},
     "RateLimit-Policy": {"description": "That limit.", "schema": TEXT},
@@ -69,6 +76,9 @@ def _parameter(place: str, name: str, text: str, schema: Schema = TEXT) -> Schem
 
 _PLAYS: Final = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
 _PREFER: Final = _parameter("header", "Prefer", "`wait=N`: wait up to N seconds, at most 30 (RFC 7240).")
+_CACHE_CONTROL: Final = _parameter(
+    "header", "Cache-Control", "`no-cache`: identify anew; `max-age=N`: an answer may be N seconds old (RFC 9111)."
+)
 _PATH_PARAMETERS: Final = {
     "/identifications/{id}": _parameter("path", "id", "An identification's id."),
     "{login}": _parameter("path", "login", "A channel's name."),
@@ -118,12 +128,13 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="ask",
             summary="Ask which song is playing",
             description="Starts a job or joins the one that runs for the same target. A clip or a moment in a "
-            "video that was answered before is answered at once. A failed identification is an answer too: its "
-            "`status` is `failed` and `problem` says why.",
-            parameters=[_PREFER],
+            "video that was answered before is answered at once, and so is a live channel that was listened to "
+            "some seconds ago. A failed identification is an answer too: its `status` is `failed` and `problem` "
+            "says why.",
+            parameters=[_PREFER, _CACHE_CONTROL],
             body="Question",
             responses={
-                "200": _json("Identification", "It is finished.", {**_LOCATION, **_APPLIED, **_LIMITS}),
+                "200": _json("Identification", "It is finished.", {**_LOCATION, **_APPLIED, **_AGE, **_LIMITS}),
                 "202": _json(
                     "Identification", "It goes on.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER, **_LIMITS}
                 ),
@@ -171,7 +182,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="clip",
             summary="The stored answer for a clip",
             description="Never starts a job.",
-            responses={"200": _json("Identification", "The answer.")},
+            responses={"200": _json("Identification", "The answer.", _AGE)},
             problems=(*_REFUSALS, ProblemCode.NOT_IDENTIFIED),
         )
     },

@@ -32,6 +32,7 @@ Body = TypeVar("Body", bound=Struct)
 
 _MAX_CACHED_BYTES: Final = 256
 _PLACE: Final = re.compile(r" - at `\$\.(\w+)`")
+_MAX_AGE: Final = re.compile(r'(?i:max-age)=(?:([0-9]{1,19})|"([0-9]{1,19})")', re.ASCII)
 _WAIT: Final = re.compile(r'(?i:wait)\s*=\s*"?(\d{1,9})"?')
 
 
@@ -200,6 +201,23 @@ def preferred_wait(request: web.Request, limits: ServerLimits) -> int | None:
             if found is not None:
                 return min(int(found[1]), limits.wait_seconds)
     return None
+
+
+def max_age(request: web.Request) -> float | None:
+    """How many seconds old an answer may be, by `Cache-Control` (RFC 9111, 5.2.1); 0 to ask anew; None: any age.
+
+    Directives that are malformed or unknown are ignored; the strictest of several counts.
+    """
+    found: float | None = None
+    for value in request.headers.getall("Cache-Control", ()):
+        for directive in value.split(","):
+            text = directive.strip()
+            age = _MAX_AGE.fullmatch(text)
+            if age is None and text.lower() != "no-cache":
+                continue
+            seconds = 0.0 if age is None else float(age[1] or age[2])
+            found = seconds if found is None else min(found, seconds)
+    return found
 
 
 def query_limit(request: web.Request, default: int, most: int) -> int:

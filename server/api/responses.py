@@ -52,25 +52,47 @@ async def identification_response(
     shared: bool = False,
     waited: int | None = None,
     with_location: bool = False,
+    age_seconds: float | None = None,
 ) -> web.Response:
-    """A response with an identification; `waited` is the `Prefer: wait` that was honored, in seconds."""
+    """A response with an identification; `waited` is the `Prefer: wait` that was honored, in seconds.
+
+    `age_seconds`: how old an answer is that was there before the request.
+    """
     body = request.app[keys.ENCODER].encode(identification, shared=shared, paths=await is_operator(request))
     place = location(identification) if with_location else None
     hsts = hsts_headers(request.app[keys.SETTINGS]).get(HSTS_HEADER)
     return PreencodedResponse(
-        _head(status, len(body), place, waited, is_final=identification.status.finished, hsts=hsts), body
+        _head(
+            status,
+            len(body),
+            place,
+            waited,
+            None if age_seconds is None else int(age_seconds),
+            is_final=identification.status.finished,
+            hsts=hsts,
+        ),
+        body,
     )
 
 
 @lru_cache(maxsize=1_024)
 def _head(
-    status: int, length: int, place: str | None, waited: int | None, *, is_final: bool, hsts: str | None
+    status: int,
+    length: int,
+    place: str | None,
+    waited: int | None,
+    age: int | None,
+    *,
+    is_final: bool,
+    hsts: str | None,
 ) -> EncodedHead:
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "Vary": "Prefer"}
     if hsts is not None:
         headers[HSTS_HEADER] = hsts
     if waited is not None:
         headers["Preference-Applied"] = f"wait={waited}"
+    if age is not None:
+        headers["Age"] = str(age)
     if place is not None:
         headers["Location"] = place
     if not is_final:

@@ -93,6 +93,8 @@ class Job:
     state: JobState = JobState.NEW
     progress: JobProgress = field(default_factory=JobProgress)
     task: asyncio.Task[None] | None = None
+    anew: bool = False
+    """Whether it was asked for although an answer may be stored."""
     caller: str | None = None
     """Who started it, so that the queue is fair between callers; None when another server started it."""
     admission: JobAdmission | None = None
@@ -161,9 +163,9 @@ class JobRegistry:
         found = (job.progress.current for job in self._jobs.values())
         return sorted((state for state in found if state is not None), key=lambda state: state.created_at)
 
-    def joinable(self, target: TwitchTarget) -> Job | None:
-        """The job that a request for a target would join; None when it would start one."""
-        return self._jobs.get(target.key) or self._definite_failures.get(target.key)
+    def joinable(self, target: TwitchTarget, *, anew: bool = False) -> Job | None:
+        """The job that a request would join, `anew` only one that runs; None when it would start one."""
+        return self._jobs.get(target.key) or (None if anew else self._definite_failures.get(target.key))
 
     def by_id(self, identification_id: IdentificationId) -> Job | None:
         return self._by_id.get(identification_id)
@@ -185,17 +187,20 @@ class JobRegistry:
 
     # --- Entries: what requests call ------------------------------------------------------------------
 
-    async def start_or_join(self, target: TwitchTarget, *, caller: str, admit: Admit | None) -> tuple[Job, bool]:
-        """The target's job, and whether it was joined rather than started.
+    async def start_or_join(
+        self, target: TwitchTarget, *, caller: str, admit: Admit | None, anew: bool = False
+    ) -> tuple[Job, bool]:
+        """The target's job, and whether it was joined rather than started. `anew`: not for a stored answer.
 
         Concurrent requesters are admitted one at a time: the first that is admitted starts the job, and the others
         join it, even if it has ended by then.
 
         Raises TwitchAudioError `busy`, and what `admit` raises.
         """
-        job = self.joinable(target) or self._add(target)
+        job = self.joinable(target, anew=anew) or self._add(target)
         if job.state is not JobState.NEW:
             return job, True
+        job.anew = job.anew or anew
         with self._in_line(job):
             async with job.line:
                 if job.state is not JobState.NEW:
@@ -298,7 +303,7 @@ class JobRegistry:
             raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, missing)
         with self._runner.reserve(job.caller) as reservation:
             # Admission has just read the store.
-            claim = await self._claim_lease(job.target, looked=job.admission is not None)
+            claim = await self._claim_lease(job.target, looked=job.admission is not None, anew=job.anew)
             match claim:
                 case Claimed(lease, identification):
                     if job.admission is not None:
@@ -410,10 +415,12 @@ class JobRegistry:
         if current is not None and self._by_id.get(current.id) is job:
             del self._by_id[current.id]
 
-    async def _claim_lease(self, target: Target, *, looked: bool = False) -> Claimed | Held | Finished:
+    async def _claim_lease(
+        self, target: Target, *, looked: bool = False, anew: bool = False
+    ) -> Claimed | Held | Finished:
         now = self._clock.now()
         return await self._store.claim(
-            target, owner=self._owner, now=now, lease_seconds=LEASE_SECONDS, looked=looked
+            target, owner=self._owner, now=now, lease_seconds=LEASE_SECONDS, looked=looked, anew=anew
         )
 
     async def _release(self, lease: Lease) -> None:

@@ -4,11 +4,11 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self, assert_never
 
-from fingerprint.domain.identification import Identification, IdentificationId, Kind, reusable
+from fingerprint.domain.identification import Identification, IdentificationId, Kind, answer_age, reusable
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from fingerprint.ports import Clock, JobOutcome, JobStore
@@ -25,11 +25,15 @@ from server.observability import Metrics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentificationHandle:
-    """The result of a request: the state, whether it joined a job, and that job's progress until it ends."""
+    """The result of a request: the state, whether it joined a job, and that job's progress until it ends.
+
+    `age_seconds` of an answer that was there before the request: see `answer_age`.
+    """
 
     identification: Identification
     shared: bool = False
     progress: JobProgress | None = None
+    age_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +59,10 @@ class IdentificationService:
         limits: ServiceLimits | None = None,
         enrich: AnswerEnricher = no_enrichment,
         names: ChannelNames | None = None,
+        fresh_seconds: float = 0.0,
     ) -> None:
         self._store = store
+        self._live_fresh_seconds = fresh_seconds
         self._names = names
         self._unavailable = unavailable
         self._clock = clock
@@ -109,28 +115,41 @@ class IdentificationService:
     # --- What requests call ---------------------------------------------------------------------------
 
     async def ask(
-        self, target: TwitchTarget, *, caller: str = "", admit: Admit | None = None
+        self, target: TwitchTarget, *, caller: str = "", admit: Admit | None = None, max_age: float | None = None
     ) -> IdentificationHandle:
         """The stored answer, the running job, or a new one.
 
         `caller` names who asks, for the round robin between callers of queued jobs. `admit` is awaited before
         a new job is started, and raises TwitchAudioError to refuse it; joining a job needs no admission.
+        `max_age`: how many seconds old a stored answer may be, 0 to ask anew; None: a live channel's as old as
+        `fresh_seconds`, and what a clip or video plays never changes.
 
         Raises TwitchAudioError: `recognizer-unavailable`, `busy`, and what `admit` raises.
         """
-        if self._jobs.joinable(target) is None:
-            stored = await self._reusable_answer(target)
+        anew = max_age is not None and max_age <= 0
+        running = self._jobs.joinable(target, anew=anew)
+        if not anew and (running is None or running.anew):
+            stored = await self._reusable_answer(target, max_age)
             if stored is not None:
                 self._asked.add(target.kind, "stored")
-                return IdentificationHandle(identification=stored)
-        job, joined = await self._jobs.start_or_join(target, caller=caller, admit=admit)
+                return IdentificationHandle(
+                    identification=stored,
+                    shared=stored.kind is Kind.STREAM,
+                    age_seconds=answer_age(stored, self._clock.now()),
+                )
+        # An answer that is too old for this request is not to be given by the store, either.
+        anew = anew or (max_age is not None and target.kind is not Kind.STREAM)
+        job, joined = await self._jobs.start_or_join(target, caller=caller, admit=admit, anew=anew)
         over = job.state is JobState.ENDED
         first = await asyncio.shield(job.progress.started)
         shared = joined or job.elsewhere
         self._asked.add(target.kind, "stored" if over else "joined" if shared else "started")
         if isinstance(first, TwitchAudioError):
             raise first.fresh_copy() from first
-        return _handle(job, first, shared=shared)
+        handle = _handle(job, first, shared=shared)
+        return (
+            replace(handle, age_seconds=answer_age(handle.identification, self._clock.now())) if over else handle
+        )
 
     async def find(self, identification_id: IdentificationId) -> IdentificationHandle | None:
         """An identification by its id; None when there is none.
@@ -269,19 +288,32 @@ class IdentificationService:
         finally:
             self._waiters -= 1
 
-    async def _reusable_answer(self, target: TwitchTarget) -> Identification | None:
-        if target.kind is Kind.STREAM:
+    async def _reusable_answer(self, target: TwitchTarget, max_age: float | None) -> Identification | None:
+        """The stored answer, if it may be given again to a request that takes one of at most `max_age` seconds."""
+        live = target.kind is Kind.STREAM
+        if live and not self._live_fresh_seconds:
             return None
         stored = await self.answer(target)
-        return stored if stored is not None and reusable(stored, self._clock.now()) else None
+        if stored is None or stored.disputed:
+            return None
+        now = self._clock.now()
+        if live and max_age is None:
+            max_age = self._live_fresh_seconds
+        if max_age is not None and answer_age(stored, now) > max_age:
+            return None
+        return stored if live or reusable(stored, now) else None
 
     def _fresh_seconds(self, stored: Identification | None) -> float:
         """Seconds that a stored answer stays cached: a clip's or video's song does not change."""
-        if stored is None or stored.song is None or stored.kind is Kind.STREAM:
+        if stored is None:
             return 0.0
-        return self._limits.keep_song_seconds
+        if stored.kind is Kind.STREAM:
+            return max(0.0, self._live_fresh_seconds - answer_age(stored, self._clock.now()))
+        return 0.0 if stored.song is None else self._limits.keep_song_seconds
 
     def _job_ended(self, outcome: JobOutcome) -> None:
+        # The cache may have the one before.
+        self.forget_answer(outcome.identification)
         for listener in self._outcome_listeners:
             listener(outcome)
 

@@ -88,10 +88,12 @@ class Pages:
         if request.headers.get("Sec-Fetch-Site") == "cross-site":
             # Another site must not make its visitors' browsers ask.
             raise TwitchAudioError(ProblemCode.CSRF, "Another website sent this form. Ask here.")
-        text = (await read_form(request, self._seconds)).get("target", "")
+        form = await read_form(request, self._seconds)
+        text = form.get("target", "")
         try:
             async with in_time(self._seconds):
-                asked = await ask_if_allowed(request, parse_target(text))
+                max_age = 0.0 if form.get("anew") else None
+                asked = await ask_if_allowed(request, parse_target(text), max_age=max_age)
         except TwitchAudioError as error:
             view = problem_view(error.problem, ask_again=text)
             return await self._home(request, view, typed=text, status=PROBLEM_KINDS[error.code].status)

@@ -64,7 +64,7 @@ async def staged(data_dir: Path, **more: Any) -> AsyncGenerator[OnStageNow]:
     stage = OnStageNow()
     clock = SystemClock()
     pipeline = Pipeline(resolver=stage, capture=stage, recognizers=stage, clock=clock)
-    chosen: dict[str, Any] = {"jobs_per_address": 0} | more
+    chosen: dict[str, Any] = {"jobs_per_address": 0, "fresh_seconds": 0} | more
     settings = ServerSettings(pipeline=PipelineSettings(data_dir=data_dir), **chosen)
     async with listening(make_app(settings, pipeline=pipeline, clock=clock), "127.0.0.1", 0) as address:
         stage.address = str(address).rstrip("/")

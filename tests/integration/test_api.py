@@ -9,10 +9,13 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from fingerprint.clock import SystemClock
+from fingerprint.database import open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
+from server.access.rules.list_store import ListStore
+from server.access.rules.lists import BlacklistKind
 from tests.api_client import ASK, CLIP, ask, assert_problem, open_api, read_events, until_metric
-from tests.builders import song
+from tests.builders import NOON, song
 from tests.fakes import FakePipeline
 
 
@@ -94,6 +97,42 @@ async def test_a_clip_is_answered_at_once_the_second_time(api: ClientSession, pa
     assert parts.capture.captures == 1
     stored = await api.get("/api/v1/clips/AwkwardSlug-x_1")
     assert await stored.json() == first
+
+
+async def test_an_answer_of_a_moment_ago_is_given_again_unless_that_is_not_wanted(
+    parts: FakePipeline, tmp_path: Path
+) -> None:
+    async with open_api(parts, tmp_path, fresh_seconds=300) as api:
+        first = await ask(api, wait=10)
+        assert "Age" not in first.headers
+        answer = await first.json()
+        assert answer["shared"] is False
+        for headers in ({}, {"Cache-Control": "max-age=300"}, {"Cache-Control": "max-age=soon, only-if-cached"}):
+            again = await api.post(ASK, json={"channel": "SomeChannel"}, headers=headers)
+            assert again.status == 200, "at once, without waiting"
+            assert 0 <= int(again.headers["Age"]) <= 300
+            assert await again.json() == answer | {"shared": True}
+        for target in ({"channel": "somechannel"}, CLIP, CLIP):
+            anew = await api.post(ASK, json=target, headers={"Cache-Control": "no-cache", "Prefer": "wait=10"})
+            assert "Age" not in anew.headers
+            assert (await anew.json())["shared"] is False
+        clip = await ask(api, CLIP)
+        assert int(clip.headers["Age"]) <= 300
+        assert "Age" in (await api.get(f"/api/v1/clips/{CLIP['clip']}")).headers
+        assert parts.capture.captures == 4
+
+
+async def test_what_may_not_be_asked_for_is_refused_also_when_it_was_just_answered(
+    parts: FakePipeline, tmp_path: Path
+) -> None:
+    async with open_api(parts, tmp_path, fresh_seconds=300) as api:
+        await ask(api, wait=10)
+        async with open_database(f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}") as database:
+            await ListStore(database).block(BlacklistKind.CHANNEL, "somechannel", reason="", now=NOON)
+        async with asyncio.timeout(20):
+            while (refused := await ask(api)).status == 200:  # noqa: ASYNC110 - rules are cached for a second
+                await asyncio.sleep(0.1)
+        await assert_problem(refused, "blacklisted", 403)
 
 
 async def test_a_clip_that_nobody_asked_for_is_not_identified(api: ClientSession, parts: FakePipeline) -> None:

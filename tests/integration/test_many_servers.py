@@ -117,6 +117,25 @@ async def test_l2_three_servers_capture_once_for_three_thousand_clients(servers:
     assert sum(await captures(servers)) - sum(before) == 1
 
 
+async def test_an_answer_of_a_moment_ago_is_given_by_every_server(servers: list[Server]) -> None:
+    before = await captures(servers)
+    for server in servers:
+        await server.tell("go")
+    question = {"channel": "heardbefore"}
+    async with ClientSession() as client:
+        places = [f"http://127.0.0.1:{server.port}{ASK}" for server in servers]
+        headers = {"Cache-Control": "max-age=300"}  # not a matter of how fast this machine is
+        first = await (await client.post(places[0], json=question, headers={"Prefer": "wait=30"})).json()
+        for place in places:
+            again = await client.post(place, json=question, headers=headers)
+            assert "Age" in again.headers
+            assert await again.json() == first | {"shared": True}
+        anew = {"Cache-Control": "no-cache", "Prefer": "wait=30"}
+        second = await (await client.post(places[1], json=question, headers=anew)).json()
+        assert (second["id"] != first["id"], second["shared"]) == (True, False)
+    assert sum(await captures(servers)) - sum(before) == 2
+
+
 async def test_stages_and_the_end_reach_listeners_at_another_server(servers: list[Server]) -> None:
     working, other, _ = servers
     delays: list[float] = []

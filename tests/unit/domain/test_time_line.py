@@ -79,7 +79,9 @@ def test_two_spans_of_one_play_cover_what_is_between_them() -> None:
 
 
 def test_a_song_that_began_again_in_between_covers_nothing_between() -> None:
-    assert TimeLine([span("A", 100, 106, offset=30), span("A", 160, 166, offset=5)]).answer(place(130, 132)) is None
+    assert (
+        TimeLine([span("A", 100, 106, offset=30), span("A", 160, 166, offset=5)]).answer(place(130, 132)) is None
+    )
 
 
 def test_spans_without_an_offset_enclose_nothing_but_answer_for_themselves() -> None:
@@ -90,7 +92,9 @@ def test_spans_without_an_offset_enclose_nothing_but_answer_for_themselves() -> 
 
 
 def test_another_song_in_between_is_believed() -> None:
-    line = TimeLine([span("A", 100, 106, offset=30), span("A", 160, 166, offset=90), span("B", 120, 126, offset=1)])
+    line = TimeLine(
+        [span("A", 100, 106, offset=30), span("A", 160, 166, offset=90), span("B", 120, 126, offset=1)]
+    )
     assert line.answer(place(130, 132)) is None
     assert title_of(line.answer(place(122, 124))) == "B"
 
@@ -150,7 +154,9 @@ def listened(draw: st.DrawFn) -> tuple[list[float], list[Span]]:
     for length in lengths:
         begins.append(begins[-1] + length)
     captures = draw(
-        st.lists(st.tuples(st.floats(0, begins[-1]), st.floats(3, 12), st.floats(-MAX_ERROR, MAX_ERROR)), max_size=20)
+        st.lists(
+            st.tuples(st.floats(0, begins[-1]), st.floats(3, 12), st.floats(-MAX_ERROR, MAX_ERROR)), max_size=20
+        )
     )
     found: list[Span] = []
     for number, (at, seconds, error) in enumerate(captures):

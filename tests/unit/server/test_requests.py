@@ -7,7 +7,7 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server.api.requests import preferred_wait, query_time
+from server.api.requests import max_age, preferred_wait, query_time
 from server.settings import ServerLimits
 
 
@@ -35,6 +35,39 @@ from server.settings import ServerLimits
 def test_how_long_a_client_is_ready_to_wait(headers: list[str], seconds: int | None) -> None:
     request = make_mocked_request("GET", "/", CIMultiDict([("Prefer", value) for value in headers]))
     assert preferred_wait(request, ServerLimits()) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ([], None),
+        (["no-cache"], 0),
+        (["No-Cache"], 0),
+        (["max-age=0"], 0),
+        (["max-age=30"], 30),
+        (["MAX-AGE=30"], 30),
+        (['max-age="30"'], 30),
+        (["no-store, max-age=30"], 30),
+        (["max-age=30", "no-cache"], 0),
+        (["max-age=30, max-age=10"], 10),
+        (["max-age=9999999999"], 9_999_999_999),
+        # Malformed or unknown: ignored.
+        (["max-age"], None),
+        (["max-age="], None),
+        (["max-age=-1"], None),
+        (["max-age=1.5"], None),
+        (["max-age=soon"], None),
+        (['max-age="30'], None),
+        (["max-age = 30"], None),
+        (["max-age=\u0663"], None),
+        (["max-age=" + "9" * 400], None),
+        (["no-cache=x, min-fresh=5, only-if-cached, , =,"], None),
+        (["max-age=x, max-age=7"], 7),
+    ],
+)
+def test_how_old_an_answer_may_be(headers: list[str], seconds: float | None) -> None:
+    request = make_mocked_request("POST", "/", CIMultiDict([("Cache-Control", value) for value in headers]))
+    assert max_age(request) == seconds
 
 
 @pytest.mark.parametrize(

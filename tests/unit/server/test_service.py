@@ -39,7 +39,7 @@ class World:
 
     @asynccontextmanager
     async def server(
-        self, name: str = "a", **limits: float
+        self, name: str = "a", *, fresh_seconds: float = 0.0, **limits: float
     ) -> AsyncGenerator[tuple[IdentificationService, FakePipeline]]:
         parts = FakePipeline(self.clock)
         runner = InProcessRunner(
@@ -53,6 +53,7 @@ class World:
             owner=name,
             metrics=self.metrics,
             limits=ServiceLimits(**limits),  # pyright: ignore[reportArgumentType] - numbers by name
+            fresh_seconds=fresh_seconds,
         )
         try:
             yield service, parts
@@ -191,6 +192,103 @@ async def test_no_match_for_a_clip_is_not_kept_in_memory(world: World) -> None:
         again = await service.wait(await service.ask(CLIP), 10)
         assert again.status is Status.NO_MATCH
         assert parts.capture.captures == 2
+
+
+# --- An answer of a moment ago ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["a song", "no song"])
+async def test_who_asks_about_a_live_channel_a_moment_later_gets_the_same_answer(
+    world: World, found: bool
+) -> None:
+    async with world.server(fresh_seconds=5) as (service, parts), world.server("b", fresh_seconds=5) as (other, _):
+        if not found:
+            parts.recognizers.matches = []
+        first = await service.wait(await service.ask(CHANNEL), 10)
+        await settle()
+        await world.clock.advance(4)
+        for server in (service, other):
+            asked = await server.ask(CHANNEL, admit=nobody)
+            assert (asked.identification, asked.shared, asked.progress) == (first, True, None)
+            # The recognizers took 3 ms after the sound was captured.
+            assert asked.age_seconds == pytest.approx(4.003)
+        await world.clock.advance(1)
+        again = await other.ask(CHANNEL)
+        assert again.identification.id != first.id
+        assert (again.shared, again.age_seconds) == (False, None)
+
+
+async def nobody() -> None:
+    raise AssertionError("a stored answer needs no admission")
+
+
+async def test_how_old_an_answer_may_be_is_said_with_the_question(world: World) -> None:
+    async with world.server(fresh_seconds=5) as (service, parts):
+        for target in (CHANNEL, CLIP):
+            first = await service.wait(await service.ask(target), 10)
+            await settle()
+            await world.clock.advance(3)
+            assert (await service.ask(target, max_age=4)).identification == first
+            second = await service.wait(await service.ask(target, max_age=2), 10)
+            await settle()
+            assert second.id != first.id
+            assert (await service.ask(target, max_age=2)).identification == second
+            await world.clock.advance(0.5)
+            third = await service.wait(await service.ask(target, max_age=0), 10)
+            await settle()
+            assert third.id != second.id
+            assert (await service.ask(target)).identification == third, "the newest is the stored one"
+            await world.clock.advance(60)
+            assert (await service.ask(target, max_age=100)).identification == third
+        assert parts.capture.captures == 6
+
+
+async def test_an_answer_is_given_again_at_once_while_somebody_has_it_made_anew(world: World) -> None:
+    async with world.server(fresh_seconds=5) as (service, parts):
+        first = await service.wait(await service.ask(CHANNEL), 10)
+        await settle()
+        await world.clock.advance(1)
+        parts.capture.gate.clear()
+        anew = await service.ask(CHANNEL, max_age=0)
+        assert (await service.ask(CHANNEL)).identification == first
+        assert (await service.ask(CHANNEL, max_age=0)).identification.id == anew.identification.id, (
+            "one job for both"
+        )
+        parts.capture.gate.set()
+        second = await service.wait(anew, 10)
+        await settle()
+        assert (await service.ask(CHANNEL)).identification == second
+
+
+async def test_a_failure_is_asked_about_anew_by_who_wants_that(world: World) -> None:
+    async with world.server(fresh_seconds=5) as (service, parts):
+        parts.resolver.error = TwitchAudioError(ProblemCode.NOT_LIVE, "Not live.")
+        failed = await service.wait(await service.ask(CHANNEL), 10)
+        await settle()
+        again = await service.ask(CHANNEL)
+        assert (again.identification, again.age_seconds) == (failed, 0)
+        parts.resolver.error = None
+        answer = await service.wait(await service.ask(CHANNEL, max_age=0), 10)
+        assert answer.status is Status.SUCCESSFUL
+
+
+async def test_a_disputed_answer_is_not_given_again(world: World) -> None:
+    async with world.server(fresh_seconds=5) as (service, _):
+        first = await service.wait(await service.ask(CHANNEL), 10)
+        await settle()
+        await service.mark_disputed(first)
+        assert (await service.ask(CHANNEL)).identification.id != first.id
+
+
+async def test_many_who_ask_within_a_moment_read_the_store_once(world: World) -> None:
+    async with world.server(fresh_seconds=5) as (service, parts):
+        await service.wait(await service.ask(CHANNEL), 10)
+        await settle()
+        before = world.store.reads
+        for _ in range(50):
+            await service.ask(CHANNEL)
+        assert parts.capture.captures == 1
+        assert world.store.reads - before <= 1
 
 
 async def test_d3_when_the_store_is_down_nobody_is_captured(world: World) -> None:

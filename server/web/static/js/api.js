@@ -45,10 +45,13 @@ export function csrf() {
 /**
  * Starts a job, or joins the one that runs for the same target.
  * @param {Question} question
+ * @param {boolean} [again] whether an answer of a moment ago is not wanted
  */
-export function identify(question) {
+export function identify(question, again = false) {
+  /** @type {Record<string, string>} */
+  const cache = again ? { "Cache-Control": "no-cache" } : {};
   return request(BASE, {
-    method: "POST", headers: { "Content-Type": "application/json", ...csrf() }, body: JSON.stringify(question),
+    method: "POST", headers: { "Content-Type": "application/json", ...cache, ...csrf() }, body: JSON.stringify(question),
   });
 }
 
