@@ -323,7 +323,7 @@ class JobStore(Protocol):
         lease_seconds: float,
         identification_id: IdentificationId | None = None,
         looked: bool = False,
-        anew: bool = False,
+        skip_stored: bool = False,
     ) -> Claim:
         """Decide atomically which server works on a target.
 
@@ -332,7 +332,7 @@ class JobStore(Protocol):
         one that it abandoned, so that requests that wait for it are answered (unless it is `abandoned`). A new
         identification gets `identification_id`, which must not be in use, where one is given. `looked`: the caller
         has just seen neither an answer nor a lease, which a store then need not look for first; the
-        result is the same. `anew`: a stored answer is not wanted, so that the result is never `Finished`.
+        result is the same. `skip_stored`: a stored answer is not wanted, so that the result is never `Finished`.
         """
         ...
 

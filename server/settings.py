@@ -213,7 +213,7 @@ class ServerSettings:
         "TWITCHAUDIO_FRESH_SECONDS",
         whole_number(0, 300),
         help="how old the newest sound of a live channel's answer may be, in seconds, for the answer to be given "
-        "again without listening anew; 0 never gives one again",
+        "again; 0 never gives one again",
         default=5,
     )
     watches: int = setting(

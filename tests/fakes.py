@@ -180,12 +180,12 @@ class MemoryJobStore:
         lease_seconds: float,
         identification_id: IdentificationId | None = None,
         looked: bool = False,
-        anew: bool = False,
+        skip_stored: bool = False,
     ) -> Claim:
         await self._answer()
         self.reads += 1
         answer = self._newest(target)
-        if answer is not None and reusable(answer, now) and not anew:
+        if answer is not None and reusable(answer, now) and not skip_stored:
             return Finished(answer)
         lease = self.leases.get(target.key)
         if lease is not None and now < lease.expires_at:

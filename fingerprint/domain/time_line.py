@@ -44,7 +44,7 @@ class Broadcast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class BroadcastPlace:
     """A piece of sound in a broadcast, in seconds since its start. Both ends are at most `exact` seconds off."""
 
     broadcast: str
@@ -57,21 +57,23 @@ class Place:
             raise ValueError(f"no piece of a broadcast: {self.start}..{self.end}, exact to {self.exact}")
 
 
-def live_place(broadcast: Broadcast, at: datetime, seconds: float = 0.0) -> Place:
+def live_place(broadcast: Broadcast, at: datetime, seconds: float = 0.0) -> BroadcastPlace:
     """The place of `seconds` of a live stream from a moment on, by the dates of its playlist."""
     start = broadcast.seconds_at(at)
-    return Place(broadcast=broadcast.id, start=start, end=start + seconds, exact=LIVE_EXACT_SECONDS)
+    return BroadcastPlace(broadcast=broadcast.id, start=start, end=start + seconds, exact=LIVE_EXACT_SECONDS)
 
 
-def video_place(recording: Broadcast, from_seconds: float, seconds: float = 0.0) -> Place:
+def video_place(recording: Broadcast, from_seconds: float, seconds: float = 0.0) -> BroadcastPlace:
     """The place of `seconds` of a VOD from `from_seconds` on. `recording`: the broadcast in its address."""
-    return Place(broadcast=recording.id, start=from_seconds, end=from_seconds + seconds, exact=VIDEO_EXACT_SECONDS)
+    return BroadcastPlace(
+        broadcast=recording.id, start=from_seconds, end=from_seconds + seconds, exact=VIDEO_EXACT_SECONDS
+    )
 
 
-def clip_place(recording: Broadcast, offset_seconds: float, from_seconds: float, seconds: float) -> Place:
+def clip_place(recording: Broadcast, offset_seconds: float, from_seconds: float, seconds: float) -> BroadcastPlace:
     """The place of `seconds` of a clip from `from_seconds` on. `offset_seconds`: where it begins in the VOD."""
     start = offset_seconds + from_seconds
-    return Place(broadcast=recording.id, start=start, end=start + seconds, exact=CLIP_EXACT_SECONDS)
+    return BroadcastPlace(broadcast=recording.id, start=start, end=start + seconds, exact=CLIP_EXACT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ class Span:
     The song's `offset_seconds` is how far into it the first sound of the span is.
     """
 
-    place: Place
+    place: BroadcastPlace
     song: Song | None
     score: float | None
     recognizer: str | None
@@ -117,7 +119,7 @@ class TimeLine:
             set(spans), key=lambda span: (span.place.start, span.place.end, span.heard_at, span.identification)
         )
 
-    def answer(self, asked: Place) -> Span | None:
+    def answer(self, asked: BroadcastPlace) -> Span | None:
         """The span that answers for a piece of sound, with the song's offset at its start; None: nothing is sure.
 
         Both ends lie inside one span of a song, or between two spans of the same song whose offsets agree, and
@@ -163,7 +165,7 @@ def _agree(first: Span, last: Span) -> bool:
     return abs(began[0] - began[1]) <= AGREEMENT_SECONDS + first.place.exact + last.place.exact
 
 
-def _moved(span: Span, asked: Place) -> Span:
+def _moved(span: Span, asked: BroadcastPlace) -> Span:
     """The span, cut to what was asked for."""
     began = span.song_began
     assert span.song is not None, "only songs are answers"

@@ -87,7 +87,7 @@ class SqlJobStore:
         lease_seconds: float,
         identification_id: IdentificationId | None = None,
         looked: bool = False,
-        anew: bool = False,
+        skip_stored: bool = False,
     ) -> Claim:
         """Only a claim writes; a held or finished target is found by reading alone."""
         expires_at = now + timedelta(seconds=lease_seconds)
@@ -95,14 +95,20 @@ class SqlJobStore:
         for attempt in range(_CLAIM_ATTEMPTS):
             if attempt or not looked:
                 settled = await self._database.read(
-                    lambda connection: _answer_or_lease(connection, target, now, anew=anew)
+                    lambda connection: _answer_or_lease(connection, target, now, skip_stored=skip_stored)
                 )
                 if settled is not None:
                     return settled
             try:
                 claimed = await self._database.transact(
                     lambda connection: _claim_lease(
-                        connection, target, owner, now=now, expires_at=expires_at, fresh=fresh, anew=anew
+                        connection,
+                        target,
+                        owner,
+                        now=now,
+                        expires_at=expires_at,
+                        fresh=fresh,
+                        skip_stored=skip_stored,
                     )
                 )
             except _AnsweredMeanwhileError:
@@ -236,10 +242,10 @@ def _identification(row: Row[Any]) -> Identification:
 
 
 def _answer_or_lease(
-    connection: Connection, target: Target, now: datetime, *, anew: bool
+    connection: Connection, target: Target, now: datetime, *, skip_stored: bool
 ) -> Finished | Held | None:
     """What is already known about a target: a finished answer, a live lease, or neither."""
-    if target.kind in (Kind.CLIP, Kind.VIDEO) and not anew:
+    if target.kind in (Kind.CLIP, Kind.VIDEO) and not skip_stored:
         answer = _one(connection, statements.NEWEST_ANSWER, {"key": _key(target)})
         if answer is not None and reusable(answer, now):
             return Finished(answer)
@@ -255,7 +261,7 @@ def _claim_lease(
     now: datetime,
     expires_at: datetime,
     fresh: Identification,
-    anew: bool,
+    skip_stored: bool,
 ) -> Claimed | None:
     """Claim a target that has no live lease; None when another server was faster."""
     key = _key(target)
@@ -275,7 +281,7 @@ def _claim_lease(
         return Claimed(lease, fresh)
     # This transaction has the row's lock from here on, so earlier answers are certain to be seen.
     row = connection.execute(statements.LEASE, {"key": key}).one()
-    answer = None if anew else _one(connection, statements.NEWEST_ANSWER, {"key": key})
+    answer = None if skip_stored else _one(connection, statements.NEWEST_ANSWER, {"key": key})
     if answer is not None and reusable(answer, now):
         raise _AnsweredMeanwhileError
     previous = _one(connection, statements.BY_ID, {"job": row.identification_id})

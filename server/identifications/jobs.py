@@ -93,7 +93,7 @@ class Job:
     state: JobState = JobState.NEW
     progress: JobProgress = field(default_factory=JobProgress)
     task: asyncio.Task[None] | None = None
-    anew: bool = False
+    skip_stored: bool = False
     """Whether it was asked for although an answer may be stored."""
     caller: str | None = None
     """Who started it, so that the queue is fair between callers; None when another server started it."""
@@ -163,9 +163,9 @@ class JobRegistry:
         found = (job.progress.current for job in self._jobs.values())
         return sorted((state for state in found if state is not None), key=lambda state: state.created_at)
 
-    def joinable(self, target: TwitchTarget, *, anew: bool = False) -> Job | None:
-        """The job that a request would join, `anew` only one that runs; None when it would start one."""
-        return self._jobs.get(target.key) or (None if anew else self._definite_failures.get(target.key))
+    def joinable(self, target: TwitchTarget, *, skip_stored: bool = False) -> Job | None:
+        """The job that a request would join, `skip_stored` only one that runs; None when it would start one."""
+        return self._jobs.get(target.key) or (None if skip_stored else self._definite_failures.get(target.key))
 
     def by_id(self, identification_id: IdentificationId) -> Job | None:
         return self._by_id.get(identification_id)
@@ -188,19 +188,19 @@ class JobRegistry:
     # --- Entries: what requests call ------------------------------------------------------------------
 
     async def start_or_join(
-        self, target: TwitchTarget, *, caller: str, admit: Admit | None, anew: bool = False
+        self, target: TwitchTarget, *, caller: str, admit: Admit | None, skip_stored: bool = False
     ) -> tuple[Job, bool]:
-        """The target's job, and whether it was joined rather than started. `anew`: not for a stored answer.
+        """The target's job, and whether it was joined rather than started. `skip_stored`: not for a stored answer.
 
         Concurrent requesters are admitted one at a time: the first that is admitted starts the job, and the others
         join it, even if it has ended by then.
 
         Raises TwitchAudioError `busy`, and what `admit` raises.
         """
-        job = self.joinable(target, anew=anew) or self._add(target)
+        job = self.joinable(target, skip_stored=skip_stored) or self._add(target)
         if job.state is not JobState.NEW:
             return job, True
-        job.anew = job.anew or anew
+        job.skip_stored = job.skip_stored or skip_stored
         with self._in_line(job):
             async with job.line:
                 if job.state is not JobState.NEW:
@@ -303,7 +303,9 @@ class JobRegistry:
             raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, missing)
         with self._runner.reserve(job.caller) as reservation:
             # Admission has just read the store.
-            claim = await self._claim_lease(job.target, looked=job.admission is not None, anew=job.anew)
+            claim = await self._claim_lease(
+                job.target, looked=job.admission is not None, skip_stored=job.skip_stored
+            )
             match claim:
                 case Claimed(lease, identification):
                     if job.admission is not None:
@@ -416,11 +418,11 @@ class JobRegistry:
             del self._by_id[current.id]
 
     async def _claim_lease(
-        self, target: Target, *, looked: bool = False, anew: bool = False
+        self, target: Target, *, looked: bool = False, skip_stored: bool = False
     ) -> Claimed | Held | Finished:
         now = self._clock.now()
         return await self._store.claim(
-            target, owner=self._owner, now=now, lease_seconds=LEASE_SECONDS, looked=looked, anew=anew
+            target, owner=self._owner, now=now, lease_seconds=LEASE_SECONDS, looked=looked, skip_stored=skip_stored
         )
 
     async def _release(self, lease: Lease) -> None:

@@ -121,14 +121,14 @@ class IdentificationService:
 
         `caller` names who asks, for the round robin between callers of queued jobs. `admit` is awaited before
         a new job is started, and raises TwitchAudioError to refuse it; joining a job needs no admission.
-        `max_age`: how many seconds old a stored answer may be, 0 to ask anew; None: a live channel's as old as
+        `max_age`: how many seconds old a stored answer may be, 0 to take none; None: a live channel's as old as
         `fresh_seconds`, and what a clip or video plays never changes.
 
         Raises TwitchAudioError: `recognizer-unavailable`, `busy`, and what `admit` raises.
         """
-        anew = max_age is not None and max_age <= 0
-        running = self._jobs.joinable(target, anew=anew)
-        if not anew and (running is None or running.anew):
+        skip_stored = max_age is not None and max_age <= 0
+        running = self._jobs.joinable(target, skip_stored=skip_stored)
+        if not skip_stored and (running is None or running.skip_stored):
             stored = await self._reusable_answer(target, max_age)
             if stored is not None:
                 self._asked.add(target.kind, "stored")
@@ -138,8 +138,8 @@ class IdentificationService:
                     age_seconds=answer_age(stored, self._clock.now()),
                 )
         # An answer that is too old for this request is not to be given by the store, either.
-        anew = anew or (max_age is not None and target.kind is not Kind.STREAM)
-        job, joined = await self._jobs.start_or_join(target, caller=caller, admit=admit, anew=anew)
+        skip_stored = skip_stored or (max_age is not None and target.kind is not Kind.STREAM)
+        job, joined = await self._jobs.start_or_join(target, caller=caller, admit=admit, skip_stored=skip_stored)
         over = job.state is JobState.ENDED
         first = await asyncio.shield(job.progress.started)
         shared = joined or job.elsewhere

@@ -92,7 +92,7 @@ class Pages:
         text = form.get("target", "")
         try:
             async with in_time(self._seconds):
-                max_age = 0.0 if form.get("anew") else None
+                max_age = 0.0 if form.get("again") else None
                 asked = await ask_if_allowed(request, parse_target(text), max_age=max_age)
         except TwitchAudioError as error:
             view = problem_view(error.problem, ask_again=text)

@@ -94,18 +94,18 @@ class DynamoDbJobStore:
         lease_seconds: float,
         identification_id: IdentificationId | None = None,
         looked: bool = False,
-        anew: bool = False,
+        skip_stored: bool = False,
     ) -> Claim:
         """Only a claim writes; a held or finished target is found by reading alone."""
         for _attempt in range(_CLAIM_ATTEMPTS):
             seat = await self._seat(target)
-            if not anew and seat is not None and seat.answer is not None and reusable(seat.answer, now):
+            if not skip_stored and seat is not None and seat.answer is not None and reusable(seat.answer, now):
                 return Finished(seat.answer)
             left = None if seat is None or seat.done else await self._job_of(seat)
             if seat is not None and left is not None:
                 if left.status.finished:
                     await self._close(_lease_of(seat, target), left)
-                    if reusable(left, now) and not anew:
+                    if reusable(left, now) and not skip_stored:
                         return Finished(left)
                     continue
                 if now < seat.lease_until:

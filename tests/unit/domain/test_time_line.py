@@ -15,7 +15,7 @@ from fingerprint.domain.time_line import (
     LIVE_EXACT_SECONDS,
     VIDEO_EXACT_SECONDS,
     Broadcast,
-    Place,
+    BroadcastPlace,
     Span,
     TimeLine,
     clip_place,
@@ -27,8 +27,8 @@ from tests.builders import NOON, song
 BROADCAST = Broadcast(id="40001", started_at=NOON)
 
 
-def place(start: float, end: float, exact: float = 0.0) -> Place:
-    return Place(broadcast=BROADCAST.id, start=start, end=end, exact=exact)
+def place(start: float, end: float, exact: float = 0.0) -> BroadcastPlace:
+    return BroadcastPlace(broadcast=BROADCAST.id, start=start, end=end, exact=exact)
 
 
 def span(
