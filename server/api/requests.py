@@ -204,7 +204,7 @@ def preferred_wait(request: web.Request, limits: ServerLimits) -> int | None:
 
 
 def max_age(request: web.Request) -> float | None:
-    """How many seconds old an answer may be, by `Cache-Control` (RFC 9111, 5.2.1); 0 for none that is stored; None: any age.
+    """How many seconds old an answer may be, by `Cache-Control` (RFC 9111, 5.2.1); 0: none stored; None: any age.
 
     Directives that are malformed or unknown are ignored; the strictest of several counts.
     """
