@@ -24,6 +24,7 @@ from server.identifications.encoding import Encoder
 from server.identifications.limits import ServiceLimits
 from server.middleware.access_log import access_log
 from server.middleware.audit_requests import audit_requests
+from server.middleware.connections import BoundedRunner, ConnectionBounds, ConnectionLimits
 from server.middleware.expectations import ignore_unknown_expectations
 from server.middleware.forms import ignore_form_warnings
 from server.middleware.problems import problem_details
@@ -38,7 +39,6 @@ from server.middleware.session import (
     public_origin,
     public_scheme,
 )
-from server.middleware.slow_clients import SlowClients
 from server.observability import Metrics
 from server.services import open_services
 from server.settings import ServerSettings
@@ -52,7 +52,7 @@ BACKLOG: Final = 4096
 """Maximum number of connections waiting to be accepted: thousands of clients may connect within a second."""
 
 # Not in `server.keys`: only this module uses it, and its class is in a layer above.
-SLOW_CLIENTS: Final = web.AppKey("slow_clients", SlowClients)
+CONNECTIONS: Final = web.AppKey("connections", ConnectionBounds)
 
 
 def make_app(
@@ -69,12 +69,17 @@ def make_app(
     `directory`: who says which channel has which login; Twitch, unless the pipeline is given, too.
     """
     metrics = Metrics()
-    slow_clients = SlowClients(head_seconds=settings.limits.head_seconds)
     app = web.Application(client_max_size=settings.limits.body_bytes)
     session_keys = _session_keys(settings)
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
-    app[SLOW_CLIENTS] = slow_clients
+    app[CONNECTIONS] = ConnectionBounds(
+        limits=ConnectionLimits(
+            head_seconds=settings.limits.head_seconds, write_seconds=settings.limits.write_seconds
+        ),
+        metrics=metrics,
+        trusted=Networks(settings.trusted_proxies),
+    )
     app[keys.ENCODER] = Encoder()
     app[keys.CLOCK] = clock or SystemClock()
 
@@ -115,8 +120,8 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
     around: list[Middleware] = [
         problem_pages,
         request_hooks(
-            before=[app[SLOW_CLIENTS].note, name_request, make_request_context(settings.trusted_proxies)],
-            after=[access_log(metrics), audit_requests(app)],
+            before=[name_request, make_request_context(settings.trusted_proxies)],
+            after=[access_log(metrics, app[keys.CLOCK]), audit_requests(app)],
         ),
         problem_details(metrics),
     ]
@@ -193,8 +198,9 @@ async def _operators_address(app: web.Application) -> AsyncGenerator[None]:
 async def running(app: web.Application) -> AsyncGenerator[web.AppRunner]:
     """Run the application's services while the block runs; the block adds the sites to listen on."""
     limits = app[keys.SETTINGS].limits
-    runner = web.AppRunner(
+    runner = BoundedRunner(
         app,
+        app[CONNECTIONS],
         handle_signals=False,
         handler_cancellation=True,
         access_log=None,
@@ -204,7 +210,7 @@ async def running(app: web.Application) -> AsyncGenerator[web.AppRunner]:
     )
     await runner.setup()
     try:
-        async with app[SLOW_CLIENTS].watching(runner), _operators_address(app):
+        async with app[CONNECTIONS].watching(), _operators_address(app):
             yield runner
     finally:
         await runner.cleanup()

@@ -11,7 +11,6 @@ from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.guard import ProviderGuards
 from server.access.request_context import RequestContext
 from server.access.service import Access
-from server.audit.writer import AuditWriter
 from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
@@ -29,7 +28,6 @@ METRICS: Final = web.AppKey("metrics", Metrics)
 DATABASE: Final = web.AppKey("database", Database)
 JOBS: Final = web.AppKey("jobs", JobStore)
 ACCESS: Final = web.AppKey("access", Access)
-AUDIT_LOG: Final = web.AppKey("audit_log", AuditWriter)
 PROVIDERS: Final = web.AppKey("providers", ProviderGuards)
 """How the recognizers that cost something stand; the operator's pages show it."""
 CANARY: Final = web.AppKey("canary", TwitchCanary)

@@ -5,6 +5,7 @@ The metrics registry is our own: it takes fewer lines than the glue to a library
 
 import json
 import logging
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ from typing import Any, Final, TextIO, TypeVar
 
 from aiohttp import ClientConnectionResetError, web
 from aiohttp.http_exceptions import HttpProcessingError
+from cachetools import LRUCache
 
 FIELD_LIMIT: Final = 4_000
 SERIES_LIMIT: Final = 500
@@ -55,7 +57,8 @@ class JsonFormatter(logging.Formatter):
 class ShortBadRequests(logging.Filter):
     """Removes the tracebacks that aiohttp logs for what clients do, so that clients cannot fill the disk.
 
-    Those are malformed requests, bodies that are not encoded as their headers say, and clients that leave.
+    Those are malformed requests, bodies that are not encoded as their headers say, clients that leave, and
+    connections for which there are not enough open files.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -64,12 +67,48 @@ class ShortBadRequests(logging.Filter):
             _shorten(record, "bad_request")
         elif isinstance(error, ClientConnectionResetError):
             _shorten(record, "client_left")
+        elif record.name == "asyncio" and str(record.msg).startswith("socket.accept()"):
+            _shorten(record, "connection_not_accepted", logging.ERROR)
         return True
 
 
-def _shorten(record: logging.LogRecord, event: str) -> None:
+def _shorten(record: logging.LogRecord, event: str, level: int = logging.INFO) -> None:
     record.msg, record.args, record.exc_info = event, (), None
-    record.levelno, record.levelname = logging.INFO, "INFO"
+    record.levelno, record.levelname = level, logging.getLevelName(level)
+
+
+_OFTEN: Final = ("asyncio", "aiohttp", "server.api", "server.middleware.connections", "fingerprint.database")
+"""The loggers, with those below them, whose lines clients or one broken part can cause without end."""
+
+_OFTEN_BURST: Final = 20.0
+_OFTEN_PER_SECOND: Final = 1.0
+
+
+class FewOfEach(logging.Filter):
+    """Passes some lines of each event, and with the next one the number of those that it did not.
+
+    Of those events only that could fill the disk, such as connections that cannot be accepted.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        # Logger and event -> (what is left, when that was so, how many were left out).
+        self._left: LRUCache[tuple[str, str], tuple[float, float, int]] = LRUCache(1_000)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(_OFTEN) or record.levelno < logging.INFO:
+            return True
+        now, key = self._monotonic(), (record.name, str(record.msg)[:200])
+        left, at, skipped = self._left.get(key, (_OFTEN_BURST, now, 0))
+        left = min(_OFTEN_BURST, left + (now - at) * _OFTEN_PER_SECOND)
+        if left < 1.0:
+            self._left[key] = (left, now, skipped + 1)
+            return False
+        if skipped:
+            record.skipped_before = skipped
+        self._left[key] = (left - 1.0, now, 0)
+        return True
 
 
 def configure_logging(level: str, stream: TextIO) -> None:
@@ -77,6 +116,7 @@ def configure_logging(level: str, stream: TextIO) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     handler.addFilter(ShortBadRequests())
+    handler.addFilter(FewOfEach())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
 

@@ -136,10 +136,11 @@ async def _open_jobs(
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
     runner, unavailable, trials = await _open_runner(app, stack, pipeline, limits)
     app[keys.READINESS] = await stack.enter_async_context(_readiness(app, trials))
-    log_limits = AuditLimits(keep_days=settings.log_days, whole_address_days=settings.log_address_days)
+    log_limits = AuditLimits(
+        keep_days=settings.log_days, whole_address_days=settings.log_address_days, max_mb=settings.log_max_mb
+    )
     writer = AuditWriter(AuditStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
     audit = await stack.enter_async_context(writer)
-    app[keys.AUDIT_LOG] = audit
     app[keys.ACCESS] = await _open_access(
         app, stack, database, audit, session_keys, running=lambda target: store.running(target, now=clock.now())
     )

@@ -163,7 +163,9 @@ class ServerLimits:
     """How long a write to an event stream may block before the client is disconnected."""
     ready_seconds: float = 2.0
     head_seconds: float = 10.0
-    """How long a connection may take to send the head of a request."""
+    """How long the head of a request may take to arrive."""
+    write_seconds: float = 20.0
+    """How long a client may take nothing of an answer before it is disconnected."""
     keep_alive_seconds: float = 75.0
     """How long a connection may be idle between requests; longer than the usual timeout of proxies in front."""
     drain_seconds: float = 1.0
@@ -276,6 +278,13 @@ class ServerSettings:
         whole_number(0, 10_000),
         help="after how many days IP addresses in the logs are cut to their network; 0 never",
         default=7,
+    )
+    log_max_mb: int = setting(
+        "TWITCHAUDIO_LOG_MAX_MB",
+        whole_number(1, 1_000_000),
+        help="how large the logs in the database may grow, in MiB; beyond it the oldest entries are dropped, and "
+        "the logs say so",
+        default=1_024,
     )
     twitch_helix_url: URL = setting(
         "TWITCHAUDIO_TWITCH_HELIX_URL",

@@ -8,8 +8,8 @@ from fingerprint.domain.problems import ProblemCode
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.ports import Clock
 from server.access.request_context import RequestContext
+from server.access.request_records import RequestRecords
 from server.audit.entries import AuditEntry, AuditKind, Who
-from server.audit.writer import AuditWriter
 
 LOGIN_SECONDS: Final = 3_600.0
 """Seconds between audit log entries for one user and address: clients send their token with each request."""
@@ -21,8 +21,8 @@ MAX_TOKENS: Final = 10_000
 class AuthAudit:
     """Adds access-control entries to the audit log. Its methods do no I/O and do not raise."""
 
-    def __init__(self, audit: AuditWriter, *, clock: Clock) -> None:
-        self._audit_log = audit
+    def __init__(self, records: RequestRecords, *, clock: Clock) -> None:
+        self._records = records
         self._clock = clock
         # By user id and address.
         self._logged_uses: TTLCache[tuple[str | None, str | None], None] = TTLCache(
@@ -74,4 +74,5 @@ class AuthAudit:
             code=code,
             request_id=context.request_id,
         )
-        self._audit_log.add(entry)
+        refused = kind in (AuditKind.REFUSAL, AuditKind.LOGIN_FAILED)
+        self._records.add(entry, context.credentials.address, refused=refused)

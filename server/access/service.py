@@ -28,6 +28,7 @@ from server.access.quotas.rate_limits import RateLimitedError
 from server.access.quotas.requests import StartLimits, quota_request
 from server.access.quotas.slots import JobInProgressError
 from server.access.request_context import RequestContext
+from server.access.request_records import RequestRecords
 from server.access.rules.clip_owners import CachedClipOwners
 from server.access.rules.entitlements import Entitlements
 from server.access.rules.policy import BLACKLISTED, Facts, Refusal, Subscription, decide
@@ -69,7 +70,9 @@ class Access:
         self.sessions = sessions
         """Sessions of the website; None when sign-in is not configured."""
         self.admins = Admins(admins)
-        self._audit = AuthAudit(audit, clock=clock)
+        self.records = RequestRecords(audit, clock=clock)
+        """Where everything is recorded that requests cause."""
+        self._audit = AuthAudit(self.records, clock=clock)
         # By user: a wrong code of theirs does not keep others at the same address from redeeming a right one.
         self._wrong_codes = FailedAttemptLimiter(clock, "access codes")
         self._authenticator = Authenticator(database, clock=clock, tokens=tokens, sessions=sessions)
@@ -301,6 +304,7 @@ class Access:
 
     async def __aexit__(self, *_exc: object) -> None:
         """End calls in progress; store pending API key uses and returned slots in the database."""
+        self.records.close()
         parts = (self._authenticator, self._admissions, self._clip_owners, self._entitlements, self._rules)
         async with AsyncExitStack() as stack:
             for part in parts:

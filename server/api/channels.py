@@ -42,10 +42,11 @@ async def events(request: web.Request) -> web.StreamResponse:
     keep_alive = request.app[keys.SETTINGS].limits.events_keep_alive_seconds
     login = await channel_login(request)
     paths = await is_operator(request)
-    plays = request.app[keys.FEED].listen(login, keep_alive)
-    return await send_events(
-        request, plays, lambda play: encode_event(b"play", msgspec.json.encode(PlayJson.of(play, paths=paths)))
-    )
+    address = request[keys.CONTEXT].credentials.address
+    with request.app[keys.FEED].listening(login, address, keep_alive) as plays:
+        return await send_events(
+            request, plays, lambda play: encode_event(b"play", msgspec.json.encode(PlayJson.of(play, paths=paths)))
+        )
 
 
 async def song_txt(request: web.Request) -> web.Response:

@@ -28,11 +28,16 @@ def encode_event(name: bytes, data: bytes) -> bytes:
 
 
 async def send_events(
-    request: web.Request, values: AsyncGenerator[T | None], encode: Callable[[T], bytes]
+    request: web.Request,
+    values: AsyncGenerator[T | None],
+    encode: Callable[[T], bytes],
+    *,
+    first_is_there: bool = False,
 ) -> web.StreamResponse:
     """Answer with status 200 and an event for each value, a comment for each None, until `values` ends.
 
-    Once the stream has begun, an error can only end it. A client that reads nothing for `events_write_seconds` is
+    Once the stream has begun, an error can only end it: with `first_is_there`, the first value is awaited before
+    that, so that a refusal is an answer of its own. A client that reads nothing for `events_write_seconds` is
     disconnected.
     """
     seconds = request.app[keys.SETTINGS].limits.events_write_seconds
@@ -49,9 +54,10 @@ async def send_events(
             await response.write(data)
 
     async with aclosing(values):
+        first = await anext(values, None) if first_is_there else None
         await response.prepare(request)
         try:
-            await write(RETRY)
+            await write(RETRY if first is None else RETRY + encode(first))
             async for value in values:
                 await write(KEEP_ALIVE if value is None else encode(value))
             await response.write_eof()

@@ -79,7 +79,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     def encode(state: Identification) -> bytes:
         return encode_event(b"result" if state.status.finished else b"status", encoder.encode(state, paths=paths))
 
-    return await send_events(request, request.app[keys.SERVICE].states(asked, keep_alive), encode)
+    states = request.app[keys.SERVICE].states(asked, keep_alive)
+    return await send_events(request, states, encode, first_is_there=True)
 
 
 async def _find(request: web.Request) -> IdentificationHandle:

@@ -205,6 +205,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             "changes. It goes on until you leave; when it ends, connect again. Nothing is identified for it: it "
             "tells what others ask for, and what a watch finds.",
             responses=_EVENTS,
+            problems=[ProblemCode.RATE_LIMITED],
         )
     },
     f"{_CHANNEL}/song.txt": {

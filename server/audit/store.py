@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, insert_all, to_us
@@ -19,6 +19,10 @@ from server.audit.tables import log_entries as table
 
 VALUE_LIMIT: Final = 2_000
 _DELETE_CHUNK: Final = 1_000
+_BULK: Final = table.c.kind.in_(
+    [str(kind) for kind in (AuditKind.API, AuditKind.WEBSITE, AuditKind.REFUSAL, AuditKind.LOGIN_FAILED)]
+)
+_OLDEST: Final = select(table.c.moment_us).order_by(table.c.moment_us)
 
 
 def new_row(entry: AuditEntry) -> dict[str, Any]:
@@ -109,12 +113,28 @@ class AuditStore:
 
     async def delete_old_entries(self, before: datetime) -> int:
         """Delete a batch of entries older than `before`; returns how many, 0 when none are left."""
-        old = select(table.c.moment_us).where(table.c.moment_us < to_us(before)).order_by(table.c.moment_us)
+        return await self._delete(_OLDEST.where(table.c.moment_us < to_us(before)).limit(_DELETE_CHUNK))
+
+    async def delete_oldest(self, most: int) -> int:
+        """Delete a batch of the oldest entries, about `most` at most; returns how many.
+
+        Entries that any client can cause go first, so that a flood does not push out what operators changed.
+        """
+        oldest = _OLDEST.limit(min(most, _DELETE_CHUNK))
+        return await self._delete(oldest.where(_BULK), _BULK) or await self._delete(oldest)
+
+    async def count(self) -> int:
+        """How many entries there are. Raises TwitchAudioError `busy`."""
+        row = await self._database.first(select(func.count()).select_from(table))
+        return 0 if row is None else int(row[0])
+
+    async def _delete(self, oldest: Select[tuple[int]], which: ColumnElement[bool] | None = None) -> int:
+        these = () if which is None else (which,)
 
         def work(connection: Connection) -> int:
-            moments = connection.execute(old.limit(_DELETE_CHUNK)).scalars().all()
+            moments = connection.execute(oldest).scalars().all()
             if moments:
-                connection.execute(delete(table).where(table.c.moment_us <= moments[-1]))
+                connection.execute(delete(table).where(table.c.moment_us <= moments[-1], *these))
             return len(moments)
 
         return await self._database.transact(work)

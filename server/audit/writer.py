@@ -16,12 +16,15 @@ from typing import Any, Final, Self
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
-from server.audit.entries import AuditEntry
+from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import AuditStore, new_row
 from server.observability import Metrics
 
 CLOSE_SECONDS: Final = 2.0
 """How long a stopping server tries to write its last entries."""
+
+ENTRY_BYTES: Final = 700
+"""What an entry takes in the database, with its share of five indexes: 500 to 730 bytes were measured."""
 
 _PAUSE_SECONDS: Final = 0.05
 
@@ -44,6 +47,8 @@ class AuditLimits:
     retry_seconds: float = 1.0
     retention_seconds: float = 3_600.0
     keep_days: int = 90
+    max_mb: int = 1_024
+    """How large the log may grow, in MiB with its indexes; the oldest entries are dropped beyond it."""
     whole_address_days: int = 7
 
 
@@ -64,12 +69,19 @@ class AuditWriter:
         self._lost = metrics.counter("twitchaudio_audit_entries_lost_total", "Log entries that were not written.")
         self._written = metrics.counter("twitchaudio_audit_entries_total", "Log entries written.")
         metrics.gauge("twitchaudio_audit_entries_waiting", "Log entries not written yet.", lambda: self.waiting)
+        self._dropped = metrics.counter(
+            "twitchaudio_audit_entries_dropped_total",
+            "Old log entries deleted for TWITCHAUDIO_LOG_MAX_MB.",
+        )
+        self._since_counted = 0
+        self._grown = asyncio.Event()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
         self._tasks = (
             asyncio.create_task(self._write(), name="write audit log"),
             asyncio.create_task(self._apply_retention(), name="audit retention"),
+            asyncio.create_task(self._keep_small(), name="audit size"),
         )
         return self
 
@@ -146,6 +158,9 @@ class AuditWriter:
         await self._store.write(self._batch, again=again)
         written, self._batch = len(self._batch), []
         self._written.add(amount=written)
+        self._since_counted += written
+        if self._since_counted >= max(100, self._max_entries // 20):
+            self._grown.set()
         return written
 
     async def _apply_retention(self) -> None:
@@ -161,6 +176,39 @@ class AuditWriter:
         before = self._clock.now() - timedelta(days=days)
         while days and await some(before):
             await self._clock.sleep(_PAUSE_SECONDS)
+
+    @property
+    def _max_entries(self) -> int:
+        return self._limits.max_mb * (1 << 20) // ENTRY_BYTES
+
+    async def _keep_small(self) -> None:
+        """Drop the oldest entries whenever the log has grown beyond its size, and say so in it."""
+        while True:
+            self._since_counted = 0
+            self._grown.clear()
+            try:
+                await self._drop_oldest()
+            except TwitchAudioError:
+                await self._clock.sleep(self._limits.retry_seconds)
+                continue
+            await self._grown.wait()
+
+    async def _drop_oldest(self) -> None:
+        excess = await self._store.count() - self._max_entries
+        if excess <= 0:
+            return
+        # A little more, so that this is not done for each entry.
+        left = excess + self._max_entries // 20
+        dropped = 0
+        while left > 0 and (deleted := await self._store.delete_oldest(left)):
+            left -= deleted
+            dropped += deleted
+            await self._clock.sleep(_PAUSE_SECONDS)
+        self._dropped.add(amount=dropped)
+        _log.warning("audit_entries_dropped", extra={"count": dropped, "max_mb": self._limits.max_mb})
+        what = f"{dropped} oldest entries dropped"
+        subject = f"TWITCHAUDIO_LOG_MAX_MB is {self._limits.max_mb}"
+        self.add(AuditEntry(self._clock.now(), AuditKind.CHANGE, what, subject=subject))
 
     def _count_lost(self, count: int) -> None:
         self._lost.add(amount=count)

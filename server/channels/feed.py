@@ -8,13 +8,17 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from fingerprint.domain.identification import Kind, song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import JobOutcome
+from server.access.identity.addresses import Address, sources_of
+from server.access.quotas.budgets import WIDER
 from server.identifications.service import IdentificationService
 from server.identifications.set_list import Play, plays
 from server.observability import Metrics
@@ -22,16 +26,27 @@ from server.observability import Metrics
 _MAX_ANSWERS: Final = 20
 """Newest answers that are read to find the newest play, which may be made of many."""
 
+SHARE: Final = 5
+"""One address may have this many times the listeners that are left: many viewers, but never all."""
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedLimits:
-    """Bounds on the channels with listeners and on all listeners, and seconds between two reads."""
+    """Bounds on the channels with listeners and on all listeners, and seconds between two reads.
+
+    One address may have so many channels listened to that have no other listener, a /56 of IPv6 four times as
+    many; and `SHARE` times the listeners that are left.
+    """
 
     channels: int = 1_000
+    channels_of_address: int = 100
     listeners: int = 10_000
     poll_seconds: float = 3.0
+    quiet_poll_seconds: float = 15.0
+    """For a channel on which no song was heard within its first `quiet_after` reads; it may not exist."""
+    quiet_after: int = 20
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +54,10 @@ class _Subscription:
     """A channel that has listeners, its newest play, and the task that refreshes it."""
 
     login: str
+    sources: tuple[str, ...]
+    """The address that listened first, on which the channel counts; see `sources_of`."""
     listeners: int = 0
+    reads: int = 0
     play: Play | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, and replaced, at each change."""
@@ -59,6 +77,8 @@ class ChannelFeed:
         self._limits = limits or FeedLimits()
         self._subscriptions: dict[str, _Subscription] = {}
         self._listeners = 0
+        self._listeners_of: Counter[str] = Counter()
+        self._channels_of: Counter[str] = Counter()
         self._closing = False
         service.add_outcome_listener(self._job_ended)
         metrics.gauge("twitchaudio_feed_listeners", "Listeners to channels.", lambda: self._listeners)
@@ -69,46 +89,64 @@ class ChannelFeed:
     async def __aexit__(self, *_exc: object) -> None:
         await self.close()
 
-    async def listen(self, login: str, idle_seconds: float) -> AsyncGenerator[Play | None]:
-        """The newest play, then each change or newer play; None after each `idle_seconds` without one.
+    @contextmanager
+    def listening(
+        self, login: str, address: Address | None, idle_seconds: float
+    ) -> Generator[AsyncGenerator[Play | None]]:
+        """Listen to a channel during the block: the newest play, then each change or newer play.
 
-        Ends when the server stops. Raises TwitchAudioError `busy`.
+        None after each `idle_seconds` without one; ends when the server stops. Raises TwitchAudioError
+        `rate-limited` when the address listens to too much, `busy` when all together do.
         """
-        subscription = self._subscribe(login)
-        shown: Play | None = None
+        sources = () if address is None else sources_of(address)
+        subscription = self._subscribe(login, sources)
         try:
-            while not self._closing:
-                changed = subscription.changed
-                if subscription.error is not None:
-                    raise subscription.error.fresh_copy() from subscription.error
-                if subscription.play is not None and subscription.play != shown:
-                    shown = subscription.play
-                    yield shown
-                    continue
-                try:
-                    async with asyncio.timeout(idle_seconds):
-                        await changed.wait()
-                except TimeoutError:
-                    yield None
+            yield self._plays(subscription, idle_seconds)
         finally:
-            self._unsubscribe(subscription)
+            self._unsubscribe(subscription, sources)
 
-    def _subscribe(self, login: str) -> _Subscription:
+    async def _plays(self, subscription: _Subscription, idle_seconds: float) -> AsyncGenerator[Play | None]:
+        shown: Play | None = None
+        while not self._closing:
+            changed = subscription.changed
+            if subscription.error is not None:
+                raise subscription.error.fresh_copy() from subscription.error
+            if subscription.play is not None and subscription.play != shown:
+                shown = subscription.play
+                yield shown
+                continue
+            try:
+                async with asyncio.timeout(idle_seconds):
+                    await changed.wait()
+            except TimeoutError:
+                yield None
+
+    def _subscribe(self, login: str, sources: tuple[str, ...]) -> _Subscription:
         subscription = self._subscriptions.get(login)
-        full = subscription is None and len(self._subscriptions) >= self._limits.channels
-        if full or self._listeners >= self._limits.listeners or self._closing:
+        limits, left = self._limits, self._limits.listeners - self._listeners
+        if left <= 0 or (subscription is None and len(self._subscriptions) >= limits.channels) or self._closing:
             detail = "Too many are listening, or the server is restarting. Try again in a moment."
             raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0)
+        room = limits.channels - len(self._subscriptions)
+        for number, source in enumerate(sources):
+            most = min(room, limits.channels_of_address * round(WIDER**number))
+            new = subscription is None and self._channels_of[source] >= most
+            if new or self._listeners_of[source] >= SHARE * left:
+                detail = "Too many live events go to this address. Close some of them, or try again later."
+                raise TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=30.0)
         if subscription is None:
-            subscription = self._subscriptions[login] = _Subscription(login)
+            subscription = self._subscriptions[login] = _Subscription(login, sources)
+            self._channels_of.update(sources)
             subscription.task = asyncio.create_task(self._run(subscription), name=f"feed {login}")
         subscription.listeners += 1
         self._listeners += 1
+        self._listeners_of.update(sources)
         return subscription
 
-    def _unsubscribe(self, subscription: _Subscription) -> None:
+    def _unsubscribe(self, subscription: _Subscription, sources: tuple[str, ...]) -> None:
         subscription.listeners -= 1
         self._listeners -= 1
+        _subtract(self._listeners_of, sources)
         # The task ends by itself when it wakes, unless there is a listener again by then.
         if not subscription.listeners:
             subscription.refresh.set()
@@ -125,9 +163,12 @@ class ChannelFeed:
             while subscription.listeners and not self._closing:
                 subscription.refresh.clear()
                 await self._refresh(subscription)
+                subscription.reads += 1
+                quiet = subscription.play is None and subscription.reads >= self._limits.quiet_after
+                seconds = self._limits.quiet_poll_seconds if quiet else self._limits.poll_seconds
                 jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._limits.poll_seconds * jitter):
+                    async with asyncio.timeout(seconds * jitter):
                         await subscription.refresh.wait()
         except Exception as error:  # noqa: BLE001 - the last resort: the listeners must learn of it
             _log.exception("feed_crashed")
@@ -137,6 +178,7 @@ class ChannelFeed:
         finally:
             if self._subscriptions.get(subscription.login) is subscription:
                 del self._subscriptions[subscription.login]
+                _subtract(self._channels_of, subscription.sources)
             self._wake_listeners(subscription)
 
     async def _refresh(self, subscription: _Subscription) -> None:
@@ -174,3 +216,10 @@ class ChannelFeed:
         await asyncio.gather(*tasks, return_exceptions=True)
         for subscription in subscriptions:
             self._wake_listeners(subscription)
+
+
+def _subtract(counts: Counter[str], sources: tuple[str, ...]) -> None:
+    for source in sources:
+        counts[source] -= 1
+        if counts[source] <= 0:
+            del counts[source]

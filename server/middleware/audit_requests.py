@@ -19,18 +19,17 @@ def audit_requests(app: web.Application) -> AfterRequest:
         if path.startswith(_NOT_LOGGED):
             return
         context = request[keys.CONTEXT]
-        app[keys.AUDIT_LOG].add(
-            AuditEntry(
-                moment=app[keys.CLOCK].now(),
-                kind=AuditKind.API if path.startswith("/api/") else AuditKind.WEBSITE,
-                who=app[keys.ACCESS].audit_subject(context),
-                what=f"{request.method} {route}",
-                subject=path,
-                code=context.problem_code,
-                status=status,
-                ms=seconds * 1000,
-                request_id=context.request_id,
-            )
+        entry = AuditEntry(
+            moment=app[keys.CLOCK].now(),
+            kind=AuditKind.API if path.startswith("/api/") else AuditKind.WEBSITE,
+            who=app[keys.ACCESS].audit_subject(context),
+            what=f"{request.method} {route}",
+            subject=path,
+            code=context.problem_code,
+            status=status,
+            ms=seconds * 1000,
+            request_id=context.request_id,
         )
+        app[keys.ACCESS].records.add(entry, context.credentials.address, refused=status >= 400)
 
     return log

@@ -23,7 +23,7 @@ from server import keys
 from server.access.identity.principal import ANONYMOUS
 from server.access.request_context import RequestContext
 from server.access.service import Access
-from server.app import SLOW_CLIENTS, listening, make_app
+from server.app import listening, make_app
 from server.middleware.access_log import access_log
 from server.middleware.problems import problem_details
 from server.middleware.request_context import make_request_context
@@ -55,7 +55,7 @@ def without_access(app: web.Application) -> None:
     """Take all of it out of an application that does not run yet."""
     metrics = app[keys.METRICS]
     without = request_hooks(
-        before=[app[SLOW_CLIENTS].note, name_request, make_request_context(())], after=[access_log(metrics)]
+        before=[name_request, make_request_context(())], after=[access_log(metrics, app[keys.CLOCK])]
     )
     app.middlewares[:] = [problem_pages, without, problem_details(metrics)]
 

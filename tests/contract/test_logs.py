@@ -198,3 +198,18 @@ async def test_a_batch_that_is_written_again_counts_once(database: Database) -> 
     await AuditStore(database).write(rows)
     await AuditStore(database).write(rows, again=True)
     assert await figures.read(database, NOON.date()) == {(NOON.date(), "answer successful"): 1}
+
+
+async def test_the_oldest_entries_that_clients_caused_are_dropped_first(database: Database) -> None:
+    changes = [entry(number, kind=AuditKind.CHANGE, what=f"change {number}") for number in range(2)]
+    await write(database, *changes, *(entry(10 + number) for number in range(8)))
+    store = AuditStore(database)
+    assert await store.count() == 10
+    assert await store.delete_oldest(3) == 3
+    left = await store.read(AuditFilter())
+    assert [each.moment for each in left] == [
+        each.moment for each in [*(entry(n) for n in range(17, 12, -1)), *changes[::-1]]
+    ]
+    assert await store.delete_oldest(100) == 5
+    assert await store.delete_oldest(1) == 1
+    assert [each.what for each in await store.read(AuditFilter())] == ["change 1"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import math
 import socket
 import time
@@ -9,13 +10,17 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientSession
+import pytest
+from aiohttp import ClientResponse, ClientSession
 
 from fingerprint.clock import SystemClock
+from fingerprint.database import SQLITE_FILE, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from server.audit.store import AuditFilter, AuditStore
+from server.channels.feed import FeedLimits
 from server.identifications.limits import ServiceLimits
 from server.settings import Rate, ServerLimits
-from tests.api_client import ASK, open_api, until_metric
+from tests.api_client import ASK, CLIP, assert_problem, open_api, until_metric
 from tests.fakes import FakePipeline
 
 BEHIND: dict[str, Any] = {"trusted_proxies": (ip_network("127.0.0.0/8"),)}
@@ -123,3 +128,53 @@ async def test_l4_a_failure_that_everyone_asks_about_again_is_looked_up_once_in_
             answers = await asyncio.gather(*(asked(api, "Gone-1", "192.0.2.1") for _ in range(50)))
             assert {status for status, _ in answers} == {200}
         assert len(parts.resolver.asked) == 1
+
+
+async def test_a_flood_of_pages_that_do_not_exist_fills_neither_the_log_nor_the_database(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with open_api(FakePipeline(SystemClock()), tmp_path) as api:
+        for number in range(600):
+            async with api.get(f"/api/v1/none/{number}") as answer:
+                assert answer.status == 404
+        async with api.post(ASK, json=CLIP, headers={"Prefer": "wait=20"}) as answer:
+            assert answer.status == 200
+    lines = [record for record in caplog.records if record.getMessage() == "request"]
+    assert len([each for each in lines if vars(each)["status"] == 404]) < 300
+    async with open_database(f"sqlite:///{tmp_path / SQLITE_FILE}") as database:
+        entries = await AuditStore(database).read(AuditFilter(limit=10_000))
+    assert len(entries) < 250
+    # What an honest client does is recorded all the same, and the flood by its number.
+    assert [each.code for each in entries if each.what == "POST /api/v1/identifications"] == [None]
+    [more] = [each for each in entries if each.what.endswith(" more")]
+    assert (more.code, more.who.address) == ("not-found", "127.0.0.1")
+    assert int(more.what.split()[0]) + len([each for each in entries if each.code == "not-found"]) - 1 == 600
+
+
+async def test_made_up_channels_of_one_client_leave_live_events_to_all_others(tmp_path: Path) -> None:
+    async with (
+        open_api(FakePipeline(SystemClock()), tmp_path, **BEHIND) as api,
+        contextlib.AsyncExitStack() as stack,
+    ):
+
+        async def listen(channel: str, address: str) -> ClientResponse:
+            events = api.get(f"/api/v1/channels/{channel}/events", headers={"X-Forwarded-For": address})
+            return await stack.enter_async_context(events)
+
+        limits = FeedLimits()
+        for number in range(limits.channels_of_address):
+            assert (await listen(f"made_up_{number}", "2001:db8::1")).status == 200
+        for address in ("2001:db8::1", "2001:db8::2"):
+            refused = await listen("one_more", address)
+            problem = await assert_problem(refused, "rate-limited", 429)
+            assert int(refused.headers["Retry-After"]) >= problem["retry_after_seconds"]
+        # Its other networks have the rest of what a /56 may have.
+        nets = [f"2001:db8:0:{net:x}::1" for net in range(1, 201) for _ in range(2)]
+        taken = [(await listen(f"also_made_up_{number}", net)).status for number, net in enumerate(nets)]
+        assert taken.count(200) == 300
+        assert set(taken) == {200, 429}
+        # A thousand listeners behind one address to one channel are one channel.
+        assert {(await listen("made_up_1", "2001:db8::3")).status for _ in range(20)} == {200}
+        assert (await listen("somechannel", "192.0.2.1")).status == 200
+        assert (await listen("another", "192.0.2.1")).status == 200

@@ -64,6 +64,22 @@ def counted(address: Address) -> str:
     return str(ip_network(f"{address}/64", strict=False))
 
 
+@lru_cache(maxsize=MAX_CACHED)
+def sources_of(address: Address) -> tuple[str, ...]:
+    """What budgets are kept by, the narrowest first: an IPv4 address, or an IPv6 address's /64 and /56."""
+    if isinstance(address, IPv4Address):
+        return (str(address),)
+    return counted(address), widely_counted(address)
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def widely_counted(address: Address) -> str:
+    """What work is shared fairly by: an IPv4 address, or the /56 of an IPv6 address, the most of one customer."""
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(ip_network(f"{address}/56", strict=False))
+
+
 class Networks:
     """A set of networks. A look-up takes time proportional to the number of different prefix lengths."""
 

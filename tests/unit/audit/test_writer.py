@@ -13,7 +13,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.audit.addresses import cut_address
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import AuditStore
-from server.audit.writer import AuditLimits, AuditWriter
+from server.audit.writer import ENTRY_BYTES, AuditLimits, AuditWriter
 from server.observability import Metrics
 from tests.builders import NOON
 from tests.fakes import FakeClock
@@ -46,6 +46,15 @@ class FakeLogStore:
         if self.loses_replies:
             self.loses_replies = False
             raise TwitchAudioError(ProblemCode.BUSY, "the reply is lost")
+
+    async def count(self) -> int:
+        return len(self.rows)
+
+    async def delete_oldest(self, most: int) -> int:
+        oldest = list(self.rows)[: min(most, 100)]
+        for number in oldest:
+            del self.rows[number]
+        return len(oldest)
 
     async def delete_old_entries(self, before: datetime) -> int:
         self.forgot.append(before)
@@ -203,3 +212,22 @@ async def test_zero_days_keep_for_good() -> None:
 )
 def test_an_address_is_cut_to_its_network_once(address: str, network: str) -> None:
     assert cut_address(address) == network
+
+
+async def test_the_log_grows_to_its_size_and_says_what_it_dropped() -> None:
+    store = FakeLogStore()
+    limits = AuditLimits(queue=10_000, batch=200, gather_seconds=0.01, max_mb=1)
+    most = (1 << 20) // ENTRY_BYTES
+    async with writing(store, limits) as (writer, clock, metrics):
+        for number in range(most + 200):
+            writer.add(entry(number))
+        await until_written(writer)
+        while not any(row["kind"] == "change" for row in store.rows.values()):
+            await clock.advance(1.0)
+            await settled()
+        assert most * 0.9 < len(store.rows) <= most
+        [said] = [row for row in store.rows.values() if row["kind"] == "change"]
+        assert said["what"].endswith("oldest entries dropped")
+        assert said["subject"] == "TWITCHAUDIO_LOG_MAX_MB is 1"
+        assert min(int(row["subject"]) for row in store.rows.values() if row["kind"] == "api") >= 200
+        assert "twitchaudio_audit_entries_dropped_total 2" in metrics.render()

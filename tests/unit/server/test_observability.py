@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.observability import SERIES_LIMIT, JsonFormatter, Metrics, ShortBadRequests
+from server.observability import SERIES_LIMIT, FewOfEach, JsonFormatter, Metrics, ShortBadRequests
 
 
 def line(event: str, **fields: object) -> str:
@@ -92,3 +92,26 @@ def test_l8_series_are_bounded() -> None:
     lines = metrics.render().splitlines()
     assert len(lines) <= SERIES_LIMIT + 3
     assert f'asked_total{{name="other"}} {2 * SERIES_LIMIT}' in lines
+
+
+def test_an_event_that_clients_cause_without_end_fills_no_disk() -> None:
+    now, passed = 0.0, list[logging.LogRecord]()
+    few = FewOfEach(lambda: now)
+    error = OSError(24, "Too many open files")
+    for _ in range(5_000):
+        record = logging.LogRecord(
+            "asyncio", logging.ERROR, "", 0, "socket.accept() out of system resource", (), None
+        )
+        record.exc_info = (OSError, error, None)
+        if ShortBadRequests().filter(record) and few.filter(record):
+            passed.append(record)
+    assert len(passed) == 20
+    assert {len(JsonFormatter().format(record)) < 200 for record in passed} == {True}
+    assert {record.getMessage() for record in passed} == {"connection_not_accepted"}
+    now = 10.0
+    again = logging.LogRecord("asyncio", logging.ERROR, "", 0, "connection_not_accepted", (), None)
+    assert few.filter(again)
+    assert vars(again)["skipped_before"] == 4_980
+    # What is not among those is never left out.
+    other = logging.LogRecord("server.identifications.jobs", logging.INFO, "", 0, "job_ended", (), None)
+    assert all(few.filter(other) for _ in range(100))

@@ -1,0 +1,227 @@
+"""Bounds on connections, which aiohttp itself does not have: how many, from one address too, and how slow.
+
+- All together: fewer than the process may have open files, so that accepting never fails.
+- One address: as many as leave a share of the rest for others (dynamic thresholds, Choudhury and Hahne, 1998).
+  Many viewers behind one address fit; one machine cannot take all.
+- A request's head, the first and each later one, has to arrive within `head_seconds`.
+- A client has to read: one that takes nothing of its answers for `write_seconds` is disconnected, and when all
+  unread answers together take too much memory, the clients that have not read for the longest.
+
+This relies on private attributes of aiohttp's `RequestHandler`: pyproject.toml keeps aiohttp below the next
+version, and tests/integration/test_connections.py shows that they mean what is thought here.
+"""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from server.access.identity.addresses import Networks, parse_address, sources_of
+from server.observability import Counter, Metrics
+
+SHARE: Final = 5
+"""One address may have this many times the connections that are left."""
+
+RESERVED_FILES: Final = 512
+"""Open files that are not for connections, at most a quarter: the database, worker processes, calls to Twitch."""
+
+UNREAD_BYTES: Final = 64 << 20
+"""How much memory the answers may take that clients have not read, all together."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """Bounds; times are in seconds. `total` is None for what the limit of open files leaves."""
+
+    total: int | None = None
+    head_seconds: float = 10.0
+    write_seconds: float = 20.0
+    unread_bytes: int = UNREAD_BYTES
+
+
+class Connection(RequestHandler):
+    """aiohttp's handler of one connection, which also knows since when a request's head is arriving."""
+
+    __slots__ = ("head_since", "sources", "stalled_since", "unread")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A new connection has to send a head at once.
+        self.head_since: float | None = time.monotonic()
+        self.sources: tuple[str, ...] = ()
+        self.unread = 0
+        self.stalled_since = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        waiter = self._waiter
+        if self._messages or waiter is None or waiter.done():
+            self.head_since = None
+        elif self.head_since is None:
+            # It waits for a request, and what has arrived is not a whole head yet.
+            self.head_since = time.monotonic()
+
+    def abort(self) -> None:
+        """End the connection at once, without waiting until the client has read everything."""
+        transport = self.transport
+        self.force_close()
+        if isinstance(transport, asyncio.Transport) and transport.get_write_buffer_size():
+            transport.abort()
+
+
+class _Server(web.Server):
+    """aiohttp's server with a bounded number of connections."""
+
+    def __init__(self, server: web.Server, bounds: "ConnectionBounds", settings: dict[str, Any]) -> None:
+        super().__init__(
+            server.request_handler,
+            request_factory=server.request_factory,
+            handler_cancellation=server.handler_cancellation,
+            **settings,
+        )
+        self._bounds = bounds
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        assert isinstance(handler, Connection)
+        if not self._bounds.admit(handler, transport):
+            transport.abort()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        assert isinstance(handler, Connection)
+        self._bounds.forget(handler)
+        super().connection_lost(handler, exc)
+
+
+class BoundedRunner(web.AppRunner):
+    """An AppRunner whose connections are bounded."""
+
+    __slots__ = ("_bounds",)
+
+    def __init__(self, app: web.Application, bounds: "ConnectionBounds", **kwargs: Any) -> None:
+        super().__init__(app, **kwargs)
+        self._bounds = bounds
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(server, self._bounds, server._kwargs)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+class ConnectionBounds:
+    """Counts the connections of a server by address, and ends those that are too slow."""
+
+    def __init__(self, *, limits: ConnectionLimits, metrics: Metrics, trusted: Networks) -> None:
+        self._limits = limits
+        # A proxy's connections are those of many; it has limits of its own.
+        self._trusted = trusted
+        self._open: set[Connection] = set()
+        self._by_source: dict[str, int] = {}
+        self._ended: Counter = metrics.counter(
+            "twitchaudio_connections_ended_total", "Connections that the server ended, by reason.", "reason"
+        )
+        metrics.gauge("twitchaudio_connections", "Open connections.", lambda: len(self._open))
+
+    def admit(self, connection: Connection, transport: asyncio.Transport) -> bool:
+        """Count a new connection; False when it is one too many."""
+        peer: Any = transport.get_extra_info("peername")
+        # An address and a port; on a Unix socket a text or nothing.
+        address = None if not peer or isinstance(peer, str | bytes) else parse_address(str(peer[0]))
+        sources = () if address is None or self._trusted.contain(address) else sources_of(address)
+        total = self._limits.total or max_connections()
+        left = total - len(self._open)
+        if left <= 0 or any(self._by_source.get(source, 0) >= SHARE * left for source in sources):
+            self._ended.add("too many")
+            return False
+        self._open.add(connection)
+        connection.sources = sources
+        for source in sources:
+            self._by_source[source] = self._by_source.get(source, 0) + 1
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        """Count a connection that has ended."""
+        if connection not in self._open:
+            return
+        self._open.discard(connection)
+        for source in connection.sources:
+            self._by_source[source] -= 1
+            if not self._by_source[source]:
+                del self._by_source[source]
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncGenerator[None]:
+        """Look at all connections periodically while the block runs."""
+        sweeper = asyncio.create_task(self._sweep(), name="look at connections")
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+
+    async def _sweep(self) -> None:
+        seconds = min(self._limits.head_seconds, self._limits.write_seconds) / 4
+        while True:
+            await asyncio.sleep(seconds)
+            self.end_slow(time.monotonic())
+
+    def end_slow(self, now: float) -> None:
+        """End connections whose request's head takes too long, and those that do not read; `now` is monotonic."""
+        limits = self._limits
+        heads = [
+            each
+            for each in self._open
+            if each.head_since is not None and now - each.head_since >= limits.head_seconds
+        ]
+        self._end(heads, "silent")
+        stalled: list[Connection] = []
+        unread: list[Connection] = []
+        for each in self._open:
+            transport = each.transport
+            waiting = transport.get_write_buffer_size() if isinstance(transport, asyncio.Transport) else 0
+            if not waiting:
+                each.unread = 0
+                continue
+            if not each.unread or waiting < each.unread:
+                # It has read something since, or has just begun to wait.
+                each.stalled_since = now
+            each.unread = waiting
+            (stalled if now - each.stalled_since >= limits.write_seconds else unread).append(each)
+        self._end(stalled, "does not read")
+        excess = sum(each.unread for each in unread) - limits.unread_bytes
+        if excess > 0:
+            unread.sort(key=lambda each: each.stalled_since)
+            ended: list[Connection] = []
+            for each in unread:
+                if excess <= 0:
+                    break
+                excess -= each.unread
+                ended.append(each)
+            self._end(ended, "does not read")
+
+    def _end(self, connections: list[Connection], reason: str) -> None:
+        for connection in connections:
+            connection.abort()
+            self._ended.add(reason)
+        if connections:
+            _log.info("connections_ended", extra={"count": len(connections), "reason": reason})
+
+
+def max_connections() -> int:
+    """How many connections the process's limit of open files leaves room for."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = 1 << 20 if soft == resource.RLIM_INFINITY else soft
+    return files - min(RESERVED_FILES, files // 4)

@@ -1,0 +1,157 @@
+"""Connections: a bounded number, from each address too, and none that is silent, drips or does not read."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from yarl import URL
+
+from server.access.identity.addresses import Networks, parse_network
+from server.middleware.connections import BoundedRunner, ConnectionBounds, ConnectionLimits
+from server.observability import Metrics
+from tests.api_client import until
+
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
+
+
+@asynccontextmanager
+async def serving(
+    *, limits: ConnectionLimits, trusted: str | None = None, body: bytes = b"hello"
+) -> AsyncGenerator[tuple[ConnectionBounds, URL, Metrics]]:
+    async def handle(_request: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    metrics = Metrics()
+    networks = Networks(() if trusted is None else (parse_network(trusted),))
+    bounds = ConnectionBounds(limits=limits, metrics=metrics, trusted=networks)
+    runner = BoundedRunner(app, bounds, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        address: Any = runner.addresses[0]
+        yield bounds, URL(f"http://127.0.0.1:{address[1]}"), metrics
+    finally:
+        await runner.cleanup()
+
+
+async def opened(url: URL, stack: contextlib.AsyncExitStack, source: str = "127.0.0.1") -> asyncio.StreamReader:
+    reader, writer = await asyncio.open_connection(url.host, url.port, local_addr=(source, 0))
+    stack.callback(writer.close)
+    return reader
+
+
+def ended(readers: list[asyncio.StreamReader]) -> int:
+    """How many connections the server has ended."""
+    return sum(reader.at_eof() or reader.exception() is not None for reader in readers)
+
+
+async def test_one_address_leaves_room_for_others_and_all_together_have_a_bound() -> None:
+    async with (
+        serving(limits=ConnectionLimits(total=24)) as (_, url, metrics),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        readers = [await opened(url, stack) for _ in range(24)]
+        await until(lambda: ended(readers) == 4)
+        assert "twitchaudio_connections 20" in metrics.render()
+        # Another address still gets what is left.
+        others = [await opened(url, stack, "127.0.0.2") for _ in range(6)]
+        await until(lambda: ended(others) == 2)
+        assert "twitchaudio_connections 24" in metrics.render()
+        assert 'twitchaudio_connections_ended_total{reason="too many"} 6' in metrics.render()
+        assert ended(readers) == 4
+
+
+async def test_connections_that_end_make_room_and_a_trusted_proxy_may_have_all() -> None:
+    async with serving(limits=ConnectionLimits(total=6), trusted="127.0.0.0/8") as (_, url, metrics):
+        for _ in range(3):
+            async with contextlib.AsyncExitStack() as stack:
+                readers = [await opened(url, stack) for _ in range(6)]
+                await until(lambda: "twitchaudio_connections 6" in metrics.render())
+                assert ended(readers) == 0
+            await until(lambda: "twitchaudio_connections 0" in metrics.render())
+
+
+async def drip(writer: asyncio.StreamWriter) -> None:
+    for sign in HEAD + b"X-Slow: " + b"a" * 1_000:
+        writer.write(bytes([sign]))
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("before", [b"", HEAD + b"\r\n"], ids=["first request", "second request"])
+async def test_c1_a_head_that_drips_is_given_up_whichever_request_it_is_of(before: bytes) -> None:
+    limits = ConnectionLimits(head_seconds=0.5, write_seconds=30.0)
+    async with serving(limits=limits) as (bounds, url, _), bounds.watching():
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        if before:
+            writer.write(before)
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+        dripping = asyncio.create_task(drip(writer))
+        await until(lambda: ended([reader]) == 1)
+        dripping.cancel()
+        writer.close()
+
+
+async def test_a_connection_between_two_requests_is_not_dripping() -> None:
+    limits = ConnectionLimits(head_seconds=0.2, write_seconds=30.0)
+    async with serving(limits=limits) as (bounds, url, _), ClientSession(base_url=url) as client:
+        await (await client.get("/")).read()
+        bounds.end_slow(1e12)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(HEAD + b"\r\n")
+        assert await reader.readuntil(b"hello")
+        bounds.end_slow(1e12)
+        writer.write(HEAD + b"\r\n")
+        assert await reader.readuntil(b"hello")
+        writer.close()
+
+
+@asynccontextmanager
+async def not_reading(url: URL, count: int) -> AsyncGenerator[None]:
+    """Connections that ask for much and read nothing of it."""
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.setblocking(False)
+            await loop.sock_connect(connection, (url.host, url.port))
+            await loop.sock_sendall(connection, (HEAD + b"\r\n") * 3)
+        yield
+
+
+def unread(bounds: ConnectionBounds) -> list[int]:
+    found: Any = vars(bounds)["_open"]
+    return [each.transport.get_write_buffer_size() for each in found if each.transport is not None]
+
+
+async def test_l7_who_never_reads_is_disconnected_and_the_memory_comes_back() -> None:
+    async with serving(limits=ConnectionLimits(write_seconds=10.0), body=bytes(20 << 20)) as (
+        bounds,
+        url,
+        metrics,
+    ):
+        async with not_reading(url, 3):
+            await until(lambda: len([size for size in unread(bounds) if size]) == 3)
+            bounds.end_slow(1_000.0)
+            bounds.end_slow(1_009.0)
+            assert len(unread(bounds)) == 3
+            bounds.end_slow(1_010.0)
+            await until(lambda: not unread(bounds))
+        assert 'twitchaudio_connections_ended_total{reason="does not read"} 3' in metrics.render()
+
+
+async def test_l7_all_unread_answers_together_are_bounded() -> None:
+    limits = ConnectionLimits(write_seconds=1e9, unread_bytes=30 << 20)
+    async with serving(limits=limits, body=bytes(20 << 20)) as (bounds, url, _), not_reading(url, 4):
+        await until(lambda: len([size for size in unread(bounds) if size > 1 << 20]) == 4)
+        bounds.end_slow(1_000.0)
+        await until(lambda: sum(unread(bounds)) <= 30 << 20)
+        assert len([size for size in unread(bounds) if size]) == 1
