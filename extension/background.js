@@ -3,12 +3,13 @@
  * an event, even while a request runs, so it keeps no state of its own: clients poll by the job's id.
  */
 
-import { parseServer, permissionPattern } from "./lib/address.js";
+import { DEFAULT_SERVER, addressProblem, isHome, parseServer, permissionPattern } from "./lib/address.js";
 import * as account from "./lib/account.js";
 import * as api from "./lib/api.js";
 import { added, toHistoryEntry } from "./lib/history.js";
 import { accepted } from "./lib/messages.js";
 import { ProblemError } from "./lib/problem.js";
+import { TWITCH_PAGES } from "./lib/site_access.js";
 import * as storage from "./lib/storage.js";
 import { problemView, viewOf } from "./lib/view.js";
 
@@ -21,22 +22,26 @@ const self_ = { id: browser.runtime.id, root: browser.runtime.getURL("") };
 /** @typedef {{ server: string, private: boolean, anonymous: boolean }} Context */
 /** @type {{ [Name in MessageName]: (message: Messages[Name]["request"], context: Context) => Promise<Messages[Name]["reply"]> }} */
 const HANDLERS = {
-  "ask": async ({ question }, context) => {
+  "ask": async ({ question, fresh = false, chosen = false }, context) => {
     const channel = "channel" in question ? question.channel : "";
-    return shown(context, channel, async () => {
+    const ago = "ago" in question ? question.ago ?? 0 : 0;
+    const view = await shown(context, { channel, ago }, async () => {
       await permitted(context.server);
       try {
-        return await start(context, question);
+        return await start(context, question, fresh);
       } catch (error) {
-        // A server of before does not know moments of a channel: it listens to what is live.
-        const unknown = "ago" in question && error instanceof ProblemError && error.code === "invalid-input";
+        // A server of before does not know moments of a channel: it listens to what is live, and the view says so.
+        const unknown = ago > 0 && error instanceof ProblemError && error.code === "invalid-input";
         if (!unknown) throw api.asVersionProblem(error, []);
-        return start(context, { channel });
+        if (chosen) throw new ProblemError("server-too-old", "", null, "", { key: "ago_unknown" });
+        return start(context, { channel }, fresh);
       }
     });
+    if (view.state === "error" && view.code === "no-server" && !context.private) await leadToWelcome();
+    return view;
   },
-  "poll": ({ id }, context) =>
-    shown(context, "", () => call(context, `/identifications/${id}`, { wait: api.WAIT_SECONDS })),
+  "poll": ({ id, ago = 0 }, context) =>
+    shown(context, { ago }, () => call(context, `/identifications/${id}`, { wait: api.WAIT_SECONDS })),
   "stored": async ({ slug }, context) => {
     const { lookup } = await storage.settings();
     if (context.private || !lookup || !(await isPermitted(context.server))) return null;
@@ -60,6 +65,10 @@ const HANDLERS = {
     await browser.runtime.openOptionsPage();
     return null;
   },
+  "open-welcome": async () => {
+    await openWelcome();
+    return null;
+  },
   "sign-in": (_, { server }) => attempt(server, () => account.signInByWindow(server)),
   "sign-out": async (_, { server }) => {
     await account.signOut(server);
@@ -81,11 +90,15 @@ const HANDLERS = {
   },
   "overview": async (_, context) => overview(context),
   "set-server": async ({ server: typed }, { server: before }) => {
-    const server = parseServer(typed);
-    if (server === null) return problemView(new ProblemError("address-invalid"), say, before);
+    const wrong = addressProblem(typed);
+    const server = wrong ? null : parseServer(typed);
+    if (server === null) {
+      const words = wrong && { key: `address_${wrong.reason}` };
+      return problemView(new ProblemError("address-invalid", "", null, "", words), say, before);
+    }
     return attempt(server, async () => {
       await permitted(server);
-      await account.serverStatus(server);
+      await account.serverStatus(server).catch((error) => { throw atHome(error, server); });
       // A token belongs to one server: revoke it rather than send it to the next one.
       if (server !== before) await account.signOut(before);
       await storage.saveSettings({ server });
@@ -143,10 +156,22 @@ function call({ server, anonymous }, path, request = {}) {
   return account.callAs(server, path, request, anonymous);
 }
 
-/** @param {Context} context @param {Question} question */
-function start(context, question) {
-  return call(context, "/identifications", { method: "POST", body: question, wait: api.WAIT_SECONDS });
+/** @param {Context} context @param {Question} question @param {boolean} fresh whether no earlier answer will do */
+function start(context, question, fresh) {
+  return call(context, "/identifications", { method: "POST", body: question, wait: api.WAIT_SECONDS, fresh });
 }
+
+/** Of a server at home it is said that a certificate of its own is not enough. @param {unknown} error @param {string} server */
+function atHome(error, server) {
+  const home = error instanceof ProblemError && error.code === "connection-not-secure" && isHome(new URL(server).hostname);
+  return home ? new ProblemError(error.code, "", null, "", { key: "connection_at_home" }) : error;
+}
+
+/** What a viewer who has chosen no server yet is told in place of what is wrong with the usual address. */
+const NO_SERVER = new Set([
+  "server-unreachable", "server-slow", "permission-missing", "not-a-server", "server-redirects", "gateway-error",
+  "refused-on-the-way",
+]);
 
 /**
  * The view of a problem, with what only this browser knows about it.
@@ -160,6 +185,7 @@ async function explained(error, { server, anonymous }, channel = "") {
     const barred = ["login-required", "subscription-required"].includes(error.code);
     if (anonymous && barred) known = new ProblemError("private-window");
     if (error.code === "connection-not-secure" && (await storage.wasReached(server))) known = new ProblemError("server-away");
+    if (NO_SERVER.has(error.code) && server === DEFAULT_SERVER && !(await storage.isServerChosen())) known = new ProblemError("no-server");
   }
   return problemView(known, say, server, channel);
 }
@@ -167,14 +193,14 @@ async function explained(error, { server, anonymous }, channel = "") {
 /**
  * Requests an Identification and gives the view of it, or of the problem that came in its place.
  * @param {Context} context
- * @param {string} channel
+ * @param {{ channel?: string, ago?: number }} about the channel, and how many seconds ago the moment was that was asked for
  * @param {() => Promise<{ body: any, wait: number | null }>} ask
  * @returns {Promise<View>}
  */
-async function shown(context, channel, ask) {
+async function shown(context, { channel = "", ago = 0 }, ask) {
   try {
     const { body, wait } = await ask();
-    const view = viewOf(api.identification(body), say, context.server, wait);
+    const view = viewOf(api.identification(body), say, context.server, wait, ago);
     if (view.state === "found") await remember(view, context);
     return view;
   } catch (error) {
@@ -226,6 +252,43 @@ async function overview(context) {
     found.account = await account.account(server);
   }
   return found;
+}
+
+// --- installation --------------------------------------------------------------------------------------
+
+browser.runtime.onInstalled.addListener(async ({ reason }) => {
+  if (reason === "install" && (await storage.isFirstRun())) await openWelcome();
+  if (reason === "install" || reason === "update") await adoptTabs();
+});
+
+// The viewer has given access to Twitch's pages, or given it back.
+browser.permissions.onAdded.addListener(({ origins = [] }) => {
+  if (origins.some((origin) => origin.includes("twitch.tv"))) void adoptTabs();
+});
+
+function openWelcome() {
+  return browser.tabs.create({ url: browser.runtime.getURL("welcome/welcome.html") });
+}
+
+/** The first question without a server opens the page on which one is chosen: once, until the browser is closed. */
+async function leadToWelcome() {
+  if (await storage.firstThisSession("led")) await openWelcome();
+}
+
+/**
+ * Gives the button to tabs that are open already: Chromium leaves them without a script after an installation, and with
+ * a dead one after an update. A page whose script answers keeps it.
+ */
+async function adoptTabs() {
+  const scripts = browser.runtime.getManifest().content_scripts ?? [];
+  const [{ js = [], css = [] } = {}] = scripts;
+  const tabs = await browser.tabs.query({ url: TWITCH_PAGES }).catch(() => []);
+  await Promise.allSettled(tabs.filter(({ id, discarded }) => id !== undefined && !discarded).map(async ({ id = 0 }) => {
+    const alive = await browser.tabs.sendMessage(id, { name: "page" }).catch(() => null);
+    if (alive) return;
+    await browser.scripting.insertCSS({ target: { tabId: id }, files: css });
+    await browser.scripting.executeScript({ target: { tabId: id }, files: js });
+  }));
 }
 
 /** Tells open pages that settings have changed. */

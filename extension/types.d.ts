@@ -36,6 +36,8 @@ interface Identification {
   captured_seconds?: number | null;
   captured_at?: string | null;
   captured_from?: number | null;
+  /** Of a live stream: which moment the sound is from. */
+  moment?: { broadcast: string | null; seconds: number | null; behind_live: number | null } | null;
   /** Milliseconds by stage. */
   timings?: Record<string, number | null>;
   problem: ProblemOfServer | null;
@@ -57,10 +59,12 @@ interface MeOfServer {
 }
 
 /** What the viewer may do next about a problem. */
-type ActionName = "retry" | "reload" | "sign-in" | "options" | "subscribe" | "open-server";
+type ActionName = "retry" | "again" | "ago" | "reload" | "sign-in" | "options" | "welcome" | "subscribe" | "open-server";
 interface Action {
   name: ActionName;
   label: string;
+  /** Of "ago": how many seconds ago. */
+  ago?: number;
   /** For actions that are links. */
   href?: string;
 }
@@ -209,12 +213,13 @@ interface Overview {
 
 /** Every message: its payload, and the reply. */
 interface Messages {
-  "ask": { request: { question: Question }; reply: View };
-  "poll": { request: { id: string }; reply: View };
+  "ask": { request: { question: Question } & AskingWay; reply: View };
+  "poll": { request: { id: string; ago?: number }; reply: View };
   "stored": { request: { slug: string }; reply: View | null };
   "report": { request: { id: string; reason: "wrong-song" | "other"; note: string }; reply: ProblemView | null };
   "settings": { request: {}; reply: Settings };
   "open-options": { request: {}; reply: null };
+  "open-welcome": { request: {}; reply: null };
   "sign-in": { request: {}; reply: ProblemView | null };
   "sign-out": { request: {}; reply: null };
   "device-start": { request: {}; reply: { code: string; address: string; device: string; interval: number } | ProblemView };
@@ -233,12 +238,12 @@ type Message = { [Name in MessageName]: { name: Name } & Messages[Name]["request
 
 /** Messages to the content script of a tab. */
 interface TabMessages {
-  /** Starts a question; the answer is read with "page". */
-  "identify": { reply: View | null };
-  "page": { reply: PageState };
-  "settings-changed": { reply: null };
+  /** Starts a question, of what played `ago` seconds ago, or at the moment of the player; the answer is read with "page". */
+  "identify": { request: { ago?: number }; reply: View | null };
+  "page": { request: {}; reply: PageState };
+  "settings-changed": { request: {}; reply: null };
 }
-type TabMessage = { name: keyof TabMessages };
+type TabMessage = { [Name in keyof TabMessages]: { name: Name } & TabMessages[Name]["request"] }[keyof TabMessages];
 
 interface PageState {
   /** What the page shows, in words; empty when it shows nothing that can be identified. */
@@ -307,8 +312,16 @@ interface AskingParts {
   wait?: (ms: number, signal?: AbortSignal) => Promise<void>;
 }
 
+/** How a question is asked. */
+interface AskingWay {
+  /** No earlier answer will do: listen again. */
+  fresh?: boolean;
+  /** The viewer has chosen the moment: the live one will not do in its place. */
+  chosen?: boolean;
+}
+
 interface Asking {
-  ask(question: () => Question | Promise<Question>): Promise<View | null>;
+  ask(question: () => Question | Promise<Question>, way?: AskingWay): Promise<View | null>;
   signIn(question: () => Question | Promise<Question>): Promise<View | null>;
   known(view: Found): void;
   end(event: "close" | "leave"): void;
@@ -340,10 +353,13 @@ interface TwitchAudioContent {
   asking: {
     FLOOR_MS: number;
     MAX_QUESTION_MS: number;
+    EARLIER_SECONDS: number[];
     create(parts: AskingParts): Asking;
     sender(deliver: (message: object) => Promise<any>, alive: () => boolean, wait?: (ms: number) => Promise<void>): Send;
     NoReplyError: new (event: "silent" | "updated") => Error & { event: "silent" | "updated" };
   };
+  /** Whether the page has a script of the installed extension already. */
+  isCurrent?: () => boolean;
   say: Say;
   icons: Record<"note" | "bars" | "close" | "copy" | "check" | "open" | "search" | "flag", () => SVGSVGElement>;
   button: {
@@ -361,12 +377,17 @@ interface TwitchAudioContent {
 }
 
 interface PanelActs {
-  act(action: Pick<Action, "name">): void;
+  act(action: Pick<Action, "name" | "ago">): void;
   /** The viewer has dismissed the panel. */
   closed(byKeyboard: boolean): void;
   /** Focus goes back to the button. */
   leave(): void;
-  report(id: string, reason: "wrong-song" | "other", note: string): Promise<ProblemView | null>;
+  /** Whether keys that are pressed in an element are text input. */
+  isEditable(element: EventTarget | null): boolean;
+  /** Whether a press on it is for a control of the player, not for the picture. */
+  isControl(element: EventTarget | null): boolean;
+  /** Left out where nothing can be reported. */
+  report?(id: string, reason: "wrong-song" | "other", note: string): Promise<ProblemView | null>;
 }
 
 interface Panel {

@@ -2,6 +2,8 @@
 "use strict";
 
 (() => {
+  // The browser and the background may both put this script into a page that was open at the installation.
+  if (twitchaudio.isCurrent?.()) return;
   const { site, say } = twitchaudio;
 
   /** The shortest time between two checks of the page while the control bar is missing, and while it is there. */
@@ -39,6 +41,7 @@
   let checkDueAt = 0;
   let hadFocus = false;
   let observing = false;
+  let retired = false;
 
   const button = twitchaudio.button.create(say("button_label"), (byKeyboard) => {
     if (!panel.open) void identify();
@@ -49,6 +52,8 @@
     act,
     closed: (byKeyboard) => hide(byKeyboard),
     leave: () => button.element.focus(),
+    isEditable: site.isEditable,
+    isControl: site.isControl,
     report: (id, reason, note) => send("report", { id, reason, note }).catch(() => problem("extension-silent")),
   });
   const send = twitchaudio.asking.sender((message) => browser.runtime.sendMessage(message), isCurrent);
@@ -62,6 +67,8 @@
       return false;
     }
   }
+
+  twitchaudio.isCurrent = isCurrent;
 
   button.element.addEventListener("focus", () => { hadFocus = true; });
   // Removing the button from the page also blurs it: then the viewer did not move the focus.
@@ -87,10 +94,16 @@
     };
   }
 
-  /** Asks for what the page shows now, and shows the answer. */
-  async function identify() {
+  /**
+   * Asks for what the page shows now, or showed a number of seconds ago, and shows the answer.
+   * @param {{ fresh?: boolean, ago?: number }} [way]
+   */
+  async function identify({ fresh = false, ago = 0 } = {}) {
     about = target;
-    if (about) await asking.ask(about.question);
+    if (!about) return;
+    const channel = about.label;
+    if (ago > 0 && about.kind === "channel") await asking.ask(() => ({ channel, ago }), { chosen: true });
+    else await asking.ask(about.question, fresh ? { fresh } : {});
   }
 
   /** @param {View} view */
@@ -119,7 +132,8 @@
   /** Shows a clip's stored answer without a press of the button: once for each clip, when the tab is looked at. */
   async function lookUp() {
     const clip = target;
-    if (clip?.kind !== "clip" || !settings?.lookup || browser.extension.inIncognitoContext) return;
+    // In a frame of another site's page, too, nothing is sent by itself.
+    if (clip?.kind !== "clip" || !settings?.lookup || browser.extension.inIncognitoContext || window.top !== window) return;
     const over = page.signal;
     await seen(over);
     if (over.aborted || panel.open) return;
@@ -142,17 +156,26 @@
     });
   }
 
-  /** @param {Pick<Action, "name">} action */
-  async function act({ name }) {
+  /** @param {Pick<Action, "name" | "ago">} action */
+  async function act({ name, ago = 0 }) {
     switch (name) {
       case "retry":
         await identify();
+        break;
+      case "again":
+        await identify({ fresh: true });
+        break;
+      case "ago":
+        await identify({ ago });
         break;
       case "reload":
         location.reload();
         break;
       case "options":
         await send("open-options", {}).catch(() => null);
+        break;
+      case "welcome":
+        await send("open-welcome", {}).catch(() => null);
         break;
       case "sign-in":
         about = target;
@@ -167,6 +190,8 @@
   /** Puts button and panel at their places in the current page; does nothing when they are there already. */
   function ensure() {
     checkedAt = performance.now();
+    if (!isCurrent() && document.querySelector(`[data-twitchaudio="button-place"]`) !== button.wrapper) retire();
+    if (retired) return;
     if (!target || !settings?.button) {
       remove();
       return;
@@ -192,6 +217,15 @@
       if (focused) button.element.focus({ preventScroll: true });
     }
     placePanel();
+  }
+
+  /** After an update of the extension this is an old script, and the page may have a new one by now, whose button is there. */
+  function retire() {
+    retired = true;
+    asking.end("leave");
+    clearInterval(watching);
+    observe(false);
+    remove();
   }
 
   /** @param {number} ms */
@@ -260,7 +294,7 @@
 
   /** Called when the address may have changed: another target ends what was shown and asked. */
   function navigated() {
-    if (location.href === address) return;
+    if (location.href === address || retired) return;
     if (!isCurrent()) asking.updated();
     address = location.href;
     const next = site.target(new URL(address));
@@ -314,7 +348,7 @@
   browser.runtime.onMessage.addListener((/** @type {TabMessage} */ message) => {
     switch (message?.name) {
       case "identify":
-        void identify();
+        void identify({ ago: message.ago ?? 0 });
         return Promise.resolve(panel.view);
       case "page":
         return Promise.resolve(pageState());

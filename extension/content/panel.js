@@ -35,6 +35,9 @@ twitchaudio.panel = (() => {
     const host = document.createElement("div");
     host.dataset["twitchaudio"] = "panel";
     host.dataset["state"] = "idle";
+    // The page may be in another language.
+    host.lang = say("language");
+    host.dir = say("direction");
     const root = host.attachShadow({ mode: "open" });
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(twitchaudio.panelStyle);
@@ -98,14 +101,14 @@ twitchaudio.panel = (() => {
     /** @param {Event} event */
     function outside(event) {
       if (event instanceof KeyboardEvent) {
-        const typing = twitchaudio.site.isEditable(event.composedPath()[0] ?? null);
+        const typing = acts.isEditable(event.composedPath()[0] ?? null);
         if (event.key === "Escape" && !event.composedPath().includes(host) && !typing) acts.closed(false);
       } else if (view?.state !== "working" && event.isTrusted) {
         // A press on the picture closes a finished panel; a press elsewhere, e.g. in the chat, does not.
         const path = event.composedPath();
         const end = host.parentElement === document.body ? -1 : path.indexOf(host.parentElement ?? host);
         const inside = path.slice(0, Math.max(0, end));
-        const others = inside.some((each) => twitchaudio.site.isControl(each) || (each instanceof Element && each.matches("[data-twitchaudio]")));
+        const others = inside.some((each) => acts.isControl(each) || (each instanceof Element && each.matches("[data-twitchaudio]")));
         if (end >= 0 && !others) acts.closed(false);
       }
     }
@@ -124,7 +127,7 @@ twitchaudio.panel = (() => {
       if (changes) {
         stopTicking();
         const focused = root.activeElement !== null;
-        body.replaceChildren(...drawn(next));
+        body.replaceChildren(...drawn(next, target.kind === "channel"));
         if (focused && root.activeElement === null) box.focus({ preventScroll: true });
       }
       if (next.state === "working") drawStages(next);
@@ -165,17 +168,33 @@ twitchaudio.panel = (() => {
       return say(probably ? "spoken_probably" : "spoken_found", [song.title, song.artists]);
     }
 
-    /** @param {View} now @returns {Node[]} */
-    function drawn(now) {
+    /** @param {View} now @param {boolean} live whether earlier moments can be asked for @returns {Node[]} */
+    function drawn(now, live) {
       switch (now.state) {
         case "working": return drawnWorking();
-        case "found": return drawnFound(now);
-        case "none": return [h("h2", {}, now.heading), h("p", { class: "text" }, now.text), drawnActions(now.actions, null)];
+        case "found": return drawnFound(now, live);
+        case "none": return [
+          h("h2", {}, now.heading), h("p", { class: "text" }, now.text), drawnActions(now.actions, null),
+          ...(live ? [drawnEarlier()] : []),
+        ];
         case "error": {
           const detail = now.detail ? [h("p", { class: "text detail", lang: "en" }, now.detail)] : [];
-          return [h("h2", {}, now.heading), h("p", { class: "text" }, now.text), ...detail, drawnActions(now.actions, now.wait)];
+          const earlier = live && now.code === "moment-gone" ? [drawnEarlier()] : [];
+          return [h("h2", {}, now.heading), h("p", { class: "text" }, now.text), ...detail, drawnActions(now.actions, now.wait), ...earlier];
         }
       }
+    }
+
+    /** The choice of an earlier moment. */
+    function drawnEarlier() {
+      const choices = twitchaudio.asking.EARLIER_SECONDS.map((ago) => {
+        const label = ago < 60 ? say("ago_seconds", [String(ago)]) : say("ago_minutes", [String(ago / 60)]);
+        const choice = pressable("text-button", [label], () => acts.act({ name: "ago", ago }));
+        choice.setAttribute("aria-label", say("ago_ask", [label]));
+        choice.dataset["act"] = `ago-${ago}`;
+        return choice;
+      });
+      return h("div", { class: "earlier", role: "group", "aria-labelledby": "earlier" }, h("span", { id: "earlier" }, say("ago_label")), ...choices);
     }
 
     function drawnWorking() {
@@ -202,8 +221,8 @@ twitchaudio.panel = (() => {
       body.querySelector(".blocked")?.toggleAttribute("hidden", !blocked);
     }
 
-    /** @param {Found} found @returns {Node[]} */
-    function drawnFound({ id, kind, song, others, note, probably }) {
+    /** @param {Found} found @param {boolean} live @returns {Node[]} */
+    function drawnFound({ id, kind, song, others, note, probably }, live) {
       const title = h("h2", { class: "title", "data-field": "title", dir: "auto" }, song.title);
       const artists = h("p", { class: "artists", "data-field": "artists", dir: "auto" }, song.artists);
       const album = song.album ? h("p", { class: "album", "data-field": "album", dir: "auto" }, song.album) : null;
@@ -211,9 +230,10 @@ twitchaudio.panel = (() => {
       return [
         probably ? h("p", { class: "probably", "data-field": "probably" }, probably) : null,
         title, artists, album, drawnPosition(song),
-        note ? h("p", { class: "text" }, note) : null,
+        note ? h("p", { class: "text", "data-field": "note" }, note) : null,
         h("div", { class: "links" }, ...links),
         others.length ? drawnOthers(others) : null,
+        live ? drawnEarlier() : null,
         drawnFoot(id, song, kind),
       ].filter((node) => node !== null);
     }
@@ -257,20 +277,21 @@ twitchaudio.panel = (() => {
         if (done) copy.querySelector("svg")?.replaceWith(icons.check());
       });
       copy.dataset["act"] = "copy";
-      const again = pressable("text-button", [icons.note(), say("action_again")], () => acts.act({ name: "retry" }));
+      const again = pressable("text-button", [icons.note(), say("action_again")], () => acts.act({ name: "again" }));
       again.dataset["act"] = "again";
-      const wrong = pressable("text-button", [icons.flag(), say("report_ask")], () => {
-        const form = drawnReport(id, () => { form.replaceWith(foot); wrong.focus(); });
+      const { report } = acts;
+      const wrong = report && pressable("text-button", [icons.flag(), say("report_ask")], () => {
+        const form = drawnReport(id, report, () => { form.replaceWith(foot); wrong?.focus(); });
         foot.replaceWith(form);
         form.querySelector("input")?.focus();
       });
-      wrong.dataset["act"] = "report";
-      const foot = h("p", { class: "foot" }, copy, kind === "clip" ? null : again, wrong);
+      if (wrong) wrong.dataset["act"] = "report";
+      const foot = h("p", { class: "foot" }, copy, kind === "clip" ? null : again, wrong ?? null);
       return foot;
     }
 
-    /** @param {string} id @param {() => void} back */
-    function drawnReport(id, back) {
+    /** @param {string} id @param {NonNullable<PanelActs["report"]>} report @param {() => void} back */
+    function drawnReport(id, report, back) {
       const note = h("input", { type: "text", maxlength: String(NOTE_LENGTH), id: "note", placeholder: say("report_note_hint") });
       note.value = drafts.get(id) ?? "";
       note.addEventListener("input", () => drafts.set(id, note.value));
@@ -284,7 +305,7 @@ twitchaudio.panel = (() => {
         event.preventDefault();
         if (!event.isTrusted) return;
         for (const control of form.querySelectorAll("button, input")) control.setAttribute("disabled", "");
-        const problem = await acts.report(id, "wrong-song", note.value.trim());
+        const problem = await report(id, "wrong-song", note.value.trim());
         if (!problem) drafts.delete(id);
         const words = problem ? `${problem.heading}. ${problem.text}` : say("report_done");
         form.replaceWith(h("p", { class: "foot", "data-reported": problem ? problem.code : "" }, h("span", { class: "elapsed" }, words)));

@@ -8,7 +8,8 @@ globalThis.twitchaudio = /** @type {TwitchAudioContent} */ (globalThis.twitchaud
 
 twitchaudio.say = (() => {
   const KEYS = (
-    "action_again action_reload action_retry action_retry_in button_label link_open link_search panel_about_channel panel_about_clip " +
+    "action_again action_reload ago_ask ago_label ago_minutes ago_seconds " +
+    "action_retry action_retry_in button_label direction language link_open link_search panel_about_channel panel_about_clip " +
     "panel_about_video panel_blocked panel_cancel panel_close panel_copied panel_copy panel_copy_failed panel_elapsed " +
     "panel_listening_channel panel_listening_clip panel_listening_video panel_others panel_position " +
     "problem_extension_silent_heading problem_extension_silent_text problem_extension_updated_heading " +

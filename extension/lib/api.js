@@ -5,7 +5,7 @@ import { ProblemError } from "./problem.js";
 
 /** @typedef {{ kind: "bearer", value: string } | null} Credential */
 /** @typedef {{ fetch: typeof fetch, online: () => boolean }} Network */
-/** @typedef {{ method?: "GET" | "POST", body?: unknown, wait?: number, credential?: Credential }} Call */
+/** @typedef {{ method?: "GET" | "POST", body?: unknown, wait?: number, fresh?: boolean, credential?: Credential }} Call */
 
 export const CALL_SECONDS = 12;
 const MAX_BYTES = 1_000_000;
@@ -21,12 +21,13 @@ export const WAIT_SECONDS = 1;
  * @param {Call} [call]
  * @returns {Promise<{ status: number, body: any, wait: number | null }>} `wait`: seconds, from `Retry-After`
  */
-export async function call(network, server, path, { method = "GET", body, wait, credential = null } = {}) {
+export async function call(network, server, path, { method = "GET", body, wait, fresh = false, credential = null } = {}) {
   if (!isSafe(server)) throw new ProblemError("address-invalid");
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (wait !== undefined) headers["Prefer"] = `wait=${wait}`;
+  if (fresh) headers["Cache-Control"] = "no-cache";
   if (credential) headers["Authorization"] = `Bearer ${credential.value}`;
   let response, text;
   try {

@@ -29,6 +29,9 @@ twitchaudio.asking = (() => {
   const MAX_FAILURES = 5;
   const MAX_SIGN_IN_MS = 300_000;
 
+  /** Earlier moments of a live channel that are offered, in seconds. */
+  const EARLIER_SECONDS = [30, 60, 120, 300];
+
   /** A message is sent so often: the browser may stop and restart the background at any moment. */
   const MAX_TRIES = 6;
   const FIRST_RETRY_MS = 150;
@@ -124,8 +127,12 @@ twitchaudio.asking = (() => {
       }
     }
 
-    /** @param {() => Question | Promise<Question>} question read once, when the asking begins @returns {Promise<View | null>} */
-    async function ask(question) {
+    /**
+     * @param {() => Question | Promise<Question>} question read once, when the asking begins
+     * @param {AskingWay} [way]
+     * @returns {Promise<View | null>}
+     */
+    async function ask(question, way = {}) {
       const signal = begin();
       /** @param {AskingEvent} event @param {View} view */
       const end = (event, view) => (signal.aborted ? null : move(event, view));
@@ -137,12 +144,13 @@ twitchaudio.asking = (() => {
       move("ask", { state: "working", id: null, stage: 0, blocked: false, wait: null });
       try {
         const asked = await question();
+        const moment = "ago" in asked && asked.ago ? { ago: asked.ago } : {};
         while (!signal.aborted) {
           const started = now();
           requests += 1;
           const left = Math.max(FLOOR_MS, began + MAX_QUESTION_MS - started);
           /** @type {View | null} */
-          const view = await within(id === null ? send("ask", { question: asked }) : send("poll", { id }), signal, left);
+          const view = await within(id === null ? send("ask", { question: asked, ...way }) : send("poll", { id, ...moment }), signal, left);
           if (view === null || signal.aborted) return null;
           const told = view.state === "working" || view.state === "error" ? (view.wait ?? 0) * 1000 : 0;
           let rest = Math.max(pauseMs, told);
@@ -214,5 +222,5 @@ twitchaudio.asking = (() => {
     };
   }
 
-  return { FLOOR_MS, MAX_QUESTION_MS, create, sender, NoReplyError };
+  return { FLOOR_MS, MAX_QUESTION_MS, EARLIER_SECONDS, create, sender, NoReplyError };
 })();

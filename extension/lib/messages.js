@@ -6,12 +6,18 @@ const ID = /^[A-Za-z0-9_-]{1,64}$/;
 /** @param {unknown} value @param {number} most */
 const text = (value, most) => typeof value === "string" && value.length <= most;
 
+/** Whether a value is true, false, or left out. @param {unknown} value */
+const isFlag = (value) => value === undefined || typeof value === "boolean";
+
+/** Whether a value is a number of seconds. @param {unknown} value */
+const isAgo = (value) => typeof value === "number" && Number.isFinite(value) && value >= 0;
+
 /** @param {any} value */
 function isQuestion(value) {
   if (value === null || typeof value !== "object") return false;
   switch (Object.keys(value).sort().join()) {
     case "channel": return text(value.channel, 25);
-    case "ago,channel": return text(value.channel, 25) && Number.isFinite(value.ago) && value.ago >= 0;
+    case "ago,channel": return text(value.channel, 25) && isAgo(value.ago);
     case "clip": return text(value.clip, 128);
     case "at,video": return text(value.video, 20) && Number.isFinite(value.at) && value.at >= 0;
     case "url": return text(value.url, 2000);
@@ -21,12 +27,13 @@ function isQuestion(value) {
 
 /** @type {Record<MessageName, (message: any) => boolean>} */
 const SHAPES = {
-  "ask": ({ question }) => isQuestion(question),
-  "poll": ({ id }) => text(id, 64) && ID.test(id),
+  "ask": ({ question, fresh, chosen }) => isQuestion(question) && [fresh, chosen].every(isFlag),
+  "poll": ({ id, ago }) => text(id, 64) && ID.test(id) && (ago === undefined || isAgo(ago)),
   "stored": ({ slug }) => text(slug, 128) && SLUG.test(slug),
   "report": ({ id, reason, note }) => text(id, 64) && ID.test(id) && ["wrong-song", "other"].includes(reason) && text(note, 500),
   "settings": () => true,
   "open-options": () => true,
+  "open-welcome": () => true,
   "sign-in": () => true,
   "sign-out": () => true,
   "device-start": () => true,
@@ -35,14 +42,14 @@ const SHAPES = {
   "set-server": ({ server }) => text(server, 500),
   "set-key": ({ key }) => text(key, 300),
   "redeem": ({ code }) => text(code, 200),
-  "set-settings": ({ button, lookup, privateSignIn }) => [button, lookup, privateSignIn].every((value) => value === undefined || typeof value === "boolean"),
+  "set-settings": ({ button, lookup, privateSignIn }) => [button, lookup, privateSignIn].every(isFlag),
   "history": () => true,
   "clear-history": () => true,
   "erase": () => true,
 };
 
 /** What a content script, which runs beside a page's own scripts, may ask for. */
-const FROM_PAGES = new Set(["ask", "poll", "stored", "report", "settings", "open-options", "sign-in"]);
+const FROM_PAGES = new Set(["ask", "poll", "stored", "report", "settings", "open-options", "open-welcome", "sign-in"]);
 const PAGES = new Set(["https://www.twitch.tv", "https://clips.twitch.tv", "https://player.twitch.tv"]);
 
 /**

@@ -5,6 +5,7 @@
  */
 
 import { DEFAULT_SERVER } from "./address.js";
+import { OPERATOR } from "./operator.js";
 import { ProblemError } from "./problem.js";
 
 /** @type {Settings} */
@@ -32,6 +33,26 @@ export async function settings() {
 /** Throws ProblemError `storage-refused`. @param {Partial<Settings>} changes */
 export async function saveSettings(changes) {
   await browser.storage.local.set(changes).catch(() => { throw new ProblemError("storage-refused"); });
+}
+
+/** Whether the viewer has ever chosen a server, rather than being left with the usual one. */
+export async function isServerChosen() {
+  return OPERATOR !== null || (await read({ server: "" })).server !== "";
+}
+
+/** Whether this is the first start ever: true once. */
+export async function isFirstRun() {
+  const { welcomed } = await read({ welcomed: false });
+  if (!welcomed) await browser.storage.local.set({ welcomed: true }).catch(() => {});
+  return !welcomed;
+}
+
+/** Whether something happens for the first time since the browser was started: true once for each name. @param {string} name */
+export async function firstThisSession(name) {
+  const kept = await browser.storage.session.get(name).catch(() => ({}));
+  const first = !(/** @type {Record<string, unknown>} */ (kept)[name]);
+  if (first) await browser.storage.session.set({ [name]: true }).catch(() => {});
+  return first;
 }
 
 /** @returns {Promise<HistoryEntry[]>} */

@@ -1,6 +1,6 @@
 /** Turns answers and refusals into what the extension shows: words, links and next steps. No DOM, no browser API. */
 
-import { answerView } from "./answer.js";
+import { answerView, clockText } from "./answer.js";
 import { ProblemError } from "./problem.js";
 
 /** @type {Record<string, 0 | 1 | 2>} */
@@ -18,6 +18,7 @@ const PASSING = new Set([
   "ad-break", "no-audio", "not-live", "job-in-progress", "rate-limited", "busy", "upstream-unavailable", "timeout",
   "internal", "maintenance", "not-found", "job-slow", "extension-silent", "extension-failed", "offline",
   "gateway-error", "refused-on-the-way", "server-away", "server-unreachable", "connection-not-secure", "server-slow",
+  "no-server",
 ]);
 const SIGN_IN = new Set(["login-required", "token-invalid", "token-wrong-client", "sign-in-failed", "sign-in-cancelled"]);
 const OPTIONS = new Set([
@@ -38,11 +39,14 @@ const MAX_OTHERS = 20;
  * @param {Say} say
  * @param {string} server
  * @param {number | null} [wait] seconds after which a running job is asked about again
+ * @param {number} [ago] how many seconds before the live moment was asked about
  * @returns {View}
  */
-export function viewOf(identification, say, server, wait = null) {
+export function viewOf(identification, say, server, wait = null, ago = 0) {
   const { state, id, kind, target, live, stage, heard_at, song, others, elsewhere, probable } = answerView(identification);
-  const note = elsewhere ? say("panel_elsewhere", [elsewhere.asked, elsewhere.from, elsewhere.until]) : "";
+  const note = elsewhere
+    ? say("panel_elsewhere", [elsewhere.asked, elsewhere.from, elsewhere.until])
+    : momentNote(identification, say, ago);
   switch (state) {
     case "working":
       if (identification.status === "successful") throw new ProblemError("server-too-old");
@@ -69,6 +73,22 @@ export function viewOf(identification, say, server, wait = null) {
   }
 }
 
+/** Nearer to the live moment an answer is about what is live. */
+const LIVE_SECONDS = 15;
+
+/**
+ * Which moment of a live stream an answer is about, where that is not the live one, or was not to be.
+ * @param {Identification} identification
+ * @param {Say} say
+ * @param {number} ago
+ */
+function momentNote({ kind, moment }, say, ago) {
+  if (kind !== "stream") return "";
+  const behind = Number(moment?.behind_live ?? NaN);
+  if (behind >= LIVE_SECONDS) return say("moment_behind", [clockText(behind)]);
+  return ago >= LIVE_SECONDS ? say("moment_live") : "";
+}
+
 /** @param {SongView} song @returns {ShownSong} */
 function shownSong(song) {
   const words = `${song.artists} ${song.title}`.trim();
@@ -93,7 +113,8 @@ export function problemView(error, say, server, channel = "") {
   const key = refusal.code.replaceAll("-", "_");
   const known = say(`problem_${key}_heading`) !== "";
   const host = new URL(server).host;
-  const text = known ? say(`problem_${key}_text`, [host]) : refusal.detail || say("problem_internal_text", [host]);
+  const own = refusal.words ? say(refusal.words.key, refusal.words.values ?? [host]) : "";
+  const text = own || (known ? say(`problem_${key}_text`, [host]) : refusal.detail || say("problem_internal_text", [host]));
   // A newer server has codes without words here; one that says when to ask again will pass by itself.
   const passing = known ? PASSING.has(refusal.code) : refusal.wait !== null;
   return {
@@ -117,6 +138,7 @@ function actionsFor(code, passing, say, server, channel) {
   if (code === "subscription-required" && /^[a-z0-9_]{1,25}$/.test(channel)) {
     actions.push({ name: "subscribe", label: say("action_subscribe"), href: `https://www.twitch.tv/subs/${channel}` });
   }
+  if (code === "no-server") actions.push({ name: "welcome", label: say("action_choose_server") });
   if (passing) actions.push({ name: "retry", label: say("action_retry") });
   if (code === "extension-updated") actions.push({ name: "reload", label: say("action_reload") });
   if (OPEN.has(code)) {

@@ -1,8 +1,8 @@
 /** The options: server, account, the page, and what is stored. */
 
-import { parseServer, permissionPattern } from "../lib/address.js";
 import { redirectAddress } from "../lib/sign_in.js";
-import { askPermission, byId, fillWords, say, send, showMessage } from "../ui/common.js";
+import { byId, fillWords, say, send, showMessage, showShortcut, showVersion } from "../ui/common.js";
+import { connectServerForm } from "../ui/server_form.js";
 
 const server = byId("server", HTMLInputElement);
 const accountSays = byId("account-says", HTMLElement);
@@ -34,20 +34,13 @@ function form(name, act) {
     event.preventDefault();
     showMessage(says, null);
     const problem = await act(field.value);
-    if (!problem && name !== "server") field.value = "";
+    if (!problem) field.value = "";
     showMessage(says, problem ?? say(`options_${name}_done`));
     await showAccount(problem !== null);
   });
 }
 
-form("server", async (typed) => {
-  const origin = parseServer(typed);
-  // The browser asks for one host's permission, and only in a click.
-  if (origin) await askPermission(permissionPattern(origin));
-  const problem = await send("set-server", { server: typed });
-  if (!problem && origin) server.value = origin;
-  return problem;
-});
+connectServerForm((origin) => showAccount(origin === null));
 form("key", (key) => send("set-key", { key }));
 form("code", (code) => send("redeem", { code }));
 
@@ -109,13 +102,8 @@ async function showSettings() {
   byId("privateSignIn", HTMLInputElement).checked = settings.privateSignIn;
 }
 
-async function showShortcut() {
-  const command = (await browser.commands.getAll()).find(({ name }) => name === "identify");
-  const key = command?.shortcut;
-  byId("shortcut", HTMLElement).textContent = key ? say("options_shortcut", [key]) : say("options_shortcut_none");
-}
-
 fillWords();
+showVersion();
 byId("redirect", HTMLElement).textContent = redirectAddress();
 await Promise.all([showSettings(), showShortcut(), showAccount()]);
 document.documentElement.dataset["ready"] = "";

@@ -3,8 +3,9 @@
 import { permissionPattern } from "../lib/address.js";
 import { csv, json, matching } from "../lib/history.js";
 import { ProblemError } from "../lib/problem.js";
+import { TWITCH_PAGES, tabAdvice } from "../lib/site_access.js";
 import { problemView } from "../lib/view.js";
-import { askPermission, byId, fillWords, h, say, send, showMessage } from "../ui/common.js";
+import { askPermission, byId, fillWords, h, say, send, showMessage, showVersion } from "../ui/common.js";
 
 const identify = byId("identify", HTMLButtonElement);
 const answer = byId("answer", HTMLElement);
@@ -28,26 +29,29 @@ async function currentTab() {
 }
 
 /**
- * Asks the page's own script, if there is one.
+ * Asks the page's own script, if there is one; on other sites' pages that of an embedded player.
  * @template {keyof TabMessages} Name
  * @param {browser.tabs.Tab | null} tab
  * @param {Name} name
+ * @param {TabMessages[Name]["request"]} [request]
  * @returns {Promise<TabMessages[Name]["reply"] | null>}
  */
-async function askPage(tab, name) {
-  if (tab?.id === undefined) return null;
-  return browser.tabs.sendMessage(tab.id, { name }).catch(() => null);
+async function askPage(tab, name, request = {}) {
+  const id = tab?.id;
+  if (id === undefined) return null;
+  const message = { name, ...request };
+  return browser.tabs.sendMessage(id, message, { frameId: 0 }).catch(() => browser.tabs.sendMessage(id, message)).catch(() => null);
 }
 
 async function showPage() {
   const tab = await currentTab();
   const page = await askPage(tab, "page");
-  const twitch = /^https:\/\/(www|clips|player|m)\.twitch\.tv\//.test(tab?.url ?? "");
-  const can = Boolean(page?.kind) || (page === null && twitch);
-  byId("page", HTMLElement).textContent = page?.kind
-    ? say(`popup_page_${page.kind}`, [page.label])
-    : say(can ? "popup_page_unready" : "popup_page_other");
+  const allowed = await browser.permissions.contains({ origins: TWITCH_PAGES });
+  const { key, values, can, allow, earlier } = tabAdvice({ page, url: tab?.url ?? "", allowed });
+  byId("page", HTMLElement).textContent = say(key, values);
   identify.disabled = !can;
+  byId("allow", HTMLElement).hidden = !allow;
+  byId("earlier", HTMLElement).hidden = !earlier;
   showReport(page?.report ?? "");
   if (page?.view) showAnswer(page.view);
 }
@@ -73,13 +77,27 @@ const asking = twitchaudio.asking.create({
   problem: (code, wait = null) => problemView(new ProblemError(code, "", wait), say, "https://twitch.tv"),
 });
 
-identify.addEventListener("click", async () => {
+identify.addEventListener("click", () => ask({}));
+
+for (const ago of twitchaudio.asking.EARLIER_SECONDS) {
+  const label = ago < 60 ? say("ago_seconds", [String(ago)]) : say("ago_minutes", [String(ago / 60)]);
+  const choice = h("button", { type: "button", class: "plain", "data-ago": String(ago), "aria-label": say("ago_ask", [label]) }, label);
+  choice.addEventListener("click", () => ask({ ago }));
+  byId("earlier", HTMLElement).append(choice);
+}
+
+byId("allow", HTMLButtonElement).addEventListener("click", async () => {
+  if (await askPermission(...TWITCH_PAGES)) await showPage();
+});
+
+/** @param {{ ago?: number }} moment */
+async function ask(moment) {
   const tab = await currentTab();
   showAnswer({ state: "working", id: null, stage: 0, blocked: false, wait: null });
   identify.disabled = true;
   try {
     const page = await askPage(tab, "page");
-    if (page?.kind) await byPage(tab);
+    if (page?.kind) await byPage(tab, moment);
     // A tab that was open before the installation lacks our script: identify its address instead.
     else if (page === null && tab?.url) await asking.ask(() => ({ url: tab.url ?? "" }));
     else await showPage();
@@ -87,11 +105,15 @@ identify.addEventListener("click", async () => {
     identify.disabled = false;
     await showSongs();
   }
-});
+}
 
-/** The page's own script asks, which knows the moment; its state is shown here. @param {browser.tabs.Tab | null} tab */
-async function byPage(tab) {
-  await askPage(tab, "identify");
+/**
+ * The page's own script asks, which knows the moment; its state is shown here.
+ * @param {browser.tabs.Tab | null} tab
+ * @param {{ ago?: number }} moment
+ */
+async function byPage(tab, moment) {
+  await askPage(tab, "identify", moment);
   for (;;) {
     const page = await askPage(tab, "page");
     if (page?.view) showAnswer(page.view);
@@ -143,6 +165,7 @@ function actionButton(action, wait) {
   if (action.name === "retry" && wait !== null) countDown(button, action.label, wait);
   button.addEventListener("click", () => {
     if (action.name === "options") void openOptions();
+    else if (action.name === "welcome") void openWelcome();
     else if (action.name === "sign-in") void signIn();
     else identify.click();
   });
@@ -236,7 +259,9 @@ async function showOverview() {
   message.hidden = motd === "";
   byId("trouble", HTMLElement).hidden = problem === null;
   showMessage(byId("problem", HTMLElement), problem);
-  byId("grant", HTMLElement).hidden = permitted;
+  const unchosen = problem?.code === "no-server";
+  byId("choose", HTMLElement).hidden = !unchosen;
+  byId("grant", HTMLElement).hidden = permitted || unchosen;
   byId("account", HTMLElement).textContent =
     account.kind === "twitch" ? say("account_twitch", [account.login ?? ""]) : say(account.kind === "key" ? "account_key" : "account_none");
   sign.hidden = account.kind === "none" && !possible;
@@ -271,7 +296,14 @@ async function openOptions() {
 }
 byId("options", HTMLButtonElement).addEventListener("click", openOptions);
 
+async function openWelcome() {
+  await send("open-welcome", {});
+  window.close();
+}
+byId("choose", HTMLButtonElement).addEventListener("click", openWelcome);
+
 fillWords();
+showVersion();
 exporter("csv", "text/csv", csv);
 exporter("json", "application/json", json);
 browser.tabs.onActivated.addListener(() => void showPage());

@@ -8,8 +8,9 @@ export const say = (key, substitutions = []) => browser.i18n.getMessage(key, sub
 
 /** Fills the page with words: `data-i18n` is the text, `data-i18n-LABEL` an attribute. */
 export function fillWords() {
-  document.documentElement.lang = browser.i18n.getUILanguage();
-  document.documentElement.dir = say("@@bidi_dir") || "ltr";
+  // Of the words that are shown: for a language that there are none in, they are English.
+  document.documentElement.lang = say("language");
+  document.documentElement.dir = say("direction");
   for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-i18n]"))) {
     element.textContent = say(element.dataset["i18n"] ?? "");
   }
@@ -48,15 +49,34 @@ export const send = twitchaudio.asking.sender(
   () => Boolean(browser.runtime.id),
 );
 
-/** Shows a problem or a message of success in a live region. @param {HTMLElement} region @param {ProblemView | string | null} what */
+/**
+ * Shows a problem, with the links that may help, or a message of success in a live region.
+ * @param {HTMLElement} region
+ * @param {ProblemView | string | null} what
+ */
 export function showMessage(region, what) {
   const words = what === null ? "" : typeof what === "string" ? what : `${what.heading}. ${what.text}`;
-  region.textContent = words;
+  const links = what === null || typeof what === "string" ? [] : what.actions.filter(({ href }) => href);
+  region.replaceChildren(words, ...links.flatMap(({ label, href }) =>
+    [" ", h("a", { href: href ?? "", target: "_blank", rel: "noopener noreferrer" }, label)]));
   region.hidden = words === "";
   region.toggleAttribute("data-bad", what !== null && typeof what !== "string");
 }
 
-/** Asks for a server's host permission; must run in a click, before anything else is awaited. @param {string} pattern */
-export function askPermission(pattern) {
-  return browser.permissions.request({ origins: [pattern] }).catch(() => false);
+/** Asks for host permissions; must run in a click, before anything else is awaited. @param {string[]} patterns */
+export function askPermission(...patterns) {
+  return browser.permissions.request({ origins: patterns }).catch(() => false);
+}
+
+/** Fills in the extension's version, in the pages' last line. */
+export function showVersion() {
+  const { version } = browser.runtime.getManifest();
+  byId("version", HTMLElement).textContent = say("about_version", [version]);
+}
+
+/** Says which keys ask, or that there are none, in `#shortcut`. */
+export async function showShortcut() {
+  const command = (await browser.commands.getAll()).find(({ name }) => name === "identify");
+  const key = command?.shortcut;
+  byId("shortcut", HTMLElement).textContent = key ? say("options_shortcut", [key]) : say("options_shortcut_none");
 }

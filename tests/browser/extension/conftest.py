@@ -45,6 +45,7 @@ SLUG, UNKNOWN_SLUG = (
 )
 VIDEO = "2210987001"
 
+TWITCH_PAGES = [f"https://{name}.twitch.tv/*" for name in ("www", "clips", "player")]
 BUTTON = 'button[data-twitchaudio="button"]'
 PANEL = '[data-twitchaudio="panel"]'
 
@@ -124,7 +125,10 @@ async def town(
 
 @dataclass(slots=True)
 class Installed:
-    """The extension in a running browser. `pages` is one of its own pages, through which tests set it up."""
+    """The extension in a running browser. `pages` is one of its own pages, through which tests set it up.
+
+    `welcome` is the address of the page that the installation opened.
+    """
 
     browser: Browser
     id: str
@@ -132,6 +136,7 @@ class Installed:
     pages: Tab
     town: Town
     front: Front
+    welcome: str
     opened: list[Tab] = field(default_factory=list[Tab])
     allowed: set[str] = field(default_factory=set[str])
 
@@ -164,10 +169,7 @@ class Installed:
         """Set the server's address in the options as a viewer does, allowing its host; gives what is said then."""
         if self.browser.name == "chromium" and address not in self.allowed:
             # Nobody can answer the browser's prompt here; with this it has been answered already.
-            async with self.browser.tab() as tab:
-                await tab.navigate("chrome://extensions/", wait="none")
-                await tab.wait_for("chrome.developerPrivate?.addHostPermission !== undefined")
-                await tab.run("await chrome.developerPrivate.addHostPermission(...args)", self.id, f"{address}/*")
+            await self.manage("addHostPermission", self.id, f"{address}/*")
             self.allowed.add(address)
         await self.pages.activate()
         await self.pages.run("document.querySelector('#server-says').textContent = ''")
@@ -175,6 +177,30 @@ class Installed:
         await self.pages.click("#server-form button")
         await self.pages.wait_for("document.querySelector('#server-says').textContent !== ''")
         return await self.pages.text("#server-says") or ""
+
+    async def manage(self, name: str, *given: Any) -> None:
+        """Do what Chromium's page of extensions does."""
+        async with self.browser.tab() as tab:
+            await tab.navigate("chrome://extensions/", wait="none")
+            await tab.wait_for("chrome.developerPrivate?.addHostPermission !== undefined")
+            await tab.run("await chrome.developerPrivate[args[0]](...args.slice(1))", name, *given)
+
+    async def withhold_twitch(self) -> None:
+        """Take the access to Twitch's pages away, as a viewer may."""
+        if self.browser.name == "chromium":
+            await self.manage("updateExtensionConfiguration", {"extensionId": self.id, "hostAccess": "ON_CLICK"})
+        else:
+            await self.pages.evaluate("(origins) => browser.permissions.remove({origins})", TWITCH_PAGES)
+
+    async def allow_twitch(self, popup: Tab) -> None:
+        """Give the access back: in Firefox with the pop-up's button; in Chromium nobody could answer."""
+        if self.browser.name == "chromium":
+            await self.manage(
+                "updateExtensionConfiguration", {"extensionId": self.id, "hostAccess": "ON_ALL_SITES"}
+            )
+        else:
+            await popup.activate()
+            await popup.click("#allow")
 
     async def stop_background(self) -> None:
         """End the background now, as the browser does after 30 s."""
@@ -272,12 +298,16 @@ async def installed(
     if either_browser.name == "firefox":  # as a viewer may; Chromium has no such door
         await (await browser_window(either_browser)).run(ALLOW_IN_PRIVATE, EXTENSION_ID)
     extension = await either_browser.install(EXTENSION)
+    welcome = await either_browser.wait_for_tab(lambda shown: shown.endswith("/welcome/welcome.html"))
+    await welcome.wait_for("document.documentElement.dataset.ready === ''")
+    found = await welcome.evaluate("location.href")
     pages = await either_browser.open_tab()
+    await welcome.close()
     address = {"chromium": f"chrome-extension://{extension}/", "firefox": f"moz-extension://{EXTENSION_UUID}/"}
     root = address[either_browser.name]
     await pages.navigate(f"{root}options/options.html")
     await pages.wait_for("typeof browser === 'object' && document.documentElement.dataset.ready === ''")
-    made = Installed(either_browser, extension, root, pages, town, front)
+    made = Installed(either_browser, extension, root, pages, town, front, found)
     yield made
     await made.pages.close()
     await either_browser.uninstall(extension)

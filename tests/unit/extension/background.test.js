@@ -1,5 +1,6 @@
 /** The background in Node, with the browser's API and the network in the test's hand: run from test_library.py. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 const SERVER = "https://songs.example";
@@ -14,21 +15,34 @@ const area = (map) => ({
   remove: async (key) => void map.delete(key),
   clear: async () => map.clear(),
 });
-let listener;
+let listener, installed, added;
+const tabs = { open: [], created: [], scripted: [], alive: new Set() };
 globalThis.indexedDB = { open() { throw new DOMException("refused", "InvalidStateError"); } };
 Object.defineProperty(globalThis, "navigator", { value: { onLine: true }, configurable: true });
 globalThis.browser = {
-  runtime: { id: "me", getURL: () => ROOT, onMessage: { addListener: (given) => { listener = given; } } },
+  runtime: {
+    id: "me", getURL: (path) => ROOT + path, onMessage: { addListener: (given) => { listener = given; } },
+    onInstalled: { addListener: (given) => { installed = given; } },
+    getManifest: () => JSON.parse(readFileSync(new URL("../../../extension/manifest.json", import.meta.url), "utf8")),
+  },
   commands: { onCommand: { addListener() {} } },
   i18n: { getMessage: (key) => key },
-  permissions: { contains: async () => true },
+  permissions: { contains: async () => true, onAdded: { addListener: (given) => { added = given; } } },
+  scripting: {
+    insertCSS: async () => {},
+    executeScript: async ({ target, files }) => void tabs.scripted.push([target.tabId, files.at(-1)]),
+  },
   storage: { local: area(kept.local), session: area(kept.session) },
-  tabs: { query: async () => [] },
+  tabs: {
+    query: async () => tabs.open,
+    create: async ({ url }) => void tabs.created.push(url),
+    sendMessage: async (id) => { if (!tabs.alive.has(id)) throw new Error("no receiver"); return { kind: null }; },
+  },
 };
 let asked = [];
 let answers = () => new Response("{}", { status: 404 });
 globalThis.fetch = async (address, init) => {
-  asked.push({ path: address.slice(`${SERVER}/api/v1`.length), body: init.body && JSON.parse(init.body), token: init.headers.Authorization });
+  asked.push({ path: address.slice(`${SERVER}/api/v1`.length), body: init.body && JSON.parse(init.body), fresh: init.headers["Cache-Control"], token: init.headers.Authorization });
   return answers(asked.at(-1));
 };
 await import("../../../extension/background.js");
@@ -65,6 +79,56 @@ test("a moment that an older server does not know is asked for live", async () =
   assert.equal((await sent({ name: "ask", question: { channel: "c", ago: 300 } })).state, "working");
   assert.deepEqual(asked.map(({ body }) => body), [{ channel: "c", ago: 300 }, { channel: "c" }]);
   assert.equal((await sent({ name: "ask", question: { clip: "a", url: "b" } })), undefined);
+  // A moment that the viewer has chosen is not exchanged for another one.
+  const refused = await sent({ name: "ask", question: { channel: "c", ago: 300 }, chosen: true });
+  assert.deepEqual([refused.code, refused.text, asked.length], ["server-too-old", "ago_unknown", 1]);
+  answers = () => new Response(JSON.stringify({ ...RUNNING, status: "no_match" }), { status: 200 });
+  assert.match((await sent({ name: "poll", id: "x", ago: 300 })).text, /^moment_live/);
+  await sent({ ...ask, fresh: true });
+  assert.equal(asked[0].fresh, "no-cache");
+});
+
+test("the installation opens the welcome page once, and gives the button to open tabs", async () => {
+  tabs.open = [{ id: 1 }, { id: 2 }, { id: 3, discarded: true }];
+  tabs.alive.add(2); // which the browser has given it already
+  await installed({ reason: "install" });
+  assert.deepEqual([tabs.created, tabs.scripted], [[`${ROOT}welcome/welcome.html`], [[1, "content/main.js"]]]);
+  await installed({ reason: "install" });
+  await installed({ reason: "update" });
+  await installed({ reason: "browser_update" });
+  assert.deepEqual([tabs.created.length, tabs.scripted.length], [1, 3]);
+  added({ origins: ["https://songs.example/*"] });
+  added({ origins: ["https://www.twitch.tv/*"] });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(tabs.scripted.length, 4);
+  [tabs.open, tabs.created] = [[], []];
+});
+
+test("without a server that was chosen, the first question leads to where one is", async () => {
+  kept.local.delete("server");
+  answers = () => { throw new TypeError("Failed to fetch"); };
+  const view = await sent(ask);
+  assert.deepEqual([view.code, view.actions.map(({ name }) => name)], ["no-server", ["welcome", "retry"]]);
+  await sent(ask);
+  await sent(ask, { incognito: true });
+  assert.deepEqual(tabs.created, [`${ROOT}welcome/welcome.html`]);
+  answers = () => new Response("<h1>My router</h1>");
+  assert.equal((await sent(ask)).code, "no-server");
+  kept.local.set("server", "http://127.0.0.1:8080");
+  answers = () => { throw new TypeError("Failed to fetch"); };
+  assert.equal((await sent(ask)).code, "server-unreachable");
+  kept.local.set("server", SERVER);
+});
+
+test("an address that cannot be a server's is refused with its reason, and one at home with what is special there", async () => {
+  const own = { id: "me", url: `${ROOT}welcome/welcome.html` };
+  const tell = async (server) => { const { code, text } = await listener({ name: "set-server", server }, own); return [code, text]; };
+  assert.deepEqual(await tell("https://songs.example/docs"), ["address-invalid", "address_path"]);
+  assert.deepEqual(await tell("http://192.168.1.5"), ["address-invalid", "address_home"]);
+  assert.deepEqual(await tell("https://www.twitch.tv"), ["address-invalid", "address_twitch"]);
+  answers = () => { throw new TypeError("Failed to fetch"); };
+  assert.deepEqual(await tell("https://192.168.1.5"), ["connection-not-secure", "connection_at_home"]);
+  assert.deepEqual(await tell("https://other.example"), ["connection-not-secure", "problem_connection_not_secure_text"]);
 });
 
 test("a server that answered before is not said to have a wrong certificate", async () => {

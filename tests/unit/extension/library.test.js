@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { isSafe, parseServer, permissionPattern } from "../../../extension/lib/address.js";
+import { ADDRESS_REASONS, addressProblem, isHome, isSafe, parseServer, permissionPattern } from "../../../extension/lib/address.js";
 import { answerView, safeLink } from "../../../extension/lib/answer.js";
 import { call, identification, asVersionProblem, status } from "../../../extension/lib/api.js";
 import { MAX_ENTRIES, added, csv, json, matching } from "../../../extension/lib/history.js";
 import { accepted } from "../../../extension/lib/messages.js";
 import { LOCAL_CODES, ProblemError } from "../../../extension/lib/problem.js";
 import { authorizeAddress, tokenFrom } from "../../../extension/lib/sign_in.js";
+import { tabAdvice } from "../../../extension/lib/site_access.js";
 import "../../../extension/lib/targets.js";
 import { problemView, viewOf } from "../../../extension/lib/view.js";
 
@@ -37,6 +38,49 @@ test("an address is an origin over TLS, or on this machine", () => {
   assert.equal(permissionPattern("https://songs.example:8443"), "https://songs.example/*");
   assert.ok(isSafe("http://127.0.0.1:1"));
   assert.ok(!isSafe("http://192.0.2.1"));
+});
+
+test("what is wrong with a typed address is told, with what was probably meant", () => {
+  const table = {
+    "songs.example": null, "songs.example:8443": null, "https://songs": null, "127.0.0.1:8080": null, "https://192.168.1.5": null,
+    "münchen.example": null, "https://[fd00::5]:8443": null, "http://localhost": null,
+    "": ["name", ""], "songs": ["name", ""], "x y": ["name", ""], "songs.example:99999": ["name", ""], "https://": ["name", ""],
+    "songs,example": ["name", "https://songs.example"], "songs..example": ["name", "https://songs.example"],
+    "songs .example": ["name", "https://songs.example"], "-songs.example": ["name", ""], "javascript:alert(1)": ["name", ""],
+    "htps://songs.example": ["scheme", "https://songs.example"], "https//songs.example": ["scheme", "https://songs.example"],
+    "https:/songs.example": ["scheme", "https://songs.example"], "https;//songs.example": ["scheme", "https://songs.example"],
+    "https://https://songs.example": ["scheme", "https://songs.example"], "ftp://songs.example": ["scheme", "https://songs.example"],
+    "http://songs.example": ["http", "https://songs.example"], "http://songs.example:8080/docs": ["http", "https://songs.example:8080"],
+    "http://192.168.1.5:8080": ["home", ""], "http://10.0.0.2": ["home", ""], "http://nas:8080": ["home", ""], "http://pi.local": ["home", ""],
+    "http://172.32.0.1": ["http", "https://172.32.0.1"],
+    "http://0.0.0.0:8080": ["loopback", "http://127.0.0.1:8080"], "http://[::1]:8080": ["loopback", "http://127.0.0.1:8080"],
+    "https://user:pw@songs.example": ["credentials", "https://songs.example"], "me@songs.example": ["credentials", "https://songs.example"],
+    "https://songs.example/docs": ["path", "https://songs.example"], "songs.example/?a=b#c": ["path", "https://songs.example"],
+    "localhost:8080/docs": ["path", "http://localhost:8080"],
+    "https://www.twitch.tv/somechannel": ["twitch", ""], "twitch.tv": ["twitch", ""],
+  };
+  for (const [typed, expected] of Object.entries(table)) {
+    const told = addressProblem(typed);
+    assert.deepEqual(told && [told.reason, told.suggestion], expected, typed);
+    if (told?.suggestion) assert.equal(addressProblem(told.suggestion), null, typed);
+    if (told === null) assert.notEqual(parseServer(typed), null, typed);
+  }
+  assert.deepEqual(new Set(Object.values(table).filter(Boolean).map(([reason]) => reason)), new Set(ADDRESS_REASONS));
+  assert.deepEqual(["10.1.2.3", "172.20.0.1", "nas", "pi.local", "songs.example", "127.0.0.1", "172.15.0.1"].map(isHome),
+    [true, true, true, true, false, false, false]);
+});
+
+test("the pop-up says what can be done on a tab, and why there is no button", () => {
+  const page = (kind) => ({ kind, label: "x", view: null, button: "player", report: "" });
+  const advice = (given) => { const { key, can, allow, earlier } = tabAdvice({ page: null, url: "", allowed: true, ...given }); return [key, can, allow, earlier]; };
+  assert.deepEqual(advice({ page: page("channel") }), ["popup_page_channel", true, false, true]);
+  assert.deepEqual(advice({ page: page("clip"), allowed: false }), ["popup_page_clip", true, false, false]);
+  assert.deepEqual(advice({ url: "https://www.twitch.tv/x" }), ["popup_page_unready", true, false, false]);
+  assert.deepEqual(advice({ url: "https://m.twitch.tv/x" }), ["popup_page_mobile", true, false, false]);
+  assert.deepEqual(advice({ url: "https://www.twitch.tv/x", allowed: false }), ["popup_page_withheld", true, true, false]);
+  assert.deepEqual(advice({ allowed: false }), ["popup_page_withheld", false, true, false]);
+  assert.deepEqual(advice({ page: page(null), url: "https://www.twitch.tv/directory" }), ["popup_page_other", false, false, false]);
+  assert.deepEqual(advice({ url: "https://elsewhere.example/www.twitch.tv/" }), ["popup_page_other", false, false, false]);
 });
 
 const answering = (body, init = {}) => ({ fetch: async () => new Response(body, init), online: () => true });
@@ -78,6 +122,17 @@ test("a token goes in a header, to the configured server, and cookies never", as
   assert.equal(asked[1].redirect, "manual");
 });
 
+test("an answer may be of before, unless the viewer wants to hear it again", async () => {
+  let init;
+  const network = { online: () => true, fetch: async (_, given) => { init = given; return new Response("{}"); } };
+  const ask = async (more) => { await call(network, SERVER, "/identifications", { method: "POST", body: {}, ...more }); return init; };
+  // A browser adds "no-cache" of its own to a request with the mode "no-store".
+  assert.deepEqual([(await ask({})).headers["Cache-Control"], init.cache], [undefined, "default"]);
+  assert.deepEqual([(await ask({ fresh: true })).headers["Cache-Control"], init.cache], ["no-cache", "default"]);
+  await call(network, SERVER, "/status");
+  assert.equal(init.cache, "no-store");
+});
+
 test("answers of servers of another age are noticed", () => {
   for (const body of [{}, { id: "x", status: "done", stage: "" }, { id: "x", status: "successful", stage: "done", song: {} }]) {
     assert.throws(() => identification(body), code("server-too-old"));
@@ -115,6 +170,18 @@ test("a video without sound at the moment says what was listened to instead", ()
   for (const near of [{ at: 60 }, { at: 82 }, { at: 58 }, { at: null }, { captured_from: null }, { kind: "clip" }]) {
     assert.equal(answerView({ ...video, ...near }).elsewhere, null);
   }
+});
+
+test("an answer says which moment of a live stream it is about, where that is not the live one", () => {
+  const at = (behind_live) => ({ ...ANSWER, status: "no_match", moment: { broadcast: null, seconds: null, behind_live } });
+  const note = (identification, ago) => viewOf(identification, say, SERVER, null, ago).text.replace(/ ?none_text$/, "");
+  for (const [identification, ago, expected] of [
+    [at(300), 300, "moment_behind(5:00)"], [at(300), 0, "moment_behind(5:00)"], [at(4), 0, ""], [at(null), 0, ""],
+    // Asked for an earlier moment, answered with the live one: by a server of before, or as nothing else is left.
+    [at(4), 300, "moment_live"], [at(null), 300, "moment_live"], [{ ...ANSWER, status: "no_match" }, 300, "moment_live"],
+    [{ ...at(300), moment: "odd" }, 0, ""], [{ ...at(300), kind: "clip" }, 0, ""],
+  ]) assert.equal(note(identification, ago).replace("none_text_recorded", ""), expected, JSON.stringify([identification.moment, ago]));
+  assert.equal(viewOf({ ...at(75), status: "successful", song: SONG }, say, SERVER).note, "moment_behind(1:15)");
 });
 
 test("what a server sends in place of a number or a link is not shown", () => {
@@ -195,6 +262,10 @@ test("messages are answered only from where, and only if, they may come", () => 
   assert.ok(accepted({ name: "set-server", server: "https://a.example" }, own, self));
   assert.ok(accepted({ name: "ask", question: { channel: "x", ago: 300 } }, page, self));
   assert.equal(accepted({ name: "ask", question: { channel: "x", ago: -1 } }, page, self), null);
+  assert.ok(accepted({ name: "ask", question: { channel: "x" }, fresh: true, chosen: true }, page, self));
+  assert.equal(accepted({ name: "ask", question: { channel: "x" }, fresh: "yes" }, page, self), null);
+  assert.ok(accepted({ name: "poll", id: "x", ago: 30 }, page, self));
+  assert.equal(accepted({ name: "poll", id: "x", ago: "30" }, page, self), null);
   for (const [message, sender] of [
     [{ name: "ask", question: { channel: "x", clip: "y" } }, page], [{ name: "ask", question: { channel: 7 } }, page],
     [{ name: "poll", id: "../admin" }, page], [{ name: "constructor" }, own], [null, own], ["ask", own], [{ name: "stored", slug: "a/b" }, page],

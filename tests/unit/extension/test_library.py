@@ -14,7 +14,7 @@ import pytest
 
 from fingerprint.domain.problems import PROBLEM_KINDS, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, VideoTarget, parse_target
-from scripts.package_extension import write_archive
+from scripts.package_extension import Operator, operator_from, write_archive
 
 ROOT = Path(__file__).parents[3]
 EXTENSION = ROOT / "extension"
@@ -115,6 +115,10 @@ def test_every_problem_is_explained_and_every_word_is_there() -> None:
             used |= set(re.findall(r'data-i18n(?:-[\w-]+)?="(\w+)"', text)) | set(
                 re.findall(r"__MSG_(\w+)__", text)
             )
+    reasons = (EXTENSION / "lib/address.js").read_text(encoding="utf-8").split("ADDRESS_REASONS")[1].split("]")[0]
+    used |= {f"address_{reason}" for reason in re.findall(r'"(\w+)"', reasons)}
+    site_access = (EXTENSION / "lib/site_access.js").read_text(encoding="utf-8")
+    used |= set(re.findall(r'"(popup_page_\w+)"', site_access)) | {"ago_unknown", "connection_at_home"}
     assert used <= words.keys(), used - words.keys()
 
 
@@ -138,15 +142,31 @@ def test_only_one_file_knows_twitchs_pages() -> None:
 
 
 def test_it_asks_for_no_more_than_it_needs() -> None:
-    assert set(MANIFEST["permissions"]) == {"storage", "identity", "activeTab"}
-    assert set(MANIFEST["host_permissions"]) == {
+    assert set(MANIFEST["permissions"]) == {"storage", "identity", "activeTab", "scripting"}
+    pages = {f"https://{name}.twitch.tv/*" for name in ("www", "clips", "player")}
+    # Those of the pages cost no warning beside content_scripts, which has them, too.
+    matched = {page for scripts in MANIFEST["content_scripts"] for page in scripts["matches"]}
+    assert matched == pages | {"https://clips.twitch.tv/embed*"}
+    assert set(MANIFEST["host_permissions"]) == pages | {
         "http://127.0.0.1/*",
         "http://localhost/*",
         "https://id.twitch.tv/*",
     }
+    table = (
+        (EXTENSION / "lib/site_access.js").read_text(encoding="utf-8").split("TWITCH_PAGES = [")[1].split("]")[0]
+    )
+    assert set(re.findall(r'"([^"]+)"', table)) == pages
     assert "web_accessible_resources" not in MANIFEST
     for file in EXTENSION.rglob("*.html"):
-        assert not re.search(r"(src|href)=\"(https?:)?//", file.read_text(encoding="utf-8")), file
+        assert not re.search(r"<(?!a )[^>]*(src|href)=\"(https?:)?//", file.read_text(encoding="utf-8")), file
+
+
+def test_the_welcome_page_gives_the_readmes_commands() -> None:
+    page = (EXTENSION / "welcome/welcome.html").read_text(encoding="utf-8")
+    commands = re.findall(r"<code>(.+?)</code>", page)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(commands) == 2
+    assert all(command in readme for command in commands)
 
 
 def test_the_docs_name_the_addresses_that_operators_register() -> None:
@@ -158,15 +178,64 @@ def test_the_docs_name_the_addresses_that_operators_register() -> None:
     assert f"https://{firefox}.extensions.allizom.org/twitch" in docs
 
 
-def test_the_archives_are_the_same_bytes_each_time_and_fit_their_stores(tmp_path: Path) -> None:
+def _opened(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The manifest of an archive, and its text files."""
+    with zipfile.ZipFile(file) as archive:
+        texts = {name: archive.read(name).decode() for name in archive.namelist() if not name.endswith(".png")}
+    return json.loads(texts["manifest.json"]), texts
+
+
+@pytest.mark.parametrize("operator", [None, Operator("https://songs.example:8443", 'Songs \u2013 of "Example"')])
+def test_the_archives_are_the_same_bytes_each_time_and_fit_their_stores(
+    tmp_path: Path, operator: Operator | None
+) -> None:
     for store in ("chrome", "firefox"):
         (tmp_path / "again").mkdir(exist_ok=True)
-        first, second = write_archive(store, tmp_path), write_archive(store, tmp_path / "again")
+        first, second = (write_archive(store, folder, operator) for folder in (tmp_path, tmp_path / "again"))
         assert first.read_bytes() == second.read_bytes()
-        with zipfile.ZipFile(first) as archive:
-            manifest = json.loads(archive.read("manifest.json"))
-            names = archive.namelist()
-        assert names == sorted(names)
-        assert "types.d.ts" not in names
+        manifest, texts = _opened(first)
+        assert [*texts] == sorted(texts)
+        assert not {"types.d.ts", "CHANGELOG.md"} & texts.keys()
+        assert not any(name.startswith("store/") for name in texts)
         assert ("service_worker" in manifest["background"]) == (store == "chrome")
         assert ("browser_specific_settings" in manifest) == (store == "firefox")
+        assert re.fullmatch(r"\d+\.\d+\.\d+(\.\d+)?", manifest["version"])
+        # From a store it asks for a server on the same computer only when the viewer has one.
+        local = {"http://127.0.0.1/*", "http://localhost/*"}
+        assert not local & set(manifest["host_permissions"])
+        assert local <= set(manifest["optional_host_permissions"])
+
+
+def test_an_operators_archive_has_the_address_built_in(tmp_path: Path) -> None:
+    operator = operator_from("https://Songs.Example:8443/", "Songs")
+    assert operator == Operator("https://songs.example:8443", "Songs")
+    manifest, texts = _opened(write_archive("firefox", tmp_path, operator))
+    assert "https://songs.example/*" in manifest["host_permissions"]
+    assert manifest["name"] == "TwitchAudio: Songs"
+    assert manifest["browser_specific_settings"]["gecko"]["id"] == "twitchaudio@songs.example"
+    assert '{"server": "https://songs.example:8443", "name": "Songs"}' in texts["lib/operator.js"]
+    program = (
+        "import {DEFAULT_SERVER} from './lib/address.js'; import * as storage from './lib/storage.js';"
+        "globalThis.browser = {storage: {local: {get: async (otherwise) => otherwise}}};"
+        "console.log(DEFAULT_SERVER, (await storage.settings()).server, await storage.isServerChosen())"
+    )
+    for name in ("lib/operator.js", "lib/address.js", "lib/storage.js", "lib/problem.js"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(texts[name], encoding="utf-8")
+    (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    said = _node("--input-type=module", "--eval", program.replace("./lib", (tmp_path / "lib").as_uri()))
+    assert said == "https://songs.example:8443 https://songs.example:8443 true\n"
+    for server, name in (
+        ("http://songs.example", None),
+        ("https://songs.example/path", None),
+        ("https://me:pw@songs.example", None),
+        ("https://", None),
+        ("https://songs.example:99999", None),
+        ("https://songs.example", ""),
+        ("https://songs.example", "x" * 31),
+        ("https://songs.example", "a\nb"),
+        (None, "Songs"),
+    ):
+        with pytest.raises(ValueError, match="--"):
+            operator_from(server, name)
