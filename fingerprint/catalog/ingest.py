@@ -158,7 +158,7 @@ class _Ingest:
         self._uncommitted: list[FileOutcome] = []
         self._pending_since = 0.0
         self._waiting: list[Known] = []
-        self._sidecars = Sidecars()
+        self._sidecars = Sidecars(roots=found.roots)
 
     def run(self, program: Sequence[str], workers: int) -> IngestReport:
         report = self._report_so_far
@@ -187,6 +187,8 @@ class _Ingest:
                     if self._due():
                         self._commit()
                 self._take_waiting()
+                self._sidecars.check_rows()
+                self._report_troubles()
                 report.replaced = len(self._library.orphans())
                 if self._sync is not None:
                     self._mark_missing(seen, under_roots, force=self._sync.force)
@@ -221,14 +223,17 @@ class _Ingest:
     def _described(self, source: Source) -> Source:
         """The source with what its sidecars say; each error in a sidecar is reported once."""
         said = self._sidecars.of(Path(source.path))
+        self._report_troubles()
+        said = said if said is not None and said.filled else None
+        return source if said == source.sidecar else replace(source, sidecar=said)
+
+    def _report_troubles(self) -> None:
         while self._sidecars.troubles:
             trouble = self._sidecars.troubles.pop(0)
             self._report_so_far.skipped.append(Unreadable(trouble.path, trouble.reason))
             self._on_progress(
                 IngestProgress(done=self._done, total=self._total, outcome=self._report_so_far.skipped[-1])
             )
-        said = said if said is not None and said.filled else None
-        return source if said == source.sidecar else replace(source, sidecar=said)
 
     def _take(self, outcome: FileOutcome) -> None:
         match outcome:

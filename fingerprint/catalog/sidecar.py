@@ -3,42 +3,38 @@
 `tracks.csv` or `tracks.json` describes files in its folder and in folders below, one row or object each, by
 `file`, the path from there. `NAME.json` beside a file, such as `song.flac.json`, describes that file alone. The
 sidecar nearest to the file wins. Columns and keys are `COLUMNS`, all optional: what is known of a song, and an id
-or a link for each service. An empty value leaves the tag as it is. A CSV's columns are separated by commas,
-semicolons or tabs.
+or a link for each service. An empty value leaves the tag as it is. See `table` for what is read as a CSV.
 """
 
-import csv
-import io
-import json
 import os
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Final, cast
 
+from fingerprint.catalog.table import Row, SidecarError, read_object, read_table
 from fingerprint.catalog.tags import PLAIN_FORMS, isrc_of
 from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.credits import artist_names, credits_of
 from fingerprint.domain.identification import METADATA_FIELDS, ExternalIds
 from fingerprint.domain.links import SERVICES, ids_of_tag
+from fingerprint.domain.text import clean_text
 
 FOLDER_NAMES: Final = ("tracks.csv", "tracks.json")
 FILE_ENDING: Final = ".json"
 LEVELS: Final = 4
 """How many folders, from a file's own upwards, may hold a sidecar for it."""
 
-MAX_BYTES: Final = 32 << 20
+MAX_TROUBLES: Final = 20
+"""The most errors of one sidecar that are named."""
+MAX_ROWS_NAMED: Final = 5
+
 TEXT_LIMIT: Final = 1000
 
 _TEXT_COLUMNS: Final = ("title", *(name for name in METADATA_FIELDS if name not in ("artists", "ids")))
 COLUMNS: Final = (*_TEXT_COLUMNS, "artists", *(service.name for service in SERVICES))
-
-Row = Mapping[str, object]
-_Beside = tuple[list[tuple[Path, dict[PurePath, Tags]]], frozenset[str]]
-
-
-class SidecarError(Exception):
-    """A sidecar cannot be read; the text is one sentence without the file's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,84 +46,167 @@ class Trouble:
 
 
 @dataclass(slots=True)
-class Sidecars:
-    """The sidecars read so far. Each folder is read once; `troubles` collects the errors."""
+class _Table:
+    """A table's rows by the path from its folder, and where each is for people, such as `line 3`."""
 
+    path: Path
+    rows: dict[PurePath, Tags] = field(default_factory=dict[PurePath, Tags])
+    places: dict[PurePath, str] = field(default_factory=dict[PurePath, str])
+    loosely: dict[str, PurePath] = field(default_factory=dict[str, PurePath])
+    used: set[PurePath] = field(default_factory=set[PurePath])
+
+    def of(self, path: Path) -> Tags | None:
+        """What the table says of a file: by its very path, else by one with other case, accents or slashes."""
+        relative = path.relative_to(self.path.parent)
+        if relative not in self.rows:
+            like = self.loosely.get(_loose(str(relative)))
+            if like is None or like in self.used or os.path.lexists(self.path.parent / like):
+                return None
+            relative = like
+        self.used.add(relative)
+        return self.rows[relative]
+
+    def unused(self) -> list[PurePath]:
+        """The files that rows name and that are not there."""
+        folder = self.path.parent
+        return [file for file in self.rows if file not in self.used and not _exists(folder / file)]
+
+
+_Beside = tuple[list[_Table], frozenset[str]]
+
+
+@dataclass(slots=True)
+class Sidecars:
+    """The sidecars read so far. Each folder is read once; `troubles` collects the errors.
+
+    `roots`: the folders whose music is indexed: what is wrong with a table in one of them is said. Above them a
+    file of that name may have another purpose.
+    """
+
+    roots: Sequence[str] = ()
     troubles: list[Trouble] = field(default_factory=list[Trouble])
-    _folders: dict[Path, dict[PurePath, Tags]] = field(default_factory=dict[Path, dict[PurePath, Tags]])
+    _folders: dict[Path, list[_Table]] = field(default_factory=dict[Path, list[_Table]])
     _known: dict[Path, _Beside] = field(default_factory=dict[Path, _Beside])
+    _told: Counter[Path] = field(default_factory=Counter[Path])
 
     def of(self, path: Path) -> Tags | None:
         """The tags that sidecars give for a music file, or None."""
         tables, own_names = self._beside(path.parent)
         said: Tags | None = None
-        for folder, rows in tables:
-            said = _joined(said, rows.get(path.relative_to(folder)))
+        for table in tables:
+            said = _joined(said, table.of(path))
         name = path.name + FILE_ENDING
         if name not in own_names:
             return said
-        own = path.with_name(name)
-        return _joined(said, self._read_alone(own)) if own.is_file() else said
+        return _joined(said, self._read_alone(path.with_name(name)))
+
+    def check_rows(self) -> None:
+        """Say which rows name files that are not there; when all files have been described."""
+        for table in (table for tables in self._folders.values() for table in tables):
+            unused = table.unused() if self._is_ours(table.path.parent) else []
+            if not unused:
+                continue
+            named = [f"{table.places[file]} ({file})" for file in unused[:MAX_ROWS_NAMED]]
+            more = f" and {len(unused) - len(named)} more" if len(unused) > len(named) else ""
+            rows = "1 row names a file that is" if len(unused) == 1 else f"{len(unused)} rows name files that are"
+            self._say(table.path, f"{rows} not there: {', '.join(named)}{more}")
+
+    def _say(self, path: Path, reason: str) -> None:
+        self._told[path] += 1
+        if self._told[path] <= MAX_TROUBLES:
+            self.troubles.append(Trouble(path, reason))
+        elif self._told[path] == MAX_TROUBLES + 1:
+            self.troubles.append(Trouble(path, "there is more that is wrong with it"))
+
+    def _is_ours(self, folder: Path) -> bool:
+        return any(folder == root or root in folder.parents for root in map(Path, self.roots))
 
     def _beside(self, folder: Path) -> _Beside:
         """The tables that may describe files in a folder, farthest first, and the names of files like sidecars."""
         found = self._known.get(folder)
         if found is None:
             above = [folder, *folder.parents[: LEVELS - 1]]
-            tables = [(each, self._folder(each, own=each == folder)) for each in reversed(above)]
+            tables = [table for each in reversed(above) for table in self._folder(each, own=each == folder)]
             try:
                 names = frozenset(name for name in os.listdir(folder) if name.endswith(FILE_ENDING))  # noqa: PTH208 - names
             except OSError:
                 names = frozenset[str]()
-            found = self._known[folder] = ([(each, rows) for each, rows in tables if rows], names)
+            found = self._known[folder] = (tables, names)
         return found
 
-    def _folder(self, folder: Path, *, own: bool) -> dict[PurePath, Tags]:
+    def _folder(self, folder: Path, *, own: bool) -> list[_Table]:
         found = self._folders.get(folder)
         if found is None:
-            found = self._folders[folder] = {}
+            found = self._folders[folder] = []
             for name in FOLDER_NAMES:
                 path = folder / name
                 try:
-                    if _is_file(path):
-                        found.update(self._read_rows(path))
+                    if _exists(path):
+                        found.append(self._read_files(path, said=own or self._is_ours(folder)))
                 except SidecarError as error:
-                    # A file of that name in a folder above the music may have another purpose.
-                    if own:
-                        self.troubles.append(Trouble(path, str(error)))
+                    if own or self._is_ours(folder):
+                        self._say(path, str(error))
         return found
 
-    def _read_rows(self, path: Path) -> dict[PurePath, Tags]:
-        return {PurePath(file): tags for file, tags in self.by_column(path, "file", must_exist=True).items()}
+    def _read_files(self, path: Path, *, said: bool) -> _Table:
+        """A table's rows by file; unless it is `said`, a table without any may be another program's.
 
-    def by_column(self, path: Path, column: str, *, must_exist: bool = False) -> dict[str, Tags]:
+        Raises SidecarError.
+        """
+        table = _Table(path)
+        told = len(self.troubles)
+        for row in read_table(
+            path, columns=COLUMNS, needed="file", on_trouble=lambda reason: self._say(path, reason)
+        ):
+            name = _text(row.cells.get("file"))
+            if not name:
+                if any(_text(cell) for cell in row.cells.values()):
+                    self._say(path, f"{row.place} names no file")
+                continue
+            file = _relative(name, path.parent)
+            if file in table.rows:
+                self._say(
+                    path, f"{row.place} describes {name[:80]!r} again, after {table.places[file]}: it counts"
+                )
+            table.rows[file] = self._tags(path, row.cells, f"{row.place}: ")
+            table.places[file] = row.place
+            table.loosely[_loose(name)] = table.loosely[_loose(str(file))] = file
+        if not said and not table.rows:
+            del self.troubles[told:]
+        return table
+
+    def by_column(self, path: Path, column: str) -> dict[str, Tags]:
         """What a table says, by the text in one of its columns; rows without it are left out.
 
-        Raises SidecarError for a table that cannot be read, or lacks a column that `must_exist`.
+        Raises SidecarError for a table that cannot be read.
         """
-        needed = column if must_exist else None
-        return {key: self._tags(path, row) for row in _rows(path, needed) if (key := _text(row.get(column)))}
+        rows = read_table(
+            path, columns=(*COLUMNS, column), needed=None, on_trouble=lambda reason: self._say(path, reason)
+        )
+        return {
+            key: self._tags(path, row.cells, f"{row.place}: ")
+            for row in rows
+            if (key := _text(row.cells.get(column)))
+        }
 
     def _read_alone(self, path: Path) -> Tags | None:
         try:
-            return self._tags(path, _object(path))
+            return self._tags(path, read_object(path))
         except SidecarError as error:
-            self.troubles.append(Trouble(path, str(error)))
+            self._say(path, str(error))
             return None
 
-    def _tags(self, path: Path, row: Row) -> Tags:
+    def _tags(self, path: Path, row: Row, place: str = "") -> Tags:
         ids = ExternalIds()
         for service in SERVICES:
             text = _text(row.get(service.name))
             found = ids_of_tag(service.name, text) if text else None
             if text and found is None:
-                self.troubles.append(
-                    Trouble(path, f"{service.name} takes a link to a song or its id, not {text[:80]!r}")
-                )
+                self._say(path, f"{place}{service.name} takes a link to a song or its id, not {text[:80]!r}")
             ids = ids.filled(found or ExternalIds())
         isrc = _text(row.get("isrc"))
         if isrc and isrc_of(isrc) is None:
-            self.troubles.append(Trouble(path, f"isrc takes 12 letters and digits, not {isrc[:80]!r}"))
+            self._say(path, f"{place}isrc takes 12 letters and digits, not {isrc[:80]!r}")
         texts = {name: _text(row.get(name)) for name in _TEXT_COLUMNS}
         known: dict[str, Any] = {
             name: PLAIN_FORMS[name](text) if name in PLAIN_FORMS else text or None for name, text in texts.items()
@@ -139,11 +218,23 @@ class Sidecars:
         return Tags(**known, artists=artists, ids=ids)
 
 
-def _is_file(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
-        return path.is_file()
-    except OSError:  # such as a name that is too long to exist
+        return os.path.lexists(path)
+    except (OSError, ValueError):  # such as a name that is too long to exist, or one with a NUL
         return False
+
+
+def _relative(name: str, folder: Path) -> PurePath:
+    """A path from a table's folder, without `.` and `..` in it."""
+    text = os.path.normpath(name)
+    inside = f"{folder}/"
+    return PurePath(text.removeprefix(inside))
+
+
+def _loose(name: str) -> str:
+    """A path for comparison, whatever program wrote it: Windows' slashes, composed or decomposed accents, case."""
+    return unicodedata.normalize("NFC", os.path.normpath(name.replace("\\", "/"))).casefold()
 
 
 def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:
@@ -154,59 +245,9 @@ def _text(value: object) -> str:
     """A cell as text; numbers become their digits, and values of any other type an empty text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    return str(value).replace("\0", " ").strip()[:TEXT_LIMIT]
+    return clean_text(" ".join(str(value).split()), TEXT_LIMIT)
 
 
 def _artists(value: object) -> tuple[str, ...]:
     values = cast("list[object]", value) if isinstance(value, list) else [value]
     return artist_names(*map(_text, values))
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise SidecarError(f"it cannot be read: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise SidecarError(f"it is longer than {MAX_BYTES >> 20} MiB")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SidecarError("it is not UTF-8") from error
-
-
-def _json(path: Path) -> object:
-    try:
-        return cast("object", json.loads(_read(path)))
-    except (ValueError, RecursionError) as error:
-        raise SidecarError("it is not JSON") from error
-
-
-def _object(path: Path) -> Row:
-    body = _json(path)
-    if not isinstance(body, dict):
-        raise SidecarError("it holds no JSON object")
-    return cast("Row", body)
-
-
-def _rows(path: Path, needed: str | None) -> Iterator[Row]:
-    if path.suffix == ".json":
-        body: Any = _json(path)
-        if not isinstance(body, list):
-            raise SidecarError("it holds no JSON list of objects")
-        for row in cast("list[object]", body):
-            if isinstance(row, dict):
-                yield cast("Row", row)
-        return
-    text = _read(path)
-    first = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
-    try:
-        names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
-        if needed is not None and needed not in names:
-            raise SidecarError(f"its first line names no column `{needed}`")
-        reader.fieldnames = names
-        yield from reader
-    except csv.Error as error:
-        raise SidecarError(f"it is no CSV: {error}") from error

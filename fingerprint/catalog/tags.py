@@ -1,37 +1,53 @@
-"""Reads a file's tags, and the song's ids at other services that tags contain."""
+"""What a file's tags say of a song, from their names and values as they are in the file."""
 
 import re
-from collections.abc import Callable
-from pathlib import PurePath
-from typing import BinaryIO, Final, cast
-
-from tinytag import TinyTag, TinyTagException
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from fingerprint.catalog.tracks import Tags
 from fingerprint.domain.credits import credits_of
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.links import ids_of_tag
+from fingerprint.domain.text import clean_text
 
 _ISRC: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _DATE: Final = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?")
 
+RawTags = Mapping[str, Sequence[str]]
+"""A file's tags: values by names in lower case, in any format's own words."""
 
-def read_tags(file: BinaryIO, name: PurePath) -> Tags:
-    """The tags of an audio file called `name`; empty ones where there are none or they cannot be read."""
-    try:
-        tag = TinyTag.get(name, file_obj=file, duration=False)
-    except (TinyTagException, OSError, ValueError, KeyError, IndexError, ArithmeticError):
-        return Tags()
-    other = cast("dict[str, list[str]]", tag.other)
-    credit = credits_of(_clean(tag.title) or "", [tag.artist or "", *other.get("artist", [])])
+NAMES: Final = {
+    "title": ("title", "name"),
+    "artist": ("artist", "author", "performer", "iart"),
+    "album": ("album", "product", "wm/albumtitle"),
+    "label": ("publisher", "label", "organization", "wm/publisher"),
+    "isrc": ("isrc", "tsrc", "wm/isrc"),
+    "date": ("date", "year", "date_released", "wm/year", "originaldate"),
+}
+"""The names of what an answer tells, the usual one first."""
+
+
+def first_values(raw: RawTags, what: str) -> Sequence[str]:
+    """The values of the first name of something in `NAMES` that has any."""
+    for name in NAMES[what]:
+        values = [value for value in raw.get(name, ()) if value.strip(" \t\r\n\0")]
+        if values:
+            return values
+    return ()
+
+
+def tags_of(raw: RawTags) -> Tags:
+    """The description that a file's tags give; several artists are told apart by the one rule for names."""
+    said = {what: first_values(raw, what) for what in NAMES}
+    credit = credits_of(_first(said["title"]) or "", [_clean(value) for value in said["artist"]])
     return Tags(
         title=credit.title or None,
         artists=credit.artists,
-        album=_clean(tag.album),
-        label=_clean(_first(other, "publisher") or _first(other, "label") or _first(other, "organization")),
-        isrc=isrc_of(_first(other, "isrc") or ""),
-        release_date=date_of(tag.year or ""),
-        ids=_ids(other, tag.comment),
+        album=_first(said["album"]),
+        label=_first(said["label"]),
+        isrc=isrc_of(_first(said["isrc"]) or ""),
+        release_date=date_of(_first(said["date"]) or ""),
+        ids=_ids(raw),
     )
 
 
@@ -51,20 +67,19 @@ PLAIN_FORMS: Final[dict[str, Callable[[str], str | None]]] = {"isrc": isrc_of, "
 """The functions that normalize a field's text; they return None for malformed text."""
 
 
-def _ids(other: dict[str, list[str]], comment: str | None) -> ExternalIds:
+def _ids(raw: RawTags) -> ExternalIds:
     """The ids in any tag with a link to a song, and in tags that are meant for ids."""
     ids = ExternalIds()
-    for name, values in [*other.items(), ("comment", [comment or ""])]:
+    for name, values in raw.items():
         for value in values:
-            ids = ids.filled(ids_of_tag(name, str(value)) or ExternalIds())
+            ids = ids.filled(ids_of_tag(name, value) or ExternalIds())
     return ids
 
 
-def _first(other: dict[str, list[str]], name: str) -> str | None:
-    values = other.get(name)
-    return values[0] if values else None
+def _first(values: Sequence[str]) -> str | None:
+    return (_clean(values[0]) or None) if values else None
 
 
-def _clean(text: str | None) -> str | None:
-    """The text without surrounding blanks and NULs; None when nothing is left."""
-    return (text or "").replace("\0", " ").strip() or None
+def _clean(text: str) -> str:
+    """The text on one line. NULs stay between the names of several artists."""
+    return "\0".join(clean_text(" ".join(part.split())) for part in text.strip(" \t\r\n\0").split("\0"))

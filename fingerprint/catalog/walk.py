@@ -198,7 +198,7 @@ def _walk_folder(found: Walk, seen: set[str], root: str, excluded: Sequence[str]
 
 def _take_file(found: Walk, seen: set[str], entry: "os.DirEntry[str]", root: str) -> None:
     suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - as text, for speed
-    if suffix in COMPANION_SUFFIXES:
+    if suffix in COMPANION_SUFFIXES and entry.is_file():
         return
     if entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110 - likewise
         found.skipped.append(Unreadable(Path(entry.path), "it is a link to a file that does not exist"))
@@ -227,6 +227,7 @@ def _own_patterns(found: Walk, folder: str, entries: "Sequence[os.DirEntry[str]]
     path = Path(folder, IGNORE_NAME)
     try:
         if not path.is_file():
+            found.skipped.append(Unreadable(path, "it is no file, so its patterns are not read", by_choice=True))
             return []
         with path.open("rb") as file:
             text = file.read(MAX_IGNORE_BYTES).decode("utf-8-sig", "surrogateescape")

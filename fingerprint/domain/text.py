@@ -19,6 +19,19 @@ def clean_text(value: str, limit: int = TEXT_LIMIT) -> str:
     return _UNFIT.sub(" ", value[: 4 * limit]).strip()[:limit]
 
 
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    """The text on one line, without characters that control a terminal, or the direction of what follows.
+
+    Bytes of a file's name that are no UTF-8, which are surrogates in it, are shown as U+FFFD, too.
+    """
+    return text if text.isprintable() else _UNPRINTABLE.sub("\ufffd", text)
+
+
 def clock_text(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss, rounded down."""
     minutes, second = divmod(max(0, int(seconds)), 60)

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from fingerprint.catalog.sidecar import SidecarError, Sidecars
+from fingerprint.catalog.sidecar import Sidecars
+from fingerprint.catalog.table import SidecarError
 from fingerprint.catalog.tracks import Tags
 
 Uploads = Mapping[str, Tags]

@@ -4,9 +4,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Final, Protocol, cast
 
 from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.text import printable
 from fingerprint.settings import SettingsError
 
 GROUPS: Final = ("serve", "identify", "catalog", "admin", "db", "doctor")
@@ -66,15 +68,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. Exit status: 0 done, 1 it failed, 2 wrong usage or settings."""
     words = sys.argv[1:] if argv is None else argv
     groups = [words[0]] if words and words[0] in GROUPS else GROUPS
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that knows few letters gets the others as escapes, not a traceback.
+            stream.reconfigure(errors="backslashreplace")
     arguments = make_parser(groups).parse_args(words)
     run: Run = arguments.run
     try:
         return run(arguments)
     except SettingsError as error:
-        print(f"twitchaudio: {error}", file=sys.stderr)
+        print(printable(f"twitchaudio: {error}"), file=sys.stderr)
         return 2
     except TwitchAudioError as error:
-        print(f"twitchaudio: {error.detail}", file=sys.stderr)
+        print(printable(f"twitchaudio: {error.detail}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 from tqdm import tqdm
 
@@ -22,7 +22,7 @@ from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.rebuild import rebuild
 from fingerprint.catalog.tracks import Source, Track, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
-from fingerprint.domain.text import clock_text
+from fingerprint.domain.text import clock_text, printable
 from fingerprint.settings import PipelineSettings, read_settings
 from server.cli import Run, Subparsers, add_command
 
@@ -112,7 +112,14 @@ def _directory(arguments: argparse.Namespace) -> Path:
 
 def _add(arguments: argparse.Namespace) -> int:
     report = _ingest(arguments, cast("list[Path]", arguments.paths), sync=None)
-    return 1 if report.missing or not report.added + report.already else 0
+    return _status(report)
+
+
+def _status(report: IngestReport) -> int:
+    """The exit status: 0 when all was read, 3 when some was not, 1 when nothing was or a path does not exist."""
+    if report.missing or not report.added + report.already:
+        return 1
+    return 3 if report.failed else 0
 
 
 def _sync(arguments: argparse.Namespace) -> int:
@@ -139,11 +146,11 @@ def _sync(arguments: argparse.Namespace) -> int:
             "they are gone.",
             file=sys.stderr,
         )
-    if report.missing or report.too_many_missing:
+    if report.too_many_missing:
         return 1
-    if report.failed:
-        return 3 if report.added + report.already else 1
-    return 0
+    if not report.failed and not report.missing:
+        return 0  # also when there is no music left in the folders
+    return _status(report)
 
 
 def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync | None) -> IngestReport:
@@ -156,11 +163,11 @@ def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync 
     if log is not None:
         _write_failed(log, report.failed, report.missing)
     for path in report.missing:
-        print(_printable(f"twitchaudio: {path} does not exist"), file=sys.stderr)
+        print(printable(f"twitchaudio: {path} does not exist"), file=sys.stderr)
     if arguments.json:
         print(json.dumps(_report_to_json(report)))
     else:
-        print(_report_text(report, len(Catalog(directory).snapshot()), directory, sync=sync))
+        print(printable(_report_text(report, len(Catalog(directory).snapshot()), directory, sync=sync)))
     return report
 
 
@@ -176,10 +183,10 @@ def _progress_bar(kept: str) -> Generator[Callable[[IngestProgress], None]]:
             bar.update(progress.done - bar.n)
             match progress.outcome:
                 case Unreadable(path, reason):
-                    tqdm.write(_printable(f"skipped {path}: {reason}"), file=sys.stderr)
+                    tqdm.write(printable(f"skipped {path}: {reason}"), file=sys.stderr)
                 case Read(path, _, _) | Known(path, _):
                     new += isinstance(progress.outcome, Read)
-                    bar.set_postfix_str(_printable(path.name[:40]), refresh=False)
+                    bar.set_postfix_str(printable(path.name[:40]), refresh=False)
                 case None:
                     pass
 
@@ -187,7 +194,8 @@ def _progress_bar(kept: str) -> Generator[Callable[[IngestProgress], None]]:
             yield show
         except KeyboardInterrupt:
             tqdm.write(
-                f"twitchaudio: interrupted. {kept}: {new}. Run the command again to go on.", file=sys.stderr
+                printable(f"twitchaudio: interrupted. {kept}: {new}. Run the command again to go on."),
+                file=sys.stderr,
             )
             raise
 
@@ -215,7 +223,7 @@ def _rebuild(arguments: argparse.Namespace) -> int:
             f"their stored peaks and {report.decoded} from their music, {report.updated} with new tags."
         )
     for entry in report.lost:
-        print(_printable(f"twitchaudio: the music of {entry.id} is gone: {entry.track.path}"), file=sys.stderr)
+        print(printable(f"twitchaudio: the music of {entry.id} is gone: {entry.track.path}"), file=sys.stderr)
     if not report.swapped:
         print(
             f"twitchaudio: {_count(len(report.lost), 'track')} cannot be made again without the music, so the "
@@ -230,7 +238,7 @@ def _rebuild(arguments: argparse.Namespace) -> int:
 def _write_failed(log: Path, skipped: Sequence[Unreadable], missing: Sequence[Path]) -> None:
     failed = [(each.path, each.reason) for each in skipped]
     failed += [(path, "it does not exist") for path in missing]
-    lines = [f"{_printable(str(path))}\t{_printable(reason)}\n" for path, reason in failed]
+    lines = [f"{printable(str(path))}\t{printable(reason)}\n" for path, reason in failed]
     try:
         log.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
@@ -334,7 +342,7 @@ def _remove(arguments: argparse.Namespace) -> int:
     else:
         print(f"{_count(len(chosen), 'track')} removed.")
     for track_id in unknown:
-        print(_printable(f"twitchaudio: there is no track {track_id} in {directory}"), file=sys.stderr)
+        print(printable(f"twitchaudio: there is no track {track_id} in {directory}"), file=sys.stderr)
     return 1 if unknown or not (chosen or changed) else 0
 
 
@@ -364,7 +372,7 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"file": str(file), "tracks": len(chosen), "bytes": file.stat().st_size}))
     else:
-        print(_printable(f"{_count(len(chosen), 'track')} exported to {file}, without sound and without paths."))
+        print(printable(f"{_count(len(chosen), 'track')} exported to {file}, without sound and without paths."))
     return 0
 
 
@@ -383,7 +391,7 @@ def _say_copied(arguments: argparse.Namespace, snapshot: Snapshot, what: str) ->
     if arguments.json:
         print(json.dumps({"tracks": len(snapshot)}))
     else:
-        print(_printable(f"{_count(len(snapshot), 'track')} {what}."))
+        print(printable(f"{_count(len(snapshot), 'track')} {what}."))
     return 0
 
 
@@ -397,7 +405,7 @@ def _import(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(dataclasses.asdict(report)))
     else:
-        print(_printable(f"{_count(report.added, 'track')} added, {report.already} there already, of {owner}."))
+        print(printable(f"{_count(report.added, 'track')} added, {report.already} there already, of {owner}."))
     return 0
 
 
@@ -409,7 +417,7 @@ def _missing(arguments: argparse.Namespace) -> int:
             print(json.dumps(entry.track.to_json() | {"missing_since": _moment(since)}))
         return 0
     for entry in found:
-        print(f"{_line(entry.track)}\n    {_printable(entry.track.path)}")
+        print(f"{_line(entry.track)}\n    {printable(entry.track.path)}")
     if not found:
         print("No track's file is missing, as far as the last sync saw.", file=sys.stderr)
     return 0
@@ -457,7 +465,7 @@ def _duplicates(arguments: argparse.Namespace) -> int:
                 marks = "*" if source is preferred else " "
                 note = " (missing)" if source.missing_since is not None else ""
                 note += f" (of {source.owner})" if source.owner else ""
-                print(_printable(f"  {marks} {source.path}{note}"))
+                print(printable(f"  {marks} {source.path}{note}"))
     if not found and not arguments.json:
         print("No recording is there in more than one file.", file=sys.stderr)
     return 0
@@ -467,7 +475,10 @@ def _exclude(arguments: argparse.Namespace) -> int:
     patterns = cast("list[str]", arguments.patterns)
     if not patterns:
         excluded = _open(arguments).snapshot().manifest.excluded
-        print(json.dumps(list(excluded)) if arguments.json else "\n".join(excluded), end="\n" if excluded else "")
+        print(
+            json.dumps(list(excluded)) if arguments.json else "\n".join(map(printable, excluded)),
+            end="\n" if excluded else "",
+        )
         return 0
     with CatalogWriter(_directory(arguments), create=False) as writer:
         known = writer.snapshot().manifest.excluded
@@ -489,7 +500,7 @@ def _stats(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"directory": str(catalog.directory), **dataclasses.asdict(stats)}))
         return 0
-    print(f"catalog      {catalog.directory}")
+    print(printable(f"catalog      {catalog.directory}"))
     print(f"tracks       {stats.tracks} ({clock_text(round(stats.hours * 3600))} of music)")
     print(f"landmarks    {stats.landmarks}")
     print(f"on disk      {stats.size_bytes / 2**20:.1f} MiB in {_count(stats.segments, 'file')}, ", end="")
@@ -502,12 +513,13 @@ def _verify(arguments: argparse.Namespace) -> int:
     catalog = Catalog(_directory(arguments), any_fingerprint=True)
     problems = catalog.verify()
     if arguments.json:
-        print(json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False))
+        print(json.dumps({"ok": not problems, "problems": problems}))
     else:
         for problem in problems:
-            print(f"twitchaudio: {problem}", file=sys.stderr)
+            print(printable(f"twitchaudio: {problem}"), file=sys.stderr)
         if not problems:
-            print(f"The catalog in {catalog.directory} is whole: {_count(len(catalog.snapshot()), 'track')}.")
+            whole = f"The catalog in {catalog.directory} is whole: {_count(len(catalog.snapshot()), 'track')}."
+            print(printable(whole))
     return 1 if problems else 0
 
 
@@ -530,21 +542,9 @@ def _print_tracks(tracks: Sequence[Track], *, as_json: bool) -> None:
 def _line(track: Track) -> str:
     artists = ", ".join(track.artists) or "(unknown artist)"
     album = f" [{track.album}]" if track.album else ""
-    return _printable(
+    return printable(
         f"{track.id}  {clock_text(round(track.duration_seconds)):>8}  {artists} - {track.title}{album}"
     )
-
-
-def _printable(text: str) -> str:
-    """A text without characters that control a terminal, or the direction of what follows."""
-    if text.isprintable():
-        return text
-    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return clean.translate(_CONTROLS)
-
-
-_DIRECTIONS: Final = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_CONTROLS: Final = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *_DIRECTIONS), "\ufffd")
 
 
 def _moment(seconds: float) -> str:

@@ -27,7 +27,7 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.links import links_of
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import FileTarget, Target, VideoTarget, parse_target
-from fingerprint.domain.text import clock_text
+from fingerprint.domain.text import clock_text, printable
 from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         targets = [target_from(text) for text in cast("list[str]", arguments.targets)]
     except TwitchAudioError as error:
-        print(f"twitchaudio: {error.detail}", file=sys.stderr)
+        print(printable(f"twitchaudio: {error.detail}"), file=sys.stderr)
         return 2
     settings = read_settings(PipelineSettings)
     if arguments.catalog is not None:
@@ -92,7 +92,7 @@ def _run(arguments: argparse.Namespace) -> int:
             require_catalog(settings.catalog_dir)
         except CatalogError as error:
             # Other recognizers may still answer.
-            print(f"twitchaudio: {error.detail}", file=sys.stderr)
+            print(printable(f"twitchaudio: {error.detail}"), file=sys.stderr)
     if arguments.recognizers is not None:
         settings = dataclasses.replace(settings, recognizers=cast("tuple[str, ...]", arguments.recognizers))
     picture = cast("Path | None", arguments.explain)
@@ -101,7 +101,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 2
     status = asyncio.run(_identify(settings, targets, as_json=bool(arguments.json)))
     if picture is not None and isinstance(targets[0], FileTarget) and status == 0:
-        print(draw_explanation(targets[0].path, settings.catalog_dir, picture), file=sys.stderr)
+        print(printable(draw_explanation(targets[0].path, settings.catalog_dir, picture)), file=sys.stderr)
     return status
 
 
@@ -211,7 +211,7 @@ def describe(identification: Identification) -> str:
         moment = clock_text(identification.at_seconds or 0.0)
         lines.append(f"  no sound at {moment}: listened from {clock_text(start)} to {clock_text(end)}")
     took = _timings(identification.timings)
-    return "\n".join([*lines, f"  {took}"] if took else lines)
+    return "\n".join(map(printable, [*lines, f"  {took}"] if took else lines))
 
 
 def _heading(identification: Identification) -> str:

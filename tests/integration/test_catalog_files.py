@@ -63,7 +63,7 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def catalog(music: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalog")
-    assert main(["catalog", "add", str(music), "--catalog", str(folder)]) == 0
+    assert main(["catalog", "add", str(music), "--catalog", str(folder)]) == 3  # one file is broken
     return folder
 
 
@@ -93,14 +93,14 @@ def test_the_broken_and_the_text_file_are_named_and_skipped(
 ) -> None:
     arguments = ["add", str(music), "--catalog", str(tmp_path / "new")]
     status, out, err = run(capsys, arguments)
-    assert status == 0
+    assert status == 3
     assert sorted(line.split(": ")[0] for line in err) == [
         f"skipped {music / 'broken.mp3'}",
         f"skipped {music / 'notes.txt'}",
     ]
     assert "5 added" in out[0]
     status, out, _ = run(capsys, [*arguments, "--json"])
-    assert status == 0
+    assert status == 3
     report = json.loads(out[0])
     assert (report["added"], report["already"], len(report["skipped"])) == (0, 5, 2)
 
@@ -129,7 +129,7 @@ def test_a_path_that_is_missing_or_no_music_at_all_fails(
     status, _, _ = run(
         capsys, ["add", str(music / "notes.txt"), str(music / "flac song.flac"), "--catalog", folder]
     )
-    assert status == 0
+    assert status == 3
 
 
 def test_search_remove_stats_and_verify(music: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,6 +158,32 @@ def test_search_remove_stats_and_verify(music: Path, tmp_path: Path, capsys: pyt
     status, out, _ = run(capsys, ["verify", "--json", *at])
     assert status == 1
     assert json.loads(out[0])["ok"] is False
+
+
+def test_what_controls_a_terminal_never_reaches_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = "\x1b[31m\x07\x9b1m\u202e\n"
+    folder = tmp_path / f"music{evil}"
+    folder.mkdir()
+    encode(
+        folder / f"a{evil}.flac", tune(230, 3.0, channels=2), {"title": f"Low{evil}Tide", "artist": f"Mira{evil}"}
+    )
+    (folder / f"b{evil}.flac").write_bytes(b"broken")
+    (folder / f"c{evil}.txt").touch()
+    (folder / "tracks.csv").write_text(f'file,title\n"gone{evil}.flac",x\n')
+    at = ["--catalog", str(tmp_path / f"c{evil}")]
+    monkeypatch.chdir(tmp_path)
+    commands = [
+        ["add", str(folder)], ["sync"], ["list"], ["search", "low"], ["stats"], ["exclude", f"x{evil}"], ["exclude"],
+        ["verify"], ["duplicates"], ["export", f"x{evil}"], ["backup", f"copy{evil}"], ["remove", f"x{evil}"],
+        ["restore", f"gone{evil}"], ["import", f"gone{evil}", "--owner", "x"], ["add", f"gone{evil}"],
+    ]  # fmt: skip
+    for command in commands:
+        assert main(["catalog", *command, *at]) in (0, 1, 3)
+        captured = capsys.readouterr()
+        for line in (captured.out + captured.err).split("\n"):
+            assert line.isprintable(), command
 
 
 def test_an_empty_catalog_is_listed_with_a_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

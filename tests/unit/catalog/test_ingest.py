@@ -65,6 +65,21 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path: Path) -> None:
     assert {progress.total for progress in told} == {9}
 
 
+def test_a_copy_of_what_cannot_be_read_is_named_too(tmp_path: Path) -> None:
+    write(tmp_path / "music", a="broken", b="broken", c="music 1", d="music 1")
+    report = ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=1)
+    assert {skipped.path.stem for skipped in report.failed} == {"a", "b"}
+    assert (report.added, report.already) == (1, 1)
+
+
+def test_a_row_for_no_file_is_named_once_all_files_are_known(tmp_path: Path) -> None:
+    write(tmp_path / "music", a="music 1")
+    (tmp_path / "music" / "tracks.csv").write_text("file,title\na.mp3,A\nb.mp3,B\n")
+    for _ in range(2):
+        report = ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=1)
+        assert [item.reason for item in report.failed] == ["1 row names a file that is not there: line 3 (b.mp3)"]
+
+
 def test_a_file_is_read_where_nothing_else_can_be_opened(tmp_path: Path) -> None:
     write(tmp_path / "music", a="curious")
     report = ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=1)

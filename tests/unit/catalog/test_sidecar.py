@@ -1,11 +1,16 @@
+# ruff: noqa: RUF001 - what spreadsheets write
 import json
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import ingest
 from fingerprint.catalog.sidecar import Sidecars, over
+from fingerprint.catalog.table import SidecarError, read_table
 from fingerprint.catalog.tracks import Tags, Track, TrackEntry
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.links import ids_of_tag
@@ -19,6 +24,116 @@ def said(folder: Path, name: str = "song.flac") -> Tags | None:
     found = sidecars.of(folder / name)
     assert not sidecars.troubles
     return found
+
+
+TABLE = "file,title,album\r\nsong.flac,Grüße – Motörhead,Été\r\n"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32", "cp1252"])
+@pytest.mark.parametrize("declared", [False, True])
+def test_a_table_is_read_however_a_spreadsheet_wrote_it(
+    tmp_path: Path, encoding: str, separator: str, *, declared: bool
+) -> None:
+    text = (f"sep={separator}\r\n" if declared else "") + TABLE.replace(",", separator)
+    (tmp_path / "tracks.csv").write_bytes(text.encode(encoding))
+    assert said(tmp_path) == Tags(title="Grüße – Motörhead", album="Été")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"sep=;"\nfile;title;album\nsong.flac;"Grüße – Motörhead";Été\n',
+        "\n\n FILE , Title,ALBUM,,\n./song.flac,Grüße – Motörhead,Été,,\n",
+        TABLE.replace("\r\n", "\r"),
+        'file,title,album\nsong.flac,"Grüße\n– Motörhead",Été\n',
+        "file,title,album\nsong.flac,Grüße\0– Motörhead,Été\0\n",
+        "\0\0\nfile,title,album\nsong.flac,Grüße – Motörhead,Été",
+        TABLE.replace("song.flac", "SONG.flac"),
+        TABLE.replace("song.flac", "..\\{name}\\song.flac"),
+        TABLE.replace("song.flac", "{folder}/song.flac"),
+    ],
+)
+def test_a_table_is_read_however_a_person_wrote_it(tmp_path: Path, text: str) -> None:
+    text = text.replace("{folder}", str(tmp_path)).replace("..\\{name}\\", ".\\")
+    (tmp_path / "tracks.csv").write_bytes(text.encode())
+    assert said(tmp_path) == Tags(title="Grüße – Motörhead", album="Été")
+
+
+def troubles(folder: Path, text: str) -> list[str]:
+    (folder / "tracks.csv").write_text(text)
+    sidecars = Sidecars(roots=[str(folder)])
+    sidecars.of(folder / "song.flac")
+    sidecars.check_rows()
+    return [trouble.reason for trouble in sidecars.troubles]
+
+
+def test_rows_for_files_that_are_not_there_are_named_with_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "b.flac").touch()
+    rows = "song.flac,x\ngone.flac,y\nb.flac,z\n"
+    assert troubles(tmp_path, f"file,title\n{rows}") == [
+        "1 row names a file that is not there: line 3 (gone.flac)"
+    ]
+    many = "".join(f"{number}.flac,x\n" for number in range(8))
+    assert troubles(tmp_path, f"file,title\nsong.flac,x\n{many}") == [
+        "8 rows name files that are not there: line 3 (0.flac), line 4 (1.flac), line 5 (2.flac), "
+        "line 6 (3.flac), line 7 (4.flac) and 3 more"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("file,title,title\nsong.flac,a,b\n", "line 1 names the column `title` 2 times: the first one counts"),
+        ("file,title\nsong.flac,a\nsong.flac,b\n", "line 3 describes 'song.flac' again, after line 2: it counts"),
+        ('file,title\nsong.flac,"a\nb.flac,b\nc.flac,c\n', 'the quote (") that line 2 opens is never closed'),
+    ],
+)
+def test_what_is_doubtful_in_a_table_is_said(tmp_path: Path, text: str, reason: str) -> None:
+    assert troubles(tmp_path, text) == [reason]
+
+
+def test_a_table_with_very_many_errors_is_not_quoted_whole(tmp_path: Path) -> None:
+    rows = "".join(f"song{number}.flac,bad\n" for number in range(1000))
+    found = troubles(tmp_path, f"file,spotify\n{rows}")
+    assert len(found) == 21
+    assert found[-1] == "there is more that is wrong with it"
+
+
+def test_a_table_above_the_music_is_checked_where_the_folder_is_indexed(tmp_path: Path) -> None:
+    (tmp_path / "tracks.csv").write_text("filename,title\n")
+    for roots, number in (([], 0), ([str(tmp_path)], 1), ([str(tmp_path / "deep")], 0)):
+        sidecars = Sidecars(roots=roots)
+        assert sidecars.of(tmp_path / "deep/song.flac") is None
+        assert len(sidecars.troubles) == number
+
+
+def test_a_table_that_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "tracks.csv")
+    (tmp_path / "tracks.json").mkdir()
+    sidecars = Sidecars()
+    assert sidecars.of(tmp_path / "song.flac") is None
+    assert [trouble.reason for trouble in sidecars.troubles] == [
+        "it is no regular file",
+        "it cannot be read: Is a directory",
+    ]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_table_or_refused_with_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz.csv"
+    for heading in (b"", b"file,title\n"):
+        path.write_bytes(heading + content)
+        found: list[str] = []
+        try:
+            rows = read_table(path, columns=("title",), needed="file", on_trouble=found.append)
+        except SidecarError as error:
+            found.append(str(error))
+        else:
+            assert all(row.place.startswith("line ") for row in rows)
+        assert all(sentence and len(sentence) < 500 for sentence in found)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -72,7 +187,16 @@ def test_what_a_sidecar_leaves_empty_stays_as_the_tags_have_it() -> None:
     ("name", "content", "reason"),
     [
         ("tracks.csv", b"title\nx\n", "names no column `file`"),
-        ("tracks.csv", b"\xff\xfe\x00", "not UTF-8"),
+        ("tracks.csv", b"\xff\xfe\x00", "line 1 is in an encoding that cannot be told"),
+        ("tracks.csv", b"file,title\nsong.flac,\x81\x8d\n", "line 2 is in an encoding that cannot be told"),
+        ("tracks.csv", b"", "it is empty"),
+        ("tracks.csv", bytes(64), "it is empty"),
+        ("tracks.csv", b"filename,title\nsong.flac,x\n", "no column `file`, but these: filename, title"),
+        ("tracks.csv", b"file,titel\nsong.flac,x\n", "a column `titel`, which is not read: is it `title`?"),
+        ("tracks.csv", b"file,nonsense\nsong.flac,x\n", "no column that is read besides `file`"),
+        ("tracks.csv", b"file,title\n\nsong.flac,a, b\n", "line 3 has more cells than line 1"),
+        ("tracks.csv", b"file,spotify\nsong.flac,bad\n", "line 2: spotify takes a link"),
+        ("tracks.csv", b"file,isrc\n,ZZN992100042\n", "line 2 names no file"),
         ("tracks.json", b"{", "not JSON"),
         ("tracks.json", b"[" * 100_000, "not JSON"),
         ("tracks.json", b"{}", "no JSON list"),

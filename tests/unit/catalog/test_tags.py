@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fingerprint.catalog.tags import read_tags
+from fingerprint.catalog.tag_reader import read_tags
 from fingerprint.catalog.tracks import title_from_name
 
 

@@ -1,0 +1,176 @@
+"""Reads tables of tracks, `tracks.csv` and `tracks.json`, as people and spreadsheets write them.
+
+A CSV may be in any encoding of `legacy_text`, its columns separated by commas, semicolons or tabs; Excel's
+`sep=;` in the first line is understood. What is wrong in a line is said with the line's number; the others count.
+"""
+
+import csv
+import difflib
+import io
+import json
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+
+from fingerprint.catalog.legacy_text import UnknownEncodingError, decode_text
+
+MAX_BYTES: Final = 32 << 20
+_SEPARATORS: Final = ",;\t"
+_LIKE: Final = 0.75
+"""How alike an unknown column is to a known one to be taken for a misspelling of it."""
+
+Row = Mapping[str, object]
+OnTrouble = Callable[[str], None]
+"""Is called with one sentence about a part of a table that was not used."""
+
+
+class SidecarError(Exception):
+    """A sidecar cannot be read; the text is one sentence without the file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A row: its cells by column, and its place for people, such as `line 3`."""
+
+    cells: Row
+    place: str
+
+
+def read_object(path: Path) -> Row:
+    """The object in a JSON file. Raises SidecarError."""
+    body = _json(path)
+    if not isinstance(body, dict):
+        raise SidecarError("it holds no JSON object")
+    return cast("Row", body)
+
+
+def read_table(
+    path: Path, *, columns: Collection[str], needed: str | None, on_trouble: OnTrouble
+) -> list[TableRow]:
+    """The rows of a table. `columns`: those that are read. Raises SidecarError, also without a column `needed`."""
+    if path.suffix.lower() == ".json":
+        return list(_json_rows(path))
+    return list(_csv_rows(_read(path), columns, needed, on_trouble))
+
+
+def _json_rows(path: Path) -> Iterator[TableRow]:
+    body = _json(path)
+    if not isinstance(body, list):
+        raise SidecarError("it holds no JSON list of objects")
+    for number, row in enumerate(cast("list[object]", body), 1):
+        if isinstance(row, dict):
+            yield TableRow(cast("Row", row), f"entry {number}")
+
+
+def _csv_rows(
+    text: str, columns: Collection[str], needed: str | None, on_trouble: OnTrouble
+) -> Iterator[TableRow]:
+    lines = io.StringIO(text, newline="").readlines()
+    first = next((number for number, line in enumerate(lines) if line.strip(" \t\r\n\0")), len(lines))
+    separator = _declared_separator(lines[first]) if first < len(lines) else None
+    if separator is not None:
+        first += 1
+    heading = lines[first] if first < len(lines) else ""
+    if separator is None:
+        outside_quotes = "".join(heading.split('"')[::2])
+        separator = max(_SEPARATORS, key=outside_quotes.count)
+    reader = csv.reader(lines[first:], delimiter=separator)
+    names: list[str] | None = None
+    at = first
+    try:
+        for cells in reader:
+            line, at = at + 1, first + reader.line_num
+            if names is None:
+                names = [" ".join(name.replace("\0", " ").lower().split()) for name in cells]
+                _check_names(names, columns, needed, line, on_trouble)
+            elif any(cells):
+                if any(cells[len(names) :]):
+                    on_trouble(
+                        f"line {line} has more cells than line {first + 1}, and was not used: a text with "
+                        f"{_named(separator)} needs quotes around it"
+                    )
+                    continue
+                # Of two columns with one name the first counts.
+                yield TableRow(dict(reversed(list(zip(names, cells, strict=False)))), f"line {line}")
+                if at > line and _is_open("".join(lines[line - 1 : at]), separator):
+                    on_trouble(f'the quote (") that line {line} opens is never closed')
+    except csv.Error as error:
+        raise SidecarError(f"line {at + 1} is no CSV: {error}") from error
+    if names is None and needed is not None:
+        raise SidecarError("it is empty")
+
+
+def _declared_separator(line: str) -> str | None:
+    """The separator that a first line of Excel's declares, such as `sep=;`."""
+    text = line.strip("\r\n \"'")
+    return (
+        text[4] if len(text) == 5 and text[:4].lower() == "sep=" and text[4] not in "\"'" else _tab_declared(line)
+    )
+
+
+def _tab_declared(line: str) -> str | None:
+    return "\t" if line.strip("\r\n \"'").rstrip("\t").lower() == "sep=" and "\t" in line else None
+
+
+def _check_names(
+    names: Sequence[str], columns: Collection[str], needed: str | None, line: int, on_trouble: OnTrouble
+) -> None:
+    """Say what is wrong with a table's heading. Raises SidecarError without a needed column."""
+    if needed is not None and needed not in names:
+        said = ", ".join(name for name in names if name)[:200]
+        raise SidecarError(f"its first line names no column `{needed}`" + (f", but these: {said}" if said else ""))
+    for name, times in Counter(names).items():
+        if times > 1 and name in {*columns, needed}:
+            on_trouble(f"line {line} names the column `{name}` {times} times: the first one counts")
+    unknown = [name for name in names if name and name not in {*columns, needed}]
+    misspelled = False
+    for name in unknown:
+        like = difflib.get_close_matches(name[:80], [each for each in columns if each not in names], 1, _LIKE)
+        if like:
+            misspelled = True
+            on_trouble(f"line {line} names a column `{name[:80]}`, which is not read: is it `{like[0]}`?")
+    if needed is not None and not misspelled and not set(names) & set(columns):
+        on_trouble(f"line {line} names no column that is read besides `{needed}`: there are {', '.join(columns)}")
+
+
+def _is_open(record: str, separator: str) -> bool:
+    try:
+        list(csv.reader([record], delimiter=separator, strict=True))
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
+
+
+def _named(separator: str) -> str:
+    return {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(separator, repr(separator))
+
+
+def _json(path: Path) -> object:
+    text = _read(path)
+    try:
+        return cast("object", json.loads(text))
+    except json.JSONDecodeError as error:
+        raise SidecarError(f"it is not JSON: line {error.lineno}, {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise SidecarError("it is not JSON") from error
+
+
+def _read(path: Path) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO does not block then
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - of a descriptor
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise SidecarError("it is no regular file")
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SidecarError(f"it cannot be read: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise SidecarError(f"it is longer than {MAX_BYTES >> 20} MiB")
+    try:
+        return decode_text(content)
+    except UnknownEncodingError as error:
+        raise SidecarError(f"line {error.line} is in an encoding that cannot be told: save it as UTF-8") from error

@@ -1,0 +1,115 @@
+# ruff: noqa: RUF001 - letters that look alike are what this is about
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fingerprint.catalog.legacy_text import UnknownEncodingError, decode_text
+from fingerprint.catalog.mojibake import repaired
+
+RIGHT = [
+    "Motörhead", "Björk", "Sigur Rós", "Beyoncé", "Ænima", "été", "ÅÄÖ", "Öö", "Jäääär", "NÃO É", "Ãlbum",
+    "Mötley Crüe - Dr. Feelgood", "Çà et là", "ÄÖÜ", "Ágætis byrjun", "Señorita", "Où es-tu ?", "½ Mensch",
+    "¿Qué?", "À la vie",
+    "«Été»", "Кино", "Группа крови", "Ленинград – WWW", "日本",
+    "初音ミク", "방탄소년단", "Ελλάδα", "Đorđe", "Łódź", "(¯°•°¯)",
+    "Don’t", "“Heroes”", "Â", "ÿ", "þæð", "ÆØÅ", "Íslands", "öäü ÖÄÜ", "naïve café – déjà vu", "Dvořák", "\u200bx",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", RIGHT)
+def test_a_right_text_stays(text: str) -> None:
+    assert repaired([text]) == [text]
+
+
+CYRILLIC = ["Кино", "Группа крови", "АЛИСА", "Ленинград - Экспонат", "Ёлка (feat. Баста)", "Океан Ельзи — Обійми"]
+JAPANESE = ["初音ミク", "千本桜 (Remix)", "日本", "さくら", "アニメ主題歌 OP1"]
+EUROPEAN = ["Beyoncé", "Motörhead", "Sigur Rós", "Don’t", "“Heroes”", "Français", "Łódź", "Кино", "日本"]
+
+
+@pytest.mark.parametrize("text", CYRILLIC)
+def test_cyrillic_read_as_latin_1_is_repaired(text: str) -> None:
+    assert repaired([text.encode("cp1251").decode("latin-1")]) == [text]
+
+
+@pytest.mark.parametrize("text", JAPANESE)
+def test_japanese_read_as_latin_1_is_repaired(text: str) -> None:
+    assert repaired([text.encode("cp932").decode("latin-1")]) == [text]
+
+
+@pytest.mark.parametrize("text", EUROPEAN)
+def test_utf_8_read_as_latin_1_is_repaired(text: str) -> None:
+    assert repaired([text.encode().decode("latin-1")]) == [text]
+
+
+@pytest.mark.parametrize("text", ["Don’t Stop", "It’s a Sin – Live", "“Heroes”", "Œuvre…"])
+def test_windows_1252_read_as_latin_1_is_repaired(text: str) -> None:
+    assert repaired([text.encode("cp1252").decode("latin-1")]) == [text]
+
+
+def test_a_short_title_is_told_by_its_artist() -> None:
+    texts = [text.encode("cp1251").decode("latin-1") for text in ("Дом", "Кино")]
+    assert repaired([texts[0], "Live", texts[1]]) == ["Дом", "Live", "Кино"]
+    assert repaired(["Motörhead", texts[1]]) == ["Motörhead", "Кино"]
+
+
+@pytest.mark.parametrize(("text", "encoding"), [("Кино", "cp1251"), ("初音ミク", "cp932"), ("Beyoncé", "cp1252")])
+def test_bytes_that_are_no_utf_8_are_decoded(text: str, encoding: str) -> None:
+    assert repaired([text.encode(encoding).decode("utf-8", "surrogateescape")]) == [text]
+    assert "\ud800" not in repaired(["a\ud800"])[0]
+
+
+WORD = st.tuples(
+    st.text("àáäåæçèéëíîñóôöøúüýßÀÉÖÜÅØ", max_size=3), st.text(string.ascii_letters, min_size=1, max_size=5)
+).map("".join)
+
+
+@given(st.lists(st.lists(WORD, max_size=4).map(" ".join), max_size=3))
+def test_accented_words_stay_as_they_are(texts: list[str]) -> None:
+    assert repaired(texts) == texts
+
+
+@given(st.lists(st.text(max_size=12), max_size=3))
+def test_any_text_is_taken(texts: list[str]) -> None:
+    found = repaired(texts)
+    assert len(found) == len(texts)
+    for text in found:
+        text.encode()
+
+
+TEXT = "file,title\r\nsong.flac,Grüße – Motörhead\r\n"
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
+)
+def test_a_file_of_text_is_read_in_its_encoding(encoding: str) -> None:
+    assert decode_text(TEXT.encode(encoding)) == TEXT
+    assert decode_text(("\ufeff" + TEXT).encode("utf-16-be")) == TEXT
+
+
+@pytest.mark.parametrize(("words", "encoding"), [("Группа крови", "cp1251"), ("千本桜 初音ミク", "cp932")])
+def test_a_file_in_an_encoding_of_another_country_is_read(words: str, encoding: str) -> None:
+    text = f"file,title\nsong.flac,{words}\n"
+    assert decode_text(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [(b"file,title\na.flac,\x81\x8d\n", 2), (b"\xff\xfea\x00\n\x00\x00\xd8", 2), (b"\xef\xbb\xbf\n\n\xff", 3)],
+)
+def test_a_file_in_no_encoding_names_the_line(content: bytes, line: int) -> None:
+    with pytest.raises(UnknownEncodingError) as raised:
+        decode_text(content)
+    assert raised.value.line == line
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_text_or_refused(content: bytes) -> None:
+    lines: list[int] = []
+    try:
+        decode_text(content).encode("utf-8", "surrogatepass")
+    except UnknownEncodingError as error:
+        lines.append(error.line)
+    assert all(line >= 1 for line in lines)
