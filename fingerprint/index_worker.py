@@ -22,12 +22,13 @@ from fingerprint.catalog.index_protocol import (
     FileDescription,
     encode_fingerprint,
 )
-from fingerprint.catalog.tags import read_tags
+from fingerprint.catalog.mojibake import repaired
+from fingerprint.catalog.tag_reader import read_tags
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.media.decode import decode_open_file
 from fingerprint.media.decoder_worker import TOO_LARGE, warm_up_decoder
-from fingerprint.media.planes import sound_digest
+from fingerprint.media.planes import read_encoded
 from fingerprint.worker_process import (
     ParentPipe,
     limit_cpu,
@@ -40,7 +41,8 @@ from fingerprint.worker_process import (
 Decode = Callable[[BinaryIO], Iterable[Pcm]]
 """Decodes a file block by block; raises TwitchAudioError for one that it cannot read."""
 
-_TAG_CODECS: Final = ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be")
+_TAG_CODECS: Final = ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1251", "cp932", "cp1252")
+_MOJIBAKE: Final = ("Don\x92t", "Fran\xc3\xa7ois", "\xca\xe8\xed\xee")
 
 
 Describe = Callable[[BinaryIO, PurePath], FileDescription]
@@ -60,9 +62,8 @@ def serve_indexing(decode: Decode, describe: Describe) -> None:
 
 def describe_file(file: BinaryIO, name: PurePath) -> FileDescription:
     """What can be told of a file without decoding it."""
-    sound = sound_digest(file)
-    file.seek(0)
-    return FileDescription(sound=sound, tags=read_tags(file, name))
+    encoded = read_encoded(file)
+    return FileDescription(sound=encoded.digest, tags=read_tags(file, name, encoded.tags))
 
 
 def _index_file(decode: Decode, describe: Describe, pipe: ParentPipe, content: bytearray) -> None:
@@ -94,5 +95,6 @@ def _warm_up() -> None:
     warm_up_decoder()
     for name in _TAG_CODECS:
         codecs.lookup(name)
+    repaired(_MOJIBAKE)
     noise = np.random.default_rng(0).normal(0, 0.1, (2, 2 * SAMPLE_RATE)).astype(np.float32)
     fingerprint_track([Pcm(noise)])

@@ -5,7 +5,7 @@ may be at the end of any file. What one of them does not have, the next one fill
 repaired.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
@@ -23,15 +23,30 @@ def read_tags(file: BinaryIO, name: PurePath, container_tags: Mapping[str, str] 
     `container_tags`: what FFmpeg found.
     """
     sources = [_tinytag(file, name), _ape(file), {key: [value] for key, value in (container_tags or {}).items()}]
+    plain = [{key.lower(): list(values) for key, values in source.items()} for source in sources]
     raw: dict[str, list[str]] = {}
-    for source in sources:
-        plain = {key.lower(): list(values) for key, values in source.items()}
-        known = {what for what in NAMES if first_values(raw, what)}
-        of_known = {each for what in known for each in NAMES[what]}
-        for key, values in plain.items():
-            if key not in of_known:
-                raw.setdefault(key, values)
+    for source in reversed(plain):
+        raw.update(source)
+    for what, names in NAMES.items():
+        best: Sequence[str] = ()
+        for source in plain:
+            best = _better(best, first_values(source, what))
+        for each in names:
+            raw.pop(each, None)
+        raw[names[0]] = list(best)
     return tags_of(_repaired(raw))
+
+
+def _better(known: Sequence[str], other: Sequence[str]) -> Sequence[str]:
+    """What is known of something, unless it is lacking, unreadable, or only the start of what another place has.
+
+    ID3v1 tags have room for 30 letters.
+    """
+    if not other:
+        return known
+    if not known or ("\ufffd" in known[0] and "\ufffd" not in other[0]):
+        return other
+    return other if len(known) == 1 and len(other[0]) > len(known[0]) and other[0].startswith(known[0]) else known
 
 
 def _tinytag(file: BinaryIO, name: PurePath) -> RawTags:

@@ -55,7 +55,10 @@ def protection_by_streams(media: InputContainer) -> str | None:
     """The scheme that protects an MP4 file, told by its audio tracks."""
     for stream in media.streams.audio:
         context: Any = stream.codec_context
-        scheme = None if context is None else _SAMPLE_ENTRIES.get(str(context.codec_tag))
+        try:
+            scheme = None if context is None else _SAMPLE_ENTRIES.get(context.codec_tag)
+        except ValueError:  # a tag of other bytes than letters
+            continue
         if scheme is not None:
             return scheme
     return None
@@ -65,7 +68,7 @@ def protection_by_streams(media: InputContainer) -> str | None:
 
 _ID3_HEAD_BYTES: Final = 10
 _SEARCHED_BYTES: Final = 4 << 20
-_MAGIC_BEHIND_TAG: Final = (b"fLaC", b"OggS", b"RIFF", b"FORM", b"MAC ", b"wvpk", b"TTA1", b"MPCK", b"MP+")
+_MAGIC_BEHIND_TAG: Final = (b"fLaC\0\0\0\x22", b"OggS\0\x02", b"TTA1", b"MPCK")
 _BITRATES: Final = {
     # (version 1, layer): kbit/s by index; without the first, which is free, and the last, which is forbidden
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -76,7 +79,7 @@ _BITRATES: Final = {
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES: Final = (44_100, 48_000, 32_000)
-_FRAMES_IN_ROW: Final = 3
+_FRAMES_IN_ROW: Final = 5
 
 
 def past_broken_id3(file: SeekableFile) -> SeekableFile:
@@ -90,17 +93,22 @@ def past_broken_id3(file: SeekableFile) -> SeekableFile:
     claimed = 0
     for byte in head[6:]:
         claimed = claimed << 7 | byte & 0x7F
-    if _ID3_HEAD_BYTES + claimed < size:
-        return file
+    return file if _ID3_HEAD_BYTES + claimed < size else past_junk(file) or file
+
+
+def past_junk(file: SeekableFile) -> SeekableFile | None:
+    """The file from where sound begins, for one that begins with something else; None without such a place."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     start = _sound_start(file.read(_SEARCHED_BYTES))
     file.seek(0)
-    return file if start is None else _From(file, start, size)
+    return None if start is None else _From(file, start, size)
 
 
 def _sound_start(content: bytes) -> int | None:
     """Where the first MPEG frames in a row begin, or another format."""
-    known = [at for magic in _MAGIC_BEHIND_TAG if (at := content.find(magic, _ID3_HEAD_BYTES)) >= 0]
-    at = content.find(b"\xff", _ID3_HEAD_BYTES)
+    known = [at for magic in _MAGIC_BEHIND_TAG if (at := content.find(magic, 1)) > 0]
+    at = content.find(b"\xff", 1)
     while at >= 0:
         position, frames = at, 0
         while frames < _FRAMES_IN_ROW and (length := _frame_bytes(content, position)):
@@ -136,6 +144,12 @@ class _From(io.RawIOBase):
         self._start = start
         self._size = size - start
         file.seek(start)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
 
     def read(self, size: int = -1, /) -> bytes:
         return self._file.read(size)

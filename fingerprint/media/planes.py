@@ -8,18 +8,22 @@ open (playlists, references) is refused.
 import contextlib
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn, Protocol, cast
 
 import av
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 
 from fingerprint.media.decoder_protocol import Mark
+from fingerprint.media.music_stream import music_stream
+from fingerprint.media.odd_files import past_broken_id3, past_junk, protection_by_bytes, protection_by_streams
 
 RATE: Final = 16_000
 """The output's sample rate in Hz; the same as `fingerprint.domain.audio.SAMPLE_RATE`."""
@@ -27,8 +31,8 @@ RATE: Final = 16_000
 BYTES_PER_SAMPLE: Final = 4
 
 _FORMATS: Final = (
-    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,"
-    "ogg,oga,opus,tta,w64,wav,wv"
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,iff,ircam,matroska,webm,mlp,mov,mp4,m4a,3gp,"
+    "3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,oga,opus,qoa,rm,sox,tak,truehd,tta,voc,w64,wav,wv"
 )
 """The demuxers that a file may be probed for: those of sound and video files, none that opens other files."""
 
@@ -39,6 +43,8 @@ _ODD_TAGS: Final[dict[str, Any]] = (
     {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
 """Keeps PyAV 18 from failing at tags that are not UTF-8. PyAV 19 always reads them so and has no such argument."""
+
+_PROTECTED: Final = "it is protected against copying (DRM: {})"
 
 _GATHERED_SAMPLES: Final = 24_000
 
@@ -94,21 +100,20 @@ def iter_planes(
     mono_beyond_seconds: float = math.inf,
     on_mark: Callable[[Mark], None] = _ignore_mark,
 ) -> Iterator[Planes]:
-    """The first audio stream of `file`, at `RATE`, in blocks of `block_seconds` (the last one is shorter).
+    """The audio stream of `file` that is music, at `RATE`, in blocks of `block_seconds` (the last one is shorter).
 
-    `container` is FFmpeg's name of the format; None recognizes it from the content. Mono stays mono, everything
-    else becomes stereo; input that says it is longer than `mono_beyond_seconds` becomes mono. Ends after
-    `max_seconds`, or where truncated or damaged input cannot be decoded any further.
+    `container` is FFmpeg's name of the format, whose first audio stream is taken; None recognizes the format from
+    the content, and of several audio streams takes the first that is neither silent nor a commentary. Mono stays
+    mono, everything else becomes stereo; input that says it is longer than `mono_beyond_seconds` becomes mono.
+    Ends after `max_seconds`, or where truncated or damaged input cannot be decoded any further.
 
     The sound is joined end to end, whatever its timestamps; `on_mark` is called with what they say, at the first
     sample and at each one at which they jump, before the block that contains it.
 
     Raises UndecodableError when not one sample could be decoded.
     """
-    with _open(file, container) as media:
-        if not media.streams.audio:
-            raise UndecodableError("it has no audio track")
-        frames = _marked(media, on_mark)
+    with _open_sound(file, container) as (media, stream):
+        frames = _marked(media, stream, on_mark)
         length = media.duration / av.time_base if media.duration else 0.0
         force_mono = length > mono_beyond_seconds
         blocks = _Blocks(round(block_seconds * RATE), round(max_seconds * RATE))
@@ -122,24 +127,65 @@ def iter_planes(
             raise UndecodableError("its sound is damaged or in a format that cannot be decoded")
 
 
-def sound_digest(file: Readable) -> str:
-    """A digest of a file's first audio stream as it is encoded, without decoding it: 32 hex digits.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedSound:
+    """What a file holds, without decoding it.
 
-    It stays the same when tags, pictures or the container change. Empty when the file cannot be read.
+    `digest`: of the encoded sound, 32 hex digits; it stays the same when tags, pictures or the container change.
+    Empty when the file cannot be read. `tags`: names and values as the file has them, those of the sound track
+    after those of the whole file; bytes that are no UTF-8 are surrogates.
     """
+
+    digest: str
+    tags: dict[str, str]
+
+
+def read_encoded(file: Readable) -> EncodedSound:
+    """What can be told of a file's sound, without decoding it."""
     digest = hashlib.sha256()
+    tags: dict[str, str] = {}
     try:
-        with _open(file, None) as media:
-            if not media.streams.audio:
-                return ""
-            stream = media.streams.audio[0]
+        with _open_sound(file, None) as (media, stream):
+            tags = {**stream.metadata, **media.metadata}
             digest.update(f"{stream.codec.name} {stream.sample_rate} {stream.channels}".encode())
             for packet in media.demux(stream):
                 if packet.size:
                     digest.update(packet)
     except (UndecodableError, *_DAMAGE):
-        return ""
-    return digest.hexdigest()[:32]
+        return EncodedSound(digest="", tags=tags)
+    return EncodedSound(digest=digest.hexdigest()[:32], tags=tags)
+
+
+@contextlib.contextmanager
+def _open_sound(file: Readable | Stream, container: str | None) -> Generator[tuple[InputContainer, AudioStream]]:
+    """Open a container, with the audio stream that is music. Raises UndecodableError."""
+    opened = _open(file, container) if container is not None else _open_file(cast("Readable", file))
+    with opened as media:
+        streams = media.streams.audio
+        if not streams:
+            raise UndecodableError("it has no audio track")
+        if container is None and (scheme := protection_by_streams(media)) is not None:
+            raise UndecodableError(_PROTECTED.format(scheme))
+        if len(streams) == 1 or container is not None:
+            yield media, streams[0]
+            return
+        index = music_stream(media)
+    # Opened again, since not every container can go back to its start.
+    with _open_file(cast("Readable", file)) as media:
+        yield media, media.streams.audio[index]
+
+
+def _open_file(file: Readable) -> contextlib.closing[InputContainer]:
+    """Open a file, of any format that its content has. Raises UndecodableError."""
+    if (scheme := protection_by_bytes(file)) is not None:
+        raise UndecodableError(_PROTECTED.format(scheme))
+    try:
+        return _open(past_broken_id3(file), None)
+    except UndecodableError:
+        sound = past_junk(file)
+        if sound is None:
+            raise
+        return _open(sound, None)
 
 
 def _open(file: Readable | Stream, container: str | None) -> contextlib.closing[InputContainer]:
@@ -155,13 +201,13 @@ def _refuse_io(*_args: object) -> NoReturn:
     raise PermissionError("nothing else may be opened")
 
 
-def _marked(media: InputContainer, on_mark: Callable[[Mark], None]) -> Iterator[AudioFrame]:
+def _marked(media: InputContainer, stream: AudioStream, on_mark: Callable[[Mark], None]) -> Iterator[AudioFrame]:
     """The decoded frames; marks those at which the clock starts or jumps."""
     start = cast("int | None", media.start_time)
     begins = math.nan if start is None else start / av.time_base
     mark: Mark | None = None
     elapsed = 0.0
-    for position, frame in _frames(media):
+    for position, frame in _frames(media, stream):
         seconds = frame.time
         if mark is None or (seconds is not None and _jumps(mark, seconds, elapsed)):
             mark = Mark(round(elapsed * RATE), math.nan if seconds is None else seconds, position, begins)
@@ -176,7 +222,7 @@ def _jumps(mark: Mark, seconds: float, elapsed: float) -> bool:
     return math.isnan(expected) or abs(seconds - expected) > MARK_TOLERANCE_SECONDS
 
 
-def _frames(media: InputContainer) -> Iterator[tuple[int, AudioFrame]]:
+def _frames(media: InputContainer, stream: AudioStream) -> Iterator[tuple[int, AudioFrame]]:
     """Decoded frames for as long as the container can be read, each with its packet's place in the input.
 
     Undecodable packets are skipped. A packet without a place has the last known one.
@@ -184,7 +230,7 @@ def _frames(media: InputContainer) -> Iterator[tuple[int, AudioFrame]]:
     bad = 0
     position = -1
     try:
-        packets = media.demux(media.streams.audio[0])
+        packets = media.demux(stream)
     except _DAMAGE:
         return
     while bad < _BAD_PACKETS:

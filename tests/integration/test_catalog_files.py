@@ -175,7 +175,8 @@ def test_what_controls_a_terminal_never_reaches_it(
     at = ["--catalog", str(tmp_path / f"c{evil}")]
     monkeypatch.chdir(tmp_path)
     commands = [
-        ["add", str(folder)], ["sync"], ["list"], ["search", "low"], ["stats"], ["exclude", f"x{evil}"], ["exclude"],
+        ["add", str(folder)], ["sync"], ["list"], ["search", "low"], ["stats"], ["exclude", f"x{evil}"],
+        ["exclude"],
         ["verify"], ["duplicates"], ["export", f"x{evil}"], ["backup", f"copy{evil}"], ["remove", f"x{evil}"],
         ["restore", f"gone{evil}"], ["import", f"gone{evil}", "--owner", "x"], ["add", f"gone{evil}"],
     ]  # fmt: skip
