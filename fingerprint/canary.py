@@ -136,9 +136,9 @@ def token_notes(value: str, *, login: str, now: float) -> list[str]:
     try:
         content = json.loads(value)
     except (ValueError, RecursionError):
-        return ["the token is no JSON any more"]
+        return ["the token is no longer JSON"]
     if not isinstance(content, dict):
-        return ["the token is no JSON object any more"]
+        return ["the token is no longer a JSON object"]
     found = cast("dict[str, Any]", content)
     notes: list[str] = []
     expires = found.get("expires")
@@ -328,7 +328,7 @@ class Canary:
         parse = partial(parse_token_of, name="streamPlaybackAccessToken", subject="broadcast")
         token = await asked.ask(stream_token_query(login), parse)
         if token is None:
-            raise _FailedError("Twitch knows no such channel")
+            raise _FailedError("This channel does not exist on Twitch")
         return token, token_notes(token.value, login=login, now=self.clock.now().timestamp())
 
     async def _video_token(self, video_id: str) -> tuple[PlaybackToken, list[str]]:
@@ -341,7 +341,7 @@ class Canary:
         parse = partial(parse_token_of, name="videoPlaybackAccessToken", subject="video")
         token = await asked.ask(video_token_query(video_id), parse)
         if token is None:
-            raise _FailedError("Twitch knows no such video")
+            raise _FailedError("This video does not exist on Twitch")
         return token, []
 
     async def _renditions(
@@ -397,7 +397,7 @@ class Canary:
         fetched = await self._media(address(url, segment.uri), step="segment", max_bytes=_SEGMENT_BYTES)
         container = container_of(fetched.body, has_init=segment.init is not None)
         if container is None:
-            raise _FailedError("its bytes are no media of a known kind")
+            raise _FailedError("its bytes are not media of a known kind")
         notes = (
             [f"unknown box {name!r}" for name in sorted(unknown_boxes(fetched.body))] if container == "mp4" else []
         )

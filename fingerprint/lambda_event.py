@@ -86,7 +86,7 @@ def event_from_json(event: object) -> JobEvent:
     except ValidationError as error:
         raise InvalidEventError(f"the event is not of its form: {error}") from error
     except ValueError as error:
-        raise InvalidEventError("the event is a text that is no JSON") from error
+        raise InvalidEventError("the event is text that is not JSON") from error
     job_id, extra = IdentificationId(body.job_id), body.extra or _ExtraJson()
     lease = extra.lease
     return JobEvent(

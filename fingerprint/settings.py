@@ -366,7 +366,7 @@ class LinkSettings:
     services: tuple[str, ...] = setting(
         "TWITCHAUDIO_LINKS",
         Format(link_services, f"off, or comma-separated names out of {', '.join(LINK_SERVICES)}"),
-        help="public services that are told a found song's ISRC, or its title and artists, to find links to it",
+        help="public services that get a song's ISRC, or its title and artists, to find links to it",
         default=(),
         default_text="off",
     )
@@ -453,7 +453,7 @@ class ProviderSettings:
     provider_min_score: int = setting(
         "TWITCHAUDIO_PROVIDER_MIN_SCORE",
         whole_number(0, 100),
-        help="below this score, of 100, a provider's match is no match",
+        help="a provider's match with a score below this (of 100) is ignored",
         default=70,
     )
     uploads: Path | None = setting(

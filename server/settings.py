@@ -208,7 +208,7 @@ class ServerSettings:
     queue: int = setting(
         "TWITCHAUDIO_QUEUE",
         whole_number(0, 100_000),
-        help="how many identifications wait for their turn before one more is told `busy`",
+        help="how many identifications wait in line before another is refused with `busy`",
         default=200,
     )
     fresh_seconds: int = setting(
@@ -247,19 +247,19 @@ class ServerSettings:
     starts_per_person: tuple[Rate, ...] = setting(
         "TWITCHAUDIO_STARTS_PER_PERSON",
         RATES,
-        help="how many new identifications somebody who is signed in may start, besides their address's limit",
+        help="how many new identifications a signed-in user can start, in addition to the limit for their address",
         default=(Rate(60, 60), Rate(2_000, 86_400)),
         default_text="60/minute, 2000/day",
     )
     twitch_client_id: str | None = setting(
         "TWITCH_CLIENT_ID",
         Format(client_id, "the client id of your Twitch application"),
-        help="the operator's Twitch application; without it, nobody can sign in",
+        help="the operator's Twitch application; without it, signing in is not possible",
     )
     twitch_client_secret: Secret | None = setting(
         "TWITCH_CLIENT_SECRET",
         Format(secret, "the client secret of your Twitch application"),
-        help="its secret; without it, nobody can sign in on the website",
+        help="its secret; without it, signing in on the website is not possible",
     )
     twitch_id_url: URL = setting(
         "TWITCHAUDIO_TWITCH_ID_URL",
@@ -270,7 +270,7 @@ class ServerSettings:
     log_days: int = setting(
         "TWITCHAUDIO_LOG_DAYS",
         whole_number(0, 10_000),
-        help="how many days the logs in the database are kept; 0 for good",
+        help="how many days the logs in the database are kept; 0 keeps them",
         default=90,
     )
     log_address_days: int = setting(

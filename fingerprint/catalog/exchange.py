@@ -84,7 +84,7 @@ def export_tracks(snapshot: Snapshot, chosen: Sequence[TrackEntry], file: Path) 
     Raises CatalogError.
     """
     if os.path.lexists(file) and not _is_export(file):
-        raise CatalogError(f"{file} is there already, and is no export of a catalog: it was left alone.")
+        raise CatalogError(f"{file} already exists and is not a catalog export: it was not changed.")
     temporary = file.with_name(f".{file.name[:100]}-{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as opened:
@@ -206,7 +206,7 @@ def _read_head(opened: BinaryIO, file: Path) -> _Head:
         line = opened.readline(_MAX_HEAD_BYTES)
         version = msgspec.json.decode(line, type=dict[str, object])["twitchaudio_export"]
     except (msgspec.MsgspecError, KeyError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{file} is no export of a catalog, or its start is damaged.") from error
+        raise CatalogError(f"{file} is not a catalog export, or its start is damaged.") from error
     if version != VERSION:
         raise CatalogError(
             f"{file} is an export of version {version}; this version of TwitchAudio reads version {VERSION}."

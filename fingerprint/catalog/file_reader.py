@@ -187,7 +187,7 @@ async def _index(
             return Known(path, described, was_described=True)
         if not decode:
             if not answer.sound:
-                return Unreadable(path, "it is no sound or video that can be read")
+                return Unreadable(path, "this is not an audio or video file we can read")
             return Read(path, described, NO_FINGERPRINT)
         found = await _ask(worker, file, path, source.size, decode=True)
         if isinstance(found, str):
@@ -245,7 +245,7 @@ def _open(path: Path) -> BufferedReader:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # so that opening a FIFO does not block
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(0, "it is no regular file")
+        raise OSError(0, "it is not a regular file")
     return open(descriptor, "rb")  # noqa: PTH123 - of a descriptor
 
 

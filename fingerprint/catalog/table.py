@@ -164,7 +164,7 @@ def _read(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO does not block then
         with open(descriptor, "rb") as file:  # noqa: PTH123 - of a descriptor
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise SidecarError("it is no regular file")
+                raise SidecarError("it is not a regular file")
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise SidecarError(f"it cannot be read: {error.strerror}") from error

@@ -202,7 +202,7 @@ class Identification:
         Meta(description="How sure the song is, 0 to 1, alike for all recognizers; up to 0.85 it is probable."),
     ] = None
     recognizer: str | None = None
-    captured_seconds: Annotated[float | None, Meta(description="How much sound was listened to.")] = None
+    captured_seconds: Annotated[float | None, Meta(description="Length of the audio that was identified.")] = None
     captured_at: Annotated[Moment | None, Meta(description="When the captured sound was broadcast.")] = None
     captured_from_seconds: Annotated[
         float | None,

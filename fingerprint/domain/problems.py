@@ -64,78 +64,78 @@ class ProblemKind:
 PROBLEM_KINDS: Final[dict[ProblemCode, ProblemKind]] = {
     ProblemCode.INVALID_INPUT: ProblemKind(
         400,
-        "The request cannot be understood",
-        "That is not something on Twitch",
-        "Type a channel's name, or paste the address of a channel, a clip or a video.",
+        "The request is not valid",
+        "That doesn't look right",
+        "Enter a channel name, or paste the address of a channel, clip or video.",
     ),
     ProblemCode.NOT_FOUND: ProblemKind(
         404,
         "There is nothing at this address",
         "There is nothing here",
-        "The address may be mistyped, or the answer too old. Ask again.",
+        "The address may be mistyped, or the answer has expired. Try again.",
     ),
     ProblemCode.NOT_IDENTIFIED: ProblemKind(
-        404, "Nobody has identified this yet", "Nobody has asked about this yet", "Ask now; it takes a moment."
+        404, "This has not been identified yet", "Not identified yet", "Identify it now; it takes a moment."
     ),
     ProblemCode.CHANNEL_NOT_FOUND: ProblemKind(
         404,
-        "Twitch knows no such channel",
+        "This channel does not exist on Twitch",
         "No such channel on Twitch",
-        "Check the spelling: it is the name in the channel's address, not the display name.",
+        "Check the spelling. Use the name from the channel's address, not the display name.",
     ),
     ProblemCode.NOT_LIVE: ProblemKind(
         409,
         "The channel is not live",
         "Not live right now",
-        "Ask again once the stream has started, or paste the address of a clip or a past broadcast.",
+        "Try again once the stream has started, or paste the address of a clip or a past broadcast.",
     ),
     ProblemCode.CLIP_NOT_FOUND: ProblemKind(
         404,
-        "Twitch knows no such clip",
+        "This clip does not exist on Twitch",
         "No such clip on Twitch",
-        "It may have been deleted. Copy its address again from Twitch's share button.",
+        "It may have been deleted. Try copying its address again with Twitch's share button.",
     ),
     ProblemCode.VIDEO_NOT_FOUND: ProblemKind(
         404,
-        "Twitch knows no such video",
+        "This video does not exist on Twitch",
         "No such video on Twitch",
-        "Past broadcasts disappear after a while. Check the address, or ask about a clip.",
+        "Past broadcasts are deleted after a while. Check the address, or try a clip.",
     ),
     ProblemCode.RESTRICTED_STREAM: ProblemKind(
         403,
         "The broadcast is restricted",
         "This broadcast is not open to everyone",
-        "It is for subscribers, or blocked where our server stands. A public clip of it may work.",
+        "It is for subscribers only, or not available in our server's country. A public clip of it may work.",
     ),
     ProblemCode.AD_BREAK: ProblemKind(
         503,
-        "An advertisement is running",
-        "Advertisements are running",
-        "The music comes back after the break. Ask again then.",
+        "An ad is playing",
+        "An ad is playing",
+        "Try again after the ad break.",
     ),
     ProblemCode.NO_AUDIO: ProblemKind(
         422,
         "There is no sound to identify",
-        "There was no sound to listen to",
-        "The broadcast is silent at the moment. Ask again when you hear music.",
+        "There is no sound",
+        "The broadcast is silent at the moment. Try again when you hear music.",
     ),
     ProblemCode.LOGIN_REQUIRED: ProblemKind(
-        401, "Sign in first", "Sign in first", "Sign in with Twitch, then ask again."
+        401, "Sign in first", "Sign in first", "Sign in with Twitch, then try again."
     ),
     ProblemCode.SUBSCRIPTION_REQUIRED: ProblemKind(
         403,
-        "A subscription is needed",
+        "A subscription is required",
         "For subscribers only",
         "Subscribe to one of the listed channels, or redeem an access code.",
     ),
     ProblemCode.TOKEN_INVALID: ProblemKind(
-        401, "The token is not valid", "Your sign-in has run out", "Sign in again."
+        401, "The token is not valid", "Your sign-in has expired", "Sign in again."
     ),
     ProblemCode.TOKEN_WRONG_CLIENT: ProblemKind(
         401,
         "The token was issued to another application",
-        "This sign-in belongs to another application",
-        "Use a token that was made for this service.",
+        "This token belongs to another application",
+        "Use a token that was issued for this service.",
     ),
     ProblemCode.KEY_INVALID: ProblemKind(
         401,
@@ -144,64 +144,67 @@ PROBLEM_KINDS: Final[dict[ProblemCode, ProblemKind]] = {
         "Check it, or ask the operator for a new one.",
     ),
     ProblemCode.FORBIDDEN: ProblemKind(
-        403, "This is not allowed", "You may not do this", "Ask the operator if you think that you should."
+        403, "This is not allowed", "You don't have permission", "Ask the operator if you think this is a mistake."
     ),
     ProblemCode.CSRF: ProblemKind(
         403,
-        "The request was not sent by our page",
         "The request did not come from our page",
+        "This page is out of date",
         "Reload the page and try again.",
     ),
     ProblemCode.BLACKLISTED: ProblemKind(
         403,
         "This is blocked by the operator",
         "The operator has blocked this",
-        "Ask about another channel or clip.",
+        "Try another channel or clip.",
     ),
     ProblemCode.CODE_INVALID: ProblemKind(
         422,
         "The access code is not valid",
         "This access code does not work",
-        "Check its spelling, or ask for another.",
+        "Check the spelling, or ask the operator for a new code.",
     ),
     ProblemCode.JOB_IN_PROGRESS: ProblemKind(
         409,
         "Another identification of yours is running",
-        "You are already asking about something",
-        "Wait for that answer first; it takes a few seconds.",
+        "Another identification is still running",
+        "It was started from your network. Try again in a few seconds.",
     ),
     ProblemCode.RATE_LIMITED: ProblemKind(
-        429, "Too many requests", "That was a lot of questions", "Take a short break, then ask again."
+        429, "Too many requests", "Too many requests", "Wait a moment, then try again."
     ),
     ProblemCode.MAINTENANCE: ProblemKind(
-        503, "The service is being maintained", "We are doing maintenance", "Come back in a little while."
+        503, "The service is down for maintenance", "Down for maintenance", "Come back in a little while."
     ),
     ProblemCode.INACTIVE: ProblemKind(
-        503, "The service is switched off", "The service is switched off", "The operator decides when it is back."
+        503,
+        "The service is switched off",
+        "The service is switched off",
+        "The operator has switched it off. Try again later.",
     ),
     ProblemCode.STREAMS_DISABLED: ProblemKind(
-        403, "Live streams are switched off", "Live streams are switched off", "Clips may still work."
+        403, "Live streams are switched off", "Live streams are switched off", "You can still try clips."
     ),
     ProblemCode.CLIPS_DISABLED: ProblemKind(
-        403, "Clips are switched off", "Clips are switched off", "Live streams may still work."
+        403, "Clips are switched off", "Clips are switched off", "You can still try live streams."
     ),
     ProblemCode.RECOGNIZER_UNAVAILABLE: ProblemKind(
         503,
-        "No recognizer can answer",
-        "Nothing here can recognize music right now",
-        "The operator can add music, or set up a provider. Try again later.",
+        "No recognizer is available",
+        "Music recognition is not available right now",
+        "Try again later. If this is your server, add music to the catalog or set up a provider.",
     ),
     ProblemCode.UPSTREAM_UNAVAILABLE: ProblemKind(
         503,
-        "Twitch or a provider does not answer properly",
-        "Twitch is not answering properly",
+        "Twitch or a provider is having problems",
+        "Twitch is having problems",
         "Try again in a minute.",
     ),
     ProblemCode.TIMEOUT: ProblemKind(
         504, "It took too long", "That took too long", "Try again; Twitch or our server may have been slow."
     ),
     ProblemCode.BUSY: ProblemKind(
-        503, "Too much is going on", "Too many people are asking at once", "Try again in a few seconds."
+        503, "Too much is going on", "Too many requests at once", "Try again in a few seconds."
     ),
     ProblemCode.INTERNAL: ProblemKind(
         500, "Something is broken on our side", "Something broke on our side", "It is logged. Try again."

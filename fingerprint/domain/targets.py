@@ -202,10 +202,10 @@ def channel_target(name: str) -> ChannelTarget:
     name = name[1:] if name.startswith(("@", "#")) else name
     if _LOGIN.fullmatch(name) is None:
         if "/" in name or "." in name:
-            raise invalid_input(f"{_shown(name)} is an address, not a channel's name; give it as a URL.")
+            raise invalid_input(f"{_shown(name)} is an address; enter only the channel name, e.g. neonharbour.")
         raise invalid_input(
-            f"{_shown(name)} is no channel's name: those have up to 25 letters, digits and underscores, as in the "
-            "channel's address."
+            f"{_shown(name)} is not a channel name: names have up to 25 letters, digits and underscores, as in "
+            "the channel's address."
         )
     login = name.lower()
     if login in RESERVED:
@@ -218,12 +218,12 @@ def clip_target(slug: str) -> ClipTarget:
     """The clip with a slug, which is case-sensitive. Raises `invalid-input`."""
     slug = _checked(slug)
     if "/" in slug or "." in slug:
-        raise invalid_input(f"{_shown(slug)} is an address, not a clip's slug; give it as a URL.")
+        raise invalid_input(f"{_shown(slug)} is an address; enter only the clip's slug, the last part of it.")
     if len(slug) > 128:
-        raise invalid_input(f"{_shown(slug)} is too long for a clip's slug: those have up to 128 characters.")
+        raise invalid_input(f"{_shown(slug)} is too long for a clip slug: slugs have up to 128 characters.")
     if _SLUG.fullmatch(slug) is None:
         raise invalid_input(
-            f"{_shown(slug)} is no clip's slug: those have letters, digits, hyphens and underscores, as in the "
+            f"{_shown(slug)} is not a clip slug: slugs have letters, digits, hyphens and underscores, as in the "
             "clip's address."
         )
     if slug.isdigit():
@@ -237,8 +237,8 @@ def video_target(video_id: str, at_seconds: float = 0.0) -> VideoTarget:
     found = _VIDEO_ID.fullmatch(video_id)
     if found is None:
         if "/" in video_id or "." in video_id:
-            raise invalid_input(f"{_shown(video_id)} is an address, not a video's number; give it as a URL.")
-        raise invalid_input(f"{_shown(video_id)} is no video's number: those have up to 15 digits.")
+            raise invalid_input(f"{_shown(video_id)} is an address; enter only the video ID, e.g. 1234567890.")
+        raise invalid_input(f"{_shown(video_id)} is not a video ID: IDs have up to 15 digits.")
     if not math.isfinite(at_seconds) or not 0 <= at_seconds <= MAX_AT_SECONDS:
         raise invalid_input(f"The moment in a video is given in seconds from 0 to {MAX_AT_SECONDS:.0f}.")
     return VideoTarget(found[1], float(at_seconds))
@@ -398,9 +398,7 @@ def _parameters(query: str) -> dict[str, str]:
 def _moment(text: str | None) -> float:
     moment = 0.0 if text is None else parse_moment(text)
     if moment is None:
-        raise invalid_input(
-            f"{_shown(text or '')} is no moment in a video: it is written as 1h2m3s, as 1:02:03 or in seconds."
-        )
+        raise invalid_input(f"{_shown(text or '')} is not a moment in a video: write 1h2m3s, 1:02:03 or seconds.")
     return moment
 
 

@@ -342,7 +342,7 @@ def _begin(connection: Connection, lease: Lease, fresh: Identification) -> None:
 
 def _close_abandoned(connection: Connection, left: Identification, now: datetime) -> None:
     """Close an identification that its owner abandoned so long ago that no request waits for it."""
-    detail = "The server that worked on this stopped before it had an answer. Ask again."
+    detail = "The server working on this stopped before it had an answer. Try again."
     failed = left.failed(Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0), now)
     values = {
         "job": left.id,

@@ -209,7 +209,7 @@ def _open_file(path: Path) -> tuple[int, int]:
             path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         )  # so that opening a FIFO does not block
     except FileNotFoundError as error:
-        raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no file {str(path)!r}.") from error
+        raise TwitchAudioError(ProblemCode.NOT_FOUND, f"No such file: {str(path)!r}.") from error
     except OSError as error:
         raise no_audio(f"the file cannot be read ({error.strerror})") from error
     status = os.fstat(descriptor)

@@ -44,7 +44,7 @@ class AddressRefusedError(OSError):
     """
 
     def __init__(self, address: str, *, leads_here: bool) -> None:
-        super().__init__(f"{address} is no public address")
+        super().__init__(f"{address} is not a public address")
         self.leads_here = leads_here
 
 

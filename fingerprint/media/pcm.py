@@ -48,4 +48,4 @@ def pcm_of(blocks: Sequence[Block]) -> Pcm:
 
 def no_audio(reason: str) -> TwitchAudioError:
     """The error for input without sound; `reason` is a clause that says why."""
-    return TwitchAudioError(ProblemCode.NO_AUDIO, f"There is nothing to listen to: {reason}.")
+    return TwitchAudioError(ProblemCode.NO_AUDIO, f"There is no audio to identify: {reason}.")

@@ -193,7 +193,7 @@ def _open(file: Readable | Stream, container: str | None) -> contextlib.closing[
     try:
         media = av.open(file, "r", format=container, options=options, io_open=_refuse_io, **_ODD_TAGS)
     except _DAMAGE as error:
-        raise UndecodableError("it is no sound or video that can be read") from error
+        raise UndecodableError("this is not an audio or video file we can read") from error
     return contextlib.closing(media)
 
 

@@ -57,7 +57,7 @@ async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> 
     except EncryptedPlaylistError as error:
         raise TwitchAudioError(
             ProblemCode.RESTRICTED_STREAM,
-            "This cannot be listened to: it is protected against copying (DRM) and plays only in a browser.",
+            "We can't listen to this: it is protected with DRM and only plays in a browser.",
         ) from error
     except PlaylistError as error:
         raise UpstreamError(STEP, f"{fetcher.upstream}'s list of segments cannot be used: {error}.") from error

@@ -54,7 +54,7 @@ class TwitchResolver:
                 return await self._clip(slug)
             case FileTarget(path=path):
                 if not await asyncio.to_thread(path.is_file):
-                    raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no file {str(path)!r}.")
+                    raise TwitchAudioError(ProblemCode.NOT_FOUND, f"No such file: {str(path)!r}.")
                 return FileSource(path=path)
 
     async def renew(self, source: LiveSource) -> LiveSource:
@@ -115,6 +115,6 @@ class TwitchResolver:
         clip = await self._gql.ask(clip_query(slug), parse_clip)
         if clip is None:
             raise TwitchAudioError(
-                ProblemCode.CLIP_NOT_FOUND, "Twitch knows no such clip; it may have been deleted."
+                ProblemCode.CLIP_NOT_FOUND, "This clip does not exist on Twitch; it may have been deleted."
             )
         return ClipSource(url=clip.url, duration_seconds=clip.duration_seconds)

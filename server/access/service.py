@@ -174,7 +174,7 @@ class Access:
         """
         user = (await self.authenticate(context)).user
         if user is None:
-            detail = "An access code is for whoever is signed in with Twitch: sign in first."
+            detail = "Sign in with Twitch first, then redeem the access code."
             raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
         address = context.credentials.address
         if (await self.rules()).blacklist.names(user=user, address=address):

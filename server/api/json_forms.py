@@ -278,11 +278,12 @@ class MeJson(Struct, kw_only=True):
     login: str | None
     known_by: Annotated[
         Annotated[str, Meta(extra_json_schema={"enum": ["token", "session", "key"]})] | None,
-        Meta(description="A bearer token, the website's session, or an API key; null for nobody."),
+        Meta(description="A bearer token, the website's session, or an API key; null when signed out."),
     ]
     admin: Annotated[bool, Meta(description="May use the admin pages.")]
     missing_scopes: Annotated[
-        list[str], Meta(description="What a new sign-in has to allow before we can tell whether you may ask.")
+        list[str],
+        Meta(description="The scopes that a new sign-in has to grant before we can tell whether you have access."),
     ]
     streams: PermissionJson
     clips: PermissionJson

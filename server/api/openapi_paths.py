@@ -134,9 +134,9 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             parameters=[_PREFER, _CACHE_CONTROL],
             body="Question",
             responses={
-                "200": _json("Identification", "It is finished.", {**_LOCATION, **_APPLIED, **_AGE, **_LIMITS}),
+                "200": _json("Identification", "Finished.", {**_LOCATION, **_APPLIED, **_AGE, **_LIMITS}),
                 "202": _json(
-                    "Identification", "It goes on.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER, **_LIMITS}
+                    "Identification", "Still running.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER, **_LIMITS}
                 ),
             },
             problems=(
@@ -170,8 +170,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "post": ApiOperation(
             id="report",
             summary="Say that an answer is wrong",
-            description="Takes the right to ask for its target. The operator sees it; a clip, or a moment of a "
-            "video, is identified again when it is asked for next, a few times a day at most.",
+            description="Requires access to its target. The operator sees the report. A clip, or a moment of a "
+            "video, is identified again on the next request, a few times a day at most.",
             body="Report",
             responses={"204": {"description": "Thank you."}},
             problems=(*_REFUSALS, ProblemCode.NOT_FOUND, ProblemCode.RATE_LIMITED),
@@ -214,7 +214,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             summary="The song as one plain line, for chat bots",
             description="Starts or joins an identification and waits up to 8 s. Problems are one plain line too, "
             "with status 200. At most 400 characters.",
-            parameters=[_parameter("query", "token", "A token for this channel, where not everyone may ask.")],
+            parameters=[_parameter("query", "token", "A token for this channel, if the server requires sign-in.")],
             responses={"200": _response("The line.", "text/plain", TEXT)},
             problems=None,
         )
@@ -224,7 +224,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="songTokens",
             summary="Your channel's tokens for chat bots",
             description=_FOR_THE_OWNER,
-            responses={"200": _json("SongTokens", "They.")},
+            responses={"200": _json("SongTokens", "The tokens.")},
             problems=_OWNER,
         ),
         "post": ApiOperation(
@@ -239,27 +239,27 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
     f"{_CHANNEL}/song-tokens/{{id}}": {
         "delete": ApiOperation(
             id="revokeSongToken",
-            summary="Make a token invalid for good",
+            summary="Revoke a token",
             description=_FOR_THE_OWNER,
-            responses={"204": {"description": "It is invalid."}},
+            responses={"204": {"description": "Revoked."}},
             problems=(*_OWNER, ProblemCode.NOT_FOUND),
         )
     },
     f"{_CHANNEL}/watch": {
         "get": ApiOperation(
             id="watch",
-            summary="Whether a channel is being watched",
+            summary="A channel's watch",
             responses={"200": _json("Watch", "Its watch.")},
             problems=[ProblemCode.NOT_FOUND],
         ),
         "put": ApiOperation(
             id="startWatch",
-            summary="Have a channel identified again and again",
-            description="While it is live; the watch ends with the stream or its budget. For operators, and API "
-            "keys with the scope `watch`. A running watch gets the new terms.",
+            summary="Watch a channel",
+            description="Identifies it regularly while it is live, until the stream ends or the budget is used. "
+            "For operators and API keys with the scope `watch`. Changes the settings of a running watch.",
             body="WatchTerms",
             responses={
-                "200": _json("Watch", "It was being watched already."),
+                "200": _json("Watch", "It was already being watched."),
                 "201": _json("Watch", "It is being watched."),
             },
             problems=_OWNER,
@@ -267,8 +267,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "delete": ApiOperation(
             id="stopWatch",
             summary="Stop watching a channel",
-            description="For operators, and the API keys that may watch.",
-            responses={"204": {"description": "It is no longer watched."}},
+            description="For operators and API keys with the scope `watch`.",
+            responses={"204": {"description": "No longer watched."}},
             problems=(*_OWNER, ProblemCode.NOT_FOUND),
         ),
     },
@@ -277,7 +277,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="watches",
             summary="All watches",
             description="The running ones first. For operators, and API keys with the scope `watch`.",
-            responses={"200": _json("Watches", "They.")},
+            responses={"200": _json("Watches", "The watches.")},
             problems=_OWNER,
         )
     },
@@ -291,8 +291,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
     f"{BASE}/me": {
         "get": ApiOperation(
             id="me",
-            summary="Who asks, and what they may do",
-            responses={"200": _json("Me", "You.")},
+            summary="The caller's account and permissions",
+            responses={"200": _json("Me", "Your account and permissions.")},
             problems=_CREDENTIALS,
         )
     },
@@ -300,9 +300,9 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "post": ApiOperation(
             id="redeemAccessCode",
             summary="Redeem an access code",
-            description="Takes a sign-in with Twitch.",
+            description="Requires signing in with Twitch.",
             body="AccessCode",
-            responses={"204": {"description": "The code counts for you."}},
+            responses={"204": {"description": "Redeemed."}},
             problems=(
                 *_CREDENTIALS,
                 ProblemCode.LOGIN_REQUIRED,

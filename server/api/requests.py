@@ -121,7 +121,7 @@ def _check(value: object, depth: int) -> None:
         if len(value) > STRING_LIMIT:
             raise invalid_input(f"The body has a text of more than {STRING_LIMIT} characters.")
         if not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
-            raise invalid_input("The body has half of a surrogate pair, which is no character.")
+            raise invalid_input("The body has half of a surrogate pair, which is not a character.")
     elif isinstance(value, dict):
         for name, item in cast("dict[str, object]", value).items():
             _check(name, depth)

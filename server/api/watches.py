@@ -35,7 +35,9 @@ def _name(principal: Principal, *, operator: bool) -> str:
     if principal.key is not None and WATCH in principal.key.scopes:
         return f"{KEY}{principal.key.id}"
     if principal.key is None and principal.user is None:
-        raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, "Watching is for operators and API keys that may.")
+        raise TwitchAudioError(
+            ProblemCode.LOGIN_REQUIRED, "Only operators and API keys with the scope `watch` can do this."
+        )
     raise TwitchAudioError(ProblemCode.FORBIDDEN, f"Watching takes an API key with the scope {WATCH!r}.")
 
 

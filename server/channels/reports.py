@@ -92,9 +92,8 @@ class ReportStore:
         try:
             await count_start(self._database, [Limit(f"report:{counted}"[:128], PER_DAY, DAY)], now)
         except RateLimitedError as error:
-            detail = (
-                f"At most {PER_DAY} reports a day, thank you. They begin anew in {error.status.reset_seconds} s."
-            )
+            wait = error.status.reset_seconds
+            detail = f"At most {PER_DAY} reports a day, thank you. The count starts again in {wait} s."
             raise TwitchAudioError(
                 ProblemCode.RATE_LIMITED, detail, retry_after_seconds=error.retry_after_seconds
             ) from error

@@ -33,15 +33,13 @@ def song_line(identification: Identification) -> str:
         intro = f"Now playing, {PROBABLY.lower()}" if identification.is_probable else "Now playing"
         return cut(f"{intro}: {cut(song.title, _TITLE_LIMIT)}{by}", LINE_LIMIT)
     if identification.status is Status.NO_MATCH:
-        return cut(
-            f"No match for what {channel} plays right now. Ask again when the music is clearer.", LINE_LIMIT
-        )
+        return cut(f"No match for what is playing on {channel}. Try again when the music is clearer.", LINE_LIMIT)
     return still_listening(channel)
 
 
 def still_listening(channel: str) -> str:
     """The line when the answer takes longer than a chat bot waits."""
-    return cut(f"Still listening to {channel}. Ask again in a few seconds.", LINE_LIMIT)
+    return cut(f"Still listening to {channel}. Try again in a few seconds.", LINE_LIMIT)
 
 
 def problem_line(problem: Problem) -> str:

@@ -24,7 +24,7 @@ from server.cli.with_database import days_from, operator_changes, positive_int, 
 
 def register(commands: Subparsers) -> None:
     """Add the `admin` commands to the `twitchaudio` command line."""
-    admin = add_command(commands, "admin", "the operator's rules: who may ask")
+    admin = add_command(commands, "admin", "who has access, and the operator's other rules")
     groups = cast("Subparsers", admin.add_subparsers(required=True, metavar="WHAT"))
     _register_settings(groups)
     _register_keys(groups)
@@ -82,9 +82,9 @@ def _register_keys(groups: Subparsers) -> None:
     create.add_argument("--per-day", type=positive_int, metavar="N", help="new identifications a day (UTC)")
     create.add_argument("--at-once", type=positive_int, metavar="N", help=f"jobs at once (default: {KEY_JOBS})")
     create.add_argument(
-        "--days", type=positive_int, metavar="N", help="valid for so many days; for good when left out"
+        "--days", type=positive_int, metavar="N", help="valid for this many days; without it, never expires"
     )
-    revoke = add_command(actions, "revoke", "make keys invalid for good", _keys_revoke)
+    revoke = add_command(actions, "revoke", "revoke keys", _keys_revoke)
     revoke.add_argument("ids", nargs="+", metavar="ID")
 
 

@@ -16,14 +16,14 @@ from server.settings import ServerSettings
 
 def register(groups: Subparsers) -> None:
     """Add the command group `broadcasters` to `admin`."""
-    text = "broadcasters whose subscribers may ask in subscribers mode"
+    text = "broadcasters whose subscribers have access in subscribers mode"
     actions, _ = add_list(groups, "broadcasters", text, _list)
     needs = (
         ". A login is looked up at Twitch, which needs TWITCH_CLIENT_ID and TWITCH_CLIENT_SECRET; "
         "id:NUMBER needs neither"
     )
     add = add_command(actions, "add", "list one more", _add, more=needs)
-    add.add_argument("--note", default="", metavar="TEXT", help="for you; nobody else sees it")
+    add.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
     for action in (add, add_command(actions, "remove", "take one off", _remove)):
         action.add_argument("broadcaster", metavar="BROADCASTER", help="a Twitch login, or id:NUMBER")
 
@@ -45,7 +45,7 @@ def _add(arguments: argparse.Namespace) -> int:
         return found
 
     found = with_database(add)
-    print(f"{found.login or f'id:{found.id}'} is listed: their subscribers may ask in subscribers mode.")
+    print(f"{found.login or f'id:{found.id}'} is listed: their subscribers have access in subscribers mode.")
     if found.login and not found.kind:
         print("They are neither affiliate nor partner now, and so have no subscribers.")
     return 0

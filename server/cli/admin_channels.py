@@ -28,9 +28,9 @@ def _register_song_tokens(groups: Subparsers) -> None:
     actions, listed = add_list(groups, "song-tokens", text, _list_tokens, more=kept, channel=None)
     listed.add_argument("--channel", metavar="NAME", help="only this channel's")
     create = add_command(actions, "create", "make a token, which is shown this once", _create_token)
-    create.add_argument("channel", metavar="CHANNEL", help="the channel that it may ask for")
+    create.add_argument("channel", metavar="CHANNEL", help="the channel that it gives access to")
     create.add_argument("--note", default="", metavar="TEXT", help="which bot, for you and the channel's owner")
-    revoke = add_command(actions, "revoke", "make tokens invalid for good", _revoke_tokens)
+    revoke = add_command(actions, "revoke", "revoke tokens", _revoke_tokens)
     revoke.add_argument("ids", nargs="+", metavar="ID")
 
 
@@ -43,7 +43,7 @@ def _register_reports(groups: Subparsers) -> None:
 
 
 def _register_watches(groups: Subparsers) -> None:
-    text = "channels that are identified again and again while they are live"
+    text = "channels whose music is identified while they are live"
     actions, _ = add_list(groups, "watches", text, _list_watches)
     until = " until its stream ends or the budget is used. A server has to run"
     start = add_command(actions, "start", "watch a channel", _start_watch, more=until)

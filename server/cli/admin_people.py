@@ -27,31 +27,31 @@ def _register_blacklist(groups: Subparsers) -> None:
     actions, _ = add_list(groups, "blacklist", "who and what is refused in every access mode", _blacklist)
     kinds = "; ".join(f"{kind}: {takes}" for kind, takes in TAKES.items())
     add = add_command(actions, "add", "block something", _block, more=f". {kinds}")
-    add.add_argument("--reason", default="", metavar="TEXT", help="for you; nobody else sees it")
+    add.add_argument("--reason", default="", metavar="TEXT", help="only visible to operators")
     for action in (add, add_command(actions, "remove", "allow it again", _unblock)):
         action.add_argument("kind", choices=_KINDS, metavar="KIND", help=", ".join(_KINDS))
         action.add_argument("value", metavar="VALUE")
 
 
 def _register_whitelist(groups: Subparsers) -> None:
-    actions, _ = add_list(groups, "whitelist", "who may ask in subscribers mode in any case", _whitelist)
+    actions, _ = add_list(groups, "whitelist", "users who always have access in subscribers mode", _whitelist)
     user = "a Twitch login, or id:NUMBER for the account whatever it is called"
     add = add_command(actions, "add", "let a user in", _allow)
-    add.add_argument("--note", default="", metavar="TEXT", help="for you; nobody else sees it")
+    add.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
     for action in (add, add_command(actions, "remove", "take a user off", _disallow)):
         action.add_argument("user", metavar="USER", help=user)
 
 
 def _register_codes(groups: Subparsers) -> None:
-    text = "access codes, which let whoever redeems one ask in subscribers mode"
+    text = "access codes, which give access in subscribers mode"
     actions, _ = add_list(groups, "codes", text, _codes, more="; the codes themselves are not kept")
     create = add_command(actions, "create", "make a code, which is shown this once", _create_code)
     create.add_argument(
         "--uses", type=positive_int, default=1, metavar="N", help="people who may redeem it (default: 1)"
     )
     create.add_argument("--days", type=positive_int, metavar="N", help="to be redeemed within so many days")
-    create.add_argument("--note", default="", metavar="TEXT", help="for you; nobody else sees it")
-    text = "end codes, and what those who redeemed them gained"
+    create.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
+    text = "revoke codes, and the access of everyone who redeemed them"
     revoke = add_command(actions, "revoke", text, _revoke_codes)
     revoke.add_argument("ids", nargs="+", metavar="ID")
 
@@ -72,7 +72,7 @@ def _end_sessions(arguments: argparse.Namespace) -> int:
     user: str = arguments.user.strip().lower()
     ended = with_database(lambda database: end_sessions(database, user, now=_now(), changes=operator_changes()))
     if not ended:
-        print(f"twitchaudio: nobody is signed in as {arguments.user}", file=sys.stderr)
+        print(f"twitchaudio: no one is signed in as {arguments.user}", file=sys.stderr)
         return 1
     print(f"{ended} sign-in{'' if ended == 1 else 's'} of {user} ended.")
     return 0

@@ -42,7 +42,7 @@ def serve_demo(arguments: argparse.Namespace) -> int:
     configure_logging(_LOG_LEVEL, sys.stderr)
     music: Path | None = arguments.music
     if music is not None and not music.expanduser().is_dir():
-        raise invalid_input(f"{music} is no folder; --music takes a folder of audio files")
+        raise invalid_input(f"{music} is not a folder; --music takes a folder of audio files")
     demo = _Demo(
         settings,
         host=arguments.host,
@@ -114,7 +114,7 @@ class _Demo:
             f"\nOpen {address} and try it:\n"
             f"  channels  {', '.join(twitch.channels)}\n"
             f"  clips     {_lines(twitch.clips)}\n"
-            "Signing in works too: the simulated Twitch says yes for viewer_vic.\n"
+            "Sign-in works too: you will be signed in as the test user viewer_vic.\n"
             f"The simulated Twitch is at {twitch.url} (docs/simulator.md). Ctrl-C stops everything."
         )
 

@@ -53,8 +53,8 @@ def register(commands: Subparsers) -> None:
         metavar="CHANNEL",
         help=f"ask Twitch about a channel that is live (default: the settings', or {DEFAULT_CHANNEL})",
     )
-    doctor.add_argument("--clip", metavar="CLIP", help="also ask about this clip, by its slug or address")
-    doctor.add_argument("--video", metavar="VIDEO", help="also ask about this video, by its address or number")
+    doctor.add_argument("--clip", metavar="CLIP", help="also check this clip, by its slug or address")
+    doctor.add_argument("--video", metavar="VIDEO", help="also check this video, by its address or number")
     doctor.add_argument("--json", action="store_true", help="print the report as JSON")
     doctor.set_defaults(run=_run)
 

@@ -115,7 +115,7 @@ def target_from(text: str) -> Target:
     except TwitchAudioError as error:
         if "twitch.tv" in text.lower():
             raise
-        raise invalid_input(f"{error.detail} Nor is there a file with this name.") from error
+        raise invalid_input(f"{error.detail} No such file: with this name, either.") from error
 
 
 def _is_file(path: Path) -> bool:
@@ -250,4 +250,4 @@ def _timings(timings: Timings) -> str:
     steps = [f"{step} {values[f'{step}_ms']:.0f} ms" for step in STEPS if values[f"{step}_ms"] is not None]
     if timings.total_ms is None or not steps:
         return ""
-    return f"{', '.join(steps)}: {timings.total_ms / 1000:.2f} s in all"
+    return f"{', '.join(steps)}: {timings.total_ms / 1000:.2f} s total"

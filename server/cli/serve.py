@@ -62,14 +62,14 @@ def register(commands: Subparsers) -> None:
 def _port(text: str) -> int:
     """A port number; 0 lets the system choose."""
     if not text.isdecimal() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text} is no port: those are 0 (any free one) to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not a valid port (0-65535; 0 picks a free one)")
     return int(text)
 
 
 def _workers(text: str) -> int:
     """The number of worker processes, from 1 to `MAX_WORKERS`."""
     if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
-        raise argparse.ArgumentTypeError(f"{text} is no number of workers: from 1 to {MAX_WORKERS}")
+        raise argparse.ArgumentTypeError(f"{text} is not a valid number of workers (1 to {MAX_WORKERS}")
     return int(text)
 
 

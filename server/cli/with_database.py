@@ -55,5 +55,5 @@ def days_from(now: datetime, days: int | None) -> datetime | None:
 def positive_int(text: str) -> int:
     """A whole number from 1 to 1,000,000, for argparse."""
     if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 to 1000000")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 1000000")
     return int(text)

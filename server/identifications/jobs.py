@@ -219,7 +219,7 @@ class JobRegistry:
         """A stored identification as clients see it: failed, if its owner abandoned it unfinished."""
         if not abandoned(identification, self._clock.now()):
             return identification
-        detail = "The server that worked on this stopped before it had an answer. Ask again."
+        detail = "The server working on this stopped before it had an answer. Try again."
         problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0)
         return identification.failed(problem, self._clock.now())
 
@@ -435,7 +435,7 @@ class JobRegistry:
 
 
 def _stopping() -> TwitchAudioError:
-    detail = "The server is restarting. Ask again in a few seconds."
+    detail = "The server is restarting. Try again in a few seconds."
     return TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=2.0)
 
 

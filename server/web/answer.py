@@ -52,10 +52,10 @@ class StageWords:
 STAGES: Final = (
     StageWords(Stage.RESOLVING, "Find", "Finding it on Twitch"),
     StageWords(Stage.CAPTURING, "Listen", "Listening"),
-    StageWords(Stage.FINGERPRINTING, "Fingerprint", "Taking the fingerprint"),
+    StageWords(Stage.FINGERPRINTING, "Fingerprint", "Fingerprinting"),
     StageWords(Stage.RECOGNIZING, "Recognize", "Looking for the song"),
 )
-WAITING: Final = "Waiting for a free place"
+WAITING: Final = "Waiting in line"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +125,13 @@ def ask_again_text(identification: Identification) -> str:
 
 
 def took_text(timings: Timings) -> str:
-    """How long each step took, such as `Find 86 ms · In all 1.20 s`."""
+    """How long each step took, such as `Find 86 ms · Total 1.20 s`."""
     steps = (
         ("Find", timings.resolve_ms),
         ("Listen", timings.capture_ms),
         ("Fingerprint", timings.fingerprint_ms),
         ("Recognize", timings.recognize_ms),
-        ("In all", timings.total_ms),
+        ("Total", timings.total_ms),
     )
     return " · ".join(f"{name} {duration_text(value)}" for name, value in steps if value is not None)
 
@@ -148,7 +148,7 @@ def elsewhere_text(identification: Identification) -> str:
     )
 
 
-_FOR_THE_OPERATOR: Final = "Trying again does not help. The operator of this service can look into it."
+_FOR_THE_OPERATOR: Final = "Trying again won't help. Please tell the operator of this service."
 
 
 def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id: str = "") -> AnswerView:  # noqa: A002 - the field's name
@@ -187,7 +187,7 @@ def answer_view(identification: Identification) -> AnswerView:
             source=source,
             ask_again=ask_again,
             heading=words.heading,
-            detail=f"We listened to {fixed(seconds, 1)} s of sound and know no song that fits." if seconds else "",
+            detail=f"We listened to {fixed(seconds, 0)} seconds but didn't recognize the song." if seconds else "",
             next_step=words.next_step,
             note=elsewhere_text(identification),
             took=took_text(identification.timings),

@@ -19,17 +19,18 @@ WORDS: Final = {code: Words(kind.heading, kind.next_step) for code, kind in PROB
 
 NO_MATCH: Final = Words(
     "No match this time",
-    "Ask again when the music is clearer: loud speech, a remix or a live version can hide a song.",
+    "Try again when the music is clearer. Voices, remixes and live versions can be hard to recognize.",
 )
 
 NO_MATCH_RECORDED: Final = Words(
-    "No song that we know",
-    "Loud speech, a remix or a live version can hide a song. Another clip or moment of the broadcast may help. "
-    "Some channels keep their music out of videos and clips, so a song that played live may be missing here.",
+    "No match",
+    "Voices, remixes and live versions can be hard to recognize. Another clip or moment of the broadcast may "
+    "help. Some channels keep their music out of videos and clips, so a song that played live may be "
+    "missing here.",
 )
 """For clips and videos, which will sound the same tomorrow."""
 
 NETWORK: Final = Words(
     "The server cannot be reached",
-    "Check your connection. Your question is not lost: try again.",
+    "Check your connection and try again.",
 )

@@ -184,29 +184,29 @@ async def test_who_may_ask_in_each_mode_and_signed_in_by_each_way(visitor: Visit
     try:
         await rules(access_mode="login", motd="Back at <b>noon</b> \u202ewith more music.")
         await visitor.go("/")
-        await visitor.says("Sign in to ask")
+        await visitor.says("Sign in to identify songs")
         await visitor.look("login-signed-out")
         await visitor.tab.click(".gate .primary")
-        await visitor.says(f"Signed in as {VIC}: you may ask")
+        await visitor.says(f"Signed in as {VIC}.")
         await visitor.look("login-signed-in")
         await visitor.ask()
         await visitor.state("found")
         await rules(access_mode="subscribers")
         await visitor.go("/")
-        await visitor.says("you may not ask yet")
+        await visitor.says("you don't have access yet")
         await visitor.look("subscribers-refused")
         # An access code, by the keyboard alone.
         _, code = await CodeStore(site.database).create(now=datetime.now(UTC))
         await visitor.tab.fill("#code", code.reveal())
         await visitor.tab.press("Enter")
-        await visitor.says("you may ask")
+        await visitor.says(f"Signed in as {VIC}.")
         await visitor.look("subscribers-let-in", sizes=SIZES[:1])
         for each in await CodeStore(site.database).all():
             await CodeStore(site.database).revoke(each.id, datetime.now(UTC))
         await lists.allow(VIC, note="", now=datetime.now(UTC))
         await rules()
         await visitor.go("/")
-        await visitor.says("you may ask")
+        await visitor.says(f"Signed in as {VIC}.")
         await visitor.ask()
         await visitor.state("found")
         await lists.disallow(VIC)
@@ -264,7 +264,7 @@ async def test_a_song_that_is_found_appears_in_set_list_and_overlay(visitor: Vis
     async with visitor.browser.tab(f"{site.stage.address}/overlay/{channel}") as overlay:
         assert not await overlay.visible("#card")
         await visitor.go(f"/channels/{channel}")
-        await visitor.says("Nobody has asked about this channel yet")
+        await visitor.says("No songs yet")
         answer = await visitor.tab.run(
             "const answer = await fetch('/api/v1/identifications', {method: 'POST', body: args[0],"
             "headers: {'Content-Type': 'application/json', Prefer: 'wait=10'}}); return answer.status;",

@@ -141,7 +141,7 @@ async def test_no_match_is_said_kindly_and_another_try_is_one_key_away(visit: Vi
     _, tab = await visit()
     await ask(tab)
     await tab.wait_for_focus(f"h2 :: {NO_MATCH.heading}")
-    await tab.wait_for_visible(".sorry p :: We listened to 6.0 s")
+    await tab.wait_for_visible(".sorry p :: We listened to 6 seconds")
     stage.matches = [Match(song=SONG, score=0.9)]
     await tab.of("button :: Try again", "(button) => button.focus()")
     await tab.press("Enter")
@@ -178,8 +178,8 @@ async def test_an_ad_break_says_when_to_come_back(visit: Visit, stage: OnStageNo
     stage.problem = TwitchAudioError(ProblemCode.AD_BREAK, "Ads run.", retry_after_seconds=25)
     _, tab = await visit()
     await ask(tab)
-    await tab.wait_for_visible("#wait :: Best in about")
-    assert re.search(r"Best in about 2\d s", await tab.text("#wait") or "")
+    await tab.wait_for_visible("#wait :: Try again in")
+    assert re.search(r"Try again in 2\d s", await tab.text("#wait") or "")
 
 
 async def test_what_is_no_target_is_refused_beside_the_field(visit: Visit, stage: OnStageNow) -> None:
@@ -200,7 +200,7 @@ async def test_with_an_empty_catalog_the_page_says_so_before_anybody_types(
     )
     context, tab = await visit()
     context.refusals = True
-    await tab.wait_for_visible("h2 :: Not ready to listen yet")
+    await tab.wait_for_visible("h2 :: Not set up yet")
     assert await tab.text(".setup p") == stage.missing.replace("`", "")
     assert await tab.text(".setup code") == "twitchaudio catalog add PATH"
     await ask(tab)

@@ -77,7 +77,7 @@ async def test_a_live_channel_is_named_and_stands_in_its_set_list(visitor: UserC
     await tab.wait_for_visible(f"h2 :: {tags.title}")
     assert await tab.text(".artists") == ", ".join(tags.artists)
     assert "into the song" in (await tab.text(".ends") or "")
-    assert re.search(r"Find \d+ ms · Listen .* · In all", await tab.text(".small") or "")
+    assert re.search(r"Find \d+ ms · Listen .* · Total", await tab.text(".small") or "")
     await tab.click("a :: Set list")
     await tab.wait_for_visible(f".plays li :: {tags.title}")
     assert await tab.count(".plays li") == 1

@@ -38,7 +38,7 @@ async def address(tmp_path: Path) -> AsyncIterator[str]:
 async def test_signing_in_asking_and_signing_out(chromium: Browser, address: str, scripts: bool) -> None:
     async with user_context(chromium, address, Look(scripting=scripts)) as context:
         tab = await context.open()
-        await tab.wait_for_visible("h1, h2 :: Sign in to ask")
+        await tab.wait_for_visible("h1, h2 :: Sign in to identify songs")
         assert await tab.count("#target") == 0
         await tab.click("a :: Sign in with Twitch")
         await tab.wait_for_visible("a :: Sign out viewer_vic")
@@ -52,5 +52,5 @@ async def test_signing_in_asking_and_signing_out(chromium: Browser, address: str
         await tab.click("button :: Sign out")
         await tab.wait_for_visible("a :: Sign in with Twitch")
         assert not [cookie for cookie in await context.cookies() if cookie["name"] == "twitchaudio"]
-        await tab.wait_for_visible("h1, h2 :: Sign in to ask")
+        await tab.wait_for_visible("h1, h2 :: Sign in to identify songs")
         assert [each for each in context.complaints if not each.startswith("request to")] == []

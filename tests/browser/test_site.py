@@ -154,7 +154,7 @@ async def _run(code: str) -> str:
 
 async def test_a_channels_page_lists_what_was_heard(visit: Visit) -> None:
     _, tab = await visit("/channels/SomeChannel")
-    await tab.wait_for_text("#list", "Nobody has asked about this channel yet")
+    await tab.wait_for_text("#list", "No songs yet")
     await tab.click("button :: What is playing now?")
     await tab.wait_for_visible("h2 :: Night Drive")
     await tab.click("a :: Set list")

@@ -259,7 +259,7 @@ async def test_a_broadcaster_is_looked_up_at_twitch_and_taken_off(operator: Brow
     assert f"{login} is listed" in page
     assert f"id:{number}" in page
     status, page = await send(operator, "/broadcasters", action="add", value="nobody_has_this_name", note="")
-    assert (status, "Twitch knows nobody called nobody_has_this_name." in page) == (400, True)
+    assert (status, "There is no Twitch user called nobody_has_this_name." in page) == (400, True)
     page = (await send(operator, "/broadcasters", action="remove", key=f"id:{number}"))[1]
     assert f"{login} is not listed any more." in page
 

@@ -125,7 +125,7 @@ def test_a_path_that_is_missing_or_no_music_at_all_fails(
     assert "does not exist" in err[0]
     status, _, err = run(capsys, ["add", str(music / "notes.txt"), "--catalog", folder])
     assert status == 1
-    assert err[0].startswith(f"skipped {music / 'notes.txt'}: There is nothing to listen to")
+    assert err[0].startswith(f"skipped {music / 'notes.txt'}: There is no audio to identify")
     status, _, _ = run(
         capsys, ["add", str(music / "notes.txt"), str(music / "flac song.flac"), "--catalog", folder]
     )

@@ -44,7 +44,7 @@ async def test_the_demo_names_a_live_channel_and_a_clip_and_stops_on_ctrl_c(tmp_
     async with demo(tmp_path) as (process, said):
         text = "".join(said)
         assert process.returncode is None, text
-        answer = r"^  \S.* - \S.*\n  album .*\n  resolve \d+ ms, capture \d+ ms,.* in all$"
+        answer = r"^  \S.* - \S.*\n  album .*\n  resolve \d+ ms, capture \d+ ms,.* total$"
         answers = re.findall(answer, text, re.MULTILINE)
         assert len(answers) == 2, text
         address = re.search(r"^Open (http://127\.0\.0\.1:\d+)", text, re.MULTILINE)
@@ -76,4 +76,4 @@ async def test_a_music_folder_that_does_not_exist_is_one_clear_line(tmp_path: Pa
     _, complaint = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 1
     assert complaint.decode().count("\n") == 1
-    assert "is no folder" in complaint.decode()
+    assert "is not a folder" in complaint.decode()

@@ -204,7 +204,7 @@ async def test_p10_p11_p13_events_that_come_twice_late_or_broken_do_no_harm(
         assert await playlists_asked_for(twitch) == asked
         for broken, said in (
             ({}, "JobId"),
-            ("no JSON", "no JSON"),
+            ("no JSON", "not JSON"),
             (event("stream", "not a channel"), "Identifier"),
             ({**event("file", "/etc/passwd")}, "Type"),
             (event("stream", "neonharbour", Lease={"Fence": "1"}), "Lease"),

@@ -142,7 +142,7 @@ async def test_nothing_to_recognize_with_is_said_on_the_page_itself(
     parts.recognizers.missing = "The catalog is empty. Add music with `twitchaudio catalog add PATH`."
     async with site.get("/") as response:
         page = await response.text()
-    assert "Not ready to listen yet" in page
+    assert "Not set up yet" in page
     assert "The catalog is empty. Add music with <code>twitchaudio catalog add PATH</code>." in page
 
 

@@ -403,7 +403,7 @@ async def test_broadcasters_on_the_command_line(
     code, said = await admin("add", f"id:{number}")
     assert (code, "listed already" in said) == (1, True)
     code, said = await admin("add", "nobody_at_all")
-    assert (code, "Twitch knows nobody called nobody_at_all" in said) == (1, True)
+    assert (code, "There is no Twitch user called nobody_at_all" in said) == (1, True)
     assert (await admin("remove", LIVE))[0] == 0
     assert (await admin("remove", "id:123"))[0] == 0
     assert (await admin("remove", LIVE))[0] == 1

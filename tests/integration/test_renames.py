@@ -60,7 +60,7 @@ class Accounts:
         assert isinstance(target, ChannelTarget)
         number = self.ids.get(target.login)
         if number is None:
-            raise TwitchAudioError(ProblemCode.CHANNEL_NOT_FOUND, "Twitch knows no such channel.")
+            raise TwitchAudioError(ProblemCode.CHANNEL_NOT_FOUND, "This channel does not exist on Twitch.")
         return LiveSource(channel=target.login, playlist=URL("http://x/"), channel_id=number)
 
 
@@ -183,7 +183,7 @@ async def test_who_asks_for_an_old_login_learns_the_new_one(
     problem = (await heard(api, OLD))["problem"]
     assert problem["code"] == "channel-not-found"
     assert repr(NEW) in problem["detail"]
-    assert (await heard(api, OTHER))["problem"]["detail"] == "Twitch knows no such channel."
+    assert (await heard(api, OTHER))["problem"]["detail"] == "This channel does not exist on Twitch."
 
 
 async def test_a_token_for_song_txt_follows_its_channel(

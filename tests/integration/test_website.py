@@ -81,15 +81,15 @@ async def rule(database: Database, name: str, value: str) -> None:
 async def test_each_access_mode_has_its_face(browser: Browser, database: Database) -> None:
     assert 'id="ask"' in await page(browser)
     await rule(database, "access_mode", "login")
-    text = await until_page(browser, "Sign in to ask")
+    text = await until_page(browser, "Sign in to identify songs")
     assert 'id="ask"' not in text
     assert 'href="/login?next=/"' in text
     await browser.sign_in()
     text = await page(browser)
-    assert f"Signed in as <b>{VIC}</b>: you may ask" in text
+    assert f"Signed in as <b>{VIC}</b>." in text
     assert 'id="ask"' in text
     await rule(database, "access_mode", "subscribers")
-    text = await until_page(browser, f"{VIC}, you may not ask yet")
+    text = await until_page(browser, f"{VIC}, you don't have access yet")
     assert 'action="/redeem"' in text
     assert 'id="ask"' not in text
     await browser.sign_out()
@@ -99,7 +99,7 @@ async def test_each_access_mode_has_its_face(browser: Browser, database: Databas
 async def test_an_access_code_opens_the_page(browser: Browser, database: Database) -> None:
     await rule(database, "access_mode", "subscribers")
     await browser.sign_in()
-    await until_page(browser, "you may not ask yet")
+    await until_page(browser, "you don't have access yet")
     _, code = await CodeStore(database).create(now=datetime.now(UTC))
     token = await browser.csrf()
     wrong = await browser.post(
@@ -109,7 +109,7 @@ async def test_an_access_code_opens_the_page(browser: Browser, database: Databas
     assert "This access code does not work" in await wrong.text()
     assert (await browser.post("/redeem", data={"code": code.reveal()})).status == 403
     await browser.post("/redeem", data={"csrf_token": token, "code": f" {code.reveal()} "})
-    assert 'id="ask"' in await until_page(browser, "you may ask")
+    assert 'id="ask"' in await until_page(browser, "Signed in as <b>")
 
 
 async def test_subscribers_of_a_listed_broadcaster_may_ask_and_the_page_names_it(
@@ -121,13 +121,13 @@ async def test_subscribers_of_a_listed_broadcaster_may_ask_and_the_page_names_it
     text = await until_page(browser, "For subscribers and guests")
     assert 'href="https://www.twitch.tv/ladders"' in text
     await browser.sign_in()
-    text = await until_page(browser, f"{VIC}, you may not ask yet")
-    assert "Only subscribers of ladders may ask here" in text
+    text = await until_page(browser, f"{VIC}, you don't have access yet")
+    assert "This server is for subscribers of ladders" in text
     assert 'id="ask"' not in text
     await browser.sign_out()
     viewer.twitch.accounts.sign_in("subscriber_sue")
     await browser.sign_in()
-    text = await until_page(browser, "Signed in as <b>subscriber_sue</b>: you may ask")
+    text = await until_page(browser, "Signed in as <b>subscriber_sue</b>.")
     assert 'id="ask"' in text
 
 
@@ -169,7 +169,7 @@ async def test_signing_in_comes_back_to_the_page_where_it_began(browser: Browser
 
 
 async def test_a_set_list_can_be_filtered_searched_and_taken_along(browser: Browser, database: Database) -> None:
-    assert "Nobody has asked about this channel yet" in await page(browser, "/channels/somechannel")
+    assert "No songs yet" in await page(browser, "/channels/somechannel")
     await seed_evening(database, "somechannel", NOON)
     await seed_evening(database, "somechannel", NOON + timedelta(days=1, hours=1))
     text = await page(browser, "/channels/SomeChannel")
@@ -182,8 +182,8 @@ async def test_a_set_list_can_be_filtered_searched_and_taken_along(browser: Brow
     found = await page(browser, "/channels/somechannel?day=2026-03-01&q=mira+sol")
     assert found.count('<li id="play-') == 2
     assert "Slow Bloom" in found
-    assert "No song here has “nothing such”" in await page(browser, "/channels/somechannel?q=nothing+such")
-    assert "No song was named on this day" in await page(browser, "/channels/somechannel?day=2020-01-01")
+    assert "No songs match “nothing such”" in await page(browser, "/channels/somechannel?q=nothing+such")
+    assert "No songs were identified on this day" in await page(browser, "/channels/somechannel?day=2020-01-01")
     await page(browser, "/channels/somechannel?day=nonsense", status=400)
     for kind, address in re.findall(r'href="(/channels/somechannel/songs\.\w+\?[^"]+)" download>(\w+)<', found):
         assert "q=mira" in kind, address

@@ -21,8 +21,8 @@ def test_a_token_as_recorded_has_no_notes() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("opaque", "no JSON any more"),
-        ("[]", "no JSON object"),
+        ("opaque", "no longer JSON"),
+        ("[]", "no longer a JSON object"),
         (json.dumps(TOKEN | {"expires": NOW + 30}), "valid for 30 s"),
         (json.dumps(TOKEN | {"expires": "soon"}), "when it expires"),
         (json.dumps(TOKEN | {"channel": "other"}), "does not name the channel"),

@@ -60,7 +60,7 @@ def test_extra_and_what_is_in_it_may_be_missing_and_more_may_be_there() -> None:
 @pytest.mark.parametrize(
     ("event", "named"),
     [
-        ("no JSON", "no JSON"),
+        ("no JSON", "not JSON"),
         ("[]", "Expected"),
         (None, "Expected"),
         ({}, "JobId"),

@@ -428,7 +428,7 @@ class DynamoDbJobStore:
 
     async def _close_abandoned(self, target: Target, left: Identification, lease: Lease, now: datetime) -> None:
         """Close a job that its owner abandoned so long ago that no request waits for it."""
-        detail = "The server that worked on this stopped before it had an answer. Ask again."
+        detail = "The server working on this stopped before it had an answer. Try again."
         problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0)
         table, _ = self._of(target.kind)
         await self._end(table, left.failed(problem, now), lease.fence, when=f"attribute_exists(#Id) AND {_BEFORE}")

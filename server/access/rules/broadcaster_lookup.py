@@ -45,5 +45,5 @@ async def look_up_broadcaster(settings: ServerSettings, value: str) -> HelixUser
         with contextlib.suppress(UpstreamError):
             await oauth.revoke(token)
     if not found:
-        raise invalid_input(f"Twitch knows nobody called {value}.")
+        raise invalid_input(f"There is no Twitch user called {value}.")
     return found[0]

@@ -54,18 +54,18 @@ _STREAMS: Final = Refusal(
     ProblemCode.STREAMS_DISABLED, "The operator has switched live streams and their recordings off."
 )
 _CLIPS: Final = Refusal(ProblemCode.CLIPS_DISABLED, "The operator has switched clips off.")
-_LOGIN: Final = Refusal(ProblemCode.LOGIN_REQUIRED, "Only those who are signed in with Twitch may ask here.")
+_LOGIN: Final = Refusal(ProblemCode.LOGIN_REQUIRED, "Sign in with Twitch to use this server.")
 _INVITED: Final = Refusal(
-    ProblemCode.SUBSCRIPTION_REQUIRED, "Only those whom the operator let in, or gave an access code, may ask here."
+    ProblemCode.SUBSCRIPTION_REQUIRED, "This server is invite-only: it takes an invitation or an access code."
 )
 _UNKNOWN: Final = Refusal(
     ProblemCode.UPSTREAM_UNAVAILABLE,
-    "Only subscribers may ask here, and Twitch does not say whether you are one. Try again in a moment.",
+    "This server is for subscribers, and Twitch is not telling us whether you are one. Try again in a moment.",
 )
 _MAX_NAMED: Final = 5
 """At most this many broadcasters are named in a refusal."""
 
-_SCOPE: Final = Refusal(ProblemCode.FORBIDDEN, "This API key may not ask for this kind of target.")
+_SCOPE: Final = Refusal(ProblemCode.FORBIDDEN, "This API key does not have the scope for this kind of target.")
 
 
 POLICY_CODES: Final = (
@@ -109,9 +109,8 @@ def _subscription(facts: Facts) -> Refusal | None:
     names = ", ".join(named) + (f" or {more} more" if more > 0 else "")
     if facts.subscription is Subscription.SCOPE_MISSING:
         detail = (
-            f"Only subscribers of {names} may ask here. Sign in again and let us ask Twitch whether you are one: "
-            "this sign-in does not allow it."
+            f"This server is for subscribers of {names}. Sign in again and allow us to check your subscription."
         )
     else:
-        detail = f"Only subscribers of {names} may ask here, and whoever has an access code."
+        detail = f"This server is for subscribers of {names}, or people with an access code."
     return Refusal(ProblemCode.SUBSCRIPTION_REQUIRED, detail)

@@ -71,7 +71,7 @@ class LambdaWork:
     async def __call__(
         self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
     ) -> JobOutcome | None:
-        assert not isinstance(target, FileTarget), "files of this machine are no job for a function"
+        assert not isinstance(target, FileTarget), "a function cannot read files of this machine"
         event = JobEvent(
             job_id=identification.id,
             target=target,

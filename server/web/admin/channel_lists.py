@@ -22,7 +22,7 @@ class Reports(AdminSection):
 
     slug = "reports"
     title = "Reports"
-    intro = "Answers that listeners reported as wrong. The next question about a reported clip asks anew."
+    intro = "Answers that viewers reported as wrong. A reported clip is identified again on the next request."
     columns = ("Target", "Answer", "Reason", "Note", "When")
     fields = ()
     verbs = ("", "Done")
@@ -62,7 +62,7 @@ class Watches(AdminSection):
 
     slug = "watches"
     title = "Watched channels"
-    intro = "A watched channel is identified again and again until its stream ends or the budget is used."
+    intro = "We identify the music on a watched channel until its stream ends or the budget is used."
     columns = ("Channel", "State", "Every", "Used", "Last", "Made by")
     fields = (
         _CHANNEL,
@@ -127,8 +127,8 @@ class SongTokens(AdminSection):
     slug = "song-tokens"
     title = "Chat bot tokens"
     intro = (
-        "A chat bot cannot send headers: with a token in the address it may ask for one channel's song.txt, and "
-        "nothing else. A token is shown once."
+        "Chat bots cannot send headers, so they use a token in the URL. It only gives access to one channel's "
+        "song.txt. A token is shown only once."
     )
     columns = ("Token", "Channel", "Note", "Made by", "State", "Made", "Last used")
     fields = (_CHANNEL, FormField(name="note", label="Note", help="Which bot it is for."))

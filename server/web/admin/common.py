@@ -62,7 +62,7 @@ def require_admin(request: web.Request) -> Operator:
     """The operator who sent the request. Raises TwitchAudioError `login-required`, `forbidden`."""
     visitor = account(request)
     if visitor.login is None:
-        detail = "The operator's desk is for those whom TWITCHAUDIO_ADMINS names, signed in with Twitch."
+        detail = "The admin pages are for the accounts listed in TWITCHAUDIO_ADMINS. Sign in with one of them."
         if not visitor.can_sign_in:
             detail += " Nobody can sign in here: TWITCH_CLIENT_ID is not set. `twitchaudio admin` does the same."
         raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)

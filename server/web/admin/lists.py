@@ -16,8 +16,8 @@ from server.access.rules.lists import TAKES, BlacklistKind, user_value
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.web.admin.sections import AdminSection, Change, Form, FormField, Row
 
-_NOTE: Final = FormField(name="note", label="Note", help="For you; nobody else sees it.")
-_DAYS: Final = FormField(name="days", label="Valid for days", number=True, help="Empty: for good.")
+_NOTE: Final = FormField(name="note", label="Note", help="Only visible to operators.")
+_DAYS: Final = FormField(name="days", label="Valid for days", number=True, help="Empty: never expires.")
 
 
 class Whitelist(AdminSection):
@@ -25,7 +25,7 @@ class Whitelist(AdminSection):
 
     slug = "whitelist"
     title = "Whitelist"
-    intro = "These people may ask in subscribers mode without a subscription."
+    intro = "These people have access in subscribers mode without a subscription."
     columns = ("User", "Since", "Note")
     fields = (
         FormField(
@@ -62,7 +62,7 @@ class Broadcasters(AdminSection):
 
     slug = "broadcasters"
     title = "Broadcasters"
-    intro = "Whoever is subscribed to one of them may ask in subscribers mode."
+    intro = "Their subscribers have access in subscribers mode."
     columns = ("Broadcaster", "Account", "Since", "Note")
     fields = (
         FormField(name="value", label="Broadcaster", required=True, help="A Twitch login, or id:NUMBER."),
@@ -90,7 +90,7 @@ class Broadcasters(AdminSection):
         found = await self._look_up(user_value(form.text("value")))
         await self._broadcasters.add(found.id, found.login, note=form.text("note"), now=self._clock.now())
         message = (
-            f"{found.login or ID_PREFIX + found.id} is listed: their subscribers may ask in subscribers mode."
+            f"{found.login or ID_PREFIX + found.id} is listed: their subscribers have access in subscribers mode."
         )
         if found.login and not found.kind:
             message += " They are neither affiliate nor partner now, and so have no subscribers."
@@ -116,7 +116,7 @@ class Blacklisted(AdminSection):
             help=". ".join(f"{kind}: {takes}" for kind, takes in TAKES.items()) + ".",
         ),
         FormField(name="value", label="Value", required=True),
-        FormField(name="note", label="Reason", help="For you; nobody else sees it."),
+        FormField(name="note", label="Reason", help="Only visible to operators."),
     )
     verbs = ("Block", "Allow again")
 
@@ -157,7 +157,7 @@ class Codes(AdminSection):
 
     slug = "codes"
     title = "Access codes"
-    intro = "Whoever redeems a code may ask in subscribers mode until you revoke it. A code is shown once."
+    intro = "A code gives access in subscribers mode until you revoke it. It is shown only once."
     columns = ("Code", "Note", "Used", "State", "Made", "Until")
     fields = (
         FormField(name="uses", label="People who may redeem it", number=True, value="1", required=True),
@@ -288,7 +288,7 @@ def _after(now: datetime, days: int | None) -> datetime | None:
     try:
         return None if days is None else now + timedelta(days=days)
     except OverflowError as error:
-        raise invalid_input("So many days from now there is no date.") from error
+        raise invalid_input("That is too many days from now.") from error
 
 
 def find_section(sections: Sequence[AdminSection], slug: str) -> AdminSection:
@@ -296,4 +296,4 @@ def find_section(sections: Sequence[AdminSection], slug: str) -> AdminSection:
     for section in sections:
         if section.slug == slug:
             return section
-    raise TwitchAudioError(ProblemCode.NOT_FOUND, "There is no such page on the operator's desk.")
+    raise TwitchAudioError(ProblemCode.NOT_FOUND, "There is no such admin page.")

@@ -37,13 +37,13 @@ _SWITCHES: Final = ("on", "off")
 _SETTINGS: Final = (
     FormField(
         name="access_mode",
-        label="Who may ask",
+        label="Access",
         choices=tuple(str(mode) for mode in AccessMode),
-        help="open: everyone. login: whoever is signed in. subscribers: subscribers of the listed broadcasters, "
-        "the whitelisted, and those with an access code. API keys ask in every mode.",
+        help="open: everyone. login: anyone signed in with Twitch. subscribers: subscribers of the listed "
+        "broadcasters, the whitelist, and people with an access code. API keys work in every mode.",
     ),
-    FormField(name="active", label="Service", choices=_SWITCHES, help="off: nobody may ask."),
-    FormField(name="maintenance", label="Maintenance", choices=_SWITCHES, help="on: nobody may ask for now."),
+    FormField(name="active", label="Service", choices=_SWITCHES, help="off: nobody has access."),
+    FormField(name="maintenance", label="Maintenance", choices=_SWITCHES, help="on: nobody has access for now."),
     FormField(name="streams_enabled", label="Live streams and videos", choices=_SWITCHES),
     FormField(name="clips_enabled", label="Clips", choices=_SWITCHES),
     FormField(name="motd", label="Message of the day", limit=MOTD_LIMIT, help="Shown to everybody. Empty: none."),

@@ -39,7 +39,7 @@ class AdminQueries:
         named = figures.get((today, f"{ANSWER}successful"), 0)
         asked = sum(amount for (day, name), amount in figures.items() if day == today and name.startswith(ANSWER))
         return [
-            ("Who may ask", setting_text(website.access_mode)),
+            ("Access", setting_text(website.access_mode)),
             ("Service", ", ".join(off) or "on"),
             ("Jobs now", str(self._app[keys.SERVICE].job_count)),
             ("Named today", f"{named} of {asked}"),

@@ -150,7 +150,7 @@ async def test_a_token_that_ran_out_is_renewed_without_asking_or_asked_for_again
     await tab.press("Escape")
     await tab.click(BUTTON)
     await state_is(tab, "error")
-    assert "Your sign-in has run out" in await panel_text(tab)
+    assert "Your sign-in has expired" in await panel_text(tab)
     assert await tab.visible(f'{PANEL} >>> [data-act="sign-in"]')
     assert await _token(extension) is None
 

@@ -120,7 +120,7 @@ async def test_what_is_no_server_of_ours_and_what_is_too_old_are_told_apart(
     for answer, heading in (
         ((200, "<h1>A shop</h1>"), "No TwitchAudio server there"),
         ((502, "<h1>Bad gateway</h1>"), "The server is not ready"),
-        ((403, "<h1>Company proxy</h1>"), "Something on the way refuses"),
+        ((403, "<h1>Company proxy</h1>"), "Something on the way blocks the connection"),
         ((404, {"code": "not-found", "detail": "There is nothing at this address."}), "too old"),
         ((200, {"id": "x", "state": "done"}), "too old"),
     ):

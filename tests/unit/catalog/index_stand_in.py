@@ -52,4 +52,4 @@ def decode(file: BinaryIO) -> Iterator[Pcm]:
             os.close(os.open("/etc/hostname", os.O_RDONLY))
             yield Pcm(np.ones((1, 4 * SAMPLE_RATE), np.float32))
         case _:
-            raise TwitchAudioError(ProblemCode.NO_AUDIO, "There is nothing to listen to: it is no sound.")
+            raise TwitchAudioError(ProblemCode.NO_AUDIO, "There is no audio to identify: it is no sound.")

@@ -92,7 +92,7 @@ def test_some_tracks_are_exported_and_no_other_file_is_replaced(
     assert main(["catalog", "export", str(tmp_path / "none"), "zzz", *at]) == 1
     assert main(["catalog", "export", str(tmp_path / "no" / "folder"), *at]) == 1
     assert (tmp_path / "thesis").read_text() == "my thesis"
-    assert "left alone" in capsys.readouterr().err
+    assert "not changed" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"c", "d", "one", "thesis"}
 
 
@@ -116,8 +116,8 @@ def test_a_damaged_export_is_refused_and_nothing_of_it_is_used(
 
 def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
     for name, content, reason in (
-        ("text", b"hello\n", "is no export"),
-        ("empty", b"", "is no export"),
+        ("text", b"hello\n", "is not a catalog export"),
+        ("empty", b"", "is not a catalog export"),
         ("newer", b'{"twitchaudio_export": 9}\n', "version 9"),
         ("other", b'{"twitchaudio_export": 1, "fingerprint": "landmarks-9", "tracks": 1}\n', "landmarks-9"),
     ):
@@ -126,5 +126,5 @@ def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
             import_tracks(writer, tmp_path / name, "X")
     with CatalogWriter(tmp_path / "c") as writer, pytest.raises(CatalogError, match="No such file"):
         import_tracks(writer, tmp_path / "gone", "X")
-    with pytest.raises(CatalogError, match="left alone"):
+    with pytest.raises(CatalogError, match="not changed"):
         export_tracks(Catalog(tmp_path / "c").snapshot(), [], tmp_path / "text")

@@ -54,7 +54,7 @@ def test_what_cannot_be_read_is_named_and_skipped(tmp_path: Path) -> None:
     assert paths(tmp_path / "catalog") == {"a", "d", "h"}
     reasons = {skipped.path.stem: skipped.reason for skipped in report.skipped}
     assert reasons == {
-        "b": "There is nothing to listen to: it is no sound.",
+        "b": "There is no audio to identify: it is no sound.",
         "c": "reading it crashed the decoder",
         "e": "it is silent",
         "f": "it holds 0.0 s of sound, too little to recognize",

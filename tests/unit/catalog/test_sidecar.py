@@ -114,7 +114,7 @@ def test_a_table_that_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> 
     sidecars = Sidecars()
     assert sidecars.of(tmp_path / "song.flac") is None
     assert [trouble.reason for trouble in sidecars.troubles] == [
-        "it is no regular file",
+        "it is not a regular file",
         "it cannot be read: Is a directory",
     ]
 

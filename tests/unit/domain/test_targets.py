@@ -59,7 +59,7 @@ def test_forms_of_the_api_take_only_their_own_kind() -> None:
         lambda: clip_target("clips.twitch.tv/x"),
         lambda: video_target("https://www.twitch.tv/videos/1"),
     ):
-        with pytest.raises(TwitchAudioError, match="give it as a URL"):
+        with pytest.raises(TwitchAudioError, match="is an address; enter only"):
             ask()
     with pytest.raises(TwitchAudioError, match="not an address of Twitch"):
         url_target("somechannel")

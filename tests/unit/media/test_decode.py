@@ -73,7 +73,7 @@ def test_what_is_no_sound_is_no_audio_with_a_reason(container: str, content: byt
     with pytest.raises(TwitchAudioError) as caught:
         decode_bytes(content, container=container, max_seconds=90)
     assert caught.value.code is ProblemCode.NO_AUDIO
-    assert "nothing to listen to: it" in caught.value.detail
+    assert "no audio to identify: this" in caught.value.detail
 
 
 def test_a_file_comes_in_blocks(tmp_path: Path) -> None:

@@ -216,9 +216,9 @@ def test_begun_in_the_middle_of_a_frame(container: str) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (segment(Form())[:300], "nothing to listen to"),
-        (segment(Form(container="mp4"))[:900], "nothing to listen to"),
-        (b"<html>not found</html>" * 50, "nothing to listen to"),
+        (segment(Form())[:300], "no audio to identify"),
+        (segment(Form(container="mp4"))[:900], "no audio to identify"),
+        (b"<html>not found</html>" * 50, "no audio to identify"),
     ],
     ids=["stump", "head-only", "page"],
 )

@@ -135,7 +135,7 @@ def test_an_answer_in_words() -> None:
         "somechannel (stream)\n"
         "  Night Drive - The Builders\n"
         "  album Roads, 93% sure, 1:03 of 3:21 into the song\n"
-        "  resolve 80 ms, capture 120 ms, fingerprint 20 ms, recognize 5 ms: 0.23 s in all"
+        "  resolve 80 ms, capture 120 ms, fingerprint 20 ms, recognize 5 ms: 0.23 s total"
     )
 
 

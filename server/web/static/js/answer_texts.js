@@ -10,7 +10,7 @@ const NEEDLE = {
 };
 const DURATIONS = /** @type {const} */ ([
   ["Find", "resolve_ms"], ["Listen", "capture_ms"], ["Fingerprint", "fingerprint_ms"],
-  ["Recognize", "recognize_ms"], ["In all", "total_ms"],
+  ["Recognize", "recognize_ms"], ["Total", "total_ms"],
 ]);
 
 /** @type {AnswerTexts} */
@@ -82,7 +82,7 @@ export function answerTexts(identification, words) {
     const heard = identification.captured_seconds;
     return {
       ...texts, ...words[live ? "no-match" : "no-match-recorded"], note: elsewhereText(elsewhere), took: tookText(identification),
-      detail: heard ? `We listened to ${heard.toFixed(1)} s of sound and know no song that fits.` : "",
+      detail: heard ? `We listened to ${heard.toFixed(0)} seconds but didn't recognize the song.` : "",
     };
   }
   if (!song) return { ...texts, needle: NEEDLE[stage] ?? NEEDLE_AT_REST };

@@ -66,7 +66,7 @@ function countDown(seconds) {
   clearInterval(countdown);
   let left = Math.ceil(seconds);
   const tick = () => {
-    wait.textContent = left > 0 ? `Best in about ${left} s.` : "Now is a good moment.";
+    wait.textContent = left > 0 ? `Try again in ${left} s.` : "You can try again now.";
     if (left-- <= 0) clearInterval(countdown);
   };
   wait.textContent = "";
@@ -197,7 +197,7 @@ byId("report").addEventListener("submit", async (event) => {
   try {
     await report(String(fields.get("id")), String(fields.get("reason")), String(fields.get("note")));
     form.hidden = true;
-    thanks.textContent = "Thank you. The operator will see it.";
+    thanks.textContent = "Thank you. Your report was sent to the operator.";
   } catch (error) {
     thanks.textContent = error instanceof Error ? error.message : "It could not be sent.";
   }
