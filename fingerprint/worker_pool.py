@@ -7,6 +7,7 @@ side: what is on the pipes, and what a worker may not do.
 """
 
 import asyncio
+import contextlib
 import importlib.util
 import logging
 import os
@@ -29,6 +30,9 @@ ATTEMPTS: Final = 2
 
 MAX_FRAME_BYTES: Final = 16 << 20
 """The longest valid frame of a worker, in bytes."""
+
+EXIT_SECONDS: Final = 5.0
+"""How long after its pipe a worker may take to end; what it left unsaid is in its exit status."""
 
 _PIPE_BYTES: Final = 1 << 20
 
@@ -338,8 +342,10 @@ class WorkerPool:
         except TimeoutError as error:
             raise WorkerError(f"it did not answer within {wall_seconds:g} s", timed_out=True) from error
         except asyncio.IncompleteReadError as error:
-            async with asyncio.timeout(1.0):  # the pipe closes a moment before the exit is noticed
-                await worker.exited.wait()
+            # The pipe closes a moment before the exit is noticed.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EXIT_SECONDS):
+                    await worker.exited.wait()
             raise WorkerError("it ended", cpu_ran_out=worker.cpu_ran_out) from error
 
     # --- Workers --------------------------------------------------------------------------------------

@@ -107,8 +107,8 @@ async def read_events(response: ClientResponse) -> list[tuple[str, dict[str, Any
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that happens elsewhere, 10 s at most."""
-    async with asyncio.timeout(10):
+    """Wait for something that happens elsewhere, 30 s at most."""
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
 
@@ -123,7 +123,7 @@ async def metric(api: ClientSession, series: str) -> float:
 
 
 async def until_metric(api: ClientSession, series: str, value: float) -> None:
-    """Wait until a series has a value, 20 s at most."""
-    async with asyncio.timeout(20):
+    """Wait until a series has a value, 30 s at most."""
+    async with asyncio.timeout(30):
         while await metric(api, series) != value:  # noqa: ASYNC110 - it is another server's
             await asyncio.sleep(0.02)

@@ -18,30 +18,31 @@ TOO_COSTLY: Final = "decoding it takes more time than any real sound would"
 
 
 class DecodingAhead:
-    """The decoding of one recording while it is being fetched; created by `DecoderPool.begin`.
+    """The decoding of one recording while it is being fetched; created by `DecoderPool.begin` and `begin_long`.
 
     `feed` it in order, then `finish` or `abandon` it. `start` takes a worker with the first piece, if one is
-    idle; otherwise `finish` returns None, and the caller decodes the whole recording at once.
+    idle; otherwise `finish` returns None, and the caller decodes the whole recording at once. With `running` it has
+    a worker from the beginning.
     """
 
     def __init__(
         self,
-        start: Callable[[str], Running | None],
+        start: Callable[[str], Running | None] | None = None,
         *,
+        running: Running | None = None,
         wall_seconds: float,
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._start = start
         self._wall_seconds = wall_seconds
         self._on_failure = on_failure
-        self._started = False
-        self._running: Running | None = None
+        self._running = running
 
     def feed(self, content: bytes, *, container: str) -> None:
         """Pass on the next piece of media in FFmpeg's format `container`, the same for all pieces."""
-        if not self._started:
-            self._started = True
-            self._running = self._start(container)
+        if self._start is not None:
+            start, self._start = self._start, None
+            self._running = start(container)
         if self._running is not None and content:
             self._running[0].send(CONTENT, content)
 

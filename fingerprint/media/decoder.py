@@ -135,7 +135,7 @@ class DecoderPool(WorkerPool):
             raise _broken(error, TOO_COSTLY) from error
         running[0].send(JOB, self._job(FROM_PIECES, container, max_seconds, self._job_limits.cpu_seconds))
         return DecodingAhead(
-            lambda _container: running, wall_seconds=self._job_limits.wall_seconds, on_failure=self.log_failure
+            running=running, wall_seconds=self._job_limits.wall_seconds, on_failure=self.log_failure
         )
 
     async def decode_file(self, path: Path, *, max_seconds: float = MAX_FILE_SECONDS) -> Decoded:

@@ -97,7 +97,7 @@ async def world(sql_address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGener
 async def until_done(name: str) -> None:
     """Wait for what goes on in the background."""
     await asyncio.wait_for(
-        asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == name)), timeout=5
+        asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == name)), timeout=30
     )
 
 

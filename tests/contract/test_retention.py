@@ -129,7 +129,7 @@ async def test_a_server_deletes_what_is_older_than_its_setting_says(tmp_path: Pa
         now = datetime.now(UTC)
         await answered(database, ChannelTarget("older"), now - 31 * DAY, Status.SUCCESSFUL)
         newer = await answered(database, ChannelTarget("newer"), now - 29 * DAY, Status.SUCCESSFUL)
-        async with listening(make_app(ServerSettings(pipeline=settings)), "127.0.0.1", 0), asyncio.timeout(10):
+        async with listening(make_app(ServerSettings(pipeline=settings)), "127.0.0.1", 0), asyncio.timeout(30):
             while await count(database) > 1:  # noqa: ASYNC110 - what is waited for is in the database
                 await asyncio.sleep(0.02)
         assert await SqlJobStore(database).get(newer.id) is not None

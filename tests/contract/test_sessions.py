@@ -237,7 +237,7 @@ async def test_of_two_servers_one_refreshes_and_the_other_takes_what_it_got(
         await clock.advance(SECONDS)
         twitch.gate.clear()
         asking = [asyncio.create_task(server.find(session_id)) for server in (sessions, other)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not twitch.refreshes:  # noqa: ASYNC110 - the database's own pace
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)

@@ -28,7 +28,7 @@ BEHIND: dict[str, Any] = {"trusted_proxies": (ip_network("127.0.0.0/8"),)}
 
 async def asked(api: ClientSession, channel: str, address: str) -> tuple[int, float]:
     started = time.monotonic()
-    headers = {"X-Forwarded-For": address, "Prefer": "wait=10"}
+    headers = {"X-Forwarded-For": address, "Prefer": "wait=30"}
     answer = await api.post(ASK, json={"clip": channel}, headers=headers)
     await answer.read()
     return answer.status, time.monotonic() - started

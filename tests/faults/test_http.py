@@ -114,7 +114,7 @@ async def test_c3_a_body_of_two_megabytes_is_refused(api: ClientSession, announc
     data: Any = BytesIO(b" " * 2_000_000) if announced else chunks(2_000)
     response = await api.post(ASK, data=data, headers=JSON)
     await assert_problem(response, "invalid-input", 413)
-    assert (await ask(api, wait=5)).status == 200
+    assert (await ask(api, wait=30)).status == 200
 
 
 async def test_c3_a_body_that_unpacks_to_much_is_refused(api: ClientSession) -> None:
@@ -155,11 +155,10 @@ async def test_c1_a_body_that_does_not_arrive_is_given_up(parts: FakePipeline, t
 
     async def drip() -> AsyncGenerator[bytes]:
         yield b'{"channel"'
-        await asyncio.sleep(5)
-        yield b': "a"}'
+        await asyncio.Event().wait()
 
     async with open_api(parts, tmp_path, limits=limits) as api:
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(30):
             response = await api.post(ASK, data=drip(), headers=JSON)
         await assert_problem(response, "timeout", 408)
 
@@ -170,12 +169,12 @@ async def test_c1_a_connection_that_sends_no_request_is_closed(
 ) -> None:
     async with open_api(parts, tmp_path, limits=ServerLimits(head_seconds=0.2)) as api:
         parts.capture.gate.clear()
-        honest = asyncio.create_task(ask(api, wait=20))
+        honest = asyncio.create_task(ask(api, wait=30))
         address = api._base_url  # pyright: ignore[reportPrivateUsage] - the client has no other word for it
         assert address is not None
         reader, writer = await asyncio.open_connection(address.host, address.port)
         writer.write(sent)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()
@@ -206,7 +205,7 @@ async def test_c2_a_malformed_request_is_refused_and_harms_nobody(
     assert address is not None
     reader, writer = await asyncio.open_connection(address.host, address.port)
     writer.write(raw.replace(b"%s", ASK.encode()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -238,14 +237,14 @@ async def test_p5_a_job_that_crashes_fails_for_all_who_wait_and_frees_its_target
     caplog.set_level(logging.CRITICAL, "fingerprint.pipeline")
     parts.capture.gate.clear()
     parts.capture.error = RuntimeError("a secret in the text")
-    waiting = [asyncio.create_task(ask(api, wait=20)) for _ in range(3)]
+    waiting = [asyncio.create_task(ask(api, wait=30)) for _ in range(3)]
     await until_metric(api, "twitchaudio_waiters", 3)
     parts.capture.gate.set()
     answers = [await (await task).json() for task in waiting]
     assert {answer["problem"]["code"] for answer in answers} == {"internal"}
     assert "secret" not in json.dumps(answers)
     parts.capture.error = None
-    assert (await (await ask(api, wait=5)).json())["status"] == "successful"
+    assert (await (await ask(api, wait=30)).json())["status"] == "successful"
 
 
 async def test_a_fault_of_ours_is_internal_and_says_only_where_it_is_logged(
@@ -264,10 +263,10 @@ async def test_a_fault_of_ours_is_internal_and_says_only_where_it_is_logged(
 async def test_s8_while_the_database_is_locked_requests_are_told_busy(
     api: ClientSession, parts: FakePipeline, tmp_path: Path
 ) -> None:
-    assert (await ask(api, CLIP, wait=5)).status == 200
+    assert (await ask(api, CLIP, wait=30)).status == 200
     locker = sqlite3.connect(tmp_path / "twitchaudio.sqlite3", isolation_level=None)
     locker.execute("BEGIN IMMEDIATE")
-    response = await ask(api, wait=5)
+    response = await ask(api, wait=30)
     problem = await assert_problem(response, "busy", 503)
     assert int(response.headers["Retry-After"]) >= 1
     assert problem["retry_after_seconds"] > 0
@@ -275,7 +274,7 @@ async def test_s8_while_the_database_is_locked_requests_are_told_busy(
     assert (await ask(api, CLIP)).status == 200
     locker.execute("ROLLBACK")
     locker.close()
-    assert (await ask(api, wait=5)).status == 200
+    assert (await ask(api, wait=30)).status == 200
     assert parts.capture.captures == 2
 
 
@@ -292,7 +291,7 @@ async def test_l3_beyond_the_queue_one_more_job_is_busy_at_once_and_joining_is_n
         assert await metric(api, "twitchaudio_jobs_running") == 2
         assert await metric(api, "twitchaudio_jobs_queued") == 3
         parts.capture.gate.set()
-        answers = [await (await ask(api, {"channel": f"channel{n}"}, wait=10)).json() for n in range(5)]
+        answers = [await (await ask(api, {"channel": f"channel{n}"}, wait=30)).json() for n in range(5)]
         assert {answer["status"] for answer in answers} == {"successful"}
         assert parts.capture.most_at_once == 2
 
@@ -300,9 +299,9 @@ async def test_l3_beyond_the_queue_one_more_job_is_busy_at_once_and_joining_is_n
 async def test_too_many_who_wait_are_busy_and_the_job_goes_on(parts: FakePipeline, tmp_path: Path) -> None:
     async with open_api(parts, tmp_path, service_limits=ServiceLimits(waiters=2)) as api:
         parts.capture.gate.clear()
-        waiting = [asyncio.create_task(ask(api, wait=20)) for _ in range(2)]
+        waiting = [asyncio.create_task(ask(api, wait=30)) for _ in range(2)]
         await until_metric(api, "twitchaudio_waiters", 2)
-        await assert_problem(await ask(api, wait=20), "busy", 503)
+        await assert_problem(await ask(api, wait=30), "busy", 503)
         parts.capture.gate.set()
         assert [(await task).status for task in waiting] == [200, 200]
 
@@ -330,7 +329,7 @@ async def test_l7_a_listener_that_leaves_or_stays_silent_harms_nobody(parts: Fak
 async def test_p7_a_server_that_stops_lets_quick_jobs_end_and_tells_the_rest_to_ask_again(
     parts: FakePipeline, tmp_path: Path
 ) -> None:
-    limits = ServerLimits(drain_seconds=0.3, shutdown_seconds=1.0)
+    limits = ServerLimits(drain_seconds=0.3, shutdown_seconds=30.0)
     waiting: list[asyncio.Task[Any]] = []
     async with ClientSession() as client:
         async with open_api(parts, tmp_path, limits=limits) as api:
@@ -340,14 +339,14 @@ async def test_p7_a_server_that_stops_lets_quick_jobs_end_and_tells_the_rest_to_
 
             async def wait_for_answer() -> tuple[int, dict[str, Any], str | None]:
                 url = address / ASK.removeprefix("/")
-                headers = {"Prefer": "wait=20"}
+                headers = {"Prefer": "wait=30"}
                 async with client.post(url, json={"channel": "a"}, headers=headers) as response:
                     body = await response.json(content_type=None)
                     return response.status, body, response.headers.get("Retry-After")
 
             waiting = [asyncio.create_task(wait_for_answer()) for _ in range(20)]
             await until_metric(api, "twitchaudio_waiters", 20)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             answers = await asyncio.gather(*waiting)
     assert {(status, body["code"]) for status, body, _ in answers} == {(503, "busy")}
     # In two seconds, or a little later, so that not all come back at once.
@@ -363,7 +362,7 @@ async def test_p2_a_job_left_by_a_server_that_stopped_is_done_by_the_next(
         await parts.capture.started.wait()
     next_parts = FakePipeline(SystemClock())
     async with open_api(next_parts, tmp_path, service_limits=ServiceLimits(poll_seconds=0.05)) as api:
-        response = await api.get(f"{ASK}/{left['id']}", headers={"Prefer": "wait=10"})
+        response = await api.get(f"{ASK}/{left['id']}", headers={"Prefer": "wait=30"})
         answer = await response.json()
     assert answer["id"] == left["id"]
     assert answer["status"] == "successful"
@@ -380,7 +379,7 @@ async def test_p1_the_job_of_another_server_is_followed_and_taken_over_when_that
         async with open_api(parts, tmp_path, limits=ServerLimits(drain_seconds=0.0)) as leader:
             started = await (await ask(leader)).json()
             await parts.capture.started.wait()
-            waiting = [asyncio.create_task(ask(follower, wait=20)) for _ in range(5)]
+            waiting = [asyncio.create_task(ask(follower, wait=30)) for _ in range(5)]
             await until_metric(follower, "twitchaudio_waiters", 5)
             assert second.capture.captures == 0
         answers = [await (await task).json() for task in waiting]
@@ -399,9 +398,9 @@ async def test_the_answer_of_another_server_reaches_those_who_wait_here(
         open_api(parts, tmp_path) as leader,
     ):
         parts.capture.gate.clear()
-        first = asyncio.create_task(ask(leader, wait=20))
+        first = asyncio.create_task(ask(leader, wait=30))
         await parts.capture.started.wait()
-        waiting = [asyncio.create_task(ask(follower, wait=20)) for _ in range(5)]
+        waiting = [asyncio.create_task(ask(follower, wait=30)) for _ in range(5)]
         await until_metric(follower, "twitchaudio_waiters", 5)
         parts.capture.gate.set()
         expected = await (await first).json()

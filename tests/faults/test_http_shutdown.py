@@ -19,12 +19,14 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import PipelineSettings
 from server.app import make_app
 from server.cli.serving import SIGNAL_DEBOUNCE_SECONDS, serving
-from server.settings import ServerSettings
+from server.settings import ServerLimits, ServerSettings
 from tests.api_client import until_metric
 from tests.bench.herd import Client, connect, post
 from tests.fakes import FakePipeline
 
 WAITERS = 1_000
+SECONDS = 60.0
+"""How long a test waits for what comes much sooner, however busy the machine is."""
 
 SCRIPT = """
 import resource
@@ -35,7 +37,7 @@ from fingerprint.settings import PipelineSettings
 from server.app import make_app
 from server.cli import serve
 from server.cli.serving import run_until_stopped
-from server.settings import ServerSettings
+from server.settings import ServerLimits, ServerSettings
 from tests.fakes import FakePipeline
 
 # As many systems start a process, with room for fewer connections than will come.
@@ -44,7 +46,9 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLI
 async def run():
     parts = FakePipeline(SystemClock())
     parts.capture.gate.clear()
-    settings = ServerSettings(pipeline=PipelineSettings(data_dir=Path(sys.argv[1])), jobs_per_address=0)
+    limits = ServerLimits(drain_seconds=float(sys.argv[2]), shutdown_seconds=30.0)
+    pipeline = PipelineSettings(data_dir=Path(sys.argv[1]))
+    settings = ServerSettings(pipeline=pipeline, limits=limits, jobs_per_address=0)
     await serve._serve(make_app(settings, pipeline=parts.pipeline), "127.0.0.1", 0)
 
 sys.exit(run_until_stopped(run()))
@@ -52,26 +56,34 @@ sys.exit(run_until_stopped(run()))
 
 
 @asynccontextmanager
-async def server_process(folder: Path) -> AsyncGenerator[tuple[asyncio.subprocess.Process, URL]]:
-    """A server in a process of its own, whose captures never end."""
+async def server_process(
+    folder: Path, *, drain_seconds: float = 1.0
+) -> AsyncGenerator[tuple[asyncio.subprocess.Process, URL]]:
+    """A server in a process of its own, whose captures never end; at its end it has time to tell everyone, too."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         SCRIPT,
         str(folder),
+        str(drain_seconds),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parent.parent.parent,
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(SECONDS):
             said = (await process.stdout.readline()).decode()
         yield process, URL(said.split()[3])
     finally:
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+def test_p7_three_seconds_are_promised_for_the_end() -> None:
+    limits = ServerLimits()
+    assert limits.drain_seconds + limits.shutdown_seconds < 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -96,8 +108,7 @@ async def test_p7_a_signal_ends_the_server_in_time_and_everyone_is_told(
         listening = asyncio.create_task(listen())
         await until_metric(client, "twitchaudio_waiters", 21)
         process.send_signal(number)
-        # Three seconds are promised; here, other tests may be using the machine.
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(SECONDS):
             assert await process.wait() == 0
         assert {await task for task in waiting} == {(503, "busy")}
         assert b"event: result" not in await listening
@@ -120,12 +131,15 @@ async def test_one_ctrl_c_that_comes_twice_is_one(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         assert await waiting == 503
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(SECONDS):
             assert await process.wait() == 0
 
 
 async def test_a_second_ctrl_c_breaks_off_the_end_without_a_word(tmp_path: Path) -> None:
-    async with server_process(tmp_path) as (process, address), ClientSession(base_url=address) as client:
+    async with (
+        server_process(tmp_path, drain_seconds=SECONDS) as (process, address),
+        ClientSession(base_url=address) as client,
+    ):
         waiting = await _somebody_waits(client)
         process.send_signal(signal.SIGINT)
         await asyncio.sleep(SIGNAL_DEBOUNCE_SECONDS + 0.2)
@@ -142,7 +156,7 @@ async def test_an_idle_server_stops_at_once(tmp_path: Path) -> None:
         # A connection that is kept open between requests does not hold it up.
         assert (await client.get("/healthz")).status == 200
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(SECONDS):
             assert await process.wait() == 0
 
 
@@ -171,9 +185,9 @@ async def test_p2_a_server_killed_under_a_thousand_who_wait_is_replaced_by_the_n
     settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path))
     app = make_app(settings, pipeline=parts.pipeline)
     async with serving(app, "127.0.0.1", 0) as address, ClientSession(base_url=address) as client:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(SECONDS):
             again = await wait_all(address.port or 0, question)
-            followed = await client.get(location, headers={"Prefer": "wait=20"})
+            followed = await client.get(location, headers={"Prefer": "wait=30"})
             answers: list[dict[str, Any]] = [json.loads(await reply) for reply in again]
             answers.append(await followed.json())
     assert len(answers) == WAITERS + 1

@@ -15,6 +15,7 @@ from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.decoder import DecoderLimits, DecoderPool
 from tests.faults.test_media_decoder import decodes, eventually, gone
 from tests.sounds import loudest_hertz, tone
+from tests.waiting import settled, skip_time
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PIECES = [tone(seconds=2.0) for _ in range(3)]
@@ -120,10 +121,12 @@ async def test_a_question_cancelled_while_it_is_decoded_ahead(pair: DecoderPool,
 
 
 async def test_m3_input_that_stops_coming_is_given_up() -> None:
-    async with DecoderPool(workers=2, limits=DecoderLimits(wall_seconds=20, ahead_wall_seconds=0.5)) as pool:
+    async with DecoderPool(workers=2, limits=DecoderLimits(wall_seconds=20, ahead_wall_seconds=60)) as pool:
         await pool.ready()
         pids = set(pool.pids)
         forgotten = fed(pool, PIECES[:1])
+        await settled()
+        skip_time(100)
         await eventually(lambda: any(gone(pid) for pid in pids))
         assert await forgotten.finish() is None
         await all_idle(pool, 2)

@@ -22,7 +22,7 @@ def begin(fetcher: Fetcher, url: URL, *, max_bytes: int = 1 << 20, total_seconds
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - nothing tells when bytes have come
             await asyncio.sleep(0.01)
 

@@ -174,27 +174,27 @@ async def on_disk(folder: Path, disk: Disk) -> AsyncGenerator[ClientSession]:
 
 async def outcome(api: ClientSession, slug: str) -> str:
     """How an identification ended, or the problem's code."""
-    body = await (await ask(api, {"clip": slug}, wait=10)).json(content_type=None)
+    body = await (await ask(api, {"clip": slug}, wait=30)).json(content_type=None)
     return body["code"] if "code" in body else body["status"]
 
 
 async def test_s8_a_full_disk_is_busy_for_what_is_new_and_what_is_stored_is_given(tmp_path: Path) -> None:
     disk = Disk()
     async with on_disk(tmp_path, disk) as api:
-        kept = await (await ask(api, CLIP, wait=10)).json()
+        kept = await (await ask(api, CLIP, wait=30)).json()
         assert kept["status"] == "successful"
         # Not one page more than there is: jobs begin while there is room within the pages.
         disk.pages = 1
         told = await asyncio.gather(*(outcome(api, f"Slug-{number}") for number in range(40)))
         # What was found out is told, though it cannot be stored.
         assert set(told) <= {"successful", "busy"}
-        problem = await assert_problem(await ask(api, {"clip": "One-more"}, wait=10), "busy", 503)
+        problem = await assert_problem(await ask(api, {"clip": "One-more"}, wait=30), "busy", 503)
         assert problem["retry_after_seconds"] > 0
         assert (await api.get("/healthz")).status == 200
         stored = await (await api.get(f"/api/v1/clips/{CLIP['clip']}")).json()
         assert stored["id"] == kept["id"]
         disk.pages = 2**30
-        after = await ask(api, {"clip": "Slug-after"}, wait=10)
+        after = await ask(api, {"clip": "Slug-after"}, wait=30)
         assert (after.status, (await after.json())["status"]) == (200, "successful")
     with contextlib.closing(sqlite3.connect(tmp_path / SQLITE_FILE)) as file:
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

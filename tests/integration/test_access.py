@@ -68,7 +68,7 @@ async def test_a_setting_refuses_over_http_with_its_code(  # noqa: PLR0917 - two
 
 
 async def test_a_stored_answer_is_under_the_same_rules_as_asking(api: ClientSession, database: Database) -> None:
-    assert (await ask(api, CLIP, wait=10)).status == 200
+    assert (await ask(api, CLIP, wait=30)).status == 200
     assert (await api.get("/api/v1/clips/AwkwardSlug-x_1")).status == 200
     await settle(database, access_mode="login")
     await assert_problem(await api.get("/api/v1/clips/AwkwardSlug-x_1"), "login-required", 401)

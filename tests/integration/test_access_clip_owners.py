@@ -58,19 +58,19 @@ async def test_a_blocked_channels_clips_are_refused_before_anything_is_captured(
 ) -> None:
     async with serving(viewer, sql_address, tmp_path) as (api, parts):
         await block(sql_address, name)
-        problem = await assert_problem(await ask(api, {"clip": CLIP}, wait=10), "blacklisted", 403)
+        problem = await assert_problem(await ask(api, {"clip": CLIP}, wait=30), "blacklisted", 403)
         assert "secret" not in str(problem)
         assert LIVE not in str(problem)
         assert (parts.resolver.asked, parts.capture.captures) == ([], 0)
-        assert (await ask(api, {"channel": LIVE}, wait=10)).status == 200
-        assert (await ask(api, {"clip": MADE_UP}, wait=10)).status == 200
+        assert (await ask(api, {"channel": LIVE}, wait=30)).status == 200
+        assert (await ask(api, {"clip": MADE_UP}, wait=30)).status == 200
 
 
 async def test_a_stored_answer_is_refused_too_and_asking_twitch_once_suffices_for_all_servers(
     viewer: Viewer, sql_address: str, tmp_path: Path
 ) -> None:
     async with serving(viewer, sql_address, tmp_path) as (api, _parts):
-        assert (await (await ask(api, {"clip": CLIP}, wait=10)).json())["status"] == "successful"
+        assert (await (await ask(api, {"clip": CLIP}, wait=30)).json())["status"] == "successful"
         await block(sql_address, LIVE)
         for _ in range(3):
             await assert_problem(await api.get(f"/api/v1/clips/{CLIP}"), "blacklisted", 403)
@@ -85,17 +85,17 @@ async def test_what_an_address_claims_suffices_to_refuse(viewer: Viewer, sql_add
         await block(sql_address, "somebody")
         claimed = {"url": f"https://www.twitch.tv/Somebody/clip/{CLIP}"}
         await assert_problem(await ask(api, claimed), "blacklisted", 403)
-        assert (await ask(api, {"clip": CLIP}, wait=10)).status == 200
+        assert (await ask(api, {"clip": CLIP}, wait=30)).status == 200
 
 
 async def test_while_twitch_does_not_say_stored_answers_are_given_and_no_clip_is_identified(
     viewer: Viewer, sql_address: str, tmp_path: Path
 ) -> None:
     async with serving(viewer, sql_address, tmp_path) as (api, parts):
-        assert (await ask(api, {"clip": CLIP}, wait=10)).status == 200
+        assert (await ask(api, {"clip": CLIP}, wait=30)).status == 200
         viewer.twitch.world.faults.set(Fault(step=Step.GQL, kind=FaultKind.STATUS, status=500))
         await block(sql_address, LIVE)
-        assert (await ask(api, {"clip": CLIP}, wait=10)).status == 200
+        assert (await ask(api, {"clip": CLIP}, wait=30)).status == 200
         await assert_problem(await ask(api, {"clip": "Another-1"}), "upstream-unavailable", 503)
         assert parts.capture.captures == 1
 

@@ -120,7 +120,7 @@ async def test_a_form_that_does_not_arrive_or_cannot_be_read_is_refused(viewer: 
             token, form = await browser.csrf(), "application/x-www-form-urlencoded"
             for data, kind, status in ((stalled(), form, 408), (b"action=add", f"{form}; charset=nonsense", 400)):
                 headers = {"Content-Type": kind, "Accept": "text/html"}
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     response = await browser.post("/admin/whitelist", token=token, data=data, headers=headers)
                 assert response.status == status
 
@@ -204,7 +204,7 @@ async def test_every_change_stands_in_the_logs_under_the_operators_name(operator
 
 async def test_the_overview_counts_what_was_asked(operator: Browser) -> None:
     token = await operator.csrf()
-    asked = await operator.post(f"{ASK}", json=CLIP, token=token, headers={"Prefer": "wait=10"})
+    asked = await operator.post(f"{ASK}", json=CLIP, token=token, headers={"Prefer": "wait=30"})
     assert asked.status == 200
     page = ""
     async with asyncio.timeout(20):
@@ -242,7 +242,7 @@ async def test_a_chat_bots_token_is_shown_once_and_works(operator: Browser) -> N
 
 async def test_a_report_is_read_and_done_with(operator: Browser) -> None:
     token = await operator.csrf()
-    asked = await operator.post(ASK, json=CLIP, token=token, headers={"Prefer": "wait=10"})
+    asked = await operator.post(ASK, json=CLIP, token=token, headers={"Prefer": "wait=30"})
     report = {"reason": "wrong-song", "note": "<i>no</i>"}
     sent = await operator.post(f"{ASK}/{(await asked.json())['id']}/reports", json=report, token=token)
     assert sent.status == 204

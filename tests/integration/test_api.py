@@ -46,7 +46,7 @@ async def test_a_question_is_accepted_and_can_be_followed_to_its_answer(
     assert body["shared"] is False
     assert response.headers["Location"] == f"{ASK}/{body['id']}"
     parts.capture.gate.set()
-    answer = await api.get(response.headers["Location"], headers={"Prefer": "wait=5"})
+    answer = await api.get(response.headers["Location"], headers={"Prefer": "wait=30"})
     found = await answer.json()
     assert found["status"] == "successful"
     assert found["song"]["title"] == "Night Drive"
@@ -54,9 +54,9 @@ async def test_a_question_is_accepted_and_can_be_followed_to_its_answer(
 
 
 async def test_waiting_gives_the_answer_in_one_request(api: ClientSession) -> None:
-    response = await ask(api, wait=10)
+    response = await ask(api, wait=30)
     assert response.status == 200
-    assert response.headers["Preference-Applied"] == "wait=10"
+    assert response.headers["Preference-Applied"] == "wait=30"
     assert (await response.json())["song"]["artists"] == ["The Builders"]
 
 
@@ -84,13 +84,13 @@ async def test_waiting_ends_with_202_when_the_answer_takes_longer(api: ClientSes
 async def test_every_form_of_question_is_understood(
     api: ClientSession, body: object, kind: str, target: str
 ) -> None:
-    answer = await (await ask(api, body, wait=5)).json()
+    answer = await (await ask(api, body, wait=30)).json()
     assert (answer["kind"], answer["target"]) == (kind, target)
     assert answer["status"] == "successful"
 
 
 async def test_a_clip_is_answered_at_once_the_second_time(api: ClientSession, parts: FakePipeline) -> None:
-    first = await (await ask(api, CLIP, wait=5)).json()
+    first = await (await ask(api, CLIP, wait=30)).json()
     response = await ask(api, CLIP)
     assert response.status == 200
     assert await response.json() == first
@@ -142,7 +142,7 @@ async def test_a_clip_that_nobody_asked_for_is_not_identified(api: ClientSession
 
 async def test_a_job_that_fails_is_an_answer_with_a_problem(api: ClientSession, parts: FakePipeline) -> None:
     parts.resolver.error = TwitchAudioError(ProblemCode.NOT_LIVE, "The channel is not live.")
-    response = await ask(api, wait=5)
+    response = await ask(api, wait=30)
     assert response.status == 200
     body = await response.json()
     assert body["status"] == "failed"
@@ -153,7 +153,7 @@ async def test_a_job_that_fails_is_an_answer_with_a_problem(api: ClientSession, 
 async def test_without_anything_to_recognize_with_the_way_out_is_said(
     api: ClientSession, parts: FakePipeline
 ) -> None:
-    stored = await (await ask(api, CLIP, wait=5)).json()
+    stored = await (await ask(api, CLIP, wait=30)).json()
     parts.recognizers.missing = "Nothing can recognize music yet: add music, or set a provider's keys."
     problem = await assert_problem(await ask(api), "recognizer-unavailable", 503)
     assert problem["detail"] == parts.recognizers.missing
@@ -171,8 +171,8 @@ async def test_p3_many_share_one_job_and_one_who_leaves_cancels_nothing(
     api: ClientSession, parts: FakePipeline
 ) -> None:
     parts.capture.gate.clear()
-    first = asyncio.create_task(ask(api, wait=20))
-    others = [asyncio.create_task(ask(api, wait=20)) for _ in range(5)]
+    first = asyncio.create_task(ask(api, wait=30))
+    others = [asyncio.create_task(ask(api, wait=30)) for _ in range(5)]
     await parts.capture.started.wait()
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
@@ -186,7 +186,7 @@ async def test_p3_many_share_one_job_and_one_who_leaves_cancels_nothing(
 
 async def test_p4_when_all_leave_the_answer_is_stored(api: ClientSession, parts: FakePipeline) -> None:
     parts.capture.gate.clear()
-    waiting = [asyncio.create_task(ask(api, CLIP, wait=20)) for _ in range(3)]
+    waiting = [asyncio.create_task(ask(api, CLIP, wait=30)) for _ in range(3)]
     await parts.capture.started.wait()
     for task in waiting:
         task.cancel()
@@ -217,7 +217,7 @@ async def test_t5_a_herd_on_a_channel_that_is_not_live_shares_one_look_up(
 ) -> None:
     parts.resolver.error = TwitchAudioError(ProblemCode.NOT_LIVE, "The channel is not live.")
     for _ in range(5):
-        answer = await (await ask(api, wait=5)).json()
+        answer = await (await ask(api, wait=30)).json()
         assert answer["problem"]["code"] == "not-live"
     assert len(parts.resolver.asked) == 1
 
@@ -254,7 +254,7 @@ async def test_a_late_listener_gets_the_current_state_first(api: ClientSession, 
 
 
 async def test_who_listens_after_the_end_gets_the_result_alone(api: ClientSession) -> None:
-    body = await (await ask(api, wait=5)).json()
+    body = await (await ask(api, wait=30)).json()
     async with api.get(f"{ASK}/{body['id']}/events") as response:
         events = await read_events(response)
     assert events == [("result", body)]
@@ -272,7 +272,7 @@ async def test_an_unknown_identification_is_not_found(api: ClientSession) -> Non
 async def test_consecutive_answers_of_one_song_are_one_play(api: ClientSession, parts: FakePipeline) -> None:
     for title in ["One", "One", "Two", "One"]:
         parts.recognizers.matches = [Match(song=song(title), score=0.9)]
-        await ask(api, wait=5)
+        await ask(api, wait=30)
     address = "/api/v1/channels/somechannel/songs"
     page = await (await api.get(address)).json()
     assert [play["song"]["title"] for play in page["plays"]] == ["One", "Two", "One"]
@@ -312,7 +312,7 @@ async def test_health_names_each_dependency(api: ClientSession) -> None:
 
 
 async def test_metrics_count_by_route_never_by_name(api: ClientSession) -> None:
-    await ask(api, wait=5)
+    await ask(api, wait=30)
     await api.get("/api/v1/clips/AwkwardSlug-x_1")
     await api.get("/no/such/page")
     text = await (await api.get("/metrics")).text()

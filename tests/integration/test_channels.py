@@ -89,8 +89,8 @@ async def line(api: ClientSession, address: str = SONG_TXT) -> str:
 
 
 async def until_line(api: ClientSession, part: str, address: str = SONG_TXT) -> None:
-    """Ask until the line has a part, 5 s at most: servers learn of new rules within two."""
-    async with asyncio.timeout(5):
+    """Ask until the line has a part, 30 s at most: servers learn of new rules within two."""
+    async with asyncio.timeout(30):
         while part not in await line(api, address):  # noqa: ASYNC110 - it is the server that changes
             await asyncio.sleep(0.2)
 
@@ -236,8 +236,8 @@ async def test_a_channel_has_a_bounded_number_of_tokens(api: ClientSession, vic:
 
 
 async def next_play(response: ClientResponse) -> dict[str, Any]:
-    """The next event, five seconds at most."""
-    async with asyncio.timeout(5):
+    """The next event, 30 s at most."""
+    async with asyncio.timeout(30):
         async for raw in response.content:
             text = raw.decode().rstrip("\n")
             if text.startswith("event: "):
@@ -250,22 +250,22 @@ async def next_play(response: ClientResponse) -> dict[str, Any]:
 async def test_a_listener_hears_of_each_new_play_as_it_changes(api: ClientSession, parts: FakePipeline) -> None:
     first = await api.get(f"{CHANNEL}/events")
     assert first.headers["Content-Type"].startswith("text/event-stream")
-    await ask(api, {"channel": VIC}, wait=5)
+    await ask(api, {"channel": VIC}, wait=30)
     play = await next_play(first)
     assert play["song"]["title"] == "Night Drive"
     late = await api.get(f"{CHANNEL}/events")
     assert await next_play(late) == play
-    await ask(api, {"channel": VIC}, wait=5)
+    await ask(api, {"channel": VIC}, wait=30)
     longer = await next_play(first)
     assert len(longer["identifications"]) == 2
     assert longer["first_heard"] == play["first_heard"]
     assert longer["last_heard"] > play["last_heard"]
     parts.recognizers.matches = [Match(song=song("Dawn"), score=0.9)]
-    await ask(api, {"channel": VIC}, wait=5)
+    await ask(api, {"channel": VIC}, wait=30)
     assert (await next_play(first))["song"]["title"] == "Dawn"
-    await ask(api, {"channel": "other"}, wait=5)
+    await ask(api, {"channel": "other"}, wait=30)
     parts.recognizers.matches = []
-    await ask(api, {"channel": VIC}, wait=5)
+    await ask(api, {"channel": VIC}, wait=30)
     with pytest.raises(TimeoutError):
         await next_play(first)
     first.close()
@@ -278,14 +278,14 @@ async def test_a_listener_hears_what_another_server_found(
 ) -> None:
     async with open_api(parts, tmp_path, database_url=address) as other:
         events = await api.get(f"{CHANNEL}/events")
-        await ask(other, {"channel": VIC}, wait=5)
+        await ask(other, {"channel": VIC}, wait=30)
         assert (await next_play(events))["song"]["title"] == "Night Drive"
         events.close()
 
 
 async def test_streams_end_when_the_server_stops(parts: FakePipeline, tmp_path: Path) -> None:
     settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path))
-    async with asyncio.timeout(15), ClientSession() as client:
+    async with asyncio.timeout(30), ClientSession() as client:
         async with listening(make_app(settings, pipeline=parts.pipeline), "127.0.0.1", 0) as base:
 
             async def follow() -> None:
@@ -312,14 +312,14 @@ async def report(api: ClientSession, identification: str, **more: Any) -> Client
 async def test_a_reported_clip_is_identified_anew(
     api: ClientSession, parts: FakePipeline, database: Database
 ) -> None:
-    wrong = await (await ask(api, CLIP, wait=5)).json()
-    assert (await (await ask(api, CLIP, wait=5)).json())["id"] == wrong["id"]
+    wrong = await (await ask(api, CLIP, wait=30)).json()
+    assert (await (await ask(api, CLIP, wait=30)).json())["id"] == wrong["id"]
     answer = await report(api, wrong["id"], note="It is <b>Dawn</b>")
     assert (answer.status, await answer.read()) == (204, b"")
     parts.recognizers.matches = [Match(song=song("Dawn"), score=0.9)]
-    right = await (await ask(api, CLIP, wait=5)).json()
+    right = await (await ask(api, CLIP, wait=30)).json()
     assert right["song"]["title"] == "Dawn"
-    assert (await (await ask(api, CLIP, wait=5)).json())["id"] == right["id"]
+    assert (await (await ask(api, CLIP, wait=30)).json())["id"] == right["id"]
     stored = await (await api.get(f"{ASK}/{wrong['id']}")).json()
     assert stored["song"]["title"] == "Night Drive"
     (seen,) = await ReportStore(database).newest(handled=False)
@@ -330,7 +330,7 @@ async def test_a_reported_clip_is_identified_anew(
 
 
 async def test_a_report_on_a_live_answer_is_stored_too(api: ClientSession, database: Database) -> None:
-    body = await (await ask(api, wait=5)).json()
+    body = await (await ask(api, wait=30)).json()
     assert (await report(api, body["id"], reason="other", note="Too late")).status == 204
     assert [seen.target for seen in await ReportStore(database).newest()] == ["somechannel"]
 
@@ -340,12 +340,12 @@ async def test_reports_are_bounded_so_that_nobody_can_make_recognizers_work_for_
 ) -> None:
     seen: set[str] = set()
     for _ in range(DISPUTES_PER_DAY + 2):
-        body = await (await ask(api, CLIP, wait=5)).json()
+        body = await (await ask(api, CLIP, wait=30)).json()
         seen.add(body["id"])
         for headers in ({}, {}, vic):
             assert (await report(api, body["id"], headers=headers)).status == 204
     assert len(seen) <= DISPUTES_PER_DAY + 1
-    last = await ask(api, CLIP, wait=5)
+    last = await ask(api, CLIP, wait=30)
     identification = (await last.json())["id"]
     answers = [await report(api, identification) for _ in range(PER_DAY)]
     refused = await assert_problem(answers[-1], "rate-limited", 429)
@@ -358,7 +358,7 @@ async def test_wrong_reports_are_refused_in_plain_words(
 ) -> None:
     checker = Checker(await (await api.get("/api/v1/openapi.json")).json())
     path = f"{ASK}/{{id}}/reports"
-    body = await (await ask(api, CLIP, wait=5)).json()
+    body = await (await ask(api, CLIP, wait=30)).json()
     wrongs: list[object] = [{"reason": "bad"}, {}, {"reason": "other", "note": 5}, {"reason": "other", "x": 1}, []]
     for wrong in wrongs:
         await checker.check(await api.post(f"{ASK}/{body['id']}/reports", json=wrong), path)

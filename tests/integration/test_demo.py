@@ -52,7 +52,7 @@ async def test_the_demo_names_a_live_channel_and_a_clip_and_stops_on_ctrl_c(tmp_
         async with aiohttp.ClientSession() as session:
             async with session.get(address[1]) as page:
                 assert page.status == 200
-            headers = {"Prefer": "wait=20"}
+            headers = {"Prefer": "wait=30"}
             questions = f"{address[1]}/api/v1/identifications"
             async with session.post(questions, json={"channel": "talkshow_tess"}, headers=headers) as response:
                 assert (await response.json())["status"] == "successful"

@@ -115,12 +115,12 @@ async def test_s9_readyz_names_the_command_while_a_table_is_missing_and_is_ready
     jobs = await readiness(api, 503)
     assert jobs["ready"] is False
     assert "twitchaudio db upgrade" in jobs["detail"]
-    await assert_problem(await ask(api, CLIP, wait=10), "busy", 503)
+    await assert_problem(await ask(api, CLIP, wait=30), "busy", 503)
     assert (await asyncio.to_thread(upgrade, capsys))[0] == 0
     jobs = await readiness(api, 200)
     assert (jobs["ready"], jobs["detail"]) == (True, None)
     assert "twitchaudio db upgrade" in jobs["last_error"]
-    answer = await (await ask(api, CLIP, wait=10)).json()
+    answer = await (await ask(api, CLIP, wait=30)).json()
     assert answer["status"] == "successful"
 
 

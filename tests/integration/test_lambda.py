@@ -92,7 +92,7 @@ def event(kind: str, identifier: str, **extra: Any) -> dict[str, Any]:
 
 
 async def until_gone(runtime: Runtime, function: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while set(runtime.children()) != {function}:  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.02)
 
@@ -118,7 +118,7 @@ async def started(api: ClientSession, body: object) -> str:
 async def finished(api: ClientSession, identification_id: str) -> dict[str, Any]:
     async with asyncio.timeout(120):
         while True:
-            reply = await api.get(f"/api/v1/identifications/{identification_id}", headers={"Prefer": "wait=10"})
+            reply = await api.get(f"/api/v1/identifications/{identification_id}", headers={"Prefer": "wait=30"})
             body = await reply.json()
             if body.get("finished_at"):
                 return body

@@ -240,7 +240,7 @@ async def test_a_clip_that_is_asked_for_again_has_links(world: LinkWorld, tmp_pa
     async with listening(app, "127.0.0.1", 0) as url, ClientSession(base_url=url) as client:
 
         async def links() -> dict[str, str | None]:
-            async with client.post(ASK, json=CLIP, headers={"Prefer": "wait=10"}) as response:
+            async with client.post(ASK, json=CLIP, headers={"Prefer": "wait=30"}) as response:
                 return (await response.json())["song"]["links"]
 
         assert set((await links()).values()) == {None}

@@ -31,7 +31,7 @@ async def logged(database: Database, *kinds: AuditKind) -> list[AuditEntry]:
 
 
 async def use(api: ClientSession, headers: dict[str, str]) -> None:
-    await (await api.post(ASK, json=CLIP, headers={**headers, "Prefer": "wait=10"})).read()
+    await (await api.post(ASK, json=CLIP, headers={**headers, "Prefer": "wait=30"})).read()
     await (await ask(api, {"channel": "loud"})).read()
     await (await api.get("/api/v1/me", headers={"X-API-Key": new_key().reveal()})).read()
     await (await api.get("/api/v1/clips/none?secret=hunter2")).read()

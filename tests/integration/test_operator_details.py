@@ -118,7 +118,7 @@ async def test_paths_of_files_are_for_admins_who_are_signed_in(
         "/channels/somechannel/songs.m3u",
     )
     async with open_api(parts, tmp_path, **more) as api:
-        answer = await (await ask(api, STREAM, wait=5)).json()
+        answer = await (await ask(api, STREAM, wait=30)).json()
         assert answer["song"]["catalog"] == {"track_id": "abc"}
         places = tuple(place.format(answer["id"]) for place in places)
         everywhere = (
@@ -130,7 +130,7 @@ async def test_paths_of_files_are_for_admins_who_are_signed_in(
         )
         said = [await (await api.get(place)).text() for place in (*everywhere, "/channels/somechannel/songs.csv")]
         said += [str(await read_events(await api.get(f"{ASK}/{answer['id']}/events")))]
-        said += [await (await ask(api, CLIP, wait=5)).text()]
+        said += [await (await ask(api, CLIP, wait=30)).text()]
         said += [await (await api.get("/api/v1/clips/AwkwardSlug-x_1")).text()]
         assert "secret.flac" not in "".join(said)
         address = (await api.get("/healthz")).url.origin()
@@ -145,7 +145,7 @@ async def test_34_what_the_server_stores_is_its_owners_alone(parts: FakePipeline
     folder.mkdir(mode=0o700)
     (folder / "twitchaudio.sqlite3").touch(mode=0o644)
     async with open_api(parts, folder) as api:
-        assert (await ask(api, wait=5)).status == 200
+        assert (await ask(api, wait=30)).status == 200
         rights = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir() if file.is_file()}
     assert rights
     assert set(rights.values()) == {0o600}, rights
@@ -156,7 +156,7 @@ async def test_12_behind_https_browsers_are_told_to_stay_there_and_pages_name_th
 ) -> None:
     strange = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
     async with open_api(parts, tmp_path, base_url=URL("https://songs.example")) as api:
-        asked = await ask(api, STREAM, wait=5)
+        asked = await ask(api, STREAM, wait=30)
         pages = [
             await api.get(path, headers=strange)
             for path in ("/docs", "/channels/somechannel", "/overlay/a_channel")

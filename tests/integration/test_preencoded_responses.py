@@ -32,15 +32,15 @@ def alike(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 async def test_headers_and_body_do_not_depend_on_the_way_of_sending(api: ClientSession) -> None:
-    first = await ask(api, CLIP, wait=10)
+    first = await ask(api, CLIP, wait=30)
     place = first.headers["Location"]
     slug = CLIP["clip"]
     for method, path, json, headers in (
         ("GET", place, None, {}),
-        ("GET", place, None, {"Prefer": "wait=3"}),
+        ("GET", place, None, {"Prefer": "wait=30"}),
         ("GET", f"/api/v1/clips/{slug}", None, {}),
         ("POST", ASK, CLIP, {}),
-        ("POST", ASK, CLIP, {"Prefer": "wait=3"}),
+        ("POST", ASK, CLIP, {"Prefer": "wait=30"}),
     ):
         ready = await api.request(method, path, json=json, headers=headers)
         usual = await api.request(method, path, json=json, headers={**headers, "Connection": "close"})
@@ -55,7 +55,7 @@ async def test_headers_and_body_do_not_depend_on_the_way_of_sending(api: ClientS
 
 
 async def test_head_has_the_headers_and_no_body(api: ClientSession) -> None:
-    place = (await ask(api, CLIP, wait=10)).headers["Location"]
+    place = (await ask(api, CLIP, wait=30)).headers["Location"]
     whole = await api.get(place)
     head = await api.head(place)
     assert (head.status, await head.read()) == (200, b"")
@@ -63,11 +63,11 @@ async def test_head_has_the_headers_and_no_body(api: ClientSession) -> None:
 
 
 async def test_a_connection_is_used_again_and_one_of_http_1_0_is_closed(api: ClientSession) -> None:
-    place = (await ask(api, CLIP, wait=10)).headers["Location"]
+    place = (await ask(api, CLIP, wait=30)).headers["Location"]
     base = api._base_url  # pyright: ignore[reportPrivateUsage]
     assert base is not None
     reader, writer = await asyncio.open_connection(base.host, base.port)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         for version, last in (("1.1", False), ("1.1", False), ("1.0", True)):
             writer.write(f"GET {place} HTTP/{version}\r\nHost: x\r\n\r\n".encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode()

@@ -50,7 +50,7 @@ async def on_air(folder: Path) -> AsyncGenerator[Simulator]:
 
 
 async def asked(client: ClientSession) -> dict[str, Any]:
-    response = await client.post(ASK, json={"channel": "somechannel"}, headers={"Prefer": "wait=20"})
+    response = await client.post(ASK, json={"channel": "somechannel"}, headers={"Prefer": "wait=30"})
     assert response.status == 200, await response.text()
     return await response.json()
 
@@ -97,7 +97,7 @@ async def test_a_live_song_is_named_with_ids_and_links_until_the_budget_is_used_
             assert over["problem"]["code"] == "recognizer-unavailable"
             assert "The budget of acrcloud (2 a day) is used up until" in over["problem"]["detail"]
             # From now on nothing is captured in vain.
-            refused = await client.post(ASK, json={"channel": "somechannel"}, headers={"Prefer": "wait=20"})
+            refused = await client.post(ASK, json={"channel": "somechannel"}, headers={"Prefer": "wait=30"})
             await assert_problem(refused, "recognizer-unavailable", 503)
             assert (await providers(client))["acrcloud"]["state"] == "over-budget"
     assert acrcloud.script.questions == 2

@@ -232,7 +232,7 @@ async def test_a_second_job_is_refused_in_each_mode_known_in_each_way(viewer: Vi
             assert refused.headers["Location"] == first.headers["Location"]
             scene.parts.capture.gate.set()
             ended = scene.address.join(URL(first.headers["Location"]))
-            assert (await (await stranger.get(ended, headers={"Prefer": "wait=20"})).json())["finished_at"], name
+            assert (await (await stranger.get(ended, headers={"Prefer": "wait=30"})).json())["finished_at"], name
 
 
 async def test_too_many_starts_are_refused_in_each_mode_known_in_each_way(viewer: Viewer, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ async def until(database: Database, table: Table, condition: Callable[[list[Any]
 
 async def heard(api: ClientSession, login: str) -> dict[str, Any]:
     """An answer from a channel."""
-    return await (await ask(api, {"channel": login}, wait=5)).json()
+    return await (await ask(api, {"channel": login}, wait=30)).json()
 
 
 async def titles(api: ClientSession, login: str) -> tuple[str, list[str]]:
@@ -226,7 +226,7 @@ async def test_a_rename_is_no_way_out_of_the_blacklist_and_no_way_in_for_an_heir
     assert [each.value for each in await lists.whitelist()] == [NEW]
     twitch.ids[OLD] = "77"
     async with asyncio.timeout(20):
-        while (await ask(api, {"channel": OLD}, wait=5)).status == 403:  # noqa: ASYNC110 - a server's cache
+        while (await ask(api, {"channel": OLD}, wait=30)).status == 403:  # noqa: ASYNC110 - a server's cache
             await asyncio.sleep(0.2)
     assert (await heard(api, OLD))["channel_id"] == "77"
 

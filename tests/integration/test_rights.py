@@ -247,13 +247,13 @@ async def staged(viewer: Viewer, folder: Path) -> AsyncGenerator[Stage]:
         await ListStore(database).allow(GUEST, note="", now=NOW)
         await ListStore(database).block(BlacklistKind.USER, BOB, reason="", now=NOW)
         await RulesStore(database).set_website("access_mode", "subscribers")
-        async with ClientSession() as client, asyncio.timeout(10):
+        async with ClientSession() as client, asyncio.timeout(30):
             while await mode(client, address) != "subscribers":  # noqa: ASYNC110 - the server's own pace
                 await asyncio.sleep(0.05)
         async with everybody(address, viewer, ApiKeyStore(database)) as callers:
             key = callers["key"]
             asked = await key.client.post(
-                address.with_path(ASK), json=CLIP, headers={**key.headers, "Prefer": "wait=20"}
+                address.with_path(ASK), json=CLIP, headers={**key.headers, "Prefer": "wait=30"}
             )
             assert asked.status == 200, await asked.text()
             routes = {

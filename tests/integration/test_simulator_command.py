@@ -53,7 +53,7 @@ async def test_it_plays_the_listeners_music_and_stops_when_told(tmp_path: Path, 
     assert [state["channels"][login]["live"] for login in about["channels"]] == [True, True, True, False]
     assert state["channels"]["neonharbour"]["now_playing"]["title"] == "Long A"
     process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await process.communicate()
     assert process.returncode == 0
 

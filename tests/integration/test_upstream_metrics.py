@@ -18,7 +18,7 @@ async def test_a_twitch_that_cannot_be_reached_shows_in_the_metrics(tmp_path: Pa
     settings = ServerSettings(pipeline=PipelineSettings(twitch=twitch, data_dir=tmp_path))
     async with listening(make_app(settings), "127.0.0.1", 0) as url, ClientSession(url) as client:
         asked = await client.post(
-            "/api/v1/identifications", json={"channel": "somechannel"}, headers={"Prefer": "wait=10"}
+            "/api/v1/identifications", json={"channel": "somechannel"}, headers={"Prefer": "wait=30"}
         )
         assert (await asked.json())["problem"]["code"] == "upstream-unavailable"
         lines = (await (await client.get("/metrics")).text()).splitlines()

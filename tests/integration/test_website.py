@@ -61,8 +61,8 @@ async def page(browser: Browser, path: str = "/", status: int = 200) -> str:
 
 
 async def until_page(browser: Browser, part: str, path: str = "/", status: int = 200) -> str:
-    """The page once it has a part, 5 s at most: servers learn of new rules within two."""
-    async with asyncio.timeout(5):
+    """The page once it has a part, 30 s at most: servers learn of new rules within two."""
+    async with asyncio.timeout(30):
         while True:
             answer = await browser.get(path)
             text = await answer.text()
@@ -259,7 +259,7 @@ async def test_the_overlay_shows_what_was_heard_lately_and_may_be_framed(
 async def test_a_wrong_answer_is_reported_by_a_form(browser: Browser, database: Database) -> None:
     asked = await browser.post("/", data={"target": "somechannel"})
     identification = asked.url.query["id"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while "Night Drive" not in await page(browser, f"/?id={identification}"):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     form: dict[str, Any] = {"id": identification, "reason": "wrong-song", "note": "It is Dawn"}

@@ -53,7 +53,7 @@ async def test_only_recognizers_that_cost_nothing_are_warmed(
     monkeypatch.setattr(wiring, "REGISTRY", REGISTRY | {name: entry})
     async with open_pipeline(PipelineSettings(data_dir=tmp_path, recognizers=(name,))):
         if name == "catalog":
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await prepared.wait()
         else:
             await asyncio.sleep(0.05)
