@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiohttp import ClientResponse, ClientSession, CookieJar, TCPConnector
 
-from fingerprint.ports import ChannelDirectory
+from fingerprint.ports import ChannelDirectory, Clock
 from fingerprint.settings import PipelineSettings
 from server.app import listening, make_app
 from server.channels.watcher import WatcherLimits
@@ -33,6 +33,7 @@ async def open_api(
     watcher_limits: WatcherLimits | None = None,
     database_url: str | None = None,
     directory: ChannelDirectory | None = None,
+    clock: Clock | None = None,
     **more: Any,
 ) -> AsyncGenerator[ClientSession]:
     """A real server with a real store and a pipeline of fake parts; gives a client for its address.
@@ -56,6 +57,7 @@ async def open_api(
         settings,
         pipeline=parts.pipeline,
         directory=directory,
+        clock=clock,
         service_limits=service_limits,
         watcher_limits=watcher_limits,
     )

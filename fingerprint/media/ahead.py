@@ -21,8 +21,8 @@ class DecodingAhead:
     """The decoding of one recording while it is being fetched; created by `DecoderPool.begin` and `begin_long`.
 
     `feed` it in order, then `finish` or `abandon` it. `start` takes a worker with the first piece, if one is
-    idle; otherwise `finish` returns None, and the caller decodes the whole recording at once. With `running` it has
-    a worker from the beginning.
+    idle; otherwise `finish` returns None, and the caller decodes the whole recording at once. With `running` it
+    has a worker from the beginning.
     """
 
     def __init__(

@@ -17,6 +17,7 @@ import pytest_asyncio
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.decoder import DecoderLimits, DecoderPool
 from tests.sounds import loudest_hertz, tone
+from tests.waiting import settled
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -271,7 +272,7 @@ async def test_too_many_jobs_are_refused_at_once() -> None:
     async with DecoderPool(workers=1, limits=limits) as pool:
         os.kill(await the_pid(pool), signal.SIGSTOP)
         jobs = [asyncio.create_task(decodes(pool)) for _ in range(4)]
-        await asyncio.sleep(0.05)
+        await settled()
         error = await refusal(pool, GOOD)
         assert error.code is ProblemCode.BUSY
         assert error.retry_after_seconds

@@ -178,12 +178,12 @@ async def test_t1_a_status_that_passes_and_one_that_stays(listener: Listener, st
 @pytest.mark.parametrize("step", [Step.GQL, Step.USHER, Step.PLAYLIST])
 @pytest.mark.parametrize("kind", [FaultKind.SLOW, FaultKind.DRIP])
 async def test_t4_t14_silence_and_drips_end_in_a_timeout(listener: Listener, step: Step, kind: FaultKind) -> None:
-    listener.twitch.fail(Fault(step=step, kind=kind, seconds=12.0))
+    listener.twitch.fail(Fault(step=step, kind=kind, seconds=100.0))
     began = time.monotonic()
     with pytest.raises(TwitchAudioError) as caught:
         await listener.listen("ladder")
     assert is_upstream(caught.value, step, ProblemCode.TIMEOUT)
-    assert time.monotonic() - began < 11
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("step", [Step.USHER, Step.PLAYLIST])

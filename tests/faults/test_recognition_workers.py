@@ -18,6 +18,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from tests.faults.test_media_decoder import eventually, gone
 from tests.unit.catalog.music import tune
 from tests.unit.catalog.shelf import fill
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -86,7 +87,7 @@ async def test_leaving_the_pool_refuses_what_still_waits_and_leaves_no_process(f
         pids = pool.pids
         os.kill(pids[0], signal.SIGSTOP)
         asking = [asyncio.create_task(ask(pool, tune(1).cut(4, 6))) for _ in range(2)]
-        await asyncio.sleep(0.2)
+        await until(lambda: len(pool._queries) == 2)  # pyright: ignore[reportPrivateUsage] - nothing else tells
     for task in asking:
         with pytest.raises(TwitchAudioError) as caught:
             await task

@@ -1,6 +1,5 @@
 """Blacklist, whitelist, access codes and proxies over HTTP, with people of the simulated Twitch."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -11,7 +10,6 @@ import pytest
 from aiohttp import ClientSession
 from yarl import URL
 
-from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.rules.codes import CodeStore
@@ -21,7 +19,7 @@ from server.access.rules.store import RulesStore
 from server.cli import main
 from simulator.accounts import OWN_APPLICATION
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
-from tests.fakes import FakePipeline
+from tests.fakes import FakeClock, FakePipeline
 from tests.integration.simulator_client import Viewer, a_viewer
 
 ME = "/api/v1/me"
@@ -37,13 +35,18 @@ async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Vie
 
 
 @pytest.fixture
-async def api(viewer: Viewer, sql_address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
+def clock() -> FakeClock:
+    return FakeClock(datetime.now(UTC))
+
+
+@pytest.fixture
+async def api(viewer: Viewer, clock: FakeClock, sql_address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
     known: dict[str, Any] = {
         "twitch_client_id": OWN_APPLICATION.client_id,
         "twitch_id_url": URL(viewer.twitch.id_url),
         "trusted_proxies": (ip_network("127.0.0.0/8"),),
     }
-    async with open_api(FakePipeline(SystemClock()), tmp_path, database_url=sql_address, **known) as client:
+    async with open_api(FakePipeline(clock), tmp_path, database_url=sql_address, clock=clock, **known) as client:
         yield client
 
 
@@ -58,15 +61,14 @@ def vic(viewer: Viewer) -> dict[str, str]:
     return {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(VIC)}"}
 
 
-async def until_code(api: ClientSession, headers: dict[str, str], code: str | None) -> None:
-    """Wait until the caller's clips are refused with a code, or allowed: soon, also on a busy machine."""
-    async with asyncio.timeout(6):
-        while (await (await api.get(ME, headers=headers)).json())["clips"]["code"] != code:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+async def until_code(api: ClientSession, clock: FakeClock, headers: dict[str, str], code: str | None) -> None:
+    """Within two seconds the caller's clips are refused with a code, or allowed."""
+    await clock.advance(2.0)
+    assert (await (await api.get(ME, headers=headers)).json())["clips"]["code"] == code
 
 
 async def test_a_blacklisted_user_is_refused_by_login_number_and_pattern(
-    api: ClientSession, viewer: Viewer, database: Database, vic: dict[str, str]
+    api: ClientSession, clock: FakeClock, viewer: Viewer, database: Database, vic: dict[str, str]
 ) -> None:
     store = ListStore(database)
     number = viewer.twitch.accounts.people[VIC].user_id
@@ -76,20 +78,22 @@ async def test_a_blacklisted_user_is_refused_by_login_number_and_pattern(
         (BlacklistKind.USER_PATTERN, "viewer*"),
     ):
         await store.block(kind, text, reason="canary-reason", now=NOW)
-        await until_code(api, vic, "blacklisted")
+        await until_code(api, clock, vic, "blacklisted")
         problem = await assert_problem(await api.post(ASK, json=CLIP, headers=vic), "blacklisted", 403)
         assert "canary-reason" not in str(problem)
         assert (await api.post(ASK, json=CLIP)).status in (200, 202)
         await store.unblock(kind, text)
-        await until_code(api, vic, None)
+        await until_code(api, clock, vic, None)
 
 
-async def test_a_blacklisted_target_is_refused_to_everyone(api: ClientSession, database: Database) -> None:
+async def test_a_blacklisted_target_is_refused_to_everyone(
+    api: ClientSession, clock: FakeClock, database: Database
+) -> None:
     store = ListStore(database)
     _, key = await ApiKeyStore(database).create("a bot", now=NOW)
     await store.block(BlacklistKind.CHANNEL_PATTERN, "some*", reason="", now=NOW)
     await store.block(BlacklistKind.CLIP, CLIP["clip"], reason="", now=NOW)
-    await asyncio.sleep(1.1)
+    await clock.advance(1.1)
     for number, headers in enumerate(({}, {"X-API-Key": key.reveal()})):
         await assert_problem(await api.post(ASK, json=STREAM, headers=headers), "blacklisted", 403)
         await assert_problem(await api.post(ASK, json=CLIP, headers=headers), "blacklisted", 403)
@@ -98,32 +102,32 @@ async def test_a_blacklisted_target_is_refused_to_everyone(api: ClientSession, d
 
 
 async def test_c4_a_blacklisted_address_counts_as_the_trusted_proxy_says_it(
-    api: ClientSession, database: Database
+    api: ClientSession, clock: FakeClock, database: Database
 ) -> None:
     await ListStore(database).block(BlacklistKind.ADDRESS, "198.51.100.0/24", reason="", now=NOW)
     blocked = {"X-Forwarded-For": "203.0.113.1, 198.51.100.7"}
-    await until_code(api, blocked, "blacklisted")
+    await until_code(api, clock, blocked, "blacklisted")
     await assert_problem(await api.post(ASK, json=CLIP, headers=blocked), "blacklisted", 403)
     forged = {"X-Forwarded-For": "198.51.100.7, 203.0.113.1"}
     assert (await api.post(ASK, json=CLIP, headers=forged)).status in (200, 202)
 
 
 async def test_the_whitelist_lets_in_where_a_subscription_is_needed(
-    api: ClientSession, database: Database, vic: dict[str, str]
+    api: ClientSession, clock: FakeClock, database: Database, vic: dict[str, str]
 ) -> None:
     await RulesStore(database).set_website("access_mode", "subscribers")
-    await until_code(api, vic, "subscription-required")
+    await until_code(api, clock, vic, "subscription-required")
     await ListStore(database).allow(VIC, note="", now=NOW)
-    await until_code(api, vic, None)
+    await until_code(api, clock, vic, None)
     assert (await api.post(ASK, json=CLIP, headers=vic)).status in (200, 202)
     await assert_problem(await api.post(ASK, json=CLIP), "login-required", 401)
 
 
 async def test_an_access_code_lets_its_user_in_until_it_is_revoked(
-    api: ClientSession, database: Database, vic: dict[str, str]
+    api: ClientSession, clock: FakeClock, database: Database, vic: dict[str, str]
 ) -> None:
     await RulesStore(database).set_website("access_mode", "subscribers")
-    await until_code(api, vic, "subscription-required")
+    await until_code(api, clock, vic, "subscription-required")
     code_id, secret = await CodeStore(database).create(now=NOW)
     body = {"code": secret.reveal()}
     await assert_problem(await api.post(REDEEM, json=body), "login-required", 401)
@@ -133,7 +137,7 @@ async def test_an_access_code_lets_its_user_in_until_it_is_revoked(
         assert (await api.post(ASK, json=CLIP, headers=vic)).status in (200, 202)
     await assert_problem(await api.post(ASK, json=CLIP), "login-required", 401)
     await CodeStore(database).revoke(code_id, NOW)
-    await until_code(api, vic, "subscription-required")
+    await until_code(api, clock, vic, "subscription-required")
 
 
 async def test_after_twenty_wrong_codes_their_user_waits_and_a_neighbor_does_not(

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 START_SECONDS = 240
-STOP_SECONDS = 15
+STOP_SECONDS = 60
 
 
 @asynccontextmanager

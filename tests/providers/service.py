@@ -15,7 +15,7 @@ from yarl import URL
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.media.decode import decode_bytes
-from tests.waiting import until
+from tests.waiting import skip_time, until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -30,6 +30,8 @@ class Reply:
     after: Callable[[], object] | None = None
     """What has to hold first, and `after_seconds` from then on."""
     after_seconds: float = 0.0
+    stalls: bool = False
+    """The answer never comes, or never ends: a time limit of less than 100 s is over at once."""
     drip_seconds: float = 0.0
     """One byte at a time, so long apart."""
     cut: bool = False
@@ -53,6 +55,9 @@ async def give(request: web.Request, reply: Reply) -> web.StreamResponse:
     if reply.after is not None:
         await until(reply.after)
     await asyncio.sleep(reply.after_seconds)
+    if reply.stalls and not reply.drip_seconds:
+        skip_time(100)
+        await asyncio.Event().wait()
     if reply.cut:
         assert request.transport is not None
         request.transport.abort()
@@ -63,7 +68,9 @@ async def give(request: web.Request, reply: Reply) -> web.StreamResponse:
     await response.prepare(request)
     for position in range(len(reply.body)):
         await response.write(reply.body[position : position + 1])
-        await asyncio.sleep(reply.drip_seconds)
+        if reply.stalls:
+            skip_time(reply.drip_seconds)
+        await asyncio.sleep(0 if reply.stalls else reply.drip_seconds)
     return response
 
 

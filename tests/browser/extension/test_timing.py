@@ -64,7 +64,7 @@ async def test_the_extension_adds_little_to_the_servers_time(
     api: list[float] = []
     async with ClientSession() as session:
         # The best of each is what the parts themselves take: more are tried when they are late.
-        while len(clicks) < TIMES or (min(clicks) - min(api) > ADDED_MS and len(clicks) < 5 * TIMES):
+        while len(clicks) < TIMES or (min(clicks) - min(api) > ADDED_MS and len(clicks) < 20 * TIMES):
             clicks.append(await _clicked(tab))
             api.append(await _asked(session, server, question))
     added = min(clicks) - min(api)
