@@ -26,12 +26,16 @@ from fingerprint.lambda_event import JobEvent, event_from_json
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import JOB_SECONDS, Pipeline
 from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, JobOutcome, JobStore
+from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.settings import PipelineSettings, read_settings
 from fingerprint.wire import Json, to_json
 from fingerprint.wiring import open_pipeline
 
 MARGIN_SECONDS: Final = 1.5
 """How long before the function's time limit a job is cancelled, to leave time to store that it took too long."""
+
+FIRST_COPIES_SECONDS: Final = 20.0
+"""How long a new process waits for its first copies of the catalogs in object storage."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,27 +80,44 @@ async def _open(settings: PipelineSettings) -> "_Opened":
         clock = SystemClock()
         decoder = DecoderPool()
         store = await stack.enter_async_context(open_job_store(settings, clock))
-        pipeline = await stack.enter_async_context(open_pipeline(settings, decoder=decoder))
-        return _Opened(stack.pop_all(), store, pipeline, decoder, clock)
+        catalogs = await stack.enter_async_context(CatalogFollower(settings))
+        pipeline = await stack.enter_async_context(
+            open_pipeline(settings, decoder=decoder, catalog_follower=catalogs)
+        )
+        return _Opened(stack.pop_all(), store, pipeline, decoder, clock, catalogs=catalogs)
 
 
 class _Opened:
     """The open resources that invocations share."""
 
     def __init__(
-        self, stack: AsyncExitStack, store: JobStore, pipeline: Pipeline, decoder: DecoderPool, clock: Clock
+        self,
+        stack: AsyncExitStack,
+        store: JobStore,
+        pipeline: Pipeline,
+        decoder: DecoderPool,
+        clock: Clock,
+        *,
+        catalogs: CatalogFollower,
     ) -> None:
         self.stack = stack
         self._store = store
         self._pipeline = pipeline
         self._decoder = decoder
         self._clock = clock
+        self._catalogs = catalogs
+        self._catalogs_are_here = False
 
     async def identify(self, event: JobEvent, context: Context) -> JobOutcome:
         """Run a job, and end everything that it started."""
         before = asyncio.all_tasks()
         self._decoder.start_workers()
+        # Beside the capture, which takes longer; only the first copies are waited for.
+        refreshed = asyncio.create_task(self._catalogs.refresh())
         try:
+            if not self._catalogs_are_here:
+                await asyncio.wait([refreshed], timeout=FIRST_COPIES_SECONDS)
+                self._catalogs_are_here = refreshed.done()
             return await self._identify(event, context)
         finally:
             await self._decoder.end_workers()

@@ -5,6 +5,7 @@ table in docs/settings.md follow from the declaration.
 """
 
 import dataclasses
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from fingerprint.domain.budgets import Budgets, parse_budgets
 
 T = TypeVar("T")
 
+_PASSWORD: Final = re.compile(r"://[^/,\s]*:[^/,\s]*@")
 _TABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}", re.ASCII)
 
 
@@ -131,7 +133,8 @@ def read_settings(group: type[T], environ: Mapping[str, str] | None = None) -> T
         try:
             values[item.name] = info.parse(text)
         except ValueError as error:
-            raise SettingsError(info.variable, text, info.takes, secret=info.hidden) from error
+            hidden = info.hidden or _PASSWORD.search(text) is not None
+            raise SettingsError(info.variable, text, info.takes, secret=hidden) from error
     return group(**values)
 
 
@@ -181,6 +184,53 @@ def folders(text: str) -> tuple[Path, ...]:
     if "://" in text:
         raise ValueError(text)
     return tuple(path(word) for word in words(text))
+
+
+@dataclass(frozen=True, slots=True)
+class S3Address:
+    """Where a catalog is in object storage: a bucket, and what its objects' names begin with."""
+
+    bucket: str
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}" if self.prefix else f"s3://{self.bucket}"
+
+    @property
+    def folder_name(self) -> str:
+        """A file name for the catalog's copy: readable, and different for each address."""
+        readable = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{self.bucket}-{self.prefix}").strip("-.")
+        return f"{readable[:60]}-{hashlib.sha256(str(self).encode()).hexdigest()[:8]}"
+
+
+CatalogPlace = Path | S3Address
+"""Where a catalog is."""
+
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+
+
+def catalog_place(text: str) -> CatalogPlace:
+    """Parses a folder, or an address such as `s3://bucket/prefix`."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return path(text)
+    bucket, _, prefix = rest.partition("/")
+    prefix = prefix.strip("/")
+    parts = prefix.split("/") if prefix else []
+    if scheme.lower() != "s3" or _BUCKET.fullmatch(bucket) is None or len(prefix) > MAX_PREFIX:
+        raise ValueError(text)
+    if not prefix.isprintable() or any(sign in prefix for sign in "?#\\") or {"", ".", ".."} & set(parts):
+        raise ValueError(text)
+    return S3Address(bucket, prefix)
+
+
+MAX_PREFIX: Final = 800
+"""In characters; S3's names have at most 1,024 bytes."""
+
+
+def catalog_places(text: str) -> tuple[CatalogPlace, ...]:
+    """Parses comma-separated places of catalogs, at least one."""
+    return tuple(catalog_place(word) for word in words(text))
 
 
 HTTP_ADDRESS: Final = Format(base_url, "an http(s) address")
@@ -584,16 +634,35 @@ class PipelineSettings:
         default=5,
     )
 
-    catalogs: tuple[Path, ...] = setting(
+    catalogs: tuple[CatalogPlace, ...] = setting(
         "TWITCHAUDIO_CATALOGS",
-        Format(folders, "comma-separated folders"),
+        Format(catalog_places, "comma-separated folders, or addresses such as s3://bucket/prefix"),
         help="the catalogs of music, asked together; `twitchaudio catalog` changes the first one",
         default=(),
         default_text="the one in the data folder",
     )
+    s3_endpoint: str | None = setting(
+        "TWITCHAUDIO_S3_ENDPOINT",
+        ENDPOINT,
+        help="where object storage is, for services other than AWS; credentials and region by the usual AWS "
+        "variables",
+        default_text="AWS",
+    )
+    catalog_copies: Path | None = setting(
+        "TWITCHAUDIO_CATALOG_COPIES",
+        Format(path, "a folder"),
+        help="where this machine's copies of catalogs in object storage are",
+        default_text="catalog-copies in the data folder",
+    )
+    catalog_copies_mb: int = setting(
+        "TWITCHAUDIO_CATALOG_COPIES_MB",
+        whole_number(1, 10_000_000),
+        help="how large these copies may be, all together, in MiB",
+        default=20_480,
+    )
 
-    catalog_override: Path | None = None
-    """The catalog's folder when it is given on the command line."""
+    catalog_override: CatalogPlace | None = None
+    """The catalog when it is given on the command line."""
 
     @property
     def uploads_path(self) -> Path:
@@ -601,11 +670,27 @@ class PipelineSettings:
         return self.data_dir / "tracks.csv" if self.providers.uploads is None else self.providers.uploads
 
     @property
-    def catalog_dirs(self) -> tuple[Path, ...]:
-        """The folders of the catalogs that are asked."""
+    def catalog_places(self) -> tuple[CatalogPlace, ...]:
+        """Where the catalogs are that are asked."""
         if self.catalog_override is not None:
             return (self.catalog_override,)
         return self.catalogs or (self.data_dir / "catalog",)
+
+    @property
+    def catalog_dirs(self) -> tuple[Path, ...]:
+        """The folders of the catalogs that are asked; of those in object storage, of their copies."""
+        return tuple(self.catalog_folder(place) for place in self.catalog_places)
+
+    def catalog_folder(self, place: CatalogPlace) -> Path:
+        """The folder of a catalog, or of its copy."""
+        if isinstance(place, Path):
+            return place
+        return (self.catalog_copies or self.data_dir / "catalog-copies") / place.folder_name
+
+    @property
+    def remote_catalogs(self) -> tuple[S3Address, ...]:
+        """The catalogs that are in object storage, each once."""
+        return tuple(dict.fromkeys(place for place in self.catalog_places if isinstance(place, S3Address)))
 
     @property
     def catalog_dir(self) -> Path:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY, Resources, chosen_names
 from fingerprint.recognizers.chain import Member, RecognizerChain
+from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.settings import PipelineSettings, SettingsError
 from fingerprint.twitch.channels import TwitchChannels
 from fingerprint.twitch.clips import TwitchClips
@@ -115,13 +116,14 @@ async def open_members(
     guards: ProviderGuards | None = None,
     on_outcome: OnOutcome = ignore_outcome,
     recognition_pool: RecognitionPool | None = None,
+    catalog_problems: Callable[[], Sequence[str]] = tuple,
 ) -> AsyncGenerator[list[Member]]:
     """The configured recognizers, with connections to their providers. Raises SettingsError."""
     clock = SystemClock()
     guards = guards or make_guards(settings, clock)
     origins = [origin for name in checked_names(settings) for origin in REGISTRY[name].origins(settings)]
     async with Fetcher(AllowList.of_origins(origins), on_outcome=on_outcome) as fetcher:
-        resources = Resources(ProviderCalls(fetcher, clock, agent=AGENT), recognition_pool)
+        resources = Resources(ProviderCalls(fetcher, clock, agent=AGENT), recognition_pool, catalog_problems)
         yield make_recognizers(settings, resources, guards)
 
 
@@ -208,22 +210,31 @@ async def open_pipeline(
     on_unknown: OnUnknown = ignore_unknown,
     decoder: DecoderPool | None = None,
     recognition_pool: RecognitionPool | None = None,
+    catalog_follower: CatalogFollower | None = None,
 ) -> AsyncGenerator[Pipeline]:
     """A complete pipeline; its connections and decoder processes live as long as the block.
 
     `guards` come from `make_guards`, with the store that counts questions; the default is `open_guards`. Without
     such a store, providers with a budget are not asked. `on_outcome` is called for every upstream call,
     `on_unknown` for what Twitch was not known to send. `decoder` and `recognition_pool` are pools that are not yet
-    entered; without `recognition_pool`, this process searches the catalog itself. Raises SettingsError.
+    entered; without `recognition_pool`, this process searches the catalog itself. `catalog_follower`: one that is
+    open and that the caller refreshes; by default, shared catalogs are followed here. Raises SettingsError.
     """
     clock = SystemClock()
     breakers = HostCircuitBreakers(clock)
     media_hosts = AllowList.of_media_hosts(settings.twitch.all_media_hosts)
     async with (
         open_guards(settings, clock) if guards is None else nullcontext(guards) as counted,
+        _followed_catalogs(settings, wait=recognition_pool is None)
+        if catalog_follower is None
+        else nullcontext(catalog_follower) as follower,
         recognition_pool or nullcontext(),
         open_members(
-            settings, guards=counted, on_outcome=on_outcome, recognition_pool=recognition_pool
+            settings,
+            guards=counted,
+            on_outcome=on_outcome,
+            recognition_pool=recognition_pool,
+            catalog_problems=lambda: tuple(follower.problems.values()),
         ) as members,
         _chain(settings, members) as recognizers,
         _chain(settings, _free(members)) as further,
@@ -241,6 +252,16 @@ async def open_pipeline(
         sources = LiveSourceCache(resolver, clock)
         capture = StreamCapture(fetcher=media, decoder=decoders, clock=clock, sources=sources)
         yield Pipeline(resolver=sources, capture=capture, recognizers=recognizers, further=further, clock=clock)
+
+
+@asynccontextmanager
+async def _followed_catalogs(settings: PipelineSettings, *, wait: bool) -> AsyncGenerator[CatalogFollower]:
+    """Follows the catalogs in object storage; `wait`: until they are here, for a program that asks only once."""
+    async with CatalogFollower(settings) as follower:
+        if wait:
+            await follower.refresh()
+        follower.follow()
+        yield follower
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.manifest import require_catalog, write_manifest
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError
-from fingerprint.catalog.writer import CatalogWriter
+from fingerprint.catalog.writer import CatalogWriter, SharedStore
 
 
 def back_up(directory: Path, destination: Path) -> Snapshot:
@@ -40,14 +40,15 @@ def back_up(directory: Path, destination: Path) -> Snapshot:
     return Catalog(destination, any_fingerprint=True).snapshot()
 
 
-def restore(source: Path, directory: Path, *, force: bool) -> Snapshot:
+def restore(source: Path, directory: Path, *, force: bool, store: SharedStore | None = None) -> Snapshot:
     """Make a catalog hold what a copy holds, in one step; the old one answers until then.
 
-    A catalog that holds tracks is replaced with `force` only. Returns what it holds. Raises CatalogError.
+    A catalog that holds tracks is replaced with `force` only. `store`: where it is shared. Returns what it holds.
+    Raises CatalogError.
     """
     _require_whole(source)
     copied = Catalog(source, any_fingerprint=True).snapshot()
-    with CatalogWriter(directory, any_fingerprint=True) as writer:
+    with CatalogWriter(directory, any_fingerprint=True, store=store) as writer:
         if len(writer.snapshot()) and not force:
             raise CatalogError(
                 f"The catalog in {directory} holds {len(writer.snapshot())} tracks: add --force to replace it."

@@ -124,6 +124,12 @@ def segment_file(number: int, suffix: str = "") -> str:
     return f"{number:08d}-{suffix}.seg" if suffix else f"{number:08d}.seg"
 
 
+def is_segment_name(name: str) -> bool:
+    """Whether a file is named like an index file that is finished."""
+    named = _NAME.fullmatch(name)
+    return named is not None and named[2] == "seg"
+
+
 def read_name(path: Path) -> SegmentName | None:
     """What kind of index file this is; None for any other file, whatever it is called."""
     named = _NAME.fullmatch(path.name)

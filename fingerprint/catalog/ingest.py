@@ -27,7 +27,7 @@ from fingerprint.catalog.library import Library
 from fingerprint.catalog.sidecar import Sidecars
 from fingerprint.catalog.tracks import Source
 from fingerprint.catalog.walk import FoundFile, Walk, walk
-from fingerprint.catalog.writer import CatalogWriter
+from fingerprint.catalog.writer import CatalogWriter, SharedStore
 
 COMMIT_SECONDS: Final = 1.0
 COMMIT_TRACKS: Final = 32
@@ -99,20 +99,22 @@ def ingest(
     on_progress: Callable[[IngestProgress], None] | None = None,
     program: Sequence[str] = WORKER_PROGRAM,
     sync: Sync | None = None,
+    store: SharedStore | None = None,
 ) -> IngestReport:
     """Index the music that `paths` (files, folders) stand for in the catalog in `directory`.
 
     Files are read in `workers` processes that run `program`, by default one for each processor. A file is reported
     to `on_progress` once it is committed to the catalog. Blocks, and cannot be used where an event loop runs.
 
-    Raises CatalogBusyError while another writer works, and CatalogError for a catalog that cannot be used.
+    `store`: where the catalog is shared with other machines. Raises CatalogBusyError while another writer works,
+    and CatalogError for a catalog that cannot be used.
     """
     if sync is not None and sync.dry_run:
         snapshot = Catalog(directory).snapshot()
         found = walk(paths, excluded=snapshot.manifest.excluded)
         run = _Ingest(None, snapshot, found, on_progress or _ignore, sync)
         return run.run(program, workers or os.cpu_count() or 1)
-    with CatalogWriter(directory) as writer:
+    with CatalogWriter(directory, store=store) as writer:
         snapshot = writer.snapshot()
         found = walk(paths, excluded=snapshot.manifest.excluded)
         run = _Ingest(writer, snapshot, found, on_progress or _ignore, sync)

@@ -106,7 +106,7 @@ def read_manifest(directory: Path) -> Manifest:
     return parse_manifest(path, text)
 
 
-def parse_manifest(path: Path, text: bytes) -> Manifest:
+def parse_manifest(path: Path | str, text: bytes) -> Manifest:
     """The manifest that a file holds. Raises DamagedCatalogError, or CatalogError for another format."""
     try:
         body = cast("dict[str, Any]", json.loads(text))
@@ -246,7 +246,7 @@ def _file_name(name: str) -> str:
     return name
 
 
-def _damaged(path: Path) -> DamagedCatalogError:
+def _damaged(path: Path | str) -> DamagedCatalogError:
     return DamagedCatalogError(
         f"{path} is damaged: it is not as it was written. Restore it, or the whole folder, from a copy; the index "
         "files beside it are left alone"

@@ -155,7 +155,7 @@ class CatalogWriter:
         self._store = store
         self._entered = Snapshot()
         self._catalog = Catalog(directory, parameters, any_fingerprint=any_fingerprint)
-        self._lock = _WritingRight(directory / "writer.lock")
+        self._lock = WriteLock(directory / "writer.lock")
         self._last = 0
         self._reserved: list[int] = []
 
@@ -169,7 +169,7 @@ class CatalogWriter:
                 ) from error
         else:
             require_catalog(self._directory)
-        if manifest_stamp(self._directory) is None:
+        if self._store is None and manifest_stamp(self._directory) is None:
             # Before the lock is made: a folder that holds half a copy stays as it is.
             refuse_lone_segments(self._directory)
         self._lock.take()
@@ -519,17 +519,26 @@ def _saying_what_is_full(directory: Path) -> Generator[None]:
         ) from error
 
 
-class _WritingRight:
+class WriteLock:
     """A lock on a file, freed by the system when its process dies (POSIX).
 
-    Where such locks do not exist, the file's existence is the lock, and it must be deleted after a crash.
+    Where such locks do not exist, the file's existence is the lock, and it must be deleted after a crash. A
+    context manager. Raises CatalogBusyError while another process has it, CatalogError where none can be made.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle: int | None = None
 
+    def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
     def take(self) -> None:
+        """Take the lock."""
         flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if fcntl is None else 0)
         try:
             handle = os.open(self._path, flags, 0o644)
@@ -548,6 +557,7 @@ class _WritingRight:
         self._handle = handle
 
     def release(self) -> None:
+        """Give the lock back."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

@@ -19,10 +19,14 @@ from fingerprint.settings import PipelineSettings
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Resources that recognizers share and do not own: calls to providers, and the catalog's worker pool."""
+    """Resources that recognizers share and do not own: calls to providers, and the catalog's worker pool.
+
+    `catalog_problems`: why shared catalogs cannot be reached now, one sentence for each.
+    """
 
     calls: ProviderCalls
     recognition_pool: RecognitionPool | None = None
+    catalog_problems: Callable[[], Sequence[str]] = tuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,9 @@ class RegistryEntry:
 
 
 def _catalog(settings: PipelineSettings, resources: Resources) -> CatalogRecognizer:
-    return CatalogRecognizer(*settings.catalog_dirs, pool=resources.recognition_pool)
+    return CatalogRecognizer(
+        *settings.catalog_dirs, pool=resources.recognition_pool, problems=resources.catalog_problems
+    )
 
 
 def _acrcloud(settings: PipelineSettings, resources: Resources) -> AcrCloudRecognizer:

@@ -1,7 +1,7 @@
 """The recognizer on the local catalog, the operator's own music: needs no account and no network."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fingerprint.catalog.catalogs import Catalogs
@@ -18,12 +18,18 @@ class CatalogRecognizer:
 
     A catalog may be empty or missing at first and change at any time: each question uses its newest
     state. `pool`: the open pool of worker processes that recognize; without one, this process recognizes, in
-    threads, which is right where it does nothing else.
+    threads, which is right where it does nothing else. `problems`: why shared catalogs cannot be reached now.
     """
 
-    def __init__(self, *directories: Path, pool: RecognitionPool | None = None) -> None:
+    def __init__(
+        self,
+        *directories: Path,
+        pool: RecognitionPool | None = None,
+        problems: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self._catalogs = Catalogs(directories)
         self._pool = pool
+        self._problems = problems
 
     @property
     def name(self) -> str:
@@ -31,7 +37,8 @@ class CatalogRecognizer:
 
     async def unavailable_reason(self) -> str | None:
         """One sentence when the catalog is empty or cannot be used; otherwise None."""
-        return await asyncio.to_thread(self._catalogs.unavailable_reason)
+        reason = await asyncio.to_thread(self._catalogs.unavailable_reason)
+        return reason and next(iter(self._problems()), reason)
 
     def prepare(self, recording: Recording) -> AudioQuery | PendingFindings:
         """The recording's landmarks; with a pool, they stay in the worker process, which searches with them."""

@@ -9,7 +9,7 @@ from typing import Final, Protocol, cast
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.text import printable
-from fingerprint.settings import SettingsError
+from fingerprint.settings import CatalogPlace, SettingsError, catalog_place
 
 GROUPS: Final = ("serve", "identify", "catalog", "admin", "db", "doctor")
 
@@ -20,6 +20,24 @@ class Subparsers(Protocol):
     def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser:  # noqa: A002
         """Add a command, and return its parser."""
         ...
+
+
+def add_catalog_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--catalog`: a folder, or an address in object storage."""
+    parser.add_argument(
+        "--catalog",
+        type=_catalog,
+        metavar="DIR",
+        help="the catalog's folder, or its address s3://bucket/prefix (default: the first one of the settings)",
+    )
+
+
+def _catalog(text: str) -> CatalogPlace:
+    try:
+        return catalog_place(text)
+    except ValueError as error:
+        message = f"{text} is no folder, and no address such as s3://bucket/prefix"
+        raise argparse.ArgumentTypeError(message) from error
 
 
 Run = Callable[[argparse.Namespace], int]

@@ -6,7 +6,9 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -23,8 +25,9 @@ from fingerprint.catalog.rebuild import rebuild
 from fingerprint.catalog.tracks import Source, Track, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.text import clock_text, printable
-from fingerprint.settings import PipelineSettings, read_settings
-from server.cli import Run, Subparsers, add_command
+from fingerprint.remote_catalogs.writing import RemoteCatalog, open_remote_catalog
+from fingerprint.settings import CatalogPlace, PipelineSettings, read_settings
+from server.cli import Run, Subparsers, add_catalog_argument, add_command
 
 
 def register(commands: Subparsers) -> None:
@@ -34,10 +37,8 @@ def register(commands: Subparsers) -> None:
     actions = cast("Subparsers", catalog.add_subparsers(required=True, metavar="ACTION"))
 
     def action(name: str, run: Run, text: str) -> argparse.ArgumentParser:
-        parser = add_command(actions, name, text, run)
-        parser.add_argument(
-            "--catalog", type=Path, metavar="DIR", help="the catalog's folder (default: in the data folder)"
-        )
+        parser = add_command(actions, name, text, partial(_run_in_place, run))
+        add_catalog_argument(parser)
         parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
         return parser
 
@@ -105,9 +106,34 @@ def _positive(text: str) -> int:
     return value
 
 
-def _directory(arguments: argparse.Namespace) -> Path:
-    chosen = cast("Path | None", arguments.catalog)
-    return read_settings(PipelineSettings).catalog_dir if chosen is None else chosen
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a command works: a catalog's folder, or the copy of one in object storage."""
+
+    name: str
+    folder: Path
+    remote: RemoteCatalog | None = None
+
+
+def _run_in_place(run: Run, arguments: argparse.Namespace) -> int:
+    """Run a command on the catalog that is named, or on the first one of the settings."""
+    settings = read_settings(PipelineSettings)
+    chosen = cast("CatalogPlace | None", arguments.catalog) or settings.catalog_places[0]
+    if isinstance(chosen, Path):
+        arguments.place = _Place(str(chosen), chosen)
+        return run(arguments)
+    with open_remote_catalog(settings, chosen) as remote:
+        arguments.place = _Place(str(chosen), remote.folder, remote)
+        return run(arguments)
+
+
+def _place(arguments: argparse.Namespace) -> _Place:
+    return cast("_Place", arguments.place)
+
+
+def _writer(arguments: argparse.Namespace, *, create: bool = False) -> CatalogWriter:
+    place = _place(arguments)
+    return CatalogWriter(place.folder, create=create, store=place.remote)
 
 
 def _add(arguments: argparse.Namespace) -> int:
@@ -154,10 +180,17 @@ def _sync(arguments: argparse.Namespace) -> int:
 
 
 def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync | None) -> IngestReport:
-    directory = _directory(arguments)
-    with _progress_bar(f"New tracks of this run that are kept in {directory}") as show:
+    place = _place(arguments)
+    if place.remote is not None and sync is not None and sync.dry_run:
+        _open(arguments)
+    with _progress_bar(f"New tracks of this run that are kept in {place.name}") as show:
         report = ingest(
-            directory, paths, workers=cast("int | None", arguments.workers), on_progress=show, sync=sync
+            place.folder,
+            paths,
+            workers=cast("int | None", arguments.workers),
+            on_progress=show,
+            sync=sync,
+            store=place.remote,
         )
     log = cast("Path | None", arguments.failed)
     if log is not None:
@@ -167,7 +200,7 @@ def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync 
     if arguments.json:
         print(json.dumps(_report_to_json(report)))
     else:
-        print(printable(_report_text(report, len(Catalog(directory).snapshot()), directory, sync=sync)))
+        print(printable(_report_text(report, len(Catalog(place.folder).snapshot()), place.name, sync=sync)))
     return report
 
 
@@ -201,13 +234,14 @@ def _progress_bar(kept: str) -> Generator[Callable[[IngestProgress], None]]:
 
 
 def _rebuild(arguments: argparse.Namespace) -> int:
-    directory = _directory(arguments)
-    with _progress_bar(f"{directory} is as it was. Tracks of the new one that were decoded by this run") as show:
+    place = _place(arguments)
+    with _progress_bar(f"{place.name} is as it was. Tracks of the new one that were decoded by this run") as show:
         report = rebuild(
-            directory,
+            place.folder,
             workers=cast("int | None", arguments.workers),
             on_progress=show,
             force=bool(arguments.force),
+            store=place.remote,
         )
     log = cast("Path | None", arguments.failed)
     if log is not None:
@@ -219,7 +253,7 @@ def _rebuild(arguments: argparse.Namespace) -> int:
         print(json.dumps({**counts, "lost": lost, "failed": skipped}))
     elif report.swapped:
         print(
-            f"The catalog in {directory} was made again: {_count(report.tracks, 'track')}, {report.kept} with "
+            f"The catalog in {place.name} was made again: {_count(report.tracks, 'track')}, {report.kept} with "
             f"their stored peaks and {report.decoded} from their music, {report.updated} with new tags."
         )
     for entry in report.lost:
@@ -245,7 +279,7 @@ def _write_failed(log: Path, skipped: Sequence[Unreadable], missing: Sequence[Pa
         raise CatalogError(f"{log} cannot be written: {error.strerror}.") from error
 
 
-def _report_text(report: IngestReport, tracks: int, directory: Path, *, sync: Sync | None) -> str:
+def _report_text(report: IngestReport, tracks: int, name: str, *, sync: Sync | None) -> str:
     if sync is not None and sync.dry_run:
         parts = [f"Nothing was changed. {report.added} would be added"]
     else:
@@ -269,7 +303,7 @@ def _report_text(report: IngestReport, tracks: int, directory: Path, *, sync: Sy
         parts.append(f"{report.excluded} left out from now on")
     if report.skipped:
         parts.append(f"{len(report.skipped)} skipped")
-    return f"{', '.join(parts)}. The catalog in {directory} holds {_count(tracks, 'track')}."
+    return f"{', '.join(parts)}. The catalog in {name} holds {_count(tracks, 'track')}."
 
 
 def _report_to_json(report: IngestReport) -> dict[str, object]:
@@ -318,8 +352,7 @@ def _remove(arguments: argparse.Namespace) -> int:
     if not ids and not (text or "").split() and under is None and not owner:
         print("twitchaudio: name what to remove: ids, --search, --under or --owner", file=sys.stderr)
         return 2
-    directory = _directory(arguments)
-    with CatalogWriter(directory, create=False) as writer:
+    with _writer(arguments) as writer:
         snapshot = writer.snapshot()
         named = {track_id: snapshot.entry(track_id) for track_id in ids}
         unknown = [track_id for track_id, entry in named.items() if entry is None]
@@ -342,7 +375,8 @@ def _remove(arguments: argparse.Namespace) -> int:
     else:
         print(f"{_count(len(chosen), 'track')} removed.")
     for track_id in unknown:
-        print(printable(f"twitchaudio: there is no track {track_id} in {directory}"), file=sys.stderr)
+        where = _place(arguments).name
+        print(printable(f"twitchaudio: there is no track {track_id} in {where}"), file=sys.stderr)
     return 1 if unknown or not (chosen or changed) else 0
 
 
@@ -378,12 +412,14 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _backup(arguments: argparse.Namespace) -> int:
     destination = cast("Path", arguments.destination)
-    return _say_copied(arguments, back_up(_directory(arguments), destination), f"copied to {destination}")
+    directory = _open(arguments).directory
+    return _say_copied(arguments, back_up(directory, destination), f"copied to {destination}")
 
 
 def _restore(arguments: argparse.Namespace) -> int:
     source = cast("Path", arguments.source)
-    held = restore(source, _directory(arguments), force=bool(arguments.force))
+    place = _place(arguments)
+    held = restore(source, place.folder, force=bool(arguments.force), store=place.remote)
     return _say_copied(arguments, held, f"restored from {source}")
 
 
@@ -400,7 +436,7 @@ def _import(arguments: argparse.Namespace) -> int:
     if not owner:
         print("twitchaudio: --owner takes a name", file=sys.stderr)
         return 2
-    with CatalogWriter(_directory(arguments)) as writer:
+    with _writer(arguments, create=True) as writer:
         report = import_tracks(writer, cast("Path", arguments.file), owner)
     if arguments.json:
         print(json.dumps(dataclasses.asdict(report)))
@@ -424,7 +460,7 @@ def _missing(arguments: argparse.Namespace) -> int:
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    with CatalogWriter(_directory(arguments), create=False) as writer:
+    with _writer(arguments) as writer:
         entries = list(writer.snapshot().entries())
         gone = {entry.id for entry in entries if entry.missing}
         changed = [
@@ -480,7 +516,7 @@ def _exclude(arguments: argparse.Namespace) -> int:
             end="\n" if excluded else "",
         )
         return 0
-    with CatalogWriter(_directory(arguments), create=False) as writer:
+    with _writer(arguments) as writer:
         known = writer.snapshot().manifest.excluded
         if arguments.remove:
             kept = [pattern for pattern in known if pattern not in patterns]
@@ -498,9 +534,9 @@ def _stats(arguments: argparse.Namespace) -> int:
     catalog = _open(arguments)
     stats = catalog.stats()
     if arguments.json:
-        print(json.dumps({"directory": str(catalog.directory), **dataclasses.asdict(stats)}))
+        print(json.dumps({"directory": _place(arguments).name, **dataclasses.asdict(stats)}))
         return 0
-    print(printable(f"catalog      {catalog.directory}"))
+    print(printable(f"catalog      {_place(arguments).name}"))
     print(f"tracks       {stats.tracks} ({clock_text(round(stats.hours * 3600))} of music)")
     print(f"landmarks    {stats.landmarks}")
     print(f"on disk      {stats.size_bytes / 2**20:.1f} MiB in {_count(stats.segments, 'file')}, ", end="")
@@ -510,25 +546,34 @@ def _stats(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    catalog = Catalog(_directory(arguments), any_fingerprint=True)
+    place = _place(arguments)
+    if place.remote is not None:
+        _open(arguments)
+    catalog = Catalog(place.folder, any_fingerprint=True)
     problems = catalog.verify()
+    if place.remote is not None:
+        problems += place.remote.missing_files()
     if arguments.json:
         print(json.dumps({"ok": not problems, "problems": problems}))
     else:
         for problem in problems:
             print(printable(f"twitchaudio: {problem}"), file=sys.stderr)
         if not problems:
-            whole = f"The catalog in {catalog.directory} is whole: {_count(len(catalog.snapshot()), 'track')}."
+            whole = f"The catalog in {place.name} is whole: {_count(len(catalog.snapshot()), 'track')}."
             print(printable(whole))
     return 1 if problems else 0
 
 
 def _open(arguments: argparse.Namespace) -> Catalog:
     """The catalog to read; one that is named must be there, while the one in the data folder may not be yet."""
-    directory = _directory(arguments)
-    if arguments.catalog is not None:
-        require_catalog(directory)
-    return Catalog(directory, any_fingerprint=True)
+    place = _place(arguments)
+    if place.remote is not None:
+        warning = place.remote.refresh_for_reading()
+        if warning is not None:
+            print(f"twitchaudio: {warning}", file=sys.stderr)
+    elif arguments.catalog is not None:
+        require_catalog(place.folder)
+    return Catalog(place.folder, any_fingerprint=True)
 
 
 def _print_tracks(tracks: Sequence[Track], *, as_json: bool) -> None:

@@ -34,11 +34,11 @@ from fingerprint.ports import Clock
 from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY
-from fingerprint.settings import PipelineSettings, read_settings, words
+from fingerprint.settings import CatalogPlace, PipelineSettings, read_settings, words
 from fingerprint.wire import to_json
 from fingerprint.wiring import checked_names, make_guards, open_pipeline
 from server import migrations
-from server.cli import Subparsers
+from server.cli import Subparsers, add_catalog_argument
 from server.cli.explain import draw_explanation
 
 AT_ONCE: Final = 4
@@ -61,9 +61,7 @@ def register(commands: Subparsers) -> None:
         help="a channel's name, a clip's slug, any Twitch address, or an audio or video file",
     )
     identify.add_argument("--json", action="store_true", help="print JSON, one object a line, in the order given")
-    identify.add_argument(
-        "--catalog", type=Path, metavar="DIR", help="the catalog's folder (default: in the data folder)"
-    )
+    add_catalog_argument(identify)
     identify.add_argument(
         "--recognizers",
         type=words,
@@ -87,9 +85,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return 2
     settings = read_settings(PipelineSettings)
     if arguments.catalog is not None:
-        settings = dataclasses.replace(settings, catalog_override=cast("Path", arguments.catalog))
+        chosen = cast("CatalogPlace", arguments.catalog)
+        settings = dataclasses.replace(settings, catalog_override=chosen)
         try:
-            require_catalog(settings.catalog_dir)
+            if isinstance(chosen, Path):
+                require_catalog(chosen)
         except CatalogError as error:
             # Other recognizers may still answer.
             print(printable(f"twitchaudio: {error.detail}"), file=sys.stderr)

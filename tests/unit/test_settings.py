@@ -7,6 +7,7 @@ from fingerprint.settings import (
     DEFAULT_GQL_ATTEMPTS,
     GqlAttempt,
     PipelineSettings,
+    S3Address,
     Secret,
     SettingsError,
     TwitchSettings,
@@ -38,6 +39,25 @@ def test_nested_groups_are_read_too() -> None:
     assert settings.catalog_dir == Path("/tmp/songs/catalog")
 
 
+def test_catalogs_are_folders_and_addresses_in_object_storage() -> None:
+    settings = read_settings(
+        PipelineSettings,
+        {
+            "TWITCHAUDIO_CATALOGS": "/srv/music, s3://our-music/labels/harbour/,s3://our-music",
+            "TWITCHAUDIO_DATA_DIR": "/tmp/songs",
+        },
+    )
+    assert settings.remote_catalogs == (S3Address("our-music", "labels/harbour"), S3Address("our-music"))
+    assert [str(address) for address in settings.remote_catalogs] == [
+        "s3://our-music/labels/harbour",
+        "s3://our-music",
+    ]
+    folders = settings.catalog_dirs
+    assert folders[0] == Path("/srv/music")
+    assert {folder.parent for folder in folders[1:]} == {Path("/tmp/songs/catalog-copies")}
+    assert len(set(folders)) == 3
+
+
 def test_an_empty_variable_counts_as_absent() -> None:
     assert read_settings(TwitchSettings, {"TWITCHAUDIO_MEDIA_HOSTS": " "}) == TwitchSettings()
 
@@ -67,6 +87,12 @@ def test_gql_attempts_are_an_ordered_list_of_client_id_and_form() -> None:
         ("TWITCHAUDIO_MEDIA_HOSTS", "a*b.net"),
         ("TWITCHAUDIO_MEDIA_HOSTS", "*."),
         ("TWITCHAUDIO_JOBS", "redis"),
+        ("TWITCHAUDIO_CATALOGS", "https://bucket.example/x"),
+        ("TWITCHAUDIO_CATALOGS", "s3://"),
+        ("TWITCHAUDIO_CATALOGS", "s3:///x"),
+        ("TWITCHAUDIO_CATALOGS", "/srv/music,s3://Our_Music/x"),
+        ("TWITCHAUDIO_CATALOGS", "s3://music/a//b"),
+        ("TWITCHAUDIO_CATALOGS", "s3://music/../b"),
         ("TWITCHAUDIO_RECOGNIZERS", ","),
     ],
 )
@@ -83,6 +109,12 @@ def test_a_wrong_value_is_refused_in_one_line_that_names_variable_value_and_what
     assert value in text
     assert takes in text
     assert "\n" not in text
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(PipelineSettings, {"TWITCHAUDIO_CATALOGS": "s3://key:open-sesame@bucket/x"})
+    assert "sesame" not in str(caught.value)
 
 
 def test_a_secret_hides_itself() -> None:

@@ -1,0 +1,246 @@
+"""The objects of one catalog in Amazon S3, or in a service with the same interface."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fingerprint.catalog.manifest import MANIFEST_NAME
+from fingerprint.catalog.problems import CatalogError, ChangedElsewhereError
+from fingerprint.settings import S3Address
+
+CONNECT_SECONDS: Final = 3.0
+READ_SECONDS: Final = 20.0
+"""How long the service may be silent in the middle of an answer."""
+
+CALL_SECONDS: Final = 30.0
+"""The time limit of a call for a small object, retries included."""
+
+FILE_SECONDS: Final = 3600.0
+"""The time limit for an index file."""
+
+ATTEMPTS: Final = 3
+CONNECTIONS: Final = 8
+CHUNK_BYTES: Final = 1 << 20
+PART_BYTES: Final = 64 << 20
+"""Larger files are uploaded in parts of this size: S3 takes at most 5 GB at once."""
+
+MAX_MANIFEST_BYTES: Final = 64 << 20
+DELETED_AT_ONCE: Final = 1000
+DEFAULT_REGION: Final = "us-east-1"
+"""Where no region is set: S3 tells the client the bucket's own."""
+
+_NOT_ALLOWED: Final = frozenset(
+    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403", "AllAccessDisabled"}
+)
+
+
+class ObjectMissingError(Exception):
+    """There is no object with this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest as it is stored; `etag` changes with its content."""
+
+    content: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An index file as it is listed."""
+
+    name: str
+    size: int
+    modified: datetime
+
+
+class ObjectStore:
+    """The objects below one address. Methods raise CatalogError, with one line for the operator."""
+
+    def __init__(self, client: Any, address: S3Address) -> None:
+        self._client = client
+        self.address = address
+
+    async def manifest(self, *, unless: str | None) -> StoredManifest | None:
+        """The manifest; None when its ETag is `unless`. Raises ObjectMissingError when there is none."""
+        named = {} if unless is None else {"IfNoneMatch": unless}
+        async with self._translated(CALL_SECONDS):
+            try:
+                found = await self._client.get_object(**self._named(MANIFEST_NAME), **named)
+            except ClientError as error:
+                if _status(error) == 304:
+                    return None
+                raise
+            async with found["Body"] as body:
+                content: bytes = await body.read(MAX_MANIFEST_BYTES)
+            return StoredManifest(content, found["ETag"])
+
+    async def replace_manifest(self, content: bytes, *, etag: str | None) -> str:
+        """Store a manifest if the one there has this ETag, or if there is none (None); returns the new ETag.
+
+        Raises ChangedElsewhereError.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            async with self._translated(CALL_SECONDS):
+                put = await self._client.put_object(**self._named(MANIFEST_NAME), Body=content, **condition)
+                return put["ETag"]
+        except (ChangedElsewhereError, ObjectMissingError) as error:
+            # The client repeats requests that were not answered: the first try may have taken effect.
+            try:
+                now = await self.manifest(unless=None)
+            except ObjectMissingError:
+                now = None
+            if now is not None and now.content == content:
+                return now.etag
+            raise ChangedElsewhereError(f"The catalog at {self.address} was changed by another writer.") from error
+
+    async def download(self, name: str, file: BinaryIO, *, max_bytes: int) -> int:
+        """Write an index file to an open file; returns its size. Raises ObjectMissingError."""
+        async with self._translated(FILE_SECONDS):
+            found = await self._client.get_object(**self._named(name))
+            size: int = found["ContentLength"]
+            if size > max_bytes:
+                raise self.too_large()
+            async with found["Body"] as body:
+                left = size
+                while left and (chunk := await body.read(CHUNK_BYTES)):
+                    await asyncio.to_thread(file.write, chunk)
+                    left -= len(chunk)
+        if left:
+            raise CatalogError(f"{self.address}/{name} arrived cut: {left} of {size} bytes are missing.")
+        return size
+
+    def too_large(self) -> CatalogError:
+        """The error for a catalog that does not fit on this machine's disk."""
+        return CatalogError(
+            f"The catalog at {self.address} is larger than what copies may take on this disk: "
+            "TWITCHAUDIO_CATALOG_COPIES_MB raises that."
+        )
+
+    async def upload(self, path: Path) -> None:
+        """Store an index file under its name."""
+        size = (await asyncio.to_thread(path.stat)).st_size
+        async with self._translated(FILE_SECONDS):
+            if size <= PART_BYTES:
+                content = await asyncio.to_thread(path.read_bytes)
+                await self._client.put_object(**self._named(path.name), Body=content)
+            else:
+                await self._upload_in_parts(path, size)
+
+    async def _upload_in_parts(self, path: Path, size: int) -> None:
+        where = self._named(path.name)
+        begun = (await self._client.create_multipart_upload(**where))["UploadId"]
+        try:
+            with await asyncio.to_thread(path.open, "rb") as file:
+                parts: list[dict[str, object]] = []
+                for number in range(1, -(-size // PART_BYTES) + 1):
+                    content = await asyncio.to_thread(file.read, PART_BYTES)
+                    part = await self._client.upload_part(**where, UploadId=begun, PartNumber=number, Body=content)
+                    parts.append({"ETag": part["ETag"], "PartNumber": number})
+            await self._client.complete_multipart_upload(**where, UploadId=begun, MultipartUpload={"Parts": parts})
+        except BaseException:
+            await self._client.abort_multipart_upload(**where, UploadId=begun)
+            raise
+
+    async def files(self) -> list[StoredFile]:
+        """All objects beside the manifest that are directly below the address."""
+        found: list[StoredFile] = []
+        prefix = self._key("")
+        more: dict[str, str] = {}
+        while True:
+            async with self._translated(CALL_SECONDS):
+                page = await self._client.list_objects_v2(
+                    Bucket=self.address.bucket, Prefix=prefix, Delimiter="/", **more
+                )
+            found += [
+                StoredFile(each["Key"].removeprefix(prefix), each["Size"], each["LastModified"])
+                for each in page.get("Contents", [])
+            ]
+            if not page.get("IsTruncated"):
+                return [each for each in found if each.name != MANIFEST_NAME]
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def delete(self, names: Collection[str]) -> None:
+        """Delete index files."""
+        keys = [{"Key": self._key(name)} for name in sorted(names)]
+        for first in range(0, len(keys), DELETED_AT_ONCE):
+            async with self._translated(CALL_SECONDS):
+                await self._client.delete_objects(
+                    Bucket=self.address.bucket,
+                    Delete={"Objects": keys[first : first + DELETED_AT_ONCE], "Quiet": True},
+                )
+
+    def _key(self, name: str) -> str:
+        return f"{self.address.prefix}/{name}" if self.address.prefix else name
+
+    def _named(self, name: str) -> dict[str, str]:
+        return {"Bucket": self.address.bucket, "Key": self._key(name)}
+
+    @asynccontextmanager
+    async def _translated(self, seconds: float) -> AsyncGenerator[None]:
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in ("NoSuchKey", "404"):
+                raise ObjectMissingError(code) from error
+            if _status(error) in (409, 412):
+                raise ChangedElsewhereError(f"The catalog at {self.address} is being changed.") from error
+            raise CatalogError(f"The catalog at {self.address} cannot be used: {self._reason(code)}.") from error
+        except (BotoCoreError, TimeoutError, OSError) as error:
+            name = type(error).__name__
+            if name in ("NoCredentialsError", "PartialCredentialsError"):
+                reason = "there are no AWS credentials"
+            elif isinstance(error, TimeoutError):
+                reason = "the service takes too long"
+            else:
+                reason = f"the service cannot be reached ({name})"
+            raise CatalogError(f"The catalog at {self.address} cannot be used: {reason}.") from error
+
+    def _reason(self, code: str) -> str:
+        if code == "NoSuchBucket":
+            return f"there is no bucket {self.address.bucket}"
+        if code in _NOT_ALLOWED:
+            return f"the AWS credentials are wrong or do not allow it ({code})"
+        return f"the service answers {code or 'with an error'}"
+
+
+def _status(error: ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+@asynccontextmanager
+async def open_store(address: S3Address, endpoint: str | None) -> AsyncGenerator[ObjectStore]:
+    """The objects at an address, at an endpoint or in AWS itself; credentials by the usual AWS variables."""
+    session = get_session()
+    config = AioConfig(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        # Services with the same interface often lack AWS's newer checksums; index files have their own.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "auto" if endpoint is None else "path"},
+    )
+    region: str | None = await asyncio.to_thread(session.get_config_variable, "region")
+    try:
+        async with session.create_client(
+            "s3", region_name=region or DEFAULT_REGION, endpoint_url=endpoint, config=config
+        ) as client:
+            yield ObjectStore(client, address)
+    except BotoCoreError as error:
+        raise CatalogError(
+            f"The catalog at {address} cannot be used: the AWS settings are wrong ({type(error).__name__})."
+        ) from error
