@@ -35,6 +35,8 @@ class Shape:
     tracks: Sequence[Mapping[str, object]] = ()
     reason: str = ""
     beside: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    needs: str = ""
+    """A program without which `tracks` cannot be made."""
 
 
 # --- Sounds --------------------------------------------------------------------------------------------
@@ -175,6 +177,21 @@ def dsf(seed: int) -> bytes:
     form = struct.pack("<4sQIIIIIIQII", b"fmt ", 52, 1, 0, 1, 1, rate, 1, len(bits), 4096, 0)
     data = struct.pack("<4sQ", b"data", 12 + len(content)) + content
     return struct.pack("<4sQQQ", b"DSD ", 28, 28 + len(form) + len(data), 0) + form + data
+
+
+def module(seed: int, title: str = TITLE) -> bytes:
+    """A ProTracker module: one sample, and a pattern of random notes, 7.7 s long."""
+    rng = np.random.default_rng(seed)
+    wave = (np.sin(np.arange(2_048) * 2 * np.pi / 32) * 60 + rng.normal(0, 20, 2_048)).clip(-127, 127)
+    samples = struct.pack(">22sHBBHH", b"wave", len(wave) // 2, 0, 64, 0, len(wave) // 2)
+    samples += struct.pack(">22sHBBHH", b"", 0, 0, 0, 0, 1) * 30
+    pattern = b""
+    for row in range(64):
+        for channel in range(4):
+            period = int(rng.choice([214, 254, 285, 339, 428, 508])) if (row + channel) % 4 == 0 else 0
+            pattern += bytes((period >> 8, period & 0xFF, 0x10 if period else 0, 0))
+    head = title.encode().ljust(20, b"\0") + samples + bytes((1, 127)) + bytes(128) + b"M.K."
+    return head + pattern + wave.astype(np.int8).tobytes()
 
 
 def asf_protected() -> bytes:
@@ -342,6 +359,8 @@ def _odd() -> list[Shape]:
         Shape(name="silent first.mp4", make=lambda: encode("mp4", "aac", SILENCE, sound(seeds[14])), tracks=[SONG]),
         Shape(name="commentary first.mkv", make=lambda: encode("matroska", "alac", *two, dispositions=["comment"]), tracks=[SONG]),
         Shape(name="commentary by name.mkv", make=lambda: encode("matroska", "alac", sound(seeds[15]), sound(seeds[16]), track_tags=[{"title": "Director's commentary"}]), tracks=[SONG]),
+        Shape(name="a.mod", make=lambda: module(seeds[24]), tracks=[{"title": TITLE}], needs="ffmpeg"),
+        Shape(name="untitled.mod", make=lambda: module(seeds[25], ""), tracks=[{"title": "untitled"}], needs="ffmpeg"),
         Shape(name="UPPER.MP3", make=lambda: mp3(seeds[17]), tracks=[{"title": "UPPER"}]),
         Shape(name="spaces and ünïcödé 音楽.mp3", make=lambda: mp3(seeds[18]), tracks=[{"title": "spaces and ünïcödé 音楽"}]),
         Shape(name="a" * 247 + ".mp3", make=lambda: mp3(seeds[19]), tracks=[BARE]),
@@ -370,5 +389,7 @@ def _left_out() -> list[Shape]:
         Shape(name="only a tag.mp3", make=lambda: id3((b"TIT2", id3_text(b"x"))), reason=no_sound),
         Shape(name="silent.flac", make=lambda: encode("flac", "flac", SILENCE), reason="it is silent"),
         Shape(name="half a second.flac", make=lambda: encode("flac", "flac", sound(1, seconds=0.5)), reason="too little to recognize"),
+        Shape(name="broken.xm", make=lambda: b"Extended Module: " + bytes(500), reason="tracker module"),
+        Shape(name="go.mod", make=lambda: b"module example\n\ngo 1.22\n" * 80, reason=no_sound),
         Shape(name="notes.txt", make=lambda: b"milk", reason="its name does not end like an audio file's"),
     ]  # fmt: skip

@@ -4,7 +4,6 @@ After A. Wang, "An Industrial-Strength Audio Search Algorithm" (ISMIR 2003). Our
 a quota of its own, so that the upper bands, where speech masks least, are always represented.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,16 +32,6 @@ class Constellation:
 
     def __len__(self) -> int:
         return len(self.frames)
-
-
-def joined(parts: Sequence[Constellation]) -> Constellation:
-    """Joins constellations that follow each other in time."""
-    return Constellation(
-        np.concatenate([part.frames for part in parts]),
-        np.concatenate([part.bins for part in parts]),
-        np.concatenate([part.levels for part in parts]),
-        np.concatenate([part.ranks for part in parts]),
-    )
 
 
 def sliding_maximum(values: NDArray[np.float32], reach: int, axis: int) -> NDArray[np.float32]:

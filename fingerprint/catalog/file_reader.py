@@ -31,6 +31,7 @@ from fingerprint.catalog.index_protocol import (
     decode_fingerprint,
     decode_head,
 )
+from fingerprint.catalog.tracker_modules import ModuleError, is_module, render_module
 from fingerprint.catalog.tracks import Source
 from fingerprint.worker_pool import Worker, WorkerError, WorkerPool, worker_program
 from fingerprint.worker_process import JOB
@@ -167,7 +168,12 @@ async def _read_file(pool: WorkerPool, wanted: Wanted, claims: Claims, *, decode
             known = claims.content_is_known(content)
             if known and not wanted.describe:
                 return Known(path, source)
+            if await asyncio.to_thread(is_module, file):
+                with await render_module(file) as sound:
+                    return await _index(pool, sound, source, claims, known=known, decode=decode)
             return await _index(pool, file, source, claims, known=known, decode=decode)
+    except ModuleError as error:
+        return Unreadable(path, str(error), by_choice=error.by_choice)
     except OSError as error:
         return Unreadable(path, f"it cannot be read: {error.strerror}")
 
@@ -176,9 +182,10 @@ async def _index(
     pool: WorkerPool, file: BufferedReader, source: Source, claims: Claims, *, known: bool, decode: bool
 ) -> FileOutcome:
     path = Path(source.path)
+    size = os.fstat(file.fileno()).st_size
 
     async def serve(worker: Worker) -> FileOutcome:
-        answer = await _ask(worker, file, path, source.size, decode=False)
+        answer = await _ask(worker, file, path, size, decode=False)
         if isinstance(answer, str):
             return Unreadable(path, answer)
         assert isinstance(answer, FileDescription)
@@ -189,7 +196,7 @@ async def _index(
             if not answer.sound:
                 return Unreadable(path, "this is not an audio or video file we can read")
             return Read(path, described, NO_FINGERPRINT)
-        found = await _ask(worker, file, path, source.size, decode=True)
+        found = await _ask(worker, file, path, size, decode=True)
         if isinstance(found, str):
             return Unreadable(path, found)
         assert isinstance(found, TrackFingerprint)

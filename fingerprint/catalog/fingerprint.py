@@ -7,13 +7,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.constellation import Constellation, find_peaks, joined
+from fingerprint.catalog.constellation import Constellation, find_peaks
 from fingerprint.catalog.index_file import pack_peaks, unpack_peaks
 from fingerprint.catalog.landmarks import pair_peaks
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.spectrogram import spectrogram
 from fingerprint.catalog.tracks import track_id
 from fingerprint.domain.audio import Pcm
+
+PAIRED_PEAKS: Final = 1 << 14
+"""How many peaks, of some minutes of music, are paired at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,15 +80,15 @@ def fingerprint_track(blocks: Iterable[Pcm], parameters: Parameters = DEFAULT) -
         middle.take(block.mono)
         if block.side is not None:
             side.take(block.side)
-    peaks, side_peaks = middle.finish(), side.finish()
-    pairs = pair_peaks(peaks, parameters, fan_out=parameters.fan_out)
+    (peak_frames, peak_bins), (side_frames, side_bins) = middle.finish(), side.finish()
+    hashes, anchors = _landmarks(peak_frames, peak_bins, parameters)
     return TrackFingerprint(
-        hashes=pairs.hashes,
-        anchors=pairs.anchors.astype(np.uint32),
-        peak_frames=peaks.frames.astype(np.uint32),
-        peak_bins=peaks.bins.astype(np.uint16),
-        side_frames=side_peaks.frames.astype(np.uint32),
-        side_bins=side_peaks.bins.astype(np.uint16),
+        hashes=hashes,
+        anchors=anchors,
+        peak_frames=peak_frames,
+        peak_bins=peak_bins,
+        side_frames=side_frames,
+        side_bins=side_bins,
         frames=middle.frames,
         duration_seconds=samples / parameters.rate,
     )
@@ -101,12 +104,10 @@ def fingerprint_from_peaks(
 ) -> TrackFingerprint:
     """The fingerprint that a track's stored peaks give, as `pack_peaks` packs them, without its sound."""
     (peak_frames, peak_bins), (side_frames, side_bins) = unpack_peaks(packed), unpack_peaks(packed_side)
-    nothing = np.zeros(len(peak_frames))
-    peaks = Constellation(peak_frames, peak_bins, nothing.astype(np.float32), nothing.astype(np.int64))
-    pairs = pair_peaks(peaks, parameters, fan_out=parameters.fan_out)
+    hashes, anchors = _landmarks(peak_frames, peak_bins, parameters)
     return TrackFingerprint(
-        hashes=pairs.hashes,
-        anchors=pairs.anchors.astype(np.uint32),
+        hashes=hashes,
+        anchors=anchors,
         peak_frames=peak_frames.astype(np.uint32),
         peak_bins=peak_bins.astype(np.uint16),
         side_frames=side_frames.astype(np.uint32),
@@ -116,12 +117,36 @@ def fingerprint_from_peaks(
     )
 
 
+def _landmarks(
+    frames: NDArray[Any], bins: NDArray[Any], parameters: Parameters
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """The hashes and anchors of a track's peaks, some minutes of it at a time: pairing needs much memory."""
+    hashes: list[NDArray[np.uint32]] = [_empty(np.uint32)]
+    anchors: list[NDArray[np.uint32]] = [_empty(np.uint32)]
+    for first in range(0, len(frames), PAIRED_PEAKS):
+        following = first + PAIRED_PEAKS
+        if following < len(frames):
+            # Of the peaks after these, those that one of these can be paired with.
+            reach = int(frames[following - 1]) + parameters.lapse_frames
+            end = int(np.searchsorted(frames, reach, side="right"))
+        else:
+            end = len(frames)
+        near_frames, near_bins = frames[first:end].astype(np.int64), bins[first:end].astype(np.int64)
+        nothing = np.zeros(len(near_frames), np.int64)
+        peaks = Constellation(near_frames, near_bins, nothing.astype(np.float32), nothing)
+        pairs = pair_peaks(peaks, parameters, fan_out=parameters.fan_out, anchors=following - first)
+        hashes.append(pairs.hashes)
+        anchors.append(pairs.anchors.astype(np.uint32))
+    return np.concatenate(hashes), np.concatenate(anchors)
+
+
 class _Channel:
     """Collects the constellation of one channel as its samples arrive."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
-        self._found: list[Constellation] = []
+        self._frames: list[NDArray[np.uint32]] = [_empty(np.uint32)]
+        self._bins: list[NDArray[np.uint16]] = [_empty(np.uint16)]
         self._levels = np.empty((0, parameters.bins), np.float32)
         self._rest = np.empty(0, np.float32)
         # Frames: the first of `_levels`, and the first whose peaks are not final.
@@ -149,14 +174,15 @@ class _Channel:
                 self._start += dropped
             self._settled = until
 
-    def finish(self) -> Constellation:
-        """The peaks of all frames."""
+    def finish(self) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
+        """The frames and bins of all peaks."""
         self._settle(self.frames)
-        return joined(self._found)
+        return np.concatenate(self._frames), np.concatenate(self._bins)
 
     def _settle(self, until: int) -> None:
         """Store the final peaks of the frames up to `until`."""
         peaks = find_peaks(self._levels, self._parameters, quota=self._parameters.quota)
         frames = peaks.frames + self._start
         kept = (frames >= self._settled) & (frames < until)
-        self._found.append(Constellation(frames[kept], peaks.bins[kept], peaks.levels[kept], peaks.ranks[kept]))
+        self._frames.append(frames[kept].astype(np.uint32))
+        self._bins.append(peaks.bins[kept].astype(np.uint16))

@@ -57,15 +57,15 @@ class Pairs:
     ranks: NDArray[np.int64]
 
 
-def pair_peaks(peaks: Constellation, parameters: Parameters, *, fan_out: int) -> Pairs:
-    """Pair each peak with its first `fan_out` successors in reach."""
+def pair_peaks(peaks: Constellation, parameters: Parameters, *, fan_out: int, anchors: int | None = None) -> Pairs:
+    """Pair each peak, or the first `anchors` of them, with its first `fan_out` successors in reach."""
     frames, bins = peaks.frames, peaks.bins
     total = len(frames)
-    anchors: list[NDArray[np.int64]] = []
+    chosen: list[NDArray[np.int64]] = []
     targets: list[NDArray[np.int64]] = []
     places: list[NDArray[np.int64]] = []
     taken = np.zeros(total, np.int64)
-    active = np.arange(total)
+    active = np.arange(total if anchors is None else min(anchors, total))
     for first in range(1, total, _STEPS):
         steps = np.arange(first, first + _STEPS)
         followers = np.minimum(active[:, np.newaxis] + steps, total - 1)
@@ -77,7 +77,7 @@ def pair_peaks(peaks: Constellation, parameters: Parameters, *, fan_out: int) ->
         counts = np.cumsum(hits, axis=1, dtype=np.int64)
         counts += taken[active][:, np.newaxis]
         rows, columns = np.nonzero(hits & (counts <= fan_out))
-        anchors.append(active[rows])
+        chosen.append(active[rows])
         targets.append(followers[rows, columns])
         places.append(counts[rows, columns])
         taken[active] = counts[:, -1]
@@ -86,10 +86,10 @@ def pair_peaks(peaks: Constellation, parameters: Parameters, *, fan_out: int) ->
         active = active[active + first + _STEPS < total]
         if not len(active):
             break
-    if not anchors:
+    if not chosen:
         none = np.empty(0, np.int64)
         return Pairs(none.astype(np.uint32), none, none, none)
-    anchor, target = np.concatenate(anchors), np.concatenate(targets)
+    anchor, target = np.concatenate(chosen), np.concatenate(targets)
     hashes = hash_pairs(bins[anchor], bins[target] - bins[anchor], frames[target] - frames[anchor])
     ranks = np.maximum(peaks.ranks[anchor], peaks.ranks[target])
     return Pairs(hashes, frames[anchor], np.concatenate(places), ranks)

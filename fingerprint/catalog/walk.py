@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from fingerprint.catalog.file_reader import Unreadable
+from fingerprint.catalog.tracker_modules import MODULE_ENDINGS
 from fingerprint.catalog.tracks import FileStamp, file_stamp
 
 IGNORE_NAME: Final = ".twitchaudioignore"
@@ -19,7 +20,7 @@ def _endings(text: str) -> frozenset[str]:
     return frozenset(f".{ending}" for ending in text.split())
 
 
-AUDIO_SUFFIXES: Final = _endings(
+AUDIO_SUFFIXES: Final = _endings(MODULE_ENDINGS) | _endings(
     "3g2 3gp 3gpp aa aac aax aaxc ac3 adts aif aifc aiff amr ape asf au avi awb caf dff dsf dts dtshd eac3 ec3 "
     "f4a f4v flac flv iff kgm kgma m2a m2ts m4a m4b m4p m4r m4v mka mkv mlp mov mp+ mp1 mp2 mp3 mp4 mpa mpc "
     "mpeg mpg mpga mpp mts ncm nut oga ogg ogm ogv opus qoa ra rf64 rm rmvb snd sox spx svx tak thd ts tta vob "

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ def run(*arguments: str) -> tuple[int, list[str]]:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=[as_shown(shape.name)[:40] for shape in SHAPES])
 def test_an_odd_file_becomes_its_tracks_or_is_named(shelf: Shelf, shape: Shape) -> None:
+    if shape.needs and shutil.which(shape.needs) is None:
+        pytest.skip(f"{shape.needs} is not installed")
     tracks = shelf.tracks.get(as_shown(shape.name), [])
     reason = shelf.skipped.get(as_shown(shape.name), "")
     assert len(tracks) == len(shape.tracks), reason
