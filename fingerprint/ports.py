@@ -63,11 +63,14 @@ class VideoSource:
     """The HLS media playlist of a VOD's rendition, and the moment that is asked for.
 
     `alternatives`: the playlists of other renditions, in the order to try them when this one does not play.
+    `usher_way`: as of a live source.
     """
 
+    video_id: str
     playlist: URL = field(repr=False)
     at_seconds: float
     alternatives: tuple[URL, ...] = field(default=(), repr=False)
+    usher_way: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

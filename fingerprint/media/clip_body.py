@@ -5,7 +5,7 @@ from typing import Final
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.containers import is_streamable
-from fingerprint.media.live import Decoder
+from fingerprint.media.joined_sound import Decoder
 from fingerprint.media.pcm import Decoded
 
 CONTAINER: Final = "mp4"

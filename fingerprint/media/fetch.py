@@ -64,6 +64,13 @@ class HostWantsPauseError(UpstreamError):
         super().__init__(step, detail, retry_after_seconds=wait)
 
 
+class TooLongError(UpstreamError):
+    """An answer that is longer than its limit of bytes."""
+
+    def __init__(self, step: str, upstream: str, max_bytes: int) -> None:
+        super().__init__(step, f"{upstream}'s {step} answer is longer than {max_bytes} bytes.")
+
+
 class BodyFilter(Protocol):
     """Takes the pieces of a response's body as they arrive, and says what is kept of them."""
 
@@ -362,8 +369,7 @@ class Fetcher:
             left -= len(chunk)
             if left < 0 or announced > call.max_bytes:
                 response.close()
-                detail = f"{self.upstream}'s {call.step} answer is longer than {call.max_bytes} bytes."
-                raise UpstreamError(call.step, detail)
+                raise TooLongError(call.step, self.upstream, call.max_bytes)
             chunks.append(chunk if kept is None else await kept.feed(chunk))
         if kept is not None:
             chunks.append(kept.finish())

@@ -2,8 +2,8 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable, Collection
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cachetools import LRUCache
@@ -13,9 +13,9 @@ from fingerprint.hls.ads import ad_is_running, ad_seconds_left, content_runs, ne
 from fingerprint.hls.live import newest_content, total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
-from fingerprint.media.ahead import DecodingAhead
-from fingerprint.media.fetch import Fetcher, HostWantsPauseError
-from fingerprint.media.pcm import Decoded
+from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
+from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
+from fingerprint.media.placing import PlacedSound
 from fingerprint.media.playlists import (
     MAX_RENDITIONS,
     PLAYLIST_SECONDS,
@@ -24,11 +24,8 @@ from fingerprint.media.playlists import (
     fetch_playlist,
 )
 from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache
-from fingerprint.ports import Clock, LiveSource
+from fingerprint.ports import Clock, LiveSource, VideoSource
 from fingerprint.retry import time_limit
-
-MIN_TAKE_SECONDS: Final = 3.0
-"""The shortest capture of a stream that is sent to recognizers, in seconds."""
 
 LIVE_LIMIT_SECONDS: Final = 15.0
 """The time limit of the first take, including waits for ads to end or for the first segments."""
@@ -46,18 +43,32 @@ _MAX_POLL_SECONDS: Final = 2.0
 _AD_GUESS_SECONDS: Final = 15.0
 
 _MAX_FAILURES: Final = 2
-"""How many renditions may be too slow, or may list segments that fail, and how many of a cached source may be
-refused, before no further ones are tried."""
-
-FirstTake = tuple[LiveSource, SegmentCache, MediaPlaylist, Joined]
-"""The source with the rendition that plays, its segments and playlist, and the first take."""
+"""How many renditions may be too slow, and how many of a cached source may be refused, before no further ones are
+tried."""
 
 
-class LiveSources(Protocol):
-    """What a cached live source is checked with and replaced by; implemented by `LiveSourceCache`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveTake:
+    """A take of a live stream: the source with the rendition that it is from, its segments, and their sound."""
+
+    source: LiveSource
+    joined: Joined
+    sound: PlacedSound
+
+
+FirstTake = tuple[LiveTake, SegmentCache, MediaPlaylist]
+"""The first take, and the segments and the playlist of its rendition."""
+
+
+class StreamSources(Protocol):
+    """What the sources of streams are checked with and replaced by; implemented by `LiveSourceCache`."""
 
     async def renew(self, source: LiveSource) -> LiveSource:
         """A new source in place of one that does not play. Raises the errors of `MediaResolver.resolve`."""
+        ...
+
+    async def renew_video(self, source: VideoSource) -> VideoSource:
+        """The same for a video."""
         ...
 
     async def is_current(self, source: LiveSource) -> bool:
@@ -69,24 +80,6 @@ class _BroadcastEndedError(Exception):
     """The playlist itself says that no more will come, or a cached one has stopped growing."""
 
 
-class Decoder(Protocol):
-    """Decodes media to sound; implemented by `DecoderPool`."""
-
-    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Decoded:
-        """The sound of a container's bytes."""
-        ...
-
-    def begin(self, *, max_seconds: float) -> DecodingAhead | None:
-        """Begin decoding media that is still being fetched; None when no worker can be spared."""
-        ...
-
-    async def begin_long(self, *, container: str, max_seconds: float) -> DecodingAhead:
-        """Begin decoding media that is too long to be kept, when a worker is idle."""
-        ...
-
-    async def decode_file(self, path: Path) -> Decoded: ...
-
-
 class LiveCapture:
     """Captures sound that is already available: the newest finished segments, fetched in parallel.
 
@@ -94,7 +87,7 @@ class LiveCapture:
     another channel's.
     """
 
-    def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, sources: LiveSources | None) -> None:
+    def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, sources: StreamSources | None) -> None:
         self._fetcher = fetcher
         self._decoder = decoder
         self._clock = clock
@@ -103,10 +96,8 @@ class LiveCapture:
 
     async def takes(
         self, source: LiveSource, seconds: float, *, worth_waiting: Callable[[], bool]
-    ) -> AsyncGenerator[tuple[LiveSource, Joined]]:
-        """The takes, each with the source that it is from.
-
-        The first take is the newest `seconds`, with the waits and errors that the `Capture` port describes.
+    ) -> AsyncGenerator[LiveTake]:
+        """The first take is the newest `seconds`, with the waits and errors that the `Capture` port describes.
 
         Then takes of up to 12 s each: first one with the same end that began earlier, then what was played before,
         as far as the playlist goes back, and last, if `worth_waiting` says so, new sound within NEW_SOUND_SECONDS.
@@ -115,26 +106,27 @@ class LiveCapture:
         try:
             async with asyncio.timeout(LIVE_LIMIT_SECONDS + PLAYLIST_SECONDS):
                 with time_limit(LIVE_LIMIT_SECONDS):
-                    source, segments, playlist, first = await self._first_of_channel(source, seconds)
+                    take, segments, playlist = await self._first_of_channel(source, seconds)
         except TimeoutError as error:
             raise too_slow() from error
-        yield source, first
+        yield take
+        source, first = take.source, take.joined
         asked = {tuple(first.segments)}
         heard_until = first.segments[-1]
         for piece in earlier_takes(
             playlist, first.segments, take_seconds=TAKE_SECONDS, enough_seconds=MIN_TAKE_SECONDS
         ):
-            joined = await _joined(segments, piece)
             # If segments of a piece failed, the rest of it may have been recognized already.
-            if joined is not None and tuple(joined.segments) not in asked:
-                asked.add(tuple(joined.segments))
-                yield source, joined
+            further = await self._further(source, segments, piece, asked)
+            if further is not None:
+                asked.add(tuple(further.joined.segments))
+                yield further
         deadline = self._clock.monotonic() + NEW_SOUND_SECONDS
         while worth_waiting() and not playlist.ended:
             piece = later_take(playlist, heard_until, new_seconds=seconds, take_seconds=TAKE_SECONDS)
-            joined = await _joined(segments, piece) if piece else None
-            if joined is not None:
-                yield source, joined
+            further = await self._further(source, segments, piece, ()) if piece else None
+            if further is not None:
+                yield further
                 heard_until = piece[-1]
             pause = _poll_seconds(playlist)
             if self._clock.monotonic() + pause > deadline:
@@ -145,19 +137,34 @@ class LiveCapture:
             except (TwitchAudioError, PlaylistRefusedError):
                 return
 
+    async def _further(
+        self,
+        source: LiveSource,
+        segments: SegmentCache,
+        piece: tuple[Segment, ...],
+        asked: Collection[tuple[Segment, ...]],
+    ) -> LiveTake | None:
+        """A further take, cut to the segments that were fetched; None when they are too few, or in `asked`."""
+        try:
+            joined = await segments.joined(piece)
+            if joined.duration_seconds < MIN_TAKE_SECONDS or tuple(joined.segments) in asked:
+                return None
+            return LiveTake(source=source, joined=joined, sound=await sound_of(self._decoder, joined))
+        except TwitchAudioError:
+            return None
+
     async def _first_of_channel(self, source: LiveSource, seconds: float) -> FirstTake:
         """The first take of the channel that has the login now, which is found out while a cached source is used.
 
-        Raises as `_first` does, and the errors of `LiveSources.renew`.
+        Raises as `_first` does, and the errors of `StreamSources.renew`.
         """
         if not source.cached or self._sources is None:
             return await self._first(source, seconds)
         confirming = asyncio.create_task(self._sources.is_current(source))
         try:
             found = await self._first(source, seconds)
-            if not found[0].cached or await confirming:
+            if not found[0].source.cached or await confirming:
                 return found
-            found[3].abandon()
         except TwitchAudioError:
             if await confirming:
                 raise
@@ -167,33 +174,38 @@ class LiveCapture:
         return await self._first(await self._sources.renew(source), seconds)
 
     async def _first(self, source: LiveSource, seconds: float) -> FirstTake:
-        """The first take. Renditions are tried in their order, and one more when the segments of one fail.
+        """The first take. Renditions are tried in their order, also when the segments of one fail.
 
-        When a cached source has ended or is refused, or each rendition of a new one is, the stream is resolved
-        again, once. Raises `not-live` only when a playlist or the resolver says so.
+        When a cached source has ended or is refused, or no rendition of a new one plays, the stream is resolved
+        again, once; that source is given up when the segments of one rendition fail. Raises `not-live` only when a
+        playlist or the resolver says so.
         """
+        deadline = self._clock.monotonic() + LIVE_LIMIT_SECONDS
         renewed = False
         while True:
             failure: TwitchAudioError | None = None
-            ended, refused, slow, unheard = False, 0, 0, 0
+            ended, refused, slow, failed, unheard = False, 0, 0, 0, False
             renditions = _renditions(source)
             for rendition in renditions:
                 patient = rendition is renditions[-1] and not unheard
                 try:
-                    return rendition, *await self._newest(rendition, seconds, patient=patient)
+                    probing = renewed or unheard
+                    return await self._newest(rendition, seconds, deadline, patient=patient, probing=probing)
                 except PlaylistRefusedError:
                     refused += 1
                 except _BroadcastEndedError:
                     ended = True
                 except TwitchAudioError as error:
-                    if not _another_may_play(error):
+                    if not another_may_play(error) or self._clock.monotonic() > deadline - _MAX_POLL_SECONDS:
                         raise
                     failure = failure or error
                     slow += error.code is ProblemCode.TIMEOUT
-                    unheard += isinstance(error, UpstreamError) and error.step != STEP
-                if ended or _MAX_FAILURES in (slow, unheard, refused if source.cached else 0):
+                    failed += 1
+                    unheard = unheard or not isinstance(error, UpstreamError) or error.step != STEP
+                if ended or (renewed and unheard) or _MAX_FAILURES in (slow, refused if source.cached else 0):
                     break
-            again = (ended or refused) if source.cached else (refused and failure is None and not ended)
+            none_plays = refused + failed == len(renditions) and not slow and _may_pass(failure)
+            again = (ended or refused or none_plays) if source.cached else (none_plays and not ended)
             if renewed or self._sources is None or not again:
                 break
             source = await self._sources.renew(source)
@@ -205,14 +217,15 @@ class LiveCapture:
         )
 
     async def _newest(
-        self, source: LiveSource, seconds: float, *, patient: bool
-    ) -> tuple[SegmentCache, MediaPlaylist, Joined]:
+        self, source: LiveSource, seconds: float, deadline: float, *, patient: bool, probing: bool
+    ) -> FirstTake:
         """The newest content of a rendition, as soon as there is enough of it.
 
-        Raises PlaylistRefusedError, _BroadcastEndedError, and UpstreamError; unless `patient`, also for a playlist
-        without segments, and when segments fail for the first time.
+        When `probing`, the newest segment has to come before any other is fetched.
+
+        Raises PlaylistRefusedError, _BroadcastEndedError, and TwitchAudioError; unless `patient`, also for a
+        playlist without segments, and when segments fail for the first time.
         """
-        deadline = self._clock.monotonic() + LIVE_LIMIT_SECONDS
         segments = SegmentCache(self._fetcher, source.playlist)
         failure: UpstreamError | None = None
         while True:
@@ -224,6 +237,8 @@ class LiveCapture:
             wanted = newest_content(playlist, wanted_seconds=seconds, enough_seconds=MIN_TAKE_SECONDS)
             if wanted:
                 try:
+                    if probing:
+                        await segments.joined(wanted[-1:])
                     joined = await segments.joined(
                         wanted,
                         _older(playlist, wanted[0]),
@@ -237,7 +252,12 @@ class LiveCapture:
                     failure = error
                 else:
                     if joined.duration_seconds >= MIN_TAKE_SECONDS:
-                        return segments, playlist, joined
+                        sound = await sound_of(self._decoder, joined)
+                        return LiveTake(source=source, joined=joined, sound=sound), segments, playlist
+                    joined.abandon()
+                    if joined.failed and not patient:
+                        detail = f"{self._fetcher.upstream} does not send all segments that it lists."
+                        raise UpstreamError("segment", detail)
             if playlist.ended:
                 raise _BroadcastEndedError
             left = deadline - self._clock.monotonic()
@@ -267,22 +287,19 @@ def _renditions(source: LiveSource) -> list[LiveSource]:
     return [dataclasses.replace(source, playlist=playlist) for playlist in playlists]
 
 
-def _another_may_play(error: TwitchAudioError) -> bool:
-    """Whether another rendition may play although this one failed so: not when its sound only comes too slowly."""
-    if isinstance(error, HostWantsPauseError):
+def _may_pass(failure: TwitchAudioError | None) -> bool:
+    """Whether another source may play although no rendition of this one does; None: all playlists were refused."""
+    return failure is None or (isinstance(failure, UpstreamError) and failure.retry_after_seconds is not None)
+
+
+def another_may_play(error: TwitchAudioError) -> bool:
+    """Whether another rendition may play although this one failed so."""
+    if isinstance(error, (HostWantsPauseError, TooLongError)):
         return False
-    if isinstance(error, UpstreamError):
-        return error.step == STEP or error.code is not ProblemCode.TIMEOUT
-    return error.code is ProblemCode.RESTRICTED_STREAM
-
-
-async def _joined(segments: SegmentCache, piece: tuple[Segment, ...]) -> Joined | None:
-    """A further take, cut to the segments that were fetched; None when they are too few."""
-    try:
-        joined = await segments.joined(piece)
-    except UpstreamError:
-        return None
-    return joined if joined.duration_seconds >= MIN_TAKE_SECONDS else None
+    return isinstance(error, UpstreamError) or error.code in (
+        ProblemCode.RESTRICTED_STREAM,
+        ProblemCode.NO_AUDIO,
+    )
 
 
 def _older(playlist: MediaPlaylist, first: Segment) -> tuple[Segment, ...]:

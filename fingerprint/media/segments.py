@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from yarl import URL
 
-from fingerprint.domain.problems import UpstreamError
+from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.hls.attributes import PlaylistError, address
 from fingerprint.hls.live import total_seconds
 from fingerprint.hls.moments import MAX_TAKE_SEGMENTS
@@ -222,7 +222,9 @@ class SegmentCache:
     ) -> dict[int, bytes]:
         """The wanted segments that arrived, and older ones in place of those that failed."""
         came = _that_came(wanted, results)
-        spare = list(older)
+        # Where segments come too slowly, older ones would only take more time.
+        slow = any(isinstance(result, UpstreamError) and result.code is ProblemCode.TIMEOUT for result in results)
+        spare = [] if slow else list(older)
         for _ in range(_REPLACEMENT_ROUNDS):
             missing = min(len(wanted) - len(came), len(spare))
             if missing == 0:

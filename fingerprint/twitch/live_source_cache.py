@@ -15,7 +15,7 @@ from cachetools import TTLCache
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target
-from fingerprint.ports import Clock, LiveSource, MediaResolver, MediaSource
+from fingerprint.ports import Clock, LiveSource, MediaResolver, MediaSource, VideoSource
 
 MAX_CACHED: Final = 500
 IDLE_SECONDS: Final = 300.0
@@ -35,6 +35,10 @@ class Resolver(MediaResolver, Protocol):
 
     async def renew(self, source: LiveSource) -> LiveSource:
         """A new source in place of one that does not play."""
+        ...
+
+    async def renew_video(self, source: VideoSource) -> VideoSource:
+        """The same for a video."""
         ...
 
     async def is_current(self, source: LiveSource) -> bool:
@@ -81,6 +85,10 @@ class LiveSourceCache:
         renewed = await self._resolver.renew(source)
         self._cache(renewed)
         return renewed
+
+    async def renew_video(self, source: VideoSource) -> VideoSource:
+        """A new source for a video that does not play, from the wrapped resolver."""
+        return await self._resolver.renew_video(source)
 
     async def is_current(self, source: LiveSource) -> bool:
         """Whether the channel of a cached source still has its login, as far as Twitch says in time."""

@@ -46,10 +46,7 @@ class TwitchResolver:
             case ChannelTarget(login=login):
                 return await self._live(login)
             case VideoTarget(video_id=video_id, at_seconds=at_seconds):
-                token = partial(self._video_token, video_id)
-                found = await self._usher.playlists(usher.PlaylistKind.VIDEO, video_id, token)
-                first, *others = found.urls
-                return VideoSource(playlist=first, alternatives=tuple(others), at_seconds=at_seconds)
+                return await self._video(video_id, at_seconds)
             case ClipTarget(slug=slug):
                 return await self._clip(slug)
             case FileTarget(path=path):
@@ -69,6 +66,11 @@ class TwitchResolver:
             if error.code is not ProblemCode.CHANNEL_NOT_FOUND or source.channel_id is None:
                 raise
             raise await self._renamed(source.channel, source.channel_id) or error from None
+
+    async def renew_video(self, source: VideoSource) -> VideoSource:
+        """A new source for a video that does not play, for which usher is asked in another way."""
+        way = (source.usher_way + 1) % len(usher.WAYS)
+        return await self._video(source.video_id, source.at_seconds, first_way=way)
 
     async def _renamed(self, login: str, channel_id: str) -> TwitchAudioError | None:
         """The error that names a channel's new login; None when Twitch does not say it."""
@@ -92,6 +94,18 @@ class TwitchResolver:
             playlist=first,
             alternatives=tuple(others),
             channel_id=found.channel_id,
+            usher_way=found.way,
+        )
+
+    async def _video(self, video_id: str, at_seconds: float, *, first_way: int = 0) -> VideoSource:
+        token = partial(self._video_token, video_id)
+        found = await self._usher.playlists(usher.PlaylistKind.VIDEO, video_id, token, first_way=first_way)
+        first, *others = found.urls
+        return VideoSource(
+            video_id=video_id,
+            playlist=first,
+            alternatives=tuple(others),
+            at_seconds=at_seconds,
             usher_way=found.way,
         )
 

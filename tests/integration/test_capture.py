@@ -24,7 +24,7 @@ from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.fetch import BodyFilter, Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
-from fingerprint.media.live import Decoder
+from fingerprint.media.joined_sound import Decoder
 from fingerprint.media.pcm import Decoded
 from fingerprint.ports import ClipSource, LiveSource
 from simulator.faults import Fault, FaultKind, Step

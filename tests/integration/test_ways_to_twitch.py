@@ -169,10 +169,54 @@ async def test_the_smallest_rendition_that_plays_is_taken(listener: Listener) ->
     assert (await listener.listen("ladder")).pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
 
 
-async def test_segments_that_fail_in_one_rendition_are_taken_from_another(listener: Listener) -> None:
-    fault = Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=403, only="audio_only")
-    listener.twitch.fail(fault, login="ladder")
+SPOILED_SEGMENTS: dict[str, dict[str, Any]] = {
+    "403": {"kind": FaultKind.STATUS, "status": 403},
+    "404": {"kind": FaultKind.STATUS, "status": 404},
+    "503": {"kind": FaultKind.STATUS, "status": 503},
+    "a page": {"kind": FaultKind.HTML},
+    "nothing": {"kind": FaultKind.EMPTY},
+    "broken off": {"kind": FaultKind.CUT},
+    "noise": {"kind": FaultKind.BINARY},
+}
+SMALLER = ("audio_only", "160p30", "480p30", "720p60")
+
+
+@pytest.mark.parametrize("fault", SPOILED_SEGMENTS.values(), ids=SPOILED_SEGMENTS.keys())
+@pytest.mark.parametrize("spoiled", [1, 4])
+async def test_segments_that_fail_in_some_renditions_are_taken_from_another(
+    listener: Listener, fault: dict[str, Any], spoiled: int
+) -> None:
+    faults = [Fault(step=Step.SEGMENT, only=name, **fault) for name in SMALLER[:spoiled]]
+    listener.twitch.channel("ladder").faults.set(*faults)
+    listener.twitch.video(VIDEO).faults.set(*faults)
     assert (await listener.listen("ladder")).pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
+    recording = await listener.listen(VideoTarget(VIDEO, 47.0))
+    assert recording.from_seconds == pytest.approx(40.0, abs=0.1)
+    assert recording.pcm.duration_seconds == pytest.approx(20.0, abs=0.1)
+    assert listener.twitch.requests.counts["usher"] == 2
+
+
+async def test_a_moment_that_one_rendition_lacks_is_heard_in_another(listener: Listener) -> None:
+    # Of the first rendition the second segment that is asked for fails: 50 to 60 s.
+    faults = [Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=404, only="audio_only", times=1)]
+    listener.twitch.video(VIDEO).faults.set(*faults)
+    recording = await listener.listen(VideoTarget(VIDEO, 41.0))
+    assert recording.from_seconds == pytest.approx(40.0, abs=0.1)
+
+
+@pytest.mark.parametrize("step", [Step.PLAYLIST, Step.SEGMENT])
+@pytest.mark.parametrize("status", [403, 404, 503])
+async def test_where_no_rendition_plays_usher_is_asked_in_another_way(
+    listener: Listener, step: Step, status: int
+) -> None:
+    for target in ("ladder", VideoTarget(VIDEO, 47.0)):
+        fresh = listener.afresh()
+        fresh.twitch.fail(Fault(step=step, kind=FaultKind.STATUS, status=status))
+        await failure(fresh, target)
+        ways = [record.path for record in listener.twitch.requests.records if record.step == "usher"]
+        assert len(ways) == 2
+        assert len(set(ways)) == 2
+        assert listener.twitch.requests.counts["gql"] == 2, "with another token"
 
 
 async def test_sound_that_is_a_rendition_of_its_own_is_heard(listener: Listener) -> None:

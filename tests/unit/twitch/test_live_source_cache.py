@@ -5,7 +5,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
-from fingerprint.ports import ClipSource, LiveSource, MediaSource
+from fingerprint.ports import ClipSource, LiveSource, MediaSource, VideoSource
 from fingerprint.twitch.live_source_cache import (
     IDLE_SECONDS,
     MAX_AGE_SECONDS,
@@ -38,6 +38,9 @@ class Counted:
         renewed = await self.resolve(ChannelTarget(source.channel))
         assert isinstance(renewed, LiveSource)
         return renewed
+
+    async def renew_video(self, source: VideoSource) -> VideoSource:
+        raise NotImplementedError
 
     async def is_current(self, source: LiveSource) -> bool:
         if self.silent:

@@ -1,0 +1,64 @@
+"""Decodes joined segments to sound that is placed in time."""
+
+from pathlib import Path
+from typing import Final, Protocol
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.hls.timing import Origin
+from fingerprint.media.ahead import DecodingAhead
+from fingerprint.media.pcm import Decoded, no_audio
+from fingerprint.media.placing import PlacedSound, placed_segments
+from fingerprint.media.segments import Joined
+
+MIN_TAKE_SECONDS: Final = 3.0
+"""The shortest capture of a stream that is sent to recognizers, in seconds."""
+
+_SLACK_SECONDS: Final = 1.0
+"""How much longer than the playlist says the sound of segments may be."""
+
+
+class Decoder(Protocol):
+    """Decodes media to sound; implemented by `DecoderPool`."""
+
+    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Decoded:
+        """The sound of a container's bytes."""
+        ...
+
+    def begin(self, *, max_seconds: float) -> DecodingAhead | None:
+        """Begin decoding media that is still being fetched; None when no worker can be spared."""
+        ...
+
+    async def begin_long(self, *, container: str, max_seconds: float) -> DecodingAhead:
+        """Begin decoding media that is too long to be kept, when a worker is idle."""
+        ...
+
+    async def decode_file(self, path: Path) -> Decoded: ...
+
+
+async def sound_of(decoder: Decoder, joined: Joined, origin: Origin | None = None) -> PlacedSound:
+    """The sound of segments. Raises TwitchAudioError `no-audio` when too little could be decoded, and `busy`."""
+    decoded = None if joined.decoding is None else await joined.decoding.finish()
+    sounds = await _decoded_parts(decoder, joined) if decoded is None else [decoded]
+    sound = placed_segments(joined, sounds, origin=origin)
+    if sound.heard_seconds < min(MIN_TAKE_SECONDS, joined.duration_seconds) - 0.1:
+        raise no_audio(f"only {sound.heard_seconds:.1f} s of it could be decoded")
+    return sound
+
+
+async def _decoded_parts(decoder: Decoder, joined: Joined) -> list[Decoded | None]:
+    """The sound of each part, None for one that has none. Raises the first error when no part has any."""
+    sounds: list[Decoded | None] = []
+    failure: TwitchAudioError | None = None
+    for part in joined.parts:
+        extra = joined.extra_seconds if part is joined.parts[-1] else 0.0
+        most = part.duration_seconds + extra + _SLACK_SECONDS
+        try:
+            sounds.append(await decoder.decode(part.encoded, container=part.container, max_seconds=most))
+        except TwitchAudioError as error:
+            if error.code is not ProblemCode.NO_AUDIO:
+                raise
+            sounds.append(None)
+            failure = failure or error
+    if failure is not None and not any(sounds):
+        raise failure
+    return sounds

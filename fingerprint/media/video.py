@@ -1,0 +1,294 @@
+"""Captures the sound around a moment of a VOD, or the nearest, from the first rendition that has it."""
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Final
+
+from yarl import URL
+
+from fingerprint.domain.audio import Recording
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError, invalid_input
+from fingerprint.hls.live import total_seconds
+from fingerprint.hls.moments import VideoTimeline
+from fingerprint.hls.playlist import MediaPlaylist
+from fingerprint.hls.timing import Origin, durations_are_rounded
+from fingerprint.media.containers import clock_wrap
+from fingerprint.media.fetch import Fetcher, HostWantsPauseError
+from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
+from fingerprint.media.live import StreamSources, another_may_play, too_slow
+from fingerprint.media.pcm import no_audio
+from fingerprint.media.placing import placed_parts
+from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
+from fingerprint.media.segments import STEP, Joined, SegmentCache, SegmentRefusedError
+from fingerprint.ports import VideoSource
+
+VIDEO_SECONDS: Final = 12.0
+"""Seconds captured from a VOD, a third of them before the moment that was asked for."""
+
+VIDEO_LIMIT_SECONDS: Final = 22.0
+"""The time limit for all renditions together, playlists included."""
+
+_END_SECONDS: Final = 1.0
+"""How far after the end of a VOD a moment may be: players round."""
+
+_GROWING_SECONDS: Final = 120.0
+"""How far after the listed end of a VOD that is being recorded a moment may be: it lags behind the stream."""
+
+_MAX_SELECTIONS: Final = 6
+"""How often segments are selected, each time without those that failed, when no rendition has the moment."""
+
+_MAX_SLOW: Final = 2
+"""How many renditions may be too slow before no further ones are tried."""
+
+_MAX_CORRECTIONS: Final = 2
+_MAX_DRIFT_SECONDS: Final = 1.0
+"""How far a segment may be from where it was expected before the selection is corrected."""
+
+
+@dataclass(slots=True)
+class _Rendition:
+    """A rendition whose playlist came, and what is known of its segments."""
+
+    timeline: VideoTimeline
+    segments: SegmentCache
+    ended: bool
+    failed: set[int] = field(default_factory=set[int])
+    failure: TwitchAudioError | None = None
+    nothing_came: bool = False
+    corrections: int = 0
+
+    def has_failed(self, numbers: set[int], error: TwitchAudioError) -> None:
+        """Leave out the segments with these sequence numbers from now on."""
+        self.failed |= numbers
+        self.failure = self.failure or error
+
+
+class VideoCapture:
+    """Captures VODs. `sources` asks for a source in another way when no rendition plays."""
+
+    def __init__(self, fetcher: Fetcher, decoder: Decoder, sources: StreamSources | None) -> None:
+        self._fetcher = fetcher
+        self._decoder = decoder
+        self._sources = sources
+
+    async def recording(self, source: VideoSource, seconds: float) -> Recording:
+        """The sound around the moment. Raises the errors that the `Capture` port describes."""
+        wanted_seconds = max(seconds, VIDEO_SECONDS)
+        try:
+            async with asyncio.timeout(VIDEO_LIMIT_SECONDS):
+                try:
+                    return await self._of_source(source, wanted_seconds, renewed=False)
+                except _RefusedError as refused:
+                    if self._sources is None:
+                        raise refused.error from refused
+                    return await self._of_renewed(source, wanted_seconds, refused.error)
+        except TimeoutError as error:
+            raise too_slow() from error
+
+    async def _of_renewed(self, source: VideoSource, wanted_seconds: float, error: TwitchAudioError) -> Recording:
+        """The sound from a source that was asked for in another way. Raises `error` when that has none either."""
+        assert self._sources is not None, "there is something to renew it with"
+        try:
+            renewed = await self._sources.renew_video(source)
+            return await self._of_source(renewed, wanted_seconds, renewed=True)
+        except (TwitchAudioError, _RefusedError):
+            raise error from None
+
+    async def _of_source(self, source: VideoSource, wanted_seconds: float, *, renewed: bool) -> Recording:
+        """The sound of the moment from the first rendition that has it, or else the nearest sound.
+
+        A `renewed` source is given up when the segments of one rendition fail.
+
+        Raises _RefusedError when no rendition plays but another source may, and TwitchAudioError.
+        """
+        renditions: list[_Rendition] = []
+        failures: list[TwitchAudioError] = []
+        slow, renewable = 0, True
+        for url in (source.playlist, *source.alternatives)[:MAX_RENDITIONS]:
+            try:
+                rendition = await self._rendition(url, source.at_seconds)
+                renditions.append(rendition)
+                probing = renewed or len(renditions) > 1
+                recording = await self._selected(rendition, source.at_seconds, wanted_seconds, probing=probing)
+                if recording is not None:
+                    return recording
+                error = rendition.failure or _incomplete(self._fetcher)
+            except PlaylistRefusedError as refused:
+                error = _refused_video(refused.status)
+            except TwitchAudioError as caught:
+                if not another_may_play(caught):
+                    raise
+                error = caught
+                renewable = renewable and isinstance(error, UpstreamError) and bool(error.retry_after_seconds)
+            failures.append(error)
+            slow += error.code is ProblemCode.TIMEOUT
+            if slow >= _MAX_SLOW or (renewed and renditions):
+                break
+        nearest = await self._nearest(renditions, source.at_seconds, wanted_seconds)
+        if nearest is not None:
+            return nearest
+        ended = all(rendition.ended for rendition in renditions)
+        error = _as_told(failures[0], ended=ended)
+        if renewable and not slow and error.code is not ProblemCode.NO_AUDIO:
+            raise _RefusedError(error)
+        raise error
+
+    async def _rendition(self, url: URL, at_seconds: float) -> _Rendition:
+        """A rendition's playlist. Raises PlaylistRefusedError, and TwitchAudioError, also for a wrong moment."""
+        playlist = await fetch_playlist(self._fetcher, url, video=True)
+        if not playlist.segments:
+            raise no_audio("Twitch has published none of this video yet")
+        timeline = VideoTimeline(playlist)
+        _check_moment(playlist, timeline.length_seconds, at_seconds)
+        return _Rendition(timeline, SegmentCache(self._fetcher, url, dated=False), playlist.ended)
+
+    async def _nearest(
+        self, renditions: list[_Rendition], at_seconds: float, wanted_seconds: float
+    ) -> Recording | None:
+        """The sound nearest to a moment that no rendition has; None when there is none.
+
+        A rendition of which something came goes first.
+        """
+        left = _MAX_SELECTIONS
+        for rendition in sorted(renditions, key=lambda each: each.nothing_came):
+            while left and rendition.timeline.around(at_seconds, wanted_seconds, rendition.failed) is not None:
+                left -= 1
+                try:
+                    recording = await self._selected(rendition, at_seconds, wanted_seconds)
+                except TwitchAudioError as error:
+                    if not another_may_play(error):
+                        raise
+                    break
+                if recording is not None:
+                    return recording
+        return None
+
+    async def _selected(
+        self, rendition: _Rendition, at_seconds: float, wanted_seconds: float, *, probing: bool = False
+    ) -> Recording | None:
+        """The nearest sound of a rendition, without the segments that failed so far; None when more of them fail.
+
+        When `probing`, the nearest segment has to come before any other is fetched. Raises TwitchAudioError when
+        the video is muted, and when asking for other segments is of no use.
+        """
+        while True:
+            timeline = rendition.timeline
+            stretch = timeline.around(at_seconds, wanted_seconds, rendition.failed)
+            if stretch is None:
+                why = "Twitch has muted this part of the video because of the rights to its music"
+                raise rendition.failure or no_audio(why)
+            wanted = [stretch.holding] if probing else stretch.segments
+            try:
+                if probing:
+                    await rendition.segments.joined(wanted)
+                    wanted = stretch.segments
+                joined = await rendition.segments.joined(
+                    wanted,
+                    holding=stretch.holding,
+                    decoding=self._decoder.begin(max_seconds=total_seconds(wanted) + 1.0),
+                )
+            except HostWantsPauseError:
+                raise
+            except UpstreamError as error:
+                rendition.has_failed({segment.sequence for segment in wanted}, error)
+                rendition.nothing_came = True
+                if error.code is ProblemCode.TIMEOUT:
+                    raise
+                return None
+            if joined.failed:
+                rendition.has_failed(set(joined.failed), _incomplete(self._fetcher))
+            enough = min(MIN_TAKE_SECONDS, timeline.length_seconds)
+            if stretch.holding.sequence in joined.failed or (joined.failed and joined.duration_seconds < enough):
+                joined.abandon()  # without those that failed, a longer stretch may hold the moment
+                return None
+            first = stretch.first + stretch.segments.index(joined.segments[0])
+            origin = await self._origin(rendition, joined, first)
+            if origin is not None and rendition.corrections < _MAX_CORRECTIONS:
+                start = placed_parts(joined, origin)[0][0]
+                if abs(timeline.learn(first, timeline.listed_start(first) + start)) > _MAX_DRIFT_SECONDS:
+                    rendition.corrections += 1
+                    joined.abandon()
+                    continue
+            try:
+                sound = await sound_of(self._decoder, joined, origin)
+            except TwitchAudioError as error:
+                if error.code is not ProblemCode.NO_AUDIO:
+                    raise
+                rendition.has_failed({segment.sequence for segment in joined.segments}, error)
+                return None
+            encoded, container = joined.encoded
+            return Recording(
+                pcm=sound.pcm,
+                encoded=encoded,
+                container=container,
+                from_seconds=max(0.0, timeline.listed_start(first) + sound.start_seconds),
+            )
+
+    async def _origin(self, rendition: _Rendition, joined: Joined, first: int) -> Origin | None:
+        """Where the clock of the captured segments started, if the playlist's durations turn out to be rounded."""
+        container = joined.parts[0].container
+        alike = takewhile(lambda part: part.container == container, joined.parts)
+        timed = [segment for part in alike for segment in part.timed]
+        if not durations_are_rounded(timed, wrap=clock_wrap(container)):
+            return None
+        timeline = rendition.timeline
+        number = timeline.origin_of(first)
+        stamp = timed[0].first_timestamp
+        if number != first:
+            stamp = await rendition.segments.first_timestamp(timeline.segments[number])
+        if stamp is None:
+            return None
+        start = timeline.listed_start(number) - timeline.listed_start(first)
+        return Origin(start_seconds=start, first_timestamp=stamp, count=first - number)
+
+
+class _RefusedError(Exception):
+    """No rendition of a source plays; another source may. `error` is reported when none does."""
+
+    def __init__(self, error: TwitchAudioError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _incomplete(fetcher: Fetcher) -> UpstreamError:
+    return UpstreamError(STEP, f"{fetcher.upstream} does not send all of this part of the video.")
+
+
+def _as_told(error: TwitchAudioError, *, ended: bool) -> TwitchAudioError:
+    """The error to report; that segments are refused does not change by asking again.
+
+    Of a video that still grows (not `ended`), the newest part may only not be there yet.
+    """
+    if not isinstance(error, SegmentRefusedError):
+        return error
+    if error.status == 403:
+        detail = "Twitch does not give out the sound of this part of the video."
+        return TwitchAudioError(ProblemCode.RESTRICTED_STREAM, detail)
+    if error.status in (404, 410) and ended:
+        detail = "Twitch no longer has the sound of this part of the video."
+        return TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, detail)
+    return error
+
+
+def _refused_video(status: int) -> TwitchAudioError:
+    """The error when a VOD's playlist is refused, which asking again does not change."""
+    if status == 403:
+        return TwitchAudioError(
+            ProblemCode.RESTRICTED_STREAM,
+            "Twitch does not let this server listen to this video: it may be for subscribers only, or not be "
+            "shown in the region of this server.",
+        )
+    return TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, "Twitch still lists this video, but its sound is gone.")
+
+
+def _check_moment(playlist: MediaPlaylist, length_seconds: float, at_seconds: float) -> None:
+    """Raise `invalid-input` for a moment after the end. Of a VOD that still grows the end is not known exactly."""
+    if playlist.ended:
+        if at_seconds >= length_seconds + _END_SECONDS:
+            raise invalid_input(f"This video is {length_seconds:.0f} s long; the moment asked for comes later.")
+    elif at_seconds >= length_seconds + _GROWING_SECONDS:
+        raise invalid_input(
+            f"This video is still being recorded, and is {length_seconds:.0f} s long so far; "
+            "the moment asked for comes later."
+        )
