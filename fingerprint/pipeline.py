@@ -6,6 +6,7 @@ Both runners use it: the server in its own process, and the Lambda handler.
 import asyncio
 import dataclasses
 import logging
+import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from fingerprint.ports import (
     Recognition,
     Recognizers,
 )
-from fingerprint.retry import RetryPolicy, any_error, retry, retry_budget, time_limit
+from fingerprint.retry import retry_budget, time_limit
 
 CAPTURE_SECONDS: Final = 6.0
 JOB_SECONDS: Final = 30.0
@@ -39,8 +40,11 @@ JOB_SECONDS: Final = 30.0
 FURTHER_SHARE: Final = 2 / 3
 """The part of a job's time after which no further take is captured; "no match" is a useful answer, too."""
 
-STORE_ATTEMPTS: Final = 3
-_STORE_RETRY: Final = RetryPolicy(max_attempts=STORE_ATTEMPTS, min_wait_seconds=0.1, max_wait_seconds=0.2)
+STORE_SECONDS: Final = 3 * LEASE_SECONDS
+"""How long it is tried to store an answer while the lease is renewed; without that, until the lease ends."""
+
+_STORE_WAIT_SECONDS: Final = (0.1, 1.0)
+"""The wait after the first failed try, which doubles with each further one, and the longest."""
 
 MAX_RETRIES: Final = 10
 """The most retries of upstream calls that one job may make in all."""
@@ -244,9 +248,9 @@ class Pipeline:
 
         Returns None when the lease was lost: another owner has the job then, and its answer counts.
         """
-        stages = _StageRecorder(store, lease, on_stage)
+        stages, held = _StageRecorder(store, lease, on_stage), _HeldLease(lease)
         work = asyncio.create_task(self.identify(identification, target, stages.reached))
-        keeper = asyncio.create_task(self._keep_lease(lease, store))
+        keeper = asyncio.create_task(self._keep_lease(held, store))
         recorder = asyncio.create_task(stages.write())
         try:
             done, _ = await asyncio.wait({work, keeper}, return_when=asyncio.FIRST_COMPLETED)
@@ -255,16 +259,17 @@ class Pipeline:
             finished = work.result()
             stages.close()
             await recorder
-            return await self._store(lease, finished, store)
+            return await self._store(held, finished, store)
         finally:
             for task in (work, keeper, recorder):
                 task.cancel()
             await asyncio.gather(work, keeper, recorder, return_exceptions=True)
 
-    async def _keep_lease(self, lease: Lease, store: JobStore) -> None:
+    async def _keep_lease(self, held: "_HeldLease", store: JobStore) -> None:
         """Renew the lease until it is lost."""
         while True:
             await self._clock.sleep(LEASE_SECONDS / 3)
+            lease = held.lease
             try:
                 renewed = await store.renew(lease, now=self._clock.now(), lease_seconds=LEASE_SECONDS)
             except TwitchAudioError:
@@ -273,22 +278,29 @@ class Pipeline:
             if renewed is None:
                 _log.warning("lease_lost", extra={"job_id": lease.identification_id})
                 return
-            lease = renewed
+            held.lease = renewed
 
-    async def _store(self, lease: Lease, finished: Identification, store: JobStore) -> JobOutcome | None:
-        """Store the answer, retrying while the store cannot be reached; None when the lease was lost."""
-        try:
-            stored = await retry(
-                lambda: store.finish(lease, finished),
-                errors=TwitchAudioError,
-                retry_after=any_error,
-                policy=_STORE_RETRY,
-                sleep=self._clock.sleep,
-            )
-        except TwitchAudioError:
-            _log.exception("answer_not_stored", extra={"job_id": lease.identification_id})
-            return JobOutcome(finished, stored=False)
-        return JobOutcome(finished) if stored else None
+    async def _store(self, held: "_HeldLease", finished: Identification, store: JobStore) -> JobOutcome | None:
+        """Store the answer, retrying until the lease ends; None when it was lost to another owner."""
+        wait, longest = _STORE_WAIT_SECONDS
+        until = self._clock.now() + timedelta(seconds=STORE_SECONDS)
+        while True:
+            lease = held.lease
+            try:
+                return JobOutcome(finished) if await store.finish(lease, finished) else None
+            except TwitchAudioError:
+                if self._clock.now() >= min(lease.expires_at, until):
+                    _log.exception("answer_not_stored", extra={"job_id": lease.identification_id})
+                    return JobOutcome(finished, stored=False)
+            await self._clock.sleep(wait * random.uniform(0.7, 1.0))  # noqa: S311 - jitter
+            wait = min(longest, 2 * wait)
+
+
+@dataclass(slots=True)
+class _HeldLease:
+    """The lease of a job as it was renewed last."""
+
+    lease: Lease
 
 
 def _moved(match: Match, seconds: float) -> Match:

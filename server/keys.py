@@ -14,6 +14,7 @@ from server.access.service import Access
 from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
+from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
 from server.channels.watcher import Watcher
 from server.identifications.encoding import Encoder
@@ -37,6 +38,7 @@ READINESS: Final = web.AppKey("readiness", Readiness)
 SERVICE: Final = web.AppKey("service", IdentificationService)
 NAMES: Final = web.AppKey("names", ChannelNames)
 FEED: Final = web.AppKey("feed", ChannelFeed)
+SET_LISTS: Final = web.AppKey("set_lists", SetLists)
 WATCHER: Final = web.AppKey("watcher", Watcher)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 ENCODER: Final = web.AppKey("encoder", Encoder)

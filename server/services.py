@@ -49,6 +49,7 @@ from server.audit.writer import AuditLimits, AuditWriter
 from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
+from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
 from server.channels.song_tokens import SongTokenFollower
 from server.channels.watch_store import WatchFollower, WatchStore
@@ -227,6 +228,7 @@ async def _open_channels(
     database, service, access = app[keys.DATABASE], app[keys.SERVICE], app[keys.ACCESS]
     app[keys.SONG_TEXT] = SongText(database, service=service, access=access, names=app[keys.NAMES], clock=clock)
     app[keys.FEED] = await stack.enter_async_context(ChannelFeed(service, metrics=metrics))
+    app[keys.SET_LISTS] = await stack.enter_async_context(SetLists(service, clock=clock))
     watcher = Watcher(
         WatchStore(database),
         service=service,

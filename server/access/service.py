@@ -15,7 +15,7 @@ from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget
 from fingerprint.ports import Broadcaster, ClipOwners, Clock
 from fingerprint.single_flight import SingleFlightCache
 from server.access.auth_audit import AuthAudit
-from server.access.identity.addresses import counted
+from server.access.identity.addresses import widely_counted
 from server.access.identity.admins import Admins
 from server.access.identity.authenticator import Authenticator
 from server.access.identity.failed_attempts import FailedAttemptLimiter
@@ -320,10 +320,10 @@ class Access:
 
 
 def fair_share_key(context: RequestContext) -> str:
-    """The key by which waiting jobs are queued fairly: the API key, the user, or the address of the request."""
+    """The key by which waiting jobs are queued fairly: the API key, the user, or the address (the /56 of IPv6)."""
     principal, address = context.principal, context.credentials.address
     if principal.key is not None:
         return f"key:{principal.key.id}"
     if principal.user is not None:
         return f"user:{principal.user.id}"
-    return "unknown" if address is None else counted(address)
+    return "unknown" if address is None else widely_counted(address)

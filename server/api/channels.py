@@ -32,7 +32,8 @@ async def songs(request: web.Request) -> web.Response:
     login = await channel_login(request)
     limit = query_limit(request, DEFAULT_PLAYS, MOST_PLAYS)
     before = query_time(request, "before")
-    page = await request.app[keys.SERVICE].set_list(login, limit=limit, before=before)
+    address = request[keys.CONTEXT].credentials.address
+    page = await request.app[keys.SET_LISTS].page(address, login, limit=limit, before=before)
     return json_response(SetListJson.of(login, page.plays, page.next_before, paths=await is_operator(request)))
 
 

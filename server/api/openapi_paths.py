@@ -195,6 +195,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                 _parameter("query", "before", "Only what was asked for before this time.", TIME),
             ],
             responses={"200": _json("SetList", "The set list.")},
+            problems=[ProblemCode.RATE_LIMITED],
         )
     },
     f"{_CHANNEL}/events": {

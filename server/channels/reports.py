@@ -16,7 +16,7 @@ from fingerprint.database import Database, from_us, insert_new, lock, to_us
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
-from server.access.identity.addresses import Address
+from server.access.identity.addresses import Address, counted
 from server.access.identity.principal import Principal
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import DAY, RateLimitedError, count_start
@@ -62,7 +62,7 @@ class Report:
 def reporter(principal: Principal, address: Address | None, identification: Identification) -> tuple[str, str]:
     """The reporter's name, as it is stored, and as it is counted against the daily limit.
 
-    An address is stored only as a hash that differs from answer to answer.
+    An address, of IPv6 its /64, is stored only as a hash that differs from answer to answer.
     """
     if principal.user is not None:
         name = f"user:{principal.user.id}"
@@ -70,8 +70,9 @@ def reporter(principal: Principal, address: Address | None, identification: Iden
     if principal.key is not None:
         name = f"key:{principal.key.id}"
         return name, name
-    digest = hashlib.sha256(f"{identification.id} {address}".encode()).hexdigest()
-    return f"address:{digest}", f"address:{address}"
+    source = "" if address is None else counted(address)
+    digest = hashlib.sha256(f"{identification.id} {source}".encode()).hexdigest()
+    return f"address:{digest}", f"address:{source}"
 
 
 class ReportStore:

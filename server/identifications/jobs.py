@@ -51,6 +51,7 @@ from server.identifications.limits import ServiceLimits
 from server.identifications.progress import JobProgress
 from server.identifications.runners import Runner
 from server.identifications.runners.fair_queue import Reservation
+from server.identifications.unstored import UnstoredAnswers
 from server.observability import Metrics
 
 DEFINITE: Final = frozenset(
@@ -146,9 +147,7 @@ class JobRegistry:
         self._finished = metrics.counter(
             "twitchaudio_identifications_total", "Jobs that ended in this process.", "kind", "status", "code"
         )
-        self._lost = metrics.counter(
-            "twitchaudio_answers_lost_total", "Answers that were given but could not be stored.", "kind"
-        )
+        self.unstored = UnstoredAnswers(store, clock=clock, metrics=metrics)
         self._polls = metrics.counter(
             "twitchaudio_job_polls_total", "Looks at jobs of other owners: one reader a job, however many wait."
         )
@@ -344,6 +343,8 @@ class JobRegistry:
             finished = await self._enrich(finished)
         finally:
             self._end(job, JobOutcome(finished, stored=outcome.stored))
+            if not outcome.stored:
+                self.unstored.keep(lease, finished)
 
     async def _follow(self, job: Job) -> None:
         """FOLLOWING -> ENDED when the owner's answer is there, or RUNNING when its lease has run out.
@@ -385,8 +386,6 @@ class JobRegistry:
         """Count the outcome of a job of this process, and publish it to all requests that wait."""
         finished, problem = outcome.identification, outcome.identification.problem
         self._finished.add(finished.kind, finished.status, problem.code if problem else "")
-        if not outcome.stored:
-            self._lost.add(finished.kind)
         if problem is not None and problem.code in DEFINITE:
             self._definite_failures[job.target.key] = job
         self._ended(outcome)

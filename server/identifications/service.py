@@ -160,6 +160,9 @@ class IdentificationService:
         """
         job = self._jobs.by_id(identification_id)
         if job is None:
+            unstored = self._jobs.unstored.find(identification_id)
+            if unstored is not None:
+                return IdentificationHandle(identification=unstored)
             stored = await self._store.get(identification_id)
             if stored is None:
                 return None
@@ -271,6 +274,7 @@ class IdentificationService:
     async def close(self, drain_seconds: float = 0.0) -> None:
         """Start no further job, wait `drain_seconds` for running ones, and hand the rest to other servers."""
         await self._jobs.close(drain_seconds)
+        await self._jobs.unstored.close()
         await self._answers.close()
 
     # --- Inside ---------------------------------------------------------------------------------------

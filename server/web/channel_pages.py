@@ -15,7 +15,6 @@ from server.audit.changes import ChangeLog
 from server.channels.song_tokens import SongToken, SongTokenStore
 from server.channels.watch import WatchState
 from server.channels.watch_store import WatchStore
-from server.identifications.service import IdentificationService
 from server.identifications.set_list import Play
 from server.middleware.forms import read_form
 from server.web import set_list_view
@@ -61,7 +60,7 @@ class ChannelPages:
             raise web.HTTPNotFound
         chosen = set_list_view.parse_filter(request.query)
         async with in_time(self._seconds):
-            found = await _plays(request.app[keys.SERVICE], login, since=chosen.since, before=chosen.before)
+            found = await _plays(request, login, since=chosen.since, before=chosen.before)
         plays = set_list_view.matching(found, chosen.search)
         content_type, write = DOWNLOADS[kind]
         day = "" if chosen.day is None else f"-{chosen.day}"
@@ -101,7 +100,7 @@ class ChannelPages:
     async def _page(self, request: web.Request, login: str, *, token: str = "") -> web.Response:
         chosen = set_list_view.parse_filter({} if token else request.query)
         async with in_time(self._seconds):
-            found = await _plays(request.app[keys.SERVICE], login, since=chosen.since, before=chosen.before)
+            found = await _plays(request, login, since=chosen.since, before=chosen.before)
             watch = await WatchStore(request.app[keys.DATABASE]).get(login)
             tokens = await _tokens(request, login)
         plays = set_list_view.matching(found, chosen.search)
@@ -131,12 +130,13 @@ class ChannelPages:
 
 
 async def _plays(
-    service: IdentificationService, login: str, *, since: datetime | None, before: datetime | None
+    request: web.Request, login: str, *, since: datetime | None, before: datetime | None
 ) -> Sequence[Play]:
     """A channel's plays, newest first: those heard from `since` to `before`, or without `since` the newest."""
+    lists, address = request.app[keys.SET_LISTS], request[keys.CONTEXT].credentials.address
     found: list[Play] = []
     for _ in range(MAX_READINGS):
-        page = await service.set_list(login, limit=MAX_ROWS, before=before)
+        page = await lists.page(address, login, limit=MAX_ROWS, before=before)
         found += page.plays
         before = page.next_before
         if since is None or before is None or before < since:

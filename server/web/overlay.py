@@ -117,7 +117,8 @@ class OverlayPage:
         chosen = options(request.query)
         async with in_time(self._seconds):
             login = await request.app[keys.NAMES].current_login(login)
-            plays = (await request.app[keys.SERVICE].set_list(login, limit=1)).plays
+            address = request[keys.CONTEXT].credentials.address
+            plays = (await request.app[keys.SET_LISTS].page(address, login, limit=1)).plays
         now = request.app[keys.CLOCK].now()
         newest = plays[0] if plays and is_shown(plays[0].last_heard, now, chosen.hide) else None
         context = {

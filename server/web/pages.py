@@ -1,10 +1,13 @@
 """The pages `/` and `/docs`, and problem details as pages for browsers."""
 
 import json
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from cachetools import LRUCache
 from yarl import URL
 
 from fingerprint import wire
@@ -20,13 +23,13 @@ from server.api.openapi import openapi_document
 from server.api.reports import file_report
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.middleware.forms import read_form
-from server.middleware.session import wants_page
+from server.middleware.session import account, wants_page
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_view, ask_again_text, problem_view
 from server.web.dial import PEAKS
 from server.web.examples import bot_commands, start_examples
 from server.web.overlay import option_fields
-from server.web.render import in_time, render
+from server.web.render import html_response, in_time, render
 from server.web.visitor import Visitor, read_visitor
 from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words
 
@@ -62,6 +65,8 @@ class Pages:
 
     def __init__(self, *, store_seconds: float) -> None:
         self._seconds = store_seconds
+        # `/docs`, by the address that its examples name and whether one can sign in.
+        self._docs: LRUCache[tuple[str, bool], str] = LRUCache(8)
         self._words = {
             **{str(code): _words_json(words) for code, words in WORDS.items()},
             "no-match": _words_json(NO_MATCH),
@@ -129,17 +134,26 @@ class Pages:
     async def docs(self, request: web.Request) -> web.Response:
         """`/docs`: the API's operations, with examples to copy."""
         origin = str(request.app[keys.ORIGIN](request))
-        document = openapi_document()
+        visitor = account(request)
+        shared = (origin, visitor.can_sign_in)
+        if visitor.login is None and shared in self._docs:
+            return html_response(self._docs[shared])
+        described, schemas = _described(origin)
         context = {
             "page": "docs",
-            "operations": api_docs.operations(document, origin),
-            "schemas": api_docs.schemas(document),
+            "path": "/docs",
+            "operations": described,
+            "schemas": schemas,
             "start": start_examples(origin),
             "overlay_options": option_fields(),
             "commands": bot_commands(origin, "somechannel", None),
             "problems": [(code, kind, WORDS[code]) for code, kind in PROBLEM_KINDS.items()],
         }
-        return render("docs.html", request, context)
+        response = render("docs.html", request, context)
+        if visitor.login is None:
+            # All visitors who are not signed in get the same page, which takes long to make.
+            self._docs[shared] = response.text or ""
+        return response
 
     async def _home(
         self, request: web.Request, answer: AnswerView, *, typed: str = "", status: int = 200
@@ -204,3 +218,10 @@ async def problem_pages(request: web.Request, handler: Handler) -> web.StreamRes
     if response.keep_alive is False:
         page.force_close()
     return page
+
+
+@lru_cache(maxsize=8)
+def _described(origin: str) -> tuple[Sequence[api_docs.Operation], Sequence[api_docs.SchemaDoc]]:
+    """The API's operations with examples for an address, and its schemas: they take longer than all else here."""
+    document = openapi_document()
+    return api_docs.operations(document, origin), api_docs.schemas(document)

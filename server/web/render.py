@@ -20,6 +20,13 @@ def render(template: str, request: web.Request, context: Mapping[str, Any], *, s
     return response
 
 
+def html_response(text: str) -> web.Response:
+    """A page that was rendered before."""
+    response = web.Response(text=text, content_type="text/html", charset="utf-8")
+    response.enable_compression()
+    return response
+
+
 @asynccontextmanager
 async def in_time(seconds: float) -> AsyncGenerator[None]:
     """Run the block for at most `seconds`. Raises TwitchAudioError `busy` when it takes longer."""

@@ -15,8 +15,10 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import Secret
+from server.access.identity.failed_attempts import MAX_FAILURES
 from server.access.identity.limits import INVALID_SECONDS, VALID_SECONDS
 from server.access.identity.tokens import TokenValidator
+from server.access.identity.turns import AT_ONCE
 from server.access.rules.store import RulesStore
 from simulator.accounts import FOREIGN_APPLICATION, OWN_APPLICATION
 from simulator.faults import Fault, FaultKind, Step
@@ -101,6 +103,15 @@ async def test_after_twenty_wrong_tokens_twitch_is_not_asked_about_more_and_know
         assert 0 < int(refused.headers["Retry-After"]) <= 60
     assert (await api.get(ME, headers=known)).status == 200
     assert len(viewer.twitch.requests.records) == asked
+
+
+async def test_made_up_tokens_that_are_tried_at_the_same_time_count_as_well(
+    api: ClientSession, viewer: Viewer
+) -> None:
+    asked = len(viewer.twitch.requests.records)
+    answers = await asyncio.gather(*(api.get(ME, headers=bearer(f"atonce{number}")) for number in range(300)))
+    assert {answer.status for answer in answers} == {401, 429}
+    assert len(viewer.twitch.requests.records) - asked <= MAX_FAILURES + AT_ONCE
 
 
 async def test_a3_while_twitch_fails_known_tokens_live_on_and_unknown_ones_wait(

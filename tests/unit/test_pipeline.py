@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
-from fingerprint.pipeline import STORE_ATTEMPTS, Pipeline
+from fingerprint.pipeline import Pipeline
 from fingerprint.ports import LEASE_SECONDS, Claim, Claimed, Lease, Match, OnStage, Recognition
 from tests.builders import NOON, identification, recording, song
 from tests.fakes import FakeClock, FakePipeline, FakeRecognizers
@@ -56,6 +57,7 @@ class RecordingStore:
         lease_seconds: float,
         identification_id: IdentificationId | None = None,
         looked: bool = False,
+        skip_stored: bool = False,
     ) -> Claim:
         raise NotImplementedError
 
@@ -308,11 +310,17 @@ async def test_an_answer_that_a_successor_has_overtaken_is_not_given() -> None:
 
 async def test_waiters_get_the_answer_even_if_it_cannot_be_stored() -> None:
     clock, store = FakeClock(), RecordingStore()
-    store.failures = STORE_ATTEMPTS
-    job = asyncio.create_task(FakePipeline(clock).pipeline.run(LEASE, identification(), CHANNEL, store=store))
-    for _ in range(STORE_ATTEMPTS):
+    store.failures = 1_000
+    lease = dataclasses.replace(LEASE, expires_at=clock.now() + timedelta(seconds=LEASE_SECONDS))
+    job = asyncio.create_task(FakePipeline(clock).pipeline.run(lease, identification(), CHANNEL, store=store))
+    # As long as the lease lasts, they may still get one that is stored.
+    for _ in range(45):
         await settle()
-        await clock.advance(0.5)
+        await clock.advance(0.1)
+    assert not job.done()
+    for _ in range(20):
+        await settle()
+        await clock.advance(0.1)
     outcome = await job
     assert outcome is not None
     assert outcome.identification.status is Status.SUCCESSFUL

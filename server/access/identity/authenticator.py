@@ -12,13 +12,14 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock
 from fingerprint.settings import Secret
 from fingerprint.single_flight import SingleFlightCache
-from server.access.identity.addresses import counted
+from server.access.identity.addresses import widely_counted
 from server.access.identity.api_keys import ApiKeyStore, key_hash, well_formed
 from server.access.identity.credentials import RequestCredentials
 from server.access.identity.failed_attempts import FailedAttemptLimiter
 from server.access.identity.principal import ANONYMOUS, Principal
 from server.access.identity.sessions import Sessions
 from server.access.identity.tokens import TokenValidator
+from server.access.identity.turns import SourceTurns
 
 MAX_CACHED_KEYS: Final = 10_000
 _RECORD_SECONDS: Final = 5.0
@@ -47,6 +48,7 @@ class Authenticator:
         self._sessions = sessions
         self._wrong_keys = FailedAttemptLimiter(clock, "API keys")
         self._wrong_tokens = FailedAttemptLimiter(clock, "tokens")
+        self._turns = SourceTurns("validate", "Twitch is asked about many sign-ins. Try again in a moment.")
         self._store = ApiKeyStore(database)
         # By hash; None when no such key exists, and also for revoked ones. Cached until the rules change.
         self._keys: SingleFlightCache[str, Principal | None] = SingleFlightCache(
@@ -67,7 +69,7 @@ class Authenticator:
         """
         if credentials.is_anonymous:
             return ANONYMOUS
-        source = None if credentials.address is None else counted(credentials.address)
+        source = None if credentials.address is None else widely_counted(credentials.address)
         if credentials.token is not None:
             return await self._by_token(credentials.token, source)
         if credentials.key is not None:
@@ -102,10 +104,17 @@ class Authenticator:
     async def _by_token(self, token: Secret, source: str | None) -> Principal:
         if self._tokens is None:
             raise TwitchAudioError(ProblemCode.TOKEN_INVALID, "Nobody can sign in with Twitch on this server.")
-        if self._tokens.known(token) is None:
-            self._wrong_tokens.check(source)
+        if self._tokens.known(token) is not None:
+            return await self._by_valid_token(self._tokens, token, source)
+        async with self._turns.turn(source):
+            # In its turn, so that tokens that are tried at the same time count as well.
+            if self._tokens.known(token) is None:
+                self._wrong_tokens.check(source)
+            return await self._by_valid_token(self._tokens, token, source)
+
+    async def _by_valid_token(self, tokens: TokenValidator, token: Secret, source: str | None) -> Principal:
         try:
-            return Principal(user=await self._tokens.user(token), token=token)
+            return Principal(user=await tokens.user(token), token=token)
         except TwitchAudioError as error:
             if error.code in _WRONG_TOKEN:
                 self._wrong_tokens.record_failure(source)

@@ -5,11 +5,16 @@ import pytest
 from fingerprint.settings import SettingsError, read_settings
 from server.access.identity.addresses import counted, parse_address
 from server.access.identity.api_keys import ApiKey
+from server.access.identity.credentials import RequestCredentials
+from server.access.identity.principal import ANONYMOUS
 from server.access.identity.twitch_user import TwitchUser
 from server.access.quotas.rate_limits import Limit
 from server.access.quotas.requests import KEY_JOBS, StartLimits, quota_request
+from server.access.request_context import RequestContext
+from server.access.service import fair_share_key
+from server.channels.reports import reporter
 from server.settings import Rate, ServerSettings
-from tests.builders import NOON
+from tests.builders import NOON, identification
 
 LIMITS = StartLimits(jobs_per_address=2, per_address=[Rate(10, 60)], per_person=[Rate(5, 60), Rate(50, 86_400)])
 HOME = parse_address("192.0.2.7")
@@ -84,3 +89,20 @@ def test_limits_are_written_as_people_say_them(text: str, rates: tuple[Rate, ...
 def test_limits_that_mean_nothing_stop_the_start_in_one_line(wrong: str) -> None:
     with pytest.raises(SettingsError, match=r"TWITCHAUDIO_STARTS_PER_PERSON=.* takes comma-separated limits"):
         read_settings(ServerSettings, {"TWITCHAUDIO_STARTS_PER_PERSON": wrong})
+
+
+def test_waiting_jobs_of_one_ipv6_customer_take_turns_with_those_of_others_as_one() -> None:
+    def key(text: str) -> str:
+        context = RequestContext(credentials=RequestCredentials(address=parse_address(text)))
+        context.authenticated = ANONYMOUS
+        return fair_share_key(context)
+
+    assert {key(f"2001:db8:0:{net:x}::1") for net in range(256)} == {"2001:db8::/56"}
+    assert key("2001:db8:0:100::1") != key("2001:db8::1")
+    assert key("::ffff:192.0.2.7") == key("192.0.2.7") != key("192.0.2.8")
+
+
+def test_reports_of_one_ipv6_network_count_together() -> None:
+    found = {reporter(ANONYMOUS, parse_address(f"2001:db8::{host:x}"), identification()) for host in range(20)}
+    assert len(found) == 1
+    assert reporter(ANONYMOUS, parse_address("2001:db8:0:1::1"), identification()) not in found

@@ -301,7 +301,7 @@ async def test_d3_when_the_store_is_down_nobody_is_captured(world: World) -> Non
         assert (await service.wait(await service.ask(CHANNEL), 10)).status is Status.SUCCESSFUL
 
 
-async def test_d4_an_answer_that_cannot_be_stored_is_given_and_counted_as_lost(world: World) -> None:
+async def test_d4_an_answer_that_cannot_be_stored_is_given_kept_and_stored_later(world: World) -> None:
     async with world.server() as (service, parts):
 
         def store_goes_down() -> None:
@@ -311,12 +311,40 @@ async def test_d4_an_answer_that_cannot_be_stored_is_given_and_counted_as_lost(w
         service.add_outcome_listener(outcomes.append)
         parts.recognizers.before = store_goes_down
         waiting = asyncio.create_task(service.wait(await service.ask(CHANNEL), 10))
-        await settle()
-        await world.clock.advance(0.2)
-        await world.clock.advance(0.4)
-        assert (await waiting).status is Status.SUCCESSFUL
+        for _ in range(60):
+            await settle()
+            await world.clock.advance(0.1)
+        told = await waiting
+        assert told.status is Status.SUCCESSFUL
         assert [outcome.stored for outcome in outcomes] == [False]
-        assert 'twitchaudio_answers_lost_total{kind="stream"} 1' in world.metrics.render()
+        # What was said stays true: here, and once the store is back, everywhere.
+        found = await service.find(told.id)
+        assert found is not None
+        assert found.identification == told
+        assert "twitchaudio_answers_unstored 1" in world.metrics.render()
+        world.store.down = False
+        for _ in range(30):
+            await settle()
+            await world.clock.advance(0.1)
+        assert world.store.rows[told.id] == told
+        assert 'twitchaudio_answers_stored_late_total{kind="stream"} 1' in world.metrics.render()
+        assert "twitchaudio_answers_unstored 0" in world.metrics.render()
+        assert "twitchaudio_answers_lost_total{" not in world.metrics.render()
+
+
+async def test_d4_an_answer_that_is_never_stored_is_counted_as_lost(world: World) -> None:
+    async with world.server() as (service, parts):
+
+        def store_goes_down() -> None:
+            world.store.down = True
+
+        parts.recognizers.before = store_goes_down
+        waiting = asyncio.create_task(service.wait(await service.ask(CHANNEL), 10))
+        for _ in range(60):
+            await settle()
+            await world.clock.advance(0.1)
+        assert (await waiting).status is Status.SUCCESSFUL
+    assert 'twitchaudio_answers_lost_total{kind="stream"} 1' in world.metrics.render()
 
 
 async def test_a_set_list_is_the_same_however_it_is_read(world: World) -> None:
