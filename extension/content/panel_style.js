@@ -112,6 +112,7 @@ button:disabled { cursor: default; background: var(--soft); color: var(--muted);
 .earlier { display: flex; flex-wrap: wrap; align-items: center; gap: 2px; margin-top: 8px; color: var(--muted); font-size: 12px; }
 
 .foot { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: 4px; margin: 10px -6px -4px; }
+.foot .text-button { gap: 5px; font-size: 12px; }
 .elapsed { color: var(--muted); padding-inline: 6px; font-variant-numeric: tabular-nums; }
 .text-button { display: inline-flex; align-items: center; gap: 6px; min-height: 28px; padding: 0 6px; border-radius: 4px; color: var(--accent); font-weight: 600; }
 
