@@ -26,6 +26,8 @@ interface Identification {
   kind: "stream" | "clip" | "video" | "file";
   target: string;
   at?: number | null;
+  /** The earlier time of a live channel that was asked for. */
+  asked_at?: string | null;
   status: "queued" | "running" | "successful" | "no_match" | "failed";
   stage: string;
   created_at: string;

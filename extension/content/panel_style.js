@@ -73,7 +73,7 @@ svg { display: block; width: 16px; height: 16px; flex: none; }
 header { display: flex; align-items: center; gap: 8px; padding: 6px 6px 0 14px; }
 .about { flex: 1; min-width: 0; margin: 0; color: var(--muted); font-size: 12px; font-weight: 600;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.body { padding: 2px 14px 12px; overflow-y: auto; min-height: 0; }
+.body { padding: 2px 14px 12px; overflow-y: auto; min-height: 0; scrollbar-width: thin; scrollbar-color: var(--field-edge) transparent; }
 h2 { margin: 0; font-size: 16px; font-weight: 600; line-height: 1.25; }
 .title { font-size: 18px; }
 .artists { margin: 2px 0 0; font-size: 14px; }

@@ -82,9 +82,10 @@ const LIVE_SECONDS = 15;
  * @param {Say} say
  * @param {number} ago
  */
-function momentNote({ kind, moment }, say, ago) {
+function momentNote({ kind, moment, asked_at }, say, ago) {
   if (kind !== "stream") return "";
-  const behind = Number(moment?.behind_live ?? NaN);
+  // An answer to the moment that was asked for may be one of before, whose distance from live was another.
+  const behind = asked_at && ago ? ago : Number(moment?.behind_live ?? NaN);
   if (behind >= LIVE_SECONDS) return say("moment_behind", [clockText(behind)]);
   return ago >= LIVE_SECONDS ? say("moment_live") : "";
 }

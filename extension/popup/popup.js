@@ -127,6 +127,7 @@ async function byPage(tab, moment) {
 function showAnswer(view) {
   answer.hidden = false;
   answer.dataset["state"] = view.state;
+  answer.dataset["code"] = view.state === "error" ? view.code : "";
   switch (view.state) {
     case "working": {
       const words = say(view.blocked ? "panel_blocked" : "popup_working");
@@ -157,6 +158,7 @@ function showAnswer(view) {
       spoken.textContent = `${view.heading}. ${view.text}`;
     }
   }
+  showTrouble();
 }
 
 /** @param {Action} action @param {number | null} wait seconds until a retry makes sense */
@@ -257,8 +259,8 @@ async function showOverview() {
   const message = byId("motd", HTMLElement);
   message.textContent = motd;
   message.hidden = motd === "";
-  byId("trouble", HTMLElement).hidden = problem === null;
   showMessage(byId("problem", HTMLElement), problem);
+  showTrouble();
   const unchosen = problem?.code === "no-server";
   byId("choose", HTMLElement).hidden = !unchosen;
   byId("grant", HTMLElement).hidden = permitted || unchosen;
@@ -266,6 +268,12 @@ async function showOverview() {
     account.kind === "twitch" ? say("account_twitch", [account.login ?? ""]) : say(account.kind === "key" ? "account_key" : "account_none");
   sign.hidden = account.kind === "none" && !possible;
   sign.textContent = say(account.kind === "none" ? "action_sign_in" : "action_sign_out");
+}
+
+/** What is wrong with the server, unless the answer says so already. */
+function showTrouble() {
+  const code = overview?.problem?.code;
+  byId("trouble", HTMLElement).hidden = code === undefined || (!answer.hidden && answer.dataset["code"] === code);
 }
 
 sign.addEventListener("click", async () => {

@@ -179,6 +179,8 @@ test("an answer says which moment of a live stream it is about, where that is no
     [at(300), 300, "moment_behind(5:00)"], [at(300), 0, "moment_behind(5:00)"], [at(4), 0, ""], [at(null), 0, ""],
     // Asked for an earlier moment, answered with the live one: by a server of before, or as nothing else is left.
     [at(4), 300, "moment_live"], [at(null), 300, "moment_live"], [{ ...ANSWER, status: "no_match" }, 300, "moment_live"],
+    [{ ...at(90), asked_at: "2026-01-01T00:00:00Z" }, 300, "moment_behind(5:00)"],
+    [{ ...at(null), asked_at: "2026-01-01T00:00:00Z" }, 300, "moment_behind(5:00)"],
     [{ ...at(300), moment: "odd" }, 0, ""], [{ ...at(300), kind: "clip" }, 0, ""],
   ]) assert.equal(note(identification, ago).replace("none_text_recorded", ""), expected, JSON.stringify([identification.moment, ago]));
   assert.equal(viewOf({ ...at(75), status: "successful", song: SONG }, say, SERVER).note, "moment_behind(1:15)");
