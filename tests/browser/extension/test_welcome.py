@@ -11,6 +11,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 WELCOME = "welcome/welcome.html"
 EMBEDDED = f"https://player.twitch.tv/?channel={LIVE}&parent={HOST}"
+EMBEDDING = f'<!doctype html><title>A blog</title><iframe width=900 height=700 src="{EMBEDDED}"></iframe>'
 
 
 async def test_it_can_be_tried_without_a_server_and_a_server_is_chosen(
@@ -53,23 +54,22 @@ async def test_without_access_to_twitch_the_popup_says_so_and_open_tabs_get_thei
     extension: Installed,
 ) -> None:
     await extension.withhold_twitch()
-    channel = await extension.open(f"https://www.twitch.tv/{LIVE}")
     popup = await extension.open("popup/popup.html")
-    await channel.activate()
-    await popup.wait_for_text("#page", "does not let TwitchAudio see")
-    assert await popup.visible("#allow")
-    assert await channel.count(BUTTON) == 0
-    await popup.viewport(360, 560)
-    await extension.picture(popup, "popup-withheld")
-    assert await complaints(popup) == []
-    await extension.allow_twitch(popup)
+    try:
+        channel = await extension.open(f"https://www.twitch.tv/{LIVE}")
+        await popup.wait_for_text("#page", "does not let TwitchAudio see")
+        assert await channel.count(BUTTON) == 0
+        await popup.activate()
+        await popup.viewport(360, 560)
+        assert await popup.visible("#allow")
+        await extension.picture(popup, "popup-withheld")
+        assert await complaints(popup) == []
+    finally:
+        await extension.allow_twitch(popup)
     await button_placed(channel)
     await channel.activate()
     await popup.wait_for_text("#page", f"Live channel {LIVE}")
     assert not await popup.visible("#allow")
-
-
-EMBEDDING = f'<!doctype html><title>A blog</title><iframe width=900 height=700 src="{EMBEDDED}"></iframe>'
 
 
 async def _frame(extension: Installed, page: Tab) -> Tab:
