@@ -11,6 +11,8 @@ interface SongOfServer {
   duration: number | null;
   offset: number | null;
   position?: number | null;
+  speed?: number | null;
+  pitch?: number | null;
   links: Partial<Record<Service, string | null>>;
 }
 

@@ -61,6 +61,25 @@ function songView(song) {
   };
 }
 
+/** Smaller changes of speed (a share) and pitch (semitones) are not spoken of: fingerprint/domain/playback.py has them, too. */
+const LEAST_SPEED = 0.015;
+const LEAST_SEMITONES = 0.75;
+
+/**
+ * How a song is played: percent faster, and semitones higher; negative for slower and lower, 0 for as it is.
+ * @param {SongOfServer} song
+ */
+export function playbackOf(song) {
+  const [speed, pitch] = [number(song.speed) || 1, number(song.pitch) ?? 0];
+  /** @param {number} value */
+  const rounded = (value) => Math.sign(value) * Math.floor(Math.abs(value) + 0.5);
+  const byItself = Math.abs(pitch - 12 * Math.log2(Math.abs(speed))) >= LEAST_SEMITONES;
+  return {
+    percent: Math.abs(speed - 1) >= LEAST_SPEED ? rounded(100 * (speed - 1)) : 0,
+    semitones: byItself ? rounded(pitch) : 0,
+  };
+}
+
 /** How far beside the sound the moment asked for may be, in seconds: fingerprint/domain/identification.py has it, too. */
 const NOTABLE_SECONDS = 2;
 

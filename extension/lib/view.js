@@ -1,6 +1,6 @@
 /** Turns answers and refusals into what the extension shows: words, links and next steps. No DOM, no browser API. */
 
-import { answerView, clockText } from "./answer.js";
+import { answerView, clockText, playbackOf } from "./answer.js";
 import { ProblemError } from "./problem.js";
 
 /** @type {Record<string, 0 | 1 | 2>} */
@@ -56,13 +56,13 @@ export function viewOf(identification, say, server, wait = null, ago = 0) {
       return { state, id, heading: say("none_heading"), text: note ? `${note} ${text}` : text, actions: [{ name: "retry", label: say("action_retry") }] };
     }
     case "found": {
-      if (!song) throw new ProblemError("server-too-old");
+      if (!song || !identification.song) throw new ProblemError("server-too-old");
       return {
         state, id, kind, target,
         heard_at: heard_at || (identification.finished_at ?? identification.created_at),
         song: shownSong(song),
         others: others.slice(0, MAX_OTHERS).map(shownSong),
-        note,
+        note: [note, ...playedWords(identification.song, say)].filter(Boolean).join(" "),
         probably: probable ? say("song_probably") : "",
       };
     }
@@ -88,6 +88,19 @@ function momentNote({ kind, moment, asked_at }, say, ago) {
   const behind = asked_at && ago ? ago : Number(moment?.behind_live ?? NaN);
   if (behind >= LIVE_SECONDS) return say("moment_behind", [clockText(behind)]);
   return ago >= LIVE_SECONDS ? say("moment_live") : "";
+}
+
+/**
+ * How the song is played when it is not as it is.
+ * @param {SongOfServer} song
+ * @param {Say} say
+ */
+function playedWords(song, say) {
+  const { percent, semitones } = playbackOf(song);
+  return [
+    percent ? say(percent > 0 ? "panel_faster" : "panel_slower", [String(Math.abs(percent))]) : "",
+    semitones ? say(semitones > 0 ? "panel_higher" : "panel_lower", [String(Math.abs(semitones))]) : "",
+  ];
 }
 
 /** @param {SongView} song @returns {ShownSong} */

@@ -30,6 +30,43 @@ MIN_Z: Final = -2.0
 WEIGHTS: Final = (3.209, -2.297, 8.299, 0.623, 0.489, 1.832, -0.53, -1.662, -1.897)
 
 
+USUAL_SECONDS: Final = 6.0
+MOST_SECONDS: Final = 10.0
+"""Longer sound than usual has more room for chance: its odds are divided by the square of its length."""
+
+TEMPO_CHANCES: Final = 2.5
+"""An alignment at another tempo (`containment.TEMPOS`) is the best of five, which are not independent."""
+
+SPEED_CHANCES: Final = 2.0
+"""How many times more speeds are tried than when `WEIGHTS`, which know of other speeds, were fitted."""
+
+FAR_CHANCES: Final = 6.0
+"""Likewise for the speeds and pitches of the last attempt."""
+
+
+def beside_chances(probability: float, chances: float) -> float:
+    """The probability of a match that is the best of so many hypotheses: its odds are divided by their number.
+
+    Each hypothesis is another chance for other music to look like the track (Bonferroni), so what counts as sure
+    grows with how many are tried, and one threshold holds for all.
+    """
+    return probability / (probability + (1 - probability) * chances)
+
+
+def chances_of_takes(take: int) -> float:
+    """The chances of the `take`-th take of one question, counted from 1.
+
+    A question that goes on until something is found has the chances of all its takes. Divided by the square of
+    its number, all further ones together have no more than 0.65 times the chance of the first one.
+    """
+    return float(take * take)
+
+
+def chances_of_length(seconds: float) -> float:
+    """The chances of sound of a length, against those of a few seconds."""
+    return (min(max(seconds, USUAL_SECONDS), MOST_SECONDS) / USUAL_SECONDS) ** 2
+
+
 def prominence(votes: float, rivals: Sequence[float]) -> float:
     """How far a candidate's votes stand out: the log ratio to the mean of the strongest rivals' votes."""
     strongest = sorted(rivals, reverse=True)[:RIVALS]
@@ -38,17 +75,16 @@ def prominence(votes: float, rivals: Sequence[float]) -> float:
     return math.log(max(votes, 1.0) / chance)
 
 
-def features(votes: float, rivals: Sequence[float], contained: Containment, *, speed: float) -> tuple[float, ...]:
+def features(votes: float, rivals: Sequence[float], contained: Containment, *, altered: bool) -> tuple[float, ...]:
     """The features that `WEIGHTS` apply to.
 
     In this order: 1; the votes of the track's best offset, and these compared with the rivals', as logarithms; the
     z-scores of the peaks over the null shifts, the better channel first; the square roots of the z-scores in both
-    time and frequency, likewise; whether another speed was tried, which gives chance more room; the square root of
-    a hundredth of the number of peaks.
+    time and frequency, likewise; whether another speed or pitch was tried, which gives chance more room; the
+    square root of a hundredth of the number of peaks.
     """
     beyond = (max(MIN_Z, min(score, MAX_Z)) for score in contained.null_z_score)
     in_both = (math.sqrt(max(0.0, min(score, MAX_Z))) for score in contained.in_both)
-    other_speed = 0.0 if speed == 1.0 else 1.0
     peaks = math.sqrt(contained.peaks / 100)
     return (
         1.0,
@@ -56,13 +92,13 @@ def features(votes: float, rivals: Sequence[float], contained: Containment, *, s
         prominence(votes, rivals),
         *sorted(beyond, reverse=True),
         *sorted(in_both, reverse=True),
-        other_speed,
+        1.0 if altered else 0.0,
         peaks,
     )
 
 
-def confidence(votes: float, rivals: Sequence[float], contained: Containment, *, speed: float) -> float:
+def confidence(votes: float, rivals: Sequence[float], contained: Containment, *, altered: bool) -> float:
     """The probability that a candidate is right, 0..1."""
-    known = features(votes, rivals, contained, speed=speed)
+    known = features(votes, rivals, contained, altered=altered)
     logit = sum(weight * value for weight, value in zip(WEIGHTS, known, strict=True))
     return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))

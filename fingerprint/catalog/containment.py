@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from fingerprint.catalog.constellation import SILENCE, sliding_maximum
 from fingerprint.catalog.matching import Candidate
 from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.rivals import shared_peaks
 
 STEP_REACH: Final = 2
 BIN_REACH: Final = 1
@@ -155,9 +156,18 @@ class Containment:
         return sum(self.in_time) + sum(self.in_frequency) + sum(self.in_both)
 
 
-def containment(levels: QueryLevels, candidate: Candidate, parameters: Parameters = DEFAULT) -> Containment:
-    """Look up the peaks of a candidate's track in the query, at the best alignment near the candidate's."""
-    channels = _channels(levels, candidate, parameters)
+def containment(
+    levels: QueryLevels,
+    candidate: Candidate,
+    parameters: Parameters = DEFAULT,
+    *,
+    apart_from: Sequence[Candidate] = (),
+) -> Containment:
+    """Look up the peaks of a candidate's track in the query, at the best alignment near the candidate's.
+
+    Without those that it shares with other tracks, `apart_from`.
+    """
+    channels = _channels(levels, candidate, parameters, apart_from=apart_from)
     best = _score_alignment(channels, shift=0, tempo=1.0)
     if best.strength >= MIN_ALIGNMENT_Z:
         for shift in SHIFTS:
@@ -241,30 +251,41 @@ def _score_alignment(channels: Sequence["_Peaks"], *, shift: int, tempo: float) 
 
 
 def _channels(
-    levels: QueryLevels, candidate: Candidate, parameters: Parameters, *, every: int = 1
+    levels: QueryLevels,
+    candidate: Candidate,
+    parameters: Parameters,
+    *,
+    every: int = 1,
+    apart_from: Sequence[Candidate] = (),
 ) -> list["_Peaks"]:
-    """Every `every`-th of the track's peaks in each channel that is used.
+    """Every `every`-th of the track's peaks in each channel that is used, without those of tracks in `apart_from`.
 
     The middle uses the middle's peaks, and the side the side's own. For a track with hardly any in its side, such
     as mono, the middle's are looked up in the query's side, too: in another mix they may be there.
     """
     # No alignment that is tried moves a peak from farther away into the query.
     margin = 4 + 0.05 * levels.steps
-    between = (
-        (candidate.offset - margin * candidate.speed) / parameters.phases,
-        (candidate.offset + (levels.steps + margin) * candidate.speed) / parameters.phases,
-    )
-    segment, number = candidate.live.segment, candidate.number
-    tracks = [segment.peaks(number, between)]
+    between = (-margin, levels.steps + margin)
+
+    def own(*, side: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        frames, bins = candidate.peaks(between, parameters, side=side)
+        shared = np.zeros(len(frames), np.bool_)
+        for other in apart_from:
+            shared |= shared_peaks(candidate, other, between, parameters, side=side)
+        return frames[~shared], bins[~shared]
+
+    tracks = [own(side=False)]
     if any(levels.heard[1:]):
-        side = segment.side_peaks(number, between)
-        tracks.append(side if len(side[0]) >= SIDE_SHARE * len(tracks[0][0]) else tracks[0])
+        stereo = len(candidate.peaks(between, parameters, side=True)[0]) >= SIDE_SHARE * len(
+            candidate.peaks(between, parameters)[0]
+        )
+        tracks.append(own(side=True) if stereo else tracks[0])
     channels: list[_Peaks] = []
     for channel, peaks in enumerate(tracks):
         frames, bins = (values[::every] for values in peaks)
-        # In a query that was slowed down, the peaks are earlier and higher.
+        # In a query that was slowed down, the peaks are earlier; in one that was lowered, they are higher.
         places = (frames * parameters.phases - candidate.offset) / candidate.speed
-        pitches = np.rint(bins * candidate.speed).astype(np.int64)
+        pitches = np.rint(bins * candidate.pitch_factor).astype(np.int64)
         heard = pitches < levels.bins - 1
         channels.append(_Peaks.of(levels, channel, places[heard], pitches[heard]))
     return channels

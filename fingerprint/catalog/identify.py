@@ -11,11 +11,12 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.confidence import THRESHOLD
+from fingerprint.catalog.confidence import THRESHOLD, beside_chances, chances_of_takes
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.query import channel_levels
-from fingerprint.catalog.search import SPEEDS, AudioQuery, Finding, likeliest
+from fingerprint.catalog.search import SPEEDS, AudioQuery, Finding, examine, likeliest
+from fingerprint.catalog.song_change import newest_first
 from fingerprint.domain.audio import Pcm
 
 Item = TypeVar("Item")
@@ -35,6 +36,9 @@ LONE_CONFIDENCE: Final = 0.95
 SAME_BEGIN_SECONDS: Final = 0.3
 """How far the beginning of one song may differ between two windows, in seconds."""
 
+LAST_ATTEMPTS: Final = (0.3, 0.7)
+"""Where in a long recording the last attempt is made, as shares of its length."""
+
 THREADS: Final = min(4, os.cpu_count() or 1)
 """How many windows are searched at the same time."""
 
@@ -50,11 +54,27 @@ def prepare(pcm: Pcm, parameters: Parameters = DEFAULT) -> AudioQuery:
     return query
 
 
-def identify(snapshot: Snapshot, query: AudioQuery, parameters: Parameters = DEFAULT) -> list[Finding]:
-    """The songs found, surest first, each once; empty when there is none. CPU work, for a thread."""
+def identify(
+    snapshot: Snapshot, query: AudioQuery, parameters: Parameters = DEFAULT, *, take: int = 1
+) -> list[Finding]:
+    """The songs found, each once; empty when there is none. CPU work, for a thread.
+
+    In a few seconds, the newest song is first: it is what is playing. In a long recording it is the surest.
+    `take`: which one of a question's takes it is; a later one must be surer.
+    """
+    taken = [
+        replace(finding, confidence=beside_chances(finding.confidence, chances_of_takes(take)))
+        for finding in _identify(snapshot, query, parameters)
+    ]
+    return [finding for finding in taken if finding.confidence >= THRESHOLD]
+
+
+def _identify(snapshot: Snapshot, query: AudioQuery, parameters: Parameters) -> list[Finding]:
     if query.pcm.duration_seconds <= SHORT_SECONDS:
-        best = likeliest(snapshot, query, parameters)
-        return [best] if best is not None and best.confidence >= THRESHOLD else []
+        best = examine(snapshot, query, parameters)
+        if best is None or best.finding.confidence < THRESHOLD:
+            return []
+        return newest_first(snapshot, query, best, parameters)
     return _identify_long(snapshot, query.pcm, parameters)
 
 
@@ -96,6 +116,8 @@ def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list
         ):
             found_in[window.number] = finding
         found = [finding for finding in found_in.values() if finding is not None]
+        if not found:
+            found = _far_speeds(snapshot, pcm, parameters)
         fitting = {min((1.0, *SPEEDS), key=lambda speed: abs(speed - each.speed)) for each in found} - {1.0}
         if fitting:
             without_match = {number for number, finding in found_in.items() if finding is None}
@@ -104,7 +126,17 @@ def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list
                 pool, lambda window: search(window, sorted(fitting), as_it_is=False), left
             ):
                 found_in[window.number] = finding
-    return merge([finding for _, finding in sorted(found_in.items()) if finding is not None])
+    return merge([finding for _, finding in sorted(found_in.items()) if finding is not None]) or merge(found)
+
+
+def _far_speeds(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list[Finding]:
+    """The last attempt, where nothing was found: a few seconds of it at far speeds and pitches."""
+    for share in LAST_ATTEMPTS:
+        start = share * (pcm.duration_seconds - WINDOW_SECONDS)
+        best = examine(snapshot, AudioQuery(pcm.cut(start, WINDOW_SECONDS), parameters), parameters)
+        if best is not None and best.finding.confidence >= LONE_CONFIDENCE:
+            return [replace(best.finding, position_seconds=best.finding.position_seconds + start)]
+    return []
 
 
 def windows_to_ask(every: Iterable["Window"], found_in: Mapping[int, Finding | None]) -> Iterator["Window"]:

@@ -7,6 +7,7 @@ share places, and then exactly for what lies in the highest places. So the memor
 catalog's size.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,7 +38,8 @@ class Candidate:
 
     `offset`: where in the track the query's first sample is, in query steps (`hop / phases` samples); negative
     when the track begins within the query. `votes`: the sum of the weights of the query's frames that agree.
-    `frames`: the number of those frames. `speed` is the query fingerprint's.
+    `frames`: the number of those frames. `speed` and `pitch` are the query fingerprint's; without `pitch`, it is
+    as much as `speed`.
     """
 
     live: LiveSegment
@@ -46,6 +48,30 @@ class Candidate:
     votes: float
     frames: int
     speed: float
+    pitch: float | None = None
+
+    @property
+    def altered(self) -> bool:
+        """Whether the sound is searched as if it were played at another speed or pitch."""
+        return self.speed != 1.0 or self.pitch_factor != 1.0
+
+    @property
+    def pitch_factor(self) -> float:
+        """How many times higher the sound is than the track."""
+        return self.speed if self.pitch is None else self.pitch
+
+    def peaks(
+        self, between: tuple[float, float], parameters: Parameters, *, side: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The track's peaks between two steps of the query, of the middle or the side: frames and bins."""
+        first, last = ((self.offset + step * self.speed) / parameters.phases for step in between)
+        segment = self.live.segment
+        return (segment.side_peaks if side else segment.peaks)(self.number, (first, last))
+
+    def lasts(self, phases: int) -> tuple[float, float]:
+        """The steps of the query at which the track begins and ends."""
+        frames = int(self.live.segment.tracks[self.number]["frames"])
+        return -self.offset / self.speed, (frames * phases - self.offset) / self.speed
 
     def same_track(self, other: "Candidate") -> bool:
         """Whether both candidates are of the same track."""
@@ -67,6 +93,11 @@ class VoteResult:
 
     tracks: tuple[Candidate, ...]
     offsets: tuple[Candidate, ...]
+
+    def without(self, others: Sequence[Candidate]) -> "VoteResult":
+        """The same without some tracks."""
+        kept = tuple(each for each in self.tracks if not any(each.same_track(other) for other in others))
+        return VoteResult(tracks=kept, offsets=self.offsets)
 
     def votes_of_track_and_rivals(self, candidate: Candidate) -> tuple[float, list[float]]:
         """The votes of a candidate's track, at its best offset, and those of the other tracks."""
@@ -121,9 +152,7 @@ def count_votes(
     hits = lookup.hits(high)
     if not len(hits):
         return NO_VOTES
-    return _histogram(
-        snapshot, lookup, hits, limits=(tracks, offsets), speed=query.speed, phases=parameters.phases
-    )
+    return _histogram(snapshot, lookup, hits, limits=(tracks, offsets), query=query, phases=parameters.phases)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -188,7 +217,13 @@ def least_of_the_highest(table: NDArray[np.floating], count: int) -> float:
 
 
 def _histogram(
-    snapshot: Snapshot, lookup: Lookup, hits: Hits, *, limits: tuple[int, int], speed: float, phases: int
+    snapshot: Snapshot,
+    lookup: Lookup,
+    hits: Hits,
+    *,
+    limits: tuple[int, int],
+    query: QueryFingerprint,
+    phases: int,
 ) -> VoteResult:
     """Count the votes exactly, and pick the tracks and the offsets that have most."""
     edges = bases(snapshot)
@@ -236,7 +271,8 @@ def _histogram(
             offset=(offset + lowest + 1) * phases,
             votes=float(votes[index]),
             frames=int(counts[index]),
-            speed=speed,
+            speed=query.speed,
+            pitch=query.pitch,
         )
         others.append(offset)
         if first:

@@ -57,7 +57,7 @@ class QueryFingerprint:
     `hashes`: uint32, and `times`: int64, where each anchor is in the sound, in steps of `hop / phases`
     samples, both of shape (n,), in order of hash, then time, without duplicates. `trusts`: float32 of shape (n,),
     how likely each is the music's, on an arbitrary scale. `steps`: how many steps the sound is long. `speed`: by
-    which factor it was slowed down.
+    which factor it was slowed down. `pitch`: by which factor its frequencies were lowered.
     """
 
     hashes: NDArray[np.uint32]
@@ -65,6 +65,7 @@ class QueryFingerprint:
     trusts: NDArray[np.float32]
     steps: int
     speed: float
+    pitch: float
 
 
 def channel_levels(pcm: Pcm, parameters: Parameters = DEFAULT) -> list[NDArray[np.float32]]:
@@ -107,17 +108,23 @@ def query_peaks(
 
 
 def query_landmarks(
-    peaks: QueryPeaks, parameters: Parameters = DEFAULT, *, fan_out: int, speed: float = 1.0
+    peaks: QueryPeaks,
+    parameters: Parameters = DEFAULT,
+    *,
+    fan_out: int,
+    speed: float = 1.0,
+    pitch: float | None = None,
 ) -> QueryFingerprint:
-    """The landmarks of a piece of sound as if it were played `speed` times slower.
+    """The landmarks of a piece of sound as if it were played `speed` times slower, and `pitch` times lower.
 
-    The peaks are moved, not searched again: all frequencies become lower and all times later. That window and
+    Without `pitch`, it becomes as much lower as slower. The peaks are moved, not searched again. That window and
     bands stay the same has no visible effect at a few percent.
     """
+    pitch = speed if pitch is None else pitch
     steps = int(peaks.steps * speed)
     # All parts are paired at once, as if they followed each other at a distance.
     distance = steps // parameters.phases + parameters.lapse_frames + 2
-    bins = np.rint(peaks.bins / np.float32(speed)).astype(np.int64)
+    bins = np.rint(peaks.bins / np.float32(pitch)).astype(np.int64)
     heard = bins < parameters.band_edges[-1]
     frames = peaks.frames if speed == 1.0 else np.rint(peaks.frames * speed).astype(np.int64)
     frames = (frames + peaks.parts * distance)[heard]
@@ -135,6 +142,7 @@ def query_landmarks(
         trusts=np.add.reduceat(trusts, first) if len(first) else trusts,
         steps=steps,
         speed=speed,
+        pitch=pitch,
     )
 
 

@@ -67,10 +67,13 @@ class RecognitionPool(WorkerPool):
         await super().__aexit__(None, None, None)
         await asyncio.gather(*self._queries, return_exceptions=True)
 
-    def prepare(self, pcm: Pcm) -> PendingFindings:
-        """Give a recording to a worker, and return when it is fingerprinted. Blocks: call it in a thread."""
+    def prepare(self, pcm: Pcm, *, take: int = 1) -> PendingFindings:
+        """Give a recording to a worker, and return when it is fingerprinted. Blocks: call it in a thread.
+
+        `take`: which one of a question's takes it is.
+        """
         assert self._loop is not None, "the pool is entered first"
-        return asyncio.run_coroutine_threadsafe(self._begin_query(pcm), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._begin_query(pcm, take), self._loop).result()
 
     async def findings(self, query: PendingFindings) -> list[Finding]:
         """The songs found, surest first. When this is cancelled, so is the work.
@@ -101,10 +104,10 @@ class RecognitionPool(WorkerPool):
             self._started_workers = True
             self.start_workers()
 
-    async def _begin_query(self, pcm: Pcm) -> PendingFindings:
+    async def _begin_query(self, pcm: Pcm, take: int) -> PendingFindings:
         self._start_once()
         prepared = asyncio.Event()
-        query = asyncio.create_task(self._identify(pcm, prepared))
+        query = asyncio.create_task(self._identify(pcm, take, prepared))
         self._queries.add(query)
         query.add_done_callback(self._done)
         query.add_done_callback(lambda _: prepared.set())
@@ -116,11 +119,11 @@ class RecognitionPool(WorkerPool):
         if not query.cancelled():
             query.exception()  # `findings` raises it, where the caller still waits
 
-    async def _identify(self, pcm: Pcm, prepared: asyncio.Event) -> list[Finding]:
+    async def _identify(self, pcm: Pcm, take: int, prepared: asyncio.Event) -> list[Finding]:
         samples = np.ascontiguousarray(pcm.samples, np.float32)
 
         async def serve(worker: Worker) -> list[Finding]:
-            worker.send(JOB, bytes([len(samples)]))
+            worker.send(JOB, bytes([len(samples), take]))
             worker.send(CONTENT, samples.data.cast("B"))
             while True:
                 kind, content = await worker.receive()

@@ -36,9 +36,10 @@ def main() -> None:
 def _recognize(catalog: Catalogs, pipe: ParentPipe, job: bytearray) -> None:
     samples = np.frombuffer(pipe.content(), np.float32).reshape(job[0], -1)
     query = prepare(Pcm(samples, SAMPLE_RATE))
+    query.take = job[1]
     pipe.send(PREPARED)
     try:
-        pipe.send(FOUND, msgspec.json.encode(identify(catalog.snapshot(), query)))
+        pipe.send(FOUND, msgspec.json.encode(identify(catalog.snapshot(), query, take=query.take)))
     except CatalogError as error:
         pipe.send(FAILED, msgspec.json.encode((error.code, error.detail)))
 

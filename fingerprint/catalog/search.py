@@ -1,24 +1,36 @@
 """Search a catalog for the track that sounds in a few seconds of audio.
 
 The search takes passes that cost more and more, until an answer is sure: a few landmarks; many, also of the side
-signal; then at changed speeds. Each pass's best offsets are examined by `containment`.
+signal; then at changed speeds. Each pass's best offsets are examined by `containment`. Where all of them find
+nothing, a last attempt tries much higher and lower speeds, and other pitches at the same speed.
 """
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.confidence import THRESHOLD, confidence, prominence
+from fingerprint.catalog.confidence import (
+    FAR_CHANCES,
+    SPEED_CHANCES,
+    TEMPO_CHANCES,
+    THRESHOLD,
+    beside_chances,
+    chances_of_length,
+    confidence,
+    prominence,
+)
 from fingerprint.catalog.containment import Containment, QueryLevels, best_aligned, containment
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.matching import Candidate, VoteResult, count_votes, find_candidates
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
 from fingerprint.catalog.postings import postings_of
 from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, channel_levels, query_landmarks, query_peaks
+from fingerprint.catalog.rivals import LEAST_OWN, original, rivalry
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.audio import Pcm
 
@@ -31,11 +43,17 @@ FEW_OFFSETS: Final = 12
 votes for several. FEW_OFFSETS: in the first pass, at other speeds and in windows of a long recording.
 """
 
+LEAST_PEAKS: Final = 20
+"""A track with fewer peaks in the sound, less than half a second of it, is no match: it begins or ends there."""
+
 MAX_EXAMINED: Final = 6
 """How many offsets get a containment score at their best alignment."""
 
 CERTAIN: Final = 0.999
 """When the offset with most votes has this confidence, the others are not examined."""
+
+WORTH_COMPARING: Final = 0.1
+"""The confidence from which a candidate is compared with the tracks that have nearly as many votes."""
 
 SURE: Final = 0.95
 """The confidence from which an answer at the sound's own speed ends the query."""
@@ -43,8 +61,20 @@ SURE: Final = 0.95
 ALIGNMENT_SECONDS: Final = 0.1
 """The largest error of an offset, in seconds."""
 
-SPEEDS: Final = (1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.04, 0.96)
+SPEEDS: Final = tuple(1 + percent / 100 for n in (2, 1, 3, 4, 5, 6, 7, 8) for percent in (n, -n))
 """The speeds that are tried besides the sound's own; any speed between them is near enough to one."""
+
+FAR_SPEEDS: Final = tuple(round(1.015**step, 3) for step in (*range(-20, -6), *range(6, 19)))
+"""The speeds of the last attempt, 0.74 to 1.31: what is sold as "nightcore" or "slowed", for example."""
+
+SEMITONES: Final = (1, -1, 2, -2, 3, -3)
+"""The pitches of the last attempt, at the sound's own speed, in semitones."""
+
+MAX_FAR: Final = 2
+"""How many of them are searched with all landmarks."""
+
+MIN_FAR_PROMINENCE: Final = 0.4
+"""The prominence of one track, by a part of the landmarks, from which they are."""
 
 QUICK_HITS: Final = 250_000
 FULL_HITS: Final = 1_000_000
@@ -76,6 +106,8 @@ class Finding:
 
     `offset_seconds`: how far into the track the recording is at `position_seconds`, where the song begins to be
     heard. `confidence`: the probability that it is this track, 0..1. `speed`: how much faster than the track.
+    `pitch`: how much higher, in semitones. `also`: the ids of other releases of the recording in the catalog,
+    which cannot be told from it.
     """
 
     track: Track
@@ -83,6 +115,8 @@ class Finding:
     offset_seconds: float
     position_seconds: float
     speed: float
+    pitch: float = 0.0
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,10 +156,11 @@ class AudioQuery:
         """`levels` may hold `channel_levels(pcm)` where they are known already.
 
         `alone`: whether this is all there is of the sound; a window of a long recording has neighbors, which may
-        give a better answer, so less is tried.
+        give a better answer, so less is tried. `take` is which one of a question's takes it is.
         """
         self.pcm = pcm
         self.alone = alone
+        self.take = 1
         self._parameters = parameters
         self._levels = levels
 
@@ -159,13 +194,17 @@ class AudioQuery:
         """The peaks of the middle in two phases, to judge speeds by."""
         return self.full_peaks.only((0, self._parameters.phases // 2))
 
-    def scout(self, speed: float) -> QueryFingerprint:
-        """A fourth of all landmarks, to judge whether another speed is worth searching."""
-        return query_landmarks(self.scout_peaks, self._parameters, fan_out=SCOUT_FAN_OUT, speed=speed)
+    def scout(self, speed: float, pitch: float | None = None) -> QueryFingerprint:
+        """A fourth of all landmarks, to judge whether another speed or pitch is worth searching."""
+        return query_landmarks(self.scout_peaks, self._parameters, fan_out=SCOUT_FAN_OUT, speed=speed, pitch=pitch)
 
-    def full(self, speed: float = 1.0) -> QueryFingerprint:
-        """The landmarks of the second pass, and of a speed that is worth searching."""
-        return query_landmarks(self.full_peaks, self._parameters, fan_out=FULL.fan_out, speed=speed)
+    def full(self, speed: float = 1.0, pitch: float | None = None) -> QueryFingerprint:
+        """The landmarks of the second pass, and of a speed or pitch that is worth searching."""
+        return query_landmarks(self.full_peaks, self._parameters, fan_out=FULL.fan_out, speed=speed, pitch=pitch)
+
+    def slowed(self, speed: float) -> "AudioQuery":
+        """The sound as if it were played `speed` times slower, transformed again."""
+        return AudioQuery(self.pcm.slowed(speed), self._parameters, alone=False)
 
 
 def likeliest(
@@ -196,7 +235,11 @@ def examine(
 class Search:
     """The passes of one search, and the best answer so far."""
 
-    def __init__(self, snapshot: Snapshot, query: AudioQuery, parameters: Parameters = DEFAULT) -> None:
+    def __init__(
+        self, snapshot: Snapshot, query: AudioQuery, parameters: Parameters = DEFAULT, *, altered: bool = False
+    ) -> None:
+        """`altered`: the query is not the sound as it is, but at another speed."""
+        self._altered = altered
         self._snapshot = snapshot
         self._query = query
         self._parameters = parameters
@@ -210,6 +253,8 @@ class Search:
             self._examine(search_pass)
             if self._sure(search_pass.enough):
                 break
+        if as_it_is and speeds and self._query.alone and self._query.take == 1 and not self._sure(THRESHOLD):
+            self._last_attempt()
         return self._best
 
     def passes(self, *, as_it_is: bool, speeds: Sequence[float]) -> Iterator[SearchPass]:
@@ -254,25 +299,67 @@ class Search:
 
     def _promising(self, speeds: Sequence[float], max_hits: int) -> list[float]:
         """The speeds worth a closer look: those at which a part of the landmarks favors one track the most."""
-        found: list[tuple[float, float]] = []
-        for speed in speeds:
-            candidates = find_candidates(
-                self._snapshot,
-                self._query.scout(speed),
-                limit=RIVALS,
-                parameters=self._parameters,
-                max_hits=max_hits,
-            )
-            if candidates:
-                votes = [candidate.votes for candidate in candidates]
-                found.append((prominence(votes[0], votes[1:]), speed))
-        found.sort(reverse=True)
+        found = sorted(
+            ((self._favored(self._query.scout(speed), max_hits), speed) for speed in speeds), reverse=True
+        )
         return [speed for favored, speed in found[:MAX_SPEEDS] if favored >= MIN_PROMINENCE]
+
+    def _favored(self, scout: QueryFingerprint, max_hits: int) -> float:
+        """How far one track stands out by a part of the landmarks."""
+        found = find_candidates(
+            self._snapshot, scout, limit=RIVALS, parameters=self._parameters, max_hits=max_hits
+        )
+        votes = [candidate.votes for candidate in found]
+        return prominence(votes[0], votes[1:]) if votes else -math.inf
+
+    def _last_attempt(self) -> None:
+        """Search at the far speeds and the pitches at which one track stands out most.
+
+        At a far speed the peaks of the sound are not where the track has them: the sound itself is slowed down.
+        """
+        query = self._query
+        hits = SCOUT_HITS[0]
+        pitches = [2 ** (semitones / 12) for semitones in SEMITONES]
+        scouted = [(self._favored(query.scout(speed), hits), speed, speed) for speed in FAR_SPEEDS]
+        scouted += [(self._favored(query.scout(1.0, pitch), hits), 1.0, pitch) for pitch in pitches]
+        for favored, speed, pitch in sorted(scouted, reverse=True)[:MAX_FAR]:
+            if favored < MIN_FAR_PROMINENCE or self._sure(THRESHOLD):
+                break
+            if speed == pitch:
+                self._search_slowed(speed)
+            else:
+                fingerprint = query.full(speed, pitch)
+                self._examine(
+                    SearchPass(fingerprint=fingerprint, max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD)
+                )
+
+    def _search_slowed(self, speed: float) -> None:
+        """Search with the sound slowed down, and take what is found there, with its places in the original."""
+        slowed = Search(self._snapshot, self._query.slowed(speed), self._parameters, altered=True)
+        best = slowed.run(as_it_is=True, speeds=())
+        if best is None or (self._best and best.finding.confidence <= self._best.finding.confidence):
+            return
+        finding = replace(
+            best.finding,
+            position_seconds=best.finding.position_seconds / speed,
+            speed=best.finding.speed * speed,
+            pitch=12 * math.log2(speed),
+        )
+        self._best = Examined(
+            finding=finding,
+            search_pass=replace(best.search_pass, fingerprint=self._query.full(speed)),
+            candidate=replace(best.candidate, speed=speed, pitch=speed),
+            tracks=best.tracks,
+        )
 
     def _examine(self, search_pass: SearchPass) -> None:
         votes = self.count_votes(search_pass)
         for candidate in self.offsets_to_examine(votes):
-            finding = self._finding(votes, candidate)
+            finding, same = self._finding(votes, candidate)
+            if same and (chosen := original([candidate, *same])) is not candidate:
+                other, _ = self._finding(votes, chosen, compare=True)
+                if other.confidence >= min(THRESHOLD, finding.confidence):
+                    finding, candidate = other, chosen  # noqa: PLW2901 - another release of the same recording
             if self._best is None or finding.confidence > self._best.finding.confidence:
                 self._best = Examined(
                     finding=finding, search_pass=search_pass, candidate=candidate, tracks=votes.tracks
@@ -280,17 +367,76 @@ class Search:
             if self._sure(CERTAIN):
                 break
 
-    def _finding(self, result: VoteResult, candidate: Candidate) -> Finding:
+    def _chances(self, candidate: Candidate, contained: Containment) -> float:
+        """How many hypotheses a candidate is the best of, besides those that its confidence knows of."""
+        chances = chances_of_length(self._query.pcm.duration_seconds) if self._query.alone else 1.0
+        if contained.tempo != 1.0:
+            chances = max(chances, TEMPO_CHANCES)
+        far = self._altered or candidate.speed != candidate.pitch_factor
+        if far or candidate.altered:
+            chances *= FAR_CHANCES if far else SPEED_CHANCES
+        return chances
+
+    def _compared(
+        self, result: VoteResult, candidate: Candidate, contained: Containment, sure: float
+    ) -> tuple[tuple[Candidate, ...], Containment, float]:
+        """The other releases of a candidate's recording, and its containment and confidence beside other tracks.
+
+        Releases of one recording are no rivals. Where other tracks share material with it, what counts is the
+        music that is its own.
+        """
+        beside = rivalry(candidate, result.tracks, self._query.prepared_levels.steps, self._parameters)
+        if not beside.same and not beside.sharing:
+            return (), contained, sure
+        if beside.sharing:
+            levels = self._query.prepared_levels
+            own = containment(levels, candidate, self._parameters, apart_from=beside.sharing)
+            if own.peaks < LEAST_OWN:
+                return beside.same, own, 0.0
+            contained = replace(own, peaks=contained.peaks)
+        votes, rivals = result.without(beside.same).votes_of_track_and_rivals(candidate)
+        return (
+            beside.same,
+            contained,
+            confidence(votes, rivals, contained, altered=self._altered or candidate.altered),
+        )
+
+    def _at_own_speed(self, candidate: Candidate) -> Candidate:
+        """The candidate with its pitch, but the sound's own speed, about the middle of the sound."""
+        moved = self._query.prepared_levels.steps / 2 * (candidate.speed - 1)
+        return replace(candidate, speed=1.0, pitch=candidate.pitch_factor, offset=round(candidate.offset + moved))
+
+    def _finding(
+        self, result: VoteResult, candidate: Candidate, *, compare: bool = False
+    ) -> tuple[Finding, tuple[Candidate, ...]]:
+        """What a candidate amounts to, and the other releases of its recording.
+
+        `compare`: with other tracks, also when it is far from sure.
+        """
         parameters = self._parameters
         contained = self.contained(candidate)
+        if contained.tempo != 1.0 and candidate.speed != 1.0:
+            # A pitch that was changed alone, by up to a semitone or so, looks like another speed at another tempo.
+            alone = self._at_own_speed(candidate)
+            contained_alone = self.contained(alone)
+            if contained_alone.strength > contained.strength:
+                candidate, contained = alone, contained_alone
         votes, rivals = result.votes_of_track_and_rivals(candidate)
+        altered = self._altered or candidate.altered
+        sure = confidence(votes, rivals, contained, altered=altered) if contained.peaks >= LEAST_PEAKS else 0.0
+        same: tuple[Candidate, ...] = ()
+        if compare or sure >= WORTH_COMPARING:
+            same, contained, sure = self._compared(result, candidate, contained, sure)
         offset = candidate.offset / candidate.speed - contained.shift
         seconds = offset * parameters.hop / parameters.phases / parameters.rate
-        return Finding(
+        finding = Finding(
             track=candidate.live.track(candidate.number),
-            confidence=confidence(votes, rivals, contained, speed=candidate.speed),
+            confidence=beside_chances(sure, self._chances(candidate, contained)),
+            also=tuple(each.track_id for each in same),
             # An offset before the track's start means that the track begins within the recording.
             offset_seconds=max(0.0, seconds * candidate.speed),
             position_seconds=-seconds if seconds < -ALIGNMENT_SECONDS else 0.0,
             speed=candidate.speed * contained.tempo,
+            pitch=12 * math.log2(candidate.pitch_factor),
         )
+        return finding, same

@@ -58,6 +58,14 @@ class Pcm:
         cancelled = float(middle @ middle) < CANCELLED * float(side @ side)
         return (side, middle) if cancelled else (middle, side)
 
+    def slowed(self, factor: float) -> "Pcm":
+        """The same sound played `factor` times slower, and as much lower, at the same rate."""
+        length = self.samples.shape[1]
+        wanted = round(length * factor)
+        spectrum = np.fft.rfft(self.samples, axis=1)
+        played = np.fft.irfft(spectrum[:, : wanted // 2 + 1], wanted, axis=1) * (wanted / max(1, length))
+        return Pcm(np.ascontiguousarray(played, np.float32), self.rate)
+
     def cut(self, start_seconds: float, duration_seconds: float) -> "Pcm":
         """The part that starts at `start_seconds`; shorter when the sound ends before."""
         first = max(0, round(start_seconds * self.rate))
@@ -72,7 +80,8 @@ class Recording:
     `encoded` holds the container's bytes (providers fingerprint or upload them), `container` its FFmpeg name
     such as `mpegts` or `mp4`. `started_at` is the wall-clock time of the first sample where it is known; of a
     video, clip or file `from_seconds` is how far into it the first sample is. `channel_id`: of a live
-    stream, the id of the channel that it was captured from, where known.
+    stream, the id of the channel that it was captured from, where known. `take`: which take of one question it
+    is, counted from 1.
     """
 
     pcm: Pcm
@@ -81,3 +90,4 @@ class Recording:
     started_at: datetime | None = None
     from_seconds: float | None = None
     channel_id: str | None = None
+    take: int = 1

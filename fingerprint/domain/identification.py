@@ -124,6 +124,18 @@ class Song(SongMetadata):
     position_seconds: Annotated[
         float, Meta(description="Where in the clip or file the song is first heard, in seconds; else 0.")
     ] = 0.0
+    speed: Annotated[
+        float | None,
+        Meta(description="How many times faster than the song the sound is, such as 1.25; null where unknown."),
+    ] = None
+    pitch: Annotated[
+        float | None,
+        Meta(description="How much higher than the song the sound is, in semitones; null where unknown."),
+    ] = None
+    also: Annotated[
+        tuple[str, ...],
+        Meta(description="Ids of other tracks in the catalog with the same recording, which sound alike."),
+    ] = ()
     catalog: CatalogRef | None = None
 
 

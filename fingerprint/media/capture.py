@@ -56,11 +56,13 @@ class StreamCapture:
     async def _live_takes(self, source: LiveSource, seconds: float) -> AsyncGenerator[Recording]:
         """The takes that are not silent. Raises the first take's error, or `no-audio` when all are silent."""
         heard = False
+        number = 0
         async with aclosing(self._live.takes(source, seconds, worth_waiting=lambda: heard)) as takes:
             async for take in takes:
                 if _is_silent(take.sound.pcm):
                     continue
                 heard = True
+                number += 1
                 date = take.joined.segments[0].started_at
                 encoded, container = take.joined.encoded
                 yield Recording(
@@ -69,6 +71,7 @@ class StreamCapture:
                     container=container,
                     started_at=None if date is None else later(date, take.sound.start_seconds),
                     channel_id=take.source.channel_id,
+                    take=number,
                 )
         if not heard:
             raise _silence()

@@ -42,7 +42,11 @@ class CatalogRecognizer:
 
     def prepare(self, recording: Recording) -> AudioQuery | PendingFindings:
         """The recording's landmarks; with a pool, they stay in the worker process, which searches with them."""
-        return prepare(recording.pcm) if self._pool is None else self._pool.prepare(recording.pcm)
+        if self._pool is not None:
+            return self._pool.prepare(recording.pcm, take=recording.take)
+        query = prepare(recording.pcm)
+        query.take = recording.take
+        return query
 
     async def recognize(self, query: AudioQuery | PendingFindings) -> Sequence[Match]:
         """The songs found, best first; a score is the probability that the song is right.
@@ -57,7 +61,7 @@ class CatalogRecognizer:
         return [_match(finding) for finding in findings]
 
     def _findings(self, query: AudioQuery) -> list[Finding]:
-        return identify(self._catalogs.snapshot(), query)
+        return identify(self._catalogs.snapshot(), query, take=query.take)
 
 
 def _match(finding: Finding) -> Match:
@@ -68,6 +72,9 @@ def _match(finding: Finding) -> Match:
         duration_seconds=round(track.duration_seconds, 3),
         offset_seconds=round(finding.offset_seconds, 3),
         position_seconds=round(finding.position_seconds, 3),
+        speed=round(finding.speed, 3),
+        pitch=round(finding.pitch, 2),
+        also=finding.also,
         catalog=CatalogRef(track_id=track.id, path=track.path),
     )
     return Match(song=song, score=round(finding.confidence, 4))

@@ -25,6 +25,7 @@ from fingerprint.domain.identification import (
     new_identification_id,
 )
 from fingerprint.domain.links import links_of
+from fingerprint.domain.playback import playback_text
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import FileTarget, Target, VideoTarget, parse_target
 from fingerprint.domain.text import clock_text, printable
@@ -233,6 +234,8 @@ def _song_lines(song: Song, identification: Identification) -> list[str]:
     if song.offset_seconds is not None:
         length = f" of {clock_text(song.duration_seconds)}" if song.duration_seconds else ""
         facts.append(f"{clock_text(song.offset_seconds)}{length} into the song")
+    if playback := playback_text(song):
+        facts.append(playback)
     links = [f"  {link}" for link in links_of(song).values() if link]
     name = f"{PROBABLY}: {_song_name(song)}" if identification.is_probable else _song_name(song)
     return [f"  {name}", *([f"  {', '.join(facts)}"] if facts else []), *links]

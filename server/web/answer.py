@@ -22,6 +22,7 @@ from fingerprint.domain.identification import (
     Timings,
     heard_elsewhere,
 )
+from fingerprint.domain.playback import playback_text
 from fingerprint.domain.problems import Problem, ProblemCode
 from fingerprint.domain.text import clock_text
 from server.web.words import NO_MATCH, NO_MATCH_RECORDED, WORDS
@@ -134,6 +135,12 @@ def took_text(timings: Timings) -> str:
         ("Total", timings.total_ms),
     )
     return " · ".join(f"{name} {duration_text(value)}" for name, value in steps if value is not None)
+
+
+def played_text(song: Song) -> str:
+    """How the song is played when it is not as it is, such as `It is sped up 25 %.`; otherwise empty."""
+    text = playback_text(song)
+    return f"It is {text}." if text else ""
 
 
 def elsewhere_text(identification: Identification) -> str:
@@ -254,6 +261,6 @@ def _found(identification: Identification, song: Song, *, live: bool, source: st
         )
         if identification.kind in (Kind.CLIP, Kind.FILE)
         else (),
-        note=elsewhere_text(identification),
+        note=" ".join(filter(None, (elsewhere_text(identification), played_text(song)))),
         took=took_text(identification.timings),
     )

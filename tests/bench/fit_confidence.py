@@ -69,7 +69,9 @@ def _examine(job: tuple[Path, Path, Query, str]) -> Examined:
         candidates = list(search.offsets_to_examine(votes))
         known = [
             features(
-                *votes.votes_of_track_and_rivals(candidate), search.contained(candidate), speed=candidate.speed
+                *votes.votes_of_track_and_rivals(candidate),
+                search.contained(candidate),
+                altered=candidate.altered,
             )
             for candidate in candidates
         ]

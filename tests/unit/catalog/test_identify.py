@@ -33,6 +33,11 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     return Catalog(folder).snapshot()
 
 
+def joined(*parts: Pcm) -> Pcm:
+    """The parts, one after the other."""
+    return Pcm(np.ascontiguousarray(np.concatenate([part.samples for part in parts], axis=1)))
+
+
 def titles(snapshot: Snapshot, pcm: Pcm) -> list[str]:
     return [finding.track.title for finding in identify(snapshot, prepare(pcm))]
 
@@ -95,6 +100,27 @@ def test_a_place_with_fewer_votes_is_found_by_its_music(
     assert found.finding.offset_seconds == pytest.approx(4.0, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("older", "newer", "seconds_ago", "offset"), [(1, 2, 2, 0.0), (3, 4, 2, 7.3), (5, 6, 4, 0.0), (7, 0, 3, 5.0)]
+)
+def test_after_a_change_the_newest_song_is_the_answer_and_the_older_one_follows(
+    snapshot: Snapshot, older: int, newer: int, seconds_ago: float, offset: float
+) -> None:
+    pcm = joined(tune(older).cut(10, 6 - seconds_ago), tune(newer).cut(offset, seconds_ago))
+    now, before = identify(snapshot, prepare(pcm))
+    assert (now.track.title, before.track.title) == (f"Song {newer}", f"Song {older}")
+    # A song that begins in the sound is placed exactly, one that is cut in within a second.
+    accuracy = 0.1 if offset == 0 else 1.1
+    assert now.position_seconds == pytest.approx(6 - seconds_ago, abs=accuracy)
+    assert now.offset_seconds - now.position_seconds == pytest.approx(offset - 6 + seconds_ago, abs=0.1)
+    assert (before.position_seconds, before.offset_seconds) == (0, pytest.approx(10, abs=0.3))
+
+
+def test_a_song_that_plays_on_under_noise_is_the_only_one(snapshot: Snapshot) -> None:
+    pcm = joined(tune(5).cut(4, 4), mixed(tune(5).cut(8, 2), noise(1, 2), 3.0))
+    assert titles(snapshot, pcm) == ["Song 5"]
+
+
 @pytest.mark.parametrize("number", range(100, 105))
 def test_other_music_is_no_match(snapshot: Snapshot, number: int) -> None:
     assert titles(snapshot, tune(number).cut(3, 6)) == []
@@ -103,6 +129,19 @@ def test_other_music_is_no_match(snapshot: Snapshot, number: int) -> None:
 @pytest.mark.parametrize("pcm", [noise(3, 6.0), Pcm(np.zeros((2, 96_000), np.float32)), noise(3, 0.01)])
 def test_what_is_no_music_is_no_match(snapshot: Snapshot, pcm: Pcm) -> None:
     assert titles(snapshot, pcm) == []
+
+
+def shifted(pcm: Pcm, semitones: float) -> Pcm:
+    """The first channel at another pitch, as fast as it was: resampled grains that overlap by half."""
+    factor, size = 2 ** (semitones / 12), 2048
+    sound, window = pcm.samples[0], np.hanning(size)
+    out = np.zeros((1, len(sound)), np.float64)
+    for at in range(0, len(sound) - 2 * size, size // 2):
+        places = np.arange(size, dtype=np.float64) * factor
+        out[0, at : at + size] += window * np.interp(
+            places, np.arange(2 * size, dtype=np.float64), sound[at : at + 2 * size]
+        )
+    return Pcm(out.astype(np.float32))
 
 
 def faster(pcm: Pcm, speed: float) -> Pcm:
@@ -114,16 +153,32 @@ def faster(pcm: Pcm, speed: float) -> Pcm:
     return Pcm(played)
 
 
-@pytest.mark.parametrize("speed", [1.02, 0.98, 1.03, 0.97])
+@pytest.mark.parametrize("speed", [1.02, 0.97, 1.055, 0.92, 1.25, 1.3, 0.85, 0.75])
 def test_a_changed_speed_is_found(snapshot: Snapshot, speed: float) -> None:
-    (finding,) = identify(snapshot, prepare(faster(tune(6), speed).cut(4, 6)))
+    (finding,) = identify(snapshot, prepare(tune(6).cut(4, 6 * speed).slowed(1 / speed)))
     assert finding.track.title == "Song 6"
     assert finding.speed == pytest.approx(speed, abs=0.011)
+    assert finding.pitch == pytest.approx(12 * np.log2(speed), abs=0.36)
+    assert finding.offset_seconds == pytest.approx(4, abs=0.1)
+
+
+@pytest.mark.parametrize("semitones", [1, -2, 3])
+def test_a_pitch_that_was_changed_alone_is_found(snapshot: Snapshot, semitones: int) -> None:
+    (finding,) = identify(snapshot, prepare(shifted(tune(6).cut(4, 6), semitones)))
+    assert finding.track.title == "Song 6"
+    assert finding.speed == pytest.approx(1.0, abs=0.031)
+    assert finding.pitch == pytest.approx(semitones, abs=0.2)
+
+
+def test_a_whole_recording_at_a_far_speed_is_found(snapshot: Snapshot) -> None:
+    (finding,) = identify(snapshot, prepare(tune(6).slowed(1 / 1.25)))
+    assert finding.track.title == "Song 6"
+    assert finding.speed == pytest.approx(1.25, abs=0.011)
 
 
 def test_a_changed_speed_is_found_in_a_long_recording_beside_a_song_as_it_is(snapshot: Snapshot) -> None:
     parts = [noise(2, 8.0), tune(3).cut(0, 20), faster(tune(6), 1.02)]
-    mix = Pcm(np.ascontiguousarray(np.concatenate([part.samples for part in parts], axis=1)))
+    mix = joined(*parts)
     findings = {finding.track.title: finding for finding in identify(snapshot, prepare(mix))}
     assert findings["Song 3"].speed == 1.0
     assert findings["Song 6"].speed == pytest.approx(1.02, abs=0.011)
@@ -132,7 +187,7 @@ def test_a_changed_speed_is_found_in_a_long_recording_beside_a_song_as_it_is(sna
 
 def test_a_mix_gives_each_song_once_with_its_position(snapshot: Snapshot) -> None:
     parts = [tune(1).cut(0, 20), noise(1, 10), tune(4).cut(2, 18), tune(7).cut(0, 20)]
-    mix = Pcm(np.ascontiguousarray(np.concatenate([part.samples for part in parts], axis=1)))
+    mix = joined(*parts)
     findings = {finding.track.title: finding for finding in identify(snapshot, prepare(mix))}
     assert set(findings) == {"Song 1", "Song 4", "Song 7"}
     assert findings["Song 1"].position_seconds == 0
@@ -205,5 +260,5 @@ def test_between_two_windows_in_which_a_song_goes_on_none_is_asked(snapshot: Sna
 def test_a_short_song_between_two_windows_is_found(snapshot: Snapshot) -> None:
     # It fills the window from 5 to 15 seconds, and half of each beside it.
     parts = [noise(1, 5.0), tune(2).cut(3, 10), noise(2, 15.0)]
-    mix = Pcm(np.ascontiguousarray(np.concatenate([part.samples for part in parts], axis=1)))
+    mix = joined(*parts)
     assert titles(snapshot, mix) == ["Song 2"]

@@ -186,6 +186,15 @@ test("an answer says which moment of a live stream it is about, where that is no
   assert.equal(viewOf({ ...at(75), status: "successful", song: SONG }, say, SERVER).note, "moment_behind(1:15)");
 });
 
+test("a song that is played faster, slower, higher or lower says so", () => {
+  const cases = /** @type {const} */ ([[1.25, 3.86, "panel_faster(25)"], [0.8, -3.86, "panel_slower(20)"], [1, 2, "panel_higher(2)"],
+    [0.9, -3.1, "panel_slower(10) panel_lower(3)"], [1.01, 0.17, ""], [null, null, ""], ["2", {}, ""]]);
+  for (const [speed, pitch, note] of cases) {
+    const song = /** @type {SongOfServer} */ ({ ...SONG, speed, pitch });
+    assert.equal(viewOf({ ...ANSWER, status: "successful", song }, say, SERVER).note, note);
+  }
+});
+
 test("what a server sends in place of a number or a link is not shown", () => {
   const odd = { ...SONG, offset: "5", duration: NaN, position: null, links: { spotify: "javascript:alert(1)", youtube: 7 } };
   const { song } = answerView({ ...ANSWER, status: "successful", song: odd, score: "high" });

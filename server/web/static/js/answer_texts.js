@@ -1,6 +1,6 @@
 /** An answer as the start page shows it: the values of lib/answer.js in words. server/web/answer.py writes the same. */
 
-import { answerView, clockText } from "./lib/answer.js";
+import { answerView, clockText, playbackOf } from "./lib/answer.js";
 
 /** The needle's place, in percent of the dial's width, while nothing is played. */
 const NEEDLE_AT_REST = 2;
@@ -47,6 +47,17 @@ function sourceText({ kind, target, at }) {
 /** What was listened to when a video has no sound at the moment asked for. @param {AnswerView["elsewhere"]} elsewhere */
 const elsewhereText = (elsewhere) =>
   elsewhere ? `There is no sound at ${elsewhere.asked}, so we listened from ${elsewhere.from} to ${elsewhere.until}.` : "";
+
+/** How the song is played when it is not as it is. @param {SongOfServer} song */
+function playedText(song) {
+  const { percent, semitones } = playbackOf(song);
+  const height = Math.abs(semitones);
+  const words = [
+    percent ? `${percent > 0 ? "sped up" : "slowed down"} ${Math.abs(percent)} %` : "",
+    semitones ? `${height} semitone${height > 1 ? "s" : ""} ${semitones > 0 ? "higher" : "lower"}` : "",
+  ].filter(Boolean);
+  return words.length ? `It is ${words.join(", ")}.` : "";
+}
 
 /**
  * The texts for a problem.
@@ -103,7 +114,7 @@ export function answerTexts(identification, words) {
     sure: confidence,
     links: song.links,
     also: others.map(({ position, title, artists }) => ({ position, title, artists })),
-    note: elsewhereText(elsewhere),
+    note: [elsewhereText(elsewhere), identification.song ? playedText(identification.song) : ""].filter(Boolean).join(" "),
     took: tookText(identification),
   };
 }

@@ -1,0 +1,104 @@
+"""Finds the other song in a few seconds in which one song ends and the next begins.
+
+A search answers with the song that most of the sound is of. When that song is not heard at the sound's end, the
+end is searched by itself: the newest song is what is playing. Likewise for its beginning, where the song before
+may be.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from fingerprint.catalog.containment import containment
+from fingerprint.catalog.index import Snapshot
+from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.search import AudioQuery, Examined, Finding, examine
+
+PART_SECONDS: Final = (2.0, 3.0)
+"""The parts at an end of the sound that are searched by themselves, in this order."""
+
+MIN_SECONDS: Final = 4.0
+"""Shorter sound is one song's."""
+
+HEARD_Z: Final = 2.5
+"""A song whose peaks stand out by fewer standard deviations in a part of the sound may not be heard there."""
+
+PART_CONFIDENCE: Final = 0.95
+"""The least confidence of a song in a part, since it is one more question, and a short one."""
+
+
+def newest_first(
+    snapshot: Snapshot, query: AudioQuery, found: Examined, parameters: Parameters = DEFAULT
+) -> list[Finding]:
+    """The song that was found, with the one before or after it in the sound, if there is one; the newest first."""
+    seconds = query.pcm.duration_seconds
+    if seconds < MIN_SECONDS:
+        return [found.finding]
+
+    def other(parts: Iterator[_Part]) -> Finding | None:
+        """The song of the first part that has another one."""
+        for part in parts:
+            if part.heard(found, parameters) >= HEARD_Z:
+                return None
+            best = examine(snapshot, part.query, parameters, speeds=())
+            if best is not None and best.finding.confidence >= PART_CONFIDENCE:
+                known = {found.finding.track.id, *found.finding.also}
+                return None if best.finding.track.id in known else part.placed(best.finding)
+        return None
+
+    ends = [min(length, seconds / 2) for length in PART_SECONDS]
+    cut = _cutter(query, parameters)
+    newer = other(cut(seconds - length, length) for length in ends)
+    if newer is not None:
+        return [newer, found.finding]
+    older = other(cut(0.0, length) for length in ends)
+    if older is None:
+        return [found.finding]
+    return [_begun_after(found.finding, older, ends[0]), older]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A part of the sound: where it begins, in seconds and in steps, and its query."""
+
+    start_seconds: float
+    first_step: int
+    query: AudioQuery
+
+    def heard(self, found: Examined, parameters: Parameters) -> float:
+        """How far the song's peaks stand out in this part, where it would play on, in the better channel."""
+        offset = round(found.candidate.offset + self.first_step * found.candidate.speed)
+        there = containment(self.query.prepared_levels, replace(found.candidate, offset=offset), parameters)
+        return max(there.null_z_score)
+
+    def placed(self, finding: Finding) -> Finding:
+        """A finding in this part with its place in the whole sound, also when the track begins before the part."""
+        position = self.start_seconds + finding.position_seconds
+        before = finding.offset_seconds / finding.speed
+        if before < position:
+            return replace(finding, position_seconds=position - before, offset_seconds=0.0)
+        return replace(finding, position_seconds=position)
+
+
+def _cutter(query: AudioQuery, parameters: Parameters) -> Callable[[float, float], _Part]:
+    """Cuts parts out of a query, on the edge of a step, so that their spectrograms are parts of the query's."""
+    hop = parameters.hop // parameters.phases
+
+    def cut(start: float, seconds: float) -> _Part:
+        first = round(start * query.pcm.rate) // hop
+        begin = first * hop / query.pcm.rate
+        pcm = query.pcm.cut(begin, seconds)
+        last = first + (pcm.samples.shape[1] - parameters.window) // hop + 1
+        levels = [channel[first:last] for channel in query.levels]
+        return _Part(begin, first, AudioQuery(pcm, parameters, levels=levels))
+
+    return cut
+
+
+def _begun_after(finding: Finding, older: Finding, seconds: float) -> Finding:
+    """The newer of two songs; unless its beginning is in the sound, it begins where the older one's part ends."""
+    if finding.position_seconds > older.position_seconds:
+        return finding
+    return replace(
+        finding, position_seconds=seconds, offset_seconds=finding.offset_seconds + seconds * finding.speed
+    )
