@@ -18,17 +18,25 @@ from typing import Any, Final, TypeVar, cast
 from yarl import URL
 
 from fingerprint.clock import SystemClock
+from fingerprint.domain.audio import Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
 from fingerprint.hls.ads import Verdict, ad_is_running, content_runs, next_content, unknown_signs, verdicts
 from fingerprint.hls.attributes import PlaylistError, address
-from fingerprint.hls.playlist import MAX_CHARACTERS, MediaPlaylist, Rendition, parse_media, parse_multivariant
+from fingerprint.hls.playlist import (
+    MAX_CHARACTERS,
+    MAX_VIDEO_CHARACTERS,
+    MediaPlaylist,
+    Rendition,
+    parse_media,
+    parse_multivariant,
+)
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.containers import container_of, unknown_boxes
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
-from fingerprint.ports import Clock, OnUnknown, ignore_unknown
+from fingerprint.ports import ClipSource, Clock, MediaSource, OnUnknown, VideoSource, ignore_unknown
 from fingerprint.retry import retry_budget, time_limit
 from fingerprint.settings import GqlAttempt, TwitchSettings
 from fingerprint.twitch import usher
@@ -40,9 +48,6 @@ from fingerprint.twitch.resolve import TwitchResolver
 
 T = TypeVar("T")
 
-DEFAULT_CHANNEL: Final = "monstercat"
-"""A channel that plays music around the clock."""
-
 STEP_SECONDS: Final = 35.0
 TOKEN_SECONDS: Final = (600.0, 3_600.0)
 """How long a live channel's token is expected to be valid; 1200 s were recorded."""
@@ -53,7 +58,10 @@ SEGMENT_SECONDS: Final = ((1.9, 2.1), (4.0, 4.3))
 LIVE_TOKEN_NAME: Final = "token"  # noqa: S105 - a parameter's name
 """The only name under which usher takes a live channel's token; for videos it takes others, too."""
 
+VIDEO_SEGMENT_SECONDS: Final = 10.0
 MIN_WINDOW_SECONDS: Final = 20.0
+MAX_AGE_SECONDS: Final = 45.0
+_LATE_SECONDS: Final = 1.0
 _SEGMENT_BYTES: Final = 32 << 20
 _PREFETCH_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.1
@@ -158,6 +166,10 @@ def rendition_notes(renditions: Sequence[Rendition]) -> list[str]:
     notes: list[str] = []
     if not any(rendition.audio_only for rendition in renditions):
         notes.append("no rendition is audio only, though it was asked for")
+    if any(rendition.sound_elsewhere for rendition in renditions):
+        notes.append("the sound is a rendition of its own")
+    if all(rendition.audio_only for rendition in renditions):
+        notes.append("no rendition has a picture")
     if not any(rendition.name for rendition in renditions):
         notes.append("no rendition has a name")
     if not any(rendition.codecs for rendition in renditions):
@@ -183,6 +195,31 @@ def playlist_notes(playlist: MediaPlaylist) -> list[str]:
     return notes
 
 
+def age_notes(playlist: MediaPlaylist, *, now: datetime) -> list[str]:
+    """Whether a live playlist is of another time than now."""
+    newest = max((segment.ended_at for segment in playlist.segments if segment.ended_at), default=None)
+    age = 0.0 if newest is None else (now - newest).total_seconds()
+    if age > MAX_AGE_SECONDS:
+        return [f"the newest sound is {age:.0f} s old: the broadcast stands still, or is delayed"]
+    return [f"its dates are {-age:.0f} s ahead of this machine's clock"] if age < -MAX_AGE_SECONDS else []
+
+
+def video_notes(playlist: MediaPlaylist) -> list[str]:
+    """How a VOD's media playlist differs from what was recorded."""
+    notes: list[str] = []
+    *whole, _last = playlist.segments
+    odd = sorted({round(each.duration_seconds, 1) for each in whole} - {VIDEO_SEGMENT_SECONDS})
+    if odd:
+        notes.append(f"segments of {', '.join(f'{seconds:g}' for seconds in odd[:5])} s")
+    if len({segment.init for segment in playlist.segments}) > 1:
+        notes.append("there are several init sections")
+    if any(segment.started_at for segment in playlist.segments):
+        notes.append("segments have dates")
+    if playlist.date_ranges or playlist.prefetch:
+        notes.append("it has tags of live streams")
+    return notes
+
+
 def _is_usual(seconds: float) -> bool:
     return any(low <= seconds <= high for low, high in SEGMENT_SECONDS)
 
@@ -193,6 +230,8 @@ _IPV6: Final = re.compile(
     r"(?<![\w:])(?=[0-9A-Fa-f:]*(?:::|[A-Fa-f]))(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])"
 )
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9_+/=%-]{24,}")
+_NAME: Final = re.compile(r"[a-z]{2,14}(-[a-z]{2,14})+|[a-z]{2,14}([A-Z][a-z]{2,14}){2,}|EXT-X(-[A-Z0-9]{2,14})+")
+"""Long names of classes, fields and tags, which no secret looks like."""
 
 
 def redacted(text: str, *secrets: str) -> str:
@@ -201,7 +240,7 @@ def redacted(text: str, *secrets: str) -> str:
         text = text.replace(secret, "(hidden)")
     text = _ADDRESS.sub(lambda found: f"https://{found[2]}/...", text)
     text = _IPV6.sub("(address)", _IPV4.sub("(address)", text))
-    return _OPAQUE.sub("(hidden)", text)
+    return _OPAQUE.sub(lambda found: found[0] if _NAME.fullmatch(found[0]) else "(hidden)", text)
 
 
 # --- The steps ----------------------------------------------------------------------------------------
@@ -264,7 +303,11 @@ class Canary:
     async def _video(self, target: VideoTarget) -> None:
         token = await self._step("video: token", partial(self._video_token, target.video_id))
         kind = usher.PlaylistKind.VIDEO
-        await self._usher("video: usher", kind, target.video_id, usher.WAYS, token)
+        url = await self._usher("video: usher", kind, target.video_id, usher.WAYS, token)
+        if url is None:
+            self._skip("video: playlist", "there is no list of renditions")
+        else:
+            await self._step("video: playlist", partial(self._video_playlist, url))
         await self._step("video", partial(self._heard, target))
 
     async def _usher(
@@ -302,7 +345,8 @@ class Canary:
         except (_FailedError, PlaylistError, usher.UsherFailure) as error:
             outcome, notes = Outcome.FAILED, [str(error)]
         except TwitchAudioError as error:
-            outcome, notes = Outcome.FAILED, [f"{error.code}: {error.detail}"]
+            hint = " Name a channel that is." if error.code is ProblemCode.NOT_LIVE else ""
+            outcome, notes = Outcome.FAILED, [f"{error.code}: {error.detail}{hint}"]
         except TimeoutError:
             outcome, notes = Outcome.FAILED, [f"it took longer than {STEP_SECONDS:.0f} s"]
         except Exception as error:  # noqa: BLE001 - the report names a fault of ours, too
@@ -366,7 +410,14 @@ class Canary:
         playlist = parse_media(fetched.text)
         if not playlist.segments:
             raise _FailedError("it lists no segments")
-        return playlist, playlist_notes(playlist)
+        return playlist, playlist_notes(playlist) + age_notes(playlist, now=self.clock.now())
+
+    async def _video_playlist(self, url: URL) -> tuple[MediaPlaylist, list[str]]:
+        fetched = await self._media(url, step="playlist", max_bytes=MAX_VIDEO_CHARACTERS)
+        playlist = await asyncio.to_thread(parse_media, fetched.text)
+        if not playlist.segments:
+            raise _FailedError("it lists no segments")
+        return playlist, video_notes(playlist)
 
     async def _prefetch(self, url: URL, playlist: MediaPlaylist) -> tuple[None, list[str]]:
         if ad_is_running(playlist):
@@ -414,14 +465,30 @@ class Canary:
             if error.code is ProblemCode.AD_BREAK:
                 raise _SkippedError("ads are running") from error
             raise
-        heard = recording.pcm.duration_seconds
-        return None, [] if heard >= _MIN_HEARD_SECONDS else [f"only {heard:.1f} s were decoded"]
+        return None, _sound_notes(source, recording)
 
     async def _media(self, url: URL, *, step: str, max_bytes: int) -> Fetched:
         fetched = await self.media.get(url, step=step, max_bytes=max_bytes, total_seconds=10.0)
         if fetched.status != 200:
             raise _FailedError(f"Twitch answers {fetched.status}")
         return fetched
+
+
+def _sound_notes(source: MediaSource, recording: Recording) -> list[str]:
+    """What is odd about the sound of a source."""
+    heard, start = recording.pcm.duration_seconds, recording.from_seconds or 0.0
+    notes = [] if heard >= _MIN_HEARD_SECONDS else [f"only {heard:.1f} s were decoded"]
+    match source:
+        case VideoSource(at_seconds=at) if not start - _LATE_SECONDS <= at <= start + heard + _LATE_SECONDS:
+            notes.append(f"the moment cannot be heard; the nearest sound begins at {start:.0f} s")
+        case ClipSource(duration_seconds=length):
+            if start > _LATE_SECONDS:
+                notes.append(f"its sound begins after {start:.1f} s")
+            if length is not None and start + heard < length - _LATE_SECONDS:
+                notes.append(f"only {start + heard:.1f} s of {length:.0f} s came")
+        case _:
+            pass
+    return notes
 
 
 def _named(attempt: GqlAttempt) -> str:

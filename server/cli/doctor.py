@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from fingerprint.canary import DEFAULT_CHANNEL, open_canary
+from fingerprint.canary import open_canary
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import (
     ChannelTarget,
@@ -51,7 +51,7 @@ def register(commands: Subparsers) -> None:
         nargs="?",
         const="",
         metavar="CHANNEL",
-        help=f"ask Twitch about a channel that is live (default: the settings', or {DEFAULT_CHANNEL})",
+        help="ask Twitch about a channel that is live (default: what TWITCHAUDIO_CANARY names)",
     )
     doctor.add_argument("--clip", metavar="CLIP", help="also check this clip, by its slug or address")
     doctor.add_argument("--video", metavar="VIDEO", help="also check this video, by its address or number")
@@ -83,9 +83,10 @@ async def _twitch(arguments: argparse.Namespace) -> CheckedPart:
 
 def _targets(arguments: argparse.Namespace, configured: tuple[TwitchTarget, ...]) -> list[TwitchTarget]:
     """What to ask about: what the command line names, else what the settings do. Raises `invalid-input`."""
-    chosen: dict[type[Target], TwitchTarget] = {ChannelTarget: ChannelTarget(DEFAULT_CHANNEL)}
-    for target in (*configured, *_named(arguments)):
-        chosen[type(target)] = target
+    chosen: dict[type[Target], TwitchTarget] = {type(target): target for target in configured}
+    chosen |= {type(target): target for target in _named(arguments)}
+    if not chosen:
+        raise invalid_input("Name a channel that is live: doctor --twitch CHANNEL, or in TWITCHAUDIO_CANARY.")
     return list(chosen.values())
 
 

@@ -24,6 +24,7 @@ from server.app import listening as serving
 from server.app import make_app
 from server.cli import main
 from server.settings import ServerSettings
+from simulator.ad_signs import AD_SHAPES
 from simulator.faults import Fault, FaultKind, Step
 from simulator.simulator import Simulator
 from tests.integration.capture_twitch import SLUG, VIDEO, content_of
@@ -88,6 +89,54 @@ CHANGES = [
     Change("segment", FAILED, fault=Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=403)),
     Change("segment", FAILED, fault=Fault(step=Step.SEGMENT, kind=FaultKind.HTML)),
     Change("prefetch", SKIPPED, {"preroll_seconds": 60.0}),
+    Change("token 1", FAILED, {"subscriber_only": True}),
+    Change("token 1", FAILED, {"geoblocked": True}),
+    Change("usher v2", FAILED, {"ended": True, "end_list_seconds": 0.0}),
+    Change("usher v2", FAILED, {"token_names": "nauth"}),
+    Change("usher v2", DIFFERS, {"audio": "apart"}),
+    Change("usher v2", DIFFERS, {"audio": "only"}),
+    Change("playlist", DIFFERS, {"ended": True}),
+    Change("playlist", DIFFERS, {"window_segments": 5}),
+    Change("playlist", DIFFERS, {"segment_seconds": 6.0}),
+    Change("playlist", DIFFERS, {"fragmented": True}),
+    Change("segment", FAILED, {"broken": "every 1"}),
+    Change("segment", FAILED, {"broken": "every 1", "broken_as": "empty"}),
+    Change("decode", FAILED, {"late_every": 1, "late_seconds": 1.5}),
+]
+OTHER_SHAPES = [
+    {"session_data": True},
+    {"segment_seconds": 4.167},
+    {"discontinuity_every": 2},
+    {"sequence_offset": 1_000},
+    {"audio_with_video": True},
+    {"portrait": True, "enhanced": True},
+    {"first_timestamp": 95_440.0},
+    {"clock_jumps_every": 2, "clock_jumps_tagged": False},
+    {"token_names": "both"},
+]
+"""What Twitch was recorded to do, or what players cannot see, is nothing to report."""
+AD_CHANGES = {
+    "other-class": "unknown date range class",
+    "cue": "unknown tag",
+    "scte35": "unknown date range class",
+    "untitled": "unknown title",
+    "unknown-title": "unknown title",
+}
+STORED = [
+    ("clip", FAILED, {"missing": True}),
+    ("clip", FAILED, {"not_ready": True}),
+    ("clip", FAILED, {"subscriber_only": True}),
+    ("clip", FAILED, {"empty_source_urls": True}),
+    ("clip", DIFFERS, {"sound_from": 8.0}),
+    ("video: token", FAILED, {"missing": True}),
+    ("video: token", FAILED, {"subscriber_only": True}),
+    ("video: usher v2", FAILED, {"geoblocked": True}),
+    ("video: usher v2, nauth", DIFFERS, {"token_names": "token"}),
+    ("video: usher v2", DIFFERS, {"audio": "missing"}),
+    ("video: playlist", DIFFERS, {"segment_seconds": 4.0}),
+    ("video: playlist", DIFFERS, {"fragmented": True, "inits_every": 1}),
+    ("video", FAILED, {"broken": "0-9"}),
+    ("video", DIFFERS, {"broken": "0-3"}),
 ]
 
 
@@ -104,6 +153,40 @@ async def test_each_change_is_named_by_its_step(twitch: Simulator, canary: Canar
     assert all(each.outcome is Outcome.OK for each in report.steps[:until] if each.step != "prefetch")
 
 
+@pytest.mark.parametrize("switches", OTHER_SHAPES, ids=str)
+async def test_what_twitch_is_known_to_do_is_not_reported(
+    twitch: Simulator, canary: Canary, switches: dict[str, bool | str | float]
+) -> None:
+    twitch.reset()
+    twitch.configure_channel("ladder", **switches)
+    report = await canary.check([CHANNEL])
+    assert {step.outcome for step in report.steps if step.step not in ("clip", "video")} == {Outcome.OK}
+
+
+@pytest.mark.parametrize("shape", AD_SHAPES)
+async def test_ads_are_told_by_the_signs_that_are_new(twitch: Simulator, canary: Canary, shape: str) -> None:
+    twitch.reset()
+    twitch.configure_channel("ladder", ad_shape=shape)
+    twitch.channel("ladder").start_ad(30.0, started_ago=10.0)
+    steps = {step.step: step for step in (await canary.check([CHANNEL])).steps}
+    assert steps["playlist"].outcome is (DIFFERS if shape in AD_CHANGES else Outcome.OK)
+    assert AD_CHANGES.get(shape, "") in " ".join(steps["playlist"].notes)
+    assert steps["prefetch"].outcome in (SKIPPED, DIFFERS)
+    assert "(hidden)" not in " ".join(steps["playlist"].notes)
+
+
+@pytest.mark.parametrize(("step", "outcome", "switches"), STORED, ids=str)
+async def test_each_change_of_a_clip_or_video_is_named_by_its_step(
+    twitch: Simulator, canary: Canary, step: str, outcome: Outcome, switches: dict[str, bool | str | float]
+) -> None:
+    twitch.reset()
+    (twitch.clip(SLUG) if step == "clip" else twitch.video(VIDEO)).configure(**switches)
+    report = await canary.check([ALL[1 if step == "clip" else 2]])
+    named = [each for each in report.steps if each.outcome is outcome and each.step.startswith(step)]
+    assert named
+    assert all(each.notes for each in named)
+
+
 async def test_clips_and_videos_have_steps_of_their_own(twitch: Simulator, canary: Canary) -> None:
     twitch.reset()
     twitch.clip(SLUG).configure(missing=True)
@@ -111,6 +194,16 @@ async def test_clips_and_videos_have_steps_of_their_own(twitch: Simulator, canar
     found = outcomes(await canary.check(ALL[1:]))
     failed = {name for name, outcome in found.items() if outcome is Outcome.FAILED}
     assert failed == {"clip", "video: token", "video"}
+
+
+async def test_the_doctor_wants_a_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TWITCHAUDIO_CANARY", raising=False)
+    assert await asyncio.to_thread(main, ("doctor", "--twitch")) != 0
+    told = capsys.readouterr().err
+    assert "doctor --twitch CHANNEL" in told
+    assert told.count("\n") == 1
 
 
 # --- The command --------------------------------------------------------------------------------------

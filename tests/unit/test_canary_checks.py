@@ -1,11 +1,12 @@
 """What the canary says about Twitch's answers, and what it never says."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
-from fingerprint.canary import playlist_notes, redacted, rendition_notes, token_notes
-from fingerprint.hls.playlist import parse_multivariant
+from fingerprint.canary import age_notes, playlist_notes, redacted, rendition_notes, token_notes, video_notes
+from fingerprint.hls.playlist import parse_media, parse_multivariant
 from tests.unit.hls.live_playlists import Builder
 
 pytestmark = pytest.mark.unit
@@ -78,3 +79,30 @@ def test_hosts_and_words_stay() -> None:
     )
     assert redacted(text) == text
     assert redacted("see https://usher.ttvnw.net/api?token=1") == "see https://usher.ttvnw.net/..."
+
+
+def test_a_playlist_of_another_time_is_described() -> None:
+    builder = Builder().segments(15)
+    playlist = builder.playlist()
+    assert age_notes(playlist, now=builder.now) == []
+    assert "60 s old" in age_notes(playlist, now=builder.now + timedelta(seconds=60))[0]
+    assert "ahead of this machine's clock" in age_notes(playlist, now=builder.now - timedelta(hours=1))[0]
+    assert age_notes(Builder(dated=False).segments(15).playlist(), now=builder.now) == []
+
+
+def test_a_videos_playlist_as_recorded_has_no_notes_and_another_is_described() -> None:
+    recorded = "#EXTM3U\n" + "".join(f"#EXTINF:10.000,\n{n}.ts\n" for n in range(5)) + "#EXTINF:3.2,\n5.ts\n"
+    assert video_notes(parse_media(recorded)) == []
+    odd = recorded.replace("10.000", "4.0").replace("5.ts", '5.ts\n#EXT-X-MAP:URI="i"\n#EXTINF:4,\n6.ts')
+    told = "; ".join(video_notes(parse_media(odd)))
+    assert "segments of 3.2, 4 s" in told
+    assert "several init sections" in told
+    live = Builder().segments(3).ad_range(10).playlist()
+    assert {"segments have dates", "it has tags of live streams"} <= set(video_notes(live))
+
+
+@pytest.mark.parametrize(
+    "name", ["twitch-client-side-advertisement", "streamPlaybackAccessToken", "EXT-X-TWITCH-LIVE-SEQUENCE"]
+)
+def test_long_names_are_no_secrets(name: str) -> None:
+    assert redacted(f"unknown {name!r}") == f"unknown {name!r}"
