@@ -326,7 +326,7 @@ interface AskingWay {
 
 interface Asking {
   ask(question: () => Question | Promise<Question>, way?: AskingWay): Promise<View | null>;
-  signIn(question: () => Question | Promise<Question>): Promise<View | null>;
+  signIn(question: () => Question | Promise<Question>, way?: AskingWay): Promise<View | null>;
   known(view: Found): void;
   end(event: "close" | "leave"): void;
   updated(): void;

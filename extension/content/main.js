@@ -28,6 +28,8 @@
   let page = new AbortController();
   /** What the shown question is about. @type {Target | null} */
   let about = null;
+  /** How many seconds ago the moment was that the viewer has chosen; 0 for the player's own. */
+  let chosenAgo = 0;
   /** Looks whether the extension was updated in the middle of a question. */
   let watching = 0;
   let restTimer = 0;
@@ -99,11 +101,20 @@
    * @param {{ fresh?: boolean, ago?: number }} [way]
    */
   async function identify({ fresh = false, ago = 0 } = {}) {
+    begin(ago);
+    if (about) await asking.ask(asked, ago > 0 ? { chosen: true } : fresh ? { fresh } : {});
+  }
+
+  /** A question begins: `about` is what it is about, `asked` makes it. @param {number} ago */
+  function begin(ago) {
     about = target;
-    if (!about) return;
-    const channel = about.label;
-    if (ago > 0 && about.kind === "channel") await asking.ask(() => ({ channel, ago }), { chosen: true });
-    else await asking.ask(about.question, fresh ? { fresh } : {});
+    chosenAgo = about?.kind === "channel" ? ago : 0;
+  }
+
+  /** @returns {Question | Promise<Question>} */
+  function asked() {
+    if (!about) throw new Error("nothing is asked about");
+    return chosenAgo > 0 ? { channel: about.label, ago: chosenAgo } : about.question();
   }
 
   /** @param {View} view */
@@ -160,7 +171,7 @@
   async function act({ name, ago = 0 }) {
     switch (name) {
       case "retry":
-        await identify();
+        await identify({ ago: chosenAgo });
         break;
       case "again":
         await identify({ fresh: true });
@@ -178,8 +189,8 @@
         await send("open-welcome", {}).catch(() => null);
         break;
       case "sign-in":
-        about = target;
-        if (about) await asking.signIn(about.question);
+        begin(chosenAgo);
+        if (about) await asking.signIn(asked, chosenAgo > 0 ? { chosen: true } : {});
         break;
       default: // links are followed by the browser
     }
@@ -319,7 +330,7 @@
     restTimer = window.setTimeout(() => button.wrapper.toggleAttribute("data-resting", !panel.open), REST_MS);
   }
 
-  async function begin() {
+  async function start() {
     settings = await send("settings", {});
     address = "";
     navigated();
@@ -376,5 +387,5 @@
     };
   }
 
-  begin().catch(remove);
+  start().catch(remove);
 })();

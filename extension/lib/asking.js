@@ -187,14 +187,19 @@ twitchaudio.asking = (() => {
       }
     }
 
-    /** Signs in, and asks then. @param {() => Question | Promise<Question>} question @returns {Promise<View | null>} */
-    async function signIn(question) {
+    /**
+     * Signs in, and asks then.
+     * @param {() => Question | Promise<Question>} question
+     * @param {AskingWay} [way]
+     * @returns {Promise<View | null>}
+     */
+    async function signIn(question, way = {}) {
       const signal = begin();
       move("sign-in", { state: "working", id: null, stage: 0, blocked: false, wait: null });
       try {
         const refusal = await within(send("sign-in", {}).then((reply) => ({ reply })), signal, MAX_SIGN_IN_MS);
         if (refusal === null || signal.aborted) return null;
-        return refusal.reply ? move("refused", refusal.reply) : await ask(question);
+        return refusal.reply ? move("refused", refusal.reply) : await ask(question, way);
       } catch (error) {
         if (signal.aborted) return null;
         const event = eventOf(error);

@@ -153,6 +153,7 @@ function actionsFor(code, passing, say, server, channel) {
     actions.push({ name: "subscribe", label: say("action_subscribe"), href: `https://www.twitch.tv/subs/${channel}` });
   }
   if (code === "no-server") actions.push({ name: "welcome", label: say("action_choose_server") });
+  if (code === "moment-gone") actions.push({ name: "again", label: say("button_label") });
   if (passing) actions.push({ name: "retry", label: say("action_retry") });
   if (code === "extension-updated") actions.push({ name: "reload", label: say("action_reload") });
   if (OPEN.has(code)) {

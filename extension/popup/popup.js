@@ -90,8 +90,12 @@ byId("allow", HTMLButtonElement).addEventListener("click", async () => {
   if (await askPermission(...TWITCH_PAGES)) await showPage();
 });
 
+/** What was asked for last, which "try again" asks for again. @type {{ ago?: number }} */
+let last = {};
+
 /** @param {{ ago?: number }} moment */
 async function ask(moment) {
+  last = moment;
   const tab = await currentTab();
   showAnswer({ state: "working", id: null, stage: 0, blocked: false, wait: null });
   identify.disabled = true;
@@ -169,7 +173,7 @@ function actionButton(action, wait) {
     if (action.name === "options") void openOptions();
     else if (action.name === "welcome") void openWelcome();
     else if (action.name === "sign-in") void signIn();
-    else identify.click();
+    else void ask(action.name === "retry" ? last : {});
   });
   return button;
 }

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from tests.browser.bidi.tab import Tab
-from tests.browser.extension.conftest import BUTTON, LIVE, PANEL, TALK, VIDEO, Installed, button_placed, state_is
+from tests.browser.extension.conftest import (
+    BUTTON,
+    LIVE,
+    PANEL,
+    TALK,
+    VIDEO,
+    Installed,
+    button_placed,
+    panel_field,
+    state_is,
+)
 from tests.browser.extension.pretender import HEARD, Pretender
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -23,6 +33,12 @@ async def _asked(tab: Tab, pretender: Pretender) -> Any:
     return pretender.bodies[0]
 
 
+ANSWERED_LIVE = """(panel) => {
+  const host = document.querySelector(panel);
+  return host.dataset.state === "found" && !host.shadowRoot.querySelector("[data-field=note]");
+}"""
+
+
 async def test_target_and_moment_are_those_of_the_players_own_page(
     extension: Installed, pretender: Pretender
 ) -> None:
@@ -35,6 +51,21 @@ async def test_target_and_moment_are_those_of_the_players_own_page(
     assert await _asked(tab, pretender) == {"channel": LIVE, "ago": 300}
     await tab.run("twitch.seekbar(400, 400)")
     assert await _asked(tab, pretender) == {"channel": LIVE}
+    # A moment ago, and once more: the same question; "listen again" is about what plays now.
+    await tab.click(BUTTON)
+    await state_is(tab, "found")
+    pretender.refuse("timeout")
+    await tab.click(f'{PANEL} >>> [data-act="ago-120"]')
+    await state_is(tab, "error")
+    pretender.answers[ASK] = (200, {**HEARD, "moment": {"broadcast": "1", "seconds": 9, "behind_live": 121.0}})
+    await tab.click(f'{PANEL} >>> [data-act="retry"]')
+    await state_is(tab, "found")
+    assert await panel_field(tab, "note") == "This is from 2:01 before the live moment."
+    pretender.answers[ASK] = (200, HEARD)
+    await tab.click(f'{PANEL} >>> [data-act="again"]')
+    await tab.wait_for(ANSWERED_LIVE, PANEL)
+    assert pretender.bodies[-3:] == [{"channel": LIVE, "ago": 120}] * 2 + [{"channel": LIVE}]
+    await tab.press("Escape")
     await tab.run("twitch.miniState(true); await twitch.go(args[0])", f"/{TALK}")
     await tab.wait_for(f"document.querySelector('{BUTTON}') === null", of="a mini player has no button")
     await tab.run("twitch.miniState(false)")

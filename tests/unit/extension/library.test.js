@@ -227,6 +227,8 @@ test("a refusal names its next steps", () => {
   assert.deepEqual(steps("subscription-required"), ["subscribe", "options"]);
   assert.deepEqual(steps("rate-limited"), ["retry"]);
   assert.deepEqual(steps("key-invalid"), ["options"]);
+  assert.deepEqual(steps("moment-gone"), ["again"]);
+  assert.deepEqual(steps("no-server"), ["welcome", "retry"]);
   assert.deepEqual(steps("blacklisted"), []);
   assert.equal(problemView(new ProblemError("rate-limited", "", 0.2), say, SERVER).wait, 2);
   assert.equal(problemView(new ProblemError("blacklisted", "", 5), say, SERVER).wait, null);
