@@ -108,13 +108,21 @@ def describe(clip: Clip, world: World, hosts: Hosts, tokens: PlaybackTokens) -> 
         },
         "curator": None,
         "game": None if channel is None else describe_game(channel),
-        "video": None,
-        "videoOffsetSeconds": None,
+        **_place(clip, channel, world),
         "playbackAccessToken": partial(_token, clip, hosts, tokens),
         "videoQualities": landscape,
         "assets": assets,
         "__typename": "Clip",
     }
+
+
+def _place(clip: Clip, channel: Channel | None, world: World) -> dict[str, Any]:
+    """Where the clip is in the recording of its channel's broadcast, which Twitch does not always tell."""
+    recording = None if channel is None or clip.switches.offset < 0 else world.recording(channel)
+    if recording is None:
+        return {"video": None, "videoOffsetSeconds": None}
+    video = {"id": recording.plan.video_id, "createdAt": iso(recording.created_at), "__typename": "Video"}
+    return {"video": video, "videoOffsetSeconds": int(clip.switches.offset)}
 
 
 def _token(clip: Clip, hosts: Hosts, tokens: PlaybackTokens, _arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,11 @@ class ControlRoutes:
             "display_name": channel.plan.display_name,
             "title": channel.plan.title,
             "live": channel.live,
+            "broadcast": {
+                "id": str(channel.broadcast_id),
+                "started_at": iso(channel.moment(0)),
+                "recording": channel.recording_id if channel.live and channel.switches.recorded else None,
+            },
             "now_playing": _playing_json(channel.playing_at()),
             "switches": asdict(channel.switches),
             "faults": _faults_json(channel.faults),
@@ -95,7 +100,7 @@ class ControlRoutes:
         return web.json_response(_clip_json(clip))
 
     async def _video(self, request: web.Request) -> web.Response:
-        video = self._world.videos.get(request.match_info["name"])
+        video = self._world.video(request.match_info["name"])
         if video is None:
             return _refused(404, "there is no such video")
         await _configure(request, video)

@@ -178,14 +178,13 @@ class VideoRoutes:
     def __init__(self, world: World, transport: Transport) -> None:
         self._world = world
         self._transport = transport
-        self._by_root = {video.root: video for video in world.videos.values()}
 
     def add_to(self, app: web.Application) -> None:
         """Register the VOD routes with the application."""
         app.router.add_get("/{root:[0-9a-f]{20}_[a-z0-9_]+_[0-9]+_[0-9]+}/{group}/{file}", self._file)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
-        video = self._by_root.get(request.match_info["root"])
+        video = self._world.video_at(request.match_info["root"])
         name = request.match_info["file"]
         if video is None or video.switches.missing:
             return await self._transport.send(request, _absent(Step.PLAYLIST if "index" in name else Step.SEGMENT))
@@ -270,7 +269,9 @@ def _video_segments(video: Video) -> list[tuple[int, int]]:
     """Start and end of each segment in ticks; a VOD that is being recorded lists whole segments only."""
     length = video.program.ring.ticks
     segment = round(video.switches.segment_seconds * TICKS)
-    if video.switches.recording:
+    if video.live is not None:
+        length = int(video.recorded_seconds * TICKS + 1) // segment * segment
+    elif video.switches.recording:
         length = min(length, int(video.recorded_seconds * TICKS + 1) // segment * segment)
     return [(start, min(start + segment, length)) for start in range(0, length, segment)]
 

@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -151,9 +152,9 @@ class GqlRoutes:
         if isinstance(text, str):
             values += _quoted(text)
         for value in values:
-            for things in (self._world.clips, self._world.videos):
-                if value in things:
-                    return value, things[value].faults
+            thing = self._world.clips.get(value) or self._world.video(value)
+            if thing is not None:
+                return value, thing.faults
             channel = self._world.channels.get(value.lower())
             if channel is not None:
                 return channel.login, channel.faults
@@ -229,7 +230,7 @@ class GqlRoutes:
         return self._tokens.for_channel(channel, player)
 
     def _video_token(self, video_id: object) -> Json | None:
-        video = self._world.videos.get(str(video_id).removeprefix("v"))
+        video = self._world.video(str(video_id).removeprefix("v"))
         return None if video is None or video.switches.missing else self._tokens.for_video(video)
 
     def _clip(self, slug: object) -> Json | None:
@@ -239,7 +240,7 @@ class GqlRoutes:
         return clip_files.describe(clip, self._world, self._hosts, self._tokens)
 
     def _video(self, video_id: object) -> Json | None:
-        video = self._world.videos.get(str(video_id).removeprefix("v"))
+        video = self._world.video(str(video_id).removeprefix("v"))
         return None if video is None or video.switches.missing else self._describe_video(video)
 
     def _user(self, login: object, user_id: object) -> Json | None:
@@ -250,7 +251,22 @@ class GqlRoutes:
             # Every account is a user, also one that never broadcast.
             person = self._world.accounts.find(login=str(login or "").lower(), user_id=str(user_id or ""))
             return None if person is None else _describe_person(person)
-        return None if channel.switches.missing else _describe_channel(channel)
+        if channel.switches.missing:
+            return None
+        return {**_describe_channel(channel), "videos": partial(self._videos, channel)}
+
+    def _videos(self, channel: Channel, given: Mapping[str, Any]) -> Json:
+        """A channel's VODs, the newest first: the recording of its broadcast, then the others."""
+        recording = self._world.recording(channel)
+        older = (video for video in self._world.videos.values() if video.plan.login == channel.login)
+        kinds = given.get("types") or ["ARCHIVE"]
+        videos = [video for video in (recording, *older) if video is not None and not video.switches.missing]
+        edges = [
+            {"cursor": None, "node": self._describe_video(video), "__typename": "VideoEdge"}
+            for video in videos[: int(given.get("first") or 10)]
+            if "ARCHIVE" in map(str, kinds)
+        ]
+        return {"edges": edges, "__typename": "VideoConnection"}
 
     def _describe_video(self, video: Video) -> Json:
         owner = self._world.channels.get(video.plan.login)
@@ -258,7 +274,7 @@ class GqlRoutes:
             "id": video.plan.video_id,
             "title": video.plan.title,
             "description": None,
-            "lengthSeconds": round(video.program.seconds),
+            "lengthSeconds": round(video.recorded_seconds),
             "broadcastType": "ARCHIVE",
             "status": "RECORDING" if video.switches.recording else "RECORDED",
             "createdAt": iso(video.created_at),

@@ -203,8 +203,8 @@ class HelixRoutes:
             raise _HelixError(400, "1 to 100 ids must be given.")
         if not all(each.isdecimal() for each in ids):
             raise _HelixError(400, 'The parameter "id" was malformed: the value must be a number.')
-        found = [self._world.videos[each] for each in ids if each in self._world.videos]
-        found = [video for video in found if not video.switches.missing]
+        known = [self._world.video(each) for each in ids]
+        found = [video for video in known if video is not None and not video.switches.missing]
         if not found:
             raise _HelixError(404, "None of the videos exist.")
         return {"data": [self._video(video) for video in found], "pagination": {}}
@@ -216,7 +216,8 @@ class HelixRoutes:
         ]
         return {
             "id": video.plan.video_id,
-            "stream_id": None,
+            # Twitch names the broadcast of a VOD, not of highlights and uploads.
+            "stream_id": None if video.live is None else str(video.live.broadcast_id),
             "user_id": self._owner_id(video),
             "user_login": video.plan.login,
             "user_name": "" if person is None else person.display_name,

@@ -280,8 +280,11 @@ class Simulator:
         return self.world.clips[slug]
 
     def video(self, video_id: str) -> Video:
-        """The VOD with an id. Raises KeyError."""
-        return self.world.videos[video_id]
+        """The VOD with an id, also one that is the recording of a live broadcast. Raises KeyError."""
+        found = self.world.video(video_id)
+        if found is None:
+            raise KeyError(video_id)
+        return found
 
     def configure_channel(self, login: str, **changes: bool | float | str) -> None:
         """Set a channel's switches by name. Raises SwitchError, KeyError."""

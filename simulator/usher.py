@@ -151,7 +151,7 @@ class UsherRoutes:
 
     async def _video(self, request: web.Request, version: int) -> web.StreamResponse:
         video_id = request.match_info["id"]
-        video = self._world.videos.get(video_id)
+        video = self._world.video(video_id)
         plan = None if video is None else video.faults
         try:
             content = self._verified(request, "both" if video is None else video.switches.token_names)

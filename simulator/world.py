@@ -1,6 +1,7 @@
 """The state of the simulated Twitch: broadcasting channels, clips, VODs, and the switches of each."""
 
 import dataclasses
+import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,11 +76,15 @@ class ChannelSwitches(MediaSwitches):
     """The behavior of a channel; `Channel.configure` changes it at any time.
 
     `segment_seconds`: Twitch was observed to use 2.0 and 4.167. `date_drift`: how many seconds the dates of a
-    playlist get ahead of the sound in each minute of the broadcast.
+    playlist get ahead of the sound in each minute of the broadcast. `recorded`: there is a VOD of the broadcast,
+    which is `record_lag_seconds` behind it; `recording_muted`: without any sound.
     """
 
     segment_seconds: float = 2.0
     date_drift: float = 0.0
+    recorded: bool = True
+    record_lag_seconds: float = 10.0
+    recording_muted: bool = False
     offline: bool = False
     missing: bool = False
     subscriber_only: bool = False
@@ -106,6 +111,8 @@ class ChannelSwitches(MediaSwitches):
 
     def check(self) -> None:
         self.check_media()
+        if not 0 <= self.record_lag_seconds <= 600:
+            raise ValueError("record_lag_seconds must be 0..600")
         if not -1 <= self.date_drift <= 1:
             raise ValueError("date_drift must be -1..1")
         if not 1 <= self.window_segments <= 60:
@@ -170,6 +177,11 @@ class Channel:
         """The length of a segment in ticks."""
         seconds = self.switches.segment_seconds
         return 25 * TICKS // 6 if seconds == 4.167 else round(seconds * TICKS)
+
+    @property
+    def recording_id(self) -> str:
+        """The id of the VOD that Twitch makes of the broadcast while it is live."""
+        return str(2_300_000_000 + self.plan.user_id % 100_000_000)
 
     def reset(self) -> None:
         """Restore the switches, faults and broadcast of the start."""
@@ -296,7 +308,8 @@ class Channel:
 class ClipSwitches:
     """The behavior of a clip. `expired_status`: the file server's status for an expired token.
 
-    `sound_from`: its first so many seconds are a picture without sound.
+    `sound_from`: its first so many seconds are a picture without sound. `offset`: where it begins in the recording
+    of its channel's broadcast, in seconds; -1 when Twitch does not tell.
     """
 
     missing: bool = False
@@ -308,8 +321,11 @@ class ClipSwitches:
     unsigned_status: int = 404
     expired_status: int = 403
     sound_from: float = 0.0
+    offset: float = -1.0
 
     def check(self) -> None:
+        if not (self.offset == -1 or 0 <= self.offset <= 200_000):
+            raise ValueError("offset must be 0..200000, or -1")
         if not 0 <= self.sound_from <= 60:
             raise ValueError("sound_from must be 0..60")
         if self.unsigned_status not in (403, 404) or self.expired_status not in (403, 404):
@@ -369,7 +385,7 @@ class VideoSwitches(MediaSwitches):
 
 @dataclass(slots=True)
 class Video:
-    """A VOD, its switches and its programme."""
+    """A VOD, its switches and its programme. `live`: the channel whose broadcast it is the recording of."""
 
     plan: VideoPlan
     program: Program
@@ -377,12 +393,13 @@ class Video:
     created_at: datetime
     clock: SimulatedClock
     recording_since: float = 0.0
+    live: Channel | None = None
     switches: VideoSwitches = field(default_factory=VideoSwitches)
     faults: FaultPlan = field(default_factory=FaultPlan)
 
     def reset(self) -> None:
         """Restore the switches and faults of the start."""
-        self.switches = VideoSwitches()
+        self.switches = VideoSwitches(recording=self.live is not None)
         self.faults.clear()
 
     def configure(self, **changes: bool | float | str) -> None:
@@ -395,6 +412,8 @@ class Video:
     @property
     def recorded_seconds(self) -> float:
         """How many seconds have been recorded so far."""
+        if self.live is not None:
+            return max(0.0, self.live.ticks / TICKS - self.live.switches.record_lag_seconds)
         if not self.switches.recording:
             return self.program.seconds
         grown = self.clock.time() - self.recording_since + self.switches.recorded_seconds
@@ -402,6 +421,8 @@ class Video:
 
     def is_muted(self, start: float, end: float) -> bool:
         """Whether a range in seconds is muted."""
+        if self.live is not None and self.live.switches.recording_muted:
+            return True
         return any(first < end and start < last for first, last in self.plan.muted)
 
 
@@ -421,12 +442,54 @@ class World:
     removed_fields: frozenset[str] = frozenset()
     """The fields that Twitch has taken out of its GraphQL schema, such as `Clip.assets`."""
 
+    _recordings: dict[int, Video] = field(default_factory=dict[int, Video], init=False, repr=False)
+    """By their channel's number."""
+
     _logins: tuple[tuple[Channel | Clip | Video, str], ...] = field(init=False, repr=False)
     """Whose everything was at the start, before accounts were renamed."""
 
     def __post_init__(self) -> None:
         things = (*self.channels.values(), *self.clips.values(), *self.videos.values())
         self._logins = tuple((thing, thing.plan.login) for thing in things)
+
+    def video(self, video_id: str) -> Video | None:
+        """The VOD with an id, also one that is the recording of a live broadcast; None when there is none."""
+        found = self.videos.get(video_id)
+        if found is not None:
+            return found
+        channel = next((each for each in self.channels.values() if each.recording_id == video_id), None)
+        return None if channel is None else self.recording(channel)
+
+    def recording(self, channel: Channel) -> Video | None:
+        """The VOD that is being made of a channel's broadcast; None when it makes none."""
+        if not (channel.live and channel.switches.recorded):
+            return None
+        known = self._recordings.get(channel.plan.user_id)
+        if known is None:
+            plan = VideoPlan(
+                video_id=channel.recording_id,
+                login=channel.login,
+                title=channel.plan.title,
+                playlist=channel.plan.playlist,
+            )
+            digits = hashlib.sha256(plan.video_id.encode()).hexdigest()[:20]
+            known = Video(
+                plan=plan,
+                program=channel.program,
+                # Twitch writes the start in whole seconds.
+                root=f"{digits}_{channel.login}_{channel.broadcast_id}_{int(channel.started_at)}",
+                created_at=channel.moment(0),
+                clock=self.clock,
+                live=channel,
+            )
+            known.reset()
+            self._recordings[channel.plan.user_id] = known
+        return known
+
+    def video_at(self, root: str) -> Video | None:
+        """The VOD whose files are in a folder."""
+        recordings = filter(None, map(self.recording, self.channels.values()))
+        return next((video for video in (*self.videos.values(), *recordings) if video.root == root), None)
 
     def remove_fields(self, *names: str) -> None:
         """Take these fields, and no others, out of the GraphQL schema. Raises ValueError for unknown ones."""
@@ -441,6 +504,7 @@ class World:
         self.faults.clear()
         self.accounts.reset()
         self.channels.clear()
+        self._recordings.clear()
         for thing, login in self._logins:
             _give(thing, login)
             if isinstance(thing, Channel):
