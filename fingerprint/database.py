@@ -78,6 +78,19 @@ MYSQL_TABLE: Final[dict[str, Any]] = {"mysql_engine": "InnoDB", "mysql_charset":
 
 metadata: Final = MetaData()
 
+heard_spans: Final = Table(
+    "heard_spans",
+    metadata,
+    Column("identification_id", exact_text(64), primary_key=True),
+    Column("broadcast_id", exact_text(32), nullable=False),
+    # Seconds since the broadcast began, rounded outwards.
+    Column("start_s", BigInteger, nullable=False),
+    Column("end_s", BigInteger, nullable=False),
+    Index("ix_heard_spans_broadcast_start", "broadcast_id", "start_s"),
+    **MYSQL_TABLE,
+)
+"""The time lines of broadcasts: where the sound of an answer is."""
+
 identifications: Final = Table(
     "identifications",
     metadata,

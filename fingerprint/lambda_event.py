@@ -1,14 +1,14 @@
 """The event that asks a Lambda function for one identification: written by a server, read by the handler.
 
     {"JobId": "...", "Type": "stream|clip|video", "Identifier": "...",
-     "Extra": {"At": 61.5, "Deadline": "2026-03-01T12:00:30Z",
+     "Extra": {"At": 61.5, "AskedAt": "2026-03-01T11:59:00Z", "Deadline": "2026-03-01T12:00:30Z",
                "Lease": {"TargetKey": "...", "Owner": "...", "Fence": 7, "ExpiresAt": "..."}}}
 
 `Extra` and each of its members may be missing: without a lease the function claims the target itself.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -16,7 +16,14 @@ from msgspec import Meta, Struct, ValidationError, convert, to_builtins
 
 from fingerprint.domain.identification import IdentificationId, Moment
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.domain.targets import TwitchTarget, VideoTarget, channel_target, clip_target, video_target
+from fingerprint.domain.targets import (
+    ChannelTarget,
+    TwitchTarget,
+    VideoTarget,
+    channel_target,
+    clip_target,
+    video_target,
+)
 from fingerprint.ports import Lease
 from fingerprint.wire import Json
 
@@ -44,6 +51,7 @@ class _LeaseJson(Struct, rename="pascal", kw_only=True):
 
 class _ExtraJson(Struct, rename="pascal", kw_only=True, omit_defaults=True):
     at: float | None = None
+    asked_at: Moment | None = None
     deadline: Moment | None = None
     lease: _LeaseJson | None = None
 
@@ -65,6 +73,7 @@ def event_to_json(event: JobEvent) -> Json:
             "Identifier": event.target.name,
             "Extra": _ExtraJson(
                 at=event.target.at_seconds if isinstance(event.target, VideoTarget) else None,
+                asked_at=event.target.at if isinstance(event.target, ChannelTarget) else None,
                 deadline=event.deadline,
                 lease=None
                 if lease is None
@@ -91,7 +100,7 @@ def event_from_json(event: object) -> JobEvent:
     lease = extra.lease
     return JobEvent(
         job_id=job_id,
-        target=_target(body, extra.at or 0.0),
+        target=_target(body, extra),
         deadline=None if extra.deadline is None else extra.deadline.astimezone(UTC),
         lease=None
         if lease is None
@@ -105,14 +114,15 @@ def event_from_json(event: object) -> JobEvent:
     )
 
 
-def _target(body: _EventJson, at_seconds: float) -> TwitchTarget:
+def _target(body: _EventJson, extra: _ExtraJson) -> TwitchTarget:
     try:
         match body.type:
             case "stream":
-                return channel_target(body.identifier)
+                at = None if extra.asked_at is None else extra.asked_at.astimezone(UTC)
+                return replace(channel_target(body.identifier), at=at)
             case "clip":
                 return clip_target(body.identifier)
             case "video":
-                return video_target(body.identifier, at_seconds)
+                return video_target(body.identifier, extra.at or 0.0)
     except TwitchAudioError as error:
         raise InvalidEventError(f"Identifier: {error.detail}") from error

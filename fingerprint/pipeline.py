@@ -8,28 +8,51 @@ import dataclasses
 import logging
 import random
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from fingerprint.domain.audio import Recording
-from fingerprint.domain.identification import Identification, Kind, Stage, Status, Timings
+from fingerprint.domain.identification import (
+    BroadcastMoment,
+    Heard,
+    Identification,
+    Kind,
+    Stage,
+    Status,
+    Timings,
+    reusable,
+)
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import Target
+from fingerprint.domain.targets import ChannelTarget, Target
+from fingerprint.domain.time_line import (
+    Broadcast,
+    BroadcastPlace,
+    TimeLine,
+    clip_place,
+    live_place,
+    span_of,
+    video_place,
+)
 from fingerprint.ports import (
     LEASE_SECONDS,
     Capture,
+    ClipSource,
     Clock,
+    FileSource,
+    HeardBefore,
     JobOutcome,
     JobStore,
     Lease,
     LiveSource,
     Match,
     MediaResolver,
+    MediaSource,
     OnStage,
     Recognition,
     Recognizers,
+    VideoSource,
 )
 from fingerprint.retry import retry_budget, time_limit
 
@@ -48,6 +71,26 @@ _STORE_WAIT_SECONDS: Final = (0.1, 1.0)
 
 MAX_RETRIES: Final = 10
 """The most retries of upstream calls that one job may make in all."""
+
+NEAR_SECONDS: Final = 600.0
+"""How far before and after a moment the time line is read: a song's other answers are nearer than its length."""
+
+MOMENT_SLACK_SECONDS: Final = 3.0
+"""How far beside the moment asked for the sound of a broadcast's recording may be."""
+
+_NOT_IN_PLAYLIST: Final = (ProblemCode.MOMENT_GONE, ProblemCode.AD_BREAK)
+_NOT_IN_RECORDING: Final = (
+    ProblemCode.INVALID_INPUT,
+    ProblemCode.NO_AUDIO,
+    ProblemCode.RESTRICTED_STREAM,
+    ProblemCode.VIDEO_NOT_FOUND,
+)
+_HEARD: Final[dict[type[MediaSource], Heard | None]] = {
+    LiveSource: Heard.NOW,
+    VideoSource: Heard.VIDEO,
+    ClipSource: Heard.CLIP,
+    FileSource: None,
+}
 
 _log = logging.getLogger(__name__)
 
@@ -144,14 +187,22 @@ class Pipeline:
         return await self._recognizers.unavailable_reason()
 
     async def identify(
-        self, identification: Identification, target: Target, on_stage: OnStage = _ignore_stage
+        self,
+        identification: Identification,
+        target: Target,
+        on_stage: OnStage = _ignore_stage,
+        *,
+        heard_before: HeardBefore | None = None,
     ) -> Identification:
-        """The finished identification. Raises nothing but cancellation: problems are part of the answer."""
+        """The finished identification. Raises nothing but cancellation: problems are part of the answer.
+
+        `heard_before` has the time lines of broadcasts, which may have the answer already.
+        """
         started = self._clock.monotonic()
         try:
             with retry_budget(MAX_RETRIES), time_limit(self._job_seconds):
                 async with asyncio.timeout(self._job_seconds):
-                    finished = await self._identify(identification, target, on_stage)
+                    finished = await self._identify(identification, target, on_stage, heard_before)
         except TwitchAudioError as error:
             finished = identification.failed(error.problem, self._clock.now())
         except TimeoutError:
@@ -166,16 +217,25 @@ class Pipeline:
         total_ms = (self._clock.monotonic() - started) * 1000
         return dataclasses.replace(finished, timings=dataclasses.replace(finished.timings, total_ms=total_ms))
 
-    async def _identify(self, identification: Identification, target: Target, on_stage: OnStage) -> Identification:
+    async def _identify(
+        self, identification: Identification, target: Target, on_stage: OnStage, heard_before: HeardBefore | None
+    ) -> Identification:
         clock = self._clock
         on_stage(Stage.RESOLVING)
         before_resolve = clock.monotonic()
         further_until = before_resolve + FURTHER_SHARE * self._job_seconds
         source = await self._resolver.resolve(target)
+        if isinstance(source, LiveSource) and isinstance(target, ChannelTarget):
+            source = dataclasses.replace(source, at=target.at)
+        if heard_before is not None:
+            known = await _from_time_line(identification, target, source, heard_before)
+            if known is not None:
+                timings = Timings(resolve_ms=(clock.monotonic() - before_resolve) * 1000)
+                return dataclasses.replace(known, finished_at=clock.now(), timings=timings)
         on_stage(Stage.CAPTURING)
         before_capture = clock.monotonic()
-        async with aclosing(self._capture.takes(source, CAPTURE_SECONDS)) as takes:
-            recording = await anext(takes)
+        async with AsyncExitStack() as stack:
+            source, takes, recording = await self._first_take(source, stack)
             capture_ms = (clock.monotonic() - before_capture) * 1000
             heard = _TakesSoFar(recording, await self._recognizers.identify(recording, on_stage))
             if not heard.answer.matches and self._further is not None:
@@ -184,6 +244,7 @@ class Pipeline:
         matches = answer.matches
         if target.kind in (Kind.CLIP, Kind.FILE) and heard.recording.from_seconds:
             matches = [_moved(match, heard.recording.from_seconds) for match in matches]
+        recorded_live = isinstance(target, ChannelTarget) and isinstance(source, VideoSource)
         best = matches[0] if matches else None
         songs = tuple(match.song for match in matches)
         return dataclasses.replace(
@@ -201,7 +262,9 @@ class Pipeline:
             recognizer=answer.recognizer,
             captured_seconds=round(heard.seconds, 3),
             captured_at=heard.started_at,
-            captured_from_seconds=_rounded(heard.recording.from_seconds),
+            captured_from_seconds=_rounded(None if recorded_live else heard.recording.from_seconds),
+            moment=_moment(identification, source, heard),
+            heard=_HEARD[type(source)] if not isinstance(source, LiveSource) or source.at is None else Heard.LIVE,
             timings=Timings(
                 resolve_ms=(before_capture - before_resolve) * 1000,
                 capture_ms=capture_ms + heard.further_capture_ms,
@@ -209,6 +272,48 @@ class Pipeline:
                 recognize_ms=answer.recognize_ms,
             ),
         )
+
+    async def _first_take(
+        self, source: MediaSource, stack: AsyncExitStack
+    ) -> tuple[MediaSource, AsyncGenerator[Recording], Recording]:
+        """The first take, and the source that has it: the recording of a broadcast, if the live stream lacks it.
+
+        Raises what `Capture.takes` raises; TwitchAudioError `moment-gone` when the recording lacks it, too.
+        """
+        takes = await stack.enter_async_context(aclosing(self._capture.takes(source, CAPTURE_SECONDS)))
+        try:
+            return source, takes, await anext(takes)
+        except TwitchAudioError as error:
+            if not isinstance(source, LiveSource) or source.at is None or error.code not in _NOT_IN_PLAYLIST:
+                raise
+        video = await self._recording_at(source, source.at)
+        takes = await stack.enter_async_context(aclosing(self._capture.takes(video, CAPTURE_SECONDS)))
+        try:
+            recording = await anext(takes)
+        except TwitchAudioError as error:
+            if error.code in _NOT_IN_RECORDING:
+                raise _moment_gone() from error
+            raise
+        start = recording.from_seconds or 0.0
+        end = start + recording.pcm.duration_seconds
+        if not start - MOMENT_SLACK_SECONDS <= video.at_seconds <= end + MOMENT_SLACK_SECONDS:
+            raise _moment_gone()
+        return video, takes, recording
+
+    async def _recording_at(self, source: LiveSource, at: datetime) -> VideoSource:
+        """The recording of a live broadcast at a moment. Raises `moment-gone`, and errors of the resolver."""
+        try:
+            video = await self._resolver.recording(source)
+        except TwitchAudioError as error:
+            if error.code in _NOT_IN_RECORDING:
+                raise _moment_gone() from error
+            raise
+        if video is None or video.broadcast is None:
+            raise _moment_gone()
+        seconds = video.broadcast.seconds_at(at)
+        if seconds < -MOMENT_SLACK_SECONDS:
+            raise _moment_gone()
+        return dataclasses.replace(video, at_seconds=max(0.0, seconds))
 
     async def _ask_about_further_takes(
         self, first: _TakesSoFar, takes: AsyncGenerator[Recording], recognizers: Recognizers, until: float
@@ -249,7 +354,7 @@ class Pipeline:
         Returns None when the lease was lost: another owner has the job then, and its answer counts.
         """
         stages, held = _StageRecorder(store, lease, on_stage), _HeldLease(lease)
-        work = asyncio.create_task(self.identify(identification, target, stages.reached))
+        work = asyncio.create_task(self.identify(identification, target, stages.reached, heard_before=store))
         keeper = asyncio.create_task(self._keep_lease(held, store))
         recorder = asyncio.create_task(stages.write())
         try:
@@ -301,6 +406,101 @@ class _HeldLease:
     """The lease of a job as it was renewed last."""
 
     lease: Lease
+
+
+async def _from_time_line(
+    identification: Identification, target: Target, source: MediaSource, heard_before: HeardBefore
+) -> Identification | None:
+    """The answer, if the time line of the source's broadcast has it; without times.
+
+    Not for a target whose stored answer was disputed or passed over by this question: another one is wanted then.
+    """
+    asked = _asked_place(source)
+    if asked is None:
+        return None
+    try:
+        answers = await heard_before.heard(asked.broadcast, asked.start - NEAR_SECONDS, asked.end + NEAR_SECONDS)
+    except TwitchAudioError:
+        return None  # the sound can still be captured
+    found = TimeLine(filter(None, map(span_of, answers))).answer(asked)
+    if found is None or found.song is None:
+        return None
+    try:
+        stored = await heard_before.answer(target)
+    except TwitchAudioError:
+        return None
+    if stored is not None and (stored.disputed or reusable(stored, identification.created_at)):
+        return None
+    return dataclasses.replace(
+        identification,
+        channel_id=source.channel_id if isinstance(source, LiveSource) else None,
+        status=Status.SUCCESSFUL,
+        stage=Stage.DONE,
+        song=found.song,
+        songs=(found.song,),
+        score=found.score,
+        recognizer=found.recognizer,
+        moment=BroadcastMoment(
+            broadcast=asked.broadcast,
+            seconds=round(asked.start, 3),
+            behind_live=_behind(identification, source.at) if isinstance(source, LiveSource) else None,
+        ),
+        heard=Heard.LIVE if found.heard is Heard.NOW else found.heard,
+    )
+
+
+def _asked_place(source: MediaSource) -> BroadcastPlace | None:
+    """Where in a broadcast the sound is that is asked for; None where that is unknown, and for what plays now."""
+    match source:
+        case LiveSource(broadcast=Broadcast() as broadcast, at=datetime() as at):
+            return live_place(broadcast, at)
+        case VideoSource(broadcast=Broadcast() as broadcast):
+            return video_place(broadcast, source.at_seconds)
+        case ClipSource(
+            broadcast=Broadcast() as broadcast,
+            offset_seconds=float() as offset,
+            duration_seconds=float() as seconds,
+        ):
+            return clip_place(broadcast, offset, 0.0, seconds)
+        case _:
+            return None
+
+
+def _moment(identification: Identification, source: MediaSource, heard: _TakesSoFar) -> BroadcastMoment | None:
+    """The moment of a broadcast at which captured sound begins; None for files, and where Twitch does not tell."""
+    begun, seconds = heard.started_at, heard.recording.from_seconds or 0.0
+    match source:
+        case LiveSource():
+            broadcast = heard.recording.broadcast or source.broadcast
+            until = None if begun is None else begun + timedelta(seconds=heard.seconds)
+            return BroadcastMoment(
+                broadcast=None if broadcast is None else broadcast.id,
+                seconds=None if broadcast is None or begun is None else _rounded(broadcast.seconds_at(begun)),
+                behind_live=_behind(identification, source.at or until),
+            )
+        case VideoSource(broadcast=Broadcast() as broadcast):
+            at = identification.asked_at
+            return BroadcastMoment(
+                broadcast=broadcast.id, seconds=_rounded(seconds), behind_live=_behind(identification, at)
+            )
+        case ClipSource(broadcast=Broadcast() as broadcast, offset_seconds=float() as offset):
+            return BroadcastMoment(broadcast=broadcast.id, seconds=_rounded(offset + seconds))
+        case _:
+            return None
+
+
+def _behind(identification: Identification, moment: datetime | None) -> float | None:
+    """How long before the question a moment was, in seconds."""
+    if moment is None:
+        return None
+    return round(max(0.0, (identification.created_at - moment).total_seconds()), 3)
+
+
+def _moment_gone() -> TwitchAudioError:
+    return TwitchAudioError(
+        ProblemCode.MOMENT_GONE,
+        "This moment cannot be heard any more: the live stream has moved on, and no recording has it.",
+    )
 
 
 def _moved(match: Match, seconds: float) -> Match:

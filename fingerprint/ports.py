@@ -17,6 +17,7 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget
 from fingerprint.domain.identification import Identification, IdentificationId, Song, Stage
 from fingerprint.domain.targets import Target
+from fingerprint.domain.time_line import Broadcast
 
 Q = TypeVar("Q")
 
@@ -47,7 +48,8 @@ class LiveSource:
     `alternatives`: the playlists of other renditions, in the order to try them when this one does not play.
     `cached`: it was found for an earlier question and may have ended since. `channel_id`: the broadcaster's id,
     where Twitch names it. `usher_way`: which way of asking usher it came from, so that another one can be tried
-    first when none of its playlists plays.
+    first when none of its playlists plays. `broadcast`: what it is the live stream of, where Twitch names it.
+    `at`: the earlier moment that is to be heard.
     """
 
     channel: str
@@ -56,6 +58,8 @@ class LiveSource:
     cached: bool = False
     channel_id: str | None = None
     usher_way: int = 0
+    broadcast: Broadcast | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,7 @@ class VideoSource:
 
     `alternatives`: the playlists of other renditions, in the order to try them when this one does not play.
     `usher_way`: as of a live source.
+    `broadcast`: the one that it is the VOD of; None for highlights and uploads.
     """
 
     video_id: str
@@ -71,14 +76,17 @@ class VideoSource:
     at_seconds: float
     alternatives: tuple[URL, ...] = field(default=(), repr=False)
     usher_way: int = 0
+    broadcast: Broadcast | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSource:
-    """The address of a clip's media file."""
+    """The address of a clip's media file; where Twitch tells it, also where it begins in a broadcast's VOD."""
 
     url: URL = field(repr=False)
     duration_seconds: float | None = None
+    broadcast: Broadcast | None = None
+    offset_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +141,13 @@ class MediaResolver(Protocol):
         """
         ...
 
+    async def recording(self, source: LiveSource) -> VideoSource | None:
+        """The VOD that is being made of a live broadcast, from its start; None when there is none.
+
+        Raises TwitchAudioError: `restricted-stream`, `upstream-unavailable`, `timeout`.
+        """
+        ...
+
 
 class Capture(Protocol):
     """Captures sound from a source."""
@@ -147,7 +162,8 @@ class Capture(Protocol):
         takes are skipped.
 
         Raises TwitchAudioError before the first take: `ad-break`, `no-audio`, `not-live`, `upstream-unavailable`,
-        `timeout`, `internal` when the decoder died twice on the same input. A further take that cannot be
+        `timeout`, `internal` when the decoder died twice on the same input; `moment-gone` when a live source is to
+        be heard `at` a moment that its playlist does not have (any more). A further take that cannot be
         captured raises nothing; there are fewer.
         """
         ...
@@ -258,6 +274,9 @@ class Usage(Protocol):
 
 # --- Jobs ---------------------------------------------------------------------------------------------
 
+MAX_HEARD: Final = 500
+"""How many answers of a stretch of a broadcast are considered."""
+
 LEASE_SECONDS: Final = 5.0
 """How long a lease lasts unless renewed, in seconds; its owner renews it three times as often."""
 
@@ -310,7 +329,22 @@ class JobOutcome:
     stored: bool = True
 
 
-class JobStore(Protocol):
+class HeardBefore(Protocol):
+    """What was heard in broadcasts: the time line of each."""
+
+    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
+        """The answers whose sound may lie between two seconds of a broadcast, at most `MAX_HEARD`, in any order.
+
+        Every finished answer that `span_of` maps is among them, unless a listener disputed it.
+        """
+        ...
+
+    async def answer(self, target: Target) -> Identification | None:
+        """The newest finished answer (successful or no match) for a target, or None. Never starts a job."""
+        ...
+
+
+class JobStore(HeardBefore, Protocol):
     """Identifications and the leases on them. All stores pass one suite: tests/contract/test_job_store.py.
 
     A store that cannot be reached raises TwitchAudioError `busy`. Times are compared with the `now` given by
@@ -386,10 +420,6 @@ class JobStore(Protocol):
 
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
         """The target's unfinished identification with a live lease, or None. Never starts a job."""
-        ...
-
-    async def answer(self, target: Target) -> Identification | None:
-        """The newest finished answer (successful or no match) for a target, or None. Never starts a job."""
         ...
 
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:

@@ -25,7 +25,7 @@ STORE_ONLY: Final = ("disputed",)
 
 _SONG_FIELDS: Final = {name: field for field, name in SONG_NAMES.items()}
 _IDENTIFICATION_FIELDS: Final = {name: field for field, name in IDENTIFICATION_NAMES.items()}
-_TIMES: Final = ("created_at", "finished_at", "captured_at")
+_TIMES: Final = ("created_at", "finished_at", "captured_at", "asked_at")
 
 Address = Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
 

@@ -18,7 +18,8 @@ from fingerprint.domain.identification import (
     reusable,
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import Target, VideoTarget
+from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
+from fingerprint.domain.time_line import span_of
 from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import (
@@ -29,10 +30,12 @@ from fingerprint.ports import (
     Finished,
     Held,
     Lease,
+    LiveSource,
     Match,
     MediaSource,
     OnStage,
     Recognition,
+    VideoSource,
 )
 from tests.builders import NOON, recording, song
 
@@ -82,6 +85,9 @@ class FakeResolver:
         if self.error is not None:
             raise self.error
         return FileSource(path=Path(target.name))
+
+    async def recording(self, source: LiveSource) -> VideoSource | None:
+        return None
 
 
 class FakeCapture:
@@ -201,6 +207,7 @@ class MemoryJobStore:
                 target=target.name,
                 created_at=now,
                 at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
+                asked_at=target.at if isinstance(target, ChannelTarget) else None,
             )
             self.rows[left.id] = left
         fence = self.fences.get(target.key, 0) + 1
@@ -295,9 +302,22 @@ class MemoryJobStore:
             for row in self.rows.values()
             if (row.kind, row.target) == (target.kind, target.name)
             and row.at_seconds == getattr(target, "at_seconds", None)
+            and row.asked_at == getattr(target, "at", None)
             and row.status in (Status.SUCCESSFUL, Status.NO_MATCH)
         ]
         return max(answers, key=lambda row: row.created_at, default=None)
+
+    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
+        await self._answer()
+        spans = ((row, span_of(row)) for row in self.rows.values() if not row.disputed)
+        return [
+            row
+            for row, span in spans
+            if span is not None
+            and span.place.broadcast == broadcast
+            and span.place.start <= end
+            and span.place.end >= start
+        ]
 
     async def answer(self, target: Target) -> Identification | None:
         await self._answer()
@@ -310,6 +330,7 @@ class MemoryJobStore:
             for row in self.rows.values()
             if row.kind is Kind.STREAM
             and row.target == login
+            and row.asked_at is None
             and row.status is Status.SUCCESSFUL
             and (before is None or row.created_at < before)
         ]

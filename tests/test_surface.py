@@ -28,6 +28,7 @@ CODES: Final = [
     "clip-not-found",
     "video-not-found",
     "restricted-stream",
+    "moment-gone",
     "ad-break",
     "no-audio",
     "login-required",

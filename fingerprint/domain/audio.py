@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint.domain.time_line import Broadcast
+
 SAMPLE_RATE: Final = 16_000
 """Samples a second of all decoded audio: keeps music up to 8 kHz, where speech masks it least."""
 
@@ -80,8 +82,8 @@ class Recording:
     `encoded` holds the container's bytes (providers fingerprint or upload them), `container` its FFmpeg name
     such as `mpegts` or `mp4`. `started_at` is the wall-clock time of the first sample where it is known; of a
     video, clip or file `from_seconds` is how far into it the first sample is. `channel_id`: of a live
-    stream, the id of the channel that it was captured from, where known. `take`: which take of one question it
-    is, counted from 1.
+    stream, the id of the channel that it was captured from, and `broadcast` its broadcast, where known. `take`:
+    which take of one question it is, counted from 1.
     """
 
     pcm: Pcm
@@ -91,3 +93,4 @@ class Recording:
     from_seconds: float | None = None
     channel_id: str | None = None
     take: int = 1
+    broadcast: Broadcast | None = None

@@ -199,6 +199,9 @@ class Identification:
         str, Meta(description="The channel's login, the clip's slug, the video's number or the file's name.")
     ]
     at_seconds: Annotated[float | None, Meta(description="The moment in a video, seconds from its start.")] = None
+    asked_at: Annotated[
+        Moment | None, Meta(description="The earlier time of a live channel that was asked for; null: now.")
+    ] = None
     channel_id: Annotated[
         str | None,
         Meta(description="Twitch's number of a live channel, which a rename keeps; null until it is known."),
@@ -282,6 +285,13 @@ NO_MATCH_REUSE: Final = timedelta(minutes=10)
 """How long a "no match" for a clip or video is reused; after that, music may have been added to the catalog."""
 
 
+def seconds_ago(identification: Identification) -> float | None:
+    """How long before the question the moment was that it is about; None when it is about what plays now."""
+    if identification.asked_at is None:
+        return None
+    return max(0.0, (identification.created_at - identification.asked_at).total_seconds())
+
+
 def answer_age(identification: Identification, now: datetime) -> float:
     """How many seconds old an answer is: since its newest sound was captured if live, else since it was made.
 
@@ -290,7 +300,7 @@ def answer_age(identification: Identification, now: datetime) -> float:
     if identification.finished_at is None:
         return 0.0
     age = (now - identification.finished_at).total_seconds()
-    if identification.kind is Kind.STREAM:
+    if identification.kind is Kind.STREAM and identification.asked_at is None:
         timings = identification.timings
         age += ((timings.fingerprint_ms or 0.0) + (timings.recognize_ms or 0.0)) / 1000
     return max(0.0, age)
@@ -299,10 +309,13 @@ def answer_age(identification: Identification, now: datetime) -> float:
 def reusable(identification: Identification, now: datetime) -> bool:
     """Whether a stored answer is returned again instead of starting a job.
 
-    A clip or a moment in a video never changes, so its song is reused permanently, unless a listener disputed it.
-    That of sound beside the moment is reused as briefly as a "no match", that of a live stream never.
+    A clip, a moment in a video and an earlier moment of a broadcast never change, so their song is reused
+    permanently, unless a listener disputed it. That of sound beside the moment is reused as briefly as a
+    "no match", what a live stream plays now never.
     """
-    if identification.kind not in (Kind.CLIP, Kind.VIDEO) or identification.finished_at is None:
+    if identification.kind not in (Kind.CLIP, Kind.VIDEO) and identification.asked_at is None:
+        return False
+    if identification.finished_at is None:
         return False
     if identification.disputed:
         return False

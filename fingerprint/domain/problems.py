@@ -23,6 +23,7 @@ class ProblemCode(StrEnum):
     CLIP_NOT_FOUND = "clip-not-found"
     VIDEO_NOT_FOUND = "video-not-found"
     RESTRICTED_STREAM = "restricted-stream"
+    MOMENT_GONE = "moment-gone"
     AD_BREAK = "ad-break"
     NO_AUDIO = "no-audio"
     LOGIN_REQUIRED = "login-required"
@@ -106,6 +107,12 @@ PROBLEM_KINDS: Final[dict[ProblemCode, ProblemKind]] = {
         "The broadcast is restricted",
         "This broadcast is not open to everyone",
         "It is for subscribers only, or not available in our server's country. A public clip of it may work.",
+    ),
+    ProblemCode.MOMENT_GONE: ProblemKind(
+        410,
+        "The moment cannot be heard any more",
+        "That moment is gone",
+        "Ask about what is playing now, or about a more recent moment.",
     ),
     ProblemCode.AD_BREAK: ProblemKind(
         503,

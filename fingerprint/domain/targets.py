@@ -4,19 +4,21 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import parse_qsl, unquote
 
 from fingerprint.domain.identification import Kind
-from fingerprint.domain.problems import invalid_input
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelTarget:
-    """A live channel, by its lower-case login."""
+    """A live channel, by its lower-case login: what it plays now, or what it played `at` an earlier time."""
 
     login: str
+    at: datetime | None = None
     kind: ClassVar[Kind] = Kind.STREAM
 
     @property
@@ -26,8 +28,8 @@ class ChannelTarget:
 
     @property
     def key(self) -> str:
-        """A key that is equal for all requests for this target."""
-        return f"stream:{self.login}"
+        """A key that is equal for all requests for this target; earlier times are rounded to whole seconds."""
+        return f"stream:{self.login}" + ("" if self.at is None else f"@{int(self.at.timestamp())}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,12 @@ MAX_TEXT: Final = 2_000
 
 MAX_AT_SECONDS: Final = 1_000_000.0
 """The latest moment in a video that can be asked for; Twitch cuts broadcasts long before."""
+
+_CLOCKS_DIFFER: Final = timedelta(seconds=60)
+"""How far ahead of ours the clock of a client may be."""
+
+MAX_AGO_SECONDS: Final = 172_800.0
+"""The longest ago that a live channel can be asked about: Twitch ends broadcasts after 48 hours."""
 
 # All patterns are linear: single classes with bounds, no alternatives that overlap.
 _LOGIN: Final = re.compile(r"[A-Za-z0-9_]{1,25}", re.ASCII)
@@ -212,6 +220,42 @@ def channel_target(name: str) -> ChannelTarget:
         advice = _ADVICE.get(login, "")
         raise invalid_input(f"{_shown(name)} is a page of Twitch, not a channel. {advice}".rstrip())
     return ChannelTarget(login)
+
+
+def moment_target(name: str, *, at: datetime, now: datetime) -> ChannelTarget:
+    """The moment `at` of a channel's broadcast. Raises TwitchAudioError `invalid-input`, `moment-gone`."""
+    channel = channel_target(name)
+    if at > now + _CLOCKS_DIFFER:
+        raise invalid_input("This moment is yet to come: what was played can be asked for, up to now.")
+    if now - at > timedelta(seconds=MAX_AGO_SECONDS):
+        detail = "That was more than two days ago: no broadcast that is live now began so early."
+        raise TwitchAudioError(ProblemCode.MOMENT_GONE, detail)
+    return dataclasses.replace(channel, at=min(at, now))
+
+
+def ago_target(name: str, *, ago_seconds: float, now: datetime) -> ChannelTarget:
+    """What a channel played `ago_seconds` before `now`; 0: what it plays. Raises `invalid-input`."""
+    if not 0 <= ago_seconds <= MAX_AGO_SECONDS:  # NaN is neither
+        raise invalid_input(f"How long ago is given in seconds, from 0 to {MAX_AGO_SECONDS:.0f}.")
+    if not ago_seconds:
+        return channel_target(name)
+    return moment_target(name, at=now - timedelta(seconds=ago_seconds), now=now)
+
+
+def earlier(target: TwitchTarget, ago: str, now: datetime) -> TwitchTarget:
+    """The target, `ago` seconds before now as users write them; none: the target itself.
+
+    Raises TwitchAudioError `invalid-input`.
+    """
+    ago = ago.strip()
+    if not ago:
+        return target
+    seconds = parse_moment(ago)
+    if seconds is None:
+        raise invalid_input(f"{_shown(ago)} is no time: how long ago is written in seconds, as 1m30s or as 1:30.")
+    if not isinstance(target, ChannelTarget):
+        raise invalid_input("How long ago is asked of a live channel alone.")
+    return ago_target(target.login, ago_seconds=seconds, now=now)
 
 
 def clip_target(slug: str) -> ClipTarget:

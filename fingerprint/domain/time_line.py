@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from fingerprint.domain.identification import Heard, IdentificationId, Song, song_key
+from fingerprint.domain.identification import Heard, Identification, IdentificationId, Kind, Song, Status, song_key
 
 LIVE_EXACT_SECONDS: Final = 0.5
 """How exactly the dates of a live playlist tell the second of the broadcast, at most this far off."""
@@ -22,6 +22,9 @@ CLIP_EXACT_SECONDS: Final = 2.5
 
 AGREEMENT_SECONDS: Final = 1.0
 """How far apart two starts of one song may be, inexact mappings aside, to be one play of it."""
+
+MAX_SPAN_SECONDS: Final = 120.0
+"""No answer is about more sound than this; of a longer one, the time line has the first part."""
 
 REACH_SECONDS: Final = 1_200.0
 """Answers about one song this far apart can still enclose what is asked for; few songs are longer."""
@@ -109,6 +112,55 @@ class Span:
     def touches(self, start: float, end: float) -> bool:
         """Whether the span may have sound between two seconds."""
         return self.place.start - self.place.exact < end and start < self.place.end + self.place.exact
+
+
+_EXACT: Final = {
+    Heard.NOW: LIVE_EXACT_SECONDS,
+    Heard.LIVE: LIVE_EXACT_SECONDS,
+    Heard.VIDEO: VIDEO_EXACT_SECONDS,
+    Heard.CLIP: CLIP_EXACT_SECONDS,
+}
+
+BEGINS_INSIDE_SECONDS: Final = 0.5
+"""A song that is heard from its very start may have begun anywhere in the sound: its span is not known."""
+
+CLIP_SONG_SECONDS: Final = 12.0
+"""How long a song in a clip is believed to go on from where it was first heard."""
+
+
+def span_of(answer: Identification) -> Span | None:
+    """The span that an answer adds to its broadcast's time line; None when it adds none.
+
+    It needs a mapped moment and sound of its own: an answer that comes from a time line adds nothing to it.
+    """
+    moment, heard, seconds = answer.moment, answer.heard, answer.captured_seconds
+    if moment is None or moment.broadcast is None or moment.seconds is None or heard is None:
+        return None
+    if answer.finished_at is None or not seconds or answer.status not in (Status.SUCCESSFUL, Status.NO_MATCH):
+        return None
+    start, end = moment.seconds, moment.seconds + min(seconds, MAX_SPAN_SECONDS)
+    song = answer.song
+    if song is not None and answer.kind is Kind.CLIP:
+        if len(answer.songs) > 1:
+            return None
+        start += song.position_seconds - (answer.captured_from_seconds or 0.0)
+        end = min(end, start + CLIP_SONG_SECONDS)
+    if song is not None and song.offset_seconds is not None:
+        if song.offset_seconds < BEGINS_INSIDE_SECONDS and answer.kind is not Kind.CLIP:
+            return None
+        if song.duration_seconds is not None:
+            end = min(end, start + song.duration_seconds - song.offset_seconds)
+    if not start < end:
+        return None
+    return Span(
+        place=BroadcastPlace(broadcast=moment.broadcast, start=start, end=end, exact=_EXACT[heard]),
+        song=song,
+        score=answer.score,
+        recognizer=answer.recognizer,
+        heard=heard,
+        heard_at=answer.finished_at,
+        identification=answer.id,
+    )
 
 
 class TimeLine:

@@ -1,9 +1,14 @@
 """Selects a live playlist's segments to listen to, without I/O. `hls.ads` says which segments are content."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 from fingerprint.hls.ads import content_runs
 from fingerprint.hls.playlist import MediaPlaylist, Segment
+
+_SOON: Final = timedelta(seconds=15)
+"""How far behind the present the newest segment of a playlist may be."""
 
 
 def newest_content(
@@ -18,6 +23,35 @@ def newest_content(
         tail = last_seconds(run, wanted_seconds)
         if total_seconds(tail) >= enough_seconds:
             return tail
+    return ()
+
+
+def content_around(
+    playlist: MediaPlaylist, at: datetime, *, wanted_seconds: float, enough_seconds: float
+) -> tuple[Segment, ...]:
+    """The segments with about `wanted_seconds` of content around a moment; empty when the playlist lacks it.
+
+    Of a moment after the newest segment, which is about to be listed, the newest content.
+    """
+    runs = content_runs(playlist)
+    newest = playlist.segments[-1].ended_at if playlist.segments else None
+    if newest is not None and newest <= at <= newest + _SOON:
+        return newest_content(playlist, wanted_seconds=wanted_seconds, enough_seconds=enough_seconds)
+    for run in runs:
+        start, end = run[0].started_at, run[-1].ended_at
+        if start is None or end is None or not start <= at < end:
+            continue
+        half = timedelta(seconds=wanted_seconds / 2)
+        first = max(start, min(at - half, end - 2 * half))
+        found = tuple(
+            segment
+            for segment in run
+            if segment.started_at is not None
+            and segment.ended_at is not None
+            and segment.ended_at > first
+            and segment.started_at < first + 2 * half
+        )
+        return found if total_seconds(found) >= enough_seconds else ()
     return ()
 
 

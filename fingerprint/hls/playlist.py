@@ -119,6 +119,23 @@ def parse_multivariant(text: str) -> MultivariantPlaylist:
     return MultivariantPlaylist(renditions=tuple(renditions))
 
 
+def twitch_info(text: str) -> dict[str, str]:
+    """What a multivariant playlist tells of the broadcast, by name, such as `BROADCAST-ID` and `STREAM-TIME`.
+
+    It is in EXT-X-TWITCH-INFO, or in a series of EXT-X-SESSION-DATA.
+    """
+    found: dict[str, str] = {}
+    for line in _lines(text, MAX_CHARACTERS):
+        if line.startswith("#EXT-X-TWITCH-INFO:"):
+            found |= attributes(line.partition(":")[2])
+        elif line.startswith("#EXT-X-SESSION-DATA:"):
+            each = attributes(line.partition(":")[2])
+            found[each.get("DATA-ID", "")] = each.get("VALUE", "")
+        elif line.startswith("#EXT-X-STREAM-INF:"):
+            break
+    return found
+
+
 def by_preference(playlist: MultivariantPlaylist) -> tuple[Rendition, ...]:
     """The renditions that have sound, in the order to try: audio only first, then the smallest.
 

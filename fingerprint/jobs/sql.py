@@ -6,9 +6,10 @@ Every write has its fencing token in its condition, so that an owner that has lo
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import CursorResult, Row, Select, select
@@ -19,6 +20,7 @@ from fingerprint.database import (
     Values,
     database_url,
     from_us,
+    heard_spans,
     identifications,
     insert_new,
     leases,
@@ -38,6 +40,7 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
 from fingerprint.domain.text import clean_text
+from fingerprint.domain.time_line import MAX_SPAN_SECONDS, span_of
 from fingerprint.jobs import sql_statements as statements
 from fingerprint.jobs.clean import clean
 from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
@@ -162,6 +165,7 @@ class SqlJobStore:
             if not _changed(connection.execute(statements.FINISH, values)):
                 return connection.execute(statements.BODY, held).scalar() == body
             connection.execute(statements.END_LEASE, held)
+            _add_to_time_line(connection, answer)
             return True
 
         return await self._database.transact(work)
@@ -187,6 +191,14 @@ class SqlJobStore:
     async def answer(self, target: Target) -> Identification | None:
         return await self._one(statements.NEWEST_ANSWER, {"key": _key(target)})
 
+    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
+        values = {
+            "of_broadcast": broadcast,
+            "first": math.floor(start - MAX_SPAN_SECONDS),
+            "last": math.ceil(end),
+        }
+        return [_identification(row) for row in await self._database.rows(statements.HEARD, values)]
+
     async def check(self) -> None:
         await self._database.ping()
 
@@ -208,6 +220,19 @@ class SqlJobStore:
     async def _one(self, query: Select[*tuple[Any, ...]], values: Values) -> Identification | None:
         row = await self._database.first(query, values)
         return None if row is None else _identification(row)
+
+
+def _add_to_time_line(connection: Connection, answer: Identification) -> None:
+    span = span_of(answer)
+    if span is None:
+        return
+    row = {
+        "identification_id": answer.id,
+        "broadcast_id": span.place.broadcast,
+        "start_s": math.floor(span.place.start),
+        "end_s": math.ceil(span.place.end),
+    }
+    insert_new(connection, heard_spans, row)
 
 
 def _key(target: Target) -> str:
@@ -234,18 +259,26 @@ def _identification(row: Row[Any]) -> Identification:
         id=IdentificationId(row.id),
         kind=Kind(row.kind),
         target=row.target,
-        at_seconds=row.at_seconds,
+        **_moment_of(row),
         status=Status(row.status),
         stage=Stage(row.stage),
         created_at=from_us(row.created_us),
     )
 
 
+def _moment_of(row: Row[Any]) -> dict[str, Any]:
+    """The moment that was asked for, as fields of an identification."""
+    if Kind(row.kind) is not Kind.STREAM or row.at_seconds is None:
+        return {"at_seconds": row.at_seconds}
+    return {"asked_at": datetime.fromtimestamp(row.at_seconds, UTC)}
+
+
 def _answer_or_lease(
     connection: Connection, target: Target, now: datetime, *, skip_stored: bool
 ) -> Finished | Held | None:
     """What is already known about a target: a finished answer, a live lease, or neither."""
-    if target.kind in (Kind.CLIP, Kind.VIDEO) and not skip_stored:
+    live = isinstance(target, ChannelTarget) and target.at is None
+    if not (live or skip_stored):
         answer = _one(connection, statements.NEWEST_ANSWER, {"key": _key(target)})
         if answer is not None and reusable(answer, now):
             return Finished(answer)
@@ -322,6 +355,7 @@ def _fresh(target: Target, now: datetime, wanted: IdentificationId | None) -> Id
         target=clean_text(target.name),
         created_at=now,
         at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
+        asked_at=target.at if isinstance(target, ChannelTarget) else None,
     )
 
 
@@ -331,7 +365,8 @@ def _begin(connection: Connection, lease: Lease, fresh: Identification) -> None:
         "target_key": lease.target_key,
         "kind": str(fresh.kind),
         "target": fresh.target,
-        "at_seconds": fresh.at_seconds,
+        # Of a live channel, seconds since 1970.
+        "at_seconds": fresh.at_seconds if fresh.asked_at is None else fresh.asked_at.timestamp(),
         "status": str(fresh.status),
         "stage": str(fresh.stage),
         "fence": lease.fence,

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, identifications, leases, to_us
+from fingerprint.database import Database, heard_spans, identifications, leases, to_us
 from fingerprint.domain.identification import Kind, Status
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
@@ -62,6 +62,7 @@ def _delete(connection: Connection, ids: list[str], now: datetime) -> None:
     # an owner with an earlier token had it for an identification that is deleted.
     over = (leases.c.identification_id.in_(ids), leases.c.expires_us <= to_us(now))
     connection.execute(delete(leases).where(*over))
+    connection.execute(delete(heard_spans).where(heard_spans.c.identification_id.in_(ids)))
     connection.execute(delete(identifications).where(identifications.c.id.in_(ids)))
 
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from sqlalchemy import Select, Update, bindparam, insert, select, update
 
-from fingerprint.database import identifications, leases
+from fingerprint.database import heard_spans, identifications, leases
 from fingerprint.domain.identification import Stage, Status
-from fingerprint.ports import Lease
+from fingerprint.ports import MAX_HEARD, Lease
 
 _OF_TARGET: Final = leases.c.target_key == bindparam("key")
 # The lease's row, while no other owner has claimed the target.
@@ -85,6 +85,23 @@ GIVE_UP: Final = (
 )
 UPDATE_ANSWER: Final = update(identifications).where(*_FINISHED).values(_new("body"))
 MARK_DISPUTED: Final = update(identifications).where(*_FINISHED).values(_new("doubted_us"))
+
+
+# --- Time lines -------------------------------------------------------------------------------------------
+
+HEARD: Final[Select[*tuple[Any, ...]]] = (
+    select(identifications)
+    .join(heard_spans, heard_spans.c.identification_id == identifications.c.id)
+    .where(
+        heard_spans.c.broadcast_id == bindparam("of_broadcast"),
+        heard_spans.c.start_s >= bindparam("first"),
+        heard_spans.c.start_s <= bindparam("last"),
+        identifications.c.finished_us.is_not(None),
+        identifications.c.doubted_us.is_(None),
+    )
+    .order_by(heard_spans.c.start_s)
+    .limit(MAX_HEARD)
+)
 
 
 def held(lease: Lease) -> dict[str, Any]:

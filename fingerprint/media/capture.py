@@ -72,6 +72,7 @@ class StreamCapture:
                     started_at=None if date is None else later(date, take.sound.start_seconds),
                     channel_id=take.source.channel_id,
                     take=number,
+                    broadcast=take.source.broadcast,
                 )
         if not heard:
             raise _silence()

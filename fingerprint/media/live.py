@@ -4,13 +4,14 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol
 
 from cachetools import LRUCache
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.hls.ads import ad_is_running, ad_seconds_left, content_runs, next_content
-from fingerprint.hls.live import newest_content, total_seconds
+from fingerprint.hls.live import content_around, newest_content, total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
 from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
@@ -110,6 +111,8 @@ class LiveCapture:
         except TimeoutError as error:
             raise too_slow() from error
         yield take
+        if source.at is not None:
+            return
         source, first = take.source, take.joined
         asked = {tuple(first.segments)}
         heard_until = first.segments[-1]
@@ -171,7 +174,17 @@ class LiveCapture:
         finally:
             confirming.cancel()
             await asyncio.gather(confirming, return_exceptions=True)
-        return await self._first(await self._sources.renew(source), seconds)
+        return await self._first(await self._renewed(self._sources, source), seconds)
+
+    @staticmethod
+    async def _renewed(sources: StreamSources, source: LiveSource) -> LiveSource:
+        """A new source for the moment that is to be heard. Another broadcast does not have it: `moment-gone`."""
+        found = await sources.renew(source)
+        if source.at is None:
+            return found
+        if found.broadcast != source.broadcast and found.broadcast and found.broadcast.seconds_at(source.at) < 0:
+            raise TwitchAudioError(ProblemCode.MOMENT_GONE, "Another broadcast has begun since.")
+        return dataclasses.replace(found, at=source.at)
 
     async def _first(self, source: LiveSource, seconds: float) -> FirstTake:
         """The first take. Renditions are tried in their order, also when the segments of one fail.
@@ -208,7 +221,7 @@ class LiveCapture:
             again = (ended or refused or none_plays) if source.cached else (none_plays and not ended)
             if renewed or self._sources is None or not again:
                 break
-            source = await self._sources.renew(source)
+            source = await self._renewed(self._sources, source)
             renewed = True
         if ended:
             raise TwitchAudioError(ProblemCode.NOT_LIVE, "This channel's broadcast has just ended.")
@@ -234,7 +247,7 @@ class LiveCapture:
                 raise UpstreamError(STEP, "Twitch's list of segments is empty.")
             if self._has_stalled(source, playlist):
                 raise _BroadcastEndedError
-            wanted = newest_content(playlist, wanted_seconds=seconds, enough_seconds=MIN_TAKE_SECONDS)
+            wanted = _wanted(playlist, source.at, seconds)
             if wanted:
                 try:
                     if probing:
@@ -300,6 +313,16 @@ def another_may_play(error: TwitchAudioError) -> bool:
         ProblemCode.RESTRICTED_STREAM,
         ProblemCode.NO_AUDIO,
     )
+
+
+def _wanted(playlist: MediaPlaylist, at: datetime | None, seconds: float) -> tuple[Segment, ...]:
+    """The segments to listen to: the newest, or around a moment. Raises `moment-gone` for one not listed."""
+    if at is None:
+        return newest_content(playlist, wanted_seconds=seconds, enough_seconds=MIN_TAKE_SECONDS)
+    found = content_around(playlist, at, wanted_seconds=seconds, enough_seconds=MIN_TAKE_SECONDS)
+    if not found and playlist.segments:
+        raise TwitchAudioError(ProblemCode.MOMENT_GONE, "The live stream has moved on.")
+    return found
 
 
 def _older(playlist: MediaPlaylist, first: Segment) -> tuple[Segment, ...]:

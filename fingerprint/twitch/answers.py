@@ -222,10 +222,15 @@ def blocked(step: str, status: int) -> UpstreamError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipMedia:
-    """The address of a clip's smallest file, and the clip's length in seconds where known."""
+    """The address of a clip's smallest file, and the clip's length in seconds where known.
+
+    `video_id` and `offset_seconds`: the VOD that it is from, and where it begins in that; both or neither.
+    """
 
     url: URL = field(repr=False)
     duration_seconds: float | None
+    video_id: str | None = None
+    offset_seconds: float | None = None
 
 
 def parse_clip(data: Json) -> ClipMedia | None:
@@ -247,7 +252,28 @@ def parse_clip(data: Json) -> ClipMedia | None:
             retry_after_seconds=15.0,
         )
     token = parse_token(clip.get("playbackAccessToken"), "clip")
-    return ClipMedia(url=signed_url(source, token), duration_seconds=_number(clip.get("durationSeconds")))
+    video_id, offset = _object(clip.get("video")).get("id"), _number(clip.get("videoOffsetSeconds"))
+    placed = isinstance(video_id, str) and video_id.isascii() and video_id.isdigit() and offset is not None
+    return ClipMedia(
+        url=signed_url(source, token),
+        duration_seconds=_number(clip.get("durationSeconds")),
+        video_id=video_id if placed else None,
+        offset_seconds=offset if placed else None,
+    )
+
+
+def parse_recording(data: Json) -> str | None:
+    """The answer to `recording_query`: a VOD's id; None when there is none. Raises GqlFailure for other shapes."""
+    if "user" not in data:
+        raise GqlFailure(GqlFailureKind.UNREADABLE, "the answer names no channel")
+    if data["user"] is None:
+        return None
+    user = _object(data["user"])
+    if "videos" not in user:
+        raise GqlFailure(GqlFailureKind.UNREADABLE, "the channel's answer lists no videos")
+    edges = _list(_object(user["videos"]).get("edges"))
+    video_id = _object(_object(edges[0]).get("node")).get("id") if edges else None
+    return video_id if isinstance(video_id, str) and video_id.isascii() and video_id.isdigit() else None
 
 
 def parse_clip_broadcaster(data: Json) -> Broadcaster | None:

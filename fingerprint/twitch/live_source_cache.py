@@ -79,6 +79,9 @@ class LiveSourceCache:
         self._sources[target.login] = cached  # restarts its idle time
         return dataclasses.replace(cached.source, cached=True)
 
+    async def recording(self, source: LiveSource) -> VideoSource | None:
+        return await self._resolver.recording(source)
+
     async def renew(self, source: LiveSource) -> LiveSource:
         """A new source for a channel whose source does not play. Raises the wrapped resolver's errors."""
         self._sources.pop(source.channel, None)

@@ -44,6 +44,8 @@ _CLIP_TEXT: Final = f"""
 query ClipPlayback($slug: ID!) {{
   clip(slug: $slug) {{
     durationSeconds
+    videoOffsetSeconds
+    video {{ id }}
     playbackAccessToken({_PARAMS}) {{ value signature }}
     videoQualities {{ quality frameRate sourceURL }}
     assets {{ aspectRatio videoQualities {{ quality frameRate sourceURL videoCodec bitrate }} }}
@@ -65,6 +67,16 @@ query ClipBroadcaster($slug: ID!) {
 }"""
 
 _MINIMAL_BROADCASTER_TEXT: Final = "query($slug: ID!) { clip(slug: $slug) { broadcaster { id login } } }"
+
+_RECORDING_TEXT: Final = """
+query NewestRecording($login: String!) {
+  user(login: $login) { videos(first: 1, types: [ARCHIVE], sort: TIME) { edges { node { id } } } }
+}"""
+
+_MINIMAL_RECORDING_TEXT: Final = (
+    "query($login: String!) "
+    "{ user(login: $login) { videos(first: 1, types: [ARCHIVE], sort: TIME) { edges { node { id } } } } }"
+)
 
 _TOKEN_HASH: Final = "ed230aa1e33e07eebb8928504583da78a5173989fadfb1ac94be06a04f3cdbe9"  # noqa: S105 - a query's hash
 _CLIP_HASH: Final = "2db6a3b20eabf510bd3cf465ae2408834b59eb6b8af89ca73ab1486cacecfb63"
@@ -118,6 +130,21 @@ def video_token_query(video_id: str) -> Query:
     """The query for a VOD's playback access token."""
     variables = {"isLive": False, "login": "", "isVod": True, "vodID": video_id}
     return _token_query(variables, _MINIMAL_VIDEO_TEXT, {"vodID": video_id})
+
+
+def recording_query(login: str) -> Query:
+    """The query for the id of a channel's newest VOD. No persisted query that answers it is known."""
+    variables = {"login": login}
+    return Query(
+        operation="NewestRecording",
+        text=_RECORDING_TEXT,
+        text_variables=variables,
+        minimal_texts=(_MINIMAL_RECORDING_TEXT,),
+        minimal_variables=variables,
+        persisted_operation="",
+        persisted_hash=None,
+        persisted_variables={},
+    )
 
 
 def clip_query(slug: str) -> Query:

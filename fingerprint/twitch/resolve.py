@@ -5,9 +5,13 @@ For a channel and a VOD, gql gives a playback access token, and usher takes it f
 
 import asyncio
 from functools import partial
+from typing import Final
+
+from cachetools import LRUCache
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, channel_renamed
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, FileTarget, Target, VideoTarget
+from fingerprint.domain.time_line import Broadcast
 from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import (
     ClipSource,
@@ -20,9 +24,13 @@ from fingerprint.ports import (
 )
 from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import gql, usher
-from fingerprint.twitch.answers import PlaybackToken, parse_clip, parse_token_of
+from fingerprint.twitch.answers import PlaybackToken, parse_clip, parse_recording, parse_token_of
 from fingerprint.twitch.channels import TwitchChannels
-from fingerprint.twitch.queries import clip_query, stream_token_query, video_token_query
+from fingerprint.twitch.queries import clip_query, recording_query, stream_token_query, video_token_query
+
+_BROADCAST_SECONDS: Final = 2.0
+_MAX_BROADCASTS: Final = 1_000
+"""The broadcasts of how many VODs are remembered."""
 
 
 class TwitchResolver:
@@ -38,6 +46,7 @@ class TwitchResolver:
             session_token=settings.session_token,
             on_outcome=on_outcome,
         )
+        self._broadcasts: LRUCache[str, Broadcast] = LRUCache(_MAX_BROADCASTS)
         self._channels = TwitchChannels(fetcher, settings, on_outcome=on_outcome)
         self._usher = usher.Usher(fetcher, settings.usher_url, on_outcome=on_outcome)
 
@@ -53,6 +62,21 @@ class TwitchResolver:
                 if not await asyncio.to_thread(path.is_file):
                     raise TwitchAudioError(ProblemCode.NOT_FOUND, f"No such file: {str(path)!r}.")
                 return FileSource(path=path)
+
+    async def recording(self, source: LiveSource) -> VideoSource | None:
+        """The channel's newest VOD, if it is of the source's broadcast: another one would be of another day."""
+        if source.broadcast is None:
+            return None
+        video_id = await self._gql.ask(recording_query(source.channel), parse_recording)
+        if video_id is None:
+            return None
+        try:
+            video = await self._video(video_id, 0.0)
+        except TwitchAudioError as error:
+            if error.code is ProblemCode.VIDEO_NOT_FOUND:
+                return None
+            raise
+        return video if video.broadcast is not None and video.broadcast.id == source.broadcast.id else None
 
     async def renew(self, source: LiveSource) -> LiveSource:
         """A new source for a channel; in place of one that was new itself, usher is asked in another way.
@@ -95,6 +119,7 @@ class TwitchResolver:
             alternatives=tuple(others),
             channel_id=found.channel_id,
             usher_way=found.way,
+            broadcast=found.broadcast,
         )
 
     async def _video(self, video_id: str, at_seconds: float, *, first_way: int = 0) -> VideoSource:
@@ -107,6 +132,7 @@ class TwitchResolver:
             alternatives=tuple(others),
             at_seconds=at_seconds,
             usher_way=found.way,
+            broadcast=found.broadcast,
         )
 
     async def _stream_token(self, login: str) -> PlaybackToken:
@@ -131,4 +157,22 @@ class TwitchResolver:
             raise TwitchAudioError(
                 ProblemCode.CLIP_NOT_FOUND, "This clip does not exist on Twitch; it may have been deleted."
             )
-        return ClipSource(url=clip.url, duration_seconds=clip.duration_seconds)
+        return ClipSource(
+            url=clip.url,
+            duration_seconds=clip.duration_seconds,
+            broadcast=None if clip.video_id is None else await self._broadcast_of(clip.video_id),
+            offset_seconds=clip.offset_seconds,
+        )
+
+    async def _broadcast_of(self, video_id: str) -> Broadcast | None:
+        """The broadcast that a VOD is of; None when Twitch does not tell in time: a clip is heard without it."""
+        known = self._broadcasts.get(video_id)
+        if known is None:
+            try:
+                async with asyncio.timeout(_BROADCAST_SECONDS):
+                    known = (await self._video(video_id, 0.0)).broadcast
+            except (TwitchAudioError, TimeoutError):
+                return None
+        if known is not None:
+            self._broadcasts[video_id] = known
+        return known

@@ -3,18 +3,21 @@
 import json
 import logging
 import random
+import re
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.hls.attributes import PlaylistError, address
-from fingerprint.hls.playlist import MAX_CHARACTERS, by_preference, parse_multivariant
+from fingerprint.domain.time_line import Broadcast
+from fingerprint.hls.attributes import PlaylistError, address, seconds
+from fingerprint.hls.playlist import MAX_CHARACTERS, by_preference, parse_multivariant, twitch_info
 from fingerprint.media.fetch import Fetched, Fetcher, HostWantsPauseError, transient
 from fingerprint.media.pcm import no_audio
 from fingerprint.ports import OnOutcome, ignore_outcome
@@ -23,6 +26,16 @@ from fingerprint.twitch.fetcher import PAGE_HEADERS
 
 REQUEST_SECONDS: Final = 3.0
 _MAX_SERVER_FAILURES: Final = 2
+_NUMBER: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
+_RECORDED: Final = re.compile(
+    r"/[0-9a-f]{20}_[A-Za-z0-9_]{1,64}_([0-9]{1,20})_([0-9]{9,11})/[^/]+/index-(?:dvr|muted-[^/]+)\.m3u8", re.ASCII
+)
+"""The path of a VOD's media playlist: the broadcast's number, and when it began, in seconds since 1970."""
+
+_FIRST_BROADCAST: Final = 1_300_000_000.0
+_MAX_TIME: Final = 10_000_000_000.0
+"""Seconds since 1970: Twitch began in 2011, and this code is not used in 2286."""
+
 _MAX_TOKENS: Final = 2
 STEP: Final = "usher"
 ANSWER_STEP: Final = "usher-answer"
@@ -85,12 +98,13 @@ _LIVE_PARAMETERS: Final[Mapping[str, str]] = {"fast_bread": "true"}
 class Playlists:
     """The media playlists of the renditions that have sound, in the order to try, and the way that listed them.
 
-    `channel_id`: the broadcaster's id, where the token names it.
+    `channel_id`: the broadcaster's id, where the token names it. `broadcast`: what they are of, where they tell.
     """
 
     urls: tuple[URL, ...] = field(repr=False)
     way: int
     channel_id: str | None = None
+    broadcast: Broadcast | None = None
 
 
 class UsherFailure(Exception):  # noqa: N818 - it describes an answer, and is handled as one
@@ -172,6 +186,28 @@ def _media_playlists(fetched: Fetched, base: URL) -> tuple[URL, ...]:
     return tuple(dict.fromkeys(urls))
 
 
+def live_broadcast(text: str) -> Broadcast | None:
+    """The broadcast that a live multivariant playlist is of; None unless it tells its number and its start."""
+    info = twitch_info(text)
+    number = info.get("BROADCAST-ID", "")
+    now, running = (seconds(info.get(name, ""), most=_MAX_TIME) for name in ("SERVER-TIME", "STREAM-TIME"))
+    if not _NUMBER.fullmatch(number) or now is None or running is None:
+        return None
+    return _broadcast(number, now - running)
+
+
+def recorded_broadcast(url: URL) -> Broadcast | None:
+    """The broadcast that a VOD's media playlist is of, by its address; None for highlights and uploads."""
+    found = _RECORDED.fullmatch(url.path)
+    return None if found is None else _broadcast(found[1], float(found[2]))
+
+
+def _broadcast(number: str, started_at: float) -> Broadcast | None:
+    if not _FIRST_BROADCAST <= started_at <= _MAX_TIME:
+        return None
+    return Broadcast(id=number, started_at=datetime.fromtimestamp(started_at, UTC))
+
+
 def _unusable(why: str) -> UpstreamError:
     return UpstreamError(STEP, f"Twitch's list of renditions cannot be used: {why}.")
 
@@ -243,8 +279,8 @@ class Usher:
         ways = deque([*range(first_way, len(WAYS)), *range(first_way)])
         while ways and sum(each.outcome == SERVER_FAILED for each in failures) < _MAX_SERVER_FAILURES:
             try:
-                urls = await self._ask(kind, WAYS[ways[0]], name, token)
-                return Playlists(urls=urls, way=ways[0], channel_id=token.channel_id)
+                urls, broadcast = await self._ask(kind, WAYS[ways[0]], name, token)
+                return Playlists(urls=urls, way=ways[0], channel_id=token.channel_id, broadcast=broadcast)
             except UsherFailure as failure:
                 failures.append(failure)
                 if failure.outcome == TOKEN_REFUSED and tokens < _MAX_TOKENS:
@@ -253,7 +289,9 @@ class Usher:
                     ways.popleft()
         raise _most_telling(failures)
 
-    async def _ask(self, kind: PlaylistKind, way: Way, name: str, token: PlaybackToken) -> tuple[URL, ...]:
+    async def _ask(
+        self, kind: PlaylistKind, way: Way, name: str, token: PlaybackToken
+    ) -> tuple[tuple[URL, ...], Broadcast | None]:
         url = build_url(self._base, kind, way, name, token)
         try:
             fetched = await self._fetcher.get(
@@ -272,7 +310,8 @@ class Usher:
             self._on_outcome(ANSWER_STEP, str(error.code))
             raise
         self._on_outcome(ANSWER_STEP, "ok")
-        return urls
+        live = kind is PlaylistKind.CHANNEL
+        return urls, live_broadcast(fetched.text) if live else recorded_broadcast(urls[0])
 
 
 def _most_telling(failures: list[UsherFailure]) -> TwitchAudioError:

@@ -53,12 +53,13 @@ async def events(request: web.Request) -> web.StreamResponse:
 async def song_txt(request: web.Request) -> web.Response:
     """One plain line, whatever happens: status 200, at most 400 characters, within 8 s."""
     try:
-        no_unknown_query(request, "token")
+        no_unknown_query(request, "token", "ago")
     except TwitchAudioError as error:
         line = f"Sorry: {error.detail}"[:400]
     else:
         token = request.query.get("token")
-        line = await request.app[keys.SONG_TEXT].line(request[keys.CONTEXT], request.match_info["login"], token)
+        login, ago = request.match_info["login"], request.query.get("ago", "")
+        line = await request.app[keys.SONG_TEXT].line(request[keys.CONTEXT], login, token, ago=ago)
     headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     return web.Response(text=line, content_type="text/plain", charset="utf-8", headers=headers)
 

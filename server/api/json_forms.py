@@ -4,6 +4,7 @@ the OpenAPI document. The Identification's own form is in `fingerprint.wire`.
 A class is listed in the document under its name without `Json`.
 """
 
+import contextlib
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
@@ -11,16 +12,20 @@ from typing import Annotated, Any, Final, Literal, Self
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fingerprint.canary import CanaryReport, Outcome
+from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import (
+    MAX_AGO_SECONDS,
     MAX_AT_SECONDS,
     TwitchTarget,
+    ago_target,
     channel_target,
     clip_target,
+    moment_target,
     url_target,
     video_target,
 )
 from fingerprint.providers.guard import ProviderState, ProviderStatus
-from fingerprint.wire import Json, song_to_json, time_to_json
+from fingerprint.wire import Json, song_to_json, time_from_json, time_to_json
 from server.access.rules.policy import Refusal
 from server.access.rules.website import AccessMode
 from server.channels.reports import NOTE_LIMIT, Reason
@@ -32,6 +37,14 @@ from server.readiness import PartState
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 SongJson = Annotated[Json, Meta(extra_json_schema={"$ref": "#/components/schemas/Song"})]
 Count = Annotated[int, Meta(ge=0)]
+
+
+def moment_from(text: str) -> datetime | None:
+    """The moment in an RFC 3339 time with its offset; None for any other text."""
+    with contextlib.suppress(ValueError, OverflowError):
+        if datetime.fromisoformat(text).tzinfo is not None:
+            return time_from_json(text)
+    return None
 
 
 def _time(moment: datetime) -> str:
@@ -52,9 +65,33 @@ class ChannelQuestion(RequestBody):
 
     channel: Annotated[str, Meta(description="A live channel's name.", examples=["monstercat"])]
 
-    def target(self) -> TwitchTarget:
-        """The target to identify. Raises TwitchAudioError `invalid-input`, as each question does."""
+    def target(self, _now: datetime) -> TwitchTarget:
+        """The target to identify, at a time. Raises TwitchAudioError `invalid-input`, as each question does."""
         return channel_target(self.channel)
+
+
+class AgoQuestion(RequestBody):
+    """What a live channel played a while ago."""
+
+    channel: str
+    ago: Annotated[float, Meta(ge=0, le=MAX_AGO_SECONDS, description="Seconds ago.", examples=[90])]
+
+    def target(self, now: datetime) -> TwitchTarget:
+        return ago_target(self.channel, ago_seconds=self.ago, now=now)
+
+
+class MomentQuestion(RequestBody):
+    """What a live channel played at a moment of its broadcast."""
+
+    channel: str
+    at: Annotated[Time, Meta(description="The moment, with its offset from UTC.")]
+
+    def target(self, now: datetime) -> TwitchTarget:
+        """The target to identify. Raises TwitchAudioError `invalid-input`, `moment-gone`."""
+        moment = moment_from(self.at)
+        if moment is None:
+            raise invalid_input('Of a channel, "at" has to be a time such as 2026-03-01T12:00:00Z.')
+        return moment_target(self.channel, at=moment, now=now)
 
 
 class ClipQuestion(RequestBody):
@@ -62,7 +99,7 @@ class ClipQuestion(RequestBody):
 
     clip: Annotated[str, Meta(description="A clip's slug; its case counts.")]
 
-    def target(self) -> TwitchTarget:
+    def target(self, _now: datetime) -> TwitchTarget:
         return clip_target(self.clip)
 
 
@@ -70,9 +107,12 @@ class VideoQuestion(RequestBody):
     """What is playing at a moment of a VOD."""
 
     video: Annotated[str, Meta(description="A VOD's number.", examples=["1234567890"])]
-    at: Annotated[float, Meta(ge=0, le=MAX_AT_SECONDS, description="Seconds from its start.")] = 0.0
+    at: Annotated[
+        float,
+        Meta(ge=0, le=MAX_AT_SECONDS, description="Seconds from its start; of a channel, an RFC 3339 time."),
+    ] = 0.0
 
-    def target(self) -> TwitchTarget:
+    def target(self, _now: datetime) -> TwitchTarget:
         return video_target(self.video, self.at)
 
 
@@ -81,12 +121,12 @@ class UrlQuestion(RequestBody):
 
     url: Annotated[str, Meta(description="Any address of a channel, clip or video on Twitch.")]
 
-    def target(self) -> TwitchTarget:
+    def target(self, _now: datetime) -> TwitchTarget:
         return url_target(self.url)
 
 
-Question = ChannelQuestion | ClipQuestion | VideoQuestion | UrlQuestion
-QUESTIONS: Final = (ChannelQuestion, ClipQuestion, VideoQuestion, UrlQuestion)
+Question = ChannelQuestion | AgoQuestion | ClipQuestion | VideoQuestion | UrlQuestion | MomentQuestion
+QUESTIONS: Final = (ChannelQuestion, AgoQuestion, ClipQuestion, VideoQuestion, UrlQuestion, MomentQuestion)
 
 
 class ReportJson(RequestBody):

@@ -215,7 +215,10 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             summary="The song as one plain line, for chat bots",
             description="Starts or joins an identification and waits up to 8 s. Problems are one plain line too, "
             "with status 200. At most 400 characters.",
-            parameters=[_parameter("query", "token", "A token for this channel, if the server requires sign-in.")],
+            parameters=[
+                _parameter("query", "token", "A token for this channel, if the server requires sign-in."),
+                _parameter("query", "ago", "How long ago: seconds, `1m30s` or `1:30`; empty for now."),
+            ],
             responses={"200": _response("The line.", "text/plain", TEXT)},
             problems=None,
         )

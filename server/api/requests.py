@@ -1,7 +1,6 @@
 """Requests as values: bodies, preferences and parameters are parsed here once, or refused as `invalid-input`."""
 
 import asyncio
-import contextlib
 import json
 import math
 import re
@@ -16,16 +15,16 @@ from msgspec.structs import fields
 
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import TwitchTarget, channel_target
-from fingerprint.wire import time_from_json
 from server import keys
-from server.api.json_forms import QUESTIONS
+from server.api.json_forms import QUESTIONS, Question, moment_from
 from server.settings import ServerLimits
 
 JSON: Final = "application/json"
 DEPTH_LIMIT: Final = 20
 STRING_LIMIT: Final = 2_000
 TARGET_FORMS: Final = (
-    'Send one of {"channel": "NAME"}, {"clip": "SLUG"}, {"video": "ID", "at": SECONDS} or {"url": "ADDRESS"}.'
+    'Send one of {"channel": "NAME"}, {"channel": "NAME", "ago": SECONDS}, {"channel": "NAME", "at": TIME}, '
+    '{"clip": "SLUG"}, {"video": "ID", "at": SECONDS} or {"url": "ADDRESS"}.'
 )
 
 Body = TypeVar("Body", bound=Struct)
@@ -50,9 +49,10 @@ async def read_body(request: web.Request, limits: ServerLimits, form: type[Body]
 
 
 async def read_question(request: web.Request, limits: ServerLimits) -> TwitchTarget:
-    """The target that the body asks for. Raises as `read_json` does."""
+    """The target that the body asks for. Raises as `read_json` does, and TwitchAudioError `moment-gone`."""
     body = await _read(request, limits, TARGET_FORMS)
-    return _cached_question(body) if len(body) <= _MAX_CACHED_BYTES else parse_question(parse_json(body))
+    question = _cached_question(body) if len(body) <= _MAX_CACHED_BYTES else parse_question(parse_json(body))
+    return question.target(request.app[keys.CLOCK].now())
 
 
 async def _read(request: web.Request, limits: ServerLimits, takes: str) -> bytes:
@@ -131,8 +131,8 @@ def _check(value: object, depth: int) -> None:
             _check(item, depth - 1)
 
 
-def parse_question(body: object) -> TwitchTarget:
-    """The target that a parsed body asks for. Raises TwitchAudioError `invalid-input`."""
+def parse_question(body: object) -> Question:
+    """The question in a parsed body. Raises TwitchAudioError `invalid-input`."""
     if not isinstance(body, dict):
         raise invalid_input(f"The body has to be a JSON object. {TARGET_FORMS}")
     members = cast("dict[str, object]", body)
@@ -140,12 +140,12 @@ def parse_question(body: object) -> TwitchTarget:
     for form in QUESTIONS:
         known = fields(form)
         if {each.encode_name for each in known if each.required} <= names <= {each.encode_name for each in known}:
-            return checked(members, form).target()
+            return checked(members, form)
     raise invalid_input(TARGET_FORMS)
 
 
 @lru_cache(maxsize=2_048)
-def _cached_question(body: bytes) -> TwitchTarget:
+def _cached_question(body: bytes) -> Question:
     """Cached, since many clients send the same body for a popular channel."""
     return parse_question(parse_json(body))
 
@@ -234,11 +234,7 @@ def query_time(request: web.Request, name: str) -> datetime | None:
     if text is None:
         return None
     # In a query, a plus sign that was not escaped arrives as a space.
-    candidate = text.replace(" ", "+")
-    moment = None
-    with contextlib.suppress(ValueError, OverflowError):
-        if datetime.fromisoformat(candidate).tzinfo is not None:
-            moment = time_from_json(candidate)
+    moment = moment_from(text.replace(" ", "+"))
     if moment is None:
         raise invalid_input(f"{name} takes a time such as 2026-03-01T12:00:00Z.")
     return moment

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from fingerprint.domain.identification import Kind, song_key
+from fingerprint.domain.identification import Identification, Kind, song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import JobOutcome
 from server.access.identity.addresses import Address, sources_of
@@ -154,7 +154,7 @@ class ChannelFeed:
     def _job_ended(self, outcome: JobOutcome) -> None:
         """Refresh the channel at once when a job of this process has named a song on it."""
         answer = outcome.identification
-        subscription = self._subscriptions.get(answer.target) if answer.kind is Kind.STREAM else None
+        subscription = self._subscriptions.get(answer.target) if _is_of_now(answer) else None
         if subscription is not None and answer.song is not None:
             subscription.refresh.set()
 
@@ -223,3 +223,8 @@ def _subtract(counts: Counter[str], sources: tuple[str, ...]) -> None:
         counts[source] -= 1
         if counts[source] <= 0:
             del counts[source]
+
+
+def _is_of_now(answer: Identification) -> bool:
+    """Whether an answer is about what a channel plays now: an earlier moment changes no newest play."""
+    return answer.kind is Kind.STREAM and answer.asked_at is None

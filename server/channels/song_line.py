@@ -5,9 +5,9 @@ Every line begins with a word of ours, so that no song's title can be read by a 
 
 from typing import Final
 
-from fingerprint.domain.identification import PROBABLY, Identification, Status
+from fingerprint.domain.identification import PROBABLY, Identification, Status, seconds_ago
 from fingerprint.domain.problems import Problem
-from fingerprint.domain.text import clean_text
+from fingerprint.domain.text import clean_text, clock_text
 
 LINE_LIMIT: Final = 400
 """The longest line that chat bots accept, in characters."""
@@ -30,8 +30,12 @@ def song_line(identification: Identification) -> str:
     if identification.song is not None:
         song = identification.song
         by = f" by {cut(', '.join(song.artists), _ARTISTS_LIMIT)}" if song.artists else ""
-        intro = f"Now playing, {PROBABLY.lower()}" if identification.is_probable else "Now playing"
+        ago = seconds_ago(identification)
+        intro = "Now playing" if ago is None else f"Played {clock_text(ago + 0.5)} ago"
+        intro += f", {PROBABLY.lower()}" if identification.is_probable else ""
         return cut(f"{intro}: {cut(song.title, _TITLE_LIMIT)}{by}", LINE_LIMIT)
+    if identification.status is Status.NO_MATCH and identification.asked_at is not None:
+        return cut(f"No match for what {channel} played then. Ask about another moment.", LINE_LIMIT)
     if identification.status is Status.NO_MATCH:
         return cut(f"No match for what is playing on {channel}. Try again when the music is clearer.", LINE_LIMIT)
     return still_listening(channel)

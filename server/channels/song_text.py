@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from fingerprint.database import Database
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, channel_target
+from fingerprint.domain.targets import ChannelTarget, channel_target, earlier
 from fingerprint.ports import Clock
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import DAY, MINUTE, RateLimitedError, count_start
@@ -54,12 +55,22 @@ class SongText:
         self._database = database
 
     async def line(
-        self, context: RequestContext, login: str, token: str | None, seconds: float = WAIT_SECONDS
+        self,
+        context: RequestContext,
+        login: str,
+        token: str | None,
+        seconds: float = WAIT_SECONDS,
+        *,
+        ago: str = "",
     ) -> str:
-        """The line for a channel, named as the chat bot wrote it, within `seconds`. Problems become lines, too."""
+        """The line for a channel, named as the chat bot wrote it, within `seconds`. Problems become lines, too.
+
+        `ago`: how long ago, as a viewer wrote it; empty for what plays now.
+        """
         try:
             async with asyncio.timeout(seconds):
-                target = channel_target(login)
+                target = earlier(channel_target(login), ago, self._clock.now())
+                assert isinstance(target, ChannelTarget), "an earlier moment is the channel's"
                 return await self._line(context, target, token, seconds)
         except TimeoutError:
             # Something took too long; a job that was started goes on.
@@ -75,19 +86,19 @@ class SongText:
         left = lambda: max(0.0, seconds - (self._clock.monotonic() - started) - 0.2)  # noqa: E731
         # A little less than what is left, so that each wait ends before the time limit does.
         if text is None:
-            target = ChannelTarget(await self._names.current_login(target.login))
+            target = replace(target, login=await self._names.current_login(target.login))
             await self._access.check(context, target)
             admit: Admit = lambda: self._access.admit(context, target)  # noqa: E731
             return song_line(await self._answer(target, fair_share_key(context), admit, left))
         token = await self._token(target, text)
-        target, caller = ChannelTarget(token.channel), f"song:{token.id}"
+        target, caller = replace(target, login=token.channel), f"song:{token.id}"
         answer = await self._answer(target, caller, lambda: self._admit(token), left)
         if token.channel_id is not None:
             self._names.recheck(token.channel_id)
         if token.channel_id is not None and is_of_another(answer, token.channel_id):
             channel = await self._names.locate(token.channel_id, renamed=True)
             if channel is not None and channel.login != target.login:
-                target = ChannelTarget(channel.login)
+                target = replace(target, login=channel.login)
                 await check_is_on(self._access, target)
                 answer = await self._answer(target, caller, lambda: self._admit(token), left)
         return song_line(answer)
@@ -99,7 +110,7 @@ class SongText:
         try:
             asked = await self._service.ask(target, caller=caller, admit=admit)
         except RateLimitedError:
-            recent = await self._recent(target.login)
+            recent = None if target.at is not None else await self._recent(target.login)
             if recent is None:
                 raise
             return recent

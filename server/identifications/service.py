@@ -134,7 +134,7 @@ class IdentificationService:
                 self._asked.add(target.kind, "stored")
                 return IdentificationHandle(
                     identification=stored,
-                    shared=stored.kind is Kind.STREAM,
+                    shared=stored.kind is Kind.STREAM and stored.asked_at is None,
                     age_seconds=answer_age(stored, self._clock.now()),
                 )
         # An answer that is too old for this request is not to be given by the store, either.
@@ -294,7 +294,7 @@ class IdentificationService:
 
     async def _reusable_answer(self, target: TwitchTarget, max_age: float | None) -> Identification | None:
         """The stored answer, if it may be given again to a request that takes one of at most `max_age` seconds."""
-        live = target.kind is Kind.STREAM
+        live = isinstance(target, ChannelTarget) and target.at is None
         if live and not self._live_fresh_seconds:
             return None
         stored = await self.answer(target)
@@ -311,7 +311,7 @@ class IdentificationService:
         """Seconds that a stored answer stays cached: a clip's or video's song does not change."""
         if stored is None:
             return 0.0
-        if stored.kind is Kind.STREAM:
+        if stored.kind is Kind.STREAM and stored.asked_at is None:
             return max(0.0, self._live_fresh_seconds - answer_age(stored, self._clock.now()))
         return 0.0 if stored.song is None else self._limits.keep_song_seconds
 
@@ -338,7 +338,7 @@ def target_of(identification: Identification) -> TwitchTarget | None:
     """The target that an identification was made for; None for a file."""
     match identification.kind:
         case Kind.STREAM:
-            return ChannelTarget(identification.target)
+            return ChannelTarget(identification.target, at=identification.asked_at)
         case Kind.CLIP:
             return ClipTarget(identification.target)
         case Kind.VIDEO:

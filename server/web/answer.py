@@ -21,6 +21,7 @@ from fingerprint.domain.identification import (
     Status,
     Timings,
     heard_elsewhere,
+    seconds_ago,
 )
 from fingerprint.domain.playback import playback_text
 from fingerprint.domain.problems import Problem, ProblemCode
@@ -216,7 +217,8 @@ def answer_view(identification: Identification) -> AnswerView:
 def _source(identification: Identification) -> str:
     match identification.kind:
         case Kind.STREAM:
-            return f"{identification.target}, live"
+            ago = seconds_ago(identification)
+            return f"{identification.target}, " + ("live" if ago is None else f"{clock_text(ago + 0.5)} ago")
         case Kind.CLIP:
             return f"Clip {identification.target}"
         case Kind.VIDEO:

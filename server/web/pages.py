@@ -13,7 +13,7 @@ from yarl import URL
 from fingerprint import wire
 from fingerprint.domain.identification import IdentificationId
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import parse_target
+from fingerprint.domain.targets import earlier, parse_target
 from server import keys
 from server.access.request_context import RequestContext
 from server.access.rules.website import AccessMode, WebsiteSettings
@@ -98,7 +98,9 @@ class Pages:
         try:
             async with in_time(self._seconds):
                 max_age = 0.0 if form.get("again") else None
-                asked = await ask_if_allowed(request, parse_target(text), max_age=max_age)
+                now = request.app[keys.CLOCK].now()
+                target = earlier(parse_target(text), form.get("ago", ""), now)
+                asked = await ask_if_allowed(request, target, max_age=max_age)
         except TwitchAudioError as error:
             view = problem_view(error.problem, ask_again=text)
             return await self._home(request, view, typed=text, status=PROBLEM_KINDS[error.code].status)

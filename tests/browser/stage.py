@@ -12,7 +12,7 @@ from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import Target
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import FileSource, Match, MediaSource, OnStage, Recognition
+from fingerprint.ports import FileSource, LiveSource, Match, MediaSource, OnStage, Recognition, VideoSource
 from fingerprint.settings import PipelineSettings
 from server.app import listening, make_app
 from server.settings import ServerSettings
@@ -41,6 +41,9 @@ class OnStageNow:
         if self.problem is not None:
             raise self.problem
         return FileSource(path=Path(target.name))
+
+    async def recording(self, source: LiveSource) -> VideoSource | None:
+        return None
 
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
         await self._reach(Stage.CAPTURING)

@@ -15,7 +15,9 @@ from fingerprint.database import open_database
 from fingerprint.domain.identification import (
     ABANDONED_AFTER,
     NO_MATCH_REUSE,
+    BroadcastMoment,
     ExternalIds,
+    Heard,
     Identification,
     IdentificationId,
     Stage,
@@ -23,6 +25,7 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
+from fingerprint.domain.time_line import span_of
 from fingerprint.jobs import sql
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
@@ -532,9 +535,9 @@ async def test_an_answer_given_between_the_look_and_the_claim_counts(
         looks: list[object] = []
         real_look = sql._answer_or_lease  # pyright: ignore[reportPrivateUsage] - the moment in between
 
-        def look_too_early(*arguments: Any) -> Finished | Held | None:
+        def look_too_early(*arguments: Any, **more: Any) -> Finished | Held | None:
             looks.append(arguments)
-            return None if len(looks) == 1 else real_look(*arguments)
+            return None if len(looks) == 1 else real_look(*arguments, **more)
 
         monkeypatch.setattr(sql, "_answer_or_lease", look_too_early)
         assert await claim(store, CLIP, owner="b", after=1) == Finished(success(work))
@@ -595,3 +598,65 @@ async def test_a_disputed_answer_can_be_read_but_is_given_to_no_further_question
     found = await claim(store, target, after=6)
     assert isinstance(found, Finished)
     assert found.identification.song == song("The Right One")
+
+
+# --- Earlier moments, and the time lines of broadcasts ------------------------------------------------
+
+
+async def test_an_earlier_moment_of_a_channel_is_a_target_of_its_own(store: JobStore) -> None:
+    earlier = ChannelTarget("somechannel", at=NOON - timedelta(seconds=90.25))
+    live = await claimed(store)
+    work = await claimed(store, earlier)
+    assert work.identification.id != live.identification.id
+    stored = await store.get(work.identification.id)
+    assert stored is not None
+    assert (stored.target, stored.asked_at) == ("somechannel", earlier.at)
+    await store.finish(work.lease, success(work))
+    assert await store.answer(CHANNEL) is None
+    assert await store.answer(earlier) == success(work)
+    assert await store.history("somechannel", limit=10) == [], "it is not the newest that was played"
+
+
+async def test_a_stored_answer_is_passed_over_by_who_wants_none(store: JobStore) -> None:
+    work = await claimed(store, CLIP)
+    await store.finish(work.lease, success(work))
+    assert isinstance(await claim(store, CLIP, after=2), Finished)
+    now = NOON + timedelta(seconds=3)
+    again = await store.claim(CLIP, owner="a", now=now, lease_seconds=LEASE, skip_stored=True)
+    assert isinstance(again, Claimed)
+    held = await store.claim(CLIP, owner="b", now=now, lease_seconds=LEASE, skip_stored=True)
+    assert isinstance(held, Held), "one job for all who want it"
+
+
+def heard(work: Claimed, seconds: float, *, broadcast: str = "41", where: Heard = Heard.NOW) -> Identification:
+    moment = BroadcastMoment(broadcast=broadcast, seconds=seconds)
+    return dataclasses.replace(success(work), moment=moment, heard=where, captured_seconds=6.0)
+
+
+async def test_what_was_heard_in_a_broadcast_is_found_by_its_seconds(store: JobStore) -> None:
+    answers: list[Identification] = []
+    for number, (seconds, broadcast) in enumerate([(100.0, "41"), (700.4, "41"), (1_500.0, "41"), (700.0, "42")]):
+        target = CHANNEL if number % 2 else VideoTarget("123456", 60.0 + number)
+        work = await claimed(store, target, after=10.0 * number)
+        where = Heard.NOW if number % 2 else Heard.VIDEO
+        answers.append(heard(work, seconds, broadcast=broadcast, where=where))
+        await store.finish(work.lease, answers[-1])
+    unmapped = await claimed(store, CLIP)
+    await store.finish(unmapped.lease, success(unmapped))
+
+    async def found(start: float, end: float, broadcast: str = "41") -> set[str]:
+        return {
+            each.id
+            for each in await store.heard(broadcast, start, end)
+            if (span := span_of(each)) is not None and span.place.start <= end and span.place.end >= start
+        }
+
+    assert await found(0, 2_000) == {answers[0].id, answers[1].id, answers[2].id}
+    assert await found(703, 704) == {answers[1].id}
+    assert await found(707, 900) == set()
+    assert await found(0, 2_000, "42") == {answers[3].id}
+    assert await found(0, 2_000, "43") == set()
+    stored = next(each for each in await store.heard("41", 700, 710) if each.id == answers[1].id)
+    assert span_of(stored) == span_of(answers[1])
+    await store.mark_disputed(answers[1].id, now=NOON)
+    assert await found(700, 710) == set()

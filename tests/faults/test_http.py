@@ -21,6 +21,7 @@ from server.api.requests import parse_json, parse_question
 from server.identifications.limits import ServiceLimits
 from server.settings import ServerLimits
 from tests.api_client import ASK, CLIP, ask, assert_problem, metric, open_api, read_events, until_metric
+from tests.builders import NOON
 from tests.fakes import FakePipeline
 
 JSON = {"Content-Type": "application/json"}
@@ -141,7 +142,7 @@ _ANY_JSON = st.recursive(
 def test_c3_any_body_is_a_target_or_invalid_input(body: bytes) -> None:
     refused: TwitchAudioError | None = None
     try:
-        assert parse_question(parse_json(body)).key
+        assert parse_question(parse_json(body)).target(NOON).key
     except TwitchAudioError as error:
         refused = error
     assert refused is None or refused.code is ProblemCode.INVALID_INPUT

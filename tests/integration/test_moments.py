@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,24 @@ import pytest_asyncio
 from aiohttp import ClientSession
 
 from fingerprint.catalog.ingest import ingest
+from fingerprint.domain.time_line import VIDEO_EXACT_SECONDS
 from fingerprint.settings import read_settings
 from server.app import listening, make_app
 from server.settings import ServerSettings
 from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan
+from simulator.faults import Step
 from simulator.library import own_songs
+from simulator.media import TICKS
 from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
-from tests.api_client import ask
+from tests.api_client import ASK, ask
 from tests.integration.test_clip_songs import write_song
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 SONG_SECONDS = 20.0
 LOGIN, SLUG, VIDEO = "momentary", "MomentaryClipOfOneSong-abc_DEF-123", "2210987555"
+SECOND = "secondchannel"
 LATE_SLUG = "LateClipOfOneSong-abc_DEF-12345"
 
 
@@ -49,23 +53,28 @@ async def twitch(folder: Path) -> AsyncGenerator[Simulator]:
     late = dataclasses.replace(clip, slug=LATE_SLUG)
     thrice = Playlist(items=playlist.items * 3)
     video = VideoPlan(video_id=VIDEO, login=LOGIN, title="", playlist=thrice)
-    content = Content(channels=(channel,), clips=(clip, late), videos=(video,), songs=songs)
+    second = dataclasses.replace(channel, login=SECOND, user_id=71_000_556)
+    content = Content(channels=(channel, second), clips=(clip, late), videos=(video,), songs=songs)
     async with Simulator(cache=folder / "media", content=content) as simulator:
         yield simulator
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(twitch: Simulator, folder: Path) -> AsyncGenerator[ClientSession]:
-    environment = twitch.environment() | {"TWITCHAUDIO_DATA_DIR": str(folder / "data")}
+    environment = twitch.environment() | {
+        "TWITCHAUDIO_DATA_DIR": str(folder / "data"),
+        "TWITCHAUDIO_FRESH_SECONDS": "0",
+    }
     app = make_app(read_settings(ServerSettings, environment))
     async with listening(app, "127.0.0.1", 0) as address, ClientSession(base_url=address) as client:
         yield client
 
 
-async def answer(api: ClientSession, body: dict[str, object]) -> dict[str, Any]:
+async def answer(api: ClientSession, body: dict[str, object], **headers: str) -> dict[str, Any]:
     """The finished identification; a machine that has no time left is asked again."""
+    headers |= {"Prefer": "wait=30"}
     async with asyncio.timeout(100):
-        while (response := await ask(api, body, wait=30)).status != 200:
+        while (response := await api.post(ASK, json=body, headers=headers)).status != 200:
             assert response.status in (202, 503), await response.text()
             await asyncio.sleep(1)
         return await response.json()
@@ -125,6 +134,153 @@ async def test_without_sound_at_the_moment_the_nearest_is_told(api: ClientSessio
     assert found["captured_from"] == pytest.approx(30.0, abs=0.1)
     assert found["captured_seconds"] == pytest.approx(20.0, abs=0.1)
     assert found["song"]["offset"] == pytest.approx(10.0, abs=0.3)
+
+
+# --- The time line of a broadcast ---------------------------------------------------------------------
+
+
+def offset_at(twitch: Simulator, seconds: float, login: str = LOGIN) -> float:
+    """How far into its song the channel was at a second of its broadcast."""
+    playing = twitch.now_playing(login, twitch.channel(login).moment(round(seconds * TICKS)))
+    assert playing is not None
+    return playing.offset_seconds
+
+
+def middle_of_a_song(twitch: Simulator, ago: float, login: str = LOGIN) -> datetime:
+    """The last moment that is at least so long ago and in the middle of a song."""
+    channel = twitch.channel(login)
+    second = channel.ticks // TICKS - ago
+    return channel.moment(round((second - (second - SONG_SECONDS / 2) % SONG_SECONDS) * TICKS))
+
+
+def apart(one: float, other: float) -> float:
+    """How far apart two offsets in a song are that begins again when it ends."""
+    return min((one - other) % SONG_SECONDS, (other - one) % SONG_SECONDS)
+
+
+async def test_an_earlier_moment_is_heard_in_the_window_then_in_the_recording_and_then_known(
+    api: ClientSession, twitch: Simulator
+) -> None:
+    twitch.reset()
+    channel = twitch.channel(LOGIN)
+    now = await answer(api, {"channel": LOGIN})
+    assert (now["heard"], now["moment"]["broadcast"]) == ("now", str(channel.broadcast_id))
+    captured_at = datetime.fromisoformat(now["captured_at"])
+    began = (captured_at - channel.moment(0)).total_seconds()
+    assert now["moment"]["seconds"] == pytest.approx(began, abs=0.05)
+    assert 0 <= now["moment"]["behind_live"] < 10
+
+    # In the live playlist, which lists half a minute.
+    moment = middle_of_a_song(twitch, 6)
+    earlier = await answer(api, {"channel": LOGIN, "at": moment.isoformat()})
+    assert earlier["status"] == "successful", earlier["problem"]
+    assert (earlier["heard"], earlier["shared"]) == ("live", False)
+    behind = datetime.fromisoformat(earlier["created_at"]) - moment
+    assert earlier["moment"]["behind_live"] == pytest.approx(behind.total_seconds(), abs=0.1)
+    assert apart(earlier["song"]["offset"], offset_at(twitch, earlier["moment"]["seconds"])) < 0.3
+    asked_at = datetime.fromisoformat(earlier["asked_at"])
+    start = datetime.fromisoformat(earlier["captured_at"])
+    assert start <= asked_at <= start + timedelta(seconds=earlier["captured_seconds"])
+
+    # In the recording: its address tells its start in whole seconds, so it is less exact.
+    ago = (datetime.now(UTC) - middle_of_a_song(twitch, 200)).total_seconds()
+    before = await answer(api, {"channel": LOGIN, "ago": ago})
+    assert before["status"] == "successful", before["problem"]
+    assert (before["heard"], before["captured_from"]) == ("video", None)
+    assert apart(before["song"]["offset"], offset_at(twitch, before["moment"]["seconds"])) < VIDEO_EXACT_SECONDS
+
+    # Heard already: a second of the same sound, for somebody else.
+    segments = twitch.count(Step.SEGMENT)
+    middle = moment + timedelta(seconds=1.5)
+    known = await answer(api, {"channel": LOGIN, "at": middle.isoformat()})
+    assert known["status"] == "successful", known["problem"]
+    assert (known["heard"], known["recognizer"], known["captured_seconds"]) == ("live", "catalog", None)
+    assert apart(known["song"]["offset"], offset_at(twitch, known["moment"]["seconds"])) < 0.8
+    assert twitch.count(Step.SEGMENT) == segments
+    again = await ask(api, {"channel": LOGIN, "at": middle.isoformat()})
+    assert (again.status, (await again.json())["id"]) == (200, known["id"])
+
+
+async def test_a_vod_of_what_was_heard_live_is_answered_without_its_sound(
+    api: ClientSession, twitch: Simulator
+) -> None:
+    twitch.reset()
+    channel = twitch.channel(SECOND)
+    heard = await answer(api, {"channel": SECOND, "at": middle_of_a_song(twitch, 6, SECOND).isoformat()})
+    middle = heard["moment"]["seconds"] + heard["captured_seconds"] / 2
+    twitch.configure_channel(SECOND, recording_muted=True)
+    segments = twitch.count(Step.SEGMENT)
+    found = await answer(api, {"video": channel.recording_id, "at": round(middle, 1)})
+    assert found["status"] == "successful", found["problem"]
+    assert (found["heard"], found["moment"]["broadcast"]) == ("live", str(channel.broadcast_id))
+    assert apart(found["song"]["offset"], offset_at(twitch, middle, SECOND)) < VIDEO_EXACT_SECONDS
+    assert twitch.count(Step.SEGMENT) == segments
+    # Who does not believe that has it listened to.
+    twitch.configure_channel(SECOND, recording_muted=False)
+    headers = {"Cache-Control": "no-cache"}
+    anew = await answer(api, {"video": channel.recording_id, "at": round(middle, 1)}, **headers)
+    assert anew["heard"] == "video", anew["problem"]
+    twitch.configure_channel(SECOND, recording_muted=True)
+    # What was not heard stays unknown: the recording is muted.
+    other = await answer(api, {"video": channel.recording_id, "at": round(middle) - 2_000})
+    assert (other["status"], other["problem"]["code"]) == ("failed", "no-audio")
+
+
+async def test_what_is_heard_in_a_clip_is_put_on_the_time_line(api: ClientSession, twitch: Simulator) -> None:
+    twitch.reset()
+    channel = twitch.channel(LOGIN)
+    # Where the broadcast plays what the clip has.
+    begins = channel.ticks // TICKS - 900
+    begins -= begins % int(SONG_SECONDS)
+    twitch.clip(SLUG).configure(offset=begins)
+    clip = await answer(api, {"clip": SLUG}, **{"Cache-Control": "no-cache"})
+    assert clip["status"] == "successful", clip["problem"]
+    assert (clip["heard"], clip["moment"]) == (
+        "clip",
+        {"broadcast": str(channel.broadcast_id), "seconds": begins, "behind_live": None},
+    )
+    found = await answer(api, {"channel": LOGIN, "at": channel.moment((begins + 6) * TICKS).isoformat()})
+    assert (found["status"], found["heard"], found["captured_seconds"]) == ("successful", "clip", None)
+    twitch.clip(LATE_SLUG).configure(offset=-1)
+    nowhere = await answer(api, {"clip": LATE_SLUG}, **{"Cache-Control": "no-cache"})
+    assert (nowhere["heard"], nowhere["moment"]) == ("clip", None), "Twitch does not tell where it is from"
+
+
+@pytest.mark.parametrize(
+    ("switches", "question"),
+    [
+        ({"recorded": False}, {"ago": 300}),
+        ({"recording_muted": True}, {"ago": 320}),
+        ({}, {"ago": 80_000}),
+        ({"record_lag_seconds": 600.0}, {"ago": 330}),
+    ],
+    ids=["no recording", "muted", "before the broadcast", "not recorded yet"],
+)
+async def test_a_moment_that_nothing_has_is_gone(
+    api: ClientSession, twitch: Simulator, switches: dict[str, Any], question: dict[str, Any]
+) -> None:
+    twitch.reset()
+    twitch.configure_channel(LOGIN, **switches)
+    found = await answer(api, {"channel": LOGIN, **question})
+    assert (found["status"], found["problem"]["code"], found["problem"]["status"]) == (
+        "failed",
+        "moment-gone",
+        410,
+    )
+    assert found["problem"]["detail"].count(".") == 1
+
+
+async def test_the_recording_of_another_broadcast_is_not_taken_for_this_one(
+    api: ClientSession, twitch: Simulator
+) -> None:
+    twitch.reset()
+    recording = twitch.video(twitch.channel(LOGIN).recording_id)
+    other = recording.root.replace(str(twitch.channel(LOGIN).broadcast_id), "39999999999")
+    recording.root = other
+    found = await answer(api, {"channel": LOGIN, "ago": 340})
+    assert found["problem"]["code"] == "moment-gone"
+    found = await answer(api, {"channel": "nobody_there", "ago": 340})
+    assert found["problem"]["code"] == "channel-not-found"
 
 
 async def test_an_advertisement_is_reported_with_the_seconds_left(api: ClientSession, twitch: Simulator) -> None:

@@ -15,7 +15,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target
-from fingerprint.ports import Broadcaster, LiveSource, MediaSource
+from fingerprint.ports import Broadcaster, LiveSource, MediaSource, VideoSource
 from fingerprint.settings import PipelineSettings, read_settings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.resolve import TwitchResolver
@@ -62,6 +62,9 @@ class Accounts:
         if number is None:
             raise TwitchAudioError(ProblemCode.CHANNEL_NOT_FOUND, "This channel does not exist on Twitch.")
         return LiveSource(channel=target.login, playlist=URL("http://x/"), channel_id=number)
+
+    async def recording(self, source: LiveSource) -> VideoSource | None:
+        return None
 
 
 @pytest.fixture

@@ -2,13 +2,19 @@
 
 A job's item has the original service's attributes and, besides them:
 
-    Kind, Target, AtSeconds     what was asked for
+    Kind, Target, AtSeconds,    what was asked for
+    AskedAt
     Stage, StageNumber          the job's progress; the number so that a condition can compare
     Fence                       the fencing token of the lease that may write it
     FinishedAt, Answer          once finished: when, and the whole identification as JSON (sets have no order)
     Seat                        the `Id` of the target's seat
     DoubtedAt                   when a listener said that the answer is wrong
     ExpiresAt                   when it may be deleted, seconds since 1970
+
+A stretch of a broadcast's time line has, under `broadcast#NUMBER#N` (its N-th `STRETCH_SECONDS`):
+
+    Heard                       the answers whose sound begins there, each as JSON, at most `MAX_IN_STRETCH`
+    ExpiresAt                   as above
 
 A seat says which server may work on a target:
 
@@ -22,6 +28,7 @@ A seat says which server may work on a target:
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -35,13 +42,16 @@ from fingerprint.domain.identification import (
     Song,
     Stage,
     Status,
+    Timings,
 )
-from fingerprint.domain.targets import Target, VideoTarget
+from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
 from fingerprint.domain.text import clean_text
 from fingerprint.jobs.dynamodb.client import Item
 from fingerprint.wire import from_json, time_from_json, time_to_json, to_json
 
 SEAT: Final = "target#"
+STRETCH_SECONDS: Final = 300.0
+MAX_IN_STRETCH: Final = 150
 STAGES: Final = tuple(Stage)
 _KEY_LIMIT: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,8 +94,9 @@ def seat_key(target: Target) -> str:
 
 
 def target_name(target: Target) -> str:
-    """The value of `ChannelId` or `ClipId`: the login, the slug, or the video id with its moment."""
-    return clean_text(target.name if target.kind in (Kind.STREAM, Kind.CLIP) else target.key) or "-"
+    """The value of `ChannelId` or `ClipId`: the login, the slug, or either with the moment that is asked for."""
+    named = target.kind is Kind.CLIP or (isinstance(target, ChannelTarget) and target.at is None)
+    return clean_text(target.name if named else target.key) or "-"
 
 
 def stage_number(stage: Stage) -> int:
@@ -103,7 +114,25 @@ def question(target: Target) -> Item:
     found = {"Kind": text(target.kind), "Target": text(clean_text(target.name) or "-")}
     if isinstance(target, VideoTarget):
         found["AtSeconds"] = number(target.at_seconds)
+    if isinstance(target, ChannelTarget) and target.at is not None:
+        found["AskedAt"] = moment(target.at)
     return found
+
+
+def stretch_keys(broadcast: str, start: float, end: float) -> list[str]:
+    """The `Id`s of the stretches of a broadcast that hold what begins between two seconds."""
+    first, last = (math.floor(max(0.0, seconds) / STRETCH_SECONDS) for seconds in (start, end))
+    return [f"broadcast#{broadcast}#{number}" for number in range(first, last + 1)]
+
+
+def heard_text(answer: Identification) -> str:
+    """An answer as a stretch has it: without what a time line does not need."""
+    return answer_text(replace(answer, songs=answer.songs[:1], timings=Timings()))
+
+
+def heard_of(item: Mapping[str, Any] | None) -> list[Identification]:
+    """The answers in a stretch."""
+    return [] if item is None else [from_json(json.loads(each)) for each in item.get("Heard", {}).get("SS", ())]
 
 
 def song_attributes(song: Song | None) -> Item:
@@ -172,6 +201,7 @@ def identification_of(item: Mapping[str, Any], *, kind: Kind) -> Identification 
         kind=kind,
         target=target,
         at_seconds=float(item["AtSeconds"]["N"]) if "AtSeconds" in item else None,
+        asked_at=time_from_json(_string(item, "AskedAt")),
         created_at=created_at,
         status=status,
         stage=Stage(_string(item, "Stage") or (Stage.DONE if status.finished else Stage.QUEUED)),
@@ -235,6 +265,7 @@ class Seat:
                 kind=Kind(item["Kind"]["S"]),
                 target=item["Target"]["S"],
                 at_seconds=float(item["AtSeconds"]["N"]) if "AtSeconds" in item else None,
+                asked_at=time_from_json(_string(item, "AskedAt")),
                 created_at=created_at,
             ),
             answer=replace(from_json(json.loads(item["Answer"]["S"])), disputed="DoubtedAt" in item)

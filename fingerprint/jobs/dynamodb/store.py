@@ -10,6 +10,9 @@ the next server that claims the target can continue.
   it closes the seat.
 """
 
+import asyncio
+import itertools
+import json
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Sequence
@@ -30,16 +33,20 @@ from fingerprint.domain.identification import (
     reusable,
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import Target, VideoTarget
+from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
 from fingerprint.domain.text import clean_text
+from fingerprint.domain.time_line import MAX_SPAN_SECONDS, span_of
 from fingerprint.jobs.clean import clean
 from fingerprint.jobs.dynamodb.client import CALL_SECONDS, Item, JobTable, open_client
 from fingerprint.jobs.dynamodb.items import (
+    MAX_IN_STRETCH,
     SEAT,
     Seat,
     answer_text,
     expired,
     finished_attributes,
+    heard_of,
+    heard_text,
     identification_of,
     moment,
     number,
@@ -47,12 +54,13 @@ from fingerprint.jobs.dynamodb.items import (
     seat_key,
     song_attributes,
     stage_number,
+    stretch_keys,
     target_name,
     text,
     to_us,
 )
 from fingerprint.jobs.dynamodb.tables import BY_CHANNEL, TableNames, create_tables
-from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
+from fingerprint.ports import MAX_HEARD, Claim, Claimed, Clock, Finished, Held, Lease
 from fingerprint.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -199,6 +207,7 @@ class DynamoDbJobStore:
         except TwitchAudioError:
             # The answer is stored. The lease runs out by itself, and the next claim closes the seat.
             _log.warning("seat_not_closed", extra={"job_id": lease.identification_id})
+        await self._add_to_time_line(answer)
         return True
 
     async def release(self, lease: Lease) -> None:
@@ -236,6 +245,7 @@ class DynamoDbJobStore:
                 await table.update(item["Id"]["S"], change, when="attribute_exists(#FinishedAt)", values=disputed)
                 values = {**disputed, ":id": item["Id"]}
                 await table.update(item["Seat"]["S"], change, when="#AnswerId = :id", values=values)
+                await self._take_from_time_line(identification_of(item, kind=Kind.STREAM))
             return
 
     async def get(self, identification_id: IdentificationId) -> Identification | None:
@@ -284,6 +294,41 @@ class DynamoDbJobStore:
         )
         found = (identification_of(item, kind=Kind.STREAM) for item in items)
         return [identification for identification in found if identification is not None]
+
+    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
+        """Costs one read for each `STRETCH_SECONDS`."""
+        keys = stretch_keys(broadcast, start - MAX_SPAN_SECONDS, end)
+        items = await asyncio.gather(*map(self._streams.get, keys))
+        now = self._clock.now()
+        found = (answer for item in items if item is None or not expired(item, now) for answer in heard_of(item))
+        return list(itertools.islice(found, MAX_HEARD))
+
+    async def _add_to_time_line(self, answer: Identification) -> None:
+        """Add an answer to its broadcast's time line, as far as there is room; a failure is only logged."""
+        span = span_of(answer)
+        if span is None:
+            return
+        (key,) = stretch_keys(span.place.broadcast, span.place.start, span.place.start)
+        expiry = self._expiry(self._clock.now())
+        change = "ADD #Heard :heard" + ("".join(f" SET #{name} = :{name}" for name in expiry))
+        values = {":heard": {"SS": [heard_text(answer)]}, ":most": number(MAX_IN_STRETCH), **_values(expiry)}
+        when = "attribute_not_exists(#Heard) OR size(#Heard) < :most"
+        try:
+            await self._streams.update(key, change, when=when, values=values)
+        except TwitchAudioError:
+            _log.warning("time_line_not_written", extra={"job_id": answer.id})
+
+    async def _take_from_time_line(self, answer: Identification | None) -> None:
+        span = None if answer is None else span_of(answer)
+        if span is None:
+            return
+        (key,) = stretch_keys(span.place.broadcast, span.place.start, span.place.start)
+        item = await self._streams.get(key)
+        texts: list[str] = [] if item is None else item.get("Heard", {}).get("SS", [])
+        wrong = [each for each in texts if json.loads(each)["id"] == span.identification]
+        if wrong:
+            values = {":wrong": {"SS": wrong}}
+            await self._streams.update(key, "DELETE #Heard :wrong", when="attribute_exists(#Heard)", values=values)
 
     async def check(self) -> None:
         await self._streams.check()
@@ -475,6 +520,7 @@ def _fresh(target: Target, now: datetime, wanted: IdentificationId | None) -> Id
         target=clean_text(target.name),
         created_at=now,
         at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
+        asked_at=target.at if isinstance(target, ChannelTarget) else None,
     )
 
 

@@ -79,8 +79,18 @@ def test_a_name_twice_in_one_object_is_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"channel": "a", "clip": "b"}, {"at": 5}, {"channel": "a", "at": 5}, [], "a"]
+    "body",
+    [
+        {},
+        {"channel": "a", "clip": "b"},
+        {"at": 5},
+        {"channel": "a", "ago": 5, "at": "x"},
+        {"ago": 5},
+        {"clip": "a", "ago": 5},
+        [],
+        "a",
+    ],
 )
-def test_a_question_has_one_of_four_forms(body: object) -> None:
+def test_a_question_has_one_of_six_forms(body: object) -> None:
     with pytest.raises(TwitchAudioError, match="Send one of"):
         parse_question(body)

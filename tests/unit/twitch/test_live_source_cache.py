@@ -34,6 +34,9 @@ class Counted:
             return LiveSource(channel=target.login, playlist=address, channel_id=self.ids.get(target.login))
         return ClipSource(url=address)
 
+    async def recording(self, source: LiveSource) -> VideoSource | None:
+        return None
+
     async def renew(self, source: LiveSource) -> LiveSource:
         renewed = await self.resolve(ChannelTarget(source.channel))
         assert isinstance(renewed, LiveSource)

@@ -40,9 +40,9 @@ def test_examples_are_whole_commands_with_their_parameters_filled_in() -> None:
 def test_a_body_in_several_forms_shows_each_field_once_and_asks_for_the_first() -> None:
     (ask,) = [each for each in operations(openapi_document(), ORIGIN) if each.forms]
     fields = {field.name: field for field in ask.fields if field.where == "body"}
-    assert set(fields) == {"channel", "clip", "video", "at", "url"}
+    assert set(fields) == {"channel", "ago", "clip", "video", "at", "url"}
     assert not any(field.required for field in fields.values())
-    assert ask.forms == ("channel", "clip", "video, at", "url")
+    assert ask.forms == ("channel", "channel, ago", "clip", "video, at", "url", "channel, at")
     curl = ask.examples[0].code
     sent = json.loads(shlex.split(curl.replace("\\\n", " "))[-1])
     assert set(sent) == {"channel"}

@@ -38,7 +38,10 @@ function askAgainText({ kind, target, at }) {
 }
 
 /** @param {Identification} identification */
-function sourceText({ kind, target, at }) {
+function sourceText({ kind, target, at, asked_at, created_at }) {
+  if (kind === "stream" && asked_at) {
+    return `${target}, ${clockText((Date.parse(created_at) - Date.parse(asked_at)) / 1000 + 0.5)} ago`;
+  }
   if (kind === "stream") return `${target}, live`;
   if (kind === "clip") return `Clip ${target}`;
   return kind === "video" ? `Video ${target} at ${clockText(at ?? 0)}` : target;

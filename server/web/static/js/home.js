@@ -133,12 +133,12 @@ async function showProgress(identification, signal, last = true) {
 /** Questions in a row for "more audio": each listens to more of a live stream, until one finds a song. */
 const MAX_TRIES = 3;
 
-/** @param {string} text @param {{ tries?: number, again?: boolean }} [how] */
-const start = (text, { tries = 1, again = false } = {}) => run(async (signal, about) => {
+/** @param {string} text @param {{ tries?: number, again?: boolean, ago?: number }} [how] `ago`: of a channel, in seconds */
+const start = (text, { tries = 1, again = false, ago = 0 } = {}) => run(async (signal, about) => {
   display({ ...IDLE, state: "working" });
   for (let left = tries; left > 0; left -= 1) {
     const target = parseTarget(text);
-    const identification = await identify(target ? toQuestion(target) : { url: text }, again);
+    const identification = await identify(ago ? { channel: text, ago } : target ? toQuestion(target) : { url: text }, again);
     if (signal.aborted) return;
     about.id = identification.id;
     history[left === tries ? "pushState" : "replaceState"](null, "", `/?id=${encodeURIComponent(identification.id)}`);
@@ -188,6 +188,12 @@ byId("again").addEventListener("submit", (event) => {
     const again = /** @type {HTMLInputElement} */ (document.querySelector("#again input[name=target]"));
     void start(again.value, { tries: more ? MAX_TRIES : 1, again: true });
   }
+});
+byId("earlier").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const channel = /** @type {HTMLInputElement} */ (document.querySelector("#earlier input[name=target]")).value;
+  const pressed = /** @type {HTMLButtonElement | null} */ (event.submitter);
+  void start(channel, { ago: Number(pressed?.value ?? 30) });
 });
 byId("report").addEventListener("submit", async (event) => {
   event.preventDefault();

@@ -132,7 +132,9 @@ export function show(answer) {
   if (!answer.scale_end) for (const ends of all(".ends")) ends.hidden = true;
   const heard = byId("heard");
   heard.setAttribute("datetime", answer.heard_at);
-  /** @type {HTMLInputElement} */ (document.querySelector("#again input[name=target]")).value = answer.ask_again;
+  for (const id of ["again", "earlier"]) {
+    /** @type {HTMLInputElement} */ (document.querySelector(`#${id} input[name=target]`)).value = answer.ask_again;
+  }
   const more = answer.state === "none" && answer.live;
   byId("again-button").textContent =
     answer.state === "found" ? "Listen again" : more ? "Try again with more audio" : "Try again";
