@@ -104,11 +104,7 @@ class CanaryReport:
     def lines(self) -> Iterator[str]:
         """The report as lines of text."""
         yield f"Twitch, asked about {', '.join(self.targets)} on {self.at:%Y-%m-%d %H:%M} UTC"
-        for step in self.steps:
-            yield f"{step.outcome:<8} {step.step:<36} {step.seconds:6.2f} s"
-            yield from (f"         {note}" for note in step.notes)
-        counts = {outcome: sum(step.outcome is outcome for step in self.steps) for outcome in Outcome}
-        yield ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        yield from step_lines(self.steps)
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON."""
@@ -116,16 +112,30 @@ class CanaryReport:
             "at": self.at.isoformat(timespec="seconds"),
             "targets": list(self.targets),
             "ok": not self.failed,
-            "steps": [
-                {
-                    "step": step.step,
-                    "outcome": str(step.outcome),
-                    "seconds": round(step.seconds, 3),
-                    "notes": list(step.notes),
-                }
-                for step in self.steps
-            ],
+            "steps": steps_json(self.steps),
         }
+
+
+def step_lines(steps: Sequence[StepResult]) -> Iterator[str]:
+    """Steps as lines of text, with a count of their outcomes at the end."""
+    for step in steps:
+        yield f"{step.outcome:<8} {step.step:<36} {step.seconds:6.2f} s"
+        yield from (f"         {note}" for note in step.notes)
+    counts = {outcome: sum(step.outcome is outcome for step in steps) for outcome in Outcome}
+    yield ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+
+
+def steps_json(steps: Sequence[StepResult]) -> list[dict[str, Any]]:
+    """Steps as JSON."""
+    return [
+        {
+            "step": step.step,
+            "outcome": str(step.outcome),
+            "seconds": round(step.seconds, 3),
+            "notes": list(step.notes),
+        }
+        for step in steps
+    ]
 
 
 class _SkippedError(Exception):

@@ -39,7 +39,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from fingerprint.database_backends import Backend, Work, open_backend
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.settings import PipelineSettings
+from fingerprint.settings import PipelineSettings, SettingsError
 
 T = TypeVar("T")
 
@@ -370,7 +370,27 @@ async def open_database(address: str) -> AsyncGenerator[Database]:
 
     Raises SettingsError for an address that cannot be used.
     """
-    backend = open_backend(address)
+    async with _closing(open_backend(address)) as database:
+        yield database
+
+
+@asynccontextmanager
+async def open_configured_database(settings: PipelineSettings) -> AsyncGenerator[Database]:
+    """The database of the settings. Raises SettingsError that names what has to be changed."""
+    try:
+        backend = open_backend(database_url(settings))
+    except SettingsError as error:
+        if settings.database_url is not None:
+            raise
+        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else "it cannot be used"
+        takes = f"a folder that can be written, and this one cannot: {reason}"
+        raise SettingsError("TWITCHAUDIO_DATA_DIR", str(settings.data_dir), takes) from error
+    async with _closing(backend) as database:
+        yield database
+
+
+@asynccontextmanager
+async def _closing(backend: Backend) -> AsyncGenerator[Database]:
     try:
         yield Database(backend)
     finally:

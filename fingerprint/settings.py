@@ -5,10 +5,11 @@ table in docs/settings.md follow from the declaration.
 """
 
 import dataclasses
+import difflib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -74,6 +75,13 @@ class SettingInfo:
 
 _INFO: Final = "setting"
 
+_FILE: Final = "_FILE"
+"""The end of the variable that names the file with a secret, as Docker's and systemd's secrets are given."""
+
+_MAX_SECRET_BYTES: Final = 64 << 10
+
+_OUR_PREFIXES: Final = ("TWITCHAUDIO_", "TWITCH_CLIENT_", "ACRCLOUD_", "AUDD_")
+
 
 def setting(
     variable: str,
@@ -127,7 +135,7 @@ def read_settings(group: type[T], environ: Mapping[str, str] | None = None) -> T
             if dataclasses.is_dataclass(item.type):
                 values[item.name] = read_settings(cast("type[Any]", item.type), source)
             continue
-        text = source.get(info.variable, "").strip()
+        text = _text(info, source)
         if not text:
             continue
         try:
@@ -136,6 +144,49 @@ def read_settings(group: type[T], environ: Mapping[str, str] | None = None) -> T
             hidden = info.hidden or _PASSWORD.search(text) is not None
             raise SettingsError(info.variable, text, info.takes, secret=hidden) from error
     return group(**values)
+
+
+def _text(info: SettingInfo, source: Mapping[str, str]) -> str:
+    """A variable's text. A secret may also be in the file that `VARIABLE_FILE` names. Raises SettingsError."""
+    text = source.get(info.variable, "").strip()
+    variable = f"{info.variable}{_FILE}"
+    name = source.get(variable, "").strip() if info.hidden else ""
+    if not name:
+        return text
+    if text:
+        raise SettingsError(variable, name, f"a file in place of {info.variable}, and both are set")
+    try:
+        with path(name).open("rb") as file:
+            content = file.read(_MAX_SECRET_BYTES + 1).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise SettingsError(
+            variable, name, f"a file with the secret; this one cannot be read: {reason}"
+        ) from error
+    if not 0 < len(content) <= _MAX_SECRET_BYTES:
+        raise SettingsError(variable, name, "a file with the secret; this one is empty or too long")
+    return content
+
+
+def unknown_variables(group: type, environ: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each variable that looks like a setting of ours but is not, such as a typo."""
+    source = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader
+    infos = list(_declared(group))
+    known = {info.variable for info in infos} | {f"{info.variable}{_FILE}" for info in infos if info.hidden}
+    return [
+        f"{name} is not a setting."
+        + "".join(f" Did you mean {close}?" for close in difflib.get_close_matches(name, known, 1, 0.8))
+        for name in sorted(source)
+        if name.startswith(_OUR_PREFIXES) and name not in known and source[name].strip()
+    ]
+
+
+def _declared(group: type) -> Iterator[SettingInfo]:
+    """The settings of a group and of the groups inside it."""
+    yield from settings_table(group)
+    for item in dataclasses.fields(group):
+        if dataclasses.is_dataclass(item.type):
+            yield from _declared(cast("type", item.type))
 
 
 # --- Parsers ------------------------------------------------------------------------------------------
@@ -592,6 +643,7 @@ class PipelineSettings:
         Format(str, "sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME (MySQL 8, MariaDB 10.6 or newer)"),
         help="where jobs, answers and access data live",
         default_text="SQLite in the data folder",
+        hidden=True,
     )
     jobs: str = setting(
         "TWITCHAUDIO_JOBS",

@@ -11,7 +11,7 @@ from aiohttp import ClientSession, DummyCookieJar, web
 
 from fingerprint.canary import open_canary
 from fingerprint.catalog.recognition_pool import RecognitionPool
-from fingerprint.database import Database, database_url, open_database
+from fingerprint.database import Database, open_configured_database
 from fingerprint.domain.identification import Identification
 from fingerprint.jobs import open_job_store
 from fingerprint.jobs.sql_retention import old_answers_deleted
@@ -121,7 +121,7 @@ async def _open_jobs(
 ) -> None:
     """Open the database, its schema, the job store, access control, the runner and the identification service."""
     settings = app[keys.SETTINGS]
-    database = await stack.enter_async_context(open_database(database_url(settings.pipeline)))
+    database = await stack.enter_async_context(open_configured_database(settings.pipeline))
     await stack.enter_async_context(migrations.kept_upgraded(database))
     app[keys.DATABASE] = database
     clock = app[keys.CLOCK]

@@ -18,13 +18,12 @@ from sqlalchemy.engine import Connection
 from fingerprint.database import (
     Database,
     Values,
-    database_url,
     from_us,
     heard_spans,
     identifications,
     insert_new,
     leases,
-    open_database,
+    open_configured_database,
     to_us,
 )
 from fingerprint.domain.identification import (
@@ -66,7 +65,7 @@ async def open_store(
     """Opens the store on the given open database, or on the configured one."""
     async with AsyncExitStack() as stack:
         if database is None:
-            database = await stack.enter_async_context(open_database(database_url(settings)))
+            database = await stack.enter_async_context(open_configured_database(settings))
         yield SqlJobStore(database)
 
 

@@ -5,7 +5,7 @@ import asyncio
 import sys
 from typing import cast
 
-from fingerprint.database import database_url, open_database
+from fingerprint.database import open_configured_database
 from fingerprint.jobs import prepare_job_store
 from fingerprint.settings import PipelineSettings, read_settings
 from server import migrations
@@ -41,5 +41,5 @@ def _upgrade(_arguments: argparse.Namespace) -> int:
 
 async def _upgraded(settings: PipelineSettings) -> tuple[migrations.Schema, list[str]]:
     made = await prepare_job_store(settings)
-    async with open_database(database_url(settings)) as database:
+    async with open_configured_database(settings) as database:
         return await migrations.upgrade(database), made

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from fingerprint.canary import open_canary
+from fingerprint.canary import Outcome, open_canary, step_lines, steps_json
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import (
     ChannelTarget,
@@ -27,6 +27,7 @@ from fingerprint.settings import TwitchSettings, read_settings
 from server.cli import Subparsers
 from server.observability import configure_logging
 from server.settings import ServerSettings
+from server.setup_checks import check_setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,10 @@ def register(commands: Subparsers) -> None:
     """Add the `doctor` command to the `twitchaudio` command line."""
     doctor = commands.add_parser(
         "doctor",
-        help="check what the service depends on",
-        description="Check, step by step, what the service depends on. The report holds no secrets: no tokens, "
-        "signatures or addresses. Exit status 1: a step failed.",
+        help="check the setup, and what Twitch answers",
+        description="Check the setup, step by step: settings, folders, database, clock, recognizers. With "
+        "`--twitch`, `--clip` or `--video` also what Twitch answers. The report holds no secrets. Exit status 1: "
+        "a step failed.",
     )
     doctor.add_argument(
         "--twitch",
@@ -70,11 +72,22 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 async def _parts(arguments: argparse.Namespace) -> dict[str, CheckedPart]:
-    return {name: await check(arguments) for name, check in PARTS.items()}
+    results = {name: await check(arguments) for name, check in PARTS.items()}
+    return {name: part for name, part in results.items() if part is not None}
 
 
-async def _twitch(arguments: argparse.Namespace) -> CheckedPart:
+async def _setup(_arguments: argparse.Namespace) -> CheckedPart:
+    """How this server is set up. Raises SettingsError."""
+    steps = await check_setup(read_settings(ServerSettings))
+    lines = ("Setup", *step_lines(steps))
+    ok = all(step.outcome is not Outcome.FAILED for step in steps)
+    return CheckedPart(lines, {"ok": ok, "steps": steps_json(steps)}, ok=ok)
+
+
+async def _twitch(arguments: argparse.Namespace) -> CheckedPart | None:
     """What `--twitch` checks. Raises TwitchAudioError `invalid-input`, SettingsError."""
+    if (arguments.twitch, arguments.clip, arguments.video) == (None, None, None):
+        return None
     targets = _targets(arguments, read_settings(ServerSettings).canary)
     async with open_canary(read_settings(TwitchSettings)) as canary:
         report = await canary.check(targets)
@@ -108,4 +121,8 @@ def _of_kind(target: TwitchTarget, kind: type[TwitchTarget], takes: str) -> Twit
     return target
 
 
-PARTS: Final[Mapping[str, Callable[[argparse.Namespace], Awaitable[CheckedPart]]]] = {"twitch": _twitch}
+PARTS: Final[Mapping[str, Callable[[argparse.Namespace], Awaitable[CheckedPart | None]]]] = {
+    "setup": _setup,
+    "twitch": _twitch,
+}
+"""Each part by its name in the JSON; None when it was not asked for."""

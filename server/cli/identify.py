@@ -13,7 +13,7 @@ from typing import Final, cast
 from fingerprint.catalog.manifest import require_catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.clock import SystemClock
-from fingerprint.database import database_url, open_database
+from fingerprint.database import open_configured_database
 from fingerprint.domain.identification import (
     PROBABLY,
     Identification,
@@ -152,7 +152,7 @@ async def counting(settings: PipelineSettings) -> AsyncGenerator[ProviderGuards]
     if all(REGISTRY[name].free for name in checked_names(settings)):
         yield make_guards(settings, clock)
         return
-    async with open_database(database_url(settings)) as database:
+    async with open_configured_database(settings) as database:
         try:
             await migrations.upgrade(database)
         except TwitchAudioError as error:

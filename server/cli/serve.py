@@ -29,6 +29,7 @@ from server.cli.supervisor import SharedAddress, Supervisor, worker_command
 from server.cli.worker import parse_descriptors, serve_as_worker
 from server.observability import configure_logging
 from server.settings import ServerSettings, one_of_workers
+from server.setup_checks import settings_warnings
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
@@ -69,7 +70,7 @@ def _port(text: str) -> int:
 def _workers(text: str) -> int:
     """The number of worker processes, from 1 to `MAX_WORKERS`."""
     if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
-        raise argparse.ArgumentTypeError(f"{text} is not a valid number of workers (1 to {MAX_WORKERS}")
+        raise argparse.ArgumentTypeError(f"{text} is not a valid number of workers (1 to {MAX_WORKERS})")
     return int(text)
 
 
@@ -93,6 +94,8 @@ def _run(arguments: argparse.Namespace) -> int:
     configure_logging(settings.log_level, sys.stderr)
     host, port = arguments.host, arguments.port
     if arguments.worker is None:
+        for warning in settings_warnings(settings):
+            print(f"twitchaudio: {warning}", file=sys.stderr, flush=True)
         _warn_of_damage(settings.pipeline.catalog_dirs)
     if arguments.worker is not None:
         descriptors = parse_descriptors(arguments.worker)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from fingerprint.database import Database, database_url, open_database
+from fingerprint.database import Database, open_configured_database
 from fingerprint.settings import Secret, read_settings
 from server import migrations
 from server.audit.changes import ChangeLog
@@ -25,7 +25,7 @@ def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
     configure_logging("error", sys.stderr)
 
     async def run() -> T:
-        async with open_database(database_url(settings.pipeline)) as database:
+        async with open_configured_database(settings.pipeline) as database:
             await migrations.upgrade(database)
             return await work(database)
 

@@ -1,0 +1,212 @@
+"""Checks of how the server is set up: settings, folders, database, clock and recognizers of this machine.
+
+`twitchaudio doctor` runs all of them; `twitchaudio serve` says at its start what `settings_warnings` finds.
+"""
+
+import asyncio
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import text
+
+from fingerprint.canary import Outcome, StepResult
+from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.problems import CatalogError
+from fingerprint.clock import SystemClock
+from fingerprint.database import SQLITE_FILE, open_configured_database
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.jobs import open_job_store
+from fingerprint.media.decoder import DecoderPool
+from fingerprint.settings import SettingsError, unknown_variables
+from fingerprint.wiring import open_recognizers
+from server.readiness import Trial, database_trial, job_trial, worker_trials
+from server.settings import ServerSettings, is_loopback
+
+LITTLE_SPACE_BYTES: Final = 1 << 30
+NO_SPACE_BYTES: Final = 50 << 20
+CLOCK_SECONDS: Final = (2.0, 10.0)
+"""Differences to the database server's clock that are worth a word, and that take leases from servers at work."""
+
+_STEP_SECONDS: Final = 20.0
+_PACKAGES: Final = ("aiohttp", "av", "numpy", "SQLAlchemy")
+
+Verdict = tuple[Outcome, tuple[str, ...]]
+_OK: Final = (Outcome.OK, ())
+
+
+def settings_warnings(settings: ServerSettings, environ: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each variable that is not a setting, and for each group of settings with a part missing."""
+    return [*unknown_variables(ServerSettings, environ), *_incomplete(settings)]
+
+
+def _incomplete(settings: ServerSettings) -> Iterator[str]:
+    pipeline = settings.pipeline.providers
+    acrcloud = {
+        "ACRCLOUD_HOST": pipeline.acrcloud_base,
+        "ACRCLOUD_ACCESS_KEY": pipeline.acrcloud_access_key,
+        "ACRCLOUD_ACCESS_SECRET": pipeline.acrcloud_access_secret,
+    }
+    missing = [name for name, value in acrcloud.items() if value is None]
+    if 0 < len(missing) < len(acrcloud):
+        yield f"ACRCloud is not asked: {' and '.join(missing)} must be set, too."
+    if settings.twitch_client_secret is not None and settings.twitch_client_id is None:
+        yield "TWITCH_CLIENT_SECRET is set without TWITCH_CLIENT_ID, so signing in is not possible."
+    if settings.twitch_client_id is not None and settings.twitch_client_secret is None:
+        yield (
+            "TWITCH_CLIENT_ID is set without TWITCH_CLIENT_SECRET: the extension can sign in, the website cannot. "
+            "Set both for the website."
+        )
+    if settings.admins and settings.twitch_client_id is None:
+        yield "TWITCHAUDIO_ADMINS is set without TWITCH_CLIENT_ID, so no one can sign in as an operator."
+    public = settings.base_url is not None and not is_loopback(settings.base_url.host or "")
+    if public and not settings.trusted_proxies:
+        yield (
+            "TWITCHAUDIO_BASE_URL is a public https address, which takes a proxy. Without "
+            "TWITCHAUDIO_TRUSTED_PROXIES all visitors share the proxy's address and its limits."
+        )
+
+
+async def check_setup(settings: ServerSettings, environ: Mapping[str, str] | None = None) -> list[StepResult]:
+    """The result of each check, in order. Changes nothing that lasts."""
+
+    async def of_settings() -> Verdict:
+        warnings = settings_warnings(settings, environ)
+        return (Outcome.DIFFERS if warnings else Outcome.OK, tuple(warnings))
+
+    steps: Sequence[tuple[str, Callable[[], Awaitable[Verdict]]]] = (
+        ("settings", of_settings),
+        ("data folder", lambda: asyncio.to_thread(_folder, settings.pipeline.data_dir)),
+        ("database", lambda: _database(settings)),
+        ("clock", lambda: _clock(settings)),
+        ("decoder", _decoder),
+        ("catalog", lambda: asyncio.to_thread(_catalogs, settings.pipeline.catalog_dirs)),
+        ("recognizers", lambda: _recognizers(settings)),
+        ("sign-in", lambda: _sign_in(settings)),
+        ("versions", lambda: asyncio.to_thread(_versions)),
+    )
+    return [await _step(name, check) for name, check in steps]
+
+
+async def _step(name: str, check: Callable[[], Awaitable[Verdict]]) -> StepResult:
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(_STEP_SECONDS):
+            outcome, notes = await check()
+    except TimeoutError:
+        outcome, notes = Outcome.FAILED, (f"no answer within {_STEP_SECONDS:.0f} s",)
+    except TwitchAudioError as error:
+        outcome, notes = Outcome.FAILED, (error.detail,)
+    except SettingsError as error:
+        outcome, notes = Outcome.FAILED, (str(error),)
+    return StepResult(step=name, outcome=outcome, seconds=time.monotonic() - started, notes=notes)
+
+
+def _folder(folder: Path) -> Verdict:
+    """The data folder, or the nearest one above it that exists, takes files and has room for them."""
+    existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            free = shutil.disk_usage(existing).free
+    except OSError as error:
+        advice = "Change its owner or its permissions, or let TWITCHAUDIO_DATA_DIR name another folder."
+        return Outcome.FAILED, (f"{existing} cannot be written: {error.strerror}. {advice}",)
+    note = f"{folder}: {free / (1 << 30):.1f} GiB free"
+    if free < NO_SPACE_BYTES:
+        return Outcome.FAILED, (f"{note}. Make room on this disk.",)
+    return Outcome.DIFFERS if free < LITTLE_SPACE_BYTES else Outcome.OK, (note,)
+
+
+async def _database(settings: ServerSettings) -> Verdict:
+    """The database and the job store answer, have their tables, and take writes."""
+    if await asyncio.to_thread(_unmade, settings):
+        return Outcome.OK, ("SQLite; the file is made when the server starts for the first time",)
+    clock, seconds = SystemClock(), _STEP_SECONDS / 2
+    async with open_configured_database(settings.pipeline) as database:
+        await _tried(database_trial(database, clock=clock, seconds=seconds))
+        async with open_job_store(settings.pipeline, clock, database) as jobs:
+            await _tried(job_trial(jobs, seconds=seconds))
+        kind = database.engine.dialect.name
+    return Outcome.OK, (f"{kind}; jobs in {settings.pipeline.jobs}",)
+
+
+def _unmade(settings: ServerSettings) -> bool:
+    """Whether the database is a SQLite file that does not exist yet."""
+    address = settings.pipeline.database_url
+    if address is None:
+        return not (settings.pipeline.data_dir / SQLITE_FILE).exists()
+    return address.startswith("sqlite:///") and not Path(address.removeprefix("sqlite:///")).exists()
+
+
+async def _tried(trial: Trial) -> None:
+    try:
+        async with asyncio.timeout(trial.seconds):
+            await trial.attempt()
+    except TimeoutError as error:
+        raise TimeoutError(trial.silent) from error
+
+
+async def _clock(settings: ServerSettings) -> Verdict:
+    """This machine's clock and the database server's agree: leases of jobs are compared with both."""
+    if (settings.pipeline.database_url or "sqlite:").startswith("sqlite:"):
+        return Outcome.OK, (f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",)
+    async with open_configured_database(settings.pipeline) as database:
+        rows = await database.read(lambda connection: connection.execute(text("SELECT UTC_TIMESTAMP(6)")).all())
+    there: datetime = rows[0][0]
+    apart = abs((datetime.now(UTC) - there.replace(tzinfo=UTC)).total_seconds())
+    note = f"{apart:.1f} s apart from the database server's"
+    if apart < CLOCK_SECONDS[0]:
+        return Outcome.OK, (note,)
+    late = Outcome.FAILED if apart > CLOCK_SECONDS[1] else Outcome.DIFFERS
+    return late, (f"{note}: let both keep time by NTP, otherwise servers take each other's jobs.",)
+
+
+async def _decoder() -> Verdict:
+    """A worker process decodes a second of sound."""
+    async with DecoderPool(workers=1) as decoder:
+        for trial in worker_trials(decoder, None, catalog_required=False):
+            await _tried(trial)
+    return _OK
+
+
+def _catalogs(folders: Sequence[Path]) -> Verdict:
+    """The catalogs can be read, and hold something."""
+    notes: list[str] = []
+    tracks = 0
+    for folder in folders:
+        try:
+            count = len(Catalog(folder).snapshot())
+        except CatalogError as error:
+            return Outcome.FAILED, (error.detail,)
+        tracks += count
+        notes.append(f"{folder}: {count} tracks")
+    if tracks == 0:
+        notes.append("Add music with `twitchaudio catalog add FOLDER`.")
+    return Outcome.OK if tracks else Outcome.DIFFERS, tuple(notes)
+
+
+async def _recognizers(settings: ServerSettings) -> Verdict:
+    async with open_recognizers(settings.pipeline) as recognizers:
+        missing = await recognizers.unavailable_reason()
+    return _OK if missing is None else (Outcome.DIFFERS, (missing,))
+
+
+async def _sign_in(settings: ServerSettings) -> Verdict:
+    """What has to be written in the operator's Twitch application."""
+    if settings.twitch_client_id is None:
+        return Outcome.SKIPPED, ("no Twitch application is set, so no one can sign in (TWITCH_CLIENT_ID)",)
+    base = settings.base_url or "http://localhost:8080"
+    return Outcome.OK, (
+        f"the Twitch application needs this redirect address: {str(base).rstrip('/')}/login/callback",
+    )
+
+
+def _versions() -> Verdict:
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return Outcome.OK, (f"TwitchAudio {version('twitchaudio')}, Python {platform.python_version()}, {packages}",)

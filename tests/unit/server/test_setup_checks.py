@@ -1,0 +1,102 @@
+"""What is said about a setup that cannot work: misspelled variables, missing halves, folders, catalogs."""
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from fingerprint.canary import Outcome, StepResult
+from fingerprint.settings import PipelineSettings, SettingsError, read_settings, unknown_variables
+from server.settings import ServerSettings
+from server.setup_checks import check_setup, settings_warnings
+
+
+def warnings(environ: Mapping[str, str]) -> list[str]:
+    return settings_warnings(read_settings(ServerSettings, environ), environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"TWITCHAUDIO_JBOS": "sql"}, "TWITCHAUDIO_JBOS is not a setting. Did you mean TWITCHAUDIO_JOBS?"),
+        ({"TWITCH_CLIENT_SECRETS": "x"}, "Did you mean TWITCH_CLIENT_SECRET?"),
+        ({"ACRCLOUD_KEY": "x"}, "ACRCLOUD_KEY is not a setting."),
+        ({"TWITCHAUDIO_JOBS_FILE": "/x"}, "TWITCHAUDIO_JOBS_FILE is not a setting."),
+        ({"ACRCLOUD_HOST": "eu.acrcloud.com"}, "ACRCLOUD_ACCESS_KEY and ACRCLOUD_ACCESS_SECRET must be set, too"),
+        ({"TWITCH_CLIENT_ID": "abc"}, "without TWITCH_CLIENT_SECRET"),
+        ({"TWITCH_CLIENT_SECRET": "abc"}, "without TWITCH_CLIENT_ID"),
+        ({"TWITCHAUDIO_ADMINS": "vic"}, "no one can sign in as an operator"),
+        ({"TWITCHAUDIO_BASE_URL": "https://songs.example"}, "without TWITCHAUDIO_TRUSTED_PROXIES".capitalize()),
+    ],
+)
+def test_a_variable_that_does_nothing_is_named(environ: Mapping[str, str], said: str) -> None:
+    (warning,) = warnings(environ)
+    assert said.lower() in warning.lower()
+
+
+def test_nothing_is_said_about_other_variables_and_whole_setups() -> None:
+    assert warnings({"PATH": "/bin", "TWITCHAUDIO_NOTHING": " ", "AWS_REGION": "x"}) == []
+    whole = {"TWITCH_CLIENT_ID": "abc", "TWITCH_CLIENT_SECRET": "x", "TWITCHAUDIO_ADMINS": "vic"}
+    assert warnings(whole) == []
+
+
+def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("open sesame\n")
+    environ = {"TWITCH_CLIENT_SECRET_FILE": str(file), "TWITCHAUDIO_DATABASE_URL_FILE": str(file)}
+    settings = read_settings(ServerSettings, environ)
+    assert settings.twitch_client_secret is not None
+    assert settings.twitch_client_secret.reveal() == "open sesame"
+    assert settings.pipeline.database_url == "open sesame"
+    assert unknown_variables(ServerSettings, environ) == []
+
+
+def test_a_file_that_holds_no_secret_is_refused_without_showing_it(tmp_path: Path) -> None:
+    odd = {
+        "missing": tmp_path / "none",
+        "a folder": tmp_path,
+        "empty": tmp_path / "empty",
+        "binary": tmp_path / "b",
+    }
+    odd["empty"].touch()
+    odd["binary"].write_bytes(b"\xff\xfe\x00hidden")
+    for name, file in odd.items():
+        with pytest.raises(SettingsError, match=r"AUDD_API_TOKEN_FILE=.*a file with the secret") as caught:
+            read_settings(PipelineSettings, {"AUDD_API_TOKEN_FILE": str(file)})
+        assert "hidden" not in str(caught.value), name
+        assert "\n" not in str(caught.value)
+    with pytest.raises(SettingsError, match="both are set"):
+        read_settings(PipelineSettings, {"AUDD_API_TOKEN_FILE": str(tmp_path), "AUDD_API_TOKEN": "x"})
+
+
+async def checked(environ: Mapping[str, str]) -> dict[str, StepResult]:
+    return {step.step: step for step in await check_setup(read_settings(ServerSettings, environ), environ)}
+
+
+async def test_a_fresh_machine_has_nothing_that_fails(tmp_path: Path) -> None:
+    found = await checked({"TWITCHAUDIO_DATA_DIR": str(tmp_path / "new")})
+    assert [name for name, step in found.items() if step.outcome is Outcome.FAILED] == []
+    assert found["decoder"].outcome is Outcome.OK
+    assert "catalog add" in " ".join(found["catalog"].notes)
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - nothing else runs
+
+
+async def test_what_cannot_be_written_or_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    catalog = tmp_path / "catalog"
+    catalog.mkdir()
+    (catalog / "manifest.json").write_text("{}")
+    old = tmp_path / "old.sqlite3"
+    sqlite3.connect(old).execute("CREATE TABLE other (id)").connection.close()
+    found = await checked(
+        {
+            "TWITCHAUDIO_DATA_DIR": str(tmp_path / "file" / "below"),
+            "TWITCHAUDIO_CATALOGS": str(catalog),
+            "TWITCHAUDIO_DATABASE_URL": f"sqlite:///{old}",
+        }
+    )
+    failed = {name: " ".join(step.notes) for name, step in found.items() if step.outcome is Outcome.FAILED}
+    assert {"data folder", "database", "catalog"} <= set(failed)
+    assert "db upgrade" in failed["database"]
+    assert "TWITCHAUDIO_DATA_DIR" in failed["data folder"]
