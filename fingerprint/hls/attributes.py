@@ -1,13 +1,18 @@
 """The elements of a playlist: attribute lists, numbers, times and URIs (RFC 8216, 4.2 to 4.3)."""
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import quote
 
 from yarl import URL
 
 MAX_URI_CHARACTERS: Final = 16_384
 MAX_ATTRIBUTES: Final = 200
+
+
+_UNENCODED: Final = re.compile(r"[^!-~]+")
 
 
 class PlaylistError(Exception):
@@ -81,12 +86,13 @@ def later(start: datetime, duration_seconds: float) -> datetime | None:
 def address(base: URL, uri: str) -> URL:
     """A playlist's URI resolved against the playlist's own address; percent-encodings stay as they are.
 
-    Raises PlaylistError for anything but an http or https address.
+    Characters that no address can have, such as spaces, are encoded. Raises PlaylistError for anything but an http
+    or https address.
     """
     if len(uri) > MAX_URI_CHARACTERS:
         raise PlaylistError("it holds an address that is far too long")
     try:
-        url = base.join(URL(uri, encoded=True))
+        url = base.join(URL(_UNENCODED.sub(lambda found: quote(found[0]), uri), encoded=True))
         usable = url.scheme in ("http", "https") and bool(url.host)
     except ValueError as error:
         raise PlaylistError("it holds an address that cannot be read") from error

@@ -202,7 +202,7 @@ class Segment:
 
     `sequence` is its media sequence number. `started_at` is the program date-time of its first sample, given or
     computed from the segments before it. `discontinuity`: its timestamps do not follow the previous segment's.
-    `gap`: it is listed, but was never made (EXT-X-GAP).
+    `gap`: it is listed, but was never made (EXT-X-GAP), or is encrypted.
     `signs`: the tags before it that may be about ads (`hls.ads`), as they are.
     """
 
@@ -262,7 +262,7 @@ class MediaPlaylist:
 def parse_media(text: str) -> MediaPlaylist:
     """Parses a media playlist of a live stream or a VOD; it may list no segments yet.
 
-    Raises PlaylistError; also for a multivariant playlist and for encrypted segments.
+    Raises PlaylistError; also for a multivariant playlist, and when all segments are encrypted.
     """
     reader = _MediaReader()
     for line in _lines(text, MAX_VIDEO_CHARACTERS):
@@ -289,6 +289,8 @@ class _MediaReader:
         self._started_at: datetime | None = None
         self._discontinuity = False
         self._gap = False
+        self._encrypted = False
+        self._has_clear = False
         self._init: InitSection | None = None
         self._byte_range: ByteRange | None = None
         self._range_end: dict[str, int] = {}
@@ -296,6 +298,8 @@ class _MediaReader:
         self._signs: list[str] = []
 
     def playlist(self) -> MediaPlaylist:
+        if self._encrypted and not self._has_clear:
+            raise EncryptedPlaylistError("its segments are encrypted")
         return MediaPlaylist(
             segments=tuple(self._segments),
             target_seconds=self._target_seconds,
@@ -333,8 +337,7 @@ class _MediaReader:
             case "#EXT-X-ENDLIST":
                 self._ended = True
             case "#EXT-X-KEY":
-                if attributes(value).get("METHOD", "NONE") != "NONE":
-                    raise EncryptedPlaylistError("its segments are encrypted")
+                self._encrypted = attributes(value).get("METHOD", "NONE") != "NONE"
             case "#EXT-X-STREAM-INF":
                 raise PlaylistError("it lists renditions where segments belong")
             case _ if name.startswith(_SIGNS):
@@ -355,12 +358,13 @@ class _MediaReader:
             title=self._title,
             started_at=self._started_at,
             discontinuity=self._discontinuity,
-            gap=self._gap,
+            gap=self._gap or self._encrypted,
             init=self._init,
             byte_range=None if self._range_text is None else self._range(self._range_text, line),
             signs=tuple(self._signs),
         )
         self._segments.append(segment)
+        self._has_clear = self._has_clear or not self._encrypted
         self._started_at = segment.ended_at
         self._sequence += 1
         self._duration, self._title, self._discontinuity, self._range_text = None, "", False, None
@@ -369,7 +373,7 @@ class _MediaReader:
 
     def _prefetch_uri(self, uri: str) -> None:
         # After a discontinuity it may be anything, an advertisement for example.
-        if uri and not self._discontinuity and len(self._prefetch) < MAX_PREFETCH:
+        if uri and not self._discontinuity and not self._encrypted and len(self._prefetch) < MAX_PREFETCH:
             self._prefetch.append(uri)
 
     def _extinf(self, value: str) -> None:
@@ -418,7 +422,7 @@ def _lines(text: str, max_characters: int) -> Iterator[str]:
     """The lines that are not empty, after checking that the text is a playlist of acceptable size."""
     if len(text) > max_characters:
         raise PlaylistError("it is absurdly long")
-    lines = (line.strip() for line in text.removeprefix("\ufeff").split("\n"))
+    lines = (line.strip() for line in text.removeprefix("\ufeff").replace("\r", "\n").split("\n"))
     filled = (line for line in lines if line)
     if not next(filled, "").startswith("#EXTM3U"):
         raise PlaylistError("it does not begin like a playlist")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import socket
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack, contextmanager, nullcontext
@@ -29,6 +30,7 @@ MAX_REDIRECTS: Final = 3
 _KEEP_ALIVE_SECONDS: Final = 60.0
 _MAX_CONNECTIONS: Final = 256
 _CHUNK_BYTES: Final = 1 << 17
+_WHOLE: Final = re.compile(r"bytes 0-([0-9]{1,18})/([0-9]{1,18})")
 _UNKNOWN_NAME: Final = frozenset(
     number for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if (number := getattr(socket, name, None))
 )
@@ -349,7 +351,7 @@ class Fetcher:
                     location = self._location(call, url, response.headers.get("Location"))
                 content = await self._read(call, response, chunks)
                 fetched = Fetched(
-                    response.status,
+                    _effective_status(response),
                     content,
                     response.headers.get("Content-Type", ""),
                     retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC)),
@@ -362,7 +364,7 @@ class Fetcher:
         """The decoded body, or what is kept of it, collected in `chunks`. A body that is too long closes the
         connection.
         """
-        kept = call.new_filter() if call.new_filter is not None and response.status in (200, 206) else None
+        kept = call.new_filter() if call.new_filter is not None and response.status in (200, 203, 206) else None
         left = call.max_bytes
         announced = response.content_length or 0
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
@@ -381,6 +383,13 @@ class Fetcher:
         except ValueError as error:
             detail = f"{self.upstream}'s {call.step} answer redirects to nowhere."
             raise UpstreamError(call.step, detail) from error
+
+
+def _effective_status(response: aiohttp.ClientResponse) -> int:
+    """The status, and 200 for what means the same: 203, and 206 with the whole content (RFC 9110, 15.3)."""
+    whole = _WHOLE.fullmatch(response.headers.get("Content-Range", ""))
+    complete = whole is not None and int(whole[1]) + 1 == int(whole[2])
+    return 200 if response.status == 203 or (response.status == 206 and complete) else response.status
 
 
 def _wants_pause(fetched: Fetched) -> bool:

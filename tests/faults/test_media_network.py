@@ -304,6 +304,26 @@ async def test_t15_a_redirect_within_the_list_is_followed_and_a_circle_is_not() 
             await fetcher.get(here / "round", step="x", max_bytes=99, total_seconds=60)
 
 
+@pytest.mark.parametrize(
+    ("status", "content_range", "told"),
+    [
+        (203, None, 200),
+        (206, "bytes 0-4/5", 200),
+        (206, "bytes 0-4/9", 206),
+        (206, "bytes 2-4/5", 206),
+        (206, None, 206),
+    ],
+)
+async def test_a_status_that_means_all_of_it_is_200(status: int, content_range: str | None, told: int) -> None:
+    async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+        headers = {} if content_range is None else {"Content-Range": content_range}
+        return web.Response(status=status, text="found", headers=headers)
+
+    async with serving(handler) as here, twitch_fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
+        fetched = await fetcher.get(here / "", step="x", max_bytes=99, total_seconds=60)
+    assert (fetched.status, fetched.text) == (told, "found")
+
+
 async def test_t15_a_listed_name_that_resolves_to_this_machine_is_refused() -> None:
     visits: list[str] = []
 

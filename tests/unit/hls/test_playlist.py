@@ -320,3 +320,25 @@ def test_a_list_of_sound_alone_is_one() -> None:
 def test_encrypted_segments_are_told_as_such(method: str) -> None:
     with pytest.raises(EncryptedPlaylistError):
         parse_media(f'#EXTM3U\n#EXT-X-KEY:METHOD={method},URI="skd://x"\n#EXTINF:2,live\nx.ts\n')
+
+
+KEY = '#EXT-X-KEY:METHOD=AES-128,URI="k"\n'
+CLEAR = "#EXT-X-KEY:METHOD=NONE\n"
+
+
+@pytest.mark.parametrize(("before", "between"), [(KEY, CLEAR), ("", KEY)])
+def test_where_only_some_segments_are_encrypted_the_others_are_used(before: str, between: str) -> None:
+    text = f"#EXTM3U\n{before}#EXTINF:2,live\na.ts\n{between}#EXTINF:2,live\nb.ts\n#EXT-X-TWITCH-PREFETCH:c.ts\n"
+    playlist = parse_media(text)
+    assert [segment.gap for segment in playlist.segments] == [bool(before), not before]
+    assert playlist.prefetch == (("c.ts",) if between == CLEAR else ())
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n\n"])
+def test_lines_may_end_in_any_way(end: str) -> None:
+    text = "\ufeff#EXTM3U\n#EXTINF:2,live\na.ts\n#EXTINF:2,live\nb.ts\n".replace("\n", end)
+    assert [segment.uri for segment in parse_media(text).segments] == ["a.ts", "b.ts"]
+
+
+def test_what_an_address_cannot_hold_is_encoded() -> None:
+    assert str(address(BASE, "my dir/\u00fc%20%C3%BC.ts?a=b%2Fc")).endswith("my%20dir/%C3%BC%20%C3%BC.ts?a=b%2Fc")
