@@ -70,7 +70,7 @@ svg { display: block; width: 16px; height: 16px; flex: none; }
   overflow-wrap: anywhere;
   outline: none;
 }
-header { display: flex; align-items: center; gap: 8px; padding: 6px 6px 0 14px; }
+header { display: flex; align-items: center; gap: 8px; padding-block: 6px 0; padding-inline: 14px 6px; }
 .about { flex: 1; min-width: 0; margin: 0; color: var(--muted); font-size: 12px; font-weight: 600;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .body { padding: 2px 14px 12px; overflow-y: auto; min-height: 0; scrollbar-width: thin; scrollbar-color: var(--field-edge) transparent; }
