@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 import msgspec
 import numpy as np
 
+from fingerprint.catalog.cuts import cut_blocks
 from fingerprint.catalog.fingerprint import fingerprint_track
 from fingerprint.catalog.index_protocol import (
     DESCRIBED,
@@ -69,18 +70,22 @@ def describe_file(file: BinaryIO, name: PurePath) -> FileDescription:
 def _index_file(decode: Decode, describe: Describe, pipe: ParentPipe, content: bytearray) -> None:
     job = json.loads(content)
     limit_cpu(job["cpu_seconds"])
-    file = open_parent_file(pipe, job["size"])
-    if job["decode"]:
-        for kind, part in _answer(decode, file):
+    file = open_parent_file(pipe, job["size"], job["start"])
+    if job["cuts"]:
+        for song in cut_blocks(decode(file), [(start, end) for start, end in job["cuts"]]):
+            for kind, part in _answer(song):
+                pipe.send(kind, part)
+    elif job["decode"]:
+        for kind, part in _answer(decode(file)):
             pipe.send(kind, part)
     else:
         pipe.send(DESCRIBED, msgspec.json.encode(describe(file, PurePath(job["name"]))))
 
 
-def _answer(decode: Decode, file: BinaryIO) -> Iterable[tuple[int, bytes]]:
-    """The answer's frames with the landmarks of a file."""
+def _answer(blocks: Iterable[Pcm]) -> Iterable[tuple[int, bytes]]:
+    """The answer's frames with the landmarks of a sound."""
     try:
-        return list(encode_fingerprint(fingerprint_track(decode(file))))
+        return list(encode_fingerprint(fingerprint_track(blocks)))
     except TwitchAudioError as error:
         reason = error.detail
     except MemoryError:

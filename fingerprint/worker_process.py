@@ -77,11 +77,12 @@ class ParentPipe:
 
 
 class _ParentFile(io.RawIOBase):
-    """The job's file, `size` bytes long, which the parent holds open: each read is a request to the parent."""
+    """`size` bytes of the job's file from `start` on. The parent holds it open: each read is a request to it."""
 
-    def __init__(self, pipe: ParentPipe, size: int) -> None:
+    def __init__(self, pipe: ParentPipe, size: int, start: int) -> None:
         self._pipe = pipe
         self._size = size
+        self._start = start
         self._position = 0
 
     def readable(self) -> bool:
@@ -94,7 +95,7 @@ class _ParentFile(io.RawIOBase):
         wanted = min(len(buffer), max(0, self._size - self._position))
         if not wanted:
             return 0
-        self._pipe.send(READ, RANGE.pack(self._position, wanted))
+        self._pipe.send(READ, RANGE.pack(self._start + self._position, wanted))
         content = self._pipe.content()
         buffer[: len(content)] = content
         self._position += len(content)
@@ -109,9 +110,9 @@ class _ParentFile(io.RawIOBase):
         return self._position
 
 
-def open_parent_file(pipe: ParentPipe, size: int) -> io.BufferedReader:
-    """Opens the job's file for reading, `READ_BYTES` at a time."""
-    return io.BufferedReader(_ParentFile(pipe, size), READ_BYTES)
+def open_parent_file(pipe: ParentPipe, size: int, start: int = 0) -> io.BufferedReader:
+    """Opens `size` bytes of the job's file, from `start` on, for reading `READ_BYTES` at a time."""
+    return io.BufferedReader(_ParentFile(pipe, size, start), READ_BYTES)
 
 
 def serve_jobs(

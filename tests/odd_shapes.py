@@ -211,7 +211,7 @@ def cyrillic(text: str) -> bytes:
 
 def shapes() -> list[Shape]:
     """All of them."""
-    return [*_containers(), *_tags(), *_mojibake(), *_odd(), *_left_out()]
+    return [*_containers(), *_tags(), *_mojibake(), *_odd(), *_albums(), *_left_out()]
 
 
 def _containers() -> list[Shape]:
@@ -371,9 +371,59 @@ def _odd() -> list[Shape]:
     ]  # fmt: skip
 
 
+def cue(name: str, *, encoding: str = "utf-8", title: str = "", performer: str = "Mira Holt") -> bytes:
+    """A sheet of an album with three songs, each as long as a sound."""
+    lines = [f'PERFORMER "{performer}"', f'TITLE "{ALBUM}"', "REM DATE 2021", f'FILE "{name}" WAVE']
+    for number in range(3):
+        frames = round(number * SECONDS * 75)
+        lines += [f"  TRACK {number + 1:02} AUDIO", f'    TITLE "{title or "Song"} {number + 1}"']
+        lines += [f"    INDEX 00 00:00:{max(0, frames - 10):02}"] * (number == 1)
+        lines += [f"    INDEX 01 {frames // 4500:02}:{frames // 75 % 60:02}:{frames % 75:02}"]
+    return "\r\n".join(lines).encode(encoding)
+
+
+def _albums() -> list[Shape]:
+    def album(name: str, sheet: str, content: bytes, *, title: str = "Song", artist: str = "Mira Holt") -> Shape:
+        seeds = [next(_seeds) for _ in range(3)]
+        songs = [
+            {"title": f"{title} {number}", "artists": [artist], "album": ALBUM, "release_date": "2021"}
+            for number in (1, 2, 3)
+        ]
+        return Shape(
+            name=name,
+            make=lambda: encode("flac", "flac", np.concatenate([sound(seed) for seed in seeds], axis=1)),
+            tracks=songs,
+            beside={sheet: content},
+        )
+
+    def chained(*links: Callable[[], bytes]) -> Callable[[], bytes]:
+        return lambda: b"".join(link() for link in links)
+
+    opus: dict[str, Any] = {"rate": 48_000}
+    first = one("ogg", "libopus", tags={"title": "First", "artist": "A"}, **opus)
+    second = one("ogg", "libopus", tags={"title": "Second", "artist": "B"}, **opus)
+    third = one("ogg", "libopus", tags={}, **opus)
+    of_links = [{"title": "First", "artists": ["A"]}, {"title": "Second", "artists": ["B"]}]
+    kino = {"title": "Группа крови", "performer": "Кино"}
+    short = next(_seeds)
+    single = b'PERFORMER "Mira Holt"\nFILE "one song.flac" WAVE\nTRACK 01 AUDIO\nTITLE "One"\nINDEX 01 00:00:00\n'
+    return [
+        album("album.flac", "album.cue", cue("album.flac")),
+        album("bom.flac", "bom.cue", cue("bom.flac", encoding="utf-8-sig")),
+        album("utf16.flac", "utf16.cue", cue("utf16.flac", encoding="utf-16")),
+        album("kino.flac", "kino.cue", cue("kino.flac", encoding="cp1251", **kino), title="Группа крови", artist="Кино"),
+        album("windows.flac", "rip.cue", cue("C:\\Rips\\WINDOWS.WAV")),
+        album("by the sheet.flac", "by the sheet.cue", cue("CDImage.wav")),
+        Shape(name="one song.flac", make=one("flac", "flac", tags={}), tracks=[{"title": "One", "artists": ["Mira Holt"]}], beside={"one song.cue": single}),
+        Shape(name="chain.ogg", make=chained(first, second), tracks=of_links),
+        Shape(name="untitled chain.ogg", make=chained(one("ogg", "libopus", tags={"title": "First"}, **opus), third), tracks=[{"title": "First"}, {"title": "untitled chain"}]),
+        Shape(name="short link.ogg", make=lambda: encode("ogg", "libopus", sound(short), rate=48_000) + encode("ogg", "libopus", sound(1, seconds=0.3), rate=48_000), tracks=[SONG], reason="song 2 holds 0.3 s of sound"),
+    ]  # fmt: skip
+
+
 def _left_out() -> list[Shape]:
     m4a = functools.partial(one("ipod", "aac"))
-    no_sound = "it is no sound or video that can be read"
+    no_sound = "not an audio or video file"
     return [
         Shape(name="bought.m4p", make=lambda: m4a().replace(b"mp4a", b"drms"), reason="protected against copying (DRM: iTunes)"),
         Shape(name="cenc.mp4", make=lambda: m4a().replace(b"mp4a", b"enca"), reason="protected against copying (DRM: common encryption)"),

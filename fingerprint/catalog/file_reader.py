@@ -15,8 +15,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
+from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.fingerprint import NO_FINGERPRINT, TrackFingerprint
 from fingerprint.catalog.index_protocol import (
     ARRAY,
@@ -31,10 +32,14 @@ from fingerprint.catalog.index_protocol import (
     decode_fingerprint,
     decode_head,
 )
+from fingerprint.catalog.ogg_chain import ogg_links
 from fingerprint.catalog.tracker_modules import ModuleError, is_module, render_module
 from fingerprint.catalog.tracks import Source
-from fingerprint.worker_pool import Worker, WorkerError, WorkerPool, worker_program
+from fingerprint.domain.identification import ExternalIds
+from fingerprint.worker_pool import Serve, Worker, WorkerError, WorkerPool, worker_program
 from fingerprint.worker_process import JOB
+
+T = TypeVar("T")
 
 CONTENT_DIGITS: Final = 32
 
@@ -89,11 +94,15 @@ FileOutcome = Read | Known | Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A file to read. `describe`: its tags are wanted even if its content is known."""
+    """A file to read. `describe`: its tags are wanted even if its content is known.
+
+    `songs`: the numbers and places of its songs, by a cue sheet; empty for a file that is one song.
+    """
 
     path: Path
     root: str = ""
     describe: bool = False
+    songs: tuple[tuple[int, Cut], ...] = ()
 
 
 class Claims(Protocol):
@@ -115,14 +124,14 @@ def read_files(
     workers: int,
     program: Sequence[str] = WORKER_PROGRAM,
     decode: bool = True,
-) -> Generator[FileOutcome | None]:
-    """The outcome of each file as it completes; None at least every half second while none does.
+) -> Generator[list[FileOutcome] | None]:
+    """The outcomes of each file, one for each of its songs, as it completes; None at least twice a second.
 
     Blocks, and cannot be used where an event loop runs. `program` is started instead of the real worker, for
     tests. Without `decode`, new recordings are described only: the outcome is a Read with an empty fingerprint.
     """
     left = deque(files)
-    tasks: set[asyncio.Task[FileOutcome]] = set()
+    tasks: set[asyncio.Task[list[FileOutcome]]] = set()
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
         stack = AsyncExitStack()
@@ -145,85 +154,200 @@ def _pool(program: Sequence[str], workers: int) -> WorkerPool:
     return WorkerPool(program, work="indexed", workers=workers, environment={"OPENBLAS_NUM_THREADS": "1"})
 
 
-async def _wait(tasks: set[asyncio.Task[FileOutcome]]) -> set[asyncio.Task[FileOutcome]]:
+async def _wait(tasks: set[asyncio.Task[list[FileOutcome]]]) -> set[asyncio.Task[list[FileOutcome]]]:
     done, _ = await asyncio.wait(tasks, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     return done
 
 
-async def _read_file(pool: WorkerPool, wanted: Wanted, claims: Claims, *, decode: bool) -> FileOutcome:
-    path = wanted.path
+async def _read_file(pool: WorkerPool, wanted: Wanted, claims: Claims, *, decode: bool) -> list[FileOutcome]:
     try:
-        with await asyncio.to_thread(_open, path) as file:
-            content = await asyncio.to_thread(content_digest, file)
-            status = os.fstat(file.fileno())
-            source = Source(
-                path=str(path),
-                root=wanted.root,
-                size=status.st_size,
-                modified_ns=status.st_mtime_ns,
-                changed_ns=status.st_ctime_ns,
-                inode=status.st_ino,
-                content=content,
-            )
-            known = claims.content_is_known(content)
-            if known and not wanted.describe:
-                return Known(path, source)
-            if await asyncio.to_thread(is_module, file):
-                with await render_module(file) as sound:
-                    return await _index(pool, sound, source, claims, known=known, decode=decode)
-            return await _index(pool, file, source, claims, known=known, decode=decode)
+        return await _read_songs(pool, wanted, claims, decode=decode)
     except ModuleError as error:
-        return Unreadable(path, str(error), by_choice=error.by_choice)
+        return [Unreadable(wanted.path, str(error), by_choice=error.by_choice)]
     except OSError as error:
-        return Unreadable(path, f"it cannot be read: {error.strerror}")
+        return [Unreadable(wanted.path, f"it cannot be read: {error.strerror}")]
 
 
-async def _index(
-    pool: WorkerPool, file: BufferedReader, source: Source, claims: Claims, *, known: bool, decode: bool
-) -> FileOutcome:
+async def _read_songs(pool: WorkerPool, wanted: Wanted, claims: Claims, *, decode: bool) -> list[FileOutcome]:
+    path = wanted.path
+    with await asyncio.to_thread(_open, path) as file:
+        content = await asyncio.to_thread(content_digest, file)
+        status = os.fstat(file.fileno())
+        source = Source(
+            path=str(path),
+            root=wanted.root,
+            size=status.st_size,
+            modified_ns=status.st_mtime_ns,
+            changed_ns=status.st_ctime_ns,
+            inode=status.st_ino,
+            content=content,
+        )
+        reading = _Reading(pool, file, source, claims, describe=wanted.describe, decode=decode)
+        if wanted.songs:
+            return await reading.songs(wanted.songs)
+        if len(links := await asyncio.to_thread(ogg_links, file)) > 1:
+            return await reading.links(links)
+        if not reading.is_needed(source):
+            return [Known(path, source)]
+        if await asyncio.to_thread(is_module, file):
+            with await render_module(file) as sound:
+                return [await reading.of(sound, source)]
+        return [await reading.of(file, source)]
+
+
+class _Reading:
+    """Reads one file with the help of workers."""
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        file: BufferedReader,
+        source: Source,
+        claims: Claims,
+        *,
+        describe: bool,
+        decode: bool,
+    ) -> None:
+        self._pool = pool
+        self._file = file
+        self._source = source
+        self._path = Path(source.path)
+        self._claims = claims
+        self._describe = describe
+        self._decode = decode
+        self._known: set[str] = set()
+
+    def is_needed(self, source: Source) -> bool:
+        """Whether there is anything to read, as far as a file's content tells."""
+        if self._claims.content_is_known(source.content):
+            self._known.add(source.content)
+        return self._describe or source.content not in self._known
+
+    async def links(self, links: Sequence[tuple[int, int]]) -> list[FileOutcome]:
+        """The songs of a chained Ogg file, by the bytes of each link."""
+        outcomes: list[FileOutcome] = []
+        for number, (start, end) in enumerate(links, 1):
+            song = replace(self._source, part=number, content=_part_digest(self._source.content, start, end))
+            if self.is_needed(song):
+                outcomes.append(await self.of(self._file, song, start=start, size=end - start))
+            else:
+                outcomes.append(Known(self._path, song))
+        return outcomes
+
+    async def of(
+        self, file: BufferedReader, source: Source, *, start: int = 0, size: int | None = None
+    ) -> FileOutcome:
+        """One song, which is a whole file or some bytes of it."""
+        span = (start, os.fstat(file.fileno()).st_size if size is None else size)
+
+        async def serve(worker: Worker) -> FileOutcome:
+            described = await self._described(worker, file, span)
+            if isinstance(described, str):
+                return Unreadable(self._path, described)
+            song = replace(source, sound=described.sound, tags=described.tags)
+            if (outcome := self._without_decoding(song)) is not None:
+                return outcome
+            self._ask(worker, span, decode=True)
+            return _indexable(song, await _receive(worker, file.fileno()))
+
+        found = await self._run(serve)
+        return found if not isinstance(found, str) else Unreadable(self._path, found)
+
+    async def songs(self, songs: Sequence[tuple[int, Cut]]) -> list[FileOutcome]:
+        """The songs of a cue sheet, which are decoded in one go."""
+        parts = [
+            replace(self._source, part=number, cut=cut, content=_part_digest(self._source.content, *cut))
+            for number, cut in songs
+        ]
+        needed = {part.key for part in parts if self.is_needed(part)}
+        if not needed:
+            return [Known(self._path, part) for part in parts]
+        span = (0, self._source.size)
+
+        async def serve(worker: Worker) -> list[FileOutcome]:
+            described = await self._described(worker, self._file, span)
+            if isinstance(described, str):
+                return [Unreadable(self._path, described)]
+            outcomes: dict[str, FileOutcome] = {}
+            left: list[Source] = []
+            for part in parts:
+                # A title or an id in the tags is the whole album's.
+                tags = replace(described.tags, title=None, isrc=None, ids=ExternalIds())
+                sound = _part_digest(described.sound, *(part.cut or ())) if described.sound else ""
+                song = replace(part, sound=sound, tags=tags)
+                if part.key not in needed:
+                    outcomes[part.key] = Known(self._path, part)
+                elif (outcome := self._without_decoding(song)) is not None:
+                    outcomes[part.key] = outcome
+                else:
+                    left.append(song)
+            if left:
+                self._ask(worker, span, decode=True, cuts=[song.cut for song in left if song.cut is not None])
+            for song in left:
+                outcomes[song.key] = _indexable(song, await _receive(worker, self._file.fileno()))
+            return [outcomes[part.key] for part in parts]
+
+        found = await self._run(serve)
+        return found if not isinstance(found, str) else [Unreadable(self._path, found)]
+
+    def _without_decoding(self, song: Source) -> FileOutcome | None:
+        """What became of a song that was described; None when it has to be decoded."""
+        if song.content in self._known or (song.sound and self._claims.sound_is_known(song.sound)):
+            return Known(self._path, song, was_described=True)
+        if self._decode:
+            return None
+        if not song.sound:
+            return Unreadable(self._path, "it is not an audio or video file that can be read")
+        return Read(self._path, song, NO_FINGERPRINT)
+
+    async def _run(self, serve: Serve[T]) -> T | str:
+        """Do a job; a text says why it failed."""
+        try:
+            return await self._pool.run(serve, wall_seconds=FILE_SECONDS, attempts=1)
+        except WorkerError as error:
+            if error.cpu_ran_out or error.timed_out:
+                return f"reading it took longer than {FILE_SECONDS / 60:.0f} minutes"
+            return "reading it crashed the decoder"
+
+    async def _described(
+        self, worker: Worker, file: BufferedReader, span: tuple[int, int]
+    ) -> FileDescription | str:
+        self._ask(worker, span, decode=False)
+        answer = await _receive(worker, file.fileno())
+        assert not isinstance(answer, TrackFingerprint)
+        return answer
+
+    def _ask(self, worker: Worker, span: tuple[int, int], *, decode: bool, cuts: Sequence[Cut] = ()) -> None:
+        start, size = span
+        job = {
+            "cpu_seconds": int(FILE_SECONDS),
+            "start": start,
+            "size": size,
+            "name": self._path.name,
+            "decode": decode,
+            "cuts": cuts,
+        }
+        worker.send(JOB, json.dumps(job).encode("utf-8", "surrogatepass"))
+
+
+def _part_digest(digest: str, *span: float) -> str:
+    """A digest of a part of what another digest is of."""
+    return hashlib.sha256(f"{digest} {span}".encode()).hexdigest()[:CONTENT_DIGITS]
+
+
+def _indexable(source: Source, found: TrackFingerprint | FileDescription | str) -> FileOutcome:
     path = Path(source.path)
-    size = os.fstat(file.fileno()).st_size
-
-    async def serve(worker: Worker) -> FileOutcome:
-        answer = await _ask(worker, file, path, size, decode=False)
-        if isinstance(answer, str):
-            return Unreadable(path, answer)
-        assert isinstance(answer, FileDescription)
-        described = replace(source, sound=answer.sound, tags=answer.tags)
-        if known or (answer.sound and claims.sound_is_known(answer.sound)):
-            return Known(path, described, was_described=True)
-        if not decode:
-            if not answer.sound:
-                return Unreadable(path, "this is not an audio or video file we can read")
-            return Read(path, described, NO_FINGERPRINT)
-        found = await _ask(worker, file, path, size, decode=True)
-        if isinstance(found, str):
-            return Unreadable(path, found)
-        assert isinstance(found, TrackFingerprint)
-        return _indexable(path, described, found)
-
-    try:
-        return await pool.run(serve, wall_seconds=FILE_SECONDS, attempts=1)
-    except WorkerError as error:
-        if error.cpu_ran_out or error.timed_out:
-            return Unreadable(path, f"reading it took longer than {FILE_SECONDS / 60:.0f} minutes")
-        return Unreadable(path, "reading it crashed the decoder")
-
-
-def _indexable(path: Path, source: Source, fingerprint: TrackFingerprint) -> Read | Unreadable:
-    if fingerprint.duration_seconds < MIN_SECONDS:
-        return Unreadable(path, f"it holds {fingerprint.duration_seconds:.1f} s of sound, too little to recognize")
-    if not len(fingerprint.hashes):
-        return Unreadable(path, "it is silent")
-    return Read(path, source, fingerprint)
-
-
-async def _ask(
-    worker: Worker, file: BufferedReader, path: Path, size: int, *, decode: bool
-) -> TrackFingerprint | FileDescription | str:
-    job = {"cpu_seconds": int(FILE_SECONDS), "size": size, "name": path.name, "decode": decode}
-    worker.send(JOB, json.dumps(job).encode("utf-8", "surrogatepass"))
-    return await _receive(worker, file.fileno())
+    # Songs of a file that holds several are named by their number; that one is short or silent is no failure.
+    name, by_choice = (f"song {source.part}", True) if source.part else ("it", False)
+    if isinstance(found, str):
+        return Unreadable(path, f"{name}: {found}" if source.part else found)
+    assert isinstance(found, TrackFingerprint)
+    if found.duration_seconds < MIN_SECONDS:
+        reason = f"{name} holds {found.duration_seconds:.1f} s of sound, too little to recognize"
+        return Unreadable(path, reason, by_choice=by_choice)
+    if not len(found.hashes):
+        return Unreadable(path, f"{name} is silent", by_choice=by_choice)
+    return Read(path, source, found)
 
 
 async def _receive(worker: Worker, descriptor: int) -> TrackFingerprint | FileDescription | str:

@@ -1,7 +1,8 @@
 """The format of indexing jobs and their answers, in the frames of `worker_process`.
 
-A job is JSON: `cpu_seconds`, its limit; `size` of the job's file in bytes; the file's `name`; `decode`: false to
-have the file described, true to have it decoded.
+A job is JSON: `cpu_seconds`, its limit; `start` and `size` of what is to be read of the job's file, in bytes; the
+file's `name`; `decode`: false to have it described, true to have it decoded; `cuts`: the songs to decode, by their
+starts and ends in seconds, each of which has an answer of its own; empty for the whole.
 
 Answers:
     UNREADABLE    UTF-8, one sentence that says why the file cannot be indexed; ends the job

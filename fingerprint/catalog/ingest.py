@@ -168,9 +168,14 @@ class _Ingest:
         for skipped in self._walk.skipped:
             self._on_progress(IngestProgress(done=0, total=self._total, outcome=skipped))
         seen = {file.path for file in self._walk.files}
-        under_roots = self._library.paths_under(self._walk.roots) if self._sync else []
+        under_roots = self._library.under(self._walk.roots) if self._sync else []
         wanted = [
-            Wanted(Path(file.path), file.root, describe=self._library.poorly_described)
+            Wanted(
+                Path(file.path),
+                file.root,
+                describe=self._library.poorly_described,
+                songs=self._sidecars.songs(Path(file.path)),
+            )
             for file in self._walk.files
             if not self._unchanged(file)
         ]
@@ -183,9 +188,9 @@ class _Ingest:
         )
         with contextlib.closing(outcomes):
             try:
-                for outcome in outcomes if wanted else ():
-                    if outcome is not None:
-                        self._take(outcome)
+                for of_file in outcomes if wanted else ():
+                    if of_file is not None:
+                        self._take_file(of_file)
                     if self._due():
                         self._commit()
                 self._take_waiting()
@@ -204,16 +209,21 @@ class _Ingest:
 
     def _unchanged(self, file: FoundFile) -> bool:
         """Whether a file is the one that was read; if so, what its sidecars say now is noted."""
-        known = self._library.source(file.path)
-        if known is None or not known[1].same_file(file.stamp):
+        known = self._library.sources_at(file.path)
+        if not known or not all(source.same_file(file.stamp) for _, source in known):
             return False
-        track_id, source = known
-        described = self._described(replace(source, missing_since=None, root=file.root or source.root))
-        if described != source:
-            self._library.update(track_id, described)
-            self._note_change(track_id, updated=described.sidecar != source.sidecar)
-        self._report_so_far.already += 1
-        self._report(Known(Path(file.path), described))
+        songs = self._sidecars.songs(Path(file.path))
+        cuts = [(source.part, source.cut) for _, source in known if source.cut is not None]
+        if sorted(cuts) != sorted(songs):
+            return False
+        self._total += len(known) - 1
+        for track_id, source in known:
+            described = self._described(replace(source, missing_since=None, root=file.root or source.root))
+            if described != source:
+                self._library.update(track_id, described)
+                self._note_change(track_id, updated=described.sidecar != source.sidecar)
+            self._report_so_far.already += 1
+            self._report(Known(Path(file.path), described))
         return True
 
     def _note_change(self, track_id: str, *, updated: bool) -> None:
@@ -224,7 +234,7 @@ class _Ingest:
 
     def _described(self, source: Source) -> Source:
         """The source with what its sidecars say; each error in a sidecar is reported once."""
-        said = self._sidecars.of(Path(source.path))
+        said = self._sidecars.of(Path(source.path), source.part)
         self._report_troubles()
         said = said if said is not None and said.filled else None
         return source if said == source.sidecar else replace(source, sidecar=said)
@@ -232,10 +242,25 @@ class _Ingest:
     def _report_troubles(self) -> None:
         while self._sidecars.troubles:
             trouble = self._sidecars.troubles.pop(0)
-            self._report_so_far.skipped.append(Unreadable(trouble.path, trouble.reason))
+            self._report_so_far.skipped.append(
+                Unreadable(trouble.path, trouble.reason, by_choice=trouble.by_choice)
+            )
             self._on_progress(
                 IngestProgress(done=self._done, total=self._total, outcome=self._report_so_far.skipped[-1])
             )
+
+    def _take_file(self, outcomes: Sequence[FileOutcome]) -> None:
+        """What became of a file's songs; songs that it does not have any more are taken out."""
+        self._total += len(outcomes) - 1
+        for outcome in outcomes:
+            self._take(outcome)
+        read = [outcome.source for outcome in outcomes if not isinstance(outcome, Unreadable)]
+        if not read:
+            return
+        keys = {source.key for source in read}
+        for _, source in self._library.sources_at(read[0].path):
+            if source.key not in keys:
+                self._changed |= self._library.forget(source.key)
 
     def _take(self, outcome: FileOutcome) -> None:
         match outcome:
@@ -291,29 +316,29 @@ class _Ingest:
             else:
                 self._take_known(known)
 
-    def _mark_missing(self, seen: set[str], under_roots: Sequence[str], *, force: bool) -> None:
+    def _mark_missing(self, seen: set[str], under_roots: Sequence[Source], *, force: bool) -> None:
         """Mark files that were indexed from the folders, and are not there any more."""
         closed = tuple(f"{folder}/" for folder in self._walk.closed)
         gone: list[str] = []
-        for path in under_roots:
-            if path in seen or path.startswith(closed):
+        for source in under_roots:
+            if source.path in seen or source.path.startswith(closed):
                 continue
-            known = self._library.source(path)
+            known = self._library.source(source.key)
             if known is None or known[1].missing_since is not None:
                 continue
-            if os.path.lexists(path):
+            if os.path.lexists(source.path):
                 # It is there, but patterns leave it out now.
-                self._changed |= self._library.forget(path)
+                self._changed |= self._library.forget(source.key)
                 self._report_so_far.excluded += 1
             else:
-                gone.append(path)
+                gone.append(source.key)
         limit = max(MISSING_SHARE * len(under_roots), min(MISSING_FILES, len(under_roots) / 2))
         if len(gone) > limit and not force:
             self._report_so_far.too_many_missing = len(gone)
             return
         now = time.time()
-        for path in gone:
-            known = self._library.source(path)
+        for key in gone:
+            known = self._library.source(key)
             if known is not None:
                 self._library.update(known[0], replace(known[1], missing_since=now))
                 self._changed.add(known[0])

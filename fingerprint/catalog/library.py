@@ -27,7 +27,8 @@ class Library:
 
     def __init__(self, entries: Iterable[TrackEntry]) -> None:
         self._entries = {entry.id: entry for entry in entries}
-        self._by_path: dict[str, str] = {}
+        self._by_key: dict[str, str] = {}
+        self._keys: dict[str, set[str]] = {}
         self._by_content: dict[str, str] = {}
         self._by_sound: dict[str, str] = {}
         self._claimed: set[str] = set()
@@ -41,8 +42,9 @@ class Library:
     def _note(self, track_id: str, source: Source) -> None:
         if source.owner:
             return
-        if source.missing_since is None or source.path not in self._by_path:
-            self._by_path[source.path] = track_id
+        if source.missing_since is None or source.key not in self._by_key:
+            self._by_key[source.key] = track_id
+            self._keys.setdefault(source.path, set()).add(source.key)
         if source.content:
             self._by_content[source.content] = track_id
         if source.sound:
@@ -54,27 +56,31 @@ class Library:
         """What is known of a track."""
         return self._entries.get(track_id)
 
-    def source(self, path: str) -> tuple[str, Source] | None:
-        """The file with a path, and the id of its track."""
-        track_id = self._by_path.get(path)
+    def source(self, key: str) -> tuple[str, Source] | None:
+        """The file, or the song of one, with a key (a path, for a file that is one song), and its track's id."""
+        track_id = self._by_key.get(key)
         if track_id is None:
             return None
         return next(
             (
                 (track_id, source)
                 for source in self._entries[track_id].sources
-                if source.path == path and not source.owner
+                if source.key == key and not source.owner
             ),
             None,
         )
 
-    def paths_under(self, roots: Sequence[str]) -> list[str]:
-        """The paths of files that are in the catalog, not marked as missing, and below some folders."""
+    def sources_at(self, path: str) -> list[tuple[str, Source]]:
+        """The songs of the file with a path, each with the id of its track."""
+        return [known for key in sorted(self._keys.get(path, ())) if (known := self.source(key)) is not None]
+
+    def under(self, roots: Sequence[str]) -> list[Source]:
+        """The files that are in the catalog, not marked as missing, and below some folders."""
         prefixes = tuple(root.rstrip("/") + "/" for root in roots)
         return [
-            path
-            for path in self._by_path
-            if path.startswith(prefixes) and (known := self.source(path)) and known[1].missing_since is None
+            known[1]
+            for key in self._by_key
+            if key.startswith(prefixes) and (known := self.source(key)) and known[1].missing_since is None
         ]
 
     def find(self, source: Source) -> str | None:
@@ -110,18 +116,18 @@ class Library:
 
     def add(self, track_id: str, source: Source, duration_seconds: float) -> None:
         """Add a new track with its first file."""
-        self._displace(source.path, track_id)
+        self._displace(source.key, track_id)
         self._entries[track_id] = TrackEntry(id=track_id, duration_seconds=duration_seconds, sources=(source,))
         self._note(track_id, source)
 
     def place(self, track_id: str, source: Source) -> Placed:
         """Note that a file has a track's recording."""
-        also = self._displace(source.path, track_id)
+        also = self._displace(source.key, track_id)
         entry = self._entries[track_id]
-        before = next((other for other in entry.sources if not other.owner and other.path == source.path), None)
+        before = next((other for other in entry.sources if not other.owner and other.key == source.key), None)
         imported = [other for other in entry.sources if other.owner]
-        own = [other for other in entry.sources if not other.owner and self._by_path.get(other.path) == track_id]
-        gone = [other for other in own if other.path != source.path and not os.path.lexists(other.path)]
+        own = [other for other in entry.sources if not other.owner and self._by_key.get(other.key) == track_id]
+        gone = [other for other in own if other.key != source.key and not os.path.lexists(other.path)]
         kept = [other for other in own if other not in gone]
         old = before or (gone[0] if gone else None)
         if before in kept:
@@ -129,10 +135,10 @@ class Library:
         else:
             kept.append(source)
         for other in gone:
-            del self._by_path[other.path]
+            self._forget_key(other.key)
         self._entries[track_id] = entry.with_sources([*kept, *imported])
         self._orphans.discard(track_id)
-        self._by_path[source.path] = track_id
+        self._by_key[source.key] = track_id
         self._note(track_id, source)
         return Placed(
             moved=before is None and bool(gone),
@@ -146,27 +152,31 @@ class Library:
         entry = self._entries[track_id]
         self._entries[track_id] = entry.with_sources(
             [
-                source if (other.path, other.owner) == (source.path, source.owner) else other
+                source if (other.key, other.owner) == (source.key, source.owner) else other
                 for other in entry.sources
             ]
         )
 
-    def forget(self, path: str) -> frozenset[str]:
+    def forget(self, key: str) -> frozenset[str]:
         """Take a file out of its track; returns the track's id if the track remains, with other files."""
-        return self._displace(path, None)
+        return self._displace(key, None)
 
     def orphans(self) -> frozenset[str]:
         """The tracks whose files all have another recording now."""
         return frozenset(self._orphans)
 
-    def _displace(self, path: str, track_id: str | None) -> frozenset[str]:
+    def _forget_key(self, key: str) -> None:
+        del self._by_key[key]
+        self._keys.get(key.partition("\0")[0], set()).discard(key)
+
+    def _displace(self, key: str, track_id: str | None) -> frozenset[str]:
         """Take a file out of the track that had it, unless it is this one; returns the ids of changed tracks."""
-        before = self._by_path.get(path)
+        before = self._by_key.get(key)
         if before is None or before == track_id:
             return frozenset()
-        del self._by_path[path]
+        self._forget_key(key)
         entry = self._entries[before]
-        left = [source for source in entry.sources if source.path != path or source.owner]
+        left = [source for source in entry.sources if source.key != key or source.owner]
         if not left:
             # The track is removed at the end, unless another file turns out to have its recording.
             self._orphans.add(before)

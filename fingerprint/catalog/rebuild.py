@@ -144,13 +144,12 @@ class _Rebuild:
 
     def _files(self) -> Walk:
         """The files that tracks were found in and that are there."""
-        found = Walk()
+        found: dict[str, FoundFile] = {}
         for entry in self._old.entries():
             for source in entry.sources:
-                if not source.owner and (stamp := _stamp(source)) is not None:
-                    found.files.append(FoundFile(source.path, source.root, stamp))
-        found.files.sort(key=lambda file: file.path)
-        return found
+                if not source.owner and source.path not in found and (stamp := _stamp(source)) is not None:
+                    found[source.path] = FoundFile(source.path, source.root, stamp)
+        return Walk(files=[found[path] for path in sorted(found)])
 
     def _keep(self, tracks: Sequence[tuple[LiveSegment, int, TrackEntry]]) -> None:
         """Take tracks over with their stored peaks, except those that are there from an interrupted run."""
@@ -182,7 +181,7 @@ class _Rebuild:
                 (
                     known[0]
                     for source in entry.sources
-                    if not source.owner and (known := library.source(source.path)) is not None
+                    if not source.owner and (known := library.source(source.key)) is not None
                 ),
                 None,
             )
@@ -211,8 +210,8 @@ def _joined(new_id: str, entry: TrackEntry, other: TrackEntry | None) -> TrackEn
     aliases = [*entry.aliases, *([] if entry.id == new_id else [entry.id])]
     if other is None:
         return replace(entry, id=new_id, sources=tuple(sources), aliases=tuple(dict.fromkeys(aliases)))
-    known = {(source.owner, source.path) for source in other.sources}
-    more = [source for source in sources if (source.owner, source.path) not in known]
+    known = {(source.owner, source.key) for source in other.sources}
+    more = [source for source in sources if (source.owner, source.key) not in known]
     return replace(
         other, sources=(*other.sources, *more), aliases=tuple(dict.fromkeys([*other.aliases, *aliases]))
     )

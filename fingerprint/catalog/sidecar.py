@@ -3,18 +3,23 @@
 `tracks.csv` or `tracks.json` describes files in its folder and in folders below, one row or object each, by
 `file`, the path from there. `NAME.json` beside a file, such as `song.flac.json`, describes that file alone. The
 sidecar nearest to the file wins. Columns and keys are `COLUMNS`, all optional: what is known of a song, and an id
-or a link for each service. An empty value leaves the tag as it is. See `table` for what is read as a CSV.
+or a link for each service. An empty value leaves the tag as it is. See `table` for what is read as a CSV. A cue
+sheet tells which songs a file of a whole album holds.
 """
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Final, cast
 
-from fingerprint.catalog.table import Row, SidecarError, read_object, read_table
+from fingerprint.catalog.cue_sheet import CueSong, read_cue
+from fingerprint.catalog.cuts import Cut
+from fingerprint.catalog.endings import AUDIO_SUFFIXES
+from fingerprint.catalog.table import Row, SidecarError, read_object, read_table, read_text
 from fingerprint.catalog.tags import PLAIN_FORMS, isrc_of
 from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.credits import artist_names, credits_of
@@ -39,10 +44,14 @@ COLUMNS: Final = (*_TEXT_COLUMNS, "artists", *(service.name for service in SERVI
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An error in a sidecar, whose value was ignored; `reason` is one sentence."""
+    """An error in a sidecar, whose value was ignored; `reason` is one sentence.
+
+    `by_choice`: it is no error, and only worth a word.
+    """
 
     path: Path
     reason: str
+    by_choice: bool = False
 
 
 @dataclass(slots=True)
@@ -73,6 +82,8 @@ class _Table:
 
 
 _Beside = tuple[list[_Table], frozenset[str]]
+_Songs = dict[int, tuple[Cut, Tags]]
+"""The songs of a file by their numbers: where each begins and ends, and what is said of it."""
 
 
 @dataclass(slots=True)
@@ -88,17 +99,58 @@ class Sidecars:
     _folders: dict[Path, list[_Table]] = field(default_factory=dict[Path, list[_Table]])
     _known: dict[Path, _Beside] = field(default_factory=dict[Path, _Beside])
     _told: Counter[Path] = field(default_factory=Counter[Path])
+    _cues: dict[Path, dict[str, _Songs]] = field(default_factory=dict[Path, dict[str, _Songs]])
 
-    def of(self, path: Path) -> Tags | None:
-        """The tags that sidecars give for a music file, or None."""
+    def of(self, path: Path, part: int = 0) -> Tags | None:
+        """The tags that sidecars give for a music file, or for a song of one with several; or None."""
         tables, own_names = self._beside(path.parent)
         said: Tags | None = None
         for table in tables:
             said = _joined(said, table.of(path))
         name = path.name + FILE_ENDING
-        if name not in own_names:
-            return said
-        return _joined(said, self._read_alone(path.with_name(name)))
+        if name in own_names:
+            said = _joined(said, self._read_alone(path.with_name(name)))
+        songs = self._songs(path)
+        if not part:
+            # A sheet with one song for each file says the same as tags.
+            return _joined(next(iter(songs.values()))[1], said) if len(songs) == 1 else said
+        if said is not None:
+            # What a row says of a file is said of the album, unless it can be of one song alone.
+            said = replace(said, title=None, isrc=None, ids=ExternalIds())
+        return _joined(songs[part][1], said) if part in songs else said
+
+    def songs(self, path: Path) -> tuple[tuple[int, Cut], ...]:
+        """The numbers and places of the songs of a file, by its cue sheet; empty for a file that is one song."""
+        songs = self._songs(path)
+        return tuple((number, cut) for number, (cut, _) in songs.items()) if len(songs) > 1 else ()
+
+    def _songs(self, path: Path) -> _Songs:
+        folder = path.parent
+        if folder not in self._cues:
+            self._cues[folder] = {}
+            try:
+                names = sorted(os.listdir(folder))  # noqa: PTH208 - names
+            except OSError:
+                names = list[str]()
+            for name in names:
+                if name.lower().endswith(".cue"):
+                    self._read_cue(folder / name, names)
+        return self._cues[folder].get(path.name, {})
+
+    def _read_cue(self, path: Path, names: Sequence[str]) -> None:
+        try:
+            songs = read_cue(read_text(path), lambda reason: self._say(path, reason))
+        except SidecarError as error:
+            self._say(path, str(error))
+            return
+        if not songs:
+            self._say(path, "it names no song with a file and a time")
+        for file, of_file in songs.items():
+            name = _named_file(file, path, names)
+            if name is None:
+                self._say(path, f"the file {file[:80]!r} that it describes is not there", by_choice=True)
+            else:
+                self._cues[path.parent].setdefault(name, {song.number: _of_cue(song) for song in of_file})
 
     def check_rows(self) -> None:
         """Say which rows name files that are not there; when all files have been described."""
@@ -111,10 +163,10 @@ class Sidecars:
             rows = "1 row names a file that is" if len(unused) == 1 else f"{len(unused)} rows name files that are"
             self._say(table.path, f"{rows} not there: {', '.join(named)}{more}")
 
-    def _say(self, path: Path, reason: str) -> None:
+    def _say(self, path: Path, reason: str, *, by_choice: bool = False) -> None:
         self._told[path] += 1
         if self._told[path] <= MAX_TROUBLES:
-            self.troubles.append(Trouble(path, reason))
+            self.troubles.append(Trouble(path, reason, by_choice))
         elif self._told[path] == MAX_TROUBLES + 1:
             self.troubles.append(Trouble(path, "there is more that is wrong with it"))
 
@@ -216,6 +268,35 @@ class Sidecars:
             credit = credits_of(known["title"], artists)
             known["title"], artists = credit.title, credit.artists
         return Tags(**known, artists=artists, ids=ids)
+
+
+def _of_cue(song: CueSong) -> tuple[Cut, Tags]:
+    texts = song.texts
+    credit = credits_of(texts.get("title", ""), [texts.get("performer") or texts.get("album_performer", "")])
+    known: dict[str, Any] = {
+        name: form(texts.get("isrc" if name == "isrc" else "date", "")) for name, form in PLAIN_FORMS.items()
+    }
+    tags = Tags(
+        title=credit.title or f"Track {song.number}",
+        artists=credit.artists,
+        album=texts.get("album") or None,
+        **known,
+    )
+    return (song.start_seconds, song.end_seconds or 0.0), tags
+
+
+def _named_file(file: str, cue: Path, names: Sequence[str]) -> str | None:
+    """The file that a cue sheet means: with any ending, since albums are encoded again, or the sheet's name."""
+    wanted = _loose(re.split(r"[\\/]", file)[-1])
+    by_name = {_loose(name): name for name in names}
+    if wanted in by_name:
+        return by_name[wanted]
+    for stem in (os.path.splitext(wanted)[0], _loose(cue.stem)):  # noqa: PTH122 - as text
+        for name, real in by_name.items():
+            found, suffix = os.path.splitext(name)  # noqa: PTH122 - as text
+            if found == stem and suffix in AUDIO_SUFFIXES:
+                return real
+    return None
 
 
 def _exists(path: Path) -> bool:

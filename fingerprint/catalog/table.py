@@ -54,7 +54,7 @@ def read_table(
     """The rows of a table. `columns`: those that are read. Raises SidecarError, also without a column `needed`."""
     if path.suffix.lower() == ".json":
         return list(_json_rows(path))
-    return list(_csv_rows(_read(path), columns, needed, on_trouble))
+    return list(_csv_rows(read_text(path), columns, needed, on_trouble))
 
 
 def _json_rows(path: Path) -> Iterator[TableRow]:
@@ -150,7 +150,7 @@ def _named(separator: str) -> str:
 
 
 def _json(path: Path) -> object:
-    text = _read(path)
+    text = read_text(path)
     try:
         return cast("object", json.loads(text))
     except json.JSONDecodeError as error:
@@ -159,7 +159,8 @@ def _json(path: Path) -> object:
         raise SidecarError("it is not JSON") from error
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file's text in its encoding. Raises SidecarError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO does not block then
         with open(descriptor, "rb") as file:  # noqa: PTH123 - of a descriptor

@@ -13,8 +13,6 @@ from contextlib import suppress
 from io import BufferedReader
 from typing import BinaryIO, Final, cast
 
-MODULE_ENDINGS: Final = "669 amf far it med mo3 mod mptm mtm okt s3m stm ult umx xm"
-
 MAX_SECONDS: Final = 1800
 """How much of a module is rendered."""
 

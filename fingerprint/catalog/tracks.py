@@ -70,9 +70,13 @@ class Source:
     `sound`: a digest of its encoded sound, without tags; empty where it could not be read. `tags` and `sidecar`:
     the description by its origins. `missing_since`: when the file was first not found, in seconds since 1970.
     `owner`: who gave the track with an export; then there is no file, and `path` is the one's name there.
+    `part`: which song of a file with several; 0 for a file that is one song. `cut`: where it begins and ends in
+    seconds, by a cue sheet (an end of 0: with the file).
     """
 
     path: str
+    part: int = 0
+    cut: tuple[float, float] | None = None
     root: str = ""
     size: int = 0
     modified_ns: int = 0
@@ -84,6 +88,11 @@ class Source:
     sidecar: Tags | None = None
     missing_since: float | None = None
     owner: str = ""
+
+    @property
+    def key(self) -> str:
+        """Tells the file from others, and its songs from each other; begins with the path."""
+        return f"{self.path}\0{self.part}" if self.part else self.path
 
     @property
     def described(self) -> Tags:
