@@ -21,7 +21,7 @@ CLIP_EXACT_SECONDS: Final = 2.5
 """Likewise of a clip: its offset in the VOD is in whole seconds, too."""
 
 AGREEMENT_SECONDS: Final = 1.0
-"""How far apart two starts of one song may be, inexact mappings aside, to be one play of it."""
+"""How far a song's offset may be from where an earlier one puts it, inexact mappings aside, in one play of it."""
 
 MAX_SPAN_SECONDS: Final = 120.0
 """No answer is about more sound than this; of a longer one, the time line has the first part."""
@@ -99,7 +99,7 @@ class Span:
         """The second of the broadcast at which the song would have begun; None when its offset is unknown."""
         if self.song is None or self.song.offset_seconds is None:
             return None
-        return self.place.start - self.song.offset_seconds
+        return self.place.start - self.song.offset_seconds / speed_of(self.song)
 
     def surely_from(self, seconds: float) -> bool:
         """Whether the span begins at or before a second, however inexact its place is."""
@@ -140,16 +140,21 @@ def span_of(answer: Identification) -> Span | None:
         return None
     start, end = moment.seconds, moment.seconds + min(seconds, MAX_SPAN_SECONDS)
     song = answer.song
-    if song is not None and answer.kind is Kind.CLIP:
-        if len(answer.songs) > 1:
-            return None
-        start += song.position_seconds - (answer.captured_from_seconds or 0.0)
-        end = min(end, start + CLIP_SONG_SECONDS)
-    if song is not None and song.offset_seconds is not None:
-        if song.offset_seconds < BEGINS_INSIDE_SECONDS and answer.kind is not Kind.CLIP:
-            return None
-        if song.duration_seconds is not None:
-            end = min(end, start + song.duration_seconds - song.offset_seconds)
+    if song is not None:
+        later = [
+            other.position_seconds for other in answer.songs if other.position_seconds > song.position_seconds
+        ]
+        # Positions in a clip count from its start, in other sound from where that begins.
+        first = moment.seconds - ((answer.captured_from_seconds or 0.0) if answer.kind is Kind.CLIP else 0.0)
+        start = first + song.position_seconds
+        end = min([end, *(first + position for position in later)])
+        if answer.kind is Kind.CLIP:
+            end = min(end, start + CLIP_SONG_SECONDS)
+        if song.offset_seconds is not None:
+            if song.offset_seconds < BEGINS_INSIDE_SECONDS and not song.position_seconds and not later:
+                return None
+            if song.duration_seconds is not None:
+                end = min(end, start + (song.duration_seconds - song.offset_seconds) / speed_of(song))
     if not start < end:
         return None
     return Span(
@@ -161,6 +166,11 @@ def span_of(answer: Identification) -> Span | None:
         heard_at=answer.finished_at,
         identification=answer.id,
     )
+
+
+def speed_of(song: Song) -> float:
+    """How fast a song is played; as it is, where that is unknown."""
+    return song.speed or 1.0
 
 
 class TimeLine:
@@ -206,21 +216,23 @@ def _quality(span: Span) -> tuple[float, datetime, str]:
 
 
 def _agree(first: Span, last: Span) -> bool:
-    """Whether two spans are of one play of a song: it would have begun at the same second."""
+    """Whether two spans are of one play of a song: its offset in one follows from that in the other."""
     if first.song is None or last.song is None or song_key(first.song) != song_key(last.song):
         return False
     if last.place.end - first.place.start > REACH_SECONDS:
         return False
-    began = first.song_began, last.song_began
-    if began[0] is None or began[1] is None:
+    offsets = first.song.offset_seconds, last.song.offset_seconds
+    if offsets[0] is None or offsets[1] is None:
         return False
-    return abs(began[0] - began[1]) <= AGREEMENT_SECONDS + first.place.exact + last.place.exact
+    speed = speed_of(first.song)
+    expected = offsets[0] + (last.place.start - first.place.start) * speed
+    return abs(expected - offsets[1]) <= (AGREEMENT_SECONDS + first.place.exact + last.place.exact) * speed
 
 
 def _moved(span: Span, asked: BroadcastPlace) -> Span:
     """The span, cut to what was asked for."""
     began = span.song_began
     assert span.song is not None, "only songs are answers"
-    offset = None if began is None else max(0.0, asked.start - began)
+    offset = None if began is None else max(0.0, (asked.start - began) * speed_of(span.song))
     song = replace(span.song, offset_seconds=offset, position_seconds=0.0)
     return replace(span, place=asked, song=song)

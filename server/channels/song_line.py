@@ -35,7 +35,7 @@ def song_line(identification: Identification) -> str:
         intro += f", {PROBABLY.lower()}" if identification.is_probable else ""
         return cut(f"{intro}: {cut(song.title, _TITLE_LIMIT)}{by}", LINE_LIMIT)
     if identification.status is Status.NO_MATCH and identification.asked_at is not None:
-        return cut(f"No match for what {channel} played then. Ask about another moment.", LINE_LIMIT)
+        return cut(f"No match for what {channel} played then. Try another moment.", LINE_LIMIT)
     if identification.status is Status.NO_MATCH:
         return cut(f"No match for what is playing on {channel}. Try again when the music is clearer.", LINE_LIMIT)
     return still_listening(channel)

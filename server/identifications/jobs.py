@@ -57,6 +57,7 @@ from server.observability import Metrics
 DEFINITE: Final = frozenset(
     {
         ProblemCode.NOT_LIVE,
+        ProblemCode.MOMENT_GONE,
         ProblemCode.CHANNEL_NOT_FOUND,
         ProblemCode.CLIP_NOT_FOUND,
         ProblemCode.VIDEO_NOT_FOUND,

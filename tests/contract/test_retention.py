@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, database_url, identifications, insert_all, leases, open_database, to_us
-from fingerprint.domain.identification import Identification, Stage, Status
+from fingerprint.domain.identification import BroadcastMoment, Heard, Identification, Stage, Status
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.jobs.sql_retention import delete_old_answers
@@ -40,8 +40,16 @@ async def claimed(database: Database, target: Target, at: datetime) -> Claimed:
 
 
 def ended(identification: Identification, at: datetime, status: Status = Status.SUCCESSFUL) -> Identification:
-    found = song() if status is Status.SUCCESSFUL else None
-    return dataclasses.replace(identification, status=status, stage=Stage.DONE, finished_at=at, song=found)
+    return dataclasses.replace(
+        identification,
+        status=status,
+        stage=Stage.DONE,
+        finished_at=at,
+        song=song() if status is Status.SUCCESSFUL else None,
+        moment=BroadcastMoment(broadcast="41", seconds=100.0),
+        heard=Heard.NOW,
+        captured_seconds=6.0,
+    )
 
 
 async def answered(database: Database, target: Target, at: datetime, status: Status) -> Identification:
@@ -78,6 +86,7 @@ async def test_what_is_older_goes_and_what_is_newer_or_a_clips_or_videos_song_st
     keys = {row.target_key for row in await database.rows(select(leases.c.target_key))}
     assert keys == {"clip:song", "video:1@5", "stream:newer", "clip:newer"}
     assert await delete_old_answers(database, CLOCK, before=NOON + DAY) == 0
+    assert await count(database, heard_spans) == len(stay), "time lines have what is stored"
 
 
 async def test_a_channel_that_was_asked_about_again_keeps_its_lease(

@@ -102,7 +102,17 @@ async def until_line(api: ClientSession, part: str, address: str = SONG_TXT) -> 
 async def test_a_chat_bot_gets_the_song_in_one_line(api: ClientSession, parts: FakePipeline) -> None:
     assert await line(api) == "Now playing: Night Drive by The Builders"
     parts.recognizers.matches = []
-    assert (await line(api)).startswith("No match for what viewer_vic plays right now.")
+    assert (await line(api)).startswith("No match for what is playing on viewer_vic.")
+
+
+async def test_a_chat_bot_asks_what_was_played_a_moment_ago(api: ClientSession, parts: FakePipeline) -> None:
+    assert await line(api, f"{SONG_TXT}?ago=90") == "Played 1:30 ago: Night Drive by The Builders"
+    assert await line(api, f"{SONG_TXT}?ago=1m") == "Played 1:00 ago: Night Drive by The Builders"
+    for now in ("", "0"):
+        assert await line(api, f"{SONG_TXT}?ago={now}") == "Now playing: Night Drive by The Builders"
+    for wrong in ("-5", "soon", "999999", "nan"):
+        assert (await line(api, f"{SONG_TXT}?ago={wrong}")).startswith("Sorry: ")
+    assert [getattr(target, "at", None) is None for target in parts.resolver.asked] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("title", ["/ban everybody", "!so x", "x" * 500, "a\nb\r/me c", "\u202ereversed", "<b>&"])
@@ -143,7 +153,7 @@ async def test_the_line_comes_within_eight_seconds_while_the_job_goes_on(
     await until_metric(api, "twitchaudio_waiters", 1)
     skip_time(8)
     async with asyncio.timeout(30):
-        assert await asking == "Still listening to viewer_vic. Ask again in a few seconds."
+        assert await asking == "Still listening to viewer_vic. Try again in a few seconds."
     # Whoever came after the end would have another job begun.
     asking = asyncio.create_task(line(api))
     await until_metric(api, "twitchaudio_waiters", 1)

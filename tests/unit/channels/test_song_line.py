@@ -25,4 +25,4 @@ def test_the_song_of_an_earlier_moment_says_when_it_was_played() -> None:
     earlier = answered(asked_at=NOON - timedelta(seconds=90))
     assert song_line(earlier) == "Played 1:30 ago: Night Drive by The Builders"
     nothing = replace(earlier, status=Status.NO_MATCH, song=None, songs=())
-    assert song_line(nothing) == "No match for what somechannel played then. Ask about another moment."
+    assert song_line(nothing) == "No match for what somechannel played then. Try another moment."

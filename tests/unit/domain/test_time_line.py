@@ -4,12 +4,21 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerprint.domain.identification import Heard, IdentificationId
+from fingerprint.domain.identification import (
+    BroadcastMoment,
+    Heard,
+    Identification,
+    IdentificationId,
+    Kind,
+    Song,
+    Status,
+)
 from fingerprint.domain.time_line import (
     CLIP_EXACT_SECONDS,
     LIVE_EXACT_SECONDS,
@@ -20,9 +29,10 @@ from fingerprint.domain.time_line import (
     TimeLine,
     clip_place,
     live_place,
+    span_of,
     video_place,
 )
-from tests.builders import NOON, song
+from tests.builders import NOON, answered, song
 
 BROADCAST = Broadcast(id="40001", started_at=NOON)
 
@@ -89,6 +99,69 @@ def test_spans_without_an_offset_enclose_nothing_but_answer_for_themselves() -> 
     assert line.answer(place(130, 132)) is None
     found = line.answer(place(162, 164))
     assert (title_of(found), offset_of(found)) == ("A", None)
+
+
+def test_a_song_that_is_played_faster_is_followed_at_its_speed() -> None:
+    def at_speed(start: float, offset: float, speed: float | None) -> Span:
+        made = span("A", start, start + 6, offset=offset)
+        assert made.song is not None
+        return replace(made, song=replace(made.song, speed=speed))
+
+    found = TimeLine([at_speed(100, 30, 1.25), at_speed(160, 105, 1.25)]).answer(place(130, 132))
+    assert (title_of(found), offset_of(found)) == ("A", 67.5)
+    assert TimeLine([at_speed(100, 30, None), at_speed(160, 105, None)]).answer(place(130, 132)) is None
+
+
+# --- What an answer adds ------------------------------------------------------------------------------
+
+
+def mapped(*songs: Song, kind: Kind = Kind.STREAM, heard: Heard = Heard.NOW, **more: Any) -> Identification:
+    values = {
+        "kind": kind,
+        "heard": heard,
+        "moment": BroadcastMoment(broadcast="41", seconds=100.0),
+        "captured_seconds": 12.0,
+        "song": songs[0] if songs else None,
+        "songs": songs,
+    }
+    return answered(**(values | more))
+
+
+def bounds(answer: Identification) -> tuple[float, float] | None:
+    found = span_of(answer)
+    return None if found is None else (found.place.start, found.place.end)
+
+
+def test_an_answer_with_a_moment_and_sound_of_its_own_adds_a_span() -> None:
+    found = span_of(mapped(song("A", offset_seconds=30)))
+    assert found is not None
+    assert (found.place, title_of(found)) == (
+        BroadcastPlace(broadcast="41", start=100, end=112, exact=LIVE_EXACT_SECONDS),
+        "A",
+    )
+    nothing = span_of(mapped(status=Status.NO_MATCH))
+    assert nothing is not None
+    assert nothing.song is None
+    for missing in ({"moment": None}, {"heard": None}, {"captured_seconds": None}, {"moment": BroadcastMoment()}):
+        assert span_of(mapped(song("A", offset_seconds=30), **missing)) is None
+
+
+def test_a_span_ends_with_its_song_and_where_the_next_one_begins() -> None:
+    assert bounds(mapped(song("A", offset_seconds=30, duration_seconds=34.0))) == (100, 104)
+    first, second = song("A", offset_seconds=30), song("B", offset_seconds=0.0, position_seconds=7.0)
+    assert bounds(mapped(first, second)) == (100, 107)
+    assert bounds(mapped(second, first)) == (107, 112)
+
+
+def test_a_song_that_began_somewhere_in_the_sound_adds_nothing() -> None:
+    assert span_of(mapped(song("A", offset_seconds=0.0))) is None
+    assert bounds(mapped(song("A", offset_seconds=0.6))) == (100, 112)
+
+
+def test_a_clips_positions_count_from_its_start() -> None:
+    late = song("A", offset_seconds=30, position_seconds=9.0)
+    clip = mapped(late, kind=Kind.CLIP, heard=Heard.CLIP, captured_from_seconds=4.0, captured_seconds=56.0)
+    assert bounds(clip) == (105, 117)
 
 
 def test_another_song_in_between_is_believed() -> None:
