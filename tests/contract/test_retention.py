@@ -10,7 +10,16 @@ import pytest
 from sqlalchemy import func, select
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import Database, database_url, identifications, insert_all, leases, open_database, to_us
+from fingerprint.database import (
+    Database,
+    database_url,
+    heard_spans,
+    identifications,
+    insert_all,
+    leases,
+    open_database,
+    to_us,
+)
 from fingerprint.domain.identification import BroadcastMoment, Heard, Identification, Stage, Status
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
 from fingerprint.jobs.sql import SqlJobStore
