@@ -151,7 +151,8 @@ def span_of(answer: Identification) -> Span | None:
         if answer.kind is Kind.CLIP:
             end = min(end, start + CLIP_SONG_SECONDS)
         if song.offset_seconds is not None:
-            if song.offset_seconds < BEGINS_INSIDE_SECONDS and not song.position_seconds and not later:
+            from_its_start = song.offset_seconds < BEGINS_INSIDE_SECONDS and not song.position_seconds
+            if from_its_start and not later and answer.kind is not Kind.CLIP:
                 return None
             if song.duration_seconds is not None:
                 end = min(end, start + (song.duration_seconds - song.offset_seconds) / speed_of(song))

@@ -116,7 +116,7 @@ def test_a_song_that_is_played_faster_is_followed_at_its_speed() -> None:
 
 
 def mapped(*songs: Song, kind: Kind = Kind.STREAM, heard: Heard = Heard.NOW, **more: Any) -> Identification:
-    values = {
+    values: dict[str, Any] = {
         "kind": kind,
         "heard": heard,
         "moment": BroadcastMoment(broadcast="41", seconds=100.0),
@@ -142,7 +142,13 @@ def test_an_answer_with_a_moment_and_sound_of_its_own_adds_a_span() -> None:
     nothing = span_of(mapped(status=Status.NO_MATCH))
     assert nothing is not None
     assert nothing.song is None
-    for missing in ({"moment": None}, {"heard": None}, {"captured_seconds": None}, {"moment": BroadcastMoment()}):
+    lacking: list[dict[str, Any]] = [
+        {"moment": None},
+        {"heard": None},
+        {"captured_seconds": None},
+        {"moment": BroadcastMoment()},
+    ]
+    for missing in lacking:
         assert span_of(mapped(song("A", offset_seconds=30), **missing)) is None
 
 
