@@ -70,6 +70,9 @@ FAR_SPEEDS: Final = tuple(round(1.015**step, 3) for step in (*range(-20, -6), *r
 SEMITONES: Final = (1, -1, 2, -2, 3, -3)
 """The pitches of the last attempt, at the sound's own speed, in semitones."""
 
+FAR_FAN_OUT: Final = 3
+"""The pairs of each peak that they are judged by: as many as tell 36 of 36 clips of music at far speeds."""
+
 MAX_FAR: Final = 2
 """How many of them are searched with all landmarks."""
 
@@ -194,9 +197,9 @@ class AudioQuery:
         """The peaks of the middle in two phases, to judge speeds by."""
         return self.full_peaks.only((0, self._parameters.phases // 2))
 
-    def scout(self, speed: float, pitch: float | None = None) -> QueryFingerprint:
+    def scout(self, speed: float, pitch: float | None = None, *, fan_out: int = SCOUT_FAN_OUT) -> QueryFingerprint:
         """A fourth of all landmarks, to judge whether another speed or pitch is worth searching."""
-        return query_landmarks(self.scout_peaks, self._parameters, fan_out=SCOUT_FAN_OUT, speed=speed, pitch=pitch)
+        return query_landmarks(self.scout_peaks, self._parameters, fan_out=fan_out, speed=speed, pitch=pitch)
 
     def full(self, speed: float = 1.0, pitch: float | None = None) -> QueryFingerprint:
         """The landmarks of the second pass, and of a speed or pitch that is worth searching."""
@@ -320,8 +323,11 @@ class Search:
         query = self._query
         hits = SCOUT_HITS[0]
         pitches = [2 ** (semitones / 12) for semitones in SEMITONES]
-        scouted = [(self._favored(query.scout(speed), hits), speed, speed) for speed in FAR_SPEEDS]
-        scouted += [(self._favored(query.scout(1.0, pitch), hits), 1.0, pitch) for pitch in pitches]
+        hypotheses = [*((speed, speed) for speed in FAR_SPEEDS), *((1.0, pitch) for pitch in pitches)]
+        scouted = [
+            (self._favored(query.scout(speed, pitch, fan_out=FAR_FAN_OUT), hits), speed, pitch)
+            for speed, pitch in hypotheses
+        ]
         for favored, speed, pitch in sorted(scouted, reverse=True)[:MAX_FAR]:
             if favored < MIN_FAR_PROMINENCE or self._sure(THRESHOLD):
                 break

@@ -170,6 +170,7 @@ class PlayJson(Struct, kw_only=True):
     first_heard: Time
     last_heard: Time
     identifications: Annotated[list[str], Meta(description="Ids of the answers, newest first.")]
+    probable: Annotated[bool, Meta(description="None of the answers was sure: show the song as probable.")]
 
     @classmethod
     def of(cls, play: Play, *, paths: bool) -> "PlayJson":
@@ -178,6 +179,7 @@ class PlayJson(Struct, kw_only=True):
             first_heard=_time(play.first_heard),
             last_heard=_time(play.last_heard),
             identifications=list(play.answers),
+            probable=play.probable,
         )
 
 

@@ -15,7 +15,8 @@ LONGEST_GAP: Final = timedelta(minutes=15)
 class Play:
     """One play of a song. `answers` are the ids of its identifications, newest first.
 
-    `asked_at` is when the oldest of them was created: older plays are found before it.
+    `asked_at` is when the oldest of them was created: older plays are found before it. `probable`: none of them
+    was sure.
     """
 
     song: Song
@@ -23,6 +24,7 @@ class Play:
     last_heard: datetime
     asked_at: datetime
     answers: tuple[str, ...]
+    probable: bool = False
 
 
 def heard_at(identification: Identification) -> datetime:
@@ -65,4 +67,5 @@ def _play(run: list[tuple[Song, Identification]]) -> Play:
         last_heard=max(moments),
         asked_at=min(identification.created_at for _, identification in run),
         answers=tuple(identification.id for _, identification in run),
+        probable=all(identification.is_probable for _, identification in run),
     )

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from fingerprint.domain.identification import Song
+from fingerprint.domain.identification import PROBABLY, Song
 from fingerprint.domain.links import links_of
 from fingerprint.domain.problems import invalid_input
 from fingerprint.wire import time_to_json
@@ -88,6 +88,7 @@ class PlayRow:
     first: datetime
     last: datetime
     links: Mapping[str, str]
+    probably: str
 
 
 def row(play: Play) -> PlayRow:
@@ -102,6 +103,7 @@ def row(play: Play) -> PlayRow:
         first=play.first_heard,
         last=play.last_heard,
         links={name: link for name, link in links_of(song).items() if link},
+        probably=PROBABLY if play.probable else "",
     )
 
 

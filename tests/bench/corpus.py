@@ -24,11 +24,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The corpus: queries, and the files of the tracks to index by id."""
+    """The corpus: queries, and the files of the tracks to index by id; `unindexed`: the files of the others."""
 
     folder: Path
     queries: tuple[Query, ...]
     tracks: dict[str, Path]
+    unindexed: tuple[Path, ...] = ()
 
     def clip(self, query: Query) -> Path:
         """A query's file."""
@@ -69,7 +70,10 @@ def read_corpus(folder: Path, *, share: int, durations: Sequence[int]) -> Corpus
         if not query["track"] or round(query["duration"]) in durations
     ]
     return Corpus(
-        folder, tuple(queries[::share]), {track_id: paths[track_id] for track_id in catalogue["indexed"]}
+        folder,
+        tuple(queries[::share]),
+        {track_id: paths[track_id] for track_id in catalogue["indexed"]},
+        tuple(paths[track_id] for track_id in catalogue["unindexed"]),
     )
 
 

@@ -11,6 +11,11 @@ For each system, condition and duration the rows give
 What is left of 100 % is missed. `cpu_ms_per_query` leaves decoding out for ours and for Olaf: the median of 6 s.
 How true our confidence is, is drawn as `reliability.svg` in `--work`, or where `--plot` says.
 
+`--questions N` also asks N whole questions about music that is not indexed, clean, evenly spread over it: clips
+of 3, 6, 10 and 30 s, and live ones with all their takes. `false_answers` then says for each kind how many were
+asked, and which share got a name. Several questions of one track are not independent: `tracks` says how many
+tracks got one.
+
 audfprint comes with the benchmarks' packages. Olaf takes part when its programs are named (`--olaf PATH`,
 repeatable; see `peers`). The peers' indexes and answers are kept in `--work`, too.
 """
@@ -32,7 +37,7 @@ import numpy as np
 
 from fingerprint.catalog.confidence import THRESHOLD
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_track
-from fingerprint.catalog.identify import prepare
+from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.search import likeliest
@@ -125,6 +130,62 @@ def ask_ours(corpus: Corpus, folder: Path, jobs: int) -> Outcome:
             said[name], costs[name] = answer, cost
     six = [costs[query.file] for query in corpus.queries if query.duration == 6]
     return Outcome(said=said, threshold=THRESHOLD, cpu_ms=median(six or list(costs.values())))
+
+
+# --- Whole questions about music that is not indexed --------------------------------------------------
+
+CLIPS: Final = (3.0, 6.0, 10.0, 30.0)
+LIVE: Final = "live"
+LIVE_TAKES: Final = ((-6.0, 0.0), (-12.0, 0.0), (-24.0, -12.0), (-36.0, -24.0))
+"""The takes of a live question, in seconds from its moment, as `hls.takes` selects them."""
+
+BEFORE_SECONDS: Final = 36.0
+
+
+def _ask_whole(job: tuple[Path, Path, float]) -> list[tuple[str, str, bool]]:
+    """Whole questions about one file, at a moment every so many seconds: kind, file, and whether it was named."""
+    folder, path, every = job
+    snapshot = _catalog(folder).snapshot()
+    try:
+        pcm = decode(path)
+    except TwitchAudioError:
+        return []
+
+    def named(begin: float, end: float, take: int = 1) -> bool:
+        query = prepare(pcm.cut(begin, end - begin))
+        query.take = take
+        return bool(identify(snapshot, query, take=take))
+
+    asked: list[tuple[str, str, bool]] = []
+    at = BEFORE_SECONDS
+    while at < pcm.duration_seconds - 2:
+        asked += [(f"{seconds:g} s", path.name, named(at - seconds, at)) for seconds in CLIPS]
+        live = any(named(at + begin, at + end, take) for take, (begin, end) in enumerate(LIVE_TAKES, 1))
+        asked.append((LIVE, path.name, live))
+        at += every
+    return asked
+
+
+def false_answers(corpus: Corpus, folder: Path, jobs: int, questions: int) -> list[dict[str, object]]:
+    """How often whole questions about unindexed music get a name, by kind."""
+    with ProcessPoolExecutor(jobs) as pool:
+        # A first guess of the time between questions, from the mean length of the corpus's tracks.
+        every = max(5.0, 120.0 * len(corpus.unindexed) / max(1, questions))
+        asked = [
+            one
+            for found in pool.map(_ask_whole, [(folder, path, every) for path in corpus.unindexed])
+            for one in found
+        ]
+    return [
+        {
+            "kind": kind,
+            "n": len(own),
+            "named": _share([named for _, _, named in own]),
+            "tracks": len({name for _, name, named in own if named}),
+        }
+        for kind in (*(f"{seconds:g} s" for seconds in CLIPS), LIVE)
+        if (own := [one for one in asked if one[0] == kind])
+    ]
 
 
 # --- Figures ------------------------------------------------------------------------------------------
@@ -284,6 +345,7 @@ def main(argv: Sequence[str]) -> int:
         "--audfprint", type=Path, default=Path(sys.executable).parent / "audfprint", metavar="PATH"
     )
     parser.add_argument("--olaf", type=Path, action="append", default=[], metavar="PATH")
+    parser.add_argument("--questions", type=int, default=0, metavar="N", help="whole questions about other music")
     parser.add_argument("--no-peers", action="store_true", help="ask ours only")
     arguments = parser.parse_args(argv)
     durations = cast("list[int]", arguments.durations)
@@ -311,6 +373,9 @@ def main(argv: Sequence[str]) -> int:
     if len(systems) > 1:
         print_comparison(found)
     print_negatives(corpus, systems[OURS])
+    if questions := cast("int", arguments.questions):
+        found["false_answers"] = false_answers(corpus, catalog, jobs, questions)
+        print_table("whole questions about music that is not indexed", found["false_answers"])
     true = reliability(corpus, systems[OURS])
     print_table("reliability of our confidence (negatives are never right)", table(true))
     plot = cast("Path | None", arguments.plot) or work / "reliability.svg"

@@ -29,6 +29,17 @@ def test_consecutive_answers_of_one_song_are_one_play() -> None:
     assert second.answers == ("id-A-2", "id-A-1")
 
 
+@pytest.mark.parametrize(
+    ("scores", "probable"), [((0.7, 0.85), True), ((0.7, 0.93), False), ((0.93, 0.7), False), ((None,), False)]
+)
+def test_a_play_is_probable_when_none_of_its_answers_was_sure(
+    scores: tuple[float | None, ...], *, probable: bool
+) -> None:
+    history = [answered("A", minutes=-minute, score=score) for minute, score in enumerate(scores)]
+    (play,) = plays(history)
+    assert play.probable is probable
+
+
 def test_a_song_that_comes_back_is_another_play() -> None:
     history = [answered("A", minutes=6), answered("B", minutes=3), answered("A", minutes=0)]
     assert shown(history) == [("A", 1), ("B", 1), ("A", 1)]

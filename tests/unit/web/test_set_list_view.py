@@ -25,6 +25,12 @@ def played(*songs: Song, apart: float = 5) -> Sequence[Play]:
     return list(plays(reversed(history)))
 
 
+def test_a_play_that_is_not_sure_is_shown_and_given_as_probable() -> None:
+    shown = list(plays([answered("B", minutes=9, score=0.8), answered("A", score=0.9)]))
+    assert [row(play).probably for play in shown] == ["Probably", ""]
+    assert [play["probable"] for play in json.loads(as_json("somechannel", shown))["plays"]] == [True, False]
+
+
 def test_a_day_is_a_day_of_utc() -> None:
     chosen = parse_filter({"day": "2026-03-01", "q": " dawn "})
     assert (chosen.day, chosen.search) == (date(2026, 3, 1), "dawn")

@@ -3,6 +3,7 @@
 const { dataset } = document.body;
 const card = /** @type {HTMLElement} */ (document.getElementById("card"));
 const title = /** @type {HTMLElement} */ (document.getElementById("title"));
+const probably = /** @type {HTMLElement} */ (document.getElementById("probably"));
 const artists = /** @type {HTMLElement} */ (document.getElementById("artists"));
 const looks = document.documentElement.style;
 looks.setProperty("--scale", String(Number(dataset["size"]) / 100));
@@ -23,7 +24,7 @@ function hideLater(heard) {
   else hiding = setTimeout(() => { card.hidden = true; }, Math.min(left, 2 ** 31 - 1));
 }
 
-/** @param {{song: {title: string, artists: string[]}, last_heard: string}} play */
+/** @param {{song: {title: string, artists: string[]}, last_heard: string, probable?: boolean}} play */
 function show(play) {
   const heard = new Date(play.last_heard).getTime();
   // The clocks of two machines may differ: what was heard "in the future" was heard now.
@@ -39,6 +40,7 @@ function show(play) {
     void card.offsetWidth;
     card.classList.add("new");
   }
+  probably.hidden = !play.probable;
   hideLater(moment);
 }
 
