@@ -118,7 +118,8 @@ def configure_logging(level: str, stream: TextIO) -> None:
     handler.addFilter(ShortBadRequests())
     handler.addFilter(FewOfEach())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("alembic", "watchfiles"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 # --- Metrics ------------------------------------------------------------------------------------------

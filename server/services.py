@@ -62,6 +62,7 @@ from server.identifications.runners.aws_lambda import LambdaWork, open_lambda_cl
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
 from server.identifications.service import IdentificationService
+from server.music_folders import FolderTimes, MusicFolders, sync_command
 from server.readiness import Readiness, Trial, database_trial, job_trial, worker_trials
 
 
@@ -88,6 +89,7 @@ async def open_services(
         limits = service_limits or ServiceLimits()
         await _open_jobs(app, stack, pipeline, limits, session_keys, directory=directory)
         await _open_channels(app, stack, watcher_limits)
+        await _open_music_folders(app, stack)
         app[keys.CANARY] = await stack.enter_async_context(
             TwitchCanary(
                 app[keys.SETTINGS].canary,
@@ -241,6 +243,26 @@ async def _open_channels(
         limits=watcher_limits or WatcherLimits(at_once=max(1, settings.captures_at_once // 2)),
     )
     app[keys.WATCHER] = await stack.enter_async_context(watcher)
+
+
+async def _open_music_folders(app: web.Application, stack: AsyncExitStack) -> None:
+    """Watch the folders of music in the settings."""
+    settings = app[keys.SETTINGS]
+    times = FolderTimes()
+    command = sync_command(
+        str(settings.pipeline.catalog_places[0]),
+        settings.watch_folders,
+        workers=max(1, settings.cores // 2),
+        settle=times.settle,
+    )
+    watched = MusicFolders(
+        settings.watch_folders,
+        command=command,
+        lock=settings.pipeline.catalog_dir / "watch.lock",
+        metrics=app[keys.METRICS],
+        times=times,
+    )
+    await stack.enter_async_context(watched)
 
 
 async def _open_access(

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from typing import Final
 
 from yarl import URL
@@ -17,6 +18,7 @@ from fingerprint.settings import (
     PipelineSettings,
     Secret,
     base_url,
+    folders,
     one_of,
     secret,
     setting,
@@ -313,6 +315,12 @@ class ServerSettings:
         "TWITCHAUDIO_ADMINS",
         Format(admins, "comma-separated Twitch logins, or id:NUMBER, which stays when a login changes hands"),
         help="who may use `/admin`",
+        default=(),
+    )
+    watch_folders: tuple[Path, ...] = setting(
+        "TWITCHAUDIO_WATCH_FOLDERS",
+        Format(folders, "comma-separated folders"),
+        help="folders of music that the first catalog is kept in step with while the server runs",
         default=(),
     )
     canary: tuple[TwitchTarget, ...] = setting(

@@ -46,7 +46,7 @@ class IngestReport:
     file. `already`: files whose recording was there; `moved`, `updated` and `copies` of these have a new place,
     new tags or sidecars, or are a further file of a track. `gone`: files marked as missing; `excluded`: files that
     are left out from now on. `too_many_missing`: so many files are missing that nothing was marked. `skipped`:
-    files and the reason for each; `missing`: paths that do not exist.
+    files and the reason for each; `missing`: paths that do not exist. `waiting`: files that may still be copied.
     """
 
     added: int = 0
@@ -58,6 +58,7 @@ class IngestReport:
     gone: int = 0
     excluded: int = 0
     too_many_missing: int = 0
+    waiting: int = 0
     seconds: float = 0.0
     skipped: list[Unreadable] = field(default_factory=list[Unreadable])
     missing: list[Path] = field(default_factory=list[Path])
@@ -85,10 +86,12 @@ class Sync:
     """How to deal with files that are not there any more: with this, they are marked as missing.
 
     `force`: mark them however many they are. `dry_run`: change nothing, and only say what would happen.
+    `settle_seconds`: files that changed less than this ago wait: they may still be copied.
     """
 
     force: bool = False
     dry_run: bool = False
+    settle_seconds: float = 0.0
 
 
 def ingest(
@@ -177,7 +180,7 @@ class _Ingest:
                 songs=self._sidecars.songs(Path(file.path)),
             )
             for file in self._walk.files
-            if not self._unchanged(file)
+            if not self._unchanged(file) and not self._waits(file)
         ]
         outcomes = read_files(
             wanted,
@@ -206,6 +209,14 @@ class _Ingest:
         if gone and self._writer is not None:
             self._writer.remove(gone)
         return report
+
+    def _waits(self, file: FoundFile) -> bool:
+        """Whether a file may still be copied. Of a clock that is ahead nothing can be told."""
+        settle = 0.0 if self._sync is None else self._sync.settle_seconds
+        _, _, changed_ns, _ = file.stamp
+        waits = 0 <= time.time() - changed_ns / 1e9 < settle
+        self._report_so_far.waiting += waits
+        return waits
 
     def _unchanged(self, file: FoundFile) -> bool:
         """Whether a file is the one that was read; if so, what its sidecars say now is noted."""

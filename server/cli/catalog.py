@@ -49,6 +49,13 @@ def register(commands: Subparsers) -> None:
         "paths", nargs="*", type=Path, metavar="ROOT", help="folders (default: those that were indexed before)"
     )
     sync.add_argument("--dry-run", action="store_true", help="only say what would happen")
+    sync.add_argument(
+        "--settle",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="leave files for the next time that changed less than this ago: they may still be copied",
+    )
     sync.add_argument("--force", action="store_true", help="mark files as missing even if very many are")
     rebuild_ = action(
         "rebuild", _rebuild, "make the catalog again with this version's fingerprint and reading of tags"
@@ -96,6 +103,14 @@ def register(commands: Subparsers) -> None:
     restore_.add_argument("--force", action="store_true", help="replace a catalog that holds tracks")
     action("stats", _stats, "say how large the catalog is")
     action("verify", _verify, "read the whole catalog and say what is damaged")
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds; argparse names the argument when it is none."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
 
 
 def _positive(text: str) -> int:
@@ -163,7 +178,11 @@ def _sync(arguments: argparse.Namespace) -> int:
         if not paths:
             print("twitchaudio: name the folders to sync: none was indexed yet", file=sys.stderr)
             return 2
-    sync = Sync(force=bool(arguments.force), dry_run=bool(arguments.dry_run))
+    sync = Sync(
+        force=bool(arguments.force),
+        dry_run=bool(arguments.dry_run),
+        settle_seconds=cast("float", arguments.settle),
+    )
     report = _ingest(arguments, paths, sync=sync)
     if report.too_many_missing:
         print(
@@ -301,6 +320,8 @@ def _report_text(report: IngestReport, tracks: int, name: str, *, sync: Sync | N
         parts.append(f"{report.gone} missing")
     if report.excluded:
         parts.append(f"{report.excluded} left out from now on")
+    if report.waiting:
+        parts.append(f"{report.waiting} changed just now, left for the next time")
     if report.skipped:
         parts.append(f"{len(report.skipped)} skipped")
     return f"{', '.join(parts)}. The catalog in {name} holds {_count(tracks, 'track')}."
@@ -317,6 +338,7 @@ def _report_to_json(report: IngestReport) -> dict[str, object]:
         "gone": report.gone,
         "excluded": report.excluded,
         "too_many_missing": report.too_many_missing,
+        "waiting": report.waiting,
         "seconds": round(report.seconds, 3),
         "skipped": [{"path": str(skipped.path), "reason": skipped.reason} for skipped in report.skipped],
         "failed": [{"path": str(skipped.path), "reason": skipped.reason} for skipped in report.failed],

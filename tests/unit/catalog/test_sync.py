@@ -105,6 +105,19 @@ def test_a_file_that_is_only_touched_is_not_described_again(shelf: Shelf) -> Non
     assert shelf.shown()["a"] == "Low Tide"
 
 
+def test_a_file_that_may_still_be_copied_waits_and_is_not_missing(shelf: Shelf) -> None:
+    shelf.write(new="music 9", a="music 1 Low Tide again")
+    waiting = Sync(settle_seconds=1e6)
+    report = ingest(shelf.catalog, [shelf.music], program=STAND_IN, workers=1, sync=waiting)
+    assert (report.waiting, report.added, report.already, report.gone) == (2, 0, 2, 0)
+    report = shelf.sync()
+    assert (report.waiting, report.added, report.updated) == (0, 1, 1)
+    # The clock of a file server that is ahead holds nothing up.
+    shelf.write(newest="music 10")
+    os.utime(shelf.music / "newest.mp3", (4e9, 4e9))
+    assert shelf.sync().added == 1
+
+
 def test_sidecars_are_followed_to_the_new_place_and_when_they_are_taken_away(shelf: Shelf) -> None:
     table = shelf.music / "tracks.csv"
     table.write_text("file,title,album\na.mp3,Sidecar,One\nsub/a.mp3,Below,Two\n")
