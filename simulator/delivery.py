@@ -120,8 +120,8 @@ class LiveRoutes:
             return await self._transport.send(request, _absent(Step.SEGMENT, channel.login))
         else:
             body = self._body(channel, content, fragmented=fragmented)
-            if content["p"] is None and channel.switches.is_broken(content["n"]):
-                faults = (*faults, _breakage(channel.switches))
+            if content["p"] is None:
+                faults += _breakage(channel.switches, content["n"])
         planned = PlannedResponse(
             step=Step.SEGMENT,
             body=body,
@@ -232,8 +232,7 @@ class VideoRoutes:
             muted = video.is_muted(start / TICKS, end / TICKS)
             if muted != (mark == "muted") or mark not in ("", "muted"):
                 return await self._transport.send(request, _absent(Step.SEGMENT, target, status=403))
-            if media.is_broken(int(number)):
-                faults = (*faults, _breakage(media))
+            faults += _breakage(media, int(number))
             ring = self._world.silence_ring if muted else video.program.ring
             group = request.match_info["group"]
             body = self._world.muxer.segment(
@@ -276,15 +275,19 @@ def _video_segments(video: Video) -> list[tuple[int, int]]:
     return [(start, min(start + segment, length)) for start in range(0, length, segment)]
 
 
-def _breakage(media: MediaSwitches) -> Fault:
-    """What becomes of a segment that is broken by a switch."""
+def _breakage(media: MediaSwitches, number: int) -> tuple[Fault, ...]:
+    """What becomes of a segment by the switches."""
+    if media.is_encrypted(number):
+        return (Fault(step=Step.SEGMENT, kind=FaultKind.BINARY),)
+    if not media.is_broken(number):
+        return ()
     match media.broken_as:
         case "empty":
-            return Fault(step=Step.SEGMENT, kind=FaultKind.EMPTY)
+            return (Fault(step=Step.SEGMENT, kind=FaultKind.EMPTY),)
         case "html":
-            return Fault(step=Step.SEGMENT, kind=FaultKind.HTML)
+            return (Fault(step=Step.SEGMENT, kind=FaultKind.HTML),)
         case _:
-            return Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=404)
+            return (Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=404),)
 
 
 def _absent(step: Step, target: str = "", *, status: int = 404) -> PlannedResponse:

@@ -9,6 +9,7 @@ from simulator.media import TICKS
 _NUMBERS: Final = re.compile(r"every [1-9][0-9]{0,3}|[0-9]{1,9}(-[0-9]{1,9})?(,[0-9]{1,9}(-[0-9]{1,9})?)*")
 _JUMP_SECONDS: Final = 7_919
 _JUMPS_WITHIN_SECONDS: Final = 90_000
+_KEY: Final = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://sim",KEYFORMAT="com.apple.streamingkeydelivery"'
 BROKEN: Final = ("missing", "empty", "html")
 MIN_SEGMENT_SECONDS: Final = 1.0
 MAX_SEGMENT_SECONDS: Final = 12.0
@@ -19,7 +20,7 @@ class MediaSwitches:
     """The switches of segments and media playlists that channels and VODs have in common.
 
     Segments are counted from 0 at the start of the broadcast or VOD. `broken` says which ones are not served:
-    numbers such as `3,5-7`, or `every 4`.
+    numbers such as `3,5-7`, or `every 4`; `encrypted` and `gaps` likewise, which the playlist tells.
     """
 
     segment_seconds: float
@@ -27,6 +28,8 @@ class MediaSwitches:
     rounded_durations: bool = False
     broken: str = ""
     broken_as: str = "missing"
+    encrypted: str = ""
+    gaps: str = ""
     late_every: int = 0
     late_seconds: float = 1.0
     first_timestamp: float = 10.0
@@ -39,8 +42,9 @@ class MediaSwitches:
         """Raise ValueError for values that make no sense."""
         if not MIN_SEGMENT_SECONDS <= self.segment_seconds <= MAX_SEGMENT_SECONDS:
             raise ValueError(f"segment_seconds must be {MIN_SEGMENT_SECONDS:g}..{MAX_SEGMENT_SECONDS:g}")
-        if self.broken and not _NUMBERS.fullmatch(self.broken):
-            raise ValueError("broken takes numbers of segments, such as 3,5-7, or every N")
+        for name in ("broken", "encrypted", "gaps"):
+            if getattr(self, name) and not _NUMBERS.fullmatch(getattr(self, name)):
+                raise ValueError(f"{name} takes numbers of segments, such as 3,5-7, or every N")
         if self.broken_as not in BROKEN:
             raise ValueError(f"broken_as must be one of {', '.join(BROKEN)}")
         for name in ("late_every", "clock_jumps_every", "inits_every"):
@@ -53,12 +57,21 @@ class MediaSwitches:
 
     def is_broken(self, number: int) -> bool:
         """Whether a segment cannot be had."""
-        if not self.broken:
-            return False
-        if self.broken.startswith("every "):
-            return number % int(self.broken[6:]) == 0
-        spans = (part.partition("-") for part in self.broken.split(","))
-        return any(int(first) <= number <= int(last or first) for first, _, last in spans)
+        return _holds(self.broken, number) or _holds(self.gaps, number)
+
+    def is_encrypted(self, number: int) -> bool:
+        """Whether a segment is protected against copying."""
+        return _holds(self.encrypted, number)
+
+    def tags(self, number: int, before: int | None) -> list[str]:
+        """The tags of a segment about encryption and gaps; `before`: the number of the one listed before it."""
+        encrypted = self.is_encrypted(number)
+        lines: list[str] = []
+        if encrypted != (before is not None and self.is_encrypted(before)):
+            lines.append(_KEY if encrypted else "#EXT-X-KEY:METHOD=NONE")
+        if _holds(self.gaps, number):
+            lines.append("#EXT-X-GAP")
+        return lines
 
     def late_ticks(self, number: int) -> int:
         """How long a segment's picture has no sound at first."""
@@ -85,3 +98,13 @@ class MediaSwitches:
     def duration_text(self, ticks: int) -> str:
         """A segment's duration as the playlist has it."""
         return f"{int(ticks / TICKS + 0.5)}" if self.rounded_durations else f"{ticks / TICKS:.3f}"
+
+
+def _holds(numbers: str, number: int) -> bool:
+    """Whether a number is among `numbers`, such as `3,5-7` or `every 4`."""
+    if not numbers:
+        return False
+    if numbers.startswith("every "):
+        return number % int(numbers[6:]) == 0
+    spans = (part.partition("-") for part in numbers.split(","))
+    return any(int(first) <= number <= int(last or first) for first, _, last in spans)

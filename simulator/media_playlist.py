@@ -65,6 +65,8 @@ def live_playlist(
         if init_address is not None and init != (init := init_address(media.init_number(piece.sequence))):
             lines.append(f'#EXT-X-MAP:URI="{init}"')
         lines += signs.cues(piece, before)
+        if piece.pod is None:
+            lines += media.tags(piece.sequence, None if before is None or before.pod else before.sequence)
         lines += [
             f"#EXT-X-PROGRAM-DATE-TIME:{iso(moment(piece.start))}",
             f"#EXTINF:{media.duration_text(piece.end - piece.start)},{signs.title(piece.pod)}",
@@ -104,6 +106,7 @@ def video_playlist(
             lines.append("#EXT-X-DISCONTINUITY")
         if init_address is not None and init != (init := init_address(media.init_number(number))):
             lines.append(f'#EXT-X-MAP:URI="{init}"')
+        lines += media.tags(number, number - 1 if number else None)
         lines += [f"#EXTINF:{media.duration_text(ticks)},", address]
     if not recording:
         lines.append("#EXT-X-ENDLIST")

@@ -99,6 +99,7 @@ CHANGES = [
     Change("playlist", DIFFERS, {"window_segments": 5}),
     Change("playlist", DIFFERS, {"segment_seconds": 6.0}),
     Change("playlist", DIFFERS, {"fragmented": True}),
+    Change("playlist", FAILED, {"encrypted": "every 1"}),
     Change("segment", FAILED, {"broken": "every 1"}),
     Change("segment", FAILED, {"broken": "every 1", "broken_as": "empty"}),
     Change("decode", FAILED, {"late_every": 1, "late_seconds": 1.5}),

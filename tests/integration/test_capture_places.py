@@ -196,6 +196,31 @@ async def test_a_segment_that_is_cut_short_leaves_a_gap(listener: Listener, frag
     assert_in_place(listener, recording)
 
 
+@pytest.mark.parametrize("switches", [{"encrypted": "4"}, {"gaps": "4"}], ids=str)
+async def test_segments_that_are_encrypted_or_were_never_made_are_passed_over(
+    listener: Listener, switches: dict[str, str]
+) -> None:
+    listener.twitch.video(VIDEO).configure(**switches)
+    recording = await of_video(listener, 47.0)
+    assert recording.from_seconds == pytest.approx(50.0, abs=0.1)
+    assert_in_place(listener, recording)
+    listener.twitch.configure_channel("ladder", **dict.fromkeys(switches, "every 5"))
+    for _ in range(3):
+        assert_in_place(listener, await listener.anew().listen("ladder"))
+        await listener.clock.sleep(2.0)
+
+
+async def test_where_all_segments_are_encrypted_nothing_is_asked_for_again(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", encrypted="every 1")
+    listener.twitch.video(VIDEO).configure(encrypted="every 1")
+    for target in ("ladder", VideoTarget(VIDEO, 5.0)):
+        with pytest.raises(TwitchAudioError) as caught:
+            await listener.listen(target)
+        assert caught.value.code is ProblemCode.RESTRICTED_STREAM
+        assert caught.value.retry_after_seconds is None
+    assert listener.twitch.requests.counts["usher"] == 2
+
+
 # --- Live streams -------------------------------------------------------------------------------------
 
 
