@@ -34,7 +34,7 @@ CREDENTIALS: Final = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 240.0
 # Ports above are handed out to clients, and one may be taken at the wrong moment.
 _PORTS: Final = range(20_000, 32_000)
 

@@ -122,7 +122,7 @@ async def test_what_pages_complain_of_is_kept_each_contexts_own(chromium: Browse
         tab = await noisy.open()
         await tab.run(NOISE)
         expected = ("careful", "uncaught", "request to http://localhost:1/elsewhere", "Failed to load resource")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not all(any(text in each for each in noisy.complaints) for text in expected):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert quiet.complaints == []

@@ -122,10 +122,10 @@ class Visitor:
 
     async def state(self, name: str) -> None:
         await self.tab.wait_for(
-            "(name) => document.querySelector('#receiver').dataset.state === name", name, seconds=20, of=name
+            "(name) => document.querySelector('#receiver').dataset.state === name", name, of=name
         )
 
-    async def says(self, text: str, seconds: float = 20) -> None:
+    async def says(self, text: str, seconds: float = 60) -> None:
         await self.tab.wait_for("(text) => document.body.innerText.includes(text)", text, seconds=seconds, of=text)
 
     async def sign_in(self) -> None:
@@ -290,7 +290,7 @@ async def test_another_try_listens_to_more_until_a_song_is_found(visitor: Visito
     assert await visitor.tab.text("#again-button") == "Try again with more audio"
     await visitor.tab.click("#again-button")
     await visitor.tab.wait_for("document.querySelector('#receiver').dataset.state === 'none'")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(site.stage.asked) < asked + 4:  # noqa: ASYNC110 - the server asks
             await asyncio.sleep(0.05)
     await visitor.state("none")

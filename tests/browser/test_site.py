@@ -95,7 +95,7 @@ async def test_pages_forbid_what_they_do_not_need(visit: Visit) -> None:
     assert refused == "script-src-elem"
     assert await tab.evaluate("document.title") != "owned"
     # The browser says so too: with this it is known that other tests would hear of it.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not context.complaints:  # noqa: ASYNC110 - the browser tells
             await asyncio.sleep(0.02)
     assert "Content Security Policy" in context.complaints.pop()

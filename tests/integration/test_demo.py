@@ -73,7 +73,7 @@ async def test_the_demo_names_a_live_channel_and_a_clip_and_stops_on_ctrl_c(tmp_
 async def test_a_music_folder_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "server", "serve", "--demo", "--port", "0", "--music", str(tmp_path / "none")]
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    _, complaint = await asyncio.wait_for(process.communicate(), 30)
+    _, complaint = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 1
     assert complaint.decode().count("\n") == 1
     assert "is not a folder" in complaint.decode()

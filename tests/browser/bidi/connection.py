@@ -12,7 +12,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 Json = dict[str, Any]
 OnEvent = Callable[[Json], None]
 
-COMMAND_SECONDS: Final = 90.0
+COMMAND_SECONDS: Final = 180.0
 
 
 class BidiError(Exception):
@@ -39,7 +39,7 @@ class Connection:
         return cls(await session.ws_connect(address, max_msg_size=0, heartbeat=None))
 
     async def command(self, method: str, /, **parameters: Any) -> Json:
-        """Send a command and wait for its result. Raises BidiError, TimeoutError after a minute and a half."""
+        """Send a command and wait for its result. Raises BidiError, TimeoutError after three minutes."""
         number = next(self._numbers)
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer

@@ -18,7 +18,7 @@ from aiohttp import ClientSession, ClientTimeout
 from tests.browser.bidi.browser import Browser
 from tests.browser.bidi.connection import Connection
 
-START_SECONDS: Final = 120.0
+START_SECONDS: Final = 240.0
 BROWSERS: Final = ("chromium", "firefox")
 
 _NEEDED: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
@@ -58,7 +58,7 @@ def missing(name: str, *, authority: bool = False) -> str | None:
 
 @asynccontextmanager
 async def launched(name: str, launch: Launch) -> AsyncGenerator[Browser]:
-    """Run a browser for as long as the block runs. Raises RuntimeError when it does not start in two minutes."""
+    """Run a browser for as long as the block runs. Raises RuntimeError when it does not start in four minutes."""
     start = {"chromium": _chromium, "firefox": _firefox}[name]
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(total=START_SECONDS)))

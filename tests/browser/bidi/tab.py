@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tests.browser.bidi.connection import BidiError, Connection
 
-WAIT_SECONDS: Final = 20.0
+WAIT_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.04
 _CLOSE_SECONDS: Final = 3.0
 

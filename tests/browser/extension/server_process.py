@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import ClientSession
 from yarl import URL
 
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 240.0
 
 
 class ServerProcess:

@@ -27,7 +27,7 @@ async def _asked(tab: Tab, pretender: Pretender) -> Any:
     """What a click asks for."""
     pretender.bodies.clear()
     await tab.click(BUTTON)
-    await state_is(tab, "found", seconds=20)
+    await state_is(tab, "found")
     await tab.press("Escape")
     await state_is(tab, "idle")
     return pretender.bodies[0]

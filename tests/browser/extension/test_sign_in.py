@@ -42,7 +42,7 @@ async def test_a_subscriber_signs_in_in_the_page_and_gets_the_answer(extension: 
     assert "Sign in first" in await panel_text(tab)
     await extension.picture(tab, "error-sign-in")
     await tab.click(f'{PANEL} >>> [data-act="sign-in"]')
-    await state_is(tab, "found", seconds=20)
+    await state_is(tab, "found")
     assert await panel_field(tab, "title") == LIVE_TITLE
     overview = await extension.message("overview")
     assert overview["account"] == {"kind": "twitch", "login": "subscriber_sue"}
@@ -168,7 +168,7 @@ async def test_a_code_signs_in_where_the_window_does_not(extension: Installed) -
     async with extension.browser.tab(address) as twitch:
         assert "true" in (await twitch.evaluate("document.body.textContent"))
     await options.activate()
-    await options.wait_for_text("#account", "Signed in as viewer_vic", seconds=20)
+    await options.wait_for_text("#account", "Signed in as viewer_vic")
 
 
 async def test_an_api_key_works_in_place_of_signing_in(extension: Installed) -> None:

@@ -202,7 +202,7 @@ async def test_a_page_that_was_open_during_an_update_goes_on_with_one_button(
     await state_is(tab, "working")
     await extension.update()
     await tab.activate()
-    await state_is(tab, "idle", seconds=20)
+    await state_is(tab, "idle")
     await button_placed(tab)
     # The old script must not put its own button back.
     await tab.run(
