@@ -166,7 +166,7 @@ async def test_a_token_asks_for_its_channel_where_not_everyone_may(
     api: ClientSession, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     await RulesStore(database).set_website("access_mode", "subscribers")
-    await until_line(api, "Sorry: Only those")
+    await until_line(api, "Sorry: Sign in with Twitch")
     token, secret = await SongTokenStore(database).create(VIC, now=NOON, note="Nightbot")
     asks = f"{SONG_TXT}?token={secret.reveal()}"
     with caplog.at_level(logging.DEBUG):
