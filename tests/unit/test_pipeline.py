@@ -67,6 +67,9 @@ class RecordingStore:
     async def check(self) -> None:
         raise NotImplementedError
 
+    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
+        raise NotImplementedError
+
     async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
         self._fail_if_told()
         self.renewals += 1
