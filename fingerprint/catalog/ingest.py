@@ -224,8 +224,9 @@ class _Ingest:
         if not known or not all(source.same_file(file.stamp) for _, source in known):
             return False
         songs = self._sidecars.songs(Path(file.path))
-        cuts = [(source.part, source.cut) for _, source in known if source.cut is not None]
-        if sorted(cuts) != sorted(songs):
+        cuts = {(source.part, source.cut) for _, source in known if source.cut is not None}
+        # Songs that are too short are in the sheet and not in the catalog.
+        if bool(cuts) != bool(songs) or not cuts.issubset(songs):
             return False
         self._total += len(known) - 1
         for track_id, source in known:

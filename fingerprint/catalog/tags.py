@@ -39,7 +39,9 @@ def first_values(raw: RawTags, what: str) -> Sequence[str]:
 def tags_of(raw: RawTags) -> Tags:
     """The description that a file's tags give; several artists are told apart by the one rule for names."""
     said = {what: first_values(raw, what) for what in NAMES}
-    credit = credits_of(_first(said["title"]) or "", [_clean(value) for value in said["artist"]])
+    # A NUL stands between the names of several artists.
+    names = [_clean(name) for value in said["artist"] for name in value.split("\0")]
+    credit = credits_of(_first(said["title"]) or "", [name for name in names if name])
     return Tags(
         title=credit.title or None,
         artists=credit.artists,
@@ -81,5 +83,5 @@ def _first(values: Sequence[str]) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """The text on one line. NULs stay between the names of several artists."""
-    return "\0".join(clean_text(" ".join(part.split())) for part in text.strip(" \t\r\n\0").split("\0"))
+    """The text on one line."""
+    return clean_text(" ".join(text.replace("\0", " ").split()))

@@ -155,6 +155,21 @@ def names(catalog: Path) -> list[str]:
     return sorted(track.title for track in Catalog(catalog).snapshot().tracks())
 
 
+def test_a_song_that_is_too_short_is_not_read_again_each_time(tmp_path: Path) -> None:
+    music, catalog = tmp_path / "music", tmp_path / "catalog"
+    music.mkdir()
+    (music / "album.flac").write_text("music 1")
+    times = ("0:00", "0:02", "0:30")
+    tracks = "".join(f"TRACK {number:02} AUDIO\nINDEX 01 {time}\n" for number, time in enumerate(times, 1))
+    (music / "album.cue").write_text(f"FILE album.flac WAVE\n{tracks}")
+    first = ingest(catalog, [music], program=STAND_IN, workers=1)
+    assert (first.added, len(first.failed)) == (2, 0)
+    assert [item.reason for item in first.skipped] == ["song 3 holds 0.0 s of sound, too little to recognize"]
+    again = ingest(catalog, [music], program=STAND_IN, workers=1)
+    assert (again.added, again.already, again.skipped) == (0, 2, [])
+    assert names(catalog) == ["Track 1", "Track 2"]
+
+
 def test_songs_follow_their_sheet(tmp_path: Path) -> None:
     music, catalog = tmp_path / "music", tmp_path / "catalog"
     music.mkdir()

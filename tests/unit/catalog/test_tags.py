@@ -1,6 +1,9 @@
-from pathlib import Path
+import io
+from pathlib import Path, PurePath
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fingerprint.catalog.tag_reader import read_tags
 from fingerprint.catalog.tracks import title_from_name
@@ -20,6 +23,30 @@ from fingerprint.catalog.tracks import title_from_name
 )
 def test_a_file_without_a_title_is_called_by_its_name(name: str, title: str) -> None:
     assert title_from_name(Path("/music") / name) == title
+
+
+HEADS = [
+    b"",
+    b"ID3\x03\0\0\0\0\0\x20",
+    b"fLaC\0\0\0\x22",
+    b"OggS\0\x02",
+    b"RIFF\0\0\0\0WAVELIST",
+    b"\0\0\0\x18ftypM4A ",
+]
+
+
+@given(st.sampled_from(HEADS), st.binary(max_size=300), st.booleans())
+def test_any_bytes_have_tags_that_can_be_stored(head: bytes, content: bytes, has_ape: bool) -> None:
+    tail = content + b"APETAGEX" + content[:24].ljust(24, b"\1") if has_ape else b""
+    tags = read_tags(
+        io.BytesIO(head + content + tail),
+        PurePath("song.mp3"),
+        {"TITLE": content.decode("utf-8", "surrogateescape")},
+    )
+    texts = [tags.title or "", tags.album or "", tags.label or "", *tags.artists]
+    for text in texts:
+        text.encode()
+        assert not set(text) & set(map(chr, range(32)))
 
 
 @pytest.mark.parametrize(
