@@ -234,6 +234,6 @@ def _moved(span: Span, asked: BroadcastPlace) -> Span:
     """The span, cut to what was asked for."""
     began = span.song_began
     assert span.song is not None, "only songs are answers"
-    offset = None if began is None else max(0.0, (asked.start - began) * speed_of(span.song))
+    offset = None if began is None else round(max(0.0, (asked.start - began) * speed_of(span.song)), 3)
     song = replace(span.song, offset_seconds=offset, position_seconds=0.0)
     return replace(span, place=asked, song=song)
