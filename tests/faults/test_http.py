@@ -168,9 +168,10 @@ async def test_c1_a_body_that_does_not_arrive_is_given_up(parts: FakePipeline, t
 async def test_c1_a_connection_that_sends_no_request_is_closed(
     parts: FakePipeline, tmp_path: Path, sent: bytes
 ) -> None:
-    async with open_api(parts, tmp_path, limits=ServerLimits(head_seconds=0.2)) as api:
+    async with open_api(parts, tmp_path, limits=ServerLimits(head_seconds=1.0)) as api:
         parts.capture.gate.clear()
         honest = asyncio.create_task(ask(api, wait=30))
+        await parts.capture.started.wait()
         address = api._base_url  # pyright: ignore[reportPrivateUsage] - the client has no other word for it
         assert address is not None
         reader, writer = await asyncio.open_connection(address.host, address.port)
