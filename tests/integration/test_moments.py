@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 
 SONG_SECONDS = 20.0
 LOGIN, SLUG, VIDEO = "momentary", "MomentaryClipOfOneSong-abc_DEF-123", "2210987555"
-SECOND = "secondchannel"
+SECOND, THIRD = "secondchannel", "thirdchannel"
 LATE_SLUG = "LateClipOfOneSong-abc_DEF-12345"
 
 
@@ -54,7 +54,8 @@ async def twitch(folder: Path) -> AsyncGenerator[Simulator]:
     thrice = Playlist(items=playlist.items * 3)
     video = VideoPlan(video_id=VIDEO, login=LOGIN, title="", playlist=thrice)
     second = dataclasses.replace(channel, login=SECOND, user_id=71_000_556)
-    content = Content(channels=(channel, second), clips=(clip, late), videos=(video,), songs=songs)
+    third = dataclasses.replace(channel, login=THIRD, user_id=71_000_557)
+    content = Content(channels=(channel, second, third), clips=(clip, late), videos=(video,), songs=songs)
     async with Simulator(cache=folder / "media", content=content) as simulator:
         yield simulator
 
@@ -162,43 +163,47 @@ async def test_an_earlier_moment_is_heard_in_the_window_then_in_the_recording_an
     api: ClientSession, twitch: Simulator
 ) -> None:
     twitch.reset()
-    channel = twitch.channel(LOGIN)
-    now = await answer(api, {"channel": LOGIN})
-    assert (now["heard"], now["moment"]["broadcast"]) == ("now", str(channel.broadcast_id))
-    captured_at = datetime.fromisoformat(now["captured_at"])
-    began = (captured_at - channel.moment(0)).total_seconds()
-    assert now["moment"]["seconds"] == pytest.approx(began, abs=0.05)
-    assert 0 <= now["moment"]["behind_live"] < 10
-
+    channel = twitch.channel(THIRD)
     # In the live playlist, which lists half a minute.
-    moment = middle_of_a_song(twitch, 6)
-    earlier = await answer(api, {"channel": LOGIN, "at": moment.isoformat()})
+    moment = middle_of_a_song(twitch, 6, THIRD)
+    earlier = await answer(api, {"channel": THIRD, "at": moment.isoformat()})
     assert earlier["status"] == "successful", earlier["problem"]
     assert (earlier["heard"], earlier["shared"]) == ("live", False)
     behind = datetime.fromisoformat(earlier["created_at"]) - moment
     assert earlier["moment"]["behind_live"] == pytest.approx(behind.total_seconds(), abs=0.1)
-    assert apart(earlier["song"]["offset"], offset_at(twitch, earlier["moment"]["seconds"])) < 0.3
+    assert apart(earlier["song"]["offset"], offset_at(twitch, earlier["moment"]["seconds"], THIRD)) < 0.3
     asked_at = datetime.fromisoformat(earlier["asked_at"])
     start = datetime.fromisoformat(earlier["captured_at"])
     assert start <= asked_at <= start + timedelta(seconds=earlier["captured_seconds"])
 
     # In the recording: its address tells its start in whole seconds, so it is less exact.
-    ago = (datetime.now(UTC) - middle_of_a_song(twitch, 200)).total_seconds()
-    before = await answer(api, {"channel": LOGIN, "ago": ago})
+    ago = (datetime.now(UTC) - middle_of_a_song(twitch, 200, THIRD)).total_seconds()
+    before = await answer(api, {"channel": THIRD, "ago": ago})
     assert before["status"] == "successful", before["problem"]
     assert (before["heard"], before["captured_from"]) == ("video", None)
-    assert apart(before["song"]["offset"], offset_at(twitch, before["moment"]["seconds"])) < VIDEO_EXACT_SECONDS
+    assert (
+        apart(before["song"]["offset"], offset_at(twitch, before["moment"]["seconds"], THIRD))
+        < VIDEO_EXACT_SECONDS
+    )
 
     # Heard already: a second of the same sound, for somebody else.
     segments = twitch.count(Step.SEGMENT)
     middle = moment + timedelta(seconds=1.5)
-    known = await answer(api, {"channel": LOGIN, "at": middle.isoformat()})
+    known = await answer(api, {"channel": THIRD, "at": middle.isoformat()})
     assert known["status"] == "successful", known["problem"]
     assert (known["heard"], known["recognizer"], known["captured_seconds"]) == ("live", "catalog", None)
-    assert apart(known["song"]["offset"], offset_at(twitch, known["moment"]["seconds"])) < 0.8
+    assert apart(known["song"]["offset"], offset_at(twitch, known["moment"]["seconds"], THIRD)) < 0.8
     assert twitch.count(Step.SEGMENT) == segments
-    again = await ask(api, {"channel": LOGIN, "at": middle.isoformat()})
+    again = await ask(api, {"channel": THIRD, "at": middle.isoformat()})
     assert (again.status, (await again.json())["id"]) == (200, known["id"])
+
+    # Last, so that nothing of it is known before.
+    now = await answer(api, {"channel": THIRD})
+    assert (now["heard"], now["moment"]["broadcast"]) == ("now", str(channel.broadcast_id))
+    captured_at = datetime.fromisoformat(now["captured_at"])
+    began = (captured_at - channel.moment(0)).total_seconds()
+    assert now["moment"]["seconds"] == pytest.approx(began, abs=0.05)
+    assert 0 <= now["moment"]["behind_live"] < 10
 
 
 async def test_a_vod_of_what_was_heard_live_is_answered_without_its_sound(
