@@ -69,6 +69,8 @@ STORE_SECONDS: Final = 3 * LEASE_SECONDS
 _STORE_WAIT_SECONDS: Final = (0.1, 1.0)
 """The wait after the first failed try, which doubles with each further one, and the longest."""
 
+_WITHOUT_ANSWER: Final = (ProblemCode.RECOGNIZER_UNAVAILABLE, ProblemCode.UPSTREAM_UNAVAILABLE)
+
 MAX_RETRIES: Final = 10
 """The most retries of upstream calls that one job may make in all."""
 
@@ -204,11 +206,11 @@ class Pipeline:
                 async with asyncio.timeout(self._job_seconds):
                     finished = await self._identify(identification, target, on_stage, heard_before)
         except TwitchAudioError as error:
-            finished = identification.failed(error.problem, self._clock.now())
+            # Limits that end together, as after a suspended VM, are the job's own.
+            over = error.code in _WITHOUT_ANSWER and self._clock.monotonic() - started >= self._job_seconds
+            finished = identification.failed(self._timeout() if over else error.problem, self._clock.now())
         except TimeoutError:
-            detail = f"This took longer than {self._job_seconds:.0f} s and was given up. Try again in a moment."
-            problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=5.0)
-            finished = identification.failed(problem, self._clock.now())
+            finished = identification.failed(self._timeout(), self._clock.now())
         except Exception:  # noqa: BLE001 - the waiters must get an answer whatever broke; it is logged whole
             _log.exception("job_crashed", extra={"job_id": identification.id})
             detail = f"This is a fault of ours. It is logged under {identification.id}."
@@ -216,6 +218,10 @@ class Pipeline:
             finished = identification.failed(problem, self._clock.now())
         total_ms = (self._clock.monotonic() - started) * 1000
         return dataclasses.replace(finished, timings=dataclasses.replace(finished.timings, total_ms=total_ms))
+
+    def _timeout(self) -> Problem:
+        detail = f"This took longer than {self._job_seconds:.0f} s and was given up. Try again in a moment."
+        return Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=5.0)
 
     async def _identify(
         self, identification: Identification, target: Target, on_stage: OnStage, heard_before: HeardBefore | None

@@ -24,6 +24,10 @@ RECOGNIZER_SECONDS: Final = 5.0
 LONG_SHARE: Final = 0.1
 """A recognizer's additional time for a longer recording, as a share of the recording's length."""
 
+STOOD_STILL_SECONDS: Final = 3.0
+"""A time limit that ends this late, and after twice its time, says that the process stood still, such as in a
+suspended virtual machine."""
+
 PREPARE_THREADS: Final = 4
 """How many recordings are fingerprinted at the same time; others wait."""
 
@@ -189,7 +193,9 @@ class RecognizerChain:
             questions = [self._ask_once(member, part.recording, seconds, told) for part in parts]
             asked = _joined(parts, await asyncio.gather(*questions))
         guard = member.guard
-        if guard is not None and asked.error is not None:
+        if isinstance(asked.error, StoodStillError):
+            pass  # it had no chance
+        elif guard is not None and asked.error is not None:
             guard.record_failure(asked.error)
         elif guard is not None:
             guard.record_success()
@@ -200,12 +206,15 @@ class RecognizerChain:
         recognizer, guard = member.recognizer, member.guard
         asked = _Attempt(recognizer.name)
         on_stage(Stage.FINGERPRINTING)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         started = prepared = time.perf_counter()
         preparing: asyncio.Future[Any] | None = None
         try:
             preparing, begun = self._begin_to_prepare(recognizer, recording)
             # Not within the time limit, which is for the recognizer, not for those that are served before.
             await begun.wait()
+            began = loop.time()
             async with asyncio.timeout(None if member.limits_itself else seconds):
                 query = await preparing
                 prepared = time.perf_counter()
@@ -215,7 +224,9 @@ class RecognizerChain:
                 matches = await recognizer.recognize(query)
                 asked.matches = [match for match in matches if match.score >= member.min_score]
         except TimeoutError:
-            asked.error = _too_slow(recognizer.name, seconds)
+            late = loop.time() - began - seconds
+            stood_still = late > max(seconds, STOOD_STILL_SECONDS)
+            asked.error = _stood_still() if stood_still else _too_slow(recognizer.name, seconds)
         except TwitchAudioError as error:
             asked.error = error
             _log.warning("recognizer_failed", extra=_facts(recognizer.name, error))
@@ -333,6 +344,19 @@ def _broken(name: str) -> TwitchAudioError:
     return TwitchAudioError(ProblemCode.INTERNAL, f"The recognizer {name} failed; the log says why.")
 
 
+class StoodStillError(TwitchAudioError):
+    """The process did not run for longer than the time limit, so no recognizer had a chance."""
+
+    def __init__(self) -> None:
+        detail = "The server stood still while this was recognized. Ask again."
+        super().__init__(ProblemCode.TIMEOUT, detail, retry_after_seconds=1.0)
+
+
+def _stood_still() -> TwitchAudioError:
+    _log.warning("stood_still")
+    return StoodStillError()
+
+
 def _no_answer(asked: Sequence[_Attempt]) -> TwitchAudioError:
     """The error when no recognizer answered: `no-audio` if that is the only reason; otherwise who failed and
     why.
@@ -341,6 +365,9 @@ def _no_answer(asked: Sequence[_Attempt]) -> TwitchAudioError:
     suspensions = [one.suspension for one in asked if one.suspension is not None]
     if problems and all(problem.code is ProblemCode.NO_AUDIO for problem in problems):
         return problems[0]
+    stood_still = next((problem for problem in problems if isinstance(problem, StoodStillError)), None)
+    if stood_still is not None:
+        return stood_still
     if not problems and not suspensions:
         missing = [one.missing for one in asked if one.missing is not None]
         text = " ".join(["Nothing can recognize music yet.", *missing, WAYS_OUT])

@@ -370,3 +370,20 @@ async def test_a_cancelled_job_leaves_no_task_behind() -> None:
         await job
     assert asyncio.all_tasks() == before
     assert fake.capture.running == 0
+
+
+@pytest.mark.parametrize("code", [ProblemCode.RECOGNIZER_UNAVAILABLE, ProblemCode.UPSTREAM_UNAVAILABLE])
+async def test_p9_limits_that_end_with_the_job_are_the_jobs_own_timeout(code: ProblemCode) -> None:
+    clock = FakeClock()
+    parts = FakePipeline(clock)
+
+    class Late(FakeRecognizers):
+        async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
+            # All time limits end in the same moment, as after a suspended VM or a jump of the clock.
+            await clock.advance(3_600.0)
+            raise TwitchAudioError(code, "It does not answer.")
+
+    pipeline = Pipeline(resolver=parts.resolver, capture=parts.capture, recognizers=Late(), clock=clock)
+    answer = await pipeline.identify(identification(), CHANNEL)
+    assert answer.problem is not None
+    assert answer.problem.code is ProblemCode.TIMEOUT

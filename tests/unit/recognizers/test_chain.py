@@ -344,3 +344,18 @@ async def test_one_that_times_out_again_and_again_is_left_alone() -> None:
         for _ in range(6):
             await chain.identify(Recording(pcm=recording().pcm.cut(0, 0.1)), ignore)
     assert paid.asked == 3
+
+
+async def test_after_the_process_stood_still_the_answer_is_timeout_and_no_recognizer_is_to_blame() -> None:
+    class Suspended(Scripted):
+        async def recognize(self, query: float) -> Sequence[Match]:
+            skip_time(3_600.0)
+            await asyncio.Event().wait()
+            return await super().recognize(query)
+
+    guard = ProviderGuard("paid", FakeClock(), None, ())
+    async with RecognizerChain([Member(Suspended("paid"), guard)], recognizer_seconds=LIMIT_SECONDS) as chain:
+        with pytest.raises(TwitchAudioError, match="stood still") as raised:
+            await chain.identify(recording(), ignore)
+    assert raised.value.code is ProblemCode.TIMEOUT
+    assert guard.suspension() is None
