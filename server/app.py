@@ -17,6 +17,7 @@ from fingerprint.pipeline import Pipeline
 from fingerprint.ports import ChannelDirectory, Clock
 from server import api, keys
 from server.access.identity.addresses import Networks
+from server.access.identity.forwarding import UntrustedForwarding
 from server.access.identity.session_keys import SessionKeys, kept_keys
 from server.api.health import operator_app
 from server.channels.watcher import WatcherLimits
@@ -26,6 +27,7 @@ from server.middleware.access_log import access_log
 from server.middleware.audit_requests import audit_requests
 from server.middleware.connections import BoundedRunner, ConnectionBounds, ConnectionLimits
 from server.middleware.expectations import ignore_unknown_expectations
+from server.middleware.foreign_forms import refuse_foreign_forms
 from server.middleware.forms import ignore_form_warnings
 from server.middleware.problems import problem_details
 from server.middleware.request_context import make_request_context
@@ -73,6 +75,7 @@ def make_app(
     session_keys = _session_keys(settings)
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
+    app[keys.FORWARDING] = UntrustedForwarding(app[keys.CLOCK])
     app[CONNECTIONS] = ConnectionBounds(
         limits=ConnectionLimits(
             head_seconds=settings.limits.head_seconds, write_seconds=settings.limits.write_seconds
@@ -120,10 +123,11 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
     around: list[Middleware] = [
         problem_pages,
         request_hooks(
-            before=[name_request, make_request_context(settings.trusted_proxies)],
+            before=[name_request, make_request_context(settings.trusted_proxies, app[keys.FORWARDING])],
             after=[access_log(metrics, app[keys.CLOCK]), audit_requests(app)],
         ),
         problem_details(metrics),
+        refuse_foreign_forms,
     ]
     if session_keys is None:
         return around

@@ -9,6 +9,7 @@ from yarl import URL
 from fingerprint.database import Database
 from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.guard import ProviderGuards
+from server.access.identity.forwarding import UntrustedForwarding
 from server.access.request_context import RequestContext
 from server.access.service import Access
 from server.canary import TwitchCanary
@@ -31,6 +32,8 @@ JOBS: Final = web.AppKey("jobs", JobStore)
 ACCESS: Final = web.AppKey("access", Access)
 PROVIDERS: Final = web.AppKey("providers", ProviderGuards)
 """How the recognizers that cost something stand; the operator's pages show it."""
+FORWARDING: Final = web.AppKey("forwarding", UntrustedForwarding)
+"""Headers of proxies that are not trusted; the operator's pages warn of them."""
 CANARY: Final = web.AppKey("canary", TwitchCanary)
 UNKNOWN: Final = web.AppKey("unknown", Counter)
 """What Twitch sent that this version does not know; the operator's pages show it."""

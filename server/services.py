@@ -30,6 +30,7 @@ from fingerprint.wiring import (
     open_pipeline,
 )
 from server import keys, migrations
+from server.access.identity.admins import pinned
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.identity.helix import HelixClient
 from server.access.identity.oauth import TwitchOAuth
@@ -49,6 +50,7 @@ from server.audit.writer import AuditLimits, AuditWriter
 from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
+from server.channels.retention import old_rows_deleted
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
 from server.channels.song_tokens import SongTokenFollower
@@ -132,10 +134,11 @@ async def _open_jobs(
     app[keys.NAMES] = await stack.enter_async_context(names)
     store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))
     app[keys.JOBS] = store
-    if settings.pipeline.jobs == "sql" and settings.pipeline.keep_days is not None:
-        await stack.enter_async_context(
-            old_answers_deleted(database, clock, keep_days=settings.pipeline.keep_days)
-        )
+    keep_days = settings.pipeline.keep_days
+    if settings.pipeline.jobs == "sql":
+        await stack.enter_async_context(old_answers_deleted(database, clock, keep_days=keep_days))
+    if keep_days is not None:
+        await stack.enter_async_context(old_rows_deleted(database, clock, keep_days=keep_days))
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
     runner, unavailable, trials = await _open_runner(app, stack, pipeline, limits)
     app[keys.READINESS] = await stack.enter_async_context(_readiness(app, trials))
@@ -314,6 +317,8 @@ async def _open_access(
         sessions=sessions,
         admins=settings.admins,
     )
+    names = app[keys.NAMES]
+    await stack.enter_async_context(pinned(access.admins, settings.pipeline.data_dir, names.find, clock=clock))
     return await stack.enter_async_context(access)
 
 

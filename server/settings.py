@@ -314,7 +314,7 @@ class ServerSettings:
     admins: tuple[str, ...] = setting(
         "TWITCHAUDIO_ADMINS",
         Format(admins, "comma-separated Twitch logins, or id:NUMBER, which stays when a login changes hands"),
-        help="who may use `/admin`",
+        help="who may use `/admin`; a login names the account that has it when the server first asks Twitch",
         default=(),
     )
     watch_folders: tuple[Path, ...] = setting(

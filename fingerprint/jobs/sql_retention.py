@@ -29,6 +29,9 @@ _DELETED: Final = [
 ]
 """The kinds and states that are deleted. The index finds the old rows of each without reading those that stay."""
 
+FAILED_DAYS: Final = 7
+"""How long failed jobs are kept in any case: each question about a made-up channel leaves one."""
+
 _OLD: Final = (
     select(identifications.c.id)
     .where(
@@ -42,13 +45,17 @@ _OLD: Final = (
 _log = logging.getLogger(__name__)
 
 
-async def delete_old_answers(database: Database, clock: Clock, *, before: datetime) -> int:
+async def delete_old_answers(
+    database: Database, clock: Clock, *, before: datetime, only_failed: bool = False
+) -> int:
     """Delete the identifications that began before a moment, and the leases on their targets; returns how many.
 
     In batches with pauses in between, so that requests never wait for long. Raises TwitchAudioError `busy`.
     """
     count = 0
     for kind, status in _DELETED:
+        if only_failed and status != str(Status.FAILED):
+            continue
         values = {"of_kind": kind, "with_status": status, "before": to_us(before)}
         while ids := [str(row.id) for row in await database.rows(_OLD, values)]:
             await database.transact(lambda connection, ids=ids: _delete(connection, ids, clock.now()))
@@ -67,11 +74,9 @@ def _delete(connection: Connection, ids: list[str], now: datetime) -> None:
 
 
 @asynccontextmanager
-async def old_answers_deleted(database: Database, clock: Clock, *, keep_days: int) -> AsyncGenerator[None]:
-    """Delete answers older than `keep_days` at an interval, in the background, during the block."""
-    task = asyncio.create_task(
-        _keep_deleting(database, clock, timedelta(days=keep_days)), name="delete old answers"
-    )
+async def old_answers_deleted(database: Database, clock: Clock, *, keep_days: int | None) -> AsyncGenerator[None]:
+    """Delete answers older than `keep_days`, and failed jobs sooner, in the background during the block."""
+    task = asyncio.create_task(_keep_deleting(database, clock, keep_days), name="delete old answers")
     try:
         yield
     finally:
@@ -79,10 +84,14 @@ async def old_answers_deleted(database: Database, clock: Clock, *, keep_days: in
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _keep_deleting(database: Database, clock: Clock, keep: timedelta) -> None:
+async def _keep_deleting(database: Database, clock: Clock, keep_days: int | None) -> None:
     while True:
         try:
-            count = await delete_old_answers(database, clock, before=clock.now() - keep)
+            now = clock.now()
+            failed = now - timedelta(days=FAILED_DAYS)
+            count = await delete_old_answers(database, clock, before=failed, only_failed=True)
+            if keep_days is not None:
+                count += await delete_old_answers(database, clock, before=now - timedelta(days=keep_days))
         except TwitchAudioError:
             pass  # the database cannot be reached: try again at the next interval
         else:

@@ -28,7 +28,7 @@ WAIT_SECONDS: Final = 8.0
 
 STARTS_PER_MINUTE: Final = 12
 STARTS_PER_DAY: Final = 5_000
-"""New identifications that one token may start. Joining a running one is not counted."""
+"""New identifications that the tokens of one channel may start. Joining a running one is not counted."""
 
 _RECENT: Final = timedelta(minutes=1)
 
@@ -133,9 +133,11 @@ class SongText:
         return token
 
     async def _admit(self, token: SongToken) -> None:
+        # By channel, so that a further token is not a further limit.
+        channel = token.channel_id or token.channel
         limits = [
-            Limit(f"song:{token.id}:minute", STARTS_PER_MINUTE, MINUTE),
-            Limit(f"song:{token.id}:day", STARTS_PER_DAY, DAY),
+            Limit(f"song:{channel}:minute", STARTS_PER_MINUTE, MINUTE),
+            Limit(f"song:{channel}:day", STARTS_PER_DAY, DAY),
         ]
         await count_start(self._database, limits, self._clock.now())
 

@@ -29,6 +29,9 @@ NOTE_LIMIT: Final = 200
 MOST_PER_CHANNEL: Final = 20
 """Tokens of one channel that are valid at the same time."""
 
+MADE_PER_DAY: Final = 50
+"""Tokens of one channel that are made in a day, revoked ones included."""
+
 _USED_STEP: Final = timedelta(minutes=1)
 
 
@@ -65,7 +68,8 @@ class SongTokenStore:
     ) -> tuple[SongToken, Secret]:
         """Create a token for a channel, by its login and its id where known; the secret is returned only here.
 
-        Raises TwitchAudioError `invalid-input` when the channel has too many already; `busy`.
+        Raises TwitchAudioError `invalid-input` when the channel has too many already; `rate-limited` when too
+        many were made today; `busy`.
         """
         secret = new_key(PREFIX)
         token = SongToken(
@@ -84,6 +88,12 @@ class SongTokenStore:
             valid = select(func.count()).where(_of(channel, channel_id), table.c.revoked_us.is_(None))
             if connection.execute(valid).scalar_one() >= MOST_PER_CHANNEL:
                 raise invalid_input(f"A channel has at most {MOST_PER_CHANNEL} tokens: revoke one first.")
+            lately = select(func.count()).where(
+                _of(channel, channel_id), table.c.created_us > to_us(now - timedelta(days=1))
+            )
+            if connection.execute(lately).scalar_one() >= MADE_PER_DAY:
+                detail = f"A channel gets at most {MADE_PER_DAY} tokens a day: use one that is there."
+                raise TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=3_600.0)
             connection.execute(
                 insert(table).values(
                     id=token.id,

@@ -5,19 +5,26 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from server import keys
-from server.access.identity.addresses import Network, Networks, client_address
+from server.access.identity.addresses import Network, Networks, client_address, parse_address
 from server.access.identity.credentials import credentials_from_headers
+from server.access.identity.forwarding import HEADERS, UntrustedForwarding
 from server.access.request_context import RequestContext
 from server.middleware.request_hooks import BeforeRequest
 from server.observability import request_id
 
 
-def make_request_context(trusted_proxies: Iterable[Network]) -> BeforeRequest:
+def make_request_context(
+    trusted_proxies: Iterable[Network], untrusted: UntrustedForwarding | None = None
+) -> BeforeRequest:
     """Create the hook that sets a request's context. X-Forwarded-For counts only from trusted proxies."""
     trusted = Networks(trusted_proxies)
 
     def make(request: web.Request) -> None:
         headers = request.headers
+        if untrusted is not None and any(name in headers for name in HEADERS):
+            peer = None if request.remote is None else parse_address(request.remote)
+            if peer is not None and not trusted.contain(peer):
+                untrusted.note(str(peer))
         address = client_address(request.remote, headers.getall("X-Forwarded-For", ()), trusted)
         # Not checked here; see `Access.authenticate`.
         credentials = credentials_from_headers(headers.get("Authorization"), headers.get("X-API-Key"), address)

@@ -90,9 +90,6 @@ class Pages:
 
     async def ask(self, request: web.Request) -> web.Response:
         """`POST /`: the form without JavaScript. Starts or joins a job, and redirects to the answer's page."""
-        if request.headers.get("Sec-Fetch-Site") == "cross-site":
-            # Another site must not make its visitors' browsers ask.
-            raise TwitchAudioError(ProblemCode.CSRF, "Another website sent this form. Ask here.")
         form = await read_form(request, self._seconds)
         text = form.get("target", "")
         try:
@@ -119,8 +116,6 @@ class Pages:
 
     async def report(self, request: web.Request) -> web.Response:
         """`POST /reports`: the form that reports a wrong answer."""
-        if request.headers.get("Sec-Fetch-Site") == "cross-site":
-            raise TwitchAudioError(ProblemCode.CSRF, "Another website sent this form. Report here.")
         form = await read_form(request, self._seconds)
         reason = form.get("reason", "")
         if reason not in list(Reason):

@@ -27,7 +27,10 @@ from fingerprint.jobs.sql_retention import delete_old_answers
 from fingerprint.ports import Claimed, Lease
 from fingerprint.settings import PipelineSettings
 from server import migrations
+from server.access.tables import clip_owners
 from server.app import listening, make_app
+from server.channels.reports import Reason, ReportStore
+from server.channels.retention import delete_old_rows
 from server.settings import ServerSettings
 from tests.builders import NOON, song
 
@@ -151,3 +154,24 @@ async def test_a_server_deletes_what_is_older_than_its_setting_says(tmp_path: Pa
             while await count(database) > 1:  # noqa: ASYNC110 - what is waited for is in the database
                 await asyncio.sleep(0.02)
         assert await SqlJobStore(database).get(newer.id) is not None
+
+
+async def test_failed_jobs_go_sooner_than_answers(database: Database) -> None:
+    store = SqlJobStore(database)
+    failed = await answered(database, ChannelTarget("made_up"), NOON, Status.FAILED)
+    stays = await answered(database, ChannelTarget("heard"), NOON, Status.SUCCESSFUL)
+    assert await delete_old_answers(database, CLOCK, before=NOON + DAY, only_failed=True) == 1
+    assert await store.get(failed.id) is None
+    assert await store.get(stays.id) is not None
+
+
+async def test_reports_and_owners_of_clips_go_with_the_answers(database: Database) -> None:
+    answer = await answered(database, ClipTarget("song"), NOON, Status.SUCCESSFUL)
+    for who, at in (("old", NOON), ("new", NOON + 2 * DAY)):
+        await ReportStore(database).add(answer, reason=Reason.OTHER, note="", who=(who, who), now=at)
+        row = {"slug": who, "broadcaster_id": "1", "login": "a", "seen_us": to_us(at)}
+        await database.transact(lambda connection, row=row: insert_all(connection, clip_owners, [row]))
+    assert await delete_old_rows(database, CLOCK, before=NOON + DAY) == 2
+    assert [each.created_at for each in await ReportStore(database).newest()] == [NOON + 2 * DAY]
+    assert [row.slug for row in await database.rows(select(clip_owners))] == ["new"]
+    assert await delete_old_rows(database, CLOCK, before=NOON + DAY) == 0

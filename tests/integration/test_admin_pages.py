@@ -96,6 +96,14 @@ async def test_the_desk_is_for_operators_only(browser: Browser, viewer: Viewer, 
                 assert (await other.get(f"/admin{page}")).status == 403
 
 
+async def test_the_desk_warns_of_a_proxy_that_is_not_trusted(operator: Browser) -> None:
+    assert "TWITCHAUDIO_TRUSTED_PROXIES" not in await (await operator.get("/admin")).text()
+    await operator.client.get(operator.address.with_path("/healthz"), headers={"X-Forwarded-For": "192.0.2.1"})
+    page = await (await operator.get("/admin")).text()
+    assert "127.0.0.1 sends forwarding headers" in page
+    assert "TWITCHAUDIO_TRUSTED_PROXIES" in page
+
+
 async def test_a_change_needs_the_forms_token(operator: Browser) -> None:
     fields = {"action": "add", "value": "somebody", "note": ""}
     headers = {"Accept": "text/html"}

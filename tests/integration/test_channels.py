@@ -23,7 +23,7 @@ from server.access.rules.store import RulesStore
 from server.app import listening, make_app
 from server.channels import song_text
 from server.channels.reports import DISPUTES_PER_DAY, PER_DAY, ReportStore
-from server.channels.song_tokens import MOST_PER_CHANNEL, SongTokenStore
+from server.channels.song_tokens import MADE_PER_DAY, MOST_PER_CHANNEL, SongTokenStore
 from server.settings import ServerSettings
 from simulator.accounts import OWN_APPLICATION
 from tests.api_client import ASK, CLIP, ask, assert_problem, open_api, until_metric
@@ -239,10 +239,18 @@ async def test_the_channels_owner_makes_and_revokes_tokens_and_nobody_else(
     assert "token is not valid" in await line(api, f"{SONG_TXT}?token={made['token']}")
 
 
-async def test_a_channel_has_a_bounded_number_of_tokens(api: ClientSession, vic: dict[str, str]) -> None:
-    for _ in range(MOST_PER_CHANNEL):
-        assert (await api.post(TOKENS, json={}, headers=vic)).status == 201
+async def test_a_channel_has_a_bounded_number_of_tokens_and_a_day_too(
+    api: ClientSession, vic: dict[str, str]
+) -> None:
+    made = [await (await api.post(TOKENS, json={}, headers=vic)).json() for _ in range(MOST_PER_CHANNEL)]
     await assert_problem(await api.post(TOKENS, json={}, headers=vic), "invalid-input", 400)
+    # Revoked ones make room, but not without end: each was a row, and once a fresh limit.
+    for number in range(MADE_PER_DAY - MOST_PER_CHANNEL):
+        await api.delete(f"{TOKENS}/{made[number]['id']}", headers=vic)
+        made.append(await (await api.post(TOKENS, json={}, headers=vic)).json())
+    assert all("token" in each for each in made)
+    await api.delete(f"{TOKENS}/{made[-1]['id']}", headers=vic)
+    await assert_problem(await api.post(TOKENS, json={}, headers=vic), "rate-limited", 429)
 
 
 # --- Events ---------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.identification import IdentificationId
@@ -81,11 +82,28 @@ async def test_the_field_takes_what_people_paste(site: ClientSession, text: str)
     assert 'href="/channels/somechannel"' in await finished_page(site, text)
 
 
-async def test_another_site_cannot_make_its_visitors_ask(site: ClientSession) -> None:
-    for sender, status in (("cross-site", 403), ("same-origin", 303), ("none", 303)):
-        headers = {"Sec-Fetch-Site": sender}
+async def test_another_site_cannot_make_its_visitors_ask_redeem_or_report(site: ClientSession) -> None:
+    own = URL(str((await site.get("/healthz")).url)).origin()
+    foreign: list[dict[str, str]] = [
+        *({"Sec-Fetch-Site": said} for said in ("cross-site", "same-site", "odd")),
+        *(
+            {"Origin": origin}
+            for origin in ("https://evil.example", "null", f"http://sub.{own.host}", "http://x:99999")
+        ),
+        {"Origin": str(own.with_port(1))},
+        {"Origin": str(own), "Sec-Fetch-Site": "same-site"},
+    ]
+    for headers in foreign:
+        for path in ("/", "/redeem", "/reports"):
+            async with site.post(path, data={"target": "x"}, headers=headers, allow_redirects=False) as response:
+                assert response.status == 403, (path, headers)
+    ours: list[dict[str, str]] = [
+        {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": str(own)}, {},
+        {"Origin": "https://songs.example", "X-Forwarded-Host": "songs.example"},
+    ]  # fmt: skip
+    for headers in ours:
         async with site.post("/", data={"target": "x"}, headers=headers, allow_redirects=False) as response:
-            assert response.status == status, sender
+            assert response.status == 303, headers
 
 
 async def test_a_running_job_comes_again_by_itself(site: ClientSession, parts: FakePipeline) -> None:

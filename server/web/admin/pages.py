@@ -84,6 +84,7 @@ class AdminPages:
             tiles=await self._queries.tiles(today, figures),
             charts=charts(figures, today),
             jobs=self._queries.jobs(),
+            warning=request.app[keys.FORWARDING].warning(),
             width=WIDTH,
             height=HEIGHT,
         )

@@ -1,0 +1,63 @@
+"""Deletes old reports, and whose clips were asked about, with the answers that they belong to.
+
+Any number of servers may run this at the same time: rows that one has deleted are not found by the others.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Column, Table, delete, select
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import Database, to_us
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.ports import Clock
+from server.access.tables import clip_owners
+from server.channels.tables import reports
+
+_ROWS_PER_DELETE: Final = 500
+_PAUSE_SECONDS: Final = 0.05
+_INTERVAL_SECONDS: Final = 3_600.0
+_OLD: Final[tuple[tuple[Table, Column[Any], Column[Any]], ...]] = (
+    (reports, reports.c.id, reports.c.created_us),
+    (clip_owners, clip_owners.c.slug, clip_owners.c.seen_us),
+)
+"""Tables, their keys, and when a row is from."""
+
+
+async def delete_old_rows(database: Database, clock: Clock, *, before: datetime) -> int:
+    """Delete the rows from before a moment, a few at a time; returns how many. Raises TwitchAudioError `busy`."""
+    count = 0
+    for table, key, moment in _OLD:
+        old = select(key).where(moment < to_us(before)).limit(_ROWS_PER_DELETE)
+        while ids := [row[0] for row in await database.rows(old)]:
+
+            def work(connection: Connection, table: Table = table, key: Any = key, ids: Any = ids) -> None:
+                connection.execute(delete(table).where(key.in_(ids)))
+
+            await database.transact(work)
+            count += len(ids)
+            await clock.sleep(_PAUSE_SECONDS)
+    return count
+
+
+@asynccontextmanager
+async def old_rows_deleted(database: Database, clock: Clock, *, keep_days: int) -> AsyncGenerator[None]:
+    """Delete rows older than `keep_days` at an interval, in the background, during the block."""
+
+    async def keep_deleting() -> None:
+        while True:
+            with contextlib.suppress(TwitchAudioError):
+                await delete_old_rows(database, clock, before=clock.now() - timedelta(days=keep_days))
+            await clock.sleep(_INTERVAL_SECONDS)
+
+    task = asyncio.create_task(keep_deleting(), name="delete old rows")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

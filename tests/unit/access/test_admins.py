@@ -1,0 +1,52 @@
+"""Who is an admin: the accounts that the settings name, and not whoever gets their login later."""
+
+from pathlib import Path
+
+from fingerprint.domain.problems import UpstreamError
+from fingerprint.ports import Broadcaster
+from server.access.identity.admins import RETRY_SECONDS, Admins, pinned
+from server.access.identity.twitch_user import TwitchUser
+from tests.fakes import FakeClock
+from tests.waiting import until
+
+
+def user(user_id: str, login: str) -> TwitchUser:
+    return TwitchUser(id=user_id, login=login, scopes=frozenset())
+
+
+def test_the_first_who_signs_in_with_a_login_keeps_the_right_and_the_next_owner_does_not_get_it() -> None:
+    admins = Admins(["boss", "id:7"])
+    assert not admins.contain(user("2", "somebody"))
+    assert admins.contain(user("1", "boss"))
+    assert admins.contain(user("1", "boss_renamed"))
+    assert not admins.contain(user("2", "boss"))
+    assert admins.contain(user("7", "whatever"))
+    assert (admins.none, Admins([]).none) == (False, True)
+
+
+async def test_twitch_says_once_whose_login_it_is_and_that_is_kept(tmp_path: Path) -> None:
+    clock, asked, away = FakeClock(), list[str](), [True]
+
+    async def find(login: str) -> Broadcaster | None:
+        asked.append(login)
+        if away[0]:
+            raise UpstreamError("gql", "It is away.")
+        return Broadcaster(id="1", login=login) if login == "boss" else None
+
+    first = Admins(["boss", "nobody"])
+    async with pinned(first, tmp_path, find, clock=clock):
+        await until(lambda: asked == ["boss", "nobody"])
+        away[0] = False
+        await clock.advance(RETRY_SECONDS)
+        await until(lambda: first.unknown == frozenset({"nobody"}))
+        await until((tmp_path / "admins.json").exists)
+    # The login has changed hands since, as Twitch says by now too.
+    again = Admins(["boss"])
+    async with pinned(again, tmp_path, find, clock=clock):
+        assert not again.contain(user("2", "boss"))
+        assert again.contain(user("1", "anything"))
+    # A broken file is no reason not to start.
+    (tmp_path / "admins.json").write_text("[")
+    broken = Admins(["other"])
+    async with pinned(broken, tmp_path, find, clock=clock):
+        assert broken.contain(user("3", "other"))
