@@ -655,8 +655,8 @@ class PipelineSettings:
     keep_days: int | None = setting(
         "TWITCHAUDIO_KEEP_DAYS",
         whole_number(1, 36_500),
-        help="after how many days answers are deleted, in SQL and DynamoDB alike, and reports of them; songs of clips and "
-        "videos stay",
+        help="after how many days answers are deleted, in SQL and DynamoDB alike, and reports of them; songs of "
+        "clips and videos stay",
         default_text="never",
     )
     recognizers: tuple[str, ...] = setting(

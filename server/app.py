@@ -75,7 +75,6 @@ def make_app(
     session_keys = _session_keys(settings)
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
-    app[keys.FORWARDING] = UntrustedForwarding(app[keys.CLOCK])
     app[CONNECTIONS] = ConnectionBounds(
         limits=ConnectionLimits(
             head_seconds=settings.limits.head_seconds, write_seconds=settings.limits.write_seconds
@@ -85,6 +84,7 @@ def make_app(
     )
     app[keys.ENCODER] = Encoder()
     app[keys.CLOCK] = clock or SystemClock()
+    app[keys.FORWARDING] = UntrustedForwarding(app[keys.CLOCK])
 
     async def lifetime(app: web.Application) -> AsyncGenerator[None]:
         async with open_services(

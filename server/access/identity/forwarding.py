@@ -38,7 +38,7 @@ class UntrustedForwarding:
         if seen is None or self._clock.now() - seen.at > SHOWN:
             return None
         return (
-            f"{seen.peer} sends forwarding headers ({', '.join(HEADERS)}), which are ignored. If it is your proxy, "
-            "add it to TWITCHAUDIO_TRUSTED_PROXIES: without that, all of its visitors count as one address. If it is "
-            "not, there is nothing to do."
+            f"{seen.peer} sends forwarding headers ({', '.join(HEADERS)}), which are ignored. If it is your "
+            "proxy, add it to TWITCHAUDIO_TRUSTED_PROXIES: without that, all of its visitors count as one address. "
+            "If it is not, there is nothing to do."
         )
