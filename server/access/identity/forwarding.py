@@ -39,6 +39,6 @@ class UntrustedForwarding:
             return None
         return (
             f"{seen.peer} sends forwarding headers ({', '.join(HEADERS)}), which are ignored. If it is your "
-            "proxy, add it to TWITCHAUDIO_TRUSTED_PROXIES: without that, all of its visitors count as one address. "
+            "proxy, add it to TWITCHAUDIO_TRUSTED_PROXIES: without that, its visitors all count as one address. "
             "If it is not, there is nothing to do."
         )
