@@ -105,9 +105,6 @@ class RecordingStore:
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
         raise NotImplementedError
 
-    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
-        raise NotImplementedError
-
 
 async def settle() -> None:
     for _ in range(20):
