@@ -249,7 +249,7 @@ async def test_the_channels_owner_makes_a_token(visitor: Visitor, site: Site) ->
     await visitor.tab.click("#bots summary")
     await visitor.tab.fill("#note", "Nightbot")
     await visitor.tab.press("Enter")
-    await visitor.says("It is shown this once")
+    await visitor.says("won't see it again")
     await visitor.look("channel-token")
     await visitor.tab.click(".tokens button")
     await visitor.tab.wait_for("!document.querySelector('.tokens')")
