@@ -164,6 +164,8 @@ async def test_an_earlier_moment_is_heard_in_the_window_then_in_the_recording_an
 ) -> None:
     twitch.reset()
     channel = twitch.channel(THIRD)
+    # Two minutes, so that the moment does not leave it while a busy machine gets there.
+    twitch.configure_channel(THIRD, window_segments=60)
     # In the live playlist, which lists half a minute.
     moment = middle_of_a_song(twitch, 6, THIRD)
     earlier = await answer(api, {"channel": THIRD, "at": moment.isoformat()})
@@ -211,6 +213,8 @@ async def test_a_vod_of_what_was_heard_live_is_answered_without_its_sound(
 ) -> None:
     twitch.reset()
     channel = twitch.channel(SECOND)
+    # Two minutes, so that the moment does not leave it while a busy machine gets there.
+    twitch.configure_channel(SECOND, window_segments=60)
     heard = await answer(api, {"channel": SECOND, "at": middle_of_a_song(twitch, 6, SECOND).isoformat()})
     middle = heard["moment"]["seconds"] + heard["captured_seconds"] / 2
     twitch.configure_channel(SECOND, recording_muted=True)
