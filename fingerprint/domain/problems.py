@@ -66,7 +66,7 @@ PROBLEM_KINDS: Final[dict[ProblemCode, ProblemKind]] = {
     ProblemCode.INVALID_INPUT: ProblemKind(
         400,
         "The request is not valid",
-        "That doesn't look right",
+        "That is not a Twitch channel, clip or video",
         "Enter a channel name, or paste the address of a channel, clip or video.",
     ),
     ProblemCode.NOT_FOUND: ProblemKind(
