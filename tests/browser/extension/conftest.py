@@ -106,6 +106,7 @@ async def town(
     """Servers of each browser's own: what one has asked, or a code has let in, the next must not find."""
     environment = {
         **stand.twitch.environment(),
+        "TWITCHAUDIO_FRESH_SECONDS": "0",  # each question of a test is a capture of its own
         "TWITCH_CLIENT_ID": OWN_APPLICATION.client_id,
         "TWITCH_CLIENT_SECRET": OWN_APPLICATION.secret or "",
     }
