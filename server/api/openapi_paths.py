@@ -141,6 +141,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             },
             problems=(
                 *_REFUSALS,
+                ProblemCode.MOMENT_GONE,
                 ProblemCode.JOB_IN_PROGRESS,
                 ProblemCode.RATE_LIMITED,
                 ProblemCode.RECOGNIZER_UNAVAILABLE,

@@ -148,6 +148,7 @@ async def serving(endpoint: str, database_url: str, folder: Path) -> AsyncGenera
         runner="lambda",
         lambda_endpoint=endpoint,
         jobs_per_address=0,
+        fresh_seconds=0,
     )
     limits = ServiceLimits(function_start_seconds=START_SECONDS)
     async with (

@@ -44,6 +44,7 @@ def settings_in(folder: Path) -> ServerSettings:
         starts_per_address=(),
         starts_per_person=(),
         watches=1_000_000,
+        captures_at_once=8,
     )
 
 
@@ -185,10 +186,13 @@ async def test_s8_a_full_disk_is_busy_for_what_is_new_and_what_is_stored_is_give
         assert kept["status"] == "successful"
         # Not one page more than there is: jobs begin while there is room within the pages.
         disk.pages = 1
-        told = await asyncio.gather(*(outcome(api, f"Slug-{number}") for number in range(40)))
+        # As many as are worked on at a time: each keeps its place while its answer is tried to be stored.
+        told = await asyncio.gather(*(outcome(api, f"Slug-{number}") for number in range(8)))
         # What was found out is told, though it cannot be stored.
         assert set(told) <= {"successful", "busy"}
-        problem = await assert_problem(await ask(api, {"clip": "One-more"}, wait=30), "busy", 503)
+        # Once no page has room for a further job, the next one is refused.
+        answers = [await ask(api, {"clip": f"More-{number}"}, wait=0) for number in range(60)]
+        problem = await assert_problem(answers[-1], "busy", 503)
         assert problem["retry_after_seconds"] > 0
         assert (await api.get("/healthz")).status == 200
         stored = await (await api.get(f"/api/v1/clips/{CLIP['clip']}")).json()

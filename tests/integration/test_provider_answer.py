@@ -69,6 +69,7 @@ async def test_a_live_song_is_named_with_ids_and_links_until_the_budget_is_used_
         environ |= {
             "TWITCHAUDIO_DATA_DIR": str(tmp_path),
             "TWITCHAUDIO_BUDGETS": "acrcloud=2/day,acrcloud=9/month",
+            "TWITCHAUDIO_FRESH_SECONDS": "0",
         }
         app = make_app(read_settings(ServerSettings, environ))
         async with listening(app, "127.0.0.1", 0) as url, ClientSession(base_url=url) as client:

@@ -281,7 +281,7 @@ async def test_a_helix_failure_is_not_called_a_missing_subscription(scene: Scene
     scene.viewer.twitch.fail(Fault(step=Step.HELIX, kind=FaultKind.STATUS, status=503))
     sue = await scene.known(way, SUE)
     problem = await assert_problem(await sue.ask(), "upstream-unavailable", 503)
-    assert "Twitch does not say" in problem["detail"]
+    assert "Twitch is not telling us" in problem["detail"]
     assert problem["retry_after_seconds"]
     me = await sue.me()
     assert (me["clips"]["code"], me["login"]) == ("upstream-unavailable", SUE)
