@@ -121,13 +121,13 @@ async def test_of_several_servers_one_watches_and_another_one_takes_over(tmp_pat
             (music / "a.mp3").touch()
             await until(lambda: runs(tmp_path) >= 2)
             (tmp_path / "report").unlink()
-            (music / "b.mp3").touch()
             before = runs(tmp_path)
-            await until(lambda: runs(tmp_path) == before + 1)
+            (music / "b.mp3").touch()
+            await until(lambda: runs(tmp_path) > before)
             # A server that stops interrupts the pass, which keeps what it has.
             await first.__aexit__()
             await until((tmp_path / "interrupted").exists)
-            await until(lambda: runs(tmp_path) == before + 2)
+            await until(lambda: runs(tmp_path) >= before + 2)
 
 
 async def test_a_folder_that_is_mounted_later_is_looked_through_then(tmp_path: Path) -> None:

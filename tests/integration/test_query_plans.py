@@ -9,7 +9,7 @@ from sqlalchemy import event, insert
 from sqlalchemy.engine import Connection
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import Database, identifications, leases, open_database, to_us
+from fingerprint.database import Database, heard_spans, identifications, leases, open_database, to_us
 from fingerprint.domain.targets import ChannelTarget, ClipTarget
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.jobs.sql_retention import delete_old_answers
@@ -60,6 +60,10 @@ async def fill(database: Database) -> None:
         identifications: [
             {"id": f"i{n}", "target_key": f"stream:c{n % 50}", "kind": "stream", "target": "c",
              "status": "no_match", "stage": "done", "fence": 1, "created_us": moment + n}
+            for n in numbers
+        ],
+        heard_spans: [
+            {"identification_id": f"i{n}", "broadcast_id": f"b{n % 50}", "start_s": n, "end_s": n + 6}
             for n in numbers
         ],
         leases: [
