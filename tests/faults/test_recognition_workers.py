@@ -62,13 +62,17 @@ async def test_a_worker_that_died_is_replaced(pool: RecognitionPool) -> None:
 async def test_a_question_that_is_cancelled_ends_its_work(pool: RecognitionPool) -> None:
     await pool.ready()
     (pid,) = pool.pids
-    query = await asyncio.to_thread(pool.prepare, tune(1).cut(4, 6))
-    os.kill(pid, signal.SIGSTOP)
-    asking = asyncio.create_task(pool.findings(query))
-    await asyncio.sleep(0)
-    asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
+    while True:
+        query = await asyncio.to_thread(pool.prepare, tune(1).cut(4, 6))
+        os.kill(pid, signal.SIGSTOP)
+        asking = asyncio.create_task(pool.findings(query))
+        await asyncio.sleep(0)
+        asking.cancel()
+        try:
+            await asking
+        except asyncio.CancelledError:
+            break
+        os.kill(pid, signal.SIGCONT)  # the worker had answered before it was stopped: once more
     assert await ask(pool, tune(1).cut(4, 6))
 
 
