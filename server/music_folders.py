@@ -267,9 +267,10 @@ class MusicFolders:
             raise_interrupt=False,
             ignore_permission_denied=True,
         ):
-            self._is_noticed = True
+            # What changed while the watching began was not noticed: one more pass finds it.
+            is_new, self._is_noticed = not self._is_noticed, True
             moved = not changes and self._there() != there
-            if moved or any(not path.startswith(own) for _, path in changes):
+            if is_new or moved or any(not path.startswith(own) for _, path in changes):
                 loop.call_soon_threadsafe(self._changed.set)
             if moved:
                 return
