@@ -235,8 +235,7 @@ class ServerSettings:
     jobs_per_address: int = setting(
         "TWITCHAUDIO_JOBS_PER_ADDRESS",
         whole_number(0, 1_000),
-        help="how many identifications somebody without an API key may have started at once, by their IP address; "
-        "0 for any number",
+        help="how many identifications one IP address can run at once without an API key; 0 for no limit",
         default=1,
     )
     starts_per_address: tuple[Rate, ...] = setting(

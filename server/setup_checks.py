@@ -99,8 +99,8 @@ async def _step(name: str, check: Callable[[], Awaitable[Verdict]]) -> StepResul
     try:
         async with asyncio.timeout(_STEP_SECONDS):
             outcome, notes = await check()
-    except TimeoutError:
-        outcome, notes = Outcome.FAILED, (f"no answer within {_STEP_SECONDS:.0f} s",)
+    except TimeoutError as error:
+        outcome, notes = Outcome.FAILED, (str(error) or f"no answer within {_STEP_SECONDS:.0f} s",)
     except TwitchAudioError as error:
         outcome, notes = Outcome.FAILED, (error.detail,)
     except SettingsError as error:

@@ -77,7 +77,7 @@ def _parameter(place: str, name: str, text: str, schema: Schema = TEXT) -> Schem
 _PLAYS: Final = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
 _PREFER: Final = _parameter("header", "Prefer", "`wait=N`: wait up to N seconds, at most 30 (RFC 7240).")
 _CACHE_CONTROL: Final = _parameter(
-    "header", "Cache-Control", "`no-cache`: identify anew; `max-age=N`: an answer may be N seconds old (RFC 9111)."
+    "header", "Cache-Control", "`no-cache`: listen again; `max-age=N`: an answer may be N seconds old (RFC 9111)."
 )
 _PATH_PARAMETERS: Final = {
     "/identifications/{id}": _parameter("path", "id", "An identification's id."),
