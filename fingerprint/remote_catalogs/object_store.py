@@ -1,8 +1,8 @@
 """The objects of one catalog in Amazon S3, or in a service with the same interface."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Collection, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -114,7 +114,8 @@ class ObjectStore:
             async with found["Body"] as body:
                 left = size
                 while left and (chunk := await body.read(CHUNK_BYTES)):
-                    await asyncio.to_thread(file.write, chunk)
+                    with self._own_disk():
+                        await asyncio.to_thread(file.write, chunk)
                     left -= len(chunk)
         if left:
             raise CatalogError(f"{self.address}/{name} arrived cut: {left} of {size} bytes are missing.")
@@ -129,10 +130,12 @@ class ObjectStore:
 
     async def upload(self, path: Path) -> None:
         """Store an index file under its name."""
-        size = (await asyncio.to_thread(path.stat)).st_size
+        with self._own_disk():
+            size = (await asyncio.to_thread(path.stat)).st_size
         async with self._translated(FILE_SECONDS):
             if size <= PART_BYTES:
-                content = await asyncio.to_thread(path.read_bytes)
+                with self._own_disk():
+                    content = await asyncio.to_thread(path.read_bytes)
                 await self._client.put_object(**self._named(path.name), Body=content)
             else:
                 await self._upload_in_parts(path, size)
@@ -141,10 +144,13 @@ class ObjectStore:
         where = self._named(path.name)
         begun = (await self._client.create_multipart_upload(**where))["UploadId"]
         try:
-            with await asyncio.to_thread(path.open, "rb") as file:
+            with self._own_disk():
+                opened = await asyncio.to_thread(path.open, "rb")
+            with opened as file:
                 parts: list[dict[str, object]] = []
                 for number in range(1, -(-size // PART_BYTES) + 1):
-                    content = await asyncio.to_thread(file.read, PART_BYTES)
+                    with self._own_disk():
+                        content = await asyncio.to_thread(file.read, PART_BYTES)
                     part = await self._client.upload_part(**where, UploadId=begun, PartNumber=number, Body=content)
                     parts.append({"ETag": part["ETag"], "PartNumber": number})
             await self._client.complete_multipart_upload(**where, UploadId=begun, MultipartUpload={"Parts": parts})
@@ -185,6 +191,17 @@ class ObjectStore:
 
     def _named(self, name: str) -> dict[str, str]:
         return {"Bucket": self.address.bucket, "Key": self._key(name)}
+
+    @contextmanager
+    def _own_disk(self) -> Generator[None]:
+        """Tells an error of this machine's disk from one of the network, whose errors are OSErrors, too."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise CatalogError(
+                f"The copy of {self.address} on this machine cannot be read or written: {reason}."
+            ) from error
 
     @asynccontextmanager
     async def _translated(self, seconds: float) -> AsyncGenerator[None]:

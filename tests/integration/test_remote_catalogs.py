@@ -236,6 +236,25 @@ async def test_an_empty_machine_says_why_it_names_nothing(tmp_path: Path, minist
     assert "there is no bucket no-such-bucket-here" in reason
 
 
+async def test_a_full_disk_is_not_taken_for_a_service_that_cannot_be_reached(
+    tmp_path: Path, ministack: Emulator
+) -> None:
+    bucket = ministack.new_names()[0]
+    await _bucket(ministack.endpoint, bucket)
+    file = tmp_path / "00000001.seg"
+    await asyncio.to_thread(file.write_bytes, bytes(100_000))
+    async with open_store(S3Address(bucket, "x"), ministack.endpoint) as store:
+        await store.upload(file)
+        with (
+            open("/dev/full", "wb", buffering=0) as full,  # noqa: ASYNC230, PTH123 - a device that takes nothing
+            pytest.raises(CatalogError, match="No space left on device") as caught,
+        ):
+            await store.download(file.name, full, max_bytes=PLENTY)
+        assert "cannot be reached" not in str(caught.value)
+        with pytest.raises(CatalogError, match="No such file or directory"):
+            await store.upload(tmp_path / "00000002.seg")
+
+
 def test_the_command_line_works_on_an_address(
     tmp_path: Path, ministack: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
