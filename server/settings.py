@@ -10,7 +10,7 @@ from typing import Final
 from yarl import URL
 
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.domain.targets import TwitchTarget, parse_target
+from fingerprint.domain.targets import TwitchTarget, name_from, parse_target
 from fingerprint.settings import (
     ENDPOINT,
     HTTP_ADDRESS,
@@ -71,8 +71,8 @@ def is_loopback(host: str) -> bool:
 
 
 def admins(text: str) -> tuple[str, ...]:
-    """Parse comma-separated Twitch logins and `id:NUMBER`. Raises ValueError."""
-    found = words(text.lower())
+    """Parse comma-separated Twitch logins, addresses of channels and `id:NUMBER`. Raises ValueError."""
+    found = tuple(name_from(word) for word in words(text.lower()))
     if not all(_USER.fullmatch(word) for word in found):
         raise ValueError(text)
     return found

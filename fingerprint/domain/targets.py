@@ -198,19 +198,29 @@ def parse_target(text: str) -> TwitchTarget:
     if any(sign in word for sign in "/.:?"):
         return url_target(text)
     if word.isascii() and word.isdigit() and len(word) >= 7:
-        return video_target(word)
+        return _named_video(word, 0.0)
     if "-" in word or len(word) > 25 or _is_old_slug(word):
-        return clip_target(word)
-    return channel_target(word)
+        return _named_clip(word)
+    return _named_channel(word)
 
 
-def channel_target(name: str) -> ChannelTarget:
-    """The channel with a login name, in any case and with or without `@` or `#`. Raises `invalid-input`."""
+def channel_target(text: str) -> ChannelTarget:
+    """The channel with a login name, in any case and with or without `@` or `#`, or with any of its addresses.
+
+    Raises TwitchAudioError `invalid-input`.
+    """
+    if _is_address(text):
+        target = url_target(text)
+        if isinstance(target, ChannelTarget):
+            return target
+        raise _another_kind(text, target, "channel")
+    return _named_channel(text)
+
+
+def _named_channel(name: str) -> ChannelTarget:
     name = _checked(name)
     name = name[1:] if name.startswith(("@", "#")) else name
     if _LOGIN.fullmatch(name) is None:
-        if "/" in name or "." in name:
-            raise invalid_input(f"{_shown(name)} is an address; enter only the channel name, e.g. neonharbour.")
         raise invalid_input(
             f"{_shown(name)} is not a channel name: names have up to 25 letters, digits and underscores, as in "
             "the channel's address."
@@ -258,11 +268,18 @@ def earlier(target: TwitchTarget, ago: str, now: datetime) -> TwitchTarget:
     return ago_target(target.login, ago_seconds=seconds, now=now)
 
 
-def clip_target(slug: str) -> ClipTarget:
-    """The clip with a slug, which is case-sensitive. Raises `invalid-input`."""
+def clip_target(text: str) -> ClipTarget:
+    """The clip with a slug, which is case-sensitive, or with any of its addresses. Raises `invalid-input`."""
+    if _is_address(text):
+        target = url_target(text)
+        if isinstance(target, ClipTarget):
+            return target
+        raise _another_kind(text, target, "clip")
+    return _named_clip(text)
+
+
+def _named_clip(slug: str) -> ClipTarget:
     slug = _checked(slug)
-    if "/" in slug or "." in slug:
-        raise invalid_input(f"{_shown(slug)} is an address; enter only the clip's slug, the last part of it.")
     if len(slug) > 128:
         raise invalid_input(f"{_shown(slug)} is too long for a clip slug: slugs have up to 128 characters.")
     if _SLUG.fullmatch(slug) is None:
@@ -275,17 +292,47 @@ def clip_target(slug: str) -> ClipTarget:
     return ClipTarget(slug)
 
 
-def video_target(video_id: str, at_seconds: float = 0.0) -> VideoTarget:
-    """The moment `at_seconds` after a video's start; the id may begin with `v`. Raises `invalid-input`."""
+def video_target(text: str, at_seconds: float = 0.0) -> VideoTarget:
+    """The moment `at_seconds` after the start of a video: its id, maybe after a `v`, or any of its addresses.
+
+    The moment that an address names counts when no other is given. Raises TwitchAudioError `invalid-input`.
+    """
+    if _is_address(text):
+        target = url_target(text)
+        if isinstance(target, VideoTarget):
+            return _named_video(target.video_id, at_seconds or target.at_seconds)
+        raise _another_kind(text, target, "video")
+    return _named_video(text, at_seconds)
+
+
+def _named_video(video_id: str, at_seconds: float) -> VideoTarget:
     video_id = _checked(video_id)
     found = _VIDEO_ID.fullmatch(video_id)
     if found is None:
-        if "/" in video_id or "." in video_id:
-            raise invalid_input(f"{_shown(video_id)} is an address; enter only the video ID, e.g. 1234567890.")
         raise invalid_input(f"{_shown(video_id)} is not a video ID: IDs have up to 15 digits.")
     if not math.isfinite(at_seconds) or not 0 <= at_seconds <= MAX_AT_SECONDS:
         raise invalid_input(f"The moment in a video is given in seconds from 0 to {MAX_AT_SECONDS:.0f}.")
     return VideoTarget(found[1], float(at_seconds))
+
+
+def name_from(text: str) -> str:
+    """The name of what an address of Twitch leads to; any other text as it is."""
+    if not _TWITCH.match(text.strip()):
+        return text
+    try:
+        return url_target(text).name
+    except TwitchAudioError:
+        return text
+
+
+def _is_address(text: str) -> bool:
+    """Whether a text is meant as an address rather than as a name, slug or id: none of those has such a sign."""
+    return any(sign in text for sign in "/.:")
+
+
+def _another_kind(text: str, target: TwitchTarget, wanted: str) -> TwitchAudioError:
+    is_a = {Kind.STREAM: "channel", Kind.CLIP: "clip", Kind.VIDEO: "video"}[target.kind]
+    return invalid_input(f"{_shown(text)} is the address of a {is_a}, not of a {wanted}.")
 
 
 def url_target(text: str) -> TwitchTarget:
@@ -306,7 +353,7 @@ def url_target(text: str) -> TwitchTarget:
         target = _address_target(links[0])
         moment = parse_moment(words[1])
         if isinstance(target, VideoTarget) and not target.at_seconds and moment is not None:
-            return video_target(target.video_id, moment)
+            return _named_video(target.video_id, moment)
         if _PLAIN_WORD.fullmatch(words[1]):
             # Less likely a sentence than an address that was broken by a space.
             raise invalid_input(f"{_shown(text)} cannot be read as an address: it has a space in it.")
@@ -453,27 +500,27 @@ def _site_page(address: _Address) -> TwitchTarget:  # noqa: PLR0911 - one for ea
         case []:
             raise invalid_input("This is Twitch's front page: give the address of a channel, a clip or a video.")
         case ["clip", _]:
-            return clip_target(path[1])
+            return _named_clip(path[1])
         case [word, _] if word in _VIDEO_WORDS:
-            return video_target(path[1], at_seconds)
+            return _named_video(path[1], at_seconds)
         case ["popout", "moderator" | "u"] if len(path) > 2:
-            return channel_target(path[2])
+            return _named_channel(path[2])
         case [word, _] if word in _CHANNEL_SECOND:
-            return channel_target(path[1])
+            return _named_channel(path[1])
         case [_, "clip" | "c" | "b" | "v" | "video"] if len(path) == 2:
             raise invalid_input("This address ends where the clip or video should be named.")
         case [channel, "clip"]:
             return _clip_of(channel, path[2])
         case [_, "v" | "video"]:
-            return video_target(path[2], at_seconds)
+            return _named_video(path[2], at_seconds)
         case [_, "videos"] if len(path) > 2 and _VIDEO_ID.fullmatch(path[2]):
-            return video_target(path[2], at_seconds)
+            return _named_video(path[2], at_seconds)
         case [_, "b" | "c"]:
             raise invalid_input("This is an address of Twitch's old archive, which is gone.")
         case [_, "schedule"] if "vodid" in address.query:
-            return video_target(address.query["vodid"], at_seconds)
+            return _named_video(address.query["vodid"], at_seconds)
         case _:
-            return channel_target(path[0])
+            return _named_channel(path[0])
 
 
 def _clips_page(address: _Address) -> ClipTarget:
@@ -483,11 +530,11 @@ def _clips_page(address: _Address) -> ClipTarget:
         path = path[:-1]
     match path:
         case [word, *_] if word.lower() == "embed" and "clip" in address.query:
-            return clip_target(address.query["clip"])
+            return _named_clip(address.query["clip"])
         case [word, *_] if word.lower() in ("embed", "create", "clips", "edit"):
             raise invalid_input("This address of clips.twitch.tv names no clip.")
         case [slug]:
-            return clip_target(slug)
+            return _named_clip(slug)
         case [channel, slug]:
             return _clip_of(channel, slug)
         case _:
@@ -496,18 +543,18 @@ def _clips_page(address: _Address) -> ClipTarget:
 
 def _clip_of(channel: str, slug: str) -> ClipTarget:
     login = channel.lower() if _LOGIN.fullmatch(channel) else None
-    return dataclasses.replace(clip_target(slug), channel=login)
+    return dataclasses.replace(_named_clip(slug), channel=login)
 
 
 def _player(address: _Address) -> TwitchTarget:
     """The target of a player.twitch.tv address; if it names a channel and a video, the channel, as Twitch does."""
     query = address.query
     if "channel" in query:
-        return channel_target(query["channel"])
+        return _named_channel(query["channel"])
     if "video" in query:
-        return video_target(query["video"], address.at_seconds)
+        return _named_video(query["video"], address.at_seconds)
     if "clip" in query:
-        return clip_target(query["clip"])
+        return _named_clip(query["clip"])
     advice = f" {_ADVICE['collections']}" if "collection" in query else ""
     raise invalid_input(f"This player's address names neither a channel nor a video.{advice}")
 
@@ -517,4 +564,4 @@ def _dashboard(address: _Address) -> ChannelTarget:
     path = address.path[1:] if address.path and address.path[0].lower() == "popout" else address.path
     if len(path) < 2 or path[0].lower() not in ("u", "moderator"):
         raise invalid_input("This page of the dashboard names no channel.")
-    return channel_target(path[1])
+    return _named_channel(path[1])

@@ -63,7 +63,7 @@ class RequestBody(Struct, kw_only=True, forbid_unknown_fields=True):
 class ChannelQuestion(RequestBody):
     """What is playing on a live channel."""
 
-    channel: Annotated[str, Meta(description="A live channel's name.", examples=["monstercat"])]
+    channel: Annotated[str, Meta(description="A live channel's name, or its address.", examples=["monstercat"])]
 
     def target(self, _now: datetime) -> TwitchTarget:
         """The target to identify, at a time. Raises TwitchAudioError `invalid-input`, as each question does."""
@@ -97,7 +97,7 @@ class MomentQuestion(RequestBody):
 class ClipQuestion(RequestBody):
     """What is playing in a clip."""
 
-    clip: Annotated[str, Meta(description="A clip's slug; its case counts.")]
+    clip: Annotated[str, Meta(description="A clip's slug, whose case counts, or its address.")]
 
     def target(self, _now: datetime) -> TwitchTarget:
         return clip_target(self.clip)
@@ -106,7 +106,7 @@ class ClipQuestion(RequestBody):
 class VideoQuestion(RequestBody):
     """What is playing at a moment of a VOD."""
 
-    video: Annotated[str, Meta(description="A VOD's number.", examples=["1234567890"])]
+    video: Annotated[str, Meta(description="A VOD's number, or its address.", examples=["1234567890"])]
     at: Annotated[
         float,
         Meta(ge=0, le=MAX_AT_SECONDS, description="Seconds from its start; of a channel, an RFC 3339 time."),

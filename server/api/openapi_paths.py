@@ -81,7 +81,7 @@ _CACHE_CONTROL: Final = _parameter(
 )
 _PATH_PARAMETERS: Final = {
     "/identifications/{id}": _parameter("path", "id", "An identification's id."),
-    "{login}": _parameter("path", "login", "A channel's name."),
+    "{login}": _parameter("path", "login", "A channel's name, or its address, percent-encoded."),
     "{slug}": _parameter("path", "slug", "The clip's slug; its case counts."),
     "/song-tokens/{id}": _parameter("path", "id", "The token's id."),
 }

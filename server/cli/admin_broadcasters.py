@@ -25,7 +25,9 @@ def register(groups: Subparsers) -> None:
     add = add_command(actions, "add", "list one more", _add, more=needs)
     add.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
     for action in (add, add_command(actions, "remove", "take one off", _remove)):
-        action.add_argument("broadcaster", metavar="BROADCASTER", help="a Twitch login, or id:NUMBER")
+        action.add_argument(
+            "broadcaster", metavar="BROADCASTER", help="a Twitch login or the channel's address, or id:NUMBER"
+        )
 
 
 def _list(_arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from fingerprint.domain.targets import name_from
 from fingerprint.wire import time_to_json
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import AuditFilter, AuditStore
@@ -52,9 +53,9 @@ def _moment(text: str) -> datetime:
 def _logs(arguments: argparse.Namespace) -> int:
     chosen = AuditFilter(
         kinds=[AuditKind(kind) for kind in arguments.kind or ()],
-        who=arguments.who,
+        who=None if arguments.who is None else name_from(arguments.who),
         address=arguments.address,
-        subject=arguments.subject,
+        subject=None if arguments.subject is None else name_from(arguments.subject),
         code=arguments.code,
         since=arguments.since,
         until=arguments.until,

@@ -8,7 +8,7 @@ from fingerprint.database import Database
 from server.access.identity.session_store import end_sessions, list_sessions
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import TAKES, BlacklistKind
+from server.access.rules.lists import TAKES, BlacklistKind, user_value
 from server.cli import Subparsers, add_command, add_list
 from server.cli.with_database import days_from, operator_changes, positive_int, print_secret, with_database
 
@@ -35,7 +35,7 @@ def _register_blacklist(groups: Subparsers) -> None:
 
 def _register_whitelist(groups: Subparsers) -> None:
     actions, _ = add_list(groups, "whitelist", "users who always have access in subscribers mode", _whitelist)
-    user = "a Twitch login, or id:NUMBER for the account whatever it is called"
+    user = "a Twitch login or the channel's address, or id:NUMBER for the account whatever it is called"
     add = add_command(actions, "add", "let a user in", _allow)
     add.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
     for action in (add, add_command(actions, "remove", "take a user off", _disallow)):
@@ -59,7 +59,7 @@ def _register_codes(groups: Subparsers) -> None:
 def _register_sessions(groups: Subparsers) -> None:
     actions, _ = add_list(groups, "sessions", "who is signed in on the website", _sessions)
     end = add_command(actions, "end", "end all sign-ins of a user, in every browser", _end_sessions)
-    end.add_argument("user", metavar="USER", help="a Twitch login, or id:NUMBER")
+    end.add_argument("user", metavar="USER", help="a Twitch login or the channel's address, or id:NUMBER")
 
 
 def _sessions(_arguments: argparse.Namespace) -> int:
@@ -69,7 +69,7 @@ def _sessions(_arguments: argparse.Namespace) -> int:
 
 
 def _end_sessions(arguments: argparse.Namespace) -> int:
-    user: str = arguments.user.strip().lower()
+    user = user_value(arguments.user)
     ended = with_database(lambda database: end_sessions(database, user, now=_now(), changes=operator_changes()))
     if not ended:
         print(f"twitchaudio: no one is signed in as {arguments.user}", file=sys.stderr)

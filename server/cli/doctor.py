@@ -14,13 +14,10 @@ from typing import Any, Final, cast
 from fingerprint.canary import Outcome, open_canary, step_lines, steps_json
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import (
-    ChannelTarget,
-    ClipTarget,
     Target,
     TwitchTarget,
-    VideoTarget,
+    channel_target,
     clip_target,
-    parse_target,
     video_target,
 )
 from fingerprint.settings import TwitchSettings, read_settings
@@ -106,19 +103,11 @@ def _targets(arguments: argparse.Namespace, configured: tuple[TwitchTarget, ...]
 def _named(arguments: argparse.Namespace) -> Iterator[TwitchTarget]:
     channel, clip, video = (cast("str | None", getattr(arguments, name)) for name in ("twitch", "clip", "video"))
     if channel:
-        yield _of_kind(parse_target(channel), ChannelTarget, "--twitch takes a channel")
+        yield channel_target(channel)
     if clip:
-        target = parse_target(clip) if "/" in clip else clip_target(clip)
-        yield _of_kind(target, ClipTarget, "--clip takes a clip")
+        yield clip_target(clip)
     if video:
-        target = parse_target(video) if "/" in video else video_target(video)
-        yield _of_kind(target, VideoTarget, "--video takes a video")
-
-
-def _of_kind(target: TwitchTarget, kind: type[TwitchTarget], takes: str) -> TwitchTarget:
-    if not isinstance(target, kind):
-        raise invalid_input(f"{takes}, and this is a {target.kind}.")
-    return target
+        yield video_target(video)
 
 
 PARTS: Final[Mapping[str, Callable[[argparse.Namespace], Awaitable[CheckedPart | None]]]] = {

@@ -76,7 +76,7 @@ def vic(viewer: Viewer) -> dict[str, str]:
     return {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(VIC)}"}
 
 
-async def line(api: ClientSession, address: str = SONG_TXT) -> str:
+async def line(api: ClientSession, address: str | URL = SONG_TXT) -> str:
     """The line; every answer has the form that chat bots need."""
     answer = await api.get(address)
     text = await answer.text()
@@ -103,6 +103,11 @@ async def test_a_chat_bot_gets_the_song_in_one_line(api: ClientSession, parts: F
     assert await line(api) == "Now playing: Night Drive by The Builders"
     parts.recognizers.matches = []
     assert (await line(api)).startswith("No match for what is playing on viewer_vic.")
+    by_address = URL(f"/api/v1/channels/https%3A%2F%2Fwww.twitch.tv%2F{VIC}/song.txt", encoded=True)
+    assert (await line(api, by_address)).startswith("No match for what is playing on viewer_vic.")
+    question = {"channel": f"https://m.twitch.tv/{VIC}/videos"}
+    async with api.post("/api/v1/identifications", json=question, headers={"Prefer": "wait=20"}) as response:
+        assert (await response.json())["target"] == VIC
 
 
 async def test_a_chat_bot_asks_what_was_played_a_moment_ago(api: ClientSession, parts: FakePipeline) -> None:

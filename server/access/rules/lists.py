@@ -32,11 +32,11 @@ class BlacklistKind(StrEnum):
 
 
 TAKES: Final[Mapping[BlacklistKind, str]] = {
-    BlacklistKind.USER: "a Twitch login, or id:NUMBER for the account whatever it is called",
+    BlacklistKind.USER: "a Twitch login or the channel's address; id:NUMBER is the account whatever it is called",
     BlacklistKind.ADDRESS: "an IP address or a network such as 192.0.2.0/24",
-    BlacklistKind.CHANNEL: "a channel's name, or id:NUMBER",
-    BlacklistKind.CLIP: "a clip's slug",
-    BlacklistKind.CLIP_BROADCASTER: "the channel that clips are from: its name, or id:NUMBER",
+    BlacklistKind.CHANNEL: "a channel's name or address, or id:NUMBER",
+    BlacklistKind.CLIP: "a clip's slug or address",
+    BlacklistKind.CLIP_BROADCASTER: "the channel that clips are from: its name or address, or id:NUMBER",
     BlacklistKind.CHANNEL_PATTERN: f"a name with * and ?, at most {PATTERN_LIMIT} characters",
     BlacklistKind.USER_PATTERN: f"a login with * and ?, at most {PATTERN_LIMIT} characters",
 }
@@ -47,11 +47,11 @@ OF_ACCOUNTS: Final = frozenset({BlacklistKind.USER, BlacklistKind.CHANNEL, Black
 
 
 def user_value(text: str) -> str:
-    """Normalize a login or `id:NUMBER`. Raises TwitchAudioError `invalid-input`."""
+    """Normalize a login, a channel's address, or `id:NUMBER`. Raises TwitchAudioError `invalid-input`."""
     value = text.strip().lower()
     if value.startswith(ID_PREFIX):
         if not _USER_ID.fullmatch(value):
-            raise invalid_input("A user is named by a Twitch login or by id:NUMBER.")
+            raise invalid_input("A user is named by a Twitch login, the address of their channel, or id:NUMBER.")
         return value
     return channel_target(value).login
 

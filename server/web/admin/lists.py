@@ -32,7 +32,7 @@ class Whitelist(AdminSection):
             name="value",
             label="Twitch user",
             required=True,
-            help="A login, or id:NUMBER for the account whatever it is called.",
+            help="A login or the channel's address, or id:NUMBER for the account whatever it is called.",
         ),
         _NOTE,
     )
@@ -65,7 +65,12 @@ class Broadcasters(AdminSection):
     intro = "Their subscribers have access in subscribers mode."
     columns = ("Broadcaster", "Account", "Since", "Note")
     fields = (
-        FormField(name="value", label="Broadcaster", required=True, help="A Twitch login, or id:NUMBER."),
+        FormField(
+            name="value",
+            label="Broadcaster",
+            required=True,
+            help="A Twitch login or the channel's address, or id:NUMBER.",
+        ),
         _NOTE,
     )
     verbs = ("List", "Take off")

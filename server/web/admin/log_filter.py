@@ -7,6 +7,7 @@ from typing import Final
 from yarl import URL
 
 from fingerprint.domain.problems import invalid_input
+from fingerprint.domain.targets import name_from
 from fingerprint.wire import time_to_json
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import AuditFilter
@@ -32,9 +33,9 @@ def read_filter(query: Form) -> AuditFilter:
         raise invalid_input(f"Kind takes one of {', '.join(AuditKind)}.")
     return AuditFilter(
         kinds=() if kind == ANY else (AuditKind(kind),),
-        who=query.text("who") or None,
+        who=name_from(query.text("who")) or None,
         address=query.text("address") or None,
-        subject=query.text("subject") or None,
+        subject=name_from(query.text("subject")) or None,
         code=query.text("code") or None,
         until=_moment(query.text("until")),
         limit=PAGE + 1,

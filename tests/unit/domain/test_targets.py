@@ -15,6 +15,7 @@ from fingerprint.domain.targets import (
     VideoTarget,
     channel_target,
     clip_target,
+    name_from,
     parse_target,
     url_target,
     video_target,
@@ -50,17 +51,46 @@ def test_text_is_parsed_or_refused_with_a_sentence(case: dict[str, Any]) -> None
     assert caught.value.detail.isprintable()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://www.twitch.tv/SomeChannel",
+        "twitch.tv/somechannel",
+        "m.twitch.tv/somechannel/videos",
+        "https://player.twitch.tv/?channel=somechannel&parent=x",
+        "https://dashboard.twitch.tv/u/somechannel/stream-manager",
+        "<https://www.twitch.tv/somechannel>",
+        " https://www.twitch.tv/somechannel?tt_content=x ",
+        "@SomeChannel",
+    ],
+)
+def test_a_channel_is_named_by_its_login_or_any_of_its_addresses(text: str) -> None:
+    assert channel_target(text) == ChannelTarget("somechannel")
+    assert name_from(text) == (text if text.startswith(("@", "<")) else "somechannel")
+
+
+def test_clips_and_videos_are_named_by_their_addresses_too() -> None:
+    assert clip_target(f"https://www.twitch.tv/X/clip/{NEW_SLUG}?filter=clips") == ClipTarget(NEW_SLUG, "x")
+    assert clip_target(f"clips.twitch.tv/{OLD_SLUG}") == ClipTarget(OLD_SLUG)
+    assert video_target("https://www.twitch.tv/videos/123?t=1h2m3s") == VideoTarget("123", 3723)
+    assert video_target("https://www.twitch.tv/videos/123?t=1h2m3s", 5) == VideoTarget("123", 5)
+
+
 def test_forms_of_the_api_take_only_their_own_kind() -> None:
     assert channel_target("A-B".replace("-", "_")) == ChannelTarget("a_b")
     assert clip_target(OLD_SLUG) == ClipTarget(OLD_SLUG)
     assert video_target("v123", 1.5) == VideoTarget("123", 1.5)
     for ask in (
-        lambda: channel_target("https://www.twitch.tv/x"),
-        lambda: clip_target("clips.twitch.tv/x"),
-        lambda: video_target("https://www.twitch.tv/videos/1"),
+        lambda: channel_target(f"clips.twitch.tv/{OLD_SLUG}"),
+        lambda: channel_target("https://www.twitch.tv/videos/1"),
+        lambda: clip_target("https://www.twitch.tv/x"),
+        lambda: video_target("https://www.twitch.tv/x"),
     ):
-        with pytest.raises(TwitchAudioError, match="is an address; enter only"):
+        with pytest.raises(TwitchAudioError, match=r"is the address of a \w+, not of a \w+\."):
             ask()
+    for other in ("https://example.com/x", "some.channel", "twitch.tv/https%3A%2F%2Ftwitch.tv%2Fx"):
+        with pytest.raises(TwitchAudioError, match=r"not an address of Twitch|is not a channel name"):
+            channel_target(other)
     with pytest.raises(TwitchAudioError, match="not an address of Twitch"):
         url_target("somechannel")
 
