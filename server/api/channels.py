@@ -18,12 +18,13 @@ from server.api.json_forms import (
     SongTokenWish,
 )
 from server.api.requests import channel_login, no_unknown_query, query_limit, query_time, read_body
-from server.api.responses import BASE, is_operator, json_response
+from server.api.responses import BASE, is_operator, json_response, revalidated_response
 from server.audit.changes import ChangeLog
 from server.channels.song_tokens import SongTokenStore
 
 DEFAULT_PLAYS: Final = 50
 MOST_PLAYS: Final = 200
+_SONG_TXT_HEADERS: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 async def songs(request: web.Request) -> web.Response:
@@ -34,7 +35,8 @@ async def songs(request: web.Request) -> web.Response:
     before = query_time(request, "before")
     address = request[keys.CONTEXT].credentials.address
     page = await request.app[keys.SET_LISTS].page(address, login, limit=limit, before=before)
-    return json_response(SetListJson.of(login, page.plays, page.next_before, paths=await is_operator(request)))
+    body = SetListJson.of(login, page.plays, page.next_before, paths=await is_operator(request))
+    return revalidated_response(request, body)
 
 
 async def events(request: web.Request) -> web.StreamResponse:
@@ -50,18 +52,20 @@ async def events(request: web.Request) -> web.StreamResponse:
         )
 
 
-async def song_txt(request: web.Request) -> web.Response:
+async def song_txt(request: web.Request) -> web.StreamResponse:
     """One plain line, whatever happens: status 200, at most 400 characters, within 8 s."""
     try:
         no_unknown_query(request, "token", "ago")
     except TwitchAudioError as error:
         line = f"Sorry: {error.detail}"[:400]
     else:
+        if request.method == "HEAD":
+            # Whoever looks at an address before they show it starts no job with that.
+            return web.StreamResponse(headers={**_SONG_TXT_HEADERS, "Content-Type": "text/plain; charset=utf-8"})
         token = request.query.get("token")
         login, ago = request.match_info["login"], request.query.get("ago", "")
         line = await request.app[keys.SONG_TEXT].line(request[keys.CONTEXT], login, token, ago=ago)
-    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-    return web.Response(text=line, content_type="text/plain", charset="utf-8", headers=headers)
+    return web.Response(text=line, content_type="text/plain", charset="utf-8", headers=_SONG_TXT_HEADERS)
 
 
 # --- Tokens for song.txt --------------------------------------------------------------------------------
@@ -118,8 +122,8 @@ _CHANNEL: Final = f"{BASE}/channels/{{login}}"
 
 ROUTES: Final = (
     web.get(f"{_CHANNEL}/songs", songs),
-    web.get(f"{_CHANNEL}/events", events, allow_head=False),
-    web.get(f"{_CHANNEL}/song.txt", song_txt, allow_head=False),
+    web.get(f"{_CHANNEL}/events", events),
+    web.get(f"{_CHANNEL}/song.txt", song_txt),
     web.get(f"{_CHANNEL}/song-tokens", list_song_tokens),
     web.post(f"{_CHANNEL}/song-tokens", make_song_token),
     web.delete(f"{_CHANNEL}/song-tokens/{{id}}", revoke_song_token),

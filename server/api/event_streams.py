@@ -56,6 +56,8 @@ async def send_events(
     async with aclosing(values):
         first = await anext(values, None) if first_is_there else None
         await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         try:
             await write(RETRY if first is None else RETRY + encode(first))
             async for value in values:

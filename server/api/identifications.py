@@ -96,5 +96,5 @@ async def _find(request: web.Request) -> IdentificationHandle:
 ROUTES: Final = (
     web.post(f"{BASE}/identifications", ask),
     web.get(f"{BASE}/identifications/{{id}}", get),
-    web.get(f"{BASE}/identifications/{{id}}/events", events, allow_head=False),
+    web.get(f"{BASE}/identifications/{{id}}/events", events),
 )

@@ -9,6 +9,7 @@ from aiohttp import web
 from server.api.openapi_paths import paths
 from server.api.openapi_schemas import schemas
 from server.api.responses import BASE
+from server.entity_tags import tagged_response
 
 
 def openapi_document() -> dict[str, Any]:
@@ -32,9 +33,10 @@ def _encoded() -> bytes:
     return json.dumps(openapi_document()).encode()
 
 
-async def get(_request: web.Request) -> web.Response:
+async def get(request: web.Request) -> web.Response:
     """The OpenAPI document, which clients may cache for 300 s."""
-    return web.Response(body=_encoded(), content_type="application/json", headers={"Cache-Control": "max-age=300"})
+    headers = {"Cache-Control": "max-age=300"}
+    return tagged_response(request, _encoded(), content_type="application/json", headers=headers)
 
 
 ROUTES: Final = (web.get(f"{BASE}/openapi.json", get),)

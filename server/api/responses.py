@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Mapping
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -12,11 +13,18 @@ from msgspec import Struct
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import TwitchAudioError
 from server import keys
+from server.entity_tags import is_known, tagged_response
 from server.identifications.location import location_of
 from server.middleware.preencoded_response import EncodedHead, PreencodedResponse
 from server.middleware.security_headers import HSTS_HEADER, hsts_headers
 
 BASE: Final = "/api/v1"
+
+REVALIDATED: Final = "private, no-cache"
+"""`Cache-Control` of what a client may keep, but has to ask about each time: its entity tag makes that cheap."""
+
+VARY: Final = "Authorization, X-API-Key, Cookie"
+"""What an answer depends on beside its address: whether the client may see it, and file paths for operators."""
 
 
 def json_response(body: Struct, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -27,6 +35,12 @@ def json_response(body: Struct, *, status: int = 200, headers: Mapping[str, str]
         content_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},
     )
+
+
+def revalidated_response(request: web.Request, body: Struct) -> web.Response:
+    """One of the API's JSON forms with an entity tag, or 304 when the client has it already."""
+    headers = {"Cache-Control": REVALIDATED, "Vary": VARY}
+    return tagged_response(request, msgspec.json.encode(body), content_type="application/json", headers=headers)
 
 
 def location(identification: Identification) -> str:
@@ -58,7 +72,11 @@ async def identification_response(
 
     `age_seconds`: how old an answer is that was there before the request.
     """
-    body = request.app[keys.ENCODER].encode(identification, shared=shared, paths=await is_operator(request))
+    encoder, paths = request.app[keys.ENCODER], await is_operator(request)
+    tag = encoder.tag(identification, paths=paths) if identification.status.finished else None
+    body = encoder.encode(identification, shared=shared, paths=paths)
+    if tag is not None and is_known(request, tag):
+        status, body = 304, b""
     place = location(identification) if with_location else None
     hsts = hsts_headers(request.app[keys.SETTINGS]).get(HSTS_HEADER)
     return PreencodedResponse(
@@ -68,7 +86,7 @@ async def identification_response(
             place,
             waited,
             None if age_seconds is None else int(age_seconds),
-            is_final=identification.status.finished,
+            tag=tag,
             hsts=hsts,
         ),
         body,
@@ -83,10 +101,16 @@ def _head(
     waited: int | None,
     age: int | None,
     *,
-    is_final: bool,
+    tag: str | None,
     hsts: str | None,
 ) -> EncodedHead:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "Vary": "Prefer"}
+    headers = {"Vary": f"Prefer, {VARY}"}
+    if status != HTTPStatus.NOT_MODIFIED:
+        headers["Content-Type"] = "application/json"
+    if tag is None:
+        headers |= {"Cache-Control": "no-store", "Retry-After": "1"}
+    else:
+        headers |= {"Cache-Control": REVALIDATED, "ETag": tag}
     if hsts is not None:
         headers[HSTS_HEADER] = hsts
     if waited is not None:
@@ -95,6 +119,4 @@ def _head(
         headers["Age"] = str(age)
     if place is not None:
         headers["Location"] = place
-    if not is_final:
-        headers["Retry-After"] = "1"
     return EncodedHead.of(status, headers, length=length)

@@ -38,7 +38,9 @@ class EncodedHead:
     @classmethod
     def of(cls, status: int, headers: Mapping[str, str], *, length: int) -> "EncodedHead":
         """Encode a head for a body of `length` bytes; adds the headers that every response has."""
-        sent = {**headers, **HEADERS, "Server": SERVER, "Content-Length": str(length)}
+        sent = {**headers, **HEADERS, "Server": SERVER}
+        if status != HTTPStatus.NOT_MODIFIED:
+            sent["Content-Length"] = str(length)
         lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}{HEADER}: "
         return cls(status, CIMultiDict(headers), start.encode("ascii"))

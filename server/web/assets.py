@@ -13,6 +13,8 @@ from typing import Final
 
 from aiohttp import web
 
+from server.entity_tags import tagged_response
+
 FOLDER: Final = Path(__file__).parent / "static"
 
 SHARED: Final = ("answer.js", "targets.js")
@@ -58,14 +60,14 @@ class Assets:
             raise web.HTTPNotFound
         current = request.match_info["version"] == self.version
         headers = {
-            "Content-Type": asset.content_type,
             "Cache-Control": FOREVER if current else "no-cache",
             "Vary": "Accept-Encoding",
         }
-        if "gzip" in request.headers.get("Accept-Encoding", ""):
+        zipped = "gzip" in request.headers.get("Accept-Encoding", "")
+        if zipped:
             headers["Content-Encoding"] = "gzip"
-            return web.Response(body=asset.gzipped, headers=headers)
-        return web.Response(body=asset.plain, headers=headers)
+        body = asset.gzipped if zipped else asset.plain
+        return tagged_response(request, body, content_type=asset.content_type, headers=headers)
 
 
 def website_files() -> Mapping[str, Path]:

@@ -39,6 +39,7 @@ async def test_headers_and_body_do_not_depend_on_the_way_of_sending(api: ClientS
         ("GET", place, None, {}),
         ("GET", place, None, {"Prefer": "wait=30"}),
         ("GET", f"/api/v1/clips/{slug}", None, {}),
+        ("GET", f"/api/v1/clips/{slug}", None, {"If-None-Match": first.headers["ETag"]}),
         ("POST", ASK, CLIP, {}),
         ("POST", ASK, CLIP, {"Prefer": "wait=30"}),
     ):
@@ -60,6 +61,42 @@ async def test_head_has_the_headers_and_no_body(api: ClientSession) -> None:
     head = await api.head(place)
     assert (head.status, await head.read()) == (200, b"")
     assert alike(head.headers) == alike(whole.headers)
+
+
+async def test_a_finished_answer_that_the_client_has_is_not_sent_again(api: ClientSession) -> None:
+    first = await ask(api, CLIP, wait=30)
+    tag = first.headers["ETag"]
+    listed = f"/api/v1/clips/{CLIP['clip']}"
+    for path in (first.headers["Location"], listed, "/api/v1/channels/nobody_here/songs", "/api/v1/openapi.json"):
+        whole = await api.get(path)
+        tag = whole.headers["ETag"]
+        for known in (tag, f"W/{tag}", f'"other", W/"more" ,{tag}', "*", f'"bro,ken {tag}'):
+            for method in ("GET", "HEAD"):
+                same = await api.request(method, path, headers={"If-None-Match": known})
+                assert (same.status, await same.read()) == (304, b""), known
+                assert "Content-Type" not in same.headers
+                for name in ("ETag", "Cache-Control", "Vary"):
+                    assert same.headers.get(name) == whole.headers.get(name)
+        for other in ('"other"', tag.strip('"'), "", '"*"'):
+            changed = await api.get(path, headers={"If-None-Match": other})
+            assert (changed.status, await changed.read()) == (200, await whole.read()), other
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    assert {"Prefer", "Authorization", "Cookie"} <= set(first.headers["Vary"].split(", "))
+    again = await api.post(ASK, json=CLIP, headers={"If-None-Match": tag})
+    assert again.status == 200, "a question is no GET"
+
+
+async def test_head_works_on_every_get_of_the_api(api: ClientSession) -> None:
+    place = (await ask(api, CLIP, wait=30)).headers["Location"]
+    paths = [f"{place}/events", "/api/v1/channels/nobody_here/events", "/api/v1/channels/nobody_here/song.txt"]
+    for path in (*paths, "/api/v1/status", "/api/v1/me", "/healthz", "/api/v1/channels/nobody_here/watch"):
+        async with api.get(path) as whole, api.head(path) as head:
+            assert (head.status, await head.read()) == (whole.status, b"")
+            left_out = {"content-length", "transfer-encoding"} if path in paths else set[str]()
+            want = {name: value for name, value in alike(whole.headers).items() if name not in left_out}
+            got = {name: value for name, value in alike(head.headers).items() if name not in left_out}
+            assert got == want, path
+    assert (await api.head(f"{ASK}/nothing/events")).status == 404
 
 
 async def test_a_connection_is_used_again_and_one_of_http_1_0_is_closed(api: ClientSession) -> None:
