@@ -184,6 +184,18 @@ class Pipeline:
             job_seconds=job_seconds,
         )
 
+    def free(self, job_seconds: float) -> "Pipeline | None":
+        """A copy that asks only the recognizers that cost nothing, and about one take; None without any."""
+        if self._further is None:
+            return None
+        return Pipeline(
+            resolver=self._resolver,
+            capture=self._capture,
+            recognizers=self._further,
+            clock=self._clock,
+            job_seconds=job_seconds,
+        )
+
     async def unavailable_reason(self) -> str | None:
         """None when a recognizer can answer; otherwise what is missing and how to add it."""
         return await self._recognizers.unavailable_reason()

@@ -20,6 +20,7 @@ from server.access.identity.addresses import Networks
 from server.access.identity.forwarding import UntrustedForwarding
 from server.access.identity.session_keys import SessionKeys, kept_keys
 from server.api.health import operator_app
+from server.channels.hot_channels import HotLimits
 from server.channels.watcher import WatcherLimits
 from server.identifications.encoding import Encoder
 from server.identifications.limits import ServiceLimits
@@ -65,6 +66,7 @@ def make_app(
     clock: Clock | None = None,
     service_limits: ServiceLimits | None = None,
     watcher_limits: WatcherLimits | None = None,
+    hot_limits: HotLimits | None = None,
 ) -> web.Application:
     """Create the application. Without a `pipeline`, it opens the one that the settings describe.
 
@@ -93,6 +95,7 @@ def make_app(
             directory=directory,
             service_limits=service_limits,
             watcher_limits=watcher_limits,
+            hot_limits=hot_limits,
             session_keys=session_keys,
         ):
             yield
@@ -155,6 +158,7 @@ async def _drain(app: web.Application) -> None:
     """Before connections are closed, answer all waiting requests, at least with a request to retry."""
     seconds = app[keys.SETTINGS].limits.drain_seconds
     await app[keys.FEED].close()
+    await app[keys.HOT].close()
     await asyncio.gather(app[keys.WATCHER].close(seconds), app[keys.SERVICE].close(seconds))
 
 

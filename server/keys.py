@@ -15,6 +15,7 @@ from server.access.service import Access
 from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
+from server.channels.hot_channels import HotChannels
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
 from server.channels.watcher import Watcher
@@ -43,6 +44,7 @@ NAMES: Final = web.AppKey("names", ChannelNames)
 FEED: Final = web.AppKey("feed", ChannelFeed)
 SET_LISTS: Final = web.AppKey("set_lists", SetLists)
 WATCHER: Final = web.AppKey("watcher", Watcher)
+HOT: Final = web.AppKey("hot", HotChannels)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 ENCODER: Final = web.AppKey("encoder", Encoder)
 ORIGIN: Final[web.AppKey[Callable[[web.Request], URL]]] = web.AppKey("origin")

@@ -50,6 +50,8 @@ from server.audit.writer import AuditLimits, AuditWriter
 from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
+from server.channels.hot_channels import LISTEN_SECONDS, HotChannels, HotLimits, every_seconds
+from server.channels.hot_store import HotStore
 from server.channels.retention import old_rows_deleted
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
@@ -76,6 +78,7 @@ async def open_services(
     directory: ChannelDirectory | None,
     service_limits: ServiceLimits | None,
     watcher_limits: WatcherLimits | None,
+    hot_limits: HotLimits | None,
     session_keys: SessionKeys | None,
 ) -> AsyncGenerator[None]:
     """Open all services and set them in the application under `server.keys`, while the block runs."""
@@ -89,8 +92,8 @@ async def open_services(
         if directory is None and pipeline is None:
             directory = await stack.enter_async_context(open_channel_directory(app[keys.SETTINGS].pipeline))
         limits = service_limits or ServiceLimits()
-        await _open_jobs(app, stack, pipeline, limits, session_keys, directory=directory)
-        await _open_channels(app, stack, watcher_limits)
+        free = await _open_jobs(app, stack, pipeline, limits, session_keys, directory=directory)
+        await _open_channels(app, stack, watcher_limits, hot_limits, free)
         await _open_music_folders(app, stack)
         app[keys.CANARY] = await stack.enter_async_context(
             TwitchCanary(
@@ -122,8 +125,11 @@ async def _open_jobs(
     session_keys: SessionKeys | None,
     *,
     directory: ChannelDirectory | None,
-) -> None:
-    """Open the database, its schema, the job store, access control, the runner and the identification service."""
+) -> Pipeline | None:
+    """Open the database, its schema, the job store, access control, the runner and the identification service.
+
+    Returns the pipeline that asks the free recognizers alone; None where this process works on no jobs.
+    """
     settings = app[keys.SETTINGS]
     database = await stack.enter_async_context(open_configured_database(settings.pipeline))
     await stack.enter_async_context(migrations.kept_upgraded(database))
@@ -140,7 +146,7 @@ async def _open_jobs(
     if keep_days is not None:
         await stack.enter_async_context(old_rows_deleted(database, clock, keep_days=keep_days))
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
-    runner, unavailable, trials = await _open_runner(app, stack, pipeline, limits)
+    runner, unavailable, trials, free = await _open_runner(app, stack, pipeline, limits)
     app[keys.READINESS] = await stack.enter_async_context(_readiness(app, trials))
     log_limits = AuditLimits(
         keep_days=settings.log_days, whole_address_days=settings.log_address_days, max_mb=settings.log_max_mb
@@ -168,12 +174,15 @@ async def _open_jobs(
     service.add_outcome_listener(names.heard)
     service.add_outcome_listener(audit_answers(audit, clock))
     app[keys.SERVICE] = await stack.enter_async_context(service)
+    return free
 
 
 async def _open_runner(
     app: web.Application, stack: AsyncExitStack, pipeline: Pipeline | None, limits: ServiceLimits
-) -> tuple[Runner, Callable[[], Awaitable[str | None]], Sequence[Trial]]:
-    """The runner of jobs, what tells why it cannot recognize anything (None: it can), and how to try its parts."""
+) -> tuple[Runner, Callable[[], Awaitable[str | None]], Sequence[Trial], Pipeline | None]:
+    """The runner of jobs, what tells why it cannot recognize anything (None: it can), how to try its parts, and
+    the pipeline of the free recognizers.
+    """
     settings, store, clock = app[keys.SETTINGS], app[keys.JOBS], app[keys.CLOCK]
     bounds = {"max_running": settings.captures_at_once, "max_queued": settings.queue}
     if settings.runner == "lambda":
@@ -182,7 +191,7 @@ async def _open_runner(
             raise SettingsError("TWITCHAUDIO_RUNNER", settings.runner, takes)
         client = await stack.enter_async_context(open_lambda_client(settings.lambda_endpoint))
         work = LambdaWork(client, function=settings.lambda_function, store=store, clock=clock, limits=limits)
-        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing, ()
+        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing, (), None
     trials: Sequence[Trial] = ()
     if pipeline is None:
         unknown = app[keys.UNKNOWN]
@@ -209,7 +218,7 @@ async def _open_runner(
             )
         )
     runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)
-    return runner, pipeline.unavailable_reason, trials
+    return runner, pipeline.unavailable_reason, trials, pipeline.free(LISTEN_SECONDS)
 
 
 def _readiness(app: web.Application, trials: Sequence[Trial]) -> Readiness:
@@ -226,12 +235,33 @@ async def _nothing_missing() -> str | None:
 
 
 async def _open_channels(
-    app: web.Application, stack: AsyncExitStack, watcher_limits: WatcherLimits | None
+    app: web.Application,
+    stack: AsyncExitStack,
+    watcher_limits: WatcherLimits | None,
+    hot_limits: HotLimits | None,
+    free: Pipeline | None,
 ) -> None:
-    """Open the services around channels: song text for chat bots, live events, and watches."""
+    """Open the services around channels: song text for chat bots, live events, watches, and hot channels."""
     settings, clock, metrics = app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS]
     database, service, access = app[keys.DATABASE], app[keys.SERVICE], app[keys.ACCESS]
-    app[keys.SONG_TEXT] = SongText(database, service=service, access=access, names=app[keys.NAMES], clock=clock)
+    hot = HotChannels(
+        HotStore(database),
+        askers=settings.hot_askers,
+        pipeline=free,
+        service=service,
+        access=access,
+        clock=clock,
+        owner=_owner(),
+        metrics=metrics,
+        limits=hot_limits
+        or HotLimits(
+            at_once=max(1, settings.captures_at_once // 4), every_seconds=every_seconds(settings.fresh_seconds)
+        ),
+    )
+    app[keys.HOT] = await stack.enter_async_context(hot)
+    app[keys.SONG_TEXT] = SongText(
+        database, service=service, access=access, names=app[keys.NAMES], clock=clock, asked=hot.asked
+    )
     app[keys.FEED] = await stack.enter_async_context(ChannelFeed(service, metrics=metrics))
     app[keys.SET_LISTS] = await stack.enter_async_context(SetLists(service, clock=clock))
     watcher = Watcher(

@@ -220,6 +220,13 @@ class ServerSettings:
         "again; 0 never gives one again",
         default=5,
     )
+    hot_askers: int = setting(
+        "TWITCHAUDIO_HOT_ASKERS",
+        whole_number(0, 1_000),
+        help="how many different people have to ask about a live channel within a minute for it to be listened to "
+        "for the next two minutes, by the recognizers that cost nothing; 0 never",
+        default=3,
+    )
     watches: int = setting(
         "TWITCHAUDIO_WATCHES",
         whole_number(0, 10_000),

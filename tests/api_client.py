@@ -13,6 +13,7 @@ from aiohttp import ClientResponse, ClientSession, CookieJar, TCPConnector
 from fingerprint.ports import ChannelDirectory, Clock
 from fingerprint.settings import PipelineSettings
 from server.app import listening, make_app
+from server.channels.hot_channels import HotLimits
 from server.channels.watcher import WatcherLimits
 from server.identifications.limits import ServiceLimits
 from server.settings import ServerLimits, ServerSettings
@@ -31,6 +32,7 @@ async def open_api(
     limits: ServerLimits | None = None,
     service_limits: ServiceLimits | None = None,
     watcher_limits: WatcherLimits | None = None,
+    hot_limits: HotLimits | None = None,
     database_url: str | None = None,
     directory: ChannelDirectory | None = None,
     clock: Clock | None = None,
@@ -60,6 +62,7 @@ async def open_api(
         clock=clock,
         service_limits=service_limits,
         watcher_limits=watcher_limits,
+        hot_limits=hot_limits,
     )
     async with (
         listening(app, "127.0.0.1", 0) as address,

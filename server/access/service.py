@@ -15,7 +15,7 @@ from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget
 from fingerprint.ports import Broadcaster, ClipOwners, Clock
 from fingerprint.single_flight import SingleFlightCache
 from server.access.auth_audit import AuthAudit
-from server.access.identity.addresses import widely_counted
+from server.access.identity.addresses import counted, widely_counted
 from server.access.identity.admins import Admins
 from server.access.identity.authenticator import Authenticator
 from server.access.identity.failed_attempts import FailedAttemptLimiter
@@ -317,6 +317,14 @@ class Access:
             self._entitlements.forget()
         self._known = rules
         return rules
+
+
+def asker_key(context: RequestContext) -> str:
+    """Who asks, so that each is counted once: the API key, the user, or the address (the /64 of IPv6)."""
+    address = context.credentials.address
+    if context.principal.key is None and context.principal.user is None and address is not None:
+        return counted(address)
+    return fair_share_key(context)
 
 
 def fair_share_key(context: RequestContext) -> str:

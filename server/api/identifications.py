@@ -8,7 +8,7 @@ from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget
 from server import keys
-from server.access.service import fair_share_key
+from server.access.service import asker_key, fair_share_key
 from server.api.event_streams import encode_event, send_events
 from server.api.requests import max_age, no_unknown_query, preferred_wait, read_question
 from server.api.responses import BASE, identification_response, is_operator
@@ -28,12 +28,14 @@ async def ask_if_allowed(
     """
     access, context = request.app[keys.ACCESS], request[keys.CONTEXT]
     await access.check(context, target)
-    return await request.app[keys.SERVICE].ask(
+    asked = await request.app[keys.SERVICE].ask(
         target,
         caller=fair_share_key(context),
         admit=lambda: access.admit(context, target),
         max_age=max_age,
     )
+    request.app[keys.HOT].asked(target, asker_key(context))
+    return asked
 
 
 async def ask(request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ from fingerprint.ports import Clock
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import DAY, MINUTE, RateLimitedError, count_start
 from server.access.request_context import RequestContext
-from server.access.service import Access, fair_share_key
+from server.access.service import Access, asker_key, fair_share_key
 from server.channel_names import ChannelNames, is_of_another
 from server.channels.rules import check_is_on
 from server.channels.song_line import problem_line, song_line, still_listening
@@ -46,7 +46,9 @@ class SongText:
         access: Access,
         names: ChannelNames,
         clock: Clock,
+        asked: Callable[[ChannelTarget, str], None] = lambda _target, _asker: None,
     ) -> None:
+        self._asked = asked
         self._service = service
         self._access = access
         self._names = names
@@ -89,10 +91,13 @@ class SongText:
             target = replace(target, login=await self._names.current_login(target.login))
             await self._access.check(context, target)
             admit: Admit = lambda: self._access.admit(context, target)  # noqa: E731
-            return song_line(await self._answer(target, fair_share_key(context), admit, left))
+            answer = await self._answer(target, fair_share_key(context), admit, left)
+            self._asked(target, asker_key(context))
+            return song_line(answer)
         token = await self._token(target, text)
         target, caller = replace(target, login=token.channel), f"song:{token.id}"
         answer = await self._answer(target, caller, lambda: self._admit(token), left)
+        self._asked(target, caller)
         if token.channel_id is not None:
             self._names.recheck(token.channel_id)
         if token.channel_id is not None and is_of_another(answer, token.channel_id):

@@ -26,6 +26,29 @@ song_tokens: Final = Table(
     **MYSQL_TABLE,
 )
 
+channel_askers: Final = Table(
+    "channel_askers",
+    metadata,
+    Column("channel", exact_text(64), primary_key=True),
+    # A hash that differs from channel to channel; kept for a minute.
+    Column("asker", exact_text(32), primary_key=True),
+    Column("seen_us", BigInteger, nullable=False),
+    Index("ix_channel_askers_seen", "seen_us"),
+    **MYSQL_TABLE,
+)
+
+hot_channels: Final = Table(
+    "hot_channels",
+    metadata,
+    Column("channel", exact_text(64), primary_key=True),
+    # Until when it is listened to.
+    Column("until_us", BigInteger, nullable=False),
+    # `owner` is the server that listens until `lease_us`.
+    Column("owner", exact_text(191), nullable=False),
+    Column("lease_us", BigInteger, nullable=False),
+    **MYSQL_TABLE,
+)
+
 reports: Final = Table(
     "reports",
     metadata,

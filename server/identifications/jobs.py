@@ -223,6 +223,28 @@ class JobRegistry:
         problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0)
         return identification.failed(problem, self._clock.now())
 
+    async def add_answer(self, target: TwitchTarget, heard: Identification) -> bool:
+        """Store an answer that was found without a job, and tell the listeners; False while a job runs.
+
+        Raises TwitchAudioError `busy`.
+        """
+        if target.key in self._jobs or self._closing:
+            return False
+        claim = await self._claim_lease(target, skip_stored=True)
+        if not isinstance(claim, Claimed):
+            return False
+        begun = claim.identification
+        finished = clean(dataclasses.replace(heard, id=begun.id, created_at=begun.created_at))
+        try:
+            finished = await self._enrich(finished)
+            stored = await self._store.finish(claim.lease, finished)
+        except BaseException:
+            await self._release(claim.lease)
+            raise
+        if stored:
+            self._ended(JobOutcome(finished))
+        return stored
+
     # --- NEW ------------------------------------------------------------------------------------------
 
     def _add(self, target: TwitchTarget) -> Job:

@@ -62,6 +62,7 @@ class IdentificationService:
         fresh_seconds: float = 0.0,
     ) -> None:
         self._store = store
+        self._runner = runner
         self._live_fresh_seconds = fresh_seconds
         self._names = names
         self._unavailable = unavailable
@@ -103,6 +104,11 @@ class IdentificationService:
     def job_count(self) -> int:
         """Jobs that this process runs, and jobs of others that it follows."""
         return len(self._jobs)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether jobs wait for their turn, so that nothing else should be begun."""
+        return self._runner.queued > 0
 
     def add_outcome_listener(self, listener: Callable[[JobOutcome], None]) -> None:
         """Call `listener` with the outcome of each job of this process. It must not block or raise."""
@@ -182,6 +188,13 @@ class IdentificationService:
     async def answer(self, target: TwitchTarget) -> Identification | None:
         """The stored answer for a target; never starts anything. Raises TwitchAudioError `busy`."""
         return await self._answers.get(target.key, lambda: self._store.answer(target))
+
+    async def add_answer(self, target: TwitchTarget, heard: Identification) -> bool:
+        """Store what was heard without a question, as the target's newest answer; False while a job runs.
+
+        Raises TwitchAudioError `busy`.
+        """
+        return await self._jobs.add_answer(target, heard)
 
     async def recent_answers(self, login: str, *, limit: int) -> Sequence[Identification]:
         """A channel's newest answers with a song, newest first, under whatever login it had."""
