@@ -91,13 +91,21 @@ async def assert_problem(response: ClientResponse, code: str, status: int) -> di
 
 async def next_event(response: ClientResponse) -> tuple[str, dict[str, Any]]:
     """The next event of a stream, as its name and data. Raises EOFError at the stream's end."""
-    name = ""
+    name, _, data = await next_event_with_id(response)
+    return name, data
+
+
+async def next_event_with_id(response: ClientResponse) -> tuple[str, str, dict[str, Any]]:
+    """The next event of a stream, as its name, id and data. Raises EOFError at the stream's end."""
+    name = event_id = ""
     async for raw in response.content:
         line = raw.decode().rstrip("\n")
         if line.startswith("event: "):
             name = line.removeprefix("event: ")
+        elif line.startswith("id: "):
+            event_id = line.removeprefix("id: ")
         elif line.startswith("data: "):
-            return name, json.loads(line.removeprefix("data: "))
+            return name, event_id, json.loads(line.removeprefix("data: "))
     raise EOFError
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.access.identity.twitch_user import TwitchUser
-from server.api.event_streams import encode_event, send_events
+from server.api.event_streams import encode_event, last_event_id, send_events
 from server.api.json_forms import (
     NewSongTokenJson,
     PlayJson,
@@ -20,6 +20,7 @@ from server.api.json_forms import (
 from server.api.requests import channel_login, no_unknown_query, query_limit, query_time, read_body
 from server.api.responses import BASE, is_operator, json_response, revalidated_response
 from server.audit.changes import ChangeLog
+from server.channels.feed import event_id_of
 from server.channels.song_tokens import SongTokenStore
 
 DEFAULT_PLAYS: Final = 50
@@ -40,15 +41,23 @@ async def songs(request: web.Request) -> web.Response:
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Server-sent events: `play` with the newest play, and again whenever it changes."""
+    """Server-sent events: `play` with the newest play, and again whenever it changes.
+
+    A client that comes back with `Last-Event-ID` gets what it has missed, among the newest answers.
+    """
     no_unknown_query(request)
     keep_alive = request.app[keys.SETTINGS].limits.events_keep_alive_seconds
     login = await channel_login(request)
     paths = await is_operator(request)
     address = request[keys.CONTEXT].credentials.address
-    with request.app[keys.FEED].listening(login, address, keep_alive) as plays:
+    feed, after = request.app[keys.FEED], last_event_id(request)
+    with feed.listening(login, address, keep_alive, after=after) as plays:
         return await send_events(
-            request, plays, lambda play: encode_event(b"play", msgspec.json.encode(PlayJson.of(play, paths=paths)))
+            request,
+            plays,
+            lambda play: encode_event(
+                b"play", msgspec.json.encode(PlayJson.of(play, paths=paths)), event_id=event_id_of(play)
+            ),
         )
 
 
@@ -60,7 +69,7 @@ async def song_txt(request: web.Request) -> web.StreamResponse:
         line = f"Sorry: {error.detail}"[:400]
     else:
         if request.method == "HEAD":
-            # Whoever looks at an address before they show it starts no job with that.
+            # Chats look at an address in this way before they show it: that starts no job.
             return web.StreamResponse(headers={**_SONG_TXT_HEADERS, "Content-Type": "text/plain; charset=utf-8"})
         token = request.query.get("token")
         login, ago = request.match_info["login"], request.query.get("ago", "")

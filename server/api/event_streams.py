@@ -22,9 +22,14 @@ KEEP_ALIVE: Final = b": still here\n\n"
 _log = logging.getLogger(__name__)
 
 
-def encode_event(name: bytes, data: bytes) -> bytes:
-    """An event with a name and one line of data."""
-    return b"event: %b\ndata: %b\n\n" % (name, data)
+def encode_event(name: bytes, data: bytes, *, event_id: str) -> bytes:
+    """An event with a name, one line of data, and the id that a client sends when it comes back."""
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (name, event_id.encode(), data)
+
+
+def last_event_id(request: web.Request) -> str | None:
+    """The id of the last event that the client has had, when it comes back after its stream broke."""
+    return request.headers.get("Last-Event-ID") or None
 
 
 async def send_events(

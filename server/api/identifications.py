@@ -4,12 +4,12 @@ from typing import Final
 
 from aiohttp import web
 
-from fingerprint.domain.identification import Identification, IdentificationId
+from fingerprint.domain.identification import Identification, IdentificationId, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget
 from server import keys
 from server.access.service import asker_key, fair_share_key
-from server.api.event_streams import encode_event, send_events
+from server.api.event_streams import encode_event, last_event_id, send_events
 from server.api.requests import max_age, no_unknown_query, preferred_wait, read_question
 from server.api.responses import BASE, identification_response, is_operator
 from server.identifications.service import IdentificationHandle
@@ -71,18 +71,36 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Server-sent events: `status` for each state from the current one on, then one `result`."""
+    """Server-sent events: `status` for each state from the current one on, then one `result`.
+
+    A client that comes back with `Last-Event-ID` gets the states that followed; 204, which ends an `EventSource`,
+    when it has had the result.
+    """
     no_unknown_query(request)
     asked = await _find(request)
+    known = asked.identification
+    after = _stage_of(last_event_id(request), known)
+    if after is Stage.DONE and known.status.finished:
+        return web.Response(status=204, headers={"Cache-Control": "no-store"})
     keep_alive = request.app[keys.SETTINGS].limits.events_keep_alive_seconds
     encoder = request.app[keys.ENCODER]
     paths = await is_operator(request)
 
     def encode(state: Identification) -> bytes:
-        return encode_event(b"result" if state.status.finished else b"status", encoder.encode(state, paths=paths))
+        name = b"result" if state.status.finished else b"status"
+        return encode_event(name, encoder.encode(state, paths=paths), event_id=f"{state.id}-{state.stage}")
 
-    states = request.app[keys.SERVICE].states(asked, keep_alive)
+    states = request.app[keys.SERVICE].states(asked, keep_alive, after=after)
     return await send_events(request, states, encode, first_is_there=True)
+
+
+def _stage_of(event_id: str | None, identification: Identification) -> Stage | None:
+    """The stage in the id of an event about this identification; None for any other text.
+
+    No state is lost with that, on whichever server: there is one for each stage, and they come in order.
+    """
+    job, _, stage = (event_id or "").rpartition("-")
+    return Stage(stage) if job == identification.id and stage in list(Stage) else None
 
 
 async def _find(request: web.Request) -> IdentificationHandle:

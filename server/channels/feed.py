@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
@@ -59,6 +59,8 @@ class _Subscription:
     listeners: int = 0
     reads: int = 0
     play: Play | None = None
+    recent: tuple[Play, ...] = ()
+    """The newest plays, the oldest first; the last is `play`. What a listener missed is found among them."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, and replaced, at each change."""
     refresh: asyncio.Event = field(default_factory=asyncio.Event)
@@ -91,29 +93,34 @@ class ChannelFeed:
 
     @contextmanager
     def listening(
-        self, login: str, address: Address | None, idle_seconds: float
+        self, login: str, address: Address | None, idle_seconds: float, *, after: str | None = None
     ) -> Generator[AsyncGenerator[Play | None]]:
         """Listen to a channel during the block: the newest play, then each change or newer play.
 
+        `after`: the `event_id_of` what a listener had last; what it missed comes first, if that is still known.
         None after each `idle_seconds` without one; ends when the server stops. Raises TwitchAudioError
         `rate-limited` when the address listens to too much, `busy` when all together do.
         """
         sources = () if address is None else sources_of(address)
         subscription = self._subscribe(login, sources)
         try:
-            yield self._plays(subscription, idle_seconds)
+            yield self._plays(subscription, idle_seconds, after)
         finally:
             self._unsubscribe(subscription, sources)
 
-    async def _plays(self, subscription: _Subscription, idle_seconds: float) -> AsyncGenerator[Play | None]:
-        shown: Play | None = None
+    async def _plays(
+        self, subscription: _Subscription, idle_seconds: float, after: str | None
+    ) -> AsyncGenerator[Play | None]:
+        had = after
         while not self._closing:
             changed = subscription.changed
             if subscription.error is not None:
                 raise subscription.error.fresh_copy() from subscription.error
-            if subscription.play is not None and subscription.play != shown:
-                shown = subscription.play
-                yield shown
+            missed = _missed(subscription.recent, had)
+            for play in missed:
+                had = event_id_of(play)
+                yield play
+            if missed:
                 continue
             try:
                 async with asyncio.timeout(idle_seconds):
@@ -182,7 +189,7 @@ class ChannelFeed:
             self._wake_listeners(subscription)
 
     async def _refresh(self, subscription: _Subscription) -> None:
-        """Read the newest play, and wake the listeners when it has changed."""
+        """Read the newest plays, and wake the listeners when they have changed."""
         try:
             newest = await self._service.recent_answers(subscription.login, limit=1)
             if not newest or (subscription.play is not None and newest[0].id == subscription.play.answers[0]):
@@ -192,14 +199,16 @@ class ChannelFeed:
             # The database cannot be reached: keep the listeners, and try again at the next poll.
             _log.info("feed_without_store", extra={"code": str(error.code)})
             return
-        play = next(plays(answers), None)
-        if play is None:
+        recent = tuple(plays(answers))
+        if not recent:
             return
+        play = recent[0]
         before = subscription.play
         whole = len(play.answers) < len(answers)
         if before is not None and not whole and song_key(before.song) == song_key(play.song):
             play = replace(play, first_heard=min(before.first_heard, play.first_heard))
         subscription.play = play
+        subscription.recent = (*reversed(recent[1:]), play)
         self._wake_listeners(subscription)
 
     def _wake_listeners(self, subscription: _Subscription) -> None:
@@ -216,6 +225,22 @@ class ChannelFeed:
         await asyncio.gather(*tasks, return_exceptions=True)
         for subscription in subscriptions:
             self._wake_listeners(subscription)
+
+
+def event_id_of(play: Play) -> str:
+    """The id of the event that tells of a play as it is now: on every server the same, and after a restart."""
+    return play.answers[0]
+
+
+def _missed(recent: Sequence[Play], had: str | None) -> Sequence[Play]:
+    """The plays that began or changed after what a listener had; the newest alone if that is not known.
+
+    `recent`: the oldest first.
+    """
+    for number, play in enumerate(recent):
+        if had in play.answers:
+            return recent[number + (had == event_id_of(play)) :]
+    return recent[-1:]
 
 
 def _subtract(counts: Counter[str], sources: tuple[str, ...]) -> None:

@@ -20,7 +20,7 @@ class Encoder:
         self._tags: dict[tuple[int, bool], tuple[Identification, str]] = {}
 
     def tag(self, identification: Identification, *, paths: bool = False) -> str:
-        """The entity tag of a finished identification as `GET` gives it, whoever shared the job."""
+        """The entity tag of a finished identification, as `GET` gives it to all clients alike."""
         key = (id(identification), paths)
         known = self._tags.get(key)
         if known is not None:

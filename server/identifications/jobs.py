@@ -144,6 +144,9 @@ class JobRegistry:
         self._definite_failures: TTLCache[str, Job] = TTLCache(
             limits.kept, limits.keep_definite_seconds, clock.monotonic
         )
+        self._past_progress: TTLCache[IdentificationId, JobProgress] = TTLCache(
+            limits.kept, limits.keep_progress_seconds, clock.monotonic
+        )
         self._closing = False
         self._finished = metrics.counter(
             "twitchaudio_identifications_total", "Jobs that ended in this process.", "kind", "status", "code"
@@ -166,6 +169,11 @@ class JobRegistry:
     def joinable(self, target: TwitchTarget, *, skip_stored: bool = False) -> Job | None:
         """The job that a request would join, `skip_stored` only one that runs; None when it would start one."""
         return self._jobs.get(target.key) or (None if skip_stored else self._definite_failures.get(target.key))
+
+    def past_states(self, identification_id: IdentificationId, after: Stage) -> list[Identification]:
+        """The states that a job which has just ended went through after a stage, if this server knows them."""
+        progress = self._past_progress.get(identification_id)
+        return [] if progress is None else progress.states_after(after)
 
     def by_id(self, identification_id: IdentificationId) -> Job | None:
         return self._by_id.get(identification_id)
@@ -438,6 +446,7 @@ class JobRegistry:
         current = job.progress.current
         if current is not None and self._by_id.get(current.id) is job:
             del self._by_id[current.id]
+            self._past_progress[current.id] = job.progress
 
     async def _claim_lease(
         self, target: Target, *, looked: bool = False, skip_stored: bool = False

@@ -15,6 +15,8 @@ class ServiceLimits:
     """How long a Lambda function may take to adopt its job. One that starts later finds the job ended."""
     keep_definite_seconds: float = 3.0
     keep_song_seconds: float = 10.0
+    keep_progress_seconds: float = 60.0
+    """How long after a job's end the stages that it went through can be sent to listeners who come back."""
     kept: int = 1_000
     set_list_page: int = 200
     set_list_answers: int = 2_000

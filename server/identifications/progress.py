@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from fingerprint.domain.identification import Identification
+from fingerprint.domain.identification import Identification, Stage
 from fingerprint.domain.problems import TwitchAudioError
 
 End = Identification | TwitchAudioError
@@ -125,12 +125,22 @@ class JobProgress:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def states(self, idle_seconds: float) -> AsyncGenerator[Identification | None]:
+    def states_after(self, stage: Stage) -> list[Identification]:
+        """The states so far of later stages than this one."""
+        order = list(Stage)
+        return [state for state in self._states if order.index(state.stage) > order.index(stage)]
+
+    async def states(
+        self, idle_seconds: float, *, after: Stage | None = None
+    ) -> AsyncGenerator[Identification | None]:
         """The current state, then every later one; None after each `idle_seconds` without a new one.
 
-        Ends after the finished state, or when this server has none.
+        `after`: instead, every state of a later stage than this one. Ends after the finished state, or when this
+        server has none.
         """
-        position = max(0, len(self._states) - 1)
+        position = len(self._states) - (
+            min(1, len(self._states)) if after is None else len(self.states_after(after))
+        )
         while True:
             while position < len(self._states):
                 position += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self, assert_never
 
-from fingerprint.domain.identification import Identification, IdentificationId, Kind, answer_age, reusable
+from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, answer_age, reusable
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from fingerprint.ports import Clock, JobOutcome, JobStore
@@ -264,17 +264,21 @@ class IdentificationService:
         return end
 
     async def states(
-        self, handle: IdentificationHandle, idle_seconds: float
+        self, handle: IdentificationHandle, idle_seconds: float, *, after: Stage | None = None
     ) -> AsyncGenerator[Identification | None]:
-        """The current state and all later ones, None after each `idle_seconds` without a new one.
+        """The current state and all later ones, or all `after` a stage; None after `idle_seconds` without one.
 
         The last is finished, unless the server stops first. Raises TwitchAudioError `busy` when too many wait.
         """
         if handle.progress is None:
+            if after is not None:
+                for state in self._jobs.past_states(handle.identification.id, after):
+                    if not state.status.finished:
+                        yield state
             yield handle.identification
             return
         with self._waiting():
-            async with aclosing(handle.progress.states(idle_seconds)) as states:
+            async with aclosing(handle.progress.states(idle_seconds, after=after)) as states:
                 async for state in states:
                     yield state
 

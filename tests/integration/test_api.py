@@ -14,7 +14,16 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import BlacklistKind
-from tests.api_client import ASK, CLIP, ask, assert_problem, open_api, read_events, until_metric
+from tests.api_client import (
+    ASK,
+    CLIP,
+    ask,
+    assert_problem,
+    next_event_with_id,
+    open_api,
+    read_events,
+    until_metric,
+)
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline
 
@@ -251,6 +260,25 @@ async def test_a_late_listener_gets_the_current_state_first(api: ClientSession, 
         parts.capture.gate.set()
         events = await reading
     assert events[0][1]["stage"] == "capturing"
+
+
+async def test_a_listener_who_comes_back_gets_what_it_missed(api: ClientSession, parts: FakePipeline) -> None:
+    parts.capture.gate.clear()
+    body = await (await ask(api)).json()
+    address = f"{ASK}/{body['id']}/events"
+    async with api.get(address) as response:
+        _, event_id, first = await next_event_with_id(response)
+    parts.capture.gate.set()
+    await (await api.get(f"{ASK}/{body['id']}", headers={"Prefer": "wait=30"})).read()
+    stages = ["queued", "resolving", "capturing", "fingerprinting", "recognizing", "done"]
+    async with api.get(address, headers={"Last-Event-ID": event_id}) as response:
+        missed = [state["stage"] for _, state in await read_events(response)]
+    assert missed == stages[stages.index(first["stage"]) + 1 :]
+    async with api.get(address, headers={"Last-Event-ID": f"{body['id']}-done"}) as response:
+        assert (response.status, await response.read()) == (204, b""), "which ends an EventSource"
+    for unknown in ("what", "-done", f"{body['id']}-nothing", f"other-{first['stage']}"):
+        async with api.get(address, headers={"Last-Event-ID": unknown}) as response:
+            assert [name for name, _ in await read_events(response)] == ["result"]
 
 
 async def test_who_listens_after_the_end_gets_the_result_alone(api: ClientSession) -> None:

@@ -298,6 +298,14 @@ async def test_a_listener_hears_of_each_new_play_as_it_changes(api: ClientSessio
     assert (await next_play(first))["song"]["title"] == "Dusk"
     first.close()
     late.close()
+    for last, missed in (
+        (play["identifications"][0], ["Night Drive", "Dawn", "Dusk"]),
+        (longer["identifications"][0], ["Dawn", "Dusk"]),
+        ("nothing", ["Dusk"]),
+    ):
+        back = await api.get(f"{CHANNEL}/events", headers={"Last-Event-ID": last})
+        assert [(await next_play(back))["song"]["title"] for _ in missed] == missed
+        back.close()
     await assert_problem(await api.get("/api/v1/channels/no%20channel/events"), "invalid-input", 400)
 
 

@@ -30,6 +30,9 @@ async def test_every_listener_gets_every_state_from_the_current_one_on() -> None
     assert await early == [*states, end]
     assert await late == [states[-1], end]
     assert await collect(progress) == [end]
+    missed = [state async for state in progress.states(60, after=Stage.QUEUED)]
+    assert missed == [*states[1:], end]
+    assert [state async for state in progress.states(60, after=Stage.DONE)] == []
 
 
 async def test_nothing_goes_back_and_nothing_follows_the_end() -> None:
