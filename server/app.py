@@ -19,6 +19,7 @@ from server import api, keys
 from server.access.identity.addresses import Networks
 from server.access.identity.forwarding import UntrustedForwarding
 from server.access.identity.session_keys import SessionKeys, kept_keys
+from server.access.quotas.budgets import Allowance
 from server.api.health import operator_app
 from server.channels.hot_channels import HotLimits
 from server.channels.watcher import WatcherLimits
@@ -31,6 +32,7 @@ from server.middleware.expectations import ignore_unknown_expectations
 from server.middleware.foreign_forms import refuse_foreign_forms
 from server.middleware.forms import ignore_form_warnings
 from server.middleware.problems import problem_details
+from server.middleware.request_budget import limit_requests
 from server.middleware.request_context import make_request_context
 from server.middleware.request_hooks import request_hooks
 from server.middleware.request_id import name_request
@@ -130,6 +132,9 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
             after=[access_log(metrics, app[keys.CLOCK]), audit_requests(app)],
         ),
         problem_details(metrics),
+        limit_requests(
+            app[keys.CLOCK], Allowance(settings.limits.requests_burst, settings.limits.requests_per_second)
+        ),
         refuse_foreign_forms,
     ]
     if session_keys is None:

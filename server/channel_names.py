@@ -55,6 +55,9 @@ _RENAMED_SECONDS: Final = 2.0
 _SILENT_SECONDS: Final = 30.0
 """How long no ids are asked for after Twitch did not answer."""
 _MAX_REMEMBERED: Final = 10_000
+_MAX_CACHED: Final = 2_000
+"""How many logins and ids are cached for moments: made-up ones take room, too."""
+
 _MAX_PENDING: Final = 1_000
 _MAX_AT_ONCE: Final = 5
 _MAX_SPANS: Final = 10
@@ -123,15 +126,16 @@ class ChannelNames:
         self._followers = followers
         self._poll_seconds = poll_seconds
         self._spans: SingleFlightCache[str, Sequence[NameSpan]] = SingleFlightCache(
-            clock=clock, fresh_seconds=_SPANS_SECONDS
+            clock=clock, fresh_seconds=_SPANS_SECONDS, max_entries=_MAX_CACHED
         )
         self._by_login: SingleFlightCache[str, Broadcaster | None] = SingleFlightCache(
             clock=clock,
             fresh_seconds=lambda found: _UNKNOWN_SECONDS if found is None else _ASKED_SECONDS,
             failure_seconds=_FAILED_SECONDS,
+            max_entries=_MAX_CACHED,
         )
         self._by_id: SingleFlightCache[str, Broadcaster | None] = SingleFlightCache(
-            clock=clock, fresh_seconds=_FAILED_SECONDS, failure_seconds=_FAILED_SECONDS
+            clock=clock, fresh_seconds=_FAILED_SECONDS, failure_seconds=_FAILED_SECONDS, max_entries=_MAX_CACHED
         )
         self._written: TTLCache[str, str] = TTLCache(_MAX_REMEMBERED, _WRITTEN_SECONDS, clock.monotonic)
         self._unknown: TTLCache[str, bool] = TTLCache(_MAX_REMEMBERED, _UNKNOWN_SECONDS, clock.monotonic)

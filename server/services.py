@@ -44,7 +44,7 @@ from server.access.rules.broadcasters import BroadcasterFollower
 from server.access.rules.list_store import ListFollower
 from server.access.rules.subscriptions import Subscriptions
 from server.access.service import Access
-from server.audit.answers import audit_answers
+from server.audit.answers import AnswerRecords
 from server.audit.store import AuditStore
 from server.audit.writer import AuditLimits, AuditWriter
 from server.canary import TwitchCanary
@@ -172,7 +172,9 @@ async def _open_jobs(
     if links is not None:
         links.add_listener(service.forget_answer)
     service.add_outcome_listener(names.heard)
-    service.add_outcome_listener(audit_answers(audit, clock))
+    answers = AnswerRecords(audit, clock)
+    stack.callback(answers.close)
+    service.add_outcome_listener(answers)
     app[keys.SERVICE] = await stack.enter_async_context(service)
     return free
 

@@ -170,6 +170,9 @@ class ServerLimits:
     """How long a client may take nothing of an answer before it is disconnected."""
     keep_alive_seconds: float = 75.0
     """How long a connection may be idle between requests; longer than the usual timeout of proxies in front."""
+    requests_burst: float = 20_000.0
+    requests_per_second: float = 200.0
+    """What an address may spend on requests, at once and steadily; see `server.middleware.request_budget`."""
     drain_seconds: float = 1.0
     shutdown_seconds: float = 0.5
 

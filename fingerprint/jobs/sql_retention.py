@@ -4,6 +4,7 @@ Any number of servers may run this at the same time: rows that one has deleted a
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from fingerprint.ports import Clock
 _ROWS_PER_DELETE: Final = 500
 _PAUSE_SECONDS: Final = 0.05
 _INTERVAL_SECONDS: Final = 3_600.0
+_FAILED_INTERVAL_SECONDS: Final = 30.0
 _DELETED: Final = [
     (str(kind), str(status))
     for kind in Kind
@@ -30,7 +32,13 @@ _DELETED: Final = [
 """The kinds and states that are deleted. The index finds the old rows of each without reading those that stay."""
 
 FAILED_DAYS: Final = 7
-"""How long failed jobs are kept in any case: each question about a made-up channel leaves one."""
+"""How long failed jobs are kept at most: each question about a made-up channel leaves one."""
+
+MAX_FAILED: Final = 1_000
+"""How many failed jobs of each kind are kept, the newest ones."""
+
+FAILED_STAY: Final = timedelta(seconds=30)
+"""How long failed jobs are kept at least: clients ask for them by their id."""
 
 _OLD: Final = (
     select(identifications.c.id)
@@ -41,6 +49,13 @@ _OLD: Final = (
     )
     .order_by(identifications.c.created_us)
     .limit(_ROWS_PER_DELETE)
+)
+_NEWEST_EXCESS: Final = (
+    select(identifications.c.created_us)
+    .where(identifications.c.kind == bindparam("of_kind"), identifications.c.status == str(Status.FAILED))
+    .order_by(identifications.c.created_us.desc())
+    .limit(1)
+    .offset(bindparam("kept"))
 )
 _log = logging.getLogger(__name__)
 
@@ -54,13 +69,31 @@ async def delete_old_answers(
     """
     count = 0
     for kind, status in _DELETED:
-        if only_failed and status != str(Status.FAILED):
-            continue
-        values = {"of_kind": kind, "with_status": status, "before": to_us(before)}
-        while ids := [str(row.id) for row in await database.rows(_OLD, values)]:
-            await database.transact(lambda connection, ids=ids: _delete(connection, ids, clock.now()))
-            count += len(ids)
-            await clock.sleep(_PAUSE_SECONDS)
+        if not only_failed or status == str(Status.FAILED):
+            count += await _delete_older(database, clock, kind, status, to_us(before))
+    return count
+
+
+async def delete_excess_failures(database: Database, clock: Clock, *, keep: int = MAX_FAILED) -> int:
+    """Delete all failed jobs but the newest `keep` of each kind, and those of the last `FAILED_STAY`; how many.
+
+    Raises TwitchAudioError `busy`.
+    """
+    count = 0
+    for kind in Kind:
+        row = await database.first(_NEWEST_EXCESS, {"of_kind": str(kind), "kept": keep})
+        if row is not None:
+            before_us = min(row.created_us + 1, to_us(clock.now() - FAILED_STAY))
+            count += await _delete_older(database, clock, str(kind), str(Status.FAILED), before_us)
+    return count
+
+
+async def _delete_older(database: Database, clock: Clock, kind: str, status: str, before_us: int) -> int:
+    count, values = 0, {"of_kind": kind, "with_status": status, "before": before_us}
+    while ids := [str(row.id) for row in await database.rows(_OLD, values)]:
+        await database.transact(lambda connection, ids=ids: _delete(connection, ids, clock.now()))
+        count += len(ids)
+        await clock.sleep(_PAUSE_SECONDS)
     return count
 
 
@@ -76,12 +109,23 @@ def _delete(connection: Connection, ids: list[str], now: datetime) -> None:
 @asynccontextmanager
 async def old_answers_deleted(database: Database, clock: Clock, *, keep_days: int | None) -> AsyncGenerator[None]:
     """Delete answers older than `keep_days`, and failed jobs sooner, in the background during the block."""
-    task = asyncio.create_task(_keep_deleting(database, clock, keep_days), name="delete old answers")
+    tasks = (
+        asyncio.create_task(_keep_deleting(database, clock, keep_days), name="delete old answers"),
+        asyncio.create_task(_keep_few_failures(database, clock), name="delete failed jobs"),
+    )
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_few_failures(database: Database, clock: Clock) -> None:
+    while True:
+        with contextlib.suppress(TwitchAudioError):
+            await delete_excess_failures(database, clock)
+        await clock.sleep(_FAILED_INTERVAL_SECONDS)
 
 
 async def _keep_deleting(database: Database, clock: Clock, keep_days: int | None) -> None:

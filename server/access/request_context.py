@@ -27,6 +27,9 @@ class RequestContext:
     problem_code: str | None = None
     """The problem code of the response, if the request failed."""
 
+    over_budget: bool = False
+    """Whether it was refused because its address sends too many: it gets no audit log entry of its own."""
+
     @property
     def principal(self) -> Principal:
         """Who sends the request; available once `Access.authenticate` has succeeded."""

@@ -15,8 +15,8 @@ RECORDS: Final = SampleLimits(
 """Rows of one address: requests that were served, and those that were refused or found nothing."""
 
 
-_ALWAYS: Final = frozenset({AuditKind.LAUNCH, AuditKind.LOGIN})
-"""Kinds that have limits of their own."""
+_APART: Final = frozenset({AuditKind.LAUNCH, AuditKind.LOGIN})
+"""Kinds with a budget apart, so that they are recorded although an address has sent many requests."""
 
 
 class RequestRecords:
@@ -26,16 +26,22 @@ class RequestRecords:
         self._audit = audit
         self._clock = clock
         self._sampler = RequestSampler(clock, limits, self._add_count)
+        self._apart = RequestSampler(clock, limits, self._add_count)
 
     def add(self, entry: AuditEntry, address: Address | None, *, refused: bool) -> None:
         """Add an entry, or count it when its address has used up its budget."""
-        always = entry.kind in _ALWAYS
-        if always or self._sampler.chosen(address, entry.kind, entry.code, refused=refused):
+        sampler = self._apart if entry.kind in _APART else self._sampler
+        if sampler.chosen(address, entry.kind, entry.code, refused=refused):
             self._audit.add(entry)
+
+    def count(self, kind: AuditKind, address: Address | None, code: str | None) -> None:
+        """Count what is not worth an entry of its own."""
+        self._sampler.skip(address, kind, code)
 
     def close(self) -> None:
         """Add the numbers of what was not added."""
         self._sampler.report()
+        self._apart.report()
 
     def _add_count(self, skipped: Skipped) -> None:
         self._audit.add(

@@ -34,6 +34,12 @@ def figure_names(row: Mapping[str, Any]) -> list[str]:
             return []
 
 
+def figure_amount(row: Mapping[str, Any]) -> int:
+    """How many events a row stands for: one, or the number of those that were not recorded one by one."""
+    number, more, _ = str(row["what"]).partition(" more")
+    return int(number) if more and number.isdecimal() else 1
+
+
 def latency_class(ms: float) -> int:
     """The upper edge, in milliseconds, of the class that an answer time is counted in."""
     return next((edge for edge in EDGES_MS if ms <= edge), EDGES_MS[-1])
@@ -55,9 +61,10 @@ def median_ms(counts: Mapping[int, int]) -> float:
 
 def count(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     """Count rows of the audit log, in the transaction that inserts them."""
-    counts = Counter(
-        (from_us(row["moment_us"]).date().isoformat(), name) for row in rows for name in figure_names(row)
-    )
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        for name in figure_names(row):
+            counts[from_us(row["moment_us"]).date().isoformat(), name] += figure_amount(row)
     new = [{"day": day, "name": name, "amount": amount} for (day, name), amount in counts.items()]
     count_up(connection, table, new, "amount")
 

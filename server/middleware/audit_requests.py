@@ -19,9 +19,13 @@ def audit_requests(app: web.Application) -> AfterRequest:
         if path.startswith(_NOT_LOGGED):
             return
         context = request[keys.CONTEXT]
+        kind = AuditKind.API if path.startswith("/api/") else AuditKind.WEBSITE
+        if context.over_budget:
+            app[keys.ACCESS].records.count(kind, context.credentials.address, context.problem_code)
+            return
         entry = AuditEntry(
             moment=app[keys.CLOCK].now(),
-            kind=AuditKind.API if path.startswith("/api/") else AuditKind.WEBSITE,
+            kind=kind,
             who=app[keys.ACCESS].audit_subject(context),
             what=f"{request.method} {route}",
             subject=path,

@@ -23,7 +23,7 @@ from fingerprint.database import (
 from fingerprint.domain.identification import BroadcastMoment, Heard, Identification, Stage, Status
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
 from fingerprint.jobs.sql import SqlJobStore
-from fingerprint.jobs.sql_retention import delete_old_answers
+from fingerprint.jobs.sql_retention import FAILED_STAY, delete_excess_failures, delete_old_answers
 from fingerprint.ports import Claimed, Lease
 from fingerprint.settings import PipelineSettings
 from server import migrations
@@ -35,7 +35,18 @@ from server.settings import ServerSettings
 from tests.builders import NOON, song
 
 DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
 CLOCK = SystemClock()
+
+
+class ClockAt(SystemClock):
+    """A clock that stands still at a moment, while pauses take their time."""
+
+    def __init__(self, moment: datetime) -> None:
+        self._moment = moment
+
+    def now(self) -> datetime:
+        return self._moment
 
 
 @pytest.fixture
@@ -163,6 +174,27 @@ async def test_failed_jobs_go_sooner_than_answers(database: Database) -> None:
     assert await delete_old_answers(database, CLOCK, before=NOON + DAY, only_failed=True) == 1
     assert await store.get(failed.id) is None
     assert await store.get(stays.id) is not None
+
+
+async def test_of_failed_jobs_only_the_newest_stay_however_many_targets_are_made_up(database: Database) -> None:
+    heard = await answered(database, ChannelTarget("heard"), NOON - DAY, Status.SUCCESSFUL)
+    for number in range(6):
+        for target in (ChannelTarget(f"made_up_{number}"), ClipTarget(f"Made-up-{number}")):
+            await answered(database, target, NOON + number * SECOND, Status.FAILED)
+    late = ClockAt(NOON + DAY)
+    assert await delete_excess_failures(database, late, keep=2) == 8
+    assert await delete_excess_failures(database, late, keep=2) == 0
+    left = {row.target for row in await database.rows(select(identifications))}
+    assert left == {"heard", "made_up_4", "made_up_5", "Made-up-4", "Made-up-5"}
+    assert await count(database, leases) == 5, "nor does anything else stay of the others"
+    assert await SqlJobStore(database).get(heard.id) is not None
+
+
+async def test_failed_jobs_stay_while_clients_may_ask_for_them(database: Database) -> None:
+    for number in range(6):
+        await answered(database, ChannelTarget(f"made_up_{number}"), NOON + number * SECOND, Status.FAILED)
+    assert await delete_excess_failures(database, ClockAt(NOON + FAILED_STAY), keep=2) == 0
+    assert await delete_excess_failures(database, ClockAt(NOON + FAILED_STAY + 2 * SECOND), keep=2) == 2
 
 
 async def test_reports_and_owners_of_clips_go_with_the_answers(database: Database) -> None:

@@ -16,10 +16,12 @@ from aiohttp import ClientResponse, ClientSession
 from fingerprint.clock import SystemClock
 from fingerprint.database import SQLITE_FILE, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.settings import PipelineSettings
+from server.app import make_app
 from server.audit.store import AuditFilter, AuditStore
 from server.channels.feed import FeedLimits
 from server.identifications.limits import ServiceLimits
-from server.settings import Rate, ServerLimits
+from server.settings import Rate, ServerLimits, ServerSettings
 from tests.api_client import ASK, CLIP, assert_problem, open_api, until_metric
 from tests.fakes import FakePipeline
 
@@ -178,3 +180,38 @@ async def test_made_up_channels_of_one_client_leave_live_events_to_all_others(tm
         assert {(await listen("made_up_1", "2001:db8::3")).status for _ in range(20)} == {200}
         assert (await listen("somechannel", "192.0.2.1")).status == 200
         assert (await listen("another", "192.0.2.1")).status == 200
+
+
+async def test_l6_a_flood_of_plain_requests_is_refused_without_a_row_and_others_are_served(tmp_path: Path) -> None:
+    limits = ServerLimits(requests_burst=20.0, requests_per_second=0.001)
+    flood = {"X-Forwarded-For": "198.51.100.7"}
+    async with open_api(FakePipeline(SystemClock()), tmp_path, limits=limits, **BEHIND) as api:
+
+        async def status_of(path: str, headers: dict[str, str], method: str = "GET") -> int:
+            async with api.request(method, path, headers=headers, allow_redirects=False) as answer:
+                return answer.status
+
+        assert [await status_of(f"/none/{number}", flood) for number in range(21)] == [404] * 20 + [429]
+        # No way in is left out.
+        app = make_app(ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path)))
+        routes = {resource.canonical for resource in app.router.resources()}
+        health = {"/healthz", "/readyz", "/metrics"}
+        assert len(routes - health) > 30
+        for route in sorted(routes - health):
+            assert await status_of(route.replace("{", "").replace("}", ""), flood) == 429, route
+        for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
+            assert await status_of("/", flood, method) == 429
+        refused = await api.get("/", headers={**flood, "Accept": "text/html"})
+        assert (refused.status, refused.content_type) == (429, "text/html")
+        problem = await assert_problem(await api.get("/docs", headers=flood), "rate-limited", 429)
+        assert int(refused.headers["Retry-After"]) >= problem["retry_after_seconds"] - 1 >= 0
+        assert await status_of("/healthz", flood) == 200, "a proxy that asks may have the same address"
+        assert await status_of("/docs", {"X-Forwarded-For": "198.51.100.8"}) == 200
+        # A thousand behind one address who ask for one thing cost little.
+        behind = {"X-Forwarded-For": "203.0.113.5", "Prefer": "wait=30"}
+        joined = await asyncio.gather(*(api.post(ASK, json=CLIP, headers=behind) for _ in range(150)))
+        assert {answer.status for answer in joined} == {200}
+    async with open_database(f"sqlite:///{tmp_path / SQLITE_FILE}") as database:
+        entries = await AuditStore(database).read(AuditFilter(limit=10_000))
+    refusals = [each for each in entries if each.code == "rate-limited"]
+    assert {each.what.partition(" ")[2] for each in refusals} == {"more"}, "by their number alone"

@@ -50,13 +50,17 @@ class RequestSampler:
             self.report()
         if (self._refused if refused else self._served).take(address):
             return True
+        self.skip(address, kind, code)
+        return False
+
+    def skip(self, address: Address | None, kind: str, code: str | None) -> None:
+        """Count a request that is not recorded, for the report."""
         key = ("" if address is None else sources_of(address)[-1], kind, code)
         if key not in self._counts and len(self._counts) >= MAX_COUNTS:
             key = ("", kind, None)
         if not self._counts:
             self._report_at = self._clock.monotonic() + REPORT_SECONDS
         self._counts[key] = self._counts.get(key, 0) + 1
-        return False
 
     def report(self) -> None:
         """Report what was not recorded since the last report."""

@@ -1,6 +1,8 @@
 """The single flight: who starts, joins, follows and takes over; with a clock that is moved by hand."""
 
 import asyncio
+import gc
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -14,8 +16,8 @@ from fingerprint.domain.identification import (
     Status,
 )
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
-from fingerprint.ports import LEASE_SECONDS, Claimed, Held, JobOutcome
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
+from fingerprint.ports import LEASE_SECONDS, Claimed, Held, JobOutcome, MediaSource
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners import queued
 from server.identifications.runners.inprocess import InProcessRunner
@@ -158,6 +160,37 @@ async def test_l8_failures_are_kept_for_a_bounded_number_of_targets(world: World
                 await service.wait(await service.ask(ChannelTarget(f"channel{number}")), 10)
                 await settle()
         assert len(parts.resolver.asked) == 10 + 7, "the newest three are kept"
+
+
+async def test_l8_made_up_targets_leave_nothing_in_memory(world: World) -> None:
+    async with world.server(kept=10) as (service, parts):
+
+        async def refuse(target: Target) -> MediaSource:
+            raise TwitchAudioError(ProblemCode.CHANNEL_NOT_FOUND, f"There is no {target.name}.")
+
+        parts.resolver.resolve = refuse
+
+        async def ask_for(numbers: range) -> Counter[str]:
+            for number in numbers:
+                for target in (
+                    ChannelTarget(f"made_up_{number}"),
+                    ClipTarget(f"Made-up-{number}"),
+                    VideoTarget(str(number), 0.0),
+                ):
+                    await service.wait(await service.ask(target), 10)
+                    await settle()
+            # What the store has is not the subject here.
+            world.store.rows.clear()
+            world.store.leases.clear()
+            world.store.fences.clear()
+            gc.collect()
+            kinds = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.get_objects())
+            ours = ("fingerprint.", "server.", "_asyncio.")
+            return Counter({name: count for name, count in kinds.items() if name.startswith(ours)})
+
+        before = await ask_for(range(20))
+        after = await ask_for(range(20, 60))
+        assert {name: count for name, count in (after - before).items() if count > 5} == {}
 
 
 async def test_a_clip_that_many_ask_for_costs_one_read_in_ten_seconds(world: World) -> None:
