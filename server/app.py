@@ -28,6 +28,7 @@ from server.identifications.limits import ServiceLimits
 from server.middleware.access_log import access_log
 from server.middleware.audit_requests import audit_requests
 from server.middleware.connections import BoundedRunner, ConnectionBounds, ConnectionLimits
+from server.middleware.cross_origin import add_cross_origin, answer_preflights
 from server.middleware.expectations import ignore_unknown_expectations
 from server.middleware.foreign_forms import refuse_foreign_forms
 from server.middleware.forms import ignore_form_warnings
@@ -118,7 +119,7 @@ def make_app(
     ignore_unknown_expectations(app)
     ignore_form_warnings()
     # In this order: what one has set, the next leaves as it is.
-    app.on_response_prepare.extend([add_page_headers, add_headers])
+    app.on_response_prepare.extend([add_page_headers, add_headers, add_cross_origin])
     return app
 
 
@@ -131,6 +132,7 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
             before=[name_request, make_request_context(settings.trusted_proxies, app[keys.FORWARDING])],
             after=[access_log(metrics, app[keys.CLOCK]), audit_requests(app)],
         ),
+        *([answer_preflights(settings.cors_origins)] if settings.cors_origins else []),
         problem_details(metrics),
         limit_requests(
             app[keys.CLOCK], Allowance(settings.limits.requests_burst, settings.limits.requests_per_second)

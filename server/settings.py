@@ -46,6 +46,7 @@ def client_id(text: str) -> str:
 KEY_LENGTH: Final = 32
 """Minimum length of a session key, in characters."""
 
+_HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|[0-9a-f:.]{2,45}")
 _USER: Final = re.compile(r"id:[0-9]{1,20}|[a-z0-9_]{1,25}")
 
 
@@ -124,6 +125,21 @@ def canary(text: str) -> tuple[TwitchTarget, ...]:
     if len({target.kind for target in targets}) < len(targets):
         raise ValueError(text)
     return targets
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Parse comma-separated origins as browsers write them: scheme, host, and maybe a port. Raises ValueError."""
+    found: list[str] = []
+    for word in words(text):
+        url = URL(word)
+        if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.raw_host or ""):
+            raise ValueError(word)
+        if url.raw_user is not None or url.raw_password is not None:
+            raise ValueError(word)
+        if url.raw_path not in ("", "/") or url.raw_query_string or url.raw_fragment or word.endswith(("?", "#")):
+            raise ValueError(word)
+        found.append(str(url.origin()))
+    return tuple(dict.fromkeys(found))
 
 
 METRICS_TOKEN_LENGTH: Final = 16
@@ -349,6 +365,14 @@ class ServerSettings:
         "TWITCHAUDIO_METRICS_LISTEN",
         Format(host_and_port, "an address and a port, such as 127.0.0.1:9090 or [::1]:9090"),
         help="an address of its own for `/metrics` and `/readyz`, without a token",
+    )
+    cors_origins: tuple[str, ...] = setting(
+        "TWITCHAUDIO_CORS_ORIGINS",
+        Format(
+            origins, "comma-separated origins such as https://app.example or http://localhost:3000, without a path"
+        ),
+        help="websites whose pages may call the API from a browser, with an API key; never with cookies",
+        default=(),
     )
     log_level: str = setting(
         "TWITCHAUDIO_LOG_LEVEL",

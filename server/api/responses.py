@@ -88,6 +88,7 @@ async def identification_response(
             None if age_seconds is None else int(age_seconds),
             tag=tag,
             hsts=hsts,
+            vary=f"Prefer, {VARY}, Origin" if request.app[keys.SETTINGS].cors_origins else f"Prefer, {VARY}",
         ),
         body,
     )
@@ -103,8 +104,9 @@ def _head(
     *,
     tag: str | None,
     hsts: str | None,
+    vary: str,
 ) -> EncodedHead:
-    headers = {"Vary": f"Prefer, {VARY}"}
+    headers = {"Vary": vary}
     if status != HTTPStatus.NOT_MODIFIED:
         headers["Content-Type"] = "application/json"
     if tag is None:

@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
 from server import keys
+from server.middleware.cross_origin import is_concerned
 from server.middleware.request_id import HEADER
 from server.middleware.security_headers import HEADERS, SERVER
 from server.observability import request_id
@@ -92,4 +93,5 @@ class PreencodedResponse(web.Response):
             and self._body is self._encoded_body
             and len(self._headers) == len(self._head.headers)
             and (context is None or context.rate_limit is None)
+            and not ("Origin" in request.headers and isinstance(request, web.Request) and is_concerned(request))
         )

@@ -15,6 +15,7 @@ from fingerprint.settings import (
     secret,
     settings_table,
 )
+from server.settings import ServerSettings
 
 
 def test_nothing_set_gives_the_embedded_defaults() -> None:
@@ -109,6 +110,25 @@ def test_a_wrong_value_is_refused_in_one_line_that_names_variable_value_and_what
     assert value in text
     assert takes in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("*", "null", "app.example", "https://*.example", "https://app.example/page", "https://app.example?x=1"),
+        *("https://user@app.example", "ftp://app.example", "https://", "https://app.example:99999", "https://a b"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="takes comma-separated origins"):
+        read_settings(ServerSettings, {"TWITCHAUDIO_CORS_ORIGINS": f"https://good.example,{value}"})
+
+
+def test_origins_are_as_browsers_send_them() -> None:
+    text = "https://App.Example:443/, http://localhost:3000, http://[::1]:8000, https://b\u00fccher.example"
+    read = read_settings(ServerSettings, {"TWITCHAUDIO_CORS_ORIGINS": text})
+    expected = "https://app.example http://localhost:3000 http://[::1]:8000 https://xn--bcher-kva.example"
+    assert read.cors_origins == tuple(expected.split())
 
 
 def test_a_password_in_an_address_is_not_shown() -> None:
