@@ -152,6 +152,7 @@ class LiveRoutes:
             silent=silent and not fragmented,
             late=late,
             init_number=media.init_number(content["n"]),
+            picture_bytes=media.picture_bytes,
         )
 
     async def _in_production(
@@ -245,6 +246,7 @@ class VideoRoutes:
                 silent=_is_silent(video, group) and not fragmented,
                 late=media.late_ticks(int(number)),
                 init_number=media.init_number(int(number)),
+                picture_bytes=media.picture_bytes,
             )
         planned = PlannedResponse(
             step=Step.SEGMENT,

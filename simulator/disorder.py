@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from simulator.media import TICKS
+from simulator.media import FPS, TICKS
 
 _NUMBERS: Final = re.compile(r"every [1-9][0-9]{0,3}|[0-9]{1,9}(-[0-9]{1,9})?(,[0-9]{1,9}(-[0-9]{1,9})?)*")
 _JUMP_SECONDS: Final = 7_919
@@ -13,6 +13,7 @@ _KEY: Final = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://sim",KEYFORMAT="com.apple
 BROKEN: Final = ("missing", "empty", "html")
 MIN_SEGMENT_SECONDS: Final = 1.0
 MAX_SEGMENT_SECONDS: Final = 12.0
+MAX_PICTURE_MBIT: Final = 50.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class MediaSwitches:
 
     segment_seconds: float
     fragmented: bool = False
+    picture_mbit: float = 0.0
     rounded_durations: bool = False
     broken: str = ""
     broken_as: str = "missing"
@@ -42,6 +44,8 @@ class MediaSwitches:
         """Raise ValueError for values that make no sense."""
         if not MIN_SEGMENT_SECONDS <= self.segment_seconds <= MAX_SEGMENT_SECONDS:
             raise ValueError(f"segment_seconds must be {MIN_SEGMENT_SECONDS:g}..{MAX_SEGMENT_SECONDS:g}")
+        if not 0 <= self.picture_mbit <= MAX_PICTURE_MBIT:
+            raise ValueError(f"picture_mbit must be 0..{MAX_PICTURE_MBIT:g}")
         for name in ("broken", "encrypted", "gaps"):
             if getattr(self, name) and not _NUMBERS.fullmatch(getattr(self, name)):
                 raise ValueError(f"{name} takes numbers of segments, such as 3,5-7, or every N")
@@ -72,6 +76,11 @@ class MediaSwitches:
         if _holds(self.gaps, number):
             lines.append("#EXT-X-GAP")
         return lines
+
+    @property
+    def picture_bytes(self) -> int:
+        """How many bytes are added to each picture."""
+        return round(self.picture_mbit * 1e6 / 8 / FPS)
 
     def late_ticks(self, number: int) -> int:
         """How long a segment's picture has no sound at first."""

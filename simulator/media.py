@@ -38,9 +38,11 @@ FRAME_TICKS: Final = FRAME * TICKS // RATE
 """The duration of an AAC frame in ticks: 1920."""
 
 _BIT_RATE: Final = 160_000
-_FPS: Final = 12
+FPS: Final = 12
+"""Pictures in a second."""
+
 _PICTURE: Final = (284, 160)
-_GOP_FRAMES: Final = 10 * _FPS + 2
+_GOP_FRAMES: Final = 10 * FPS + 2
 _X264: Final = "keyint=100000:scenecut=0:bframes=0:ref=1:threads=1"
 _FRAMES_PER_PACKET: Final = 6
 _ADTS_BYTES: Final = 7
@@ -182,6 +184,7 @@ class Muxer:
         self._pictures = [bytes(packet) for packet in self._template.demux(self._video) if packet.size]
         self._recent: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self._limit = remembered_segments
+        self._filler = b""
 
     def close(self) -> None:
         """Close the template containers that hold the codec parameters."""
@@ -199,21 +202,23 @@ class Muxer:
         silent: bool = False,
         late: int = 0,
         init_number: int = 0,
+        picture_bytes: int = 0,
     ) -> bytes:
         """One segment: the ring's sound between two positions (ticks), stamped as if position 0 were `pts`.
 
         Sound is cut at the nearest frame boundary, so segments that touch are seamless. MPEG-TS starts with
         PAT and PMT; a fragmented one is `moof` and `mdat`, for the header that `init` gives. `silent` leaves the
         audio track out, which only works with a picture; `late` leaves out so many ticks of sound at the start.
-        `init_number`: the header that a fragmented one needs.
+        `init_number`: the header that a fragmented one needs. `picture_bytes` are added to each picture.
         """
         key = (ring.digest, start, end, pts, video, fragmented, silent, late, init_number)
-        made = self._recent.get(key)
+        self._filler = _filler(picture_bytes)
+        made = None if picture_bytes else self._recent.get(key)
         if made is None:
             first, last = frame_at(min(start + late, end)), frame_at(end)
             sound = [] if silent else ring.cut(first, last)
             if fragmented:
-                pictures = max(1, (end - start) * _FPS // TICKS) if video else 0
+                pictures = max(1, (end - start) * FPS // TICKS) if video else 0
                 made = self._fragment(
                     sound, first * FRAME + pts * RATE // TICKS, pictures, start + pts, _first_track(init_number)
                 )
@@ -221,6 +226,8 @@ class Muxer:
                 made = self._transport_stream(
                     sound, first * FRAME_TICKS + pts, start + pts, end - start, video=video
                 )
+            if picture_bytes:
+                return made  # too large to remember
             self._recent[key] = made
             if len(self._recent) > self._limit:
                 self._recent.popitem(last=False)
@@ -245,7 +252,7 @@ class Muxer:
         os.close(handle)
         try:
             with av.open(name, "w", format="mp4", options={"movflags": "faststart"}) as container:
-                pictures = (len(frames) - 1) * FRAME_TICKS * _FPS // TICKS
+                pictures = (len(frames) - 1) * FRAME_TICKS * FPS // TICKS
                 self._write(container, frames, FRAME_TICKS, -FRAME_TICKS, pictures=pictures, pictures_pts=0)
             Path(name).replace(path)
         finally:
@@ -257,7 +264,7 @@ class Muxer:
         buffer = io.BytesIO()
         options = {"mpegts_copyts": "1", "mpegts_flags": "initial_discontinuity"}
         with av.open(buffer, "w", format="mpegts", options=options) as container:
-            pictures = max(1, length * _FPS // TICKS) if video else 0
+            pictures = max(1, length * FPS // TICKS) if video else 0
             # Several frames in each packet, as on Twitch: muxing is faster, and the file smaller.
             packets = [
                 b"".join(sound[at : at + _FRAMES_PER_PACKET]) for at in range(0, len(sound), _FRAMES_PER_PACKET)
@@ -293,7 +300,9 @@ class Muxer:
 
     def _mux_picture(self, container: OutputContainer, video: VideoStream, number: int, start: int) -> None:
         index = number % len(self._pictures)
-        packet = _packet(self._pictures[index], video, start + number * _PICTURE_TICKS, _PICTURE_TICKS)
+        packet = _packet(
+            self._pictures[index] + self._filler, video, start + number * _PICTURE_TICKS, _PICTURE_TICKS
+        )
         packet.is_keyframe = index == 0
         container.mux_one(packet)
 
@@ -329,7 +338,14 @@ class Muxer:
         return bytes(whole[_find_box(whole, b"moof") : end if end > 0 else len(whole)])
 
 
-_PICTURE_TICKS: Final = TICKS // _FPS
+_PICTURE_TICKS: Final = TICKS // FPS
+
+
+def _filler(count: int) -> bytes:
+    """A unit of H.264 that shows nothing, with its length in front (ITU-T H.264, 7.3.2.7); empty for 0 bytes."""
+    return count.to_bytes(4, "big") + b"\x0c" + b"\xff" * (count - 2) + b"\x80" if count > 1 else b""
+
+
 _SILENT_FRAME: Final = bytes.fromhex("2110049400")
 
 
@@ -402,7 +418,7 @@ def _template() -> InputContainer:
     with av.open(buffer, "w", format="mp4") as container:
         audio = container.add_stream("aac", rate=RATE, layout="stereo")
         audio.bit_rate = _BIT_RATE
-        video = container.add_stream("libx264", rate=_FPS, options={"preset": "ultrafast", "tune": "zerolatency"})
+        video = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "tune": "zerolatency"})
         video.width, video.height = _PICTURE
         video.pix_fmt = "yuv420p"
         video.codec_context.options = {

@@ -82,7 +82,7 @@ class StreamCapture:
     async def _clip(self, source: ClipSource) -> Recording:
         bodies: list[ClipBody] = []
 
-        def new_body() -> ClipBody:
+        def new_body(_first_byte: int = 0) -> ClipBody:
             for body in bodies:
                 body.abandon()
             bodies.append(ClipBody(self._decoder, max_seconds=MAX_CLIP_SECONDS))

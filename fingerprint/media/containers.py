@@ -16,7 +16,7 @@ _SCANNED_BYTES: Final = 512 << 10
 """How much of a segment is searched for first timestamps."""
 
 _TEXT: Final = frozenset(b"\t\n\r" + bytes(range(0x20, 0x7F)))
-_TEXT_BYTES: Final = 64
+TEXT_BYTES: Final = 64
 """Media has other bytes than those of text among so many."""
 
 _PES_CLOCK: Final = 90_000
@@ -35,7 +35,7 @@ def container_of(content: bytes, *, has_init: bool) -> str | None:
 
     A segment may begin with boxes that carry events (`emsg`, `prft`), with an ID3 tag, or with bytes of no packet.
     """
-    if all(byte in _TEXT for byte in content[:_TEXT_BYTES]):  # also when there is nothing
+    if is_text(content):
         return None
     if has_init or content[4:8] in _BEFORE_MEDIA:
         return "mp4" if content[4:8] in KNOWN_BOXES or _box_like(content) else None
@@ -44,6 +44,11 @@ def container_of(content: bytes, *, has_init: bool) -> str | None:
     if _is_adts(content[_after_id3(content) :][:2]):
         return "aac"
     return None
+
+
+def is_text(content: bytes) -> bool:
+    """Whether a body is text or nothing at all, and so no media, by its first TEXT_BYTES."""
+    return all(byte in _TEXT for byte in content[:TEXT_BYTES])
 
 
 def transport_stream_start(content: bytes) -> int | None:
@@ -64,7 +69,7 @@ def transport_stream_start(content: bytes) -> int | None:
 def is_streamable(content: bytes) -> bool:
     """Whether an MP4 file that begins like this can be decoded while it arrives: what describes it comes first."""
     return (
-        next((kind for kind, _, _ in _boxes(content, 0, len(content)) if kind in (b"moov", b"mdat")), b"")
+        next((kind for kind, _, _ in iter_boxes(content, 0, len(content)) if kind in (b"moov", b"mdat")), b"")
         == b"moov"
     )
 
@@ -72,16 +77,16 @@ def is_streamable(content: bytes) -> bool:
 def missing_bytes(content: bytes) -> int:
     """How many bytes of MP4 are missing at the end, by the size of its last box."""
     end = 0
-    for _, inside, _ in _boxes(content, 0, len(content)):
-        size = _number(content, end, 4)
-        size = _number(content, end + 8, 8) if size == 1 else size or len(content) - end
+    for _, inside, _ in iter_boxes(content, 0, len(content)):
+        size = number_at(content, end, 4)
+        size = number_at(content, end + 8, 8) if size == 1 else size or len(content) - end
         end += max(size, inside - end)
     return max(0, end - len(content))
 
 
 def unknown_boxes(content: bytes) -> frozenset[str]:
     """The names of a fragment's outermost boxes that this module does not know."""
-    kinds = {kind for kind, _, _ in _boxes(content, 0, len(content))} - KNOWN_BOXES
+    kinds = {kind for kind, _, _ in iter_boxes(content, 0, len(content))} - KNOWN_BOXES
     return frozenset(kind.decode("ascii", "replace") for kind in kinds)
 
 
@@ -156,7 +161,7 @@ def _presentation_time(packet: bytes) -> int | None:
 # --- MP4 ----------------------------------------------------------------------------------------------
 
 
-def _boxes(content: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def iter_boxes(content: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """The kind of each box, and where its content begins and ends."""
     for _ in range(_MAX_BOXES):
         if start + 8 > end:
@@ -176,49 +181,50 @@ def _boxes(content: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, i
 
 def _box_like(content: bytes) -> bool:
     """Whether an unknown first box is followed by known ones."""
-    return any(kind in KNOWN_BOXES for kind, _, _ in _boxes(content, 0, len(content)))
+    return any(kind in KNOWN_BOXES for kind, _, _ in iter_boxes(content, 0, len(content)))
 
 
-def _inner(content: bytes, start: int, end: int, *path: bytes) -> Iterator[tuple[int, int]]:
+def inner_boxes(content: bytes, start: int, end: int, *path: bytes) -> Iterator[tuple[int, int]]:
     """Where the boxes at a path of names begin and end."""
-    for kind, inside, until in _boxes(content, start, end):
+    for kind, inside, until in iter_boxes(content, start, end):
         if kind == path[0]:
             if len(path) == 1:
                 yield inside, until
             else:
-                yield from _inner(content, inside, until, *path[1:])
+                yield from inner_boxes(content, inside, until, *path[1:])
 
 
 def _timescales(head: bytes) -> dict[int, int]:
     """How many units make a second, by the number of the track."""
     found: dict[int, int] = {}
-    for start, end in _inner(head, 0, len(head), b"moov", b"trak"):
-        track = next(_inner(head, start, end, b"tkhd"), None)
-        media = next(_inner(head, start, end, b"mdia", b"mdhd"), None)
+    for start, end in inner_boxes(head, 0, len(head), b"moov", b"trak"):
+        track = next(inner_boxes(head, start, end, b"tkhd"), None)
+        media = next(inner_boxes(head, start, end, b"mdia", b"mdhd"), None)
         if track is not None and media is not None:
             # Version 1 has times of 8 bytes in front.
-            at_track = track[0] + (20 if _number(head, track[0], 1) == 1 else 12)
-            at_media = media[0] + (20 if _number(head, media[0], 1) == 1 else 12)
-            found[_number(head, at_track, 4)] = _number(head, at_media, 4)
+            at_track = track[0] + (20 if number_at(head, track[0], 1) == 1 else 12)
+            at_media = media[0] + (20 if number_at(head, media[0], 1) == 1 else 12)
+            found[number_at(head, at_track, 4)] = number_at(head, at_media, 4)
     return found
 
 
 def _of_fragment(content: bytes, timescales: dict[int, int]) -> float | None:
     stamps: list[float] = []
-    for moof in _inner(content, 0, len(content), b"moof"):
-        for start, end in _inner(content, *moof, b"traf"):
-            header = next(_inner(content, start, end, b"tfhd"), None)
-            time = next(_inner(content, start, end, b"tfdt"), None)
+    for moof in inner_boxes(content, 0, len(content), b"moof"):
+        for start, end in inner_boxes(content, *moof, b"traf"):
+            header = next(inner_boxes(content, start, end, b"tfhd"), None)
+            time = next(inner_boxes(content, start, end, b"tfdt"), None)
             if header is None or time is None:
                 continue
-            scale = timescales.get(_number(content, header[0] + 4, 4), 0)
-            size = 8 if _number(content, time[0], 1) == 1 else 4
+            scale = timescales.get(number_at(content, header[0] + 4, 4), 0)
+            size = 8 if number_at(content, time[0], 1) == 1 else 4
             if scale:
-                stamps.append(_number(content, time[0] + 4, size) / scale)
+                stamps.append(number_at(content, time[0] + 4, size) / scale)
         if stamps:
             break  # later fragments are later
     return min(stamps, default=None)
 
 
-def _number(content: bytes, at: int, size: int) -> int:
+def number_at(content: bytes, at: int, size: int) -> int:
+    """The big-endian integer of `size` bytes at a position; bytes behind the end do not count."""
     return int.from_bytes(content[at : at + size], "big")

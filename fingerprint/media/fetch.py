@@ -31,6 +31,7 @@ _KEEP_ALIVE_SECONDS: Final = 60.0
 _MAX_CONNECTIONS: Final = 256
 _CHUNK_BYTES: Final = 1 << 17
 _WHOLE: Final = re.compile(r"bytes 0-([0-9]{1,18})/([0-9]{1,18})")
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-")
 _UNKNOWN_NAME: Final = frozenset(
     number for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if (number := getattr(socket, name, None))
 )
@@ -94,7 +95,7 @@ class _Call:
     max_bytes: int
     headers: Mapping[str, str] | None
     body: bytes | None = None
-    new_filter: Callable[[], BodyFilter] | None = None
+    new_filter: Callable[[int], BodyFilter] | None = None
 
 
 class Fetcher:
@@ -169,12 +170,12 @@ class Fetcher:
         max_bytes: int,
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
-        new_filter: Callable[[], BodyFilter] | None = None,
+        new_filter: Callable[[int], BodyFilter] | None = None,
     ) -> Fetched:
         """GET, following redirects to allowed hosts; repeated once after a lost connection, a 5xx or a 429.
 
-        With `new_filter`, which is called for each request, only what its filter keeps of a 200 or 206 is
-        returned.
+        With `new_filter`, which is called for each response, only what its filter keeps of a 200 or 206 is
+        returned; its argument says which byte of the resource is the body's first.
         """
         call = _Call("GET", step, max_bytes, headers, new_filter=new_filter)
         return await self._call(call, url, total_seconds, _may_pass)
@@ -364,7 +365,9 @@ class Fetcher:
         """The decoded body, or what is kept of it, collected in `chunks`. A body that is too long closes the
         connection.
         """
-        kept = call.new_filter() if call.new_filter is not None and response.status in (200, 203, 206) else None
+        kept = None
+        if call.new_filter is not None and response.status in (200, 203, 206):
+            kept = call.new_filter(_first_byte(response))
         left = call.max_bytes
         announced = response.content_length or 0
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
@@ -390,6 +393,12 @@ def _effective_status(response: aiohttp.ClientResponse) -> int:
     whole = _WHOLE.fullmatch(response.headers.get("Content-Range", ""))
     complete = whole is not None and int(whole[1]) + 1 == int(whole[2])
     return 200 if response.status == 203 or (response.status == 206 and complete) else response.status
+
+
+def _first_byte(response: aiohttp.ClientResponse) -> int:
+    """Which byte of the resource a body begins with (RFC 9110, 14.4)."""
+    given = _RANGE.match(response.headers.get("Content-Range", "")) if response.status == 206 else None
+    return 0 if given is None else int(given[1])
 
 
 def _wants_pause(fetched: Fetched) -> bool:

@@ -1,6 +1,7 @@
 """Fetches the segments of a playlist in parallel, and joins those that arrived."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,15 +26,19 @@ from fingerprint.media.containers import (
     transport_stream_start,
     unknown_boxes,
 )
-from fingerprint.media.fetch import BodyFilter, Fetcher
+from fingerprint.media.fetch import BodyFilter, Fetcher, HostWantsPauseError, TooLongError
+from fingerprint.media.fragment_filter import FragmentError, FragmentFilter, SoundTracks, sound_tracks
 from fingerprint.media.partial_response import PartialResponse
 from fingerprint.media.sound_filter import SoundFilter
 
-MAX_SEGMENT_BYTES: Final = 32 << 20
-"""The longest segment, its picture included: 12 s of 21 Mbit/s."""
+MAX_SEGMENT_BYTES: Final = 64 << 20
+"""The longest segment that is received, its picture included: 12 s of 44 Mbit/s."""
+
+MAX_KEPT_BYTES: Final = 32 << 20
+"""The most that is kept of a segment: of one whose picture cannot be told from its sound, all of it."""
 
 MAX_CACHED_BYTES: Final = 32 << 20
-"""How many bytes a SegmentCache holds: half a minute of the largest renditions."""
+"""How many bytes a SegmentCache holds."""
 
 EXTRA_SECONDS: Final = 10.0
 """More seconds than a segment that is still being produced ever contains."""
@@ -59,6 +64,30 @@ class SegmentRefusedError(UpstreamError):
     def __init__(self, upstream: str, status: int) -> None:
         super().__init__(STEP, f"{upstream} answers {status} for a segment that it listed. Try again in a moment.")
         self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """An init section, as it came; `tracks` if it has a picture that is left out."""
+
+    content: bytes = field(repr=False)
+    tracks: SoundTracks | None = None
+
+    @property
+    def sound(self) -> bytes:
+        """What is decoded of it."""
+        return self.content if self.tracks is None else self.tracks.sound_head
+
+
+_Key = tuple[int, datetime | None]
+
+
+def _key(segment: Segment) -> _Key:
+    """What a segment is known by: not its address, which may be signed again in the next playlist."""
+    return segment.sequence, segment.started_at
+
+
+_NO_HEAD: Final = _Head(b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +156,11 @@ class SegmentCache:
         self._fetcher = fetcher
         self._base = base
         self._dated = dated
-        self._cached: dict[tuple[int, datetime | None], bytes] = {}
+        self._cached: dict[_Key, bytes] = {}
         self._cached_bytes = 0
-        self._heads: dict[InitSection | None, bytes] = {None: b""}
-        self._stamps: dict[int, float] = {}  # of segments whose picture was left out
+        self._heads: dict[InitSection, _Head | UpstreamError] = {}
+        self._head_locks: dict[InitSection, asyncio.Lock] = {}
+        self._stamps: dict[_Key, float] = {}  # of segments whose picture was left out
 
     def fetch_prefetch(self, uri: str) -> PartialResponse | None:
         """Fetch a segment that is still being produced, as it arrives; it is not cached."""
@@ -141,7 +171,7 @@ class SegmentCache:
         return self._fetcher.get_partial(
             url,
             step=PREFETCH_STEP,
-            max_bytes=MAX_SEGMENT_BYTES,
+            max_bytes=MAX_KEPT_BYTES,
             total_seconds=_TOTAL_SECONDS,
             headers=_IDENTITY_ENCODING,
         )
@@ -169,11 +199,12 @@ class SegmentCache:
         Raises the first failure, an UpstreamError, when no segment could be fetched.
         """
         wanted = wanted[-MAX_TAKE_SEGMENTS:]
+        self._heads = {init: head for init, head in self._heads.items() if isinstance(head, _Head)}
         inits = list(dict.fromkeys(segment.init for segment in wanted))
         queue = _InOrder(len(wanted) + 1, decoding if len(inits) == 1 else None)
         try:
             fetching = asyncio.gather(
-                *(queue.put(0, partial(self._head, init)) for init in inits),
+                *(queue.put(0, partial(self._sound_head, init)) for init in inits),
                 *(queue.put(1 + place, partial(self._segment, one)) for place, one in enumerate(wanted)),
             )
             more = None if following is None else self.fetch_prefetch(following)
@@ -193,14 +224,16 @@ class SegmentCache:
                 and stretch[-1] == wanted[-1]
                 and _continues(last.timed[-1], more.so_far, last.container, heads[stretch[-1].init])
             ):
-                tail = await _sound_of(more.so_far)
+                tail = await _sound_of(more.so_far, heads[stretch[-1].init].tracks)
                 parts[-1] = replace(last, encoded=last.encoded + tail)
             return Joined(
                 segments=stretch,
                 parts=parts,
                 failed=frozenset(segment.sequence for segment in wanted) - came.keys(),
                 extra_seconds=EXTRA_SECONDS if tail else 0.0,
-                decoding=queue.complete(tail, last.container) if len(stretch) == len(wanted) else None,
+                decoding=queue.complete(tail, last.container)
+                if len(stretch) == len(wanted) and (len(parts) == 1 or last.container != "mp4")
+                else None,
             )
         finally:
             queue.close()
@@ -215,7 +248,7 @@ class SegmentCache:
         )
         if isinstance(head, UpstreamError) or isinstance(start, UpstreamError):
             return None
-        return first_timestamp(start, _container(start, has_init=bool(head)), head=head)
+        return first_timestamp(start, _container(start, has_init=bool(head.content)), head=head.content)
 
     async def _fetched(
         self, wanted: Sequence[Segment], results: Sequence[bytes | UpstreamError], older: Sequence[Segment]
@@ -236,52 +269,89 @@ class SegmentCache:
             raise next(result for result in results if isinstance(result, UpstreamError))
         return came
 
-    async def _heads_of(self, segments: Sequence[Segment]) -> dict[InitSection | None, bytes]:
+    async def _heads_of(self, segments: Sequence[Segment]) -> dict[InitSection | None, _Head]:
         """The init sections of segments, without those that cannot be had.
 
         Raises the first failure when there is none.
         """
         inits = list(dict.fromkeys(segment.init for segment in segments))
-        heads = dict(zip(inits, await _all(self._head(init) for init in inits), strict=True))
-        found = {init: head for init, head in heads.items() if isinstance(head, bytes)}
+        heads = dict(zip(inits, await asyncio.gather(*(self._head(init) for init in inits)), strict=True))
+        found = {init: head for init, head in heads.items() if isinstance(head, _Head)}
         if not found:
             raise next(head for head in heads.values() if isinstance(head, UpstreamError))
         return found
 
-    async def _head(self, init: InitSection | None) -> bytes | UpstreamError:
-        if init is None or init in self._heads:
+    async def _head(self, init: InitSection | None) -> _Head | UpstreamError:
+        """An init section, which is fetched once for all segments that need it, also when that fails."""
+        if init is None:
+            return _NO_HEAD
+        async with self._head_locks.setdefault(init, asyncio.Lock()):
+            if init not in self._heads:
+                head = await self._fetched_head(init)
+                self._heads[init] = await self._fetched_head(init) if _may_still_come(head) else head
             return self._heads[init]
+
+    async def _fetched_head(self, init: InitSection) -> _Head | UpstreamError:
         content = await _resource(self._fetcher, self._base, init.uri, init.byte_range, has_init=True)
-        if isinstance(content, bytes) and missing_bytes(content):
-            return _no_sound(self._fetcher)
-        if isinstance(content, bytes):
-            self._heads[init] = content
-        return content
+        if isinstance(content, UpstreamError):
+            return content
+        return _no_sound(self._fetcher) if missing_bytes(content) else _Head(content, sound_tracks(content))
+
+    async def _sound_head(self, init: InitSection | None) -> bytes | UpstreamError:
+        head = await self._head(init)
+        return head.sound if isinstance(head, _Head) else head
+
+    async def _tracks(self, init: InitSection) -> SoundTracks | None:
+        """The tracks to keep of segments. Raises UpstreamError when the init section cannot be had."""
+        head = await self._head(init)
+        if isinstance(head, UpstreamError):
+            raise head.fresh_copy()
+        return head.tracks
 
     def _parts(
-        self, stretch: Sequence[Segment], came: Mapping[int, bytes], heads: Mapping[InitSection | None, bytes]
+        self, stretch: Sequence[Segment], came: Mapping[int, bytes], heads: Mapping[InitSection | None, _Head]
     ) -> list[MediaPart]:
-        """Consecutive segments as parts, split where the init section changes."""
+        """Consecutive segments as parts, split where the init section changes or the clock of MP4 goes back.
+
+        FFmpeg sorts fragments by their times.
+        """
         starts = dict(zip((segment.sequence for segment in stretch), self._starts(stretch), strict=True))
         parts: list[MediaPart] = []
         for init, group in groupby(stretch, key=lambda segment: segment.init):
-            segments, head = list(group), heads[init]
-            contents = [came[segment.sequence] for segment in segments]
-            container = _container(contents[0], has_init=bool(head))
-            timed = [
-                TimedSegment(
-                    start_seconds=starts[segment.sequence],
-                    duration_seconds=segment.duration_seconds,
-                    first_timestamp=self._stamps.get(segment.sequence)
-                    or first_timestamp(content, container, head=head),
-                    discontinuity=segment.discontinuity,
-                )
-                for segment, content in zip(segments, contents, strict=True)
-            ]
-            offsets = list(accumulate((len(content) for content in contents[:-1]), initial=len(head)))
-            encoded = b"".join([head, *contents])
-            parts.append(MediaPart(timed=timed, encoded=encoded, offsets=offsets, container=container))
+            parts += self._parts_of(list(group), heads[init], came, starts)
         return parts
+
+    def _parts_of(
+        self, segments: Sequence[Segment], head: _Head, came: Mapping[int, bytes], starts: Mapping[int, float]
+    ) -> list[MediaPart]:
+        """Consecutive segments with the same init section as parts."""
+        container = _container(came[segments[0].sequence], has_init=bool(head.content))
+        runs: list[list[tuple[TimedSegment, bytes]]] = [[]]
+        latest = -math.inf
+        for segment in segments:
+            content = came[segment.sequence]
+            stamp = self._stamps.get(_key(segment))
+            if stamp is None:
+                stamp = first_timestamp(content, container, head=head.content)
+            if container == "mp4" and stamp is not None and runs[-1] and stamp <= latest:
+                runs.append([])
+            latest = latest if stamp is None else stamp
+            timed = TimedSegment(
+                start_seconds=starts[segment.sequence],
+                duration_seconds=segment.duration_seconds,
+                first_timestamp=stamp,
+                discontinuity=segment.discontinuity,
+            )
+            runs[-1].append((timed, content))
+        return [
+            MediaPart(
+                timed=[timed for timed, _ in run],
+                encoded=b"".join([head.sound, *(content for _, content in run)]),
+                offsets=list(accumulate((len(content) for _, content in run[:-1]), initial=len(head.sound))),
+                container=container,
+            )
+            for run in runs
+        ]
 
     def _starts(self, stretch: Sequence[Segment]) -> list[float]:
         """When consecutive segments begin, by their dates where these count and all have one, or else by their
@@ -293,15 +363,15 @@ class SegmentCache:
         return list(accumulate((segment.duration_seconds for segment in stretch[:-1]), initial=0.0))
 
     async def _segment(self, segment: Segment) -> bytes | UpstreamError:
-        # Not by the address: when the playlist is fetched again, the address may be signed again.
-        key = (segment.sequence, segment.started_at)
+        key = _key(segment)
         if key in self._cached:
             return self._cached[key]
-        filters: list[SoundFilter] = []
+        sound: list[SoundFilter | FragmentFilter] = []
 
-        def new_filter() -> SoundFilter:
-            filters.append(SoundFilter())
-            return filters[-1]
+        def new_sound() -> SoundFilter | FragmentFilter:
+            init = segment.init
+            sound.append(SoundFilter() if init is None else FragmentFilter(lambda: self._tracks(init)))
+            return sound[-1]
 
         content = await _resource(
             self._fetcher,
@@ -309,13 +379,13 @@ class SegmentCache:
             segment.uri,
             segment.byte_range,
             has_init=segment.init is not None,
-            new_filter=new_filter if segment.init is None and segment.byte_range is None else None,
+            new_sound=new_sound,
         )
         if isinstance(content, bytes) and segment.init is not None and (missing := missing_bytes(content)):
             # What follows would be taken for the rest of its sound.
-            content = content + bytes(missing) if missing <= MAX_SEGMENT_BYTES else _no_sound(self._fetcher)
-        if filters and (stamp := filters[-1].first_timestamp) is not None:
-            self._stamps[segment.sequence] = stamp
+            content = content + bytes(missing) if missing <= MAX_KEPT_BYTES else _no_sound(self._fetcher)
+        if sound and (stamp := sound[-1].first_timestamp) is not None:
+            self._stamps[key] = stamp
         if isinstance(content, bytes) and self._cached_bytes + len(content) <= MAX_CACHED_BYTES:
             self._cached[key] = content
             self._cached_bytes += len(content)
@@ -369,10 +439,61 @@ class _InOrder:
             self._next += 1
 
 
-async def _sound_of(content: bytes) -> bytes:
+class _SegmentFilter:
+    """Keeps the wanted range of a resource, without its picture where `sound` can leave that out.
+
+    `first_byte`: of the resource, with which the body begins.
+    """
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        wanted: ByteRange | None,
+        sound: SoundFilter | FragmentFilter | None,
+        first_byte: int,
+    ) -> None:
+        self._fetcher = fetcher
+        self._wanted = wanted
+        self._sound = sound
+        self._at = first_byte
+        self._is_other = wanted is not None and first_byte > wanted.offset
+        self._kept_bytes = 0
+
+    async def feed(self, piece: bytes) -> bytes:
+        if self._is_other:
+            raise _no_sound(self._fetcher)
+        if self._wanted is not None:
+            piece = self._of_range(piece, self._wanted)
+        if self._sound is not None and piece:
+            try:
+                piece = await self._sound.feed(piece)
+            except FragmentError as error:
+                raise _no_sound(self._fetcher) from error
+        self._kept_bytes += len(piece)
+        if self._kept_bytes > MAX_KEPT_BYTES:
+            raise TooLongError(STEP, self._fetcher.upstream, MAX_KEPT_BYTES)
+        return piece
+
+    def finish(self) -> bytes:
+        return b"" if self._sound is None else self._sound.finish()
+
+    def _of_range(self, piece: bytes, wanted: ByteRange) -> bytes:
+        start = wanted.offset - self._at
+        self._at += len(piece)
+        return piece[max(0, start) : max(0, start + wanted.length)]
+
+
+async def _sound_of(content: bytes, tracks: SoundTracks | None) -> bytes:
     """The beginning of a segment without its picture, if that can be left out."""
-    sound = SoundFilter()
-    return await sound.feed(content) + sound.finish()
+
+    async def known() -> SoundTracks | None:
+        return tracks
+
+    sound = SoundFilter() if tracks is None else FragmentFilter(known)
+    try:
+        return await sound.feed(content) + sound.finish()
+    except FragmentError:
+        return b""
 
 
 def _beginning(segment: Segment) -> ByteRange:
@@ -387,7 +508,7 @@ def _container(content: bytes, *, has_init: bool) -> str:
     return container_of(content, has_init=has_init) or "mpegts"
 
 
-def _continues(last: TimedSegment, content: bytes, container: str, head: bytes) -> bool:
+def _continues(last: TimedSegment, content: bytes, container: str, head: _Head) -> bool:
     """Whether what has come of a segment follows the last one: in the same container and on the same clock.
 
     An advertisement may be made in place of the stream before anything announces it, and has a clock of its own.
@@ -399,7 +520,7 @@ def _continues(last: TimedSegment, content: bytes, container: str, head: bytes) 
         return False
     if last.first_timestamp is None:
         return True
-    first = first_timestamp(content, container, head=head)
+    first = first_timestamp(content, container, head=head.content)
     if first is None:
         return False
     wrap = clock_wrap(container)
@@ -428,6 +549,13 @@ def _stretch(ordered: Sequence[Segment], came: Mapping[int, bytes], holding: Seg
     return next((each for each in stretches if holding in each), max(reversed(stretches), key=total_seconds))
 
 
+def _may_still_come(head: _Head | UpstreamError) -> bool:
+    """Whether asking once more for an init section may help."""
+    if not isinstance(head, UpstreamError) or isinstance(head, (HostWantsPauseError, TooLongError)):
+        return False
+    return head.code is not ProblemCode.TIMEOUT
+
+
 def _no_sound(fetcher: Fetcher) -> UpstreamError:
     return UpstreamError(
         STEP, f"{fetcher.upstream} sends no sound for a segment that it listed. Try again in a moment."
@@ -445,12 +573,17 @@ async def _resource(
     byte_range: ByteRange | None,
     *,
     has_init: bool,
-    new_filter: Callable[[], BodyFilter] | None = None,
+    new_sound: Callable[[], SoundFilter | FragmentFilter] | None = None,
 ) -> bytes | UpstreamError:
     """The bytes, or the failure as a value, since the other segments may be enough.
 
-    A body that is no media is a failure, whatever its status. Bytes before the first packet are left out.
+    A body that is no media is a failure, whatever its status. Bytes before the first packet are left out, and
+    what the filter of `new_sound` leaves out.
     """
+
+    def new_filter(first_byte: int) -> BodyFilter:
+        return _SegmentFilter(fetcher, byte_range, None if new_sound is None else new_sound(), first_byte)
+
     headers = dict(_IDENTITY_ENCODING)
     if byte_range is not None:
         headers["Range"] = f"bytes={byte_range.offset}-{byte_range.offset + byte_range.length - 1}"
@@ -470,8 +603,6 @@ async def _resource(
     if fetched.status not in (200, 206) or (fetched.status == 206 and byte_range is None):
         return SegmentRefusedError(fetcher.upstream, fetched.status)
     body = fetched.body
-    if fetched.status == 200 and byte_range is not None:  # a server without range support sends everything
-        body = body[byte_range.offset : byte_range.offset + byte_range.length]
     container = container_of(body, has_init=has_init)
     if container is None:
         return _no_sound(fetcher)

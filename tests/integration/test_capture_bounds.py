@@ -19,7 +19,9 @@ from fingerprint.media.capture import StreamCapture
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
-from fingerprint.ports import ClipSource
+from fingerprint.ports import ClipSource, VideoSource
+from simulator.media import TICKS, Muxer, encode_ring
+from simulator.synth import RATE
 from tests.integration.capture_twitch import first_take
 from tests.sounds import loudest_hertz
 
@@ -110,3 +112,74 @@ async def test_what_is_too_large_is_refused(server: URL, capture: StreamCapture)
         assert "long" in caught.value.detail
     recording = await first_take(capture, source(server, "streamable", 0))
     assert recording.encoded is not None, "the worker is free again"
+
+
+# --- Segments with a picture --------------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def video(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[URL]:
+    """A VOD of three segments of 10 s at 20 Mbit/s, as fMP4 and as MPEG-TS, and as ranges of one file."""
+    times = np.arange(2 * RATE) / RATE
+    wave = np.stack([0.4 * np.sin(2 * np.pi * 440 * times)] * 2).astype(np.float32)
+    ring = encode_ring("tone", tmp_path_factory.mktemp("ring"), lambda: wave)
+    muxer = Muxer()
+    contents = {
+        suffix: muxer.segment(
+            ring, 0, 10 * TICKS, pts=0, video=True, fragmented=suffix == "mp4", picture_bytes=20_000_000 // 96
+        )
+        for suffix in ("mp4", "ts")
+    }
+    init = muxer.init(video=True)
+    muxer.close()
+
+    async def playlist(request: web.Request) -> web.Response:
+        suffix = request.match_info["suffix"]
+        head = '#EXT-X-MAP:URI="init.mp4"\n' if suffix == "mp4" else ""
+        ranges = f"#EXT-X-BYTERANGE:{len(contents[suffix])}@0\n" if "ranges" in request.query else ""
+        listed = "".join(
+            f"#EXT-X-DISCONTINUITY\n#EXTINF:10.0,\n{ranges}{number}.{suffix}\n" for number in range(3)
+        )
+        return web.Response(text=f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n{head}{listed}#EXT-X-ENDLIST\n")
+
+    async def segment(request: web.Request) -> web.StreamResponse:
+        content = contents[request.match_info["suffix"]]
+        response = web.StreamResponse()
+        response.content_length = len(content)
+        await response.prepare(request)
+        for at in range(0, len(content), MIB):
+            await response.write(content[at : at + MIB])
+        await response.write_eof()
+        return response
+
+    async def header(_request: web.Request) -> web.Response:
+        return web.Response(body=init)
+
+    app = web.Application()
+    app.router.add_get("/init.mp4", header)
+    app.router.add_get("/list-{suffix}.m3u8", playlist)
+    app.router.add_get("/{number}.{suffix}", segment)
+    async with TestServer(app) as running:
+        yield running.make_url("/")
+
+
+@pytest.mark.parametrize("name", ["list-mp4.m3u8", "list-ts.m3u8", "list-mp4.m3u8?ranges", "list-ts.m3u8?ranges"])
+async def test_segments_of_20_mbit_are_heard_and_their_picture_is_not_kept(video: URL, name: str) -> None:
+    async with (
+        Fetcher(AllowList.of_media_hosts((f"127.0.0.1:{video.port}",)), upstream="Twitch") as fetcher,
+        DecoderPool(workers=1) as decoder,
+    ):
+        capture = StreamCapture(fetcher, decoder, SystemClock())
+        tracemalloc.start()
+        try:
+            recording = await first_take(
+                capture, VideoSource(video_id="1", playlist=video.join(URL(name)), at_seconds=10.0)
+            )
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert abs(loudest_hertz(recording.pcm) - 440) < 2
+    assert recording.from_seconds == pytest.approx(0.0, abs=0.1)
+    assert recording.pcm.duration_seconds == pytest.approx(20.0, abs=0.1)
+    assert len(recording.encoded or b"") < MIB
+    assert peak < 24 * MIB, "two segments have 50 MB"

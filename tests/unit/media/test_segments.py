@@ -42,7 +42,7 @@ class Shop(Fetcher):
         max_bytes: int,
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
-        new_filter: Callable[[], BodyFilter] | None = None,
+        new_filter: Callable[[int], BodyFilter] | None = None,
     ) -> Fetched:
         self.asked.append(url.name)
         for _ in range(self._slowly.index(url.name) if url.name in self._slowly else 0):
