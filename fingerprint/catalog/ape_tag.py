@@ -8,6 +8,7 @@ footer of 32 bytes: `APETAGEX`, version u32, size u32 of the items and the foote
 
 import os
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 _FOOTER: Final = struct.Struct("<8sIIII8x")
@@ -15,7 +16,11 @@ _ITEM: Final = struct.Struct("<II")
 _MARK: Final = b"APETAGEX"
 _ID3_V1_BYTES: Final = 128
 _KIND_MASK: Final = 0b110
-"""Flags of an item; zero for a text in UTF-8."""
+"""The flags of an item that tell its kind."""
+
+_TEXT: Final = 0
+_BINARY: Final = 0b010
+_PICTURE: Final = "cover art"
 
 MAX_TAG_BYTES: Final = 16 << 20
 MAX_ITEMS: Final = 1_000
@@ -26,6 +31,27 @@ def read_ape_tag(file: BinaryIO) -> dict[str, list[str]]:
 
     Values that are no UTF-8 keep their bytes as surrogates.
     """
+    found: dict[str, list[str]] = {}
+    for key, value, kind in _items(*_tag(file)):
+        if kind == _TEXT:
+            texts = value.decode("utf-8", "surrogateescape").split("\0")
+            found.setdefault(key, []).extend(text for text in texts if text)
+    return found
+
+
+def read_ape_picture(file: BinaryIO) -> bytes:
+    """The front cover that the tag holds, or another picture; empty without one. Raises OSError."""
+    # The value begins with a file's name and a NUL.
+    pictures = {
+        key: value.partition(b"\0")[2]
+        for key, value, kind in _items(*_tag(file))
+        if kind == _BINARY and key.startswith(_PICTURE)
+    }
+    return pictures.get(f"{_PICTURE} (front)") or next(iter(pictures.values()), b"")
+
+
+def _tag(file: BinaryIO) -> tuple[bytes, int]:
+    """The items' bytes, and how many there are."""
     end = file.seek(0, os.SEEK_END)
     for behind in (0, _ID3_V1_BYTES):
         at = end - behind - _FOOTER.size
@@ -35,12 +61,12 @@ def read_ape_tag(file: BinaryIO) -> dict[str, list[str]]:
         mark, _version, size, count, _flags = _FOOTER.unpack(file.read(_FOOTER.size))
         if mark == _MARK and _FOOTER.size <= size <= min(MAX_TAG_BYTES, at + _FOOTER.size):
             file.seek(at + _FOOTER.size - size)
-            return _items(file.read(size - _FOOTER.size), min(count, MAX_ITEMS))
-    return {}
+            return file.read(size - _FOOTER.size), min(count, MAX_ITEMS)
+    return b"", 0
 
 
-def _items(content: bytes, count: int) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _items(content: bytes, count: int) -> Iterator[tuple[str, bytes, int]]:
+    """Keys in lower case, values, and the kinds of these."""
     at = 0
     for _ in range(count):
         if at + _ITEM.size > len(content):
@@ -52,7 +78,4 @@ def _items(content: bytes, count: int) -> dict[str, list[str]]:
         key = content[at + _ITEM.size : key_end].decode("ascii", "replace").lower()
         value = content[key_end + 1 : key_end + 1 + size]
         at = key_end + 1 + size
-        if not flags & _KIND_MASK:
-            texts = value.decode("utf-8", "surrogateescape").split("\0")
-            found.setdefault(key, []).extend(text for text in texts if text)
-    return found
+        yield key, value, flags & _KIND_MASK

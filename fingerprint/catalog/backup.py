@@ -1,10 +1,13 @@
 """Copies of a whole catalog: made while it is in use, and taken back in one step."""
 
+import contextlib
 import os
 from pathlib import Path
 
+from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.manifest import require_catalog, write_manifest
+from fingerprint.catalog.picture_header import UnusablePictureError
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError
 from fingerprint.catalog.writer import CatalogWriter, SharedStore
 
@@ -30,6 +33,7 @@ def back_up(directory: Path, destination: Path) -> Snapshot:
                 file.write(live.segment.content)
                 file.flush()
                 os.fsync(file.fileno())
+        copy_covers(directory, destination, snapshot)
         # Last, so that half a copy has none.
         write_manifest(destination, snapshot.manifest)
     except OSError as error:
@@ -53,8 +57,27 @@ def restore(source: Path, directory: Path, *, force: bool, store: SharedStore | 
             raise CatalogError(
                 f"The catalog in {directory} holds {len(writer.snapshot())} tracks: add --force to replace it."
             )
+        try:
+            copy_covers(source, directory, copied)
+        except OSError as error:
+            raise CatalogError(
+                f"The catalog in {directory} cannot be written to: {error.strerror}. It is as it was."
+            ) from error
         writer.replace_content(copied)
         return writer.snapshot()
+
+
+def copy_covers(source: Path, destination: Path, snapshot: Snapshot) -> None:
+    """Copy the covers of a snapshot from one catalog's folder to another's; one that is damaged is left out.
+
+    Raises OSError.
+    """
+    found, kept = Covers(source), Covers(destination)
+    for name in sorted(snapshot.covers()):
+        cover = found.read(name)
+        if cover is not None:
+            with contextlib.suppress(UnusablePictureError):
+                kept.keep(cover.content)
 
 
 def _require_whole(directory: Path) -> None:

@@ -1,5 +1,6 @@
 """Several catalogs that are asked together, as if they were one."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from threading import Lock
 
 import numpy as np
 
+from fingerprint.catalog.covers import Cover
 from fingerprint.catalog.index import Catalog, LiveSegment, Snapshot
 from fingerprint.catalog.problems import CatalogError
 
@@ -36,6 +38,14 @@ class Catalogs:
             ):
                 self._parts, self._joined = parts, _joined(parts)
             return self._joined
+
+    def cover(self, track_id: str) -> Cover | None:
+        """The cover of a track, of the first catalog that has one; None if none has. See `Catalog.cover`."""
+        for catalog in self._catalogs:
+            with contextlib.suppress(CatalogError):
+                if (cover := catalog.cover(track_id)) is not None:
+                    return cover
+        return None
 
     def unavailable_reason(self) -> str | None:
         """One sentence when no catalog can answer: all are empty, or cannot be used; otherwise None."""

@@ -1,13 +1,15 @@
 """Exports of a catalog: fingerprints, tags and links of tracks in one file, without sound and without paths.
 
     a line      JSON: {"twitchaudio_export": 1, "fingerprint": "landmarks-...", "peaks": "peaks-...",
-                  "tracks": 12}
+                  "tracks": 12, "covers": 3}
     each track  u32 sizes of the description, the middle's peaks and the side's; the three; u32 CRC-32 of them
+    each cover  u32 size; JPEG; u32 CRC-32 of it
     32 bytes    SHA-256 of everything before
 
 All numbers are little-endian. A description is JSON: `id`, `duration_seconds`, `frames`, `name` of the file,
-`tags` and `aliases`. Peaks are as `pack_peaks` packs them; an import derives the landmarks from them, so that
-nothing of a file from elsewhere gets into the index unchecked.
+`tags`, `aliases` and the name of its `cover`. Peaks are as `pack_peaks` packs them; an import derives landmarks
+from them, so that nothing of a file from elsewhere gets into the index unchecked, and a sandboxed worker makes
+covers of the pictures. Versions that know no covers read everything else.
 """
 
 import dataclasses
@@ -16,20 +18,25 @@ import os
 import secrets
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
 import numpy as np
 
+from fingerprint.catalog.cover_reader import read_parts
+from fingerprint.catalog.covers import MAX_COVER_BYTES, MAX_COVERS, Covers, cover_name
+from fingerprint.catalog.file_reader import WORKER_PROGRAM
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_from_peaks
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.index_file import unpack_peaks
 from fingerprint.catalog.index_protocol import MAX_FRAMES, MAX_SECONDS
 from fingerprint.catalog.parameters import DEFAULT, Identities
 from fingerprint.catalog.problems import CatalogError
+from fingerprint.catalog.regular_file import open_regular
 from fingerprint.catalog.tracks import Source, Tags, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 
@@ -38,6 +45,7 @@ BATCH: Final = 64
 """How many tracks an import writes together."""
 
 _SIZES: Final = struct.Struct("<III")
+_SIZE: Final = struct.Struct("<I")
 _CRC: Final = struct.Struct("<I")
 _MAX_HEAD_BYTES: Final = 4096
 _MAX_DESCRIPTION_BYTES: Final = 1 << 20
@@ -51,6 +59,7 @@ class _Head:
     fingerprint: str
     tracks: int
     peaks: str = ""
+    covers: int = 0
 
     @property
     def made_by(self) -> Identities:
@@ -68,6 +77,7 @@ class _Description:
     name: str
     tags: Tags
     aliases: tuple[str, ...] = ()
+    cover: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +88,12 @@ class ImportReport:
     already: int
 
 
-def export_tracks(snapshot: Snapshot, chosen: Sequence[TrackEntry], file: Path) -> None:
+def export_tracks(
+    snapshot: Snapshot, chosen: Sequence[TrackEntry], file: Path, *, covers: Covers | None = None
+) -> None:
     """Write an export of tracks, in one step: a file of this name that is no export is not replaced.
 
-    Raises CatalogError.
+    `covers`: where their covers are; None to leave them out. Raises CatalogError.
     """
     if os.path.lexists(file) and not _is_export(file):
         raise CatalogError(f"{file} already exists and is not a catalog export: it was not changed.")
@@ -89,7 +101,7 @@ def export_tracks(snapshot: Snapshot, chosen: Sequence[TrackEntry], file: Path) 
     try:
         with temporary.open("xb") as opened:
             digest = hashlib.sha256()
-            for part in _parts(snapshot, chosen):
+            for part in _parts(snapshot, chosen, covers):
                 digest.update(part)
                 opened.write(part)
             opened.write(digest.digest())
@@ -113,10 +125,17 @@ def _is_export(file: Path) -> bool:
     return True
 
 
-def _parts(snapshot: Snapshot, chosen: Sequence[TrackEntry]) -> Iterator[bytes]:
+def _parts(snapshot: Snapshot, chosen: Sequence[TrackEntry], covers: Covers | None) -> Iterator[bytes]:
     made_by = snapshot.manifest.made_by or DEFAULT.identities
+    names = sorted({entry.cover for entry in chosen if entry.cover})
+    # Those that are damaged are left out.
+    names = [] if covers is None else [name for name in names if covers.read(name) is not None]
     head = _Head(
-        twitchaudio_export=VERSION, fingerprint=made_by.landmarks, tracks=len(chosen), peaks=made_by.peaks
+        twitchaudio_export=VERSION,
+        fingerprint=made_by.landmarks,
+        tracks=len(chosen),
+        peaks=made_by.peaks,
+        covers=len(names),
     )
     yield msgspec.json.encode(head) + b"\n"
     for entry in chosen:
@@ -130,27 +149,41 @@ def _parts(snapshot: Snapshot, chosen: Sequence[TrackEntry]) -> Iterator[bytes]:
             name=Path(entry.track.path).name,
             tags=entry.preferred.described,
             aliases=entry.aliases,
+            cover=entry.cover if entry.cover in names else "",
         )
         parts = (msgspec.json.encode(description), raw[:middle].tobytes(), raw[middle:].tobytes())
         yield _SIZES.pack(*(len(part) for part in parts))
         yield from parts
         yield _CRC.pack(zlib.crc32(b"".join(parts)))
+    for name in names:
+        cover = covers.read(name) if covers is not None else None
+        if cover is None:
+            raise CatalogError(f"The cover {name} was changed meanwhile: run the command again.")
+        yield _SIZE.pack(len(cover.content))
+        yield cover.content
+        yield _CRC.pack(zlib.crc32(cover.content))
 
 
-def import_tracks(writer: CatalogWriter, file: Path, owner: str) -> ImportReport:
+def import_tracks(
+    writer: CatalogWriter, file: Path, owner: str, *, program: Sequence[str] = WORKER_PROGRAM
+) -> ImportReport:
     """Merge an export into a catalog; `owner` names whose tracks these are, so that they can be removed together.
 
-    Nothing is imported from a file that is damaged. Raises CatalogError.
+    Covers are made again in processes that run `program`; one that is unusable is left out. Blocks, and cannot be
+    used where an event loop runs. Nothing is imported from a file that is damaged. Raises CatalogError.
     """
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             _check_digest(opened, file)
-            return _merge(writer, opened, file, owner)
+            covers = _read_covers(writer, opened, file, program)
+            return _merge(writer, _tracks(opened, file, owner, covers), owner)
     except OSError as error:
         raise CatalogError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _merge(writer: CatalogWriter, opened: BinaryIO, file: Path, owner: str) -> ImportReport:
+def _merge(
+    writer: CatalogWriter, tracks: Iterator[tuple[TrackEntry, TrackFingerprint]], owner: str
+) -> ImportReport:
     known = {entry.id: entry for entry in writer.snapshot().entries()}
     added = already = 0
     new: dict[str, tuple[TrackEntry, TrackFingerprint]] = {}
@@ -162,7 +195,7 @@ def _merge(writer: CatalogWriter, opened: BinaryIO, file: Path, owner: str) -> I
             new.clear()
             changed.clear()
 
-    for entry, fingerprint in _tracks(opened, file, owner):
+    for entry, fingerprint in tracks:
         before = known.get(entry.id)
         if before is None:
             known[entry.id] = entry
@@ -182,6 +215,32 @@ def _merge(writer: CatalogWriter, opened: BinaryIO, file: Path, owner: str) -> I
             commit()
     commit()
     return ImportReport(added=added, already=already)
+
+
+def _read_covers(
+    writer: CatalogWriter, opened: BufferedReader, file: Path, program: Sequence[str]
+) -> dict[str, str]:
+    """The covers of an export, which are behind its tracks, by the names that they have there."""
+    head = _read_head(opened, file)
+    if not 0 <= head.covers <= MAX_COVERS:
+        raise _damaged(file)
+    spans: list[tuple[int, int]] = []
+    names: list[str] = []
+    try:
+        for _ in range(head.tracks if head.covers else 0):
+            opened.seek(sum(_SIZES.unpack(opened.read(_SIZES.size))) + _CRC.size, os.SEEK_CUR)
+        for _ in range(head.covers):
+            (size,) = _SIZE.unpack(opened.read(_SIZE.size))
+            spans.append((opened.tell(), size))
+            content = opened.read(min(size, MAX_COVER_BYTES + 1))
+            names.append(cover_name(content))
+            if len(content) != size or _CRC.unpack(opened.read(_CRC.size))[0] != zlib.crc32(content):
+                raise _damaged(file)
+    except (struct.error, ValueError) as error:
+        raise _damaged(file) from error
+    kept = read_parts(opened, spans, writer.keep_cover, program)
+    opened.seek(0)
+    return dict(zip(names, kept, strict=True))
 
 
 def _check_digest(opened: BinaryIO, file: Path) -> None:
@@ -223,7 +282,9 @@ def _read_head(opened: BinaryIO, file: Path) -> _Head:
     return head
 
 
-def _tracks(opened: BinaryIO, file: Path, owner: str) -> Iterator[tuple[TrackEntry, TrackFingerprint]]:
+def _tracks(
+    opened: BinaryIO, file: Path, owner: str, covers: Mapping[str, str]
+) -> Iterator[tuple[TrackEntry, TrackFingerprint]]:
     head = _read_head(opened, file)
     for _ in range(head.tracks):
         try:
@@ -242,7 +303,12 @@ def _tracks(opened: BinaryIO, file: Path, owner: str) -> Iterator[tuple[TrackEnt
             fingerprint = _fingerprint(described, parts[1], parts[2])
         except (struct.error, msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
             raise _damaged(file) from error
-        source = Source(path=Path(described.name).name or described.id, owner=owner, tags=described.tags)
+        source = Source(
+            path=Path(described.name).name or described.id,
+            owner=owner,
+            tags=described.tags,
+            cover=covers.get(described.cover, ""),
+        )
         yield (
             TrackEntry(
                 id=described.id,

@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import json
 import os
-import stat
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -17,6 +16,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
+from fingerprint.catalog.cover_reader import ENVIRONMENT, CoverReader, KeepCover
+from fingerprint.catalog.covers import FolderPicture
 from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.fingerprint import NO_FINGERPRINT, TrackFingerprint
 from fingerprint.catalog.index_protocol import (
@@ -33,6 +34,8 @@ from fingerprint.catalog.index_protocol import (
     decode_head,
 )
 from fingerprint.catalog.ogg_chain import ogg_links
+from fingerprint.catalog.picture_header import UnusablePictureError
+from fingerprint.catalog.regular_file import open_regular
 from fingerprint.catalog.tracker_modules import ModuleError, is_module, render_module
 from fingerprint.catalog.tracks import Source
 from fingerprint.domain.identification import ExternalIds
@@ -57,24 +60,38 @@ WORKER_PROGRAM: Final = worker_program("fingerprint.index_worker", ADDRESS_SPACE
 
 
 @dataclass(frozen=True, slots=True)
+class PictureBeside:
+    """The picture beside a file: the name of its cover, empty if it is unusable, and what tells its changes."""
+
+    cover: str
+    stamp: tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
-    """A file with a recording that was decoded: what is known of it, without its sidecar, and the fingerprint."""
+    """A file with a recording that was decoded: what is known of it, without its sidecar, and the fingerprint.
+
+    `beside`: the picture in its folder, if it has none of its own.
+    """
 
     path: Path
     source: Source
     fingerprint: TrackFingerprint
+    beside: PictureBeside | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """A file whose recording is in the catalog already, or is being read from another file.
 
-    `source` has a digest of its content; of its encoded sound and its tags only if it was described.
+    `source` has a digest of its content; of its encoded sound, its tags and its cover only if it was described.
+    `beside`: the picture in its folder, if it is not known to have one of its own.
     """
 
     path: Path
     source: Source
     was_described: bool = False
+    beside: PictureBeside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +113,17 @@ FileOutcome = Read | Known | Unreadable
 class Wanted:
     """A file to read. `describe`: its tags are wanted even if its content is known.
 
-    `songs`: the numbers and places of its songs, by a cue sheet; empty for a file that is one song.
+    `songs`: the numbers and places of its songs, by a cue sheet; empty for a file that is one song. `picture`: the
+    cover beside it, for a file without one of its own. `unchanged`: what is known of a file of which nothing is
+    new but that picture.
     """
 
     path: Path
     root: str = ""
     describe: bool = False
     songs: tuple[tuple[int, Cut], ...] = ()
+    picture: FolderPicture | None = None
+    unchanged: tuple[Source, ...] = ()
 
 
 class Claims(Protocol):
@@ -124,11 +145,13 @@ def read_files(
     workers: int,
     program: Sequence[str] = WORKER_PROGRAM,
     decode: bool = True,
+    keep_cover: KeepCover | None = None,
 ) -> Generator[list[FileOutcome] | None]:
     """The outcomes of each file, one for each of its songs, as it completes; None at least twice a second.
 
     Blocks, and cannot be used where an event loop runs. `program` is started instead of the real worker, for
     tests. Without `decode`, new recordings are described only: the outcome is a Read with an empty fingerprint.
+    Without `keep_cover`, there are no covers.
     """
     left = deque(files)
     tasks: set[asyncio.Task[list[FileOutcome]]] = set()
@@ -136,10 +159,11 @@ def read_files(
         loop = runner.get_loop()
         stack = AsyncExitStack()
         pool = runner.run(stack.enter_async_context(_pool(program, workers)))
+        covers = CoverReader(pool, keep_cover)
         try:
             while left or tasks:
                 while left and len(tasks) < workers:
-                    tasks.add(loop.create_task(_read_file(pool, left.popleft(), claims, decode=decode)))
+                    tasks.add(loop.create_task(_read_file(pool, left.popleft(), claims, covers, decode=decode)))
                 done = runner.run(_wait(tasks))
                 tasks -= done
                 if not done:
@@ -151,7 +175,7 @@ def read_files(
 
 
 def _pool(program: Sequence[str], workers: int) -> WorkerPool:
-    return WorkerPool(program, work="indexed", workers=workers, environment={"OPENBLAS_NUM_THREADS": "1"})
+    return WorkerPool(program, work="indexed", workers=workers, environment=ENVIRONMENT)
 
 
 async def _wait(tasks: set[asyncio.Task[list[FileOutcome]]]) -> set[asyncio.Task[list[FileOutcome]]]:
@@ -159,18 +183,46 @@ async def _wait(tasks: set[asyncio.Task[list[FileOutcome]]]) -> set[asyncio.Task
     return done
 
 
-async def _read_file(pool: WorkerPool, wanted: Wanted, claims: Claims, *, decode: bool) -> list[FileOutcome]:
+async def _read_file(
+    pool: WorkerPool, wanted: Wanted, claims: Claims, covers: CoverReader, *, decode: bool
+) -> list[FileOutcome]:
+    if wanted.unchanged:
+        known: list[FileOutcome] = [
+            Known(wanted.path, replace(source, cover="", picture=None), was_described=True)
+            for source in wanted.unchanged
+        ]
+        return await _with_picture_beside(covers, wanted.picture, known)
     try:
-        return await _read_songs(pool, wanted, claims, decode=decode)
+        outcomes = await _read_songs(pool, wanted, claims, covers, decode=decode)
+        return await _with_picture_beside(covers, wanted.picture, outcomes)
     except ModuleError as error:
         return [Unreadable(wanted.path, str(error), by_choice=error.by_choice)]
     except OSError as error:
         return [Unreadable(wanted.path, f"it cannot be read: {error.strerror}")]
 
 
-async def _read_songs(pool: WorkerPool, wanted: Wanted, claims: Claims, *, decode: bool) -> list[FileOutcome]:
+async def _with_picture_beside(
+    covers: CoverReader, picture: FolderPicture | None, outcomes: Sequence[FileOutcome]
+) -> list[FileOutcome]:
+    """The outcomes of a file, with the picture in its folder where it has none of its own."""
+    lacking = [each for each in outcomes if not isinstance(each, Unreadable) and not each.source.cover]
+    if picture is None or not lacking:
+        return list(outcomes)
+    trouble: list[FileOutcome] = []
+    try:
+        cover = await covers.alone(picture)
+    except UnusablePictureError as error:
+        cover = ""
+        trouble.append(Unreadable(picture.path, f"it is not used as a cover: {error}", by_choice=True))
+    beside = PictureBeside(cover, picture.stamp)
+    return [*(replace(each, beside=beside) if each in lacking else each for each in outcomes), *trouble]
+
+
+async def _read_songs(
+    pool: WorkerPool, wanted: Wanted, claims: Claims, covers: CoverReader, *, decode: bool
+) -> list[FileOutcome]:
     path = wanted.path
-    with await asyncio.to_thread(_open, path) as file:
+    with await asyncio.to_thread(open_regular, path) as file:
         content = await asyncio.to_thread(content_digest, file)
         status = os.fstat(file.fileno())
         source = Source(
@@ -182,7 +234,7 @@ async def _read_songs(pool: WorkerPool, wanted: Wanted, claims: Claims, *, decod
             inode=status.st_ino,
             content=content,
         )
-        reading = _Reading(pool, file, source, claims, describe=wanted.describe, decode=decode)
+        reading = _Reading(pool, file, source, claims, covers, describe=wanted.describe, decode=decode)
         if wanted.songs:
             return await reading.songs(wanted.songs)
         if len(links := await asyncio.to_thread(ogg_links, file)) > 1:
@@ -191,8 +243,8 @@ async def _read_songs(pool: WorkerPool, wanted: Wanted, claims: Claims, *, decod
             return [Known(path, source)]
         if await asyncio.to_thread(is_module, file):
             with await render_module(file) as sound:
-                return [await reading.of(sound, source)]
-        return [await reading.of(file, source)]
+                return await reading.of(sound, source)
+        return await reading.of(file, source)
 
 
 class _Reading:
@@ -204,6 +256,7 @@ class _Reading:
         file: BufferedReader,
         source: Source,
         claims: Claims,
+        covers: CoverReader,
         *,
         describe: bool,
         decode: bool,
@@ -213,9 +266,11 @@ class _Reading:
         self._source = source
         self._path = Path(source.path)
         self._claims = claims
+        self._covers = covers
         self._describe = describe
         self._decode = decode
         self._known: set[str] = set()
+        self._picture = ""
 
     def is_needed(self, source: Source) -> bool:
         """Whether there is anything to read, as far as a file's content tells."""
@@ -229,14 +284,14 @@ class _Reading:
         for number, (start, end) in enumerate(links, 1):
             song = replace(self._source, part=number, content=_part_digest(self._source.content, start, end))
             if self.is_needed(song):
-                outcomes.append(await self.of(self._file, song, start=start, size=end - start))
+                outcomes += await self.of(self._file, song, start=start, size=end - start)
             else:
                 outcomes.append(Known(self._path, song))
         return outcomes
 
     async def of(
         self, file: BufferedReader, source: Source, *, start: int = 0, size: int | None = None
-    ) -> FileOutcome:
+    ) -> list[FileOutcome]:
         """One song, which is a whole file or some bytes of it."""
         span = (start, os.fstat(file.fileno()).st_size if size is None else size)
 
@@ -251,7 +306,27 @@ class _Reading:
             return _indexable(song, await _receive(worker, file.fileno()))
 
         found = await self._run(serve)
-        return found if not isinstance(found, str) else Unreadable(self._path, found)
+        outcome = found if not isinstance(found, str) else Unreadable(self._path, found)
+        return await self._with_cover([outcome], file, span)
+
+    async def _with_cover(
+        self, outcomes: Sequence[FileOutcome], file: BufferedReader, span: tuple[int, int]
+    ) -> list[FileOutcome]:
+        """The outcomes of what was just described, with the embedded picture."""
+        picture, self._picture = self._picture, ""
+        if not picture or all(isinstance(outcome, Unreadable) for outcome in outcomes):
+            return list(outcomes)
+        try:
+            cover = await self._covers.embedded(file, span, picture)
+        except UnusablePictureError as error:
+            reason = f"the picture in it is not used as a cover: {error}"
+            return [*outcomes, Unreadable(self._path, reason, by_choice=True)]
+        return [
+            replace(outcome, source=replace(outcome.source, cover=cover))
+            if isinstance(outcome, Read) or (isinstance(outcome, Known) and outcome.was_described)
+            else outcome
+            for outcome in outcomes
+        ]
 
     async def songs(self, songs: Sequence[tuple[int, Cut]]) -> list[FileOutcome]:
         """The songs of a cue sheet, which are decoded in one go."""
@@ -288,7 +363,8 @@ class _Reading:
             return [outcomes[part.key] for part in parts]
 
         found = await self._run(serve)
-        return found if not isinstance(found, str) else [Unreadable(self._path, found)]
+        outcomes = found if not isinstance(found, str) else [Unreadable(self._path, found)]
+        return await self._with_cover(outcomes, self._file, span)
 
     def _without_decoding(self, song: Source) -> FileOutcome | None:
         """What became of a song that was described; None when it has to be decoded."""
@@ -315,6 +391,7 @@ class _Reading:
         self._ask(worker, span, decode=False)
         answer = await _receive(worker, file.fileno())
         assert not isinstance(answer, TrackFingerprint)
+        self._picture = "" if isinstance(answer, str) else answer.picture
         return answer
 
     def _ask(self, worker: Worker, span: tuple[int, int], *, decode: bool, cuts: Sequence[Cut] = ()) -> None:
@@ -326,6 +403,7 @@ class _Reading:
             "name": self._path.name,
             "decode": decode,
             "cuts": cuts,
+            "picture": "",
         }
         worker.send(JOB, json.dumps(job).encode("utf-8", "surrogatepass"))
 
@@ -369,15 +447,6 @@ async def _receive(worker: Worker, descriptor: int) -> TrackFingerprint | FileDe
         return decode_fingerprint(arrays, frames=found.frames, duration_seconds=found.duration_seconds)
     except ValueError as error:
         raise WorkerError("it answered nonsense") from error
-
-
-def _open(path: Path) -> BufferedReader:
-    """Opens a regular file for reading. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # so that opening a FIFO does not block
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(0, "it is not a regular file")
-    return open(descriptor, "rb")  # noqa: PTH123 - of a descriptor
 
 
 def content_digest(file: BufferedReader) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint.catalog.covers import Cover, Covers, covers_named
 from fingerprint.catalog.index_file import IndexSegment, other_fingerprint, segment_file
 from fingerprint.catalog.manifest import (
     MANIFEST_NAME,
@@ -94,24 +95,17 @@ class Snapshot:
         """
         folded = [word.casefold() for word in words]
         plain = [word.encode() for word in folded if word.isascii() and not {'"', "\\"} & set(word)]
-        newer = {
-            track_id: (live.segment, number, text)
-            for live in self.descriptions
-            for number, track_id, text in live.segment.texts(live.alive)
-        }
-        for live in self.segments:
-            for place, track_id, stored in live.segment.texts(live.alive):
-                segment, number, text = newer.get(track_id, (live.segment, place, stored))
-                if plain and b"\\u" not in text:
-                    lower = text.lower()
-                    if any(word not in lower for word in plain):
-                        continue
-                entry = segment.decode(number, track_id, text)
-                if folded:
-                    shown = entry.text.casefold()
-                    if any(word not in shown for word in folded):
-                        continue
-                yield entry
+        for segment, number, track_id, text in self._stored():
+            if plain and b"\\u" not in text:
+                lower = text.lower()
+                if any(word not in lower for word in plain):
+                    continue
+            entry = segment.decode(number, track_id, text)
+            if folded:
+                shown = entry.text.casefold()
+                if any(word not in shown for word in folded):
+                    continue
+            yield entry
 
     def entry(self, track_id: str) -> TrackEntry | None:
         """What is known of the track with an id, or with one that it had before; None when there is none."""
@@ -125,6 +119,22 @@ class Snapshot:
         for live in self.segments:
             found.update(raw.decode() for raw in live.segment.tracks["id"][live.alive])
         return found
+
+    def covers(self) -> set[str]:
+        """The names of the covers of all tracks."""
+        return {name for _, _, _, text in self._stored() for name in covers_named(text)}
+
+    def _stored(self) -> Iterator[tuple[IndexSegment, int, bytes, bytes]]:
+        """The newest stored form of all tracks: where it is, the track's id, and its bytes."""
+        newer = {
+            track_id: (live.segment, number, text)
+            for live in self.descriptions
+            for number, track_id, text in live.segment.texts(live.alive)
+        }
+        for live in self.segments:
+            for place, track_id, stored in live.segment.texts(live.alive):
+                segment, number, text = newer.get(track_id, (live.segment, place, stored))
+                yield segment, number, track_id, text
 
     def places(self, track_id: str) -> list[tuple[LiveSegment, int]]:
         """The segments that contain a track, with its number in each: at most one in an intact catalog."""
@@ -182,6 +192,17 @@ class Catalog:
         entry = self.snapshot().entry(track_id)
         return None if entry is None else entry.track
 
+    def cover(self, track_id: str) -> Cover | None:
+        """The cover of the track with an id (or with one that it had before); None without one.
+
+        Reads one file of at most 1 MiB; blocks. Covers are small JPEG pictures that this program made itself, so
+        that they may be sent to browsers. `Track.cover` is the name alone, for which nothing is read.
+        """
+        entry = self.snapshot().entry(track_id)
+        names = dict.fromkeys(source.cover for source in (entry.preferred, *entry.sources)) if entry else ()
+        covers = Covers(self.directory)
+        return next((cover for name in names if (cover := covers.read(name)) is not None), None)
+
     def stats(self) -> CatalogStats:
         """Statistics for `catalog` commands and the admin pages."""
         snapshot = self.snapshot()
@@ -214,11 +235,18 @@ class Catalog:
             if (part := live.segment.damage()) is not None
         ]
         seen: set[str] = set()
+        covers = Covers(self.directory)
         try:
             for track in snapshot.tracks():
                 if track.id in seen:
                     problems.append(f"track {track.id} is there twice ({track.path})")
                 seen.add(track.id)
+            problems += [
+                f"{covers.folder / name} is missing or damaged: tracks lack this cover. `catalog rebuild` "
+                "takes it from their files again"
+                for name in sorted(snapshot.covers())
+                if covers.read(name) is None
+            ]
         except DamagedCatalogError as error:
             problems.append(error.detail)
         return problems

@@ -2,11 +2,14 @@
 
 A job is JSON: `cpu_seconds`, its limit; `start` and `size` of what is to be read of the job's file, in bytes; the
 file's `name`; `decode`: false to have it described, true to have it decoded; `cuts`: the songs to decode, by their
-starts and ends in seconds, each of which has an answer of its own; empty for the whole.
+starts and ends in seconds, each of which has an answer of its own; empty for the whole; `picture`: EMBEDDED or
+ALONE to have the picture that is embedded in the file, or that it is; empty otherwise.
 
 Answers:
     UNREADABLE    UTF-8, one sentence that says why the file cannot be indexed; ends the job
-    DESCRIBED     JSON: `sound`, a digest of the encoded sound, and `tags`; ends the job
+    DESCRIBED     JSON: `sound`, a digest of the encoded sound, `tags`, and `picture`, a digest of the embedded
+                  one; ends the job
+    PICTURE       a small JPEG picture; ends the job
     FOUND         JSON: `frames` and `duration_seconds`, then in six frames:
     ARRAY         the arrays of `TrackFingerprint` in the order of `ARRAYS`, in the machine's byte order
 """
@@ -27,6 +30,10 @@ UNREADABLE: Final = 17
 FOUND: Final = 18
 ARRAY: Final = 19
 DESCRIBED: Final = 20
+PICTURE: Final = 21
+
+EMBEDDED: Final = "embedded"
+ALONE: Final = "alone"
 
 MAX_HEAD_BYTES: Final = 1 << 20
 MAX_REASON_BYTES: Final = 2_000
@@ -56,10 +63,15 @@ class FoundHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDescription:
-    """The content of DESCRIBED: a digest of the file's encoded sound, empty if it cannot be read, and its tags."""
+    """The content of DESCRIBED.
+
+    `sound`: a digest of the file's encoded sound, empty if it cannot be read. `picture`: a digest of the embedded
+    picture as it is in the file, empty if there is none.
+    """
 
     sound: str
     tags: Tags
+    picture: str = ""
 
 
 def encode_fingerprint(fingerprint: TrackFingerprint) -> Iterator[tuple[int, bytes]]:

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from fingerprint.catalog.covers import FolderPictures
 from fingerprint.catalog.file_reader import (
     WORKER_PROGRAM,
     FileOutcome,
     Known,
+    PictureBeside,
     Read,
     Unreadable,
     Wanted,
@@ -164,6 +166,8 @@ class _Ingest:
         self._pending_since = 0.0
         self._waiting: list[Known] = []
         self._sidecars = Sidecars(roots=found.roots)
+        self._pictures = FolderPictures()
+        self._repictured: dict[str, tuple[Source, ...]] = {}
 
     def run(self, program: Sequence[str], workers: int) -> IngestReport:
         report = self._report_so_far
@@ -178,6 +182,8 @@ class _Ingest:
                 file.root,
                 describe=self._library.poorly_described,
                 songs=self._sidecars.songs(Path(file.path)),
+                picture=self._pictures.beside(file.path),
+                unchanged=self._repictured.pop(file.path, ()),
             )
             for file in self._walk.files
             if not self._unchanged(file) and not self._waits(file)
@@ -188,6 +194,7 @@ class _Ingest:
             workers=max(1, min(workers, len(wanted))),
             program=program,
             decode=self._writer is not None,
+            keep_cover=self._writer.keep_cover if self._writer is not None else None,
         )
         with contextlib.closing(outcomes):
             try:
@@ -228,6 +235,11 @@ class _Ingest:
         # Songs that are too short are in the sheet and not in the catalog.
         if bool(cuts) != bool(songs) or not cuts.issubset(songs):
             return False
+        if self._writer is not None and self._has_other_picture(file.path, [source for _, source in known]):
+            self._repictured[file.path] = tuple(
+                replace(source, missing_since=None, root=file.root or source.root) for _, source in known
+            )
+            return False
         self._total += len(known) - 1
         for track_id, source in known:
             described = self._described(replace(source, missing_since=None, root=file.root or source.root))
@@ -237,6 +249,14 @@ class _Ingest:
             self._report_so_far.already += 1
             self._report(Known(Path(file.path), described))
         return True
+
+    def _has_other_picture(self, path: str, known: Sequence[Source]) -> bool:
+        """Whether a file without a cover of its own has another one beside it than when it was read."""
+        if all(source.cover and source.picture is None for source in known):
+            return False
+        picture = self._pictures.beside(path)
+        stamp = None if picture is None else picture.stamp
+        return any(source.picture != stamp for source in known if source.picture or not source.cover)
 
     def _note_change(self, track_id: str, *, updated: bool) -> None:
         self._report_so_far.updated += updated
@@ -285,7 +305,7 @@ class _Ingest:
                 self._report(outcome)
 
     def _take_new(self, read: Read) -> None:
-        source = self._described(read.source)
+        source = self._described(_with_picture(read.source, read.beside))
         # Without decoding, in a dry run, the id of the sound is not known.
         track_id = read.fingerprint.track_id if self._writer is not None else f"new {source.content}"
         if self._library.entry(track_id) is not None:
@@ -307,8 +327,9 @@ class _Ingest:
         like = self._library.alike(track_id, known.source)
         source = known.source
         if not known.was_described and like is not None:
-            source = replace(source, sound=like.sound, tags=like.tags)
-        self._place(track_id, known, self._described(source))
+            own = "" if like.picture else like.cover
+            source = replace(source, sound=like.sound, tags=like.tags, cover=own)
+        self._place(track_id, known, self._described(_with_picture(source, known.beside)))
 
     def _place(self, track_id: str, outcome: Known, source: Source) -> None:
         placed = self._library.place(track_id, source)
@@ -384,3 +405,10 @@ class _Ingest:
     def _report(self, outcome: FileOutcome) -> None:
         self._done += 1
         self._on_progress(IngestProgress(done=self._done, total=self._total, outcome=outcome))
+
+
+def _with_picture(source: Source, beside: PictureBeside | None) -> Source:
+    """The source, with the picture in its folder unless it has one of its own."""
+    if beside is None or source.cover:
+        return source
+    return replace(source, cover=beside.cover, picture=beside.stamp)

@@ -143,7 +143,8 @@ class Library:
         return Placed(
             moved=before is None and bool(gone),
             copy=before is None and not gone and len(kept) > 1,
-            updated=old is not None and (old.tags, old.sidecar) != (source.tags, source.sidecar),
+            updated=old is not None
+            and (old.tags, old.sidecar, old.cover) != (source.tags, source.sidecar, source.cover),
             also_changed=also,
         )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.file_reader import WORKER_PROGRAM, Unreadable
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_from_peaks
 from fingerprint.catalog.index import LiveSegment, Snapshot
@@ -73,7 +74,7 @@ def rebuild(
             if other != beside and _BESIDE.fullmatch(other.name):
                 _delete(other)
         report = RebuildReport()
-        with CatalogWriter(beside, identity=old.manifest.catalog) as new:
+        with CatalogWriter(beside, identity=old.manifest.catalog, covers=Covers(directory)) as new:
             run = _Rebuild(old, new, on_progress or _ignore, report)
             run.run(program, workers)
             report.tracks = len(new.snapshot())

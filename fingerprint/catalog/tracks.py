@@ -71,7 +71,8 @@ class Source:
     the description by its origins. `missing_since`: when the file was first not found, in seconds since 1970.
     `owner`: who gave the track with an export; then there is no file, and `path` is the one's name there.
     `part`: which song of a file with several; 0 for a file that is one song. `cut`: where it begins and ends in
-    seconds, by a cue sheet (an end of 0: with the file).
+    seconds, by a cue sheet (an end of 0: with the file). `cover`: the name of its cover, empty if it has none;
+    `picture`: what tells whether the picture beside it was changed, None if the file has one of its own.
     """
 
     path: str
@@ -88,6 +89,8 @@ class Source:
     sidecar: Tags | None = None
     missing_since: float | None = None
     owner: str = ""
+    cover: str = ""
+    picture: tuple[str, int, int] | None = None
 
     @property
     def key(self) -> str:
@@ -133,6 +136,7 @@ class Track(SongMetadata):
     """A track as it is shown: its description, and the preferred one of its files.
 
     `id`: 12 hex digits, see `track_id`. `path` of the file, without what cannot be printed; `size` in bytes.
+    `cover`: the name of its cover, see `covers`.
     """
 
     id: str
@@ -141,6 +145,7 @@ class Track(SongMetadata):
     size: int
     modified_ns: int
     duration_seconds: float
+    cover: str | None = None
 
     @property
     def text(self) -> str:
@@ -157,6 +162,7 @@ class Track(SongMetadata):
             "ids": {name: value for name, value in asdict(self.ids).items() if value},
             "duration": round(self.duration_seconds, 3),
             "path": self.path,
+            "cover": self.cover,
         }
 
     def encode(self) -> bytes:
@@ -216,6 +222,15 @@ class TrackEntry:
             size=source.size,
             modified_ns=source.modified_ns,
             duration_seconds=self.duration_seconds,
+            cover=self.cover,
+        )
+
+    @property
+    def cover(self) -> str | None:
+        """The name of the cover: that of the preferred file, else of another one."""
+        return next(
+            (source.cover for source in (self.preferred, *self.sources) if source.cover),
+            None,
         )
 
     @property

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
+from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.fingerprint import NO_FINGERPRINT, TrackFingerprint
 from fingerprint.catalog.index import Catalog, LiveSegment, Snapshot, refuse_strangers
 from fingerprint.catalog.index_build import MergeSource, build_segment, merge_segments
@@ -133,8 +134,9 @@ class CatalogWriter:
 
     With `create=False`, there must be a catalog already. `any_fingerprint`: it may have been made by another one,
     and then only `replace_content` and `adopt` may be used. `identity`: that of a catalog that is begun; random by
-    default. `store`: where the catalog is shared with other machines. Raises CatalogBusyError on entering while
-    another writer works, CatalogError for a catalog that cannot be used.
+    default. `store`: where the catalog is shared with other machines. `covers`: where covers are kept, if not with
+    the catalog; then they are never deleted here. Raises CatalogBusyError on entering while another writer works,
+    CatalogError for a catalog that cannot be used.
     """
 
     def __init__(
@@ -146,6 +148,7 @@ class CatalogWriter:
         any_fingerprint: bool = False,
         identity: str = "",
         store: SharedStore | None = None,
+        covers: Covers | None = None,
     ) -> None:
         self._directory = directory
         self._create = create
@@ -153,6 +156,9 @@ class CatalogWriter:
         self._any_fingerprint = any_fingerprint
         self._identity = identity
         self._store = store
+        self._covers = covers or Covers(directory)
+        self._owns_covers = covers is None
+        self._covers_may_go = False
         self._entered = Snapshot()
         self._catalog = Catalog(directory, parameters, any_fingerprint=any_fingerprint)
         self._lock = WriteLock(directory / "writer.lock")
@@ -196,7 +202,24 @@ class CatalogWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        try:
+            if error is None and self._covers_may_go and self._owns_covers:
+                self._drop_covers()
+        finally:
+            self._lock.release()
+
+    def keep_cover(self, content: bytes) -> str:
+        """Keep a cover, and return its name, for sources that are added.
+
+        Raises UnusablePictureError when there are too many, OSError when it cannot be written.
+        """
+        self._covers_may_go = True  # should the track not be added after all
+        return self._covers.keep(content)
+
+    def _drop_covers(self) -> None:
+        """Delete the covers that no track has any more. What cannot be deleted stays until the next time."""
+        with contextlib.suppress(OSError):
+            self._covers.drop(self.snapshot().covers())
 
     def _refuse_other_fingerprint(self, manifest: Manifest) -> None:
         ours, made_by = self._parameters.identity, manifest.made_by
@@ -222,7 +245,9 @@ class CatalogWriter:
             for track, fingerprint in tracks
         }
         described = {entry.id: (entry, NO_FINGERPRINT) for entry in describing if entry.id not in entries}
-        self._in_turn(lambda: self._add(entries, described, frozenset(replacing)))
+        gone = frozenset(replacing)
+        self._covers_may_go |= bool(described or gone)
+        self._in_turn(lambda: self._add(entries, described, gone))
         self._merge()
 
     def _add(
@@ -290,7 +315,8 @@ class CatalogWriter:
         self._in_turn(lambda: self._commit(excluded=tuple(patterns)))
 
     def replace_content(self, other: Snapshot) -> None:
-        """Have the catalog hold what another one holds, in one step."""
+        """Have the catalog hold what another one holds, in one step, except its covers."""
+        self._covers_may_go = True
         self._in_turn(lambda: self._rewrite(other))
 
     def adopt(self, other: Snapshot) -> None:
@@ -298,6 +324,7 @@ class CatalogWriter:
 
         These stay where they are, too.
         """
+        self._covers_may_go = True
         self._in_turn(lambda: self._adopt(other))
 
     def _adopt(self, other: Snapshot) -> None:

@@ -20,6 +20,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from fingerprint.media.decoder_protocol import Mark
 from fingerprint.media.music_stream import music_stream
@@ -133,27 +135,61 @@ class EncodedSound:
 
     `digest`: of the encoded sound, 32 hex digits; it stays the same when tags, pictures or the container change.
     Empty when the file cannot be read. `tags`: names and values as the file has them, those of the sound track
-    after those of the whole file; bytes that are no UTF-8 are surrogates.
+    after those of the whole file; bytes that are no UTF-8 are surrogates. `picture`: the embedded picture, the
+    front cover if there are several; empty when there is none.
     """
 
     digest: str
     tags: dict[str, str]
+    picture: bytes = b""
 
 
 def read_encoded(file: Readable) -> EncodedSound:
     """What can be told of a file's sound, without decoding it."""
     digest = hashlib.sha256()
     tags: dict[str, str] = {}
+    picture = b""
     try:
         with _open_sound(file, None) as (media, stream):
             tags = {**stream.metadata, **media.metadata}
             digest.update(f"{stream.codec.name} {stream.sample_rate} {stream.channels}".encode())
-            for packet in media.demux(stream):
-                if packet.size:
-                    digest.update(packet)
+            cover = _cover_stream(media)
+            for packet in media.demux(stream if cover is None else (stream, cover)):
+                if packet.stream_index == stream.index:
+                    if packet.size:
+                        digest.update(packet)
+                elif not picture:
+                    picture = bytes(packet)
     except (UndecodableError, *_DAMAGE):
-        return EncodedSound(digest="", tags=tags)
-    return EncodedSound(digest=digest.hexdigest()[:32], tags=tags)
+        return EncodedSound(digest="", tags=tags, picture=picture)
+    return EncodedSound(digest=digest.hexdigest()[:32], tags=tags, picture=picture)
+
+
+def embedded_picture(file: Readable) -> bytes:
+    """The picture that `read_encoded` finds, without reading the sound; empty when there is none."""
+    try:
+        with _open_file(file) as media:
+            cover = _cover_stream(media)
+            if cover is None:
+                return b""
+            # Pictures in tags come before any sound.
+            for packet in media.demux(cover):
+                return bytes(packet)
+    except (UndecodableError, *_DAMAGE):
+        pass
+    return b""
+
+
+def _cover_stream(media: InputContainer) -> VideoStream | None:
+    """The embedded picture: the one that is called the front cover, else the first."""
+    pictures = [stream for stream in media.streams.video if stream.disposition & Disposition.attached_pic]
+    named = [
+        stream
+        for stream in pictures
+        if "front" in stream.metadata.get("comment", "").lower()
+        or stream.metadata.get("filename", "").lower().startswith("cover.")
+    ]
+    return next(iter([*named, *pictures]), None)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from typing import cast
 from tqdm import tqdm
 
 from fingerprint.catalog.backup import back_up, restore
+from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.exchange import export_tracks, import_tracks
 from fingerprint.catalog.file_reader import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog, Snapshot
@@ -83,6 +84,7 @@ def register(commands: Subparsers) -> None:
     export = action("export", _export, "write fingerprints, tags and links of tracks to a file, without any sound")
     export.add_argument("file", type=Path, metavar="FILE")
     export.add_argument("text", nargs="*", metavar="TEXT", help="only tracks whose tags or path hold every word")
+    export.add_argument("--no-covers", action="store_true", help="leave the covers out")
     import_ = action("import", _import, "merge such a file into the catalog")
     import_.add_argument("file", type=Path, metavar="FILE")
     import_.add_argument(
@@ -424,7 +426,8 @@ def _export(arguments: argparse.Namespace) -> int:
         print("twitchaudio: no track matches, so nothing was written", file=sys.stderr)
         return 1
     file = cast("Path", arguments.file)
-    export_tracks(snapshot, chosen, file)
+    covers = None if arguments.no_covers else Covers(_place(arguments).folder)
+    export_tracks(snapshot, chosen, file, covers=covers)
     if arguments.json:
         print(json.dumps({"file": str(file), "tracks": len(chosen), "bytes": file.stat().st_size}))
     else:
