@@ -4,6 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from fingerprint.catalog.cover_reader import KeepCover
 from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.manifest import require_catalog, write_manifest
@@ -33,7 +34,7 @@ def back_up(directory: Path, destination: Path) -> Snapshot:
                 file.write(live.segment.content)
                 file.flush()
                 os.fsync(file.fileno())
-        copy_covers(directory, destination, snapshot)
+        _copy_covers(directory, snapshot, Covers(destination).keep)
         # Last, so that half a copy has none.
         write_manifest(destination, snapshot.manifest)
     except OSError as error:
@@ -58,7 +59,7 @@ def restore(source: Path, directory: Path, *, force: bool, store: SharedStore | 
                 f"The catalog in {directory} holds {len(writer.snapshot())} tracks: add --force to replace it."
             )
         try:
-            copy_covers(source, directory, copied)
+            _copy_covers(source, copied, writer.keep_cover)
         except OSError as error:
             raise CatalogError(
                 f"The catalog in {directory} cannot be written to: {error.strerror}. It is as it was."
@@ -67,17 +68,14 @@ def restore(source: Path, directory: Path, *, force: bool, store: SharedStore | 
         return writer.snapshot()
 
 
-def copy_covers(source: Path, destination: Path, snapshot: Snapshot) -> None:
-    """Copy the covers of a snapshot from one catalog's folder to another's; one that is damaged is left out.
-
-    Raises OSError.
-    """
-    found, kept = Covers(source), Covers(destination)
+def _copy_covers(source: Path, snapshot: Snapshot, keep: KeepCover) -> None:
+    """Have the covers of a snapshot kept elsewhere, too; one that is damaged is left out. Raises OSError."""
+    covers = Covers(source)
     for name in sorted(snapshot.covers()):
-        cover = found.read(name)
+        cover = covers.read(name)
         if cover is not None:
             with contextlib.suppress(UnusablePictureError):
-                kept.keep(cover.content)
+                keep(cover.content)
 
 
 def _require_whole(directory: Path) -> None:

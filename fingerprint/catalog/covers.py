@@ -121,6 +121,11 @@ class Covers:
         """The names of all covers that are there."""
         yield from (name for name in _listed(self.folder) if is_cover_name(name))
 
+    def size(self) -> int:
+        """How many bytes the covers take together."""
+        statuses = (_status(self.folder / name) for name in self.names())
+        return sum(status.st_size for status in statuses if status is not None)
+
     def drop(self, needed: Collection[str]) -> list[str]:
         """Delete the covers that are not needed, and what a killed writer left; returns the names of the covers.
 

@@ -121,8 +121,16 @@ class SharedStore(Protocol):
         """
         ...
 
+    def publish_covers(self, paths: Sequence[Path]) -> None:
+        """Have the store hold covers, before tracks need them. Raises CatalogError when it cannot be reached."""
+        ...
+
     def retire(self, names: Collection[str]) -> None:
         """Delete index files that the manifest no longer lists. Never fails."""
+        ...
+
+    def retire_covers(self, names: Collection[str]) -> None:
+        """Delete covers that no track needs. Never fails."""
         ...
 
 
@@ -159,6 +167,7 @@ class CatalogWriter:
         self._covers = covers or Covers(directory)
         self._owns_covers = covers is None
         self._covers_may_go = False
+        self._unpublished: set[str] = set()
         self._entered = Snapshot()
         self._catalog = Catalog(directory, parameters, any_fingerprint=any_fingerprint)
         self._lock = WriteLock(directory / "writer.lock")
@@ -214,12 +223,15 @@ class CatalogWriter:
         Raises UnusablePictureError when there are too many, OSError when it cannot be written.
         """
         self._covers_may_go = True  # should the track not be added after all
-        return self._covers.keep(content)
+        name = self._covers.keep(content)
+        self._unpublished.add(name)
+        return name
 
     def _drop_covers(self) -> None:
         """Delete the covers that no track has any more. What cannot be deleted stays until the next time."""
-        with contextlib.suppress(OSError):
-            self._covers.drop(self.snapshot().covers())
+        gone = self._covers.drop(self.snapshot().covers())
+        if self._store is not None and gone:
+            self._store.retire_covers(gone)
 
     def _refuse_other_fingerprint(self, manifest: Manifest) -> None:
         ours, made_by = self._parameters.identity, manifest.made_by
@@ -404,6 +416,9 @@ class CatalogWriter:
         manifest = replace(before, generation=before.generation + 1, **changes)
         text = manifest_bytes(manifest)
         if self._store is not None:
+            unpublished = sorted(self._unpublished)
+            self._store.publish_covers([self._covers.folder / name for name in unpublished])
+            self._unpublished.difference_update(unpublished)
             self._store.publish(text, [self._directory / file for file in sorted(manifest.files - before.files)])
         with _saying_what_is_full(self._directory):
             write_manifest(self._directory, text)

@@ -2,6 +2,7 @@
 
 Beside the catalog's files, the folder has
 
+    covers/       covers that were fetched so far
     origin.json   which manifest the copy is of: its ETag, and a digest of its content
     incoming/     index files that are being fetched; those that are whole are used by the next attempt
     writer.lock   held by the process that changes the folder
@@ -19,20 +20,25 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from fingerprint.catalog.covers import FOLDER_NAME, MAX_COVER_BYTES, Covers, cover_name
+from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.index_file import IndexSegment
 from fingerprint.catalog.manifest import (
     MANIFEST_NAME,
     Manifest,
     SegmentEntry,
+    Stamp,
     manifest_leftovers,
     manifest_stamp,
     parse_manifest,
     segment_names,
     write_manifest,
 )
+from fingerprint.catalog.picture_header import UnusablePictureError
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, NoCatalogError
 from fingerprint.remote_catalogs.object_store import ObjectMissingError, ObjectStore
 
@@ -42,6 +48,10 @@ FETCH_ATTEMPTS: Final = 20
 """How often writers may replace the catalog while it is being fetched."""
 
 FETCHED_AT_ONCE: Final = 4
+COVERS_AT_ONCE: Final = 8
+COVERS_OF_A_TURN: Final = 200
+"""How many covers are fetched before the catalog is looked at again."""
+
 UNUSED_SECONDS: Final = 3600.0
 """Copies that were not looked at for so long make room for others."""
 
@@ -53,6 +63,7 @@ class Copy:
         self._store = store
         self.folder = folder
         self._max_bytes = max_bytes
+        self._covered: Stamp | None = None
 
     @property
     def exists(self) -> bool:
@@ -155,6 +166,51 @@ class Copy:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
         return [incoming / entry.file for entry in wanted]
+
+    async def fetch_covers(self) -> bool:
+        """Fetch some of the covers that are not here yet; returns whether there are more to fetch.
+
+        Covers that no track needs are deleted. Those that the copy has no room for stay away. Raises CatalogError.
+        """
+        stamp = await asyncio.to_thread(manifest_stamp, self.folder)
+        if stamp is None or stamp == self._covered:
+            return False
+        covers = Covers(self.folder)
+        try:
+            wanted, room = await asyncio.to_thread(self._missing_covers, covers)
+            chosen = wanted[: room // MAX_COVER_BYTES][:COVERS_OF_A_TURN]
+            slots = asyncio.Semaphore(COVERS_AT_ONCE)
+
+            async def fetch(name: str) -> None:
+                content = BytesIO()
+                async with slots:
+                    with contextlib.suppress(ObjectMissingError):
+                        await self._store.download(f"{FOLDER_NAME}/{name}", content, max_bytes=MAX_COVER_BYTES)
+                if cover_name(content.getvalue()) == name:
+                    with contextlib.suppress(UnusablePictureError):
+                        await asyncio.to_thread(covers.keep, content.getvalue())
+
+            async with asyncio.TaskGroup() as group:
+                for name in chosen:
+                    group.create_task(fetch(name))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        except OSError as error:
+            raise CatalogError(
+                f"The copy of {self._store.address} in {self.folder} cannot be written: {error.strerror}."
+            ) from error
+        if len(chosen) == COVERS_OF_A_TURN < len(wanted):
+            return True
+        self._covered = stamp
+        return False
+
+    def _missing_covers(self, covers: Covers) -> tuple[list[str], int]:
+        """The covers that are not here, and for how many bytes there is room."""
+        needed = Catalog(self.folder, any_fingerprint=True).snapshot().covers()
+        covers.drop(needed)
+        here = set(covers.names())
+        size = sum(path.stat().st_size for path in self.folder.glob("*.seg")) + covers.size()
+        return sorted(needed - here), self._room(size)
 
     def _missing(self, manifest: Manifest) -> tuple[list[SegmentEntry], int]:
         """The index files that are not here, and the size of those that are, in bytes."""

@@ -62,16 +62,21 @@ class CatalogFollower:
     async def _follow(self) -> None:
         wait = self._poll_seconds
         while True:
-            await self.refresh()
+            await self.refresh(covers=True)
             wait = min(2 * wait, max(MAX_WAIT_SECONDS, wait)) if self._problems else self._poll_seconds
             await asyncio.sleep(wait)
 
-    async def refresh(self) -> None:
-        """Make every copy what is shared now. Never fails: `problems` says which ones are as they were."""
-        async with self._turn:
-            await asyncio.gather(*(self._refresh(address, copy) for address, copy in self._copies.items()))
+    async def refresh(self, *, covers: bool = False) -> None:
+        """Make every copy what is shared now, with some of the `covers` that are new.
 
-    async def _refresh(self, address: S3Address, copy: Copy) -> None:
+        Never fails: `problems` says which ones are as they were.
+        """
+        async with self._turn:
+            await asyncio.gather(
+                *(self._refresh(address, copy, covers=covers) for address, copy in self._copies.items())
+            )
+
+    async def _refresh(self, address: S3Address, copy: Copy, *, covers: bool) -> None:
         try:
             if await asyncio.to_thread(copy.checked_seconds_ago) < self._poll_seconds / 2:
                 return  # by another process of this server
@@ -81,6 +86,8 @@ class CatalogFollower:
             try:
                 if await copy.refresh():
                     _log.info("catalog_copied", extra={"catalog": str(address)})
+                if covers:
+                    await copy.fetch_covers()
             finally:
                 await asyncio.to_thread(lock.release)
         except CatalogBusyError:

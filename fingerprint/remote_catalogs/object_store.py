@@ -105,7 +105,7 @@ class ObjectStore:
             raise ChangedElsewhereError(f"The catalog at {self.address} was changed by another writer.") from error
 
     async def download(self, name: str, file: BinaryIO, *, max_bytes: int) -> int:
-        """Write an index file to an open file; returns its size. Raises ObjectMissingError."""
+        """Write an index file or a cover to an open file; returns its size. Raises ObjectMissingError."""
         async with self._translated(FILE_SECONDS):
             found = await self._client.get_object(**self._named(name))
             size: int = found["ContentLength"]
@@ -128,20 +128,21 @@ class ObjectStore:
             "TWITCHAUDIO_CATALOG_COPIES_MB raises that."
         )
 
-    async def upload(self, path: Path) -> None:
-        """Store an index file under its name."""
+    async def upload(self, path: Path, name: str | None = None) -> None:
+        """Store a file under its name, or another one."""
+        name = name or path.name
         with self._own_disk():
             size = (await asyncio.to_thread(path.stat)).st_size
         async with self._translated(FILE_SECONDS):
             if size <= PART_BYTES:
                 with self._own_disk():
                     content = await asyncio.to_thread(path.read_bytes)
-                await self._client.put_object(**self._named(path.name), Body=content)
+                await self._client.put_object(**self._named(name), Body=content)
             else:
-                await self._upload_in_parts(path, size)
+                await self._upload_in_parts(path, name, size)
 
-    async def _upload_in_parts(self, path: Path, size: int) -> None:
-        where = self._named(path.name)
+    async def _upload_in_parts(self, path: Path, name: str, size: int) -> None:
+        where = self._named(name)
         begun = (await self._client.create_multipart_upload(**where))["UploadId"]
         try:
             with self._own_disk():
@@ -177,7 +178,7 @@ class ObjectStore:
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     async def delete(self, names: Collection[str]) -> None:
-        """Delete index files."""
+        """Delete index files or covers."""
         keys = [{"Key": self._key(name)} for name in sorted(names)]
         for first in range(0, len(keys), DELETED_AT_ONCE):
             async with self._translated(CALL_SECONDS):

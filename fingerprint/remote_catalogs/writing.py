@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine, Generator, Sequence
+from collections.abc import Collection, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from fingerprint.catalog.covers import FOLDER_NAME
 from fingerprint.catalog.index_file import is_segment_name
 from fingerprint.catalog.manifest import read_manifest
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError, ChangedElsewhereError, NoCatalogError
@@ -19,6 +20,7 @@ from fingerprint.settings import PipelineSettings, S3Address
 T = TypeVar("T")
 
 UPLOADED_AT_ONCE: Final = 4
+COVERS_AT_ONCE: Final = 8
 LEFT_OVER: Final = timedelta(days=1)
 """Index files of this age that no manifest lists are what a killed writer left; a working one is faster."""
 
@@ -62,10 +64,25 @@ class RemoteCatalog:
             self.retire([path.name for path in files])
             raise
 
+    def publish_covers(self, paths: Sequence[Path]) -> None:
+        """See `SharedStore`."""
+        if paths:
+            self._run(self._upload({path: f"{FOLDER_NAME}/{path.name}" for path in paths}, COVERS_AT_ONCE))
+
     def retire(self, names: Collection[str]) -> None:
         """See `SharedStore`."""
         with suppress(CatalogError):
             self._run(self._store.delete(names))
+
+    def retire_covers(self, names: Collection[str]) -> None:
+        """See `SharedStore`."""
+        self.retire([f"{FOLDER_NAME}/{name}" for name in names])
+
+    def fetch_covers(self) -> None:
+        """Have the copy hold all covers, for a reader that needs them, as far as they can be had. Never fails."""
+        with suppress(CatalogError), WriteLock(self.folder / "writer.lock"):
+            while self._run(self._copy.fetch_covers()):
+                pass
 
     def refresh_for_reading(self) -> str | None:
         """Make the copy what is shared now; a sentence if it is not, and an older copy can be read.
@@ -100,24 +117,27 @@ class RemoteCatalog:
         ]
 
     async def _publish(self, manifest: bytes, files: Sequence[Path]) -> None:
-        slots = asyncio.Semaphore(UPLOADED_AT_ONCE)
-
-        async def upload(path: Path) -> None:
-            async with slots:
-                await self._store.upload(path)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for path in files:
-                    group.create_task(upload(path))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
+        await self._upload({path: path.name for path in files}, UPLOADED_AT_ONCE)
         etag = await asyncio.to_thread(self._copy.etag)
         etag = await self._store.replace_manifest(manifest, etag=etag)
         try:
             await asyncio.to_thread(self._copy.note_origin, manifest, etag)
         except OSError as error:
             raise CatalogError(f"{self.folder} cannot be written: {error.strerror}.") from error
+
+    async def _upload(self, files: Mapping[Path, str], at_once: int) -> None:
+        slots = asyncio.Semaphore(at_once)
+
+        async def upload(path: Path, name: str) -> None:
+            async with slots:
+                await self._store.upload(path, name)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for path, name in files.items():
+                    group.create_task(upload(path, name))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
 
     async def _delete_leftovers(self) -> None:
         needed = (await asyncio.to_thread(read_manifest, self.folder)).files

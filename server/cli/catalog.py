@@ -427,6 +427,8 @@ def _export(arguments: argparse.Namespace) -> int:
         return 1
     file = cast("Path", arguments.file)
     covers = None if arguments.no_covers else Covers(_place(arguments).folder)
+    if covers is not None:
+        _fetch_covers(arguments)
     export_tracks(snapshot, chosen, file, covers=covers)
     if arguments.json:
         print(json.dumps({"file": str(file), "tracks": len(chosen), "bytes": file.stat().st_size}))
@@ -438,6 +440,7 @@ def _export(arguments: argparse.Namespace) -> int:
 def _backup(arguments: argparse.Namespace) -> int:
     destination = cast("Path", arguments.destination)
     directory = _open(arguments).directory
+    _fetch_covers(arguments)
     return _say_copied(arguments, back_up(directory, destination), f"copied to {destination}")
 
 
@@ -574,6 +577,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     place = _place(arguments)
     if place.remote is not None:
         _open(arguments)
+        _fetch_covers(arguments)
     catalog = Catalog(place.folder, any_fingerprint=True)
     problems = catalog.verify()
     if place.remote is not None:
@@ -599,6 +603,13 @@ def _open(arguments: argparse.Namespace) -> Catalog:
     elif arguments.catalog is not None:
         require_catalog(place.folder)
     return Catalog(place.folder, any_fingerprint=True)
+
+
+def _fetch_covers(arguments: argparse.Namespace) -> None:
+    """Have all covers here, for a command that reads them."""
+    remote = _place(arguments).remote
+    if remote is not None:
+        remote.fetch_covers()
 
 
 def _print_tracks(tracks: Sequence[Track], *, as_json: bool) -> None:

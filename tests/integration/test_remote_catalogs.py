@@ -19,6 +19,7 @@ from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError, ChangedElsewhereError
 from fingerprint.catalog.tracks import Source, Tags, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
+from fingerprint.media.small_pictures import small_jpeg
 from fingerprint.recognizers import REGISTRY, Resources
 from fingerprint.remote_catalogs.copies import Copy
 from fingerprint.remote_catalogs.follower import CatalogFollower
@@ -27,6 +28,7 @@ from fingerprint.remote_catalogs.writing import open_remote_catalog
 from fingerprint.settings import PipelineSettings, S3Address, read_settings
 from server.cli import main
 from tests.emulators import CREDENTIALS, REGION, Emulator, free_port
+from tests.pictures import picture
 from tests.unit.catalog.music import tune
 from tests.unit.catalog.shelf import entry, track
 
@@ -82,10 +84,10 @@ def adding(*numbers: int) -> Callable[[CatalogWriter], object]:
     return lambda writer: writer.add([entry(number, tune(1, 3.0)) for number in numbers])
 
 
-def refresh(settings: PipelineSettings) -> dict[S3Address, str]:
+def refresh(settings: PipelineSettings, *, covers: bool = False) -> dict[S3Address, str]:
     async def once() -> dict[S3Address, str]:
         async with CatalogFollower(settings, poll_seconds=0) as follower:
-            await follower.refresh()
+            await follower.refresh(covers=covers)
             return dict(follower.problems)
 
     return asyncio.run(once())
@@ -122,6 +124,31 @@ def test_what_one_machine_adds_another_one_names_and_removes(tmp_path: Path, emu
     listed = reader.snapshot().manifest.files
     assert objects(server) == listed
     assert {path.name for path in server.catalog_dir.glob("*.seg")} == listed
+
+
+def test_covers_are_shared(tmp_path: Path, ministack: Emulator) -> None:
+    address = new_address(ministack)
+    one, server = (machine(tmp_path / name, address, ministack.endpoint) for name in ("a", "server"))
+    content = small_jpeg(picture(), "image/jpeg", max_edge=640)
+
+    def add(writer: CatalogWriter) -> None:
+        source = Source(path="/1.flac", tags=Tags(title="Low Tide"), cover=writer.keep_cover(content))
+        sound = fingerprint_track([tune(1, 3.0)])
+        writer.add([(TrackEntry(id=sound.track_id, duration_seconds=3.0, sources=(source,)), sound)])
+
+    change(one, adding(7), add)
+    refresh(server, covers=True)
+    reader = Catalog(server.catalog_dir)
+    [track_id] = [found.id for found in reader.snapshot().tracks() if found.cover]
+    cover = reader.cover(track_id)
+    assert cover is not None
+    assert cover.content == content
+    change(one, lambda writer: writer.remove([track_id]))
+    assert refresh(server, covers=True) == {}
+    assert list((server.catalog_dir / "covers").iterdir()) == []
+    (server.catalog_dir / "covers").rmdir()
+    refresh(server, covers=True)
+    assert not (server.catalog_dir / "covers").exists(), "it is gone from the store, too"
 
 
 def test_two_writers_at_once_lose_nothing(tmp_path: Path, ministack: Emulator) -> None:
