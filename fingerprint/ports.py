@@ -91,9 +91,10 @@ class ClipSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSource:
-    """The path of a file on this machine."""
+    """The path of a file on this machine, and how many seconds of it are heard; None for as many as possible."""
 
     path: Path
+    max_seconds: float | None = None
 
 
 MediaSource = LiveSource | VideoSource | ClipSource | FileSource

@@ -309,11 +309,11 @@ def answer_age(identification: Identification, now: datetime) -> float:
 def reusable(identification: Identification, now: datetime) -> bool:
     """Whether a stored answer is returned again instead of starting a job.
 
-    A clip, a moment in a video and an earlier moment of a broadcast never change, so their song is reused
+    A clip, a file, a moment in a video and an earlier moment of a broadcast never change, so their song is reused
     permanently, unless a listener disputed it. That of sound beside the moment is reused as briefly as a
     "no match", what a live stream plays now never.
     """
-    if identification.kind not in (Kind.CLIP, Kind.VIDEO) and identification.asked_at is None:
+    if identification.kind is Kind.STREAM and identification.asked_at is None:
         return False
     if identification.finished_at is None:
         return False

@@ -84,8 +84,36 @@ class FileTarget:
         return f"file:{self.path}"
 
 
+@dataclass(frozen=True, slots=True)
+class UploadTarget:
+    """A recording that a client of the API has sent, by its SHA-256: the same for all who send the same one.
+
+    `kept_by`: what keeps the file at `path` there, until nobody needs it any more.
+    """
+
+    digest: str
+    path: Path = field(default=Path(), compare=False)
+    kept_by: object = field(default=None, compare=False, repr=False)
+    kind: ClassVar[Kind] = Kind.FILE
+
+    @property
+    def name(self) -> str:
+        return self.digest
+
+    @property
+    def key(self) -> str:
+        """A key that is equal for all recordings with the same bytes."""
+        return f"upload:{self.digest}"
+
+
 TwitchTarget = ChannelTarget | ClipTarget | VideoTarget
-Target = TwitchTarget | FileTarget
+AskedTarget = TwitchTarget | UploadTarget
+"""What clients of the API can ask about."""
+
+Target = AskedTarget | FileTarget
+
+MAX_UPLOAD_SOUND_SECONDS: Final = 60.0
+"""How much of an uploaded recording is listened to."""
 
 
 # --- How users write them -----------------------------------------------------------------------------

@@ -50,8 +50,8 @@ class StreamCapture:
                 yield _audible(await self._video.recording(source, seconds))
             case ClipSource():
                 yield await self._clip(source)
-            case FileSource(path=path):
-                yield await self._file(path)
+            case FileSource(path=path, max_seconds=max_seconds):
+                yield await self._file(path, max_seconds or MAX_FILE_SECONDS)
 
     async def _live_takes(self, source: LiveSource, seconds: float) -> AsyncGenerator[Recording]:
         """The takes that are not silent. Raises the first take's error, or `no-audio` when all are silent."""
@@ -120,9 +120,9 @@ class StreamCapture:
 
     # --- Files ----------------------------------------------------------------------------------------
 
-    async def _file(self, path: Path) -> Recording:
-        decoded = await self._decoder.decode_file(path)
-        sound = await asyncio.to_thread(placed_file, decoded, max_seconds=MAX_FILE_SECONDS)
+    async def _file(self, path: Path, max_seconds: float) -> Recording:
+        decoded = await self._decoder.decode_file(path, max_seconds=max_seconds)
+        sound = await asyncio.to_thread(placed_file, decoded, max_seconds=max_seconds)
         return _audible(Recording(pcm=sound.pcm, from_seconds=sound.start_seconds))
 
 

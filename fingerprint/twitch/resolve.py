@@ -10,7 +10,15 @@ from typing import Final
 from cachetools import LRUCache
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, channel_renamed
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, FileTarget, Target, VideoTarget
+from fingerprint.domain.targets import (
+    MAX_UPLOAD_SOUND_SECONDS,
+    ChannelTarget,
+    ClipTarget,
+    FileTarget,
+    Target,
+    UploadTarget,
+    VideoTarget,
+)
 from fingerprint.domain.time_line import Broadcast
 from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import (
@@ -62,6 +70,8 @@ class TwitchResolver:
                 if not await asyncio.to_thread(path.is_file):
                     raise TwitchAudioError(ProblemCode.NOT_FOUND, f"No such file: {str(path)!r}.")
                 return FileSource(path=path)
+            case UploadTarget(path=path):
+                return FileSource(path=path, max_seconds=MAX_UPLOAD_SOUND_SECONDS)
 
     async def recording(self, source: LiveSource) -> VideoSource | None:
         """The channel's newest VOD, if it is of the source's broadcast: another one would be of another day."""

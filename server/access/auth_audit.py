@@ -5,7 +5,7 @@ from typing import Final
 from cachetools import TTLCache
 
 from fingerprint.domain.problems import ProblemCode
-from fingerprint.domain.targets import TwitchTarget
+from fingerprint.domain.targets import AskedTarget
 from fingerprint.ports import Clock
 from server.access.request_context import RequestContext
 from server.access.request_records import RequestRecords
@@ -45,12 +45,12 @@ class AuthAudit:
             self._add(context, AuditKind.LOGIN, "token")
 
     def refused(
-        self, context: RequestContext, what: str, code: ProblemCode, target: TwitchTarget | None = None
+        self, context: RequestContext, what: str, code: ProblemCode, target: AskedTarget | None = None
     ) -> None:
         """Log that a request was refused; `what` is the kind of target or of action."""
         self._add(context, AuditKind.REFUSAL, what, subject=None if target is None else target.name, code=code)
 
-    def job_started(self, context: RequestContext, target: TwitchTarget) -> None:
+    def job_started(self, context: RequestContext, target: AskedTarget) -> None:
         """Log that a request started a job."""
         who = context.principal.audit_subject(context.credentials.address)
         self._add(context, AuditKind.LAUNCH, target.kind, subject=target.name, who=who)

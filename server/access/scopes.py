@@ -7,10 +7,13 @@ from fingerprint.domain.identification import Kind
 WATCH: Final = "watch"
 """Allows watching channels, which starts jobs without further requests; so it is never a default scope."""
 
+FILES: Final = "files"
+"""Allows uploading recordings, which cost more than names on Twitch; so it is never a default scope."""
+
 DEFAULT_SCOPES: Final = ("streams", "clips")
-SCOPES: Final = (*DEFAULT_SCOPES, WATCH)
+SCOPES: Final = (*DEFAULT_SCOPES, FILES, WATCH)
 
 
 def scope_of(kind: Kind) -> str:
     """The scope that an API key needs for a kind of target. Videos need `streams`: they are recorded streams."""
-    return "clips" if kind is Kind.CLIP else "streams"
+    return {Kind.CLIP: "clips", Kind.FILE: FILES}.get(kind, "streams")

@@ -11,7 +11,7 @@ from yarl import URL
 from fingerprint.database import Database
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget
+from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget
 from fingerprint.ports import Broadcaster, ClipOwners, Clock
 from fingerprint.single_flight import SingleFlightCache
 from server.access.auth_audit import AuthAudit
@@ -192,20 +192,24 @@ class Access:
 
     # --- Authorization --------------------------------------------------------------------------------
 
-    async def check(self, context: RequestContext, target: TwitchTarget) -> None:
+    async def check(self, context: RequestContext, target: AskedTarget) -> None:
         """Authenticate a request, and check that it may ask for the target.
 
         Raises TwitchAudioError with the problem code of the refusal, and what `authenticate` raises.
         """
+        await self.check_kind(context, target.kind, target)
+
+    async def check_kind(self, context: RequestContext, kind: Kind, target: AskedTarget | None = None) -> None:
+        """As `check`, before the target is known. Raises as `check` does."""
         await self.authenticate(context)
-        refusal = await self.refusal(context, target.kind, target)
+        refusal = await self.refusal(context, kind, target)
         if refusal is not None:
-            self._audit.refused(context, target.kind, refusal.code, target)
+            self._audit.refused(context, kind, refusal.code, target)
             retry = _RETRY_SECONDS.get(refusal.code)
             raise TwitchAudioError(refusal.code, refusal.detail, retry_after_seconds=retry)
 
     async def refusal(
-        self, context: RequestContext, kind: Kind, target: TwitchTarget | None = None
+        self, context: RequestContext, kind: Kind, target: AskedTarget | None = None
     ) -> Refusal | None:
         """Why an authenticated request may not ask for a kind of target, or for this target; None when it may.
 
@@ -234,7 +238,7 @@ class Access:
             refusal = decide(facts)
         return refusal
 
-    async def _blacklisted(self, context: RequestContext, target: TwitchTarget | None) -> bool:
+    async def _blacklisted(self, context: RequestContext, target: AskedTarget | None) -> bool:
         broadcaster = None if target is None else await self.broadcaster(target)
         # What was learned of the broadcaster may have changed the list.
         return (await self.rules()).blacklist.names(
@@ -244,7 +248,7 @@ class Access:
             broadcaster=broadcaster,
         )
 
-    async def broadcaster(self, target: TwitchTarget) -> Broadcaster | None:
+    async def broadcaster(self, target: AskedTarget) -> Broadcaster | None:
         """Whose channel or clip a target is, if the blacklist depends on that and Twitch names them.
 
         If Twitch fails, stored answers may still be read: `admit` refuses to start a job for a clip, and one for
@@ -258,7 +262,7 @@ class Access:
                 return await self._find_channel(target.login)
         return None
 
-    async def admit(self, context: RequestContext, target: TwitchTarget) -> QuotaAdmission | None:
+    async def admit(self, context: RequestContext, target: AskedTarget) -> QuotaAdmission | None:
         """Take a slot and count against the rate limits for a new job of an authenticated request.
 
         None when the same quota key has just started a job for this target on another server. The caller reports
@@ -287,7 +291,7 @@ class Access:
             context.rate_limit = most_restrictive(admission.limit_statuses)
         return admission
 
-    async def _check_owner(self, context: RequestContext, target: TwitchTarget) -> None:
+    async def _check_owner(self, context: RequestContext, target: AskedTarget) -> None:
         """Check a clip's broadcaster against the blacklist, and fail when Twitch does not name the broadcaster."""
         blacklist = (await self.rules()).blacklist
         if not blacklist.has_clip_broadcasters or not isinstance(target, ClipTarget):

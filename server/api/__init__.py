@@ -14,9 +14,11 @@ from server.api import (
     status,
     watches,
 )
+from server.api.uploads import UploadRoom
 
 
 def add_routes(app: web.Application) -> None:
     """Add every route of the API."""
+    app[identifications.UPLOADS] = UploadRoom()
     for module in (identifications, reports, clips, channels, watches, status, me, access_codes, health, openapi):
         app.router.add_routes(module.ROUTES)

@@ -4,21 +4,25 @@ from typing import Final
 
 from aiohttp import web
 
-from fingerprint.domain.identification import Identification, IdentificationId, Stage
+from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import TwitchTarget
+from fingerprint.domain.targets import AskedTarget, UploadTarget
 from server import keys
 from server.access.service import asker_key, fair_share_key
 from server.api.event_streams import encode_event, last_event_id, send_events
 from server.api.requests import max_age, no_unknown_query, preferred_wait, read_question
 from server.api.responses import BASE, identification_response, is_operator
+from server.api.uploads import UploadRoom, read_upload
 from server.identifications.service import IdentificationHandle
 
 ID_LIMIT: Final = 64
 
+# Not in `server.keys`: its class is in a layer above.
+UPLOADS: Final = web.AppKey("uploads", UploadRoom)
+
 
 async def ask_if_allowed(
-    request: web.Request, target: TwitchTarget, *, max_age: float | None = None
+    request: web.Request, target: AskedTarget, *, max_age: float | None = None
 ) -> IdentificationHandle:
     """The stored answer, the running job, or a new one, for a request that may ask for the target.
 
@@ -42,7 +46,8 @@ async def ask(request: web.Request) -> web.Response:
     """Start an identification, join the one that runs, or give the answer that is stored."""
     limits = request.app[keys.SETTINGS].limits
     no_unknown_query(request)
-    target = await read_question(request, limits)
+    uploaded = request.content_type == "multipart/form-data"
+    target = await _uploaded(request) if uploaded else await read_question(request, limits)
     asked = await ask_if_allowed(request, target, max_age=max_age(request))
     wait = preferred_wait(request, limits)
     identification = asked.identification
@@ -57,6 +62,17 @@ async def ask(request: web.Request) -> web.Response:
         with_location=True,
         age_seconds=asked.age_seconds,
     )
+
+
+async def _uploaded(request: web.Request) -> UploadTarget:
+    """The recording that is sent, if the client may send one. Raises as `read_upload` and `Access.check` do."""
+    context = request[keys.CONTEXT]
+    if request.app[keys.SETTINGS].runner == "lambda":
+        detail = "This server identifies in functions elsewhere, which cannot read uploaded files."
+        raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, detail)
+    await request.app[keys.ACCESS].check_kind(context, Kind.FILE)
+    with request.app[UPLOADS].place(context.credentials.address):
+        return await read_upload(request)
 
 
 async def get(request: web.Request) -> web.Response:

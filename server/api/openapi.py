@@ -6,10 +6,32 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from server.api.openapi_paths import paths
+from server.api.openapi_paths import TAGS, paths
 from server.api.openapi_schemas import schemas
 from server.api.responses import BASE
 from server.entity_tags import tagged_response
+from server.middleware.session import COOKIE
+
+_SECURITY: Final[dict[str, Any]] = {
+    "key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "An API key from the operator, `ta_...`.",
+    },
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, or a Twitch user's token, issued to the application `twitch_client_id`.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "The website's session; on https the name begins with `__Host-`. What changes something "
+        "needs its CSRF token, as `X-CSRF-Token`.",
+    },
+}
 
 
 def openapi_document() -> dict[str, Any]:
@@ -21,10 +43,14 @@ def openapi_document() -> dict[str, Any]:
             "version": "1",
             "summary": "What song is playing on Twitch?",
             "description": "Times are RFC 3339 in UTC. Errors are RFC 9457 problem details with a `code`.",
+            "contact": {"name": "The operator of this server", "url": "/docs"},
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        # Any of them, or none where everyone has access.
+        "security": [{}, *({name: []} for name in _SECURITY)],
         "paths": paths(),
-        "components": {"schemas": schemas()},
+        "components": {"schemas": schemas(), "securitySchemes": _SECURITY},
     }
 
 

@@ -74,8 +74,27 @@ def _parameter(place: str, name: str, text: str, schema: Schema = TEXT) -> Schem
     return {"in": place, "name": name, "description": text, "schema": schema, "required": place == "path"}
 
 
+_UPLOAD: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "file": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "description": "A recording in any usual format, up to 25 MB; a minute of it is listened to.",
+        }
+    },
+    "required": ["file"],
+}
 _PLAYS: Final = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
 _PREFER: Final = _parameter("header", "Prefer", "`wait=N`: wait up to N seconds, at most 30 (RFC 7240).")
+_IF_NONE_MATCH: Final = _parameter(
+    "header", "If-None-Match", "The `ETag` of what you have: 304 while it is the same."
+)
+_LAST_EVENT_ID: Final = _parameter(
+    "header", "Last-Event-ID", "The `id` of the last event you had: what followed is sent."
+)
+_ETAG: Final = {"ETag": {"description": "Of what is finished: for `If-None-Match`.", "schema": TEXT}}
+_NOT_MODIFIED: Final = {"description": "What you have is still the same.", "headers": _ETAG}
 _CACHE_CONTROL: Final = _parameter(
     "header", "Cache-Control", "`no-cache`: listen again; `max-age=N`: an answer may be N seconds old (RFC 9111)."
 )
@@ -87,28 +106,54 @@ _PATH_PARAMETERS: Final = {
 }
 
 
+TAGS: Final[Mapping[str, str]] = {
+    "identifications": "Ask which song is playing, and follow the answer.",
+    "channels": "What was heard on a channel, as a list, as events, and for chat bots.",
+    "access": "What the service offers, and what the caller may do.",
+    "monitoring": "For the operator.",
+}
+_TAG_OF: Final = {
+    **dict.fromkeys(("identifications", "clips", "videos", "songs"), "identifications"),
+    **dict.fromkeys(("channels", "watches"), "channels"),
+    **dict.fromkeys(("healthz", "readyz", "metrics"), "monitoring"),
+}
+
+
+def _tag(path: str) -> str:
+    return _TAG_OF.get(path.removeprefix(BASE).split("/")[1], "access")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiOperation:
     """One method of a path. `body` is the name of its JSON form, and `problems` come beside the common ones."""
 
     id: str
     summary: str
-    description: str = ""
+    description: str
     parameters: Sequence[Schema] = ()
     body: str = ""
+    upload: bool = False
+    """Whether it takes a file in a form instead."""
     responses: Responses
     problems: Sequence[ProblemCode] | None = ()
 
     def described(self, method: str, path: str) -> Schema:
         """The operation as the document has it."""
-        described: Schema = {"operationId": self.id, "summary": self.summary, "responses": dict(self.responses)}
-        if self.description:
-            described["description"] = self.description
+        described: Schema = {
+            "operationId": self.id,
+            "summary": self.summary,
+            "description": self.description,
+            "tags": [_tag(path)],
+            "responses": dict(self.responses),
+        }
         parameters = [each for name, each in _PATH_PARAMETERS.items() if name in path] + list(self.parameters)
         if parameters:
             described["parameters"] = parameters
         if self.body:
             form = {"application/json": {"schema": ref(self.body)}}
+            if self.upload:
+                form["multipart/form-data"] = {"schema": _UPLOAD}
+                described["responses"] |= {"415": _problem("`invalid-input`: the file is said to be no recording")}
             described["requestBody"] = {"required": True, "content": form}
             described["responses"] |= _BODY_PROBLEMS
         if self.problems is not None:
@@ -133,8 +178,9 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             "says why.",
             parameters=[_PREFER, _CACHE_CONTROL],
             body="Question",
+            upload=True,
             responses={
-                "200": _json("Identification", "Finished.", {**_LOCATION, **_APPLIED, **_AGE, **_LIMITS}),
+                "200": _json("Identification", "Finished.", {**_LOCATION, **_APPLIED, **_AGE, **_ETAG, **_LIMITS}),
                 "202": _json(
                     "Identification", "Still running.", {**_LOCATION, **_APPLIED, **_RETRY_AFTER, **_LIMITS}
                 ),
@@ -152,8 +198,13 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="look",
             summary="An identification in its current state",
-            parameters=[_PREFER],
-            responses={"200": _json("Identification", "Its state.", {**_APPLIED, **_RETRY_AFTER})},
+            description="With `Prefer: wait=N`, once it is finished or the wait is over. A finished one never "
+            "changes, but for links that are found later.",
+            parameters=[_PREFER, _IF_NONE_MATCH],
+            responses={
+                "200": _json("Identification", "Its state.", {**_APPLIED, **_RETRY_AFTER, **_ETAG}),
+                "304": _NOT_MODIFIED,
+            },
             problems=[ProblemCode.NOT_FOUND],
         )
     },
@@ -163,7 +214,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             summary="Follow an identification",
             description="Server-sent events: `status` with the Identification for the current state and each "
             "later one, then one `result`. The stream ends after it. If it ends before, connect again.",
-            responses=_EVENTS,
+            parameters=[_LAST_EVENT_ID],
+            responses={**_EVENTS, "204": {"description": "You have had the result: do not connect again."}},
             problems=[ProblemCode.NOT_FOUND],
         )
     },
@@ -183,7 +235,11 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="clip",
             summary="The stored answer for a clip",
             description="Never starts a job.",
-            responses={"200": _json("Identification", "The answer.", _AGE)},
+            parameters=[_IF_NONE_MATCH],
+            responses={
+                "200": _json("Identification", "The answer.", {**_AGE, **_ETAG}),
+                "304": _NOT_MODIFIED,
+            },
             problems=(*_REFUSALS, ProblemCode.NOT_IDENTIFIED),
         )
     },
@@ -191,11 +247,14 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="setList",
             summary="What was heard on a channel, newest first",
+            description="Consecutive answers of one song are one play. For the next page, send `next_before` as "
+            "`before`.",
             parameters=[
                 _parameter("query", "limit", "Plays to give.", _PLAYS),
                 _parameter("query", "before", "Only what was asked for before this time.", TIME),
+                _IF_NONE_MATCH,
             ],
-            responses={"200": _json("SetList", "The set list.")},
+            responses={"200": _json("SetList", "The set list.", _ETAG), "304": _NOT_MODIFIED},
             problems=[ProblemCode.RATE_LIMITED],
         )
     },
@@ -206,6 +265,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             description="Server-sent events: `play` with the newest Play, if there is one, and again whenever it "
             "changes. It goes on until you leave; when it ends, connect again. Nothing is identified for it: it "
             "tells what others ask for, and what a watch finds.",
+            parameters=[_LAST_EVENT_ID],
             responses=_EVENTS,
             problems=[ProblemCode.RATE_LIMITED],
         )
@@ -254,6 +314,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="watch",
             summary="A channel's watch",
+            description="How often the channel is identified, what is left of the budget, and how it ended.",
             responses={"200": _json("Watch", "Its watch.")},
             problems=[ProblemCode.NOT_FOUND],
         ),
@@ -290,6 +351,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="status",
             summary="What the service offers",
+            description="For everyone: who has access, what is switched on, and whether music can be recognized.",
             responses={"200": _json("Status", "Access mode, toggles, message of the day.")},
         )
     },
@@ -297,6 +359,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="me",
             summary="The caller's account and permissions",
+            description="How you are known, what you may identify, and if not, why.",
             responses={"200": _json("Me", "Your account and permissions.")},
             problems=_CREDENTIALS,
         )
@@ -320,7 +383,12 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="openapi",
             summary="This document",
-            responses={"200": _response("OpenAPI 3.1.", "application/json", {"type": "object"})},
+            description="For generators of clients and for tools.",
+            parameters=[_IF_NONE_MATCH],
+            responses={
+                "200": _response("OpenAPI 3.1.", "application/json", {"type": "object"}, _ETAG),
+                "304": _NOT_MODIFIED,
+            },
             problems=None,
         )
     },
@@ -328,6 +396,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="healthz",
             summary="Alive",
+            description="200 for as long as the process answers.",
             responses={"200": _json("Alive", "The process answers.")},
             problems=None,
         )
@@ -335,7 +404,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
     "/readyz": {
         "get": ApiOperation(
             id="readyz",
-            summary="Ready; for the operator, each dependency named",
+            summary="Whether requests can be served",
+            description="For the operator, with each dependency named.",
             responses={
                 "200": _json("Readiness", "Requests can be served."),
                 "503": _json("Readiness", "A required dependency is missing."),
@@ -346,7 +416,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
     "/metrics": {
         "get": ApiOperation(
             id="metrics",
-            summary="Metrics as Prometheus text, for the operator",
+            summary="Metrics as Prometheus text",
+            description="For the operator: with `TWITCHAUDIO_METRICS_TOKEN`, or from the same machine.",
             responses={"200": _response("Text format 0.0.4.", "text/plain", TEXT)},
             problems=[ProblemCode.FORBIDDEN],
         )

@@ -16,7 +16,11 @@ TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 
 EVENT: Final[Schema] = {
     "type": "object",
-    "properties": {"event": TEXT, "data": {**TEXT, "description": "JSON."}},
+    "properties": {
+        "event": {**TEXT, "description": "`status`, `result` or `play`."},
+        "id": {**TEXT, "description": "For `Last-Event-ID`, when the stream broke."},
+        "data": {**TEXT, "description": "JSON: an Identification, or of a channel a Play."},
+    },
     "required": ["data"],
 }
 

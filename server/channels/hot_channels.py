@@ -15,7 +15,7 @@ from cachetools import TTLCache
 
 from fingerprint.domain.identification import Identification, Status, answer_age, new_identification_id
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, TwitchTarget
+from fingerprint.domain.targets import AskedTarget, ChannelTarget
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
 from server.access.service import Access
@@ -127,7 +127,7 @@ class HotChannels:
     async def __aexit__(self, *_exc: object) -> None:
         await self.close()
 
-    def asked(self, target: TwitchTarget, asker: str) -> None:
+    def asked(self, target: AskedTarget, asker: str) -> None:
         """Count a question about a channel; `asker` is the person or the address that it came from."""
         if not self._askers or not isinstance(target, ChannelTarget) or target.login in self._hot:
             return

@@ -43,7 +43,7 @@ from cachetools import TTLCache
 
 from fingerprint.domain.identification import Identification, IdentificationId, Stage, abandoned
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import Target, TwitchTarget
+from fingerprint.domain.targets import AskedTarget, Target
 from fingerprint.jobs.clean import clean
 from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, Finished, Held, JobOutcome, JobStore, Lease
 from server.identifications.admission import Admit, JobAdmission
@@ -91,7 +91,7 @@ class JobState(Enum):
 class Job:
     """One job as this server sees it."""
 
-    target: TwitchTarget
+    target: AskedTarget
     state: JobState = JobState.NEW
     progress: JobProgress = field(default_factory=JobProgress)
     task: asyncio.Task[None] | None = None
@@ -166,7 +166,7 @@ class JobRegistry:
         found = (job.progress.current for job in self._jobs.values())
         return sorted((state for state in found if state is not None), key=lambda state: state.created_at)
 
-    def joinable(self, target: TwitchTarget, *, skip_stored: bool = False) -> Job | None:
+    def joinable(self, target: AskedTarget, *, skip_stored: bool = False) -> Job | None:
         """The job that a request would join, `skip_stored` only one that runs; None when it would start one."""
         return self._jobs.get(target.key) or (None if skip_stored else self._definite_failures.get(target.key))
 
@@ -196,7 +196,7 @@ class JobRegistry:
     # --- Entries: what requests call ------------------------------------------------------------------
 
     async def start_or_join(
-        self, target: TwitchTarget, *, caller: str, admit: Admit | None, skip_stored: bool = False
+        self, target: AskedTarget, *, caller: str, admit: Admit | None, skip_stored: bool = False
     ) -> tuple[Job, bool]:
         """The target's job, and whether it was joined rather than started. `skip_stored`: not for a stored answer.
 
@@ -216,7 +216,7 @@ class JobRegistry:
                 await self._admit(job, caller, admit)
                 return job, job.caller is None
 
-    def follow(self, target: TwitchTarget, state: Identification) -> Job:
+    def follow(self, target: AskedTarget, state: Identification) -> Job:
         """The target's job, which another server holds and stored as `state`. Raises TwitchAudioError `busy`."""
         job = self._jobs.get(target.key) or self._add(target)
         if job.state is JobState.NEW:
@@ -231,7 +231,7 @@ class JobRegistry:
         problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0)
         return identification.failed(problem, self._clock.now())
 
-    async def add_answer(self, target: TwitchTarget, heard: Identification) -> bool:
+    async def add_answer(self, target: AskedTarget, heard: Identification) -> bool:
         """Store an answer that was found without a job, and tell the listeners; False while a job runs.
 
         Raises TwitchAudioError `busy`.
@@ -255,7 +255,7 @@ class JobRegistry:
 
     # --- NEW ------------------------------------------------------------------------------------------
 
-    def _add(self, target: TwitchTarget) -> Job:
+    def _add(self, target: AskedTarget) -> Job:
         if self._closing:
             raise _stopping()
         if len(self._jobs) >= self._limits.jobs:

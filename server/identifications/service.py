@@ -10,7 +10,7 @@ from typing import Self, assert_never
 
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, answer_age, reusable
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
+from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from fingerprint.ports import Clock, JobOutcome, JobStore
 from fingerprint.single_flight import SingleFlightCache
 from server.channel_names import ChannelNames, NameSpan
@@ -121,7 +121,7 @@ class IdentificationService:
     # --- What requests call ---------------------------------------------------------------------------
 
     async def ask(
-        self, target: TwitchTarget, *, caller: str = "", admit: Admit | None = None, max_age: float | None = None
+        self, target: AskedTarget, *, caller: str = "", admit: Admit | None = None, max_age: float | None = None
     ) -> IdentificationHandle:
         """The stored answer, the running job, or a new one.
 
@@ -185,11 +185,11 @@ class IdentificationService:
         assert current is not None, "a job found by its id has a state"
         return _handle(job, current, shared=False)
 
-    async def answer(self, target: TwitchTarget) -> Identification | None:
+    async def answer(self, target: AskedTarget) -> Identification | None:
         """The stored answer for a target; never starts anything. Raises TwitchAudioError `busy`."""
         return await self._answers.get(target.key, lambda: self._store.answer(target))
 
-    async def add_answer(self, target: TwitchTarget, heard: Identification) -> bool:
+    async def add_answer(self, target: AskedTarget, heard: Identification) -> bool:
         """Store what was heard without a question, as the target's newest answer; False while a job runs.
 
         Raises TwitchAudioError `busy`.
@@ -309,7 +309,7 @@ class IdentificationService:
         finally:
             self._waiters -= 1
 
-    async def _reusable_answer(self, target: TwitchTarget, max_age: float | None) -> Identification | None:
+    async def _reusable_answer(self, target: AskedTarget, max_age: float | None) -> Identification | None:
         """The stored answer, if it may be given again to a request that takes one of at most `max_age` seconds."""
         live = isinstance(target, ChannelTarget) and target.at is None
         if live and not self._live_fresh_seconds:
@@ -352,7 +352,7 @@ def _handle(job: Job, state: Identification, *, shared: bool) -> IdentificationH
 
 
 def target_of(identification: Identification) -> TwitchTarget | None:
-    """The target that an identification was made for; None for a file."""
+    """The target that an identification was made for; None for a file, which only the server that got it has."""
     match identification.kind:
         case Kind.STREAM:
             return ChannelTarget(identification.target, at=identification.asked_at)

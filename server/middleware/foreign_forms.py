@@ -18,11 +18,18 @@ _OWN: Final = frozenset({"same-origin", "none"})
 
 @web.middleware
 async def refuse_foreign_forms(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The middleware. The API is not concerned: it takes JSON, which other websites cannot send unasked."""
-    if request.method not in _SAFE and not request.path.startswith("/api/") and _is_foreign(request):
+    """The middleware. Of the API, only forms are concerned: other websites cannot send JSON or headers unasked."""
+    if request.method not in _SAFE and _is_concerned(request) and _is_foreign(request):
         detail = "Another website sent this form. Load the page again, and send it from there."
         raise TwitchAudioError(ProblemCode.CSRF, detail)
     return await handler(request)
+
+
+def _is_concerned(request: web.Request) -> bool:
+    if not request.path.startswith("/api/"):
+        return True
+    with_key = "Authorization" in request.headers or "X-API-Key" in request.headers
+    return request.content_type == "multipart/form-data" and not with_key
 
 
 def _is_foreign(request: web.Request) -> bool:

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from fingerprint.domain.problems import invalid_input
 
-_UNREADABLE: Final = (
+UNREADABLE: Final = (  # what reading a malformed form raises
     # An unknown character set, bytes that do not match it, a part without a name.
     LookupError,
     ValueError,
@@ -47,7 +47,7 @@ async def read_form_values(request: web.Request, seconds: float) -> Mapping[str,
             posted = await request.post()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise invalid_input("The form cannot be read.") from error
     values: dict[str, list[str]] = {}
     for name, value in posted.items():

@@ -36,6 +36,22 @@ _SPREAD: Final = frozenset({ProblemCode.BUSY, ProblemCode.UPSTREAM_UNAVAILABLE})
 _log = logging.getLogger(__name__)
 
 
+class TooLargeError(web.HTTPRequestEntityTooLarge):
+    """413, with a sentence that says what is taken."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(max_size=0, actual_size=0)
+        self.detail: Final = detail
+
+
+class RefusedMediaTypeError(web.HTTPUnsupportedMediaType):
+    """415, with a sentence that says what is taken."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__()
+        self.detail: Final = detail
+
+
 def problem_response(problem: Problem, *, status: int | None = None, location: str | None = None) -> web.Response:
     """A response with problem details, and `Retry-After` if the problem has a time to wait.
 
@@ -67,10 +83,12 @@ def problem_response(problem: Problem, *, status: int | None = None, location: s
 def _refusal(error: web.HTTPException) -> web.Response:
     """Problem details for an HTTP error that aiohttp raised."""
     code, detail = _DETAILS.get(error.status, (ProblemCode.INVALID_INPUT, f"{error.reason}."))
+    if isinstance(error, TooLargeError | RefusedMediaTypeError):
+        detail = error.detail
     response = problem_response(Problem(code=code, detail=detail), status=error.status)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
-    if error.status in (408, 413):
+    if error.status in (408, 413) or isinstance(error, RefusedMediaTypeError):
         # The rest of the body is not read.
         response.force_close()
     return response

@@ -34,7 +34,7 @@ CSRF_FIELD: Final = "csrf_token"
 CSRF_HEADER: Final = "X-CSRF-Token"
 SESSION_ID: Final = "id"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
+FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 _COOKIE_LIMIT: Final = 4_096
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """A host name or address, and maybe a port: no sign that could end an address that is shown, or begin another."""
@@ -164,7 +164,7 @@ def check_sessions(session_keys: SessionKeys, *, body_seconds: float) -> Middlew
 async def _check_csrf(request: web.Request, session_keys: SessionKeys, session: str, body_seconds: float) -> None:
     """Raise TwitchAudioError `csrf` unless one of our own pages sent the request."""
     token = request.headers.get(CSRF_HEADER)
-    if token is None and request.content_type in _FORMS:
+    if token is None and request.content_type in FORMS and not request.path.startswith("/api/"):
         token = (await read_form(request, body_seconds)).get(CSRF_FIELD)
     # Browsers report which site a request comes from: refuse other sites even with a valid token.
     foreign = request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")

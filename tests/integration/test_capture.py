@@ -324,8 +324,8 @@ class Muffled:
     async def begin_long(self, *, container: str, max_seconds: float) -> DecodingAhead:
         raise NotImplementedError
 
-    async def decode_file(self, path: Path) -> Decoded:
-        return await self._decoder.decode_file(path)
+    async def decode_file(self, path: Path, *, max_seconds: float) -> Decoded:
+        return await self._decoder.decode_file(path, max_seconds=max_seconds)
 
 
 async def test_a_silent_moment_is_passed_over(listener: Listener) -> None:

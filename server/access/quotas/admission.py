@@ -22,14 +22,14 @@ from sqlalchemy.engine import Connection
 from fingerprint.database import Database
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.domain.targets import TwitchTarget
+from fingerprint.domain.targets import AskedTarget
 from fingerprint.ports import Clock
 from server.access.limit_status import Limit, LimitStatus
 from server.access.quotas import rate_limits, slots
 from server.access.quotas.rate_limits import RateLimitedError
 from server.access.quotas.slots import AllTakenError, JobInProgressError, SharedError, Slot
 
-Running = Callable[[TwitchTarget], Awaitable[Identification | None]]
+Running = Callable[[AskedTarget], Awaitable[Identification | None]]
 """Returns the running identification of a target, on any server; None when there is none."""
 
 CLAIM_SECONDS: Final = 5.0
@@ -114,7 +114,7 @@ class Admissions:
         self._pending: set[asyncio.Task[QuotaAdmission | None]] = set()
 
     async def admit(
-        self, request: QuotaRequest, target: TwitchTarget, on_start: Callable[[], None]
+        self, request: QuotaRequest, target: AskedTarget, on_start: Callable[[], None]
     ) -> QuotaAdmission | None:
         """Admit a job; None when the quota key has just started a job for this target on another server.
 
@@ -169,7 +169,7 @@ class Admissions:
                 await self._give_back_once()
 
     async def _admit(
-        self, request: QuotaRequest, target: TwitchTarget, on_start: Callable[[], None]
+        self, request: QuotaRequest, target: AskedTarget, on_start: Callable[[], None]
     ) -> QuotaAdmission | None:
         look_until = self._clock.monotonic() + LOOK_SECONDS
         released: set[str] = set()
@@ -194,7 +194,7 @@ class Admissions:
                 return QuotaAdmission(self, slot, statuses, on_start)
 
     async def _take(
-        self, request: QuotaRequest, target: TwitchTarget, released: set[str]
+        self, request: QuotaRequest, target: AskedTarget, released: set[str]
     ) -> tuple[Slot | None, Sequence[LimitStatus]]:
         # Read our state before the transaction, which may run in another thread.
         now, free, key = self._clock.now(), {*released, *self._released}, request.quota_key

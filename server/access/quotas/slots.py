@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from fingerprint.database import Database, from_us, insert_new, to_us
 from fingerprint.domain.identification import ABANDONED_AFTER, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
+from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, UploadTarget, VideoTarget
 from server.access.tables import job_slots as table
 
 SLOT_FOR: Final = ABANDONED_AFTER + timedelta(seconds=15)
@@ -46,7 +46,7 @@ class Slot:
     quota_key: str
     number: int
     token: str
-    target: TwitchTarget
+    target: AskedTarget
     taken_at: datetime
 
 
@@ -76,7 +76,7 @@ def take(
     connection: Connection,
     quota_key: str,
     max_jobs: int,
-    target: TwitchTarget,
+    target: AskedTarget,
     now: datetime,
     *,
     released_tokens: Collection[str] = (),
@@ -159,9 +159,11 @@ def _row_key(slot: Slot, token: str) -> dict[str, Any]:
 def _slot(row: Row[Any]) -> Slot:
     match Kind(row.kind):
         case Kind.CLIP:
-            target: TwitchTarget = ClipTarget(row.target)
+            target: AskedTarget = ClipTarget(row.target)
         case Kind.VIDEO:
             target = VideoTarget(row.target, row.at_seconds or 0.0)
+        case Kind.FILE:
+            target = UploadTarget(row.target)
         case _:
             target = ChannelTarget(row.target)
     return Slot(

@@ -8,7 +8,7 @@ from fnmatch import translate
 from typing import Final
 
 from fingerprint.domain.problems import TwitchAudioError, invalid_input
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, channel_target, clip_target
+from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, channel_target, clip_target
 from fingerprint.ports import Broadcaster
 from server.access.identity.addresses import Address, Networks, parse_network
 from server.access.identity.twitch_user import ID_PREFIX, TwitchUser
@@ -128,7 +128,7 @@ class Blacklist:
         *,
         user: TwitchUser | None = None,
         address: Address | None = None,
-        target: TwitchTarget | None = None,
+        target: AskedTarget | None = None,
         broadcaster: Broadcaster | None = None,
     ) -> bool:
         """Whether any of the arguments is blacklisted. `broadcaster`: whose channel or clip it is, if known."""

@@ -85,9 +85,9 @@ def decide(facts: Facts) -> Refusal | None:
         refusal = _INACTIVE
     elif facts.blacklisted:
         refusal = BLACKLISTED
-    elif facts.kind is Kind.CLIP and not website.clips_enabled:
+    elif facts.kind in (Kind.CLIP, Kind.FILE) and not website.clips_enabled:
         refusal = _CLIPS
-    elif facts.kind is not Kind.CLIP and not website.streams_enabled:
+    elif facts.kind in (Kind.STREAM, Kind.VIDEO) and not website.streams_enabled:
         refusal = _STREAMS
     elif facts.key_scopes is not None:
         refusal = None if scope_of(facts.kind) in facts.key_scopes else _SCOPE

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import FileTarget, Target
+from fingerprint.domain.targets import FileTarget, Target, UploadTarget
 from fingerprint.jobs.dynamodb.client import region_of
 from fingerprint.lambda_event import JobEvent, event_to_json
 from fingerprint.pipeline import JOB_SECONDS
@@ -71,7 +71,7 @@ class LambdaWork:
     async def __call__(
         self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
     ) -> JobOutcome | None:
-        assert not isinstance(target, FileTarget), "a function cannot read files of this machine"
+        assert not isinstance(target, FileTarget | UploadTarget), "a function cannot read files of this machine"
         event = JobEvent(
             job_id=identification.id,
             target=target,
