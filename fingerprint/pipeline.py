@@ -55,6 +55,7 @@ from fingerprint.ports import (
     VideoSource,
 )
 from fingerprint.retry import retry_budget, time_limit
+from fingerprint.whole import WholeRecordings
 
 CAPTURE_SECONDS: Final = 6.0
 JOB_SECONDS: Final = 30.0
@@ -154,6 +155,7 @@ class Pipeline:
 
     `recognizers` are asked about the first take. When they find nothing, `further` are asked about the further
     takes of a live stream; they should cost nothing for each question. Without them only the first take is used.
+    `whole` makes the tracklists of whole recordings.
     """
 
     def __init__(
@@ -165,6 +167,7 @@ class Pipeline:
         further: Recognizers | None = None,
         clock: Clock,
         job_seconds: float = JOB_SECONDS,
+        whole: WholeRecordings | None = None,
     ) -> None:
         self._resolver = resolver
         self._capture = capture
@@ -172,6 +175,7 @@ class Pipeline:
         self._further = further
         self._clock = clock
         self._job_seconds = job_seconds
+        self.whole = whole
 
     def within(self, job_seconds: float) -> "Pipeline":
         """A copy with another time limit for a whole job."""
@@ -182,6 +186,7 @@ class Pipeline:
             further=self._further,
             clock=self._clock,
             job_seconds=job_seconds,
+            whole=self.whole,
         )
 
     def free(self, job_seconds: float) -> "Pipeline | None":

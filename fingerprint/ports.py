@@ -6,6 +6,7 @@ All waits inside an adapter have a limit of their own.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 from yarl import URL
 
-from fingerprint.domain.audio import Recording
+from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget
 from fingerprint.domain.identification import Identification, IdentificationId, Song, Stage
 from fingerprint.domain.targets import Target
@@ -167,6 +168,43 @@ class Capture(Protocol):
         be heard `at` a moment that its playlist does not have (any more). A further take that cannot be
         captured raises nothing; there are fewer.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SoundPart:
+    """A part of a whole recording, `seconds` long; 0 at its end. `pcm` is None where it has no sound.
+
+    `muted`: Twitch removed its sound, because of the rights to the music.
+    """
+
+    pcm: Pcm | None = None
+    seconds: float
+    muted: bool = False
+
+
+class WholeSound(Protocol):
+    """The sound of a whole VOD or file, from which parts are taken, mostly one after the other."""
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """The length of the recording; None while it is unknown."""
+        ...
+
+    async def part(self, start: float, seconds: float) -> SoundPart:
+        """The part from `start` on; shorter where the sound ends or Twitch muted what follows.
+
+        Where there is none, the part is as long as the sound is missing. What lies more than half a minute before
+        the newest part may be missing, too. Raises TwitchAudioError when nothing further can be had.
+        """
+        ...
+
+
+class WholeCapture(Protocol):
+    """Opens whole recordings."""
+
+    def whole(self, source: MediaSource) -> AbstractAsyncContextManager[WholeSound]:
+        """The sound of a VOD or a file, as long as the block lasts. Raises as `Capture.takes` does."""
         ...
 
 

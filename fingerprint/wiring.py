@@ -43,8 +43,12 @@ from fingerprint.twitch.clips import TwitchClips
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.live_source_cache import LiveSourceCache
 from fingerprint.twitch.resolve import TwitchResolver
+from fingerprint.whole import WholeListener, WholeRecordings
 
 _log = logging.getLogger(__name__)
+
+MAX_PAID_QUESTIONS: Final = 200
+"""How often providers are asked about one whole recording; their budgets may end that sooner."""
 
 AGENT: Final = "TwitchAudio/0.1"
 """The User-Agent that providers receive."""
@@ -162,6 +166,11 @@ def _free(members: Iterable[Member]) -> list[Member]:
     return [member for member in members if REGISTRY[member.recognizer.name].free]
 
 
+def _budgeted(settings: PipelineSettings, members: Iterable[Member]) -> list[Member]:
+    """The providers that have a budget: a whole recording is many questions, so no others are asked about it."""
+    return [member for member in members if member.recognizer.name in settings.providers.budgets]
+
+
 @asynccontextmanager
 async def open_resolver(
     settings: PipelineSettings,
@@ -238,6 +247,7 @@ async def open_pipeline(
         ) as members,
         _chain(settings, members) as recognizers,
         _chain(settings, _free(members)) as further,
+        _chain(settings, _budgeted(settings, members)) as paid,
         open_resolver(settings, breakers=breakers, on_outcome=on_outcome) as resolver,
         twitch_fetcher(
             media_hosts,
@@ -251,7 +261,15 @@ async def open_pipeline(
     ):
         sources = LiveSourceCache(resolver, clock)
         capture = StreamCapture(fetcher=media, decoder=decoders, clock=clock, sources=sources)
-        yield Pipeline(resolver=sources, capture=capture, recognizers=recognizers, further=further, clock=clock)
+        listener = WholeListener(further, paid=paid, max_questions=MAX_PAID_QUESTIONS)
+        yield Pipeline(
+            resolver=sources,
+            capture=capture,
+            recognizers=recognizers,
+            further=further,
+            clock=clock,
+            whole=WholeRecordings(resolver=sources, capture=capture, listener=listener),
+        )
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.query import channel_levels
 from fingerprint.catalog.search import SPEEDS, AudioQuery, Finding, examine, likeliest
 from fingerprint.catalog.song_change import newest_first
-from fingerprint.domain.audio import Pcm
+from fingerprint.domain.audio import PART, Pcm
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,10 +60,11 @@ def identify(
     """The songs found, each once; empty when there is none. CPU work, for a thread.
 
     In a few seconds, the newest song is first: it is what is playing. In a long recording it is the surest.
-    `take`: which one of a question's takes it is; a later one must be surer.
+    `take`: which one of a question's takes it is; a later one must be surer. 0: a part of a long recording.
     """
+    query.alone = take != PART
     taken = [
-        replace(finding, confidence=beside_chances(finding.confidence, chances_of_takes(take)))
+        replace(finding, confidence=beside_chances(finding.confidence, chances_of_takes(max(1, take))))
         for finding in _identify(snapshot, query, parameters)
     ]
     return [finding for finding in taken if finding.confidence >= THRESHOLD]
@@ -71,7 +72,8 @@ def identify(
 
 def _identify(snapshot: Snapshot, query: AudioQuery, parameters: Parameters) -> list[Finding]:
     if query.pcm.duration_seconds <= SHORT_SECONDS:
-        best = examine(snapshot, query, parameters)
+        # The parts beside it may give a better answer, so this one is not tried at other speeds.
+        best = examine(snapshot, query, parameters, speeds=SPEEDS if query.alone else ())
         if best is None or best.finding.confidence < THRESHOLD:
             return []
         return newest_first(snapshot, query, best, parameters)

@@ -16,6 +16,10 @@ CANCELLED: Final = 0.01
 """Channels cancel each other out when their mean has less than this share of their difference's energy."""
 
 
+PART: Final = 0
+"""The `take` of a part of a long recording, which is listened to from its start to its end."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pcm:
     """Decoded sound.
@@ -83,7 +87,7 @@ class Recording:
     such as `mpegts` or `mp4`. `started_at` is the wall-clock time of the first sample where it is known; of a
     video, clip or file `from_seconds` is how far into it the first sample is. `channel_id`: of a live
     stream, the id of the channel that it was captured from, and `broadcast` its broadcast, where known. `take`:
-    which take of one question it is, counted from 1.
+    which take of one question it is, counted from 1, or `PART`: less is tried, since there are further parts.
     """
 
     pcm: Pcm

@@ -50,7 +50,8 @@ def _fields(value: Song | ExternalIds) -> dict[str, Any]:
     return {item.name: _cleaned(getattr(value, item.name)) for item in dataclasses.fields(value)}
 
 
-def _song(song: Song) -> Song:
+def clean_song(song: Song) -> Song:
+    """The song as it may be stored and shown."""
     cleaned = _fields(song)
     cleaned["title"] = cleaned["title"] or "(untitled)"
     cleaned["position_seconds"] = cleaned["position_seconds"] or 0.0
@@ -70,8 +71,8 @@ def clean(identification: Identification) -> Identification:
     """The identification as it may be stored and shown. Cleaning it again changes nothing."""
     return dataclasses.replace(
         identification,
-        song=None if identification.song is None else _song(identification.song),
-        songs=tuple(_song(song) for song in identification.songs[:LIST_LIMIT]),
+        song=None if identification.song is None else clean_song(identification.song),
+        songs=tuple(clean_song(song) for song in identification.songs[:LIST_LIMIT]),
         channel_id=_optional(identification.channel_id),
         score=_number(identification.score),
         recognizer=_optional(identification.recognizer),

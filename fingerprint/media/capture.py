@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,8 @@ from fingerprint.media.live import LiveCapture, StreamSources
 from fingerprint.media.pcm import no_audio
 from fingerprint.media.placing import placed_clip, placed_file
 from fingerprint.media.video import VideoCapture
-from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource
+from fingerprint.media.whole import open_whole_file, open_whole_video
+from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource, WholeSound
 
 MAX_CLIP_BYTES: Final = 256 << 20
 """The longest clip's file: a minute of 34 Mbit/s. No more than 8 MiB of a long one are kept."""
@@ -52,6 +53,20 @@ class StreamCapture:
                 yield await self._clip(source)
             case FileSource(path=path, max_seconds=max_seconds):
                 yield await self._file(path, max_seconds or MAX_FILE_SECONDS)
+
+    @asynccontextmanager
+    async def whole(self, source: MediaSource) -> AsyncGenerator[WholeSound]:
+        """The sound of a whole VOD or file: the `WholeCapture` port."""
+        if isinstance(source, FileSource):
+            async with open_whole_file(self._decoder, source.path) as sound:
+                yield sound
+            return
+        assert isinstance(source, VideoSource), "live streams have no end, and clips are short"
+        video = await open_whole_video(self._fetcher, self._decoder, source)
+        try:
+            yield video
+        finally:
+            await video.close()
 
     async def _live_takes(self, source: LiveSource, seconds: float) -> AsyncGenerator[Recording]:
         """The takes that are not silent. Raises the first take's error, or `no-audio` when all are silent."""

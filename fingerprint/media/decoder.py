@@ -5,14 +5,15 @@ See `worker_pool` for the processes, `decoder_worker` for what they do, and `dec
 
 import asyncio
 import logging
+import math
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fingerprint.domain.audio import SAMPLE_RATE
+from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.ahead import TOO_COSTLY, Answer, DecodingAhead, Running
 from fingerprint.media.decoder_protocol import (
@@ -40,6 +41,12 @@ __all__ = ["DecoderLimits", "DecoderPool"]
 MAX_ENCODED_BYTES: Final = 96 << 20
 MAX_FILE_SECONDS: Final = 2 * 3600.0
 """The most seconds of a file that are decoded; in mono if it is longer than 15 minutes, to fit in memory."""
+
+MAX_WHOLE_FILE_SECONDS: Final = 48 * 3600.0
+"""The most seconds of a file that is taken block by block."""
+
+_WHOLE_FILE_CPU_SECONDS: Final = 3600
+_WHOLE_FILE_WALL_SECONDS: Final = 24 * 3600.0
 
 MONO_BEYOND_SECONDS: Final = 900.0
 BLOCK_SECONDS: Final = 30.0
@@ -160,9 +167,59 @@ class DecoderPool(WorkerPool):
         finally:
             os.close(descriptor)
 
+    async def file_blocks(self, path: Path) -> AsyncGenerator[Pcm]:
+        """The sound of a file of any length in blocks, at 16 kHz, decoded as fast as they are taken.
+
+        Raises as `decode_file` does. A worker that crashes is replaced once, and decodes up to where it was.
+        """
+        descriptor, size = await asyncio.to_thread(_open_file, path)
+        job = self._job(
+            FROM_FILE, None, MAX_WHOLE_FILE_SECONDS, _WHOLE_FILE_CPU_SECONDS, size=size, mono_beyond=math.inf
+        )
+        blocks: asyncio.Queue[Pcm | None] = asyncio.Queue(maxsize=2)
+        taken = 0
+
+        async def serve(worker: Worker) -> None:
+            nonlocal taken
+            worker.send(JOB, job)
+            passed = 0
+            while (block := await _next_block(worker, descriptor)) is not None:
+                passed += 1
+                if passed > taken:
+                    taken = passed
+                    await blocks.put(block)
+
+        async def decode_all() -> None:
+            try:
+                await self.run(serve, wall_seconds=_WHOLE_FILE_WALL_SECONDS)
+            finally:
+                await blocks.put(None)
+
+        task = asyncio.create_task(decode_all())
+        try:
+            while (block := await blocks.get()) is not None:
+                yield block
+            await task
+        except WorkerError as error:
+            raise _broken(error, "decoding it takes too long") from error
+        finally:
+            task.cancel()
+            while not blocks.empty():
+                blocks.get_nowait()
+            await asyncio.gather(task, return_exceptions=True)
+            os.close(descriptor)
+
     @staticmethod
-    def _job(source: int, container: str | None, max_seconds: float, cpu_seconds: int, *, size: int = 0) -> bytes:
-        head = JobHead(source, cpu_seconds, max_seconds, BLOCK_SECONDS, MONO_BEYOND_SECONDS, size)
+    def _job(
+        source: int,
+        container: str | None,
+        max_seconds: float,
+        cpu_seconds: int,
+        *,
+        size: int = 0,
+        mono_beyond: float = MONO_BEYOND_SECONDS,
+    ) -> bytes:
+        head = JobHead(source, cpu_seconds, max_seconds, BLOCK_SECONDS, mono_beyond, size)
         return JOB_HEAD.pack(*head) + (container or "").encode("ascii")
 
 
@@ -196,6 +253,28 @@ async def read_answer(worker: Worker, max_seconds: float, *, descriptor: int | N
                 marks.append(Mark(*MARK_FRAME.unpack(content)))
             case _ if kind == END and blocks:
                 return blocks, tuple(marks)
+            case _ if kind == NO_AUDIO and len(content) <= MAX_REASON_BYTES:
+                raise no_audio(content.decode("utf-8", "replace"))
+            case _:
+                raise WorkerError("it answered nonsense")
+
+
+async def _next_block(worker: Worker, descriptor: int) -> Pcm | None:
+    """The next block of a job's answer; None at its end. Raises as `read_answer` does."""
+    while True:
+        kind, content = await worker.receive(descriptor=descriptor)
+        match kind:
+            case _ if kind in (MONO, STEREO):
+                channels = 1 if kind == MONO else 2
+                samples, odd = divmod(len(content), 4 * channels)
+                if odd or not 0 < samples <= (BLOCK_SECONDS + 1) * SAMPLE_RATE:
+                    raise WorkerError("it answered nonsense")
+                planes = memoryview(content)
+                return pcm_of([tuple(planes[4 * samples * of :][: 4 * samples] for of in range(channels))])
+            case _ if kind == MARKED and len(content) == MARK_FRAME.size:
+                pass
+            case _ if kind == END:
+                return None
             case _ if kind == NO_AUDIO and len(content) <= MAX_REASON_BYTES:
                 raise no_audio(content.decode("utf-8", "replace"))
             case _:

@@ -1,8 +1,10 @@
 """Decodes joined segments to sound that is placed in time."""
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final, Protocol
 
+from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.hls.timing import Origin
 from fingerprint.media.ahead import DecodingAhead
@@ -33,6 +35,10 @@ class Decoder(Protocol):
         ...
 
     async def decode_file(self, path: Path, *, max_seconds: float) -> Decoded: ...
+
+    def file_blocks(self, path: Path) -> AsyncGenerator[Pcm]:
+        """The sound of a file of any length, in blocks from its start to its end."""
+        ...
 
 
 async def sound_of(decoder: Decoder, joined: Joined, origin: Origin | None = None) -> PlacedSound:

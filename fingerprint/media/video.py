@@ -115,7 +115,7 @@ class VideoCapture:
                     return recording
                 error = rendition.failure or _incomplete(self._fetcher)
             except PlaylistRefusedError as refused:
-                error = _refused_video(refused.status)
+                error = refused_video(refused.status)
             except TwitchAudioError as caught:
                 if not another_may_play(caught):
                     raise
@@ -271,7 +271,7 @@ def _as_told(error: TwitchAudioError, *, ended: bool) -> TwitchAudioError:
     return error
 
 
-def _refused_video(status: int) -> TwitchAudioError:
+def refused_video(status: int) -> TwitchAudioError:
     """The error when a VOD's playlist is refused, which asking again does not change."""
     if status == 403:
         return TwitchAudioError(

@@ -24,12 +24,15 @@ from fingerprint.domain.targets import (
     url_target,
     video_target,
 )
+from fingerprint.domain.tracklist import TracklistEntry
 from fingerprint.providers.guard import ProviderState, ProviderStatus
-from fingerprint.wire import Json, song_to_json, time_from_json, time_to_json
+from fingerprint.wire import Json, ProblemDetails, song_to_json, time_from_json, time_to_json
 from server.access.rules.policy import Refusal
 from server.access.rules.website import AccessMode
+from server.api.set_list_files import NamedTracklist
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.channels.song_tokens import SongToken
+from server.channels.video_set_list import SetListStatus
 from server.channels.watch import BUDGET, BUDGET_MOST, EVERY_LEAST, EVERY_MOST, EVERY_SECONDS, Watch, WatchState
 from server.identifications.set_list import Play
 from server.readiness import PartState
@@ -199,6 +202,80 @@ class SetListJson(Struct, kw_only=True):
             plays=[PlayJson.of(play, paths=paths) for play in plays],
             next_before=time_to_json(next_before),
         )
+
+
+class StretchJson(Struct, kw_only=True):
+    """A part of a recording, in seconds from its start."""
+
+    start: float
+    end: float
+
+
+class TracklistSongJson(Struct, kw_only=True):
+    """A song of a whole VOD or file."""
+
+    start: Annotated[float, Meta(description="Where it begins, in seconds from the recording's start.")]
+    end: float
+    offset: Annotated[float | None, Meta(description="How far into the song its start here is, in seconds.")]
+    song: SongJson
+    score: float
+    recognizer: str | None
+    heard: Annotated[
+        Literal["live", "video"] | None,
+        Meta(description="Whether it was heard while the broadcast was live, or in the VOD; null for files."),
+    ]
+    link: Annotated[str | None, Meta(description="The VOD on Twitch at this second; null for files.")]
+
+
+class TracklistJson(Struct, kw_only=True):
+    """The set list of a whole VOD or file, as far as it was listened to."""
+
+    kind: Literal["video", "file"]
+    target: Annotated[str, Meta(description="The VOD's number, or the file's name.")]
+    status: SetListStatus
+    progress: Annotated[float, Meta(ge=0, le=1, description="How much of it was listened to.")]
+    position: Annotated[float, Meta(description="How far it was listened to, in seconds.")]
+    duration: Annotated[float | None, Meta(description="Its length in seconds; null while it is unknown.")]
+    captured_seconds: Annotated[float, Meta(description="Length of the sound that was listened to.")]
+    songs: list[TracklistSongJson]
+    muted: Annotated[list[StretchJson], Meta(description="Parts that Twitch muted.")]
+    missing: Annotated[list[StretchJson], Meta(description="Parts whose sound could not be had.")]
+    created_at: Time | None = None
+    finished_at: Time | None = None
+    problem: ProblemDetails | None = None
+
+    @classmethod
+    def of(cls, named: NamedTracklist, status: SetListStatus) -> "TracklistJson":
+        """The form of a tracklist."""
+        found = named.tracklist
+        length = found.duration or 0.0
+        done = status is SetListStatus.SUCCESSFUL
+        return cls(
+            kind="video" if named.kind == "video" else "file",
+            target=named.target,
+            status=status,
+            progress=1.0 if done else round(min(1.0, found.position / length), 4) if length else 0.0,
+            position=round(found.position, 3),
+            duration=None if found.duration is None else round(found.duration, 3),
+            captured_seconds=round(found.captured_seconds, 3),
+            songs=[_tracklist_song(named, entry) for entry in found.songs],
+            muted=[StretchJson(start=round(start, 3), end=round(end, 3)) for start, end in found.muted],
+            missing=[StretchJson(start=round(start, 3), end=round(end, 3)) for start, end in found.missing],
+        )
+
+
+def _tracklist_song(named: NamedTracklist, entry: TracklistEntry) -> TracklistSongJson:
+    heard: Literal["live", "video"] = "live" if entry.live else "video"
+    return TracklistSongJson(
+        start=round(entry.start, 3),
+        end=round(entry.end, 3),
+        offset=entry.song.offset_seconds,
+        song=song_to_json(entry.song, paths=named.paths),
+        score=round(entry.score, 4),
+        recognizer=entry.recognizer,
+        heard=heard if named.kind == "video" else None,
+        link=named.link(entry.start),
+    )
 
 
 class SongTokenJson(Struct, kw_only=True):

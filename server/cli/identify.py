@@ -4,7 +4,9 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import shutil
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,9 +43,12 @@ from fingerprint.wiring import checked_names, make_guards, open_pipeline
 from server import migrations
 from server.cli import Subparsers, add_catalog_argument
 from server.cli.explain import draw_explanation
+from server.cli.identify_whole import FORMATS, run_whole, whole_target
 
 AT_ONCE: Final = 4
 """How many targets are identified at the same time."""
+
+STANDARD_INPUT: Final = "-"
 
 STEPS: Final = ("resolve", "capture", "fingerprint", "recognize")
 
@@ -59,9 +64,18 @@ def register(commands: Subparsers) -> None:
         "targets",
         nargs="+",
         metavar="TARGET",
-        help="a channel's name, a clip's slug, any Twitch address, or an audio or video file",
+        help="a channel's name, a clip's slug, any Twitch address, an audio or video file, or - for one that "
+        "comes from standard input",
     )
     identify.add_argument("--json", action="store_true", help="print JSON, one object a line, in the order given")
+    identify.add_argument(
+        "--whole", action="store_true", help="the set list of a whole VOD or file, with start times"
+    )
+    identify.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="with --whole: how to print the set list (default: text, while it goes; --json means json)",
+    )
     add_catalog_argument(identify)
     identify.add_argument(
         "--recognizers",
@@ -79,8 +93,25 @@ def register(commands: Subparsers) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    texts = cast("list[str]", arguments.targets)
+    if STANDARD_INPUT not in texts:
+        return _run_on(arguments, texts)
+    with tempfile.TemporaryDirectory(prefix="twitchaudio-") as folder:
+        file = Path(folder) / "standard input"
+        with file.open("wb") as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+        return _run_on(arguments, [str(file) if text == STANDARD_INPUT else text for text in texts])
+
+
+def _run_on(arguments: argparse.Namespace, texts: Sequence[str]) -> int:
+    form = cast("str | None", arguments.format)
     try:
-        targets = [target_from(text) for text in cast("list[str]", arguments.targets)]
+        targets = [target_from(text) for text in texts]
+        if arguments.whole and len(targets) != 1:
+            raise invalid_input("--whole takes one VOD or one file.")
+        if form is not None and not arguments.whole:
+            raise invalid_input("--format is for --whole.")
+        whole = whole_target(targets[0]) if arguments.whole else None
     except TwitchAudioError as error:
         print(printable(f"twitchaudio: {error.detail}"), file=sys.stderr)
         return 2
@@ -96,6 +127,8 @@ def _run(arguments: argparse.Namespace) -> int:
             print(printable(f"twitchaudio: {error.detail}"), file=sys.stderr)
     if arguments.recognizers is not None:
         settings = dataclasses.replace(settings, recognizers=cast("tuple[str, ...]", arguments.recognizers))
+    if whole is not None:
+        return run_whole(settings, whole, form or ("json" if arguments.json else "text"), counting)
     picture = cast("Path | None", arguments.explain)
     if picture is not None and (len(targets) != 1 or not isinstance(targets[0], FileTarget)):
         print("twitchaudio: --explain takes one audio or video file", file=sys.stderr)

@@ -13,6 +13,7 @@ BENCHMARKS: Final = {
     "catalog-scale": "tests.bench.catalog_scale",
     "fit-confidence": "tests.bench.fit_confidence",
     "library": "tests.bench.library",
+    "mixes": "tests.bench.mixes",
     "loop-lag": "tests.bench.loop_lag",
     "overload": "tests.bench.overload",
     "herd": "tests.bench.herd",

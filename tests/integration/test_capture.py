@@ -327,6 +327,9 @@ class Muffled:
     async def decode_file(self, path: Path, *, max_seconds: float) -> Decoded:
         return await self._decoder.decode_file(path, max_seconds=max_seconds)
 
+    def file_blocks(self, path: Path) -> AsyncGenerator[Pcm]:
+        return self._decoder.file_blocks(path)
+
 
 async def test_a_silent_moment_is_passed_over(listener: Listener) -> None:
     source = await listener.sessions.resolve(ChannelTarget("ladder"))

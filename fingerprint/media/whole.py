@@ -1,0 +1,242 @@
+"""The sound of a whole VOD or file, part by part, in bounded memory: the `WholeSound` port."""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.domain.audio import SAMPLE_RATE, Pcm
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.hls.moments import VideoTimeline, is_muted
+from fingerprint.hls.playlist import MediaPlaylist, Segment
+from fingerprint.media.fetch import Fetcher
+from fingerprint.media.joined_sound import Decoder, sound_of
+from fingerprint.media.live import another_may_play
+from fingerprint.media.pcm import no_audio
+from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
+from fingerprint.media.segments import SegmentCache, SegmentRefusedError
+from fingerprint.media.video import refused_video
+from fingerprint.ports import SoundPart, VideoSource, WholeSound
+from fingerprint.retry import retry_budget
+
+GROUP_SEGMENTS: Final = 3
+"""How many segments of a VOD are fetched and decoded together: half a minute."""
+
+KEPT_GROUPS: Final = 3
+KEPT_SECONDS: Final = 60.0
+"""How much decoded sound is kept, so that one can look back to where a song began."""
+
+MAX_RETRIES: Final = 4
+"""The most retries of upstream calls for one group."""
+
+MAX_FAILED: Final = 4
+"""How many groups in a row may be missing before the VOD is given up for now."""
+
+
+@asynccontextmanager
+async def open_whole_file(decoder: Decoder, path: Path) -> AsyncGenerator[WholeSound]:
+    """The sound of a file. Raises TwitchAudioError with the first part: `not-found`, `no-audio`, `internal`."""
+    async with aclosing(decoder.file_blocks(path)) as blocks:
+        yield WholeFile(blocks)
+
+
+class WholeFile:
+    """A file's sound, which is decoded as far as it is asked for; the last minute of it is kept."""
+
+    def __init__(self, blocks: AsyncGenerator[Pcm]) -> None:
+        self._blocks = blocks
+        self._kept = np.empty((1, 0), np.float32)
+        self._from = 0
+        self._ended = False
+
+    @property
+    def duration_seconds(self) -> float | None:
+        return (self._from + self._kept.shape[1]) / SAMPLE_RATE if self._ended else None
+
+    async def part(self, start: float, seconds: float) -> SoundPart:
+        first = round(start * SAMPLE_RATE)
+        last = first + round(seconds * SAMPLE_RATE)
+        while not self._ended and self._from + self._kept.shape[1] < last:
+            try:
+                self._keep(await anext(self._blocks), first)
+            except StopAsyncIteration:
+                self._ended = True
+        if first < self._from:
+            return SoundPart(seconds=seconds)
+        samples = np.ascontiguousarray(self._kept[:, first - self._from : last - self._from])
+        if not samples.shape[1]:
+            return SoundPart(seconds=0.0)
+        return SoundPart(pcm=Pcm(samples), seconds=samples.shape[1] / SAMPLE_RATE)
+
+    def _keep(self, block: Pcm, needed_from: int) -> None:
+        channels = block.samples.shape[0]
+        old = self._kept if self._kept.shape[0] == channels else np.repeat(_mono(self._kept), channels, axis=0)
+        kept = np.concatenate([old, block.samples], axis=1)
+        most = round(KEPT_SECONDS * SAMPLE_RATE)
+        dropped = max(0, min(kept.shape[1] - most, needed_from - self._from))
+        self._kept, self._from = kept[:, dropped:], self._from + dropped
+
+
+def _mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    return samples.mean(axis=0, keepdims=True, dtype=np.float32) if samples.shape[1] else samples[:1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Some consecutive segments, with or without sound. `first`: the number of the first one; times in seconds."""
+
+    first: int
+    segments: Sequence[Segment]
+    start: float
+    end: float
+    muted: bool
+    gap: bool
+
+
+async def open_whole_video(fetcher: Fetcher, decoder: Decoder, source: VideoSource) -> "WholeVideo":
+    """The sound of a VOD, from the first rendition whose list of segments can be had.
+
+    Raises TwitchAudioError: `restricted-stream`, `video-not-found`, `no-audio`, `upstream-unavailable`, `timeout`.
+    """
+    failure: TwitchAudioError | None = None
+    for url in (source.playlist, *source.alternatives)[:MAX_RENDITIONS]:
+        try:
+            with retry_budget(MAX_RETRIES):
+                playlist = await fetch_playlist(fetcher, url, video=True)
+        except PlaylistRefusedError as refused:
+            failure = failure or refused_video(refused.status)
+            continue
+        except TwitchAudioError as error:
+            if not another_may_play(error):
+                raise
+            failure = failure or error
+            continue
+        if not playlist.segments:
+            raise no_audio("Twitch has published none of this video yet")
+        return WholeVideo(decoder, SegmentCache(fetcher, url, dated=False), playlist)
+    assert failure is not None, "a source has a playlist"
+    raise failure
+
+
+class WholeVideo:
+    """A VOD's sound. The next half minute is fetched while the last one is listened to. `close` it."""
+
+    def __init__(self, decoder: Decoder, segments: SegmentCache, playlist: MediaPlaylist) -> None:
+        self._decoder = decoder
+        self._segments = segments
+        self._timeline = VideoTimeline(playlist)
+        self._groups = list(_groups(self._timeline))
+        self._starts = [group.start for group in self._groups]
+        self._decoded: dict[int, asyncio.Task[tuple[float, Pcm] | None]] = {}
+        self._failed = 0
+
+    @property
+    def duration_seconds(self) -> float | None:
+        return self._timeline.length_seconds
+
+    async def close(self) -> None:
+        """End the fetching that is under way."""
+        tasks = tuple(self._decoded.values())
+        self._decoded.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def part(self, start: float, seconds: float) -> SoundPart:
+        number = max(0, bisect_right(self._starts, start + 1e-6) - 1)
+        group = self._groups[number]
+        if start >= group.end - 1e-6:
+            return SoundPart(seconds=0.0)
+        if group.muted or group.gap:
+            return SoundPart(seconds=group.end - start, muted=group.muted)
+        sound = await self._sound(number)
+        if sound is None:
+            return SoundPart(seconds=group.end - start)
+        pieces = [_cut(sound, start, seconds)]
+        until = group.end
+        while until < start + seconds and number + 1 < len(self._groups):
+            number += 1
+            group = self._groups[number]
+            more = None if group.muted or group.gap else await self._sound(number)
+            if more is None:
+                break
+            pieces.append(_cut(more, group.start, start + seconds - group.start))
+            until = group.end
+        covered = min(start + seconds, until) - start
+        samples = _concatenated(pieces)
+        return SoundPart(pcm=Pcm(samples) if samples.shape[1] else None, seconds=covered)
+
+    async def _sound(self, number: int) -> tuple[float, Pcm] | None:
+        """A group's sound and where it begins, in seconds; None when it is missing."""
+        for wanted in (number, number + 1):
+            if wanted < len(self._groups) and wanted not in self._decoded:
+                group = self._groups[wanted]
+                if not group.muted and not group.gap:
+                    self._decoded[wanted] = asyncio.create_task(self._fetch(group))
+        sound = await asyncio.shield(self._decoded[number])
+        for old in [each for each in self._decoded if abs(each - number) >= KEPT_GROUPS]:
+            self._decoded.pop(old).cancel()
+        return sound
+
+    async def _fetch(self, group: _Group) -> tuple[float, Pcm] | None:
+        try:
+            with retry_budget(MAX_RETRIES):
+                joined = await self._segments.joined(group.segments)
+                first = group.first + list(group.segments).index(joined.segments[0])
+                sound = await sound_of(self._decoder, joined)
+        except TwitchAudioError as error:
+            if error.code is ProblemCode.NO_AUDIO:
+                return None
+            if error.code is ProblemCode.BUSY or not isinstance(error, UpstreamError):
+                raise
+            self._failed += 1
+            if self._failed > MAX_FAILED:
+                raise _as_told(error) from error
+            return None
+        self._failed = 0
+        return self._timeline.listed_start(first) + max(0.0, sound.start_seconds), sound.pcm
+
+
+def _as_told(error: UpstreamError) -> TwitchAudioError:
+    """The error when nothing can be had any more; that segments are refused does not change by asking again."""
+    if isinstance(error, SegmentRefusedError) and error.status == 403:
+        detail = "Twitch does not give out the sound of this video."
+        return TwitchAudioError(ProblemCode.RESTRICTED_STREAM, detail)
+    return error
+
+
+def _groups(timeline: VideoTimeline) -> Sequence[_Group]:
+    groups: list[_Group] = []
+    first = 0
+    segments = timeline.segments
+    while first < len(segments):
+        muted, gap = is_muted(segments[first]), segments[first].gap
+        after = first + 1
+        while (
+            after < len(segments)
+            and (is_muted(segments[after]), segments[after].gap) == (muted, gap)
+            and (muted or gap or after - first < GROUP_SEGMENTS)
+        ):
+            after += 1
+        start, end = timeline.listed_start(first), timeline.listed_start(after)
+        if end > start:
+            groups.append(_Group(first, segments[first:after], start, end, muted, gap))
+        first = after
+    return groups
+
+
+def _cut(sound: tuple[float, Pcm], start: float, seconds: float) -> Pcm:
+    begins, pcm = sound
+    return pcm.cut(max(0.0, start - begins), seconds)
+
+
+def _concatenated(pieces: Sequence[Pcm]) -> NDArray[np.float32]:
+    channels = max(piece.samples.shape[0] for piece in pieces)
+    alike = [np.broadcast_to(piece.samples, (channels, piece.samples.shape[1])) for piece in pieces]
+    return np.ascontiguousarray(np.concatenate(alike, axis=1))

@@ -1,0 +1,49 @@
+"""The tracklist of a whole recording: what counts as a song, and from where to where."""
+
+from fingerprint.domain.tracklist import HeardPiece, Tracklist
+from tests.builders import song
+
+
+def piece(start: float, title: str = "One", *, offset: float | None = None, score: float = 0.9) -> HeardPiece:
+    return HeardPiece(
+        start=start,
+        end=start + 12,
+        song=song(title=title, offset_seconds=offset, duration_seconds=180.0),
+        score=score,
+        recognizer="catalog",
+    )
+
+
+def listened(*pieces: HeardPiece) -> list[tuple[str, float, float]]:
+    found = Tracklist(duration=10_000.0)
+    for each in pieces:
+        found = found.after(each.end, [each])
+    return [(entry.song.title, entry.start, entry.end) for entry in found.songs]
+
+
+def test_pieces_that_agree_are_one_song_also_after_talk() -> None:
+    assert listened(piece(100, offset=10), piece(112, offset=22), piece(180, offset=90)) == [("One", 100, 192)]
+
+
+def test_a_song_that_begins_again_is_another_entry() -> None:
+    again = [piece(0, offset=0), piece(12, offset=12), piece(24, offset=1), piece(36, offset=13)]
+    assert listened(*again) == [("One", 0, 24), ("One", 24, 48)]
+
+
+def test_one_piece_alone_counts_only_when_it_is_nearly_certain() -> None:
+    assert listened(piece(50, offset=30, score=0.9)) == []
+    assert listened(piece(50, offset=30, score=0.99)) == [("One", 50, 62)]
+
+
+def test_chance_in_the_middle_of_a_song_is_dropped() -> None:
+    heard = [piece(0, offset=0), piece(12, "Other", offset=70), piece(24, offset=24)]
+    assert listened(*heard) == [("One", 0, 36)]
+
+
+def test_a_song_that_would_have_ended_soon_after_it_was_last_heard_did_so() -> None:
+    assert listened(piece(0, offset=150), piece(12, offset=162)) == [("One", 0, 30)]
+
+
+def test_parts_without_sound_are_joined() -> None:
+    found = Tracklist().without_sound(10, muted=True).without_sound(20, muted=True).without_sound(30, muted=False)
+    assert (found.muted, found.missing, found.position) == (((0.0, 20.0),), ((20.0, 30.0),), 30.0)

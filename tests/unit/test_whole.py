@@ -1,0 +1,149 @@
+"""Listening to whole recordings: where songs begin, what is not listened to again, and going on after a stop."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
+from fingerprint.domain.identification import BroadcastMoment, Heard, Identification, Kind, Song, Status
+from fingerprint.domain.targets import Target
+from fingerprint.domain.time_line import Broadcast
+from fingerprint.domain.tracklist import Tracklist
+from fingerprint.ports import Match, OnStage, Recognition, SoundPart
+from fingerprint.whole import WholeListener
+from tests.builders import identification
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+class LevelSound:
+    """A recording whose samples are numbers: of which song, or 0 for talk. `muted`: from and to."""
+
+    def __init__(
+        self, songs: Mapping[tuple[float, float], float], seconds: float, muted: tuple[float, float]
+    ) -> None:
+        self.samples = np.full((1, round(seconds * SAMPLE_RATE)), 0.001, np.float32)
+        for (start, end), level in songs.items():
+            self.samples[0, round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = level
+        self.muted = muted
+        self.asked: list[float] = []
+
+    @property
+    def duration_seconds(self) -> float | None:
+        return self.samples.shape[1] / SAMPLE_RATE
+
+    async def part(self, start: float, seconds: float) -> SoundPart:
+        self.asked.append(start)
+        if self.muted[0] <= start < self.muted[1]:
+            return SoundPart(seconds=self.muted[1] - start, muted=True)
+        end = min(start + seconds, self.muted[0] if start < self.muted[0] else 1e9)
+        pcm = Pcm(self.samples).cut(start, end - start)
+        return SoundPart(pcm=pcm, seconds=pcm.duration_seconds)
+
+
+class LevelRecognizers:
+    """Names the level that most of the sound has, without an offset."""
+
+    def __init__(self, *levels: float) -> None:
+        self.levels = levels
+
+    async def unavailable_reason(self) -> str | None:
+        return None
+
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
+        levels, counts = np.unique(recording.pcm.samples[0], return_counts=True)
+        matches: Sequence[Match] = ()
+        level = round(float(levels[counts.argmax()]), 2)
+        if level in self.levels:
+            first = int((np.abs(recording.pcm.samples[0] - level) < 1e-3).argmax()) / SAMPLE_RATE
+            song = Song(title=f"Song {level}", position_seconds=first, duration_seconds=500.0)
+            matches = [Match(song=song, score=0.99)]
+        return Recognition(matches=matches, recognizer="levels", fingerprint_ms=0.0, recognize_ms=0.0)
+
+
+async def listened(
+    sound: LevelSound, so_far: Tracklist | None = None, before: "Answers | None" = None, *, blocks: int = 10_000
+) -> Tracklist:
+    listener = WholeListener(LevelRecognizers(0.2, 0.5))
+    broadcast = None if before is None else Broadcast(id="7", started_at=NOW)
+    found = so_far or Tracklist()
+    listening = listener.listen(sound, so_far, heard_before=before, broadcast=broadcast)
+    async for newest in listening:
+        found = newest
+        blocks -= 1
+        if not blocks:
+            break
+    await listening.aclose()
+    return found
+
+
+def outline(found: Tracklist) -> list[tuple[str, float, float]]:
+    return [(entry.song.title, round(entry.start), round(entry.end)) for entry in found.songs]
+
+
+SONGS = {(10, 70): 0.2, (80, 130): 0.5}
+NOWHERE = (1e8, 1e8)
+
+
+async def test_songs_begin_where_they_are_heard_first() -> None:
+    found = await listened(LevelSound(SONGS, 150, NOWHERE))
+    assert outline(found) == [("Song 0.2", 10, 72), ("Song 0.5", 80, 132)]
+    assert found.position == found.duration == 150
+
+
+async def test_muted_parts_are_named_and_not_listened_to() -> None:
+    found = await listened(LevelSound(SONGS, 150, (30, 60)))
+    assert found.muted == ((30, 60),)
+    assert [title for title, *_ in outline(found)] == ["Song 0.2", "Song 0.5"]
+
+
+async def test_it_goes_on_where_it_was_and_comes_to_the_same_end() -> None:
+    begun = await listened(LevelSound(SONGS, 150, NOWHERE), blocks=4)
+    assert 0 < begun.position < 150
+    sound = LevelSound(SONGS, 150, NOWHERE)
+    whole = await listened(sound, begun)
+    assert min(sound.asked) >= begun.position - 12
+    assert outline(whole) == outline(await listened(LevelSound(SONGS, 150, NOWHERE)))
+
+
+class Answers:
+    """What was heard live: one song from a second of the broadcast to another."""
+
+    def __init__(self, start: float, end: float) -> None:
+        self.answers = [
+            answer_at(second, Song(title="Live", offset_seconds=second - start, duration_seconds=300.0))
+            for second in (start + 1, end - 6)
+        ]
+
+    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
+        return self.answers
+
+    async def answer(self, target: Target) -> Identification | None:
+        return None
+
+
+def answer_at(second: float, song: Song) -> Identification:
+    return identification(
+        id=f"at-{second:g}",
+        kind=Kind.STREAM,
+        status=Status.SUCCESSFUL,
+        song=song,
+        songs=(song,),
+        score=0.99,
+        finished_at=NOW,
+        captured_seconds=6.0,
+        moment=BroadcastMoment(broadcast="7", seconds=second),
+        heard=Heard.NOW,
+    )
+
+
+@pytest.mark.parametrize("muted", [NOWHERE, (100.0, 150.0)])
+async def test_what_was_heard_live_is_not_listened_to_again(muted: tuple[float, float]) -> None:
+    sound = LevelSound(SONGS, 150, muted)
+    found = await listened(sound, None, Answers(60, 150))
+    live = [entry for entry in found.songs if entry.song.title == "Live"]
+    assert [round(entry.start) for entry in live] == [60]
+    assert live[0].live
+    assert not [start for start in sound.asked if 72 <= start < 120]
