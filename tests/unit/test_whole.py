@@ -83,7 +83,7 @@ def outline(found: Tracklist) -> list[tuple[str, float, float]]:
     return [(entry.song.title, round(entry.start), round(entry.end)) for entry in found.songs]
 
 
-SONGS = {(10, 70): 0.2, (80, 130): 0.5}
+SONGS: dict[tuple[float, float], float] = {(10.0, 70.0): 0.2, (80.0, 130.0): 0.5}
 NOWHERE = (1e8, 1e8)
 
 
