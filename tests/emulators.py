@@ -23,6 +23,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.fetched import wait_until_fetched
+
 ROOT: Final = Path(__file__).parent.parent
 MINISTACK: Final = ROOT / ".cache" / "emulators" / "bin" / "ministack"
 DYNALITE: Final = ROOT / "requirements" / "node" / "node_modules" / "dynalite" / "cli.js"
@@ -84,6 +86,7 @@ def moto() -> Generator[Emulator]:
 @contextmanager
 def ministack() -> Generator[Emulator]:
     """ministack, with Lambda functions as processes of this machine."""
+    wait_until_fetched()
     if not MINISTACK.exists():
         pytest.skip("ministack is not installed; scripts/test installs it")
     port = free_port()

@@ -25,6 +25,7 @@ from aiohttp import web
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
 from tests.emulators import CREDENTIALS, Emulator, free_port
+from tests.fetched import wait_until_fetched
 
 ROOT: Final = Path(__file__).parent.parent
 RIE: Final = ROOT / ".cache" / "rie" / "aws-lambda-rie"
@@ -64,6 +65,7 @@ def _descendants(pid: int) -> list[int]:
 @asynccontextmanager
 async def lambda_runtime(environment: Mapping[str, str], *, seconds: int = 45) -> AsyncGenerator[Runtime]:
     """The handler under the client and the emulator; Lambda would end it after `seconds`."""
+    await asyncio.to_thread(wait_until_fetched)
     if not RIE.exists():
         pytest.skip("the Lambda Runtime Interface Emulator is missing; scripts/test fetches it")
     port, api = free_port(), free_port()

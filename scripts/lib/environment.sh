@@ -76,7 +76,7 @@ make_emulators() {
   local python
   python=$(find_python)
   "$python" -m venv --clear .cache/emulators &&
-    .cache/emulators/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/emulators.txt
+    .cache/emulators/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes -r requirements/emulators.txt
 }
 
 prepare_emulators() { # ministack in an environment of its own: it chooses other AWS libraries than the product

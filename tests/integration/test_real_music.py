@@ -30,6 +30,7 @@ from simulator.media import read_sound
 from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 from simulator.synth import RATE, Sound
+from tests.fetched import wait_until_fetched
 
 ROOT: Final = Path(__file__).parents[2]
 SECONDS: Final = 40.0
@@ -42,6 +43,7 @@ SPEECH: Final = (
 
 @pytest.fixture(scope="module")
 def music() -> list[Path]:
+    wait_until_fetched()
     files = sorted((ROOT / ".cache" / "music").rglob("*.ogg"))
     if len(files) < 10:
         pytest.skip("real music is missing: scripts/test fetches it from Debian packages where there is apt-get")
