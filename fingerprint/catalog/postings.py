@@ -172,7 +172,7 @@ class Lookup:
 
     def _find(self, max_hits: int) -> Iterator[_Ranges]:
         """The ranges of the postings of the chosen landmarks."""
-        found = [_find_postings(live.segment, self.landmarks.hashes) for live in self._snapshot.segments]
+        found = [find_postings(live.segment, self.landmarks.hashes) for live in self._snapshot.segments]
         followed = _affordable(self.landmarks, [counts for _, counts in found], max_hits)
         for number, (starts, counts) in enumerate(found):
             there = np.flatnonzero((counts > 0) & followed)
@@ -186,7 +186,7 @@ def bases(snapshot: Snapshot) -> NDArray[np.int64]:
 
 def postings_of(snapshot: Snapshot, query: QueryFingerprint) -> int:
     """The number of postings of a query's landmarks."""
-    return sum(int(_find_postings(live.segment, query.hashes)[1].sum()) for live in snapshot.segments)
+    return sum(int(find_postings(live.segment, query.hashes)[1].sum()) for live in snapshot.segments)
 
 
 def _affordable(landmarks: Landmarks, counts: Sequence[NDArray[np.int64]], max_hits: int) -> NDArray[np.bool_]:
@@ -202,7 +202,7 @@ def _affordable(landmarks: Landmarks, counts: Sequence[NDArray[np.int64]], max_h
     return followed
 
 
-def _find_postings(
+def find_postings(
     segment: IndexSegment, hashes: NDArray[np.uint32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The start and the number of the postings of each hash in a file."""
