@@ -23,6 +23,7 @@ _TS: Final = "video/mp2t"
 _MP4: Final = "video/mp4"
 _AD_PTS: Final = 5 * TICKS
 _PORTIONS: Final = 4
+_MAX_SESSIONS: Final = 1_000
 _INIT: Final = re.compile(r"init-([0-9]{1,5})\.mp4")
 
 
@@ -34,6 +35,8 @@ class LiveRoutes:
         self._signer = signer
         self._transport = transport
         self._hosts = hosts
+        self._first_texts: dict[str, str] = {}
+        """The first playlist of each session."""
 
     def add_to(self, app: web.Application) -> None:
         """Register the live routes with the application."""
@@ -58,6 +61,11 @@ class LiveRoutes:
         if any(fault.kind is FaultKind.NO_AUDIO for fault in faults):
             session = replace(session, rendition=NO_SOUND)
         text = self._text(channel, session)
+        first = self._first_texts.setdefault(session.id, text)
+        if any(fault.kind is FaultKind.BACKWARDS for fault in faults):
+            text = first
+        if len(self._first_texts) > _MAX_SESSIONS:
+            self._first_texts.clear()
         for fault in faults:
             text = bent(text, fault, str(request.url))
         planned = PlannedResponse(
@@ -200,9 +208,15 @@ class VideoRoutes:
         listed: list[tuple[str, int]] = []
         for number, (start, end) in enumerate(_video_segments(video)):
             muted = video.is_muted(start / TICKS, end / TICKS)
-            listed.append((f"{number}{'-unmuted' if muted else ''}.{suffix}", end - start))
+            name = "all" if video.switches.byte_ranges else f"{number}{'-unmuted' if muted else ''}"
+            listed.append((f"{name}.{suffix}", end - start))
+        lengths: list[int] = []
+        if video.switches.byte_ranges:
+            group = request.match_info["group"]
+            lengths = [len(self._body(video, group, number)) for number in range(len(listed))]
         text = video_playlist(
             listed,
+            lengths=lengths,
             created_at=video.created_at,
             recording=video.switches.recording,
             media=video.switches,
@@ -221,9 +235,12 @@ class VideoRoutes:
         stem, _, suffix = name.partition(".")
         fragmented = suffix == "mp4"
         target = video.plan.video_id
-        media: MediaSwitches = video.switches
+        media = video.switches
         if init := _INIT.fullmatch(name):
             body = self._world.muxer.init(video=request.match_info["group"] != AUDIO_ONLY, number=int(init[1]))
+        elif stem == "all" and suffix in ("ts", "mp4") and media.byte_ranges:
+            group = request.match_info["group"]
+            body = b"".join(self._body(video, group, number) for number in range(len(_video_segments(video))))
         else:
             number, _, mark = stem.partition("-")
             segments = _video_segments(video)
@@ -234,20 +251,7 @@ class VideoRoutes:
             if muted != (mark == "muted") or mark not in ("", "muted"):
                 return await self._transport.send(request, _absent(Step.SEGMENT, target, status=403))
             faults += _breakage(media, int(number))
-            ring = self._world.silence_ring if muted else video.program.ring
-            group = request.match_info["group"]
-            body = self._world.muxer.segment(
-                ring,
-                start,
-                end,
-                pts=media.clock(int(number)),
-                video=group != AUDIO_ONLY,
-                fragmented=fragmented,
-                silent=_is_silent(video, group) and not fragmented,
-                late=media.late_ticks(int(number)),
-                init_number=media.init_number(int(number)),
-                picture_bytes=media.picture_bytes,
-            )
+            body = self._body(video, request.match_info["group"], int(number), fragmented=fragmented)
         planned = PlannedResponse(
             step=Step.SEGMENT,
             body=body,
@@ -256,6 +260,25 @@ class VideoRoutes:
             faults=faults,
         )
         return await self._transport.send(request, ranged(request, planned))
+
+    def _body(self, video: Video, group: str, number: int, *, fragmented: bool | None = None) -> bytes:
+        """A segment; silence where the VOD is muted."""
+        media: MediaSwitches = video.switches
+        start, end = _video_segments(video)[number]
+        muted = video.is_muted(start / TICKS, end / TICKS)
+        as_mp4 = media.fragmented if fragmented is None else fragmented
+        return self._world.muxer.segment(
+            self._world.silence_ring if muted else video.program.ring,
+            start,
+            end,
+            pts=media.clock(number),
+            video=group != AUDIO_ONLY,
+            fragmented=as_mp4,
+            silent=_is_silent(video, group) and not as_mp4,
+            late=media.late_ticks(number),
+            init_number=media.init_number(number),
+            picture_bytes=media.picture_bytes,
+        )
 
 
 def _has_picture(channel: Channel, rendition: str) -> bool:

@@ -36,6 +36,16 @@ class FaultKind(StrEnum):
     HUGE = "huge"
     HTML = "html"
     HTML_STATUS = "html_status"
+    REDIRECT = "redirect"
+    REDIRECT_AWAY = "redirect_away"
+    REDIRECT_LOOP = "redirect_loop"
+    ENDLESS = "endless"
+    CHUNKED_CUT = "chunked_cut"
+    LONGER_LENGTH = "longer_length"
+    SHORTER_LENGTH = "shorter_length"
+    BROTLI = "brotli"
+    OTHER_RANGE = "other_range"
+    RANGE_IGNORED = "range_ignored"
     # gql
     CUT_JSON = "cut_json"
     NULL_DATA = "null_data"
@@ -52,6 +62,20 @@ class FaultKind(StrEnum):
     FOREIGN_HOST = "foreign_host"
     FILE_URI = "file_uri"
     SELF_REFERENCE = "self_reference"
+    CRLF = "crlf"
+    LONE_CR = "lone_cr"
+    BOM = "bom"
+    UTF16 = "utf16"
+    ODD_ADDRESSES = "odd_addresses"
+    # playlist
+    NEGATIVE_DURATIONS = "negative_durations"
+    NAN_DURATIONS = "nan_durations"
+    HUGE_DURATIONS = "huge_durations"
+    ZERO_DURATIONS = "zero_durations"
+    NO_DURATIONS = "no_durations"
+    NUMBERED_AGAIN = "numbered_again"
+    DISCONTINUITIES = "discontinuities"
+    BACKWARDS = "backwards"
 
 
 GQL_KINDS: Final = frozenset(
@@ -74,8 +98,30 @@ PLAYLIST_KINDS: Final = frozenset(
         FaultKind.FOREIGN_HOST,
         FaultKind.FILE_URI,
         FaultKind.SELF_REFERENCE,
+        FaultKind.CRLF,
+        FaultKind.LONE_CR,
+        FaultKind.BOM,
+        FaultKind.UTF16,
+        FaultKind.ODD_ADDRESSES,
     }
 )
+"""The faults of both kinds of playlists."""
+
+MEDIA_PLAYLIST_KINDS: Final = frozenset(
+    {
+        FaultKind.NEGATIVE_DURATIONS,
+        FaultKind.NAN_DURATIONS,
+        FaultKind.HUGE_DURATIONS,
+        FaultKind.ZERO_DURATIONS,
+        FaultKind.NO_DURATIONS,
+        FaultKind.NUMBERED_AGAIN,
+        FaultKind.DISCONTINUITIES,
+        FaultKind.BACKWARDS,
+    }
+)
+"""The faults of media playlists, which list segments."""
+
+RANGE_KINDS: Final = frozenset({FaultKind.OTHER_RANGE, FaultKind.RANGE_IGNORED})
 
 
 TRAITS: Final = {
@@ -121,6 +167,10 @@ class Fault:
             raise ValueError(f"{self.kind} is a fault of gql, not of {self.step}")
         if self.kind in PLAYLIST_KINDS and self.step not in (Step.USHER, Step.PLAYLIST):
             raise ValueError(f"{self.kind} is a fault of usher and playlist, not of {self.step}")
+        if self.kind in MEDIA_PLAYLIST_KINDS and self.step is not Step.PLAYLIST:
+            raise ValueError(f"{self.kind} is a fault of playlist, not of {self.step}")
+        if self.kind in RANGE_KINDS and self.step is not Step.SEGMENT:
+            raise ValueError(f"{self.kind} is a fault of segment, not of {self.step}")
 
 
 class FaultPlan:

@@ -83,12 +83,16 @@ def live_playlist(
 def video_playlist(
     segments: Sequence[tuple[str, int]],
     *,
+    lengths: Sequence[int] = (),
     created_at: datetime,
     recording: bool,
     media: MediaSwitches,
     init_address: Callable[[int], str] | None = None,
 ) -> str:
-    """A VOD's media playlist; `segments` are pairs of address and ticks, `init_address` as for `live_playlist`."""
+    """A VOD's media playlist; `segments` are pairs of address and ticks, `init_address` as for `live_playlist`.
+
+    `lengths`: of segments that are byte ranges, one after the other (RFC 8216, 4.3.2.2).
+    """
     total = sum(ticks for _, ticks in segments) / TICKS
     lines = [
         "#EXTM3U",
@@ -107,6 +111,8 @@ def video_playlist(
         if init_address is not None and init != (init := init_address(media.init_number(number))):
             lines.append(f'#EXT-X-MAP:URI="{init}"')
         lines += media.tags(number, number - 1 if number else None)
+        if lengths:  # without an offset, a range begins where the one before it has ended
+            lines.append(f"#EXT-X-BYTERANGE:{lengths[number]}" + ("" if number else "@0"))
         lines += [f"#EXTINF:{media.duration_text(ticks)},", address]
     if not recording:
         lines.append("#EXT-X-ENDLIST")

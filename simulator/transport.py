@@ -1,6 +1,7 @@
 """Sends every answer of the simulator: logged, delayed, and altered by faults."""
 
 import asyncio
+import contextlib
 import gzip
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,9 @@ _HTML: Final = (
 _HUGE_LINE: Final = b'#EXT-X-TWITCH-INFO:NODE="a line that says nothing, again and again and again and again"\n'
 _OVERSIZED_BODY_BYTES: Final = 32 << 20
 _DRIP_PIECES: Final = 20
+_ENDLESS_PIECE_BYTES: Final = 1 << 18
+_ENDLESS_BYTES: Final = 1 << 30
+_REDIRECTED: Final = "redirected"
 _SECRET_PARAMETERS: Final = frozenset({"sig", "token", "nauth", "nauthsig"})
 
 
@@ -174,23 +178,66 @@ class Transport:
 
     async def _broken(self, request: web.Request, planned: PlannedResponse, fault: Fault) -> web.StreamResponse:
         match fault.kind:
-            case FaultKind.RESET:
-                _abort(request)
-                return web.Response(status=500)
-            case FaultKind.CUT:
-                return await self._cut(request, planned)
+            case FaultKind.RESET | FaultKind.CUT:
+                return await self._cut(request, planned, halfway=fault.kind is FaultKind.CUT)
             case FaultKind.DRIP:
                 return await self._drip(request, planned, fault.seconds)
+            case FaultKind.ENDLESS:
+                return await self._endless(request, planned)
+            case FaultKind.CHUNKED_CUT | FaultKind.LONGER_LENGTH | FaultKind.SHORTER_LENGTH:
+                return await self._of_wrong_length(request, planned, fault.kind)
+            case FaultKind.REDIRECT | FaultKind.REDIRECT_LOOP | FaultKind.REDIRECT_AWAY:
+                return _plain(_redirected(request, planned, fault.kind))
             case _:
                 return _plain(_altered(planned, fault))
 
-    async def _cut(self, request: web.Request, planned: PlannedResponse) -> web.StreamResponse:
+    async def _cut(self, request: web.Request, planned: PlannedResponse, *, halfway: bool) -> web.StreamResponse:
+        if not halfway:
+            _abort(request)
+            return web.Response(status=500)
         response = web.StreamResponse(status=planned.status, headers=planned.headers)
         response.headers[hdrs.CONTENT_TYPE] = planned.content_type
         response.content_length = len(planned.body)
         await response.prepare(request)
         await response.write(planned.body[: len(planned.body) // 2])
         _abort(request)
+        return response
+
+    async def _endless(self, request: web.Request, planned: PlannedResponse) -> web.StreamResponse:
+        """Repeat the body until the client has enough, a gigabyte at most."""
+        response = web.StreamResponse(status=planned.status, headers=planned.headers)
+        response.headers[hdrs.CONTENT_TYPE] = planned.content_type
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        piece = planned.body or b"\n"
+        piece *= -(-_ENDLESS_PIECE_BYTES // len(piece))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(_ENDLESS_BYTES // len(piece)):
+                await response.write(piece)
+            await response.write_eof()
+        return response
+
+    async def _of_wrong_length(
+        self, request: web.Request, planned: PlannedResponse, kind: FaultKind
+    ) -> web.StreamResponse:
+        """Half a chunked body, one with more bytes than its length says, or with fewer; the connection ends."""
+        response = web.StreamResponse(status=planned.status, headers=planned.headers)
+        response.headers[hdrs.CONTENT_TYPE] = planned.content_type
+        body = planned.body
+        match kind:
+            case FaultKind.CHUNKED_CUT:
+                response.enable_chunked_encoding()
+                body = body[: len(body) // 2]
+            case FaultKind.LONGER_LENGTH:
+                response.content_length = len(body) + 1_000
+            case _:
+                response.content_length = len(body) // 2
+        await response.prepare(request)
+        await response.write(body)
+        if request.transport is not None:
+            if kind is FaultKind.SHORTER_LENGTH:
+                request.transport.write(body[len(body) // 2 :])
+            request.transport.close()
         return response
 
     async def _drip(self, request: web.Request, planned: PlannedResponse, seconds: float) -> web.StreamResponse:
@@ -217,7 +264,11 @@ def ranged(request: web.Request, planned: PlannedResponse) -> PlannedResponse:
         wanted = slice(None)
     if wanted.start is None and wanted.stop is None:
         return replace(planned, headers=headers)
+    if any(fault.kind is FaultKind.RANGE_IGNORED for fault in planned.faults):
+        return planned
     first, last, _ = wanted.indices(size)
+    if any(fault.kind is FaultKind.OTHER_RANGE for fault in planned.faults):
+        first, last = min(size - 1, first + (last - first) // 2), min(size, last + (last - first) // 2)
     if first >= last:
         headers["Content-Range"] = f"bytes */{size}"
         return replace(planned, body=b"", status=416, headers=headers)
@@ -245,6 +296,11 @@ def _altered(planned: PlannedResponse, fault: Fault) -> PlannedResponse:
         case FaultKind.GZIP:
             headers = {**(planned.headers or {}), hdrs.CONTENT_ENCODING: "gzip"}
             return replace(planned, body=gzip.compress(body, mtime=0), headers=headers)
+        case FaultKind.BROTLI:
+            headers = {**(planned.headers or {}), hdrs.CONTENT_ENCODING: "br"}
+            return replace(planned, body=_brotli(body), headers=headers)
+        case FaultKind.UTF16:
+            body = body.decode().encode("utf-16")
         case FaultKind.TRUNCATED:
             body = body[: len(body) // 3]
         case FaultKind.CUT_JSON:
@@ -258,6 +314,26 @@ def _altered(planned: PlannedResponse, fault: Fault) -> PlannedResponse:
         case _:
             pass  # already visible in the body
     return replace(planned, body=body)
+
+
+def _redirected(request: web.Request, planned: PlannedResponse, kind: FaultKind) -> PlannedResponse:
+    """A redirect to the same thing, which is then sent; to itself without end; or to another host."""
+    if kind is FaultKind.REDIRECT and _REDIRECTED in request.query:
+        return planned
+    location = "https://media.example.com/stolen"
+    if kind is not FaultKind.REDIRECT_AWAY:
+        location = str(request.rel_url.update_query({_REDIRECTED: "1"}))
+    return replace(planned, status=302, body=b"", headers={hdrs.LOCATION: location})
+
+
+def _brotli(body: bytes) -> bytes:
+    """A body as Brotli that packs nothing (RFC 7932, 9.2): a window of 16 bits, and uncompressed meta-blocks."""
+    packed = bytearray()
+    for at in range(0, len(body), 1 << 16):
+        piece = body[at : at + (1 << 16)]
+        bits = (len(piece) - 1) << 3 | 1 << 19  # not the last one, four nibbles of length, uncompressed
+        packed += (bits if at else bits << 1).to_bytes(3, "little") + piece  # the first bit is the window's
+    return bytes(packed) + (b"\3" if body else b"\6")  # the last one, empty
 
 
 def _retry_after(fault: Fault) -> dict[str, str]:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from simulator.faults import Fault, FaultKind, FaultPlan, Step, taken
 from simulator.hosts import Hosts
+from simulator.odd_playlists import ODD
 from simulator.playback_tokens import InvalidTokenError, PlaybackTokens
 from simulator.renditions import AUDIO_ONLY, NO_SOUND, multivariant, offered
 from simulator.signing import Signer
@@ -260,7 +261,7 @@ def bent(text: str, fault: Fault, own_address: str) -> str:
         case FaultKind.SELF_REFERENCE:
             address = own_address
         case _:
-            return text
+            return ODD.get(fault.kind, str)(text)
     return "".join(line if line.startswith("#") else f"{address}\n" for line in text.splitlines(keepends=True))
 
 

@@ -365,9 +365,13 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoSwitches(MediaSwitches):
-    """The behavior of a VOD. `recording`: it grows with the clock, from `recorded_seconds` on."""
+    """The behavior of a VOD. `recording`: it grows with the clock, from `recorded_seconds` on.
+
+    `byte_ranges`: its segments are ranges of one file.
+    """
 
     segment_seconds: float = 10.0
+    byte_ranges: bool = False
     missing: bool = False
     subscriber_only: bool = False
     geoblocked: bool = False

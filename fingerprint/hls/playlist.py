@@ -26,6 +26,7 @@ MAX_CHARACTERS: Final = 1 << 20
 MAX_VIDEO_CHARACTERS: Final = 32 << 20
 """The longest media playlist of a VOD: two days of segments of 2 s, with long addresses."""
 
+_BEGINNING_CHARACTERS: Final = 16
 MAX_RENDITIONS: Final = 200
 MAX_SEGMENTS: Final = 100_000
 """Two days of segments of 2 s are 86,400."""
@@ -287,6 +288,7 @@ class _MediaReader:
         self._duration: float | None = None
         self._title = ""
         self._started_at: datetime | None = None
+        self._given_date: datetime | None = None
         self._discontinuity = False
         self._gap = False
         self._encrypted = False
@@ -300,6 +302,8 @@ class _MediaReader:
     def playlist(self) -> MediaPlaylist:
         if self._encrypted and not self._has_clear:
             raise EncryptedPlaylistError("its segments are encrypted")
+        if self._segments and not any(segment.duration_seconds for segment in self._segments):
+            raise PlaylistError("all its segments last 0 s")
         return MediaPlaylist(
             segments=tuple(self._segments),
             target_seconds=self._target_seconds,
@@ -315,10 +319,10 @@ class _MediaReader:
             case "#EXTINF":
                 self._extinf(value)
             case "#EXT-X-PROGRAM-DATE-TIME":
-                self._started_at = moment(value.strip())
+                self._started_at = self._given_date = moment(value.strip())
             case "#EXT-X-DISCONTINUITY":
                 self._discontinuity = True
-                self._started_at = None
+                self._started_at = self._given_date  # the tags of a segment have no order
             case "#EXT-X-GAP":
                 self._gap = True
             case "#EXT-X-BYTERANGE":
@@ -368,7 +372,7 @@ class _MediaReader:
         self._started_at = segment.ended_at
         self._sequence += 1
         self._duration, self._title, self._discontinuity, self._range_text = None, "", False, None
-        self._gap = False
+        self._gap, self._given_date = False, None
         self._signs.clear()
 
     def _prefetch_uri(self, uri: str) -> None:
@@ -422,6 +426,8 @@ def _lines(text: str, max_characters: int) -> Iterator[str]:
     """The lines that are not empty, after checking that the text is a playlist of acceptable size."""
     if len(text) > max_characters:
         raise PlaylistError("it is absurdly long")
+    if "#\0E\0X" in text[:_BEGINNING_CHARACTERS]:
+        raise PlaylistError("it is not in UTF-8")
     lines = (line.strip() for line in text.removeprefix("\ufeff").replace("\r", "\n").split("\n"))
     filled = (line for line in lines if line)
     if not next(filled, "").startswith("#EXTM3U"):

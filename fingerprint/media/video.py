@@ -14,7 +14,7 @@ from fingerprint.hls.moments import VideoTimeline
 from fingerprint.hls.playlist import MediaPlaylist
 from fingerprint.hls.timing import Origin, durations_are_rounded
 from fingerprint.media.containers import clock_wrap
-from fingerprint.media.fetch import Fetcher, HostWantsPauseError
+from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
 from fingerprint.media.live import StreamSources, another_may_play, too_slow
 from fingerprint.media.pcm import no_audio
@@ -188,7 +188,7 @@ class VideoCapture:
                     holding=stretch.holding,
                     decoding=self._decoder.begin(max_seconds=total_seconds(wanted) + 1.0),
                 )
-            except HostWantsPauseError:
+            except (HostWantsPauseError, TooLongError):
                 raise
             except UpstreamError as error:
                 rendition.has_failed({segment.sequence for segment in wanted}, error)
