@@ -43,7 +43,7 @@ def openapi_document() -> dict[str, Any]:
             "version": "1",
             "summary": "What song is playing on Twitch?",
             "description": "Times are RFC 3339 in UTC. Errors are RFC 9457 problem details with a `code`.",
-            "contact": {"name": "The operator of this server", "url": "/docs"},
+            "contact": {"name": "The operator of this server"},
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Final, Protocol, cast
@@ -11,7 +11,15 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.text import printable
 from fingerprint.settings import CatalogPlace, SettingsError, catalog_place
 
-GROUPS: Final = ("serve", "identify", "catalog", "admin", "db", "doctor")
+GROUPS: Final[Mapping[str, str]] = {
+    "serve": "the API and the website",
+    "identify": "name the songs in channels, clips, videos and files",
+    "catalog": "the local catalog of music",
+    "admin": "who has access, and the operator's other rules",
+    "db": "the SQL schema and DynamoDB's tables",
+    "doctor": "check the setup, and what Twitch answers",
+}
+"""Each command group, and its line in the list of commands: shown without loading the group."""
 
 
 class Subparsers(Protocol):
@@ -70,29 +78,58 @@ class _Group(Protocol):
         ...
 
 
-def make_parser(groups: Sequence[str] = GROUPS) -> argparse.ArgumentParser:
-    """The parser of the command line, or of some of its groups: the parts behind the others are not loaded."""
+class _ShowVersion(argparse.Action):
+    """Prints the version; it is looked up only then, which takes a while."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_arguments: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+
+        try:
+            print(f"twitchaudio {version('twitchaudio')}")
+        except PackageNotFoundError:
+            print("twitchaudio, of an unknown version: the package is not installed")
+        parser.exit()
+
+
+def add_actions(parser: argparse.ArgumentParser, metavar: str) -> Subparsers:
+    """Make a command one of several actions; without any it shows its help."""
+
+    def show_help(_arguments: argparse.Namespace) -> int:
+        parser.print_help()
+        return 0
+
+    parser.set_defaults(run=show_help)
+    return cast("Subparsers", parser.add_subparsers(metavar=metavar))
+
+
+def make_parser(groups: Iterable[str] = GROUPS) -> argparse.ArgumentParser:
+    """The parser of the command line, with the arguments of some groups: what is behind others is not loaded."""
     parser = argparse.ArgumentParser(
         prog="twitchaudio",
         description="What song is playing? For live Twitch streams, clips, VODs and files.",
+        epilog="Exit status: 0 done, 1 it failed, 2 wrong usage or settings, 3 some of many failed.",
     )
-    commands = cast("Subparsers", parser.add_subparsers(required=True, metavar="COMMAND"))
-    for name in groups:
-        cast("_Group", import_module(f"server.cli.{name}")).register(commands)
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
+    commands = add_actions(parser, "COMMAND")
+    loaded = frozenset(groups)
+    for name, text in GROUPS.items():
+        if name in loaded:
+            cast("_Group", import_module(f"server.cli.{name}")).register(commands)
+        else:
+            commands.add_parser(name, help=text, description=text)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line. Exit status: 0 done, 1 it failed, 2 wrong usage or settings."""
+    """Run the command line. Exit status: 0 done, 1 it failed, 2 wrong usage or settings, 3 some of many failed."""
     words = sys.argv[1:] if argv is None else argv
-    groups = [words[0]] if words and words[0] in GROUPS else GROUPS
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that knows few letters gets the others as escapes, not a traceback.
             stream.reconfigure(errors="backslashreplace")
-    arguments = make_parser(groups).parse_args(words)
-    run: Run = arguments.run
     try:
+        arguments = make_parser([words[0]] if words and words[0] in GROUPS else ()).parse_args(words)
+        run: Run = arguments.run
         return run(arguments)
     except SettingsError as error:
         print(printable(f"twitchaudio: {error}"), file=sys.stderr)

@@ -12,6 +12,7 @@ from server.access.rules.website import FIELDS
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.cli import (
     Subparsers,
+    add_actions,
     add_command,
     add_list,
     admin_broadcasters,
@@ -25,7 +26,7 @@ from server.cli.with_database import days_from, operator_changes, positive_int, 
 def register(commands: Subparsers) -> None:
     """Add the `admin` commands to the `twitchaudio` command line."""
     admin = add_command(commands, "admin", "who has access, and the operator's other rules")
-    groups = cast("Subparsers", admin.add_subparsers(required=True, metavar="WHAT"))
+    groups = add_actions(admin, "WHAT")
     _register_settings(groups)
     _register_keys(groups)
     admin_people.register(groups)

@@ -30,14 +30,14 @@ from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.text import clock_text, printable
 from fingerprint.remote_catalogs.writing import RemoteCatalog, open_remote_catalog
 from fingerprint.settings import CatalogPlace, PipelineSettings, read_settings
-from server.cli import Run, Subparsers, add_catalog_argument, add_command
+from server.cli import Run, Subparsers, add_actions, add_catalog_argument, add_command
 
 
 def register(commands: Subparsers) -> None:
     """Add the `catalog` command to the `twitchaudio` command line."""
     description = "The local catalog: the music that can be recognized without an account or a network."
     catalog = commands.add_parser("catalog", help="the local catalog of music", description=description)
-    actions = cast("Subparsers", catalog.add_subparsers(required=True, metavar="ACTION"))
+    actions = add_actions(catalog, "ACTION")
 
     def action(name: str, run: Run, text: str) -> argparse.ArgumentParser:
         parser = add_command(actions, name, text, partial(_run_in_place, run))

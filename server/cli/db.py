@@ -3,13 +3,12 @@
 import argparse
 import asyncio
 import sys
-from typing import cast
 
 from fingerprint.database import open_configured_database
 from fingerprint.jobs import prepare_job_store
 from fingerprint.settings import PipelineSettings, read_settings
 from server import migrations
-from server.cli import Subparsers, add_command
+from server.cli import Subparsers, add_actions, add_command
 from server.observability import configure_logging
 from server.settings import ServerSettings
 
@@ -21,7 +20,7 @@ def register(commands: Subparsers) -> None:
         help="the SQL schema and DynamoDB's tables",
         description="The places of jobs, answers and access data.",
     )
-    actions = cast("Subparsers", database.add_subparsers(required=True, metavar="ACTION"))
+    actions = add_actions(database, "ACTION")
     text = "bring the SQL schema up to date and make DynamoDB's tables where they are used; safe to run again"
     add_command(actions, "upgrade", text, _upgrade)
 

@@ -1,0 +1,38 @@
+"""The `twitchaudio` command itself: its help, its version, and what it loads for them."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from server.cli import main, make_parser
+
+HEAVY = {"aiohttp", "alembic", "numpy", "sqlalchemy", "msgspec", "aiobotocore", "cryptography"}
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from server.cli import main\ntry: main(['--help'])\nfinally: print(*sorted(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    loaded = ran.stdout.splitlines()[-1].split()
+    assert not HEAVY & set(loaded)
+    assert len(loaded) < 400, "each module takes its time"
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"twitchaudio {version('twitchaudio')}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["catalog"], ["admin"], ["db"]], ids=" ".join)
+def test_a_bare_call_shows_the_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith(" ".join(["usage: twitchaudio", *words]))
+
+
+def test_the_short_list_of_commands_says_what_the_groups_say() -> None:
+    assert make_parser().format_help() == make_parser(()).format_help()
