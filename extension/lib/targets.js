@@ -34,6 +34,15 @@ twitchaudio.targets = (() => {
   // eslint-disable-next-line no-control-regex -- all of ASCII
   const WRAPPED = /^[^/:]*(?:[<([{"'`*|~]|[^\x00-\x7f])$/;
 
+  /** What an address begins with that opens Twitch's app. */
+  const APP = /^twitch:\/\/(channel|stream|video|clip)\/+/i;
+  /** @type {Record<string, string>} */
+  const APP_PAGES = {
+    channel: "twitch.tv/",
+    stream: "twitch.tv/",
+    video: "twitch.tv/videos/",
+    clip: "clips.twitch.tv/",
+  };
   const SCHEMES = /^(?:(?:https?:\/+)+|\/+)/i;
   const ENCODED = /^https?%3a%2f/i;
   const ADDRESS = /^([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#([^]*))?$/;
@@ -155,7 +164,7 @@ twitchaudio.targets = (() => {
 
   /** @param {string} text an address @returns {ParsedTarget | null} */
   function addressTarget(text) {
-    const parts = split(text);
+    const parts = split(text.replace(APP, (_, page) => APP_PAGES[page.toLowerCase()] ?? ""));
     if (parts === null) return null;
     const { host, path, query, at } = parts;
     if (host === "clips.twitch.tv") return clipPageTarget(path, query.get("clip"));

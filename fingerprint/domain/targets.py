@@ -168,6 +168,15 @@ _ADDRESS: Final = re.compile(r"([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DO
 _TWITCH: Final = re.compile(
     r"(?:(?:https?:/+)+|/+)?(?:[a-z0-9-]+\.)*twitch\.tv(?::[0-9]*)?(?:/+[^/]|[?#])", re.ASCII | re.IGNORECASE
 )
+_APP: Final = re.compile(r"twitch://(channel|stream|video|clip)/+", re.ASCII | re.IGNORECASE)
+"""An address that opens Twitch's app."""
+
+_APP_PAGES: Final = {
+    "channel": "twitch.tv/",
+    "stream": "twitch.tv/",
+    "video": "twitch.tv/videos/",
+    "clip": "clips.twitch.tv/",
+}
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 _SITES: Final = frozenset({"twitch.tv", "www.twitch.tv", "m.twitch.tv", "go.twitch.tv"})
@@ -464,7 +473,8 @@ class _Address:
 
 
 def _address_target(url: str) -> TwitchTarget:
-    address = _split(url)
+    app = _APP.match(url)
+    address = _split(url if app is None else _APP_PAGES[app[1].lower()] + url[app.end() :])
     if address.host == _CLIPS:
         return _clips_page(address)
     if address.host in _PLAYERS:
