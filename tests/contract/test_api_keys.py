@@ -10,12 +10,15 @@ from sqlalchemy import select
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
 from server import migrations
-from server.access.identity.api_keys import ApiKeyStore, key_hash, new_key
+from server.access.identity.api_keys import ApiKey, ApiKeyStore, key_hash, new_key
+from server.access.identity.authenticator import Authenticator
+from server.access.identity.credentials import RequestCredentials
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import RateLimitedError, count_start, delete_old_counters
 from server.access.rules.store import RulesStore
 from server.access.tables import api_keys, rate_counters
 from tests.builders import NOON
+from tests.fakes import FakeClock
 
 LIMIT = Limit("key:a:minute", 3, 60)
 
@@ -48,6 +51,37 @@ async def test_a_revoked_key_stays_revoked_and_says_when(database: Database) -> 
     assert not found.valid(NOON)
     with pytest.raises(TwitchAudioError, match="no API key"):
         await store.revoke("nobody", NOON)
+
+
+async def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered_as_valid(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ApiKeyStore(database)
+    key, secret = await store.create("a bot", now=NOON)
+    found, goes_on, find = asyncio.Event(), asyncio.Event(), ApiKeyStore.find
+
+    async def find_slowly(self: ApiKeyStore, text: str) -> ApiKey | None:
+        seen = await find(self, text)
+        found.set()
+        await goes_on.wait()
+        return seen
+
+    monkeypatch.setattr(ApiKeyStore, "find", find_slowly)
+    authenticator = Authenticator(database, clock=FakeClock(), tokens=None, sessions=None)
+    credentials = RequestCredentials(key=secret)
+    try:
+        first = asyncio.create_task(authenticator.authenticate(credentials))
+        await found.wait()
+        await store.revoke(key.id, NOON)
+        # What each server does when it sees that the rules have changed.
+        authenticator.forget_keys()
+        goes_on.set()
+        await first
+        with pytest.raises(TwitchAudioError) as caught:
+            await authenticator.authenticate(credentials)
+        assert caught.value.code == "key-invalid"
+    finally:
+        await authenticator.close()
 
 
 async def test_a_key_is_valid_until_it_expires(database: Database) -> None:

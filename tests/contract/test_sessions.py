@@ -42,6 +42,7 @@ class Twitch:
 
     number: int = 0
     login: str = "vic"
+    user_id: str = "7"
     down: bool = False
     refreshes: int = 0
     validations: int = 0
@@ -86,7 +87,7 @@ class Twitch:
             raise UpstreamError("validate", "Twitch is down.")
         if token.reveal() not in self.good:
             raise TwitchAudioError(ProblemCode.TOKEN_INVALID, "revoked")
-        return TwitchUser(id="7", login=self.login, scopes=frozenset({"s"}))
+        return TwitchUser(id=self.user_id, login=self.login, scopes=frozenset({"s"}))
 
     def forget(self, token: Secret) -> None:
         """Nothing is kept here."""
@@ -313,6 +314,20 @@ async def test_a_changed_login_is_followed(twitch: Twitch, clock: FakeClock, ses
     twitch.login = "vic_the_second"
     await clock.advance(SESSION_VALIDATED.total_seconds())
     assert await login_of(sessions, session_id) == "vic_the_second"
+
+
+async def test_a_session_ends_when_its_token_turns_out_to_be_another_users(
+    twitch: Twitch, clock: FakeClock, sessions: Sessions, database: Database
+) -> None:
+    asked_for, looked_after = await sign_in(sessions), await sign_in(sessions)
+    twitch.user_id, twitch.login = "8", "eve"
+    await clock.advance(SESSION_VALIDATED.total_seconds())
+    assert await login_of(sessions, asked_for) is None
+    await clock.advance(SESSION_RECHECK.total_seconds())
+    await sessions.look_after()
+    assert all(row.ended_us is not None for row in await rows(database))
+    twitch.user_id, twitch.login = "7", "vic"
+    assert [await login_of(sessions, each) for each in (asked_for, looked_after)] == [None, None]
 
 
 async def test_a3_while_twitch_is_down_a_session_lives_on_for_an_hour(

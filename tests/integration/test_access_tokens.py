@@ -185,6 +185,24 @@ async def test_a3_a_herd_with_one_token_asks_twitch_once_and_again_after_a_while
         assert twitch.asked == 2
 
 
+@pytest.mark.parametrize(
+    ("expires_in", "believed"), [(5, 5.0), (1, 1.0), (9_999, VALID_SECONDS), (0, VALID_SECONDS)]
+)
+async def test_a_token_is_believed_no_longer_than_it_lives(expires_in: int, believed: float) -> None:
+    twitch, clock = Twitch(), FakeClock()
+    twitch.answer["expires_in"] = expires_in
+    async with validator(twitch, clock) as tokens:
+        await tokens.user(Secret("abc"))
+        await clock.advance(believed - 0.5)
+        await tokens.user(Secret("abc"))
+        assert twitch.asked == 1
+        twitch.answer = web.json_response({"status": 401, "message": "invalid access token"}, status=401)
+        await clock.advance(1.0)
+        with pytest.raises(TwitchAudioError) as caught:
+            await tokens.user(Secret("abc"))
+        assert caught.value.code == "token-invalid"
+
+
 async def test_a_refused_token_is_not_asked_about_each_time() -> None:
     twitch, clock = Twitch(), FakeClock()
     twitch.answer["client_id"] = "other"

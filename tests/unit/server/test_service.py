@@ -18,6 +18,7 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
 from fingerprint.ports import LEASE_SECONDS, Claimed, Held, JobOutcome, MediaSource
+from server.identifications.jobs import Job
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners import queued
 from server.identifications.runners.inprocess import InProcessRunner
@@ -150,6 +151,22 @@ async def test_other_failures_are_not_kept(world: World) -> None:
         parts.resolver.error = None
         answer = await service.wait(await service.ask(CHANNEL), 10)
         assert answer.status is Status.SUCCESSFUL
+
+
+async def test_the_end_of_an_old_job_leaves_a_newer_one_of_its_target_alone(world: World) -> None:
+    async with world.server() as (service, parts):
+        parts.capture.gate.clear()
+        running = await service.ask(CHANNEL)
+        jobs = service._jobs  # pyright: ignore[reportPrivateUsage] - the order of the loop never brings this about
+        old = Job(CHANNEL)
+        old.progress.publish(running.identification)
+        jobs._on_done(old)  # pyright: ignore[reportPrivateUsage]
+        assert (await service.ask(CHANNEL)).shared
+        assert await service.find(running.identification.id) is not None
+        assert service.job_count == 1
+        parts.capture.gate.set()
+        assert (await service.wait(running, 10)).song is not None
+        assert parts.capture.captures == 1
 
 
 async def test_l8_failures_are_kept_for_a_bounded_number_of_targets(world: World) -> None:
