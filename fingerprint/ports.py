@@ -110,12 +110,19 @@ class Broadcaster:
 
 
 class ClipOwners(Protocol):
-    """Finds out whose channel a clip is from."""
+    """Finds out whose channel a clip or a video is from."""
 
     async def broadcaster(self, slug: str) -> Broadcaster | None:
         """The broadcaster of a clip; None when there is no such clip, or none is named.
 
         Raises TwitchAudioError: `upstream-unavailable`, `timeout`.
+        """
+        ...
+
+    async def video_owner(self, video_id: str) -> Broadcaster | None:
+        """The channel that a video is from; None when there is no such video, or none is named.
+
+        Raises as `broadcaster` does.
         """
         ...
 

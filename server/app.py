@@ -27,6 +27,7 @@ from server.identifications.encoding import Encoder
 from server.identifications.limits import ServiceLimits
 from server.middleware.access_log import access_log
 from server.middleware.audit_requests import audit_requests
+from server.middleware.blocked_channels import refuse_blocked_channels
 from server.middleware.connections import BoundedRunner, ConnectionBounds, ConnectionLimits
 from server.middleware.cross_origin import add_cross_origin, answer_preflights
 from server.middleware.expectations import ignore_unknown_expectations
@@ -138,6 +139,7 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
             app[keys.CLOCK], Allowance(settings.limits.requests_burst, settings.limits.requests_per_second)
         ),
         refuse_foreign_forms,
+        refuse_blocked_channels,
     ]
     if session_keys is None:
         return around

@@ -344,6 +344,7 @@ async def _open_access(
         ),
         running=running,
         find_channel=app[keys.NAMES].find,
+        known_channel=app[keys.NAMES].current,
         clip_owners=await stack.enter_async_context(open_clip_owners(settings.pipeline)),
         subscriptions=subscriptions,
         sessions=sessions,

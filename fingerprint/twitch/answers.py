@@ -281,15 +281,27 @@ def parse_clip_broadcaster(data: Json) -> Broadcaster | None:
 
     Raises GqlFailure for other shapes.
     """
-    if "clip" not in data:
-        raise GqlFailure(GqlFailureKind.UNREADABLE, "the answer names no clip")
-    if data["clip"] is None:
+    return _owner_of(data, "clip", "broadcaster")
+
+
+def parse_video_owner(data: Json) -> Broadcaster | None:
+    """The answer to `video_owner_query`; None when there is no such video, or no owner is named.
+
+    Raises GqlFailure for other shapes.
+    """
+    return _owner_of(data, "video", "owner")
+
+
+def _owner_of(data: Json, kind: str, field: str) -> Broadcaster | None:
+    if kind not in data:
+        raise GqlFailure(GqlFailureKind.UNREADABLE, f"the answer names no {kind}")
+    if data[kind] is None:
         return None
-    clip = _object(data["clip"])
-    if "broadcaster" not in clip:
-        raise GqlFailure(GqlFailureKind.UNREADABLE, "the clip's answer does not say whose it is")
-    broadcaster = _object(clip["broadcaster"])
-    user_id, login = broadcaster.get("id"), broadcaster.get("login")
+    found = _object(data[kind])
+    if field not in found:
+        raise GqlFailure(GqlFailureKind.UNREADABLE, f"the {kind}'s answer does not say whose it is")
+    owner = _object(found[field])
+    user_id, login = owner.get("id"), owner.get("login")
     if not isinstance(user_id, str) or not isinstance(login, str):
         return None
     return Broadcaster(id=user_id, login=login.lower())

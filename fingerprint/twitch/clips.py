@@ -1,11 +1,11 @@
-"""Finds out whose channel a clip is from: the `ClipOwners` port."""
+"""Finds out whose channel a clip or a video is from: the `ClipOwners` port."""
 
 from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import Broadcaster, OnOutcome, ignore_outcome
 from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import gql
-from fingerprint.twitch.answers import parse_clip_broadcaster
-from fingerprint.twitch.queries import clip_broadcaster_query
+from fingerprint.twitch.answers import parse_clip_broadcaster, parse_video_owner
+from fingerprint.twitch.queries import clip_broadcaster_query, video_owner_query
 
 
 class TwitchClips:
@@ -19,3 +19,6 @@ class TwitchClips:
 
     async def broadcaster(self, slug: str) -> Broadcaster | None:
         return await self._gql.ask(clip_broadcaster_query(slug), parse_clip_broadcaster)
+
+    async def video_owner(self, video_id: str) -> Broadcaster | None:
+        return await self._gql.ask(video_owner_query(video_id), parse_video_owner)

@@ -68,6 +68,13 @@ query ClipBroadcaster($slug: ID!) {
 
 _MINIMAL_BROADCASTER_TEXT: Final = "query($slug: ID!) { clip(slug: $slug) { broadcaster { id login } } }"
 
+_VIDEO_OWNER_TEXT: Final = """
+query VideoOwner($id: ID!) {
+  video(id: $id) { owner { id login } }
+}"""
+
+_MINIMAL_VIDEO_OWNER_TEXT: Final = "query($id: ID!) { video(id: $id) { owner { id login } } }"
+
 _RECORDING_TEXT: Final = """
 query NewestRecording($login: String!) {
   user(login: $login) { videos(first: 1, types: [ARCHIVE], sort: TIME) { edges { node { id } } } }
@@ -155,6 +162,21 @@ def clip_query(slug: str) -> Query:
 def clip_broadcaster_query(slug: str) -> Query:
     """The query for the channel that a clip is from. The known persisted query answers more than that."""
     return _clip_query(slug, "ClipBroadcaster", _BROADCASTER_TEXT, (_MINIMAL_BROADCASTER_TEXT,))
+
+
+def video_owner_query(video_id: str) -> Query:
+    """The query for the channel that a VOD is from. No persisted query that answers it is known."""
+    variables = {"id": video_id}
+    return Query(
+        operation="VideoOwner",
+        text=_VIDEO_OWNER_TEXT,
+        text_variables=variables,
+        minimal_texts=(_MINIMAL_VIDEO_OWNER_TEXT,),
+        minimal_variables=variables,
+        persisted_operation="",
+        persisted_hash=None,
+        persisted_variables={},
+    )
 
 
 def _clip_query(slug: str, operation: str, text: str, minimal_texts: tuple[str, ...]) -> Query:

@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from yarl import URL
 
 from fingerprint.database import Database
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget
+from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, VideoTarget
 from fingerprint.ports import Broadcaster, ClipOwners, Clock
 from fingerprint.single_flight import SingleFlightCache
 from server.access.auth_audit import AuthAudit
@@ -31,6 +31,7 @@ from server.access.request_context import RequestContext
 from server.access.request_records import RequestRecords
 from server.access.rules.clip_owners import CachedClipOwners
 from server.access.rules.entitlements import Entitlements
+from server.access.rules.lists import Blacklist
 from server.access.rules.policy import BLACKLISTED, Facts, Refusal, Subscription, decide
 from server.access.rules.store import Rules, RulesStore
 from server.access.rules.subscriptions import SCOPE, Subscriptions
@@ -63,6 +64,7 @@ class Access:
         running: Running,
         clip_owners: ClipOwners,
         find_channel: Callable[[str], Awaitable[Broadcaster | None]] | None = None,
+        known_channel: Callable[[str], Awaitable[Broadcaster | None]] | None = None,
         subscriptions: Subscriptions | None = None,
         sessions: Sessions | None = None,
         admins: Iterable[str] = (),
@@ -86,6 +88,7 @@ class Access:
         )
         self._limits = limits
         self._find_channel = find_channel
+        self._known_channel = known_channel
         self._clip_owners = CachedClipOwners(database, clip_owners, clock=clock)
         self._admissions = Admissions(database, clock=clock, running=running)
 
@@ -238,28 +241,57 @@ class Access:
             refusal = decide(facts)
         return refusal
 
+    async def check_sender(self, context: RequestContext) -> None:
+        """Authenticate a request, and check that neither its user nor its address is blacklisted.
+
+        Raises TwitchAudioError `blacklisted`, and what `authenticate` raises.
+        """
+        await self.authenticate(context)
+        if (await self.rules()).blacklist.names(user=context.principal.user, address=context.credentials.address):
+            self._audit.refused(context, "sender", ProblemCode.BLACKLISTED)
+            raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
+
+    async def check_channel(self, login: str) -> None:
+        """Check that what is known of a channel may be shown. Raises TwitchAudioError `blacklisted`, `busy`.
+
+        Twitch is not asked: reading costs nothing, and what is shown is of the time before the channel was listed.
+        """
+        blacklist = (await self.rules()).blacklist
+        if not blacklist.has_video_owners:
+            return
+        known = None if self._known_channel is None else await self._known_channel(login)
+        if blacklist.names(target=ChannelTarget(login), broadcaster=known):
+            raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
+
     async def _blacklisted(self, context: RequestContext, target: AskedTarget | None) -> bool:
-        broadcaster = None if target is None else await self.broadcaster(target)
+        sender: dict[str, Any] = {"user": context.principal.user, "address": context.credentials.address}
+        if target is None or (await self.rules()).blacklist.names(**sender):
+            # Twitch is not asked for those who are refused anyway.
+            return (await self.rules()).blacklist.names(**sender)
+        broadcaster = await self.broadcaster(target)
         # What was learned of the broadcaster may have changed the list.
-        return (await self.rules()).blacklist.names(
-            user=context.principal.user,
-            address=context.credentials.address,
-            target=target,
-            broadcaster=broadcaster,
-        )
+        return (await self.rules()).blacklist.names(**sender, target=target, broadcaster=broadcaster)
 
     async def broadcaster(self, target: AskedTarget) -> Broadcaster | None:
-        """Whose channel or clip a target is, if the blacklist depends on that and Twitch names them.
+        """Whose channel, clip or video a target is, if the blacklist depends on that and Twitch names them.
 
-        If Twitch fails, stored answers may still be read: `admit` refuses to start a job for a clip, and one for
-        a channel would fail as well. Raises TwitchAudioError `busy`.
+        If Twitch fails, stored answers may still be read: `admit` refuses to start a job for a clip or video, and
+        one for a channel would fail as well. Raises TwitchAudioError `busy`.
         """
         blacklist = (await self.rules()).blacklist
         with contextlib.suppress(UpstreamError):
-            if blacklist.has_clip_broadcasters and isinstance(target, ClipTarget):
-                return await self._clip_owners.broadcaster(target.slug)
+            if isinstance(target, ClipTarget | VideoTarget):
+                return await self._owner(blacklist, target)
             if blacklist.has_channels and isinstance(target, ChannelTarget) and self._find_channel is not None:
                 return await self._find_channel(target.login)
+        return None
+
+    async def _owner(self, blacklist: Blacklist, target: AskedTarget) -> Broadcaster | None:
+        """Whose clip or video a target is, if the blacklist depends on that. Raises as `ClipOwners` does."""
+        if blacklist.has_clip_broadcasters and isinstance(target, ClipTarget):
+            return await self._clip_owners.broadcaster(target.slug)
+        if blacklist.has_video_owners and isinstance(target, VideoTarget):
+            return await self._clip_owners.video_owner(target.video_id)
         return None
 
     async def admit(self, context: RequestContext, target: AskedTarget) -> QuotaAdmission | None:
@@ -269,9 +301,9 @@ class Access:
         the job's start and end to the admission. The status of the most restrictive limit is stored in the
         context.
 
-        Raises TwitchAudioError `job-in-progress`, `rate-limited`, `busy`; when clips of some broadcasters are
-        blacklisted, also `blacklisted`, and `upstream-unavailable` or `timeout` when Twitch does not name the
-        clip's broadcaster.
+        Raises TwitchAudioError `job-in-progress`, `rate-limited`, `busy`; when channels are
+        blacklisted, also `blacklisted`, and `upstream-unavailable` or `timeout` when Twitch does not say whose the
+        clip or video is.
         """
         await self._check_owner(context, target)
         principal = context.principal
@@ -292,12 +324,10 @@ class Access:
         return admission
 
     async def _check_owner(self, context: RequestContext, target: AskedTarget) -> None:
-        """Check a clip's broadcaster against the blacklist, and fail when Twitch does not name the broadcaster."""
+        """Check whose clip or video it is against the blacklist, and fail when Twitch does not say it."""
         blacklist = (await self.rules()).blacklist
-        if not blacklist.has_clip_broadcasters or not isinstance(target, ClipTarget):
-            return
-        broadcaster = await self._clip_owners.broadcaster(target.slug)
-        if blacklist.names(target=target, broadcaster=broadcaster):
+        broadcaster = await self._owner(blacklist, target)
+        if broadcaster is not None and blacklist.names(target=target, broadcaster=broadcaster):
             self._audit.refused(context, target.kind, ProblemCode.BLACKLISTED, target)
             raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
 

@@ -83,11 +83,12 @@ async def song_txt(request: web.Request) -> web.StreamResponse:
 async def _owned(request: web.Request) -> tuple[TwitchUser, SongTokenStore]:
     """The owner of the channel in the address, who sends the request, and the token store.
 
-    Raises TwitchAudioError `login-required`, `forbidden`.
+    Raises TwitchAudioError `login-required`, `forbidden`, `blacklisted`.
     """
     login = await channel_login(request)
     context = request[keys.CONTEXT]
-    user = (await request.app[keys.ACCESS].authenticate(context)).user
+    await request.app[keys.ACCESS].check_sender(context)
+    user = context.principal.user
     if user is None:
         detail = "Only the channel's owner, signed in with Twitch, and the operator manage its tokens."
         raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)

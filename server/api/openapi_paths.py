@@ -45,7 +45,7 @@ def _problem(text: str, headers: Schema | None = None) -> Schema:
 def _problems(*codes: ProblemCode) -> Responses:
     """The error responses for problem codes, by HTTP status."""
     responses: Responses = {}
-    for code in codes:
+    for code in dict.fromkeys(codes):
         status = str(PROBLEM_KINDS[code].status)
         before = responses.get(status, {"description": "", "headers": {}})
         text = ", ".join(filter(None, (before["description"], f"`{code}`")))
@@ -53,14 +53,19 @@ def _problems(*codes: ProblemCode) -> Responses:
     return responses
 
 
-_COMMON: Final = (ProblemCode.INVALID_INPUT, ProblemCode.BUSY, ProblemCode.INTERNAL)
+_COMMON: Final = (
+    ProblemCode.INVALID_INPUT,
+    ProblemCode.RATE_LIMITED,
+    ProblemCode.BUSY,
+    ProblemCode.INTERNAL,
+)
 _CREDENTIALS: Final = (
     ProblemCode.KEY_INVALID,
     ProblemCode.TOKEN_INVALID,
     ProblemCode.TOKEN_WRONG_CLIENT,
     ProblemCode.UPSTREAM_UNAVAILABLE,
 )
-_OWNER: Final = (*_CREDENTIALS, ProblemCode.LOGIN_REQUIRED, ProblemCode.FORBIDDEN)
+_OWNER: Final = (*_CREDENTIALS, ProblemCode.LOGIN_REQUIRED, ProblemCode.FORBIDDEN, ProblemCode.BLACKLISTED)
 _REFUSALS: Final = tuple(dict.fromkeys((*POLICY_CODES, *_CREDENTIALS)))
 """Problem codes of refusals: the caller may not ask."""
 
@@ -255,7 +260,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                 _IF_NONE_MATCH,
             ],
             responses={"200": _json("SetList", "The set list.", _ETAG), "304": _NOT_MODIFIED},
-            problems=[ProblemCode.RATE_LIMITED],
+            problems=[ProblemCode.BLACKLISTED],
         )
     },
     f"{_CHANNEL}/events": {
@@ -267,7 +272,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             "tells what others ask for, and what a watch finds.",
             parameters=[_LAST_EVENT_ID],
             responses=_EVENTS,
-            problems=[ProblemCode.RATE_LIMITED],
+            problems=[ProblemCode.BLACKLISTED],
         )
     },
     f"{_CHANNEL}/song.txt": {
@@ -316,7 +321,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             summary="A channel's watch",
             description="How often the channel is identified, what is left of the budget, and how it ended.",
             responses={"200": _json("Watch", "Its watch.")},
-            problems=[ProblemCode.NOT_FOUND],
+            problems=[ProblemCode.NOT_FOUND, ProblemCode.BLACKLISTED],
         ),
         "put": ApiOperation(
             id="startWatch",

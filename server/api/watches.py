@@ -19,11 +19,12 @@ from server.channels.watcher import KEY
 async def _allowed(request: web.Request) -> tuple[str, WatchStore]:
     """The name for `made_by` of a caller who may watch channels, and the store of watches.
 
-    Raises TwitchAudioError `login-required`, `forbidden`, and what `Access.authenticate` raises.
+    Raises TwitchAudioError `login-required`, `forbidden`, and what `Access.check_sender` raises.
     """
     access = request.app[keys.ACCESS]
     context = request[keys.CONTEXT]
-    principal = await access.authenticate(context)
+    await access.check_sender(context)
+    principal = context.principal
     changes = ChangeLog(context.audit_subject)
     operator = principal.user is not None and access.admins.contain(principal.user)
     return _name(principal, operator=operator), WatchStore(request.app[keys.DATABASE], changes=changes)

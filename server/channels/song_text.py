@@ -1,6 +1,7 @@
 """Answers `song.txt`: starts or joins a job, waits as long as chat bots do, and always returns one line."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, channel_target, earlier
 from fingerprint.ports import Clock
+from server.access.identity.twitch_user import TwitchUser
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import DAY, MINUTE, RateLimitedError, count_start
 from server.access.request_context import RequestContext
@@ -94,7 +96,7 @@ class SongText:
             answer = await self._answer(target, fair_share_key(context), admit, left)
             self._asked(target, asker_key(context))
             return song_line(answer)
-        token = await self._token(target, text)
+        token = await self._token(context, target, text)
         target, caller = replace(target, login=token.channel), f"song:{token.id}"
         answer = await self._answer(target, caller, lambda: self._admit(token), left)
         self._asked(target, caller)
@@ -121,7 +123,7 @@ class SongText:
             return recent
         return await self._service.wait(asked, left())
 
-    async def _token(self, target: ChannelTarget, text: str) -> SongToken:
+    async def _token(self, context: RequestContext, target: ChannelTarget, text: str) -> SongToken:
         """The token for this channel. It is accepted in every access mode, but not for what is switched off.
 
         A token is also for the earlier logins of its channel, which commands of chat bots still have. Raises
@@ -134,7 +136,15 @@ class SongText:
         if token is None:
             detail = "this command's token is not valid for this channel. Its owner can make a new one."
             raise TwitchAudioError(ProblemCode.KEY_INVALID, detail)
-        await check_is_on(self._access, ChannelTarget(token.channel))
+        # The channel's owner is behind the token, whoever sends it; and a sender may have a name, too.
+        users: list[TwitchUser] = []
+        if token.channel_id is not None:
+            users.append(TwitchUser(id=token.channel_id, login=token.channel, scopes=frozenset()))
+        with contextlib.suppress(TwitchAudioError):
+            sender = (await self._access.authenticate(context)).user
+            users += [] if sender is None else [sender]
+        channel = ChannelTarget(token.channel)
+        await check_is_on(self._access, channel, address=context.credentials.address, users=users)
         return token
 
     async def _admit(self, token: SongToken) -> None:

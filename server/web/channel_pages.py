@@ -159,6 +159,7 @@ async def _tokens(request: web.Request, login: str) -> Sequence[SongToken] | Non
 
 async def _owned_tokens(request: web.Request, login: str) -> tuple[SongTokenStore, str]:
     """The store and its owner's id. Raises TwitchAudioError `forbidden` unless the visitor owns the channel."""
+    await request.app[keys.ACCESS].check_sender(request[keys.CONTEXT])
     owner = await _owner(request, login)
     if owner is None:
         detail = "Only the channel's owner, signed in with Twitch, manages its tokens."

@@ -1,7 +1,8 @@
-"""The broadcaster of a clip: asked of Twitch once, then stored in SQL for all servers and cached in memory."""
+"""Whose a clip or a video is: asked of Twitch once, then stored in SQL for all servers and cached in memory."""
 
 import logging
 import math
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from sqlalchemy import select
@@ -17,11 +18,14 @@ NO_OWNER_SECONDS: Final = 60.0
 
 FAILED_SECONDS: Final = 2.0
 
+_VIDEO: Final = "video:"
+"""Before a video's id in the table of slugs, which have no colon."""
+
 _log = logging.getLogger(__name__)
 
 
 class CachedClipOwners:
-    """A `ClipOwners` with a cache in memory and SQL; concurrent callers for one clip share a look-up."""
+    """A `ClipOwners` with a cache in memory and SQL; concurrent callers for one clip or video share a look-up."""
 
     def __init__(self, database: Database, owners: ClipOwners, *, clock: Clock) -> None:
         self._database = database
@@ -34,19 +38,23 @@ class CachedClipOwners:
         )
 
     async def broadcaster(self, slug: str) -> Broadcaster | None:
-        return await self._known.get(slug, lambda: self._find(slug))
+        return await self._known.get(slug, lambda: self._find(slug, lambda: self._owners.broadcaster(slug)))
+
+    async def video_owner(self, video_id: str) -> Broadcaster | None:
+        key = f"{_VIDEO}{video_id}"
+        return await self._known.get(key, lambda: self._find(key, lambda: self._owners.video_owner(video_id)))
 
     async def close(self) -> None:
         """End the look-ups that are in progress."""
         await self._known.close()
 
-    async def _find(self, slug: str) -> Broadcaster | None:
-        row = await self._database.first(select(table).where(table.c.slug == slug))
+    async def _find(self, key: str, ask: Callable[[], Awaitable[Broadcaster | None]]) -> Broadcaster | None:
+        row = await self._database.first(select(table).where(table.c.slug == key))
         if row is not None:
             return Broadcaster(id=row.broadcaster_id, login=row.login)
-        found = await self._owners.broadcaster(slug)
+        found = await ask()
         if found is not None:
-            await self._write(slug, found)
+            await self._write(key, found)
         return found
 
     async def _write(self, slug: str, found: Broadcaster) -> None:

@@ -8,7 +8,14 @@ from fnmatch import translate
 from typing import Final
 
 from fingerprint.domain.problems import TwitchAudioError, invalid_input
-from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, channel_target, clip_target
+from fingerprint.domain.targets import (
+    AskedTarget,
+    ChannelTarget,
+    ClipTarget,
+    VideoTarget,
+    channel_target,
+    clip_target,
+)
 from fingerprint.ports import Broadcaster
 from server.access.identity.addresses import Address, Networks, parse_network
 from server.access.identity.twitch_user import ID_PREFIX, TwitchUser
@@ -44,6 +51,10 @@ TAKES: Final[Mapping[BlacklistKind, str]] = {
 
 OF_ACCOUNTS: Final = frozenset({BlacklistKind.USER, BlacklistKind.CHANNEL, BlacklistKind.CLIP_BROADCASTER})
 """Kinds whose values are logins or `id:NUMBER`. A login means the account that had it when it was listed."""
+
+
+_OF_CHANNELS: Final = frozenset({BlacklistKind.CHANNEL, BlacklistKind.CHANNEL_PATTERN})
+_OF_CLIPS: Final = _OF_CHANNELS | {BlacklistKind.CLIP_BROADCASTER}
 
 
 def user_value(text: str) -> str:
@@ -93,7 +104,9 @@ class Blacklist:
     accounts: Mapping[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     """The account ids of values that are logins, where they are known."""
     has_clip_broadcasters: bool = False
-    """Whether broadcasters of clips are blacklisted, so that Twitch has to be asked for a clip's broadcaster."""
+    """Whether clips of some channels are refused, so that Twitch has to be asked whose a clip is."""
+    has_video_owners: bool = False
+    """The same for videos."""
     has_channels: bool = False
     """Whether channels are blacklisted, so that a channel's id matters."""
 
@@ -119,7 +132,8 @@ class Blacklist:
             channels=patterns(BlacklistKind.CHANNEL_PATTERN),
             users=patterns(BlacklistKind.USER_PATTERN),
             accounts=accounts,
-            has_clip_broadcasters=any(name == BlacklistKind.CLIP_BROADCASTER for name, _ in every),
+            has_clip_broadcasters=any(name in _OF_CLIPS for name, _ in every),
+            has_video_owners=any(name in _OF_CHANNELS for name, _ in every),
             has_channels=any(name == BlacklistKind.CHANNEL for name, _ in every),
         )
 
@@ -131,28 +145,44 @@ class Blacklist:
         target: AskedTarget | None = None,
         broadcaster: Broadcaster | None = None,
     ) -> bool:
-        """Whether any of the arguments is blacklisted. `broadcaster`: whose channel or clip it is, if known."""
+        """Whether any of the arguments is blacklisted. `broadcaster`: whose channel, clip or video it is.
+
+        This is everything that an entry covers. A blacklisted channel's clips and videos are as it is.
+        """
         if address is not None and self.networks.contain(address):
             return True
-        if user is not None and self._lists(BlacklistKind.USER, user.login, user.id):
-            return True
-        if user is not None and any(pattern.match(user.login) for pattern in self.users):
+        if user is not None and self._lists_user(user):
             return True
         match target:
             case ChannelTarget(login):
-                number = None if broadcaster is None else broadcaster.id
-                listed = self._lists(BlacklistKind.CHANNEL, login, number)
-                return listed or any(pattern.match(login) for pattern in self.channels)
-            case ClipTarget(slug, channel):
-                # The channel in the clip's URL may be forged, but a forged one can only cause a refusal.
-                kind = BlacklistKind.CLIP_BROADCASTER
-                number = None if broadcaster is None else broadcaster.id
-                listed = channel is not None and self._lists(kind, channel, number)
-                if broadcaster is not None:
-                    listed = listed or self._lists(kind, broadcaster.login, number)
-                return listed or (BlacklistKind.CLIP, slug) in self.exact
+                return self._lists_channel(login, broadcaster)
+            case ClipTarget():
+                return self._lists_clip(target, broadcaster)
+            case VideoTarget() if broadcaster is not None:
+                return self._lists_channel(broadcaster.login, broadcaster)
             case _:
                 return False
+
+    def _lists_user(self, user: TwitchUser) -> bool:
+        listed = self._lists(BlacklistKind.USER, user.login, user.id)
+        return listed or any(pattern.match(user.login) for pattern in self.users)
+
+    def _lists_clip(self, clip: ClipTarget, broadcaster: Broadcaster | None) -> bool:
+        if (BlacklistKind.CLIP, clip.slug) in self.exact:
+            return True
+        # The channel in the clip's URL may be forged, but a forged one can only cause a refusal.
+        number = None if broadcaster is None else broadcaster.id
+        logins = (clip.channel, None if broadcaster is None else broadcaster.login)
+        return any(
+            self._lists(BlacklistKind.CLIP_BROADCASTER, login, number) or self._lists_channel(login, broadcaster)
+            for login in logins
+            if login is not None
+        )
+
+    def _lists_channel(self, login: str, broadcaster: Broadcaster | None) -> bool:
+        number = None if broadcaster is None else broadcaster.id
+        listed = self._lists(BlacklistKind.CHANNEL, login, number)
+        return listed or any(pattern.match(login) for pattern in self.channels)
 
     def _lists(self, kind: BlacklistKind, login: str, number: str | None) -> bool:
         """Whether an account is listed. A login that is listed for another account's id does not count."""

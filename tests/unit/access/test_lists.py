@@ -110,3 +110,23 @@ def test_clips_by_their_broadcaster_whatever_an_address_claims(text: str, named:
     listed = blacklist(BlacklistKind.CLIP_BROADCASTER, text)
     assert listed.names(target=target, broadcaster=broadcaster) == named
     assert listed.has_clip_broadcasters
+    assert not listed.has_video_owners
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "named"),
+    [
+        (BlacklistKind.CHANNEL, "SomeChannel", True),
+        (BlacklistKind.CHANNEL, "id:77", True),
+        (BlacklistKind.CHANNEL_PATTERN, "some*", True),
+        (BlacklistKind.CHANNEL, "other", False),
+        (BlacklistKind.CHANNEL, "id:7", False),
+        (BlacklistKind.USER, "somechannel", False),
+    ],
+)
+def test_a_channel_is_listed_with_its_clips_and_videos(kind: BlacklistKind, text: str, named: bool) -> None:
+    listed, owner = blacklist(kind, text), Broadcaster(id="77", login="somechannel")
+    assert (listed.has_clip_broadcasters, listed.has_video_owners) == (kind is not BlacklistKind.USER,) * 2
+    for target in (ChannelTarget("somechannel"), ClipTarget("Slug", channel="innocent"), VideoTarget("1", 0.0)):
+        assert listed.names(target=target, broadcaster=owner) == named, target
+    assert not listed.names(target=VideoTarget("1", 0.0))

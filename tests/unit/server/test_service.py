@@ -161,9 +161,8 @@ async def test_the_end_of_an_old_job_leaves_a_newer_one_of_its_target_alone(worl
         old = Job(CHANNEL)
         old.progress.publish(running.identification)
         jobs._on_done(old)  # pyright: ignore[reportPrivateUsage]
-        assert (await service.ask(CHANNEL)).shared
-        assert await service.find(running.identification.id) is not None
         assert service.job_count == 1
+        assert jobs.joinable(CHANNEL) is jobs.by_id(running.identification.id) is not None
         parts.capture.gate.set()
         assert (await service.wait(running, 10)).song is not None
         assert parts.capture.captures == 1

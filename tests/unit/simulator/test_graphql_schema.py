@@ -22,6 +22,7 @@ from fingerprint.twitch.queries import (
     clip_broadcaster_query,
     clip_query,
     stream_token_query,
+    video_owner_query,
     video_token_query,
 )
 from simulator import graphql
@@ -169,6 +170,7 @@ OURS = [
     video_token_query("12"),
     clip_query("a-b"),
     clip_broadcaster_query("a-b"),
+    video_owner_query("12"),
     channel_query(login="x"),
     channel_query(channel_id="12"),
 ]

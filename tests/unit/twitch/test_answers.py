@@ -17,6 +17,7 @@ from fingerprint.twitch.answers import (
     parse_clip_broadcaster,
     parse_token,
     parse_token_of,
+    parse_video_owner,
     quoted,
     signed_url,
 )
@@ -279,6 +280,15 @@ def test_clips_that_are_not_there_and_not_there_yet() -> None:
 )
 def test_whose_clip_it_is(clip: object, found: Broadcaster | None) -> None:
     assert parse_clip_broadcaster({"clip": clip}) == found
+
+
+def test_whose_video_it_is() -> None:
+    owner = {"id": "77", "login": "SomeChannel"}
+    assert parse_video_owner({"video": {"owner": owner}}) == Broadcaster(id="77", login="somechannel")
+    for video in (None, {"owner": None}, {"owner": {"id": 77, "login": "somechannel"}}):
+        assert parse_video_owner({"video": video}) is None
+    with pytest.raises(GqlFailure):
+        parse_video_owner({"video": {}})
 
 
 @pytest.mark.parametrize("data", [{}, {"clip": {}}, {"clip": "x"}])
