@@ -131,7 +131,7 @@ class Stage:
         if path == "/reports":
             body["data"] = {**body["data"], "id": self.ids["channel"]}
         elif path.startswith("/api/v1") and method in ("POST", "PUT") and not body:
-            body = {"json": {}}
+            body["json"] = {}
         address = path.format(
             login=LIVE, id=self.ids["channel"], slug=CLIP, kind="csv", version="x", name="y", section="keys"
         )
