@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
-from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster, Clock
 from server.access.identity.twitch_user import ID_PREFIX, TwitchUser
 
@@ -77,9 +78,13 @@ async def pinned(
     *,
     clock: Clock,
 ) -> AsyncGenerator[None]:
-    """Keep the accounts of admins in a file of the folder; ask Twitch in the background for those not known."""
+    """Keep the accounts of admins in a file of the folder; ask Twitch in the background for those not known.
+
+    Raises TwitchAudioError with one line for the operator when admins are named by login and the file is damaged:
+    the account that has such a login now may be another than the one that had it when it was looked up.
+    """
     file = folder / FILE
-    for login, user_id in (await asyncio.to_thread(_read, file)).items():
+    for login, user_id in (await asyncio.to_thread(_read, file) if admins.unknown else {}).items():
         admins.pin(login, user_id)
     admins.changed.clear()
     tasks = [asyncio.create_task(_resolve(admins, find, clock)), asyncio.create_task(_keep(admins, file))]
@@ -113,19 +118,35 @@ def _read(file: Path) -> Mapping[str, str]:
         found: Any = json.loads(file.read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError):
-        _log.warning("admins_not_read", extra={"file": str(file)})
-        return {}
+    except OSError as error:
+        raise _damaged(file, error.strerror or type(error).__name__) from error
+    except ValueError as error:
+        raise _damaged(file, "it is not JSON") from error
     if not isinstance(found, dict):
-        return {}
+        raise _damaged(file, "it is not an object")
     kept = cast("dict[str, object]", found)
-    return {login: user_id for login, user_id in kept.items() if isinstance(user_id, str)}
+    ids = {login: user_id for login, user_id in kept.items() if isinstance(user_id, str) and user_id.isdecimal()}
+    if len(ids) < len(kept):
+        raise _damaged(file, "an id is not a number")
+    return ids
+
+
+def _damaged(file: Path, reason: str) -> TwitchAudioError:
+    detail = (
+        f"{file} says which accounts the logins in TWITCHAUDIO_ADMINS are, and cannot be read: {reason}. "
+        "Restore it, or name the admins by id:NUMBER. Delete it only if each login still belongs to the right person."
+    )
+    return TwitchAudioError(ProblemCode.INTERNAL, detail)
 
 
 def _write(file: Path, ids: Mapping[str, str]) -> None:
     temporary = file.with_suffix(".new")
     try:
-        temporary.write_text(json.dumps(ids), encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as opened:
+            json.dump(ids, opened)
+            opened.flush()
+            # A power cut must not leave an empty file, which would stop the next start.
+            os.fsync(opened.fileno())
         temporary.replace(file)
     except OSError:
         _log.warning("admins_not_kept", extra={"file": str(file)})

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from fingerprint.domain.problems import UpstreamError
+import pytest
+
+from fingerprint.domain.problems import TwitchAudioError, UpstreamError
 from fingerprint.ports import Broadcaster
 from server.access.identity.admins import RETRY_SECONDS, Admins, pinned
 from server.access.identity.twitch_user import TwitchUser
@@ -45,8 +47,22 @@ async def test_twitch_says_once_whose_login_it_is_and_that_is_kept(tmp_path: Pat
     async with pinned(again, tmp_path, find, clock=clock):
         assert not again.contain(user("2", "boss"))
         assert again.contain(user("1", "anything"))
-    # A broken file is no reason not to start.
-    (tmp_path / "admins.json").write_text("[")
-    broken = Admins(["other"])
-    async with pinned(broken, tmp_path, find, clock=clock):
-        assert broken.contain(user("3", "other"))
+
+
+@pytest.mark.parametrize("damage", ["", "[", "[]", "null", '{"boss": 1}', '{"boss": "one"}', "\xff"])
+async def test_a_damaged_file_stops_the_start_by_name_instead_of_giving_the_right_away(
+    tmp_path: Path, damage: str
+) -> None:
+    async def find(login: str) -> Broadcaster | None:
+        return Broadcaster(id="2", login=login)
+
+    file = tmp_path / "admins.json"
+    file.write_bytes(damage.encode("latin-1"))
+    with pytest.raises(TwitchAudioError, match=r"admins\.json .* TWITCHAUDIO_ADMINS"):
+        async with pinned(Admins(["boss"]), tmp_path, find, clock=FakeClock()):
+            pass
+    assert file.read_bytes() == damage.encode("latin-1"), "nothing is overwritten"
+    # Nothing depends on it where admins are named by their numbers, or not at all.
+    for names in (["id:7"], []):
+        async with pinned(Admins(names), tmp_path, find, clock=FakeClock()):
+            pass
