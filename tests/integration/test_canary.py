@@ -103,6 +103,12 @@ CHANGES = [
     Change("segment", FAILED, {"broken": "every 1"}),
     Change("segment", FAILED, {"broken": "every 1", "broken_as": "empty"}),
     Change("decode", FAILED, {"late_every": 1, "late_seconds": 1.5}),
+    Change("token 1", FAILED, fault=Fault(step=Step.GQL, kind=FaultKind.CHUNKED_CUT)),
+    Change("usher v2", FAILED, fault=Fault(step=Step.USHER, kind=FaultKind.REDIRECT_AWAY)),
+    Change("playlist", FAILED, fault=Fault(step=Step.PLAYLIST, kind=FaultKind.UTF16)),
+    Change("playlist", FAILED, fault=Fault(step=Step.PLAYLIST, kind=FaultKind.ZERO_DURATIONS)),
+    Change("prefetch", FAILED, fault=Fault(step=Step.SEGMENT, kind=FaultKind.REDIRECT)),
+    Change("segment", FAILED, fault=Fault(step=Step.SEGMENT, kind=FaultKind.LONGER_LENGTH)),
 ]
 OTHER_SHAPES = [
     {"session_data": True},
