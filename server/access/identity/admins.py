@@ -84,7 +84,8 @@ async def pinned(
     the account that has such a login now may be another than the one that had it when it was looked up.
     """
     file = folder / FILE
-    for login, user_id in (await asyncio.to_thread(_read, file) if admins.unknown else {}).items():
+    known: Mapping[str, str] = await asyncio.to_thread(_read, file) if admins.unknown else {}
+    for login, user_id in known.items():
         admins.pin(login, user_id)
     admins.changed.clear()
     tasks = [asyncio.create_task(_resolve(admins, find, clock)), asyncio.create_task(_keep(admins, file))]
@@ -134,7 +135,8 @@ def _read(file: Path) -> Mapping[str, str]:
 def _damaged(file: Path, reason: str) -> TwitchAudioError:
     detail = (
         f"{file} says which accounts the logins in TWITCHAUDIO_ADMINS are, and cannot be read: {reason}. "
-        "Restore it, or name the admins by id:NUMBER. Delete it only if each login still belongs to the right person."
+        "Restore it, or name the admins by id:NUMBER. Delete it only if each login still belongs to the right "
+        "person."
     )
     return TwitchAudioError(ProblemCode.INTERNAL, detail)
 
