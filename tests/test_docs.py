@@ -45,6 +45,19 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_tests_that_the_threat_model_names_exist() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    numbers = [int(number) for number in re.findall(r"^\| (\d+) \| ", text, re.MULTILINE)]
+    assert numbers == list(range(1, 41))
+    named = re.findall(r"`(tests/[\w./]+)(?:::(\w+))?`", text)
+    assert len(named) >= 40
+    for path, name in named:
+        place = ROOT / path
+        assert place.exists(), path
+        if name:
+            assert re.search(rf"def {name}\b", place.read_text(encoding="utf-8")), f"{path} has no {name}"
+
+
 def test_no_page_names_a_path_of_a_machine() -> None:
     for page in PAGES:
         assert not re.search(r"/(root|home|work)/", page.read_text(encoding="utf-8")), page.name

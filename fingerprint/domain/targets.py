@@ -88,7 +88,7 @@ class FileTarget:
 class UploadTarget:
     """A recording that a client of the API has sent, by its SHA-256: the same for all who send the same one.
 
-    `kept_by`: what keeps the file at `path` there, until nobody needs it any more.
+    `kept_by`: what keeps the file at `path` there, until it is not needed any more.
     """
 
     digest: str

@@ -212,7 +212,7 @@ class HotChannels:
             _log.exception("hot_channel_crashed", extra={"channel": channel})
 
     async def _until_over(self, target: ChannelTarget, pipeline: Pipeline) -> bool:
-        """Listen again and again; whether every server is to stop listening to the channel."""
+        """Listen at intervals; whether every server is to stop listening to the channel."""
         heard_at: float | None = None
         while await self._store.renew(
             target.login, owner=self._owner, now=self._clock.now(), lease_seconds=self._limits.lease_seconds
