@@ -382,6 +382,36 @@ def cue(name: str, *, encoding: str = "utf-8", title: str = "", performer: str =
     return "\r\n".join(lines).encode(encoding)
 
 
+def vorbis_comments(**values: str) -> bytes:
+    """Vorbis comments, as FLAC's block 4 has them."""
+    texts = [f"{name}={value}".encode() for name, value in values.items()]
+    return struct.pack("<II", 0, len(texts)) + b"".join(struct.pack("<I", len(text)) + text for text in texts)
+
+
+def cue_block() -> bytes:
+    """FLAC's own block of a sheet with three songs, each as long as a sound, and the lead-out."""
+    tracks = b"".join(
+        struct.pack(">QB12sB13xB", round(number * SECONDS * RATE), number + 1, b"", 0, 1)
+        + struct.pack(">QB3x", 0, 1)
+        for number in range(3)
+    )
+    return (
+        bytes(395) + bytes((4,)) + tracks + struct.pack(">QB12sB13xB", round(3 * SECONDS * RATE), 170, b"", 0, 0)
+    )
+
+
+def flac_with(flac: bytes, *blocks: tuple[int, bytes]) -> bytes:
+    """A FLAC file with further metadata blocks, by their types; its own comments go if there are others."""
+    kept, at, last = b"", 4, False
+    while not last:
+        last, kind, size = bool(flac[at] & 0x80), flac[at] & 0x7F, int.from_bytes(flac[at + 1 : at + 4], "big")
+        if kind != 4 or all(new != 4 for new, _ in blocks):
+            kept += bytes((kind,)) + flac[at + 1 : at + 4 + size]
+        at += 4 + size
+    kept += b"".join(bytes((kind,)) + len(content).to_bytes(3, "big") + content for kind, content in blocks)
+    return flac[:4] + kept + bytes((0x81, 0, 0, 0)) + flac[at:]
+
+
 def _albums() -> list[Shape]:
     def album(name: str, sheet: str, content: bytes, *, title: str = "Song", artist: str = "Mira Holt") -> Shape:
         seeds = [next(_seeds) for _ in range(3)]
@@ -394,6 +424,19 @@ def _albums() -> list[Shape]:
             make=lambda: encode("flac", "flac", np.concatenate([sound(seed) for seed in seeds], axis=1)),
             tracks=songs,
             beside={sheet: content},
+        )
+
+    def with_own_sheet(name: str, make: Callable[[bytes], bytes], *, titled: bool = True) -> Shape:
+        """An album whose sheet is in its tags; `make` is given its sound as FLAC."""
+        seeds = [next(_seeds) for _ in range(3)]
+        titles = [f"Song {number}" if titled else f"Track {number}" for number in (1, 2, 3)]
+        return Shape(
+            name=name,
+            make=lambda: make(encode("flac", "flac", np.concatenate([sound(seed) for seed in seeds], axis=1))),
+            tracks=[
+                {"title": title, "artists": ["Mira Holt"] if titled else ARTISTS, "album": ALBUM}
+                for title in titles
+            ],
         )
 
     def chained(*links: Callable[[], bytes]) -> Callable[[], bytes]:
@@ -414,6 +457,11 @@ def _albums() -> list[Shape]:
         album("kino.flac", "kino.cue", cue("kino.flac", encoding="cp1251", **kino), title="Группа крови", artist="Кино"),
         album("windows.flac", "rip.cue", cue("C:\\Rips\\WINDOWS.WAV")),
         album("by the sheet.flac", "by the sheet.cue", cue("CDImage.wav")),
+        with_own_sheet("tag.flac", lambda flac: flac_with(flac, (4, vorbis_comments(cuesheet=cue("other.wav").decode(), album=ALBUM)))),
+        with_own_sheet("no file.flac", lambda flac: flac_with(flac, (4, vorbis_comments(CueSheet=cue("x").decode().replace('FILE "x" WAVE\r\n', "")))),),
+        with_own_sheet("block.flac", lambda flac: flac_with(flac, (5, cue_block())), titled=False),
+        with_own_sheet("apev2.flac", lambda flac: flac + ape(Cuesheet=cue("album.wav").decode())),
+        Shape(name="split.flac", make=lambda: flac_with(one("flac", "flac")(), (4, vorbis_comments(cuesheet=cue("album.wav").decode(), title=TITLE, artist=ARTIST, album=ALBUM))), tracks=[SONG]),
         Shape(name="one song.flac", make=one("flac", "flac", tags={}), tracks=[{"title": "One", "artists": ["Mira Holt"]}], beside={"one song.cue": single}),
         Shape(name="chain.ogg", make=chained(first, second), tracks=of_links),
         Shape(name="untitled chain.ogg", make=chained(one("ogg", "libopus", tags={"title": "First"}, **opus), third), tracks=[{"title": "First"}, {"title": "untitled chain"}]),

@@ -55,16 +55,6 @@ def flac_picture(content: bytes) -> bytes:
     )
 
 
-def flac_with(seed: int, *blocks: tuple[int, bytes]) -> bytes:
-    """A FLAC file with further metadata blocks, by their types."""
-    plain = encode("flac", "flac", sound(seed))
-    first = 4 + 4 + 34
-    head = plain[:4] + bytes([plain[4] & 0x7F]) + plain[5:first]
-    more = b"".join(bytes([kind]) + len(content).to_bytes(3, "big") + content for kind, content in blocks)
-    rest = plain[first:] if not plain[4] & 0x80 else bytes([0x81, 0, 0, 0]) + plain[first:]
-    return head + more + rest
-
-
 def container_with(muxer: str, codec: str, seed: int, content: bytes) -> bytes:
     """A file of some container with a picture: attached to Matroska, a cover in MP4, a comment in Ogg."""
     if muxer == "ogg":

@@ -8,8 +8,12 @@ programs, in any encoding, and often with mistakes: what cannot be used is said 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+from fingerprint.catalog.cuts import Cut
+from fingerprint.catalog.tags import PLAIN_FORMS
+from fingerprint.catalog.tracks import Tags
+from fingerprint.domain.credits import credits_of
 from fingerprint.domain.text import clean_text
 
 MAX_BYTES: Final = 1 << 20
@@ -141,3 +145,19 @@ def _text(rest: str) -> str:
     if len(text) >= 2 and text.startswith('"') and text.endswith('"'):
         text = text[1:-1]
     return clean_text(" ".join(text.split()))
+
+
+def cut_and_tags(song: CueSong) -> tuple[Cut, Tags]:
+    """Where a song is in its file, and what the sheet says of it."""
+    texts = song.texts
+    credit = credits_of(texts.get("title", ""), [texts.get("performer") or texts.get("album_performer", "")])
+    known: dict[str, Any] = {
+        name: form(texts.get("isrc" if name == "isrc" else "date", "")) for name, form in PLAIN_FORMS.items()
+    }
+    tags = Tags(
+        title=credit.title or f"Track {song.number}",
+        artists=credit.artists,
+        album=texts.get("album") or None,
+        **known,
+    )
+    return (song.start_seconds, song.end_seconds or 0.0), tags

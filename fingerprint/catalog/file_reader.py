@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from io import BufferedReader
@@ -18,7 +18,9 @@ from typing import Final, Protocol, TypeVar
 
 from fingerprint.catalog.cover_reader import ENVIRONMENT, CoverReader, KeepCover
 from fingerprint.catalog.covers import FolderPicture
+from fingerprint.catalog.cue_sheet import cut_and_tags
 from fingerprint.catalog.cuts import Cut
+from fingerprint.catalog.embedded_cue import embedded_songs
 from fingerprint.catalog.fingerprint import NO_FINGERPRINT, TrackFingerprint
 from fingerprint.catalog.index_protocol import (
     ARRAY,
@@ -37,7 +39,7 @@ from fingerprint.catalog.ogg_chain import ogg_links
 from fingerprint.catalog.picture_header import UnusablePictureError
 from fingerprint.catalog.regular_file import open_regular
 from fingerprint.catalog.tracker_modules import ModuleError, is_module, render_module
-from fingerprint.catalog.tracks import Source
+from fingerprint.catalog.tracks import Source, Tags, over
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.worker_pool import Serve, Worker, WorkerError, WorkerPool, worker_program
 from fingerprint.worker_process import JOB
@@ -45,6 +47,8 @@ from fingerprint.worker_process import JOB
 T = TypeVar("T")
 
 CONTENT_DIGITS: Final = 32
+
+_NO_TAGS: Final[Mapping[int, Tags]] = {}
 
 FILE_SECONDS: Final = 900.0
 """The time limit for one file; after it the worker is killed and the file skipped."""
@@ -236,7 +240,14 @@ async def _read_songs(
         )
         reading = _Reading(pool, file, source, claims, covers, describe=wanted.describe, decode=decode)
         if wanted.songs:
-            return await reading.songs(wanted.songs)
+            return await reading.songs([replace(source, part=number, cut=cut) for number, cut in wanted.songs])
+        own = await asyncio.to_thread(embedded_songs, file)
+        if own:
+            parts = {song.number: cut_and_tags(song) for song in own}
+            return await reading.songs(
+                [replace(source, part=number, cut=cut, own_sheet=True) for number, (cut, _) in parts.items()],
+                {number: tags for number, (_, tags) in parts.items()},
+            )
         if len(links := await asyncio.to_thread(ogg_links, file)) > 1:
             return await reading.links(links)
         if not reading.is_needed(source):
@@ -328,12 +339,9 @@ class _Reading:
             for outcome in outcomes
         ]
 
-    async def songs(self, songs: Sequence[tuple[int, Cut]]) -> list[FileOutcome]:
-        """The songs of a cue sheet, which are decoded in one go."""
-        parts = [
-            replace(self._source, part=number, cut=cut, content=_part_digest(self._source.content, *cut))
-            for number, cut in songs
-        ]
+    async def songs(self, songs: Sequence[Source], own: Mapping[int, Tags] = _NO_TAGS) -> list[FileOutcome]:
+        """The songs of a cue sheet, which are decoded in one go. `own`: what a sheet in the tags says of them."""
+        parts = [replace(song, content=_part_digest(song.content, *(song.cut or ()))) for song in songs]
         needed = {part.key for part in parts if self.is_needed(part)}
         if not needed:
             return [Known(self._path, part) for part in parts]
@@ -348,6 +356,7 @@ class _Reading:
             for part in parts:
                 # A title or an id in the tags is the whole album's.
                 tags = replace(described.tags, title=None, isrc=None, ids=ExternalIds())
+                tags = over(tags, own[part.part]) if part.part in own else tags
                 sound = _part_digest(described.sound, *(part.cut or ())) if described.sound else ""
                 song = replace(part, sound=sound, tags=tags)
                 if part.key not in needed:

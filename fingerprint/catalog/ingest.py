@@ -233,7 +233,8 @@ class _Ingest:
         songs = self._sidecars.songs(Path(file.path))
         cuts = {(source.part, source.cut) for _, source in known if source.cut is not None}
         # Songs that are too short are in the sheet and not in the catalog.
-        if bool(cuts) != bool(songs) or not cuts.issubset(songs):
+        own_sheet = not songs and all(source.own_sheet for _, source in known)
+        if not own_sheet and (bool(cuts) != bool(songs) or not cuts.issubset(songs)):
             return False
         if self._writer is not None and self._has_other_picture(file.path, [source for _, source in known]):
             self._repictured[file.path] = tuple(

@@ -2,7 +2,8 @@
 
 `tracks.csv` or `tracks.json` describes files in its folder and in folders below, one row or object each, by
 `file`, the path from there. `NAME.json` beside a file, such as `song.flac.json`, describes that file alone. The
-sidecar nearest to the file wins. Columns and keys are `COLUMNS`, all optional: what is known of a song, and an id
+sidecar nearest to the file wins. With a number in `track`, a row describes that song of a file that holds several.
+Columns and keys are `COLUMNS`, all optional: what is known of a song, and an id
 or a link for each service. An empty value leaves the tag as it is. See `table` for what is read as a CSV. A cue
 sheet tells which songs a file of a whole album holds.
 """
@@ -16,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Final, cast
 
-from fingerprint.catalog.cue_sheet import CueSong, read_cue
+from fingerprint.catalog.cue_sheet import cut_and_tags, read_cue
 from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.endings import AUDIO_SUFFIXES
-from fingerprint.catalog.table import Row, SidecarError, read_object, read_table, read_text
+from fingerprint.catalog.table import Row, SidecarError, TableRow, read_object, read_table, read_text
 from fingerprint.catalog.tags import PLAIN_FORMS, isrc_of
 from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.credits import artist_names, credits_of
@@ -36,10 +37,14 @@ MAX_TROUBLES: Final = 20
 """The most errors of one sidecar that are named."""
 MAX_ROWS_NAMED: Final = 5
 
+_NUMBER: Final = re.compile(r"0*(\d{1,3})(?:\s*/\s*\d+|\.0+)?")
+"""A number as tables have it: `7`, `07`, `7/12`, and `7.0` of a spreadsheet."""
+
 TEXT_LIMIT: Final = 1000
 
 _TEXT_COLUMNS: Final = ("title", *(name for name in METADATA_FIELDS if name not in ("artists", "ids")))
-COLUMNS: Final = (*_TEXT_COLUMNS, "artists", *(service.name for service in SERVICES))
+TRACK_COLUMN: Final = "track"
+COLUMNS: Final = (*_TEXT_COLUMNS, "artists", *(service.name for service in SERVICES), TRACK_COLUMN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +61,68 @@ class Trouble:
 
 @dataclass(slots=True)
 class _Table:
-    """A table's rows by the path from its folder, and where each is for people, such as `line 3`."""
+    """A table's rows by the path from its folder, and where each is for people, such as `line 3`.
+
+    `songs`: those of one song of a file each, by its number, and where they are.
+    """
 
     path: Path
     rows: dict[PurePath, Tags] = field(default_factory=dict[PurePath, Tags])
     places: dict[PurePath, str] = field(default_factory=dict[PurePath, str])
     loosely: dict[str, PurePath] = field(default_factory=dict[str, PurePath])
     used: set[PurePath] = field(default_factory=set[PurePath])
+    songs: dict[PurePath, dict[int, tuple[Tags, str]]] = field(
+        default_factory=dict[PurePath, dict[int, tuple[Tags, str]]]
+    )
+    unmatched: set[tuple[PurePath, int]] = field(default_factory=set[tuple[PurePath, int]])
 
     def of(self, path: Path) -> Tags | None:
         """What the table says of a file: by its very path, else by one with other case, accents or slashes."""
-        relative = path.relative_to(self.path.parent)
-        if relative not in self.rows:
+        relative = self._meant(path)
+        if relative is None:
+            return None
+        songs = self.songs.get(relative, {})
+        if relative not in self.rows and len(songs) == 1:
+            # Of a file that is one song, its number on the album may be given.
+            [(number, (tags, _))] = songs.items()
+            self.unmatched.discard((relative, number))
+            return tags
+        return self.rows.get(relative)
+
+    def of_song(self, path: Path, part: int) -> tuple[Tags | None, Tags | None]:
+        """What the table says of a file that holds several songs, and of one of these."""
+        relative = self._meant(path)
+        if relative is None:
+            return None, None
+        said = self.songs.get(relative, {}).get(part)
+        self.unmatched.discard((relative, part))
+        return self.rows.get(relative), None if said is None else said[0]
+
+    def _meant(self, path: Path) -> PurePath | None:
+        """The file as the table has it."""
+        relative: PurePath = path.relative_to(self.path.parent)
+        if relative not in self.rows and relative not in self.songs:
             like = self.loosely.get(_loose(str(relative)))
             if like is None or like in self.used or os.path.lexists(self.path.parent / like):
                 return None
             relative = like
         self.used.add(relative)
-        return self.rows[relative]
+        return relative
+
+    def place(self, file: PurePath) -> str:
+        """Where the first row of a file is."""
+        return self.places.get(file) or next(place for _, place in self.songs[file].values())
 
     def unused(self) -> list[PurePath]:
         """The files that rows name and that are not there."""
         folder = self.path.parent
-        return [file for file in self.rows if file not in self.used and not _exists(folder / file)]
+        files = dict.fromkeys([*self.rows, *self.songs])
+        return [file for file in files if file not in self.used and not _exists(folder / file)]
+
+    def unused_songs(self) -> list[str]:
+        """The rows that name songs which their files do not hold."""
+        missing = sorted((file, part) for file, part in self.unmatched if file in self.used)
+        return [f"{self.songs[file][part][1]}: {file} has no track {part}" for file, part in missing]
 
 
 _Beside = tuple[list[_Table], frozenset[str]]
@@ -105,8 +149,13 @@ class Sidecars:
         """The tags that sidecars give for a music file, or for a song of one with several; or None."""
         tables, own_names = self._beside(path.parent)
         said: Tags | None = None
+        of_song: Tags | None = None
         for table in tables:
-            said = _joined(said, table.of(path))
+            if part:
+                of_file, song = table.of_song(path, part)
+                said, of_song = _joined(said, of_file), _joined(of_song, song)
+            else:
+                said = _joined(said, table.of(path))
         name = path.name + FILE_ENDING
         if name in own_names:
             said = _joined(said, self._read_alone(path.with_name(name)))
@@ -117,7 +166,8 @@ class Sidecars:
         if said is not None:
             # What a row says of a file is said of the album, unless it can be of one song alone.
             said = replace(said, title=None, isrc=None, ids=ExternalIds())
-        return _joined(songs[part][1], said) if part in songs else said
+        said = _joined(songs[part][1], said) if part in songs else said
+        return _joined(said, of_song)
 
     def songs(self, path: Path) -> tuple[tuple[int, Cut], ...]:
         """The numbers and places of the songs of a file, by its cue sheet; empty for a file that is one song."""
@@ -150,15 +200,19 @@ class Sidecars:
             if name is None:
                 self._say(path, f"the file {file[:80]!r} that it describes is not there", by_choice=True)
             else:
-                self._cues[path.parent].setdefault(name, {song.number: _of_cue(song) for song in of_file})
+                self._cues[path.parent].setdefault(name, {song.number: cut_and_tags(song) for song in of_file})
 
     def check_rows(self) -> None:
         """Say which rows name files that are not there; when all files have been described."""
         for table in (table for tables in self._folders.values() for table in tables):
-            unused = table.unused() if self._is_ours(table.path.parent) else []
+            if not self._is_ours(table.path.parent):
+                continue
+            for reason in table.unused_songs():
+                self._say(table.path, reason)
+            unused = table.unused()
             if not unused:
                 continue
-            named = [f"{table.places[file]} ({file})" for file in unused[:MAX_ROWS_NAMED]]
+            named = [f"{table.place(file)} ({file})" for file in unused[:MAX_ROWS_NAMED]]
             more = f" and {len(unused) - len(named)} more" if len(unused) > len(named) else ""
             rows = "1 row names a file that is" if len(unused) == 1 else f"{len(unused)} rows name files that are"
             self._say(table.path, f"{rows} not there: {', '.join(named)}{more}")
@@ -216,6 +270,13 @@ class Sidecars:
                     self._say(path, f"{row.place} names no file")
                 continue
             file = _relative(name, path.parent)
+            number = self._number(path, row)
+            if number is None and (file in table.rows or file in table.songs):
+                continue
+            if number:
+                self._add_song(table, file, number, row)
+                table.loosely[_loose(name)] = table.loosely[_loose(str(file))] = file
+                continue
             if file in table.rows:
                 self._say(
                     path, f"{row.place} describes {name[:80]!r} again, after {table.places[file]}: it counts"
@@ -223,9 +284,31 @@ class Sidecars:
             table.rows[file] = self._tags(path, row.cells, f"{row.place}: ")
             table.places[file] = row.place
             table.loosely[_loose(name)] = table.loosely[_loose(str(file))] = file
-        if not said and not table.rows:
+        if not said and not table.rows and not table.songs:
             del self.troubles[told:]
         return table
+
+    def _number(self, path: Path, row: TableRow) -> int | None:
+        """The song of a file that a row describes; 0 for the whole file, None for what is no number."""
+        text = _text(row.cells.get(TRACK_COLUMN))
+        if not text:
+            return 0
+        found = _NUMBER.fullmatch(text)
+        if found is None or not int(found[1]):
+            self._say(path, f"{row.place}: {TRACK_COLUMN} takes the number of a song, not {text[:80]!r}")
+            return None
+        return int(found[1])
+
+    def _add_song(self, table: _Table, file: PurePath, number: int, row: TableRow) -> None:
+        songs = table.songs.setdefault(file, {})
+        if number in songs:
+            self._say(
+                table.path,
+                f"{row.place} describes track {number} of {str(file)[:80]!r} again, after {songs[number][1]}: it "
+                "counts",
+            )
+        songs[number] = (self._tags(table.path, row.cells, f"{row.place}: "), row.place)
+        table.unmatched.add((file, number))
 
     def by_column(self, path: Path, column: str) -> dict[str, Tags]:
         """What a table says, by the text in one of its columns; rows without it are left out.
@@ -268,21 +351,6 @@ class Sidecars:
             credit = credits_of(known["title"], artists)
             known["title"], artists = credit.title, credit.artists
         return Tags(**known, artists=artists, ids=ids)
-
-
-def _of_cue(song: CueSong) -> tuple[Cut, Tags]:
-    texts = song.texts
-    credit = credits_of(texts.get("title", ""), [texts.get("performer") or texts.get("album_performer", "")])
-    known: dict[str, Any] = {
-        name: form(texts.get("isrc" if name == "isrc" else "date", "")) for name, form in PLAIN_FORMS.items()
-    }
-    tags = Tags(
-        title=credit.title or f"Track {song.number}",
-        artists=credit.artists,
-        album=texts.get("album") or None,
-        **known,
-    )
-    return (song.start_seconds, song.end_seconds or 0.0), tags
 
 
 def _named_file(file: str, cue: Path, names: Sequence[str]) -> str | None:

@@ -71,13 +71,15 @@ class Source:
     the description by its origins. `missing_since`: when the file was first not found, in seconds since 1970.
     `owner`: who gave the track with an export; then there is no file, and `path` is the one's name there.
     `part`: which song of a file with several; 0 for a file that is one song. `cut`: where it begins and ends in
-    seconds, by a cue sheet (an end of 0: with the file). `cover`: the name of its cover, empty if it has none;
-    `picture`: what tells whether the picture beside it was changed, None if the file has one of its own.
+    seconds, by a cue sheet (an end of 0: with the file); `own_sheet`: by one in the file's own tags. `cover`: the
+    name of its cover, empty if it has none; `picture`: what tells whether the picture beside it was changed, None
+    if the file has one of its own.
     """
 
     path: str
     part: int = 0
     cut: tuple[float, float] | None = None
+    own_sheet: bool = False
     root: str = ""
     size: int = 0
     modified_ns: int = 0

@@ -16,8 +16,8 @@ from fingerprint.catalog.catalogs import Catalogs
 from fingerprint.catalog.covers import Cover
 from fingerprint.catalog.index import Catalog
 from server.cli import main
-from tests.odd_shapes import mp3, wav
-from tests.pictures import container_with, flac_picture, flac_with, id3, mp3_with, picture
+from tests.odd_shapes import encode, flac_with, id3, mp3, sound, wav
+from tests.pictures import container_with, flac_picture, mp3_with, picture
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +33,7 @@ def ape_with(seed: int, content: bytes) -> bytes:
 SHAPES: dict[str, bytes] = {
     "id3.mp3": mp3_with(7_001, OTHER, JPEG),
     "ape.mp3": ape_with(7_002, JPEG),
-    "flac.flac": flac_with(7_003, (6, flac_picture(JPEG))),
+    "flac.flac": flac_with(encode("flac", "flac", sound(7_003)), (6, flac_picture(JPEG))),
     "opus.opus": container_with("ogg", "libopus", 7_004, JPEG),
     "mp4.m4a": container_with("mp4", "aac", 7_005, JPEG),
     "matroska.mka": container_with("matroska", "aac", 7_006, JPEG),

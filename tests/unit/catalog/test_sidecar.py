@@ -275,3 +275,31 @@ def test_a_track_that_was_indexed_before_ids_existed_is_read() -> None:
 )
 def test_tags_that_hold_ids_are_read(name: str, value: str, ids: ExternalIds | None) -> None:
     assert ids_of_tag(name, value) == ids
+
+
+def test_rows_name_single_songs_of_an_album_in_one_file(tmp_path: Path) -> None:
+    (tmp_path / "tracks.csv").write_text(
+        "file,track,title,album,isrc,spotify\n"
+        "album.flac,,Harbour,Live,,\n"
+        f"album.flac,1,Low Tide,,ZZN992100042,{SPOTIFY}\n"
+        "album.flac,02/12,Paper Boats,,,\n"
+        "album.flac,2,Paper Lanterns,,,\n"
+        "album.flac,9,Gone,,,\n"
+        "album.flac,B,Side,,,\n"
+        "plain.flac,7,Plain,,,\n"
+    )
+    for name in ("album.flac", "plain.flac"):
+        (tmp_path / name).touch()
+    sidecars = Sidecars(roots=[str(tmp_path)])
+    songs = [sidecars.of(tmp_path / "album.flac", part) for part in (1, 2, 3)]
+    assert songs[0] == Tags(
+        title="Low Tide", album="Live", isrc="ZZN992100042", ids=ids_of_tag("spotify", SPOTIFY) or ExternalIds()
+    )
+    assert [song and song.title for song in songs] == ["Low Tide", "Paper Lanterns", None]
+    assert sidecars.of(tmp_path / "plain.flac") == Tags(title="Plain")
+    sidecars.check_rows()
+    assert [trouble.reason for trouble in sidecars.troubles] == [
+        "line 5 describes track 2 of 'album.flac' again, after line 4: it counts",
+        "line 7: track takes the number of a song, not 'B'",
+        "line 6: album.flac has no track 9",
+    ]
