@@ -50,7 +50,21 @@ from fingerprint.worker_process import (
 Decode = Callable[[BinaryIO], Iterable[Pcm]]
 """Decodes a file block by block; raises TwitchAudioError for one that it cannot read."""
 
-_TAG_CODECS: Final = ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1251", "cp932", "cp1252")
+_TAG_CODECS: Final = (
+    "ascii",
+    "latin-1",
+    "utf-8",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "cp1251",
+    "cp932",
+    "cp1252",
+    "koi8-r",
+    "gbk",
+    "big5",
+    "euc_kr",
+)
 _PIXEL: Final = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )

@@ -5,6 +5,8 @@ import codecs
 import re
 from typing import Final
 
+from fingerprint.catalog.asian_text import chinese_or_korean
+
 MIN_CYRILLIC: Final = 4
 """The fewest letters that tell Cyrillic from a few accented Latin letters."""
 
@@ -75,14 +77,20 @@ def decode_text(content: bytes) -> str:
 
 
 def decode_legacy(content: bytes) -> str | None:
-    """Text that is no Unicode: Cyrillic, Japanese or Western as Windows has it; None if it is none of these."""
-    for encoding, is_plausible in (("cp1251", is_cyrillic), ("cp932", is_japanese)):
+    """Text that is no Unicode, in an encoding of Windows or KOI8-R; None if it is in none that is known.
+
+    Cyrillic, Japanese, Chinese and Korean are told by what they would be; everything else is Western.
+    """
+    for encoding, is_plausible in (("cp1251", is_cyrillic), ("koi8-r", is_cyrillic), ("cp932", is_japanese)):
         try:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
         if is_plausible(text):
             return text
+    asian = chinese_or_korean(content, of_file=True)
+    if asian is not None:
+        return asian
     try:
         return content.decode("cp1252")
     except UnicodeDecodeError:

@@ -1,7 +1,8 @@
 """Repairs tags that another program wrote, or read, in a wrong encoding. A text that may be right stays as it is.
 
-UTF-8 that was read as Latin-1 or Windows-1252 is left to ftfy; Cyrillic (Windows-1251) and Japanese (Shift-JIS)
-that were read as Latin-1 are told by what they would be: whole words, all of one script.
+UTF-8 that was read as Latin-1 or Windows-1252 is left to ftfy; Cyrillic (Windows-1251, KOI8-R), Japanese
+(Shift-JIS), Chinese (GBK, Big5) and Korean (EUC-KR) that were read as Latin-1 are told by what they would be:
+whole words, all of one script.
 """
 
 # ruff: noqa: RUF001 - signs that look alike are what this is about
@@ -11,6 +12,7 @@ from typing import Final
 
 from ftfy import fix_encoding
 
+from fingerprint.catalog.asian_text import chinese_or_korean
 from fingerprint.catalog.legacy_text import is_cyrillic, is_japanese
 
 _HIGH: Final = re.compile(r"[^\x00-\x7f]")
@@ -47,19 +49,22 @@ def _as_latin_1(text: str) -> str:
 
 
 def _misread(text: str) -> str | None:
-    """Cyrillic or Japanese text that was read as Latin-1; None for any other."""
+    """Cyrillic or East Asian text that was read as Latin-1; None for any other."""
     try:
         content = text.encode("latin-1")
     except UnicodeEncodeError:
         return None
     if _decoded(content, "utf-8") is not None:
         return None
-    cyrillic = _decoded(content, "cp1251")
-    if cyrillic is not None and is_cyrillic(cyrillic):
-        return cyrillic
+    for encoding in ("cp1251", "koi8-r"):
+        cyrillic = _decoded(content, encoding)
+        if cyrillic is not None and is_cyrillic(cyrillic):
+            return cyrillic
     # Every Japanese text has such bytes, and no right Latin-1 text has.
     japanese = _decoded(content, "cp932") if _C1.search(text) else None
-    return japanese if japanese is not None and is_japanese(japanese) else None
+    if japanese is not None and is_japanese(japanese):
+        return japanese
+    return chinese_or_korean(content)
 
 
 def _decoded(content: bytes, encoding: str) -> str | None:

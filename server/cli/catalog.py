@@ -585,7 +585,7 @@ def _shared_text(near: NearDuplicate) -> str:
     """How much two tracks share, and where the longest parts are."""
     longest = sorted(near.parts, key=lambda part: -part.seconds)[:3]
     places = ", ".join(
-        f"{_clock(part.start_seconds)} to {_clock(part.end_seconds)} is at {_clock(part.other_start_seconds)} in it"
+        f"{_clock(part.start_seconds)} to {_clock(part.end_seconds)} is its {_clock(part.other_start_seconds)}"
         for part in sorted(longest, key=lambda part: part.start_seconds)
     )
     more = f", and {len(near.parts) - len(longest)} more" if len(near.parts) > len(longest) else ""

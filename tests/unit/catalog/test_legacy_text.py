@@ -15,6 +15,11 @@ RIGHT = [
     "«Été»", "Кино", "Группа крови", "Ленинград – WWW", "日本",
     "初音ミク", "방탄소년단", "Ελλάδα", "Đorđe", "Łódź", "(¯°•°¯)",
     "Don’t", "“Heroes”", "Â", "ÿ", "þæð", "ÆØÅ", "Íslands", "öäü ÖÄÜ", "naïve café – déjà vu", "Dvořák", "\u200bx",
+    "ÉÉ ÀÉ", "Ça va ?", "ÎLE", "ÜBER", "Ærø", "Año Nuevo", "3½ Minuten", "Nº 1", "£100", "© 2021", "°C", "¡Olé!",
+    "Ñandú", "Žižek", "Ağaç", "Çığlık", "Şıkıdım", "Příliš žluťoučký kůň", "Zażółć gęślą jaźń", "Ștefan",
+    "Árvíztűrő tükörfúrógép", "Ćevapčići", "Pähkinä", "Õhtu", "Līgo", "Žąsis", "Tiếng Việt", "العربية", "עברית",
+    "हिन्दी", "ไทย", "Ξένος", "Україна", "周杰伦 - 青花瓷", "鄧麗君", "방탄소년단 (BTS)", "さくら", "«Où ?»", "A×B",
+    "Sóley – Ég ég ég", "Ø", "Åå", "ÖÖ ÄÄ ÜÜ", "ÀÈÌÒÙ", "½½ ¼¼", "°±²³", "¿¿¿¿", "§§ ¶¶", "«»«»", "Àlbum Àrtist",
 ]  # fmt: skip
 
 
@@ -36,6 +41,21 @@ def test_cyrillic_read_as_latin_1_is_repaired(text: str) -> None:
 @pytest.mark.parametrize("text", JAPANESE)
 def test_japanese_read_as_latin_1_is_repaired(text: str) -> None:
     assert repaired([text.encode("cp932").decode("latin-1")]) == [text]
+
+
+OTHERS = {
+    "koi8-r": ["Кино", "Группа крови", "АЛИСА", "Земфира - Искала", "Звезда по имени Солнце"],
+    "gbk": ["周杰伦", "青花瓷", "月亮代表我的心", "邓丽君 - 甜蜜蜜", "你好", "中国"],
+    "big5": ["周杰倫", "青花瓷", "月亮代表我的心", "鄧麗君 - 甜蜜蜜"],
+    "euc_kr": ["방탄소년단", "아이유 - 좋은 날", "소녀시대", "사랑해", "밤편지"],
+}
+
+
+@pytest.mark.parametrize(("encoding", "text"), [(name, text) for name, texts in OTHERS.items() for text in texts])
+def test_text_of_other_countries_read_as_latin_1_is_repaired(encoding: str, text: str) -> None:
+    assert repaired([text.encode(encoding).decode("latin-1")]) == [text]
+    table = f"file,title\nsong.flac,{text}\n" * 3
+    assert decode_text(table.encode(encoding)) == table
 
 
 @pytest.mark.parametrize("text", EUROPEAN)
