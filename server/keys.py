@@ -7,7 +7,7 @@ from aiohttp import web
 from yarl import URL
 
 from fingerprint.database import Database
-from fingerprint.ports import Clock, JobStore
+from fingerprint.ports import Clock, JobStore, VideoOwners
 from fingerprint.providers.guard import ProviderGuards
 from server.access.identity.forwarding import UntrustedForwarding
 from server.access.request_context import RequestContext
@@ -18,6 +18,7 @@ from server.channels.feed import ChannelFeed
 from server.channels.hot_channels import HotChannels
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
+from server.channels.video_set_lists import VideoSetLists
 from server.channels.watcher import Watcher
 from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
@@ -43,6 +44,8 @@ SERVICE: Final = web.AppKey("service", IdentificationService)
 NAMES: Final = web.AppKey("names", ChannelNames)
 FEED: Final = web.AppKey("feed", ChannelFeed)
 SET_LISTS: Final = web.AppKey("set_lists", SetLists)
+VIDEO_SET_LISTS: Final = web.AppKey("video_set_lists", VideoSetLists)
+VIDEO_OWNERS: Final[web.AppKey[VideoOwners]] = web.AppKey("video_owners")
 WATCHER: Final = web.AppKey("watcher", Watcher)
 HOT: Final = web.AppKey("hot", HotChannels)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)

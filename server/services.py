@@ -21,6 +21,7 @@ from fingerprint.pipeline import Pipeline
 from fingerprint.ports import ChannelDirectory, JobStore
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.settings import SettingsError
+from fingerprint.whole import WholeRecordings
 from fingerprint.wiring import (
     checked_names,
     make_guards,
@@ -28,6 +29,7 @@ from fingerprint.wiring import (
     open_clip_owners,
     open_link_finder,
     open_pipeline,
+    open_video_owners,
 )
 from server import keys, migrations
 from server.access.identity.admins import pinned
@@ -56,6 +58,8 @@ from server.channels.retention import old_rows_deleted
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
 from server.channels.song_tokens import SongTokenFollower
+from server.channels.video_set_list_store import VideoSetListStore
+from server.channels.video_set_lists import VideoSetLists, WorkLimits
 from server.channels.watch_store import WatchFollower, WatchStore
 from server.channels.watcher import Watcher, WatcherLimits
 from server.identifications.jobs import AnswerEnricher
@@ -146,7 +150,7 @@ async def _open_jobs(
     if keep_days is not None:
         await stack.enter_async_context(old_rows_deleted(database, clock, keep_days=keep_days))
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
-    runner, unavailable, trials, free = await _open_runner(app, stack, pipeline, limits)
+    runner, unavailable, trials, free, whole = await _open_runner(app, stack, pipeline, limits)
     app[keys.READINESS] = await stack.enter_async_context(_readiness(app, trials))
     log_limits = AuditLimits(
         keep_days=settings.log_days, whole_address_days=settings.log_address_days, max_mb=settings.log_max_mb
@@ -176,14 +180,25 @@ async def _open_jobs(
     stack.callback(answers.close)
     service.add_outcome_listener(answers)
     app[keys.SERVICE] = await stack.enter_async_context(service)
+    app[keys.VIDEO_OWNERS] = await stack.enter_async_context(open_video_owners(settings.pipeline))
+    set_lists = VideoSetLists(
+        VideoSetListStore(database),
+        whole=whole,
+        heard_before=store,
+        clock=clock,
+        owner=_owner(),
+        metrics=app[keys.METRICS],
+        limits=WorkLimits(at_once=settings.set_lists, max_hours=settings.set_list_hours),
+    )
+    app[keys.VIDEO_SET_LISTS] = await stack.enter_async_context(set_lists)
     return free
 
 
 async def _open_runner(
     app: web.Application, stack: AsyncExitStack, pipeline: Pipeline | None, limits: ServiceLimits
-) -> tuple[Runner, Callable[[], Awaitable[str | None]], Sequence[Trial], Pipeline | None]:
-    """The runner of jobs, what tells why it cannot recognize anything (None: it can), how to try its parts, and
-    the pipeline of the free recognizers.
+) -> tuple[Runner, Callable[[], Awaitable[str | None]], Sequence[Trial], Pipeline | None, WholeRecordings | None]:
+    """The runner of jobs, what tells why it cannot recognize anything (None: it can), how to try its parts, the
+    pipeline of the free recognizers, and what listens to whole recordings.
     """
     settings, store, clock = app[keys.SETTINGS], app[keys.JOBS], app[keys.CLOCK]
     bounds = {"max_running": settings.captures_at_once, "max_queued": settings.queue}
@@ -193,7 +208,7 @@ async def _open_runner(
             raise SettingsError("TWITCHAUDIO_RUNNER", settings.runner, takes)
         client = await stack.enter_async_context(open_lambda_client(settings.lambda_endpoint))
         work = LambdaWork(client, function=settings.lambda_function, store=store, clock=clock, limits=limits)
-        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing, (), None
+        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing, (), None, None
     trials: Sequence[Trial] = ()
     if pipeline is None:
         unknown = app[keys.UNKNOWN]
@@ -220,7 +235,7 @@ async def _open_runner(
             )
         )
     runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)
-    return runner, pipeline.unavailable_reason, trials, pipeline.free(LISTEN_SECONDS)
+    return runner, pipeline.unavailable_reason, trials, pipeline.free(LISTEN_SECONDS), pipeline.whole
 
 
 def _readiness(app: web.Application, trials: Sequence[Trial]) -> Readiness:

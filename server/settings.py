@@ -252,6 +252,24 @@ class ServerSettings:
         help="how many channels may be watched at a time, on all servers together",
         default=50,
     )
+    set_lists: int = setting(
+        "TWITCHAUDIO_SET_LISTS",
+        whole_number(0, 16),
+        help="how many whole VODs a server listens to at a time, for their set lists; 0 for none",
+        default=1,
+    )
+    set_list_hours: int = setting(
+        "TWITCHAUDIO_SET_LIST_HOURS",
+        whole_number(1, 48),
+        help="how many hours long a VOD may be for its set list to be made",
+        default=24,
+    )
+    set_list_hours_a_day: int = setting(
+        "TWITCHAUDIO_SET_LIST_HOURS_A_DAY",
+        whole_number(1, 10_000),
+        help="how many hours of VODs one person or API key can have listened to in a day; operators have no limit",
+        default=48,
+    )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
         "TWITCHAUDIO_TRUSTED_PROXIES",
         Format(networks, "comma-separated addresses and networks, such as 127.0.0.1, 10.0.0.0/8"),

@@ -12,6 +12,7 @@ from server.api import (
     openapi,
     reports,
     status,
+    video_set_lists,
     watches,
 )
 from server.api.uploads import UploadRoom
@@ -20,5 +21,17 @@ from server.api.uploads import UploadRoom
 def add_routes(app: web.Application) -> None:
     """Add every route of the API."""
     app[identifications.UPLOADS] = UploadRoom()
-    for module in (identifications, reports, clips, channels, watches, status, me, access_codes, health, openapi):
+    for module in (
+        identifications,
+        reports,
+        clips,
+        channels,
+        watches,
+        video_set_lists,
+        status,
+        me,
+        access_codes,
+        health,
+        openapi,
+    ):
         app.router.add_routes(module.ROUTES)

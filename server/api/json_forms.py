@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
 from fingerprint.canary import CanaryReport, Outcome
 from fingerprint.domain.problems import invalid_input
@@ -32,13 +32,14 @@ from server.access.rules.website import AccessMode
 from server.api.set_list_files import NamedTracklist
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.channels.song_tokens import SongToken
-from server.channels.video_set_list import SetListStatus
+from server.channels.video_set_list import SetListStatus, VideoSetList
 from server.channels.watch import BUDGET, BUDGET_MOST, EVERY_LEAST, EVERY_MOST, EVERY_SECONDS, Watch, WatchState
 from server.identifications.set_list import Play
 from server.readiness import PartState
 
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 SongJson = Annotated[Json, Meta(extra_json_schema={"$ref": "#/components/schemas/Song"})]
+ProblemJson = Annotated[Json, Meta(extra_json_schema={"$ref": "#/components/schemas/Problem"})]
 Count = Annotated[int, Meta(ge=0)]
 
 
@@ -242,7 +243,7 @@ class TracklistJson(Struct, kw_only=True):
     missing: Annotated[list[StretchJson], Meta(description="Parts whose sound could not be had.")]
     created_at: Time | None = None
     finished_at: Time | None = None
-    problem: ProblemDetails | None = None
+    problem: ProblemJson | None = None
 
     @classmethod
     def of(cls, named: NamedTracklist, status: SetListStatus) -> "TracklistJson":
@@ -262,6 +263,16 @@ class TracklistJson(Struct, kw_only=True):
             muted=[StretchJson(start=round(start, 3), end=round(end, 3)) for start, end in found.muted],
             missing=[StretchJson(start=round(start, 3), end=round(end, 3)) for start, end in found.missing],
         )
+
+    @classmethod
+    def of_video(cls, made: VideoSetList, *, paths: bool) -> "TracklistJson":
+        """The form of a VOD's set list, without who made it, since anonymous callers may read it."""
+        named = NamedTracklist(kind="video", target=made.video, tracklist=made.tracklist, paths=paths)
+        form = cls.of(named, made.status)
+        form.created_at = _time(made.created_at)
+        form.finished_at = time_to_json(made.finished_at)
+        form.problem = None if made.problem is None else to_builtins(ProblemDetails.of(made.problem))
+        return form
 
 
 def _tracklist_song(named: NamedTracklist, entry: TracklistEntry) -> TracklistSongJson:
@@ -528,6 +539,6 @@ class ReadinessJson(Struct, kw_only=True):
 
 FORMS: Final[tuple[Any, ...]] = (
     *QUESTIONS, ReportJson, WatchTerms, SongTokenWish, AccessCodeJson, SetListJson, NewSongTokenJson,
-    SongTokensJson, WatchJson, WatchesJson, StatusJson, MeJson, AliveJson, ReadinessJson,
+    TracklistJson, SongTokensJson, WatchJson, WatchesJson, StatusJson, MeJson, AliveJson, ReadinessJson,
 )  # fmt: skip
 """The bodies of requests and answers; the document also describes the forms that they contain."""

@@ -106,6 +106,13 @@ _CACHE_CONTROL: Final = _parameter(
 _PATH_PARAMETERS: Final = {
     "/identifications/{id}": _parameter("path", "id", "An identification's id."),
     "{login}": _parameter("path", "login", "A channel's name, or its address, percent-encoded."),
+    "/videos/{id}": _parameter("path", "id", "The VOD's number."),
+    "{ending}": _parameter(
+        "path",
+        "ending",
+        "Which file.",
+        {"type": "string", "enum": ["csv", "json", "m3u8", "cue", "chapters.txt"]},
+    ),
     "{slug}": _parameter("path", "slug", "The clip's slug; its case counts."),
     "/song-tokens/{id}": _parameter("path", "id", "The token's id."),
 }
@@ -171,6 +178,12 @@ class ApiOperation:
 _EVENTS: Final = {"200": _response("Events.", "text/event-stream", EVENT)}
 _FOR_THE_OWNER: Final = "For the channel's owner, signed in with Twitch."
 _CHANNEL: Final = f"{BASE}/channels/{{login}}"
+_SET_LIST: Final = f"{BASE}/videos/{{id}}/set-list"
+_SET_LIST_PROBLEMS: Final = (
+    *_OWNER,
+    *(ProblemCode.RATE_LIMITED, ProblemCode.TIMEOUT, ProblemCode.RECOGNIZER_UNAVAILABLE),
+    *(ProblemCode.MAINTENANCE, ProblemCode.INACTIVE, ProblemCode.STREAMS_DISABLED, ProblemCode.BLACKLISTED),
+)
 
 _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
     f"{BASE}/identifications": {
@@ -350,6 +363,60 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             description="The running ones first. For operators, and API keys with the scope `watch`.",
             responses={"200": _json("Watches", "The watches.")},
             problems=_OWNER,
+        )
+    },
+    _SET_LIST: {
+        "get": ApiOperation(
+            id="videoSetList",
+            summary="The set list of a whole VOD",
+            description="How far it is, and its songs so far.",
+            responses={"200": _json("Tracklist", "The set list so far.", _RETRY_AFTER)},
+            problems=[ProblemCode.NOT_FOUND],
+        ),
+        "post": ApiOperation(
+            id="makeVideoSetList",
+            summary="Make the set list of a whole VOD",
+            description="Starts to listen to all of it, or joins what is under way; one that failed or was "
+            "cancelled goes on where it was. For operators, API keys with the scope `watch`, and the channel's "
+            "owner for VODs of their own. `Cache-Control: no-cache` makes a finished one again.",
+            responses={
+                "200": _json("Tracklist", "It was made before."),
+                "202": _json("Tracklist", "It is being made.", {**_LOCATION, **_RETRY_AFTER}),
+            },
+            problems=_SET_LIST_PROBLEMS,
+        ),
+        "delete": ApiOperation(
+            id="cancelVideoSetList",
+            summary="Cancel the set list of a whole VOD",
+            description="What was found stays. For the same callers.",
+            responses={"204": {"description": "Cancelled."}},
+            problems=(*_OWNER, ProblemCode.NOT_FOUND, ProblemCode.TIMEOUT),
+        ),
+    },
+    f"{_SET_LIST}.{{ending}}": {
+        "get": ApiOperation(
+            id="videoSetListFile",
+            summary="The set list of a whole VOD as a file",
+            description="`csv`, `json`, `m3u8`, `cue` (a cue sheet), or `chapters.txt` (for a description on "
+            "YouTube).",
+            responses={
+                "200": {
+                    "description": "The file.",
+                    "content": {
+                        **{
+                            kind: {"schema": TEXT}
+                            for kind in (
+                                "text/csv",
+                                "application/vnd.apple.mpegurl",
+                                "application/x-cue",
+                                "text/plain",
+                            )
+                        },
+                        "application/json": {"schema": ref("Tracklist")},
+                    },
+                }
+            },
+            problems=[ProblemCode.NOT_FOUND],
         )
     },
     f"{BASE}/status": {

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget
+from fingerprint.domain.targets import ChannelTarget, VideoTarget
 from server.access.identity.addresses import Address
 from server.access.identity.twitch_user import TwitchUser
 from server.access.rules.policy import Facts, decide
@@ -12,9 +12,13 @@ from server.access.service import Access
 
 
 async def check_is_on(
-    access: Access, target: ChannelTarget, *, address: Address | None = None, users: Sequence[TwitchUser] = ()
+    access: Access,
+    target: ChannelTarget | VideoTarget,
+    *,
+    address: Address | None = None,
+    users: Sequence[TwitchUser] = (),
 ) -> None:
-    """Raise TwitchAudioError when the site, streams or the channel are off, or who asks is blacklisted.
+    """Raise TwitchAudioError when the site, streams, the channel or the VOD are off, or who asks is blacklisted.
 
     `address` is where the request came from; `users` are all who stand behind it.
     """

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint
 
 from fingerprint.database import MYSQL_TABLE, exact_text, metadata
 
@@ -96,5 +96,29 @@ watches: Final = Table(
     # Null until Twitch has named it.
     Column("channel_id", exact_text(32)),
     Index("ix_watches_state_next", "state", "next_us"),
+    **MYSQL_TABLE,
+)
+
+video_set_lists: Final = Table(
+    "video_set_lists",
+    metadata,
+    Column("video", exact_text(32), primary_key=True),
+    Column("status", exact_text(16), nullable=False),
+    # `user:NUMBER`, or `key:ID`.
+    Column("made_by", exact_text(64), nullable=False),
+    # Whose VOD it is, where that was asked.
+    Column("channel_id", exact_text(32)),
+    # The tracklist so far, and the problem that ended it, as JSON.
+    Column("body", Text(2**24 - 1), nullable=False),
+    Column("problem", Text),
+    Column("captured_s", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("finished_us", BigInteger),
+    # `owner` is the server that works on it until `lease_us`; `fence` grows with each that takes it.
+    Column("owner", exact_text(191), nullable=False),
+    Column("lease_us", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Index("ix_video_set_lists_status_created", "status", "created_us"),
+    Index("ix_video_set_lists_made_by_created", "made_by", "created_us"),
     **MYSQL_TABLE,
 )

@@ -13,6 +13,7 @@ from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
 from server.web.overlay import OverlayPage
 from server.web.pages import STORE_SECONDS, Pages
+from server.web.video_pages import VideoPages
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -43,6 +44,9 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     app.router.add_get("/channels/{login}/songs.{kind}", channels.download)
     app.router.add_post("/channels/{login}/song-tokens", channels.make_token)
     app.router.add_post("/channels/{login}/song-tokens/revoke", channels.revoke_token)
+    videos = VideoPages(store_seconds=store_seconds)
+    app.router.add_get("/videos/{id}", videos.set_list)
+    app.router.add_post("/videos/{id}", videos.change)
     overlay = OverlayPage(store_seconds=store_seconds)
     app.router.add_get("/overlay/{login}", overlay.overlay)
     app.router.add_get("/static/{version}/{name:.+}", assets.serve)

@@ -27,7 +27,7 @@ from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.domain.tracklist import Tracklist
 from fingerprint.ports import SoundPart
 from fingerprint.recognizers.catalog import CatalogRecognizer
-from fingerprint.recognizers.chain import RecognizerChain
+from fingerprint.recognizers.chain import Member, RecognizerChain
 from fingerprint.whole import WholeListener
 from tests.bench.corpus import decode, read_corpus
 from tests.bench.table import print_table, write_json
@@ -190,7 +190,7 @@ async def listen_to(listener: WholeListener, pcm: Pcm) -> tuple[Tracklist, float
 
 async def _measure(folder: Path, mixes: Sequence[Mix]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    async with RecognizerChain([CatalogRecognizer(folder)]) as chain:
+    async with RecognizerChain([Member(CatalogRecognizer(folder), limits_itself=True)]) as chain:
         listener = WholeListener(chain)
         await listen_to(listener, mixes[0].pcm.cut(0.0, 24.0))
         for number, mix in enumerate(mixes):

@@ -222,6 +222,9 @@ async def test_answers_are_what_the_document_says(
         ("put", "/api/v1/channels/{login}/watch"),
         ("delete", "/api/v1/channels/{login}/watch"),
         ("get", "/api/v1/watches"),
+        # tests/integration/test_video_set_lists.py
+        *((method, "/api/v1/videos/{id}/set-list") for method in ("get", "post", "delete")),
+        ("get", "/api/v1/videos/{id}/set-list.{ending}"),
     }
     assert works == operations - elsewhere - {("post", redeem)}
 

@@ -16,7 +16,7 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
-from fingerprint.settings import PipelineSettings
+from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.list_store import ListStore
@@ -31,7 +31,7 @@ from simulator.accounts import FOREIGN_APPLICATION, Accounts, Person
 from tests.api_client import ASK, CLIP
 from tests.browser_client import PAGE, browsing, known_to_twitch
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import LIVE, Viewer, a_viewer
+from tests.integration.simulator_client import LIVE, VIDEO, Viewer, a_viewer
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 VIC, SUE, GUEST, OPERATOR, BOB = "viewer_vic", "subscriber_sue", "asleep", "picture", "blocked_bob"
@@ -75,6 +75,10 @@ PUT    /api/v1/channels/{login}/watch            200|201 L F C F F F F F F . K W
 GET    /api/v1/channels/{login}/watch            200     . . . . . . . . . . . . . . .
 GET    /api/v1/watches                           200     L F F F F F F F F . K W B . .
 DELETE /api/v1/channels/{login}/watch            204|404 L F C F F F F F F . K W B . .
+POST   /api/v1/videos/{id}/set-list              503     L F C F F F . F F . K W B . .
+GET    /api/v1/videos/{id}/set-list              404     . . . . . . . . . . . . . . .
+DELETE /api/v1/videos/{id}/set-list              404     L F C F F F . F F . K W B . .
+GET    /api/v1/videos/{id}/set-list.{ending}     404     . . . . . . . . . . . . . . .
 GET    /api/v1/status                            200     . . . . . . . . . . . . . . .
 GET    /api/v1/me                                200     . . . . . . . . . . K W . . .
 POST   /api/v1/access-codes/redeem               422     L . C . . . . L L L K W B . .
@@ -91,6 +95,8 @@ GET    /channels/{login}                         200     . . . . . . . . . . . .
 GET    /channels/{login}/songs.{kind}            200     . . . . . . . . . . . . . . .
 POST   /channels/{login}/song-tokens             200     F F C F F F . F F F K W F F F
 POST   /channels/{login}/song-tokens/revoke      404     F F C F F F . F F F K W F F F
+GET    /videos/{id}                              200     . . . . . . . . . . . . . . .
+POST   /videos/{id}                              503     L F C F F F . F F . K W B . .
 GET    /overlay/{login}                          200     . . . . . . . . . . . . . . .
 GET    /static/{version}/{name}                  404     . . . . . . . . . . . . . . .
 GET    /login                                    302     . . . . . . . . . . . . . . .
@@ -183,7 +189,9 @@ class Stage:
     async def ask(self, route: str, who: str) -> ClientResponse:
         """The answer's head: some answers have no end."""
         method, path = route.split(" ")
+        path = path.replace("/videos/{id}", f"/videos/{VIDEO}")
         for name, value in {
+            "ending": "csv",
             "id": "unknown" if method == "DELETE" else self.known,
             "login": LIVE,
             "slug": CLIP["clip"],
@@ -232,7 +240,9 @@ async def mode(client: ClientSession, address: URL) -> str:
 @asynccontextmanager
 async def staged(viewer: Viewer, folder: Path) -> AsyncGenerator[Stage]:
     settings = ServerSettings(
-        pipeline=PipelineSettings(data_dir=folder),
+        pipeline=PipelineSettings(
+            data_dir=folder, twitch=read_settings(TwitchSettings, viewer.twitch.environment())
+        ),
         admins=(OPERATOR,),
         trusted_proxies=(ip_network("127.0.0.0/8"),),
         captures_at_once=100,

@@ -1,0 +1,192 @@
+"""Set lists of whole VODs in SQL. A row is also the lease: one server at a time listens to a VOD."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import func, select, update
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import Database, from_us, insert_new, lock, to_us
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.tracklist import Tracklist
+from server.audit.changes import ChangeLog
+from server.channels.tables import video_set_lists as table
+from server.channels.video_set_list import SetListStatus, VideoSetList
+
+_UNFINISHED: Final = table.c.status.in_([str(SetListStatus.QUEUED), str(SetListStatus.RUNNING)])
+_DAY: Final = timedelta(days=1)
+
+_tracklists: Final = msgspec.json.Decoder(Tracklist)
+_problems: Final = msgspec.json.Decoder(Problem)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetListLimits:
+    """How many set lists may be under way, in all and for one person, and hours of sound a person has in a day."""
+
+    waiting: int = 100
+    per_person: int = 3
+    hours_a_day: int | None = None
+
+
+class VideoSetListStore:
+    """Starts, reads, cancels and leases the set lists of VODs."""
+
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
+        self._database = database
+        self._changes = changes or ChangeLog()
+
+    async def get(self, video: str) -> VideoSetList | None:
+        """A VOD's set list as it is now; None when none was started."""
+        row = await self._database.first(select(table).where(table.c.video == video))
+        return None if row is None else _set_list(row)
+
+    async def start(
+        self,
+        video: str,
+        *,
+        made_by: str,
+        channel_id: str | None,
+        limits: SetListLimits,
+        now: datetime,
+        again: bool = False,
+    ) -> VideoSetList:
+        """Start a VOD's set list, or join it: as it is then.
+
+        One that failed or was cancelled goes on where it was. A finished one stays as it is, unless it is wanted
+        `again`, from the start. Raises TwitchAudioError `busy` and `rate-limited`.
+        """
+        mine = table.c.video == video
+        fresh = {
+            "status": str(SetListStatus.QUEUED),
+            "made_by": made_by,
+            "channel_id": channel_id,
+            "problem": None,
+            "created_us": to_us(now),
+            "finished_us": None,
+            "owner": "",
+            "lease_us": 0,
+        }
+        empty = {"body": msgspec.json.encode(Tracklist()).decode(), "captured_s": 0}
+
+        def work(connection: Connection) -> VideoSetList:
+            lock(connection, "video_set_lists")
+            row = connection.execute(select(table).where(mine)).first()
+            if row is not None:
+                known = _set_list(row)
+                if not known.status.finished or (known.status is SetListStatus.SUCCESSFUL and not again):
+                    return known
+            _check(connection, made_by, limits, now)
+            self._changes.record(connection, "set list of a video", video)
+            if row is None:
+                insert_new(connection, table, {"video": video, "fence": 1, **fresh, **empty})
+            else:
+                values = {**fresh, **(empty if again else {}), "fence": table.c.fence + 1}
+                connection.execute(update(table).where(mine).values(**values))
+            return _set_list(connection.execute(select(table).where(mine)).one())
+
+        return await self._database.transact(work)
+
+    async def cancel(self, video: str, *, now: datetime) -> bool:
+        """End the work on a set list, which keeps what was found; False when none is under way."""
+        values = {
+            "status": str(SetListStatus.CANCELLED),
+            "finished_us": to_us(now),
+            "lease_us": 0,
+            "fence": table.c.fence + 1,
+        }
+        statement = update(table).where(table.c.video == video, _UNFINISHED).values(**values)
+
+        def work(connection: Connection) -> bool:
+            if not connection.execute(statement).rowcount:
+                return False
+            self._changes.record(connection, "cancel set list of a video", video)
+            return True
+
+        return await self._database.transact(work)
+
+    # --- Leases -----------------------------------------------------------------------------------------
+
+    async def take(self, *, owner: str, now: datetime, lease_seconds: float) -> VideoSetList | None:
+        """Lease the set list that waits longest, or whose server is gone; None when there is none."""
+        free = (_UNFINISHED, table.c.lease_us <= to_us(now))
+        oldest = select(table.c.video).where(*free).order_by(table.c.created_us).limit(1)
+        row = await self._database.first(oldest)
+        if row is None:
+            return None
+        video = table.c.video == row.video
+        values = {
+            "status": str(SetListStatus.RUNNING),
+            "owner": owner,
+            "lease_us": to_us(now + timedelta(seconds=lease_seconds)),
+            "fence": table.c.fence + 1,
+        }
+
+        def work(connection: Connection) -> VideoSetList | None:
+            if not connection.execute(update(table).where(video, *free).values(**values)).rowcount:
+                return None
+            return _set_list(connection.execute(select(table).where(video)).one())
+
+        return await self._database.transact(work)
+
+    async def save(self, job: VideoSetList, tracklist: Tracklist, *, now: datetime, lease_seconds: float) -> bool:
+        """Store how far it is, and renew the lease; False when it was cancelled or taken over."""
+        return await self._write(job, tracklist, {"lease_us": to_us(now + timedelta(seconds=lease_seconds))})
+
+    async def finish(
+        self, job: VideoSetList, tracklist: Tracklist, *, now: datetime, problem: Problem | None = None
+    ) -> bool:
+        """Store the end, and end the lease; False when it was cancelled or taken over."""
+        status = SetListStatus.SUCCESSFUL if problem is None else SetListStatus.FAILED
+        values = {
+            "status": str(status),
+            "finished_us": to_us(now),
+            "problem": None if problem is None else msgspec.json.encode(problem).decode(),
+            "lease_us": 0,
+        }
+        return await self._write(job, tracklist, values)
+
+    async def release(self, job: VideoSetList, tracklist: Tracklist) -> bool:
+        """Store how far it is, and end the lease, so that another server goes on at once."""
+        return await self._write(job, tracklist, {"lease_us": 0})
+
+    async def _write(self, job: VideoSetList, tracklist: Tracklist, values: Mapping[str, Any]) -> bool:
+        mine = (table.c.video == job.video, table.c.fence == job.fence, _UNFINISHED)
+        body = msgspec.json.encode(tracklist).decode()
+        kept = {"body": body, "captured_s": round(tracklist.captured_seconds), **values}
+        return bool(await self._database.change(update(table).where(*mine).values(**kept)))
+
+
+def _check(connection: Connection, made_by: str, limits: SetListLimits, now: datetime) -> None:
+    """Raise TwitchAudioError when no further set list may be started."""
+    waiting = select(func.count()).select_from(table).where(_UNFINISHED)
+    if connection.execute(waiting).scalar_one() >= limits.waiting:
+        detail = f"{limits.waiting} set lists are being made, which is the most. Try again later."
+        raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=300.0)
+    mine = table.c.made_by == made_by
+    if connection.execute(waiting.where(mine)).scalar_one() >= limits.per_person:
+        detail = f"{limits.per_person} of your set lists are being made, which is the most at a time."
+        raise TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=300.0)
+    if limits.hours_a_day is not None:
+        today = (mine, table.c.created_us > to_us(now - _DAY))
+        heard = connection.execute(select(func.sum(table.c.captured_s)).where(*today)).scalar_one() or 0
+        if heard >= limits.hours_a_day * 3600:
+            detail = f"The {limits.hours_a_day} hours of VODs that you can have listened to in a day are used up."
+            raise TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=3600.0)
+
+
+def _set_list(row: Any) -> VideoSetList:
+    return VideoSetList(
+        video=row.video,
+        status=SetListStatus(row.status),
+        tracklist=_tracklists.decode(row.body),
+        made_by=row.made_by,
+        channel_id=row.channel_id,
+        created_at=from_us(row.created_us),
+        finished_at=None if row.finished_us is None else from_us(row.finished_us),
+        problem=None if row.problem is None else _problems.decode(row.problem),
+        fence=row.fence,
+    )

@@ -1,0 +1,212 @@
+"""Makes the set lists of whole VODs: each is listened to by exactly one of the servers that share the database.
+
+How far it is, is stored every few seconds together with its lease. A server that stops hands its work on; that of
+a server that was killed is taken over when its lease ends, and goes on from there.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import VideoTarget
+from fingerprint.domain.tracklist import Tracklist
+from fingerprint.jobs.clean import clean_song
+from fingerprint.ports import Clock, HeardBefore
+from fingerprint.whole import WholeRecordings
+from server.channels.video_set_list import VideoSetList
+from server.channels.video_set_list_store import VideoSetListStore
+from server.observability import Metrics
+
+_log = logging.getLogger(__name__)
+
+_PASSING: Final = (ProblemCode.BUSY, ProblemCode.TIMEOUT, ProblemCode.UPSTREAM_UNAVAILABLE)
+"""Problems after which the work goes on, a few times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkLimits:
+    """Bounds of one server's work on set lists; times are in seconds."""
+
+    at_once: int = 1
+    poll_seconds: float = 2.0
+    lease_seconds: float = 60.0
+    save_seconds: float = 5.0
+    attempts: int = 4
+    """How often it is tried to go on without any progress in between."""
+    wait_seconds: float = 10.0
+    """The wait between two attempts."""
+    max_hours: int = 24
+
+
+class VideoSetLists:
+    """Works on this server's share of all set lists: an async context manager that works while it is open.
+
+    `whole`: what listens; None where this server cannot.
+    """
+
+    def __init__(
+        self,
+        store: VideoSetListStore,
+        *,
+        whole: WholeRecordings | None,
+        heard_before: HeardBefore,
+        clock: Clock,
+        owner: str,
+        metrics: Metrics,
+        limits: WorkLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._whole = whole
+        self._heard_before = heard_before
+        self._clock = clock
+        self._owner = owner
+        self._limits = limits or WorkLimits()
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._ends = metrics.counter(
+            "twitchaudio_set_lists_total", "Set lists of whole VODs that ended.", "outcome"
+        )
+        metrics.gauge("twitchaudio_set_lists_running", "Set lists of VODs at work.", lambda: len(self._jobs))
+
+    async def __aenter__(self) -> Self:
+        if self._whole is not None and self._limits.at_once:
+            self._loop = asyncio.create_task(self._run(), name="set lists of videos")
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.close()
+
+    async def unavailable_reason(self) -> str | None:
+        """Why no VOD can be listened to; None when one can."""
+        if self._whole is None:
+            return "This server does not listen to whole VODs itself."
+        if not self._limits.at_once:
+            return "The operator has switched set lists of whole VODs off."
+        return await self._whole.unavailable_reason()
+
+    def wake(self) -> None:
+        """Take what waits at once instead of at the next poll, after one was started here."""
+        self._woken.set()
+
+    async def close(self) -> None:
+        """Take no further set list, and hand the others on."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        jobs = list(self._jobs)
+        for task in jobs:
+            task.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                await self._take()
+            except TwitchAudioError as error:
+                _log.info("set_lists_not_read", extra={"code": str(error.code)})
+            except Exception:  # noqa: BLE001 - the last resort: one broken row must not end all set lists
+                _log.exception("set_lists_crashed")
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.poll_seconds * jitter):
+                    await self._woken.wait()
+
+    async def _take(self) -> None:
+        while len(self._jobs) < self._limits.at_once:
+            job = await self._store.take(
+                owner=self._owner, now=self._clock.now(), lease_seconds=self._limits.lease_seconds
+            )
+            if job is None:
+                return
+            task = asyncio.create_task(self._work(job), name=f"set list of {job.video}")
+            self._jobs.add(task)
+            task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        self._woken.set()
+
+    async def _work(self, job: VideoSetList) -> None:
+        listening = _Listening(job.tracklist)
+        try:
+            problem = await self._listen(job, listening)
+        except asyncio.CancelledError:
+            with contextlib.suppress(TwitchAudioError, TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._store.release(job, listening.found)
+            raise
+        except _LostError:
+            return
+        except Exception:  # noqa: BLE001 - whatever it was, whoever waits has to learn of it
+            _log.exception("set_list_crashed", extra={"video": job.video})
+            problem = Problem(code=ProblemCode.INTERNAL, detail="This is a fault of ours. It is logged.")
+        try:
+            await self._store.finish(job, listening.found, now=self._clock.now(), problem=problem)
+        except TwitchAudioError:
+            # Its lease ends by itself, and the next server goes on from what is stored.
+            _log.warning("set_list_not_stored", extra={"video": job.video})
+            return
+        self._ends.add("successful" if problem is None else str(problem.code))
+
+    async def _listen(self, job: VideoSetList, listening: "_Listening") -> Problem | None:
+        """Listen to the end: None, or the problem that keeps it from getting there."""
+        left, reached = self._limits.attempts, listening.found.position
+        while True:
+            try:
+                await self._listen_once(job, listening)
+            except TwitchAudioError as error:
+                if listening.found.position > reached:
+                    left, reached = self._limits.attempts, listening.found.position
+                left -= 1
+                if error.code not in _PASSING or not left:
+                    return error.problem
+                _log.info("set_list_goes_on", extra={"video": job.video, "code": str(error.code)})
+            else:
+                return None
+            await self._save(job, listening)
+            await self._clock.sleep(self._limits.wait_seconds)
+
+    async def _listen_once(self, job: VideoSetList, listening: "_Listening") -> None:
+        assert self._whole is not None, "without it, none is taken"
+        saved_at: float | None = None
+        growing = self._whole.listen(
+            VideoTarget(job.video, 0.0),
+            listening.found,
+            heard_before=self._heard_before,
+            max_seconds=self._limits.max_hours * 3600.0,
+        )
+        async with aclosing(growing):
+            async for found in growing:
+                listening.found = found
+                now = self._clock.monotonic()
+                if saved_at is None or now - saved_at >= self._limits.save_seconds:
+                    saved_at = now
+                    await self._save(job, listening)
+
+    async def _save(self, job: VideoSetList, listening: "_Listening") -> None:
+        """Raises _LostError when the job was cancelled or taken over."""
+        cleaned = [replace(entry, song=clean_song(entry.song)) for entry in listening.found.entries]
+        listening.found = replace(listening.found, entries=tuple(cleaned))
+        kept = await self._store.save(
+            job, listening.found, now=self._clock.now(), lease_seconds=self._limits.lease_seconds
+        )
+        if not kept:
+            raise _LostError
+
+
+@dataclass(slots=True)
+class _Listening:
+    """What is known so far, also when the work is interrupted."""
+
+    found: Tracklist
+
+
+class _LostError(Exception):
+    """The set list was cancelled, or another server works on it."""

@@ -1,0 +1,244 @@
+"""Set lists of whole VODs over HTTP: a real server and database, and a recording that is listened to in steps."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import Database, open_database
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import VideoTarget
+from fingerprint.domain.tracklist import HeardPiece, Tracklist
+from server import migrations
+from server.access.identity.api_keys import ApiKeyStore
+from server.channels.video_set_list import SetListStatus
+from server.channels.video_set_list_store import SetListLimits, VideoSetListStore
+from tests.api_client import assert_problem, open_api
+from tests.builders import song
+from tests.fakes import FakePipeline
+from tests.integration.test_api_document import Checker
+
+VIDEO = "2210987009"
+SET_LIST = f"/api/v1/videos/{VIDEO}/set-list"
+PATH = "/api/v1/videos/{id}/set-list"
+EVIL = '=1+1"\nINDEX 01 00:00:00'
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SteppedRecording:
+    """A VOD of five minutes, listened to one minute at a time; `steps` lets so many be heard."""
+
+    def __init__(self) -> None:
+        self.steps = asyncio.Semaphore(0)
+        self.begun_at: list[float] = []
+        self.error: TwitchAudioError | None = None
+
+    async def unavailable_reason(self) -> str | None:
+        return None
+
+    async def listen(self, target: VideoTarget, so_far: Tracklist, **_limits: object) -> AsyncGenerator[Tracklist]:
+        assert target.video_id == VIDEO
+        self.begun_at.append(so_far.position)
+        found = Tracklist(position=so_far.position, duration=300.0, entries=so_far.entries, muted=so_far.muted)
+        yield found
+        if self.error is not None:
+            raise self.error
+        while found.position < 300.0:
+            await self.steps.acquire()
+            start = found.position
+            if start == 120.0:
+                found = found.without_sound(180.0, muted=True)
+            else:
+                title = EVIL if start == 60.0 else f"Song {start:.0f}"
+                heard = HeardPiece(
+                    start=start + 5, end=start + 55, song=song(title), score=0.99, recognizer="catalog"
+                )
+                found = found.after(start + 60.0, [heard], captured_seconds=60.0)
+            yield found
+
+
+@pytest.fixture
+def recording() -> SteppedRecording:
+    return SteppedRecording()
+
+
+@pytest.fixture
+def parts(recording: SteppedRecording) -> FakePipeline:
+    parts = FakePipeline(SystemClock())
+    parts.pipeline.whole = recording  # pyright: ignore[reportAttributeAccessIssue] - as far as it is used
+    return parts
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
+
+
+@pytest.fixture
+async def api(parts: FakePipeline, address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
+    async with open_api(parts, tmp_path, database_url=address) as client:
+        yield client
+
+
+@pytest.fixture
+async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
+    async with open_database(address) as opened:
+        yield opened
+
+
+async def key(database: Database, *scopes: str) -> dict[str, str]:
+    _, secret = await ApiKeyStore(database).create("a bot", now=now(), scopes=scopes)
+    return {"X-API-Key": secret.reveal()}
+
+
+async def until_it_is(api: ClientSession, status: str, songs: int = 0) -> Any:
+    async with asyncio.timeout(30):
+        while True:
+            async with api.get(SET_LIST) as answer:
+                found = await answer.json()
+            if answer.status == 200 and found["status"] == status and len(found["songs"]) >= songs:
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_a_set_list_is_made_step_by_step(
+    api: ClientSession, database: Database, recording: SteppedRecording
+) -> None:
+    check = Checker(await (await api.get("/api/v1/openapi.json")).json())
+    await assert_problem(await api.get(SET_LIST), ProblemCode.NOT_FOUND, 404)
+    await assert_problem(await api.post(SET_LIST), ProblemCode.LOGIN_REQUIRED, 401)
+    await assert_problem(
+        await api.post(SET_LIST, headers=await key(database, "streams")), ProblemCode.FORBIDDEN, 403
+    )
+    watcher = await key(database, "watch")
+    await assert_problem(
+        await api.post("/api/v1/videos/none/set-list", headers=watcher), ProblemCode.INVALID_INPUT, 400
+    )
+    await assert_problem(await api.delete(SET_LIST, headers=watcher), ProblemCode.NOT_FOUND, 404)
+
+    async with api.post(SET_LIST, headers=watcher) as answer:
+        assert (answer.status, answer.headers["Location"]) == (202, SET_LIST)
+        await check.check(answer, PATH)
+    async with api.post(SET_LIST, headers=watcher) as answer:
+        assert answer.status == 202
+    for _ in range(5):
+        recording.steps.release()
+    found = await until_it_is(api, "successful")
+    await check.check(await api.get(SET_LIST), PATH)
+    assert recording.begun_at == [0.0]
+    assert (found["progress"], found["duration"], found["muted"]) == (1.0, 300.0, [{"start": 120.0, "end": 180.0}])
+    assert [each["start"] for each in found["songs"]] == [5.0, 65.0, 185.0, 245.0]
+    assert found["songs"][1]["link"] == f"https://www.twitch.tv/videos/{VIDEO}?t=0h1m5s"
+    async with api.post(SET_LIST, headers=watcher) as answer:
+        assert (answer.status, (await answer.json())["status"]) == (200, "successful")
+
+    expected = {
+        "csv": ("text/csv", "'=1+1"),
+        "json": ("application/json", '"successful"'),
+        "m3u8": ("application/vnd.apple.mpegurl", "#EXTINF:50,The Builders - Song 0\n"),
+        "cue": ("application/x-cue", "=1+1' INDEX 01 00:00:00"),
+        "chapters.txt": ("text/plain", "0:00 The Builders - Song 0\n1:05 "),
+    }
+    for ending, (media_type, text) in expected.items():
+        async with api.get(f"{SET_LIST}.{ending}") as answer:
+            assert (answer.status, answer.content_type) == (200, media_type)
+            assert f'filename="set-list-{VIDEO}.{ending}"' in answer.headers["Content-Disposition"]
+            assert text in await answer.text()
+    assert (await api.get(f"{SET_LIST}.exe")).status == 404
+
+    async with api.get(f"/videos/{VIDEO}", headers={"Accept": "text/html"}) as page:
+        text = await page.text()
+        assert "Muted by Twitch: 2:00 to 3:00" in text
+        assert "Song 240" in text
+        assert f"{SET_LIST}.cue" in text
+        assert "<button" not in text.partition("<main")[2]
+
+
+async def test_a_cancelled_one_keeps_what_it_found_and_goes_on_from_there(
+    api: ClientSession, database: Database, recording: SteppedRecording
+) -> None:
+    watcher = await key(database, "watch")
+    await api.post(SET_LIST, headers=watcher)
+    await until_it_is(api, "running")
+    assert (await api.delete(SET_LIST)).status == 401
+    assert (await api.delete(SET_LIST, headers=watcher)).status == 204
+    assert (await until_it_is(api, "cancelled"))["problem"] is None
+    await api.post(SET_LIST, headers=watcher)
+    for _ in range(10):
+        recording.steps.release()
+    assert len((await until_it_is(api, "successful"))["songs"]) == 4
+
+
+async def test_another_server_goes_on_where_one_was_stopped(
+    address: str, parts: FakePipeline, recording: SteppedRecording, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        async with open_api(parts, tmp_path, database_url=address) as first:
+            database = await stack.enter_async_context(open_database(address))
+            await first.post(SET_LIST, headers=await key(database, "watch"))
+            await until_it_is(first, "running")
+            for _ in range(2):
+                recording.steps.release()
+            async with asyncio.timeout(30):
+                while not recording.steps.locked():  # noqa: ASYNC110 - until both were heard
+                    await asyncio.sleep(0.05)
+        async with open_api(parts, tmp_path, database_url=address) as second:
+            for _ in range(5):
+                recording.steps.release()
+            found = await until_it_is(second, "successful")
+    assert len(recording.begun_at) == 2
+    assert recording.begun_at[1] >= 60.0
+    assert [each["start"] for each in found["songs"]] == [5.0, 65.0, 185.0, 245.0]
+
+
+async def test_what_keeps_it_from_the_end_is_told(
+    api: ClientSession, database: Database, recording: SteppedRecording
+) -> None:
+    recording.error = TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, "It is gone.")
+    await api.post(SET_LIST, headers=await key(database, "watch"))
+    assert (await until_it_is(api, "failed"))["problem"]["code"] == "video-not-found"
+
+
+@pytest.fixture
+async def store(address: str) -> AsyncGenerator[VideoSetListStore]:
+    """The store without a server, which would take what waits."""
+    async with open_database(address) as database:
+        await migrations.upgrade(database)
+        yield VideoSetListStore(database)
+
+
+async def test_leases_and_limits(store: VideoSetListStore) -> None:
+    terms: dict[str, Any] = {"made_by": "user:1", "channel_id": None, "limits": SetListLimits(per_person=1)}
+    await store.start("1", now=now(), **terms)
+    with pytest.raises(TwitchAudioError) as refused:
+        await store.start("2", now=now(), **terms)
+    assert refused.value.code is ProblemCode.RATE_LIMITED
+    later = now() + timedelta(hours=1)
+    killed = await store.take(owner="a", now=later, lease_seconds=60)
+    assert killed is not None
+    assert await store.take(owner="b", now=later, lease_seconds=60) is None
+    heard = Tracklist(position=40.0, captured_seconds=7200.0)
+    assert await store.save(killed, heard, now=later, lease_seconds=60)
+    over = later + timedelta(seconds=61)
+    taken = await store.take(owner="b", now=over, lease_seconds=60)
+    assert taken is not None
+    assert taken.tracklist == heard
+    assert not await store.save(killed, Tracklist(), now=over, lease_seconds=60)
+    assert not await store.finish(killed, Tracklist(), now=over)
+    assert await store.finish(taken, heard, now=over)
+    made = await store.get("1")
+    assert made is not None
+    assert (made.status, made.tracklist) == (SetListStatus.SUCCESSFUL, heard)
+    used_up = {**terms, "limits": SetListLimits(hours_a_day=2)}
+    with pytest.raises(TwitchAudioError) as refused:
+        await store.start("3", now=now(), **used_up)
+    assert refused.value.code is ProblemCode.RATE_LIMITED
