@@ -238,7 +238,7 @@ async def test_leases_and_limits(store: VideoSetListStore) -> None:
     made = await store.get("1")
     assert made is not None
     assert (made.status, made.tracklist) == (SetListStatus.SUCCESSFUL, heard)
-    used_up = {**terms, "limits": SetListLimits(hours_a_day=2)}
+    used_up: dict[str, Any] = {**terms, "limits": SetListLimits(hours_a_day=2)}
     with pytest.raises(TwitchAudioError) as refused:
         await store.start("3", now=now(), **used_up)
     assert refused.value.code is ProblemCode.RATE_LIMITED
