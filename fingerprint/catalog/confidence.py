@@ -40,6 +40,9 @@ TEMPO_CHANCES: Final = 2.5
 SPEED_CHANCES: Final = 2.0
 """How many times more speeds are tried than when `WEIGHTS`, which know of other speeds, were fitted."""
 
+USUAL_TRACKS: Final = 448
+"""The size of the catalog that `WEIGHTS` were fitted in."""
+
 FAR_CHANCES: Final = 6.0
 """Likewise for the speeds and pitches of the last attempt."""
 
@@ -65,6 +68,15 @@ def chances_of_takes(take: int) -> float:
 def chances_of_length(seconds: float) -> float:
     """The chances of sound of a length, against those of a few seconds."""
     return (min(max(seconds, USUAL_SECONDS), MOST_SECONDS) / USUAL_SECONDS) ** 2
+
+
+def chances_of_tracks(tracks: int) -> float:
+    """The chances of a catalog of so many tracks, against one as large as the corpus's.
+
+    Votes are compared with those of rivals, of which a larger catalog has stronger ones, so chance alone hardly
+    grows. What grows is how much music there is that really resembles the sound: the square root is between both.
+    """
+    return max(1.0, tracks / USUAL_TRACKS) ** 0.5
 
 
 def prominence(votes: float, rivals: Sequence[float]) -> float:

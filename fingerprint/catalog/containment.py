@@ -19,7 +19,8 @@ too, are not; so the same peaks are looked up at other times of the query as wel
 how much that varies, is what chance gives *this* track in *this* query.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -201,16 +202,39 @@ def best_aligned(
     thinned = replace(levels, ranked=ranked, ranked_relative=ranked_relative)
 
     def best(among: Sequence[Candidate], *, limit: int, every: int) -> list[Candidate]:
-        looks = [
-            _score_alignment(_channels(thinned, each, parameters, every=every), shift=0, tempo=1.0)
-            for each in among
-        ]
-        order = sorted(range(len(among)), key=lambda place: -looks[place].strength)
-        return [among[place] for place in order[:limit]]
+        order = np.argsort(-_strengths(thinned, among, parameters, every=every), kind="stable")
+        return [among[place] for place in order[:limit].tolist()]
 
     if len(candidates) > MAX_COARSE:
         candidates = best(candidates, limit=MAX_COARSE, every=3)
     return best(candidates, limit=limit, every=1)
+
+
+def _strengths(
+    levels: QueryLevels, candidates: Sequence[Candidate], parameters: Parameters, *, every: int
+) -> NDArray[np.float64]:
+    """The strength of each candidate by every `every`-th of its peaks, without alignment, shape (candidates,).
+
+    Hot path; simple form: `_score_alignment(_channels(...), shift=0, tempo=1.0).strength` of each. All of them
+    are looked up at once, since each has too few peaks to be worth a call.
+    """
+    if not candidates:
+        return np.empty(0)
+    found = [_places(levels, each, parameters, every=every) for each in candidates]
+    strengths = np.zeros(len(candidates))
+    for channel in range(len(levels.channels) if any(levels.heard[1:]) else 1):
+        owners = np.repeat(np.arange(len(candidates)), [len(each[channel][0]) for each in found])
+        times, pitches = (np.concatenate([each[channel][part] for each in found]) for part in (0, 1))
+        times = np.rint(times).astype(np.int64)
+        inside = (times >= 0) & (times < levels.steps)
+        owners, times = owners[inside], times[inside]
+        peaks = _Peaks.of(levels, channel, times, pitches[inside])
+        edges = np.searchsorted(owners, np.arange(len(candidates) + 1)).tolist()
+        for lower in peaks.lower(slice(None), times):
+            for number, (first, last) in enumerate(itertools.pairwise(edges)):
+                if last - first > 1:
+                    strengths[number] += _mean_rank(lower[first:last]) * (12 * (last - first)) ** 0.5
+    return strengths
 
 
 def _middle_and_side(values: Sequence[float]) -> tuple[float, float]:
@@ -255,40 +279,50 @@ def _channels(
     candidate: Candidate,
     parameters: Parameters,
     *,
-    every: int = 1,
     apart_from: Sequence[Candidate] = (),
 ) -> list["_Peaks"]:
-    """Every `every`-th of the track's peaks in each channel that is used, without those of tracks in `apart_from`.
+    """The track's peaks in each channel that is used, see `_places`."""
+    found = _places(levels, candidate, parameters, apart_from=apart_from)
+    return [_Peaks.of(levels, channel, places, pitches) for channel, (places, pitches) in enumerate(found)]
 
-    The middle uses the middle's peaks, and the side the side's own. For a track with hardly any in its side, such
-    as mono, the middle's are looked up in the query's side, too: in another mix they may be there.
+
+def _places(
+    levels: QueryLevels,
+    candidate: Candidate,
+    parameters: Parameters,
+    *,
+    every: int = 1,
+    apart_from: Sequence[Candidate] = (),
+) -> list[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    """The steps and bins of every `every`-th of the track's peaks, without those of tracks in `apart_from`.
+
+    For each channel that is used. The middle uses the middle's peaks, and the side the side's own. For a track
+    with hardly any in its side, such as mono, the middle's are looked up in the query's side, too: in another mix
+    they may be there.
     """
     # No alignment that is tried moves a peak from farther away into the query.
     margin = 4 + 0.05 * levels.steps
     between = (-margin, levels.steps + margin)
-
-    def own(*, side: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        frames, bins = candidate.peaks(between, parameters, side=side)
-        shared = np.zeros(len(frames), np.bool_)
-        for other in apart_from:
-            shared |= shared_peaks(candidate, other, between, parameters, side=side)
-        return frames[~shared], bins[~shared]
-
-    tracks = [own(side=False)]
+    tracks = [candidate.peaks(between, parameters)]
+    sides = [False]
     if any(levels.heard[1:]):
-        stereo = len(candidate.peaks(between, parameters, side=True)[0]) >= SIDE_SHARE * len(
-            candidate.peaks(between, parameters)[0]
-        )
-        tracks.append(own(side=True) if stereo else tracks[0])
-    channels: list[_Peaks] = []
-    for channel, peaks in enumerate(tracks):
-        frames, bins = (values[::every] for values in peaks)
+        side = candidate.peaks(between, parameters, side=True)
+        stereo = len(side[0]) >= SIDE_SHARE * len(tracks[0][0])
+        tracks.append(side if stereo else tracks[0])
+        sides.append(stereo)
+    found: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
+    for (frames, bins), of_side in zip(tracks, sides, strict=True):
+        if apart_from:
+            shared = np.zeros(len(frames), np.bool_)
+            for other in apart_from:
+                shared |= shared_peaks(candidate, other, between, parameters, side=of_side)
+            frames, bins = frames[~shared], bins[~shared]  # noqa: PLW2901 - what is the track's own
         # In a query that was slowed down, the peaks are earlier; in one that was lowered, they are higher.
-        places = (frames * parameters.phases - candidate.offset) / candidate.speed
-        pitches = np.rint(bins * candidate.pitch_factor).astype(np.int64)
+        places = (frames[::every] * parameters.phases - candidate.offset) / candidate.speed
+        pitches = np.rint(bins[::every] * candidate.pitch_factor).astype(np.int64)
         heard = pitches < levels.bins - 1
-        channels.append(_Peaks.of(levels, channel, places[heard], pitches[heard]))
-    return channels
+        found.append((places[heard], pitches[heard]))
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -357,17 +391,21 @@ class _Peaks:
         count = len(times)
         if count < 2:
             return np.zeros(3)
-        mine = slice(first, first + count)
-        at = self.at[mine] + times
-        level = self.level[at][:, np.newaxis]
-        ranks = (
-            _mean_rank(self.ranked[mine], level),
-            _mean_rank(self.level[self.around[mine] + times[:, np.newaxis]], level),
-            _mean_rank(self.ranked_relative[mine], self.relative[at][:, np.newaxis]),
-        )
+        ranks = [_mean_rank(lower) for lower in self.lower(slice(first, first + count), times)]
         return np.array(ranks) * (12 * count) ** 0.5
 
+    def lower(self, mine: slice, times: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
+        """Which levels are lower than those of some peaks at these times, shape (peaks, n).
 
-def _mean_rank(rows: NDArray[np.float32], at: NDArray[np.float32]) -> float:
-    """The mean share of each row's values that are lower than the row's in `at`, less a half."""
-    return int(np.count_nonzero(rows < at)) / rows.size - 0.5
+        First those of other times, then those of other frequencies, then the relative ones of other times.
+        """
+        at = self.at[mine] + times
+        level = self.level[at][:, np.newaxis]
+        yield self.ranked[mine] < level
+        yield self.level[self.around[mine] + times[:, np.newaxis]] < level
+        yield self.ranked_relative[mine] < self.relative[at][:, np.newaxis]
+
+
+def _mean_rank(lower: NDArray[np.bool_]) -> float:
+    """The share of levels that are lower, less a half."""
+    return int(np.count_nonzero(lower)) / lower.size - 0.5

@@ -60,6 +60,23 @@ class Pairs:
 def pair_peaks(peaks: Constellation, parameters: Parameters, *, fan_out: int, anchors: int | None = None) -> Pairs:
     """Pair each peak, or the first `anchors` of them, with its first `fan_out` successors in reach."""
     frames, bins = peaks.frames, peaks.bins
+    anchor, target, places = successors(frames, bins, parameters, fan_out=fan_out, anchors=anchors)
+    hashes = hash_pairs(bins[anchor], bins[target] - bins[anchor], frames[target] - frames[anchor])
+    return Pairs(hashes, frames[anchor], places, np.maximum(peaks.ranks[anchor], peaks.ranks[target]))
+
+
+def successors(
+    frames: NDArray[np.int64],
+    bins: NDArray[np.int64],
+    parameters: Parameters,
+    *,
+    fan_out: int,
+    anchors: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The pairs of each peak, or of the first `anchors`, with its first `fan_out` successors in reach.
+
+    Peaks are in order of frame. Returns the anchors, the successors, and which one of its anchor's each is.
+    """
     total = len(frames)
     chosen: list[NDArray[np.int64]] = []
     targets: list[NDArray[np.int64]] = []
@@ -88,8 +105,5 @@ def pair_peaks(peaks: Constellation, parameters: Parameters, *, fan_out: int, an
             break
     if not chosen:
         none = np.empty(0, np.int64)
-        return Pairs(none.astype(np.uint32), none, none, none)
-    anchor, target = np.concatenate(chosen), np.concatenate(targets)
-    hashes = hash_pairs(bins[anchor], bins[target] - bins[anchor], frames[target] - frames[anchor])
-    ranks = np.maximum(peaks.ranks[anchor], peaks.ranks[target])
-    return Pairs(hashes, frames[anchor], np.concatenate(places), ranks)
+        return none, none, none
+    return np.concatenate(chosen), np.concatenate(targets), np.concatenate(places)

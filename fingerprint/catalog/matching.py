@@ -2,9 +2,9 @@
 
 The offset histogram of A. Wang (ISMIR 2003), with differences: a hit counts by how rare its hash is in the
 catalog (the log-likelihood ratio of "this track, here" against chance), a frame of the query has one vote for
-an offset, and the histogram is counted twice: coarsely, into a table of fixed size in which unrelated offsets
-share places, and then exactly for what lies in the highest places. So the memory has a bound whatever the
-catalog's size.
+an offset, and the histogram is counted twice: coarsely, and then exactly for what lies in the highest places. The coarse one
+sorts the hits or, when they are many, has a table of fixed size in which unrelated offsets share places. So the
+memory has a bound whatever the catalog's size.
 """
 
 from collections.abc import Sequence
@@ -27,6 +27,13 @@ TABLE_BITS: Final = (13, 22)
 
 TABLE_PLACES: Final = 512
 """How many places of the coarse histogram have their offsets counted exactly."""
+
+SORTED_HITS: Final = 4_000_000
+"""Up to so many hits are sorted to see where most agree; of more, a coarse histogram is made."""
+
+CROWDED_PLACES: Final = 6_000
+CROWDED_BITS: Final = 19
+"""How many places of sorted hits have their offsets counted exactly, and log2 of the size of the table of them."""
 
 APART_FRAMES: Final = 3
 """Offsets of one track that are at most this far apart count as one."""
@@ -139,6 +146,38 @@ def count_votes(
     lookup = Lookup(snapshot, Landmarks.of(query, parameters), MAX_HITS if max_hits is None else max_hits)
     if not len(lookup):
         return NO_VOTES
+    wanted = crowded(lookup.places) if len(lookup) <= SORTED_HITS else _highest(lookup)
+    hits = lookup.hits(wanted)
+    if not len(hits):
+        return NO_VOTES
+    return _histogram(snapshot, lookup, hits, limits=(tracks, offsets), query=query, phases=parameters.phases)
+
+
+def crowded(places: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Where most hits agree: a table of the places, modulo its size, at which so many are within a frame.
+
+    Sorting costs less than half as much as a histogram, whose places are all over the memory. The number of hits
+    that a place must have is the least that no more than CROWDED_PLACES have.
+    """
+    ordered = np.sort(places)
+    begins = np.arange(len(ordered))
+    fewer = begins
+    reach = 0
+    while len(begins) > CROWDED_PLACES:
+        reach += 1
+        fewer, inside = begins, begins[begins < len(ordered) - reach]
+        begins = inside[ordered[inside + reach] - ordered[inside] <= 1]
+    if len(begins) < TABLE_PLACES // 4:
+        begins = fewer
+    wanted = np.zeros(1 << CROWDED_BITS, np.bool_)
+    chosen = ordered[begins]
+    for place in (chosen, chosen + np.uint32(1)):
+        wanted[place & np.uint32(len(wanted) - 1)] = True
+    return wanted
+
+
+def _highest(lookup: Lookup) -> NDArray[np.bool_]:
+    """The same for more hits, by a coarse histogram of their weights, which takes less memory."""
     size = 1 << min(max((2 * len(lookup)).bit_length(), TABLE_BITS[0]), TABLE_BITS[1])
     table = lookup.table(size)
     # Votes for an offset near the edge of a cell also fall into the next.
@@ -149,10 +188,7 @@ def count_votes(
     high = starts.copy()
     high[1:] |= starts[:-1]
     high[0] |= starts[-1]
-    hits = lookup.hits(high)
-    if not len(hits):
-        return NO_VOTES
-    return _histogram(snapshot, lookup, hits, limits=(tracks, offsets), query=query, phases=parameters.phases)
+    return high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

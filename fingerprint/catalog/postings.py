@@ -101,9 +101,16 @@ class _Ranges:
             return np.concatenate(
                 [segment.postings[first:last] for first, last in zip(firsts, lasts, strict=True)]
             )
-        place = np.repeat(self.starts - (np.cumsum(self.counts) - self.counts), self.counts)
-        place += np.arange(len(place))
-        return segment.postings[place]
+        return gather(segment.postings, self.starts, self.counts)
+
+
+def gather(
+    postings: NDArray[np.uint32], firsts: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.uint32]:
+    """Ranges of postings, one after the other: each begins at `firsts` and has `counts` of them."""
+    place = np.repeat(firsts - (np.cumsum(counts) - counts), counts)
+    place += np.arange(len(place))
+    return postings[place]
 
 
 class Lookup:

@@ -40,7 +40,13 @@ class QueryPeaks:
 
     def only(self, parts: Sequence[int]) -> "QueryPeaks":
         """The peaks of the given parts only."""
-        chosen = np.isin(self.parts, parts)
+        return self._chosen(np.isin(self.parts, parts))
+
+    def loudest(self, quota: int) -> "QueryPeaks":
+        """Only as many peaks of each band and block."""
+        return self._chosen(self.ranks < quota)
+
+    def _chosen(self, chosen: NDArray[np.bool_]) -> "QueryPeaks":
         return replace(
             self,
             parts=self.parts[chosen],
@@ -135,7 +141,7 @@ def query_landmarks(
     order = np.argsort(keys)
     keys = keys[order]
     first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
-    trusts: NDArray[np.float32] = (_trust(PLACE_TRUST, pairs.places - 1) * _trust(RANK_TRUST, pairs.ranks))[order]
+    trusts: NDArray[np.float32] = (trust(PLACE_TRUST, pairs.places - 1) * trust(RANK_TRUST, pairs.ranks))[order]
     return QueryFingerprint(
         hashes=(keys[first] >> 32).astype(np.uint32),
         times=keys[first] & 0xFFFFFFFF,
@@ -146,7 +152,7 @@ def query_landmarks(
     )
 
 
-def _trust(table: tuple[float, ...], at: NDArray[np.int64]) -> NDArray[np.float32]:
+def trust(table: tuple[float, ...], at: NDArray[np.int64]) -> NDArray[np.float32]:
     """The entries of a table; its last one also applies to higher indexes."""
     return np.array(table, np.float32)[np.minimum(at, len(table) - 1)]
 

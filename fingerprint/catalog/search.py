@@ -21,6 +21,7 @@ from fingerprint.catalog.confidence import (
     THRESHOLD,
     beside_chances,
     chances_of_length,
+    chances_of_tracks,
     confidence,
     prominence,
 )
@@ -31,6 +32,7 @@ from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
 from fingerprint.catalog.postings import postings_of
 from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, channel_levels, query_landmarks, query_peaks
 from fingerprint.catalog.rivals import LEAST_OWN, original, rivalry
+from fingerprint.catalog.scouting import Hypothesis, standing_out
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.audio import Pcm
 
@@ -86,6 +88,9 @@ DEEP_HITS: Final = 24_000_000
 they have tens of millions.
 """
 
+QUICK_PROMINENCE: Final = 0.5
+"""The prominence of one track without which the first pass examines nothing: the second looks harder anyway."""
+
 LARGE: Final = 4 * FULL_HITS
 """When a query's landmarks have more postings than this, the last passes read DEEP_HITS of them."""
 
@@ -97,6 +102,18 @@ MIN_PROMINENCE: Final = 0.3
 
 DEEP_SPEEDS: Final = 1
 """How many speeds are searched in the last pass."""
+
+LEAST_SCOUTED: Final = 8
+"""With fewer speeds, they are not told apart by how far each stands out among them."""
+
+MAX_OUTSTANDING: Final = 3
+"""How many of those that stand out are judged one by one."""
+
+MIN_OUTSTANDING: Final = 1.5
+"""How far a hypothesis must stand out for that, in standard deviations."""
+
+GLANCE_HITS: Final = 10_000
+"""How many postings are read for each hypothesis to see which stand out."""
 
 SCOUT_FAN_OUT: Final = 5
 SCOUT_HITS: Final = (60_000, 250_000)
@@ -126,13 +143,14 @@ class Finding:
 class SearchPass:
     """One pass of a search: its landmarks, and how many of their postings and offsets to examine.
 
-    A confidence of `enough` ends the query.
+    A confidence of `enough` ends the query. Where no track has at least this `prominence`, nothing is examined.
     """
 
     fingerprint: QueryFingerprint
     max_hits: int
     offsets: int
     enough: float
+    prominence: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -247,6 +265,7 @@ class Search:
         self._query = query
         self._parameters = parameters
         self._best: Examined | None = None
+        self._scouted: dict[Hypothesis, float] = {}
 
     def run(self, *, as_it_is: bool, speeds: Sequence[float]) -> Examined | None:
         """Run the passes until an answer is sure."""
@@ -256,7 +275,7 @@ class Search:
             self._examine(search_pass)
             if self._sure(search_pass.enough):
                 break
-        if as_it_is and speeds and self._query.alone and self._query.take == 1 and not self._sure(THRESHOLD):
+        if as_it_is and speeds and not self._sure(THRESHOLD):
             self._last_attempt()
         return self._best
 
@@ -265,7 +284,13 @@ class Search:
         query = self._query
         offsets = OFFSETS if query.alone else FEW_OFFSETS
         if as_it_is:
-            yield SearchPass(fingerprint=query.quick, max_hits=QUICK_HITS, offsets=FEW_OFFSETS, enough=SURE)
+            yield SearchPass(
+                fingerprint=query.quick,
+                max_hits=QUICK_HITS,
+                offsets=FEW_OFFSETS,
+                enough=SURE,
+                prominence=QUICK_PROMINENCE,
+            )
             yield SearchPass(fingerprint=query.full(), max_hits=FULL_HITS, offsets=offsets, enough=SURE)
         large = postings_of(self._snapshot, query.full()) > LARGE
         promising = self._promising(speeds, SCOUT_HITS[large])
@@ -300,10 +325,43 @@ class Search:
     def _sure(self, enough: float) -> bool:
         return self._best is not None and self._best.finding.confidence >= enough
 
+    @cached_property
+    def _last_hypotheses(self) -> tuple[Hypothesis, ...]:
+        """The speeds and pitches of the last attempt, where one may follow."""
+        if self._altered or not self._query.alone or self._query.take > 1:
+            return ()
+        pitches = [2 ** (semitones / 12) for semitones in SEMITONES]
+        return (
+            *(Hypothesis(speed=speed, pitch=speed) for speed in FAR_SPEEDS),
+            *(Hypothesis(speed=1.0, pitch=pitch) for pitch in pitches),
+        )
+
+    def _outstanding(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+        """Those that stand out among all that are tried, best first; all when too few are known to tell."""
+        known = [(self._scouted[each], each) for each in hypotheses if each in self._scouted]
+        if len(self._scouted) < LEAST_SCOUTED:
+            return list(hypotheses)
+        known.sort(key=lambda each: -each[0])
+        return [each for height, each in known[:MAX_OUTSTANDING] if height >= MIN_OUTSTANDING]
+
+    def _scout(self, hypotheses: Sequence[Hypothesis]) -> None:
+        """Judge hypotheses by a few landmarks, all of them in one go, see `scouting`."""
+        heights = standing_out(
+            self._snapshot, self._query.scout_peaks, hypotheses, max_hits=GLANCE_HITS, parameters=self._parameters
+        )
+        self._scouted = dict(zip(hypotheses, heights.tolist(), strict=True))
+
     def _promising(self, speeds: Sequence[float], max_hits: int) -> list[float]:
         """The speeds worth a closer look: those at which a part of the landmarks favors one track the most."""
+        hypotheses = [Hypothesis(speed=speed, pitch=speed) for speed in speeds]
+        if len(hypotheses) >= LEAST_SCOUTED:
+            self._scout([*hypotheses, *self._last_hypotheses])
         found = sorted(
-            ((self._favored(self._query.scout(speed), max_hits), speed) for speed in speeds), reverse=True
+            (
+                (self._favored(self._query.scout(each.speed), max_hits), each.speed)
+                for each in self._outstanding(hypotheses)
+            ),
+            reverse=True,
         )
         return [speed for favored, speed in found[:MAX_SPEEDS] if favored >= MIN_PROMINENCE]
 
@@ -312,8 +370,7 @@ class Search:
         found = find_candidates(
             self._snapshot, scout, limit=RIVALS, parameters=self._parameters, max_hits=max_hits
         )
-        votes = [candidate.votes for candidate in found]
-        return prominence(votes[0], votes[1:]) if votes else -math.inf
+        return _prominence(found)
 
     def _last_attempt(self) -> None:
         """Search at the far speeds and the pitches at which one track stands out most.
@@ -321,12 +378,13 @@ class Search:
         At a far speed the peaks of the sound are not where the track has them: the sound itself is slowed down.
         """
         query = self._query
-        hits = SCOUT_HITS[0]
-        pitches = [2 ** (semitones / 12) for semitones in SEMITONES]
-        hypotheses = [*((speed, speed) for speed in FAR_SPEEDS), *((1.0, pitch) for pitch in pitches)]
         scouted = [
-            (self._favored(query.scout(speed, pitch, fan_out=FAR_FAN_OUT), hits), speed, pitch)
-            for speed, pitch in hypotheses
+            (
+                self._favored(query.scout(each.speed, each.pitch, fan_out=FAR_FAN_OUT), SCOUT_HITS[0]),
+                each.speed,
+                each.pitch,
+            )
+            for each in self._outstanding(self._last_hypotheses)
         ]
         for favored, speed, pitch in sorted(scouted, reverse=True)[:MAX_FAR]:
             if favored < MIN_FAR_PROMINENCE or self._sure(THRESHOLD):
@@ -360,6 +418,8 @@ class Search:
 
     def _examine(self, search_pass: SearchPass) -> None:
         votes = self.count_votes(search_pass)
+        if _prominence(votes.tracks) < search_pass.prominence:
+            return
         for candidate in self.offsets_to_examine(votes):
             finding, same = self._finding(votes, candidate)
             if same and (chosen := original([candidate, *same])) is not candidate:
@@ -381,7 +441,7 @@ class Search:
         far = self._altered or candidate.speed != candidate.pitch_factor
         if far or candidate.altered:
             chances *= FAR_CHANCES if far else SPEED_CHANCES
-        return chances
+        return chances * chances_of_tracks(len(self._snapshot))
 
     def _compared(
         self, result: VoteResult, candidate: Candidate, contained: Containment, sure: float
@@ -446,3 +506,9 @@ class Search:
             pitch=12 * math.log2(candidate.pitch_factor),
         )
         return finding, same
+
+
+def _prominence(tracks: Sequence[Candidate]) -> float:
+    """How far the first of some tracks stands out by its votes."""
+    votes = [candidate.votes for candidate in tracks]
+    return prominence(votes[0], votes[1:]) if votes else -math.inf
