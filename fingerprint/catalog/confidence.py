@@ -40,8 +40,8 @@ TEMPO_CHANCES: Final = 2.5
 SPEED_CHANCES: Final = 2.0
 """How many times more speeds are tried than when `WEIGHTS`, which know of other speeds, were fitted."""
 
-USUAL_TRACKS: Final = 448
-"""The size of the catalog that `WEIGHTS` were fitted in."""
+USUAL_TRACKS: Final = 1000
+"""The size of a catalog for which `WEIGHTS` hold, as they were fitted and checked in smaller ones."""
 
 FAR_CHANCES: Final = 6.0
 """Likewise for the speeds and pitches of the last attempt."""
@@ -71,7 +71,7 @@ def chances_of_length(seconds: float) -> float:
 
 
 def chances_of_tracks(tracks: int) -> float:
-    """The chances of a catalog of so many tracks, against one as large as the corpus's.
+    """The chances of a catalog of so many tracks, against one of a usual size.
 
     Votes are compared with those of rivals, of which a larger catalog has stronger ones, so chance alone hardly
     grows. What grows is how much music there is that really resembles the sound: the square root is between both.

@@ -2,9 +2,8 @@
 
 The offset histogram of A. Wang (ISMIR 2003), with differences: a hit counts by how rare its hash is in the
 catalog (the log-likelihood ratio of "this track, here" against chance), a frame of the query has one vote for
-an offset, and the histogram is counted twice: coarsely, and then exactly for what lies in the highest places. The coarse one
-sorts the hits or, when they are many, has a table of fixed size in which unrelated offsets share places. So the
-memory has a bound whatever the catalog's size.
+an offset, and votes are counted only where sorting shows that many hits are within a frame. So the memory has a
+bound whatever the catalog's size.
 """
 
 from collections.abc import Sequence
@@ -22,18 +21,15 @@ from fingerprint.catalog.query import QueryFingerprint
 MAX_HITS: Final = 1_000_000
 """The default limit of postings in the buckets that one query reads."""
 
-TABLE_BITS: Final = (13, 22)
-"""Log2 of the least and the most places of the coarse histogram, which has about four places for each hit."""
-
-TABLE_PLACES: Final = 512
-"""How many places of the coarse histogram have their offsets counted exactly."""
-
-SORTED_HITS: Final = 4_000_000
-"""Up to so many hits are sorted to see where most agree; of more, a coarse histogram is made."""
+SORTED_PIECE: Final = 1 << 20
+"""About how many sorted hits are looked at together; places across an edge are few."""
 
 CROWDED_PLACES: Final = 6_000
+LEAST_PLACES: Final = 128
+"""How many places have their offsets counted exactly: at most, and at least where there are so many."""
+
 CROWDED_BITS: Final = 19
-"""How many places of sorted hits have their offsets counted exactly, and log2 of the size of the table of them."""
+"""Log2 of the size of the table of these places."""
 
 APART_FRAMES: Final = 3
 """Offsets of one track that are at most this far apart count as one."""
@@ -146,7 +142,7 @@ def count_votes(
     lookup = Lookup(snapshot, Landmarks.of(query, parameters), MAX_HITS if max_hits is None else max_hits)
     if not len(lookup):
         return NO_VOTES
-    wanted = crowded(lookup.places) if len(lookup) <= SORTED_HITS else _highest(lookup)
+    wanted = crowded(lookup.places)
     hits = lookup.hits(wanted)
     if not len(hits):
         return NO_VOTES
@@ -156,39 +152,29 @@ def count_votes(
 def crowded(places: NDArray[np.uint32]) -> NDArray[np.bool_]:
     """Where most hits agree: a table of the places, modulo its size, at which so many are within a frame.
 
-    Sorting costs less than half as much as a histogram, whose places are all over the memory. The number of hits
-    that a place must have is the least that no more than CROWDED_PLACES have.
+    Sorting reads the memory in order, a histogram of all hits is all over it. The number of hits that a place
+    must have is the least that no more than CROWDED_PLACES have.
     """
     ordered = np.sort(places)
-    begins = np.arange(len(ordered))
-    fewer = begins
-    reach = 0
-    while len(begins) > CROWDED_PLACES:
-        reach += 1
-        fewer, inside = begins, begins[begins < len(ordered) - reach]
-        begins = inside[ordered[inside + reach] - ordered[inside] <= 1]
-    if len(begins) < TABLE_PLACES // 4:
-        begins = fewer
+    parts = [ordered[first : first + SORTED_PIECE] for first in range(0, len(ordered), SORTED_PIECE)]
+    agreeing = 1
+    found = counted = len(ordered)
+    while counted > CROWDED_PLACES:
+        agreeing += 1
+        found, counted = counted, sum(int(np.count_nonzero(_agree(part, agreeing))) for part in parts)
+    if counted < LEAST_PLACES and found > counted:
+        agreeing -= 1
+    chosen = np.concatenate([part[: max(0, len(part) - agreeing + 1)][_agree(part, agreeing)] for part in parts])
     wanted = np.zeros(1 << CROWDED_BITS, np.bool_)
-    chosen = ordered[begins]
     for place in (chosen, chosen + np.uint32(1)):
         wanted[place & np.uint32(len(wanted) - 1)] = True
     return wanted
 
 
-def _highest(lookup: Lookup) -> NDArray[np.bool_]:
-    """The same for more hits, by a coarse histogram of their weights, which takes less memory."""
-    size = 1 << min(max((2 * len(lookup)).bit_length(), TABLE_BITS[0]), TABLE_BITS[1])
-    table = lookup.table(size)
-    # Votes for an offset near the edge of a cell also fall into the next.
-    spilled = table.copy()
-    spilled[:-1] += table[1:]
-    spilled[-1] += table[0]
-    starts = spilled >= least_of_the_highest(spilled, TABLE_PLACES)
-    high = starts.copy()
-    high[1:] |= starts[:-1]
-    high[0] |= starts[-1]
-    return high
+def _agree(ordered: NDArray[np.uint32], count: int) -> NDArray[np.bool_]:
+    """Whether so many hits, from each one on, are within a frame; shorter by `count` - 1."""
+    last = max(0, len(ordered) - count + 1)
+    return ordered[count - 1 :][:last] - ordered[:last] <= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -239,17 +225,6 @@ def agreement(
         votes=np.bincount(places, weights * voting, len(found)).astype(np.float64),
         landmarks=np.flatnonzero(np.isin(landmarks.groups, own.owners[agreeing])),
     )
-
-
-def least_of_the_highest(table: NDArray[np.floating], count: int) -> float:
-    """The `count`-th largest value of a table, or something small when fewer are above 0.
-
-    A power of two of values, at least `count` squared or so. Each row of `count` rows has a largest value, so the
-    one sought is not below the least of these: few are left to be sorted.
-    """
-    least = max(float(table.reshape(count, -1).max(axis=1).min()), 1e-9)
-    highest = table[table >= least]
-    return float(np.partition(highest, -count)[-count]) if len(highest) > count else least
 
 
 def _histogram(

@@ -145,14 +145,6 @@ class Lookup:
         """The number of hits, including those in removed tracks."""
         return len(self.places)
 
-    def table(self, size: int) -> NDArray[np.float32]:
-        """The weights of the hits whose place, modulo `size`, is 0, 1, and so on. `size` is a power of two."""
-        table = np.zeros(size, np.float32)
-        for part, piece in self._pieces():
-            votes = np.repeat(self.weights[part.owners], part.counts)
-            np.add.at(table, (self.places[piece] & np.uint32(size - 1)).astype(np.intp), votes)
-        return table
-
     def hits(self, wanted: NDArray[np.bool_]) -> Hits:
         """The hits whose place, modulo the size of `wanted`, is wanted; those in removed tracks are left out."""
         found: list[Hits] = []

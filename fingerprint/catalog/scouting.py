@@ -25,7 +25,7 @@ TABLE_PLACES: Final = 1 << 13
 """The places of each hypothesis's histogram."""
 
 LEAST_DEVIATION: Final = 0.05
-"""The least standard deviation of chance, as a share of its middle: in a small catalog all heights may be equal."""
+"""The least standard deviation of chance, as a share of its middle: in a small catalog all may be equal."""
 
 BINS_A_DOUBLING: Final = 8
 """How finely landmarks are sorted by how telling they are."""
@@ -110,9 +110,7 @@ def _landmarks(
     return hash_pairs(lower, intervals, lapses), starts, trusts * heard
 
 
-def _most_telling(
-    totals: NDArray[np.int64], trusts: NDArray[np.float32], max_hits: int
-) -> NDArray[np.bool_]:
+def _most_telling(totals: NDArray[np.int64], trusts: NDArray[np.float32], max_hits: int) -> NDArray[np.bool_]:
     """Which landmarks are followed: for each hypothesis those with the fewest postings for their trust."""
     useful = (totals > 0) & (trusts > 0)
     telling = np.log2(np.where(useful, totals, 1) / np.where(useful, trusts, 1))

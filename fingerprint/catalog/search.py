@@ -39,7 +39,7 @@ from fingerprint.domain.audio import Pcm
 RIVALS: Final = 10
 """How many tracks the vote histogram returns."""
 
-OFFSETS: Final = 128
+OFFSETS: Final = 64
 FEW_OFFSETS: Final = 12
 """How many offsets, of any tracks, get a containment score without alignment: a track that repeats itself has
 votes for several. FEW_OFFSETS: in the first pass, at other speeds and in windows of a long recording.
@@ -83,7 +83,7 @@ MIN_FAR_PROMINENCE: Final = 0.4
 
 QUICK_HITS: Final = 250_000
 FULL_HITS: Final = 1_000_000
-DEEP_HITS: Final = 24_000_000
+DEEP_HITS: Final = 12_000_000
 """How many postings the passes read. In a small catalog the landmarks have fewer anyway; in one of 10,000 tracks
 they have tens of millions.
 """
@@ -91,7 +91,7 @@ they have tens of millions.
 QUICK_PROMINENCE: Final = 0.5
 """The prominence of one track without which the first pass examines nothing: the second looks harder anyway."""
 
-LARGE: Final = 4 * FULL_HITS
+LARGE: Final = 8 * FULL_HITS
 """When a query's landmarks have more postings than this, the last passes read DEEP_HITS of them."""
 
 MAX_SPEEDS: Final = 2

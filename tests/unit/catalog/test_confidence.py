@@ -1,8 +1,17 @@
+from pathlib import Path
+
 import pytest
 
-from fingerprint.catalog.confidence import THRESHOLD, beside_chances, chances_of_length, chances_of_takes
+from fingerprint.catalog.confidence import (
+    THRESHOLD,
+    beside_chances,
+    chances_of_length,
+    chances_of_takes,
+    chances_of_tracks,
+)
 from fingerprint.catalog.identify import identify, prepare
-from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.catalog.search import likeliest
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill
 
@@ -35,6 +44,23 @@ def test_a_question_with_all_its_takes_has_a_bounded_chance_of_a_wrong_name() ->
 def test_longer_sound_must_be_surer_within_a_bound() -> None:
     assert chances_of_length(3) == chances_of_length(6) == 1
     assert 1 < chances_of_length(8) < chances_of_length(10) == chances_of_length(12) < 3
+
+
+def test_a_larger_catalog_must_be_surer() -> None:
+    assert chances_of_tracks(1) == chances_of_tracks(1_000) == 1
+    assert 1 < chances_of_tracks(10_000) < chances_of_tracks(100_000) < 100
+
+
+def test_the_same_match_is_less_sure_among_more_tracks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, range(4))
+    snapshot = Catalog(tmp_path).snapshot()
+    under_noise = prepare(mixed(tune(1).cut(3, 6), noise(5, 6), 1.6))
+    few = likeliest(snapshot, under_noise)
+    monkeypatch.setattr(Snapshot, "__len__", lambda _self: 100_000)
+    many = likeliest(snapshot, under_noise)
+    assert few is not None
+    assert many is not None
+    assert many.confidence == pytest.approx(beside_chances(few.confidence, 10))
 
 
 def test_a_later_take_of_a_question_must_be_surer(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,26 @@ def test_other_music_is_no_match(snapshot: Snapshot, number: int) -> None:
 @pytest.mark.parametrize("pcm", [noise(3, 6.0), Pcm(np.zeros((2, 96_000), np.float32)), noise(3, 0.01)])
 def test_what_is_no_music_is_no_match(snapshot: Snapshot, pcm: Pcm) -> None:
     assert titles(snapshot, pcm) == []
+
+
+CHORDS = [(220.0, 277.2, 329.6, 440.0), (261.6, 329.6, 392.0, 523.2)]
+
+
+def chord(hertz: Sequence[float], seconds: float) -> Pcm:
+    """Sine tones that are held."""
+    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return Pcm(
+        np.sum([0.2 * np.sin(2 * np.pi * each * times) for each in hertz], axis=0, dtype=np.float32)[np.newaxis]
+    )
+
+
+def test_tones_are_not_taken_for_the_fade_out_that_holds_them(tmp_path: Path) -> None:
+    fade = np.exp(-np.arange(8 * SAMPLE_RATE) / SAMPLE_RATE / 1.5).astype(np.float32)
+    endings = [Pcm(chord(each, 8).samples * fade + noise(1, 8).samples * np.float32(0.005)) for each in CHORDS]
+    with CatalogWriter(tmp_path) as writer:
+        writer.add([entry(number, joined(tune(number), endings[number % 2])) for number in range(4)])
+    faded = Catalog(tmp_path).snapshot()
+    assert [titles(faded, chord(each, seconds)) for each in CHORDS for seconds in (3, 6, 10)] == [[]] * 6
 
 
 def shifted(pcm: Pcm, semitones: float) -> Pcm:

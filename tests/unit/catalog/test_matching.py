@@ -6,7 +6,7 @@ import pytest
 
 from fingerprint.catalog import matching
 from fingerprint.catalog.index import Catalog, Snapshot
-from fingerprint.catalog.matching import count_votes, find_candidates, least_of_the_highest
+from fingerprint.catalog.matching import count_votes, crowded, find_candidates
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.query import QueryFingerprint, fingerprint_query
 from fingerprint.catalog.writer import CatalogWriter
@@ -106,13 +106,22 @@ def test_a_track_that_repeats_itself_has_several_offsets(tmp_path: Path) -> None
     )
 
 
-@pytest.mark.parametrize("filled", [0, 5, 600, 40_000])
-def test_the_least_of_the_highest_is_what_sorting_finds(filled: int) -> None:
-    rng = np.random.default_rng(filled)
-    table = np.zeros(1 << 16)
-    table[rng.permutation(len(table))[:filled]] = rng.exponential(5.0, filled) + 0.1
-    found = least_of_the_highest(table, 512)
-    if filled >= 512:
-        assert found == np.sort(table)[-512]
-    else:
-        assert 0 < found < 0.1
+@pytest.mark.parametrize("piece", [1 << 20, 5_000])
+def test_places_at_which_many_hits_agree_are_counted_exactly(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "SORTED_PIECE", piece)
+    rng = np.random.default_rng(1)
+    by_chance = rng.integers(0, 1 << 32, 300_000, dtype=np.uint32)
+    agreeing = np.repeat(rng.integers(0, 1 << 32, 400, dtype=np.uint32), 6) + rng.integers(
+        0, 2, 2_400, dtype=np.uint32
+    )
+    places = rng.permutation(np.concatenate([by_chance, agreeing]))
+    wanted = crowded(places)
+    assert wanted[agreeing & np.uint32(len(wanted) - 1)].mean() > 0.98
+    assert wanted.mean() < 0.02
+
+
+@pytest.mark.parametrize("count", [1, 2, 200])
+def test_few_hits_are_all_counted_exactly(count: int) -> None:
+    places = np.arange(count, dtype=np.uint32) * 1_000
+    wanted = crowded(places)
+    assert wanted[places & np.uint32(len(wanted) - 1)].all()
