@@ -24,7 +24,7 @@ _STEPS: Final = 16
 
 
 def hash_pairs(
-    bins: NDArray[np.int64], intervals: NDArray[np.int64], lapses: NDArray[np.int64]
+    bins: NDArray[np.signedinteger], intervals: NDArray[np.signedinteger], lapses: NDArray[np.signedinteger]
 ) -> NDArray[np.uint32]:
     """The hashes of pairs. Bins 0..511, intervals -64..63, lapses 0..63; equal pairs only have equal hashes."""
     raw = (bins & ((1 << BIN_BITS) - 1)) << (INTERVAL_BITS + LAPSE_BITS)

@@ -56,7 +56,11 @@ def test_the_same_match_is_less_sure_among_more_tracks(tmp_path: Path, monkeypat
     snapshot = Catalog(tmp_path).snapshot()
     under_noise = prepare(mixed(tune(1).cut(3, 6), noise(5, 6), 1.6))
     few = likeliest(snapshot, under_noise)
-    monkeypatch.setattr(Snapshot, "__len__", lambda _self: 100_000)
+
+    def very_many(_self: Snapshot) -> int:
+        return 100_000
+
+    monkeypatch.setattr(Snapshot, "__len__", very_many)
     many = likeliest(snapshot, under_noise)
     assert few is not None
     assert many is not None

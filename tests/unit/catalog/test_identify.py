@@ -137,15 +137,17 @@ CHORDS = [(220.0, 277.2, 329.6, 440.0), (261.6, 329.6, 392.0, 523.2)]
 
 def chord(hertz: Sequence[float], seconds: float) -> Pcm:
     """Sine tones that are held."""
-    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    return Pcm(
-        np.sum([0.2 * np.sin(2 * np.pi * each * times) for each in hertz], axis=0, dtype=np.float32)[np.newaxis]
-    )
+    times = np.arange(round(seconds * SAMPLE_RATE), dtype=np.float64) / SAMPLE_RATE
+    samples = np.zeros((1, len(times)), np.float32)
+    for each in hertz:
+        samples[0] += 0.2 * np.sin(2 * np.pi * each * times)
+    return Pcm(samples)
 
 
 def test_tones_are_not_taken_for_the_fade_out_that_holds_them(tmp_path: Path) -> None:
-    fade = np.exp(-np.arange(8 * SAMPLE_RATE) / SAMPLE_RATE / 1.5).astype(np.float32)
-    endings = [Pcm(chord(each, 8).samples * fade + noise(1, 8).samples * np.float32(0.005)) for each in CHORDS]
+    fade = np.empty(8 * SAMPLE_RATE, np.float32)
+    fade[:] = np.exp(-np.linspace(0, 8 / 1.5, len(fade)))
+    endings = [mixed(Pcm(chord(each, 8).samples * fade), noise(1, 8), 0.005) for each in CHORDS]
     with CatalogWriter(tmp_path) as writer:
         writer.add([entry(number, joined(tune(number), endings[number % 2])) for number in range(4)])
     faded = Catalog(tmp_path).snapshot()
