@@ -224,11 +224,12 @@ def _strengths(
     strengths = np.zeros(len(candidates))
     for channel in range(len(levels.channels) if any(levels.heard[1:]) else 1):
         owners = np.repeat(np.arange(len(candidates)), [len(each[channel][0]) for each in found])
-        times, pitches = (np.concatenate([each[channel][part] for each in found]) for part in (0, 1))
-        times = np.rint(times).astype(np.int64)
+        places = np.concatenate([each[channel][0] for each in found])
+        pitches = np.concatenate([each[channel][1] for each in found])
+        times = np.rint(places).astype(np.int64)
         inside = (times >= 0) & (times < levels.steps)
         owners, times = owners[inside], times[inside]
-        peaks = _Peaks.of(levels, channel, times, pitches[inside])
+        peaks = _Peaks.of(levels, channel, places[inside], pitches[inside])
         edges = np.searchsorted(owners, np.arange(len(candidates) + 1)).tolist()
         for lower in peaks.lower(slice(None), times):
             for number, (first, last) in enumerate(itertools.pairwise(edges)):
