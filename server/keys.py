@@ -25,6 +25,7 @@ from server.identifications.service import IdentificationService
 from server.observability import Counter, Metrics
 from server.readiness import Readiness
 from server.settings import ServerSettings
+from server.webhooks.service import Webhooks
 
 SETTINGS: Final = web.AppKey("settings", ServerSettings)
 CLOCK: Final = web.AppKey("clock", Clock)
@@ -49,6 +50,7 @@ VIDEO_OWNERS: Final[web.AppKey[VideoOwners]] = web.AppKey("video_owners")
 WATCHER: Final = web.AppKey("watcher", Watcher)
 HOT: Final = web.AppKey("hot", HotChannels)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
+WEBHOOKS: Final = web.AppKey("webhooks", Webhooks)
 ENCODER: Final = web.AppKey("encoder", Encoder)
 ORIGIN: Final[web.AppKey[Callable[[web.Request], URL]]] = web.AppKey("origin")
 """The website's address as the visitor of a request sees it: for every address that a page shows to be copied."""

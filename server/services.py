@@ -72,6 +72,9 @@ from server.identifications.runners.queued import QueuedRunner
 from server.identifications.service import IdentificationService
 from server.music_folders import FolderTimes, MusicFolders, sync_command
 from server.readiness import Readiness, Trial, database_trial, job_trial, worker_trials
+from server.webhooks.sender import WebhookSender
+from server.webhooks.service import Webhooks
+from server.webhooks.store import WebhookStore
 
 
 @asynccontextmanager
@@ -281,6 +284,18 @@ async def _open_channels(
     )
     app[keys.FEED] = await stack.enter_async_context(ChannelFeed(service, metrics=metrics))
     app[keys.SET_LISTS] = await stack.enter_async_context(SetLists(service, clock=clock))
+    sender = await stack.enter_async_context(WebhookSender(settings.webhook_hosts, clock))
+    app[keys.WEBHOOKS] = await stack.enter_async_context(
+        Webhooks(
+            WebhookStore(database),
+            sender,
+            service=service,
+            api_keys=ApiKeyStore(database),
+            clock=clock,
+            metrics=metrics,
+            check_channel=access.check_channel,
+        )
+    )
     watcher = Watcher(
         WatchStore(database),
         service=service,

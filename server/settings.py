@@ -13,6 +13,7 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget, name_from, parse_target
 from fingerprint.settings import (
     ENDPOINT,
+    HOST_NAMES,
     HTTP_ADDRESS,
     Format,
     PipelineSettings,
@@ -383,6 +384,12 @@ class ServerSettings:
         "TWITCHAUDIO_METRICS_LISTEN",
         Format(host_and_port, "an address and a port, such as 127.0.0.1:9090 or [::1]:9090"),
         help="an address of its own for `/metrics` and `/readyz`, without a token",
+    )
+    webhook_hosts: tuple[str, ...] = setting(
+        "TWITCHAUDIO_WEBHOOK_HOSTS",
+        HOST_NAMES,
+        help="hosts that webhooks may be sent to besides public addresses (a loopback address over http, too)",
+        default=(),
     )
     cors_origins: tuple[str, ...] = setting(
         "TWITCHAUDIO_CORS_ORIGINS",

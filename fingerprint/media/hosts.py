@@ -98,12 +98,13 @@ class AllowList:
     def socket(self, info: AddressInfo) -> socket.socket:
         """Creates a socket for an address; aiohttp's `socket_factory`. Raises AddressRefusedError."""
         family, kind, protocol, _, address = info
-        if not self._any_address and not self._may_connect(str(address[0])):
+        if not self._any_address and not self.may_connect(str(address[0])):
             _log.warning("address_refused", extra={"address": str(address[0])})
             raise AddressRefusedError(str(address[0]), leads_here=_leads_here(_address(str(address[0]))))
         return socket.socket(family=family, type=kind, proto=protocol)
 
-    def _may_connect(self, text: str) -> bool:
+    def may_connect(self, text: str) -> bool:
+        """Whether an IP address may be contacted: a public one, or one that the list names itself."""
         address = _address(text)
         return address is not None and (address in self._addresses or is_public(address))
 

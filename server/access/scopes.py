@@ -10,8 +10,11 @@ WATCH: Final = "watch"
 FILES: Final = "files"
 """Allows uploading recordings, which cost more than names on Twitch; so it is never a default scope."""
 
+WEBHOOKS: Final = "webhooks"
+"""Allows webhooks, which have this server send requests; so it is never a default scope."""
+
 DEFAULT_SCOPES: Final = ("streams", "clips")
-SCOPES: Final = (*DEFAULT_SCOPES, FILES, WATCH)
+SCOPES: Final = (*DEFAULT_SCOPES, FILES, WATCH, WEBHOOKS)
 
 
 def scope_of(kind: Kind) -> str:

@@ -2,6 +2,8 @@
 
 from aiohttp import web
 
+from server import keys
+from server.access.quotas.budgets import CostBudget
 from server.api import (
     access_codes,
     channels,
@@ -14,6 +16,7 @@ from server.api import (
     status,
     video_set_lists,
     watches,
+    webhooks,
 )
 from server.api.uploads import UploadRoom
 
@@ -21,6 +24,7 @@ from server.api.uploads import UploadRoom
 def add_routes(app: web.Application) -> None:
     """Add every route of the API."""
     app[identifications.UPLOADS] = UploadRoom()
+    app[webhooks.TEST_BUDGET] = CostBudget(app[keys.CLOCK], webhooks.TESTS)
     for module in (
         identifications,
         reports,
@@ -28,6 +32,7 @@ def add_routes(app: web.Application) -> None:
         channels,
         watches,
         video_set_lists,
+        webhooks,
         status,
         me,
         access_codes,

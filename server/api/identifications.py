@@ -13,6 +13,7 @@ from server.api.event_streams import encode_event, last_event_id, send_events
 from server.api.requests import max_age, no_unknown_query, preferred_wait, read_question
 from server.api.responses import BASE, identification_response, is_operator
 from server.api.uploads import UploadRoom, read_upload
+from server.api.webhooks import webhook_owner
 from server.identifications.service import IdentificationHandle
 
 ID_LIMIT: Final = 64
@@ -38,6 +39,7 @@ async def ask_if_allowed(
         admit=lambda: access.admit(context, target),
         max_age=max_age,
     )
+    request.app[keys.WEBHOOKS].asked(asked, webhook_owner(context.principal))
     request.app[keys.HOT].asked(target, asker_key(context))
     return asked
 

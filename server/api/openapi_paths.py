@@ -114,6 +114,7 @@ _PATH_PARAMETERS: Final = {
         {"type": "string", "enum": ["csv", "json", "m3u8", "cue", "chapters.txt"]},
     ),
     "{slug}": _parameter("path", "slug", "The clip's slug; its case counts."),
+    "/webhooks/{id}": _parameter("path", "id", "The webhook's id."),
     "/song-tokens/{id}": _parameter("path", "id", "The token's id."),
 }
 
@@ -121,12 +122,14 @@ _PATH_PARAMETERS: Final = {
 TAGS: Final[Mapping[str, str]] = {
     "identifications": "Ask which song is playing, and follow the answer.",
     "channels": "What was heard on a channel, as a list, as events, and for chat bots.",
+    "webhooks": "Have your own server told of plays and answers.",
     "access": "What the service offers, and what the caller may do.",
     "monitoring": "For the operator.",
 }
 _TAG_OF: Final = {
     **dict.fromkeys(("identifications", "clips", "videos", "songs"), "identifications"),
     **dict.fromkeys(("channels", "watches"), "channels"),
+    "webhooks": "webhooks",
     **dict.fromkeys(("healthz", "readyz", "metrics"), "monitoring"),
 }
 
@@ -417,6 +420,58 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                 }
             },
             problems=[ProblemCode.NOT_FOUND],
+    f"{BASE}/webhooks": {
+        "get": ApiOperation(
+            id="webhooks",
+            summary="Your webhooks",
+            description="Without their secrets. For operators and API keys with the scope `webhooks`.",
+            responses={"200": _json("Webhooks", "The webhooks.")},
+            problems=_OWNER,
+        ),
+        "put": ApiOperation(
+            id="putWebhook",
+            summary="Have an address told of events",
+            description="Creates a webhook, or changes the one with the same address. Messages are signed as "
+            "Standard Webhooks says, with the secret that is shown once, and tried again for a day and a half.",
+            body="WebhookWish",
+            responses={
+                "200": _json("Webhook", "It was there before, and has changed."),
+                "201": _json("Webhook", "It is new, and this is its secret.", _LOCATION),
+            },
+            problems=_OWNER,
+        ),
+    },
+    f"{BASE}/webhooks/{{id}}": {
+        "get": ApiOperation(
+            id="webhook",
+            summary="A webhook",
+            description="Its state, and what was wrong last.",
+            responses={"200": _json("Webhook", "The webhook.")},
+            problems=(*_OWNER, ProblemCode.NOT_FOUND),
+        ),
+        "put": ApiOperation(
+            id="changeWebhook",
+            summary="Change a webhook",
+            description="Its secret stays. One that was disabled is enabled again.",
+            body="WebhookWish",
+            responses={"200": _json("Webhook", "It has changed.")},
+            problems=(*_OWNER, ProblemCode.NOT_FOUND),
+        ),
+        "delete": ApiOperation(
+            id="deleteWebhook",
+            summary="Delete a webhook",
+            description="What was still to be sent to it is dropped.",
+            responses={"204": {"description": "Deleted."}},
+            problems=(*_OWNER, ProblemCode.NOT_FOUND),
+        ),
+    },
+    f"{BASE}/webhooks/{{id}}/test": {
+        "post": ApiOperation(
+            id="testWebhook",
+            summary="Send a test message now",
+            description="The answer says what came of it.",
+            responses={"200": _json("WebhookTest", "What came of it.")},
+            problems=(*_OWNER, ProblemCode.NOT_FOUND, ProblemCode.RATE_LIMITED),
         )
     },
     f"{BASE}/status": {

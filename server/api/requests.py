@@ -180,6 +180,8 @@ def _words(accepts: inspect.Type) -> str:
             return "a text"
         case inspect.StrType(max_length=most):
             return f"a text of at most {most} characters"
+        case inspect.ListType():
+            return "a list of texts"
         case inspect.EnumType(cls=choices):
             return f"one of {', '.join(str(choice) for choice in choices)}"
         case inspect.IntType(ge=least, le=most):

@@ -225,6 +225,13 @@ async def test_answers_are_what_the_document_says(
         # tests/integration/test_video_set_lists.py
         *((method, "/api/v1/videos/{id}/set-list") for method in ("get", "post", "delete")),
         ("get", "/api/v1/videos/{id}/set-list.{ending}"),
+        # tests/integration/test_webhooks.py
+        ("get", "/api/v1/webhooks"),
+        ("put", "/api/v1/webhooks"),
+        ("get", "/api/v1/webhooks/{id}"),
+        ("put", "/api/v1/webhooks/{id}"),
+        ("delete", "/api/v1/webhooks/{id}"),
+        ("post", "/api/v1/webhooks/{id}/test"),
     }
     assert works == operations - elsewhere - {("post", redeem)}
 

@@ -79,6 +79,12 @@ POST   /api/v1/videos/{id}/set-list              503     L F C F F F . F F . K W
 GET    /api/v1/videos/{id}/set-list              404     . . . . . . . . . . . . . . .
 DELETE /api/v1/videos/{id}/set-list              404     L F C F F F . F F . K W B . .
 GET    /api/v1/videos/{id}/set-list.{ending}     404     . . . . . . . . . . . . . . .
+GET    /api/v1/webhooks                          200     L F F F F F F F F F K W B . .
+PUT    /api/v1/webhooks                          400     L F C F F F F F F F K W B . .
+GET    /api/v1/webhooks/{id}                     404     L F F F F F F F F F K W B . .
+PUT    /api/v1/webhooks/{id}                     400     L F C F F F F F F F K W B . .
+DELETE /api/v1/webhooks/{id}                     404     L F C F F F F F F F K W B . .
+POST   /api/v1/webhooks/{id}/test                404     L F C F F F F F F F K W B . .
 GET    /api/v1/status                            200     . . . . . . . . . . . . . . .
 GET    /api/v1/me                                200     . . . . . . . . . . K W . . .
 POST   /api/v1/access-codes/redeem               422     L . C . . . . L L L K W B . .

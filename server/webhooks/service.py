@@ -1,0 +1,176 @@
+"""Tells webhooks of finished identifications and of plays: collects events, stores messages, sends those due."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Self
+
+from fingerprint.domain.identification import Identification, Kind
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.ports import Clock, JobOutcome
+from server.access.identity.api_keys import ApiKeyStore
+from server.access.scopes import WEBHOOKS
+from server.identifications.service import IdentificationHandle, IdentificationService
+from server.identifications.set_list import plays
+from server.observability import Metrics
+from server.webhooks.messages import EventType, Webhook, identification_message, play_message, trial_message
+from server.webhooks.sender import Attempt, WebhookSender
+from server.webhooks.store import Delivery, WebhookStore
+
+KEY: Final = "key:"
+POLL_SECONDS: Final = 5.0
+MAX_NEWS: Final = 2_000
+AT_ONCE: Final = 16
+
+_ANSWERS: Final = 20
+"""The newest answers of a channel that are read to see whether a play is new."""
+
+_log = logging.getLogger(__name__)
+
+
+class Webhooks:
+    """All webhooks. An async context manager that owns the tasks that collect and send."""
+
+    def __init__(
+        self,
+        store: WebhookStore,
+        sender: WebhookSender,
+        *,
+        service: IdentificationService,
+        api_keys: ApiKeyStore,
+        clock: Clock,
+        metrics: Metrics,
+        check_channel: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """`check_channel` raises TwitchAudioError `blacklisted` for a channel that nothing is to be told of."""
+        self.sender = sender
+        self._store = store
+        self._service = service
+        self._api_keys = api_keys
+        self._clock = clock
+        self._check_channel = check_channel
+        self._active: Sequence[Webhook] = ()
+        # What has happened: an answer and who asked for it, or a channel on which a song was heard.
+        self._answers: deque[tuple[str, Identification]] = deque(maxlen=MAX_NEWS)
+        self._heard: deque[str] = deque(maxlen=MAX_NEWS)
+        self._news = asyncio.Event()
+        self._due = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sent = metrics.counter("twitchaudio_webhook_deliveries_total", "Attempts to send.", "outcome")
+        service.add_outcome_listener(self._job_ended)
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(self._forever(self._collect, self._news), name="collect webhook events"),
+            asyncio.create_task(self._forever(self._deliver, self._due), name="send webhook messages"),
+        ]
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TwitchAudioError, TimeoutError):
+            # What has just happened is sent by the next server.
+            async with asyncio.timeout(1.0):
+                await self._collect()
+
+    async def refresh(self) -> None:
+        """Read at once which webhooks there are. Raises TwitchAudioError `busy`."""
+        self._active = await self._store.active()
+
+    def asked(self, handle: IdentificationHandle, owner: str | None) -> None:
+        """Tell the owner's webhooks of this identification's end, unless it was there before the question."""
+        if handle.progress is None or owner is None or not any(each.owner == owner for each in self._active):
+            return
+
+        def ended(future: "asyncio.Future[Identification | TwitchAudioError]") -> None:
+            if not future.cancelled() and isinstance(answer := future.result(), Identification):
+                self._answers.append((owner, answer))
+                self._news.set()
+
+        handle.progress.ended.add_done_callback(ended)
+
+    async def test(self, webhook: Webhook) -> Attempt:
+        """Send a test message now."""
+        return await self.sender.send(webhook, trial_message(webhook, self._clock.now()))
+
+    def _job_ended(self, outcome: JobOutcome) -> None:
+        answer = outcome.identification
+        if answer.kind is not Kind.STREAM or answer.song is None or answer.asked_at is not None:
+            return
+        if any(answer.target in webhook.channels for webhook in self._active):
+            self._heard.append(answer.target)
+            self._news.set()
+
+    async def _forever(self, step: Callable[[], Awaitable[None]], wake: asyncio.Event) -> None:
+        while True:
+            wake.clear()
+            try:
+                await step()
+            except TwitchAudioError as error:
+                _log.info("webhooks_without_store", extra={"code": str(error.code)})
+            except Exception:  # noqa: BLE001 - a row that cannot be read must not end it
+                _log.exception("webhooks_crashed")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await wake.wait()
+
+    async def _collect(self) -> None:
+        """Read which webhooks there are, and store messages for what has happened."""
+        self._active = await self._store.active()
+        now = self._clock.now()
+        while self._answers:
+            owner, answer = self._answers[0]
+            told = [
+                each for each in self._active if each.owner == owner and EventType.IDENTIFICATION in each.events
+            ]
+            await self._store.add([(each, identification_message(each, answer)) for each in told], now=now)
+            self._answers.popleft()
+            self._due.set()
+        while self._heard:
+            channel = self._heard[0]
+            told = [each for each in self._active if channel in each.channels and EventType.PLAY in each.events]
+            told = told if await self._may_be_told(channel) else []
+            play = next(plays(await self._service.recent_answers(channel, limit=_ANSWERS)), None) if told else None
+            # One that is heard on is no news.
+            if play is not None and len(play.answers) == 1:
+                await self._store.add([(each, play_message(each, channel, play)) for each in told], now=now)
+            self._heard.popleft()
+            self._due.set()
+
+    async def _may_be_told(self, channel: str) -> bool:
+        try:
+            await self._check_channel(channel)
+        except TwitchAudioError as error:
+            if error.code is not ProblemCode.BLACKLISTED:
+                raise
+            return False
+        return True
+
+    async def _deliver(self) -> None:
+        """Send all messages that are due."""
+        await self._store.delete_old(now=self._clock.now())
+        while taken := await self._store.take(now=self._clock.now(), limit=AT_ONCE):
+            await asyncio.gather(*map(self._send, taken))
+
+    async def _send(self, delivery: Delivery) -> None:
+        webhook = delivery.webhook
+        if not await self._may_have(webhook.owner):
+            await self._store.disable(webhook.owner, "Its API key is no longer valid for webhooks.")
+            return
+        outcome = await self.sender.send(webhook, delivery.message)
+        self._sent.add("delivered" if outcome.error is None else "failed")
+        if outcome.error is None:
+            await self._store.delivered(delivery, now=self._clock.now())
+            return
+        _log.info("webhook_failed", extra={"webhook": webhook.id, "attempts": delivery.attempts})
+        await self._store.failed(delivery, outcome.error, now=self._clock.now(), is_gone=outcome.status == 410)
+
+    async def _may_have(self, owner: str) -> bool:
+        if not owner.startswith(KEY):
+            return True
+        key = await self._api_keys.get(owner.removeprefix(KEY))
+        return key is not None and key.valid(self._clock.now()) and WEBHOOKS in key.scopes

@@ -1,0 +1,254 @@
+"""Webhooks and their deliveries in SQL. A delivery's row is its lease: one server at a time sends it."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import Database, from_us, insert_new, lock, to_us
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.settings import Secret
+from server.audit.changes import ChangeLog
+from server.webhooks.messages import EventType, Message, Webhook, new_secret
+from server.webhooks.tables import webhook_deliveries, webhooks
+
+MOST_OF_OWNER: Final = 10
+MOST: Final = 1_000
+MOST_WAITING: Final = 500
+"""How many messages wait for one webhook; the oldest are dropped beyond it."""
+
+KEPT: Final = timedelta(hours=1)
+"""How long it is remembered that a message was sent."""
+
+GIVEN_UP_AFTER: Final = timedelta(days=3)
+"""After failing for so long, a webhook is disabled."""
+
+LEASE_SECONDS: Final = 30.0
+
+WAITS: Final = (5.0, 60.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0)
+"""Seconds from each failed attempt to the next one; after the last, a message is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A message that is to be sent to a webhook, after some attempts."""
+
+    message: Message
+    webhook: Webhook
+    attempts: int
+
+
+class WebhookStore:
+    """Keeps webhooks, and the messages that are to be sent."""
+
+    def __init__(self, database: Database, *, changes: ChangeLog | None = None) -> None:
+        self._database = database
+        self._changes = changes or ChangeLog()
+
+    async def put(
+        self,
+        owner: str,
+        url: str,
+        *,
+        events: Sequence[EventType],
+        channels: Sequence[str],
+        now: datetime,
+        webhook_id: str | None = None,
+    ) -> tuple[Webhook, bool]:
+        """Create a webhook, or change the owner's with this id or else this address; whether it is new.
+
+        One that was disabled is enabled again. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`.
+        """
+        values = {
+            "url": url,
+            "events": ",".join(events),
+            "channels": ",".join(channels),
+            "disabled": None,
+            "failing_us": None,
+        }
+
+        def work(connection: Connection) -> tuple[str, bool]:
+            lock(connection, "webhooks")
+            mine = connection.execute(select(webhooks).where(webhooks.c.owner == owner)).all()
+            known = next(
+                (row for row in mine if row.id == webhook_id or (not webhook_id and row.url == url)), None
+            )
+            if known is not None:
+                connection.execute(update(webhooks).where(webhooks.c.id == known.id).values(**values))
+                self._changes.record(connection, "change webhook", known.id, before=known.url, after=url)
+                return str(known.id), False
+            if webhook_id is not None:
+                raise _unknown()
+            if len(mine) >= MOST_OF_OWNER:
+                raise invalid_input(f"You have {MOST_OF_OWNER} webhooks, which is the most. Delete one first.")
+            if connection.execute(select(func.count()).select_from(webhooks)).scalar_one() >= MOST:
+                raise TwitchAudioError(
+                    ProblemCode.BUSY, "This server has no room for more webhooks.", retry_after_seconds=3_600.0
+                )
+            new = {"id": secrets.token_hex(8), "owner": owner, "secret": new_secret().reveal()}
+            insert_new(connection, webhooks, {**values, **new, "created_us": to_us(now)})
+            self._changes.record(connection, "add webhook", new["id"], after=url)
+            return new["id"], True
+
+        found, created = await self._database.transact(work)
+        return await self.get(owner, found), created
+
+    async def get(self, owner: str, webhook_id: str) -> Webhook:
+        """The owner's webhook. Raises TwitchAudioError `not-found`, `busy`."""
+        mine = (webhooks.c.owner == owner, webhooks.c.id == webhook_id)
+        row = await self._database.first(select(webhooks).where(*mine))
+        if row is None:
+            raise _unknown()
+        return _webhook(row)
+
+    async def all(self, owner: str) -> Sequence[Webhook]:
+        """The owner's webhooks, the oldest first."""
+        statement = (
+            select(webhooks).where(webhooks.c.owner == owner).order_by(webhooks.c.created_us, webhooks.c.id)
+        )
+        return [_webhook(row) for row in await self._database.rows(statement)]
+
+    async def active(self) -> Sequence[Webhook]:
+        """All webhooks that are told of events."""
+        return [
+            _webhook(row)
+            for row in await self._database.rows(select(webhooks).where(webhooks.c.disabled.is_(None)))
+        ]
+
+    async def delete(self, owner: str, webhook_id: str) -> None:
+        """Delete a webhook and what is to be sent to it. Raises TwitchAudioError `not-found`, `busy`."""
+
+        def work(connection: Connection) -> None:
+            gone = delete(webhooks).where(webhooks.c.owner == owner, webhooks.c.id == webhook_id)
+            if not connection.execute(gone).rowcount:
+                raise _unknown()
+            connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.webhook_id == webhook_id))
+            self._changes.record(connection, "delete webhook", webhook_id)
+
+        await self._database.transact(work)
+
+    # --- Deliveries -------------------------------------------------------------------------------------
+
+    async def add(self, messages: Iterable[tuple[Webhook, Message]], *, now: datetime) -> None:
+        """Store messages to be sent; those that are known already are not stored again."""
+        table = webhook_deliveries
+        chosen = list(messages)
+
+        def work(connection: Connection) -> None:
+            for webhook, message in chosen:
+                values = {
+                    "id": message.id,
+                    "webhook_id": webhook.id,
+                    "body": message.body.decode(),
+                    "created_us": to_us(now),
+                    "due_us": to_us(now),
+                    "lease_us": 0,
+                    "attempts": 0,
+                }
+                insert_new(connection, table, values)
+            for webhook_id in {webhook.id for webhook, _ in chosen}:
+                mine = (table.c.webhook_id == webhook_id, table.c.due_us.is_not(None))
+                oldest = select(table.c.created_us).where(*mine).order_by(table.c.created_us.desc())
+                beyond = connection.execute(oldest.offset(MOST_WAITING).limit(1)).scalar()
+                if beyond is not None:
+                    connection.execute(delete(table).where(*mine, table.c.created_us <= beyond))
+
+        if chosen:
+            await self._database.transact(work)
+
+    async def take(self, *, now: datetime, limit: int) -> Sequence[Delivery]:
+        """Lease up to `limit` messages that are due."""
+        table = webhook_deliveries
+        free = (table.c.due_us <= to_us(now), table.c.lease_us <= to_us(now))
+        lease = to_us(now + timedelta(seconds=LEASE_SECONDS))
+        due = await self._database.rows(select(table.c.id).where(*free).order_by(table.c.due_us).limit(limit))
+        if not due:
+            return []
+
+        def work(connection: Connection) -> list[Delivery]:
+            taken: list[Delivery] = []
+            for (message_id,) in due:
+                this = table.c.id == message_id
+                values = {"lease_us": lease, "attempts": table.c.attempts + 1}
+                if not connection.execute(update(table).where(this, *free).values(**values)).rowcount:
+                    continue
+                row = connection.execute(select(table).where(this)).one()
+                whose = connection.execute(select(webhooks).where(webhooks.c.id == row.webhook_id)).first()
+                if whose is None or whose.disabled is not None:
+                    connection.execute(update(table).where(this).values(due_us=None))
+                    continue
+                message = Message(id=row.id, body=str(row.body).encode())
+                taken.append(Delivery(message=message, webhook=_webhook(whose), attempts=row.attempts))
+            return taken
+
+        return await self._database.transact(work)
+
+    async def delivered(self, delivery: Delivery, *, now: datetime) -> None:
+        """Record that a message has arrived."""
+
+        def work(connection: Connection) -> None:
+            self._set_due(connection, delivery, None)
+            values = {"failing_us": None, "last_us": to_us(now), "last_error": None}
+            connection.execute(update(webhooks).where(webhooks.c.id == delivery.webhook.id).values(**values))
+
+        await self._database.transact(work)
+
+    async def failed(self, delivery: Delivery, error: str, *, now: datetime, is_gone: bool = False) -> None:
+        """Record a failed attempt, after which a message is tried again some time later, or given up.
+
+        `is_gone`: the receiver wants no more of them.
+        """
+        webhook = delivery.webhook
+        again = delivery.attempts <= len(WAITS) and not is_gone
+        wait = timedelta(seconds=WAITS[delivery.attempts - 1]) if again else None
+        since = webhook.failing_since or now
+        values: dict[str, Any] = {"failing_us": to_us(since), "last_error": error[:200]}
+        if is_gone:
+            values["disabled"] = "The address answered 410 Gone."
+        elif now - since >= GIVEN_UP_AFTER:
+            values["disabled"] = f"It has failed for {GIVEN_UP_AFTER.days} days: {error}"[:200]
+
+        def work(connection: Connection) -> None:
+            self._set_due(connection, delivery, None if wait is None else to_us(now + wait))
+            connection.execute(update(webhooks).where(webhooks.c.id == webhook.id).values(**values))
+
+        await self._database.transact(work)
+
+    async def disable(self, owner: str, reason: str) -> None:
+        """Send nothing more to the webhooks of an owner who may have none any more."""
+        mine = (webhooks.c.owner == owner, webhooks.c.disabled.is_(None))
+        await self._database.change(update(webhooks).where(*mine).values(disabled=reason[:200]))
+
+    async def delete_old(self, *, now: datetime) -> None:
+        """Forget messages that were sent or given up."""
+        table = webhook_deliveries
+        old = (table.c.created_us < to_us(now - KEPT), table.c.due_us.is_(None))
+        await self._database.change(delete(table).where(*old))
+
+    def _set_due(self, connection: Connection, delivery: Delivery, due_us: int | None) -> None:
+        this = webhook_deliveries.c.id == delivery.message.id
+        connection.execute(update(webhook_deliveries).where(this).values(due_us=due_us, lease_us=0))
+
+
+def _unknown() -> TwitchAudioError:
+    return TwitchAudioError(ProblemCode.NOT_FOUND, "You have no webhook with this id.")
+
+
+def _webhook(row: Any) -> Webhook:
+    return Webhook(
+        id=row.id,
+        owner=row.owner,
+        url=row.url,
+        events=tuple(EventType(each) for each in row.events.split(",")),
+        channels=tuple(filter(None, row.channels.split(","))),
+        secret=Secret(row.secret),
+        created_at=from_us(row.created_us),
+        disabled=row.disabled,
+        failing_since=None if row.failing_us is None else from_us(row.failing_us),
+        last_delivery_at=None if row.last_us is None else from_us(row.last_us),
+        last_error=row.last_error,
+    )

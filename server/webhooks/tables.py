@@ -1,0 +1,47 @@
+"""The tables of this package. Moments are microseconds since 1970, as in `fingerprint.database`."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+
+from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+
+webhooks: Final = Table(
+    "webhooks",
+    metadata,
+    Column("id", exact_text(32), primary_key=True),
+    # `key:ID`, or `user:NUMBER` of an operator.
+    Column("owner", exact_text(64), nullable=False),
+    Column("url", Text, nullable=False),
+    # Separated by commas.
+    Column("events", exact_text(100), nullable=False),
+    Column("channels", Text, nullable=False),
+    # As it is: signing takes the secret itself.
+    Column("secret", exact_text(100), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    # Why nothing is sent any more; null while it is.
+    Column("disabled", exact_text(200)),
+    Column("failing_us", BigInteger),
+    Column("last_us", BigInteger),
+    Column("last_error", exact_text(200)),
+    Index("ix_webhooks_owner", "owner"),
+    **MYSQL_TABLE,
+)
+
+webhook_deliveries: Final = Table(
+    "webhook_deliveries",
+    metadata,
+    # The `webhook-id` of the message.
+    Column("id", exact_text(64), primary_key=True),
+    Column("webhook_id", exact_text(32), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    # When it is tried next; null once it was delivered or given up.
+    Column("due_us", BigInteger),
+    Column("lease_us", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Index("ix_webhook_deliveries_due", "due_us"),
+    Index("ix_webhook_deliveries_webhook", "webhook_id", "created_us"),
+    Index("ix_webhook_deliveries_created", "created_us"),
+    **MYSQL_TABLE,
+)
