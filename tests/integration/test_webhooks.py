@@ -37,7 +37,9 @@ class Receiver:
 
     url: str = ""
     status: int = 204
-    got: "asyncio.Queue[tuple[dict[str, str], bytes]]" = field(default_factory=asyncio.Queue)
+    got: asyncio.Queue[tuple[dict[str, str], bytes]] = field(
+        default_factory=asyncio.Queue[tuple[dict[str, str], bytes]]
+    )
 
     async def take(self, request: web.Request) -> web.Response:
         await self.got.put(
