@@ -420,6 +420,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                 }
             },
             problems=[ProblemCode.NOT_FOUND],
+        )
+    },
     f"{BASE}/webhooks": {
         "get": ApiOperation(
             id="webhooks",
