@@ -13,6 +13,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
 
 from tests.emulators import CREDENTIALS, EMULATORS, Emulator
+from tests.fault_table import FaultTable
 from tests.guards import logging_as_before, no_sockets_and_no_sleep, nothing_blocks
 from tests.mariadb import MariaDB, running_mariadb
 
@@ -28,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`scripts/test faults --kills 50` takes longer over what is proven with a few in each run."""
     parser.addoption("--kills", type=int, default=5, help="how often a server is killed while it writes to SQLite")
     parser.addoption("--hostile-requests", type=int, default=800, help="how many hostile requests a server gets")
+    parser.addoption("--fault-table", action="store_true", help="run the tests of all faults; print their results")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Print what came of each fault, if that is asked for."""
+    if config.getoption("--fault-table"):
+        config.pluginmanager.register(FaultTable(), "fault-table")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

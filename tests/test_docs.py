@@ -11,6 +11,8 @@ from typing import Final
 
 import pytest
 
+from tests.fault_table import faults_of, read_table
+
 ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
@@ -56,6 +58,20 @@ def test_the_tests_that_the_threat_model_names_exist() -> None:
         assert place.exists(), path
         if name:
             assert re.search(rf"def {name}\b", place.read_text(encoding="utf-8")), f"{path} has no {name}"
+
+
+def test_each_fault_has_a_test() -> None:
+    table = read_table()
+    kinds = {"T": 16, "M": 6, "R": 8, "D": 8, "S": 9, "P": 14, "L": 8, "C": 4, "A": 4, "X": 5}
+    assert list(table) == [f"{kind}{number}" for kind, most in kinds.items() for number in range(1, most + 1)]
+    tests = [
+        f"{path.relative_to(ROOT)}::{name}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert set(table) - {fault for test in tests for fault in faults_of(test, table)} == set()
+    for named in (name for _, names in table.values() for name in names):
+        assert any(test.startswith(named) for test in tests), f"there is no {named}"
 
 
 def test_no_page_names_a_path_of_a_machine() -> None:

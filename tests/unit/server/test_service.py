@@ -1,6 +1,7 @@
 """The single flight: who starts, joins, follows and takes over; with a clock that is moved by hand."""
 
 import asyncio
+import dataclasses
 import gc
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -13,6 +14,7 @@ from fingerprint.domain.identification import (
     NO_MATCH_REUSE,
     Identification,
     IdentificationId,
+    Stage,
     Status,
 )
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -493,6 +495,65 @@ async def test_d6_a_job_lost_to_another_server_gives_that_servers_answer(world: 
         answer = await waiting
         assert answer.problem is not None
         assert answer.problem.code is ProblemCode.AD_BREAK
+
+
+async def test_p8_a_server_whose_loop_was_blocked_has_lost_its_lease_and_stores_nothing(world: World) -> None:
+    async with world.server("a") as (blocked, ours), world.server("b") as (other, theirs):
+        ours.capture.gate.clear()
+        theirs.capture.gate.clear()
+        waiting = asyncio.create_task(blocked.wait(await blocked.ask(CHANNEL), 100))
+        await settle()
+        state = blocked.running_identifications()[0]
+        # Ten seconds pass for all, in which `a` does nothing: not even its renewals. `b` takes over.
+        lease = world.store.leases[CHANNEL.key]
+        world.store.leases[CHANNEL.key] = dataclasses.replace(lease, expires_at=world.clock.now())
+        taken = await world.store.claim(CHANNEL, owner="b", now=world.clock.now(), lease_seconds=LEASE_SECONDS)
+        assert isinstance(taken, Claimed)
+        assert (taken.identification.id, taken.lease.fence) == (state.id, lease.fence + 1)
+        assert not await world.store.finish(lease, answered(id=state.id)), "its write is refused"
+        assert not await world.store.progress(lease, Stage.RECOGNIZING)
+        assert await world.store.finish(taken.lease, answered("Of b", id=state.id))
+        for _ in range(10):
+            await world.clock.advance(1.0)
+        answer = await waiting
+        assert answer.song is not None, answer
+        song = answer.song
+        assert song.title == "Of b"
+        assert (await other.ask(CHANNEL)).identification.id != state.id
+
+
+async def test_d7_a_leader_that_alone_is_cut_off_from_the_store_stops_and_one_answer_is_stored(
+    world: World,
+) -> None:
+    async with world.server("a") as (leader, ours):
+        ours.capture.gate.clear()
+        waiting = asyncio.create_task(leader.wait(await leader.ask(CHANNEL), 100))
+        await settle()
+        lease = world.store.leases[CHANNEL.key]
+        shared, cut_off = world.store, MemoryJobStore()
+        cut_off.down = True
+        # From now on only `a` cannot reach the store: all its calls fail.
+        for name in ("claim", "renew", "progress", "finish", "release", "get", "running", "answer"):
+            setattr(shared, name, getattr(cut_off, name))
+        reachable = MemoryJobStore()
+        reachable.rows, reachable.fences, reachable.leases = shared.rows, shared.fences, shared.leases
+        await world.clock.advance(LEASE_SECONDS + 1)
+        taken = await reachable.claim(CHANNEL, owner="b", now=world.clock.now(), lease_seconds=LEASE_SECONDS)
+        assert isinstance(taken, Claimed)
+        assert taken.lease.fence == lease.fence + 1
+        assert ours.capture.running == 0, "it stopped when its lease was over"
+        ours.capture.gate.set()
+        await settle()
+        assert ours.capture.captures <= 1
+        assert await reachable.finish(taken.lease, answered("Of b", id=taken.identification.id))
+        for name in ("claim", "renew", "progress", "finish", "release", "get", "running", "answer"):
+            setattr(shared, name, getattr(reachable, name))
+        for _ in range(30):
+            await world.clock.advance(1.0)
+        song = (await waiting).song
+        assert song is not None
+        assert song.title == "Of b"
+        assert [each.status for each in shared.rows.values()] == [Status.SUCCESSFUL]
 
 
 async def test_a_job_that_ended_between_two_looks_starts_no_other(world: World) -> None:
