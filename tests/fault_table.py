@@ -28,7 +28,7 @@ def faults_of(nodeid: str, table: Mapping[str, tuple[str, Sequence[str]]]) -> se
     name = nodeid.rpartition("::")[2].partition("[")[0]
     # Ids come first in a name: test_t1_t2_...
     ids = re.match(r"test((?:_[a-z]\d+)*)_", name)
-    found = set() if ids is None else {word.upper() for word in ids[1].split("_") if word}
+    found: set[str] = set() if ids is None else {word.upper() for word in str(ids[1]).split("_") if word}
     named = {fault for fault, (_, tests) in table.items() if any(nodeid.startswith(test) for test in tests)}
     return (found & set(table)) | named
 
