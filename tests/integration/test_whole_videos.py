@@ -1,0 +1,55 @@
+"""A whole VOD of the simulated Twitch, through the whole pipeline: its songs with their starts, and what is muted."""
+
+import asyncio
+import dataclasses
+from pathlib import Path
+
+from fingerprint.catalog.ingest import ingest
+from fingerprint.domain.targets import VideoTarget
+from fingerprint.domain.tracklist import Tracklist
+from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.wiring import open_pipeline, open_video_owners
+from simulator.content import ChannelPlan, Content, VideoPlan
+from simulator.library import own_songs
+from simulator.program import Item, Playlist
+from simulator.simulator import Simulator
+from tests.integration.test_clip_songs import write_song
+
+VIDEO = "2210987005"
+
+
+async def test_a_vod_is_listened_to_from_its_start_to_its_end(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    for number in (1, 2):
+        write_song(music, number)
+    await asyncio.to_thread(ingest, tmp_path / "data" / "catalog", [music], workers=1)
+    songs = own_songs(music)
+    played = Playlist(
+        items=tuple(Item(song=song, start_seconds=0.0, seconds=18.0) for song in (songs[0], songs[1], songs[0]))
+    )
+    video = VideoPlan(video_id=VIDEO, login="somechannel", title="a set", playlist=played, muted=((40.0, 50.0),))
+    channel = ChannelPlan(
+        login="somechannel", display_name="SomeChannel", user_id=4242, title="live", game="Music", playlist=played
+    )
+    content = Content(channels=(channel,), videos=(video,), songs=songs)
+    async with Simulator(cache=tmp_path / "media", content=content) as twitch:
+        environment = {**twitch.environment(), "TWITCHAUDIO_DATA_DIR": str(tmp_path / "data")}
+        settings = dataclasses.replace(
+            read_settings(PipelineSettings, environment), twitch=read_settings(TwitchSettings, environment)
+        )
+        async with open_video_owners(settings) as owners:
+            owner = await owners.video_owner(VIDEO)
+            assert owner is not None
+            assert (owner.id, owner.login) == ("4242", "somechannel")
+            assert await owners.video_owner("2210987999") is None
+        found = Tracklist()
+        async with open_pipeline(settings) as pipeline:
+            assert pipeline.whole is not None
+            async for newest in pipeline.whole.listen(VideoTarget(VIDEO, 0.0)):
+                found = newest
+    assert found.duration is not None
+    assert abs(found.duration - 54.0) < 1.0
+    assert found.position == found.duration
+    assert [(each.song.title, round(each.start)) for each in found.songs][:2] == [("Song 1", 0), ("Song 2", 18)]
+    assert [(round(start), round(end)) for start, end in found.muted] == [(40, 50)]
