@@ -1,4 +1,4 @@
-"""A whole VOD of the simulated Twitch, through the whole pipeline: its songs with their starts, and what is muted."""
+"""A whole VOD of the simulated Twitch, through the whole pipeline: its songs, their starts, and what is muted."""
 
 import asyncio
 import dataclasses
