@@ -1,7 +1,7 @@
 """Access control for the rest of the server: gathers the facts about a request and applies `policy.decide`."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Final, Self
@@ -22,10 +22,10 @@ from server.access.identity.failed_attempts import FailedAttemptLimiter
 from server.access.identity.principal import Principal
 from server.access.identity.sessions import Sessions
 from server.access.identity.tokens import TokenValidator
-from server.access.limit_status import most_restrictive
+from server.access.limit_status import Limit, most_restrictive
 from server.access.quotas.admission import Admissions, QuotaAdmission, Running
 from server.access.quotas.rate_limits import RateLimitedError
-from server.access.quotas.requests import StartLimits, quota_request
+from server.access.quotas.requests import QuotaRequest, StartLimits, quota_request
 from server.access.quotas.slots import JobInProgressError
 from server.access.request_context import RequestContext
 from server.access.request_records import RequestRecords
@@ -294,12 +294,15 @@ class Access:
             return await self._clip_owners.video_owner(target.video_id)
         return None
 
-    async def admit(self, context: RequestContext, target: AskedTarget) -> QuotaAdmission | None:
+    async def admit(
+        self, context: RequestContext, target: AskedTarget, *, own_limits: Sequence[Limit] | None = None
+    ) -> QuotaAdmission | None:
         """Take a slot and count against the rate limits for a new job of an authenticated request.
 
         None when the same quota key has just started a job for this target on another server. The caller reports
-        the job's start and end to the admission. The status of the most restrictive limit is stored in the
-        context.
+        the job's start and end to the admission. `own_limits`: what counts for a request without an API key, in
+        place of the jobs that its address may have at once. The status of the most restrictive limit is stored in
+        the context.
 
         Raises TwitchAudioError `job-in-progress`, `rate-limited`, `busy`; when channels are
         blacklisted, also `blacklisted`, and `upstream-unavailable` or `timeout` when Twitch does not say whose the
@@ -310,6 +313,8 @@ class Access:
         quota = quota_request(
             self._limits, key=principal.key, user=principal.user, address=context.credentials.address
         )
+        if own_limits is not None and principal.key is None:
+            quota = QuotaRequest(limits=[*own_limits, *quota.limits])
         try:
             admission = await self._admissions.admit(
                 quota, target, lambda: self._audit.job_started(context, target)

@@ -64,7 +64,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 async def song_txt(request: web.Request) -> web.StreamResponse:
     """One plain line, whatever happens: status 200, at most 400 characters, within 8 s."""
     try:
-        no_unknown_query(request, "token", "ago")
+        no_unknown_query(request, "token", "ago", "format")
     except TwitchAudioError as error:
         line = f"Sorry: {error.detail}"[:400]
     else:
@@ -73,7 +73,8 @@ async def song_txt(request: web.Request) -> web.StreamResponse:
             return web.StreamResponse(headers={**_SONG_TXT_HEADERS, "Content-Type": "text/plain; charset=utf-8"})
         token = request.query.get("token")
         login, ago = request.match_info["login"], request.query.get("ago", "")
-        line = await request.app[keys.SONG_TEXT].line(request[keys.CONTEXT], login, token, ago=ago)
+        form = request.query.get("format", "")
+        line = await request.app[keys.SONG_TEXT].line(request[keys.CONTEXT], login, token, ago=ago, form=form)
     return web.Response(text=line, content_type="text/plain", charset="utf-8", headers=_SONG_TXT_HEADERS)
 
 

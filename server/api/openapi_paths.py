@@ -300,6 +300,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             parameters=[
                 _parameter("query", "token", "A token for this channel, if the server requires sign-in."),
                 _parameter("query", "ago", "How long ago: seconds, `1m30s` or `1:30`; empty for now."),
+                _parameter("query", "format", "How a song is written, such as `{artist} - {title} {link}`."),
             ],
             responses={"200": _response("The line.", "text/plain", TEXT)},
             problems=None,

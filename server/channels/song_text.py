@@ -20,7 +20,7 @@ from server.access.request_context import RequestContext
 from server.access.service import Access, asker_key, fair_share_key
 from server.channel_names import ChannelNames, is_of_another
 from server.channels.rules import check_is_on
-from server.channels.song_line import problem_line, song_line, still_listening
+from server.channels.song_line import check_form, problem_line, song_line, still_listening
 from server.channels.song_tokens import SongToken, SongTokenStore
 from server.identifications.admission import Admit
 from server.identifications.service import IdentificationService
@@ -66,16 +66,19 @@ class SongText:
         seconds: float = WAIT_SECONDS,
         *,
         ago: str = "",
+        form: str = "",
     ) -> str:
         """The line for a channel, named as the chat bot wrote it, within `seconds`. Problems become lines, too.
 
-        `ago`: how long ago, as a viewer wrote it; empty for what plays now.
+        `ago`: how long ago, as a viewer wrote it; empty for what plays now. `form`: how a song is
+        written, see `song_line`; empty for the usual way.
         """
         try:
+            check_form(form)
             async with asyncio.timeout(seconds):
                 target = earlier(channel_target(login), ago, self._clock.now())
                 assert isinstance(target, ChannelTarget), "an earlier moment is the channel's"
-                return await self._line(context, target, token, seconds)
+                return await self._line(context, target, token, seconds, form)
         except TimeoutError:
             # Something took too long; a job that was started goes on.
             return still_listening(login)
@@ -85,17 +88,21 @@ class SongText:
             _log.exception("song_text_crashed")
             return problem_line(Problem(code=ProblemCode.INTERNAL, detail="Something broke on our side."))
 
-    async def _line(self, context: RequestContext, target: ChannelTarget, text: str | None, seconds: float) -> str:
+    async def _line(
+        self, context: RequestContext, target: ChannelTarget, text: str | None, seconds: float, form: str
+    ) -> str:
         started = self._clock.monotonic()
         left = lambda: max(0.0, seconds - (self._clock.monotonic() - started) - 0.2)  # noqa: E731
         # A little less than what is left, so that each wait ends before the time limit does.
         if text is None:
             target = replace(target, login=await self._names.current_login(target.login))
             await self._access.check(context, target)
-            admit: Admit = lambda: self._access.admit(context, target)  # noqa: E731
+            # One bot asks for many channels from one address.
+            limits = _limits(target.login)
+            admit: Admit = lambda: self._access.admit(context, target, own_limits=limits)  # noqa: E731
             answer = await self._answer(target, fair_share_key(context), admit, left)
             self._asked(target, asker_key(context))
-            return song_line(answer)
+            return song_line(answer, form)
         token = await self._token(context, target, text)
         target, caller = replace(target, login=token.channel), f"song:{token.id}"
         answer = await self._answer(target, caller, lambda: self._admit(token), left)
@@ -108,7 +115,7 @@ class SongText:
                 target = replace(target, login=channel.login)
                 await check_is_on(self._access, target)
                 answer = await self._answer(target, caller, lambda: self._admit(token), left)
-        return song_line(answer)
+        return song_line(answer, form)
 
     async def _answer(
         self, target: ChannelTarget, caller: str, admit: Admit, left: Callable[[], float]
@@ -150,11 +157,7 @@ class SongText:
     async def _admit(self, token: SongToken) -> None:
         # By channel, so that a further token is not a further limit.
         channel = token.channel_id or token.channel
-        limits = [
-            Limit(f"song:{channel}:minute", STARTS_PER_MINUTE, MINUTE),
-            Limit(f"song:{channel}:day", STARTS_PER_DAY, DAY),
-        ]
-        await count_start(self._database, limits, self._clock.now())
+        await count_start(self._database, _limits(channel), self._clock.now())
 
     async def _recent(self, login: str) -> Identification | None:
         """An answer that is at most a minute old, for a token that is used too often."""
@@ -162,3 +165,11 @@ class SongText:
             if answer.finished_at is not None and self._clock.now() - answer.finished_at < _RECENT:
                 return answer
         return None
+
+
+def _limits(channel: str) -> list[Limit]:
+    """How many identifications may be started for a channel's song line."""
+    return [
+        Limit(f"song:{channel}:minute", STARTS_PER_MINUTE, MINUTE),
+        Limit(f"song:{channel}:day", STARTS_PER_DAY, DAY),
+    ]

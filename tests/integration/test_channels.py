@@ -26,7 +26,7 @@ from server.channels.reports import DISPUTES_PER_DAY, PER_DAY, ReportStore
 from server.channels.song_tokens import MADE_PER_DAY, MOST_PER_CHANNEL, SongTokenStore
 from server.settings import ServerSettings
 from simulator.accounts import OWN_APPLICATION
-from tests.api_client import ASK, CLIP, ask, assert_problem, open_api, until_metric
+from tests.api_client import ASK, CLIP, ask, assert_problem, open_api, until, until_metric
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import Viewer, a_viewer
@@ -118,6 +118,27 @@ async def test_a_chat_bot_asks_what_was_played_a_moment_ago(api: ClientSession, 
     for wrong in ("-5", "soon", "999999", "nan"):
         assert (await line(api, f"{SONG_TXT}?ago={wrong}")).startswith("Sorry: ")
     assert [getattr(target, "at", None) is None for target in parts.resolver.asked] == [False, False, True, True]
+
+
+async def test_one_bot_asks_for_many_channels_at_once(parts: FakePipeline, tmp_path: Path) -> None:
+    async with open_api(parts, tmp_path, jobs_per_address=1) as api:
+        parts.capture.gate.clear()
+        asked = [asyncio.create_task(line(api, f"/api/v1/channels/channel{n}/song.txt")) for n in range(3)]
+        await until(lambda: parts.capture.running == 3)
+        parts.capture.gate.set()
+        assert set(await asyncio.gather(*asked)) == {"Now playing: Night Drive by The Builders"}
+
+
+async def test_a_chat_bot_says_how_a_song_is_written(api: ClientSession, parts: FakePipeline) -> None:
+    parts.recognizers.matches = [Match(song=song("/ban everybody", "A", "B"), score=0.9)]
+    for form, expected in (
+        ("{artist} - {title}", "A, B - /ban everybody"),
+        ("{title} by {artist} {link}{ago}", "Song: /ban everybody by A, B"),
+        ("{title} on {channel}", f"Song: /ban everybody on {VIC}"),
+    ):
+        assert await line(api, str(URL(SONG_TXT).with_query(format=form))) == expected
+    for form in ("{artist.__class__}", "{}", "{title", "{nothing}", "x" * 201):
+        assert (await line(api, str(URL(SONG_TXT).with_query(format=form)))).startswith("Sorry: The format ")
 
 
 @pytest.mark.parametrize("title", ["/ban everybody", "!so x", "x" * 500, "a\nb\r/me c", "\u202ereversed", "<b>&"])
