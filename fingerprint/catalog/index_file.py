@@ -49,6 +49,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, OtherFingerprintError
+from fingerprint.catalog.regular_file import open_regular
 from fingerprint.catalog.tracks import TrackEntry, track_id
 
 MAGIC: Final = b"TWAINDEX"
@@ -316,7 +317,7 @@ class IndexSegment:
 
         Raises FileNotFoundError; DamagedCatalogError for a file that was cut or changed; OtherFingerprintError.
         """
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             try:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             except ValueError as error:

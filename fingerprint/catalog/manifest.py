@@ -32,6 +32,7 @@ from typing import Any, Final, cast
 from fingerprint.catalog.index_file import SegmentName, new_id, read_name
 from fingerprint.catalog.parameters import Identities
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, NoCatalogError
+from fingerprint.catalog.regular_file import open_regular
 
 MANIFEST_NAME: Final = "manifest.json"
 MANIFEST_FORMAT: Final = 2
@@ -97,7 +98,8 @@ def read_manifest(directory: Path) -> Manifest:
     """
     path = directory / MANIFEST_NAME
     try:
-        text = path.read_bytes()
+        with open_regular(path) as file:
+            text = file.read()
     except (FileNotFoundError, NotADirectoryError):
         refuse_lone_segments(directory)
         return Manifest()

@@ -372,3 +372,15 @@ def test_the_arrays_of_an_open_catalog_cannot_be_written(tmp_path: Path) -> None
     segment = Catalog(tmp_path).snapshot().segments[0].segment
     with pytest.raises(ValueError, match="read-only"):
         segment.postings[0] = np.uint32(1)
+
+
+@pytest.mark.parametrize("name", [MANIFEST_NAME, "00000001.seg"])
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    fill(tmp_path, [1])
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CatalogError, match="not a regular file"):
+        Catalog(tmp_path).snapshot()
+    with pytest.raises(CatalogError, match="not a regular file"), CatalogWriter(tmp_path):
+        pass
+    assert (tmp_path / name).is_fifo()
