@@ -274,6 +274,7 @@ class Pipeline:
             identification,
             channel_id=heard.recording.channel_id
             or (source.channel_id if isinstance(source, LiveSource) else None),
+            channel=_channel(source) if not recorded_live else None,
             status=Status.NO_MATCH if best is None else Status.SUCCESSFUL,
             stage=Stage.DONE,
             finished_at=clock.now(),
@@ -457,6 +458,7 @@ async def _from_time_line(
     return dataclasses.replace(
         identification,
         channel_id=source.channel_id if isinstance(source, LiveSource) else None,
+        channel=_channel(source),
         status=Status.SUCCESSFUL,
         stage=Stage.DONE,
         song=found.song,
@@ -470,6 +472,10 @@ async def _from_time_line(
         ),
         heard=Heard.LIVE if found.heard is Heard.NOW else found.heard,
     )
+
+
+def _channel(source: MediaSource) -> str | None:
+    return source.channel if isinstance(source, VideoSource | ClipSource) else None
 
 
 def _asked_place(source: MediaSource) -> BroadcastPlace | None:

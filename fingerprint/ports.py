@@ -16,6 +16,7 @@ from yarl import URL
 
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget
+from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Song, Stage
 from fingerprint.domain.targets import Target
 from fingerprint.domain.time_line import Broadcast
@@ -69,7 +70,8 @@ class VideoSource:
 
     `alternatives`: the playlists of other renditions, in the order to try them when this one does not play.
     `usher_way`: as of a live source.
-    `broadcast`: the one that it is the VOD of; None for highlights and uploads.
+    `broadcast`: the one that it is the VOD of; None for highlights and uploads. `channel`: the login that its
+    channel had then, where its address tells.
     """
 
     video_id: str
@@ -78,16 +80,18 @@ class VideoSource:
     alternatives: tuple[URL, ...] = field(default=(), repr=False)
     usher_way: int = 0
     broadcast: Broadcast | None = None
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSource:
-    """The address of a clip's media file; where Twitch tells it, also where it begins in a broadcast's VOD."""
+    """The address of a clip's media file; where Twitch tells it, also its channel and its place in a VOD."""
 
     url: URL = field(repr=False)
     duration_seconds: float | None = None
     broadcast: Broadcast | None = None
     offset_seconds: float | None = None
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -474,6 +478,13 @@ class JobStore(HeardBefore, Protocol):
 
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
         """The target's unfinished identification with a live lease, or None. Never starts a job."""
+        ...
+
+    async def forget(self, traces: ChannelTraces, *, now: datetime) -> Sequence[IdentificationId]:
+        """Delete every finished identification of a channel, its clips and its VODs; returns their ids.
+
+        Jobs under way stay. Takes as long as it takes, in small steps.
+        """
         ...
 
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:

@@ -327,6 +327,10 @@ class ChannelNames:
         """
         return self._spans.fresh(login) or await self._spans.get(login, lambda: self._read_spans(login))
 
+    async def spans_of(self, channel_id: str) -> Sequence[NameSpan]:
+        """The logins of a channel, the newest first; empty when none is known. Raises TwitchAudioError `busy`."""
+        return await self._database.read(lambda connection: _spans_of(connection, channel_id))
+
     async def _read_spans(self, login: str) -> Sequence[NameSpan]:
         return await self._database.read(lambda connection: _spans(connection, login))
 
@@ -419,13 +423,16 @@ def _spans(connection: Connection, login: str) -> Sequence[NameSpan]:
     table = channel_names
     by_login = select(table).where(table.c.login == login).order_by(table.c.seen_us.desc()).limit(1)
     holder = connection.execute(by_login).first()
-    if holder is None:
-        return ()
-    by_id = select(table).where(table.c.channel_id == holder.channel_id).order_by(table.c.seen_us.desc())
+    return () if holder is None else _spans_of(connection, holder.channel_id)
+
+
+def _spans_of(connection: Connection, channel_id: str) -> Sequence[NameSpan]:
+    table = channel_names
+    by_id = select(table).where(table.c.channel_id == channel_id).order_by(table.c.seen_us.desc())
     names = connection.execute(by_id.limit(_MAX_SPANS)).all()
     others: dict[str, list[int]] = {}
     sharers = select(table.c.login, table.c.since_us).where(
-        table.c.login.in_([row.login for row in names]), table.c.channel_id != holder.channel_id
+        table.c.login.in_([row.login for row in names]), table.c.channel_id != channel_id
     )
     for row in connection.execute(sharers):
         others.setdefault(row.login, []).append(row.since_us)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fingerprint.domain.audio import Recording
+from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import (
     Identification,
     IdentificationId,
@@ -322,6 +323,22 @@ class MemoryJobStore:
     async def answer(self, target: Target) -> Identification | None:
         await self._answer()
         return self._newest(target)
+
+    async def forget(self, traces: ChannelTraces, *, now: datetime) -> Sequence[IdentificationId]:
+        await self._answer()
+        mine = [row for row in self.rows.values() if row.status.finished and traces.include(row)]
+        heard_in = {row.moment.broadcast for row in mine if row.kind is Kind.STREAM and row.moment is not None}
+        mine += [
+            row
+            for row in self.rows.values()
+            if row not in mine and row.moment is not None and row.moment.broadcast in heard_in - {None}
+        ]
+        for row in mine:
+            del self.rows[row.id]
+            for key, lease in list(self.leases.items()):
+                if lease.identification_id == row.id:
+                    del self.leases[key]
+        return [row.id for row in mine]
 
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
         await self._answer()

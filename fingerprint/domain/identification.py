@@ -206,6 +206,9 @@ class Identification:
         str | None,
         Meta(description="Twitch's number of a live channel, which a rename keeps; null until it is known."),
     ] = None
+    channel: Annotated[
+        str | None, Meta(description="Of a clip or video: the login of the channel it is from; null if unknown.")
+    ] = None
     status: Status = Status.QUEUED
     stage: Stage = Stage.QUEUED
     created_at: Moment

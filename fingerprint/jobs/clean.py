@@ -74,6 +74,7 @@ def clean(identification: Identification) -> Identification:
         song=None if identification.song is None else clean_song(identification.song),
         songs=tuple(clean_song(song) for song in identification.songs[:LIST_LIMIT]),
         channel_id=_optional(identification.channel_id),
+        channel=_optional(identification.channel),
         score=_number(identification.score),
         recognizer=_optional(identification.recognizer),
         captured_seconds=_number(identification.captured_seconds),

@@ -4,21 +4,19 @@ Every write has its fencing token in its condition, so that an owner that has lo
 """
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, Row, Select, select
+from sqlalchemy import CursorResult, Select, select
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import (
     Database,
     Values,
-    from_us,
     heard_spans,
     identifications,
     insert_new,
@@ -26,10 +24,10 @@ from fingerprint.database import (
     open_configured_database,
     to_us,
 )
+from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import (
     Identification,
     IdentificationId,
-    Kind,
     Stage,
     Status,
     abandoned,
@@ -42,12 +40,13 @@ from fingerprint.domain.text import clean_text
 from fingerprint.domain.time_line import MAX_SPAN_SECONDS, span_of
 from fingerprint.jobs import sql_statements as statements
 from fingerprint.jobs.clean import clean
+from fingerprint.jobs.sql_forget import forget_channel
+from fingerprint.jobs.sql_rows import identification_of, target_key
 from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
 from fingerprint.settings import PipelineSettings
-from fingerprint.wire import from_json, to_json
+from fingerprint.wire import to_json
 
 _CLAIM_ATTEMPTS: Final = 5
-_KEY_LIMIT: Final = 191
 
 
 class _AnsweredMeanwhileError(Exception):
@@ -185,10 +184,10 @@ class SqlJobStore:
         return await self._one(statements.BY_ID, {"job": identification_id})
 
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
-        return await self._one(statements.ALIVE, {"key": _key(target), "moment": to_us(now)})
+        return await self._one(statements.ALIVE, {"key": target_key(target), "moment": to_us(now)})
 
     async def answer(self, target: Target) -> Identification | None:
-        return await self._one(statements.NEWEST_ANSWER, {"key": _key(target)})
+        return await self._one(statements.NEWEST_ANSWER, {"key": target_key(target)})
 
     async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
         values = {
@@ -196,16 +195,19 @@ class SqlJobStore:
             "first": math.floor(start - MAX_SPAN_SECONDS),
             "last": math.ceil(end),
         }
-        return [_identification(row) for row in await self._database.rows(statements.HEARD, values)]
+        return [identification_of(row) for row in await self._database.rows(statements.HEARD, values)]
 
     async def check(self) -> None:
         await self._database.ping()
+
+    async def forget(self, traces: ChannelTraces, *, now: datetime) -> Sequence[IdentificationId]:
+        return await forget_channel(self._database, traces, now=now)
 
     async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
         statement = (
             select(identifications)
             .where(
-                identifications.c.target_key == _key(ChannelTarget(login)),
+                identifications.c.target_key == target_key(ChannelTarget(login)),
                 identifications.c.status == str(Status.SUCCESSFUL),
             )
             .order_by(identifications.c.created_us.desc(), identifications.c.id.desc())
@@ -214,11 +216,11 @@ class SqlJobStore:
         if before is not None:
             statement = statement.where(identifications.c.created_us < to_us(before))
         rows = await self._database.rows(statement)
-        return [_identification(row) for row in rows]
+        return [identification_of(row) for row in rows]
 
     async def _one(self, query: Select[*tuple[Any, ...]], values: Values) -> Identification | None:
         row = await self._database.first(query, values)
-        return None if row is None else _identification(row)
+        return None if row is None else identification_of(row)
 
 
 def _add_to_time_line(connection: Connection, answer: Identification) -> None:
@@ -234,42 +236,13 @@ def _add_to_time_line(connection: Connection, answer: Identification) -> None:
     insert_new(connection, heard_spans, row)
 
 
-def _key(target: Target) -> str:
-    """The target's key, or its hash when it is too long for the column."""
-    key = target.key
-    if len(key) <= _KEY_LIMIT and key.isprintable():
-        return key
-    return f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
-
-
 def _changed(result: CursorResult[Any]) -> bool:
     return result.rowcount == 1
 
 
 def _one(connection: Connection, query: Select[*tuple[Any, ...]], values: Values) -> Identification | None:
     row = connection.execute(query, values).first()
-    return None if row is None else _identification(row)
-
-
-def _identification(row: Row[Any]) -> Identification:
-    if row.body is not None:
-        return dataclasses.replace(from_json(json.loads(row.body)), disputed=row.doubted_us is not None)
-    return Identification(
-        id=IdentificationId(row.id),
-        kind=Kind(row.kind),
-        target=row.target,
-        **_moment_of(row),
-        status=Status(row.status),
-        stage=Stage(row.stage),
-        created_at=from_us(row.created_us),
-    )
-
-
-def _moment_of(row: Row[Any]) -> dict[str, Any]:
-    """The moment that was asked for, as fields of an identification."""
-    if Kind(row.kind) is not Kind.STREAM or row.at_seconds is None:
-        return {"at_seconds": row.at_seconds}
-    return {"asked_at": datetime.fromtimestamp(row.at_seconds, UTC)}
+    return None if row is None else identification_of(row)
 
 
 def _answer_or_lease(
@@ -278,10 +251,10 @@ def _answer_or_lease(
     """What is already known about a target: a finished answer, a live lease, or neither."""
     live = isinstance(target, ChannelTarget) and target.at is None
     if not (live or skip_stored):
-        answer = _one(connection, statements.NEWEST_ANSWER, {"key": _key(target)})
+        answer = _one(connection, statements.NEWEST_ANSWER, {"key": target_key(target)})
         if answer is not None and reusable(answer, now):
             return Finished(answer)
-    held = _one(connection, statements.ALIVE, {"key": _key(target), "moment": to_us(now)})
+    held = _one(connection, statements.ALIVE, {"key": target_key(target), "moment": to_us(now)})
     return None if held is None else Held(held)
 
 
@@ -296,7 +269,7 @@ def _claim_lease(
     skip_stored: bool,
 ) -> Claimed | None:
     """Claim a target that has no live lease; None when another server was faster."""
-    key = _key(target)
+    key = target_key(target)
     claim = {"key": key, "moment": to_us(now), "new_owner": owner, "new_expires_us": to_us(expires_at)}
     if not _changed(connection.execute(statements.CLAIM, claim)):
         first = {

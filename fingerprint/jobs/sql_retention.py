@@ -6,7 +6,7 @@ Any number of servers may run this at the same time: rows that one has deleted a
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
@@ -91,13 +91,14 @@ async def delete_excess_failures(database: Database, clock: Clock, *, keep: int 
 async def _delete_older(database: Database, clock: Clock, kind: str, status: str, before_us: int) -> int:
     count, values = 0, {"of_kind": kind, "with_status": status, "before": before_us}
     while ids := [str(row.id) for row in await database.rows(_OLD, values)]:
-        await database.transact(lambda connection, ids=ids: _delete(connection, ids, clock.now()))
+        await database.transact(lambda connection, ids=ids: delete_answers(connection, ids, clock.now()))
         count += len(ids)
         await clock.sleep(_PAUSE_SECONDS)
     return count
 
 
-def _delete(connection: Connection, ids: list[str], now: datetime) -> None:
+def delete_answers(connection: Connection, ids: Sequence[str], now: datetime) -> None:
+    """Delete identifications, their places in time lines, and the leases on their targets that are over."""
     # A lease that has moved on to a newer identification stays. Without one, fencing tokens start at 1 again:
     # an owner with an earlier token had it for an identification that is deleted.
     over = (leases.c.identification_id.in_(ids), leases.c.expires_us <= to_us(now))

@@ -225,12 +225,14 @@ class ClipMedia:
     """The address of a clip's smallest file, and the clip's length in seconds where known.
 
     `video_id` and `offset_seconds`: the VOD that it is from, and where it begins in that; both or neither.
+    `channel`: the login of its broadcaster.
     """
 
     url: URL = field(repr=False)
     duration_seconds: float | None
     video_id: str | None = None
     offset_seconds: float | None = None
+    channel: str | None = None
 
 
 def parse_clip(data: Json) -> ClipMedia | None:
@@ -253,12 +255,14 @@ def parse_clip(data: Json) -> ClipMedia | None:
         )
     token = parse_token(clip.get("playbackAccessToken"), "clip")
     video_id, offset = _object(clip.get("video")).get("id"), _number(clip.get("videoOffsetSeconds"))
+    login = _object(clip.get("broadcaster")).get("login")
     placed = isinstance(video_id, str) and video_id.isascii() and video_id.isdigit() and offset is not None
     return ClipMedia(
         url=signed_url(source, token),
         duration_seconds=_number(clip.get("durationSeconds")),
         video_id=video_id if placed else None,
         offset_seconds=offset if placed else None,
+        channel=login.lower() if isinstance(login, str) else None,
     )
 
 

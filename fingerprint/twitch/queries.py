@@ -46,6 +46,7 @@ query ClipPlayback($slug: ID!) {{
     durationSeconds
     videoOffsetSeconds
     video {{ id }}
+    broadcaster {{ id login }}
     playbackAccessToken({_PARAMS}) {{ value signature }}
     videoQualities {{ quality frameRate sourceURL }}
     assets {{ aspectRatio videoQualities {{ quality frameRate sourceURL videoCodec bitrate }} }}

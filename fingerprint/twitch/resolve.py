@@ -143,6 +143,7 @@ class TwitchResolver:
             at_seconds=at_seconds,
             usher_way=found.way,
             broadcast=found.broadcast,
+            channel=usher.channel_of(first),
         )
 
     async def _stream_token(self, login: str) -> PlaybackToken:
@@ -172,6 +173,7 @@ class TwitchResolver:
             duration_seconds=clip.duration_seconds,
             broadcast=None if clip.video_id is None else await self._broadcast_of(clip.video_id),
             offset_seconds=clip.offset_seconds,
+            channel=clip.channel,
         )
 
     async def _broadcast_of(self, video_id: str) -> Broadcast | None:

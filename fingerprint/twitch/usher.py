@@ -32,6 +32,8 @@ _RECORDED: Final = re.compile(
 )
 """The path of a VOD's media playlist: the broadcast's number, and when it began, in seconds since 1970."""
 
+_FOLDER: Final = re.compile(r"/[0-9a-f]{20}_([A-Za-z0-9_]{1,25})_[0-9]{1,20}_[0-9]{9,11}/", re.ASCII)
+
 _FIRST_BROADCAST: Final = 1_300_000_000.0
 _MAX_TIME: Final = 10_000_000_000.0
 """Seconds since 1970: Twitch began in 2011, and this code is not used in 2286."""
@@ -200,6 +202,12 @@ def recorded_broadcast(url: URL) -> Broadcast | None:
     """The broadcast that a VOD's media playlist is of, by its address; None for highlights and uploads."""
     found = _RECORDED.fullmatch(url.path)
     return None if found is None else _broadcast(found[1], float(found[2]))
+
+
+def channel_of(url: URL) -> str | None:
+    """The login that the channel of a VOD, highlight or upload had, by the address of its media playlist."""
+    found = _FOLDER.match(url.path)
+    return None if found is None else found[1].lower()
 
 
 def _broadcast(number: str, started_at: float) -> Broadcast | None:

@@ -226,6 +226,10 @@ class IdentificationService:
         await self._store.mark_disputed(identification.id, now=self._clock.now())
         self.forget_answer(identification)
 
+    def forget_all(self) -> None:
+        """Drop every answer from the cache, after some were deleted from the store."""
+        self._answers.invalidate_all()
+
     def forget_answer(self, identification: Identification) -> None:
         """Drop an answer that has changed in the store from the cache."""
         target = target_of(identification)

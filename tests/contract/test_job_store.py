@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fingerprint.database import open_database
+from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.identification import (
     ABANDONED_AFTER,
     NO_MATCH_REUSE,
@@ -660,3 +661,50 @@ async def test_what_was_heard_in_a_broadcast_is_found_by_its_seconds(store: JobS
     assert span_of(stored) == span_of(answers[1])
     await store.mark_disputed(answers[1].id, now=NOON)
     assert await found(700, 710) == set()
+
+
+async def test_a_channel_is_forgotten_with_its_clips_and_videos(store: JobStore) -> None:
+    now = NOON + timedelta(seconds=100)
+    later = ChannelTarget("somechannel", at=NOON)
+    own = [CHANNEL, later, CLIP, VideoTarget("2210", 30.0), ClipTarget("OnItsTimeLine-1")]
+    of_others = [ChannelTarget("somechannel2"), ClipTarget("AnothersClip-1"), VideoTarget("2211", 5.0)]
+    ids: dict[Target, IdentificationId] = {}
+    for target in own + of_others:
+        work = await claimed(store, target)
+        broadcast = "41" if target in (CHANNEL, later, own[4]) else "99"
+        channel = None if target in (own[4], *of_others) else "somechannel"
+        answer = dataclasses.replace(heard(work, 10.0, broadcast=broadcast), channel=channel)
+        if isinstance(target, ChannelTarget):
+            answer = dataclasses.replace(answer, channel=None)
+        assert await store.finish(work.lease, answer)
+        ids[target] = answer.id
+    running = await claimed(store, ChannelTarget("somechannel", at=NOON + timedelta(seconds=5)))
+    traces = ChannelTraces(names=(UsedName(login="somechannel", since=NOON - timedelta(days=1)),))
+    deleted = await store.forget(traces, now=now)
+    assert sorted(set(deleted)) == sorted(ids[target] for target in own)
+    for target, identification_id in ids.items():
+        kept = target in of_others
+        assert (await store.get(identification_id) is not None) == kept, target
+        assert (await store.answer(target) is not None) == kept, target
+    assert await store.history("somechannel", limit=5) == []
+    assert {each.id for each in await store.heard("41", 0, 100)} == set()
+    assert await store.get(running.identification.id) is not None, "under way"
+    assert await store.finish(running.lease, success(running))
+    assert isinstance(await claim(store, CHANNEL, after=200), Claimed)
+    assert await store.forget(traces, now=now + timedelta(seconds=300)) == [running.identification.id]
+
+
+async def test_the_answers_of_another_channel_with_the_same_login_stay(store: JobStore) -> None:
+    kept: list[IdentificationId] = []
+    for after, number in ((0.0, "71"), (20.0, None), (40.0, "72")):
+        work = await claimed(store, after=after)
+        answer = dataclasses.replace(success(work), channel_id=number)
+        assert await store.finish(work.lease, answer)
+        kept.append(answer.id)
+    slug = await claimed(store, CLIP)
+    assert await store.finish(slug.lease, success(slug))
+    name = UsedName(login="somechannel", since=NOON, until=NOON + timedelta(seconds=10))
+    traces = ChannelTraces(channel_id="71", names=(name,), slugs=frozenset({CLIP.slug}))
+    deleted = await store.forget(traces, now=NOON + timedelta(seconds=100))
+    assert sorted(deleted) == sorted([kept[0], slug.identification.id])
+    assert [await store.get(each) is not None for each in kept] == [False, True, True]

@@ -171,6 +171,43 @@ class JobTable:
             more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
         return found[:limit]
 
+    async def scan(self, only: str, *, values: Mapping[str, Any], members: str = "") -> AsyncGenerator[list[Item]]:
+        """All items that satisfy `only`, page by page: the whole table is read, so this is for rare work.
+
+        `members`: the attributes wanted, as placeholders; all by default.
+        """
+        names = {f"#{name}": name for name in _NAME.findall(f"{only} {members}")}
+        more: dict[str, Any] = {"ProjectionExpression": members} if members else {}
+        while True:
+            async with translated(self._seconds):
+                page = await self._client.scan(
+                    TableName=self.name,
+                    FilterExpression=only,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=values,
+                    ConsistentRead=True,
+                    **more,
+                )
+            yield page.get("Items", [])
+            if "LastEvaluatedKey" not in page:
+                return
+            more["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    async def delete(self, key: str, *, when: str = "", values: Mapping[str, Any] | None = None) -> None:
+        """Delete an item, if it is there and the condition `when` holds. Raises TwitchAudioError `busy`."""
+        condition: dict[str, Any] = {}
+        if when:
+            names = {f"#{name}": name for name in _NAME.findall(when)}
+            condition = {"ConditionExpression": when, "ExpressionAttributeNames": names}
+        if values:
+            condition["ExpressionAttributeValues"] = values
+        async with translated(self._seconds):
+            try:
+                await self._client.delete_item(TableName=self.name, Key={"Id": {"S": key}}, **condition)
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+
     async def check(self) -> None:
         """Raise TwitchAudioError `busy`, with advice for the operator, when the table cannot be used.
 

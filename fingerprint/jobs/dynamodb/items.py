@@ -50,6 +50,7 @@ from fingerprint.jobs.dynamodb.client import Item
 from fingerprint.wire import from_json, time_from_json, time_to_json, to_json
 
 SEAT: Final = "target#"
+STRETCH: Final = "broadcast#"
 STRETCH_SECONDS: Final = 300.0
 MAX_IN_STRETCH: Final = 150
 STAGES: Final = tuple(Stage)
@@ -122,7 +123,12 @@ def question(target: Target) -> Item:
 def stretch_keys(broadcast: str, start: float, end: float) -> list[str]:
     """The `Id`s of the stretches of a broadcast that hold what begins between two seconds."""
     first, last = (math.floor(max(0.0, seconds) / STRETCH_SECONDS) for seconds in (start, end))
-    return [f"broadcast#{broadcast}#{number}" for number in range(first, last + 1)]
+    return [f"{STRETCH}{broadcast}#{number}" for number in range(first, last + 1)]
+
+
+def broadcast_of(stretch_key: str) -> str:
+    """The broadcast that a stretch is of, by its `Id`."""
+    return stretch_key.removeprefix(STRETCH).rpartition("#")[0]
 
 
 def heard_text(answer: Identification) -> str:

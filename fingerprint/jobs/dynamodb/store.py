@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from fingerprint.database import Database
+from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import (
     Identification,
     IdentificationId,
@@ -33,7 +34,7 @@ from fingerprint.domain.identification import (
     reusable,
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
 from fingerprint.domain.text import clean_text
 from fingerprint.domain.time_line import MAX_SPAN_SECONDS, span_of
 from fingerprint.jobs.clean import clean
@@ -41,8 +42,10 @@ from fingerprint.jobs.dynamodb.client import CALL_SECONDS, Item, JobTable, open_
 from fingerprint.jobs.dynamodb.items import (
     MAX_IN_STRETCH,
     SEAT,
+    STRETCH,
     Seat,
     answer_text,
+    broadcast_of,
     expired,
     finished_attributes,
     heard_of,
@@ -295,6 +298,62 @@ class DynamoDbJobStore:
         found = (identification_of(item, kind=Kind.STREAM) for item in items)
         return [identification for identification in found if identification is not None]
 
+    async def forget(self, traces: ChannelTraces, *, now: datetime) -> Sequence[IdentificationId]:
+        """Reads both tables whole: which clips and VODs are a channel's has no index."""
+        deleted: list[IdentificationId] = []
+        broadcasts: set[str] = set()
+        for table, kind in (self._streams, Kind.STREAM), (self._clips, Kind.CLIP):
+            named, values = _names_channel(traces)
+            async for page in table.scan(named, values=values):
+                for item in page:
+                    answer = identification_of(item, kind=kind)
+                    if answer is None or not answer.status.finished or not traces.include(answer):
+                        continue
+                    if kind is Kind.STREAM and answer.moment is not None and answer.moment.broadcast is not None:
+                        broadcasts.add(answer.moment.broadcast)
+                    await self._forget_job(table, item, now)
+                    deleted.append(answer.id)
+        for slug in traces.slugs:
+            seat = await self._clips.get(seat_key(ClipTarget(slug)))
+            if seat is not None and "AnswerId" in seat:
+                deleted += await self._forget_ids([seat["AnswerId"]["S"]], now)
+        stretches = self._streams.scan(
+            "begins_with(#Id, :stretch)", values={":stretch": text(STRETCH)}, members="#Id, #Heard"
+        )
+        async for page in stretches:
+            for item in page:
+                if broadcast_of(item["Id"]["S"]) in broadcasts:
+                    deleted += await self._forget_ids([answer.id for answer in heard_of(item)], now)
+                    await self._streams.delete(item["Id"]["S"])
+                    continue
+                mine = [answer for answer in heard_of(item) if traces.include(answer)]
+                for answer in mine:
+                    await self._take_from_time_line(answer)
+        return deleted
+
+    async def _forget_ids(self, ids: Sequence[str], now: datetime) -> list[IdentificationId]:
+        """Delete finished jobs by their ids; returns those that were there."""
+        found: list[IdentificationId] = []
+        for job_id in ids:
+            for table, kind in self._places(job_id):
+                item = await table.get(job_id)
+                answer = None if item is None else identification_of(item, kind=kind)
+                if item is not None and answer is not None and answer.status.finished:
+                    await self._forget_job(table, item, now)
+                    found.append(answer.id)
+                    break
+        return found
+
+    async def _forget_job(self, table: JobTable, item: Item, now: datetime) -> None:
+        """Delete a finished job, and its target's seat unless that has moved on to another job."""
+        if "Seat" in item:
+            await table.delete(
+                item["Seat"]["S"],
+                when="(#JobId = :id OR #AnswerId = :id) AND (#Done = :done OR #LeaseUntil <= :now)",
+                values={":id": item["Id"], ":done": {"BOOL": True}, ":now": number(to_us(now))},
+            )
+        await table.delete(item["Id"]["S"])
+
     async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
         """Costs one read for each `STRETCH_SECONDS`."""
         keys = stretch_keys(broadcast, start - MAX_SPAN_SECONDS, end)
@@ -487,6 +546,18 @@ _MINE: Final = "#Fence = :fence AND #Owner = :owner"
 _WORKING: Final = "#Fence = :fence AND attribute_not_exists(#FinishedAt)"
 _EARLIER: Final = "#Fence <= :fence AND attribute_not_exists(#FinishedAt)"
 _BEFORE: Final = "#Fence < :fence AND attribute_not_exists(#FinishedAt)"
+
+
+def _names_channel(traces: ChannelTraces) -> tuple[str, dict[str, Any]]:
+    """A condition on jobs that may be a channel's, and its values."""
+    logins = traces.logins
+    values = {f":login{n}": text(login) for n, login in enumerate(logins)}
+    values |= {f":named{n}": text(f'"channel":"{login}"') for n, login in enumerate(logins)}
+    either = (
+        f"#Target = :login{n} OR #ChannelId = :login{n} OR contains(#Answer, :named{n})"
+        for n in range(len(logins))
+    )
+    return f"attribute_exists(#CreatedAt) AND ({' OR '.join(either)})", values
 
 
 def _mine(lease: Lease) -> dict[str, Any]:

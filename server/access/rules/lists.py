@@ -34,6 +34,7 @@ class BlacklistKind(StrEnum):
     CHANNEL = "channel"
     CLIP = "clip"
     CLIP_BROADCASTER = "clip-broadcaster"
+    FORGOTTEN_CHANNEL = "forgotten-channel"
     CHANNEL_PATTERN = "channel-pattern"
     USER_PATTERN = "user-pattern"
 
@@ -44,16 +45,20 @@ TAKES: Final[Mapping[BlacklistKind, str]] = {
     BlacklistKind.CHANNEL: "a channel's name or address, or id:NUMBER",
     BlacklistKind.CLIP: "a clip's slug or address",
     BlacklistKind.CLIP_BROADCASTER: "the channel that clips are from: its name or address, or id:NUMBER",
+    BlacklistKind.FORGOTTEN_CHANNEL: "a channel whose stored answers are deleted as well: its name or address, or "
+    "id:NUMBER",
     BlacklistKind.CHANNEL_PATTERN: f"a name with * and ?, at most {PATTERN_LIMIT} characters",
     BlacklistKind.USER_PATTERN: f"a login with * and ?, at most {PATTERN_LIMIT} characters",
 }
 
 
-OF_ACCOUNTS: Final = frozenset({BlacklistKind.USER, BlacklistKind.CHANNEL, BlacklistKind.CLIP_BROADCASTER})
+_CHANNELS: Final = frozenset({BlacklistKind.CHANNEL, BlacklistKind.FORGOTTEN_CHANNEL})
+
+OF_ACCOUNTS: Final = _CHANNELS | {BlacklistKind.USER, BlacklistKind.CLIP_BROADCASTER}
 """Kinds whose values are logins or `id:NUMBER`. A login means the account that had it when it was listed."""
 
 
-_OF_CHANNELS: Final = frozenset({BlacklistKind.CHANNEL, BlacklistKind.CHANNEL_PATTERN})
+_OF_CHANNELS: Final = _CHANNELS | {BlacklistKind.CHANNEL_PATTERN}
 _OF_CLIPS: Final = _OF_CHANNELS | {BlacklistKind.CLIP_BROADCASTER}
 
 
@@ -78,7 +83,7 @@ def blacklist_value(kind: BlacklistKind, text: str) -> str:
     text = text.strip()
     try:
         match kind:
-            case BlacklistKind.USER | BlacklistKind.CLIP_BROADCASTER | BlacklistKind.CHANNEL:
+            case kind if kind in OF_ACCOUNTS:
                 value = user_value(text)
             case BlacklistKind.ADDRESS:
                 value = str(parse_network(text))
@@ -134,7 +139,7 @@ class Blacklist:
             accounts=accounts,
             has_clip_broadcasters=any(name in _OF_CLIPS for name, _ in every),
             has_video_owners=any(name in _OF_CHANNELS for name, _ in every),
-            has_channels=any(name == BlacklistKind.CHANNEL for name, _ in every),
+            has_channels=any(name in _CHANNELS for name, _ in every),
         )
 
     def names(
@@ -181,7 +186,7 @@ class Blacklist:
 
     def _lists_channel(self, login: str, broadcaster: Broadcaster | None) -> bool:
         number = None if broadcaster is None else broadcaster.id
-        listed = self._lists(BlacklistKind.CHANNEL, login, number)
+        listed = any(self._lists(kind, login, number) for kind in _CHANNELS)
         return listed or any(pattern.match(login) for pattern in self.channels)
 
     def _lists(self, kind: BlacklistKind, login: str, number: str | None) -> bool:

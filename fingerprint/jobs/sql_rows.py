@@ -1,0 +1,46 @@
+"""Rows of the table of identifications as values, and targets as its keys."""
+
+import dataclasses
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Row
+
+from fingerprint.database import from_us
+from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
+from fingerprint.domain.targets import Target
+from fingerprint.wire import from_json
+
+_KEY_LIMIT: Final = 191
+
+
+def target_key(target: Target) -> str:
+    """The target's key, or its hash when it is too long for the column."""
+    key = target.key
+    if len(key) <= _KEY_LIMIT and key.isprintable():
+        return key
+    return f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def identification_of(row: Row[Any]) -> Identification:
+    """The identification in a row of the table."""
+    if row.body is not None:
+        return dataclasses.replace(from_json(json.loads(row.body)), disputed=row.doubted_us is not None)
+    return Identification(
+        id=IdentificationId(row.id),
+        kind=Kind(row.kind),
+        target=row.target,
+        **_moment_of(row),
+        status=Status(row.status),
+        stage=Stage(row.stage),
+        created_at=from_us(row.created_us),
+    )
+
+
+def _moment_of(row: Row[Any]) -> dict[str, Any]:
+    """The moment that was asked for, as fields of an identification."""
+    if Kind(row.kind) is not Kind.STREAM or row.at_seconds is None:
+        return {"at_seconds": row.at_seconds}
+    return {"asked_at": datetime.fromtimestamp(row.at_seconds, UTC)}
