@@ -15,6 +15,7 @@ from server.access.service import Access
 from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
+from server.channels.forget import ChannelForgetter
 from server.channels.hot_channels import HotChannels
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
@@ -48,6 +49,7 @@ SET_LISTS: Final = web.AppKey("set_lists", SetLists)
 VIDEO_SET_LISTS: Final = web.AppKey("video_set_lists", VideoSetLists)
 VIDEO_OWNERS: Final[web.AppKey[VideoOwners]] = web.AppKey("video_owners")
 WATCHER: Final = web.AppKey("watcher", Watcher)
+FORGETTER: Final = web.AppKey("forgetter", ChannelForgetter)
 HOT: Final = web.AppKey("hot", HotChannels)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 WEBHOOKS: Final = web.AppKey("webhooks", Webhooks)

@@ -52,6 +52,7 @@ from server.audit.writer import AuditLimits, AuditWriter
 from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
+from server.channels.forget import ChannelForgetter, swept
 from server.channels.hot_channels import LISTEN_SECONDS, HotChannels, HotLimits, every_seconds
 from server.channels.hot_store import HotStore
 from server.channels.retention import old_rows_deleted
@@ -296,6 +297,7 @@ async def _open_channels(
             check_channel=access.check_channel,
         )
     )
+    await _open_forgetter(app, stack)
     watcher = Watcher(
         WatchStore(database),
         service=service,
@@ -308,6 +310,23 @@ async def _open_channels(
         limits=watcher_limits or WatcherLimits(at_once=max(1, settings.captures_at_once // 2)),
     )
     app[keys.WATCHER] = await stack.enter_async_context(watcher)
+
+
+async def _open_forgetter(app: web.Application, stack: AsyncExitStack) -> None:
+    """Open what forgets channels, also in the caches of this process."""
+
+    def forgotten(logins: Sequence[str]) -> None:
+        app[keys.SERVICE].forget_all()
+        for login in logins:
+            app[keys.FEED].forget(login)
+            app[keys.SET_LISTS].forget(login)
+
+    clock = app[keys.CLOCK]
+    forgetter = ChannelForgetter(
+        app[keys.DATABASE], app[keys.JOBS], app[keys.NAMES], clock=clock, on_forgotten=forgotten
+    )
+    app[keys.FORGETTER] = await stack.enter_async_context(forgetter)
+    await stack.enter_async_context(swept(forgetter, clock.sleep))
 
 
 async def _open_music_folders(app: web.Application, stack: AsyncExitStack) -> None:

@@ -5,7 +5,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.ports import Broadcaster
 from server import keys
 from server.access.identity.twitch_user import TwitchUser
 from server.api.event_streams import encode_event, last_event_id, send_events
@@ -78,6 +79,37 @@ async def song_txt(request: web.Request) -> web.StreamResponse:
     return web.Response(text=line, content_type="text/plain", charset="utf-8", headers=_SONG_TXT_HEADERS)
 
 
+async def forget(request: web.Request) -> web.Response:
+    """Delete everything about the channel; `keep-away=true`: and store nothing about it again."""
+    no_unknown_query(request, "keep-away")
+    keep_away = request.query.get("keep-away", "false")
+    if keep_away not in ("true", "false"):
+        raise invalid_input("`keep-away` is true or false.")
+    login = await channel_login(request)
+    context, access = request[keys.CONTEXT], request.app[keys.ACCESS]
+    user = (await access.authenticate(context)).user
+    if user is None:
+        detail = "Only the channel's owner, signed in with Twitch, and the operator can have it forgotten."
+        raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
+    known = await owner_of(request, user, login)
+    if known is None and not access.admins.contain(user):
+        raise TwitchAudioError(ProblemCode.FORBIDDEN, f"You are {user.login}, and this channel is another's.")
+    await request.app[keys.FORGETTER].forget(
+        login, changes=ChangeLog(context.audit_subject), keep_away=keep_away == "true", known=known
+    )
+    return web.Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+async def owner_of(request: web.Request, user: TwitchUser, login: str) -> Broadcaster | None:
+    """The account of a signed-in user, if the channel is surely theirs, and not another's that has the login now.
+
+    Raises TwitchAudioError `busy`.
+    """
+    found = await request.app[keys.NAMES].current(login)
+    owns = user.login == login if found is None else found.id == user.id
+    return Broadcaster(id=user.id, login=login) if owns else None
+
+
 # --- Tokens for song.txt --------------------------------------------------------------------------------
 
 
@@ -132,6 +164,7 @@ async def revoke_song_token(request: web.Request) -> web.Response:
 _CHANNEL: Final = f"{BASE}/channels/{{login}}"
 
 ROUTES: Final = (
+    web.delete(_CHANNEL, forget),
     web.get(f"{_CHANNEL}/songs", songs),
     web.get(f"{_CHANNEL}/events", events),
     web.get(f"{_CHANNEL}/song.txt", song_txt),

@@ -306,6 +306,24 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             problems=None,
         )
     },
+    _CHANNEL: {
+        "delete": ApiOperation(
+            id="forgetChannel",
+            summary="Forget a channel",
+            description="For the channel's owner, signed in with Twitch, and the operator. Deletes all answers "
+            "about the channel, its clips and its VODs, its time line, tokens, watch and reports.",
+            parameters=[
+                _parameter(
+                    "query",
+                    "keep-away",
+                    "`true`: the channel is also blacklisted, so that nothing is kept about it again.",
+                    {"type": "string", "enum": ["true", "false"]},
+                )
+            ],
+            responses={"204": {"description": "Forgotten."}},
+            problems=_OWNER,
+        )
+    },
     f"{_CHANNEL}/song-tokens": {
         "get": ApiOperation(
             id="songTokens",

@@ -158,6 +158,13 @@ class ChannelFeed:
         if not subscription.listeners:
             subscription.refresh.set()
 
+    def forget(self, login: str) -> None:
+        """Forget a channel's plays, which were deleted; its listeners keep what they have."""
+        subscription = self._subscriptions.get(login)
+        if subscription is not None:
+            subscription.play, subscription.recent = None, ()
+            subscription.refresh.set()
+
     def _job_ended(self, outcome: JobOutcome) -> None:
         """Refresh the channel at once when a job of this process has named a song on it."""
         answer = outcome.identification

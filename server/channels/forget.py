@@ -1,4 +1,4 @@
-"""Forgets a channel: deletes what is stored about it, its clips and its VODs. What is kept, docs/privacy.md says."""
+"""Forgets a channel: deletes what is stored about it, its clips and its VODs (docs/privacy.md)."""
 
 import asyncio
 import logging
@@ -12,7 +12,6 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
-from fingerprint.domain.identification import IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster, Clock, JobStore
 from server.access.identity.twitch_user import ID_PREFIX
@@ -45,7 +44,7 @@ class ChannelForgetter:
         names: ChannelNames,
         *,
         clock: Clock,
-        on_forgotten: Callable[[], None] = lambda: None,
+        on_forgotten: Callable[[Sequence[str]], None] = lambda _logins: None,
     ) -> None:
         self._database = database
         self._store = store
@@ -95,7 +94,7 @@ class ChannelForgetter:
         for start in range(0, len(deleted), _IDS_PER_STATEMENT):
             ids = deleted[start : start + _IDS_PER_STATEMENT]
             await self._database.change(delete(reports).where(reports.c.identification_id.in_(ids)))
-        self._on_forgotten()
+        self._on_forgotten(traces.logins)
         if deleted or rows:
             count = len(set(deleted))
             await self._database.transact(

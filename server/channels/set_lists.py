@@ -94,6 +94,10 @@ class SetLists:
         async with self._turns:
             return await self._service.set_list(login, limit=limit, before=before)
 
+    def forget(self, login: str) -> None:
+        """Read a channel's set list again, after plays were deleted."""
+        self._versions[login] = next(self._numbers)
+
     def _job_ended(self, outcome: JobOutcome) -> None:
         answer = outcome.identification
         if answer.kind is Kind.STREAM and answer.song is not None:

@@ -2,24 +2,27 @@
 
 import argparse
 from datetime import UTC, datetime
+from typing import cast
 
 from fingerprint.database import Database
 from fingerprint.domain.targets import channel_target
 from fingerprint.settings import read_settings
+from server.access.rules.lists import user_value
 from server.channels.reports import ReportStore
 from server.channels.song_tokens import OPERATOR, SongTokenStore
 from server.channels.watch import BUDGET, EVERY_SECONDS, watch_terms
 from server.channels.watch_store import WatchStore
 from server.cli import Subparsers, add_command, add_list
-from server.cli.with_database import operator_changes, positive_int, print_secret, with_database
+from server.cli.with_database import forget_channel, operator_changes, positive_int, print_secret, with_database
 from server.settings import ServerSettings
 
 
 def register(groups: Subparsers) -> None:
-    """Add the command groups `song-tokens`, `reports` and `watches` to `admin`."""
+    """Add the command groups `song-tokens`, `reports`, `watches` and `channels` to `admin`."""
     _register_song_tokens(groups)
     _register_reports(groups)
     _register_watches(groups)
+    _register_channels(groups)
 
 
 def _register_song_tokens(groups: Subparsers) -> None:
@@ -60,6 +63,25 @@ def _register_watches(groups: Subparsers) -> None:
     )
     stop = add_command(actions, "stop", "stop watching", _stop_watches)
     stop.add_argument("channels", nargs="+", metavar="CHANNEL")
+
+
+def _register_channels(groups: Subparsers) -> None:
+    channels = add_command(groups, "channels", "what is stored about channels", None)
+    actions = cast("Subparsers", channels.add_subparsers(required=True, metavar="ACTION"))
+    text = "delete everything about a channel, its clips and its VODs"
+    more = ": answers, set list, time line, tokens, watch and reports"
+    forget = add_command(actions, "forget", text, _forget_channel, more=more)
+    forget.add_argument("channel", metavar="CHANNEL", help="its name, its address, or id:NUMBER")
+    forget.add_argument(
+        "--keep-away", action="store_true", help="also blacklist it, so that nothing is stored about it again"
+    )
+
+
+def _forget_channel(arguments: argparse.Namespace) -> int:
+    channel = user_value(arguments.channel)
+    count = with_database(lambda database: forget_channel(database, channel, keep_away=arguments.keep_away))
+    print(f"{channel} is forgotten. Answers deleted: {count}.")
+    return 0
 
 
 def _list_watches(_arguments: argparse.Namespace) -> int:

@@ -10,7 +10,14 @@ from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import TAKES, BlacklistKind, user_value
 from server.cli import Subparsers, add_command, add_list
-from server.cli.with_database import days_from, operator_changes, positive_int, print_secret, with_database
+from server.cli.with_database import (
+    days_from,
+    forget_channel,
+    operator_changes,
+    positive_int,
+    print_secret,
+    with_database,
+)
 
 _KINDS = tuple(str(kind) for kind in BlacklistKind)
 
@@ -90,12 +97,15 @@ def _blacklist(_arguments: argparse.Namespace) -> int:
 
 def _block(arguments: argparse.Namespace) -> int:
     kind = BlacklistKind(arguments.kind)
-    stored = with_database(
-        lambda database: ListStore(database, changes=operator_changes()).block(
-            kind, arguments.value, reason=arguments.reason, now=_now()
-        )
-    )
-    print(f"{kind} {stored} is blocked.")
+
+    async def block(database: Database) -> tuple[str, int | None]:
+        lists = ListStore(database, changes=operator_changes())
+        value = await lists.block(kind, arguments.value, reason=arguments.reason, now=_now())
+        forgets = kind is BlacklistKind.FORGOTTEN_CHANNEL
+        return value, await forget_channel(database, value) if forgets else None
+
+    stored, count = with_database(block)
+    print(f"{kind} {stored} is blocked.{'' if count is None else f' Answers deleted: {count}.'}")
     return 0
 
 

@@ -8,11 +8,15 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_configured_database
+from fingerprint.jobs import open_job_store
 from fingerprint.settings import Secret, read_settings
 from server import migrations
 from server.audit.changes import ChangeLog
 from server.audit.entries import Who
+from server.channel_names import ChannelNames
+from server.channels.forget import ChannelForgetter
 from server.observability import configure_logging
 from server.settings import ServerSettings
 
@@ -30,6 +34,15 @@ def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
             return await work(database)
 
     return asyncio.run(run())
+
+
+async def forget_channel(database: Database, channel: str, *, keep_away: bool = False) -> int:
+    """Delete everything about a channel from the configured stores; returns how many answers there were."""
+    settings, clock = read_settings(ServerSettings).pipeline, SystemClock()
+    async with open_job_store(settings, clock, database) as store:
+        names = ChannelNames(database, None, clock=clock)
+        async with ChannelForgetter(database, store, names, clock=clock) as forgetter:
+            return await forgetter.forget(channel, changes=operator_changes(), keep_away=keep_away)
 
 
 def operator_changes() -> ChangeLog:

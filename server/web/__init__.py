@@ -47,6 +47,7 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     videos = VideoPages(store_seconds=store_seconds)
     app.router.add_get("/videos/{id}", videos.set_list)
     app.router.add_post("/videos/{id}", videos.change)
+    app.router.add_post("/channels/{login}/forget", channels.forget)
     overlay = OverlayPage(store_seconds=store_seconds)
     app.router.add_get("/overlay/{login}", overlay.overlay)
     app.router.add_get("/static/{version}/{name:.+}", assets.serve)

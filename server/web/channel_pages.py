@@ -10,6 +10,7 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import channel_target
 from server import keys
+from server.api.channels import owner_of
 from server.api.responses import is_operator
 from server.audit.changes import ChangeLog
 from server.channels.song_tokens import SongToken, SongTokenStore
@@ -97,6 +98,25 @@ class ChannelPages:
             await store.revoke(form.get("id", ""), now=now, channel=login, channel_id=owner)
         raise web.HTTPSeeOther(location=f"/channels/{login}#bots")
 
+    async def forget(self, request: web.Request) -> web.Response:
+        """Delete everything about the channel, for its owner and the operator."""
+        login = await self._current_login(request)
+        form = await read_form(request, self._seconds)
+        if not await _may_forget(request, login):
+            detail = "Only the channel's owner, signed in with Twitch, and the operator can have it forgotten."
+            raise TwitchAudioError(ProblemCode.FORBIDDEN, detail)
+        if form.get("name", "").strip().lower() != login:
+            raise invalid_input(f"Nothing was deleted. To delete everything, type {login} into the field.")
+        context = request[keys.CONTEXT]
+        user = context.principal.user
+        await request.app[keys.FORGETTER].forget(
+            login,
+            changes=ChangeLog(context.audit_subject),
+            keep_away=form.get("keep_away", "") == "yes",
+            known=None if user is None else await owner_of(request, user, login),
+        )
+        raise web.HTTPSeeOther(location=f"/channels/{login}")
+
     async def _page(self, request: web.Request, login: str, *, token: str = "") -> web.Response:
         chosen = set_list_view.parse_filter({} if token else request.query)
         async with in_time(self._seconds):
@@ -119,6 +139,7 @@ class ChannelPages:
             ],
             "watch": watch if watch is not None and watch.state is WatchState.RUNNING else None,
             "tokens": tokens,
+            "may_forget": tokens is not None or await is_operator(request),
             "token": token,
             "commands": bot_commands(origin, login, token or None),
             "overlay": f"{origin}/overlay/{login}",
@@ -166,6 +187,13 @@ async def _owned_tokens(request: web.Request, login: str) -> tuple[SongTokenStor
         raise TwitchAudioError(ProblemCode.FORBIDDEN, detail)
     changes = ChangeLog(request[keys.CONTEXT].audit_subject)
     return SongTokenStore(request.app[keys.DATABASE], changes=changes), owner
+
+
+async def _may_forget(request: web.Request, login: str) -> bool:
+    user = (await request.app[keys.ACCESS].authenticate(request[keys.CONTEXT])).user
+    if user is None:
+        return False
+    return await owner_of(request, user, login) is not None or await is_operator(request)
 
 
 async def _owner(request: web.Request, login: str) -> str | None:

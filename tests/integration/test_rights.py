@@ -65,6 +65,7 @@ GET    /api/v1/identifications/{id}              200     . . . . . . . . . . . .
 GET    /api/v1/identifications/{id}/events       200     . . . . . . . . . . . . . . .
 POST   /api/v1/identifications/{id}/reports      204     L S C S . . . . . F K W B S S
 GET    /api/v1/clips/{slug}                      200     L S S S . . . . . F K W B S S
+DELETE /api/v1/channels/{login}                  204     L F C F F F . L L L K W F . .
 GET    /api/v1/channels/{login}/songs            200     . . . . . . . . . . . . . . .
 GET    /api/v1/channels/{login}/events           200     . . . . . . . . . . . . . . .
 GET    /api/v1/channels/{login}/song.txt         200     . . . . . . . . . . . . . . .
@@ -103,6 +104,7 @@ POST   /channels/{login}/song-tokens             200     F F C F F F . F F F K W
 POST   /channels/{login}/song-tokens/revoke      404     F F C F F F . F F F K W F F F
 GET    /videos/{id}                              200     . . . . . . . . . . . . . . .
 POST   /videos/{id}                              503     L F C F F F . F F . K W B . .
+POST   /channels/{login}/forget                  400     F F C F F F . F F F K W F . F
 GET    /overlay/{login}                          200     . . . . . . . . . . . . . . .
 GET    /static/{version}/{name}                  404     . . . . . . . . . . . . . . .
 GET    /login                                    302     . . . . . . . . . . . . . . .

@@ -83,7 +83,12 @@ def blacklist_value(kind: BlacklistKind, text: str) -> str:
     text = text.strip()
     try:
         match kind:
-            case kind if kind in OF_ACCOUNTS:
+            case (
+                BlacklistKind.USER
+                | BlacklistKind.CLIP_BROADCASTER
+                | BlacklistKind.CHANNEL
+                | BlacklistKind.FORGOTTEN_CHANNEL
+            ):
                 value = user_value(text)
             case BlacklistKind.ADDRESS:
                 value = str(parse_network(text))

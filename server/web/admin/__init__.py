@@ -41,7 +41,7 @@ def add_admin_pages(app: web.Application) -> None:
                 lambda value: look_up_broadcaster(app[keys.SETTINGS], value),
             ),
             Whitelist(lists, clock),
-            Blacklisted(lists, clock),
+            Blacklisted(lists, clock, lambda channel: app[keys.FORGETTER].forget(channel, changes=changes)),
             Codes(CodeStore(database, changes=changes), clock),
             Keys(ApiKeyStore(database, changes=changes), clock),
             watches,

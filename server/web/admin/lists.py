@@ -125,9 +125,10 @@ class Blacklisted(AdminSection):
     )
     verbs = ("Block", "Allow again")
 
-    def __init__(self, lists: ListStore, clock: Clock) -> None:
+    def __init__(self, lists: ListStore, clock: Clock, forget: Callable[[str], Awaitable[int]]) -> None:
         self._lists = lists
         self._clock = clock
+        self._forget = forget
 
     async def rows(self) -> Sequence[Row]:
         return [
@@ -141,6 +142,9 @@ class Blacklisted(AdminSection):
     async def add(self, form: Form) -> Change:
         kind = _kind(form.text("kind"))
         value = await self._lists.block(kind, form.text("value"), reason=form.text("note"), now=self._clock.now())
+        if kind is BlacklistKind.FORGOTTEN_CHANNEL:
+            count = await self._forget(value)
+            return Change(message=f"{value} is blocked. Answers deleted: {count}.")
         return Change(message=f"{kind} {value} is blocked.")
 
     async def remove(self, key: str) -> Change:

@@ -1,0 +1,125 @@
+"""Forgetting a channel, over HTTP, on the website and on the command line."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from sqlalchemy import func, select
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import Database, heard_spans, identifications, open_database
+from fingerprint.domain.identification import Identification
+from fingerprint.domain.targets import ClipTarget, Target, VideoTarget
+from fingerprint.jobs.sql import SqlJobStore
+from fingerprint.ports import Broadcaster, Claimed
+from server.audit.changes import ChangeLog
+from server.channel_names import ChannelNames
+from server.channels.forget import ChannelForgetter
+from server.channels.song_tokens import SongTokenStore
+from server.channels.tables import song_tokens, watches
+from server.channels.watch_store import WatchStore
+from server.cli import main
+from tests.api_client import CLIP, ask, assert_problem, open_api
+from tests.builders import answered
+from tests.fakes import FakePipeline
+
+
+@pytest.fixture
+def parts() -> FakePipeline:
+    return FakePipeline(SystemClock())
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
+
+
+@pytest.fixture
+async def api(parts: FakePipeline, address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
+    async with open_api(parts, tmp_path, database_url=address) as client:
+        yield client
+
+
+@pytest.fixture
+async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
+    async with open_database(address) as opened:
+        yield opened
+
+
+async def stored(database: Database, target: Target, **changes: Any) -> Identification:
+    """An answer that some server has stored."""
+    store, now = SqlJobStore(database), datetime.now(UTC)
+    work = await store.claim(target, owner="a", now=now, lease_seconds=5)
+    assert isinstance(work, Claimed)
+    begun = work.identification
+    answer = dataclasses.replace(
+        answered(), id=begun.id, kind=begun.kind, target=begun.target, created_at=begun.created_at,
+        at_seconds=begun.at_seconds, **changes,
+    )  # fmt: skip
+    assert await store.finish(work.lease, answer)
+    return answer
+
+
+async def count(database: Database, table: Any) -> int:
+    row = await database.first(select(func.count()).select_from(table))
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.fixture
+def configured(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWITCHAUDIO_DATABASE_URL", address)
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path))
+
+
+@pytest.mark.usefixtures("configured")
+async def test_on_the_command_line_everything_about_a_channel_is_deleted_and_kept_away(
+    api: ClientSession, database: Database, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (await ask(api, wait=20)).status == 200
+    await stored(database, ClipTarget(CLIP["clip"]), channel="somechannel")
+    await stored(database, VideoTarget("2210", 30.0), channel="somechannel")
+    kept = await stored(database, ClipTarget("AnothersClip-1"), channel="another")
+    await SongTokenStore(database).create("somechannel", now=datetime.now(UTC))
+    await WatchStore(database).start(
+        "somechannel", every_seconds=600, budget=5, made_by="operator", most=5, now=datetime.now(UTC)
+    )
+    command = ["admin", "channels", "forget", "https://www.twitch.tv/SomeChannel"]
+    assert await asyncio.to_thread(main, command) == 0
+    assert "somechannel is forgotten. Answers deleted: 3." in capsys.readouterr().out
+    rows = await database.rows(select(identifications.c.id))
+    assert [row.id for row in rows] == [kept.id]
+    assert [await count(database, table) for table in (song_tokens, watches, heard_spans)] == [0, 0, 0]
+    songs = await (await api.get("/api/v1/channels/somechannel/songs")).json()
+    assert songs["plays"] == []
+    assert (await ask(api, wait=20)).status == 200, "it may be asked about again"
+    command = ["admin", "blacklist", "add", "forgotten-channel", "somechannel"]
+    assert await asyncio.to_thread(main, command) == 0
+    assert "Answers deleted: 1." in capsys.readouterr().out
+    async with open_api(FakePipeline(SystemClock()), tmp_path / "b", database_url=address) as other:
+        await assert_problem(await ask(other, wait=20), "blacklisted", 403)
+
+
+async def test_it_goes_by_the_channels_number_whatever_its_login_was(database: Database) -> None:
+    clock = SystemClock()
+    names = ChannelNames(database, None, clock=clock)
+    now = clock.now()
+    await names.learn(Broadcaster(id="71", login="oldname"))
+    await names.learn(Broadcaster(id="71", login="newname"))
+    await names.learn(Broadcaster(id="72", login="oldname"))
+    mine = await stored(database, VideoTarget("1", 1.0), channel="oldname", channel_id="71")
+    others = await stored(database, VideoTarget("2", 1.0), channel="oldname", channel_id="72")
+    assert mine.created_at >= now
+    async with ChannelForgetter(database, SqlJobStore(database), names, clock=clock) as forgetter:
+        assert await forgetter.forget("id:71", changes=ChangeLog()) == 1
+        await stored(database, VideoTarget("1", 1.0), channel="newname")
+        assert await forgetter.forget("newname", changes=ChangeLog(), keep_away=True) == 1
+        await stored(database, VideoTarget("1", 1.0), channel="newname")
+        await forgetter.sweep()
+    rows = await database.rows(select(identifications.c.id))
+    assert [row.id for row in rows] == [others.id]
