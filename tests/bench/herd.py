@@ -8,6 +8,9 @@
   half a second later, so that they take nothing from those who wait
 - `stored_clip_ratio`, `join_ratio`: requests for a second of CPU, for a stored clip answer and for joining a job,
   to the bare handler's
+- `spread_captures`, `spread_provider_questions`: what the same clients cost when they ask one after the other over
+  `spread_seconds`, each from an address of its own, with the default settings; `..._each_on_its_own`: without
+  fresh answers and hot channels. A capture takes `CAPTURE_SECONDS`; the provider is the only recognizer that costs money
 - `rows`: the same herd on 1 and 2 worker processes that share an address and a database, as `serve --workers` has
   them: `last_client_s`, and `stored_per_s`, stored clip answers for a second of the clock
 
@@ -28,12 +31,16 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
 from fingerprint.clock import SystemClock
+from fingerprint.domain.audio import Recording
+from fingerprint.pipeline import Pipeline
+from fingerprint.ports import MediaSource, OnStage, Recognition
 from fingerprint.settings import DynamoDbSettings, PipelineSettings
 from server import keys
 from server.app import BACKLOG, listening, make_app, running
@@ -42,7 +49,7 @@ from server.cli.supervisor import SharedAddress
 from server.identifications.limits import ServiceLimits
 from server.settings import ServerLimits, ServerSettings
 from tests.bench.table import median, print_table, write_json
-from tests.fakes import FakePipeline
+from tests.fakes import FakeCapture, FakePipeline, FakeRecognizers
 
 ROOT: Final = Path(__file__).parents[2]
 CHANNEL: Final = "herdchannel"
@@ -51,20 +58,67 @@ CONNECT_AT_ONCE: Final = 100
 SECONDS_OF_REQUESTS: Final = 2.0
 CONNECTIONS: Final = 16
 WORKERS: Final = (1, 2)
+CAPTURE_SECONDS: Final = 0.6
+"""How long a capture takes in the spread herd, as it does with Twitch."""
+
+SPREAD_SECONDS: Final = 60.0
 _WAIT_SECONDS: Final = 300
 
 
 # --- The servers, each a process of its own -----------------------------------------------------------
 
 
+class TimedCapture(FakeCapture):
+    """A capture that takes a while."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+        await asyncio.sleep(self._seconds)
+        async for take in super().takes(source, seconds):
+            yield take
+
+
+class Provider(FakeRecognizers):
+    """A recognizer that costs money for each question."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.questions = 0
+
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
+        self.questions += 1
+        return await super().identify(recording, on_stage)
+
+
 async def serve_ours(
-    folder: Path, database: str | None, dynamodb: DynamoDbSettings | None, port: int | None
+    folder: Path,
+    database: str | None,
+    dynamodb: DynamoDbSettings | None,
+    port: int | None,
+    *,
+    spread: str = "",
 ) -> None:
     """The real server; its pipeline captures silence once a line comes on standard input.
 
-    With a `port` it shares that with other servers.
+    With a `port` it shares that with other servers. `spread`: for clients that ask one after the other, with the
+    default settings (`shared`), or with a capture for each that comes after the last job (`alone`).
     """
     parts = FakePipeline(SystemClock())
+    provider = Provider()
+    if spread:
+        parts.capture = TimedCapture(CAPTURE_SECONDS)
+    pipeline = Pipeline(
+        resolver=parts.resolver,
+        capture=parts.capture,
+        recognizers=provider,
+        further=FakeRecognizers(),
+        clock=SystemClock(),
+        job_seconds=_WAIT_SECONDS,
+    )
+    sharing: dict[str, Any] = {"fresh_seconds": 0, "hot_askers": 0} if spread == "alone" else {}
     settings = ServerSettings(
         pipeline=PipelineSettings(
             data_dir=folder,
@@ -75,11 +129,11 @@ async def serve_ours(
         limits=ServerLimits(wait_seconds=_WAIT_SECONDS, head_seconds=120.0),
         jobs_per_address=0,
         starts_per_address=(),
+        trusted_proxies=(ip_network("127.0.0.1"),) if spread else (),
+        **sharing,
     )
     # The job of the bench waits for its herd, however long that takes to arrive.
-    app = make_app(
-        settings, pipeline=parts.with_limit(_WAIT_SECONDS), service_limits=ServiceLimits(waiters=50_000)
-    )
+    app = make_app(settings, pipeline=pipeline, service_limits=ServiceLimits(waiters=50_000))
     async with AsyncExitStack() as stack:
         if port is None:
             port = (await stack.enter_async_context(listening(app, "127.0.0.1", 0))).port or 0
@@ -91,7 +145,11 @@ async def serve_ours(
 
         def state() -> dict[str, int]:
             found = waiting.search(app[keys.METRICS].render())
-            return {"captures": parts.capture.captures, "waiting": int(found[1]) if found else 0}
+            return {
+                "captures": parts.capture.captures,
+                "questions": provider.questions,
+                "waiting": int(found[1]) if found else 0,
+            }
 
         await _obey(port, parts.capture.gate, state)
 
@@ -226,13 +284,14 @@ async def started(*arguments: str) -> AsyncGenerator[Server]:
 # --- The clients --------------------------------------------------------------------------------------
 
 
-def post(body: object, *, wait: bool) -> bytes:
-    """A question as the bytes of a request."""
+def post(body: object, *, wait: bool, address: str = "") -> bytes:
+    """A question as the bytes of a request; `address`: whose it is, by the word of a proxy."""
     content = json.dumps(body).encode()
     prefer = f"Prefer: wait={_WAIT_SECONDS}\r\n" if wait else ""
     head = (
         "POST /api/v1/identifications HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"{prefer}Content-Length: {len(content)}\r\n\r\n"
+        f"{prefer}{f'X-Forwarded-For: {address}{chr(13)}{chr(10)}' if address else ''}"
+        f"Content-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content
 
@@ -324,6 +383,24 @@ async def herd(server: Server | Group, clients: int) -> dict[str, float]:
     }
 
 
+async def spread_herd(folder: Path, mode: str, clients: int, seconds: float) -> Mapping[str, Any]:
+    """Clients that ask one after the other: how many captures and questions to a provider they cost."""
+    async with started("--serve", "ours", "--folder", str(folder), "--spread", mode) as server:
+
+        async def ask(number: int) -> None:
+            await asyncio.sleep(number * seconds / clients)
+            client = await connect(server.port)
+            address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+            await client.ask(post({"channel": CHANNEL}, wait=True, address=address))
+            assert client.transport is not None
+            client.transport.close()
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(clients):
+                group.create_task(ask(number))
+        return await server.tell("state")
+
+
 async def _at_rest(server: Server | Group) -> None:
     before = -1.0
     while server.cpu_seconds() - before > 0.02:
@@ -382,7 +459,7 @@ async def with_workers(folder: Path, workers: int, clients: int, rounds: int) ->
     }
 
 
-async def measure(clients: int, rounds: int, herds: int) -> dict[str, Any]:
+async def measure(clients: int, rounds: int, herds: int, spread_seconds: float) -> dict[str, Any]:
     """All of it."""
     with tempfile.TemporaryDirectory() as folder:
         async with started("--serve", "ours", "--folder", folder) as ours:
@@ -407,6 +484,8 @@ async def measure(clients: int, rounds: int, herds: int) -> dict[str, Any]:
         ours_found: list[dict[str, float]] = []
         bare_found: list[dict[str, float]] = []
         rows = [await with_workers(Path(folder) / "workers", count, clients, rounds) for count in WORKERS]
+        shared = await spread_herd(Path(folder) / "shared", "shared", clients, spread_seconds)
+        alone = await spread_herd(Path(folder) / "alone", "alone", clients, spread_seconds)
         for _ in range(herds):
             async with started("--serve", "ours", "--folder", folder) as ours:
                 ours_found.append(await herd(ours, clients))
@@ -430,6 +509,11 @@ async def measure(clients: int, rounds: int, herds: int) -> dict[str, Any]:
         "with_logs_cpu_us": round(ours_herd["with_logs_cpu_us"], 1),
         "stored_clip_ratio": round(per_core["stored"] / per_core["bare_stored"], 3),
         "join_ratio": round(per_core["join"] / per_core["bare_join"], 3),
+        "spread_seconds": spread_seconds,
+        "spread_captures": shared["captures"],
+        "spread_provider_questions": shared["questions"],
+        "spread_captures_each_on_its_own": alone["captures"],
+        "spread_provider_questions_each_on_its_own": alone["questions"],
         "rows": rows,
         "per_core_second": {name: round(value) for name, value in per_core.items()},
     }
@@ -446,6 +530,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3, help="repetitions of each measurement of rates")
     parser.add_argument("--herds", type=int, default=3, help="repetitions of the herd, of which the medians count")
+    parser.add_argument(
+        "--spread-seconds", type=float, default=SPREAD_SECONDS, metavar="N", help="of the spread herd"
+    )
+    parser.add_argument("--spread", choices=["", "shared", "alone"], default="", help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=["ours", "bare"], help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -458,7 +546,7 @@ def main(argv: Sequence[str]) -> int:
     if chosen.serve == "ours":
         names = ("endpoint", "stream_table", "clip_table")
         tables = DynamoDbSettings(**dict(zip(names, chosen.dynamodb, strict=True))) if chosen.dynamodb else None
-        asyncio.run(serve_ours(chosen.folder, chosen.database, tables, chosen.port))
+        asyncio.run(serve_ours(chosen.folder, chosen.database, tables, chosen.port, spread=chosen.spread))
         return 0
     if chosen.serve == "bare":
         asyncio.run(serve_bare(chosen.body.encode()))
@@ -466,7 +554,7 @@ def main(argv: Sequence[str]) -> int:
     with contextlib.suppress(OSError):
         # Clients beside the servers, not on top of them.
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    figures = asyncio.run(measure(chosen.clients, chosen.rounds, chosen.herds))
+    figures = asyncio.run(measure(chosen.clients, chosen.rounds, chosen.herds, chosen.spread_seconds))
     shown = [{"figure": name, "value": str(value)} for name, value in figures.items() if name != "rows"]
     print_table("A herd on one server, and a bare aiohttp handler with the same bytes", shown)
     print_table("The same herd on worker processes that share an address", figures["rows"])
