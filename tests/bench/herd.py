@@ -10,7 +10,7 @@
   to the bare handler's
 - `spread_captures`, `spread_provider_questions`: what the same clients cost when they ask one after the other over
   `spread_seconds`, each from an address of its own, with the default settings; `..._each_on_its_own`: without
-  fresh answers and hot channels. A capture takes `CAPTURE_SECONDS`; the provider is the only recognizer that costs money
+  fresh answers and hot channels. A capture takes `CAPTURE_SECONDS`; the provider is the one that costs money
 - `rows`: the same herd on 1 and 2 worker processes that share an address and a database, as `serve --workers` has
   them: `last_client_s`, and `stored_per_s`, stored clip answers for a second of the clock
 
