@@ -17,11 +17,12 @@ class UsedName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelTraces:
-    """A channel: Twitch's number of it where known, its logins, and the slugs of clips that are surely its own."""
+    """A channel: Twitch's number of it where known, its logins, and clips and videos that are surely its own."""
 
     names: tuple[UsedName, ...]
     channel_id: str | None = None
     slugs: frozenset[str] = frozenset()
+    videos: frozenset[str] = frozenset()
 
     @property
     def logins(self) -> tuple[str, ...]:
@@ -32,7 +33,9 @@ class ChannelTraces:
         """Whether an answer is about this channel, and not about another one that had the same login."""
         if None not in (answer.channel_id, self.channel_id):
             return answer.channel_id == self.channel_id
-        if answer.kind is Kind.CLIP and answer.target in self.slugs:
+        if (answer.kind is Kind.CLIP and answer.target in self.slugs) or (
+            answer.kind is Kind.VIDEO and answer.target in self.videos
+        ):
             return True
         login = answer.target if answer.kind is Kind.STREAM else answer.channel
         return any(

@@ -49,6 +49,9 @@ async def forget_channel(
     for start in range(0, len(keys), _PAGE):
         async for page in _pages(database, [identifications.c.target_key.in_(keys[start : start + _PAGE])]):
             await delete(page)
+    for video_id in sorted(traces.videos):
+        async for page in _pages(database, [_at_moments(f"{Kind.VIDEO}:{video_id}")]):
+            await delete(page)
     async for page in _naming(database, traces.logins):
         await delete(answer for answer in page if traces.include(answer))
     return deleted
@@ -57,9 +60,13 @@ async def forget_channel(
 def _of_stream(login: str) -> Sequence[ColumnElement[bool]]:
     """What a login played live, now and at earlier moments, as the keys of these targets say."""
     live = target_key(ChannelTarget(login))
-    key = identifications.c.target_key
-    # "A" follows "@", which is before the moment.
-    return (or_(key == live, and_(key > f"{live}@", key < f"{live}A")),)
+    return (or_(identifications.c.target_key == live, _at_moments(live)),)
+
+
+def _at_moments(key: str) -> ColumnElement[bool]:
+    """The targets that are moments of a channel or a video: "A" follows "@", which is before the moment."""
+    column = identifications.c.target_key
+    return and_(column > f"{key}@", column < f"{key}A")
 
 
 async def _pages(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -15,6 +15,7 @@ from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster, Clock, JobStore
 from server.access.identity.twitch_user import ID_PREFIX
+from server.access.rules.clip_owners import VIDEO
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import BlacklistKind
 from server.access.tables import clip_owners
@@ -127,15 +128,22 @@ class ChannelForgetter:
         names = [UsedName(login=span.login, since=span.since, until=span.until) for span in spans]
         if login and not any(name.login == login for name in names):
             names.append(UsedName(login=login, since=_ALWAYS))
-        return ChannelTraces(channel_id=number, names=tuple(names), slugs=await self._slugs(number))
+        owned = await self._owned(number)
+        return ChannelTraces(
+            channel_id=number,
+            names=tuple(names),
+            slugs=frozenset(name for name in owned if not name.startswith(VIDEO)),
+            videos=frozenset(name.removeprefix(VIDEO) for name in owned if name.startswith(VIDEO)),
+        )
 
-    async def _slugs(self, channel_id: str | None) -> frozenset[str]:
+    async def _owned(self, channel_id: str | None) -> Collection[str]:
+        """Clips and videos that Twitch said are the channel's, as the table of owners names them."""
         if channel_id is None:
-            return frozenset()
+            return ()
         rows = await self._database.rows(
             select(clip_owners.c.slug).where(clip_owners.c.broadcaster_id == channel_id)
         )
-        return frozenset(row.slug for row in rows)
+        return [row.slug for row in rows]
 
 
 def _shown(traces: ChannelTraces, channel: str) -> str:

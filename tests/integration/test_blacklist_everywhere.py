@@ -44,6 +44,7 @@ GET    {ASK}/{{id}}                     -
 GET    {ASK}/{{id}}/events              -
 POST   {ASK}/{{id}}/reports             user address channel
 GET    /api/v1/clips/{{slug}}           user address channel
+DELETE {CHANNELS}                       -
 GET    {CHANNELS}/songs                 channel
 GET    {CHANNELS}/events                channel
 GET    {CHANNELS}/song.txt              user address channel
@@ -71,6 +72,7 @@ GET    /channels/{{login}}              channel
 GET    /channels/{{login}}/songs.{{kind}} channel
 POST   /channels/{{login}}/song-tokens  user address channel owner
 POST   /channels/{{login}}/song-tokens/revoke user address channel owner
+POST   /channels/{{login}}/forget       channel
 GET    /overlay/{{login}}               channel
 GET    /static/{{version}}/{{name}}     -
 GET    /login                           -

@@ -75,6 +75,8 @@ _CLIP: Final = "c-"
 _STREAM_SEAT: Final = f"{SEAT}{Kind.STREAM}:"
 _ANSWERS: Final = (Status.SUCCESSFUL, Status.NO_MATCH)
 _KEY_BYTES: Final = 1024
+_MAX_NAMES: Final = 60
+"""Logins and videos in one condition, which may be 4 KiB long and have 300 operators."""
 
 _log = logging.getLogger(__name__)
 
@@ -550,7 +552,7 @@ _BEFORE: Final = "#Fence < :fence AND attribute_not_exists(#FinishedAt)"
 
 def _names_channel(traces: ChannelTraces) -> tuple[str, dict[str, Any]]:
     """A condition on jobs that may be a channel's, and its values."""
-    logins = traces.logins
+    logins = (*traces.logins, *sorted(traces.videos))[:_MAX_NAMES]
     values = {f":login{n}": text(login) for n, login in enumerate(logins)}
     values |= {f":named{n}": text(f'"channel":"{login}"') for n, login in enumerate(logins)}
     either = (

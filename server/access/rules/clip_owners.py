@@ -18,7 +18,7 @@ NO_OWNER_SECONDS: Final = 60.0
 
 FAILED_SECONDS: Final = 2.0
 
-_VIDEO: Final = "video:"
+VIDEO: Final = "video:"
 """Before a video's id in the table of slugs, which have no colon."""
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class CachedClipOwners:
         return await self._known.get(slug, lambda: self._find(slug, lambda: self._owners.broadcaster(slug)))
 
     async def video_owner(self, video_id: str) -> Broadcaster | None:
-        key = f"{_VIDEO}{video_id}"
+        key = f"{VIDEO}{video_id}"
         return await self._known.get(key, lambda: self._find(key, lambda: self._owners.video_owner(video_id)))
 
     async def close(self) -> None:
