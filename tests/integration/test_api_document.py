@@ -217,6 +217,8 @@ async def test_answers_are_what_the_document_says(
         ("get", "/api/v1/channels/{login}/song-tokens"),
         ("post", "/api/v1/channels/{login}/song-tokens"),
         ("delete", "/api/v1/channels/{login}/song-tokens/{id}"),
+        # tests/integration/test_rights.py
+        ("delete", "/api/v1/channels/{login}"),
         # tests/integration/test_watches.py
         ("get", "/api/v1/channels/{login}/watch"),
         ("put", "/api/v1/channels/{login}/watch"),
