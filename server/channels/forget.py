@@ -21,7 +21,7 @@ from server.access.rules.lists import BlacklistKind
 from server.access.tables import clip_owners
 from server.audit.changes import ChangeLog
 from server.channel_names import ChannelNames
-from server.channels.tables import channel_askers, hot_channels, reports, song_tokens, watches
+from server.channels.tables import channel_askers, hot_channels, reports, song_tokens, video_set_lists, watches
 
 SWEEP_SECONDS: Final = 86_400.0
 """How often what was stored meanwhile about blacklisted `forgotten-channel`s is deleted."""
@@ -156,6 +156,10 @@ def _delete_rows(connection: Connection, traces: ChannelTraces) -> int:
     logins = [name.login for name in traces.names if name.until is None]
     statements = [delete(table).where(_of(table, traces.channel_id, logins)) for table in _BY_ID]
     statements += [delete(table).where(table.c.channel.in_(logins)) for table in _BY_LOGIN]
+    of_videos = video_set_lists.c.video.in_(traces.videos)
+    if traces.channel_id is not None:
+        of_videos = or_(of_videos, video_set_lists.c.channel_id == traces.channel_id)
+    statements.append(delete(video_set_lists).where(of_videos))
     if traces.channel_id is not None:
         statements.append(delete(clip_owners).where(clip_owners.c.broadcaster_id == traces.channel_id))
     return sum(connection.execute(statement).rowcount for statement in statements)
