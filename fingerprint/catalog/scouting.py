@@ -21,8 +21,8 @@ from fingerprint.catalog.query import PLACE_TRUST, RANK_TRUST, QueryPeaks, trust
 FAN_OUT: Final = 3
 """The pairs of each peak."""
 
-TABLE_PLACES: Final = 1 << 13
-"""The places of each hypothesis's histogram."""
+TABLE_PLACES: Final = 1 << 15
+"""The places of each hypothesis's histogram: with a fourth of them, chance hides a third of the far speeds."""
 
 LEAST_DEVIATION: Final = 0.05
 """The least standard deviation of chance, as a share of its middle: in a small catalog all may be equal."""
@@ -61,19 +61,20 @@ def standing_out(
     weights = np.log(1 + 0.1 * max(1, snapshot.frames) / np.maximum(totals, 1)).astype(np.float32)
     rows = np.repeat(np.arange(len(hypotheses)) * TABLE_PLACES, hashes.shape[1])
     starts = starts.reshape(-1)
-    votes = np.zeros(len(hypotheses) * TABLE_PLACES)
+    votes: list[NDArray[np.int64]] = []
+    worth: list[NDArray[np.float32]] = []
     for live, base, (firsts, counts) in zip(snapshot.segments, bases(snapshot).tolist(), found, strict=False):
         there = np.flatnonzero(followed & (counts > 0))
-        if not len(there):
-            continue
         places = gather(live.segment.postings, firsts[there], counts[there]).astype(np.int64)
         places += np.repeat(base - starts[there], counts[there])
         places &= TABLE_PLACES - 1
         places += np.repeat(rows[there], counts[there])
-        votes += np.bincount(places, np.repeat(weights[there], counts[there]), len(votes))
-    table = votes.reshape(len(hypotheses), TABLE_PLACES)
+        votes.append(places)
+        worth.append(np.repeat(weights[there], counts[there]))
+    size = len(hypotheses) * TABLE_PLACES
+    table = np.bincount(np.concatenate(votes), np.concatenate(worth), size).reshape(-1, TABLE_PLACES)
     # Votes for an offset near the edge of a place also fall into the next.
-    highest = (table + np.roll(table, -1, axis=1)).max(axis=1)
+    highest = (table[:, :-1] + table[:, 1:]).max(axis=1)
     return _standard(highest)
 
 

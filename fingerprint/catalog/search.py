@@ -107,9 +107,10 @@ LEAST_SCOUTED: Final = 8
 """With fewer speeds, they are not told apart by how far each stands out among them."""
 
 MAX_OUTSTANDING: Final = 3
-"""How many of those that stand out are judged one by one."""
+MAX_FAR_OUTSTANDING: Final = 4
+"""How many of those that stand out are judged one by one; the second, in the last attempt."""
 
-MIN_OUTSTANDING: Final = 1.5
+MIN_OUTSTANDING: Final = 1.0
 """How far a hypothesis must stand out for that, in standard deviations."""
 
 GLANCE_HITS: Final = 10_000
@@ -336,13 +337,13 @@ class Search:
             *(Hypothesis(speed=1.0, pitch=pitch) for pitch in pitches),
         )
 
-    def _outstanding(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+    def _outstanding(self, hypotheses: Sequence[Hypothesis], *, limit: int) -> list[Hypothesis]:
         """Those that stand out among all that are tried, best first; all when too few are known to tell."""
         known = [(self._scouted[each], each) for each in hypotheses if each in self._scouted]
         if len(self._scouted) < LEAST_SCOUTED:
             return list(hypotheses)
         known.sort(key=lambda each: -each[0])
-        return [each for height, each in known[:MAX_OUTSTANDING] if height >= MIN_OUTSTANDING]
+        return [each for height, each in known[:limit] if height >= MIN_OUTSTANDING]
 
     def _scout(self, hypotheses: Sequence[Hypothesis]) -> None:
         """Judge hypotheses by a few landmarks, all of them in one go, see `scouting`."""
@@ -359,7 +360,7 @@ class Search:
         found = sorted(
             (
                 (self._favored(self._query.scout(each.speed), max_hits), each.speed)
-                for each in self._outstanding(hypotheses)
+                for each in self._outstanding(hypotheses, limit=MAX_OUTSTANDING)
             ),
             reverse=True,
         )
@@ -384,7 +385,7 @@ class Search:
                 each.speed,
                 each.pitch,
             )
-            for each in self._outstanding(self._last_hypotheses)
+            for each in self._outstanding(self._last_hypotheses, limit=MAX_FAR_OUTSTANDING)
         ]
         for favored, speed, pitch in sorted(scouted, reverse=True)[:MAX_FAR]:
             if favored < MIN_FAR_PROMINENCE or self._sure(THRESHOLD):
