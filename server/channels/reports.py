@@ -155,7 +155,7 @@ class ReportStore:
 
 def _song(identification: Identification) -> str:
     song = identification.song
-    return "" if song is None else clean_text(" - ".join([song.title, ", ".join(song.artists)]), 300)
+    return "" if song is None else clean_text(" - ".join(filter(None, [", ".join(song.artists), song.title])), 300)
 
 
 def _report(row: Any) -> Report:

@@ -255,7 +255,7 @@ def _heading(identification: Identification) -> str:
 
 
 def _song_name(song: Song) -> str:
-    return f"{song.title} - {', '.join(song.artists)}" if song.artists else song.title
+    return f"{', '.join(song.artists)} - {song.title}" if song.artists else song.title
 
 
 def _song_lines(song: Song, identification: Identification) -> list[str]:

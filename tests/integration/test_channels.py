@@ -381,7 +381,7 @@ async def test_a_reported_clip_is_identified_anew(
     assert stored["song"]["title"] == "Night Drive"
     (seen,) = await ReportStore(database).newest(handled=False)
     assert (seen.identification_id, seen.reason, seen.note) == (wrong["id"], "wrong-song", "It is <b>Dawn</b>")
-    assert seen.song == "Night Drive - The Builders"
+    assert seen.song == "The Builders - Night Drive"
     await ReportStore(database).handle(seen.id, NOON)
     assert await ReportStore(database).newest(handled=False) == []
 

@@ -133,13 +133,13 @@ def test_an_answer_in_words() -> None:
     text = identify.describe(answered(song=found, score=0.934, timings=timings))
     assert text == (
         "somechannel (stream)\n"
-        "  Night Drive - The Builders\n"
+        "  The Builders - Night Drive\n"
         "  album Roads, 93% sure, 1:03 of 3:21 into the song\n"
         "  resolve 80 ms, capture 120 ms, fingerprint 20 ms, recognize 5 ms: 0.23 s total"
     )
 
 
-@pytest.mark.parametrize(("score", "line"), [(0.7, "  Probably: A - The Builders"), (0.86, "  A - The Builders")])
+@pytest.mark.parametrize(("score", "line"), [(0.7, "  Probably: The Builders - A"), (0.86, "  The Builders - A")])
 def test_a_song_that_is_not_sure_is_probable(score: float, line: str) -> None:
     assert identify.describe(answered(score=score, song=song("A"))).splitlines()[1] == line
 
@@ -147,7 +147,7 @@ def test_a_song_that_is_not_sure_is_probable(score: float, line: str) -> None:
 def test_several_songs_in_a_file_are_listed_where_they_begin() -> None:
     one, other = song("One"), song("Two", position_seconds=3_725.0)
     text = identify.describe(answered(kind=Kind.FILE, target="mix.mp3", song=one, songs=(one, other)))
-    assert text.splitlines()[-2:] == ["     0:00  One - The Builders", "  1:02:05  Two - The Builders"]
+    assert text.splitlines()[-2:] == ["     0:00  The Builders - One", "  1:02:05  The Builders - Two"]
 
 
 @pytest.mark.parametrize("subject", [identification(), answered(score=None, song=song("A"))])
