@@ -46,9 +46,6 @@ CROSSFADE_SECONDS: Final = 15.0
 PROBE_SECONDS: Final = 4.0
 """The sound of a question about where a song began."""
 
-FADE_SECONDS: Final = 1.5
-"""How long a song that is mixed into another one is heard before it is recognized."""
-
 SPEED_EVERY: Final = 4
 """Of the blocks without a match, every so many are also tried at other speeds."""
 
@@ -232,9 +229,7 @@ class WholeListener:
                 began = probe
             else:
                 step /= 2
-        if last is not None and began - last.end < PROBE_SECONDS:
-            began -= FADE_SECONDS  # it was fading in before it could be recognized
-        return max(0.0, began)
+        return began
 
     async def _is_believable(self, sound: WholeSound, piece: HeardPiece, began: float) -> bool:
         """Whether a song was played from its start, and not from its middle: then it is heard there, too.
