@@ -1,6 +1,8 @@
 """Every page in Chromium and Firefox, on a phone and on a desk, in each access mode, signed in and not.
 
-Each is looked at by axe-core, has to fit, and leaves a picture in .cache/screenshots for people to look at.
+Each has to fit, and leaves a picture in .cache/screenshots for people to look at. axe-core looks at each in
+Chromium at its first size, and at those of THOROUGHLY in both browsers at every size: what it reads comes from the
+same files everywhere.
 """
 
 import asyncio
@@ -41,6 +43,7 @@ await Promise.all(document.getAnimations()
   .filter((each) => each.effect.getComputedTiming().iterations !== Infinity).map((each) => each.finished));
 """
 SIZES: Final = ((390, 844), (1280, 800))
+THOROUGHLY: Final = ("home", "home-found", "login-signed-out", "channel", "desk-settings")
 VIC: Final = "viewer_vic"
 FULL: Final = song(
     "Neon Harbour Drive",
@@ -106,14 +109,15 @@ class Visitor:
 
     async def look(self, name: str, *, sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
         """The page as it is now: it fits, axe finds nothing, and there is a picture of it."""
-        for width, height in sizes:
+        for number, (width, height) in enumerate(sizes):
             await self.tab.viewport(width, height)
             await self.tab.run(AT_REST)
             wide = await self.tab.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{name} is {wide} wide"
             PICTURES.mkdir(parents=True, exist_ok=True)
             await self.tab.screenshot(PICTURES / f"{name}-{width}-{self.browser.name}.png")
-            assert await violations(self.tab) == [], f"{name} at {width}"
+            if name in THOROUGHLY or (number == 0 and self.browser.name == "chromium"):
+                assert await violations(self.tab) == [], f"{name} at {width}"
         assert await self.tab.evaluate("document.title") != "owned"
 
     async def ask(self, text: str = "neonharbour") -> None:

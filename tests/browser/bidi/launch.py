@@ -86,6 +86,8 @@ async def _chromium(launch: Launch, session: ClientSession, stack: AsyncExitStac
         # A tab in the back must not be slowed down: several are driven at once.
         *("--disable-background-timer-throttling", "--disable-renderer-backgrounding"),
         "--disable-backgrounding-occluded-windows",
+        # No process is started in advance, which mostly nothing uses.
+        "--disable-features=SpareRendererForSitePerProcess",
         "--autoplay-policy=no-user-gesture-required",
         f"--user-data-dir={launch.folder / 'profile'}",
         f"--host-resolver-rules={','.join(rules)}",
@@ -127,6 +129,9 @@ async def _firefox(launch: Launch, session: ClientSession, stack: AsyncExitStack
         "layout.frame_rate": 20,
         "dom.ipc.processPrelaunch.enabled": False,
         "dom.ipc.processCount": 2,
+        # The next page of a site takes the process that the last one left.
+        "dom.ipc.keepProcessesAlive.webIsolated.max": 2,
+        "dom.ipc.keepProcessesAlive.webIsolated.perOrigin": 2,
         # Permissions for optional hosts are granted without the prompt that nobody could answer here.
         "extensions.webextOptionalPermissionPrompts": False,
     }

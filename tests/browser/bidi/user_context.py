@@ -40,7 +40,9 @@ class UserContext:
     responses: dict[str, int] = field(default_factory=dict[str, int])
     """The bytes of each response's head, by address."""
     _tabs: set[str] = field(default_factory=set[str])
-    _sessions: set[str] = field(default_factory=set[str])
+    _sessions: dict[str, str] = field(default_factory=dict[str, str])
+    """The session of Chromium's own protocol, by tab."""
+    _changed: bool = False
     _answers: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     _ends: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
@@ -51,7 +53,7 @@ class UserContext:
         tab = Tab(self.browser.connection, created["context"], self.look.scripting)
         self._tabs.add(tab.id)
         session: str = (await command("goog:cdp.getSession", context=tab.id))["session"]
-        self._sessions.add(session)
+        self._sessions[tab.id] = session
         await command("goog:cdp.sendCommand", method="Log.enable", params={}, session=session)
         features = [{"name": name, "value": value} for name, value in self.look.media.items()]
         await command(
@@ -65,6 +67,30 @@ class UserContext:
         await self.go(tab, path)
         return tab
 
+    async def empty(self, tab: Tab) -> None:
+        """Leave the page, and close the other tabs: what pages complain of has been noted then."""
+        for other in self._tabs - {tab.id}:
+            await Tab(self.browser.connection, other).close()
+            self._tabs.discard(other)
+            del self._sessions[other]
+        await tab.navigate("about:blank")
+
+    async def forget(self, tab: Tab) -> bool:
+        """Make it as new, with one empty tab; false where that cannot be: a test changed what pages cannot."""
+        if self._changed:
+            return False
+        command = self.browser.connection.command
+        await command("storage.deleteCookies", partition={"type": "storageKey", "userContext": self.id})
+        for method, parameters in (
+            ("Storage.clearDataForOrigin", {"origin": self.address, "storageTypes": "all"}),
+            ("Network.clearBrowserCache", {}),
+        ):
+            await command("goog:cdp.sendCommand", method=method, params=parameters, session=self._sessions[tab.id])
+        self.refusals = False
+        for noted in (self.complaints, self.messages, self.responses):
+            noted.clear()
+        return True
+
     async def go(self, tab: Tab, path: str) -> None:
         """Load a page of the server."""
         await tab.navigate(self.address + path)
@@ -76,6 +102,7 @@ class UserContext:
 
     async def allow(self, *permissions: str) -> None:
         """Grant permissions such as `clipboard-read` to the server's pages."""
+        self._changed = True
         for name in permissions:
             await self.browser.connection.command(
                 "permissions.setPermission",
@@ -87,6 +114,7 @@ class UserContext:
 
     async def set_offline(self, tab: Tab, *, offline: bool) -> None:
         """Take the network away from a tab, or give it back."""
+        self._changed = True
         conditions = {"type": "offline"} if offline else None
         await self.browser.connection.command(
             "emulation.setNetworkConditions", networkConditions=conditions, contexts=[tab.id]
@@ -94,6 +122,7 @@ class UserContext:
 
     async def answer_instead(self, tab: Tab, ending: str, status: int) -> None:
         """Answer a tab's requests to paths with an ending in the server's place, with a status and `no`."""
+        self._changed = True
         command = self.browser.connection.command
         await command("network.addIntercept", phases=["beforeRequestSent"], contexts=[tab.id])
 
@@ -143,7 +172,7 @@ class UserContext:
     def noted(self, event: dict[str, Any]) -> None:
         """Note what the browser itself logs about a page: a policy that is violated, a load that failed."""
         entry: dict[str, Any] = event["params"]["entry"]
-        if event["session"] not in self._sessions or entry["level"] not in ("error", "warning"):
+        if event["session"] not in self._sessions.values() or entry["level"] not in ("error", "warning"):
             return
         if not (self.refusals and entry["text"].startswith(_FAILED_LOAD)):
             self.complaints.append(f"browser {entry['level']}: {entry['text']}")

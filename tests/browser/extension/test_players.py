@@ -24,10 +24,12 @@ ASK = "POST /api/v1/identifications"
 
 
 async def _asked(tab: Tab, pretender: Pretender) -> Any:
-    """What a click asks for."""
+    """What a click asks for: in one request, with none before it that an answer would wait for."""
+    pretender.asked.clear()
     pretender.bodies.clear()
     await tab.click(BUTTON)
     await state_is(tab, "found")
+    assert pretender.asked == [ASK]
     await tab.press("Escape")
     await state_is(tab, "idle")
     return pretender.bodies[0]

@@ -1,4 +1,7 @@
-"""From the click to the visible answer, beside the API's own time for the same question."""
+"""From the click to the visible answer, beside the API's own time for the same question.
+
+A benchmark, which the suite does not run: `.venv/bin/python -m pytest tests/browser/extension/timing.py`.
+"""
 
 import statistics
 import sys
