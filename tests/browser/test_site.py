@@ -114,8 +114,10 @@ async def test_a_person_gets_a_page_and_a_program_a_problem(stage: OnStageNow) -
 
 
 async def test_motion_stops_for_those_who_ask_for_it(visit: Visit) -> None:
-    _, tab = await visit(media={"prefers-reduced-motion": "reduce"})
-    assert await tab.evaluate("getComputedStyle(document.querySelector('.needle')).transitionDuration") == "0s"
+    duration = "getComputedStyle(document.querySelector('.needle')).transitionDuration"
+    for wish, moves in (("reduce", False), ("no-preference", True)):
+        _, tab = await visit(media={"prefers-reduced-motion": wish})
+        assert (await tab.evaluate(duration) != "0s") is moves, wish
 
 
 EXAMPLE = """([within, language]) => {

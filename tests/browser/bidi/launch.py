@@ -86,6 +86,9 @@ async def _chromium(launch: Launch, session: ClientSession, stack: AsyncExitStac
         # A tab in the back must not be slowed down: several are driven at once.
         *("--disable-background-timer-throttling", "--disable-renderer-backgrounding"),
         "--disable-backgrounding-occluded-windows",
+        # What moves for ever is drawn 60 times a second without a graphics card: half a core for a glow.
+        # A test that is about motion asks for it (prefers-reduced-motion: no-preference).
+        "--force-prefers-reduced-motion",
         # No process is started in advance, which mostly nothing uses.
         "--disable-features=SpareRendererForSitePerProcess",
         "--autoplay-policy=no-user-gesture-required",
@@ -127,6 +130,10 @@ async def _firefox(launch: Launch, session: ClientSession, stack: AsyncExitStack
         "media.autoplay.default": 0,
         # What is drawn costs a third of Firefox's CPU here, and 20 frames a second show all there is.
         "layout.frame_rate": 20,
+        "ui.prefersReducedMotion": 1,
+        # A tab in the back must not be slowed down.
+        "dom.min_background_timeout_value": 25,
+        "dom.timeout.enable_budget_timer_throttling": False,
         "dom.ipc.processPrelaunch.enabled": False,
         "dom.ipc.processCount": 2,
         # The next page of a site takes the process that the last one left.

@@ -12,6 +12,8 @@ from tests.browser.bidi.connection import BidiError, Connection
 
 WAIT_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.04
+_LOOK_SECONDS: Final = 1.0
+_FROZEN_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 3.0
 
 KEYS: Final = {
@@ -99,6 +101,23 @@ return guard ? guard.landed ?? "nowhere" : "replaced";
 })()"""
 
 
+# Looks again and again inside the page: each call from outside costs both sides some 20 ms of work.
+_LOOK: Final = """async (given) => {
+  const until = performance.now() + LOOK_MS;
+  for (;;) {
+    const last = performance.now() >= until;
+    try {
+      const value = VALUE;
+      // An element comes back as an empty object; that it is there is what counts.
+      if (value || last) return value instanceof Node ? true : value;
+    } catch (error) {
+      if (last) throw error;
+    }
+    await new Promise((go) => setTimeout(go, 25));
+  }
+}"""
+
+
 @dataclass(slots=True)
 class Tab:
     """A browsing context. Expressions are JavaScript; what they give comes back through JSON."""
@@ -152,17 +171,20 @@ class Tab:
     async def wait_for(self, expression: str, *arguments: Any, seconds: float = WAIT_SECONDS, of: str = "") -> Any:
         """Evaluate until the value is truthy, and give it. Raises AssertionError with the last value.
 
-        A page that is just being replaced is asked again.
+        A page that is just being replaced is asked again, and so is one that the browser has put aside and frozen.
         """
         value = f"await ({expression.strip()})(...given)" if arguments else f"await ({expression.strip()})"
-        # An element comes back as an empty object; that it is there is what counts.
-        asked = f"async (given) => {{ const value = {value}; return value instanceof Node ? true : value; }}"
         until = time.monotonic() + seconds
         last: Any = None
         while True:
+            # Timers do not run in a page without scripts.
+            look = min(_LOOK_SECONDS, max(until - time.monotonic(), 0)) if self.scripting else 0
             try:
-                last = await self.evaluate(asked, arguments)
-            except BidiError as error:
+                async with asyncio.timeout(_FROZEN_SECONDS):
+                    last = await self.evaluate(
+                        _LOOK.replace("LOOK_MS", str(round(look * 1000))).replace("VALUE", value), arguments
+                    )
+            except (BidiError, TimeoutError) as error:
                 last = error
             else:
                 if last:
@@ -205,18 +227,12 @@ class Tab:
 
     async def wait_for_text(self, selector: str, text: str, *, seconds: float = WAIT_SECONDS) -> None:
         """Wait until an element's text contains another. Raises AssertionError with its last text."""
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                last = await self.text(selector) or ""
-            except BidiError as error:  # the page is just being replaced
-                last = str(error)
-            else:
-                if text in last:
-                    return
-            if time.monotonic() > until:
-                raise AssertionError(f"{selector} does not say {text!r} within {seconds:g} s, but {last!r}")
-            await asyncio.sleep(_POLL_SECONDS)
+        look = f"(selector, text) => {{ {_FIND} return (find(selector)?.innerText ?? '').includes(text); }}"
+        try:
+            await self.wait_for(look, selector, text, seconds=seconds)
+        except AssertionError as error:
+            last = await self.text(selector)
+            raise AssertionError(f"{selector} does not say {text!r} within {seconds:g} s, but {last!r}") from error
 
     async def wait_for_visible(self, selector: str, *, seconds: float = WAIT_SECONDS) -> None:
         """Wait until an element is rendered. Raises AssertionError."""
