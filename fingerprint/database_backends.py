@@ -37,7 +37,8 @@ _URL_FORMS: Final = "sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME"
 _log = logging.getLogger(__name__)
 
 
-def _parse(address: str) -> URL:
+def parse_address(address: str) -> URL:
+    """The parts of a database's address, with the driver that is used. Raises SettingsError."""
     try:
         url = make_url(address)
     except ArgumentError:
@@ -227,7 +228,7 @@ def open_backend(address: str) -> Backend:
     No connection is opened before its first use, but a file and its folder are created. Raises SettingsError for
     an address that cannot be used.
     """
-    url = _parse(address)
+    url = parse_address(address)
     if url.get_backend_name() == "mysql":
         return _Server(_mysql_engine(url))
     folder = Path(url.database or "").parent

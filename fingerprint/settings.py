@@ -168,6 +168,19 @@ def _text(info: SettingInfo, source: Mapping[str, str]) -> str:
     return content
 
 
+def given_settings(group: type, environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
+    """The variables of a group that are set, with their values; None in place of a secret."""
+    source = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader
+    given: dict[str, str | None] = {}
+    for info in _declared(group):
+        value = source.get(info.variable, "").strip()
+        secret_file = info.hidden and source.get(f"{info.variable}{_FILE}", "").strip()
+        if value or secret_file:
+            hidden = info.hidden or _PASSWORD.search(value) is not None
+            given[info.variable] = None if hidden else value
+    return given
+
+
 def unknown_variables(group: type, environ: Mapping[str, str] | None = None) -> list[str]:
     """A sentence for each variable that looks like a setting of ours but is not, such as a typo."""
     source = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from server.sqlite_copies import keep_copy_before_upgrade
 
 _HERE: Final = Path(__file__).parent
 _RETRY_SECONDS: Final = 1.0
@@ -75,6 +76,11 @@ def _upgrade(connection: Connection, to: str | None) -> Schema:
     after = to or revisions()[-1]
     before = _current(connection)
     if before != after:
+        file = connection.engine.url.database
+        if before is not None and connection.dialect.name == "sqlite" and file is not None:
+            # This transaction keeps other writers out, and has not changed anything yet.
+            copy = keep_copy_before_upgrade(Path(file), before)
+            _log.info("copied_before_upgrade", extra={"copy": str(copy)})
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, after)
@@ -84,7 +90,8 @@ def _upgrade(connection: Connection, to: str | None) -> Schema:
 async def upgrade(database: Database, *, to: str | None = None) -> Schema:
     """Upgrade the schema to the newest revision or to `to`; several processes may do so at once.
 
-    On SQLite in one transaction. MySQL commits each statement, so an interrupted migration is run again there.
+    On SQLite in one transaction, after a copy was made beside the file. MySQL commits each
+    statement, so an interrupted migration is run again there.
 
     Raises NewerSchemaError; TwitchAudioError `busy` when the database does not answer.
     """

@@ -1,5 +1,6 @@
 """Opens the server's services in the order of their dependencies; they are closed in reverse order."""
 
+import asyncio
 import os
 import secrets
 import socket
@@ -63,6 +64,7 @@ from server.channels.video_set_list_store import VideoSetListStore
 from server.channels.video_set_lists import VideoSetLists, WorkLimits
 from server.channels.watch_store import WatchFollower, WatchStore
 from server.channels.watcher import Watcher, WatcherLimits
+from server.data_folder import served
 from server.identifications.jobs import AnswerEnricher
 from server.identifications.limits import ServiceLimits
 from server.identifications.links import LinkEnricher
@@ -97,6 +99,9 @@ async def open_services(
         "value",
     )
     async with AsyncExitStack() as stack:
+        in_use = served(app[keys.SETTINGS].pipeline.data_dir)
+        await asyncio.to_thread(in_use.__enter__)
+        stack.push(in_use)
         if directory is None and pipeline is None:
             directory = await stack.enter_async_context(open_channel_directory(app[keys.SETTINGS].pipeline))
         limits = service_limits or ServiceLimits()

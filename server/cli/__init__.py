@@ -17,6 +17,8 @@ GROUPS: Final[Mapping[str, str]] = {
     "catalog": "the local catalog of music",
     "admin": "who has access, and the operator's other rules",
     "db": "the SQL schema and DynamoDB's tables",
+    "backup": "copy database, catalog and keys to one file, also while the server runs",
+    "restore": "take a backup back; the server must not run",
     "doctor": "check the setup, and what Twitch answers",
 }
 """Each command group, and its line in the list of commands: shown without loading the group."""

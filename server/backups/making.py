@@ -1,0 +1,156 @@
+"""Makes a backup while servers run, reads it again, and gives it its name last of all."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from fingerprint.catalog.backup import back_up
+from fingerprint.catalog.manifest import manifest_stamp
+from fingerprint.database import database_url
+from fingerprint.database_backends import parse_address
+from fingerprint.settings import given_settings
+from server.access.identity.admins import FILE as ADMINS
+from server.access.identity.session_keys import FILE as SESSION_KEY
+from server.backups.archive import DATABASES, Archive, BackupError, Content, our_version, write
+from server.backups.mysql import MySql
+from server.settings import ServerSettings
+from server.sqlite_copies import copy_database
+
+DATA_FILES: Final = (SESSION_KEY, ADMINS, "tracks.csv")
+"""The files of the data folder that are ours, beside the database and the catalog."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A finished backup. `left_out`: a sentence for each part of the installation that is not in it."""
+
+    path: Path
+    content: Content
+    left_out: tuple[str, ...]
+
+
+def make_backup(settings: ServerSettings, destination: Path, *, force: bool) -> Made:
+    """Back up the installation to a file, or to a new file in a folder that exists. Raises BackupError.
+
+    The file appears whole or not at all; one that is there is replaced with `force` only.
+    """
+    if destination.is_dir():
+        destination /= f"twitchaudio-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
+    if not force and os.path.lexists(destination):
+        raise _there(destination)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".part", dir=destination.parent))
+    except OSError as error:
+        raise BackupError(f"{destination.parent} cannot be written: {error.strerror}.") from error
+    try:
+        part = folder / "backup.tar"
+        _write(settings, part, folder)
+        content = Archive(part).content
+        _name(part, destination, force=force)
+    except OSError as error:
+        raise BackupError(f"{destination} cannot be made: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Made(path=destination, content=content, left_out=tuple(_left_out(settings)))
+
+
+def _write(settings: ServerSettings, part: Path, folder: Path) -> None:
+    pipeline = settings.pipeline
+    files: list[tuple[str, Path]] = []
+    kind, schema = _copy_sql(settings, folder)
+    if kind is not None:
+        files.append((DATABASES[kind], folder / DATABASES[kind]))
+    catalogs = [place for place in pipeline.catalog_places if isinstance(place, Path)]
+    for number, place in enumerate(catalogs):
+        if manifest_stamp(place) is None:
+            continue
+        copy = folder / "catalogs" / str(number)
+        back_up(place, copy)
+        found = sorted(path for path in copy.rglob("*") if path.is_file() and path.suffix != ".lock")
+        files += [(path.relative_to(folder).as_posix(), path) for path in found]
+    data = [(f"data/{name}", pipeline.data_dir / name) for name in DATA_FILES]
+    files += [(name, path) for name, path in data if path.is_file()]
+    if not files:
+        raise BackupError(f"There is nothing to back up in {pipeline.data_dir}: is TWITCHAUDIO_DATA_DIR right?")
+
+    def about(entries: dict[str, object]) -> dict[str, object]:
+        return {
+            "version": our_version(),
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "database": kind,
+            "schema": schema,
+            "catalogs": len(catalogs),
+            "settings": given_settings(ServerSettings),
+            "files": entries,
+        }
+
+    write(part, files, about)
+
+
+def _copy_sql(settings: ServerSettings, folder: Path) -> tuple[str | None, str | None]:
+    """Copy the database; its kind and the revision of its schema, None where there is none."""
+    url = parse_address(database_url(settings.pipeline))
+    if url.get_backend_name() == "mysql":
+        server = MySql(url)
+        schema = server.schema()
+        server.dump(folder / DATABASES["mysql"])
+        return "mysql", schema
+    source = Path(url.database or "")
+    if not source.is_file() or not source.stat().st_size:
+        return None, None
+    copy = folder / DATABASES["sqlite"]
+    copy_database(source, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        return "sqlite", sqlite_schema(connection)
+
+
+def sqlite_schema(connection: sqlite3.Connection) -> str | None:
+    """The revision of a database's schema; None when it has none. Raises sqlite3.Error."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _name(part: Path, destination: Path, *, force: bool) -> None:
+    """Give the finished file its name. Raises OSError, BackupError when another one has it meanwhile."""
+    if force:
+        part.replace(destination)
+    else:
+        try:
+            destination.hardlink_to(part)
+        except FileExistsError as error:
+            raise _there(destination) from error
+        except OSError:
+            # This file system has no hard links.
+            if os.path.lexists(destination):
+                raise _there(destination) from None
+            part.rename(destination)
+    with contextlib.suppress(OSError):
+        handle = os.open(destination.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _there(destination: Path) -> BackupError:
+    return BackupError(f"{destination} is there already: add --force to replace it.")
+
+
+def _left_out(settings: ServerSettings) -> Iterator[str]:
+    secrets = sorted(name for name, value in given_settings(ServerSettings).items() if value is None)
+    if secrets:
+        yield f"Secrets in the environment are not in it: {', '.join(secrets)}. Keep them elsewhere."
+    if settings.pipeline.jobs == "dynamodb":
+        yield "Jobs and answers are in DynamoDB: use its own backups for those tables."
+    for place in settings.pipeline.remote_catalogs:
+        yield f"The catalog {place} is in object storage: use the versions of its bucket."

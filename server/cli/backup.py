@@ -1,0 +1,68 @@
+"""`twitchaudio backup`: the whole installation in one file."""
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from fingerprint.domain.text import printable
+from fingerprint.settings import read_settings
+from server.backups.archive import Content
+from server.backups.making import make_backup
+from server.cli import Subparsers
+from server.settings import ServerSettings
+
+
+def register(commands: Subparsers) -> None:
+    """Add the `backup` command to the `twitchaudio` command line."""
+    backup = commands.add_parser(
+        "backup",
+        help="copy database, catalog and keys to one file, also while the server runs",
+        description="Copy the database, the catalog with its covers, keys and known admins to one file, also "
+        "while the server runs. The file is read again and checked before it gets its name. It holds secrets: "
+        "only its owner may read it.",
+    )
+    backup.add_argument(
+        "destination", type=Path, metavar="DEST", help="the file to make, or a folder for a file named by the time"
+    )
+    backup.add_argument("--force", action="store_true", help="replace the file if it is there")
+    backup.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = read_settings(ServerSettings)
+    with stopped_by_signals():
+        made = make_backup(settings, cast("Path", arguments.destination), force=bool(arguments.force))
+    size = made.path.stat().st_size / 2**20
+    print(printable(f"Backed up to {made.path} ({size:.1f} MiB): {parts_text(made.content)}."))
+    for sentence in made.left_out:
+        print(printable(f"twitchaudio: {sentence}"), file=sys.stderr)
+    return 0
+
+
+def parts_text(content: Content) -> str:
+    """What a backup holds, in words."""
+    names = content.files
+    catalogs = len({name.split("/")[1] for name in names if name.startswith("catalogs/")})
+    data = sorted(name.removeprefix("data/") for name in names if name.startswith("data/"))
+    parts = ["the database"] if content.database is not None else []
+    if catalogs:
+        parts.append("the catalog" if catalogs == 1 else f"{catalogs} catalogs")
+    return ", ".join([*parts, *data])
+
+
+@contextmanager
+def stopped_by_signals() -> Generator[None]:
+    """SIGTERM ends the block as Ctrl-C does, so that what was begun is cleaned up."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ValueError):  # not in the main thread
+            stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, stop))
+        yield
