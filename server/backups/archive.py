@@ -44,7 +44,7 @@ class BackupError(TwitchAudioError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class BackupContent:
     """What a backup says about itself. `files`: the size in bytes and the SHA-256 of each file by its name."""
 
     version: str
@@ -158,7 +158,7 @@ class Archive:
             members[name] = member
         return members
 
-    def _content(self, tar: tarfile.TarFile) -> Content:
+    def _content(self, tar: tarfile.TarFile) -> BackupContent:
         member = self._members.pop(MANIFEST, None)
         if member is None:
             raise self._damaged("it has no manifest, so it is not whole")
@@ -209,13 +209,13 @@ class Archive:
         )
 
 
-def _parsed(said: dict[str, Any]) -> Content:
+def _parsed(said: dict[str, Any]) -> BackupContent:
     files = cast("dict[str, dict[str, Any]]", said["files"])
     database = said["database"]
     catalogs = int(said["catalogs"])
     if database is not None and DATABASES[database] not in files:
         raise ValueError(database)
-    return Content(
+    return BackupContent(
         version=str(said["version"]),
         made_at=str(said["made_at"]),
         database=database,

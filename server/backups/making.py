@@ -19,7 +19,7 @@ from fingerprint.database_backends import parse_address
 from fingerprint.settings import given_settings
 from server.access.identity.admins import FILE as ADMINS
 from server.access.identity.session_keys import FILE as SESSION_KEY
-from server.backups.archive import DATABASES, Archive, BackupError, Content, our_version, write
+from server.backups.archive import DATABASES, Archive, BackupContent, BackupError, our_version, write
 from server.backups.mysql import MySql
 from server.settings import ServerSettings
 from server.sqlite_copies import copy_database
@@ -33,7 +33,7 @@ class Made:
     """A finished backup. `left_out`: a sentence for each part of the installation that is not in it."""
 
     path: Path
-    content: Content
+    content: BackupContent
     left_out: tuple[str, ...]
 
 

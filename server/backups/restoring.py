@@ -18,7 +18,7 @@ from fingerprint.database import database_url
 from fingerprint.database_backends import parse_address
 from fingerprint.settings import given_settings
 from server import migrations
-from server.backups.archive import DATABASES, Archive, BackupError, Content
+from server.backups.archive import DATABASES, Archive, BackupContent, BackupError
 from server.backups.making import DATA_FILES, sqlite_schema
 from server.backups.mysql import MySql
 from server.data_folder import replaced
@@ -36,7 +36,7 @@ class Restored:
     `aside`: where the data that was there is now. `differing`: a sentence for each setting that is another now.
     """
 
-    content: Content
+    content: BackupContent
     aside: tuple[Path, ...]
     differing: tuple[str, ...]
 

@@ -11,7 +11,7 @@ from typing import cast
 
 from fingerprint.domain.text import printable
 from fingerprint.settings import read_settings
-from server.backups.archive import Content
+from server.backups.archive import BackupContent
 from server.backups.making import make_backup
 from server.cli import Subparsers
 from server.settings import ServerSettings
@@ -44,7 +44,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def parts_text(content: Content) -> str:
+def parts_text(content: BackupContent) -> str:
     """What a backup holds, in words."""
     names = content.files
     catalogs = len({name.split("/")[1] for name in names if name.startswith("catalogs/")})
