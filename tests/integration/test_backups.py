@@ -346,8 +346,7 @@ async def test_a_sqlite_database_is_copied_before_its_schema_changes_and_the_las
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (first,)
     (copies / "mine.sqlite3").touch()
-    for _ in range(4):
-        newest = sqlite_copies.keep_copy_before_upgrade(file, "0002_some")
+    newest = [sqlite_copies.keep_copy_before_upgrade(file, "0002_some") for _ in range(4)][-1]
     names = {path.name for path in copies.iterdir()}
     assert len(names) == sqlite_copies.KEPT + 1
     assert {"mine.sqlite3", newest.name} < names
