@@ -13,6 +13,7 @@ from server.access.identity.api_keys import ApiKeyStore, new_key
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import BlacklistKind
+from server.access.tables import clip_owners
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import AuditFilter, AuditStore
 from server.cli import main
@@ -45,6 +46,9 @@ async def test_hits_launches_failed_logins_and_refusals_are_logged(sql_address: 
         async with open_api(FakePipeline(SystemClock()), tmp_path, database_url=sql_address) as api:
             key, secret = await ApiKeyStore(database).create("a bot", now=NOON)
             await ListStore(database).block(BlacklistKind.CHANNEL, "loud", reason="", now=NOON)
+            # While a channel is blocked, it matters whose a clip is; Twitch is not there to say it.
+            row = {"slug": CLIP["clip"], "broadcaster_id": "1", "login": "quiet", "seen_us": 0}
+            await database.transact(lambda connection: insert_all(connection, clip_owners, [row]))
             await use(api, {"X-API-Key": secret.reveal()})
         hits = await logged(database, AuditKind.API)
         assert [(hit.what, hit.status, hit.code) for hit in hits] == [
