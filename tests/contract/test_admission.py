@@ -13,7 +13,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.identification import Identification, Kind, new_identification_id
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
+from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from server import migrations
 from server.access.limit_status import Limit
 from server.access.quotas import slots
@@ -56,7 +56,7 @@ class World:
     async def database(self) -> Database:
         return await self._stack.enter_async_context(open_database(self._address))
 
-    async def running(self, target: TwitchTarget) -> Identification | None:
+    async def running(self, target: AskedTarget) -> Identification | None:
         return self.jobs.get(target.key)
 
     async def start(

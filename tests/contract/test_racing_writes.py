@@ -19,7 +19,7 @@ from fingerprint.database import Database, metadata, open_database
 from fingerprint.domain.budgets import Budget, Counted, Period
 from fingerprint.domain.identification import ExternalIds, Identification, IdentificationId
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, TwitchTarget
+from fingerprint.domain.targets import AskedTarget, ChannelTarget
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.links.store import LinkStore
 from fingerprint.ports import Broadcaster, Claimed, Held
@@ -178,7 +178,7 @@ async def test_entries_of_two_servers_count_in_the_figures_of_a_day(servers: Ser
 
 
 async def test_two_jobs_get_two_slots(servers: Servers, after: int) -> None:
-    async def running(_target: TwitchTarget) -> Identification | None:
+    async def running(_target: AskedTarget) -> Identification | None:
         return None
 
     async def write(database: Database, who: str) -> bool:
@@ -218,6 +218,9 @@ async def test_a_clips_owner_is_stored_once(servers: Servers, after: int) -> Non
     class Owners:
         async def broadcaster(self, slug: str) -> Broadcaster | None:
             return Broadcaster(id="1", login=slug)
+
+        async def video_owner(self, video_id: str) -> Broadcaster | None:
+            return Broadcaster(id="1", login=video_id)
 
     async def write(database: Database, _who: str) -> Broadcaster | None:
         return await CachedClipOwners(database, Owners(), clock=SystemClock()).broadcaster("slug")

@@ -211,7 +211,7 @@ def test_a_catalog_that_is_not_there_is_named_and_not_made(
 
 
 def test_wrong_usage_is_2() -> None:
-    for arguments in (["catalog"], ["catalog", "add"], ["catalog", "add", "x", "--workers", "0"]):
+    for arguments in (["catalog", "tidy"], ["catalog", "add"], ["catalog", "add", "x", "--workers", "0"]):
         with pytest.raises(SystemExit) as exited:
             main(arguments)
         assert exited.value.code == 2

@@ -7,6 +7,7 @@ import pytest
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
+from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
@@ -65,6 +66,9 @@ class RecordingStore:
         raise NotImplementedError
 
     async def check(self) -> None:
+        raise NotImplementedError
+
+    async def forget(self, traces: ChannelTraces, *, now: datetime) -> Sequence[IdentificationId]:
         raise NotImplementedError
 
     async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
