@@ -263,6 +263,15 @@ class Access:
         if blacklist.names(target=ChannelTarget(login), broadcaster=known):
             raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
 
+    async def check_video(self, target: VideoTarget) -> None:
+        """Check that what is known of a VOD may be shown. Raises TwitchAudioError `blacklisted`, `busy`.
+
+        Whose it is, Twitch is asked once for each, and only while a channel is blacklisted.
+        """
+        broadcaster = await self.broadcaster(target)
+        if (await self.rules()).blacklist.names(target=target, broadcaster=broadcaster):
+            raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
+
     async def _blacklisted(self, context: RequestContext, target: AskedTarget | None) -> bool:
         sender: dict[str, Any] = {"user": context.principal.user, "address": context.credentials.address}
         if target is None or (await self.rules()).blacklist.names(**sender):

@@ -1,6 +1,8 @@
-"""Refuses all that is under a blacklisted channel's address: set list, live events, overlay, tokens, watches.
+"""Refuses all that is under the address of a blacklisted channel or of one of its VODs: set lists, live events,
+overlay, tokens, watches.
 
-By the name `login` in a route's path, so that a new route is covered as well. What stops something is let through.
+By `{login}` and `/videos/{id}` in a route's path, so that a new route is covered as well. What stops something is
+let through.
 """
 
 from typing import Final
@@ -9,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.domain.targets import channel_target
+from fingerprint.domain.targets import ChannelTarget, VideoTarget, channel_target, video_target
 from server import keys
 
 ANSWERS_ITSELF: Final = frozenset({"/api/v1/channels/{login}/song.txt"})
@@ -19,19 +21,23 @@ ANSWERS_ITSELF: Final = frozenset({"/api/v1/channels/{login}/song.txt"})
 @web.middleware
 async def refuse_blocked_channels(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The middleware. Raises TwitchAudioError `blacklisted`, `busy`."""
-    text = request.match_info.get("login")
-    if text is not None and request.method != "DELETE":
-        resource = request.match_info.route.resource
-        if resource is None or resource.canonical not in ANSWERS_ITSELF:
-            login = _login(text)
-            if login is not None:
-                await request.app[keys.ACCESS].check_channel(login)
+    target = None if request.method == "DELETE" else _target(request)
+    if isinstance(target, ChannelTarget):
+        await request.app[keys.ACCESS].check_channel(target.login)
+    elif target is not None:
+        await request.app[keys.ACCESS].check_video(target)
     return await handler(request)
 
 
-def _login(text: str) -> str | None:
+def _target(request: web.Request) -> ChannelTarget | VideoTarget | None:
+    resource = request.match_info.route.resource
+    path = "" if resource is None else resource.canonical
     try:
-        return channel_target(text).login
+        if "{login}" in path and path not in ANSWERS_ITSELF:
+            return channel_target(request.match_info["login"])
+        if "/videos/{id}" in path:
+            return video_target(request.match_info["id"])
     except TwitchAudioError:
         # The handler says what is wrong with it.
-        return None
+        pass
+    return None

@@ -56,6 +56,16 @@ PUT    {CHANNELS}/watch                 address channel
 GET    {CHANNELS}/watch                 channel
 GET    /api/v1/watches                  address
 DELETE {CHANNELS}/watch                 address
+POST   /api/v1/videos/{{id}}/set-list   user address channel
+GET    /api/v1/videos/{{id}}/set-list   channel
+DELETE /api/v1/videos/{{id}}/set-list   user address
+GET    /api/v1/videos/{{id}}/set-list.{{ending}} channel
+GET    /api/v1/webhooks                 user address
+PUT    /api/v1/webhooks                 user address
+GET    /api/v1/webhooks/{{id}}          user address
+PUT    /api/v1/webhooks/{{id}}          user address
+DELETE /api/v1/webhooks/{{id}}          user address
+POST   /api/v1/webhooks/{{id}}/test     user address
 GET    /api/v1/status                   -
 GET    /api/v1/me                       -
 POST   /api/v1/access-codes/redeem      user address
@@ -73,6 +83,8 @@ GET    /channels/{{login}}/songs.{{kind}} channel
 POST   /channels/{{login}}/song-tokens  user address channel owner
 POST   /channels/{{login}}/song-tokens/revoke user address channel owner
 POST   /channels/{{login}}/forget       channel
+GET    /videos/{{id}}                   channel
+POST   /videos/{{id}}                   user address channel
 GET    /overlay/{{login}}               channel
 GET    /static/{{version}}/{{name}}     -
 GET    /login                           -
@@ -135,7 +147,14 @@ class Stage:
         elif path.startswith("/api/v1") and method in ("POST", "PUT") and not body:
             body["json"] = {}
         address = path.format(
-            login=LIVE, id=self.ids["channel"], slug=CLIP, kind="csv", version="x", name="y", section="keys"
+            login=LIVE,
+            id=VIDEO if "/videos/" in path else self.ids["channel"],
+            slug=CLIP,
+            kind="csv",
+            ending="csv",
+            version="x",
+            name="y",
+            section="keys",
         )
         if how == ["token"]:
             address += f"?token={self.token}"
