@@ -40,8 +40,10 @@ class World:
         self, proxy: DynamoDbProxy, broken: "DynamoDBClient", client: "DynamoDBClient", names: TableNames
     ) -> None:
         self.proxy = proxy
-        self.store = DynamoDbJobStore(broken, names, clock=FakeClock())
-        self.other = DynamoDbJobStore(client, names, clock=FakeClock())
+        # What works in the end may take as long as a crowded machine needs; `hasty` gives up as a server's does.
+        self.store = DynamoDbJobStore(broken, names, clock=FakeClock(), call_seconds=60.0)
+        self.hasty = DynamoDbJobStore(broken, names, clock=FakeClock())
+        self.other = DynamoDbJobStore(client, names, clock=FakeClock(), call_seconds=60.0)
         self.client = client
         self.names = names
 
@@ -105,7 +107,7 @@ async def test_d1_d3_what_never_works_is_busy_in_bounded_time_and_works_again_la
 ) -> None:
     world.proxy.break_all(kind)
     async with busy_within(CALL_SECONDS + 30.0):
-        await world.store.claim(CHANNEL, owner="a", now=NOON, lease_seconds=LEASE)
+        await world.hasty.claim(CHANNEL, owner="a", now=NOON, lease_seconds=LEASE)
     world.proxy.mend()
     assert await world.other.running(CHANNEL, now=NOON) is None
     await claimed(world.store)
@@ -169,7 +171,7 @@ async def test_a_seat_without_its_job_is_held_and_then_taken_over(world: World) 
         Break.FAIL if operation == "UpdateItem" and "if_not_exists" in parameters["UpdateExpression"] else None
     )
     async with busy_within(CALL_SECONDS + 30.0):
-        await claimed(world.store, owner="dies")
+        await claimed(world.hasty, owner="dies")
     held = await world.other.claim(CHANNEL, owner="b", now=NOON, lease_seconds=LEASE)
     assert isinstance(held, Held)
     assert await world.other.running(CHANNEL, now=NOON) == held.identification
