@@ -15,6 +15,7 @@ from aiohttp import ClientSession, web
 from yarl import URL
 
 from fingerprint.clock import SystemClock
+from server import keys
 from server.api import add_routes
 from server.observability import JsonFormatter, ShortBadRequests
 from server.web import add_pages
@@ -34,6 +35,7 @@ LINE = 600
 def all_routes() -> list[Route]:
     """Every route of the server."""
     app = web.Application()
+    app[keys.CLOCK] = SystemClock()
     add_routes(app)
     add_pages(app)
     add_sign_in(app, SignIn(lambda request: request.url))
