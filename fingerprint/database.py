@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from fingerprint.database_backends import Backend, Work, open_backend
@@ -264,7 +264,23 @@ class Database:
                 connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": lock["name"]})
 
         async with _translated(MAINTENANCE_SECONDS):
-            return await self._backend.run(locked if self.remote else work, writes=True)
+            if self.remote:
+                return await self._backend.run(locked, writes=True)
+            return await self._run_when_unlocked(work)
+
+    async def _run_when_unlocked(self, work: Work[T]) -> T:
+        """Run `work` in a transaction of a file, however long another process holds the file's lock."""
+        told = False
+        while True:
+            try:
+                return await self._backend.run(work, writes=True)
+            except OperationalError as error:
+                # Each try has waited for a moment itself.
+                if not isinstance(error.orig, sqlite3.Error) or error.orig.sqlite_errorname != "SQLITE_BUSY":
+                    raise
+            if not told:
+                _log.warning("database_locked_by_another_process")
+            told = True
 
     async def ping(self) -> None:
         """Raise TwitchAudioError `busy` when the database cannot be queried."""

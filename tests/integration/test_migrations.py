@@ -86,6 +86,21 @@ async def test_several_processes_may_upgrade_at_once(sql_address: str) -> None:
     assert [schema.before for schema in schemas].count(None) == 1
 
 
+async def test_an_upgrade_waits_for_a_process_that_holds_the_files_lock(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = sqlite3.connect(tmp_path / "twitchaudio.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with open_database(address(tmp_path)) as database, asyncio.TaskGroup() as group:
+        upgraded = group.create_task(migrations.upgrade(database))
+        while "database_locked_by_another_process" not in caplog.text:  # noqa: ASYNC110 - another thread says it
+            await asyncio.sleep(0.05)
+        assert not upgraded.done()
+        other.execute("COMMIT")
+    assert upgraded.result().before is None
+    other.close()
+
+
 async def make_newer(folder: Path) -> None:
     async with open_database(address(folder)) as database:
         await migrations.upgrade(database)

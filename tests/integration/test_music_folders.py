@@ -19,7 +19,8 @@ from tests.unit.catalog.music import tune
 
 TIMES = FolderTimes(settle=0.3, poll=1.0, safety=600.0, retry=0.2)
 
-# Notes each run, waits until there is a `report`, notes the end, and says what the report holds.
+# Notes each run, waits until there is a `report` (and notes that it has to wait), notes the end, and says what the
+# report holds.
 STAND_IN = """
 import pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
@@ -29,10 +30,14 @@ def note(name):
 text = None
 try:
     note("runs")
+    waits = False
     while text is None:
         try:
             text = (folder / "report").read_text()
         except FileNotFoundError:
+            if not waits:
+                note("waits")
+            waits = True
             time.sleep(0.05)
     note("ended")
 except KeyboardInterrupt:
@@ -64,10 +69,6 @@ def watching(folder: Path, music: Path, *, metrics: Metrics | None = None) -> Mu
 
 def runs(folder: Path, name: str = "runs") -> int:
     return len((folder / name).read_text().splitlines()) if (folder / name).exists() else 0
-
-
-def is_running(folder: Path) -> bool:
-    return runs(folder) > runs(folder, "ended")
 
 
 async def test_a_new_release_is_in_the_catalog_soon(tmp_path: Path) -> None:
@@ -130,10 +131,11 @@ async def test_of_several_servers_one_watches_and_another_one_takes_over(tmp_pat
             (tmp_path / "report").write_text("{}")
             (music / "a.mp3").touch()
             await until(lambda: runs(tmp_path) >= 2)
+            waited = runs(tmp_path, "waits")
             (tmp_path / "report").unlink()
             (music / "b.mp3").touch()
-            # Without a report a run lasts until it is interrupted: one that has begun before, or a new one.
-            await until(lambda: is_running(tmp_path))
+            # Without a report a run lasts until it is interrupted.
+            await until(lambda: runs(tmp_path, "waits") > waited)
             before = runs(tmp_path)
             # A server that stops interrupts the pass, which keeps what it has.
             await first.__aexit__()
