@@ -81,8 +81,10 @@ async def test_l6_thousands_of_silent_connections_of_one_client_slow_nobody_and_
                 if len(connections) % 2:
                     await loop.sock_sendall(connection, b"GET /healthz HTTP/1.1\r\n")
             beside = await typical(api)
-            closed = await asyncio.wait_for(asyncio.gather(*(loop.sock_recv(each, 1) for each in connections)), 60)
-            assert closed == [b""] * count
+            ends = (loop.sock_recv(each, 1) for each in connections)
+            closed = await asyncio.wait_for(asyncio.gather(*ends, return_exceptions=True), 60)
+            # One whose half request was not read yet is reset instead.
+            assert {each for each in closed if not isinstance(each, ConnectionResetError)} == {b""}
             assert (await asked(api, "Another", "192.0.2.1"))[0] == 200
         # They cost next to nothing, beside what an answer takes before and after.
         assert beside < 3 * max(alone, await typical(api)) + 0.05, (alone, beside)
