@@ -38,6 +38,8 @@ NOTICE_MS: Final = 5_000
 """How often it is looked whether a folder was mounted or replaced meanwhile."""
 
 _BOOT: Final = (
+    # A shell that starts a server in the background has it ignore SIGINT, and so would the command.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "import sys; count = int(sys.argv[1]); sys.path[:] = sys.argv[2:2 + count]; "
     "from server.cli import main; sys.exit(main(sys.argv[2 + count:]))"
 )

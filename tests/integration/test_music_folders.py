@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import signal
+import subprocess
 import sys
 import wave
 from collections.abc import Callable
@@ -22,7 +24,8 @@ TIMES = FolderTimes(settle=0.3, poll=1.0, safety=600.0, retry=0.2)
 # Notes each run, waits until there is a `report` (and notes that it has to wait), notes the end, and says what the
 # report holds.
 STAND_IN = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = pathlib.Path(sys.argv[1])
 def note(name):
     with (folder / name).open("a") as file:
@@ -92,6 +95,18 @@ async def test_a_new_release_is_in_the_catalog_soon(tmp_path: Path) -> None:
     # Nothing is at work any more.
     with CatalogWriter(directory):
         pass
+
+
+def test_the_command_can_be_interrupted_also_where_the_server_cannot(tmp_path: Path) -> None:
+    command = sync_command(str(tmp_path / "catalog"), [tmp_path], workers=1, settle=0.0)
+    show = "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler); sys.exit()"
+    boot = [*command[:2], command[2].replace("from server.cli import main", show), *command[3:]]
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        said = subprocess.run(boot, capture_output=True, check=True, timeout=120)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    assert said.stdout == b"True\n"
 
 
 async def test_what_went_wrong_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
