@@ -131,14 +131,6 @@ class ClipOwners(Protocol):
         ...
 
 
-class VideoOwners(Protocol):
-    """Finds out whose channel a VOD is from."""
-
-    async def video_owner(self, video_id: str) -> Broadcaster | None:
-        """The channel of a VOD; None when there is no such VOD, or none is named. Raises as `ClipOwners` does."""
-        ...
-
-
 class ChannelDirectory(Protocol):
     """Finds channels by login or by id. No Twitch application is needed for it."""
 

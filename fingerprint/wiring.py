@@ -28,7 +28,6 @@ from fingerprint.ports import (
     Recognizer,
     Recognizers,
     Usage,
-    VideoOwners,
     ignore_outcome,
     ignore_unknown,
 )
@@ -44,7 +43,6 @@ from fingerprint.twitch.clips import TwitchClips
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.live_source_cache import LiveSourceCache
 from fingerprint.twitch.resolve import TwitchResolver
-from fingerprint.twitch.videos import TwitchVideos
 from fingerprint.whole import WholeListener, WholeRecordings
 
 _log = logging.getLogger(__name__)
@@ -198,18 +196,6 @@ async def open_clip_owners(
         twitch_allow_list(twitch), user_agent=twitch.user_agent, on_outcome=on_outcome
     ) as fetcher:
         yield TwitchClips(fetcher, twitch, on_outcome=on_outcome)
-
-
-@asynccontextmanager
-async def open_video_owners(
-    settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
-) -> AsyncGenerator[VideoOwners]:
-    """Finds out whose VOD one is, with its own connections to gql."""
-    twitch = settings.twitch
-    async with twitch_fetcher(
-        twitch_allow_list(twitch), user_agent=twitch.user_agent, on_outcome=on_outcome
-    ) as fetcher:
-        yield TwitchVideos(fetcher, twitch, on_outcome=on_outcome)
 
 
 @asynccontextmanager

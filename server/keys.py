@@ -7,7 +7,7 @@ from aiohttp import web
 from yarl import URL
 
 from fingerprint.database import Database
-from fingerprint.ports import Clock, JobStore, VideoOwners
+from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.guard import ProviderGuards
 from server.access.identity.forwarding import UntrustedForwarding
 from server.access.request_context import RequestContext
@@ -47,7 +47,6 @@ NAMES: Final = web.AppKey("names", ChannelNames)
 FEED: Final = web.AppKey("feed", ChannelFeed)
 SET_LISTS: Final = web.AppKey("set_lists", SetLists)
 VIDEO_SET_LISTS: Final = web.AppKey("video_set_lists", VideoSetLists)
-VIDEO_OWNERS: Final[web.AppKey[VideoOwners]] = web.AppKey("video_owners")
 WATCHER: Final = web.AppKey("watcher", Watcher)
 FORGETTER: Final = web.AppKey("forgetter", ChannelForgetter)
 HOT: Final = web.AppKey("hot", HotChannels)

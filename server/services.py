@@ -30,7 +30,6 @@ from fingerprint.wiring import (
     open_clip_owners,
     open_link_finder,
     open_pipeline,
-    open_video_owners,
 )
 from server import keys, migrations
 from server.access.identity.admins import pinned
@@ -189,7 +188,6 @@ async def _open_jobs(
     stack.callback(answers.close)
     service.add_outcome_listener(answers)
     app[keys.SERVICE] = await stack.enter_async_context(service)
-    app[keys.VIDEO_OWNERS] = await stack.enter_async_context(open_video_owners(settings.pipeline))
     set_lists = VideoSetLists(
         VideoSetListStore(database),
         whole=whole,

@@ -5,13 +5,16 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import ClientResponse, ClientSession, CookieJar, TCPConnector
 
+from fingerprint.database import Database
 from fingerprint.ports import ChannelDirectory, Clock
 from fingerprint.settings import PipelineSettings
+from server.access.identity.api_keys import ApiKeyStore
 from server.app import listening, make_app
 from server.channels.hot_channels import HotLimits
 from server.channels.watcher import WatcherLimits
@@ -71,6 +74,12 @@ async def open_api(
         ) as client,
     ):
         yield client
+
+
+async def bot_headers(database: Database, *scopes: str) -> dict[str, str]:
+    """The headers with a new API key that has these scopes."""
+    _, secret = await ApiKeyStore(database).create("a bot", now=datetime.now(UTC), scopes=scopes)
+    return {"X-API-Key": secret.reveal()}
 
 
 async def ask(api: ClientSession, body: object = STREAM, *, wait: int | None = None) -> ClientResponse:

@@ -295,6 +295,10 @@ class Access:
                 return await self._find_channel(target.login)
         return None
 
+    async def video_owner(self, video_id: str) -> Broadcaster | None:
+        """Whose a VOD is, asked of Twitch once. Raises as `ClipOwners` does."""
+        return await self._clip_owners.video_owner(video_id)
+
     async def _owner(self, blacklist: Blacklist, target: AskedTarget) -> Broadcaster | None:
         """Whose clip or video a target is, if the blacklist depends on that. Raises as `ClipOwners` does."""
         if blacklist.has_clip_broadcasters and isinstance(target, ClipTarget):

@@ -30,8 +30,8 @@ async def may_make(request: web.Request, video: str) -> tuple[str, str | None, b
     """The name for `made_by` of a caller who may have a VOD listened to, its channel's id if it was asked for, and
     whether the caller is an operator.
 
-    Raises TwitchAudioError `login-required`, `forbidden`, `video-not-found`, and what `Access.check_sender` and
-    the port `VideoOwners` raise.
+    Raises TwitchAudioError `login-required`, `forbidden`, and what `Access.check_sender` and
+    `Access.video_owner` raise.
     """
     access, context = request.app[keys.ACCESS], request[keys.CONTEXT]
     await access.check_sender(context)
@@ -47,7 +47,7 @@ async def may_make(request: web.Request, video: str) -> tuple[str, str | None, b
         raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
     if access.admins.contain(user):
         return f"user:{user.id}", None, True
-    owner = await request.app[keys.VIDEO_OWNERS].video_owner(video)
+    owner = await access.video_owner(video)
     if owner is None or owner.id != user.id:
         raise TwitchAudioError(ProblemCode.FORBIDDEN, f"You are {user.login}, and this is not a VOD of yours.")
     return f"user:{user.id}", owner.id, False

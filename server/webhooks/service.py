@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Self
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final, Self, TypeVar
 
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -27,7 +29,24 @@ AT_ONCE: Final = 16
 _ANSWERS: Final = 20
 """The newest answers of a channel that are read to see whether a play is new."""
 
+_Event = TypeVar("_Event")
+
 _log = logging.getLogger(__name__)
+
+
+@contextmanager
+def first_of(queue: deque[_Event]) -> Generator[_Event]:
+    """Take the oldest event out of a bounded queue for a block; put it back if that fails and there is room.
+
+    While the block runs, a full queue may drop events, but none that comes after this one in its place.
+    """
+    event = queue.popleft()
+    try:
+        yield event
+    except BaseException:
+        if queue.maxlen is None or len(queue) < queue.maxlen:
+            queue.appendleft(event)
+        raise
 
 
 class Webhooks:
@@ -123,23 +142,26 @@ class Webhooks:
         self._active = await self._store.active()
         now = self._clock.now()
         while self._answers:
-            owner, answer = self._answers[0]
-            told = [
-                each for each in self._active if each.owner == owner and EventType.IDENTIFICATION in each.events
-            ]
-            await self._store.add([(each, identification_message(each, answer)) for each in told], now=now)
-            self._answers.popleft()
+            with first_of(self._answers) as (owner, answer):
+                told = [
+                    each
+                    for each in self._active
+                    if each.owner == owner and EventType.IDENTIFICATION in each.events
+                ]
+                await self._store.add([(each, identification_message(each, answer)) for each in told], now=now)
             self._due.set()
         while self._heard:
-            channel = self._heard[0]
-            told = [each for each in self._active if channel in each.channels and EventType.PLAY in each.events]
-            told = told if await self._may_be_told(channel) else []
-            play = next(plays(await self._service.recent_answers(channel, limit=_ANSWERS)), None) if told else None
-            # One that is heard on is no news.
-            if play is not None and len(play.answers) == 1:
-                await self._store.add([(each, play_message(each, channel, play)) for each in told], now=now)
-            self._heard.popleft()
+            with first_of(self._heard) as channel:
+                await self._store_play(channel, now)
             self._due.set()
+
+    async def _store_play(self, channel: str, now: datetime) -> None:
+        told = [each for each in self._active if channel in each.channels and EventType.PLAY in each.events]
+        told = told if await self._may_be_told(channel) else []
+        play = next(plays(await self._service.recent_answers(channel, limit=_ANSWERS)), None) if told else None
+        # One that is heard on is no news.
+        if play is not None and len(play.answers) == 1:
+            await self._store.add([(each, play_message(each, channel, play)) for each in told], now=now)
 
     async def _may_be_told(self, channel: str) -> bool:
         try:

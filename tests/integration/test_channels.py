@@ -11,7 +11,6 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
-from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
@@ -40,19 +39,9 @@ TOKENS = f"{CHANNEL}/song-tokens"
 
 
 @pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
-
-
-@pytest.fixture
 async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
     async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
         yield viewer
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
 
 
 @pytest.fixture
@@ -63,12 +52,6 @@ async def api(parts: FakePipeline, viewer: Viewer, address: str, tmp_path: Path)
     }
     async with open_api(parts, tmp_path, database_url=address, **known) as client:
         yield client
-
-
-@pytest.fixture
-async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
-    async with open_database(address) as opened:
-        yield opened
 
 
 @pytest.fixture

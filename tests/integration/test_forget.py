@@ -2,8 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from aiohttp import ClientSession
 from sqlalchemy import func, select
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import Database, heard_spans, identifications, open_database
+from fingerprint.database import Database, heard_spans, identifications
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import ClipTarget, Target, VideoTarget
 from fingerprint.jobs.sql import SqlJobStore
@@ -27,28 +26,6 @@ from server.cli import main
 from tests.api_client import CLIP, ask, assert_problem, open_api
 from tests.builders import answered
 from tests.fakes import FakePipeline
-
-
-@pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
-
-
-@pytest.fixture
-async def api(parts: FakePipeline, address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path, database_url=address) as client:
-        yield client
-
-
-@pytest.fixture
-async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
-    async with open_database(address) as opened:
-        yield opened
 
 
 async def stored(database: Database, target: Target, **changes: Any) -> Identification:
@@ -86,8 +63,10 @@ async def test_on_the_command_line_everything_about_a_channel_is_deleted_and_kep
     await stored(database, VideoTarget("2210", 30.0), channel="somechannel")
     kept = await stored(database, ClipTarget("AnothersClip-1"), channel="another")
     await SongTokenStore(database).create("somechannel", now=datetime.now(UTC))
+    # Not due yet: the server's watcher must not ask meanwhile.
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
     await WatchStore(database).start(
-        "somechannel", every_seconds=600, budget=5, made_by="operator", most=5, now=datetime.now(UTC)
+        "somechannel", every_seconds=600, budget=5, made_by="operator", most=5, now=tomorrow
     )
     command = ["admin", "channels", "forget", "https://www.twitch.tv/SomeChannel"]
     assert await asyncio.to_thread(main, command) == 0

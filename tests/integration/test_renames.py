@@ -12,7 +12,7 @@ from sqlalchemy import Table, select
 from yarl import URL
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target
 from fingerprint.ports import Broadcaster, LiveSource, MediaSource, VideoSource
@@ -80,11 +80,6 @@ def parts(twitch: Accounts) -> FakePipeline:
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
-
-
-@pytest.fixture
 async def api(
     parts: FakePipeline, twitch: Accounts, address: str, tmp_path: Path
 ) -> AsyncGenerator[ClientSession]:
@@ -92,12 +87,6 @@ async def api(
         parts, tmp_path, database_url=address, watcher_limits=QUICK, watches=3, directory=twitch
     ) as client:
         yield client
-
-
-@pytest.fixture
-async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
-    async with open_database(address) as opened:
-        yield opened
 
 
 def now() -> datetime:

@@ -9,7 +9,6 @@ import wave
 from array import array
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -26,7 +25,7 @@ from fingerprint.ports import FileSource, MediaSource
 from server.access.identity.api_keys import ApiKeyStore
 from server.api import uploads
 from server.api.uploads import MAX_UPLOAD_BYTES
-from tests.api_client import ASK, CLIP, assert_problem, open_api
+from tests.api_client import ASK, CLIP, assert_problem
 from tests.fakes import FakePipeline, FakeResolver
 
 
@@ -49,17 +48,6 @@ async def parts() -> AsyncGenerator[FakePipeline]:
             resolver=parts.resolver, capture=capture, recognizers=parts.recognizers, clock=SystemClock()
         )
         yield parts
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
-
-
-@pytest.fixture
-async def api(parts: FakePipeline, tmp_path: Path, address: str) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path, database_url=address) as client:
-        yield client
 
 
 def recording(seconds: float = 2.0, hertz: float = 440.0) -> bytes:

@@ -16,10 +16,9 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget
 from fingerprint.domain.tracklist import HeardPiece, Tracklist
 from server import migrations
-from server.access.identity.api_keys import ApiKeyStore
 from server.channels.video_set_list import SetListStatus
 from server.channels.video_set_list_store import SetListLimits, VideoSetListStore
-from tests.api_client import assert_problem, open_api
+from tests.api_client import assert_problem, bot_headers, open_api
 from tests.builders import song
 from tests.fakes import FakePipeline
 from tests.integration.test_api_document import Checker
@@ -78,28 +77,6 @@ def parts(recording: SteppedRecording) -> FakePipeline:
     return parts
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
-
-
-@pytest.fixture
-async def api(parts: FakePipeline, address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path, database_url=address) as client:
-        yield client
-
-
-@pytest.fixture
-async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
-    async with open_database(address) as opened:
-        yield opened
-
-
-async def key(database: Database, *scopes: str) -> dict[str, str]:
-    _, secret = await ApiKeyStore(database).create("a bot", now=now(), scopes=scopes)
-    return {"X-API-Key": secret.reveal()}
-
-
 async def until_it_is(api: ClientSession, status: str, songs: int = 0) -> Any:
     async with asyncio.timeout(30):
         while True:
@@ -117,9 +94,9 @@ async def test_a_set_list_is_made_step_by_step(
     await assert_problem(await api.get(SET_LIST), ProblemCode.NOT_FOUND, 404)
     await assert_problem(await api.post(SET_LIST), ProblemCode.LOGIN_REQUIRED, 401)
     await assert_problem(
-        await api.post(SET_LIST, headers=await key(database, "streams")), ProblemCode.FORBIDDEN, 403
+        await api.post(SET_LIST, headers=await bot_headers(database, "streams")), ProblemCode.FORBIDDEN, 403
     )
-    watcher = await key(database, "watch")
+    watcher = await bot_headers(database, "watch")
     await assert_problem(
         await api.post("/api/v1/videos/none/set-list", headers=watcher), ProblemCode.INVALID_INPUT, 400
     )
@@ -166,7 +143,7 @@ async def test_a_set_list_is_made_step_by_step(
 async def test_a_cancelled_one_keeps_what_it_found_and_goes_on_from_there(
     api: ClientSession, database: Database, recording: SteppedRecording
 ) -> None:
-    watcher = await key(database, "watch")
+    watcher = await bot_headers(database, "watch")
     await api.post(SET_LIST, headers=watcher)
     await until_it_is(api, "running")
     assert (await api.delete(SET_LIST)).status == 401
@@ -184,7 +161,7 @@ async def test_another_server_goes_on_where_one_was_stopped(
     async with AsyncExitStack() as stack:
         async with open_api(parts, tmp_path, database_url=address) as first:
             database = await stack.enter_async_context(open_database(address))
-            await first.post(SET_LIST, headers=await key(database, "watch"))
+            await first.post(SET_LIST, headers=await bot_headers(database, "watch"))
             await until_it_is(first, "running")
             for _ in range(2):
                 recording.steps.release()
@@ -204,7 +181,7 @@ async def test_what_keeps_it_from_the_end_is_told(
     api: ClientSession, database: Database, recording: SteppedRecording
 ) -> None:
     recording.error = TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, "It is gone.")
-    await api.post(SET_LIST, headers=await key(database, "watch"))
+    await api.post(SET_LIST, headers=await bot_headers(database, "watch"))
     assert (await until_it_is(api, "failed"))["problem"]["code"] == "video-not-found"
 
 

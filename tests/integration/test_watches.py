@@ -33,25 +33,9 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
-
-
-@pytest.fixture
 async def api(parts: FakePipeline, address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
     async with open_api(parts, tmp_path, database_url=address, watcher_limits=QUICK, watches=3) as client:
         yield client
-
-
-@pytest.fixture
-async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
-    async with open_database(address) as opened:
-        yield opened
 
 
 async def key(database: Database, *scopes: str, **limits: Any) -> tuple[str, dict[str, str]]:

@@ -7,22 +7,20 @@ import hmac
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
 
-from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.ports import Match
 from server import migrations
-from server.access.identity.api_keys import ApiKeyStore
 from server.api.openapi import openapi_document
 from server.webhooks.messages import CHOSEN, Message, headers_of
 from server.webhooks.store import GIVEN_UP_AFTER, MOST_OF_OWNER, WAITS, WebhookStore
-from tests.api_client import ask, assert_problem, open_api
+from tests.api_client import ask, assert_problem, bot_headers, open_api
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline
 from tests.integration.test_api_document import Checker
@@ -75,36 +73,15 @@ async def receiver() -> AsyncGenerator[Receiver]:
 
 
 @pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
-
-
-@pytest.fixture
 async def api(parts: FakePipeline, tmp_path: Path, address: str) -> AsyncGenerator[ClientSession]:
     async with open_api(parts, tmp_path, database_url=address, webhook_hosts=("127.0.0.1",)) as client:
         yield client
 
 
-@pytest.fixture
-async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
-    async with open_database(address) as opened:
-        yield opened
-
-
-async def key(database: Database, *scopes: str) -> dict[str, str]:
-    _, secret = await ApiKeyStore(database).create("a bot", now=datetime.now(UTC), scopes=scopes)
-    return {"X-API-Key": secret.reveal()}
-
-
 async def test_plays_and_answers_are_told_signed(
     api: ClientSession, database: Database, receiver: Receiver, parts: FakePipeline
 ) -> None:
-    bot = await key(database, "streams", "webhooks")
+    bot = await bot_headers(database, "streams", "webhooks")
     made = await api.put(HOOKS, json={"url": receiver.url, "channels": ["twitch.tv/SomeChannel"]}, headers=bot)
     hook = await made.json()
     assert (made.status, made.headers["Location"]) == (201, f"{HOOKS}/{hook['id']}")
@@ -135,7 +112,7 @@ async def test_plays_and_answers_are_told_signed(
 
 
 async def test_webhooks_are_their_owners_and_bounded(api: ClientSession, database: Database) -> None:
-    bot, other = await key(database, "webhooks"), await key(database, "webhooks")
+    bot, other = await bot_headers(database, "webhooks"), await bot_headers(database, "webhooks")
     wish = {"url": "https://bot.example/hook", "events": ["identification.finished"]}
     hook = await (await api.put(HOOKS, json=wish, headers=bot)).json()
     again = await api.put(HOOKS, json={**wish, "channels": ["a"]}, headers=bot)
@@ -155,7 +132,7 @@ async def test_webhooks_are_their_owners_and_bounded(api: ClientSession, databas
         body = wish if method == "PUT" else None
         await assert_problem(await api.request(method, path, json=body, headers=other), "not-found", 404)
     await assert_problem(await api.get(HOOKS), "login-required", 401)
-    await assert_problem(await api.get(HOOKS, headers=await key(database, "streams")), "forbidden", 403)
+    await assert_problem(await api.get(HOOKS, headers=await bot_headers(database, "streams")), "forbidden", 403)
     for wrong in (
         *(
             "http://bot.example/",

@@ -8,7 +8,7 @@ from fingerprint.catalog.ingest import ingest
 from fingerprint.domain.targets import VideoTarget
 from fingerprint.domain.tracklist import Tracklist
 from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
-from fingerprint.wiring import open_pipeline, open_video_owners
+from fingerprint.wiring import open_clip_owners, open_pipeline
 from simulator.content import ChannelPlan, Content, VideoPlan
 from simulator.library import own_songs
 from simulator.program import Item, Playlist
@@ -38,7 +38,7 @@ async def test_a_vod_is_listened_to_from_its_start_to_its_end(tmp_path: Path) ->
         settings = dataclasses.replace(
             read_settings(PipelineSettings, environment), twitch=read_settings(TwitchSettings, environment)
         )
-        async with open_video_owners(settings) as owners:
+        async with open_clip_owners(settings) as owners:
             owner = await owners.video_owner(VIDEO)
             assert owner is not None
             assert (owner.id, owner.login) == ("4242", "somechannel")
