@@ -126,7 +126,11 @@ interface ProblemWords { heading: string; next_step: string }
 /** An answer in the website's words: a value for each slot of its page. */
 interface AnswerTexts {
   state: AnswerView["state"] | "idle";
-  id: string; live: boolean; source: string; heard_at: string; ask_again: string; set_list: string; stage: string;
+  id: string; live: boolean; source: string; ask_again: string; set_list: string; stage: string;
+  /** How near to live the sound is, until the answer is old; and whether that is live. */
+  fresh: string; on_air: boolean;
+  /** RFC 3339, of live channels; and what was then: `heard`, or `asked`. */
+  heard_at: string; verb: string;
   /** In percent of the dial's width. */
   needle: number;
   scale_end: string; moment: string; title: string; artists: string; album: string; label: string; probably: string; sure: string;

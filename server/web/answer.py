@@ -4,8 +4,8 @@ With JavaScript the same texts come from extension/lib/answer.js and static/js/a
 tests/unit/answers.json hold for both.
 """
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Literal
 
@@ -59,6 +59,9 @@ STAGES: Final = (
 )
 WAITING: Final = "Waiting in line"
 
+LIVE_FOR: Final = timedelta(minutes=5)
+"""How long after it was heard an answer about a live channel is still shown as live. js/times.js has the same."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherSong:
@@ -71,13 +74,21 @@ class OtherSong:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerView:
-    """Everything the panel shows; empty texts are not shown. `needle` is in percent of the dial's width."""
+    """Everything the panel shows; empty texts are not shown. `needle` is in percent of the dial's width.
+
+    `fresh` says how near to live the sound is ("live", "1:30 ago") until `LIVE_FOR` after `heard_at`; `on_air` is
+    true while that is "live". `heard` says in UTC when it was heard, or, as `verb` says of a problem, asked.
+    """
 
     state: State = "idle"
     id: str = ""
     live: bool = False
     source: str = ""
+    fresh: str = ""
+    on_air: bool = False
     heard_at: datetime | None = None
+    heard: str = ""
+    verb: str = "heard"
     ask_again: str = ""
     set_list: str = ""
     doing: str = ""
@@ -159,6 +170,15 @@ def elsewhere_text(identification: Identification) -> str:
 _FOR_THE_OPERATOR: Final = "Trying again won't help. Please tell the operator of this service."
 
 
+def moment_text(moment: datetime, now: datetime) -> str:
+    """When something was, in UTC: `at 12:02 UTC` on the same day, else with the date, and another year."""
+    clock = f"at {moment:%H:%M} UTC"
+    if moment.date() == now.date():
+        return clock
+    year = "" if moment.year == now.year else f" {moment.year}"
+    return f"on {moment.day} {moment:%B}{year} {clock}"
+
+
 def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id: str = "") -> AnswerView:  # noqa: A002 - the field's name
     """The panel that shows a problem: its heading, its detail and the next step."""
     words = WORDS[problem.code]
@@ -175,55 +195,67 @@ def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id:
     )
 
 
-def answer_view(identification: Identification) -> AnswerView:
-    """The panel that shows an identification, in any state."""
+def answer_view(identification: Identification, now: datetime) -> AnswerView:
+    """The panel that shows an identification, in any state, to a visitor at the time `now`."""
     ask_again = ask_again_text(identification)
-    if identification.problem is not None:
-        asked = (
-            f"Channel {identification.target}" if identification.kind is Kind.STREAM else _source(identification)
-        )
-        return problem_view(identification.problem, source=asked, ask_again=ask_again, id=identification.id)
-    source = _source(identification)
     live = identification.kind is Kind.STREAM
+    moment = (identification.captured_at or identification.finished_at) if live else None
+    heard = "" if moment is None else moment_text(moment, now)
+    if identification.problem is not None:
+        asked = f"Channel {identification.target}" if live else _source(identification)
+        failed = problem_view(identification.problem, source=asked, ask_again=ask_again, id=identification.id)
+        return replace(failed, heard_at=moment, heard=heard, verb="asked")
+    fresh = _fresh(identification) if live and (moment is None or now - moment <= LIVE_FOR) else ""
+    shown = AnswerView(
+        id=identification.id,
+        live=live,
+        source=_source(identification),
+        fresh=fresh,
+        on_air=fresh == _LIVE,
+        heard_at=moment,
+        heard=heard,
+        ask_again=ask_again,
+        took=took_text(identification.timings),
+    )
     if identification.status is Status.NO_MATCH:
         seconds = identification.captured_seconds
         words = NO_MATCH if live else NO_MATCH_RECORDED
-        return AnswerView(
+        return replace(
+            shown,
             state="none",
-            id=identification.id,
-            live=live,
-            source=source,
-            ask_again=ask_again,
             heading=words.heading,
             detail=f"We listened to {fixed(seconds, 0)} seconds but didn't recognize the song." if seconds else "",
             next_step=words.next_step,
             note=elsewhere_text(identification),
-            took=took_text(identification.timings),
         )
     if identification.song is None:
-        return AnswerView(
+        return replace(
+            shown,
             state="working",
-            id=identification.id,
-            live=live,
-            source=source,
-            ask_again=ask_again,
+            took="",
             doing=next((words.doing for words in STAGES if words.stage is identification.stage), WAITING),
             stage=identification.stage,
             needle=NEEDLE[identification.stage],
         )
-    return _found(identification, identification.song, live=live, source=source, ask_again=ask_again)
+    return _found(shown, identification, identification.song)
+
+
+_LIVE: Final = "live"
+
+
+def _fresh(identification: Identification) -> str:
+    """How near to live the sound was."""
+    ago = seconds_ago(identification)
+    return _LIVE if ago is None else f"{clock_text(ago + 0.5)} ago"
 
 
 def _source(identification: Identification) -> str:
     match identification.kind:
-        case Kind.STREAM:
-            ago = seconds_ago(identification)
-            return f"{identification.target}, " + ("live" if ago is None else f"{clock_text(ago + 0.5)} ago")
         case Kind.CLIP:
             return f"Clip {identification.target}"
         case Kind.VIDEO:
             return f"Video {identification.target} at {clock_text(identification.at_seconds or 0)}"
-        case Kind.FILE:
+        case Kind.STREAM | Kind.FILE:
             return identification.target
 
 
@@ -231,18 +263,15 @@ def _artists(song: Song) -> str:
     return ", ".join(song.artists)
 
 
-def _found(identification: Identification, song: Song, *, live: bool, source: str, ask_again: str) -> AnswerView:
+def _found(shown: AnswerView, identification: Identification, song: Song) -> AnswerView:
     offset, length = song.offset_seconds, song.duration_seconds
     on_scale = offset is not None and length is not None and length > 0
-    return AnswerView(
+    return replace(
+        shown,
         state="found",
-        id=identification.id,
-        live=live,
-        source=source,
-        heard_at=(identification.captured_at or identification.finished_at) if live else None,
         # A clip's song is stored permanently: asking again would only show it again.
-        ask_again=ask_again if live else "",
-        set_list=str(URL("/channels") / identification.target) if live else "",
+        ask_again=shown.ask_again if shown.live else "",
+        set_list=str(URL("/channels") / identification.target) if shown.live else "",
         stage=identification.stage,
         needle=min(100.0, max(0.0, float(fixed(100 * (offset or 0) / (length or 1), 2))))
         if on_scale
@@ -264,5 +293,4 @@ def _found(identification: Identification, song: Song, *, live: bool, source: st
         if identification.kind in (Kind.CLIP, Kind.FILE)
         else (),
         note=" ".join(filter(None, (elsewhere_text(identification), played_text(song)))),
-        took=took_text(identification.timings),
     )

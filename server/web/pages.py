@@ -37,6 +37,7 @@ HOME_MODULES: Final = (
     "js/answer_texts.js",
     "js/api.js",
     "js/receiver.js",
+    "js/times.js",
     "js/lib/answer.js",
     "js/lib/targets.js",
 )
@@ -84,9 +85,8 @@ class Pages:
         if found is None:
             problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
             return await self._home(request, problem_view(problem), status=404)
-        return await self._home(
-            request, answer_view(found.identification), typed=ask_again_text(found.identification)
-        )
+        view = answer_view(found.identification, request.app[keys.CLOCK].now())
+        return await self._home(request, view, typed=ask_again_text(found.identification))
 
     async def ask(self, request: web.Request) -> web.Response:
         """`POST /`: the form without JavaScript. Starts or joins a job, and redirects to the answer's page."""

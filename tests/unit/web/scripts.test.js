@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 const served = (name) => import(`${pathToFileURL(process.env.SERVED)}/js/${name}`);
 const { IDLE, answerTexts, problemTexts } = await served("answer_texts.js");
 const { clockText } = await served("lib/answer.js");
+const { english, momentText } = await served("times.js");
 const api = await served("api.js");
 const table = JSON.parse(readFileSync(process.env.ANSWERS, "utf8"));
 
@@ -14,9 +15,18 @@ const compared = (texts) => Object.fromEntries(Object.keys(table.idle).map((name
 
 test("an answer has the texts that the server writes", () => {
   assert.deepEqual(compared(IDLE), table.idle);
-  for (const { name, identification, texts } of table.cases) {
-    assert.deepEqual(compared(answerTexts(identification, table.words)), { ...table.idle, ...texts }, name);
+  for (const { name, identification, texts, now = table.now } of table.cases) {
+    assert.deepEqual(compared(answerTexts(identification, table.words, Date.parse(now))), { ...table.idle, ...texts }, name);
   }
+});
+
+test("another day is named, in the reader's English", () => {
+  const now = new Date(2026, 10, 30, 2, 0);
+  const text = (moment, locale) => momentText(moment, now, locale).replaceAll("\u202f", " ");
+  assert.equal(text(new Date(2026, 10, 30, 0, 5), "en-US"), "at 12:05 AM");
+  assert.equal(text(new Date(2026, 10, 20, 12, 2), "en-US"), "on November 20 at 12:02 PM");
+  assert.equal(text(new Date(2025, 10, 20, 12, 2), "en-GB"), "on 20 November 2025 at 12:02");
+  assert.deepEqual([english(["de", "en-US"]), english(["fr"])], ["en-US", "en-GB"]);
 });
 
 test("moments are shown as clocks do", () => {

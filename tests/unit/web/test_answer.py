@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from server.web.answer import (
     answer_view,
     ask_again_text,
     duration_text,
+    moment_text,
     problem_view,
 )
 from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS
-from tests.builders import answered, identification, song
+from tests.builders import NOON, answered, identification, song
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,21 @@ def test_nothing_is_shown_before_anything_was_asked() -> None:
 
 @pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: case["name"])
 def test_an_answer_has_the_texts_that_scripts_give_it(case: dict[str, Any]) -> None:
-    assert _texts(answer_view(from_json(case["identification"]))) == TABLE["idle"] | case["texts"]
+    now = datetime.fromisoformat(case.get("now", TABLE["now"]))
+    assert _texts(answer_view(from_json(case["identification"]), now)) == TABLE["idle"] | case["texts"]
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        ("2026-03-11T00:00:00Z", "at 00:00 UTC"),
+        ("2026-03-10T23:59:59Z", "on 10 March at 23:59 UTC"),
+        ("2025-11-20T12:02:00Z", "on 20 November 2025 at 12:02 UTC"),
+    ],
+)
+def test_another_day_is_named(moment: str, text: str) -> None:
+    now = datetime(2026, 3, 11, 12, tzinfo=UTC)
+    assert moment_text(datetime.fromisoformat(moment), now) == text
 
 
 def test_the_words_of_the_cases_are_those_of_the_pages() -> None:
@@ -86,7 +102,7 @@ def test_a_running_job_shows_its_step_and_the_needle_only_goes_forward() -> None
     asked = identification()
     needles: list[float] = []
     for stage in (Stage.QUEUED, *(words.stage for words in STAGES)):
-        view = answer_view(asked.at_stage(stage) if stage is not Stage.QUEUED else asked)
+        view = answer_view(asked.at_stage(stage) if stage is not Stage.QUEUED else asked, NOON)
         assert view.state == "working"
         needles.append(view.needle)
         assert view.doing == (
@@ -97,7 +113,7 @@ def test_a_running_job_shows_its_step_and_the_needle_only_goes_forward() -> None
 
 def test_only_links_that_exist_are_shown() -> None:
     ids = ExternalIds(youtube="dQw4w9WgXcQ", spotify_track="../../evil")
-    links = answer_view(answered(song=song(ids=ids))).links
+    links = answer_view(answered(song=song(ids=ids)), NOON).links
     assert links == {"youtube": "https://www.youtube.com/watch?v=dQw4w9WgXcQ"}
 
 

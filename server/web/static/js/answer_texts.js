@@ -1,6 +1,7 @@
 /** An answer as the start page shows it: the values of lib/answer.js in words. server/web/answer.py writes the same. */
 
 import { answerView, clockText, playbackOf } from "./lib/answer.js";
+import { LIVE_MS } from "./times.js";
 
 /** The needle's place, in percent of the dial's width, while nothing is played. */
 const NEEDLE_AT_REST = 2;
@@ -15,7 +16,7 @@ const DURATIONS = /** @type {const} */ ([
 
 /** @type {AnswerTexts} */
 export const IDLE = {
-  state: "idle", id: "", live: false, source: "", heard_at: "", ask_again: "", set_list: "", stage: "queued",
+  state: "idle", id: "", live: false, source: "", fresh: "", on_air: false, heard_at: "", verb: "heard", ask_again: "", set_list: "", stage: "queued",
   needle: NEEDLE_AT_REST, scale_end: "", moment: "", title: "", artists: "", album: "", label: "", probably: "", sure: "", links: {},
   also: [], note: "", took: "", heading: "", detail: "", next_step: "", code: "", retry_after_seconds: 0,
 };
@@ -38,14 +39,16 @@ function askAgainText({ kind, target, at }) {
 }
 
 /** @param {Identification} identification */
-function sourceText({ kind, target, at, asked_at, created_at }) {
-  if (kind === "stream" && asked_at) {
-    return `${target}, ${clockText((Date.parse(created_at) - Date.parse(asked_at)) / 1000 + 0.5)} ago`;
-  }
-  if (kind === "stream") return `${target}, live`;
+function sourceText({ kind, target, at }) {
   if (kind === "clip") return `Clip ${target}`;
   return kind === "video" ? `Video ${target} at ${clockText(at ?? 0)}` : target;
 }
+
+const LIVE = "live";
+
+/** How near to live the sound was. @param {Identification} identification */
+const freshText = ({ asked_at, created_at }) =>
+  asked_at ? `${clockText((Date.parse(created_at) - Date.parse(asked_at)) / 1000 + 0.5)} ago` : LIVE;
 
 /** What was listened to when a video has no sound at the moment asked for. @param {AnswerView["elsewhere"]} elsewhere */
 const elsewhereText = (elsewhere) =>
@@ -81,17 +84,21 @@ export function problemTexts(problem, words, about = {}) {
  * The texts for an identification in any state.
  * @param {Identification} identification
  * @param {Record<string, ProblemWords>} words by problem code; `no-match` and `no-match-recorded` too
+ * @param {number} [now] in milliseconds
  * @returns {AnswerTexts}
  */
-export function answerTexts(identification, words) {
-  const { state, id, live, stage, heard_at, song, others, confidence, probable, elsewhere } = answerView(identification);
+export function answerTexts(identification, words, now = Date.now()) {
+  const { state, id, live, stage, song, others, confidence, probable, elsewhere } = answerView(identification);
   const [source, ask_again] = [sourceText(identification), askAgainText(identification)];
-  /** @type {AnswerTexts} */
-  const texts = { ...IDLE, state, id, live, stage, source, ask_again };
+  const heard_at = live ? identification.captured_at ?? identification.finished_at ?? "" : "";
+  const asked = { ...IDLE, state, id, live, stage, source, heard_at, ask_again };
   if (identification.problem) {
-    const asked = live ? `Channel ${identification.target}` : source;
-    return problemTexts(identification.problem, words, { ...texts, live: false, source: asked });
+    const named = live ? `Channel ${identification.target}` : source;
+    return problemTexts(identification.problem, words, { ...asked, live: false, source: named, verb: "asked" });
   }
+  const fresh = live && (!heard_at || now - Date.parse(heard_at) <= LIVE_MS) ? freshText(identification) : "";
+  /** @type {AnswerTexts} */
+  const texts = { ...asked, fresh, on_air: fresh === LIVE };
   if (state === "none") {
     const heard = identification.captured_seconds;
     return {
@@ -102,7 +109,6 @@ export function answerTexts(identification, words) {
   if (!song) return { ...texts, needle: NEEDLE[stage] ?? NEEDLE_AT_REST };
   return {
     ...texts,
-    heard_at,
     // A clip's song is stored permanently: asking again would only show it again.
     ask_again: live ? ask_again : "",
     set_list: live ? `/channels/${encodeURIComponent(identification.target)}` : "",

@@ -4,7 +4,7 @@ import { IDLE, answerTexts, problemTexts } from "./answer_texts.js";
 import { ProblemError, follow, get, identify, isFinished, report } from "./api.js";
 import { clockText } from "./lib/answer.js";
 import "./lib/targets.js";
-import { byId, localizeTimes, show, spoken } from "./receiver.js";
+import { byId, showMoments, show, spoken } from "./receiver.js";
 
 const { parseTarget, toQuestion } = globalThis.twitchaudio.targets;
 
@@ -229,7 +229,8 @@ if (navigator.clipboard) {
   copies("copy-song", () => ["title", "artists"]
     .map((slot) => document.querySelector(`[data-slot="${slot}"]`)?.textContent).filter(Boolean).join(" – "));
 }
-localizeTimes();
+showMoments();
+setInterval(showMoments, 15_000);
 if (field.value) showHint();
 countDown(Number(wait.dataset["seconds"] ?? 0));
 const first = idInAddress();

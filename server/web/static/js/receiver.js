@@ -1,5 +1,7 @@
 /** Puts an answer's texts into the slots of the start page. Texts only ever go through textContent. */
 
+import { LIVE_MS, english, momentText } from "./times.js";
+
 /**
  * @template {Element} [T=HTMLElement]
  * @param {string} id
@@ -81,12 +83,15 @@ function showAlso(answer) {
   }));
 }
 
-/** Shows times of day in the reader's time zone; the server only knows UTC. */
-export function localizeTimes() {
-  for (const time of document.querySelectorAll("time[datetime]")) {
-    const moment = new Date(time.getAttribute("datetime") ?? "");
-    if (!Number.isNaN(moment.getTime())) {
-      time.textContent = moment.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+/** Shows when it was heard in the reader's time zone, and takes "live" away once that is a while ago. */
+export function showMoments() {
+  for (const time of all("time.moment")) {
+    const moment = new Date(time.getAttribute("datetime") || NaN);
+    if (Number.isNaN(moment.getTime())) continue;
+    const now = new Date();
+    time.textContent = momentText(moment, now, english(navigator.languages));
+    if (now.getTime() - moment.getTime() > LIVE_MS) {
+      for (const part of all('[data-if="on_air"], [data-if="fresh"]')) part.hidden = true;
     }
   }
 }
@@ -130,8 +135,7 @@ export function show(answer) {
     else link.removeAttribute("href");
   }
   if (!answer.scale_end) for (const ends of all(".ends")) ends.hidden = true;
-  const heard = byId("heard");
-  heard.setAttribute("datetime", answer.heard_at);
+  for (const moment of all("time.moment")) moment.setAttribute("datetime", answer.heard_at);
   for (const id of ["again", "earlier"]) {
     /** @type {HTMLInputElement} */ (document.querySelector(`#${id} input[name=target]`)).value = answer.ask_again;
   }
@@ -142,7 +146,7 @@ export function show(answer) {
   showStage(answer);
   showDial(answer);
   showAlso(answer);
-  localizeTimes();
+  showMoments();
 }
 
 /** @param {AnswerTexts} answer @returns {string} one sentence for screen readers */
