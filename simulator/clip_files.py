@@ -13,7 +13,7 @@ from aiohttp import web
 from simulator.clock import iso
 from simulator.faults import Step, taken
 from simulator.hosts import Hosts
-from simulator.media import without_first_sound
+from simulator.media import remuxed
 from simulator.playback_tokens import InvalidTokenError, PlaybackTokens
 from simulator.transport import PlannedResponse, Transport, ranged
 from simulator.world import Channel, Clip, World
@@ -150,6 +150,7 @@ class ClipRoutes:
         self._world = world
         self._tokens = tokens
         self._transport = transport
+        self._last_remuxed: tuple[tuple[object, ...], bytes] | None = None
         self._by_id = {file_id(clip): clip for clip in world.clips.values()}
         self._by_number = {str(file_number(clip)): clip for clip in world.clips.values()}
 
@@ -181,12 +182,20 @@ class ClipRoutes:
             return await self._refuse(request, 403, clip)
         faults = taken(Step.CLIP, self._world.faults, clip.faults)
         body = clip.content
-        if clip.switches.sound_from:
-            body = await asyncio.to_thread(without_first_sound, body, clip.switches.sound_from)
+        if clip.switches.remuxing:
+            body = await asyncio.to_thread(self._remuxed, clip)
         planned = PlannedResponse(
             step=Step.CLIP, body=body, content_type="video/mp4", target=clip.plan.slug, faults=faults
         )
         return await self._transport.send(request, ranged(request, planned))
+
+    def _remuxed(self, clip: Clip) -> bytes:
+        """The file that a clip's switches ask for; the newest one is kept, since players ask for ranges of it."""
+        key = clip.plan.slug, tuple(clip.switches.remuxing.values())
+        last = self._last_remuxed
+        if last is None or last[0] != key:
+            last = self._last_remuxed = key, remuxed(clip.content, **clip.switches.remuxing)
+        return last[1]
 
     async def _refuse(self, request: web.Request, status: int, clip: Clip | None) -> web.StreamResponse:
         target = "" if clip is None else clip.plan.slug

@@ -169,8 +169,8 @@ class Fault:
             raise ValueError(f"{self.kind} is a fault of usher and playlist, not of {self.step}")
         if self.kind in MEDIA_PLAYLIST_KINDS and self.step is not Step.PLAYLIST:
             raise ValueError(f"{self.kind} is a fault of playlist, not of {self.step}")
-        if self.kind in RANGE_KINDS and self.step is not Step.SEGMENT:
-            raise ValueError(f"{self.kind} is a fault of segment, not of {self.step}")
+        if self.kind in RANGE_KINDS and self.step not in (Step.SEGMENT, Step.CLIP):
+            raise ValueError(f"{self.kind} is a fault of segment and clip, not of {self.step}")
 
 
 class FaultPlan:

@@ -375,19 +375,42 @@ def _renumber(content: bytearray, places: Mapping[bytes, int], first: int) -> No
             at += 4
 
 
-def without_first_sound(content: bytes, seconds: float) -> bytes:
-    """An MP4 file without the sound of its first seconds; the picture stays."""
-    buffer = io.BytesIO()
-    with av.open(io.BytesIO(content), "r", format="mp4") as source, av.open(buffer, "w", format="mp4") as target:
-        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
-        for packet in source.demux():
-            if packet.dts is None or packet.pts is None:
-                continue
-            if packet.stream.type == "audio" and packet.pts * packet.time_base < seconds:
-                continue
-            packet.stream = streams[packet.stream_index]
-            target.mux(packet)
-    return buffer.getvalue()
+def remuxed(
+    content: bytes, *, sound_from: float = 0.0, picture_mib: int = 0, description_last: bool = False
+) -> bytes:
+    """An MP4 file without the sound before `sound_from` seconds, and with a picture of so many MiB more.
+
+    Its description (`moov`) comes first, or last.
+    """
+    with tempfile.TemporaryDirectory() as folder, av.open(io.BytesIO(content), "r", format="mp4") as source:
+        path = Path(folder) / "clip.mp4"
+        pictures = max(1, source.streams.video[0].frames)
+        options = {} if description_last else {"movflags": "faststart"}
+        with av.open(str(path), "w", format="mp4", options=options) as target:
+            streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+            for packet in source.demux():
+                if packet.dts is None or packet.pts is None:
+                    continue
+                if packet.stream.type == "audio" and packet.pts * packet.time_base < sound_from:
+                    continue
+                target.mux(_of_stream(packet, streams[packet.stream_index], (picture_mib << 20) // pictures))
+        return path.read_bytes()
+
+
+def _of_stream(packet: av.Packet, stream: Stream, picture_bytes: int) -> av.Packet:
+    """The packet for another stream; one of a picture with so many bytes more."""
+    if picture_bytes and packet.stream.type == "video":
+        copy = av.Packet(bytes(packet) + _filler(picture_bytes))
+        copy.time_base, copy.pts, copy.dts, copy.duration = (
+            packet.time_base,
+            packet.pts,
+            packet.dts,
+            packet.duration,
+        )
+        copy.is_keyframe = packet.is_keyframe
+        packet = copy
+    packet.stream = stream
+    return packet
 
 
 def _find_box(content: bytes | bytearray, kind: bytes) -> int:

@@ -309,7 +309,8 @@ class ClipSwitches:
     """The behavior of a clip. `expired_status`: the file server's status for an expired token.
 
     `sound_from`: its first so many seconds are a picture without sound. `offset`: where it begins in the recording
-    of its channel's broadcast, in seconds; -1 when Twitch does not tell.
+    of its channel's broadcast, in seconds; -1 when Twitch does not tell. `picture_mib`: how much is added to its
+    picture. `description_last`: what describes its file (`moov`) is at the end.
     """
 
     missing: bool = False
@@ -322,8 +323,18 @@ class ClipSwitches:
     expired_status: int = 403
     sound_from: float = 0.0
     offset: float = -1.0
+    picture_mib: int = 0
+    description_last: bool = False
+
+    @property
+    def remuxing(self) -> dict[str, Any]:
+        """What is to be done to its file: arguments of `remuxed`; empty when it is as usual."""
+        changes = {name: getattr(self, name) for name in ("sound_from", "picture_mib", "description_last")}
+        return changes if any(changes.values()) else {}
 
     def check(self) -> None:
+        if not 0 <= self.picture_mib <= 300:
+            raise ValueError("picture_mib must be 0..300")
         if not (self.offset == -1 or 0 <= self.offset <= 200_000):
             raise ValueError("offset must be 0..200000, or -1")
         if not 0 <= self.sound_from <= 60:

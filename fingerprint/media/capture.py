@@ -7,23 +7,22 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from yarl import URL
 
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.hls.attributes import later
-from fingerprint.media.clip_body import CONTAINER, ClipBody
+from fingerprint.media.clip_body import CONTAINER, ClipBody, DescriptionLastError
 from fingerprint.media.decoder import MAX_FILE_SECONDS
-from fingerprint.media.fetch import Fetcher
+from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.joined_sound import Decoder
+from fingerprint.media.late_clips import CLIP_HEADERS, MAX_CLIP_BYTES, STEP, fetch_late_sound
 from fingerprint.media.live import LiveCapture, StreamSources
-from fingerprint.media.pcm import no_audio
+from fingerprint.media.pcm import Decoded, no_audio
 from fingerprint.media.placing import placed_clip, placed_file
 from fingerprint.media.video import VideoCapture
 from fingerprint.media.whole import open_whole_file, open_whole_video
 from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource, WholeSound
-
-MAX_CLIP_BYTES: Final = 256 << 20
-"""The longest clip's file: a minute of 34 Mbit/s. No more than 8 MiB of a long one are kept."""
 
 MAX_CLIP_SECONDS: Final = 90.0
 _CLIP_LIMIT_SECONDS: Final = 20.0
@@ -95,34 +94,7 @@ class StreamCapture:
     # --- Clips ----------------------------------------------------------------------------------------
 
     async def _clip(self, source: ClipSource) -> Recording:
-        bodies: list[ClipBody] = []
-
-        def new_body(_first_byte: int = 0) -> ClipBody:
-            for body in bodies:
-                body.abandon()
-            bodies.append(ClipBody(self._decoder, max_seconds=MAX_CLIP_SECONDS))
-            return bodies[-1]
-
-        try:
-            fetched = await self._fetcher.get(
-                source.url,
-                step="clip",
-                max_bytes=MAX_CLIP_BYTES,
-                total_seconds=_CLIP_LIMIT_SECONDS,
-                headers={"Accept-Encoding": "identity"},
-                new_filter=new_body,
-            )
-            if fetched.status in (403, 404, 410):
-                detail = "Twitch does not have this clip's file any more."
-                raise TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, detail)
-            if fetched.status != 200:
-                raise UpstreamError(
-                    "clip", f"Twitch answers {fetched.status} for the clip. Try again in a moment."
-                )
-            decoded, encoded = await (bodies[-1] if bodies else new_body()).decoded(fetched.body)
-        finally:
-            for body in bodies:
-                body.abandon()
+        decoded, encoded = await self._clip_sound(source.url)
         sound = placed_clip(decoded, clip_seconds=source.duration_seconds, max_seconds=MAX_CLIP_SECONDS)
         return _audible(
             Recording(
@@ -133,12 +105,52 @@ class StreamCapture:
             )
         )
 
+    async def _clip_sound(self, url: URL) -> tuple[Decoded, bytes | None]:
+        """The sound of a clip's file, and the file, or one of its sound alone, if that was kept whole."""
+        bodies: list[ClipBody] = []
+
+        def new_body(_first_byte: int = 0) -> ClipBody:
+            for body in bodies:
+                body.abandon()
+            bodies.append(ClipBody(self._decoder, max_seconds=MAX_CLIP_SECONDS))
+            return bodies[-1]
+
+        try:
+            fetched = await self._fetcher.get(
+                url,
+                step=STEP,
+                max_bytes=MAX_CLIP_BYTES,
+                total_seconds=_CLIP_LIMIT_SECONDS,
+                headers=CLIP_HEADERS,
+                new_filter=new_body,
+            )
+            kept = _clip_file(fetched)
+            return await (bodies[-1] if bodies else new_body()).decoded(kept)
+        except DescriptionLastError as late:
+            fetched = await fetch_late_sound(
+                self._fetcher, url, late.at, max_seconds=MAX_CLIP_SECONDS, total_seconds=_CLIP_LIMIT_SECONDS
+            )
+            kept = _clip_file(fetched)
+            return await self._decoder.decode(kept, container=CONTAINER, max_seconds=MAX_CLIP_SECONDS), kept
+        finally:
+            for body in bodies:
+                body.abandon()
+
     # --- Files ----------------------------------------------------------------------------------------
 
     async def _file(self, path: Path, max_seconds: float) -> Recording:
         decoded = await self._decoder.decode_file(path, max_seconds=max_seconds)
         sound = await asyncio.to_thread(placed_file, decoded, max_seconds=max_seconds)
         return _audible(Recording(pcm=sound.pcm, from_seconds=sound.start_seconds))
+
+
+def _clip_file(fetched: Fetched) -> bytes:
+    """What was kept of a clip's file. Raises TwitchAudioError when it is refused."""
+    if fetched.status in (403, 404, 410):
+        raise TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, "Twitch does not have this clip's file any more.")
+    if fetched.status != 200:
+        raise UpstreamError(STEP, f"Twitch answers {fetched.status} for the clip. Try again in a moment.")
+    return fetched.body
 
 
 def _is_silent(pcm: Pcm) -> bool:

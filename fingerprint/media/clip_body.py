@@ -2,18 +2,28 @@
 
 from typing import Final
 
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.containers import is_streamable
 from fingerprint.media.joined_sound import Decoder
+from fingerprint.media.late_clips import ClipTooLongError
 from fingerprint.media.pcm import Decoded
+from fingerprint.media.sound_table import behind_media
 
 CONTAINER: Final = "mp4"
 KEPT_BYTES: Final = 8 << 20
 """The longest file that is kept: a minute of 1 Mbit/s, about twice what a clip's smallest rendition has."""
 
 MAX_KEPT_BYTES: Final = 64 << 20
-"""The longest file whose description comes last, which must be kept whole to be decoded."""
+"""The longest file whose description comes last that is kept whole to be decoded."""
+
+
+class DescriptionLastError(ClipTooLongError):
+    """A file that is too long to be kept, whose description comes last: it is looked for from byte `at` on."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
 
 
 class ClipBody:
@@ -25,6 +35,7 @@ class ClipBody:
         self._pieces: list[bytes] = []
         self._bytes = 0
         self._begins_late: bool | None = None
+        self._behind_media: int | None = None
         self._decoding: DecodingAhead | None = None
 
     async def feed(self, piece: bytes) -> bytes:
@@ -38,7 +49,7 @@ class ClipBody:
             if self._bytes > KEPT_BYTES:
                 await self._decide()
         elif self._bytes > MAX_KEPT_BYTES:
-            raise UpstreamError("clip", "Twitch's file of this clip is too long.", retry_after_seconds=None)
+            raise self._too_long()
         return piece if self._decoding is None else b""
 
     def finish(self) -> bytes:
@@ -46,12 +57,20 @@ class ClipBody:
 
     async def _decide(self) -> None:
         pieces, self._pieces = self._pieces, []
-        self._begins_late = not is_streamable(b"".join(pieces))
-        if not self._begins_late:
+        beginning = b"".join(pieces)
+        self._begins_late = not is_streamable(beginning)
+        if self._begins_late:
+            self._behind_media = behind_media(beginning)
+            if (self._behind_media or 0) > MAX_KEPT_BYTES:
+                raise self._too_long()
+        else:
             self._decoding = await self._decoder.begin_long(container=CONTAINER, max_seconds=self._max_seconds)
             for piece in pieces:
                 self._decoding.feed(piece, container=CONTAINER)
                 await self._decoding.drain()
+
+    def _too_long(self) -> ClipTooLongError:
+        return ClipTooLongError() if self._behind_media is None else DescriptionLastError(self._behind_media)
 
     async def decoded(self, kept: bytes) -> tuple[Decoded, bytes | None]:
         """The sound, and the file if it was `kept` whole.

@@ -16,6 +16,7 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.media.capture import StreamCapture
+from fingerprint.media.containers import iter_boxes
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
@@ -55,6 +56,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[URL
 
     async def serve(request: web.Request) -> web.StreamResponse:
         content, padding = contents[request.match_info["name"]], int(request.match_info["padding"]) * MIB
+        if "ranges" in request.query:
+            return await serve_interleaved(request, content, padding)
         response = web.StreamResponse()
         response.content_length = len(content) + padding
         await response.prepare(request)
@@ -80,8 +83,56 @@ async def capture(server: URL) -> AsyncGenerator[StreamCapture]:
         yield StreamCapture(fetcher, decoder, SystemClock())
 
 
-def source(server: URL, name: str, padding: int) -> ClipSource:
-    return ClipSource(url=server / f"{name}/{padding}.mp4", duration_seconds=6.0)
+def source(server: URL, name: str, padding: int, **query: str) -> ClipSource:
+    return ClipSource(url=(server / f"{name}/{padding}.mp4").with_query(query), duration_seconds=6.0)
+
+
+def find(content: bytes, kind: bytes) -> tuple[int, int]:
+    return next((start, end) for name, start, end in iter_boxes(content, 0, len(content)) if name == kind)
+
+
+async def serve_interleaved(request: web.Request, content: bytes, padding: int) -> web.StreamResponse:
+    """A file of so many bytes more, in front of the sound in `mdat`, of which `moov` comes last; by ranges.
+
+    It is written here piece by piece: no more of it is in memory than what it holds besides zeros.
+    """
+    (media, media_end), (at, end) = find(content, b"mdat"), find(content, b"moov")
+    moov = bytearray(content[at - 8 : end])
+    places = moov.index(b"stco") + 12
+    for place in range(places, places + 4 * int.from_bytes(moov[places - 4 : places], "big"), 4):
+        moved = int.from_bytes(moov[place : place + 4], "big") + 8 + padding
+        moov[place : place + 4] = moved.to_bytes(4, "big")
+    size = media_end - media + 16 + padding
+    head = content[: media - 8] + b"\0\0\0\1mdat" + size.to_bytes(8, "big")
+    tail = content[media:media_end] + bytes(moov)
+    length = len(head) + padding + len(tail)
+    first, last, _ = request.http_range.indices(length)
+    response = web.StreamResponse(status=206 if "Range" in request.headers else 200)
+    response.headers["Content-Range"] = f"bytes {first}-{last - 1}/{length}"
+    response.content_length = last - first
+    await response.prepare(request)
+    for start, piece in ((0, head), (len(head) + padding, tail)):
+        if start:
+            for at in range(max(first, len(head)), min(last, start), MIB):
+                await response.write(bytes(min(MIB, start - at, last - at)))
+        await response.write(piece[max(0, first - start) : max(0, last - start)])
+    await response.write_eof()
+    return response
+
+
+async def test_a_large_clip_whose_description_comes_last_is_heard_and_not_kept(
+    server: URL, capture: StreamCapture
+) -> None:
+    tracemalloc.start()
+    try:
+        recording = await first_take(capture, source(server, "late", 80, ranges="yes"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert abs(loudest_hertz(recording.pcm) - 440) < 2
+    assert recording.pcm.duration_seconds == pytest.approx(6.0, abs=0.1)
+    assert 0 < len(recording.encoded or b"") < MIB, "the file of its sound alone"
+    assert peak < 40 * MIB
 
 
 async def test_a_large_clip_is_heard_and_not_kept(server: URL, capture: StreamCapture) -> None:

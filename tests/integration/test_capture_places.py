@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from fingerprint.domain.audio import Recording
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import VideoTarget
 from simulator.faults import Fault, FaultKind, Step
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, heard, listening, tone
@@ -291,3 +291,17 @@ async def test_a_clip_whose_sound_begins_late_says_when(listener: Listener, late
     assert recording.from_seconds == pytest.approx(late, abs=0.1)
     assert recording.pcm.duration_seconds == pytest.approx(20.0 - late, abs=0.1)
     assert heard(recording.pcm, 0.5) == pytest.approx(tone(5 + late), abs=8)
+
+
+async def test_a_long_clip_whose_description_comes_last(listener: Listener) -> None:
+    twitch, clip = listener.twitch, listener.twitch.clip(SLUG)
+    clip.configure(picture_mib=66, description_last=True, sound_from=3.0)
+    recording = await listener.listen(f"https://clips.twitch.tv/{SLUG}")
+    assert recording.from_seconds == pytest.approx(3.0, abs=0.1)
+    assert recording.pcm.duration_seconds == pytest.approx(17.0, abs=0.1)
+    assert heard(recording.pcm, 0.5) == pytest.approx(tone(8), abs=8)
+    assert [record.status for record in twitch.requests.records if record.step == "clip"] == [200, 206, 206]
+    clip.faults.set(Fault(step=Step.CLIP, kind=FaultKind.RANGE_IGNORED))
+    with pytest.raises(UpstreamError, match="too long") as caught:
+        await listener.listen(f"https://clips.twitch.tv/{SLUG}")
+    assert caught.value.retry_after_seconds is None
