@@ -12,6 +12,7 @@ from fingerprint.providers.guard import ProviderGuards
 from server.access.identity.forwarding import UntrustedForwarding
 from server.access.request_context import RequestContext
 from server.access.service import Access
+from server.artwork import ArtworkStore
 from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
@@ -50,6 +51,7 @@ VIDEO_SET_LISTS: Final = web.AppKey("video_set_lists", VideoSetLists)
 WATCHER: Final = web.AppKey("watcher", Watcher)
 FORGETTER: Final = web.AppKey("forgetter", ChannelForgetter)
 HOT: Final = web.AppKey("hot", HotChannels)
+ARTWORK: Final = web.AppKey("artwork", ArtworkStore)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 WEBHOOKS: Final = web.AppKey("webhooks", Webhooks)
 ENCODER: Final = web.AppKey("encoder", Encoder)

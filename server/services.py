@@ -46,6 +46,7 @@ from server.access.rules.broadcasters import BroadcasterFollower
 from server.access.rules.list_store import ListFollower
 from server.access.rules.subscriptions import Subscriptions
 from server.access.service import Access
+from server.artwork import ArtworkStore
 from server.audit.answers import AnswerRecords
 from server.audit.store import AuditStore
 from server.audit.writer import AuditLimits, AuditWriter
@@ -107,6 +108,8 @@ async def open_services(
         free = await _open_jobs(app, stack, pipeline, limits, session_keys, directory=directory)
         await _open_channels(app, stack, watcher_limits, hot_limits, free)
         await _open_music_folders(app, stack)
+        artwork = ArtworkStore(app[keys.SETTINGS].pipeline.catalog_dirs, clock=app[keys.CLOCK])
+        app[keys.ARTWORK] = await stack.enter_async_context(artwork)
         app[keys.CANARY] = await stack.enter_async_context(
             TwitchCanary(
                 app[keys.SETTINGS].canary,

@@ -47,6 +47,10 @@ class Catalogs:
                     return cover
         return None
 
+    def cover_named(self, name: str) -> Cover | None:
+        """The cover with a name, of whichever catalog has it; None if none has. See `Catalog.cover_named`."""
+        return next((cover for each in self._catalogs if (cover := each.cover_named(name)) is not None), None)
+
     def unavailable_reason(self) -> str | None:
         """One sentence when no catalog can answer: all are empty, or cannot be used; otherwise None."""
         parts, errors = self._open()

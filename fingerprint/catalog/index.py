@@ -203,6 +203,10 @@ class Catalog:
         covers = Covers(self.directory)
         return next((cover for name in names if (cover := covers.read(name)) is not None), None)
 
+    def cover_named(self, name: str) -> Cover | None:
+        """The cover with a name, such as `Track.cover`; None if it is not there. Reads a file, as `cover` does."""
+        return Covers(self.directory).read(name)
+
     def stats(self) -> CatalogStats:
         """Statistics for `catalog` commands and the admin pages."""
         snapshot = self.snapshot()

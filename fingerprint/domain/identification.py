@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, NewType
 
 from msgspec import Meta
 
+from fingerprint.domain.artwork import Artwork
 from fingerprint.domain.problems import Problem
 
 IdentificationId = NewType("IdentificationId", str)
@@ -136,6 +137,12 @@ class Song(SongMetadata):
         tuple[str, ...],
         Meta(description="Ids of other tracks in the catalog with the same recording, which sound alike."),
     ] = ()
+    artwork: Annotated[
+        tuple[Artwork, ...], Meta(description="Its cover in up to three sizes, the largest first.")
+    ] = ()
+    preview: Annotated[
+        str | None, Meta(description="The address of a sample of its sound on this server; null without one.")
+    ] = None
     catalog: CatalogRef | None = None
 
 

@@ -7,12 +7,15 @@ import dataclasses
 import math
 from typing import Any, Final, cast
 
+from fingerprint.domain.artwork import Artwork
 from fingerprint.domain.identification import CatalogRef, ExternalIds, Identification, Song
 from fingerprint.domain.problems import Problem
 from fingerprint.domain.text import clean_text
 
 LIST_LIMIT: Final = 50
 """The most artists of a song, and the most songs of an answer."""
+
+ARTWORK_LIMIT: Final = 10
 
 
 def _optional(value: str | None) -> str | None:
@@ -36,7 +39,9 @@ def _cleaned(value: object) -> object:
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, tuple):
-        return _texts(cast("tuple[str, ...]", value))
+        listed = cast("tuple[str | Artwork, ...]", value)
+        pictures = tuple(item for item in listed if isinstance(item, Artwork))[:ARTWORK_LIMIT]
+        return pictures or _texts(cast("tuple[str, ...]", listed))
     if isinstance(value, ExternalIds):
         return ExternalIds(**_fields(value))
     if isinstance(value, CatalogRef):

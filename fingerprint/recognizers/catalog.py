@@ -3,14 +3,21 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
+
+from cachetools import LRUCache
 
 from fingerprint.catalog.catalogs import Catalogs
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.recognition_pool import PendingFindings, RecognitionPool
 from fingerprint.catalog.search import AudioQuery, Finding
+from fingerprint.domain.artwork import Artwork, artwork_of
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import CatalogRef, Song
 from fingerprint.ports import Match
+
+MAX_KNOWN_COVERS: Final = 1_000
+"""How many covers' sizes are kept in memory."""
 
 
 class CatalogRecognizer:
@@ -30,6 +37,7 @@ class CatalogRecognizer:
         self._catalogs = Catalogs(directories)
         self._pool = pool
         self._problems = problems
+        self._artwork: LRUCache[str, tuple[Artwork, ...]] = LRUCache(MAX_KNOWN_COVERS)
 
     @property
     def name(self) -> str:
@@ -58,13 +66,23 @@ class CatalogRecognizer:
         else:
             assert self._pool is not None, "the pool prepared it"
             findings = await self._pool.findings(query)
-        return [_match(finding) for finding in findings]
+        names = {finding.track.cover for finding in findings if finding.track.cover is not None}
+        if unknown := [name for name in names if name not in self._artwork]:
+            self._artwork.update(await asyncio.to_thread(self._read_artwork, unknown))
+        return [_match(finding, self._artwork.get(finding.track.cover or "", ())) for finding in findings]
 
     def _findings(self, query: AudioQuery) -> list[Finding]:
         return identify(self._catalogs.snapshot(), query, take=query.take)
 
+    def _read_artwork(self, names: Sequence[str]) -> dict[str, tuple[Artwork, ...]]:
+        """The artwork of the covers that are here; a copy of a catalog may have none of them yet."""
+        covers = filter(None, (self._catalogs.cover_named(name) for name in names))
+        return {
+            cover.name: artwork_of(cover.name.partition(".")[0], cover.width, cover.height) for cover in covers
+        }
 
-def _match(finding: Finding) -> Match:
+
+def _match(finding: Finding, artwork: tuple[Artwork, ...]) -> Match:
     track = finding.track
     song = Song(
         title=track.title,
@@ -75,6 +93,7 @@ def _match(finding: Finding) -> Match:
         speed=round(finding.speed, 3),
         pitch=round(finding.pitch, 2),
         also=finding.also,
+        artwork=artwork,
         catalog=CatalogRef(track_id=track.id, path=track.path),
     )
     return Match(song=song, score=round(finding.confidence, 4))

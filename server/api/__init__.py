@@ -6,6 +6,7 @@ from server import keys
 from server.access.quotas.budgets import CostBudget
 from server.api import (
     access_codes,
+    artwork,
     channels,
     clips,
     health,
@@ -29,6 +30,7 @@ def add_routes(app: web.Application) -> None:
         identifications,
         reports,
         clips,
+        artwork,
         channels,
         watches,
         video_set_lists,

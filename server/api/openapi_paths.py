@@ -113,6 +113,7 @@ _PATH_PARAMETERS: Final = {
         "Which file.",
         {"type": "string", "enum": ["csv", "json", "m3u8", "cue", "chapters.txt"]},
     ),
+    "/artwork/{name}": _parameter("path", "name", "As in the `url` of an `artwork`."),
     "{slug}": _parameter("path", "slug", "The clip's slug; its case counts."),
     "/webhooks/{id}": _parameter("path", "id", "The webhook's id."),
     "/song-tokens/{id}": _parameter("path", "id", "The token's id."),
@@ -127,7 +128,7 @@ TAGS: Final[Mapping[str, str]] = {
     "monitoring": "For the operator.",
 }
 _TAG_OF: Final = {
-    **dict.fromkeys(("identifications", "clips", "videos", "songs"), "identifications"),
+    **dict.fromkeys(("identifications", "clips", "videos", "songs", "artwork"), "identifications"),
     **dict.fromkeys(("channels", "watches"), "channels"),
     "webhooks": "webhooks",
     **dict.fromkeys(("healthz", "readyz", "metrics"), "monitoring"),
@@ -262,6 +263,19 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                 "304": _NOT_MODIFIED,
             },
             problems=(*_REFUSALS, ProblemCode.NOT_IDENTIFIED),
+        )
+    },
+    f"{BASE}/artwork/{{name}}": {
+        "get": ApiOperation(
+            id="artwork",
+            summary="A picture of a song",
+            description="A song's `artwork` has its address. It never changes, and may be kept for a year.",
+            parameters=[_IF_NONE_MATCH],
+            responses={
+                "200": _response("The picture.", "image/jpeg", {"contentMediaType": "image/jpeg"}, _ETAG),
+                "304": _NOT_MODIFIED,
+            },
+            problems=[ProblemCode.NOT_FOUND],
         )
     },
     f"{_CHANNEL}/songs": {

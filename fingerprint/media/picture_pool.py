@@ -1,0 +1,56 @@
+"""Scales pictures in a sandboxed worker process. See `picture_worker` for what it does."""
+
+import json
+from typing import Final, Self
+
+from fingerprint.media.picture_worker import FAILED, MADE
+from fingerprint.media.small_pictures import UndecodablePictureError
+from fingerprint.worker_pool import Worker, WorkerError, WorkerPool, worker_program
+from fingerprint.worker_process import CONTENT, JOB
+
+SECONDS: Final = 20.0
+"""The time limit for one picture."""
+
+ADDRESS_SPACE_BYTES: Final = 1 << 30
+MAX_PICTURE_BYTES: Final = 1 << 20
+"""The longest answer."""
+
+_ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1"}
+
+
+class PicturePool(WorkerPool):
+    """One worker, started with the first picture. An async context manager; leaving it ends the worker."""
+
+    def __init__(self) -> None:
+        program = worker_program("fingerprint.media.picture_worker", ADDRESS_SPACE_BYTES)
+        super().__init__(program, work="scaled", workers=1, environment=_ENVIRONMENT)
+        self._started_workers = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def small_jpeg(self, content: bytes, media_type: str, *, max_edge: int) -> bytes:
+        """A picture as JPEG, no edge longer than `max_edge` pixels.
+
+        Raises UndecodablePictureError; TwitchAudioError `busy` when too many wait.
+        """
+        if not self._started_workers:
+            self._started_workers = True
+            self.start_workers()
+        job = json.dumps({"media_type": media_type, "max_edge": max_edge}).encode()
+
+        async def serve(worker: Worker) -> tuple[int, bytes]:
+            worker.send(JOB, job)
+            worker.send(CONTENT, content)
+            kind, made = await worker.receive(max_bytes=MAX_PICTURE_BYTES)
+            if kind not in (MADE, FAILED):
+                raise WorkerError("it answered nonsense")
+            return kind, made
+
+        try:
+            kind, made = await self.run(serve, wall_seconds=SECONDS)
+        except WorkerError as error:
+            raise UndecodablePictureError from error
+        if kind == FAILED:
+            raise UndecodablePictureError
+        return made

@@ -1,0 +1,45 @@
+"""The worker process that scales pictures: see `picture_pool` for its parent, and `worker_process`.
+
+It is sandboxed like the decoder. A job is JSON: `media_type` of the picture, and `max_edge` of what is made of it;
+CONTENT with the picture follows. It answers MADE with a JPEG picture, or FAILED.
+"""
+
+import base64
+import json
+from typing import Final
+
+import av.logging
+
+from fingerprint.media.small_pictures import UndecodablePictureError, small_jpeg
+from fingerprint.worker_process import ParentPipe, limit_cpu, lock_in_sandbox, number_argument, serve_jobs
+
+MADE: Final = 17
+FAILED: Final = 18
+
+CPU_SECONDS: Final = 10
+"""The limit for one picture; most take a hundredth of a second."""
+
+_PIXEL: Final = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def main() -> None:
+    """Serve jobs until the parent ends. The argument is the limit of address space in bytes."""
+    serve_jobs(_scale, warm_up=_warm_up, lock_in=lambda: lock_in_sandbox(number_argument()))
+
+
+def _scale(pipe: ParentPipe, content: bytearray) -> None:
+    job = json.loads(content)
+    limit_cpu(CPU_SECONDS)
+    picture = bytes(pipe.content())
+    try:
+        pipe.send(MADE, small_jpeg(picture, job["media_type"], max_edge=job["max_edge"]))
+    except UndecodablePictureError:
+        pipe.send(FAILED)
+
+
+def _warm_up() -> None:
+    """Make a picture, to load every lazily loaded library while files may still be opened."""
+    av.logging.set_level(None)
+    small_jpeg(small_jpeg(_PIXEL, "image/png", max_edge=1), "image/jpeg", max_edge=1)

@@ -1,0 +1,65 @@
+"""The pictures of songs that this server gives out: the covers of its catalogs, in several sizes."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from fingerprint.catalog.catalogs import Catalogs
+from fingerprint.domain.artwork import EDGES, parse_artwork_name
+from fingerprint.media.picture_pool import PicturePool
+from fingerprint.media.small_pictures import UndecodablePictureError
+from fingerprint.ports import Clock
+from fingerprint.single_flight import SingleFlightCache
+
+MAX_SCALED: Final = 256
+"""How many scaled pictures are kept in memory. None has more than 300 x 300 pixels, which is some 50 KB."""
+
+MISSING_SECONDS: Final = 5.0
+"""How long it counts that there is no such picture."""
+
+
+class ArtworkStore:
+    """Reads covers from the catalogs in some folders, and scales them. An async context manager."""
+
+    def __init__(self, directories: Sequence[Path], *, clock: Clock) -> None:
+        self._catalogs = Catalogs(directories)
+        self._pool = PicturePool()
+        self._scaled: SingleFlightCache[str, bytes | None] = SingleFlightCache(
+            clock=clock,
+            fresh_seconds=lambda made: MISSING_SECONDS if made is None else math.inf,
+            max_entries=MAX_SCALED,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._scaled.close()
+        await self._pool.__aexit__(None, None, None)
+
+    async def picture(self, name: str) -> bytes | None:
+        """The JPEG picture with a name, the last part of an `Artwork.url`; None if there is none.
+
+        Raises TwitchAudioError `busy` when too many are made.
+        """
+        asked = parse_artwork_name(name)
+        if asked is None:
+            return None
+        digest, edge = asked
+        if edge in EDGES[1:] and (scaled := await self._scaled.get(name, lambda: self._scale(digest, edge))):
+            return scaled
+        cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
+        return cover.content if cover is not None and edge == max(cover.width, cover.height) else None
+
+    async def _scale(self, digest: str, edge: int) -> bytes | None:
+        """A cover with a longer edge of so many pixels; None if there is no larger one to make it of."""
+        cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
+        if cover is None or max(cover.width, cover.height) <= edge:
+            return None
+        try:
+            return await self._pool.small_jpeg(cover.content, cover.media_type, max_edge=edge)
+        except UndecodablePictureError:
+            return None
