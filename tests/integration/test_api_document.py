@@ -227,6 +227,8 @@ async def test_answers_are_what_the_document_says(
         # tests/integration/test_video_set_lists.py
         *((method, "/api/v1/videos/{id}/set-list") for method in ("get", "post", "delete")),
         ("get", "/api/v1/videos/{id}/set-list.{ending}"),
+        # tests/integration/test_artwork.py
+        ("get", "/api/v1/artwork/{name}"),
         # tests/integration/test_webhooks.py
         ("get", "/api/v1/webhooks"),
         ("put", "/api/v1/webhooks"),
