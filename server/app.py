@@ -33,6 +33,7 @@ from server.middleware.cross_origin import add_cross_origin, answer_preflights
 from server.middleware.expectations import ignore_unknown_expectations
 from server.middleware.foreign_forms import refuse_foreign_forms
 from server.middleware.forms import ignore_form_warnings
+from server.middleware.path_prefix import prefix_locations
 from server.middleware.problems import problem_details
 from server.middleware.request_budget import limit_requests
 from server.middleware.request_context import make_request_context
@@ -121,6 +122,7 @@ def make_app(
     ignore_form_warnings()
     # In this order: what one has set, the next leaves as it is.
     app.on_response_prepare.extend([add_page_headers, add_headers, add_cross_origin])
+    app.on_response_prepare.append(prefix_locations(settings.path_prefix))
     return app
 
 
@@ -150,7 +152,7 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
     keep_quiet_about_string_keys()
     return [
         # Outside of `problem_pages`, so that these responses set the cookie, too.
-        session_middleware(SealedCookieStorage(session_keys, is_secure)),
+        session_middleware(SealedCookieStorage(session_keys, is_secure, settings.path_prefix)),
         *around,
         check_sessions(session_keys, body_seconds=settings.limits.body_seconds),
     ]
@@ -218,6 +220,7 @@ async def running(app: web.Application) -> AsyncGenerator[web.AppRunner]:
     runner = BoundedRunner(
         app,
         app[CONNECTIONS],
+        path_prefix=app[keys.SETTINGS].path_prefix,
         handle_signals=False,
         handler_cancellation=True,
         access_log=None,

@@ -51,15 +51,30 @@ _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|[0-9a-f:.]{2
 _USER: Final = re.compile(r"id:[0-9]{1,20}|[a-z0-9_]{1,25}")
 
 
-def public_url(text: str) -> URL:
-    """Parse an address without a path: https, or http on a loopback address, since Twitch allows no other.
+PATH_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~][A-Za-z0-9._~-]{0,63}){0,4}", re.ASCII)
+"""The path of the website's address: up to four names that look the same in every program's spelling."""
 
-    Raises ValueError.
+OWN_PATHS: Final = frozenset(
+    {
+        *("admin", "api", "channels", "docs", "healthz", "login", "logout", "metrics", "overlay", "readyz"),
+        *("redeem", "reports", "songs", "static", "videos", "webhooks"),
+    }
+)
+"""What paths of ours begin with; a prefix that does, too, could not be told from them."""
+
+
+def public_url(text: str) -> URL:
+    """Parse an address: https, or http on a loopback address, since Twitch allows no other.
+
+    It may have a path, the website's prefix; the result has no slash at its end. Raises ValueError.
     """
     url = base_url(text)
-    if url.path not in ("", "/") or (url.scheme == "http" and not is_loopback(url.host or "")):
+    prefix = url.raw_path.rstrip("/")
+    if url.scheme == "http" and not is_loopback(url.host or ""):
         raise ValueError(text)
-    return url.origin()
+    if PATH_PREFIX.fullmatch(prefix) is None or prefix.partition("/")[2].partition("/")[0] in OWN_PATHS:
+        raise ValueError(text)
+    return url.origin().with_path(prefix) if prefix else url.origin()
 
 
 def is_loopback(host: str) -> bool:
@@ -340,8 +355,13 @@ class ServerSettings:
     )
     base_url: URL | None = setting(
         "TWITCHAUDIO_BASE_URL",
-        Format(public_url, "an https address without a path (http on a loopback address)"),
-        help="the website's address as people see it; Twitch sends them back to `/login/callback` below it",
+        Format(
+            public_url,
+            "an https address (http on a loopback address), with a path such as /twitchaudio or without; the path "
+            "must not begin like one of ours, such as /api or /docs",
+        ),
+        help="the website's address as people see it, with its path if it is below one; Twitch sends them back to "
+        "`/login/callback` below it",
         default_text="as the request, or a trusted proxy, says",
     )
     session_keys: tuple[Secret, ...] = setting(
@@ -405,6 +425,11 @@ class ServerSettings:
         help="what is logged, as JSON lines on standard error",
         default="info",
     )
+
+    @property
+    def path_prefix(self) -> str:
+        """The path that the website is below, such as `/twitchaudio`; empty when it has its host for itself."""
+        return "" if self.base_url is None else self.base_url.raw_path.rstrip("/")
 
 
 def one_of_workers(settings: ServerSettings, workers: int) -> ServerSettings:

@@ -10,6 +10,7 @@ from server.api.openapi_paths import TAGS, paths
 from server.api.openapi_schemas import schemas
 from server.api.responses import BASE
 from server.entity_tags import tagged_response
+from server.middleware.path_prefix import public_path
 from server.middleware.session import COOKIE
 
 _SECURITY: Final[dict[str, Any]] = {
@@ -55,14 +56,15 @@ def openapi_document() -> dict[str, Any]:
 
 
 @cache
-def _encoded() -> bytes:
-    return json.dumps(openapi_document()).encode()
+def _encoded(server: str) -> bytes:
+    return json.dumps(openapi_document() | {"servers": [{"url": server}]}).encode()
 
 
 async def get(request: web.Request) -> web.Response:
     """The OpenAPI document, which clients may cache for 300 s."""
     headers = {"Cache-Control": "max-age=300"}
-    return tagged_response(request, _encoded(), content_type="application/json", headers=headers)
+    body = _encoded(public_path(request, "/"))
+    return tagged_response(request, body, content_type="application/json", headers=headers)
 
 
 ROUTES: Final = (web.get(f"{BASE}/openapi.json", get),)

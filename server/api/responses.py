@@ -15,6 +15,7 @@ from fingerprint.domain.problems import TwitchAudioError
 from server import keys
 from server.entity_tags import is_known, tagged_response
 from server.identifications.location import location_of
+from server.middleware.path_prefix import public_path
 from server.middleware.preencoded_response import EncodedHead, PreencodedResponse
 from server.middleware.security_headers import HSTS_HEADER, hsts_headers
 
@@ -77,7 +78,7 @@ async def identification_response(
     body = encoder.encode(identification, shared=shared, paths=paths)
     if tag is not None and is_known(request, tag):
         status, body = 304, b""
-    place = location(identification) if with_location else None
+    place = public_path(request, location(identification)) if with_location else None
     hsts = hsts_headers(request.app[keys.SETTINGS]).get(HSTS_HEADER)
     return PreencodedResponse(
         _head(

@@ -25,6 +25,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from server.access.identity.addresses import Networks, parse_address, sources_of
+from server.middleware.path_prefix import unprefixed_requests
 from server.observability import Counter, Metrics
 
 SHARE: Final = 5
@@ -80,12 +81,14 @@ class Connection(RequestHandler):
 
 
 class _Server(web.Server):
-    """aiohttp's server with a bounded number of connections."""
+    """aiohttp's server with a bounded number of connections; requests' paths have lost the website's prefix."""
 
-    def __init__(self, server: web.Server, bounds: "ConnectionBounds", settings: dict[str, Any]) -> None:
+    def __init__(
+        self, server: web.Server, bounds: "ConnectionBounds", prefix: str, settings: dict[str, Any]
+    ) -> None:
         super().__init__(
             server.request_handler,
-            request_factory=server.request_factory,
+            request_factory=unprefixed_requests(server.request_factory, prefix),
             handler_cancellation=server.handler_cancellation,
             **settings,
         )
@@ -107,17 +110,21 @@ class _Server(web.Server):
 
 
 class BoundedRunner(web.AppRunner):
-    """An AppRunner whose connections are bounded."""
+    """An AppRunner whose connections are bounded, and which knows the website's path prefix."""
 
-    __slots__ = ("_bounds",)
+    __slots__ = ("_bounds", "_prefix")
 
-    def __init__(self, app: web.Application, bounds: "ConnectionBounds", **kwargs: Any) -> None:
+    def __init__(
+        self, app: web.Application, bounds: "ConnectionBounds", *, path_prefix: str = "", **kwargs: Any
+    ) -> None:
         super().__init__(app, **kwargs)
         self._bounds = bounds
+        self._prefix = path_prefix
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        return _Server(server, self._bounds, server._kwargs)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        kept = server._kwargs  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        return _Server(server, self._bounds, self._prefix, kept)
 
 
 class ConnectionBounds:

@@ -17,6 +17,7 @@ from server import keys
 from server.access.quotas.slots import JobInProgressError
 from server.identifications.location import location_of
 from server.middleware.access_log import shown_path
+from server.middleware.path_prefix import public_path
 from server.observability import Metrics, request_id
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -111,7 +112,9 @@ def problem_details(metrics: Metrics) -> Middleware:
         except TwitchAudioError as error:
             note(request, error.code)
             if isinstance(error, JobInProgressError) and error.identification_id is not None:
-                return problem_response(error.problem, location=location_of(error.identification_id))
+                return problem_response(
+                    error.problem, location=public_path(request, location_of(error.identification_id))
+                )
             return problem_response(error.problem)
         except web.HTTPException as error:
             if error.status < 400:

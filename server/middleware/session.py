@@ -2,9 +2,9 @@
 
 Pages and templates call `account(request)` for the user and for the CSRF token that their forms need.
 
-The cookie holds the session's id and the state of sign-ins in progress; the rest is in the database. It is
-`__Host-` and Secure on https. Requests with a bearer token or an API key are not authenticated by the cookie, so
-that only requests that another website could cause need a CSRF token.
+The cookie holds the session's id and the state of sign-ins in progress; the rest is in the database. On https it
+is Secure, and `__Host-` where the website has its host for itself. Requests with a bearer token or an API key are
+not authenticated by the cookie, so that only requests that another website could cause need a CSRF token.
 """
 
 import contextlib
@@ -30,6 +30,8 @@ from server.middleware.forms import read_form
 
 COOKIE: Final = "twitchaudio"
 SECURE_COOKIE: Final = "__Host-twitchaudio"
+PREFIXED_COOKIE: Final = "__Secure-twitchaudio"
+"""The secure cookie of a website below a path: browsers take `__Host-` for whole hosts only."""
 CSRF_FIELD: Final = "csrf_token"
 CSRF_HEADER: Final = "X-CSRF-Token"
 SESSION_ID: Final = "id"
@@ -66,7 +68,9 @@ def public_scheme(request: web.Request, configured: URL | None, trusted: Network
 
 
 def public_origin(request: web.Request, configured: URL | None, trusted: Networks) -> URL:
-    """The website's origin as visitors see it: the configured one, or else what the request or a proxy says.
+    """The website's address as visitors see it: the configured one, or else what the request or a proxy says.
+
+    It has no slash at its end, and a path only if the configured one has.
 
     Raises TwitchAudioError `invalid-input` when that is no host.
     """
@@ -92,14 +96,18 @@ def _said_by_proxy(request: web.Request, header: str, trusted: Networks) -> str 
 class SealedCookieStorage(AbstractStorage):
     """Stores aiohttp sessions in a cookie that is encrypted with the first key, and decrypted with any key."""
 
-    def __init__(self, session_keys: SessionKeys, is_secure: Callable[[web.Request], bool]) -> None:
+    def __init__(
+        self, session_keys: SessionKeys, is_secure: Callable[[web.Request], bool], path: str = ""
+    ) -> None:
         super().__init__(
             cookie_name=COOKIE,
             max_age=int(SESSION_LIFETIME.total_seconds()),
             httponly=True,
             samesite="Lax",
-            path="/",
+            path=path or "/",
         )
+        self._secure_name = PREFIXED_COOKIE if path else SECURE_COOKIE
+        self._path = path or "/"
         self._keys = session_keys
         self._is_secure = is_secure
 
@@ -116,16 +124,16 @@ class SealedCookieStorage(AbstractStorage):
         secure = self._is_secure(request)
         name = self._name(request)
         if session.empty:
-            response.del_cookie(name, path="/", secure=secure, httponly=True, samesite="Lax")
+            response.del_cookie(name, path=self._path, secure=secure, httponly=True, samesite="Lax")
             return
         content = json.dumps({"created": session.created, "session": dict(session)}).encode()
         sealed = self._keys.seal_cookie(content)
         response.set_cookie(
-            name, sealed, max_age=self.max_age, path="/", secure=secure, httponly=True, samesite="Lax"
+            name, sealed, max_age=self.max_age, path=self._path, secure=secure, httponly=True, samesite="Lax"
         )
 
     def _name(self, request: web.Request) -> str:
-        return SECURE_COOKIE if self._is_secure(request) else COOKIE
+        return self._secure_name if self._is_secure(request) else COOKIE
 
 
 def keep_quiet_about_string_keys() -> None:

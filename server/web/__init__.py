@@ -8,6 +8,7 @@ import jinja2
 from aiohttp import web
 
 from fingerprint.domain.links import SERVICES
+from server import keys
 from server.web.api_docs import code_parts
 from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
@@ -30,7 +31,9 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
         lstrip_blocks=True,
     )
     shared = cast("dict[str, Any]", environment.globals)
-    shared["asset"] = assets.address
+    # What addresses of ours begin with, in templates as here: nothing, or the website's path prefix.
+    root = shared["root"] = app[keys.SETTINGS].path_prefix
+    shared["asset"] = lambda name: root + assets.address(name)
     shared["services"] = [(service.name, service.label) for service in SERVICES]
     cast("dict[str, Any]", environment.filters)["code_parts"] = code_parts
     pages = Pages(store_seconds=store_seconds)

@@ -38,6 +38,7 @@ HOME_MODULES: Final = (
     "js/api.js",
     "js/receiver.js",
     "js/times.js",
+    "js/root.js",
     "js/lib/answer.js",
     "js/lib/targets.js",
 )

@@ -42,7 +42,7 @@ def local_path(text: str) -> str:
 
 
 class SignIn:
-    """Handlers of signing in and out. `origin` gives the website's address as the browser of a request sees it."""
+    """Handlers of signing in and out. `origin` gives the website's address, path and all, as browsers see it."""
 
     def __init__(self, origin: Callable[[web.Request], URL]) -> None:
         self._origin = origin
@@ -54,7 +54,8 @@ class SignIn:
         scopes = await request.app[keys.ACCESS].sign_in_scopes()
         state = secrets.token_urlsafe(24)
         verifier = secrets.token_urlsafe(32)
-        redirect = self._origin(request).with_path(CALLBACK)
+        origin = self._origin(request)
+        redirect = origin.with_path(origin.path.rstrip("/") + CALLBACK)
         begun = {
             **_attempts(session),
             state: [local_path(request.query.get("next", "/")), str(redirect), _now(request), verifier],

@@ -109,7 +109,7 @@ def test_settings_of_the_sign_in() -> None:
         ("TWITCHAUDIO_SESSION_KEY", "canary-short"),
         ("TWITCHAUDIO_SESSION_KEY", f"{'x' * 40},canary-short"),
         ("TWITCHAUDIO_BASE_URL", "http://songs.example"),
-        ("TWITCHAUDIO_BASE_URL", "https://songs.example/path"),
+        ("TWITCHAUDIO_BASE_URL", "https://songs.example/api"),
         ("TWITCHAUDIO_BASE_URL", "songs.example"),
         ("TWITCHAUDIO_ADMINS", "two words"),
         ("TWITCHAUDIO_ADMINS", "id:x"),

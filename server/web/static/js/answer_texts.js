@@ -2,6 +2,7 @@
 
 import { answerView, clockText, playbackOf } from "./lib/answer.js";
 import { LIVE_MS } from "./times.js";
+import { root } from "./root.js";
 
 /** The needle's place, in percent of the dial's width, while nothing is played. */
 const NEEDLE_AT_REST = 2;
@@ -111,7 +112,7 @@ export function answerTexts(identification, words, now = Date.now()) {
     ...texts,
     // A clip's song is stored permanently: asking again would only show it again.
     ask_again: live ? ask_again : "",
-    set_list: live ? `/channels/${encodeURIComponent(identification.target)}` : "",
+    set_list: live ? `${root}/channels/${encodeURIComponent(identification.target)}` : "",
     needle: song.played ?? NEEDLE_AT_REST,
     scale_end: song.length,
     moment: song.moment,

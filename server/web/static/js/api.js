@@ -1,6 +1,8 @@
 /** The parts of the HTTP API that the start page uses. Failures are ProblemErrors; `network` when nothing answers. */
 
-const BASE = "/api/v1/identifications";
+import { root } from "./root.js";
+
+const BASE = `${root}/api/v1/identifications`;
 const ANSWER_MS = 10_000;
 const POLL_MS = 500;
 /** The server ends a job after 30 s. */

@@ -5,6 +5,7 @@ import { ProblemError, follow, get, identify, isFinished, report } from "./api.j
 import { clockText } from "./lib/answer.js";
 import "./lib/targets.js";
 import { byId, showMoments, show, spoken } from "./receiver.js";
+import { root } from "./root.js";
 
 const { parseTarget, toQuestion } = globalThis.twitchaudio.targets;
 
@@ -141,7 +142,7 @@ const start = (text, { tries = 1, again = false, ago = 0 } = {}) => run(async (s
     const identification = await identify(ago ? { channel: text, ago } : target ? toQuestion(target) : { url: text }, again);
     if (signal.aborted) return;
     about.id = identification.id;
-    history[left === tries ? "pushState" : "replaceState"](null, "", `/?id=${encodeURIComponent(identification.id)}`);
+    history[left === tries ? "pushState" : "replaceState"](null, "", `${root}/?id=${encodeURIComponent(identification.id)}`);
     const newest = await showProgress(identification, signal, left === 1);
     if (signal.aborted || newest.status !== "no_match") return;
   }

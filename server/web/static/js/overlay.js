@@ -1,5 +1,7 @@
 /** The card over a broadcast: styled by the options in its address, updated as songs are heard, hidden when the last is old. */
 
+import { root } from "./root.js";
+
 const { dataset } = document.body;
 const card = /** @type {HTMLElement} */ (document.getElementById("card"));
 const title = /** @type {HTMLElement} */ (document.getElementById("title"));
@@ -45,7 +47,7 @@ function show(play) {
 }
 
 function follow() {
-  const events = new EventSource(`/api/v1/channels/${encodeURIComponent(dataset["login"] ?? "")}/events`);
+  const events = new EventSource(`${root}/api/v1/channels/${encodeURIComponent(dataset["login"] ?? "")}/events`);
   events.addEventListener("play", (event) => show(JSON.parse(event.data)));
   // Browsers reconnect by themselves, unless the server has refused the connection.
   events.addEventListener("error", () => {

@@ -1,6 +1,7 @@
 /** The set list: times in the reader's time zone, a search while typing, and new plays as they are heard. */
 
 import { copyButtons } from "./copy.js";
+import { root } from "./root.js";
 
 const FORMATS = /** @type {Record<string, Intl.DateTimeFormatOptions>} */ ({
   time: { hour: "numeric", minute: "2-digit" },
@@ -75,7 +76,7 @@ async function renew() {
 localize(document);
 search.addEventListener("input", filter);
 if (list.dataset["live"] !== undefined) {
-  const events = new EventSource(`/api/v1/channels/${encodeURIComponent(list.dataset["login"] ?? "")}/events`);
+  const events = new EventSource(`${root}/api/v1/channels/${encodeURIComponent(list.dataset["login"] ?? "")}/events`);
   let newest = list.querySelector(".plays li time")?.getAttribute("datetime") ?? "";
   events.addEventListener("play", (event) => {
     const heard = new Date(JSON.parse(event.data).last_heard).getTime();
