@@ -32,8 +32,13 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     )
     shared = cast("dict[str, Any]", environment.globals)
     # What addresses of ours begin with, in templates as here: nothing, or the website's path prefix.
-    root = shared["root"] = app[keys.SETTINGS].path_prefix
-    shared["asset"] = lambda name: root + assets.address(name)
+    root = app[keys.SETTINGS].path_prefix
+
+    def asset(name: str) -> str:
+        return root + assets.address(name)
+
+    shared["root"] = root
+    shared["asset"] = asset
     shared["services"] = [(service.name, service.label) for service in SERVICES]
     cast("dict[str, Any]", environment.filters)["code_parts"] = code_parts
     pages = Pages(store_seconds=store_seconds)
