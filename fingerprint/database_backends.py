@@ -8,15 +8,17 @@ import stat
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from fingerprint.cancellable_threads import CancellableThreads, CancellationToken
 from fingerprint.settings import SettingsError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 T = TypeVar("T")
 
@@ -53,11 +55,13 @@ def parse_address(address: str) -> URL:
             raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, _URL_FORMS, secret=True)
 
 
-def _mysql_engine(url: URL) -> AsyncEngine:
+def _mysql_engine(url: URL) -> "AsyncEngine":
     """READ COMMITTED, so that each statement sees what is committed, and few gaps are locked.
 
     A connection is asked whether it still lives before it is used: a restarted server is not noticed otherwise.
     """
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - it loads the ORM, which SQLite spares
+
     return create_async_engine(
         url,
         hide_parameters=True,
@@ -141,7 +145,7 @@ class Backend(Protocol):
 class _Server:
     """A MySQL or MariaDB server: the event loop runs the work and waits for each statement."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: "AsyncEngine") -> None:
         self._engine = engine
 
     @property
@@ -159,7 +163,7 @@ class _Server:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[AsyncConnection]:
+    async def _connected(self) -> AsyncGenerator["AsyncConnection"]:
         """A connection that goes back to the pool, or is dropped when returning it fails too."""
         connection = await self._engine.connect()
         try:

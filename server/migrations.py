@@ -7,13 +7,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database
@@ -22,6 +20,9 @@ from server.sqlite_copies import keep_copy_before_upgrade
 
 _HERE: Final = Path(__file__).parent
 _RETRY_SECONDS: Final = 1.0
+
+_VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Where Alembic keeps the schema's revision, in one row."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,29 +52,25 @@ def sql_folder() -> Path:
     return installed if (installed / "env.py").is_file() else _HERE.parent / "sql"
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(sql_folder()).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config
+@cache
+def revisions() -> tuple[str, ...]:
+    """All revisions of the schema, the oldest first: the numbers in the names of the migration files.
+
+    The first call lists a folder, which blocks.
+    """
+    return tuple(sorted(path.name.partition("_")[0] for path in (sql_folder() / "versions").glob("[0-9]*.py")))
 
 
 def _current(connection: Connection) -> str | None:
-    current = MigrationContext.configure(connection).get_current_revision()
+    current = (
+        connection.scalar(select(_VERSION.c.version_num)) if inspect(connection).has_table(_VERSION.name) else None
+    )
     if current is not None and current not in revisions():
         raise NewerSchemaError(current)
     return current
 
 
-@cache
-def revisions() -> tuple[str, ...]:
-    """All revisions of the schema, the oldest first. The first call reads the migration files and blocks."""
-    scripts = ScriptDirectory.from_config(_config())
-    return tuple(script.revision for script in scripts.walk_revisions())[::-1]
-
-
-def _upgrade(connection: Connection, to: str | None) -> Schema:
-    after = to or revisions()[-1]
+def _upgrade(connection: Connection, after: str) -> Schema:
     before = _current(connection)
     if before != after:
         file = connection.engine.url.database
@@ -81,10 +78,20 @@ def _upgrade(connection: Connection, to: str | None) -> Schema:
             # This transaction keeps other writers out, and has not changed anything yet.
             copy = keep_copy_before_upgrade(Path(file), before)
             _log.info("copied_before_upgrade", extra={"copy": str(copy)})
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, after)
+        _run_alembic(connection, after)
     return Schema(before=before, after=after)
+
+
+def _run_alembic(connection: Connection, to: str) -> None:
+    # Alembic takes long to load, and most starts find the schema up to date.
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", str(sql_folder()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)
 
 
 async def upgrade(database: Database, *, to: str | None = None) -> Schema:
@@ -95,8 +102,12 @@ async def upgrade(database: Database, *, to: str | None = None) -> Schema:
 
     Raises NewerSchemaError; TwitchAudioError `busy` when the database does not answer.
     """
-    await asyncio.to_thread(revisions)
-    schema = await database.maintain("schema", lambda connection: _upgrade(connection, to))
+    after = to or (await asyncio.to_thread(revisions))[-1]
+    before = await database.maintain("schema", _current)
+    if before == after:
+        return Schema(before=before, after=after)
+    await asyncio.to_thread(import_module, "alembic.command")
+    schema = await database.maintain("schema", lambda connection: _upgrade(connection, after))
     if schema.before != schema.after:
         _log.info("schema_upgraded", extra={"before": schema.before, "after": schema.after})
     return schema

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from importlib import import_module
 
 from aiohttp import ClientSession, DummyCookieJar, web
 
@@ -69,7 +70,6 @@ from server.identifications.jobs import AnswerEnricher
 from server.identifications.limits import ServiceLimits
 from server.identifications.links import LinkEnricher
 from server.identifications.runners import Runner
-from server.identifications.runners.aws_lambda import LambdaWork, open_lambda_client
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
 from server.identifications.service import IdentificationService
@@ -216,6 +216,10 @@ async def _open_runner(
         if settings.pipeline.jobs == "sql" and not app[keys.DATABASE].remote:
             takes = "inprocess, unless job state is where the function reaches it: in DynamoDB, MySQL or MariaDB"
             raise SettingsError("TWITCHAUDIO_RUNNER", settings.runner, takes)
+        # AWS's library takes long to load.
+        await asyncio.to_thread(import_module, "server.identifications.runners.aws_lambda")
+        from server.identifications.runners.aws_lambda import LambdaWork, open_lambda_client  # noqa: PLC0415
+
         client = await stack.enter_async_context(open_lambda_client(settings.lambda_endpoint))
         work = LambdaWork(client, function=settings.lambda_function, store=store, clock=clock, limits=limits)
         return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing, (), None, None

@@ -4,13 +4,15 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Final, Self
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Self
 
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
 from fingerprint.catalog.writer import WriteLock
-from fingerprint.remote_catalogs.copies import Copy
-from fingerprint.remote_catalogs.object_store import open_store
 from fingerprint.settings import PipelineSettings, S3Address
+
+if TYPE_CHECKING:
+    from fingerprint.remote_catalogs.copies import Copy
 
 POLL_SECONDS: Final = 3.0
 """How often the shared catalogs are looked at."""
@@ -37,6 +39,13 @@ class CatalogFollower:
         self._following: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        if not self._settings.remote_catalogs:
+            return self
+        # AWS's library takes long to load, and most servers do not need it.
+        await asyncio.to_thread(import_module, "fingerprint.remote_catalogs.copies")
+        from fingerprint.remote_catalogs.copies import Copy  # noqa: PLC0415 - see above
+        from fingerprint.remote_catalogs.object_store import open_store  # noqa: PLC0415 - see above
+
         for address in self._settings.remote_catalogs:
             store = await self._stack.enter_async_context(open_store(address, self._settings.s3_endpoint))
             folder = self._settings.catalog_folder(address)
@@ -76,7 +85,7 @@ class CatalogFollower:
                 *(self._refresh(address, copy, covers=covers) for address, copy in self._copies.items())
             )
 
-    async def _refresh(self, address: S3Address, copy: Copy, *, covers: bool) -> None:
+    async def _refresh(self, address: S3Address, copy: "Copy", *, covers: bool) -> None:
         try:
             if await asyncio.to_thread(copy.checked_seconds_ago) < self._poll_seconds / 2:
                 return  # by another process of this server

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from tqdm import tqdm
 
@@ -28,9 +28,11 @@ from fingerprint.catalog.rebuild import rebuild
 from fingerprint.catalog.tracks import Source, Track, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.text import clock_text, printable
-from fingerprint.remote_catalogs.writing import RemoteCatalog, open_remote_catalog
 from fingerprint.settings import CatalogPlace, PipelineSettings, read_settings
 from server.cli import Run, Subparsers, add_actions, add_catalog_argument, add_command
+
+if TYPE_CHECKING:
+    from fingerprint.remote_catalogs.writing import RemoteCatalog
 
 
 def register(commands: Subparsers) -> None:
@@ -136,7 +138,7 @@ class _Place:
 
     name: str
     folder: Path
-    remote: RemoteCatalog | None = None
+    remote: "RemoteCatalog | None" = None
 
 
 def _run_in_place(run: Run, arguments: argparse.Namespace) -> int:
@@ -146,6 +148,8 @@ def _run_in_place(run: Run, arguments: argparse.Namespace) -> int:
     if isinstance(chosen, Path):
         arguments.place = _Place(str(chosen), chosen)
         return run(arguments)
+    from fingerprint.remote_catalogs.writing import open_remote_catalog  # noqa: PLC0415 - it loads AWS's library
+
     with open_remote_catalog(settings, chosen) as remote:
         arguments.place = _Place(str(chosen), remote.folder, remote)
         return run(arguments)

@@ -11,14 +11,22 @@ from server.cli import main, make_parser
 HEAVY = {"aiohttp", "alembic", "numpy", "sqlalchemy", "msgspec", "aiobotocore", "cryptography"}
 
 
-def test_help_loads_nothing_heavy() -> None:
+def loaded_by(*words: str) -> set[str]:
     program = (
-        "import sys; from server.cli import main\ntry: main(['--help'])\nfinally: print(*sorted(sys.modules))"
+        f"import sys; from server.cli import main\ntry: main({words!r})\nfinally: print(*sorted(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    loaded = ran.stdout.splitlines()[-1].split()
-    assert not HEAVY & set(loaded)
+    return set(ran.stdout.splitlines()[-1].split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    loaded = loaded_by("--help")
+    assert not HEAVY & loaded
     assert len(loaded) < 400, "each module takes its time"
+
+
+def test_a_server_loads_what_few_need_only_where_it_needs_it() -> None:
+    assert not {"alembic", "aiobotocore", "botocore", "sqlalchemy.orm"} & loaded_by("serve", "--help")
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
