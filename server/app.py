@@ -1,9 +1,11 @@
 """Composes the web application: services, middlewares and routes."""
 
 import asyncio
+import socket
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 from aiohttp import web
@@ -173,6 +175,23 @@ async def _drain(app: web.Application) -> None:
     await asyncio.gather(app[keys.WATCHER].close(seconds), app[keys.SERVICE].close(seconds))
 
 
+def is_any_address(host: str) -> bool:
+    """Whether a host is `::`, in any spelling: all addresses of this machine, of IPv6 and of IPv4."""
+    try:
+        return ip_address(host) == IPv6Address(0)
+    except ValueError:
+        return False
+
+
+def dual_stack_socket(port: int) -> socket.socket:
+    """A socket that takes connections over IPv6 and IPv4. Raises OSError.
+
+    On systems whose sockets are of one kind alone, it takes IPv6 only.
+    """
+    both = socket.has_dualstack_ipv6()
+    return socket.create_server(("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=both)
+
+
 @asynccontextmanager
 async def listening(app: web.Application, host: str, port: int) -> AsyncGenerator[URL]:
     """Serve the application while the block runs; yields its address, with the actual port when `port` is 0.
@@ -183,7 +202,11 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncGenerato
     Raises OSError when the address cannot be bound.
     """
     async with running(app) as runner:
-        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+        if is_any_address(host):
+            site = web.SockSite(runner, dual_stack_socket(port), backlog=BACKLOG)
+        else:
+            site = web.TCPSite(runner, host, port, backlog=BACKLOG)
+        await site.start()
         bound: Sequence[Any] = runner.addresses[0]
         yield URL.build(scheme="http", host=str(bound[0]), port=int(bound[1]))
 

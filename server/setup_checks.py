@@ -26,6 +26,8 @@ from fingerprint.jobs import open_job_store
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.settings import SettingsError, unknown_variables
 from fingerprint.wiring import open_recognizers
+from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
+from server.access.identity.session_store import SessionStore
 from server.readiness import Trial, database_trial, job_trial, worker_trials
 from server.settings import ServerSettings, is_loopback
 
@@ -62,6 +64,12 @@ def _incomplete(settings: ServerSettings) -> Iterator[str]:
         yield (
             "TWITCH_CLIENT_ID is set without TWITCH_CLIENT_SECRET: the extension can sign in, the website cannot. "
             "Set both for the website."
+        )
+    shared = settings.pipeline.database_url is not None
+    if shared and settings.twitch_client_secret is not None and not settings.session_keys:
+        yield (
+            "TWITCHAUDIO_SESSION_KEY is not set: each server on this database has a key of its own, and people "
+            "who sign in on one are not signed in on another. With more than one server, set the same key on all."
         )
     if settings.admins and settings.twitch_client_id is None:
         yield "TWITCHAUDIO_ADMINS is set without TWITCH_CLIENT_ID, so no one can sign in as an operator."
@@ -202,9 +210,24 @@ async def _sign_in(settings: ServerSettings) -> Verdict:
     if settings.twitch_client_id is None:
         return Outcome.SKIPPED, ("no Twitch application is set, so no one can sign in (TWITCH_CLIENT_ID)",)
     base = settings.base_url or "http://localhost:8080"
-    return Outcome.OK, (
-        f"the Twitch application needs this redirect address: {str(base).rstrip('/')}/login/callback",
+    note = f"the Twitch application needs this redirect address: {str(base).rstrip('/')}/login/callback"
+    others = await _sessions_of_other_keys(settings)
+    if not others:
+        return Outcome.OK, (note,)
+    advice = (
+        f"{others} of the newest sign-ins in the database were made with another session key, so those people are "
+        "not signed in here: set the same TWITCHAUDIO_SESSION_KEY on all servers, the old ones after a comma."
     )
+    return Outcome.DIFFERS, (note, advice)
+
+
+async def _sessions_of_other_keys(settings: ServerSettings) -> int:
+    keyless = not settings.session_keys and not (settings.pipeline.data_dir / FILE).exists()
+    if settings.twitch_client_secret is None or keyless or await asyncio.to_thread(_unmade, settings):
+        return 0
+    session_keys = SessionKeys(kept_keys(settings.session_keys, settings.pipeline.data_dir))
+    async with open_configured_database(settings.pipeline) as database:
+        return await SessionStore(database, session_keys).count_of_other_keys()
 
 
 def _versions() -> Verdict:

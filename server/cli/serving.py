@@ -14,7 +14,7 @@ from aiohttp import web
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server.app import listening
+from server.app import is_any_address, listening
 
 if sys.platform != "win32":
     import resource
@@ -24,7 +24,7 @@ GC_THRESHOLD: Final = (20_000, 20, 50)
 OPEN_FILES: Final = 32_768
 """More than the 20,000 connections that may wait for answers."""
 
-_EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - recognized, not bound
+_EVERYWHERE: Final = frozenset({"0.0.0.0", ""})  # noqa: S104 - recognized, not bound
 
 SIGNAL_DEBOUNCE_SECONDS: Final = 0.5
 """Signals this close together count as one: a terminal and a parent process may both send it."""
@@ -82,7 +82,7 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncGenerator[
 
 def shown_host(host: str) -> str:
     """The host to open in a browser, for the host that the server listens on."""
-    return "127.0.0.1" if host in _EVERYWHERE else host
+    return "127.0.0.1" if host in _EVERYWHERE or is_any_address(host) else host
 
 
 def cannot_listen(error: OSError, host: str, port: int) -> str:
@@ -98,7 +98,11 @@ def _ignore(_loop: asyncio.AbstractEventLoop, _context: dict[str, Any]) -> None:
 
 @asynccontextmanager
 async def stop_signals() -> AsyncGenerator[asyncio.Event]:
-    """An event that Ctrl-C and SIGTERM set while the block runs; a second signal cancels the current task."""
+    """An event that Ctrl-C and SIGTERM set while the block runs; a second signal cancels the current task.
+
+    SIGHUP, the end of the terminal, is like them, unless the process was told to ignore it, as `nohup` does. A
+    supervisor gives it another meaning.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
@@ -114,7 +118,9 @@ async def stop_signals() -> AsyncGenerator[asyncio.Event]:
             loop.set_exception_handler(_ignore)
             main.cancel()
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signals.append(signal.SIGHUP)
     with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C interrupts the loop instead
         for number in signals:
             loop.add_signal_handler(number, on_signal)

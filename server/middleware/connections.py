@@ -3,6 +3,7 @@
 - All together: fewer than the process may have open files, so that accepting never fails.
 - One address: as many as leave a share of the rest for others (dynamic thresholds, Choudhury and Hahne, 1998).
   Many viewers behind one address fit; one machine cannot take all.
+- A head that is too long, as with too many cookies, and what is no HTTP get problem details like everything else.
 - A request's head, the first and each later one, has to arrive within `head_seconds`.
 - A client has to read: one that takes nothing of its answers for `write_seconds` is disconnected, and when all
   unread answers together take too much memory, the clients that have not read for the longest.
@@ -19,13 +20,18 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from fingerprint.domain.problems import Problem, ProblemCode
 from server.access.identity.addresses import Networks, parse_address, sources_of
 from server.middleware.path_prefix import unprefixed_requests
+from server.middleware.problems import problem_response
+from server.middleware.security_headers import HEADERS, SERVER
 from server.observability import Counter, Metrics
 
 SHARE: Final = 5
@@ -72,12 +78,42 @@ class Connection(RequestHandler):
             # It waits for a request, and what has arrived is not a whole head yet.
             self.head_since = time.monotonic()
 
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The response to what could not be parsed as a request; aiohttp's own is plain text."""
+        response = super().handle_error(request, status, exc, message)
+        if status >= 500:
+            return response
+        status, detail = _misread(exc, status)
+        refusal = problem_response(Problem(code=ProblemCode.INVALID_INPUT, detail=detail), status=status)
+        refusal.headers.update({**HEADERS, "Server": SERVER})
+        refusal.force_close()
+        return refusal
+
     def abort(self) -> None:
         """End the connection at once, without waiting until the client has read everything."""
         transport = self.transport
         self.force_close()
         if isinstance(transport, asyncio.Transport) and transport.get_write_buffer_size():
             transport.abort()
+
+
+def _misread(error: BaseException | None, status: int) -> tuple[int, str]:
+    """The status and the sentence for a request that could not be parsed."""
+    if not isinstance(error, LineTooLong):
+        return status, "This is not a request that we can read: it does not keep to HTTP/1.1."
+    line, kib = error.args[0], int(error.args[1]) / 1024
+    if bytes(line).startswith((b"/", b"http")):
+        return HTTPStatus.REQUEST_URI_TOO_LONG, f"The request's address is too long: we read {kib:.0f} KiB."
+    return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, (
+        f"A header of the request is too long: we read {kib:.0f} KiB of each. In a browser, it is most often "
+        "too many cookies of this host: delete them, and load the page again."
+    )
 
 
 class _Server(web.Server):

@@ -2,19 +2,28 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
 from yarl import URL
 
+from fingerprint.clock import SystemClock
+from fingerprint.settings import PipelineSettings
 from server.access.identity.addresses import Networks, parse_network
+from server.app import make_app
+from server.cli import serving as cli_serving
+from server.cli.supervisor import SharedAddress
 from server.middleware.connections import BoundedRunner, ConnectionBounds, ConnectionLimits
 from server.observability import Metrics
+from server.settings import ServerSettings
 from tests.api_client import until
+from tests.fakes import FakePipeline
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
@@ -155,3 +164,53 @@ async def test_l7_all_unread_answers_together_are_bounded() -> None:
         bounds.end_slow(1_000.0)
         await until(lambda: sum(unread(bounds)) <= 30 << 20)
         assert len([size for size in unread(bounds) if size]) == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "said"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nCookie: a=%b\r\n\r\n" % (b"x" * 9_000), 431, "too many cookies"),
+        (b"GET /?%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 9_000), 414, "address is too long"),
+        (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400, "HTTP/1.1"),
+    ],
+)
+async def test_a_head_that_cannot_be_read_is_a_problem_like_others(head: bytes, status: int, said: str) -> None:
+    async with serving(limits=ConnectionLimits()) as (_, url, _metrics), contextlib.AsyncExitStack() as stack:
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        stack.callback(writer.close)
+        writer.write(head)
+        answer = (await reader.read()).decode()
+        top, _, body = answer.partition("\r\n\r\n")
+        assert top.split()[1] == str(status)
+        assert "Content-Type: application/problem+json" in top
+        assert "X-Content-Type-Options: nosniff" in top
+        assert "Server: TwitchAudio" in top
+        problem = json.loads(body)
+        assert (problem["status"], problem["code"]) == (status, "invalid-input")
+        assert said in problem["detail"]
+
+
+@pytest.mark.parametrize("host", ["::", "0::0"])
+async def test_all_addresses_are_those_of_both_kinds(tmp_path: Path, host: str) -> None:
+    if not (socket.has_ipv6 and socket.has_dualstack_ipv6()):
+        pytest.skip("this machine has no IPv6")
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path))
+    app = make_app(settings, pipeline=FakePipeline(SystemClock()).pipeline)
+    async with cli_serving.serving(app, host, 0) as shown, ClientSession() as client:
+        assert shown.host == "127.0.0.1"
+        for each in (shown, shown.with_host("::1"), shown.with_host("localhost")):
+            assert (await client.get(each / "healthz")).status == 200, each
+
+
+def test_workers_share_both_kinds_of_addresses() -> None:
+    if not (socket.has_ipv6 and socket.has_dualstack_ipv6()):
+        pytest.skip("this machine has no IPv6")
+    address = SharedAddress("::", 0)
+    try:
+        (listener,) = address.bind()
+        with listener:
+            listener.listen()
+            for target in ("127.0.0.1", "::1"):
+                socket.create_connection((target, address.port), timeout=20).close()
+    finally:
+        address.close()

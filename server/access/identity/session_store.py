@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
@@ -18,6 +18,9 @@ from server.access.identity.session_keys import SessionKeys
 from server.access.identity.twitch_user import ID_PREFIX, TwitchUser
 from server.access.tables import web_sessions as table
 from server.audit.changes import ChangeLog
+
+NEWEST: Final = 20
+"""Sessions that `count_of_other_keys` looks at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,12 @@ class SessionStore:
         """The session, also if it has ended; None when there is none."""
         row = await self._database.first(select(table).where(table.c.sha256 == sha256))
         return None if row is None else self._session(row)
+
+    async def count_of_other_keys(self) -> int:
+        """How many of the `NEWEST` newest sessions were encrypted with none of our keys, as by another server."""
+        newest = select(table.c.tokens).where(table.c.ended_us.is_(None)).order_by(table.c.created_us.desc())
+        rows = await self._database.rows(newest.limit(NEWEST))
+        return sum(self._keys.open_tokens(row.tokens) is None for row in rows)
 
     async def seen(self, sha256: str, now: datetime) -> None:
         """Record that a session was used."""

@@ -31,6 +31,10 @@ def warnings(environ: Mapping[str, str]) -> list[str]:
         ({"TWITCH_CLIENT_SECRET": "abc"}, "without TWITCH_CLIENT_ID"),
         ({"TWITCHAUDIO_ADMINS": "vic"}, "no one can sign in as an operator"),
         ({"TWITCHAUDIO_BASE_URL": "https://songs.example"}, "Without TWITCHAUDIO_TRUSTED_PROXIES"),
+        (
+            {"TWITCH_CLIENT_ID": "a", "TWITCH_CLIENT_SECRET": "b", "TWITCHAUDIO_DATABASE_URL": "mysql://u:p@db/n"},
+            "TWITCHAUDIO_SESSION_KEY is not set: each server on this database has a key of its own",
+        ),
     ],
 )
 def test_a_variable_that_does_nothing_is_named(environ: Mapping[str, str], said: str) -> None:
