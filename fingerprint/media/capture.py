@@ -20,6 +20,7 @@ from fingerprint.media.late_clips import CLIP_HEADERS, MAX_CLIP_BYTES, STEP, fet
 from fingerprint.media.live import LiveCapture, StreamSources
 from fingerprint.media.pcm import Decoded, no_audio
 from fingerprint.media.placing import placed_clip, placed_file
+from fingerprint.media.refusals import permanent_refusal
 from fingerprint.media.video import VideoCapture
 from fingerprint.media.whole import open_whole_file, open_whole_video
 from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource, WholeSound
@@ -124,17 +125,28 @@ class StreamCapture:
                 headers=CLIP_HEADERS,
                 new_filter=new_body,
             )
-            kept = _clip_file(fetched)
+            kept = self._clip_file(fetched)
             return await (bodies[-1] if bodies else new_body()).decoded(kept)
         except DescriptionLastError as late:
             fetched = await fetch_late_sound(
                 self._fetcher, url, late.at, max_seconds=MAX_CLIP_SECONDS, total_seconds=_CLIP_LIMIT_SECONDS
             )
-            kept = _clip_file(fetched)
+            kept = self._clip_file(fetched)
             return await self._decoder.decode(kept, container=CONTAINER, max_seconds=MAX_CLIP_SECONDS), kept
         finally:
             for body in bodies:
                 body.abandon()
+
+    def _clip_file(self, fetched: Fetched) -> bytes:
+        """What was kept of a clip's file. Raises TwitchAudioError when it is refused."""
+        if fetched.status == 200:
+            return fetched.body
+        if fetched.status in (403, 404, 410):
+            detail = "Twitch does not have this clip's file any more."
+            raise TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, detail)
+        raise permanent_refusal(STEP, self._fetcher.upstream, fetched.status) or UpstreamError(
+            STEP, f"Twitch answers {fetched.status} for the clip. Try again in a moment."
+        )
 
     # --- Files ----------------------------------------------------------------------------------------
 
@@ -142,15 +154,6 @@ class StreamCapture:
         decoded = await self._decoder.decode_file(path, max_seconds=max_seconds)
         sound = await asyncio.to_thread(placed_file, decoded, max_seconds=max_seconds)
         return _audible(Recording(pcm=sound.pcm, from_seconds=sound.start_seconds))
-
-
-def _clip_file(fetched: Fetched) -> bytes:
-    """What was kept of a clip's file. Raises TwitchAudioError when it is refused."""
-    if fetched.status in (403, 404, 410):
-        raise TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, "Twitch does not have this clip's file any more.")
-    if fetched.status != 200:
-        raise UpstreamError(STEP, f"Twitch answers {fetched.status} for the clip. Try again in a moment.")
-    return fetched.body
 
 
 def _is_silent(pcm: Pcm) -> bool:

@@ -24,7 +24,8 @@ from fingerprint.media.playlists import (
     PlaylistRefusedError,
     fetch_playlist,
 )
-from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache
+from fingerprint.media.refusals import permanent_refusal
+from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache, SegmentRefusedError
 from fingerprint.ports import Clock, LiveSource, VideoSource
 from fingerprint.retry import time_limit
 
@@ -197,6 +198,7 @@ class LiveCapture:
         renewed = False
         while True:
             failure: TwitchAudioError | None = None
+            refusal: UpstreamError | None = None
             ended, refused, slow, failed, unheard = False, 0, 0, 0, False
             renditions = _renditions(source)
             for rendition in renditions:
@@ -204,8 +206,9 @@ class LiveCapture:
                 try:
                     probing = renewed or unheard
                     return await self._newest(rendition, seconds, deadline, patient=patient, probing=probing)
-                except PlaylistRefusedError:
+                except PlaylistRefusedError as error:
                     refused += 1
+                    refusal = refusal or permanent_refusal(STEP, self._fetcher.upstream, error.status)
                 except _BroadcastEndedError:
                     ended = True
                 except TwitchAudioError as error:
@@ -225,8 +228,12 @@ class LiveCapture:
             renewed = True
         if ended:
             raise TwitchAudioError(ProblemCode.NOT_LIVE, "This channel's broadcast has just ended.")
-        raise failure or UpstreamError(
-            STEP, "Twitch lists this broadcast, but gives out none of its playlists. Try again in a moment."
+        raise (
+            failure
+            or refusal
+            or UpstreamError(
+                STEP, "Twitch lists this broadcast, but gives out none of its playlists. Try again in a moment."
+            )
         )
 
     async def _newest(
@@ -302,7 +309,9 @@ def _renditions(source: LiveSource) -> list[LiveSource]:
 
 def _may_pass(failure: TwitchAudioError | None) -> bool:
     """Whether another source may play although no rendition of this one does; None: all playlists were refused."""
-    return failure is None or (isinstance(failure, UpstreamError) and failure.retry_after_seconds is not None)
+    if failure is None or isinstance(failure, SegmentRefusedError):
+        return True
+    return isinstance(failure, UpstreamError) and failure.retry_after_seconds is not None
 
 
 def another_may_play(error: TwitchAudioError) -> bool:

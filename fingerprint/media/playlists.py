@@ -10,6 +10,7 @@ from fingerprint.hls.ads import unknown_signs
 from fingerprint.hls.attributes import EncryptedPlaylistError, PlaylistError
 from fingerprint.hls.playlist import MAX_CHARACTERS, MAX_VIDEO_CHARACTERS, MediaPlaylist, parse_media
 from fingerprint.media.fetch import Fetcher
+from fingerprint.media.refusals import permanent_refusal
 
 PLAYLIST_SECONDS: Final = 3.0
 VIDEO_PLAYLIST_SECONDS: Final = 10.0
@@ -25,7 +26,7 @@ MAX_RENDITIONS: Final = 5
 
 
 class PlaylistRefusedError(Exception):
-    """The rendition's playlist is not given out: 403, 404 or 410. Other renditions may still play."""
+    """The rendition's playlist is not given out: 403, 404, or for good. Other renditions may still play."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP {status}")
@@ -43,7 +44,7 @@ async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> 
         max_bytes=MAX_VIDEO_CHARACTERS if video else MAX_CHARACTERS,
         total_seconds=VIDEO_PLAYLIST_SECONDS if video else PLAYLIST_SECONDS,
     )
-    if fetched.status in (403, 404, 410):
+    if fetched.status in (403, 404) or permanent_refusal(STEP, fetcher.upstream, fetched.status):
         raise PlaylistRefusedError(fetched.status)
     if fetched.status != 200:
         raise UpstreamError(

@@ -29,6 +29,7 @@ from fingerprint.media.containers import (
 from fingerprint.media.fetch import BodyFilter, Fetcher, HostWantsPauseError, TooLongError
 from fingerprint.media.fragment_filter import FragmentError, FragmentFilter, SoundTracks, sound_tracks
 from fingerprint.media.partial_response import PartialResponse
+from fingerprint.media.refusals import permanent_refusal
 from fingerprint.media.sound_filter import SoundFilter
 
 MAX_SEGMENT_BYTES: Final = 64 << 20
@@ -62,7 +63,9 @@ class SegmentRefusedError(UpstreamError):
     """A segment's address was answered with `status` and without the segment."""
 
     def __init__(self, upstream: str, status: int) -> None:
-        super().__init__(STEP, f"{upstream} answers {status} for a segment that it listed. Try again in a moment.")
+        detail = f"{upstream} answers {status} for a segment that it listed. Try again in a moment."
+        told = permanent_refusal(STEP, upstream, status) or UpstreamError(STEP, detail)
+        super().__init__(STEP, told.detail, code=told.code, retry_after_seconds=told.retry_after_seconds)
         self.status = status
 
 
@@ -553,7 +556,7 @@ def _may_still_come(head: _Head | UpstreamError) -> bool:
     """Whether asking once more for an init section may help."""
     if not isinstance(head, UpstreamError) or isinstance(head, (HostWantsPauseError, TooLongError)):
         return False
-    return head.code is not ProblemCode.TIMEOUT
+    return head.retry_after_seconds is not None and head.code is not ProblemCode.TIMEOUT
 
 
 def _no_sound(fetcher: Fetcher) -> UpstreamError:

@@ -20,6 +20,8 @@ from fingerprint.media.live import StreamSources, another_may_play, too_slow
 from fingerprint.media.pcm import no_audio
 from fingerprint.media.placing import placed_parts
 from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
+from fingerprint.media.playlists import STEP as PLAYLIST_STEP
+from fingerprint.media.refusals import permanent_refusal
 from fingerprint.media.segments import STEP, Joined, SegmentCache, SegmentRefusedError
 from fingerprint.ports import VideoSource
 
@@ -115,7 +117,7 @@ class VideoCapture:
                     return recording
                 error = rendition.failure or _incomplete(self._fetcher)
             except PlaylistRefusedError as refused:
-                error = refused_video(refused.status)
+                error = refused_video(self._fetcher.upstream, refused.status)
             except TwitchAudioError as caught:
                 if not another_may_play(caught):
                     raise
@@ -271,7 +273,7 @@ def _as_told(error: TwitchAudioError, *, ended: bool) -> TwitchAudioError:
     return error
 
 
-def refused_video(status: int) -> TwitchAudioError:
+def refused_video(upstream: str, status: int) -> TwitchAudioError:
     """The error when a VOD's playlist is refused, which asking again does not change."""
     if status == 403:
         return TwitchAudioError(
@@ -279,7 +281,13 @@ def refused_video(status: int) -> TwitchAudioError:
             "Twitch does not let this server listen to this video: it may be for subscribers only, or not be "
             "shown in the region of this server.",
         )
-    return TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, "Twitch still lists this video, but its sound is gone.")
+    if status in (404, 410):
+        return TwitchAudioError(
+            ProblemCode.VIDEO_NOT_FOUND, "Twitch still lists this video, but its sound is gone."
+        )
+    refusal = permanent_refusal(PLAYLIST_STEP, upstream, status)
+    assert refusal is not None, "PlaylistRefusedError has no other statuses"
+    return refusal
 
 
 def _check_moment(playlist: MediaPlaylist, length_seconds: float, at_seconds: float) -> None:

@@ -110,7 +110,7 @@ async def open_whole_video(fetcher: Fetcher, decoder: Decoder, source: VideoSour
             with retry_budget(MAX_RETRIES):
                 playlist = await fetch_playlist(fetcher, url, video=True)
         except PlaylistRefusedError as refused:
-            failure = failure or refused_video(refused.status)
+            failure = failure or refused_video(fetcher.upstream, refused.status)
             continue
         except TwitchAudioError as error:
             if not another_may_play(error):

@@ -9,6 +9,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import UpstreamError
 from fingerprint.media.fetch import Fetcher
+from fingerprint.media.refusals import permanent_refusal
 from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.retry import RetryBudget, retry
 from fingerprint.settings import GqlAttempt, Secret
@@ -151,6 +152,8 @@ def _error(failures: Sequence[GqlFailure]) -> UpstreamError:
     told = failures[-1] if failures[-1].kind is GqlFailureKind.TRANSIENT else failures[0]
     if told.kind is GqlFailureKind.BLOCKED:
         return blocked(STEP, told.status)
+    if told.kind is GqlFailureKind.UNREADABLE and (final := permanent_refusal(STEP, "Twitch", told.status)):
+        return final
     soon = told.kind in (GqlFailureKind.TRANSIENT, GqlFailureKind.UNREADABLE)
     detail = f"Twitch does not give out a playback token: {told.words}."
     return UpstreamError(STEP, detail, retry_after_seconds=5.0 if soon else _REFUSED_SECONDS)

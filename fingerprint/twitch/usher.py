@@ -20,6 +20,7 @@ from fingerprint.hls.attributes import PlaylistError, address, seconds
 from fingerprint.hls.playlist import MAX_CHARACTERS, by_preference, parse_multivariant, twitch_info
 from fingerprint.media.fetch import Fetched, Fetcher, HostWantsPauseError, transient
 from fingerprint.media.pcm import no_audio
+from fingerprint.media.refusals import permanent_refusal
 from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.twitch.answers import PlaybackToken, blocked, is_html, quoted, restricted, restriction
 from fingerprint.twitch.fetcher import PAGE_HEADERS
@@ -166,6 +167,9 @@ def parse_answer(kind: PlaylistKind, fetched: Fetched, base: URL) -> tuple[URL, 
         raise UsherFailure(TOKEN_REFUSED, _token_refused())
     if said and fetched.status == 403:
         raise UsherFailure("refused", restricted(subject, said))
+    final = permanent_refusal(STEP, "Twitch", fetched.status)
+    if final is not None and not said and fetched.status in (402, 407, 421, 451):
+        raise UsherFailure("refused", final)
     raise UsherFailure("refused", UpstreamError(STEP, detail, retry_after_seconds=None))
 
 
