@@ -8,6 +8,9 @@ interface SongOfServer {
   artists: string[];
   album: string | null;
   label?: string | null;
+  artwork?: { url: string; width: number; height: number }[] | null;
+  preview?: string | null;
+  catalog?: { track_id: string } | null;
   duration: number | null;
   offset: number | null;
   position?: number | null;
@@ -133,8 +136,16 @@ interface AnswerTexts {
   heard_at: string; verb: string;
   /** In percent of the dial's width. */
   needle: number;
-  scale_end: string; moment: string; title: string; artists: string; album: string; label: string; probably: string; sure: string;
+  scale_end: string; moment: string; title: string; artists: string; probably: string; sure: string;
+  /** The song's members that are texts, by name. */
+  facts: Record<string, string>;
+  /** Addresses on our own server: of the cover, or one that is drawn, and of a recording to play; empty without. */
+  cover: string; preview: string;
   links: SongView["links"];
+  /** Of the services without a link. */
+  searches: SongView["links"];
+  /** Where the target is on Twitch. */
+  watch: string;
   also: Pick<SongView, "position" | "title" | "artists">[];
   note: string; took: string; heading: string; detail: string; next_step: string; code: string; retry_after_seconds: number;
 }

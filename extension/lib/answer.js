@@ -12,6 +12,22 @@ export const HOSTS = {
   apple_music: /^music\.apple\.com$/,
 };
 
+/** What comes before the words of a search. fingerprint/domain/links.py has the same. @type {Record<Service, string>} */
+const SEARCHES = {
+  spotify: "https://open.spotify.com/search/",
+  youtube: "https://www.youtube.com/results?search_query=",
+  deezer: "https://www.deezer.com/search/",
+  apple_music: "https://music.apple.com/us/search?term=",
+};
+
+/**
+ * The address of a service's search for a song.
+ * @param {Service} service
+ * @param {Pick<SongView, "title" | "artists">} song
+ */
+export const searchLink = (service, { title, artists }) =>
+  SEARCHES[service] + encodeURIComponent(`${artists} ${title}`.trim().toWellFormed());
+
 /** Up to this score a song is probable. fingerprint/domain/identification.py has the same. */
 const PROBABLE = 0.85;
 

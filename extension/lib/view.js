@@ -1,17 +1,10 @@
 /** Turns answers and refusals into what the extension shows: words, links and next steps. No DOM, no browser API. */
 
-import { answerView, clockText, playbackOf } from "./answer.js";
+import { answerView, clockText, playbackOf, searchLink } from "./answer.js";
 import { ProblemError } from "./problem.js";
 
 /** @type {Record<string, 0 | 1 | 2>} */
 const STAGES = { queued: 0, resolving: 0, capturing: 1, fingerprinting: 2, recognizing: 2, done: 2 };
-
-/** @type {Record<SongLink["service"], (text: string) => string>} */
-const SEARCHES = {
-  spotify: (text) => `https://open.spotify.com/search/${encodeURIComponent(text)}`,
-  youtube: (text) => `https://www.youtube.com/results?search_query=${encodeURIComponent(text)}`,
-  deezer: (text) => `https://www.deezer.com/search/${encodeURIComponent(text)}`,
-};
 
 /** Problems that pass by themselves. */
 const PASSING = new Set([
@@ -105,11 +98,10 @@ function playedWords(song, say) {
 
 /** @param {SongView} song @returns {ShownSong} */
 function shownSong(song) {
-  const words = `${song.artists} ${song.title}`.trim();
   const services = /** @type {SongLink["service"][]} */ (["spotify", "youtube", "deezer"]);
   const links = services.map((service) => {
     const exact = song.links[service];
-    return { service, href: exact ?? SEARCHES[service](words), exact: exact !== undefined };
+    return { service, href: exact ?? searchLink(service, song), exact: exact !== undefined };
   });
   return { ...song, links };
 }

@@ -8,6 +8,7 @@ or a hostile address in a file's tags never becomes a link. A new service is a f
 import re
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from yarl import URL
 
@@ -16,6 +17,8 @@ from fingerprint.domain.identification import ExternalIds, Song
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NUMBER: Final = re.compile(r"[0-9]{1,20}")
 _LINK_LIMIT: Final = 1000
+_UNESCAPED: Final = "!*'()"
+"""What `encodeURIComponent` leaves as it is, besides letters, digits and `_.-~`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,7 @@ class ExternalService:
     `name` is its name in the API's `links` and in sidecars, `label` is for people. `id_field` is the field of
     `ExternalIds` with a song's id, `song_id` the pattern of such an id. `link` comes before the id in the
     address of a song, `moment` before the seconds into it, if it can begin there; a link takes any `linked_id`.
+    `search` comes before the words of a search (extension/lib/answer.js has the same).
     `addresses` and `uri` are what ids are read from. `tags` are the tags of music files that hold an id, in lower
     case with `_` between words. `odesli` are the platforms of Odesli that are this service, the best first.
     """
@@ -43,6 +47,7 @@ class ExternalService:
     id_field: str
     song_id: re.Pattern[str]
     link: str
+    search: str
     moment: str | None = None
     linked_id: re.Pattern[str] = _ID
     addresses: tuple[SongAddress, ...]
@@ -73,6 +78,7 @@ SERVICES: Final = (
         id_field="spotify_track",
         song_id=re.compile(r"[A-Za-z0-9]{22}"),
         link="https://open.spotify.com/track/",
+        search="https://open.spotify.com/search/",
         addresses=(
             SongAddress(
                 hosts=frozenset({"open.spotify.com"}),
@@ -89,6 +95,7 @@ SERVICES: Final = (
         id_field="youtube",
         song_id=re.compile(r"[A-Za-z0-9_-]{11}"),
         link="https://www.youtube.com/watch?v=",
+        search="https://www.youtube.com/results?search_query=",
         moment="&t=",
         addresses=(
             SongAddress(
@@ -111,6 +118,7 @@ SERVICES: Final = (
         id_field="deezer_track",
         song_id=_NUMBER,
         link="https://www.deezer.com/track/",
+        search="https://www.deezer.com/search/",
         addresses=(
             SongAddress(
                 hosts=frozenset({"www.deezer.com", "deezer.com"}),
@@ -126,6 +134,7 @@ SERVICES: Final = (
         id_field="apple_music",
         song_id=_NUMBER,
         link="https://music.apple.com/us/song/",
+        search="https://music.apple.com/us/search?term=",
         linked_id=_NUMBER,
         addresses=(
             SongAddress(hosts=_APPLE_HOSTS, path=re.compile(r"(?:/[a-z]{2})?/song/(?:[^/]+/)?([0-9]{1,20})/?")),
@@ -140,6 +149,12 @@ SERVICES: Final = (
 def links_of(song: Song) -> dict[str, str | None]:
     """A link or None for each service, by its name. YouTube's starts at the second where the song was heard."""
     return {service.name: service.song_link(song) for service in SERVICES}
+
+
+def search_links_of(song: Song) -> dict[str, str]:
+    """A link to the search for a song at each service that it has no link to, by the service's name."""
+    words = quote(f"{', '.join(song.artists)} {song.title}".strip(), safe=_UNESCAPED, errors="replace")
+    return {service.name: service.search + words for service in SERVICES if service.song_link(song) is None}
 
 
 def ids_of_link(text: str) -> ExternalIds | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fingerprint.domain.identification import Song
-from fingerprint.domain.links import links_of
+from fingerprint.domain.links import SERVICES, links_of
 from fingerprint.domain.text import clean_text, clock_text, printable
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
 
@@ -24,6 +24,7 @@ LEAST_CHAPTERS: Final = 3
 TALK_SECONDS: Final = 60.0
 """A pause between songs that is at least so long is a chapter of its own."""
 
+_LINKS: Final = tuple(service.name for service in SERVICES)
 _FORMULA_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r")
 _ANGLES: Final = str.maketrans("<>", "\u2039\u203a")
 """YouTube refuses descriptions with angle brackets."""
@@ -72,11 +73,11 @@ def as_csv(named: NamedTracklist) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     columns = ("start", "start_seconds", "end_seconds", "title", "artists", "album", "label", "isrc")
-    writer.writerow([*columns, "offset", "score", "recognizer", "link", "spotify", "youtube", "deezer"])
+    writer.writerow([*columns, "offset", "score", "recognizer", "link", *_LINKS])
     for entry in named.tracklist.songs:
         song, links = entry.song, links_of(entry.song)
         texts = [song.title, ", ".join(song.artists), song.album, song.label, song.isrc]
-        places = [named.link(entry.start), links["spotify"], links["youtube"], links["deezer"]]
+        places = [named.link(entry.start), *(links[name] for name in _LINKS)]
         writer.writerow(
             [
                 clock_text(entry.start),
@@ -113,7 +114,7 @@ def _place(song: Song, *, paths: bool) -> str | None:
     if paths and song.catalog is not None and song.catalog.path:
         return printable(song.catalog.path)
     links = links_of(song)
-    return next((links[name] for name in ("youtube", "spotify", "deezer") if links[name]), None)
+    return next((links[name] for name in ("youtube", *_LINKS) if links[name]), None)
 
 
 def as_cue(named: NamedTracklist) -> str:

@@ -26,7 +26,7 @@ from fingerprint.domain.identification import (
     heard_elsewhere,
     new_identification_id,
 )
-from fingerprint.domain.links import links_of
+from fingerprint.domain.links import links_of, search_links_of
 from fingerprint.domain.playback import playback_text
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import FileTarget, Target, VideoTarget, parse_target
@@ -270,8 +270,9 @@ def _song_lines(song: Song, identification: Identification) -> list[str]:
     if playback := playback_text(song):
         facts.append(playback)
     links = [f"  {link}" for link in links_of(song).values() if link]
+    searches = [f"  search: {link}" for link in search_links_of(song).values()]
     name = f"{PROBABLY}: {_song_name(song)}" if identification.is_probable else _song_name(song)
-    return [f"  {name}", *([f"  {', '.join(facts)}"] if facts else []), *links]
+    return [f"  {name}", *([f"  {', '.join(facts)}"] if facts else []), *links, *searches]
 
 
 def _other_songs(identification: Identification) -> list[str]:

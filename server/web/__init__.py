@@ -12,6 +12,7 @@ from server import keys
 from server.web.api_docs import code_parts
 from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
+from server.web.drawn_covers import serve_drawn_cover
 from server.web.overlay import OverlayPage
 from server.web.pages import STORE_SECONDS, Pages
 from server.web.video_pages import VideoPages
@@ -58,4 +59,5 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     app.router.add_post("/channels/{login}/forget", channels.forget)
     overlay = OverlayPage(store_seconds=store_seconds)
     app.router.add_get("/overlay/{login}", overlay.overlay)
+    app.router.add_get("/covers/{seed}.svg", serve_drawn_cover)
     app.router.add_get("/static/{version}/{name:.+}", assets.serve)

@@ -4,10 +4,11 @@ With JavaScript the same texts come from extension/lib/answer.js and static/js/a
 tests/unit/answers.json hold for both.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from yarl import URL
 
@@ -23,6 +24,7 @@ from fingerprint.domain.identification import (
     heard_elsewhere,
     seconds_ago,
 )
+from fingerprint.domain.links import search_links_of
 from fingerprint.domain.playback import playback_text
 from fingerprint.domain.problems import Problem, ProblemCode
 from fingerprint.domain.text import clock_text
@@ -98,11 +100,14 @@ class AnswerView:
     moment: str = ""
     title: str = ""
     artists: str = ""
-    album: str = ""
-    label: str = ""
+    facts: dict[str, str] = field(default_factory=dict[str, str])
     probably: str = ""
     sure: str = ""
+    cover: str = ""
+    preview: str = ""
     links: dict[str, str] = field(default_factory=dict[str, str])
+    searches: dict[str, str] = field(default_factory=dict[str, str])
+    watch: str = ""
     also: tuple[OtherSong, ...] = ()
     note: str = ""
     took: str = ""
@@ -135,6 +140,35 @@ def ask_again_text(identification: Identification) -> str:
             return f"https://www.twitch.tv/videos/{identification.target}?t={moment}s"
         case Kind.STREAM | Kind.FILE:
             return identification.target
+
+
+def watch_link(identification: Identification) -> str:
+    """Where the target is on Twitch; empty for a file."""
+    match identification.kind:
+        case Kind.CLIP | Kind.VIDEO:
+            return ask_again_text(identification)
+        case Kind.STREAM:
+            return f"https://www.twitch.tv/{identification.target}"
+        case Kind.FILE:
+            return ""
+
+
+COVER_PIXELS: Final = 240
+"""The width from which a cover is large enough for the page. js/answer_texts.js has the same."""
+
+
+def cover_of(body: Mapping[str, Any], identification_id: str) -> str:
+    """The path of the cover that fits the page best, or of a drawn one. `body` is the song's JSON."""
+    covers = sorted((each["width"], each["url"]) for each in body.get("artwork") or () if _own(each["url"]))
+    if covers:
+        return next((url for width, url in covers if width >= COVER_PIXELS), covers[-1][1])
+    track = (body.get("catalog") or {}).get("track_id")
+    return f"/covers/{track or identification_id}.svg"
+
+
+def _own(address: str | None) -> str:
+    """The address, if it is a path on this server."""
+    return address if address and address.startswith("/") and not address.startswith("//") else ""
 
 
 def took_text(timings: Timings) -> str:
@@ -215,6 +249,7 @@ def answer_view(identification: Identification, now: datetime) -> AnswerView:
         heard_at=moment,
         heard=heard,
         ask_again=ask_again,
+        watch=watch_link(identification),
         took=took_text(identification.timings),
     )
     if identification.status is Status.NO_MATCH:
@@ -266,6 +301,7 @@ def _artists(song: Song) -> str:
 def _found(shown: AnswerView, identification: Identification, song: Song) -> AnswerView:
     offset, length = song.offset_seconds, song.duration_seconds
     on_scale = offset is not None and length is not None and length > 0
+    body = wire.song_to_json(song)
     return replace(
         shown,
         state="found",
@@ -280,11 +316,13 @@ def _found(shown: AnswerView, identification: Identification, song: Song) -> Ans
         moment=clock_text(offset) if offset is not None else "",
         title=song.title,
         artists=_artists(song),
-        album=song.album or "",
-        label=song.label or "",
+        facts={name: value for name, value in body.items() if isinstance(value, str) and value},
         probably=PROBABLY if identification.is_probable else "",
         sure=f"{fixed(identification.score * 100, 0)}%" if identification.score is not None else "",
-        links={name: link for name, link in wire.song_to_json(song)["links"].items() if link},
+        cover=cover_of(body, identification.id),
+        preview=_own(body.get("preview")),
+        links={name: link for name, link in body["links"].items() if link},
+        searches=search_links_of(song),
         also=tuple(
             OtherSong(position=clock_text(other.position_seconds), title=other.title, artists=_artists(other))
             for other in identification.songs

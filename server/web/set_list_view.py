@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from fingerprint.domain.identification import PROBABLY, Song
-from fingerprint.domain.links import links_of
+from fingerprint.domain.links import SERVICES, links_of, search_links_of
 from fingerprint.domain.problems import invalid_input
 from fingerprint.wire import time_to_json
 from server.api.json_forms import PlayJson
@@ -23,6 +23,7 @@ SESSION_MOST: Final = timedelta(hours=24)
 SEARCH_LIMIT: Final = 200
 _LEAST_WIDTH: Final = 0.5
 _HOUR: Final = timedelta(hours=1)
+_LINKS: Final = tuple(service.name for service in SERVICES)
 _SPREADSHEET_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -88,6 +89,7 @@ class PlayRow:
     first: datetime
     last: datetime
     links: Mapping[str, str]
+    searches: Mapping[str, str]
     probably: str
 
 
@@ -103,6 +105,7 @@ def row(play: Play) -> PlayRow:
         first=play.first_heard,
         last=play.last_heard,
         links={name: link for name, link in links_of(song).items() if link},
+        searches=search_links_of(song),
         probably=PROBABLY if play.probable else "",
     )
 
@@ -200,9 +203,7 @@ def as_csv(plays: Sequence[Play]) -> str:
     """The plays as CSV; an apostrophe comes before cells that a spreadsheet would take for formulas."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(
-        ["first_heard", "last_heard", "title", "artists", "album", "label", "isrc", "spotify", "youtube", "deezer"]
-    )
+    writer.writerow(["first_heard", "last_heard", "title", "artists", "album", "label", "isrc", *_LINKS])
     for play in plays:
         song, links = play.song, links_of(play.song)
         cells = [
@@ -213,7 +214,7 @@ def as_csv(plays: Sequence[Play]) -> str:
             song.album,
             song.label,
             song.isrc,
-            *(links[name] for name in ("spotify", "youtube", "deezer")),
+            *(links[name] for name in _LINKS),
         ]
         writer.writerow([_cell(cell) for cell in cells])
     return "\ufeff" + out.getvalue()
@@ -231,7 +232,7 @@ def as_m3u(login: str, plays: Sequence[Play], *, paths: bool = False) -> str:
     for play in reversed(plays):
         song = play.song
         links = links_of(song)
-        link = next((links[name] for name in ("youtube", "spotify", "deezer") if links[name]), None)
+        link = next((links[name] for name in ("youtube", *_LINKS) if links[name]), None)
         place = link or (song.catalog.path if paths and song.catalog is not None else None)
         name = " - ".join(filter(None, [", ".join(song.artists), song.title]))
         if name in seen:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from fingerprint.domain.links import links_of
+from fingerprint.domain.links import links_of, search_links_of
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clock_text
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
@@ -49,6 +49,7 @@ class SongRow:
     live: bool
     link: str
     links: Mapping[str, str]
+    searches: Mapping[str, str]
 
 
 def rows(video: str, found: Tracklist) -> Sequence[SongRow]:
@@ -64,6 +65,7 @@ def rows(video: str, found: Tracklist) -> Sequence[SongRow]:
             live=entry.live,
             link=video_link(video, entry.start),
             links={name: link for name, link in links_of(entry.song).items() if link},
+            searches=search_links_of(entry.song),
         )
         for number, entry in enumerate(found.songs)
     ]

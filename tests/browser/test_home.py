@@ -76,7 +76,8 @@ async def test_a_channel_is_followed_step_by_step_to_its_song(visit: Visit, stag
         await tab.wait_for_visible(f"#receiver p, #receiver dd, #receiver span :: {text}")
     assert await tab.attribute("a :: Spotify", "href") == "https://open.spotify.com/track/4cOdK2wGLETKBW3PvgPWqT"
     await tab.wait_for_visible("a :: YouTube")
-    assert not await tab.visible("[data-link=deezer]")
+    searched = await tab.attribute("a :: Deezer", "href")
+    assert searched == "https://www.deezer.com/search/Marlow%20Quay%2C%20June%20Alder%20Harbour%20Lights"
     assert await tab.evaluate("document.title") == f"{IN_FULL} · TwitchAudio"
     assert "Fingerprint 18 ms" in await said(tab)
 
@@ -308,7 +309,18 @@ async def test_everything_can_be_done_by_keyboard_and_focus_is_seen(visit: Visit
     await tab.wait_for_focus("h2 :: Harbour Lights")
     reached: list[str] = []
     earlier = ["30 s", "1 min", "2 min", "5 min"]
-    wanted = ["Spotify", "YouTube", "Set list", "Listen again", *earlier, "Copy song", "Copy link"]
+    wanted = [
+        "Spotify",
+        "YouTube",
+        "Deezer",
+        "Apple Music",
+        "Set list",
+        "Open on Twitch",
+        "Listen again",
+        *earlier,
+        "Copy song",
+        "Copy link",
+    ]
     for _ in wanted:
         await tab.press("Tab")
         reached.append(await tab.evaluate("document.activeElement.textContent.trim()"))

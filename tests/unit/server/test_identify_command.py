@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fingerprint.clock import SystemClock
-from fingerprint.domain.identification import Identification, Kind, Timings
+from fingerprint.domain.identification import ExternalIds, Identification, Kind, Timings
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, FileTarget
 from fingerprint.pipeline import Pipeline
@@ -128,13 +128,18 @@ async def test_stopping_early_leaves_nothing_running(parts: FakePipeline) -> Non
 
 
 def test_an_answer_in_words() -> None:
-    found = song("Night Drive", "The Builders", album="Roads", duration_seconds=201.4, offset_seconds=63.2)
+    ids = ExternalIds(deezer_track="3135556")
+    found = song("Night Drive", album="Roads", duration_seconds=201.4, offset_seconds=63.2, ids=ids)
     timings = Timings(resolve_ms=80, capture_ms=120.4, fingerprint_ms=20, recognize_ms=5, total_ms=226)
     text = identify.describe(answered(song=found, score=0.934, timings=timings))
     assert text == (
         "somechannel (stream)\n"
         "  The Builders - Night Drive\n"
         "  album Roads, 93% sure, 1:03 of 3:21 into the song\n"
+        "  https://www.deezer.com/track/3135556\n"
+        "  search: https://open.spotify.com/search/The%20Builders%20Night%20Drive\n"
+        "  search: https://www.youtube.com/results?search_query=The%20Builders%20Night%20Drive\n"
+        "  search: https://music.apple.com/us/search?term=The%20Builders%20Night%20Drive\n"
         "  resolve 80 ms, capture 120 ms, fingerprint 20 ms, recognize 5 ms: 0.23 s total"
     )
 

@@ -3,6 +3,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -24,10 +25,12 @@ from server.web.answer import (
     AnswerView,
     answer_view,
     ask_again_text,
+    cover_of,
     duration_text,
     moment_text,
     problem_view,
 )
+from server.web.drawn_covers import drawn_cover
 from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS
 from tests.builders import NOON, answered, identification, song
 
@@ -115,6 +118,20 @@ def test_only_links_that_exist_are_shown() -> None:
     ids = ExternalIds(youtube="dQw4w9WgXcQ", spotify_track="../../evil")
     links = answer_view(answered(song=song(ids=ids)), NOON).links
     assert links == {"youtube": "https://www.youtube.com/watch?v=dQw4w9WgXcQ"}
+
+
+def test_the_cover_is_the_smallest_that_is_large_enough_and_our_own() -> None:
+    sizes = [{"url": f"/artwork/{width}", "width": width} for width in (1000, 64, 300)]
+    assert cover_of({"artwork": sizes}, "x") == "/artwork/300"
+    assert cover_of({"artwork": sizes[1:2]}, "x") == "/artwork/64"
+    foreign = [{"url": url, "width": 300} for url in ("https://example.com/a.jpg", "//example.com/a.jpg")]
+    assert cover_of({"artwork": foreign}, "x") == "/covers/x.svg"
+    assert cover_of({"catalog": {"track_id": "abc"}}, "x") == "/covers/abc.svg"
+
+
+def test_a_drawn_cover_is_its_seeds_own_and_the_same_each_time() -> None:
+    assert drawn_cover("a") == drawn_cover("a") != drawn_cover("b")
+    ET.fromstring(drawn_cover("a"))
 
 
 @pytest.mark.parametrize("code", list(ProblemCode))

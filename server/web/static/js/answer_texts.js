@@ -1,6 +1,6 @@
 /** An answer as the start page shows it: the values of lib/answer.js in words. server/web/answer.py writes the same. */
 
-import { answerView, clockText, playbackOf } from "./lib/answer.js";
+import { HOSTS, answerView, clockText, playbackOf, searchLink } from "./lib/answer.js";
 import { LIVE_MS } from "./times.js";
 import { root } from "./root.js";
 
@@ -18,7 +18,8 @@ const DURATIONS = /** @type {const} */ ([
 /** @type {AnswerTexts} */
 export const IDLE = {
   state: "idle", id: "", live: false, source: "", fresh: "", on_air: false, heard_at: "", verb: "heard", ask_again: "", set_list: "", stage: "queued",
-  needle: NEEDLE_AT_REST, scale_end: "", moment: "", title: "", artists: "", album: "", label: "", probably: "", sure: "", links: {},
+  needle: NEEDLE_AT_REST, scale_end: "", moment: "", title: "", artists: "", facts: {}, probably: "", sure: "",
+  cover: "", preview: "", links: {}, searches: {}, watch: "",
   also: [], note: "", took: "", heading: "", detail: "", next_step: "", code: "", retry_after_seconds: 0,
 };
 
@@ -37,6 +38,31 @@ function askAgainText({ kind, target, at }) {
   if (kind === "clip") return `https://clips.twitch.tv/${target}`;
   if (kind === "video") return `https://www.twitch.tv/videos/${target}?t=${Math.floor(at ?? 0)}s`;
   return target;
+}
+
+/** Where the target is on Twitch; empty for a file. @param {Identification} identification */
+function watchLink(identification) {
+  if (identification.kind === "file") return "";
+  return identification.kind === "stream" ? `https://www.twitch.tv/${identification.target}` : askAgainText(identification);
+}
+
+/** From this width a cover is large enough for the page. */
+const COVER_PIXELS = 240;
+
+/** The address, if it is a path on this server. @param {string | null | undefined} address */
+const own = (address) => (address?.startsWith("/") && !address.startsWith("//") ? address : "");
+
+/** The path of the cover that fits the page best, or of a drawn one. @param {SongOfServer} song @param {string} id */
+function coverOf(song, id) {
+  const covers = (song.artwork ?? []).filter(({ url }) => own(url)).sort((a, b) => a.width - b.width);
+  const best = covers.find(({ width }) => width >= COVER_PIXELS) ?? covers.at(-1);
+  return best?.url ?? `/covers/${song.catalog?.track_id ?? id}.svg`;
+}
+
+/** @param {SongView} song */
+function searchesOf(song) {
+  const missing = /** @type {Service[]} */ (Object.keys(HOSTS)).filter((service) => !song.links[service]);
+  return Object.fromEntries(missing.map((service) => [service, searchLink(service, song)]));
 }
 
 /** @param {Identification} identification */
@@ -99,7 +125,7 @@ export function answerTexts(identification, words, now = Date.now()) {
   }
   const fresh = live && (!heard_at || now - Date.parse(heard_at) <= LIVE_MS) ? freshText(identification) : "";
   /** @type {AnswerTexts} */
-  const texts = { ...asked, fresh, on_air: fresh === LIVE };
+  const texts = { ...asked, fresh, on_air: fresh === LIVE, watch: watchLink(identification) };
   if (state === "none") {
     const heard = identification.captured_seconds;
     return {
@@ -107,7 +133,7 @@ export function answerTexts(identification, words, now = Date.now()) {
       detail: heard ? `We listened to ${heard.toFixed(0)} seconds but didn't recognize the song.` : "",
     };
   }
-  if (!song) return { ...texts, needle: NEEDLE[stage] ?? NEEDLE_AT_REST };
+  if (!song || !identification.song) return { ...texts, needle: NEEDLE[stage] ?? NEEDLE_AT_REST };
   return {
     ...texts,
     // A clip's song is stored permanently: asking again would only show it again.
@@ -118,13 +144,15 @@ export function answerTexts(identification, words, now = Date.now()) {
     moment: song.moment,
     title: song.title,
     artists: song.artists,
-    album: song.album,
-    label: song.label,
+    facts: Object.fromEntries(Object.entries(identification.song).filter(([, value]) => typeof value === "string" && value)),
     probably: probable ? "Probably" : "",
     sure: confidence,
+    cover: coverOf(identification.song, id),
+    preview: own(identification.song.preview),
     links: song.links,
+    searches: searchesOf(song),
     also: others.map(({ position, title, artists }) => ({ position, title, artists })),
-    note: [elsewhereText(elsewhere), identification.song ? playedText(identification.song) : ""].filter(Boolean).join(" "),
+    note: [elsewhereText(elsewhere), playedText(identification.song)].filter(Boolean).join(" "),
     took: tookText(identification),
   };
 }

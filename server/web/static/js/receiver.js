@@ -1,5 +1,6 @@
 /** Puts an answer's texts into the slots of the start page. Texts only ever go through textContent. */
 
+import { root } from "./root.js";
 import { LIVE_MS, english, momentText } from "./times.js";
 
 /**
@@ -108,6 +109,32 @@ function showReport({ id }) {
   form.hidden = false;
 }
 
+/** @param {HTMLAnchorElement} link @param {AnswerTexts} answer */
+function showLink(link, answer) {
+  const name = link.dataset["link"] ?? "";
+  const service = /** @type {Service} */ (name);
+  const search = answer.links[service] ? undefined : answer.searches[service];
+  const address = name === "set_list" || name === "watch" ? answer[name] : answer.links[service] ?? search;
+  link.hidden = !address;
+  if (address) link.href = address;
+  else link.removeAttribute("href");
+  link.classList.toggle("search", Boolean(search));
+  for (const attribute of ["title", "aria-label"]) {
+    if (search) link.setAttribute(attribute, `Search on ${link.dataset["label"]}`);
+    else link.removeAttribute(attribute);
+  }
+}
+
+/** @param {AnswerTexts} answer */
+function showMedia({ cover, preview }) {
+  const [picture, player] = [/** @type {HTMLImageElement} */ (byId("cover")), /** @type {HTMLAudioElement} */ (byId("preview"))];
+  if (cover) picture.src = root + cover;
+  else picture.removeAttribute("src");
+  player.hidden = !preview;
+  if (preview && player.getAttribute("src") !== root + preview) player.src = root + preview;
+  if (!preview) player.removeAttribute("src");
+}
+
 /** @param {AnswerTexts} answer */
 export function show(answer) {
   receiver.dataset["state"] = answer.state;
@@ -119,6 +146,10 @@ export function show(answer) {
     else slot.textContent = text;
     slot.hidden = !text;
   }
+  for (const fact of all("[data-fact]")) {
+    fact.textContent = answer.facts[fact.dataset["fact"] ?? ""] ?? "";
+    if (fact.parentElement) fact.parentElement.hidden = !fact.textContent;
+  }
   for (const part of all("[data-if]")) {
     const value = values[part.dataset["if"] ?? ""];
     part.hidden = Array.isArray(value) ? value.length === 0 : !value;
@@ -127,13 +158,8 @@ export function show(answer) {
     const empty = part.dataset["slot"] !== undefined && !part.textContent;
     part.hidden = empty || !(part.dataset["for"] ?? "").split(" ").includes(answer.state);
   }
-  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (all("[data-link]"))) {
-    const name = link.dataset["link"] ?? "";
-    const address = name === "set_list" ? answer.set_list : answer.links[/** @type {Service} */ (name)];
-    link.hidden = !address;
-    if (address) link.href = address;
-    else link.removeAttribute("href");
-  }
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (all("[data-link]"))) showLink(link, answer);
+  showMedia(answer);
   if (!answer.scale_end) for (const ends of all(".ends")) ends.hidden = true;
   for (const moment of all("time.moment")) moment.setAttribute("datetime", answer.heard_at);
   for (const id of ["again", "earlier"]) {
