@@ -4,11 +4,10 @@ With JavaScript the same texts come from extension/lib/answer.js and static/js/a
 tests/unit/answers.json hold for both.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from yarl import URL
 
@@ -157,18 +156,18 @@ COVER_PIXELS: Final = 240
 """The width from which a cover is large enough for the page. js/answer_texts.js has the same."""
 
 
-def cover_of(body: Mapping[str, Any], identification_id: str) -> str:
-    """The path of the cover that fits the page best, or of a drawn one. `body` is the song's JSON."""
-    covers = sorted((each["width"], each["url"]) for each in body.get("artwork") or () if _own(each["url"]))
+def cover_of(song: Song, identification_id: str) -> str:
+    """The path of the cover that fits the page best, or of a drawn one."""
+    covers = sorted((each.width, each.url) for each in song.artwork if _is_own(each.url))
     if covers:
         return next((url for width, url in covers if width >= COVER_PIXELS), covers[-1][1])
-    track = (body.get("catalog") or {}).get("track_id")
+    track = None if song.catalog is None else song.catalog.track_id
     return f"/covers/{track or identification_id}.svg"
 
 
-def _own(address: str | None) -> str:
-    """The address, if it is a path on this server."""
-    return address if address and address.startswith("/") and not address.startswith("//") else ""
+def _is_own(address: str) -> bool:
+    """Whether the address is a path on this server."""
+    return address.startswith("/") and not address.startswith("//")
 
 
 def took_text(timings: Timings) -> str:
@@ -302,6 +301,7 @@ def _found(shown: AnswerView, identification: Identification, song: Song) -> Ans
     offset, length = song.offset_seconds, song.duration_seconds
     on_scale = offset is not None and length is not None and length > 0
     body = wire.song_to_json(song)
+    preview = str(body.get("preview") or "")
     return replace(
         shown,
         state="found",
@@ -319,8 +319,8 @@ def _found(shown: AnswerView, identification: Identification, song: Song) -> Ans
         facts={name: value for name, value in body.items() if isinstance(value, str) and value},
         probably=PROBABLY if identification.is_probable else "",
         sure=f"{fixed(identification.score * 100, 0)}%" if identification.score is not None else "",
-        cover=cover_of(body, identification.id),
-        preview=_own(body.get("preview")),
+        cover=cover_of(song, identification.id),
+        preview=preview if _is_own(preview) else "",
         links={name: link for name, link in body["links"].items() if link},
         searches=search_links_of(song),
         also=tuple(

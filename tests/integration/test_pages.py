@@ -24,6 +24,7 @@ from server.middleware.request_context import make_request_context
 from server.middleware.request_hooks import request_hooks
 from server.middleware.request_id import name_request
 from server.observability import Metrics
+from server.settings import ServerSettings
 from server.web import add_pages, pages
 from server.web.words import NO_MATCH, WORDS
 from tests.api_client import open_api
@@ -233,6 +234,7 @@ async def bad_site(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[ClientSess
     app[keys.SERVICE] = cast("IdentificationService", HangingService())
     app[keys.NAMES] = cast("ChannelNames", HangingNames())
     app[keys.CLOCK] = SystemClock()
+    app[keys.SETTINGS] = ServerSettings()
     add_pages(app, store_seconds=0.05)
     async with TestServer(app) as server, ClientSession(server.make_url("/"), headers=PERSON) as client:
         yield client

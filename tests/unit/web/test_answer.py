@@ -7,7 +7,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from fingerprint.domain.artwork import Artwork
 from fingerprint.domain.identification import (
+    CatalogRef,
     ExternalIds,
     Identification,
     IdentificationId,
@@ -121,12 +123,15 @@ def test_only_links_that_exist_are_shown() -> None:
 
 
 def test_the_cover_is_the_smallest_that_is_large_enough_and_our_own() -> None:
-    sizes = [{"url": f"/artwork/{width}", "width": width} for width in (1000, 64, 300)]
-    assert cover_of({"artwork": sizes}, "x") == "/artwork/300"
-    assert cover_of({"artwork": sizes[1:2]}, "x") == "/artwork/64"
-    foreign = [{"url": url, "width": 300} for url in ("https://example.com/a.jpg", "//example.com/a.jpg")]
-    assert cover_of({"artwork": foreign}, "x") == "/covers/x.svg"
-    assert cover_of({"catalog": {"track_id": "abc"}}, "x") == "/covers/abc.svg"
+    def cover(*urls: tuple[str, int]) -> str:
+        artwork = tuple(Artwork(url=url, width=width, height=width) for url, width in urls)
+        return cover_of(song(artwork=artwork), "x")
+
+    assert cover(("/1000", 1000), ("/64", 64), ("/300", 300)) == "/300"
+    assert cover(("/64", 64)) == "/64"
+    assert cover(("https://example.com/a.jpg", 300), ("//example.com/a.jpg", 300)) == "/covers/x.svg"
+    track = CatalogRef(track_id="abc", path="a.mp3")
+    assert cover_of(song(catalog=track), "x") == "/covers/abc.svg"
 
 
 def test_a_drawn_cover_is_its_seeds_own_and_the_same_each_time() -> None:
