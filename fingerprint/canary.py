@@ -42,7 +42,7 @@ from fingerprint.settings import GqlAttempt, TwitchSettings
 from fingerprint.twitch import usher
 from fingerprint.twitch.answers import PlaybackToken, parse_token_of
 from fingerprint.twitch.fetcher import PAGE_HEADERS, twitch_allow_list, twitch_fetcher
-from fingerprint.twitch.gql import Gql
+from fingerprint.twitch.gql import ANSWER_STEP, Gql
 from fingerprint.twitch.queries import stream_token_query, video_token_query
 from fingerprint.twitch.resolve import TwitchResolver
 
@@ -378,12 +378,20 @@ class Canary:
     # Each step returns its value and its notes. It raises _FailedError, _SkippedError, TwitchAudioError.
 
     async def _token(self, login: str, attempt: GqlAttempt) -> tuple[PlaybackToken, list[str]]:
-        asked = Gql(self.services, self.settings.gql_url, (attempt,), session_token=self.settings.session_token)
+        outcomes: list[tuple[str, str]] = []
+        asked = Gql(
+            self.services,
+            self.settings.gql_url,
+            (attempt,),
+            session_token=self.settings.session_token,
+            on_outcome=lambda step, outcome: outcomes.append((step, outcome)),
+        )
         parse = partial(parse_token_of, name="streamPlaybackAccessToken", subject="broadcast")
         token = await asked.ask(stream_token_query(login), parse)
         if token is None:
             raise _FailedError("This channel does not exist on Twitch")
-        return token, token_notes(token.value, login=login, now=self.clock.now().timestamp())
+        notes = ["there are errors beside the data"] if (ANSWER_STEP, "partial") in outcomes else []
+        return token, notes + token_notes(token.value, login=login, now=self.clock.now().timestamp())
 
     async def _video_token(self, video_id: str) -> tuple[PlaybackToken, list[str]]:
         asked = Gql(

@@ -46,7 +46,7 @@ twitchaudio.targets = (() => {
   const SCHEMES = /^(?:(?:https?:\/+)+|\/+)/i;
   const ENCODED = /^https?%3a%2f/i;
   const ADDRESS = /^([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#([^]*))?$/;
-  const TWITCH = /^(?:(?:https?:\/+)+|\/+)?(?:[a-z0-9-]+\.)*twitch\.tv(?::[0-9]*)?(?:\/+[^/]|[?#])/i;
+  const TWITCH = /^(?:(?:https?:\/+)+|\/+)?(?:[a-z0-9-]+\.)*twitch\.tv\.?(?::[0-9]*)?(?:\/+[^/]|[?#])/i;
   const PLAIN_WORD = /^[A-Za-z0-9_-]+$/;
 
   const SITES = ["twitch.tv", "www.twitch.tv", "m.twitch.tv", "go.twitch.tv"];
@@ -159,7 +159,8 @@ twitchaudio.targets = (() => {
     const moment = query.get("t") ?? query.get("time") ?? fragment.get("t") ?? fragment.get("time");
     const at = moment === undefined ? 0 : parseMoment(moment);
     if (at === null) return null;
-    return { host: host.toLowerCase(), path: path.split("/").filter(Boolean).map(decoded), query, at };
+    // A name with a dot at its end is the same host: RFC 1034, section 3.1.
+    return { host: host.toLowerCase().replace(/\.$/, ""), path: path.split("/").filter(Boolean).map(decoded), query, at };
   }
 
   /** @param {string} text an address @returns {ParsedTarget | null} */

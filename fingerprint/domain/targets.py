@@ -166,7 +166,7 @@ _SCHEMES: Final = re.compile(r"(?:https?:/+)+|/+", re.ASCII | re.IGNORECASE)
 _ENCODED: Final = re.compile(r"https?%3a%2f", re.ASCII | re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 _TWITCH: Final = re.compile(
-    r"(?:(?:https?:/+)+|/+)?(?:[a-z0-9-]+\.)*twitch\.tv(?::[0-9]*)?(?:/+[^/]|[?#])", re.ASCII | re.IGNORECASE
+    r"(?:(?:https?:/+)+|/+)?(?:[a-z0-9-]+\.)*twitch\.tv\.?(?::[0-9]*)?(?:/+[^/]|[?#])", re.ASCII | re.IGNORECASE
 )
 _APP: Final = re.compile(r"twitch://(channel|stream|video|clip)/+", re.ASCII | re.IGNORECASE)
 """An address that opens Twitch's app."""
@@ -512,7 +512,8 @@ def _split(url: str) -> _Address:
         in_fragment = _parameters(fragment)
         moment = in_fragment.get("t") or in_fragment.get("time")
     segments = [unquote(segment) for segment in path.split("/") if segment]
-    return _Address(host.lower(), segments, parameters, _moment(moment))
+    # A name with a dot at its end is the same host: RFC 1034, section 3.1.
+    return _Address(host.lower().removesuffix("."), segments, parameters, _moment(moment))
 
 
 def _parameters(query: str) -> dict[str, str]:

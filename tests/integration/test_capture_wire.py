@@ -8,7 +8,7 @@ import pytest_asyncio
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget
 from simulator.faults import Fault, FaultKind, Step
-from tests.integration.capture_twitch import VIDEO, Listener, listening
+from tests.integration.capture_twitch import SLUG, VIDEO, Listener, listening
 from tests.integration.test_capture_places import assert_in_place
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -38,6 +38,8 @@ REFUSED = [
     (USHER, FaultKind.REDIRECT_AWAY, "not on the list of hosts"),
     (USHER, FaultKind.CHUNKED_CUT, "broke off"),
     (USHER, FaultKind.UTF16, "not in UTF-8"),
+    (PLAYLIST, FaultKind.CHUNKED_CUT, "broke off"),
+    (SEGMENT, FaultKind.CHUNKED_CUT, "broke off"),
     (PLAYLIST, FaultKind.REDIRECT_AWAY, "not on the list of hosts"),
     (PLAYLIST, FaultKind.REDIRECT_LOOP, "chain of redirects"),
     (PLAYLIST, FaultKind.ENDLESS, "longer than"),
@@ -81,6 +83,29 @@ async def test_what_no_standard_allows_is_named(
     with pytest.raises(TwitchAudioError, match=words) as caught:
         await listener.listen("ladder")
     assert caught.value.code is ProblemCode.UPSTREAM_UNAVAILABLE
+
+
+@pytest.mark.parametrize("step", [GQL, USHER, PLAYLIST, SEGMENT])
+async def test_what_goes_on_behind_its_length_is_named_or_is_no_sound_of_another_moment(
+    listener: Listener, step: Step
+) -> None:
+    """Whether a client sees that more comes depends on how the bytes are cut on the way."""
+    listener.twitch.fail(Fault(step=step, kind=FaultKind.SHORTER_LENGTH))
+    for target in ("ladder", VideoTarget(VIDEO, 50.0)):
+        codes = [ProblemCode.UPSTREAM_UNAVAILABLE]
+        try:
+            assert_in_place(listener, await listener.listen(target))
+        except TwitchAudioError as error:
+            codes = [error.code]
+        assert set(codes) <= {ProblemCode.UPSTREAM_UNAVAILABLE, ProblemCode.NO_AUDIO}
+
+
+@pytest.mark.parametrize("kind", [FaultKind.CHUNKED_CUT, FaultKind.LONGER_LENGTH])
+async def test_a_clip_that_breaks_off_once_is_asked_for_again(listener: Listener, kind: FaultKind) -> None:
+    listener.twitch.fail(Fault(step=Step.CLIP, kind=kind, times=1))
+    recording = await listener.listen(f"https://clips.twitch.tv/{SLUG}")
+    assert recording.from_seconds == 0.0
+    assert recording.pcm.duration_seconds == pytest.approx(20.0, abs=0.1)
 
 
 async def test_durations_of_nothing_are_no_fault_of_the_moment_asked_for(listener: Listener) -> None:
