@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, convert, to_builtins
 from fingerprint.domain.identification import Identification, Song
 from fingerprint.domain.links import links_of
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode
+from fingerprint.domain.songs import song_id
 
 Json = dict[str, Any]
 
@@ -89,6 +90,7 @@ def _song_members(body: Json, song: Song, *, paths: bool) -> Json:
         del body["catalog"]["path"]
     for field, name in SONG_NAMES.items():
         body[name] = body.pop(field)
+    body["id"] = song_id(song)
     body["links"] = links_of(song)
     return body
 

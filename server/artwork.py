@@ -1,4 +1,4 @@
-"""The pictures of songs that this server gives out: the covers of its catalogs, in several sizes."""
+"""What this server gives out of its catalogs: the covers, in several sizes, and what songs they hold."""
 
 import asyncio
 import math
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from fingerprint.catalog.catalogs import Catalogs
-from fingerprint.domain.artwork import EDGES, parse_artwork_name
+from fingerprint.domain.artwork import EDGES, artwork_of, parse_artwork_name
+from fingerprint.domain.identification import CatalogRef, Song
 from fingerprint.media.picture_pool import PicturePool
 from fingerprint.media.small_pictures import UndecodablePictureError
 from fingerprint.ports import Clock
@@ -53,6 +54,20 @@ class ArtworkStore:
             return scaled
         cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
         return cover.content if cover is not None and edge == max(cover.width, cover.height) else None
+
+    def song(self, track_id: str) -> Song | None:
+        """The song that a track of the catalogs is; None without such a track. Blocks."""
+        track = self._catalogs.track(track_id)
+        if track is None:
+            return None
+        cover = None if track.cover is None else self._catalogs.cover_named(track.cover)
+        return Song(
+            title=track.title,
+            **track.metadata,
+            duration_seconds=round(track.duration_seconds, 3),
+            artwork=() if cover is None else artwork_of(cover.digest, cover.width, cover.height),
+            catalog=CatalogRef(track_id=track.id, path=track.path),
+        )
 
     async def _scale(self, digest: str, edge: int) -> bytes | None:
         """A cover with a longer edge of so many pixels; None if there is no larger one to make it of."""

@@ -27,6 +27,7 @@ from server.identifications.service import IdentificationService
 from server.observability import Counter, Metrics
 from server.readiness import Readiness
 from server.settings import ServerSettings
+from server.songs.store import SongStore
 from server.webhooks.service import Webhooks
 
 SETTINGS: Final = web.AppKey("settings", ServerSettings)
@@ -51,6 +52,7 @@ VIDEO_SET_LISTS: Final = web.AppKey("video_set_lists", VideoSetLists)
 WATCHER: Final = web.AppKey("watcher", Watcher)
 FORGETTER: Final = web.AppKey("forgetter", ChannelForgetter)
 HOT: Final = web.AppKey("hot", HotChannels)
+SONGS: Final = web.AppKey("songs", SongStore)
 ARTWORK: Final = web.AppKey("artwork", ArtworkStore)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 WEBHOOKS: Final = web.AppKey("webhooks", Webhooks)

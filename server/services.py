@@ -75,6 +75,7 @@ from server.identifications.runners.queued import QueuedRunner
 from server.identifications.service import IdentificationService
 from server.music_folders import FolderTimes, MusicFolders, sync_command
 from server.readiness import Readiness, Trial, database_trial, job_trial, worker_trials
+from server.songs.store import SongStore
 from server.webhooks.sender import WebhookSender
 from server.webhooks.service import Webhooks
 from server.webhooks.store import WebhookStore
@@ -172,9 +173,11 @@ async def _open_jobs(
         app, stack, database, audit, session_keys, running=lambda target: store.running(target, now=clock.now())
     )
     links = await _open_links(app, stack, database, store)
+    songs = app[keys.SONGS] = SongStore(database)
+    completed = names.name_renamed
     service = IdentificationService(
         store=store,
-        enrich=names.name_renamed if links is None else _both(links.enrich, names.name_renamed),
+        enrich=_both(completed if links is None else _both(links.enrich, completed), songs.note),
         runner=runner,
         unavailable=unavailable,
         clock=clock,

@@ -10,12 +10,22 @@ from server import channel_names
 from server.access import tables as access_tables
 from server.audit import tables as log_tables
 from server.channels import tables as channel_tables
+from server.songs import tables as song_tables
 from server.webhooks import tables as webhook_tables
 
 # Import every module that declares tables, so that the metadata is complete.
 assert all(
     module.metadata is metadata
-    for module in (access_tables, channel_names, channel_tables, log_tables, link_store, usage, webhook_tables)
+    for module in (
+        access_tables,
+        channel_names,
+        channel_tables,
+        log_tables,
+        link_store,
+        song_tables,
+        usage,
+        webhook_tables,
+    )
 )
 
 

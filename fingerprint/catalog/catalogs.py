@@ -11,6 +11,7 @@ import numpy as np
 from fingerprint.catalog.covers import Cover
 from fingerprint.catalog.index import Catalog, LiveSegment, Snapshot
 from fingerprint.catalog.problems import CatalogError
+from fingerprint.catalog.tracks import Track
 
 
 class Catalogs:
@@ -38,6 +39,14 @@ class Catalogs:
             ):
                 self._parts, self._joined = parts, _joined(parts)
             return self._joined
+
+    def track(self, track_id: str) -> Track | None:
+        """The track with an id, of the first catalog that has it; None if none has."""
+        for catalog in self._catalogs:
+            with contextlib.suppress(CatalogError):
+                if (track := catalog.track(track_id)) is not None:
+                    return track
+        return None
 
     def cover(self, track_id: str) -> Cover | None:
         """The cover of a track, of the first catalog that has one; None if none has. See `Catalog.cover`."""

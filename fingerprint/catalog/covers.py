@@ -49,6 +49,11 @@ class Cover:
     width: int
     height: int
 
+    @property
+    def digest(self) -> str:
+        """The name without its ending: 32 hex digits."""
+        return self.name.partition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class FolderPicture:

@@ -4,11 +4,11 @@ None of them needs a key. Deezer knows songs by ISRC, and by artist and title; M
 id at one service and returns those at others.
 """
 
-import re
 from typing import Final
 
 from yarl import URL
 
+from fingerprint.domain import songs
 from fingerprint.domain.credits import artist_keys, title_key
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.domain.links import SERVICES, ids_of_link
@@ -20,15 +20,13 @@ DEEZER: Final = "Deezer"
 MUSICBRAINZ: Final = "MusicBrainz"
 ODESLI: Final = "Odesli"
 
-_ISRC: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _NO_DATA: Final = 800
 _RATE: Final = 4
 
 
 def plain_isrc(song: Song) -> str | None:
     """The song's ISRC, or None when it is missing or malformed."""
-    isrc = (song.isrc or "").replace("-", "").upper()
-    return isrc if _ISRC.fullmatch(isrc) else None
+    return songs.plain_isrc(song.isrc)
 
 
 def body_of(service: str, answer: Fetched) -> Object | None:

@@ -77,9 +77,7 @@ class CatalogRecognizer:
     def _read_artwork(self, names: Sequence[str]) -> dict[str, tuple[Artwork, ...]]:
         """The artwork of the covers that are here; a copy of a catalog may have none of them yet."""
         covers = filter(None, (self._catalogs.cover_named(name) for name in names))
-        return {
-            cover.name: artwork_of(cover.name.partition(".")[0], cover.width, cover.height) for cover in covers
-        }
+        return {cover.name: artwork_of(cover.digest, cover.width, cover.height) for cover in covers}
 
 
 def _match(finding: Finding, artwork: tuple[Artwork, ...]) -> Match:

@@ -7,12 +7,13 @@ A class is listed in the document under its name without `Json`.
 import contextlib
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 from msgspec import field as form_field
 
 from fingerprint.canary import CanaryReport, Outcome
+from fingerprint.domain.identification import Song
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import (
     MAX_AGO_SECONDS,
@@ -30,13 +31,14 @@ from fingerprint.providers.guard import ProviderState, ProviderStatus
 from fingerprint.wire import Json, ProblemDetails, song_to_json, time_from_json, time_to_json
 from server.access.rules.policy import Refusal
 from server.access.rules.website import AccessMode
-from server.api.set_list_files import NamedTracklist
+from server.api.set_list_files import NamedTracklist, hearing_link
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.channels.song_tokens import SongToken
 from server.channels.video_set_list import SetListStatus, VideoSetList
 from server.channels.watch import BUDGET, BUDGET_MOST, EVERY_LEAST, EVERY_MOST, EVERY_SECONDS, Watch, WatchState
 from server.identifications.set_list import Play
 from server.readiness import PartState
+from server.songs.store import Hearing
 from server.webhooks.messages import CHOSEN, EventType, Webhook
 from server.webhooks.sender import URL_LIMIT
 
@@ -207,6 +209,59 @@ class SetListJson(Struct, kw_only=True):
         return cls(
             channel=channel,
             plays=[PlayJson.of(play, paths=paths) for play in plays],
+            next_before=time_to_json(next_before),
+        )
+
+
+class HearingJson(Struct, kw_only=True):
+    """When a song was heard on a live channel, or a clip or VOD that it was heard in."""
+
+    kind: Literal["stream", "clip", "video"]
+    target: Annotated[str, Meta(description="The channel's login, the clip's slug or the VOD's number.")]
+    channel: Annotated[str | None, Meta(description="Whose it is; null if that is unknown.")]
+    first_heard: Time
+    last_heard: Time
+    identification: Annotated[str, Meta(description="The id of the newest answer.")]
+    broadcast: Annotated[str | None, Meta(description="Twitch's number of the broadcast, where it is known.")]
+    at: Annotated[
+        int | None,
+        Meta(description="Where it was first heard: seconds of the broadcast, the clip or the VOD."),
+    ]
+    link: Annotated[
+        str | None, Meta(description="The clip, or the VOD at this second, on Twitch; null for live channels.")
+    ]
+
+    @classmethod
+    def of(cls, hearing: Hearing) -> "HearingJson":
+        return cls(
+            kind=cast("Literal['stream', 'clip', 'video']", str(hearing.kind)),
+            target=hearing.target,
+            channel=hearing.channel,
+            first_heard=_time(hearing.first_heard),
+            last_heard=_time(hearing.last_heard),
+            identification=hearing.identification_id,
+            broadcast=hearing.broadcast,
+            at=hearing.at_seconds,
+            link=hearing_link(hearing),
+        )
+
+
+class SongHistoryJson(Struct, kw_only=True):
+    """A song, and where it was heard, newest first."""
+
+    id: str
+    song: SongJson
+    heard: list[HearingJson]
+    next_before: Annotated[Time | None, Meta(description="`before` of the next page; null at the end.")]
+
+    @classmethod
+    def of(
+        cls, identifier: str, song: Song, heard: Iterable[Hearing], next_before: datetime | None, *, paths: bool
+    ) -> "SongHistoryJson":
+        return cls(
+            id=identifier,
+            song=song_to_json(song, paths=paths),
+            heard=[HearingJson.of(each) for each in heard],
             next_before=time_to_json(next_before),
         )
 
@@ -624,7 +679,8 @@ class WebhookTestJson(Struct, kw_only=True):
 
 FORMS: Final[tuple[Any, ...]] = (
     WebhookWish, WebhookJson, WebhooksJson, WebhookTestJson,
-    *QUESTIONS, ReportJson, WatchTerms, SongTokenWish, AccessCodeJson, SetListJson, NewSongTokenJson,
+    *QUESTIONS, ReportJson, WatchTerms, SongTokenWish, AccessCodeJson, SetListJson, SongHistoryJson,
+    NewSongTokenJson,
     TracklistJson, SongTokensJson, WatchJson, WatchesJson, StatusJson, MeJson, AliveJson, ReadinessJson,
 )  # fmt: skip
 """The bodies of requests and answers; the document also describes the forms that they contain."""

@@ -113,6 +113,7 @@ _PATH_PARAMETERS: Final = {
         "Which file.",
         {"type": "string", "enum": ["csv", "json", "m3u8", "cue", "chapters.txt"]},
     ),
+    "/songs/{id}": _parameter("path", "id", "A song's id: `song.id`, or its ISRC."),
     "/artwork/{name}": _parameter("path", "name", "As in the `url` of an `artwork`."),
     "{slug}": _parameter("path", "slug", "The clip's slug; its case counts."),
     "/webhooks/{id}": _parameter("path", "id", "The webhook's id."),
@@ -263,6 +264,21 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                 "304": _NOT_MODIFIED,
             },
             problems=(*_REFUSALS, ProblemCode.NOT_IDENTIFIED),
+        )
+    },
+    f"{BASE}/songs/{{id}}": {
+        "get": ApiOperation(
+            id="songHistory",
+            summary="A song and where it was heard, newest first",
+            description="On live channels, as their set lists show it; in clips and VODs as you may ask for "
+            "them. For the next page, send `next_before` as `before`.",
+            parameters=[
+                _parameter("query", "limit", "Hearings to give.", _PLAYS),
+                _parameter("query", "before", "Only what was heard before this time.", TIME),
+                _IF_NONE_MATCH,
+            ],
+            responses={"200": _json("SongHistory", "The song.", _ETAG), "304": _NOT_MODIFIED},
+            problems=[ProblemCode.NOT_FOUND],
         )
     },
     f"{BASE}/artwork/{{name}}": {

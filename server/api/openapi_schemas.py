@@ -57,6 +57,7 @@ def schemas() -> dict[str, Schema]:
         "required": [service.name for service in SERVICES],
     }
     _add(found["Song"], "links", ref("Links"))
+    _add(found["Song"], "id", {**TEXT, "description": "For `/api/v1/songs/{id}` and the page `/songs/{id}`."})
     enumerations = {name: found.pop(name) for name in list(found) if "enum" in found[name]}
     return {_public(name): _tidied(schema, enumerations) for name, schema in found.items()}
 

@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fingerprint.domain.identification import Song
+from yarl import URL
+
+from fingerprint.domain.identification import Kind, Song
 from fingerprint.domain.links import SERVICES, links_of
 from fingerprint.domain.text import clean_text, clock_text, printable
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
+from server.songs.store import Hearing
 
 CHAPTER_SECONDS: Final = 10.0
 """YouTube takes chapters that are at least so long, the first of which is at 0:00."""
@@ -57,6 +60,17 @@ def video_link(video: str, seconds: float) -> str:
     """The address of a VOD on Twitch at a second."""
     minutes, second = divmod(int(seconds), 60)
     return f"https://www.twitch.tv/videos/{video}?t={minutes // 60}h{minutes % 60}m{second}s"
+
+
+def hearing_link(hearing: Hearing) -> str | None:
+    """The address on Twitch of the clip, or of the VOD at the second, that a song was heard in."""
+    match hearing.kind:
+        case Kind.CLIP:
+            return str(URL("https://clips.twitch.tv") / hearing.target)
+        case Kind.VIDEO:
+            return video_link(hearing.target, hearing.at_seconds or 0)
+        case _:
+            return None
 
 
 def song_name(song: Song) -> str:

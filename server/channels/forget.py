@@ -22,6 +22,7 @@ from server.access.tables import clip_owners
 from server.audit.changes import ChangeLog
 from server.channel_names import ChannelNames
 from server.channels.tables import channel_askers, hot_channels, reports, song_tokens, video_set_lists, watches
+from server.songs.store import forget_hearings
 
 SWEEP_SECONDS: Final = 86_400.0
 """How often what was stored meanwhile about blacklisted `forgotten-channel`s is deleted."""
@@ -162,7 +163,8 @@ def _delete_rows(connection: Connection, traces: ChannelTraces) -> int:
     statements.append(delete(video_set_lists).where(of_videos))
     if traces.channel_id is not None:
         statements.append(delete(clip_owners).where(clip_owners.c.broadcaster_id == traces.channel_id))
-    return sum(connection.execute(statement).rowcount for statement in statements)
+    rows = sum(connection.execute(statement).rowcount for statement in statements)
+    return rows + forget_hearings(connection, traces)
 
 
 def _of(table: Table, channel_id: str | None, logins: Sequence[str]) -> ColumnElement[bool]:

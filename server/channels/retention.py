@@ -1,4 +1,4 @@
-"""Deletes old reports, and whose clips were asked about, with the answers that they belong to.
+"""Deletes old reports, where songs were heard, and whose clips were asked about, with the answers they belong to.
 
 Any number of servers may run this at the same time: rows that one has deleted are not found by the others.
 """
@@ -10,30 +10,34 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, Table, delete, select
+from sqlalchemy import Column, ColumnElement, Table, delete, select, true
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, to_us
+from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 from server.access.tables import clip_owners
 from server.channels.tables import reports
+from server.songs.tables import song_hearings
 
 _ROWS_PER_DELETE: Final = 500
 _PAUSE_SECONDS: Final = 0.05
 _INTERVAL_SECONDS: Final = 3_600.0
-_OLD: Final[tuple[tuple[Table, Column[Any], Column[Any]], ...]] = (
-    (reports, reports.c.id, reports.c.created_us),
-    (clip_owners, clip_owners.c.slug, clip_owners.c.seen_us),
+_OLD: Final[tuple[tuple[Table, Column[Any], Column[Any], ColumnElement[bool]], ...]] = (
+    (reports, reports.c.id, reports.c.created_us, true()),
+    (clip_owners, clip_owners.c.slug, clip_owners.c.seen_us, true()),
+    # As the answers: those about clips and VODs stay.
+    (song_hearings, song_hearings.c.id, song_hearings.c.last_us, song_hearings.c.kind == str(Kind.STREAM)),
 )
-"""Tables, their keys, and when a row is from."""
+"""Tables, their keys, when a row is from, and which of them are deleted."""
 
 
 async def delete_old_rows(database: Database, clock: Clock, *, before: datetime) -> int:
     """Delete the rows from before a moment, a few at a time; returns how many. Raises TwitchAudioError `busy`."""
     count = 0
-    for table, key, moment in _OLD:
-        old = select(key).where(moment < to_us(before)).limit(_ROWS_PER_DELETE)
+    for table, key, moment, which in _OLD:
+        old = select(key).where(moment < to_us(before), which).limit(_ROWS_PER_DELETE)
         while ids := [row[0] for row in await database.rows(old)]:
 
             def work(connection: Connection, table: Table = table, key: Any = key, ids: Any = ids) -> None:

@@ -15,6 +15,7 @@ from server.web.channel_pages import ChannelPages
 from server.web.drawn_covers import serve_drawn_cover
 from server.web.overlay import OverlayPage
 from server.web.pages import STORE_SECONDS, Pages
+from server.web.song_pages import SongPages
 from server.web.video_pages import VideoPages
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -56,6 +57,7 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     videos = VideoPages(store_seconds=store_seconds)
     app.router.add_get("/videos/{id}", videos.set_list)
     app.router.add_post("/videos/{id}", videos.change)
+    app.router.add_get("/songs/{id}", SongPages(store_seconds=store_seconds).song)
     app.router.add_post("/channels/{login}/forget", channels.forget)
     overlay = OverlayPage(store_seconds=store_seconds)
     app.router.add_get("/overlay/{login}", overlay.overlay)

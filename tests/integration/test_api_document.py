@@ -198,6 +198,8 @@ async def test_answers_are_what_the_document_says(
     await checker.check(await api.get("/api/v1/clips/AwkwardSlug-x_1"), "/api/v1/clips/{slug}")
     songs = "/api/v1/channels/{login}/songs"
     await checker.check(await api.get("/api/v1/channels/somechannel/songs"), songs)
+    await checker.check(await api.get("/api/v1/songs/abc"), "/api/v1/songs/{id}")
+    await checker.check(await api.get("/api/v1/songs/QZES71982312?limit=1"), "/api/v1/songs/{id}")
     for path in ("/api/v1/status", "/api/v1/me", "/api/v1/openapi.json", "/healthz", "/readyz", "/metrics"):
         await checker.check(await api.get(path), path)
     # Every operation was seen to work.

@@ -45,6 +45,8 @@ GET    {ASK}/{{id}}/events              -
 POST   {ASK}/{{id}}/reports             user address channel
 GET    /api/v1/clips/{{slug}}           user address channel
 DELETE {CHANNELS}                       -
+GET    /api/v1/songs/{{id}}             -
+GET    /api/v1/artwork/{{name}}         -
 GET    {CHANNELS}/songs                 channel
 GET    {CHANNELS}/events                channel
 GET    {CHANNELS}/song.txt              user address channel
@@ -83,6 +85,7 @@ GET    /channels/{{login}}/songs.{{kind}} channel
 POST   /channels/{{login}}/song-tokens  user address channel owner
 POST   /channels/{{login}}/song-tokens/revoke user address channel owner
 POST   /channels/{{login}}/forget       channel
+GET    /songs/{{id}}                    -
 GET    /videos/{{id}}                   channel
 POST   /videos/{{id}}                   user address channel
 GET    /overlay/{{login}}               channel

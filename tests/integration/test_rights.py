@@ -64,6 +64,7 @@ POST   /api/v1/identifications                   202     L S C S . . . . F F K W
 GET    /api/v1/identifications/{id}              200     . . . . . . . . . . . . . . .
 GET    /api/v1/identifications/{id}/events       200     . . . . . . . . . . . . . . .
 POST   /api/v1/identifications/{id}/reports      204     L S C S . . . . . F K W B S S
+GET    /api/v1/songs/{id}                        404     . . . . . . . . . . . . . . .
 GET    /api/v1/artwork/{name}                    404     . . . . . . . . . . . . . . .
 GET    /api/v1/clips/{slug}                      200     L S S S . . . . . F K W B S S
 DELETE /api/v1/channels/{login}                  204     L F C F F F . L L L K W F . .
@@ -103,6 +104,7 @@ GET    /channels/{login}                         200     . . . . . . . . . . . .
 GET    /channels/{login}/songs.{kind}            200     . . . . . . . . . . . . . . .
 POST   /channels/{login}/song-tokens             200     F F C F F F . F F F K W F F F
 POST   /channels/{login}/song-tokens/revoke      404     F F C F F F . F F F K W F F F
+GET    /songs/{id}                               404     . . . . . . . . . . . . . . .
 GET    /videos/{id}                              200     . . . . . . . . . . . . . . .
 POST   /videos/{id}                              503     L F C F F F . F F . K W B . .
 POST   /channels/{login}/forget                  400     F F C F F F . F F F K W F . F

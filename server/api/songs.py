@@ -1,0 +1,161 @@
+"""`/api/v1/songs/{id}`: a song, and where it was heard."""
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from aiohttp import web
+
+from fingerprint.domain.identification import IdentificationId, Kind, Song
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.songs import SONG_ID, song_id
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, VideoTarget
+from fingerprint.ports import Broadcaster
+from server import keys
+from server.access.rules.lists import Blacklist
+from server.api.json_forms import SongHistoryJson
+from server.api.requests import no_unknown_query, query_limit, query_time
+from server.api.responses import BASE, is_operator, revalidated_response
+from server.songs.store import Hearing
+
+DEFAULT_HEARINGS: Final = 50
+MOST_HEARINGS: Final = 200
+_MOST_PAGES: Final = 5
+"""How many pages are read to find hearings that may be shown."""
+
+_ANSWERS_TRIED: Final = 5
+"""How many of the newest answers are read to describe the song: one may have been deleted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongHistory:
+    """A song, where it was heard, newest first, and `before` of the next page, None on the last one."""
+
+    id: str
+    song: Song
+    heard: Sequence[Hearing]
+    next_before: datetime | None
+
+
+async def song_history(
+    request: web.Request, *, limit: int = DEFAULT_HEARINGS, before: datetime | None = None
+) -> SongHistory:
+    """The song in the path of a request, and where it was heard as far as the one who asks may see it.
+
+    Raises TwitchAudioError `not-found`, `busy`.
+    """
+    identifier = request.match_info["id"]
+    missing = TwitchAudioError(
+        ProblemCode.NOT_FOUND, "There is no song with this id, or it was not heard here yet."
+    )
+    if not SONG_ID.fullmatch(identifier):
+        raise missing
+    heard, more = await _visible(request, identifier, limit, before)
+    song = await _described(request, identifier, heard)
+    if song is None and before is not None:
+        # The last page may be empty; the song is described by what is on the first one.
+        newest, _ = await _visible(request, identifier, _ANSWERS_TRIED, None)
+        song = await _described(request, identifier, newest)
+    if song is None:
+        raise missing
+    return SongHistory(
+        id=song_id(song), song=song, heard=heard, next_before=heard[-1].last_heard if more and heard else None
+    )
+
+
+async def _visible(
+    request: web.Request, identifier: str, limit: int, before: datetime | None
+) -> tuple[list[Hearing], bool]:
+    """A page of what may be shown, and whether there is more."""
+    store, visible = request.app[keys.SONGS], _Visibility(request)
+    found: list[Hearing] = []
+    for _ in range(_MOST_PAGES):
+        page = await store.hearings(identifier, limit=limit + 1, before=before)
+        found += [hearing for hearing in page if await visible.allows(hearing)]
+        if len(page) <= limit or len(found) > limit:
+            break
+        before = page[-1].last_heard
+    return found[:limit], len(found) > limit
+
+
+class _Visibility:
+    """What the sender of a request may see: live channels as in their set lists, others as their answers."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._kinds: dict[Kind, bool] = {Kind.STREAM: True}
+        self._channels: dict[str, Broadcaster | None] = {}
+
+    async def allows(self, hearing: Hearing) -> bool:
+        """Whether a hearing may be shown. Raises TwitchAudioError `busy`."""
+        if hearing.kind not in self._kinds:
+            self._kinds[hearing.kind] = await self._allows_kind(hearing.kind)
+        if not self._kinds[hearing.kind]:
+            return False
+        blacklist = (await self._request.app[keys.ACCESS].rules()).blacklist
+        return blacklist.empty or not await self._blacklisted(blacklist, hearing)
+
+    async def _allows_kind(self, kind: Kind) -> bool:
+        access, context = self._request.app[keys.ACCESS], self._request[keys.CONTEXT]
+        try:
+            await access.authenticate(context)
+            return await access.refusal(context, kind) is None
+        except TwitchAudioError as error:
+            if error.code is ProblemCode.BUSY:
+                raise
+            return False
+
+    async def _blacklisted(self, blacklist: Blacklist, hearing: Hearing) -> bool:
+        target: ChannelTarget | ClipTarget | VideoTarget
+        match hearing.kind:
+            case Kind.STREAM:
+                target = ChannelTarget(hearing.target)
+            case Kind.CLIP:
+                target = ClipTarget(hearing.target, channel=hearing.channel)
+            case _:
+                target = VideoTarget(hearing.target, float(hearing.at_seconds or 0))
+        if hearing.channel is None and (blacklist.has_clip_broadcasters or blacklist.has_video_owners):
+            return True  # it may be a blocked channel's
+        owner = None
+        if hearing.channel is not None:
+            if hearing.channel not in self._channels:
+                self._channels[hearing.channel] = await self._request.app[keys.NAMES].current(hearing.channel)
+            known = self._channels[hearing.channel]
+            number = hearing.channel_id or (None if known is None else known.id)
+            owner = None if number is None else Broadcaster(id=number, login=hearing.channel)
+        return blacklist.names(target=target, broadcaster=owner)
+
+
+async def _described(request: web.Request, identifier: str, heard: Sequence[Hearing]) -> Song | None:
+    """The song as its newest answer has it, else as the catalog does; without what only an answer has."""
+    # First those that know it by this id: the page of a song keeps its address.
+    known = sorted(heard, key=lambda hearing: hearing.song_id != identifier)
+    for hearing in known[:_ANSWERS_TRIED]:
+        answer = await request.app[keys.JOBS].get(IdentificationId(hearing.identification_id))
+        if answer is not None:
+            for song in answer.songs or ((answer.song,) if answer.song is not None else ()):
+                if song_id(song) == hearing.song_id:
+                    return dataclasses.replace(
+                        song, offset_seconds=None, position_seconds=0.0, speed=None, pitch=None
+                    )
+    return await asyncio.to_thread(request.app[keys.ARTWORK].song, identifier)
+
+
+async def get(request: web.Request) -> web.Response:
+    """A song and a page of where it was heard, newest first."""
+    no_unknown_query(request, "limit", "before")
+    found = await song_history(
+        request,
+        limit=query_limit(request, DEFAULT_HEARINGS, MOST_HEARINGS),
+        before=query_time(request, "before"),
+    )
+    body = SongHistoryJson.of(
+        found.id, found.song, found.heard, found.next_before, paths=await is_operator(request)
+    )
+    return revalidated_response(request, body)
+
+
+ROUTES: Final = (web.get(f"{BASE}/songs/{{id}}", get),)

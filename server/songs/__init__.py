@@ -1,0 +1,1 @@
+"""Songs, and where each was heard."""

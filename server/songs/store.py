@@ -1,0 +1,220 @@
+"""Stores where each song was heard, beside the answers that say it, for `/api/v1/songs/{id}`."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
+from sqlalchemy.engine import Connection
+
+from fingerprint.database import Database, from_us, insert_new, to_us
+from fingerprint.domain.channel_traces import ChannelTraces
+from fingerprint.domain.identification import Identification, Kind, Song, Status
+from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.songs import plain_isrc, song_id
+from server.songs.tables import song_hearings as table
+
+LONGEST_GAP: Final = timedelta(minutes=15)
+"""Answers about a live channel further apart than this, or than twice the song's length, are two hearings."""
+
+RECORD_SECONDS: Final = 2.0
+"""How long an answer may wait until it is noted where its song was heard."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hearing:
+    """A time at which a song was heard, or a clip or VOD that it was heard in.
+
+    `target`: the channel's login, the clip's slug or the VOD's number. `channel`: whose clip or VOD it is, if that
+    is known. `at_seconds`: where in the broadcast, the clip or the VOD it was first heard.
+    """
+
+    song_id: str
+    isrc: str | None
+    kind: Kind
+    target: str
+    channel: str | None
+    channel_id: str | None
+    identification_id: str
+    first_heard: datetime
+    last_heard: datetime
+    broadcast: str | None
+    at_seconds: int | None
+
+
+def hearings_of(answer: Identification) -> Sequence[Hearing]:
+    """Where the songs of an answer were heard; nothing for uploaded files, which are their owners' own."""
+    if answer.status is not Status.SUCCESSFUL or answer.kind is Kind.FILE:
+        return ()
+    songs = answer.songs or (() if answer.song is None else (answer.song,))
+    return tuple({(hearing := _hearing(answer, song)).song_id: hearing for song in songs}.values())
+
+
+def _hearing(answer: Identification, song: Song) -> Hearing:
+    heard = answer.captured_at or answer.created_at
+    moment = answer.moment
+    match answer.kind:
+        case Kind.STREAM:
+            at = None if moment is None else moment.seconds
+        case Kind.VIDEO:
+            at = answer.at_seconds
+        case _:
+            at = song.position_seconds
+    return Hearing(
+        song_id=song_id(song),
+        isrc=plain_isrc(song.isrc),
+        kind=answer.kind,
+        target=answer.target,
+        channel=answer.target if answer.kind is Kind.STREAM else answer.channel,
+        channel_id=answer.channel_id,
+        identification_id=answer.id,
+        first_heard=heard,
+        last_heard=heard,
+        broadcast=None if moment is None else moment.broadcast,
+        at_seconds=None if at is None else int(at),
+    )
+
+
+class SongStore:
+    """Notes where songs were heard, and tells it. Its methods raise TwitchAudioError `busy`, unless they say."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def note(self, answer: Identification) -> Identification:
+        """An `AnswerEnricher` that changes nothing, and notes where the songs of an answer were heard.
+
+        Never raises: an answer is given all the same when that fails.
+        """
+        found = hearings_of(answer)
+        if found:
+            gap = max(
+                LONGEST_GAP, timedelta(seconds=2 * (answer.song.duration_seconds or 0.0 if answer.song else 0))
+            )
+            try:
+                async with asyncio.timeout(RECORD_SECONDS):
+                    await self._database.transact(lambda connection: _write(connection, found, gap))
+            except (TwitchAudioError, TimeoutError) as error:
+                _log.info("hearing_not_noted", extra={"job_id": answer.id, "error": type(error).__name__})
+        return answer
+
+    async def hearings(self, identifier: str, *, limit: int, before: datetime | None = None) -> Sequence[Hearing]:
+        """Where a song was heard before a moment, newest first, under any of its ids."""
+        return await self._database.read(lambda connection: _read(connection, identifier, limit, before))
+
+
+def _write(connection: Connection, found: Sequence[Hearing], gap: timedelta) -> None:
+    for hearing in found:
+        if hearing.kind is Kind.STREAM:
+            _write_live(connection, hearing, gap)
+    recorded = [hearing for hearing in found if hearing.kind is not Kind.STREAM]
+    if recorded:
+        # What an earlier answer about the same clip or moment said does not count any more.
+        here = [table.c.target == recorded[0].target, table.c.kind == str(recorded[0].kind)]
+        if recorded[0].kind is Kind.VIDEO:
+            here.append(table.c.at_s == recorded[0].at_seconds)
+        connection.execute(delete(table).where(*here))
+        for hearing in recorded:
+            insert_new(connection, table, _row(hearing))
+
+
+def _write_live(connection: Connection, hearing: Hearing, gap: timedelta) -> None:
+    """Write when a song was heard on a live channel: the hearing that it goes on with gets longer."""
+    near = select(table).where(
+        table.c.song_id == hearing.song_id,
+        table.c.last_us >= to_us(hearing.first_heard - gap),
+        table.c.first_us <= to_us(hearing.last_heard + gap),
+        table.c.target == hearing.target,
+        table.c.kind == str(hearing.kind),
+    )
+    known = connection.execute(near.order_by(table.c.last_us.desc()).limit(1)).first()
+    if known is None:
+        insert_new(connection, table, _row(hearing))
+        return
+    first, last = to_us(hearing.first_heard), to_us(hearing.last_heard)
+    changed: dict[str, Any] = {"channel_id": hearing.channel_id or known.channel_id}
+    if last >= known.last_us:
+        changed |= {"last_us": last, "identification_id": hearing.identification_id}
+    if first < known.first_us:
+        changed |= {"first_us": first, "broadcast_id": hearing.broadcast, "at_s": hearing.at_seconds}
+    connection.execute(update(table).where(table.c.id == known.id).values(changed))
+
+
+def _row(hearing: Hearing) -> dict[str, Any]:
+    # The same for the same answer, whichever server writes it.
+    name = f"{hearing.song_id} {hearing.identification_id}"
+    return {
+        "id": hashlib.sha256(name.encode()).hexdigest()[:32],
+        "song_id": hearing.song_id,
+        "isrc": hearing.isrc,
+        "kind": str(hearing.kind),
+        "target": hearing.target,
+        "channel": hearing.channel,
+        "channel_id": hearing.channel_id,
+        "identification_id": hearing.identification_id,
+        "first_us": to_us(hearing.first_heard),
+        "last_us": to_us(hearing.last_heard),
+        "broadcast_id": hearing.broadcast,
+        "at_s": hearing.at_seconds,
+    }
+
+
+def _read(connection: Connection, identifier: str, limit: int, before: datetime | None) -> Sequence[Hearing]:
+    def newest(condition: ColumnElement[bool]) -> Sequence[Row[Any]]:
+        query = select(table).where(condition)
+        if before is not None:
+            query = query.where(table.c.last_us < to_us(before))
+        return connection.execute(query.order_by(table.c.last_us.desc()).limit(limit)).all()
+
+    isrc = plain_isrc(identifier)
+    if isrc is None:
+        with_isrc = select(table.c.isrc).where(table.c.song_id == identifier)
+        row = connection.execute(with_isrc.order_by(table.c.last_us.desc()).limit(1)).first()
+        isrc = None if row is None else row.isrc
+    # Two queries, each with an index, in place of one with OR.
+    rows = {row.id: row for row in newest(table.c.song_id == identifier)}
+    if isrc is not None:
+        rows |= {row.id: row for row in newest(table.c.isrc == isrc)}
+    ordered = sorted(rows.values(), key=lambda row: (row.last_us, row.id), reverse=True)
+    return [_hearing_of(row) for row in ordered[:limit]]
+
+
+def _hearing_of(row: Row[Any]) -> Hearing:
+    return Hearing(
+        song_id=row.song_id,
+        isrc=row.isrc,
+        kind=Kind(row.kind),
+        target=row.target,
+        channel=row.channel,
+        channel_id=row.channel_id,
+        identification_id=row.identification_id,
+        first_heard=from_us(row.first_us),
+        last_heard=from_us(row.last_us),
+        broadcast=row.broadcast_id,
+        at_seconds=row.at_s,
+    )
+
+
+def forget_hearings(connection: Connection, traces: ChannelTraces) -> int:
+    """Delete where songs were heard on a channel, in its clips and its VODs; returns how many rows."""
+    conditions = [
+        and_(table.c.kind == str(kind), table.c.target.in_(names))
+        for kind, names in ((Kind.CLIP, traces.slugs), (Kind.VIDEO, traces.videos))
+        if names
+    ]
+    if traces.channel_id is not None:
+        conditions.append(table.c.channel_id == traces.channel_id)
+    for name in traces.names:
+        named = [table.c.channel == name.login, table.c.last_us >= max(0, to_us(name.since))]
+        if name.until is not None:
+            named.append(table.c.first_us < to_us(name.until))
+        if traces.channel_id is not None:
+            named.append(or_(table.c.channel_id.is_(None), table.c.channel_id == traces.channel_id))
+        conditions.append(and_(*named))
+    return connection.execute(delete(table).where(or_(*conditions))).rowcount if conditions else 0

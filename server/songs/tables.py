@@ -1,0 +1,36 @@
+"""The table of this package. Moments are microseconds since 1970, as in `fingerprint.database`."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, Index, Table
+
+from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+
+song_hearings: Final = Table(
+    "song_hearings",
+    metadata,
+    Column("id", exact_text(32), primary_key=True),
+    Column("song_id", exact_text(64), nullable=False),
+    # So that answers of a catalog and of a provider are one song.
+    Column("isrc", exact_text(12)),
+    Column("kind", exact_text(16), nullable=False),
+    # As in the identification: login, slug or number.
+    Column("target", exact_text(191), nullable=False),
+    # Whose clip or VOD it is; the login of a live channel.
+    Column("channel", exact_text(191)),
+    Column("channel_id", exact_text(32)),
+    # The newest answer.
+    Column("identification_id", exact_text(64), nullable=False),
+    Column("first_us", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),
+    # Where it was first heard: seconds of the broadcast, the VOD or the clip.
+    Column("broadcast_id", exact_text(32)),
+    Column("at_s", BigInteger),
+    Index("ix_song_hearings_song_last", "song_id", "last_us"),
+    Index("ix_song_hearings_isrc_last", "isrc", "last_us"),
+    Index("ix_song_hearings_kind_last", "kind", "last_us"),
+    Index("ix_song_hearings_target", "target", "kind"),
+    Index("ix_song_hearings_channel", "channel"),
+    Index("ix_song_hearings_channel_id", "channel_id"),
+    **MYSQL_TABLE,
+)

@@ -1,0 +1,95 @@
+"""The page of a song: its cover, its links, and where it was heard."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from aiohttp import web
+from yarl import URL
+
+from fingerprint.domain.identification import Kind
+from fingerprint.domain.links import links_of, search_links_of
+from fingerprint.domain.text import clock_text
+from server import keys
+from server.access.rules.website import AccessMode
+from server.api.requests import no_unknown_query, query_time
+from server.api.set_list_files import hearing_link
+from server.api.songs import song_history
+from server.songs.store import Hearing
+from server.web.render import in_time, render
+
+PAGE: Final = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearingRow:
+    """A hearing as the page shows it. `place`: the address of the set list, clip or VOD that it is from."""
+
+    name: str
+    place: str
+    outside: bool
+    first: datetime
+    last: datetime
+    at: str
+    answer: str
+
+
+def hearing_row(hearing: Hearing) -> HearingRow:
+    """The row that shows a hearing."""
+    link, at = hearing_link(hearing), clock_text(hearing.at_seconds or 0)
+    whose = hearing.channel or ""
+    name = {
+        Kind.CLIP: f"Clip of {whose}" if whose else f"Clip {hearing.target}",
+        Kind.VIDEO: f"Video of {whose} at {at}" if whose else f"Video {hearing.target} at {at}",
+    }.get(hearing.kind, hearing.target)
+    return HearingRow(
+        name=name,
+        place=link or str(URL("/channels") / hearing.target),
+        outside=link is not None,
+        first=hearing.first_heard,
+        last=hearing.last_heard,
+        at=at if hearing.kind is Kind.STREAM and hearing.at_seconds is not None else "",
+        answer=hearing.identification_id,
+    )
+
+
+class SongPages:
+    """Handlers of a song's page. `store_seconds` is how long each waits for the database."""
+
+    def __init__(self, *, store_seconds: float) -> None:
+        self._seconds = store_seconds
+
+    async def song(self, request: web.Request) -> web.Response:
+        """The song, and a page of where it was heard."""
+        no_unknown_query(request, "before")
+        before = query_time(request, "before")
+        async with in_time(self._seconds):
+            found = await song_history(request, limit=PAGE, before=before)
+            website = (await request.app[keys.ACCESS].rules()).website
+        song = found.song
+        older = found.next_before
+        context: dict[str, Any] = {
+            "song": song,
+            "song_id": found.id,
+            "artists": ", ".join(song.artists),
+            "cover": next((each for each in reversed(song.artwork) if each.width >= 300), None)
+            or next(iter(song.artwork), None),
+            "facts": [
+                (name, value)
+                for name, value in (
+                    ("Album", song.album),
+                    ("Label", song.label),
+                    ("Released", song.release_date),
+                    ("ISRC", song.isrc),
+                    ("Length", clock_text(song.duration_seconds) if song.duration_seconds else None),
+                )
+                if value
+            ],
+            "links": {name: link for name, link in links_of(song).items() if link},
+            "searches": search_links_of(song),
+            "rows": [hearing_row(each) for each in found.heard],
+            "older": "" if older is None else str(URL.build(query={"before": older.isoformat()})),
+            "newest": before is None,
+            "indexed": website.access_mode is AccessMode.OPEN and before is None,
+        }
+        return render("song.html", request, context)
