@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from fingerprint.catalog.constellation import SILENCE, sliding_maximum
 from fingerprint.catalog.matching import Candidate
 from fingerprint.catalog.parameters import DEFAULT, Parameters
-from fingerprint.catalog.rivals import shared_peaks
+from fingerprint.catalog.rivals import Rivalry
 
 STEP_REACH: Final = 2
 BIN_REACH: Final = 1
@@ -162,13 +162,13 @@ def containment(
     candidate: Candidate,
     parameters: Parameters = DEFAULT,
     *,
-    apart_from: Sequence[Candidate] = (),
+    beside: Rivalry | None = None,
 ) -> Containment:
     """Look up the peaks of a candidate's track in the query, at the best alignment near the candidate's.
 
-    Without those that it shares with other tracks, `apart_from`.
+    With `beside`, only those that are its own.
     """
-    channels = _channels(levels, candidate, parameters, apart_from=apart_from)
+    channels = _channels(levels, candidate, parameters, beside=beside)
     best = _score_alignment(channels, shift=0, tempo=1.0)
     if best.strength >= MIN_ALIGNMENT_Z:
         for shift in SHIFTS:
@@ -280,10 +280,10 @@ def _channels(
     candidate: Candidate,
     parameters: Parameters,
     *,
-    apart_from: Sequence[Candidate] = (),
+    beside: Rivalry | None = None,
 ) -> list["_Peaks"]:
     """The track's peaks in each channel that is used, see `_places`."""
-    found = _places(levels, candidate, parameters, apart_from=apart_from)
+    found = _places(levels, candidate, parameters, beside=beside)
     return [_Peaks.of(levels, channel, places, pitches) for channel, (places, pitches) in enumerate(found)]
 
 
@@ -293,9 +293,9 @@ def _places(
     parameters: Parameters,
     *,
     every: int = 1,
-    apart_from: Sequence[Candidate] = (),
+    beside: Rivalry | None = None,
 ) -> list[tuple[NDArray[np.float64], NDArray[np.int64]]]:
-    """The steps and bins of every `every`-th of the track's peaks, without those of tracks in `apart_from`.
+    """The steps and bins of every `every`-th of the track's peaks; of those that are its own, with `beside`.
 
     For each channel that is used. The middle uses the middle's peaks, and the side the side's own. For a track
     with hardly any in its side, such as mono, the middle's are looked up in the query's side, too: in another mix
@@ -313,11 +313,9 @@ def _places(
         sides.append(stereo)
     found: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
     for (frames, bins), of_side in zip(tracks, sides, strict=True):
-        if apart_from:
-            shared = np.zeros(len(frames), np.bool_)
-            for other in apart_from:
-                shared |= shared_peaks(candidate, other, between, parameters, side=of_side)
-            frames, bins = frames[~shared], bins[~shared]  # noqa: PLW2901 - what is the track's own
+        if beside is not None:
+            own = ~beside.shared(between, parameters, side=of_side)
+            frames, bins = frames[own], bins[own]  # noqa: PLW2901 - what is the track's own
         # In a query that was slowed down, the peaks are earlier; in one that was lowered, they are higher.
         places = (frames[::every] * parameters.phases - candidate.offset) / candidate.speed
         pitches = np.rint(bins[::every] * candidate.pitch_factor).astype(np.int64)

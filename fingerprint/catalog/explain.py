@@ -10,7 +10,7 @@ from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.landmarks import unhash
 from fingerprint.catalog.matching import Agreement, Candidate, agreement
 from fingerprint.catalog.parameters import DEFAULT, Parameters
-from fingerprint.catalog.search import AudioQuery, Examined, examine
+from fingerprint.catalog.search import RIVALS, AudioQuery, Examined, examine
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.audio import Pcm
 
@@ -107,7 +107,7 @@ def explain(snapshot: Snapshot, pcm: Pcm, parameters: Parameters = DEFAULT) -> E
                 votes=candidate.votes,
                 chosen=candidate.same_track(found.candidate),
             )
-            for candidate in _with_answer(found.candidate, found.tracks)
+            for candidate in _with_answer(found.candidate, found.tracks[:RIVALS])
         )
     peaks = query.quick_peaks if found is None or fingerprint is query.quick else query.full_peaks
     times = (peaks.frames * parameters.phases + peaks.phases[peaks.parts]) * step

@@ -37,7 +37,8 @@ from fingerprint.catalog.tracks import Track
 from fingerprint.domain.audio import Pcm
 
 RIVALS: Final = 10
-"""How many tracks the vote histogram returns."""
+CROWD: Final = 64
+"""How many tracks the vote histogram returns: to judge a speed by, and to compare a candidate with."""
 
 OFFSETS: Final = 64
 FEW_OFFSETS: Final = 12
@@ -307,7 +308,7 @@ class Search:
         return count_votes(
             self._snapshot,
             search_pass.fingerprint,
-            tracks=RIVALS,
+            tracks=CROWD,
             offsets=search_pass.offsets,
             parameters=self._parameters,
             max_hits=search_pass.max_hits,
@@ -453,11 +454,11 @@ class Search:
         music that is its own.
         """
         beside = rivalry(candidate, result.tracks, self._query.prepared_levels.steps, self._parameters)
-        if not beside.same and not beside.sharing:
+        if not beside.same and not beside.sharing and not beside.crowd:
             return (), contained, sure
-        if beside.sharing:
+        if beside.sharing or beside.crowd:
             levels = self._query.prepared_levels
-            own = containment(levels, candidate, self._parameters, apart_from=beside.sharing)
+            own = containment(levels, candidate, self._parameters, beside=beside)
             if own.peaks < LEAST_OWN:
                 return beside.same, own, 0.0
             contained = replace(own, peaks=contained.peaks)

@@ -1,18 +1,24 @@
 """Tracks that share material, and releases of one recording."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from fingerprint.catalog.fingerprint import NO_FINGERPRINT
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.catalog.matching import Candidate
+from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.catalog.rivals import rivalry
 from fingerprint.catalog.search import Finding
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import mixed, noise, tune
-from tests.unit.catalog.shelf import entry
+from tests.unit.catalog.shelf import entry, track
 
 ON_LOOP = 14
 
@@ -62,6 +68,55 @@ def test_an_unknown_tune_over_the_loop_is_not_named(on_one_loop: Snapshot) -> No
 
 def test_the_loop_alone_is_not_named(on_one_loop: Snapshot) -> None:
     assert [ask(on_one_loop, loop().cut(2 + number / 9, 6)) for number in range(2)] == [[]] * 2
+
+
+FRAMES, PEAKS, IN_LOOP = 190, 290, 80
+SECONDS = FRAMES / DEFAULT.frames_per_second
+
+
+def peaks_beside(folder: Path, tracks: int, of_the_loop: float) -> tuple[list[Candidate], list[NDArray[np.bool_]]]:
+    """Tracks of random peaks and a part of one loop's, all at offset 0, and which of each one's are the loop's."""
+    rng = np.random.default_rng(1)
+    first, last = DEFAULT.band_edges[0], DEFAULT.band_edges[-1]
+    places = FRAMES * (last - first)
+    drums = rng.choice(places, IN_LOOP, replace=False)
+    shown: list[NDArray[np.bool_]] = []
+    with CatalogWriter(folder) as writer:
+        for number in range(tracks):
+            mine = rng.permutation(drums)[: round(of_the_loop * IN_LOOP)]
+            found = np.union1d(rng.choice(places, PEAKS - len(mine), replace=False), mine)
+            frames, bins = np.divmod(found, last - first)
+            fingerprint = replace(
+                NO_FINGERPRINT,
+                peak_frames=frames.astype(np.uint32),
+                peak_bins=(bins + first).astype(np.uint16),
+                frames=FRAMES,
+                duration_seconds=SECONDS,
+            )
+            writer.add([(track(number, SECONDS), fingerprint)])
+            shown.append(np.isin(found, mine))
+    live = Catalog(folder).snapshot().segments
+    candidates = [
+        Candidate(live=each, number=number, offset=0, votes=100.0, frames=20, speed=1.0)
+        for each in live
+        for number in range(len(each.segment.tracks))
+    ]
+    return sorted(candidates, key=lambda each: each.track_id), shown
+
+
+def test_what_many_tracks_have_is_known_though_no_two_of_them_look_alike(tmp_path: Path) -> None:
+    candidates, shown = peaks_beside(tmp_path, 40, 0.45)
+    beside = rivalry(candidates[0], candidates, FRAMES * DEFAULT.phases)
+    assert (beside.same, len(beside.crowd)) == ((), 39)
+    shared = beside.shared((0, FRAMES * DEFAULT.phases))
+    assert shared[shown[0]].mean() > 0.95
+    assert shared[~shown[0]].mean() < 0.2
+
+
+def test_many_tracks_without_anything_in_common_take_nothing_away(tmp_path: Path) -> None:
+    candidates, _ = peaks_beside(tmp_path, 40, 0.0)
+    beside = rivalry(candidates[0], candidates, FRAMES * DEFAULT.phases)
+    assert (beside.sharing, beside.crowd) == ((), ())
 
 
 ORIGINAL, OTHER_BIT_RATE, IN_A_MIX = (f"{number:012x}" for number in (10, 11, 13))
