@@ -24,7 +24,7 @@ ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1"}
 """For workers that index: each is one of many."""
 
 KeepCover = Callable[[bytes], str]
-"""Keeps a cover, and returns its name. Raises UnusablePictureError and OSError."""
+"""Keeps a cover, and returns its name. Raises UnusablePictureError, and CatalogError when it cannot be written."""
 
 
 @dataclass(slots=True)
@@ -94,10 +94,7 @@ class CoverReader:
         if picture_header(content).media_type != "image/jpeg":
             raise UnusablePictureError("it cannot be decoded")
         assert self._keep is not None, "pictures are only read to be kept"
-        try:
-            return await asyncio.to_thread(self._keep, content)
-        except OSError as error:
-            raise UnusablePictureError(f"it cannot be kept: {error.strerror}") from error
+        return await asyncio.to_thread(self._keep, content)
 
 
 def read_parts(
@@ -105,7 +102,7 @@ def read_parts(
 ) -> list[str]:
     """The names of the covers that parts of a file are; empty for each that is unusable.
 
-    Blocks, and cannot be used where an event loop runs.
+    Blocks, and cannot be used where an event loop runs. Raises CatalogError when a cover cannot be written.
     """
     workers = max(1, min(os.cpu_count() or 1, len(spans)))
 
@@ -120,9 +117,12 @@ def read_parts(
 
         async with WorkerPool(program, work="indexed", workers=workers, environment=ENVIRONMENT) as pool:
             reader = CoverReader(pool, keep)
-            async with asyncio.TaskGroup() as group:
-                for number, span in enumerate(spans):
-                    group.create_task(one(number, span))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for number, span in enumerate(spans):
+                        group.create_task(one(number, span))
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from errors
         return names
 
     return asyncio.run(read()) if spans else []

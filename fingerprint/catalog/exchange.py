@@ -12,6 +12,7 @@ from them, so that nothing of a file from elsewhere gets into the index unchecke
 covers of the pictures. Versions that know no covers read everything else.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -90,18 +91,21 @@ class ImportReport:
 
 def export_tracks(
     snapshot: Snapshot, chosen: Sequence[TrackEntry], file: Path, *, covers: Covers | None = None
-) -> None:
+) -> int:
     """Write an export of tracks, in one step: a file of this name that is no export is not replaced.
 
-    `covers`: where their covers are; None to leave them out. Raises CatalogError.
+    `covers`: where their covers are; None to leave them out. Returns how many covers are damaged or not there, and
+    were left out. Raises CatalogError.
     """
     if os.path.lexists(file) and not _is_export(file):
         raise CatalogError(f"{file} already exists and is not a catalog export: it was not changed.")
-    temporary = file.with_name(f".{file.name[:100]}-{secrets.token_hex(4)}.tmp")
+    wanted = set[str]() if covers is None else {entry.cover for entry in chosen if entry.cover}
+    names = [name for name in sorted(wanted) if covers is not None and covers.read(name) is not None]
+    temporary = file.with_name(f".twitchaudio-{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as opened:
             digest = hashlib.sha256()
-            for part in _parts(snapshot, chosen, covers):
+            for part in _parts(snapshot, chosen, covers, names):
                 digest.update(part)
                 opened.write(part)
             opened.write(digest.digest())
@@ -111,7 +115,9 @@ def export_tracks(
     except OSError as error:
         raise CatalogError(f"{file} cannot be written: {error.strerror}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    return len(wanted) - len(names)
 
 
 def _is_export(file: Path) -> bool:
@@ -125,11 +131,10 @@ def _is_export(file: Path) -> bool:
     return True
 
 
-def _parts(snapshot: Snapshot, chosen: Sequence[TrackEntry], covers: Covers | None) -> Iterator[bytes]:
+def _parts(
+    snapshot: Snapshot, chosen: Sequence[TrackEntry], covers: Covers | None, names: Sequence[str]
+) -> Iterator[bytes]:
     made_by = snapshot.manifest.made_by or DEFAULT.identities
-    names = sorted({entry.cover for entry in chosen if entry.cover})
-    # Those that are damaged are left out.
-    names = [] if covers is None else [name for name in names if covers.read(name) is not None]
     head = _Head(
         twitchaudio_export=VERSION,
         fingerprint=made_by.landmarks,

@@ -1,5 +1,6 @@
 """An open catalog for reading, which sees additions without being opened again."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ class Snapshot:
 
     def places(self, track_id: str) -> list[tuple[LiveSegment, int]]:
         """The segments that contain a track, with its number in each: at most one in an intact catalog."""
-        wanted = track_id.encode()
+        wanted = track_id.encode("utf-8", "surrogatepass")
         return [(live, number) for live in self.segments for number in live.numbers(wanted)]
 
 
@@ -227,6 +228,23 @@ class Catalog:
 
     def verify(self) -> list[str]:
         """Read the whole catalog and report damage, one sentence for each; empty when it is intact."""
+        problems = self.damage()
+        covers = Covers(self.directory)
+        with contextlib.suppress(CatalogError):
+            problems += [
+                f"{covers.folder / name} is missing or damaged: tracks lack this cover. `catalog rebuild` "
+                "takes it from their files again"
+                for name in self.lost_covers()
+            ]
+        return problems
+
+    def lost_covers(self) -> list[str]:
+        """The names of covers that tracks should have, and that are missing or damaged."""
+        covers = Covers(self.directory)
+        return [name for name in sorted(self.snapshot().covers()) if covers.read(name) is None]
+
+    def damage(self) -> list[str]:
+        """Likewise without the covers, whose loss costs no track."""
         try:
             require_catalog(self.directory)
             snapshot = self.snapshot()
@@ -239,18 +257,11 @@ class Catalog:
             if (part := live.segment.damage()) is not None
         ]
         seen: set[str] = set()
-        covers = Covers(self.directory)
         try:
             for track in snapshot.tracks():
                 if track.id in seen:
                     problems.append(f"track {track.id} is there twice ({track.path})")
                 seen.add(track.id)
-            problems += [
-                f"{covers.folder / name} is missing or damaged: tracks lack this cover. `catalog rebuild` "
-                "takes it from their files again"
-                for name in sorted(snapshot.covers())
-                if covers.read(name) is None
-            ]
         except DamagedCatalogError as error:
             problems.append(error.detail)
         return problems

@@ -26,6 +26,8 @@ from fingerprint.catalog.file_reader import (
 from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.library import Library
+from fingerprint.catalog.manifest import require_no_file
+from fingerprint.catalog.missing import too_many_missing
 from fingerprint.catalog.sidecar import Sidecars
 from fingerprint.catalog.tracks import Source
 from fingerprint.catalog.walk import FoundFile, Walk, walk
@@ -34,10 +36,6 @@ from fingerprint.catalog.writer import CatalogWriter, SharedStore
 COMMIT_SECONDS: Final = 1.0
 COMMIT_TRACKS: Final = 32
 """How many finished tracks are written together; none waits longer than COMMIT_SECONDS."""
-
-MISSING_SHARE: Final = 0.2
-MISSING_FILES: Final = 10
-"""More missing files than this share, and than these many (at most half of all), look like an unmounted disk."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,6 +113,7 @@ def ingest(
     and CatalogError for a catalog that cannot be used.
     """
     if sync is not None and sync.dry_run:
+        require_no_file(directory)
         snapshot = Catalog(directory).snapshot()
         found = walk(paths, excluded=snapshot.manifest.excluded)
         run = _Ingest(None, snapshot, found, on_progress or _ignore, sync)
@@ -366,8 +365,7 @@ class _Ingest:
                 self._report_so_far.excluded += 1
             else:
                 gone.append(source.key)
-        limit = max(MISSING_SHARE * len(under_roots), min(MISSING_FILES, len(under_roots) / 2))
-        if len(gone) > limit and not force:
+        if too_many_missing(len(gone), len(under_roots)) and not force:
             self._report_so_far.too_many_missing = len(gone)
             return
         now = time.time()

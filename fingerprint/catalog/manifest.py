@@ -23,6 +23,7 @@ import json
 import os
 import re
 import secrets
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def read_manifest(directory: Path) -> Manifest:
 def parse_manifest(path: Path | str, text: bytes) -> Manifest:
     """The manifest that a file holds. Raises DamagedCatalogError, or CatalogError for another format."""
     try:
-        body = cast("dict[str, Any]", json.loads(text))
+        body = cast("dict[str, Any]", json.loads(text.decode()))
         crc = body.pop("crc")
         if crc != _crc(body):
             raise _damaged(path)
@@ -134,6 +135,20 @@ def parse_manifest(path: Path | str, text: bytes) -> Manifest:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path) from error
+
+
+def require_no_file(directory: Path) -> None:
+    """Raises CatalogError when there is something else than a folder where a catalog is to be."""
+    for path in (directory, *directory.parents):
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise _unreadable(directory, error) from error
+        if not stat.S_ISDIR(status.st_mode):
+            raise CatalogError(f"The catalog folder {directory} cannot be made: {path} is a file.")
+        return
 
 
 def require_catalog(directory: Path) -> None:

@@ -82,6 +82,11 @@ def exclusions(root: str, patterns: Sequence[str]) -> list[Patterns]:
     return [each for each in found if each]
 
 
+def is_pattern(line: str) -> bool:
+    """Whether a line can leave anything out: it is no comment, not empty, and no class of letters is broken."""
+    return _rule(line) is not None
+
+
 def _rule(line: str) -> tuple[re.Pattern[str], bool, bool] | None:
     text = line.strip()
     if not text or text.startswith("#"):

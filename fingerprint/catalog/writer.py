@@ -33,6 +33,7 @@ from fingerprint.catalog.manifest import (
     manifest_stamp,
     refuse_lone_segments,
     require_catalog,
+    require_no_file,
     segment_names,
     write_manifest,
 )
@@ -176,6 +177,7 @@ class CatalogWriter:
 
     def __enter__(self) -> Self:
         if self._create or self._store is not None:
+            require_no_file(self._directory)
             try:
                 self._directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -220,10 +222,11 @@ class CatalogWriter:
     def keep_cover(self, content: bytes) -> str:
         """Keep a cover, and return its name, for sources that are added.
 
-        Raises UnusablePictureError when there are too many, OSError when it cannot be written.
+        Raises UnusablePictureError when there are too many, CatalogError when it cannot be written.
         """
         self._covers_may_go = True  # should the track not be added after all
-        name = self._covers.keep(content)
+        with _saying_what_is_full(self._covers.folder):
+            name = self._covers.keep(content)
         self._unpublished.add(name)
         return name
 

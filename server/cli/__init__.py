@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Final, Protocol, cast
 
 from fingerprint.domain.problems import TwitchAudioError
@@ -44,7 +45,16 @@ def add_catalog_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def file_path(text: str) -> Path:
+    """A path of a command line; an empty one, as a variable that is not set gives, is refused."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError("it takes a path, not an empty text")
+    return Path(text)
+
+
 def _catalog(text: str) -> CatalogPlace:
+    if not text or "\0" in text:
+        return file_path(text)
     try:
         return catalog_place(text)
     except ValueError as error:

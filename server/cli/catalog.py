@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from tqdm import tqdm
 
@@ -21,18 +21,22 @@ from fingerprint.catalog.file_reader import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.ingest import IngestProgress, IngestReport, Sync, ingest
 from fingerprint.catalog.manifest import require_catalog
+from fingerprint.catalog.missing import plan_pruning
 from fingerprint.catalog.near_duplicates import NearDuplicate, all_near_duplicates, near_duplicates
 from fingerprint.catalog.parameters import DEFAULT
-from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.rebuild import rebuild
 from fingerprint.catalog.tracks import Source, Track, TrackEntry
+from fingerprint.catalog.walk import is_pattern
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.text import clock_text, printable
 from fingerprint.settings import CatalogPlace, PipelineSettings, read_settings
-from server.cli import Run, Subparsers, add_actions, add_catalog_argument, add_command
+from server.cli import Run, Subparsers, add_actions, add_catalog_argument, add_command, file_path
+from server.cli.failed_log import FailedLog
 
 if TYPE_CHECKING:
     from fingerprint.remote_catalogs.writing import RemoteCatalog
+
+MAX_OWNER: Final = 200
 
 
 def register(commands: Subparsers) -> None:
@@ -48,10 +52,14 @@ def register(commands: Subparsers) -> None:
         return parser
 
     add = action("add", _add, "index music files and folders; safe to interrupt and to run again")
-    add.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    add.add_argument("paths", nargs="+", type=file_path, metavar="PATH")
     sync = action("sync", _sync, "bring the catalog up to date with folders: new, moved, changed, missing")
     sync.add_argument(
-        "paths", nargs="*", type=Path, metavar="ROOT", help="folders (default: those that were indexed before)"
+        "paths",
+        nargs="*",
+        type=file_path,
+        metavar="ROOT",
+        help="folders (default: those that were indexed before)",
     )
     sync.add_argument("--dry-run", action="store_true", help="only say what would happen")
     sync.add_argument(
@@ -75,7 +83,7 @@ def register(commands: Subparsers) -> None:
             "--workers", type=_positive, metavar="N", help="processes that read files (default: one a core)"
         )
         parser.add_argument(
-            "--failed", type=Path, metavar="LOG", help="write what could not be read to a file, one line each"
+            "--failed", type=file_path, metavar="LOG", help="write what could not be read to a file, one line each"
         )
     action("list", _list, "list all tracks")
     search = action("search", _search, "list the tracks whose tags or path hold every word of a text")
@@ -83,19 +91,27 @@ def register(commands: Subparsers) -> None:
     remove = action("remove", _remove, "remove tracks by id, text or folder; the files stay")
     remove.add_argument("ids", nargs="*", metavar="ID")
     remove.add_argument("--search", metavar="TEXT", help="the tracks whose tags or path hold every word")
-    remove.add_argument("--under", type=Path, metavar="PATH", help="the tracks of a file, or of a folder's files")
+    remove.add_argument(
+        "--under", type=file_path, metavar="PATH", help="the tracks of a file, or of a folder's files"
+    )
     remove.add_argument("--owner", metavar="NAME", help="the tracks that were imported for an owner")
     export = action("export", _export, "write fingerprints, tags and links of tracks to a file, without any sound")
-    export.add_argument("file", type=Path, metavar="FILE")
+    export.add_argument("file", type=file_path, metavar="FILE")
     export.add_argument("text", nargs="*", metavar="TEXT", help="only tracks whose tags or path hold every word")
     export.add_argument("--no-covers", action="store_true", help="leave the covers out")
     import_ = action("import", _import, "merge such a file into the catalog")
-    import_.add_argument("file", type=Path, metavar="FILE")
+    import_.add_argument("file", type=file_path, metavar="FILE")
     import_.add_argument(
-        "--owner", required=True, metavar="NAME", help="whose tracks these are, for `remove --owner NAME`"
+        "--owner",
+        required=True,
+        metavar="NAME",
+        help="whose tracks these are, for `remove --owner NAME`",
     )
     action("missing", _missing, "list the tracks whose files `sync` did not find any more")
-    action("prune", _prune, "remove the tracks whose files `sync` did not find any more")
+    prune = action("prune", _prune, "remove the tracks whose files `sync` did not find any more")
+    prune.add_argument(
+        "--force", action="store_true", help="also if so many are gone that a disk may not be mounted"
+    )
     duplicates = action(
         "duplicates", _duplicates, "list recordings that are there in several files, and those that share sound"
     )
@@ -104,13 +120,16 @@ def register(commands: Subparsers) -> None:
     )
     exclude = action("exclude", _exclude, "leave files out of the catalog by patterns, from the next sync on")
     exclude.add_argument(
-        "patterns", nargs="*", metavar="PATTERN", help="as in a .gitignore (default: list the patterns)"
+        "patterns",
+        nargs="*",
+        metavar="PATTERN",
+        help="as in a .gitignore (default: list the patterns)",
     )
     exclude.add_argument("--remove", action="store_true", help="take the patterns back")
     backup = action("backup", _backup, "copy the catalog to a new folder, also while it is in use")
-    backup.add_argument("destination", type=Path, metavar="DEST")
+    backup.add_argument("destination", type=file_path, metavar="DEST")
     restore_ = action("restore", _restore, "take a copy back, in one step")
-    restore_.add_argument("source", type=Path, metavar="SRC")
+    restore_.add_argument("source", type=file_path, metavar="SRC")
     restore_.add_argument("--force", action="store_true", help="replace a catalog that holds tracks")
     action("stats", _stats, "say how large the catalog is")
     action("verify", _verify, "read the whole catalog and say what is damaged")
@@ -166,7 +185,10 @@ def _writer(arguments: argparse.Namespace, *, create: bool = False) -> CatalogWr
 
 def _add(arguments: argparse.Namespace) -> int:
     report = _ingest(arguments, cast("list[Path]", arguments.paths), sync=None)
-    return _status(report)
+    status = _status(report)
+    if status == 1 and not report.failed and not report.missing:
+        print("twitchaudio: no music was found there", file=sys.stderr)
+    return status
 
 
 def _status(report: IngestReport) -> int:
@@ -215,7 +237,10 @@ def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync 
     place = _place(arguments)
     if place.remote is not None and sync is not None and sync.dry_run:
         _open(arguments)
-    with _progress_bar(f"New tracks of this run that are kept in {place.name}") as show:
+    with (
+        FailedLog(cast("Path | None", arguments.failed)) as log,
+        _progress_bar(f"New tracks of this run that are kept in {place.name}") as show,
+    ):
         report = ingest(
             place.folder,
             paths,
@@ -224,9 +249,7 @@ def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync 
             sync=sync,
             store=place.remote,
         )
-    log = cast("Path | None", arguments.failed)
-    if log is not None:
-        _write_failed(log, report.failed, report.missing)
+        log.write(report.failed, report.missing)
     for path in report.missing:
         print(printable(f"twitchaudio: {path} does not exist"), file=sys.stderr)
     if arguments.json:
@@ -267,7 +290,10 @@ def _progress_bar(kept: str) -> Generator[Callable[[IngestProgress], None]]:
 
 def _rebuild(arguments: argparse.Namespace) -> int:
     place = _place(arguments)
-    with _progress_bar(f"{place.name} is as it was. Tracks of the new one that were decoded by this run") as show:
+    with (
+        FailedLog(cast("Path | None", arguments.failed)) as log,
+        _progress_bar(f"{place.name} is as it was. Tracks of the new one that were decoded by this run") as show,
+    ):
         report = rebuild(
             place.folder,
             workers=cast("int | None", arguments.workers),
@@ -275,9 +301,7 @@ def _rebuild(arguments: argparse.Namespace) -> int:
             force=bool(arguments.force),
             store=place.remote,
         )
-    log = cast("Path | None", arguments.failed)
-    if log is not None:
-        _write_failed(log, report.skipped, [])
+        log.write(report.skipped)
     if arguments.json:
         counts = {name: getattr(report, name) for name in ("tracks", "kept", "decoded", "updated", "swapped")}
         skipped = [{"path": str(each.path), "reason": each.reason} for each in report.skipped]
@@ -299,16 +323,6 @@ def _rebuild(arguments: argparse.Namespace) -> int:
         )
         return 1
     return 3 if report.skipped or report.lost else 0
-
-
-def _write_failed(log: Path, skipped: Sequence[Unreadable], missing: Sequence[Path]) -> None:
-    failed = [(each.path, each.reason) for each in skipped]
-    failed += [(path, "it does not exist") for path in missing]
-    lines = [f"{printable(str(path))}\t{printable(reason)}\n" for path, reason in failed]
-    try:
-        log.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise CatalogError(f"{log} cannot be written: {error.strerror}.") from error
 
 
 def _report_text(report: IngestReport, tracks: int, name: str, *, sync: Sync | None) -> str:
@@ -383,7 +397,7 @@ def _matching(snapshot: Snapshot, texts: Sequence[str]) -> list[TrackEntry]:
 def _remove(arguments: argparse.Namespace) -> int:
     ids = list(dict.fromkeys(cast("list[str]", arguments.ids)))
     text, under = cast("str | None", arguments.search), cast("Path | None", arguments.under)
-    owner = cast("str | None", arguments.owner)
+    owner = (cast("str | None", arguments.owner) or "").strip()
     if not ids and not (text or "").split() and under is None and not owner:
         print("twitchaudio: name what to remove: ids, --search, --under or --owner", file=sys.stderr)
         return 2
@@ -409,6 +423,8 @@ def _remove(arguments: argparse.Namespace) -> int:
         print(json.dumps({"removed": sorted(chosen), "unknown": unknown}))
     else:
         print(f"{_count(len(chosen), 'track')} removed.")
+    if not unknown and not (chosen or changed):
+        print("twitchaudio: no track matches", file=sys.stderr)
     for track_id in unknown:
         where = _place(arguments).name
         print(printable(f"twitchaudio: there is no track {track_id} in {where}"), file=sys.stderr)
@@ -440,40 +456,53 @@ def _export(arguments: argparse.Namespace) -> int:
     covers = None if arguments.no_covers else Covers(_place(arguments).folder)
     if covers is not None:
         _fetch_covers(arguments)
-    export_tracks(snapshot, chosen, file, covers=covers)
+    left_out = export_tracks(snapshot, chosen, file, covers=covers)
     if arguments.json:
         print(json.dumps({"file": str(file), "tracks": len(chosen), "bytes": file.stat().st_size}))
     else:
         print(printable(f"{_count(len(chosen), 'track')} exported to {file}, without sound and without paths."))
-    return 0
+    return _say_left_out(left_out)
 
 
 def _backup(arguments: argparse.Namespace) -> int:
     destination = cast("Path", arguments.destination)
     directory = _open(arguments).directory
     _fetch_covers(arguments)
-    return _say_copied(arguments, back_up(directory, destination), f"copied to {destination}")
+    held = back_up(directory, destination)
+    return _say_copied(arguments, held, destination, f"copied to {destination}")
 
 
 def _restore(arguments: argparse.Namespace) -> int:
     source = cast("Path", arguments.source)
     place = _place(arguments)
     held = restore(source, place.folder, force=bool(arguments.force), store=place.remote)
-    return _say_copied(arguments, held, f"restored from {source}")
+    return _say_copied(arguments, held, place.folder, f"restored from {source}")
 
 
-def _say_copied(arguments: argparse.Namespace, snapshot: Snapshot, what: str) -> int:
+def _say_copied(arguments: argparse.Namespace, snapshot: Snapshot, folder: Path, what: str) -> int:
     if arguments.json:
         print(json.dumps({"tracks": len(snapshot)}))
     else:
         print(printable(f"{_count(len(snapshot), 'track')} {what}."))
-    return 0
+    return _say_left_out(len(Catalog(folder, any_fingerprint=True).lost_covers()))
+
+
+def _say_left_out(covers: int) -> int:
+    """The exit status of a command that leaves out covers that are damaged or not there."""
+    if not covers:
+        return 0
+    print(
+        f"twitchaudio: {_count(covers, 'cover')} left out: damaged, or not there. `twitchaudio catalog rebuild` "
+        "takes covers from their files again",
+        file=sys.stderr,
+    )
+    return 3
 
 
 def _import(arguments: argparse.Namespace) -> int:
     owner = cast("str", arguments.owner).strip()
-    if not owner:
-        print("twitchaudio: --owner takes a name", file=sys.stderr)
+    if not owner or len(owner) > MAX_OWNER or printable(owner) != owner:
+        print(f"twitchaudio: --owner takes a name of up to {MAX_OWNER} letters, on one line", file=sys.stderr)
         return 2
     with _writer(arguments, create=True) as writer:
         report = import_tracks(writer, cast("Path", arguments.file), owner)
@@ -500,20 +529,31 @@ def _missing(arguments: argparse.Namespace) -> int:
 
 def _prune(arguments: argparse.Namespace) -> int:
     with _writer(arguments) as writer:
-        entries = list(writer.snapshot().entries())
-        gone = {entry.id for entry in entries if entry.missing}
-        changed = [
-            entry.with_sources([source for source in entry.sources if source.missing_since is None])
-            for entry in entries
-            if not entry.missing and any(source.missing_since is not None for source in entry.sources)
-        ]
-        if gone or changed:
-            writer.add([], replacing=gone, describing=changed)
+        plan = plan_pruning(list(writer.snapshot().entries()))
+        refused = bool(plan.unmounted) and not arguments.force
+        gone = frozenset[str]() if refused else plan.gone
+        if not refused and (plan.gone or plan.changed):
+            writer.add([], replacing=plan.gone, describing=plan.changed)
     if arguments.json:
         print(json.dumps({"removed": sorted(gone)}))
-    else:
+    elif not refused:
         print(f"{_count(len(gone), 'track')} removed.")
-    return 0
+    if refused:
+        where = ", ".join(f"{number} of {root or 'those named alone'}" for root, number in plan.unmounted)
+        print(
+            printable(
+                f"twitchaudio: so many files are missing that a disk may not be mounted ({where}): nothing was "
+                "removed. Run the command again with --force if they are gone."
+            ),
+            file=sys.stderr,
+        )
+    elif plan.back:
+        print(
+            f"twitchaudio: {_count(plan.back, 'file')} marked as missing are there again: run "
+            "`twitchaudio catalog sync`",
+            file=sys.stderr,
+        )
+    return 1 if refused else 0
 
 
 def _duplicates(arguments: argparse.Namespace) -> int:
@@ -602,6 +642,14 @@ def _clock(seconds: float) -> str:
 
 def _exclude(arguments: argparse.Namespace) -> int:
     patterns = cast("list[str]", arguments.patterns)
+    if not patterns and arguments.remove:
+        print("twitchaudio: name the patterns to take back", file=sys.stderr)
+        return 2
+    useless = [] if arguments.remove else [pattern for pattern in patterns if not is_pattern(pattern)]
+    if useless:
+        text = ", ".join(repr(pattern[:80]) for pattern in useless)
+        print(printable(f"twitchaudio: no file can fit such a pattern: {text}"), file=sys.stderr)
+        return 2
     if not patterns:
         excluded = _open(arguments).snapshot().manifest.excluded
         print(
@@ -611,16 +659,20 @@ def _exclude(arguments: argparse.Namespace) -> int:
         return 0
     with _writer(arguments) as writer:
         known = writer.snapshot().manifest.excluded
+        unknown = [pattern for pattern in patterns if pattern not in known] if arguments.remove else []
         if arguments.remove:
             kept = [pattern for pattern in known if pattern not in patterns]
         else:
             kept = list(dict.fromkeys([*known, *patterns]))
-        writer.exclude(kept)
+        if kept != list(known):
+            writer.exclude(kept)
     if arguments.json:
         print(json.dumps(kept))
     else:
         print(f"{_count(len(kept), 'pattern')}. The next `twitchaudio catalog sync` leaves out what fits.")
-    return 0
+    for pattern in unknown:
+        print(printable(f"twitchaudio: there is no pattern {pattern}"), file=sys.stderr)
+    return 1 if unknown else 0
 
 
 def _stats(arguments: argparse.Namespace) -> int:
