@@ -154,7 +154,7 @@ def _parts(
             name=Path(entry.track.path).name,
             tags=entry.preferred.described,
             aliases=entry.aliases,
-            cover=entry.cover if entry.cover in names else "",
+            cover=(entry.cover or "") if entry.cover in names else "",
         )
         parts = (msgspec.json.encode(description), raw[:middle].tobytes(), raw[middle:].tobytes())
         yield _SIZES.pack(*(len(part) for part in parts))
