@@ -341,11 +341,16 @@ DEFAULT_GQL_ATTEMPTS: Final = (
     GqlAttempt("kimne78kx3ncx6brgo4mv6wki5h1ko", "persisted"),
 )
 
-USER_AGENT_DATE: Final = date(2026, 10, 29)
-"""When DEFAULT_USER_AGENT was last renewed, after streamlink's list of current browsers. A test fails when a
-release of ours is a year younger."""
+FIREFOX_VERSION: Final = 157
+FIREFOX_RELEASED: Final = date(2026, 11, 10)
+"""When Mozilla released that version, by its release calendar: https://whattrainisitnow.com/release/?version=157.
 
-DEFAULT_USER_AGENT: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:157.0) Gecko/20100101 Firefox/157.0"
+Renew both together: a test fails when a release of ours is more than a year younger.
+"""
+
+DEFAULT_USER_AGENT: Final = (
+    f"Mozilla/5.0 (X11; Linux x86_64; rv:{FIREFOX_VERSION}.0) Gecko/20100101 Firefox/{FIREFOX_VERSION}.0"
+)
 
 
 def gql_attempts(text: str) -> tuple[GqlAttempt, ...]:
