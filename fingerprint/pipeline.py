@@ -418,7 +418,7 @@ class Pipeline:
             try:
                 return JobOutcome(finished) if await store.finish(lease, finished) else None
             except TwitchAudioError:
-                if self._clock.now() >= min(lease.expires_at, until):
+                if self._clock.now() >= min(held.lease.expires_at, until):  # it may have been renewed meanwhile
                     _log.exception("answer_not_stored", extra={"job_id": lease.identification_id})
                     return JobOutcome(finished, stored=False)
             await self._clock.sleep(wait * random.uniform(0.7, 1.0))  # noqa: S311 - jitter
@@ -575,3 +575,5 @@ class _StageRecorder:
                 await self._store.progress(self._lease, stage)
             except TwitchAudioError:
                 _log.warning("progress_not_stored", extra={"job_id": self._lease.identification_id})
+            except Exception:  # noqa: BLE001 - no fault of ours in a note about progress may cost the answer
+                _log.exception("progress_crashed", extra={"job_id": self._lease.identification_id})

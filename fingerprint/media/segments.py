@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from itertools import accumulate, groupby
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from yarl import URL
 
@@ -31,6 +31,8 @@ from fingerprint.media.fragment_filter import FragmentError, FragmentFilter, Sou
 from fingerprint.media.partial_response import PartialResponse
 from fingerprint.media.refusals import permanent_refusal
 from fingerprint.media.sound_filter import SoundFilter
+
+T = TypeVar("T")
 
 MAX_SEGMENT_BYTES: Final = 64 << 20
 """The longest segment that is received, its picture included: 12 s of 44 Mbit/s."""
@@ -206,12 +208,15 @@ class SegmentCache:
         inits = list(dict.fromkeys(segment.init for segment in wanted))
         queue = _InOrder(len(wanted) + 1, decoding if len(inits) == 1 else None)
         try:
-            fetching = asyncio.gather(
-                *(queue.put(0, partial(self._sound_head, init)) for init in inits),
-                *(queue.put(1 + place, partial(self._segment, one)) for place, one in enumerate(wanted)),
-            )
+            fetching = [
+                *(asyncio.create_task(queue.put(0, partial(self._sound_head, init))) for init in inits),
+                *(
+                    asyncio.create_task(queue.put(1 + place, partial(self._segment, one)))
+                    for place, one in enumerate(wanted)
+                ),
+            ]
             more = None if following is None else self.fetch_prefetch(following)
-            results = await fetching
+            results = await _results(fetching)
             came = await self._fetched(wanted, results[len(inits) :], older)
             heads = await self._heads_of([segment for segment in (*older, *wanted) if segment.sequence in came])
             came = {
@@ -278,7 +283,8 @@ class SegmentCache:
         Raises the first failure when there is none.
         """
         inits = list(dict.fromkeys(segment.init for segment in segments))
-        heads = dict(zip(inits, await asyncio.gather(*(self._head(init) for init in inits)), strict=True))
+        found_heads = await _results([asyncio.create_task(self._head(init)) for init in inits])
+        heads = dict(zip(inits, found_heads, strict=True))
         found = {init: head for init, head in heads.items() if isinstance(head, _Head)}
         if not found:
             raise next(head for head in heads.values() if isinstance(head, UpstreamError))
@@ -566,7 +572,17 @@ def _no_sound(fetcher: Fetcher) -> UpstreamError:
 
 
 async def _all(fetches: Iterable[Coroutine[Any, Any, bytes | UpstreamError]]) -> list[bytes | UpstreamError]:
-    return await asyncio.gather(*fetches)
+    return await _results([asyncio.create_task(fetch) for fetch in fetches])
+
+
+async def _results(tasks: Sequence[asyncio.Task[T]]) -> list[T]:
+    """What the tasks return. When one crashes, the others are ended; `gather` alone would leave them running."""
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _resource(

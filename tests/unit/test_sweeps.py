@@ -1,0 +1,295 @@
+"""One whole identification, in which the n-th call fails, hangs, or works without an answer, for n = 1, 2, 3 ...
+
+The same with the job cancelled at each await in turn. Afterwards there is an answer or a cancellation, no task
+that goes on, and no lease that is held. From the resolver to the store everything is real but Twitch's wire, the
+decoder, the recognizers and the database.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+import pytest
+from aiohttp import ServerDisconnectedError
+from yarl import URL
+
+from fingerprint.domain.audio import Recording
+from fingerprint.domain.identification import Identification, Stage, Status
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
+from fingerprint.media.capture import StreamCapture
+from fingerprint.media.fetch import Fetched
+from fingerprint.media.host_pauses import HostPauses
+from fingerprint.media.pcm import Decoded
+from fingerprint.pipeline import JOB_SECONDS, Pipeline
+from fingerprint.ports import LEASE_SECONDS, Claimed, JobOutcome, Lease, OnStage, Recognition
+from fingerprint.settings import TwitchSettings
+from fingerprint.twitch.live_source_cache import LiveSourceCache
+from fingerprint.twitch.resolve import TwitchResolver
+from tests.builders import NOON
+from tests.fakes import FakeRecognizers, MemoryJobStore
+from tests.unit.small_twitch import SmallDecoder, SmallTwitch, small_fetcher
+from tests.virtual_time import run_virtually
+
+TARGETS: dict[str, Target] = {
+    "live": ChannelTarget("ladder"),
+    "video": VideoTarget("1", 5.0),
+    "clip": ClipTarget("AbrasivePlayfulMangoMau5"),
+}
+MAX_CALLS: Final = 60
+STORE_SECONDS: Final = 10.0
+"""After what time a database that hangs is given up by its adapter."""
+
+SETTINGS: Final = TwitchSettings(
+    gql_url=URL("https://gql.twitch.tv/gql"),
+    usher_url=URL("https://usher.ttvnw.net/"),
+    media_hosts=("*.ttvnw.net",),
+)
+
+
+class How(StrEnum):
+    """What happens to the n-th call."""
+
+    FAILS = "fails"
+    HANGS = "hangs"
+    UNANSWERED = "works without an answer"
+    CRASHES = "crashes"
+    """By a fault of ours, an exception of any kind."""
+
+
+class LoopClock:
+    """The loop's own time."""
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Calls:
+    """Counts the calls of all kinds, and spoils one of them."""
+
+    def __init__(self, number: int = 0, how: How = How.FAILS) -> None:
+        self.number = number
+        self.how = how
+        self.made: list[str] = []
+
+    async def call(self, kind: str, work: Callable[[], Awaitable[Any]], failure: Exception) -> Any:
+        """Do a piece of work, unless this is the call that is spoiled; `failure` is how such work fails."""
+        self.made.append(kind)
+        if len(self.made) != self.number:
+            return await work()
+        match self.how:
+            case How.HANGS if kind.startswith("store"):
+                await asyncio.sleep(STORE_SECONDS)
+            case How.HANGS:
+                await asyncio.Event().wait()
+            case How.UNANSWERED:
+                await work()
+            case How.CRASHES if kind != "store finish":
+                raise RuntimeError(kind)
+            case _:
+                await asyncio.sleep(0)
+        raise failure
+
+
+class CountedStore(MemoryJobStore):
+    """The store in memory, whose writes are counted."""
+
+    def __init__(self, calls: Calls) -> None:
+        super().__init__()
+        self.calls = calls
+
+    async def _counted(self, kind: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        busy = TwitchAudioError(ProblemCode.BUSY, "The store is down.", retry_after_seconds=5.0)
+        return await self.calls.call(f"store {kind}", work, busy)
+
+    async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
+        return await self._counted("renew", partial(super().renew, lease, now=now, lease_seconds=lease_seconds))
+
+    async def progress(self, lease: Lease, stage: Stage) -> bool:
+        return await self._counted("progress", partial(super().progress, lease, stage))
+
+    async def finish(self, lease: Lease, identification: Identification) -> bool:
+        return await self._counted("finish", partial(super().finish, lease, identification))
+
+    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
+        return await self._counted("heard", partial(super().heard, broadcast, start, end))
+
+
+class CountedDecoder(SmallDecoder):
+    """Each decoding is a process that may not start, or not end within its limit of 5 s."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Decoded:
+        broken = TwitchAudioError(ProblemCode.INTERNAL, "The decoder broke down.")
+        work = partial(super().decode, encoded, container=container, max_seconds=max_seconds)
+        try:
+            async with asyncio.timeout(5):
+                return await self._calls.call("decoder", work, broken)
+        except TimeoutError:
+            raise broken from None
+
+
+class CountedRecognizers(FakeRecognizers):
+    """A recognizer's failure is a problem."""
+
+    def __init__(self, calls: Calls) -> None:
+        super().__init__()
+        self._calls = calls
+
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
+        away = TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, "It is away.")
+        return await self._calls.call("recognizer", partial(super().identify, recording, on_stage), away)
+
+
+def twitch_of(calls: Calls) -> SmallTwitch:
+    twitch = SmallTwitch()
+
+    async def fault(step: str, url: URL) -> Fetched | None:
+        async def nothing() -> None:
+            await asyncio.sleep(0.01)
+
+        lost = UpstreamError(step, "Twitch broke off the connection.")
+        lost.__cause__ = ServerDisconnectedError()
+        await calls.call(f"{step} {url.name}", nothing, lost)
+        return None
+
+    twitch.fault = fault
+    return twitch
+
+
+async def identified(
+    target: Target, calls: Calls, runs: Callable[..., Awaitable[Any]]
+) -> tuple[Any, CountedStore]:
+    """What `runs` makes of the job for a target, and the store after it."""
+    clock = LoopClock()
+    store = CountedStore(calls)
+    claim = await store.claim(target, owner="me", now=clock.now(), lease_seconds=LEASE_SECONDS)
+    assert isinstance(claim, Claimed)
+    async with small_fetcher(twitch_of(calls), pauses=HostPauses(clock)) as fetcher:
+        sources = LiveSourceCache(TwitchResolver(fetcher, SETTINGS), clock)
+        pipeline = Pipeline(
+            resolver=sources,
+            capture=StreamCapture(fetcher, CountedDecoder(calls), clock, sources=sources),
+            recognizers=CountedRecognizers(calls),
+            clock=clock,
+        )
+        job = pipeline.run(claim.lease, claim.identification, target, store=store)
+        try:
+            return await runs(job), store
+        finally:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not others, "everything that the job began has ended with it"
+
+
+async def to_its_end(job: Coroutine[Any, Any, JobOutcome | None]) -> JobOutcome | None:
+    return await job
+
+
+@pytest.mark.parametrize("how", How)
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
+def test_whatever_call_goes_wrong_there_is_an_answer_in_time(target: Target, how: How) -> None:
+    for number in range(1, MAX_CALLS):
+        calls = Calls(number, how)
+        outcome, store = run_virtually(identified(target, calls, to_its_end))
+        assert isinstance(outcome, JobOutcome), (number, calls.made)
+        assert outcome.stored
+        found = outcome.identification
+        assert found.status.finished
+        assert (found.status is Status.FAILED) == (found.problem is not None)
+        assert found.timings.total_ms is not None
+        assert found.timings.total_ms <= JOB_SECONDS * 1000 + 1
+        if found.problem is not None and how is not How.CRASHES and "decoder" not in calls.made[number - 1]:
+            assert found.problem.code is not ProblemCode.INTERNAL, (number, calls.made)
+        assert [row.status for row in store.rows.values()] == [found.status]
+        assert all(lease.expires_at < NOON for lease in store.leases.values()), "it was given back"
+        if len(calls.made) < number:
+            assert found.status is Status.SUCCESSFUL
+            return
+    raise AssertionError("it never ran without a fault")
+
+
+class CancelledAt:
+    """Awaits a coroutine, and cancels the task that does so at the n-th time that it waits."""
+
+    def __init__(self, job: Coroutine[Any, Any, Any], number: int) -> None:
+        self._job = job
+        self._number = number
+        self.waits = 0
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        steps = self._job.__await__()
+        thrown: BaseException | None = None
+        while True:
+            try:
+                waiting = steps.send(None) if thrown is None else steps.throw(thrown)
+            except StopIteration as done:
+                return done.value
+            self.waits += 1
+            if self.waits == self._number:
+                task.cancel()
+            thrown = None
+            try:
+                yield waiting
+            except BaseException as error:  # noqa: BLE001 - it is passed on to the coroutine
+                thrown = error
+
+
+@pytest.mark.parametrize("part", ["job", "work"])
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
+def test_wherever_it_is_cancelled_nothing_goes_on(target: Target, part: str) -> None:
+    """Both what waits for the work and stores the answer, and the work itself."""
+    for number in range(1, 10 * MAX_CALLS):
+        calls = Calls()
+
+        async def cancelled(job: Coroutine[Any, Any, Any], number: int = number) -> tuple[int, object]:
+            run = CancelledAt(job, number)
+            task = asyncio.create_task(_waited(run))
+            await asyncio.wait({task})
+            return run.waits, None if task.cancelled() else task.result()
+
+        run = run_virtually(
+            identified(target, calls, cancelled) if part == "job" else _work(target, calls, cancelled)
+        )
+        waits, outcome = run[0]
+        if waits < number:
+            assert outcome is not None
+            return
+        assert outcome is None or isinstance(outcome, (JobOutcome, Identification))
+    raise AssertionError("it never ran to its end")
+
+
+async def _waited(run: CancelledAt) -> Any:
+    return await run
+
+
+async def _work(target: Target, calls: Calls, runs: Callable[..., Awaitable[Any]]) -> tuple[Any, None]:
+    """What `runs` makes of the identification alone."""
+    clock = LoopClock()
+    claim = await MemoryJobStore().claim(target, owner="me", now=clock.now(), lease_seconds=LEASE_SECONDS)
+    assert isinstance(claim, Claimed)
+    async with small_fetcher(twitch_of(calls), pauses=HostPauses(clock)) as fetcher:
+        sources = LiveSourceCache(TwitchResolver(fetcher, SETTINGS), clock)
+        pipeline = Pipeline(
+            resolver=sources,
+            capture=StreamCapture(fetcher, CountedDecoder(calls), clock, sources=sources),
+            recognizers=CountedRecognizers(calls),
+            clock=clock,
+        )
+        found = await runs(pipeline.identify(dataclasses.replace(claim.identification), target))
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not others, "everything that it began has ended with it"
+        return found, None
