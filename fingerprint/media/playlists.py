@@ -26,7 +26,7 @@ MAX_RENDITIONS: Final = 5
 
 
 class PlaylistRefusedError(Exception):
-    """The rendition's playlist is not given out: 403, 404, or for good. Other renditions may still play."""
+    """The rendition's playlist is not given out: 403, 404, or permanently. Other renditions may still play."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP {status}")
