@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from fingerprint.catalog.catalogs import Catalogs
-from fingerprint.domain.artwork import EDGES, artwork_of, parse_artwork_name
+from fingerprint.domain.artwork import EDGES, artwork_of, parse_artwork_name, parse_card_name
 from fingerprint.domain.identification import CatalogRef, Song
 from fingerprint.media.picture_pool import PicturePool
 from fingerprint.media.small_pictures import UndecodablePictureError
@@ -16,6 +16,9 @@ from fingerprint.single_flight import SingleFlightCache
 
 MAX_SCALED: Final = 256
 """How many scaled pictures are kept in memory. None has more than 300 x 300 pixels, which is some 50 KB."""
+
+MAX_CARDS: Final = 24
+"""How many cards are kept in memory, some 700 KB each."""
 
 MISSING_SECONDS: Final = 5.0
 """How long it counts that there is no such picture."""
@@ -33,12 +36,19 @@ class ArtworkStore:
             max_entries=MAX_SCALED,
         )
 
+        self._cards: SingleFlightCache[str, bytes | None] = SingleFlightCache(
+            clock=clock,
+            fresh_seconds=lambda made: MISSING_SECONDS if made is None else math.inf,
+            max_entries=MAX_CARDS,
+        )
+
     async def __aenter__(self) -> Self:
         await self._pool.__aenter__()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         await self._scaled.close()
+        await self._cards.close()
         await self._pool.__aexit__(None, None, None)
 
     async def picture(self, name: str) -> bytes | None:
@@ -54,6 +64,20 @@ class ArtworkStore:
             return scaled
         cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
         return cover.content if cover is not None and edge == max(cover.width, cover.height) else None
+
+    async def card(self, name: str) -> bytes | None:
+        """The PNG picture with a name that shows a song beside a link; None if there is none. Raises as above."""
+        asked = parse_card_name(name)
+        return None if asked is None else await self._cards.get(name, lambda: self._card(*asked))
+
+    async def _card(self, digest: str, song_id: str) -> bytes | None:
+        try:
+            if not digest:
+                return await self._pool.card(song_id=song_id)
+            cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
+            return cover and await self._pool.card(cover=cover.content, media_type=cover.media_type)
+        except UndecodablePictureError:
+            return None
 
     def song(self, track_id: str) -> Song | None:
         """The song that a track of the catalogs is; None without such a track. Blocks."""

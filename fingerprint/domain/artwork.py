@@ -1,5 +1,7 @@
 """The pictures of songs that this server gives out: their sizes, and the addresses that stand for them."""
 
+import colorsys
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -10,7 +12,14 @@ PATH: Final = "/api/v1/artwork"
 EDGES: Final = (640, 300, 120)
 """The longer edges of the sizes that a picture is given out in, in pixels; a smaller picture has fewer sizes."""
 
+CARD_SIZE: Final = (1200, 630)
+"""Width and height of the picture that is shown with a link to a page, in pixels."""
+
 _NAME: Final = re.compile(r"([0-9a-f]{32})-(\d{1,3})\.jpg")
+_CARD: Final = re.compile(r"(?:([0-9a-f]{32})|song-([A-Za-z0-9_-]{1,64}))-card\.png")
+_DRAWN: Final = re.compile(r"song-([A-Za-z0-9_-]{1,64})\.svg")
+_DOTS: Final = 36
+_BOX: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +56,64 @@ def parse_artwork_name(name: str) -> tuple[str, int] | None:
     """The digest and the longer edge in the last part of an address; None for any other text."""
     found = _NAME.fullmatch(name)
     return None if found is None else (found[1], int(found[2]))
+
+
+def parse_card_name(name: str) -> tuple[str, str] | None:
+    """The digest of the cover, or else the id of the song, that a card shows; None for any other text."""
+    found = _CARD.fullmatch(name)
+    return None if found is None else (found[1] or "", found[2] or "")
+
+
+def parse_drawn_name(name: str) -> str | None:
+    """The id of the song that a drawn cover is for; None for any other text."""
+    found = _DRAWN.fullmatch(name)
+    return None if found is None else found[1]
+
+
+def drawn_url(song_id: str) -> str:
+    """The address of the cover that is drawn for a song without one."""
+    return f"{PATH}/song-{song_id}.svg"
+
+
+def card_url(song_id: str, artwork: tuple[Artwork, ...]) -> str:
+    """The address of a song's card: with its cover, if it has one."""
+    found = _NAME.fullmatch(artwork[0].url.rpartition("/")[2]) if artwork else None
+    return f"{PATH}/song-{song_id}-card.png" if found is None else f"{PATH}/{found[1]}-card.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A constellation, the same for the same song: colors as RGB, dots as x, y and radius, 0 to 1 of the width."""
+
+    ground: tuple[int, int, int]
+    ink: tuple[int, int, int]
+    dots: tuple[tuple[float, float, float], ...]
+
+
+def drawing_of(song_id: str) -> Drawing:
+    """The drawing that stands for a song that has no picture."""
+    values = [value / 255 for value in hashlib.shake_128(song_id.encode()).digest(1 + 3 * _DOTS)]
+
+    def color(lightness: float) -> tuple[int, int, int]:
+        red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(values[0], lightness, 0.45))
+        return red, green, blue
+
+    dots = tuple(
+        (0.04 + 0.92 * (number + x) / _DOTS, 0.08 + 0.84 * y, 0.006 + 0.018 * size**3)
+        for number, (x, y, size) in enumerate(zip(values[1::3], values[2::3], values[3::3], strict=True))
+    )
+    return Drawing(ground=color(0.16), ink=color(0.72), dots=dots)
+
+
+def drawn_svg(song_id: str) -> str:
+    """The drawing as a picture of its own."""
+    drawing = drawing_of(song_id)
+    dots = "".join(
+        f'<circle cx="{_BOX * x:.1f}" cy="{_BOX * y:.1f}" r="{_BOX * radius * 1.6:.1f}"/>'
+        for x, y, radius in drawing.dots
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_BOX} {_BOX}" width="{_BOX}" height="{_BOX}">'
+        f'<rect width="{_BOX}" height="{_BOX}" fill="rgb{drawing.ground}"/>'
+        f'<g fill="rgb{drawing.ink}">{dots}</g></svg>'
+    )

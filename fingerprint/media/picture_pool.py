@@ -1,4 +1,4 @@
-"""Scales pictures in a sandboxed worker process. See `picture_worker` for what it does."""
+"""Makes pictures in a sandboxed worker process. See `picture_worker` for what it does."""
 
 import json
 from typing import Final, Self
@@ -12,7 +12,7 @@ SECONDS: Final = 20.0
 """The time limit for one picture."""
 
 ADDRESS_SPACE_BYTES: Final = 1 << 30
-MAX_PICTURE_BYTES: Final = 1 << 20
+MAX_PICTURE_BYTES: Final = 3 << 20
 """The longest answer."""
 
 _ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1"}
@@ -23,7 +23,7 @@ class PicturePool(WorkerPool):
 
     def __init__(self) -> None:
         program = worker_program("fingerprint.media.picture_worker", ADDRESS_SPACE_BYTES)
-        super().__init__(program, work="scaled", workers=1, environment=_ENVIRONMENT)
+        super().__init__(program, work="drawn", workers=1, environment=_ENVIRONMENT)
         self._started_workers = False
 
     async def __aenter__(self) -> Self:
@@ -34,13 +34,19 @@ class PicturePool(WorkerPool):
 
         Raises UndecodablePictureError; TwitchAudioError `busy` when too many wait.
         """
+        return await self._made(content, media_type=media_type, max_edge=max_edge)
+
+    async def card(self, *, cover: bytes = b"", media_type: str = "", song_id: str = "") -> bytes:
+        """A card as PNG, with a cover, or with what is drawn for a song. Raises as `small_jpeg` does."""
+        return await self._made(cover, media_type=media_type, max_edge=0, song=song_id)
+
+    async def _made(self, content: bytes, **job: object) -> bytes:
         if not self._started_workers:
             self._started_workers = True
             self.start_workers()
-        job = json.dumps({"media_type": media_type, "max_edge": max_edge}).encode()
 
         async def serve(worker: Worker) -> tuple[int, bytes]:
-            worker.send(JOB, job)
+            worker.send(JOB, json.dumps(job).encode())
             worker.send(CONTENT, content)
             kind, made = await worker.receive(max_bytes=MAX_PICTURE_BYTES)
             if kind not in (MADE, FAILED):

@@ -38,6 +38,11 @@ def small_jpeg(content: bytes, media_type: str, *, max_edge: int) -> bytes:
         raise UndecodablePictureError from error
 
 
+def decoded_picture(content: bytes, media_type: str) -> VideoFrame:
+    """A picture of a known type, decoded. Raises UndecodablePictureError, FFmpegError, LookupError."""
+    return _decoded(content, DECODERS[media_type])
+
+
 def _decoded(content: bytes, decoder: str) -> VideoFrame:
     context = cast("Any", CodecContext.create(decoder, "r"))
     context.thread_count = 1

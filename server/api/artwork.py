@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fingerprint.domain.artwork import PATH
+from fingerprint.domain.artwork import PATH, drawn_svg, parse_drawn_name
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.api.requests import no_unknown_query
@@ -20,10 +20,17 @@ HEADERS: Final = {
 async def get(request: web.Request) -> web.Response:
     """A picture, which never changes."""
     no_unknown_query(request)
-    picture = await request.app[keys.ARTWORK].picture(request.match_info["name"])
+    name, content_type = request.match_info["name"], "image/jpeg"
+    drawn = parse_drawn_name(name)
+    if drawn is not None:
+        picture, content_type = drawn_svg(drawn).encode(), "image/svg+xml"
+    elif name.endswith(".png"):
+        picture, content_type = await request.app[keys.ARTWORK].card(name), "image/png"
+    else:
+        picture = await request.app[keys.ARTWORK].picture(name)
     if picture is None:
         raise TwitchAudioError(ProblemCode.NOT_FOUND, "There is no picture at this address any more.")
-    return tagged_response(request, picture, content_type="image/jpeg", headers=HEADERS)
+    return tagged_response(request, picture, content_type=content_type, headers=HEADERS)
 
 
 ROUTES: Final = (web.get(f"{PATH}/{{name}}", get),)

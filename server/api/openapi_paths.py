@@ -285,10 +285,15 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="artwork",
             summary="A picture of a song",
-            description="A song's `artwork` has its address. It never changes, and may be kept for a year.",
+            description="A song's `artwork` has its address. It never changes, and may be kept for a year. "
+            "`song-ID.svg` is a drawing for a song without a cover.",
             parameters=[_IF_NONE_MATCH],
             responses={
-                "200": _response("The picture.", "image/jpeg", {"contentMediaType": "image/jpeg"}, _ETAG),
+                "200": {
+                    "description": "The picture.",
+                    "headers": _ETAG,
+                    "content": {kind: {} for kind in ("image/jpeg", "image/png", "image/svg+xml")},
+                },
                 "304": _NOT_MODIFIED,
             },
             problems=[ProblemCode.NOT_FOUND],

@@ -21,6 +21,7 @@ from server.middleware.forms import read_form
 from server.web import set_list_view
 from server.web.examples import bot_commands
 from server.web.render import in_time, render
+from server.web.share import set_list_card
 
 DOWNLOADS: Final[Mapping[str, tuple[str, Callable[[str, Sequence[Play], bool], str]]]] = {
     "csv": ("text/csv", lambda _login, plays, _paths: set_list_view.as_csv(plays)),
@@ -123,6 +124,7 @@ class ChannelPages:
             found = await _plays(request, login, since=chosen.since, before=chosen.before)
             watch = await WatchStore(request.app[keys.DATABASE]).get(login)
             tokens = await _tokens(request, login)
+            website = (await request.app[keys.ACCESS].rules()).website
         plays = set_list_view.matching(found, chosen.search)
         origin = str(request.app[keys.ORIGIN](request))
         here = URL(f"/channels/{login}")
@@ -142,6 +144,7 @@ class ChannelPages:
             "may_forget": tokens is not None or await is_operator(request),
             "token": token,
             "commands": bot_commands(origin, login, token or None),
+            "share": None if token else set_list_card(request, website, login, found),
             "overlay": f"{origin}/overlay/{login}",
         }
         response = render("set_list.html", request, context)

@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from yarl import URL
 
 from fingerprint import wire
-from fingerprint.domain.identification import IdentificationId
+from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import earlier, parse_target
 from server import keys
@@ -30,6 +30,7 @@ from server.web.dial import PEAKS
 from server.web.examples import bot_commands, start_examples
 from server.web.overlay import option_fields
 from server.web.render import html_response, in_time, render
+from server.web.share import answer_card
 from server.web.visitor import Visitor, read_visitor
 from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words
 
@@ -87,7 +88,9 @@ class Pages:
             problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
             return await self._home(request, problem_view(problem), status=404)
         view = answer_view(found.identification, request.app[keys.CLOCK].now())
-        return await self._home(request, view, typed=ask_again_text(found.identification))
+        return await self._home(
+            request, view, typed=ask_again_text(found.identification), found=found.identification
+        )
 
     async def ask(self, request: web.Request) -> web.Response:
         """`POST /`: the form without JavaScript. Starts or joins a job, and redirects to the answer's page."""
@@ -154,7 +157,13 @@ class Pages:
         return response
 
     async def _home(
-        self, request: web.Request, answer: AnswerView, *, typed: str = "", status: int = 200
+        self,
+        request: web.Request,
+        answer: AnswerView,
+        *,
+        typed: str = "",
+        status: int = 200,
+        found: Identification | None = None,
     ) -> web.Response:
         async with in_time(self._seconds):
             unavailable = await request.app[keys.SERVICE].unavailable_reason()
@@ -169,6 +178,7 @@ class Pages:
             "may_ask": visitor.refusal is None,
             "said": "said" in request.query,
             "answer": answer,
+            "share": None if found is None or visitor_error else answer_card(request, visitor.website, found),
             "typed": typed,
             "unavailable": unavailable,
             "stages": STAGES,

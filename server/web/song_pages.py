@@ -7,6 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 from yarl import URL
 
+from fingerprint.domain.artwork import drawn_url
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.links import links_of, search_links_of
 from fingerprint.domain.text import clock_text
@@ -17,6 +18,7 @@ from server.api.set_list_files import hearing_link
 from server.api.songs import song_history
 from server.songs.store import Hearing
 from server.web.render import in_time, render
+from server.web.share import share_card
 
 PAGE: Final = 50
 
@@ -90,6 +92,10 @@ class SongPages:
             "rows": [hearing_row(each) for each in found.heard],
             "older": "" if older is None else str(URL.build(query={"before": older.isoformat()})),
             "newest": before is None,
+            "drawn": drawn_url(found.id),
+            "share": share_card(
+                request, website, song=song, path=f"/songs/{found.id}", where="Where it was heard"
+            ),
             "indexed": website.access_mode is AccessMode.OPEN and before is None,
         }
         return render("song.html", request, context)

@@ -1,6 +1,7 @@
 """`/api/v1/songs/{id}` and `/songs/{id}`: a song, and where it was heard as far as the visitor may see it."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from fingerprint.catalog.picture_header import picture_header
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database
 from fingerprint.domain.identification import CatalogRef, Heard, IdentificationId, Kind
@@ -73,6 +75,18 @@ async def test_a_song_and_where_it_was_heard(api: ClientSession, parts: FakePipe
     assert "Night Drive" in html
     for address in ("/channels/somechannel", "https://www.twitch.tv/videos/2210?t=0h1m5s", f"/?id={video['id']}"):
         assert f'href="{address}"' in html
+    for path, title in (
+        ("/songs/0123456789ab", "Night Drive"),
+        (f"/?id={first['id']}", "Night Drive"),
+        ("/channels/somechannel", "somechannel: set list"),
+    ):
+        html = await (await api.get(path, headers={"Accept": "text/html"})).text()
+        assert f'<meta property="og:title" content="{title}' in html
+        assert "<script>alert" not in html
+        assert '<meta name="twitter:card" content="summary_large_image">' in html
+        image = re.findall('<meta property="og:image" content="(http://127[^"]+)">', html)[0]
+        card = await api.get(image)
+        assert picture_header(await card.read()).width == 1200
     missing = await api.get("/songs/t-nothing", headers={"Accept": "text/html"})
     assert (missing.status, missing.content_type) == (404, "text/html")
 
@@ -90,6 +104,7 @@ async def test_what_is_not_shown_in_set_lists_is_not_shown_here(
     assert places(await history(api, "QZES71982312")) == [("stream", "somechannel")], "clips take signing in"
     html = await (await api.get("/songs/QZES71982312", headers={"Accept": "text/html"})).text()
     assert '<meta name="robots" content="noindex">' in html
+    assert "og:" not in html
     await lists.block(BlacklistKind.CHANNEL, "somechannel", reason="", now=NOON)
     await asyncio.sleep(1.1)
     await assert_problem(await api.get("/api/v1/songs/QZES71982312"), "not-found", 404)
