@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
@@ -33,7 +34,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
@@ -152,6 +153,12 @@ def database_url(settings: PipelineSettings) -> str:
     if settings.database_url is not None:
         return settings.database_url
     return URL.create("sqlite", database=str(settings.data_dir / SQLITE_FILE)).render_as_string()
+
+
+def database_may_exist(settings: PipelineSettings) -> bool:
+    """Whether there is the configured database's file; True for a database server."""
+    address = make_url(database_url(settings))
+    return not address.drivername.startswith("sqlite") or Path(address.database or "").is_file()
 
 
 class _DeadlockError(TwitchAudioError):

@@ -49,7 +49,9 @@ from fingerprint.ports import (
     Match,
     MediaResolver,
     MediaSource,
+    OnNoMatch,
     OnStage,
+    PrintRecognizer,
     Recognition,
     Recognizers,
     VideoSource,
@@ -155,7 +157,7 @@ class Pipeline:
 
     `recognizers` are asked about the first take. When they find nothing, `further` are asked about the further
     takes of a live stream; they should cost nothing for each question. Without them only the first take is used.
-    `whole` makes the tracklists of whole recordings.
+    `whole` makes the tracklists of whole recordings. `prints` names songs by the fingerprints of earlier sounds.
     """
 
     def __init__(
@@ -168,6 +170,8 @@ class Pipeline:
         clock: Clock,
         job_seconds: float = JOB_SECONDS,
         whole: WholeRecordings | None = None,
+        prints: PrintRecognizer | None = None,
+        no_match_listeners: list[OnNoMatch] | None = None,
     ) -> None:
         self._resolver = resolver
         self._capture = capture
@@ -176,6 +180,12 @@ class Pipeline:
         self._clock = clock
         self._job_seconds = job_seconds
         self.whole = whole
+        self.prints = prints
+        self._no_match_listeners = [] if no_match_listeners is None else no_match_listeners
+
+    def add_no_match_listener(self, listener: OnNoMatch) -> None:
+        """Call `listener` for each sound from Twitch for which no song was found; see `OnNoMatch`."""
+        self._no_match_listeners.append(listener)
 
     def within(self, job_seconds: float) -> "Pipeline":
         """A copy with another time limit for a whole job."""
@@ -187,6 +197,8 @@ class Pipeline:
             clock=self._clock,
             job_seconds=job_seconds,
             whole=self.whole,
+            prints=self.prints,
+            no_match_listeners=self._no_match_listeners,
         )
 
     def free(self, job_seconds: float) -> "Pipeline | None":
@@ -270,7 +282,7 @@ class Pipeline:
         recorded_live = isinstance(target, ChannelTarget) and isinstance(source, VideoSource)
         best = matches[0] if matches else None
         songs = tuple(match.song for match in matches)
-        return dataclasses.replace(
+        finished = dataclasses.replace(
             identification,
             channel_id=heard.recording.channel_id
             or (source.channel_id if isinstance(source, LiveSource) else None),
@@ -296,6 +308,10 @@ class Pipeline:
                 recognize_ms=answer.recognize_ms,
             ),
         )
+        if best is None and target.kind is not Kind.FILE:
+            for listener in self._no_match_listeners:
+                listener(finished, recording)
+        return finished
 
     async def _first_take(
         self, source: MediaSource, stack: AsyncExitStack

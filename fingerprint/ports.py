@@ -5,7 +5,7 @@ caller should handle. What a caller must tell apart in normal work (held by anot
 All waits inside an adapter have a limit of their own.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -278,6 +278,24 @@ class Recognizer(Protocol[Q]):
         ...
 
 
+class PrintRecognizer(Protocol):
+    """Names songs by the fingerprints of sounds that were heard before; it costs nothing."""
+
+    async def recognize_print(self, fingerprint: bytes) -> Sequence[Match]:
+        """The songs found, best first, as `Recognizer.recognize` gives them; only sure ones.
+
+        Raises TwitchAudioError as that does; ValueError for a fingerprint that cannot be read.
+        """
+        ...
+
+    async def generations(self) -> Mapping[str, int]:
+        """A number for each catalog, by the catalog's identity, that grows with each change of it. Fast."""
+        ...
+
+
+OnNoMatch = Callable[[Identification, Recording], None]
+"""Called with an identification for which no song was found, and its first sound. It must not block or raise."""
+
 OnStage = Callable[[Stage], None]
 """Called with each stage that a job reaches."""
 
@@ -460,6 +478,7 @@ class JobStore(HeardBefore, Protocol):
     async def update_answer(self, identification: Identification) -> None:
         """Replace a finished answer by one that says more about its songs, such as links that were found later.
 
+        One for which no song was found may have one now, and is then on its broadcast's time line with it.
         Does nothing when the identification is not stored or not finished.
         """
         ...

@@ -677,6 +677,13 @@ class PipelineSettings:
         "clips and videos stay",
         default_text="never",
     )
+    unknown_days: int = setting(
+        "TWITCHAUDIO_UNKNOWN_DAYS",
+        whole_number(0, 3_650),
+        help="how many days the fingerprints of moments without a song are kept, without any sound, to search for "
+        "them again when a catalog grows; 0 keeps none",
+        default=30,
+    )
     recognizers: tuple[str, ...] = setting(
         "TWITCHAUDIO_RECOGNIZERS",
         Format(words, "comma-separated recognizer names"),

@@ -25,6 +25,7 @@ from fingerprint.ports import (
     Clock,
     OnOutcome,
     OnUnknown,
+    PrintRecognizer,
     Recognizer,
     Recognizers,
     Usage,
@@ -35,6 +36,7 @@ from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY, Resources, chosen_names
+from fingerprint.recognizers.catalog import CatalogRecognizer
 from fingerprint.recognizers.chain import Member, RecognizerChain
 from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.settings import PipelineSettings, SettingsError
@@ -166,6 +168,14 @@ def _free(members: Iterable[Member]) -> list[Member]:
     return [member for member in members if REGISTRY[member.recognizer.name].free]
 
 
+def _of_prints(members: Iterable[Member]) -> PrintRecognizer | None:
+    """The member that names songs by fingerprints of earlier sounds, if there is one."""
+    for member in members:
+        if isinstance(member.recognizer, CatalogRecognizer):
+            return member.recognizer
+    return None
+
+
 def _budgeted(settings: PipelineSettings, members: Iterable[Member]) -> list[Member]:
     """The providers that have a budget: a whole recording is many questions, so no others are asked about it."""
     return [member for member in members if member.recognizer.name in settings.providers.budgets]
@@ -269,6 +279,7 @@ async def open_pipeline(
             further=further,
             clock=clock,
             whole=WholeRecordings(resolver=sources, capture=capture, listener=listener),
+            prints=_of_prints(members),
         )
 
 

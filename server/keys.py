@@ -7,6 +7,7 @@ from aiohttp import web
 from yarl import URL
 
 from fingerprint.database import Database
+from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.guard import ProviderGuards
 from server.access.identity.forwarding import UntrustedForwarding
@@ -20,6 +21,7 @@ from server.channels.forget import ChannelForgetter
 from server.channels.hot_channels import HotChannels
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
+from server.channels.unknowns import Unknowns
 from server.channels.video_set_lists import VideoSetLists
 from server.channels.watcher import Watcher
 from server.identifications.encoding import Encoder
@@ -48,6 +50,10 @@ SERVICE: Final = web.AppKey("service", IdentificationService)
 NAMES: Final = web.AppKey("names", ChannelNames)
 FEED: Final = web.AppKey("feed", ChannelFeed)
 SET_LISTS: Final = web.AppKey("set_lists", SetLists)
+PIPELINE: Final[web.AppKey[Pipeline]] = web.AppKey("pipeline")
+"""Set where this process works on jobs itself."""
+
+UNKNOWNS: Final[web.AppKey[Unknowns]] = web.AppKey("unknowns")
 VIDEO_SET_LISTS: Final = web.AppKey("video_set_lists", VideoSetLists)
 WATCHER: Final = web.AppKey("watcher", Watcher)
 FORGETTER: Final = web.AppKey("forgetter", ChannelForgetter)

@@ -61,6 +61,8 @@ from server.channels.retention import old_rows_deleted
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
 from server.channels.song_tokens import SongTokenFollower
+from server.channels.unknown_store import Unknown, UnknownStore
+from server.channels.unknowns import UnknownLimits, Unknowns
 from server.channels.video_set_list_store import VideoSetListStore
 from server.channels.video_set_lists import VideoSetLists, WorkLimits
 from server.channels.watch_store import WatchFollower, WatchStore
@@ -72,7 +74,7 @@ from server.identifications.links import LinkEnricher
 from server.identifications.runners import Runner
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
-from server.identifications.service import IdentificationService
+from server.identifications.service import IdentificationService, target_of
 from server.music_folders import FolderTimes, MusicFolders, sync_command
 from server.readiness import Readiness, Trial, database_trial, job_trial, worker_trials
 from server.songs.store import SongStore
@@ -251,6 +253,7 @@ async def _open_runner(
                 recognition_pool=searching,
             )
         )
+    app[keys.PIPELINE] = pipeline
     runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)
     return runner, pipeline.unavailable_reason, trials, pipeline.free(LISTEN_SECONDS), pipeline.whole
 
@@ -311,6 +314,7 @@ async def _open_channels(
         )
     )
     await _open_forgetter(app, stack)
+    await _open_unknowns(app, stack)
     watcher = Watcher(
         WatchStore(database),
         service=service,
@@ -323,6 +327,37 @@ async def _open_channels(
         limits=watcher_limits or WatcherLimits(at_once=max(1, settings.captures_at_once // 2)),
     )
     app[keys.WATCHER] = await stack.enter_async_context(watcher)
+
+
+async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
+    """Open the notebook of unknowns, which listens to the pipeline where this process has one."""
+    service, access, settings = app[keys.SERVICE], app[keys.ACCESS], app[keys.SETTINGS].pipeline
+    clock, pipeline = app[keys.CLOCK], app.get(keys.PIPELINE)
+
+    async def forbidden(unknown: Unknown) -> bool:
+        stored = await app[keys.JOBS].get(unknown.id)
+        target = None if stored is None else target_of(stored)
+        return target is None or await access.is_blacklisted(target)
+
+    def named(answer: Identification) -> None:
+        service.forget_answer(answer)
+        app[keys.SET_LISTS].forget(answer.target)
+
+    unknowns = Unknowns(
+        UnknownStore(app[keys.DATABASE]),
+        None if pipeline is None else pipeline.prints,
+        app[keys.JOBS],
+        clock=clock,
+        metrics=app[keys.METRICS],
+        is_busy=lambda: service.is_busy,
+        forbidden=forbidden,
+        songs=SongStore(app[keys.DATABASE]),
+        named=named,
+        limits=UnknownLimits(days=min(settings.unknown_days, settings.keep_days or settings.unknown_days)),
+    )
+    app[keys.UNKNOWNS] = await stack.enter_async_context(unknowns)
+    if pipeline is not None:
+        pipeline.add_no_match_listener(unknowns.no_match)
 
 
 async def _open_forgetter(app: web.Application, stack: AsyncExitStack) -> None:

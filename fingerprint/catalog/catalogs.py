@@ -10,6 +10,7 @@ import numpy as np
 
 from fingerprint.catalog.covers import Cover
 from fingerprint.catalog.index import Catalog, LiveSegment, Snapshot
+from fingerprint.catalog.manifest import read_manifest
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.tracks import Track
 
@@ -21,6 +22,7 @@ class Catalogs:
     """
 
     def __init__(self, directories: Sequence[Path]) -> None:
+        self._directories = tuple(directories)
         self._catalogs = [Catalog(directory) for directory in directories]
         self._lock = Lock()
         self._parts: tuple[Snapshot, ...] = ()
@@ -47,6 +49,16 @@ class Catalogs:
                 if (track := catalog.track(track_id)) is not None:
                     return track
         return None
+
+    def generations(self) -> dict[str, int]:
+        """The generation of each catalog that can be read, by its identity: it grows with each change."""
+        found: dict[str, int] = {}
+        for directory in self._directories:
+            with contextlib.suppress(CatalogError):
+                manifest = read_manifest(directory)
+                if manifest.generation:
+                    found[manifest.catalog or "unnamed"] = manifest.generation
+        return found
 
     def cover(self, track_id: str) -> Cover | None:
         """The cover of a track, of the first catalog that has one; None if none has. See `Catalog.cover`."""

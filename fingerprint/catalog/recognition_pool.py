@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from fingerprint.catalog.manifest import MANIFEST_NAME
+from fingerprint.catalog.query_print import MAX_PRINT_SECONDS
 from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED, failure_decoder, findings_decoder
 from fingerprint.catalog.search import Finding
 from fingerprint.domain.audio import Pcm
@@ -92,6 +93,18 @@ class RecognitionPool(WorkerPool):
             detail = "The recognizer broke down on this recording, twice. This is a fault of ours."
             raise TwitchAudioError(ProblemCode.INTERNAL, detail) from error
 
+    async def print_findings(self, fingerprint: bytes) -> list[Finding]:
+        """The songs found by the fingerprint of a short sound. Raises as `findings` does."""
+        self._start_once()
+        head, prepared = bytes([0, 1]), asyncio.Event()
+        query = asyncio.create_task(self._found(head, fingerprint, MAX_PRINT_SECONDS, prepared))
+        self._queries.add(query)
+        query.add_done_callback(self._done)
+        try:
+            return await self.findings(query)
+        finally:
+            query.cancel()
+
     async def has_catalog(self) -> bool:
         """Whether there is a catalog in one of the folders."""
         return await asyncio.to_thread(self._has_catalog)
@@ -121,17 +134,24 @@ class RecognitionPool(WorkerPool):
 
     async def _identify(self, pcm: Pcm, take: int, prepared: asyncio.Event) -> list[Finding]:
         samples = np.ascontiguousarray(pcm.samples, np.float32)
+        head, seconds = bytes([len(samples), take]), pcm.duration_seconds
+        return await self._found(head, samples.data.cast("B"), seconds, prepared)
+
+    async def _found(
+        self, head: bytes, content: bytes | memoryview, seconds: float, prepared: asyncio.Event
+    ) -> list[Finding]:
+        """What a worker finds in `seconds` of sound."""
 
         async def serve(worker: Worker) -> list[Finding]:
-            worker.send(JOB, bytes([len(samples), take]))
-            worker.send(CONTENT, samples.data.cast("B"))
+            worker.send(JOB, head)
+            worker.send(CONTENT, content)
             while True:
-                kind, content = await worker.receive()
+                kind, answer = await worker.receive()
                 try:
                     if kind == FOUND:
-                        return findings_decoder.decode(content)
+                        return findings_decoder.decode(answer)
                     if kind == FAILED:
-                        code, detail = failure_decoder.decode(content)
+                        code, detail = failure_decoder.decode(answer)
                         raise TwitchAudioError(ProblemCode(code), detail)
                 except (msgspec.MsgspecError, ValueError) as error:
                     raise WorkerError("it answered nonsense") from error
@@ -139,4 +159,4 @@ class RecognitionPool(WorkerPool):
                     raise WorkerError("it answered nonsense")
                 prepared.set()
 
-        return await self.run(serve, wall_seconds=JOB_SECONDS + JOB_SECONDS_PER_SECOND * pcm.duration_seconds)
+        return await self.run(serve, wall_seconds=JOB_SECONDS + JOB_SECONDS_PER_SECOND * seconds)

@@ -1,7 +1,7 @@
 """The format of recognition jobs and their answers, in the frames of `worker_process`.
 
 A job's frame is the number of channels and that of the take, u8 each; the next one has the channels' float32
-samples, one channel after the other.
+samples, one channel after the other. With 0 channels, it has a fingerprint, see `query_print`.
 
 Answers:
     PREPARED    the recording is fingerprinted, and the search begins

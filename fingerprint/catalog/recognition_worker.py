@@ -16,6 +16,7 @@ import numpy as np
 from fingerprint.catalog.catalogs import Catalogs
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.problems import CatalogError
+from fingerprint.catalog.query_print import identify_print
 from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.worker_process import ParentPipe, limit_memory, number_argument, serve_jobs
@@ -34,12 +35,21 @@ def main() -> None:
 
 
 def _recognize(catalog: Catalogs, pipe: ParentPipe, job: bytearray) -> None:
-    samples = np.frombuffer(pipe.content(), np.float32).reshape(job[0], -1)
-    query = prepare(Pcm(samples, SAMPLE_RATE))
-    query.take = job[1]
+    content = pipe.content()
+    if job[0]:
+        query = prepare(Pcm(np.frombuffer(content, np.float32).reshape(job[0], -1), SAMPLE_RATE))
+        query.take = job[1]
+    else:
+        query = None
     pipe.send(PREPARED)
     try:
-        pipe.send(FOUND, msgspec.json.encode(identify(catalog.snapshot(), query, take=query.take)))
+        snapshot = catalog.snapshot()
+        found = (
+            identify_print(snapshot, bytes(content))
+            if query is None
+            else identify(snapshot, query, take=query.take)
+        )
+        pipe.send(FOUND, msgspec.json.encode(found))
     except CatalogError as error:
         pipe.send(FAILED, msgspec.json.encode((error.code, error.detail)))
 

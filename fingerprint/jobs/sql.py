@@ -172,8 +172,15 @@ class SqlJobStore:
         await self._database.change(statements.END_LEASE, statements.held(lease))
 
     async def update_answer(self, identification: Identification) -> None:
-        body = json.dumps(to_json(clean(identification)), separators=(",", ":"), allow_nan=False)
-        await self._database.change(statements.UPDATE_ANSWER, {"job": identification.id, "new_body": body})
+        answer = clean(identification)
+        body = json.dumps(to_json(answer), separators=(",", ":"), allow_nan=False)
+        values = {"job": answer.id, "new_status": str(answer.status), "new_body": body}
+
+        def work(connection: Connection) -> None:
+            if _changed(connection.execute(statements.UPDATE_ANSWER, values)):
+                _add_to_time_line(connection, answer)
+
+        await self._database.transact(work)
 
     async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
         await self._database.change(

@@ -83,7 +83,7 @@ GIVE_UP: Final = (
     .where(_JOB, identifications.c.finished_us.is_(None))
     .values(_new("status", "stage", "finished_us", "body"))
 )
-UPDATE_ANSWER: Final = update(identifications).where(*_FINISHED).values(_new("body"))
+UPDATE_ANSWER: Final = update(identifications).where(*_FINISHED).values(_new("status", "body"))
 MARK_DISPUTED: Final = update(identifications).where(*_FINISHED).values(_new("doubted_us"))
 
 

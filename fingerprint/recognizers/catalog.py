@@ -1,7 +1,7 @@
 """The recognizer on the local catalog, the operator's own music: needs no account and no network."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +9,7 @@ from cachetools import LRUCache
 
 from fingerprint.catalog.catalogs import Catalogs
 from fingerprint.catalog.identify import identify, prepare
+from fingerprint.catalog.query_print import identify_print
 from fingerprint.catalog.recognition_pool import PendingFindings, RecognitionPool
 from fingerprint.catalog.search import AudioQuery, Finding
 from fingerprint.domain.artwork import Artwork, artwork_of
@@ -66,10 +67,26 @@ class CatalogRecognizer:
         else:
             assert self._pool is not None, "the pool prepared it"
             findings = await self._pool.findings(query)
+        return await self._matches(findings)
+
+    async def _matches(self, findings: Sequence[Finding]) -> Sequence[Match]:
         names = {finding.track.cover for finding in findings if finding.track.cover is not None}
         if unknown := [name for name in names if name not in self._artwork]:
             self._artwork.update(await asyncio.to_thread(self._read_artwork, unknown))
         return [_match(finding, self._artwork.get(finding.track.cover or "", ())) for finding in findings]
+
+    async def recognize_print(self, fingerprint: bytes) -> Sequence[Match]:
+        if self._pool is None:
+            findings = await asyncio.to_thread(self._print_findings, fingerprint)
+        else:
+            findings = await self._pool.print_findings(fingerprint)
+        return await self._matches(findings)
+
+    async def generations(self) -> Mapping[str, int]:
+        return await asyncio.to_thread(self._catalogs.generations)
+
+    def _print_findings(self, fingerprint: bytes) -> list[Finding]:
+        return identify_print(self._catalogs.snapshot(), fingerprint)
 
     def _findings(self, query: AudioQuery) -> list[Finding]:
         return identify(self._catalogs.snapshot(), query, take=query.take)

@@ -268,9 +268,13 @@ class Access:
 
         Whose it is, Twitch is asked once for each, and only while a channel is blacklisted.
         """
-        broadcaster = await self.broadcaster(target)
-        if (await self.rules()).blacklist.names(target=target, broadcaster=broadcaster):
+        if await self.is_blacklisted(target):
             raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
+
+    async def is_blacklisted(self, target: AskedTarget) -> bool:
+        """Whether a target may not be asked about at all. Raises TwitchAudioError `busy`."""
+        broadcaster = await self.broadcaster(target)
+        return (await self.rules()).blacklist.names(target=target, broadcaster=broadcaster)
 
     async def _blacklisted(self, context: RequestContext, target: AskedTarget | None) -> bool:
         sender: dict[str, Any] = {"user": context.principal.user, "address": context.credentials.address}

@@ -41,6 +41,7 @@ async def ask_if_allowed(
     )
     request.app[keys.WEBHOOKS].asked(asked, webhook_owner(context.principal))
     request.app[keys.HOT].asked(target, asker_key(context))
+    request.app[keys.UNKNOWNS].asked(asked)
     return asked
 
 

@@ -21,7 +21,16 @@ from server.access.rules.lists import BlacklistKind
 from server.access.tables import clip_owners
 from server.audit.changes import ChangeLog
 from server.channel_names import ChannelNames
-from server.channels.tables import channel_askers, hot_channels, reports, song_tokens, video_set_lists, watches
+from server.channels.tables import (
+    channel_askers,
+    hot_channels,
+    reports,
+    song_tokens,
+    unknowns,
+    video_set_lists,
+    watches,
+)
+from server.channels.unknown_store import of_channel
 from server.songs.store import forget_hearings
 
 SWEEP_SECONDS: Final = 86_400.0
@@ -96,6 +105,7 @@ class ChannelForgetter:
         for start in range(0, len(deleted), _IDS_PER_STATEMENT):
             ids = deleted[start : start + _IDS_PER_STATEMENT]
             await self._database.change(delete(reports).where(reports.c.identification_id.in_(ids)))
+            await self._database.change(delete(unknowns).where(unknowns.c.id.in_(ids)))
         self._on_forgotten(traces.logins)
         if deleted or rows:
             count = len(set(deleted))
@@ -161,6 +171,7 @@ def _delete_rows(connection: Connection, traces: ChannelTraces) -> int:
     if traces.channel_id is not None:
         of_videos = or_(of_videos, video_set_lists.c.channel_id == traces.channel_id)
     statements.append(delete(video_set_lists).where(of_videos))
+    statements.append(delete(unknowns).where(of_channel(traces, logins)))
     if traces.channel_id is not None:
         statements.append(delete(clip_owners).where(clip_owners.c.broadcaster_id == traces.channel_id))
     rows = sum(connection.execute(statement).rowcount for statement in statements)

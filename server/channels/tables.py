@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text, UniqueConstraint
 
 from fingerprint.database import MYSQL_TABLE, exact_text, metadata
 
@@ -96,6 +96,36 @@ watches: Final = Table(
     # Null until Twitch has named it.
     Column("channel_id", exact_text(32)),
     Index("ix_watches_state_next", "state", "next_us"),
+    **MYSQL_TABLE,
+)
+
+unknowns: Final = Table(
+    "unknowns",
+    metadata,
+    # The identification that found no song.
+    Column("id", exact_text(64), primary_key=True),
+    Column("kind", exact_text(16), nullable=False),
+    Column("target", exact_text(191), nullable=False),
+    # The channel's login and number, where they are known.
+    Column("channel", exact_text(64)),
+    Column("channel_id", exact_text(32)),
+    # When its first sound began, which may be before that of the answer.
+    Column("captured_us", BigInteger),
+    Column("seconds", Float, nullable=False),
+    # Fingerprints of its sound, as JSON, and their length.
+    Column("pieces", Text(2**24 - 1), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    # Up to which generation of which catalog it was searched for, as JSON.
+    Column("searched", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    # When it was named, and the song.
+    Column("named_us", BigInteger),
+    Column("song", exact_text(300), nullable=False),
+    # One server at a time searches for it, until then.
+    Column("lease_us", BigInteger, nullable=False),
+    Index("ix_unknowns_created_bytes", "created_us", "bytes"),
+    Index("ix_unknowns_named", "named_us"),
     **MYSQL_TABLE,
 )
 

@@ -252,11 +252,26 @@ def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync 
         log.write(report.failed, report.missing)
     for path in report.missing:
         print(printable(f"twitchaudio: {path} does not exist"), file=sys.stderr)
+    named = None if sync is not None and sync.dry_run else _named_since(report, place)
     if arguments.json:
-        print(json.dumps(_report_to_json(report)))
+        print(json.dumps({**_report_to_json(report), "unknowns_named": named}))
     else:
         print(printable(_report_text(report, len(Catalog(place.folder).snapshot()), place.name, sync=sync)))
+        if named:
+            print(f"{_count(named, 'moment')} for which no song was found before can be named now.")
     return report
+
+
+def _named_since(report: IngestReport, place: "_Place") -> int | None:
+    """How many unknowns have a name by what was added; None where that cannot be known."""
+    settings = read_settings(PipelineSettings)
+    chosen = {str(each) for each in settings.catalog_places}
+    if not report.added or place.name not in chosen:
+        return None
+    # Not above: it takes long to import, and most commands do without it.
+    from server.cli.unknown_songs import named_since_it_grew  # noqa: PLC0415
+
+    return named_since_it_grew(settings, place.folder)
 
 
 @contextlib.contextmanager

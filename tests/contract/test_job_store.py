@@ -580,6 +580,26 @@ async def test_an_answer_can_be_amended_once_it_is_finished(store: JobStore, tar
     assert await store.get(IdentificationId("unknown")) is None
 
 
+@pytest.mark.parametrize("target", [CLIP, CHANNEL, VideoTarget("123456789", 60.0)])
+async def test_an_answer_without_a_song_can_have_one_later(store: JobStore, target: Target) -> None:
+    work = await claimed(store, target)
+    moment = BroadcastMoment(broadcast="41", seconds=100.0)
+    named = dataclasses.replace(
+        success(work), moment=moment, heard=Heard.NOW, captured_seconds=6.0, captured_from_seconds=0.0
+    )
+    unknown = dataclasses.replace(named, status=Status.NO_MATCH, song=None, songs=(), score=None)
+    assert await store.finish(work.lease, unknown)
+    await store.update_answer(named)
+    assert await store.get(named.id) == named
+    assert await store.answer(target) == named
+    assert named in await store.heard("41", 100.0, 106.0)
+    if isinstance(target, ChannelTarget):
+        assert list(await store.history(target.login, limit=5)) == [named]
+    elif isinstance(target, ClipTarget):
+        found = await claim(store, target, after=300 * 86_400)
+        assert found == Finished(named), "what was found in a clip stays"
+
+
 @pytest.mark.parametrize("target", [CLIP, VideoTarget("123456789", 60.0)])
 async def test_a_disputed_answer_can_be_read_but_is_given_to_no_further_question(
     store: JobStore, target: Target

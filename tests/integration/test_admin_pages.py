@@ -28,6 +28,7 @@ PAGES = (
     "/keys",
     "/watches",
     "/song-tokens",
+    "/unknowns",
     "/reports",
     "/recognizers",
     "/twitch",

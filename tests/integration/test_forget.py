@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, heard_spans, identifications
-from fingerprint.domain.identification import Identification
+from fingerprint.domain.identification import Identification, Status
 from fingerprint.domain.targets import ClipTarget, Target, VideoTarget
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.ports import Broadcaster, Claimed
@@ -20,7 +20,8 @@ from server.audit.changes import ChangeLog
 from server.channel_names import ChannelNames
 from server.channels.forget import ChannelForgetter
 from server.channels.song_tokens import SongTokenStore
-from server.channels.tables import song_tokens, watches
+from server.channels.tables import song_tokens, unknowns, watches
+from server.channels.unknown_store import UnknownStore
 from server.channels.watch_store import WatchStore
 from server.cli import main
 from tests.api_client import CLIP, ask, assert_problem, open_api
@@ -63,6 +64,10 @@ async def test_on_the_command_line_everything_about_a_channel_is_deleted_and_kep
     await stored(database, VideoTarget("2210", 30.0), channel="somechannel")
     kept = await stored(database, ClipTarget("AnothersClip-1"), channel="another")
     await SongTokenStore(database).create("somechannel", now=datetime.now(UTC))
+    unknown = await stored(database, VideoTarget("2210", 60.0), channel="somechannel", status=Status.NO_MATCH)
+    await UnknownStore(database).add(
+        unknown, [], captured_at=None, seconds=6.0, searched={}, now=datetime.now(UTC)
+    )
     # Not due yet: the server's watcher must not ask meanwhile.
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     await WatchStore(database).start(
@@ -70,10 +75,10 @@ async def test_on_the_command_line_everything_about_a_channel_is_deleted_and_kep
     )
     command = ["admin", "channels", "forget", "https://www.twitch.tv/SomeChannel"]
     assert await asyncio.to_thread(main, command) == 0
-    assert "somechannel is forgotten. Answers deleted: 3." in capsys.readouterr().out
+    assert "somechannel is forgotten. Answers deleted: 4." in capsys.readouterr().out
     rows = await database.rows(select(identifications.c.id))
     assert [row.id for row in rows] == [kept.id]
-    assert [await count(database, table) for table in (song_tokens, watches, heard_spans)] == [0, 0, 0]
+    assert [await count(database, table) for table in (song_tokens, watches, heard_spans, unknowns)] == [0] * 4
     songs = await (await api.get("/api/v1/channels/somechannel/songs")).json()
     assert songs["plays"] == []
     assert (await ask(api, wait=20)).status == 200, "it may be asked about again"

@@ -225,18 +225,27 @@ class DynamoDbJobStore:
 
     async def update_answer(self, identification: Identification) -> None:
         answer = clean(identification)
-        fields = {"Answer": text(answer_text(answer)), **song_attributes(answer.song)}
+        fields = {
+            "Status": text(answer.status),
+            "Answer": text(answer_text(answer)),
+            **song_attributes(answer.song),
+        }
         for table, _ in self._places(answer.id):
             item = await table.get(answer.id)
             if item is None:
                 continue
+            named = item.get("Status") == text(Status.NO_MATCH) and answer.status is Status.SUCCESSFUL
+            stays = " REMOVE #ExpiresAt" if named and answer.kind is not Kind.STREAM else ""
             if "FinishedAt" in item:
                 when = "attribute_exists(#FinishedAt)"
-                await table.update(answer.id, _setting(fields), when=when, values=_values(fields))
+                await table.update(answer.id, _setting(fields) + stays, when=when, values=_values(fields))
             if "FinishedAt" in item and "Seat" in item and answer.kind is not Kind.STREAM:
                 kept = {"Answer": fields["Answer"]}
                 values = {**_values(kept), ":id": item["Id"]}
-                await table.update(item["Seat"]["S"], _setting(kept), when="#AnswerId = :id", values=values)
+                seat = item["Seat"]["S"]
+                await table.update(seat, _setting(kept) + stays, when="#AnswerId = :id", values=values)
+            if named and "FinishedAt" in item:
+                await self._add_to_time_line(answer)
             return
 
     async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:

@@ -12,8 +12,9 @@ from server.access.rules.store import RulesStore
 from server.audit.changes import ChangeLog
 from server.channels.reports import ReportStore
 from server.channels.song_tokens import OPERATOR, SongTokenStore
+from server.channels.unknown_store import UnknownStore
 from server.channels.watch_store import WatchStore
-from server.web.admin.channel_lists import Reports, SongTokens, Watches
+from server.web.admin.channel_lists import Reports, SongTokens, UnknownMoments, Watches
 from server.web.admin.common import Operator
 from server.web.admin.lists import Blacklisted, Broadcasters, Codes, Keys, Whitelist
 from server.web.admin.pages import AdminPages, AdminServices
@@ -47,6 +48,7 @@ def add_admin_pages(app: web.Application) -> None:
             watches,
             SongTokens(SongTokenStore(database, changes=changes), clock),
             Reports(ReportStore(database, changes=changes), clock),
+            UnknownMoments(UnknownStore(database)),
         )
         return AdminServices(rules=RulesStore(database, changes=changes), sections=sections)
 

@@ -8,6 +8,7 @@ from fingerprint.domain.targets import channel_target
 from fingerprint.ports import Clock
 from server.channels.reports import ReportStore
 from server.channels.song_tokens import SongTokenStore
+from server.channels.unknown_store import UnknownStore
 from server.channels.watch import BUDGET, EVERY_SECONDS, WatchState, watch_terms
 from server.channels.watch_store import WatchStore
 from server.web.admin.sections import AdminSection, Change, Form, FormField, Row
@@ -55,6 +56,45 @@ class Reports(AdminSection):
         """Mark a report as handled."""
         await self._reports.handle(key, self._clock.now())
         return Change(message="Done with that report.")
+
+
+class UnknownMoments(AdminSection):
+    """Moments for which no song was found."""
+
+    slug = "unknowns"
+    title = "Unknown songs"
+    intro = (
+        "Moments in which no song was found, most wanted first. When music is added to the catalog, we search for "
+        "them again. We keep a fingerprint of each, but no sound."
+    )
+    columns = ("Where", "Channel", "Asked for", "When")
+    fields = ()
+    verbs = ("", "Delete")
+
+    def __init__(self, unknowns: UnknownStore) -> None:
+        self._unknowns = unknowns
+
+    async def rows(self) -> Sequence[Row]:
+        return [
+            Row(
+                key=unknown.id,
+                cells=(
+                    f"{unknown.kind} {unknown.target}",
+                    unknown.channel,
+                    "once" if unknown.times == 1 else f"{unknown.times} times",
+                    unknown.captured_at or unknown.created_at,
+                ),
+            )
+            for unknown in await self._unknowns.most_asked()
+        ]
+
+    async def add(self, form: Form) -> Change:
+        """Raises TwitchAudioError `invalid-input`: only questions without an answer add some."""
+        raise TwitchAudioError(ProblemCode.INVALID_INPUT, "Unknown songs come from questions without an answer.")
+
+    async def remove(self, key: str) -> Change:
+        await self._unknowns.delete([key])
+        return Change(message="It is deleted, and is not searched for any more.")
 
 
 class Watches(AdminSection):
