@@ -11,6 +11,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from aiohttp import web_app
 from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
 
 from tests.emulators import CREDENTIALS, EMULATORS, Emulator
@@ -110,6 +111,13 @@ def _logging_as_before() -> Iterator[None]:
     """What a command sets up for the whole process ends with its test: its stream is closed then."""
     with logging_as_before():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _applications_go_with_their_tests() -> Iterator[None]:
+    """aiohttp keeps up to 1,024 handlers, each with its application and all that it holds."""
+    yield
+    web_app._cached_build_middleware.cache_clear()  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ def _start(command: list[str], variables: Mapping[str, str]) -> subprocess.Popen
 
 
 async def _listens(port: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 240
     while True:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)

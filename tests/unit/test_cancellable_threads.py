@@ -31,14 +31,14 @@ async def test_a_unit_gives_its_result_or_raises_its_error_to_whoever_waits() ->
     )
     with pytest.raises(KeyError, match="why"):
         await threads.run(fail)
-    await asyncio.to_thread(threads.close, 5.0)
+    await asyncio.to_thread(threads.close, 60.0)
 
 
 async def test_one_thread_does_units_in_the_order_they_came() -> None:
     threads, done = CancellableThreads("of a test", 1), list[int]()
     await asyncio.gather(*(threads.run(lambda token, number=number: done.append(number)) for number in range(50)))
     assert done == list(range(50))
-    await asyncio.to_thread(threads.close, 5.0)
+    await asyncio.to_thread(threads.close, 60.0)
 
 
 async def test_whoever_goes_away_stops_what_they_waited_for_and_their_turn_is_passed_over() -> None:
@@ -48,7 +48,7 @@ async def test_whoever_goes_away_stops_what_they_waited_for_and_their_turn_is_pa
     def at_work(token: CancellationToken) -> None:
         with token.on_cancel(stopped.set):
             begun.set()
-            assert stopped.wait(10)
+            assert stopped.wait(60)
         try:
             token.check()
         except CancelledByCallerError as error:
@@ -60,7 +60,7 @@ async def test_whoever_goes_away_stops_what_they_waited_for_and_their_turn_is_pa
             raised.append(AssertionError)
 
     asking = [asyncio.create_task(threads.run(unit)) for unit in (at_work, in_turn)]
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     for task in reversed(asking):
         task.cancel()
     assert [type(end) for end in await asyncio.gather(*asking, return_exceptions=True)] == [
@@ -68,13 +68,13 @@ async def test_whoever_goes_away_stops_what_they_waited_for_and_their_turn_is_pa
     ] * 2
     assert await threads.run(lambda token: "the next") == "the next"
     assert raised == [CancelledByCallerError]
-    await asyncio.to_thread(threads.close, 5.0)
+    await asyncio.to_thread(threads.close, 60.0)
 
 
 async def test_after_the_end_nothing_is_begun() -> None:
     threads = CancellableThreads("of a test", 1)
     assert await threads.run(lambda token: 1) == 1
-    await asyncio.to_thread(threads.close, 5.0)
+    await asyncio.to_thread(threads.close, 60.0)
     assert "of a test" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(ThreadsClosedError):
         await threads.run(lambda token: 1)
@@ -96,4 +96,4 @@ async def test_what_hangs_lets_no_more_than_so_many_pile_up_although_their_calle
                 break
             except TooManyUnitsError:
                 await asyncio.sleep(0)
-    await asyncio.to_thread(threads.close, 5.0)
+    await asyncio.to_thread(threads.close, 60.0)
