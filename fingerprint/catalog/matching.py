@@ -265,18 +265,23 @@ def _histogram(
     votes = np.add.reduceat(weights, starts)
     counts = np.diff(np.r_[starts, len(weights)])
     cells = cells[starts]
-    tracks: list[Candidate] = []
-    picked: list[Candidate] = []
+    order = np.argsort(-votes, kind="stable")
+    best_of_tracks = np.sort(np.unique(cells[order] // span, return_index=True)[1])[: limits[0]]
+    picked: list[int] = []
     seen: dict[int, list[int]] = {}
-    for index in np.argsort(-votes, kind="stable"):
+    for index in order:
+        if len(picked) >= limits[1]:
+            break
         track, offset = divmod(int(cells[index]), span)
         others = seen.setdefault(track, [])
-        wanted = len(picked) < limits[1] and all(abs(offset - other) > APART_FRAMES for other in others)
-        first = not others and len(tracks) < limits[0]
-        if not (wanted or first):
-            continue
+        if all(abs(offset - other) > APART_FRAMES for other in others):
+            others.append(offset)
+            picked.append(int(index))
+    candidates: dict[int, Candidate] = {}
+    for index in dict.fromkeys([*order[best_of_tracks].tolist(), *picked]):
+        track, offset = divmod(int(cells[index]), span)
         owner = int(np.searchsorted(before, track, side="right")) - 1
-        candidate = Candidate(
+        candidates[index] = Candidate(
             live=snapshot.segments[owner],
             number=track - int(before[owner]),
             offset=(offset + lowest + 1) * phases,
@@ -285,11 +290,7 @@ def _histogram(
             speed=query.speed,
             pitch=query.pitch,
         )
-        others.append(offset)
-        if first:
-            tracks.append(candidate)
-        if wanted:
-            picked.append(candidate)
-        if len(tracks) >= limits[0] and len(picked) >= limits[1]:
-            break
-    return VoteResult(tracks=tuple(tracks), offsets=tuple(picked))
+    return VoteResult(
+        tracks=tuple(candidates[index] for index in order[best_of_tracks].tolist()),
+        offsets=tuple(candidates[index] for index in picked),
+    )

@@ -185,7 +185,8 @@ def bases(snapshot: Snapshot) -> NDArray[np.int64]:
 
 def postings_of(snapshot: Snapshot, query: QueryFingerprint) -> int:
     """The number of postings of a query's landmarks."""
-    return sum(int(find_postings(live.segment, query.hashes)[1].sum()) for live in snapshot.segments)
+    hashes, repeated = np.unique(query.hashes, return_counts=True)
+    return sum(int(find_postings(live.segment, hashes)[1] @ repeated) for live in snapshot.segments)
 
 
 def _affordable(landmarks: Landmarks, counts: Sequence[NDArray[np.int64]], max_hits: int) -> NDArray[np.bool_]:

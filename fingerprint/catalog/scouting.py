@@ -54,13 +54,16 @@ def standing_out(
     hashes, starts, trusts = _landmarks(peaks, hypotheses, parameters)
     if not hashes.shape[1] or not snapshot.segments:
         return np.zeros(len(hypotheses))
-    flat = hashes.reshape(-1)
-    found = [find_postings(live.segment, flat) for live in snapshot.segments]
+    # In order of hash, so that the index is read from its beginning to its end: several times faster.
+    order = np.argsort(hashes, axis=None)
+    found = [find_postings(live.segment, hashes.reshape(-1)[order]) for live in snapshot.segments]
     totals = np.sum([counts for _, counts in found], axis=0)
-    followed = _most_telling(totals.reshape(hashes.shape), trusts, max_hits).reshape(-1)
+    in_rows = np.empty_like(totals)
+    in_rows[order] = totals
+    followed = _most_telling(in_rows.reshape(hashes.shape), trusts, max_hits).reshape(-1)[order]
     weights = np.log(1 + 0.1 * max(1, snapshot.frames) / np.maximum(totals, 1)).astype(np.float32)
-    rows = np.repeat(np.arange(len(hypotheses)) * TABLE_PLACES, hashes.shape[1])
-    starts = starts.reshape(-1)
+    rows = order // hashes.shape[1] * TABLE_PLACES
+    starts = starts.reshape(-1)[order]
     votes: list[NDArray[np.int64]] = []
     worth: list[NDArray[np.float32]] = []
     for live, base, (firsts, counts) in zip(snapshot.segments, bases(snapshot).tolist(), found, strict=False):

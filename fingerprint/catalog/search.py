@@ -221,8 +221,13 @@ class AudioQuery:
         """A fourth of all landmarks, to judge whether another speed or pitch is worth searching."""
         return query_landmarks(self.scout_peaks, self._parameters, fan_out=fan_out, speed=speed, pitch=pitch)
 
-    def full(self, speed: float = 1.0, pitch: float | None = None) -> QueryFingerprint:
-        """The landmarks of the second pass, and of a speed or pitch that is worth searching."""
+    @cached_property
+    def full(self) -> QueryFingerprint:
+        """The landmarks of the second pass."""
+        return self.full_at(1.0)
+
+    def full_at(self, speed: float, pitch: float | None = None) -> QueryFingerprint:
+        """As many landmarks, at a speed or pitch that is worth searching."""
         return query_landmarks(self.full_peaks, self._parameters, fan_out=FULL.fan_out, speed=speed, pitch=pitch)
 
     def slowed(self, speed: float) -> "AudioQuery":
@@ -293,15 +298,17 @@ class Search:
                 enough=SURE,
                 prominence=QUICK_PROMINENCE,
             )
-            yield SearchPass(fingerprint=query.full(), max_hits=FULL_HITS, offsets=offsets, enough=SURE)
-        large = postings_of(self._snapshot, query.full()) > LARGE
+            yield SearchPass(fingerprint=query.full, max_hits=FULL_HITS, offsets=offsets, enough=SURE)
+        large = postings_of(self._snapshot, query.full) > LARGE
         promising = self._promising(speeds, SCOUT_HITS[large])
         for speed in promising:
             yield SearchPass(
-                fingerprint=query.full(speed), max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD
+                fingerprint=query.full_at(speed), max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD
             )
         for speed in [*([1.0] if as_it_is else []), *promising[:DEEP_SPEEDS]] if large else []:
-            yield SearchPass(fingerprint=query.full(speed), max_hits=DEEP_HITS, offsets=offsets, enough=THRESHOLD)
+            yield SearchPass(
+                fingerprint=query.full_at(speed), max_hits=DEEP_HITS, offsets=offsets, enough=THRESHOLD
+            )
 
     def count_votes(self, search_pass: SearchPass) -> VoteResult:
         """The vote histogram of a pass's landmarks."""
@@ -394,7 +401,7 @@ class Search:
             if speed == pitch:
                 self._search_slowed(speed)
             else:
-                fingerprint = query.full(speed, pitch)
+                fingerprint = query.full_at(speed, pitch)
                 self._examine(
                     SearchPass(fingerprint=fingerprint, max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD)
                 )
@@ -413,7 +420,7 @@ class Search:
         )
         self._best = Examined(
             finding=finding,
-            search_pass=replace(best.search_pass, fingerprint=self._query.full(speed)),
+            search_pass=replace(best.search_pass, fingerprint=self._query.full_at(speed)),
             candidate=replace(best.candidate, speed=speed, pitch=speed),
             tracks=best.tracks,
         )
