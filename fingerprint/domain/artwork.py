@@ -17,9 +17,7 @@ CARD_SIZE: Final = (1200, 630)
 
 _NAME: Final = re.compile(r"([0-9a-f]{32})-(\d{1,3})\.jpg")
 _CARD: Final = re.compile(r"(?:([0-9a-f]{32})|song-([A-Za-z0-9_-]{1,64}))-card\.png")
-_DRAWN: Final = re.compile(r"song-([A-Za-z0-9_-]{1,64})\.svg")
 _DOTS: Final = 36
-_BOX: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +62,6 @@ def parse_card_name(name: str) -> tuple[str, str] | None:
     return None if found is None else (found[1] or "", found[2] or "")
 
 
-def parse_drawn_name(name: str) -> str | None:
-    """The id of the song that a drawn cover is for; None for any other text."""
-    found = _DRAWN.fullmatch(name)
-    return None if found is None else found[1]
-
-
-def drawn_url(song_id: str) -> str:
-    """The address of the cover that is drawn for a song without one."""
-    return f"{PATH}/song-{song_id}.svg"
-
-
 def card_url(song_id: str, artwork: tuple[Artwork, ...]) -> str:
     """The address of a song's card: with its cover, if it has one."""
     found = _NAME.fullmatch(artwork[0].url.rpartition("/")[2]) if artwork else None
@@ -103,17 +90,3 @@ def drawing_of(song_id: str) -> Drawing:
         for number, (x, y, size) in enumerate(zip(values[1::3], values[2::3], values[3::3], strict=True))
     )
     return Drawing(ground=color(0.16), ink=color(0.72), dots=dots)
-
-
-def drawn_svg(song_id: str) -> str:
-    """The drawing as a picture of its own."""
-    drawing = drawing_of(song_id)
-    dots = "".join(
-        f'<circle cx="{_BOX * x:.1f}" cy="{_BOX * y:.1f}" r="{_BOX * radius * 1.6:.1f}"/>'
-        for x, y, radius in drawing.dots
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_BOX} {_BOX}" width="{_BOX}" height="{_BOX}">'
-        f'<rect width="{_BOX}" height="{_BOX}" fill="rgb{drawing.ground}"/>'
-        f'<g fill="rgb{drawing.ink}">{dots}</g></svg>'
-    )

@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fingerprint.domain.artwork import PATH, drawn_svg, parse_drawn_name
+from fingerprint.domain.artwork import PATH
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.api.requests import no_unknown_query
@@ -21,10 +21,7 @@ async def get(request: web.Request) -> web.Response:
     """A picture, which never changes."""
     no_unknown_query(request)
     name, content_type = request.match_info["name"], "image/jpeg"
-    drawn = parse_drawn_name(name)
-    if drawn is not None:
-        picture, content_type = drawn_svg(drawn).encode(), "image/svg+xml"
-    elif name.endswith(".png"):
+    if name.endswith(".png"):
         picture, content_type = await request.app[keys.ARTWORK].card(name), "image/png"
     else:
         picture = await request.app[keys.ARTWORK].picture(name)

@@ -285,14 +285,13 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="artwork",
             summary="A picture of a song",
-            description="A song's `artwork` has its address. It never changes, and may be kept for a year. "
-            "`song-ID.svg` is a drawing for a song without a cover.",
+            description="A song's `artwork` has its address. It never changes, and may be kept for a year.",
             parameters=[_IF_NONE_MATCH],
             responses={
                 "200": {
                     "description": "The picture.",
                     "headers": _ETAG,
-                    "content": {kind: {} for kind in ("image/jpeg", "image/png", "image/svg+xml")},
+                    "content": {kind: {} for kind in ("image/jpeg", "image/png")},
                 },
                 "304": _NOT_MODIFIED,
             },

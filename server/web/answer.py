@@ -316,7 +316,7 @@ def _found(shown: AnswerView, identification: Identification, song: Song) -> Ans
         moment=clock_text(offset) if offset is not None else "",
         title=song.title,
         artists=_artists(song),
-        facts={name: value for name, value in body.items() if isinstance(value, str) and value},
+        facts={name: value for name, value in body.items() if isinstance(value, str) and value and name != "id"},
         probably=PROBABLY if identification.is_probable else "",
         sure=f"{fixed(identification.score * 100, 0)}%" if identification.score is not None else "",
         cover=cover_of(song, identification.id),

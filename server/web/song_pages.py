@@ -7,7 +7,6 @@ from typing import Any, Final
 from aiohttp import web
 from yarl import URL
 
-from fingerprint.domain.artwork import drawn_url
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.links import links_of, search_links_of
 from fingerprint.domain.text import clock_text
@@ -92,7 +91,7 @@ class SongPages:
             "rows": [hearing_row(each) for each in found.heard],
             "older": "" if older is None else str(URL.build(query={"before": older.isoformat()})),
             "newest": before is None,
-            "drawn": drawn_url(found.id),
+            "drawn": f"/covers/{found.id}.svg",
             "share": share_card(
                 request, website, song=song, path=f"/songs/{found.id}", where="Where it was heard"
             ),

@@ -5,7 +5,6 @@ import io
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import pytest
 from aiohttp import ClientSession, FormData
@@ -75,15 +74,13 @@ async def test_a_song_has_its_cover_in_several_sizes(api: ClientSession) -> None
         header = picture_header(await response.read())
         assert (response.content_type, header.media_type) == ("image/png", "image/png")
         assert (header.width, header.height) == (1200, 630)
-    drawn = await (await api.get("/api/v1/artwork/song-t-0123.svg")).text()
-    assert ET.fromstring(drawn).tag == "{http://www.w3.org/2000/svg}svg"
     for wrong in (
         url.replace("-640", "-641"),
         url.replace("-640", "-1"),
         url.replace(".jpg", ".png"),
         url.rpartition("/")[0] + "/" + "0" * 32 + "-640.jpg",
         url.rpartition("/")[0] + "/..%2f..%2fsecret",
-        "/api/v1/artwork/song-%3Cscript%3E.svg",
+        "/api/v1/artwork/song-t-0123.svg",
         f"/api/v1/artwork/{'0' * 32}-card.png",
     ):
         await assert_problem(await api.get(wrong), "not-found", 404)

@@ -75,6 +75,8 @@ async def test_a_song_and_where_it_was_heard(api: ClientSession, parts: FakePipe
     assert "Night Drive" in html
     for address in ("/channels/somechannel", "https://www.twitch.tv/videos/2210?t=0h1m5s", f"/?id={video['id']}"):
         assert f'href="{address}"' in html
+    drawn = re.findall('<img class="cover" src="([^"]+)"', html)[0]
+    assert (await api.get(drawn)).content_type == "image/svg+xml"
     for path, title in (
         ("/songs/0123456789ab", "Night Drive"),
         (f"/?id={first['id']}", "Night Drive"),

@@ -144,7 +144,7 @@ export function answerTexts(identification, words, now = Date.now()) {
     moment: song.moment,
     title: song.title,
     artists: song.artists,
-    facts: Object.fromEntries(Object.entries(identification.song).filter(([, value]) => typeof value === "string" && value)),
+    facts: Object.fromEntries(Object.entries(identification.song).filter(([name, value]) => typeof value === "string" && value && name !== "id")),
     probably: probable ? "Probably" : "",
     sure: confidence,
     cover: coverOf(identification.song, id),
