@@ -17,6 +17,7 @@ from server.web.overlay import OverlayPage
 from server.web.pages import STORE_SECONDS, Pages
 from server.web.song_pages import SongPages
 from server.web.video_pages import VideoPages
+from server.web.ways_in import WaysIn
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -61,5 +62,11 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     app.router.add_post("/channels/{login}/forget", channels.forget)
     overlay = OverlayPage(store_seconds=store_seconds)
     app.router.add_get("/overlay/{login}", overlay.overlay)
+    ways_in = WaysIn(assets, asset, root)
+    app.router.add_get("/c/{login}", ways_in.channel)
+    app.router.add_get("/manifest.webmanifest", ways_in.manifest)
+    app.router.add_get("/robots.txt", ways_in.robots)
+    app.router.add_get("/favicon.ico", ways_in.favicon)
+    app.router.add_get("/apple-touch-icon.png", ways_in.touch_icon)
     app.router.add_get("/covers/{seed}.svg", serve_drawn_cover)
     app.router.add_get("/static/{version}/{name:.+}", assets.serve)

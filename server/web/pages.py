@@ -32,6 +32,7 @@ from server.web.overlay import option_fields
 from server.web.render import html_response, in_time, render
 from server.web.share import answer_card
 from server.web.visitor import Visitor, read_visitor
+from server.web.ways_in import shared_target
 from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words
 
 HOME_MODULES: Final = (
@@ -78,10 +79,14 @@ class Pages:
         }
 
     async def home(self, request: web.Request) -> web.Response:
-        """`/` and `/?id=ID`: the start page, with an id also that identification in its current state."""
+        """`/` and `/?id=ID`: the start page, with an id also that identification in its current state.
+
+        `/?target=TEXT` has the text in the field, and a script asks at once: a GET changes nothing.
+        """
         identification_id = request.query.get("id")
         if not identification_id:
-            return await self._home(request, IDLE)
+            typed = shared_target(request)
+            return await self._home(request, IDLE, typed=typed, asks=bool(typed))
         async with in_time(self._seconds):
             found = await request.app[keys.SERVICE].find(IdentificationId(identification_id[:100]))
         if found is None:
@@ -162,6 +167,7 @@ class Pages:
         answer: AnswerView,
         *,
         typed: str = "",
+        asks: bool = False,
         status: int = 200,
         found: Identification | None = None,
     ) -> web.Response:
@@ -180,6 +186,7 @@ class Pages:
             "answer": answer,
             "share": None if found is None or visitor_error else answer_card(request, visitor.website, found),
             "typed": typed,
+            "asks": asks,
             "unavailable": unavailable,
             "stages": STAGES,
             "needle": NEEDLE,

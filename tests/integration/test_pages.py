@@ -255,3 +255,44 @@ async def test_a_store_that_does_not_answer_is_told_in_time(bad_site: ClientSess
             assert response.status == 503
             assert 5 <= int(response.headers["Retry-After"]) <= 8
             assert WORDS[ProblemCode.BUSY].heading in await response.text()
+
+
+async def test_there_are_other_ways_in_than_typing(site: ClientSession, parts: FakePipeline) -> None:
+    clip = "https://clips.twitch.tv/FancySlug"
+    for query, typed in (
+        ({"target": "SomeChannel"}, "SomeChannel"),
+        ({"target": "no such thing!"}, "no such thing!"),
+        ({"title": "A clip", "text": f"Look at this: {clip}"}, f"Look at this: {clip}"),
+        ({"title": "Watch", "text": "It is good!", "url": clip}, clip),
+    ):
+        async with site.get("/", params=query) as page:
+            text = await page.text()
+        assert f'value="{typed}"' in text
+        assert "data-asks" in text
+        assert "id=" not in str(page.url)
+    assert parts.capture.running == 0, "a GET asks for nothing"
+    async with site.get("/c/SomeChannel", allow_redirects=False) as short:
+        assert (short.status, short.headers["Location"]) == (302, "/?target=somechannel")
+    async with site.get("/c/no%20channel") as wrong:
+        assert wrong.status == 400
+
+
+async def test_the_website_can_be_installed_and_has_icons(site: ClientSession) -> None:
+    async with site.get("/") as page:
+        text = await page.text()
+    assert f'<link rel="canonical" href="{page.url.origin()}/">' in text
+    async with site.get("/manifest.webmanifest") as answer:
+        assert answer.content_type == "application/manifest+json"
+        manifest = await answer.json(content_type=None)
+    assert manifest["share_target"]["params"] == {"title": "title", "text": "text", "url": "url"}
+    icons = {(icon["src"], icon["type"]) for icon in manifest["icons"]}
+    for path, kind in {*icons, ("/favicon.ico", "image/x-icon"), ("/apple-touch-icon.png", "image/png")}:
+        async with site.get(path) as icon:
+            assert (icon.status, icon.content_type) == (200, kind)
+            assert "max-age" in icon.headers["Cache-Control"]
+    async with site.get("/robots.txt") as robots:
+        assert "Disallow: /admin" in await robots.text()
+    async with site.get("/covers/abc.svg") as cover:
+        assert (cover.status, cover.content_type) == (200, "image/svg+xml")
+    async with site.get("/covers/a%20b.svg") as cover:
+        assert cover.status == 404

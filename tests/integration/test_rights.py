@@ -109,6 +109,12 @@ GET    /videos/{id}                              200     . . . . . . . . . . . .
 POST   /videos/{id}                              503     L F C F F F . F F . K W B . .
 POST   /channels/{login}/forget                  400     F F C F F F . F F F K W F . F
 GET    /overlay/{login}                          200     . . . . . . . . . . . . . . .
+GET    /c/{login}                                302     . . . . . . . . . . . . . . .
+GET    /covers/{seed}.svg                        404     . . . . . . . . . . . . . . .
+GET    /manifest.webmanifest                     200     . . . . . . . . . . . . . . .
+GET    /robots.txt                               200     . . . . . . . . . . . . . . .
+GET    /favicon.ico                              200     . . . . . . . . . . . . . . .
+GET    /apple-touch-icon.png                     200     . . . . . . . . . . . . . . .
 GET    /static/{version}/{name}                  404     . . . . . . . . . . . . . . .
 GET    /login                                    302     . . . . . . . . . . . . . . .
 GET    /login/callback                           403     . . . . . . . . . . . . . . .

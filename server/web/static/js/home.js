@@ -235,4 +235,9 @@ setInterval(showMoments, 15_000);
 if (field.value) showHint();
 countDown(Number(wait.dataset["seconds"] ?? 0));
 const first = idInAddress();
+if (byId("ask").dataset["asks"] !== undefined) {
+  // Going back from the answer leads to the start page, which does not ask again.
+  history.replaceState(null, "", `${root}/`);
+  void start(field.value.trim());
+}
 if (first && byId("receiver").dataset["state"] === "working") void resume(first);
