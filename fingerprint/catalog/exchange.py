@@ -27,18 +27,19 @@ from typing import BinaryIO, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from fingerprint.catalog.cover_reader import read_parts
 from fingerprint.catalog.covers import MAX_COVER_BYTES, MAX_COVERS, Covers, cover_name
 from fingerprint.catalog.file_reader import WORKER_PROGRAM
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_from_peaks
 from fingerprint.catalog.index import Snapshot
-from fingerprint.catalog.index_file import unpack_peaks
+from fingerprint.catalog.index_file import pack_peaks, unpack_peaks
 from fingerprint.catalog.index_protocol import MAX_FRAMES, MAX_SECONDS
 from fingerprint.catalog.parameters import DEFAULT, Identities
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.regular_file import open_regular
-from fingerprint.catalog.tracks import Source, Tags, TrackEntry
+from fingerprint.catalog.tracks import Source, Tags, TrackEntry, track_id
 from fingerprint.catalog.writer import CatalogWriter
 
 VERSION: Final = 1
@@ -225,15 +226,15 @@ def _merge(
 def _read_covers(
     writer: CatalogWriter, opened: BufferedReader, file: Path, program: Sequence[str]
 ) -> dict[str, str]:
-    """The covers of an export, which are behind its tracks, by the names that they have there."""
+    """The covers of an export, by the names that they have there. All of it is checked before one is kept."""
     head = _read_head(opened, file)
     if not 0 <= head.covers <= MAX_COVERS:
         raise _damaged(file)
     spans: list[tuple[int, int]] = []
     names: list[str] = []
     try:
-        for _ in range(head.tracks if head.covers else 0):
-            opened.seek(sum(_SIZES.unpack(opened.read(_SIZES.size))) + _CRC.size, os.SEEK_CUR)
+        for _ in _stored_tracks(opened, file):
+            pass
         for _ in range(head.covers):
             (size,) = _SIZE.unpack(opened.read(_SIZE.size))
             spans.append((opened.tell(), size))
@@ -290,24 +291,12 @@ def _read_head(opened: BinaryIO, file: Path) -> _Head:
 def _tracks(
     opened: BinaryIO, file: Path, owner: str, covers: Mapping[str, str]
 ) -> Iterator[tuple[TrackEntry, TrackFingerprint]]:
-    head = _read_head(opened, file)
-    for _ in range(head.tracks):
-        try:
-            sizes = _SIZES.unpack(opened.read(_SIZES.size))
-            if (
-                sizes[0] > _MAX_DESCRIPTION_BYTES
-                or max(sizes[1:]) > _MAX_PEAKS_BYTES
-                or sizes[1] % 2
-                or sizes[2] % 2
-            ):
-                raise _damaged(file)
-            parts = [opened.read(size) for size in sizes]
-            if _CRC.unpack(opened.read(_CRC.size))[0] != zlib.crc32(b"".join(parts)):
-                raise _damaged(file)
-            described = msgspec.json.decode(parts[0], type=_Description)
-            fingerprint = _fingerprint(described, parts[1], parts[2])
-        except (struct.error, msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
-            raise _damaged(file) from error
+    for described, middle, side in _stored_tracks(opened, file):
+        fingerprint = fingerprint_from_peaks(
+            middle, side, frames=described.frames, duration_seconds=described.duration_seconds
+        )
+        if not len(fingerprint.hashes):
+            raise _damaged(file)
         source = Source(
             path=Path(described.name).name or described.id,
             owner=owner,
@@ -325,20 +314,44 @@ def _tracks(
         )
 
 
-def _fingerprint(described: _Description, middle: bytes, side: bytes) -> TrackFingerprint:
-    """The fingerprint that the peaks give. Raises ValueError for peaks that no track has."""
+_Peaks = NDArray[np.uint16]
+
+
+def _stored_tracks(opened: BinaryIO, file: Path) -> Iterator[tuple[_Description, _Peaks, _Peaks]]:
+    """The descriptions of an export's tracks and their peaks, middle and side, each checked."""
+    opened.seek(0)
+    head = _read_head(opened, file)
+    for _ in range(head.tracks):
+        try:
+            sizes = _SIZES.unpack(opened.read(_SIZES.size))
+            if (
+                sizes[0] > _MAX_DESCRIPTION_BYTES
+                or max(sizes[1:]) > _MAX_PEAKS_BYTES
+                or sizes[1] % 2
+                or sizes[2] % 2
+            ):
+                raise _damaged(file)
+            parts = [opened.read(size) for size in sizes]
+            if _CRC.unpack(opened.read(_CRC.size))[0] != zlib.crc32(b"".join(parts)):
+                raise _damaged(file)
+            described = msgspec.json.decode(parts[0], type=_Description)
+            middle, side = _peaks(described, parts[1], parts[2])
+        except (struct.error, msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+            raise _damaged(file) from error
+        yield described, middle, side
+
+
+def _peaks(described: _Description, middle: bytes, side: bytes) -> tuple[_Peaks, _Peaks]:
+    """The packed peaks, middle and side. Raises ValueError for peaks that no track has."""
     if not (0 < described.frames <= MAX_FRAMES and 0 < described.duration_seconds <= MAX_SECONDS):
         raise ValueError("no track is so long")
-    packed = [np.frombuffer(content, "<u2") for content in (middle, side)]
+    packed = np.frombuffer(middle, "<u2"), np.frombuffer(side, "<u2")
     for frames, bins in map(unpack_peaks, packed):
         if len(frames) and (frames[-1] >= described.frames or bins.max() >= DEFAULT.bins):
             raise ValueError("a peak is beyond the track")
-    fingerprint = fingerprint_from_peaks(
-        *packed, frames=described.frames, duration_seconds=described.duration_seconds
-    )
-    if not len(fingerprint.hashes) or fingerprint.track_id != described.id:
+    if track_id(*(pack_peaks(*unpack_peaks(each)) for each in packed)) != described.id:
         raise ValueError("the id is another recording's")
-    return fingerprint
+    return packed
 
 
 def _damaged(file: Path) -> CatalogError:

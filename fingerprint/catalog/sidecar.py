@@ -21,7 +21,7 @@ from fingerprint.catalog.cue_sheet import cut_and_tags, read_cue
 from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.endings import AUDIO_SUFFIXES
 from fingerprint.catalog.table import Row, SidecarError, TableRow, read_object, read_table, read_text
-from fingerprint.catalog.tags import PLAIN_FORMS, isrc_of
+from fingerprint.catalog.tags import PLAIN_FORMS, date_of, isrc_of
 from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.credits import artist_names, credits_of
 from fingerprint.domain.identification import METADATA_FIELDS, ExternalIds
@@ -39,6 +39,9 @@ MAX_ROWS_NAMED: Final = 5
 
 _NUMBER: Final = re.compile(r"0*(\d{1,3})(?:\s*/\s*\d+|\.0+)?")
 """A number as tables have it: `7`, `07`, `7/12`, and `7.0` of a spreadsheet."""
+
+MAX_PATH: Final = 8192
+"""How long the path of a file in a table may be, in characters."""
 
 TEXT_LIMIT: Final = 1000
 
@@ -264,7 +267,7 @@ class Sidecars:
         for row in read_table(
             path, columns=COLUMNS, needed="file", on_trouble=lambda reason: self._say(path, reason)
         ):
-            name = _text(row.cells.get("file"))
+            name = _text(row.cells.get("file"), MAX_PATH)
             if not name:
                 if any(_text(cell) for cell in row.cells.values()):
                     self._say(path, f"{row.place} names no file")
@@ -342,6 +345,9 @@ class Sidecars:
         isrc = _text(row.get("isrc"))
         if isrc and isrc_of(isrc) is None:
             self._say(path, f"{place}isrc takes 12 letters and digits, not {isrc[:80]!r}")
+        date = _text(row.get("release_date"))
+        if date and date_of(date) is None:
+            self._say(path, f"{place}release_date takes a date such as 2021-05-14, or a year, not {date[:80]!r}")
         texts = {name: _text(row.get(name)) for name in _TEXT_COLUMNS}
         known: dict[str, Any] = {
             name: PLAIN_FORMS[name](text) if name in PLAIN_FORMS else text or None for name, text in texts.items()
@@ -382,19 +388,23 @@ def _relative(name: str, folder: Path) -> PurePath:
 
 
 def _loose(name: str) -> str:
-    """A path for comparison, whatever program wrote it: Windows' slashes, composed or decomposed accents, case."""
-    return unicodedata.normalize("NFC", os.path.normpath(name.replace("\\", "/"))).casefold()
+    """A path for comparison, whatever program wrote it: Windows' slashes, composed or decomposed accents, case.
+
+    Characters that tables cannot hold do not count, such as line breaks.
+    """
+    text = " ".join(clean_text(os.path.normpath(name.replace("\\", "/")), MAX_PATH).split())
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:
     return over(said, nearer) if said is not None and nearer is not None else nearer or said
 
 
-def _text(value: object) -> str:
+def _text(value: object, limit: int = TEXT_LIMIT) -> str:
     """A cell as text; numbers become their digits, and values of any other type an empty text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    return clean_text(" ".join(str(value).split()), TEXT_LIMIT)
+    return clean_text(" ".join(str(value).split()), limit)
 
 
 def _artists(value: object) -> tuple[str, ...]:

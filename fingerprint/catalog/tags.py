@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from fingerprint.catalog.tracks import Tags
@@ -11,7 +12,8 @@ from fingerprint.domain.links import ids_of_tag
 from fingerprint.domain.text import clean_text
 
 _ISRC: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
-_DATE: Final = re.compile(r"[0-9]{4}(?:-[0-9]{2}(?:-[0-9]{2})?)?")
+_DATE: Final = re.compile(r"([0-9]{4})(?:(-?)([0-9]{2})\2([0-9]{2})|-([0-9]{2}))?(?![0-9])")
+_FIRST_YEAR: Final = 1000
 
 RawTags = Mapping[str, Sequence[str]]
 """A file's tags: values by names in lower case, in any format's own words."""
@@ -60,9 +62,21 @@ def isrc_of(text: str) -> str | None:
 
 
 def date_of(text: str) -> str | None:
-    """`YYYY`, `YYYY-MM` or `YYYY-MM-DD` at the start of a text such as `2021-05-14T00:00:00Z`; else None."""
+    """`YYYY`, `YYYY-MM` or `YYYY-MM-DD` at the start of a text such as `2021-05-14T00:00:00Z`; else None.
+
+    Of a date that no calendar has, such as `1999-13-45`, as much is taken as there is.
+    """
     found = _DATE.match(text.strip())
-    return found[0] if found else None
+    if found is None or int(found[1]) < _FIRST_YEAR:
+        return None
+    year, month, day = found[1], found[3] or found[5], found[4]
+    for form, value in (("%Y-%m-%d", f"{year}-{month}-{day}"), ("%Y-%m", f"{year}-{month}")):
+        try:
+            datetime.strptime(value, form)  # noqa: DTZ007 - a date alone
+        except ValueError:
+            continue
+        return value
+    return year
 
 
 PLAIN_FORMS: Final[dict[str, Callable[[str], str | None]]] = {"isrc": isrc_of, "release_date": date_of}

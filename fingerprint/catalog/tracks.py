@@ -21,6 +21,7 @@ from msgspec import convert
 from numpy.typing import NDArray
 
 from fingerprint.domain.identification import METADATA_FIELDS, ExternalIds, SongMetadata
+from fingerprint.domain.text import clean_text, printable
 
 ID_DIGITS: Final = 12
 
@@ -46,9 +47,12 @@ def over(tags: Tags, said: Tags) -> Tags:
 
 
 def title_from_name(path: Path) -> str:
-    """A title for a file without one: its name without the ending and a leading track number."""
-    name = path.stem.replace("_", " ").strip()
-    return re.sub(r"^\d{1,3}(?:\s*[-.]\s*|\s+)(?=\S)", "", name) or path.name
+    """A title for a file without one: its name without the ending and a leading track number.
+
+    Like other titles, it has no control characters, and no bytes that are no UTF-8.
+    """
+    name = clean_text(path.stem.replace("_", " "))
+    return re.sub(r"^\d{1,3}(?:\s*[-.]\s*|\s+)(?=\S)", "", name) or clean_text(path.name) or printable(path.name)
 
 
 FileStamp = tuple[int, int, int, int]

@@ -1,6 +1,9 @@
 """Exports hold no sound and no paths, are merged, can be removed by owner, and damage is found out."""
 
+import hashlib
 import json
+import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.tracks import Source, Tags, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from server.cli import main
+from tests.pictures import picture
 from tests.unit.catalog.music import tune
 from tests.unit.catalog.shelf import entry
 
@@ -112,6 +116,72 @@ def test_a_damaged_export_is_refused_and_nothing_of_it_is_used(
     with CatalogWriter(tmp_path / "c") as writer, pytest.raises(CatalogError):
         import_tracks(writer, file, "Harbour Records")
     assert len(Catalog(tmp_path / "c").snapshot()) == 0
+
+
+def regions(raw: bytes) -> dict[str, tuple[int, int]]:
+    """Where the parts of an export begin and end."""
+    at = raw.index(b"\n") + 1
+    found = {"head": (0, at)}
+    head = json.loads(raw[:at])
+    for number in range(head["tracks"]):
+        sizes = struct.unpack_from("<III", raw, at)
+        for name, size in zip(
+            ("sizes", "description", "peaks", "side peaks", "crc"), (12, *sizes, 4), strict=True
+        ):
+            found[f"{name} {number}"] = (at, at + size)
+            at += size
+    for number in range(head["covers"]):
+        (size,) = struct.unpack_from("<I", raw, at)
+        for name, length in (("cover size", 4), ("cover", size), ("cover crc", 4)):
+            found[f"{name} {number}"] = (at, at + length)
+            at += length
+    assert at + 32 == len(raw)
+    return found | {"checksum": (at, len(raw))}
+
+
+def with_covers(folder: Path) -> bytes:
+    with CatalogWriter(folder / "catalog") as writer:
+        entry, fingerprint = recording(1)
+        source = replace(entry.preferred, cover=writer.keep_cover(picture(seed=1)))
+        writer.add([(entry.with_sources([source]), fingerprint)])
+    assert main(["catalog", "export", str(folder / "whole"), "--catalog", str(folder / "catalog")]) == 0
+    return (folder / "whole").read_bytes()
+
+
+def signed(content: bytes) -> bytes:
+    """Content that looks whole."""
+    return content + hashlib.sha256(content).digest()
+
+
+def test_damage_in_any_region_is_refused_in_one_line_and_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = with_covers(tmp_path)
+    damaged: dict[str, bytes] = {"trailing bytes": raw + b"x"}
+    for name, (start, end) in regions(raw).items():
+        damaged[f"cut before {name}"] = raw[:start]
+        if name != "checksum":
+            damaged[f"cut before {name}, signed"] = signed(raw[:start])
+        if end == start:
+            continue
+        middle = (start + end) // 2
+        turned = raw[:middle] + bytes([raw[middle] ^ 0x80]) + raw[middle + 1 :]
+        damaged[f"turned {name}"] = turned
+        if name != "checksum":
+            damaged[f"turned {name}, signed"] = signed(turned[:-32])
+            damaged[f"without {name}, signed"] = signed(raw[:start] + raw[end:-32])
+    fill(tmp_path / "ours", 3)
+    at = ["--catalog", str(tmp_path / "ours")]
+    before = list(Catalog(tmp_path / "ours").snapshot().entries())
+    capsys.readouterr()
+    for name, content in damaged.items():
+        (tmp_path / "damaged").write_bytes(content)
+        assert main(["catalog", "import", str(tmp_path / "damaged"), "--owner", "Harbour", *at]) == 1, name
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1), name
+        assert list(Catalog(tmp_path / "ours").snapshot().entries()) == before, name
+    assert not list((tmp_path / "ours").glob("covers/*"))
+    assert main(["catalog", "verify", *at]) == 0
 
 
 def test_what_is_no_export_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What becomes of files that are moved, retagged, swapped, copied or gone; what is decoded, and what is not."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from fingerprint.catalog.ingest import IngestReport, Sync, ingest
 from fingerprint.catalog.tracks import TrackEntry
 from fingerprint.catalog.walk import walk
 from fingerprint.worker_pool import worker_program
+from server.cli import main
 from tests.unit.catalog.shelf import as_earlier_version
 
 STAND_IN = worker_program("tests.unit.catalog.index_stand_in", 1 << 30)
@@ -263,3 +265,49 @@ def test_a_catalog_of_an_earlier_version_is_upgraded_without_the_music(shelf: Sh
     assert (report.added, report.already, report.updated) == (0, 3, 2)
     assert shelf.shown() == {"a": "Low Tide", "b": "Haven", "c": "c"}
     assert shelf.ids() == ids
+
+
+ODD_NAMES = {
+    b"line\nbreak": "line break",
+    b"tab\tand\x1b[31m": "tab and [31m",
+    b"\x01": ".mp3",
+    b"no \xff\xfe utf": "no utf",
+    "\u202eturned".encode(): "turned",
+    b"-rf": "-rf",
+    b" spaces ": "spaces",
+    b'"quoted", with\\signs;': '"quoted", with\\signs;',
+    b"n" * 251: "n" * 251,
+    "\U0001f600".encode() * 60: "\U0001f600" * 60,
+    "e\u0301".encode(): "e\u0301",
+    b"=cmd|x": "=cmd|x",
+}
+
+
+def test_files_with_odd_names_go_through_list_tables_export_and_import(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf = Shelf(tmp_path)
+    for number, name in enumerate(ODD_NAMES):
+        (shelf.music / os.fsdecode(name + b".mp3")).write_bytes(b"music %d" % number)
+    assert shelf.add().added == len(ODD_NAMES)
+    titles = {" ".join(track.title.split()) for track in Catalog(shelf.catalog).snapshot().tracks()}
+    assert titles == set(ODD_NAMES.values())
+    at = ["--catalog", str(shelf.catalog)]
+    (tmp_path / "folder").mkdir()
+    other = ["--catalog", str(tmp_path / "folder" / "other")]
+    assert main(["catalog", "export", str(tmp_path / "songs"), *at]) == 0
+    assert main(["catalog", "import", str(tmp_path / "songs"), "--owner", "X", *other]) == 0
+    capsys.readouterr()
+    shown: list[dict[str, str]] = []
+    for place in (at, other):
+        assert main(["catalog", "list", "--json", *place]) == 0
+        tracks = map(json.loads, capsys.readouterr().out.splitlines())
+        shown.append({track["id"]: f"{track['title']} {Path(track['path']).name}" for track in tracks})
+    assert shown[0] == shown[1]
+    assert all(text.encode() for text in shown[0].values()), "it can be sent"
+    names = [os.fsdecode(name) for name in ODD_NAMES if name != b"\x01"]
+    (shelf.music / "tracks.json").write_text(
+        json.dumps([{"file": f"{name}.mp3", "title": f"Said {number}"} for number, name in enumerate(names)])
+    )
+    report = shelf.sync()
+    assert (report.updated, report.skipped) == (len(names), [])

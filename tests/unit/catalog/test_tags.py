@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprint.catalog.tag_reader import read_tags
+from fingerprint.catalog.tags import date_of
 from fingerprint.catalog.tracks import title_from_name
 
 
@@ -23,6 +24,33 @@ from fingerprint.catalog.tracks import title_from_name
 )
 def test_a_file_without_a_title_is_called_by_its_name(name: str, title: str) -> None:
     assert title_from_name(Path("/music") / name) == title
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("1999", "1999"),
+        (" 2021-05-14T00:00:00Z", "2021-05-14"),
+        ("2021-05", "2021-05"),
+        ("20210514", "2021-05-14"),
+        ("2021/05/14", "2021"),
+        ("2021-02-30", "2021-02"),
+        ("1999-13-45", "1999"),
+        ("1999-00-00", "1999"),
+        ("19991345", "1999"),
+        ("2021-5", "2021"),
+        ("0000", None),
+        ("0000-00-00", None),
+        ("0001", None),
+        ("20xx", None),
+        ("99999", None),
+        ("-1999", None),
+        ("١٩٩٩", None),
+        ("", None),
+    ],
+)
+def test_a_date_is_one_of_the_calendar_or_as_much_as_is_known(text: str, date: str | None) -> None:
+    assert date_of(text) == date
 
 
 HEADS = [
