@@ -346,10 +346,13 @@ def _peaks(described: _Description, middle: bytes, side: bytes) -> tuple[_Peaks,
     if not (0 < described.frames <= MAX_FRAMES and 0 < described.duration_seconds <= MAX_SECONDS):
         raise ValueError("no track is so long")
     packed = np.frombuffer(middle, "<u2"), np.frombuffer(side, "<u2")
-    for frames, bins in map(unpack_peaks, packed):
+    for each in packed:
+        frames, bins = unpack_peaks(each)
         if len(frames) and (frames[-1] >= described.frames or bins.max() >= DEFAULT.bins):
             raise ValueError("a peak is beyond the track")
-    if track_id(*(pack_peaks(*unpack_peaks(each)) for each in packed)) != described.id:
+        if not np.array_equal(pack_peaks(frames.astype(np.uint32), bins.astype(np.uint16)), each):
+            raise ValueError("the peaks are packed in another way")
+    if track_id(*packed) != described.id:
         raise ValueError("the id is another recording's")
     return packed
 
