@@ -86,6 +86,7 @@ POST   /channels/{{login}}/song-tokens  user address channel owner
 POST   /channels/{{login}}/song-tokens/revoke user address channel owner
 POST   /channels/{{login}}/forget       channel
 GET    /songs/{{id}}                    -
+GET    /covers/{{seed}}.svg               -
 GET    /videos/{{id}}                   channel
 POST   /videos/{{id}}                   user address channel
 GET    /overlay/{{login}}               channel
@@ -157,6 +158,7 @@ class Stage:
             ending="csv",
             version="x",
             name="y",
+            seed="x",
             section="keys",
         )
         if how == ["token"]:
