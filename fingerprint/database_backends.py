@@ -42,9 +42,13 @@ _log = logging.getLogger(__name__)
 
 def parse_address(address: str) -> URL:
     """The parts of a database's address, with the driver that is used. Raises SettingsError."""
+    if address.startswith("mysql") and address.count("@") > 1:
+        # What comes after the first one would be taken for the host, and shown in errors.
+        takes = f"{_URL_FORMS}, where @ in a password is written as %40, and / as %2F"
+        raise SettingsError("TWITCHAUDIO_DATABASE_URL", address, takes, secret=True)
     try:
         url = make_url(address)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         url = None
     match None if url is None else url.drivername:
         case "sqlite" if url is not None and url.database not in (None, "", ":memory:"):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from sqlalchemy.engine import Connection
 
@@ -30,6 +30,10 @@ from server import migrations
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import new_row
 from server.audit.tables import log_entries
+from server.redis_link import RedisAwayError, RedisLink
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 FRESH_SECONDS: Final = 1.0
 """How long a result counts, so that asking often costs nothing."""
@@ -182,6 +186,22 @@ def _check_room(folder: Path) -> None:
 def job_trial(store: JobStore, *, seconds: float) -> Trial:
     """The job store answers, and takes writes."""
     return Trial(name="jobs", attempt=store.check, silent="The job store does not answer.", seconds=seconds)
+
+
+def redis_trial(link: RedisLink, *, seconds: float) -> Trial:
+    """Redis answers. Everything goes on without it."""
+
+    async def attempt() -> None:
+        async def ping(client: "Redis") -> None:
+            await client.get("twitchaudio:ping")
+
+        try:
+            await link.call(ping)
+        except RedisAwayError as error:
+            detail = "Redis does not answer: limits and slots are counted in the database, and jobs are polled."
+            raise TwitchAudioError(ProblemCode.BUSY, detail) from error
+
+    return Trial(name="redis", attempt=attempt, silent="Redis does not answer.", seconds=seconds, required=False)
 
 
 def worker_trials(

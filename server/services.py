@@ -42,7 +42,9 @@ from server.access.identity.session_store import SessionStore
 from server.access.identity.sessions import Sessions
 from server.access.identity.tokens import TokenValidator
 from server.access.quotas.admission import Running
+from server.access.quotas.redis_quotas import RedisQuotas
 from server.access.quotas.requests import StartLimits
+from server.access.quotas.store import QuotaStore, QuotasWithFallback, SqlQuotas
 from server.access.rules.broadcasters import BroadcasterFollower
 from server.access.rules.list_store import ListFollower
 from server.access.rules.subscriptions import Subscriptions
@@ -71,12 +73,14 @@ from server.data_folder import served
 from server.identifications.jobs import AnswerEnricher
 from server.identifications.limits import ServiceLimits
 from server.identifications.links import LinkEnricher
+from server.identifications.news import JobNews, NoNews, RedisNews
 from server.identifications.runners import Runner
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
 from server.identifications.service import IdentificationService, target_of
 from server.music_folders import FolderTimes, MusicFolders, sync_command
-from server.readiness import Readiness, Trial, database_trial, job_trial, worker_trials
+from server.readiness import Readiness, Trial, database_trial, job_trial, redis_trial, worker_trials
+from server.redis_link import RedisLink, open_redis
 from server.songs.store import SongStore
 from server.webhooks.sender import WebhookSender
 from server.webhooks.service import Webhooks
@@ -165,14 +169,29 @@ async def _open_jobs(
         await stack.enter_async_context(old_rows_deleted(database, clock, keep_days=keep_days))
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
     runner, unavailable, trials, free, whole = await _open_runner(app, stack, pipeline, limits)
+    link = await _open_redis(app, stack)
+    if link is not None:
+        trials = (*trials, redis_trial(link, seconds=settings.limits.ready_seconds))
     app[keys.READINESS] = await stack.enter_async_context(_readiness(app, trials))
     log_limits = AuditLimits(
         keep_days=settings.log_days, whole_address_days=settings.log_address_days, max_mb=settings.log_max_mb
     )
     writer = AuditWriter(AuditStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
     audit = await stack.enter_async_context(writer)
+    quotas: QuotaStore = SqlQuotas(database)
+    news: JobNews = NoNews()
+    if link is not None:
+        quotas = QuotasWithFallback(RedisQuotas(link), quotas)
+        news = RedisNews(link, app[keys.METRICS])
+        await stack.enter_async_context(news.running())
     app[keys.ACCESS] = await _open_access(
-        app, stack, database, audit, session_keys, running=lambda target: store.running(target, now=clock.now())
+        app,
+        stack,
+        database,
+        audit,
+        session_keys,
+        running=lambda target: store.running(target, now=clock.now()),
+        quotas=quotas,
     )
     links = await _open_links(app, stack, database, store)
     songs = app[keys.SONGS] = SongStore(database)
@@ -188,6 +207,7 @@ async def _open_jobs(
         limits=limits,
         names=names,
         fresh_seconds=settings.fresh_seconds,
+        news=news,
     )
     if links is not None:
         links.add_listener(service.forget_answer)
@@ -207,6 +227,14 @@ async def _open_jobs(
     )
     app[keys.VIDEO_SET_LISTS] = await stack.enter_async_context(set_lists)
     return free
+
+
+async def _open_redis(app: web.Application, stack: AsyncExitStack) -> RedisLink | None:
+    """The link to Redis; None without TWITCHAUDIO_REDIS_URL. Raises SettingsError."""
+    url = app[keys.SETTINGS].redis_url
+    if url is None:
+        return None
+    return await stack.enter_async_context(open_redis(url, clock=app[keys.CLOCK], metrics=app[keys.METRICS]))
 
 
 async def _open_runner(
@@ -405,6 +433,7 @@ async def _open_access(
     session_keys: SessionKeys | None,
     *,
     running: Running,
+    quotas: QuotaStore,
 ) -> Access:
     """Open access control, with Twitch sign-in if the operator has configured a Twitch application."""
     settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
@@ -431,6 +460,7 @@ async def _open_access(
             sessions = await stack.enter_async_context(Sessions(store, oauth=oauth, tokens=tokens, clock=clock))
     access = Access(
         database,
+        quotas=quotas,
         clock=clock,
         tokens=tokens,
         audit=audit,

@@ -132,6 +132,16 @@ RATES: Final = Format(
 )
 
 
+_REDIS: Final = re.compile(r"rediss?://(?:[^\s/?#]*@)?[^\s/?#@]+(?:/[0-9]{0,3})?|unix:///\S+")
+
+
+def redis_url(text: str) -> Secret:
+    """Check the form of an address of Redis. Raises ValueError."""
+    if _REDIS.fullmatch(text) is None:
+        raise ValueError("not an address of Redis")
+    return Secret(text)
+
+
 def canary(text: str) -> tuple[TwitchTarget, ...]:
     """Parse comma-separated targets, at most one of each kind. Raises ValueError."""
     try:
@@ -373,6 +383,13 @@ class ServerSettings:
         help="encrypts the website's sessions; servers that share a database need the same",
         default=(),
         default_text="made once, kept in the data folder (`session.key`)",
+        hidden=True,
+    )
+    redis_url: Secret | None = setting(
+        "TWITCHAUDIO_REDIS_URL",
+        Format(redis_url, "redis://[USER:PASSWORD@]HOST:PORT[/NUMBER], rediss://... (TLS) or unix:///PATH"),
+        help="a Redis or Valkey server for rate limits, slots and news of jobs between servers; takes the extra "
+        "`redis`",
         hidden=True,
     )
     admins: tuple[str, ...] = setting(

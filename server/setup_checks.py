@@ -28,7 +28,9 @@ from fingerprint.settings import SettingsError, unknown_variables
 from fingerprint.wiring import open_recognizers
 from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
 from server.access.identity.session_store import SessionStore
-from server.readiness import Trial, database_trial, job_trial, worker_trials
+from server.observability import Metrics
+from server.readiness import Trial, database_trial, job_trial, redis_trial, worker_trials
+from server.redis_link import open_redis
 from server.settings import ServerSettings, is_loopback
 
 LITTLE_SPACE_BYTES: Final = 1 << 30
@@ -92,6 +94,7 @@ async def check_setup(settings: ServerSettings, environ: Mapping[str, str] | Non
         ("settings", of_settings),
         ("data folder", lambda: asyncio.to_thread(_folder, settings.pipeline.data_dir)),
         ("database", lambda: _database(settings)),
+        ("redis", lambda: _redis(settings)),
         ("clock", lambda: _clock(settings)),
         ("decoder", _decoder),
         ("catalog", lambda: asyncio.to_thread(_catalogs, settings.pipeline.catalog_dirs)),
@@ -173,6 +176,15 @@ async def _clock(settings: ServerSettings) -> Verdict:
         return Outcome.OK, (note,)
     late = Outcome.FAILED if apart > CLOCK_SECONDS[1] else Outcome.DIFFERS
     return late, (f"{note}: let both keep time by NTP, otherwise servers take each other's jobs.",)
+
+
+async def _redis(settings: ServerSettings) -> Verdict:
+    """Redis answers, if there is one."""
+    if settings.redis_url is None:
+        return Outcome.SKIPPED, ("not set (TWITCHAUDIO_REDIS_URL); one server needs none",)
+    async with open_redis(settings.redis_url, clock=SystemClock(), metrics=Metrics()) as link:
+        await _tried(redis_trial(link, seconds=_STEP_SECONDS / 2))
+    return _OK
 
 
 async def _decoder() -> Verdict:

@@ -18,6 +18,7 @@ from tests.emulators import CREDENTIALS, EMULATORS, Emulator
 from tests.fault_table import FaultTable
 from tests.guards import logging_as_before, no_sockets_and_no_sleep, nothing_blocks
 from tests.mariadb import MariaDB, running_mariadb
+from tests.redis_server import RedisServer, running_redis
 
 _KINDS = ("browser", "faults", "integration", "contract", "unit")
 _OURS = ("TWITCHAUDIO_", "TWITCH_", "ACRCLOUD_", "AUDD_", "AWS_")
@@ -164,6 +165,13 @@ def dynalite(aws_credentials: None) -> Iterator[Emulator]:
     """DynamoDB."""
     with EMULATORS["dynalite"]() as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis or Valkey for the whole run."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])

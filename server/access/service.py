@@ -27,6 +27,7 @@ from server.access.quotas.admission import Admissions, QuotaAdmission, Running
 from server.access.quotas.rate_limits import RateLimitedError
 from server.access.quotas.requests import QuotaRequest, StartLimits, quota_request
 from server.access.quotas.slots import JobInProgressError
+from server.access.quotas.store import QuotaStore
 from server.access.request_context import RequestContext
 from server.access.request_records import RequestRecords
 from server.access.rules.clip_owners import CachedClipOwners
@@ -62,6 +63,7 @@ class Access:
         audit: AuditWriter,
         limits: StartLimits,
         running: Running,
+        quotas: QuotaStore,
         clip_owners: ClipOwners,
         find_channel: Callable[[str], Awaitable[Broadcaster | None]] | None = None,
         known_channel: Callable[[str], Awaitable[Broadcaster | None]] | None = None,
@@ -90,7 +92,7 @@ class Access:
         self._find_channel = find_channel
         self._known_channel = known_channel
         self._clip_owners = CachedClipOwners(database, clip_owners, clock=clock)
-        self._admissions = Admissions(database, clock=clock, running=running)
+        self._admissions = Admissions(quotas, clock=clock, running=running)
 
     # --- Authentication -------------------------------------------------------------------------------
 

@@ -518,6 +518,10 @@ class DependenciesJson(Struct, kw_only=True):
     catalog: (
         Annotated[DependencyJson, Meta(description="Whether a worker process searches the catalog.")] | UnsetType
     ) = UNSET
+    redis: (
+        Annotated[DependencyJson, Meta(description="Whether Redis answers; the server does its work without it.")]
+        | UnsetType
+    ) = UNSET
 
 
 class SpendingJson(Struct, kw_only=True):

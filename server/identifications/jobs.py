@@ -48,6 +48,7 @@ from fingerprint.jobs.clean import clean
 from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, Finished, Held, JobOutcome, JobStore, Lease
 from server.identifications.admission import Admit, JobAdmission
 from server.identifications.limits import ServiceLimits
+from server.identifications.news import JobNews
 from server.identifications.progress import JobProgress
 from server.identifications.runners import Runner
 from server.identifications.runners.fair_queue import Reservation
@@ -130,6 +131,7 @@ class JobRegistry:
         limits: ServiceLimits,
         ended: Callable[[JobOutcome], None],
         enrich: AnswerEnricher,
+        news: JobNews,
     ) -> None:
         self._store = store
         self._runner = runner
@@ -139,6 +141,7 @@ class JobRegistry:
         self._limits = limits
         self._ended = ended
         self._enrich = enrich
+        self._news = news
         self._jobs: dict[str, Job] = {}
         self._by_id: dict[IdentificationId, Job] = {}
         self._definite_failures: TTLCache[str, Job] = TTLCache(
@@ -359,6 +362,7 @@ class JobRegistry:
         def on_stage(stage: Stage) -> None:
             current = job.progress.current or identification
             job.progress.publish(current.at_stage(stage))
+            self._news.tell(identification.id)
 
         try:
             outcome = await self._runner.run(reservation, lease, identification, job.target, on_stage)
@@ -381,12 +385,20 @@ class JobRegistry:
         """FOLLOWING -> ENDED when the owner's answer is there, or RUNNING when its lease has run out.
 
         A poll reads one row; every third of a lease's time another read asks whether the lease is still alive.
+        While news of other servers arrive, there is a poll for each of them, and besides one for each such read.
         """
         state = job.progress.current
         assert state is not None, "only a started job is followed"
+        with self._news.listening(state.id) as told:
+            if self._news.arriving:
+                # What happened before this began to listen is looked for once.
+                told.set()
+            await self._poll(job, state, told)
+
+    async def _poll(self, job: Job, state: Identification, told: asyncio.Event) -> None:
         claim_at = self._clock.monotonic() + LEASE_SECONDS / 3
         while job.state is JobState.FOLLOWING:
-            await self._clock.sleep(self._limits.poll_seconds * random.uniform(2 / 3, 1.0))  # noqa: S311 - jitter
+            await self._wait_for_news(told)
             self._polls.add()
             try:
                 state = await self._store.get(state.id) or state
@@ -397,6 +409,16 @@ class JobRegistry:
             except TwitchAudioError as error:
                 if error.code is not ProblemCode.BUSY or abandoned(state, self._clock.now()):
                     raise
+
+    async def _wait_for_news(self, told: asyncio.Event) -> None:
+        """Wait until it is time to look at another server's job."""
+        if not self._news.arriving:
+            await self._clock.sleep(self._limits.poll_seconds * random.uniform(2 / 3, 1.0))  # noqa: S311 - jitter
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEASE_SECONDS / 3):
+                await told.wait()
+        told.clear()
 
     async def _take_over(self, job: Job, state: Identification) -> None:
         """FOLLOWING -> RUNNING when the owner's lease has run out."""
@@ -422,6 +444,7 @@ class JobRegistry:
         self._ended(outcome)
         job.end_admission()
         self._publish(job, finished)
+        self._news.tell(finished.id)
         _log.info("job_ended", extra=_summary(outcome))
 
     def _on_done(self, job: Job) -> None:

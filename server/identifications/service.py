@@ -17,6 +17,7 @@ from server.channel_names import ChannelNames, NameSpan
 from server.identifications.admission import Admit
 from server.identifications.jobs import AnswerEnricher, Job, JobRegistry, JobState, no_enrichment
 from server.identifications.limits import ServiceLimits
+from server.identifications.news import JobNews, NoNews
 from server.identifications.progress import JobProgress
 from server.identifications.runners import Runner
 from server.identifications.set_list import Play, plays
@@ -60,6 +61,7 @@ class IdentificationService:
         enrich: AnswerEnricher = no_enrichment,
         names: ChannelNames | None = None,
         fresh_seconds: float = 0.0,
+        news: JobNews | None = None,
     ) -> None:
         self._store = store
         self._runner = runner
@@ -79,6 +81,7 @@ class IdentificationService:
             limits=self._limits,
             ended=self._job_ended,
             enrich=enrich,
+            news=news or NoNews(),
         )
         self._answers: SingleFlightCache[str, Identification | None] = SingleFlightCache(
             clock=clock, fresh_seconds=self._fresh_seconds, max_entries=self._limits.kept

@@ -4,6 +4,7 @@ The `state` binds the callback to the browser that began the sign-in. It is kept
 exact address that Twitch sends the browser back to.
 """
 
+import logging
 import re
 import secrets
 from collections.abc import Callable
@@ -26,11 +27,28 @@ MAX_ATTEMPTS: Final = 3
 """Unfinished sign-ins of one browser, such as in several tabs."""
 
 _ATTEMPTS: Final = "logins"
+_WRONG_REQUESTS: Final = frozenset(
+    {
+        *("invalid_client", "invalid_request", "invalid_scope", "unauthorized_client"),
+        "unsupported_response_type",
+    }
+)
+"""Refusals that no visitor can cause: what this server asks for is wrong."""
+_log = logging.getLogger(__name__)
 # A path of ours: what a browser takes for another host begins with two slashes, or a slash and a backslash.
 _LOCAL: Final = re.compile(r"/(?![/\\])[!-\[\]-~]{0,199}")
 
 _NOT_BEGUN: Final = "This sign-in was not begun in this browser, or too long ago. Sign in again from the start."
 _SAID_NO: Final = "Twitch says that you did not agree. Nothing was changed; sign in again if you want to."
+_NO_ANSWER: Final = "Twitch could not sign you in just now. Try again in a moment."
+_MISMATCH: Final = (
+    "Twitch does not know the address of this server, so it cannot send you back here. You did nothing wrong: the "
+    "operator has to add {redirect} to the OAuth redirect URLs of the application at dev.twitch.tv, exactly so."
+)
+_WRONG_SETUP: Final = (
+    "Twitch refuses the sign-in as this server asks for it ({error}). You did nothing wrong: the operator has to "
+    "check TWITCH_CLIENT_ID and the application at dev.twitch.tv."
+)
 _OFF: Final = "Nobody can sign in here: the operator has not set up an application at Twitch."
 
 
@@ -54,8 +72,7 @@ class SignIn:
         scopes = await request.app[keys.ACCESS].sign_in_scopes()
         state = secrets.token_urlsafe(24)
         verifier = secrets.token_urlsafe(32)
-        origin = self._origin(request)
-        redirect = origin.with_path(origin.path.rstrip("/") + CALLBACK)
+        redirect = self._redirect(request)
         begun = {
             **_attempts(session),
             state: [local_path(request.query.get("next", "/")), str(redirect), _now(request), verifier],
@@ -65,19 +82,32 @@ class SignIn:
         address = sessions.authorize_url(redirect=redirect, state=state, scopes=scopes, verifier=verifier)
         raise web.HTTPFound(address, headers={"Cache-Control": "no-store"})
 
+    def _redirect(self, request: web.Request) -> URL:
+        """Where Twitch has to send the browser of this request back to."""
+        origin = self._origin(request)
+        return origin.with_path(origin.path.rstrip("/") + CALLBACK)
+
     async def callback(self, request: web.Request) -> web.StreamResponse:
         """Where Twitch sends the browser back to, with a code or a refusal."""
         sessions, access = _sessions(request), request.app[keys.ACCESS]
         session = await get_session(request)
         attempts = _attempts(session)
         attempt = attempts.pop(request.query.get("state", ""), None)
+        refused = request.query.get("error", "")
+        if refused == "redirect_mismatch":
+            # Twitch has used an address that is registered, where this browser may have no cookie of ours.
+            asked = self._redirect(request) if attempt is None else attempt[1]
+            _log.error("sign_in_address_not_registered", extra={"redirect": str(asked)})
+            access.sign_in_failed(request[keys.CONTEXT], ProblemCode.UPSTREAM_UNAVAILABLE)
+            raise TwitchAudioError(ProblemCode.UPSTREAM_UNAVAILABLE, _MISMATCH.format(redirect=asked))
         if attempt is None or _now(request) - attempt[2] > ATTEMPT_SECONDS:
             access.sign_in_failed(request[keys.CONTEXT], ProblemCode.CSRF)
             raise TwitchAudioError(ProblemCode.CSRF, _NOT_BEGUN)
         session[_ATTEMPTS] = attempts
-        if "error" in request.query:
-            access.sign_in_failed(request[keys.CONTEXT], ProblemCode.LOGIN_REQUIRED)
-            raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, _SAID_NO)
+        if refused:
+            code, detail = _refusal(refused)
+            access.sign_in_failed(request[keys.CONTEXT], code)
+            raise TwitchAudioError(code, detail)
         before = await session_id(request)
         path, redirect, _, verifier = attempt
         code = request.query.get("code", "")
@@ -108,6 +138,16 @@ class SignIn:
                 await sessions.end(current)
         session.invalidate()
         raise web.HTTPSeeOther("/", headers={"Cache-Control": "no-store"})
+
+
+def _refusal(error: str) -> tuple[ProblemCode, str]:
+    """The problem for an `error` of RFC 6749, section 4.1.2.1, that Twitch has sent the browser back with."""
+    if error == "access_denied":
+        return ProblemCode.LOGIN_REQUIRED, _SAID_NO
+    if error in _WRONG_REQUESTS:
+        _log.error("sign_in_refused_by_twitch", extra={"error": error})
+        return ProblemCode.UPSTREAM_UNAVAILABLE, _WRONG_SETUP.format(error=error)
+    return ProblemCode.UPSTREAM_UNAVAILABLE, _NO_ANSWER
 
 
 def _sessions(request: web.Request) -> Sessions:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -14,14 +15,20 @@ from fingerprint.database import Database, open_database
 from fingerprint.domain.identification import Identification, Kind, new_identification_id
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
-from server import migrations
+from fingerprint.settings import Secret
+from server import migrations, redis_link
 from server.access.limit_status import Limit
 from server.access.quotas import slots
 from server.access.quotas.admission import CLAIM_SECONDS, Admissions, QuotaAdmission, QuotaRequest
 from server.access.quotas.rate_limits import delete_old_counters
+from server.access.quotas.redis_quotas import RedisQuotas
 from server.access.quotas.slots import SLOT_FOR, JobInProgressError
+from server.access.quotas.store import QuotaStore, QuotasWithFallback, SqlQuotas
 from server.access.tables import job_slots, rate_counters
+from server.observability import Metrics
+from server.redis_link import open_redis
 from tests.builders import NOON
+from tests.redis_server import RedisServer
 
 ONE, TWO, THREE = ChannelTarget("one"), ClipTarget("two"), VideoTarget("1234567890", 61.5)
 HOME = QuotaRequest(quota_key="address:192.0.2.7", max_jobs=1)
@@ -40,8 +47,9 @@ class MovedClock(SystemClock):
 class World:
     """Several servers on one database, and the jobs that run on them."""
 
-    def __init__(self, address: str, stack: AsyncExitStack) -> None:
+    def __init__(self, address: str, stack: AsyncExitStack, redis_url: Secret | None = None) -> None:
         self._address = address
+        self._redis_url = redis_url
         self._stack = stack
         self.clock = MovedClock()
         self.jobs: dict[str, Identification] = {}
@@ -49,7 +57,12 @@ class World:
 
     async def server(self) -> Admissions:
         database = await self._stack.enter_async_context(open_database(self._address))
-        admissions = Admissions(database, clock=self.clock, running=self.running)
+        quotas: QuotaStore = SqlQuotas(database)
+        if self._redis_url is not None:
+            opened = open_redis(self._redis_url, clock=self.clock, metrics=Metrics())
+            link = await self._stack.enter_async_context(opened)
+            quotas = QuotasWithFallback(RedisQuotas(link), quotas)
+        admissions = Admissions(quotas, clock=self.clock, running=self.running)
         self._stack.push_async_callback(admissions.close)
         return admissions
 
@@ -80,18 +93,42 @@ class World:
 
 
 @asynccontextmanager
-async def opened(address: str) -> AsyncGenerator[World]:
+async def opened(address: str, redis_url: Secret | None = None) -> AsyncGenerator[World]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(address))
         await migrations.upgrade(database)
-        yield World(address, stack)
+        yield World(address, stack, redis_url)
 
 
 @pytest.fixture
-async def world(sql_address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[World]:
+async def sql_world(sql_address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[World]:
     monkeypatch.setattr(database, "QUERY_SECONDS", 60.0)  # this is not about time limits
     async with opened(sql_address) as made:
         yield made
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Secret | None]:
+    """The addresses of an empty database and an empty Redis, if there is one."""
+    if request.param == "mariadb":
+        return request.getfixturevalue("mariadb").new_database(), None
+    address = f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
+    if request.param == "sqlite":
+        return address, None
+    server: RedisServer = request.getfixturevalue("redis_server")
+    server.clear()
+    return address, server.url
+
+
+@pytest.fixture
+async def world(place: tuple[str, Secret | None], monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[World]:
+    monkeypatch.setattr(database, "QUERY_SECONDS", 60.0)  # this is not about time limits
+    monkeypatch.setattr(redis_link, "CALL_SECONDS", 60.0)
+    address, redis_url = place
+    async with opened(address, redis_url) as made:
+        yield made
+        if redis_url is not None:
+            assert not await (await made.database()).rows(select(job_slots)), "SQL was asked"
 
 
 async def until_done(name: str) -> None:
@@ -266,7 +303,8 @@ async def test_a_video_counts_by_its_moment(world: World) -> None:
     assert error.identification_id == world.jobs[THREE.key].id
 
 
-async def test_rows_of_places_and_counters_that_are_over_are_removed(world: World) -> None:
+async def test_rows_of_places_and_counters_that_are_over_are_removed(sql_world: World) -> None:
+    world = sql_world
     server, database = await world.server(), await world.database()
     limits = [Limit("address:192.0.2.7:60", 9, 60), Limit("address:192.0.2.7:86400", 9, 86_400)]
     world.end(await world.start(server, ONE, QuotaRequest(quota_key="a", max_jobs=1, limits=limits)), ONE)

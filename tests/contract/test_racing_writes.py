@@ -34,6 +34,7 @@ from server.access.identity.twitch_user import TwitchUser
 from server.access.limit_status import Limit
 from server.access.quotas.admission import Admissions, QuotaRequest
 from server.access.quotas.rate_limits import count_start
+from server.access.quotas.store import SqlQuotas
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.clip_owners import CachedClipOwners
 from server.access.rules.list_store import ListStore
@@ -182,7 +183,7 @@ async def test_two_jobs_get_two_slots(servers: Servers, after: int) -> None:
         return None
 
     async def write(database: Database, who: str) -> bool:
-        admissions = Admissions(database, clock=SystemClock(), running=running)
+        admissions = Admissions(SqlQuotas(database), clock=SystemClock(), running=running)
         try:
             request = QuotaRequest(quota_key="key:a", max_jobs=2)
             return await admissions.admit(request, ChannelTarget(who), lambda: None) is not None

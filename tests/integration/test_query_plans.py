@@ -25,6 +25,7 @@ from server.access.limit_status import Limit
 from server.access.quotas import slots
 from server.access.quotas.admission import Admissions, QuotaRequest
 from server.access.quotas.rate_limits import count_start, delete_old_counters
+from server.access.quotas.store import SqlQuotas
 from server.access.rules.clip_owners import CachedClipOwners
 from server.access.rules.codes import CodeStore
 from server.access.tables import (
@@ -146,7 +147,9 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
         jobs, keys, codes = SqlJobStore(database), ApiKeyStore(database), CodeStore(database)
         logs = AuditStore(database)
         owners = CachedClipOwners(database, cast("ClipOwners", None), clock=FakeClock())
-        admissions = Admissions(database, clock=FakeClock(), running=lambda target: jobs.running(target, now=NOON))
+        admissions = Admissions(
+            SqlQuotas(database), clock=FakeClock(), running=lambda target: jobs.running(target, now=NOON)
+        )
 
         async def admit(quota_key: str) -> None:
             admission = await admissions.admit(

@@ -235,6 +235,31 @@ async def test_a1_who_says_no_is_told_that_nothing_changed(browser: Browser, vie
 
 
 @pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("redirect_mismatch", "has to add {callback} to the OAuth redirect URLs"),
+        ("unauthorized_client", "check TWITCH_CLIENT_ID"),
+        ("server_error", "Try again in a moment"),
+    ],
+)
+async def test_what_twitch_refuses_is_not_told_as_the_visitors_no(browser: Browser, error: str, said: str) -> None:
+    callback = browser.address.with_path("/login/callback")
+    location, told = await begin(browser)
+    assert told["redirect_uri"] == str(callback)
+    page = await browser.get(str(callback.with_query(error=error, state=told["state"])))
+    text = await page.text()
+    assert page.status == 503
+    assert said.format(callback=callback) in text
+    assert "did not agree" not in text
+    del location
+
+
+async def test_a_redirect_address_that_is_not_registered_is_told_without_our_cookie(browser: Browser) -> None:
+    page = await browser.get("/login/callback?error=redirect_mismatch&state=x")
+    assert (page.status, "OAuth redirect URLs" in await page.text()) == (503, True)
+
+
+@pytest.mark.parametrize(
     ("fault", "status"),
     [
         (Fault(step=Step.ID, kind=FaultKind.STATUS, status=503, times=1), 503),

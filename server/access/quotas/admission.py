@@ -17,17 +17,16 @@ from datetime import timedelta
 from typing import Final
 
 from cachetools import TLRUCache
-from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import AskedTarget
 from fingerprint.ports import Clock
-from server.access.limit_status import Limit, LimitStatus
-from server.access.quotas import rate_limits, slots
+from server.access.limit_status import LimitStatus
+from server.access.quotas import slots
 from server.access.quotas.rate_limits import RateLimitedError
 from server.access.quotas.slots import AllTakenError, JobInProgressError, SharedError, Slot
+from server.access.quotas.store import QuotaRequest, QuotaStore
 
 Running = Callable[[AskedTarget], Awaitable[Identification | None]]
 """Returns the running identification of a target, on any server; None when there is none."""
@@ -46,17 +45,6 @@ _TIDY_SECONDS: Final = 60.0
 _CLOSE_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaRequest:
-    """What a new job counts against: the slots of a quota key, and rate limits."""
-
-    quota_key: str | None = None
-    """Whose slots are used, such as `address:192.0.2.7`; None when concurrent jobs are not limited."""
-    max_jobs: int = 0
-    """How many slots the quota key has."""
-    limits: Sequence[Limit] = ()
 
 
 class QuotaAdmission:
@@ -96,10 +84,10 @@ class _Return:
 
 
 class Admissions:
-    """Takes a slot and counts a start in one transaction: both or neither."""
+    """Takes a slot and counts a start in one step: both or neither."""
 
-    def __init__(self, database: Database, *, clock: Clock, running: Running) -> None:
-        self._database = database
+    def __init__(self, quotas: QuotaStore, *, clock: Clock, running: Running) -> None:
+        self._quotas = quotas
         self._clock = clock
         self._running = running
         # By token: slots whose job on this server has ended, but whose rows may not be updated yet.
@@ -196,19 +184,11 @@ class Admissions:
     async def _take(
         self, request: QuotaRequest, target: AskedTarget, released: set[str]
     ) -> tuple[Slot | None, Sequence[LimitStatus]]:
-        # Read our state before the transaction, which may run in another thread.
+        # Read our state before the first wait.
         now, free, key = self._clock.now(), {*released, *self._released}, request.quota_key
         reusable = next((each for each in self._released.values() if each.quota_key == key), None)
 
-        def work(connection: Connection) -> tuple[Slot | None, Sequence[LimitStatus]]:
-            slot = None
-            if key is not None:
-                slot = slots.take(
-                    connection, key, request.max_jobs, target, now, released_tokens=free, reusable_slot=reusable
-                )
-            return slot, rate_limits.consume(connection, request.limits, now)
-
-        slot, statuses = await self._database.transact(work)
+        slot, statuses = await self._quotas.take(request, target, now, released=free, reusable=reusable)
         if slot is not None:
             self._cancel_return(slot)
         return slot, statuses
@@ -252,13 +232,8 @@ class Admissions:
         freed = [each.slot for each in batch if each.slot is not None]
         refunds = [status for each in batch for status in each.refunds]
 
-        def work(connection: Connection) -> None:
-            for slot in sorted(freed, key=lambda each: (each.quota_key, each.number)):
-                slots.give_back(connection, slot)
-            rate_limits.refund(connection, refunds)
-
         if batch:
-            await self._database.transact(work)
+            await self._quotas.give_back(freed, refunds)
         done = {id(each) for each in batch}
         self._returns = [each for each in self._returns if id(each) not in done and each.until > now]
         open_tokens = {each.slot.token for each in self._returns if each.slot is not None}
@@ -267,9 +242,8 @@ class Admissions:
     async def _delete_old_rows(self) -> None:
         while True:
             with contextlib.suppress(TwitchAudioError):
-                for delete_some in (rate_limits.delete_old_counters, slots.delete_old_slots):
-                    while await delete_some(self._database, self._clock.now()):
-                        await self._clock.sleep(_LOOK_EACH_SECONDS)
+                while await self._quotas.delete_some(self._clock.now()):
+                    await self._clock.sleep(_LOOK_EACH_SECONDS)
             await self._clock.sleep(_TIDY_SECONDS)
 
 

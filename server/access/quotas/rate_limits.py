@@ -59,7 +59,7 @@ def consume(connection: Connection, limits: Sequence[Limit], now: datetime) -> S
     """
     if not limits:
         return []
-    windows = {(limit.subject, _window_start(limit, now)): limit.seconds * 1_000_000 for limit in limits}
+    windows = {(limit.subject, window_start(limit, now)): limit.seconds * 1_000_000 for limit in limits}
     rows = [
         {"subject": subject, "window_us": start, "ends_us": start + length, "used": 1}
         for (subject, start), length in windows.items()
@@ -67,7 +67,7 @@ def consume(connection: Connection, limits: Sequence[Limit], now: datetime) -> S
     count_up(connection, table, rows, "used")
     chosen = {"subjects": [subject for subject, _ in windows], "windows": [start for _, start in windows]}
     used = {(row.subject, row.window_us): row.used for row in connection.execute(_COUNTERS, chosen)}
-    statuses = [_status(limit, used[limit.subject, _window_start(limit, now)], now) for limit in limits]
+    statuses = [status_of(limit, used[limit.subject, window_start(limit, now)], now) for limit in limits]
     exceeded = [status for status in statuses if status.left < 0]
     if exceeded:
         longest = max(exceeded, key=lambda each: each.reset_seconds)
@@ -95,12 +95,14 @@ async def delete_old_counters(database: Database, now: datetime) -> int:
     return await database.transact(work)
 
 
-def _window_start(limit: Limit, now: datetime) -> int:
+def window_start(limit: Limit, now: datetime) -> int:
+    """When the limit's current window began, in microseconds since 1970."""
     length = limit.seconds * 1_000_000
     return to_us(now) // length * length
 
 
-def _status(limit: Limit, used: int, now: datetime) -> LimitStatus:
-    start = _window_start(limit, now)
+def status_of(limit: Limit, used: int, now: datetime) -> LimitStatus:
+    """What is left of a limit after `used` starts in its current window; negative when it is exceeded."""
+    start = window_start(limit, now)
     left_us = start + limit.seconds * 1_000_000 - to_us(now)
     return LimitStatus(limit, limit.most - used, max(1, math.ceil(left_us / 1_000_000)), start)

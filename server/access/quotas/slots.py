@@ -156,16 +156,21 @@ def _row_key(slot: Slot, token: str) -> dict[str, Any]:
     return {"of": slot.quota_key, "at": slot.number, "old_token": token}
 
 
-def _slot(row: Row[Any]) -> Slot:
-    match Kind(row.kind):
+def slot_target(kind: Kind, name: str, at_seconds: float | None) -> AskedTarget:
+    """The target of a stored slot."""
+    match kind:
         case Kind.CLIP:
-            target: AskedTarget = ClipTarget(row.target)
+            return ClipTarget(name)
         case Kind.VIDEO:
-            target = VideoTarget(row.target, row.at_seconds or 0.0)
+            return VideoTarget(name, at_seconds or 0.0)
         case Kind.FILE:
-            target = UploadTarget(row.target)
+            return UploadTarget(name)
         case _:
-            target = ChannelTarget(row.target)
+            return ChannelTarget(name)
+
+
+def _slot(row: Row[Any]) -> Slot:
+    target = slot_target(Kind(row.kind), row.target, row.at_seconds)
     return Slot(
         quota_key=row.holder, number=row.number, token=row.token, target=target, taken_at=from_us(row.taken_us)
     )

@@ -63,8 +63,17 @@ def require_admin(request: web.Request) -> Operator:
     visitor = account(request)
     if visitor.login is None:
         detail = "The admin pages are for the accounts listed in TWITCHAUDIO_ADMINS. Sign in with one of them."
-        if not visitor.can_sign_in:
-            detail += " Nobody can sign in here: TWITCH_CLIENT_ID is not set. `twitchaudio admin` does the same."
+        if request.app[keys.ACCESS].sessions is None:
+            missing = [
+                name
+                for name, value in (
+                    ("TWITCH_CLIENT_ID", request.app[keys.SETTINGS].twitch_client_id),
+                    ("TWITCH_CLIENT_SECRET", request.app[keys.SETTINGS].twitch_client_secret),
+                )
+                if value is None
+            ]
+            detail += f" Nobody can sign in here: {' and '.join(missing)} must be set."
+            detail += " `twitchaudio admin` does the same."
         raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
     if not visitor.admin:
         raise TwitchAudioError(ProblemCode.FORBIDDEN, "TWITCHAUDIO_ADMINS does not name you.")

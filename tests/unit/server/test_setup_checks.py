@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fingerprint.canary import Outcome, StepResult
+from fingerprint.database_backends import parse_address
 from fingerprint.settings import PipelineSettings, SettingsError, read_settings, unknown_variables
 from server import setup_checks
 from server.readiness import Trial
@@ -46,6 +47,16 @@ def test_nothing_is_said_about_other_variables_and_whole_setups() -> None:
     assert warnings({"PATH": "/bin", "TWITCHAUDIO_NOTHING": " ", "AWS_REGION": "x"}) == []
     whole = {"TWITCH_CLIENT_ID": "abc", "TWITCH_CLIENT_SECRET": "x", "TWITCHAUDIO_ADMINS": "vic"}
     assert warnings(whole) == []
+
+
+@pytest.mark.parametrize("password", ["p@ss", "p@ss:word@x", "@"])
+def test_a_password_with_an_at_sign_is_not_shown_as_a_host(password: str) -> None:
+    with pytest.raises(SettingsError, match="%40") as caught:
+        parse_address(f"mysql://user:{password}@db.internal:3306/name")
+    said = str(caught.value)
+    assert "p@" not in said
+    assert "word@x" not in said
+    assert "db.internal" not in said
 
 
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
