@@ -4,6 +4,9 @@ The small corpus beside this file is run by the ordinary tests too.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +25,29 @@ from fingerprint.hls.playlist import (
     parse_multivariant,
 )
 from fingerprint.hls.takes import MAX_EARLIER_TAKES, earlier_takes, later_take
+from fingerprint.media.containers import container_of, first_timestamp, missing_bytes, unknown_boxes
+from fingerprint.media.fetch import Fetched
+from fingerprint.media.fragment_filter import FragmentError, FragmentFilter, SoundTracks, sound_tracks
+from fingerprint.media.sound_filter import SoundFilter
+from fingerprint.media.sound_table import (
+    MAX_SOUND_BYTES,
+    DescriptionError,
+    behind_media,
+    description,
+    sound_table,
+)
+from fingerprint.twitch.answers import (
+    GqlFailure,
+    needed,
+    parse_answer,
+    parse_clip,
+    parse_clip_broadcaster,
+    parse_recording,
+    parse_token_of,
+    parse_video_owner,
+)
+from fingerprint.twitch.usher import PlaylistKind, UsherFailure, live_broadcast
+from fingerprint.twitch.usher import parse_answer as parse_usher
 
 BASE: Final = URL("https://euc13.playlist.ttvnw.net/v1/playlist/abc.m3u8")
 CORPUS: Final = Path(__file__).parent / "corpus"
@@ -101,4 +127,75 @@ def target(content: bytes) -> None:
     assert len(found.key) < 250
 
 
-SUBJECTS: Final[Mapping[str, Callable[[bytes], None]]] = {"playlist": playlist, "target": target}
+def boxes(content: bytes) -> None:
+    """The readers of MP4: of whole segments, of descriptions, and of fragments that come in pieces."""
+    for container in ("mpegts", "mp4", "aac"):
+        stamp = first_timestamp(content, container, head=content)
+        assert stamp is None or stamp >= 0
+    container_of(content, has_init=True)
+    unknown_boxes(content)
+    assert missing_bytes(content) >= 0
+    behind_media(content)
+    try:
+        found = description(content)
+    except DescriptionError:
+        found = content
+    for moov in (found, content):
+        if isinstance(moov, int):
+            assert moov > 0
+            continue
+        try:
+            table = sound_table(moov, max_seconds=90)
+        except DescriptionError:
+            continue
+        assert 0 < sum(end - start for start, end in table.ranges) <= MAX_SOUND_BYTES
+        assert all(end < start for (_, end), (start, _) in pairwise(table.ranges))
+    tracks = sound_tracks(content)
+    for kept in (SoundFilter(), FragmentFilter(partial(_known, tracks))):
+        with suppress(FragmentError):
+            assert len(_fed(kept, content)) <= len(content) + 1024
+
+
+async def _known(tracks: SoundTracks | None) -> SoundTracks | None:
+    return tracks
+
+
+def _fed(kept: SoundFilter | FragmentFilter, content: bytes) -> bytes:
+    """What a filter keeps of two pieces; nothing in it waits."""
+
+    async def feed() -> bytes:
+        middle = len(content) // 2
+        return await kept.feed(content[:middle]) + await kept.feed(content[middle:]) + kept.finish()
+
+    feeding = feed()
+    try:
+        feeding.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("it waits")
+
+
+def answer(content: bytes) -> None:
+    """The readers of gql's and usher's answers."""
+    text = content.decode("utf-8", "replace")
+    for status in (200, 403, 503):
+        with suppress(GqlFailure):
+            data = parse_answer(status, text)
+            for parse in (parse_clip, parse_recording, parse_clip_broadcaster, parse_video_owner):
+                with suppress(GqlFailure, TwitchAudioError):
+                    needed(data, parse)
+            for name in data.data:
+                with suppress(GqlFailure, TwitchAudioError):
+                    needed(data, partial(parse_token_of, name=name, subject="clip"))
+        for kind in PlaylistKind:
+            with suppress(UsherFailure, TwitchAudioError):
+                assert parse_usher(kind, Fetched(status, content), BASE)
+                live_broadcast(text)
+
+
+SUBJECTS: Final[Mapping[str, Callable[[bytes], None]]] = {
+    "playlist": playlist,
+    "target": target,
+    "boxes": boxes,
+    "answer": answer,
+}
