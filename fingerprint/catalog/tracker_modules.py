@@ -19,6 +19,7 @@ MAX_SECONDS: Final = 1800
 WALL_SECONDS: Final = 300.0
 MAX_MODULE_BYTES: Final = 64 << 20
 
+_MAX_SAID_BYTES: Final = 64 << 10
 _HEAD_BYTES: Final = 1084
 _MAGICS: Final = (
     (0, b"Extended Module: "),
@@ -115,7 +116,9 @@ async def _run(program: str, file: BinaryIO, sound: BinaryIO) -> bytes:
     )
     try:
         async with asyncio.timeout(WALL_SECONDS):
-            _, errors = await process.communicate()
+            assert process.stderr is not None, "it is a pipe"
+            errors = await _beginning(process.stderr)
+            await process.wait()
             return errors
     except TimeoutError as error:
         raise ModuleError("it is a tracker module, and rendering it takes too long") from error
@@ -123,6 +126,14 @@ async def _run(program: str, file: BinaryIO, sound: BinaryIO) -> bytes:
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+async def _beginning(said: asyncio.StreamReader) -> bytes:
+    """The first bytes of what a program says, all of which is read so that it can go on."""
+    kept = b""
+    while piece := await said.read(_MAX_SAID_BYTES):
+        kept = (kept + piece)[:_MAX_SAID_BYTES]
+    return kept
 
 
 def _limit() -> None:

@@ -1,3 +1,5 @@
+import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,20 @@ async def test_without_ffmpeg_a_module_is_left_out_with_the_reason(tmp_path: Pat
     ):
         await render_module(file, program="no-such-program")
     assert no.value.by_choice
+
+
+async def test_a_renderer_that_never_stops_complaining_fills_no_memory(tmp_path: Path) -> None:
+    path, program = tmp_path / "x.mod", tmp_path / "renderer"
+    path.write_bytes(module(1))
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nfor _ in range(32):\n    sys.stderr.write('no ' * 350_000)\n"
+    )
+    program.chmod(0o700)
+    tracemalloc.start()
+    try:
+        with path.open("rb") as file, pytest.raises(ModuleError):
+            await render_module(file, program=str(program))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20, "it says 32 MB"
