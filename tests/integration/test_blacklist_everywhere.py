@@ -86,6 +86,11 @@ POST   /channels/{{login}}/song-tokens  user address channel owner
 POST   /channels/{{login}}/song-tokens/revoke user address channel owner
 POST   /channels/{{login}}/forget       channel
 GET    /songs/{{id}}                    -
+GET    /c/{{login}}                     channel
+GET    /apple-touch-icon.png            -
+GET    /robots.txt                      -
+GET    /favicon.ico                     -
+GET    /manifest.webmanifest            -
 GET    /covers/{{seed}}.svg               -
 GET    /videos/{{id}}                   channel
 POST   /videos/{{id}}                   user address channel
@@ -168,7 +173,7 @@ class Stage:
         async with self.api.request(method, address, headers=headers, allow_redirects=False, **body) as answer:
             if path.endswith("/events"):
                 return answer.status == 403
-            text = await answer.text()
+            text = await answer.text(errors="replace")
         if path.endswith("song.txt"):
             return SAID in text
         return answer.status == 403 and SAID in text
