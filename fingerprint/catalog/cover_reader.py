@@ -24,7 +24,7 @@ ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1"}
 """For workers that index: each is one of many."""
 
 KeepCover = Callable[[bytes], str]
-"""Keeps a cover, and returns its name. Raises UnusablePictureError, and CatalogError when it cannot be written."""
+"""Keeps a cover, and returns its name. Raises UnusablePictureError, and CatalogError when the disk is full."""
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ def read_parts(
 ) -> list[str]:
     """The names of the covers that parts of a file are; empty for each that is unusable.
 
-    Blocks, and cannot be used where an event loop runs. Raises CatalogError when a cover cannot be written.
+    Blocks, and cannot be used where an event loop runs. Raises CatalogError when the disk is full.
     """
     workers = max(1, min(os.cpu_count() or 1, len(spans)))
 

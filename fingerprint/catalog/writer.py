@@ -38,6 +38,7 @@ from fingerprint.catalog.manifest import (
     write_manifest,
 )
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS, Parameters
+from fingerprint.catalog.picture_header import UnusablePictureError
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError, ChangedElsewhereError
 from fingerprint.catalog.tracks import Track, TrackEntry
 
@@ -222,11 +223,16 @@ class CatalogWriter:
     def keep_cover(self, content: bytes) -> str:
         """Keep a cover, and return its name, for sources that are added.
 
-        Raises UnusablePictureError when there are too many, CatalogError when it cannot be written.
+        Raises UnusablePictureError when it cannot be kept, CatalogError when the disk is full.
         """
         self._covers_may_go = True  # should the track not be added after all
         with _saying_what_is_full(self._covers.folder):
-            name = self._covers.keep(content)
+            try:
+                name = self._covers.keep(content)
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise
+                raise UnusablePictureError(f"it cannot be kept: {error.strerror}") from error
         self._unpublished.add(name)
         return name
 
