@@ -58,6 +58,7 @@ OWN_PATHS: Final = frozenset(
     {
         *("admin", "api", "channels", "docs", "healthz", "login", "logout", "metrics", "overlay", "readyz"),
         *("redeem", "reports", "songs", "static", "videos", "webhooks"),
+        *("apple-touch-icon.png", "c", "covers", "favicon.ico", "manifest.webmanifest", "robots.txt"),
     }
 )
 """What paths of ours begin with; a prefix that does, too, could not be told from them."""
