@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date
 from typing import Final
 
 from fingerprint.catalog.tracks import Tags
@@ -70,12 +70,13 @@ def date_of(text: str) -> str | None:
     if found is None or int(found[1]) < _FIRST_YEAR:
         return None
     year, month, day = found[1], found[3] or found[5], found[4]
-    for form, value in (("%Y-%m-%d", f"{year}-{month}-{day}"), ("%Y-%m", f"{year}-{month}")):
+    # By hand: `strptime` imports modules when it is first called, which a sandboxed worker cannot.
+    for parts in ((year, month, day), (year, month)):
         try:
-            datetime.strptime(value, form)  # noqa: DTZ007 - a date alone
-        except ValueError:
+            date(*map(int, (*parts, "1")[:3]))
+        except (ValueError, TypeError):
             continue
-        return value
+        return "-".join(parts)
     return year
 
 
