@@ -56,7 +56,6 @@ PATH_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~][A-Za-z0-9._~-]{0,63}){0,4}",
 
 OWN_PATHS: Final = frozenset(
     {
-        *("apple-touch-icon.png", "c", "covers", "favicon.ico", "manifest.webmanifest", "robots.txt"),
         *("admin", "api", "channels", "docs", "healthz", "login", "logout", "metrics", "overlay", "readyz"),
         *("redeem", "reports", "songs", "static", "videos", "webhooks"),
         *("apple-touch-icon.png", "c", "covers", "favicon.ico", "manifest.webmanifest", "robots.txt"),

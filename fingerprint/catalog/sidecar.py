@@ -21,7 +21,7 @@ from fingerprint.catalog.cue_sheet import cut_and_tags, read_cue
 from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.endings import AUDIO_SUFFIXES
 from fingerprint.catalog.table import Row, SidecarError, TableRow, read_object, read_table, read_text
-from fingerprint.catalog.tags import PLAIN_FORMS, date_of, isrc_of
+from fingerprint.catalog.tags import PLAIN_FORMS, PLAIN_FORMS_TAKE
 from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.credits import artist_names, credits_of
 from fingerprint.domain.identification import METADATA_FIELDS, ExternalIds
@@ -342,12 +342,10 @@ class Sidecars:
             if text and found is None:
                 self._say(path, f"{place}{service.name} takes a link to a song or its id, not {text[:80]!r}")
             ids = ids.filled(found or ExternalIds())
-        isrc = _text(row.get("isrc"))
-        if isrc and isrc_of(isrc) is None:
-            self._say(path, f"{place}isrc takes 12 letters and digits, not {isrc[:80]!r}")
-        date = _text(row.get("release_date"))
-        if date and date_of(date) is None:
-            self._say(path, f"{place}release_date takes a date such as 2021-05-14, or a year, not {date[:80]!r}")
+        for name, takes in PLAIN_FORMS_TAKE.items():
+            text = _text(row.get(name))
+            if text and PLAIN_FORMS[name](text) is None:
+                self._say(path, f"{place}{name} takes {takes}, not {text[:80]!r}")
         texts = {name: _text(row.get(name)) for name in _TEXT_COLUMNS}
         known: dict[str, Any] = {
             name: PLAIN_FORMS[name](text) if name in PLAIN_FORMS else text or None for name, text in texts.items()

@@ -83,6 +83,12 @@ def date_of(text: str) -> str | None:
 PLAIN_FORMS: Final[dict[str, Callable[[str], str | None]]] = {"isrc": isrc_of, "release_date": date_of}
 """The functions that normalize a field's text; they return None for malformed text."""
 
+PLAIN_FORMS_TAKE: Final = {
+    "isrc": "12 letters and digits",
+    "release_date": "a date such as 2021-05-14, or a year",
+}
+"""What a field of `PLAIN_FORMS` has to be, in words."""
+
 
 def _ids(raw: RawTags) -> ExternalIds:
     """The ids in any tag with a link to a song, and in tags that are meant for ids."""
