@@ -128,8 +128,11 @@ class Answered:
 async def ask(session: aiohttp.ClientSession, url: str) -> Answered:
     """Once, about the channel."""
     started = time.perf_counter()
-    headers = {"Prefer": "wait=30", "Cache-Control": "no-cache"}  # Else a later question gets the first one's answer.
-    async with session.post(f"{url}/api/v1/identifications", json={"channel": CHANNEL}, headers=headers) as response:
+    # Without `no-cache` a later question gets the first one's answer.
+    headers = {"Prefer": "wait=30", "Cache-Control": "no-cache"}
+    async with session.post(
+        f"{url}/api/v1/identifications", json={"channel": CHANNEL}, headers=headers
+    ) as response:
         answer = await response.json()
     elapsed = (time.perf_counter() - started) * 1000
     if answer["status"] != "successful":

@@ -18,6 +18,7 @@ from fingerprint.clock import SystemClock
 from server import keys
 from server.api import add_routes
 from server.observability import JsonFormatter, ShortBadRequests
+from server.settings import ServerSettings
 from server.web import add_pages
 from server.web.admin import add_admin_pages
 from server.web.sign_in import SignIn, add_sign_in
@@ -36,6 +37,7 @@ def all_routes() -> list[Route]:
     """Every route of the server."""
     app = web.Application()
     app[keys.CLOCK] = SystemClock()
+    app[keys.SETTINGS] = ServerSettings()
     add_routes(app)
     add_pages(app)
     add_sign_in(app, SignIn(lambda request: request.url))

@@ -211,7 +211,7 @@ async def test_c2_a_malformed_request_is_refused_and_harms_nobody(
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()
-    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
+    assert answer.split(b" ")[1] in {b"400", b"431"}, answer[:200]
     assert (await api.get("/healthz")).status == 200
 
 
