@@ -30,6 +30,7 @@ SECONDS = 60.0
 
 SCRIPT = """
 import resource
+import signal
 import sys
 from pathlib import Path
 from fingerprint.clock import SystemClock
@@ -51,6 +52,7 @@ async def run():
     settings = ServerSettings(pipeline=pipeline, limits=limits, jobs_per_address=0)
     await serve._serve(make_app(settings, pipeline=parts.pipeline), "127.0.0.1", 0)
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup, children ignore it
 sys.exit(run_until_stopped(run()))
 """
 
