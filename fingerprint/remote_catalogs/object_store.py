@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
@@ -108,11 +108,10 @@ class ObjectStore:
         """Write an index file or a cover to an open file; returns its size. Raises ObjectMissingError."""
         async with self._translated(FILE_SECONDS):
             found = await self._client.get_object(**self._named(name))
-            size: int = found["ContentLength"]
-            if size > max_bytes:
-                raise self.too_large()
             async with found["Body"] as body:
-                left = size
+                left = size = cast("int", found["ContentLength"])
+                if size > max_bytes:
+                    raise self.too_large()
                 while left and (chunk := await body.read(CHUNK_BYTES)):
                     with self._own_disk():
                         await asyncio.to_thread(file.write, chunk)

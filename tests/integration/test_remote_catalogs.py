@@ -1,6 +1,8 @@
 """Catalogs in object storage: written by several machines at once, read by others, and what breaks in between."""
 
 import asyncio
+import gc
+import io
 import json
 import logging
 import os
@@ -13,6 +15,8 @@ from typing import Any
 
 import pytest
 from aiobotocore.session import get_session
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from fingerprint.catalog.fingerprint import fingerprint_track
 from fingerprint.catalog.index import Catalog
@@ -367,3 +371,27 @@ def test_a_catalog_that_is_too_large_or_damaged_is_named_and_the_copy_kept(
     assert "lists files that are not there" in asyncio.run(tried(max_bytes=PLENTY))
     assert titles(reader) == {"Song 1"}
     assert Catalog(reader.catalog_dir).verify() == []
+
+
+@pytest.mark.usefixtures("aws_credentials")
+def test_of_a_file_that_is_too_large_no_connection_is_left_open() -> None:
+    async def later(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "5000", "ETag": '"x"'})
+        await response.prepare(request)
+        await refused.wait()
+        return response
+
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", later)
+        async with (
+            TestServer(app) as server,
+            open_store(S3Address("bucket", "prefix"), str(server.make_url("/"))) as store,
+        ):
+            with pytest.raises(CatalogError, match="is larger than"):
+                await store.download("x.seg", io.BytesIO(), max_bytes=1000)
+            refused.set()
+
+    refused = asyncio.Event()
+    asyncio.run(run())
+    gc.collect()  # A connection that was left open is this test's fault, and no later one's.
