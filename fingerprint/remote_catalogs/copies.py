@@ -40,7 +40,7 @@ from fingerprint.catalog.manifest import (
 )
 from fingerprint.catalog.picture_header import UnusablePictureError
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, NoCatalogError
-from fingerprint.remote_catalogs.object_store import ObjectMissingError, ObjectStore
+from fingerprint.remote_catalogs.object_store import ObjectMissingError, ObjectStore, ObjectTooLargeError
 
 ORIGIN_NAME: Final = "origin.json"
 INCOMING_NAME: Final = "incoming"
@@ -64,6 +64,9 @@ class Copy:
         self.folder = folder
         self._max_bytes = max_bytes
         self._covered: Stamp | None = None
+        self._asked_of: Stamp | None = None
+        self._asked: set[str] = set()
+        """Covers that were asked for since the manifest changed: one that does not come stops no other."""
 
     @property
     def exists(self) -> bool:
@@ -177,14 +180,17 @@ class Copy:
             return False
         covers = Covers(self.folder)
         try:
-            wanted, room = await asyncio.to_thread(self._missing_covers, covers)
+            missing, room = await asyncio.to_thread(self._missing_covers, covers)
+            if stamp != self._asked_of:
+                self._asked_of, self._asked = stamp, set()
+            wanted = [name for name in missing if name not in self._asked]
             chosen = wanted[: room // MAX_COVER_BYTES][:COVERS_OF_A_TURN]
             slots = asyncio.Semaphore(COVERS_AT_ONCE)
 
             async def fetch(name: str) -> None:
                 content = BytesIO()
                 async with slots:
-                    with contextlib.suppress(ObjectMissingError):
+                    with contextlib.suppress(ObjectMissingError, ObjectTooLargeError):
                         await self._store.download(f"{FOLDER_NAME}/{name}", content, max_bytes=MAX_COVER_BYTES)
                 if cover_name(content.getvalue()) == name:
                     with contextlib.suppress(UnusablePictureError):
@@ -199,6 +205,7 @@ class Copy:
             raise CatalogError(
                 f"The copy of {self._store.address} in {self.folder} cannot be written: {error.strerror}."
             ) from error
+        self._asked.update(chosen)
         if len(chosen) == COVERS_OF_A_TURN < len(wanted):
             return True
         self._covered = stamp

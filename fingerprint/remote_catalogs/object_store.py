@@ -46,6 +46,10 @@ class ObjectMissingError(Exception):
     """There is no object with this name."""
 
 
+class ObjectTooLargeError(CatalogError):
+    """An object is larger than there is room for."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
     """A manifest as it is stored; `etag` changes with its content."""
@@ -120,9 +124,9 @@ class ObjectStore:
             raise CatalogError(f"{self.address}/{name} arrived cut: {left} of {size} bytes are missing.")
         return size
 
-    def too_large(self) -> CatalogError:
+    def too_large(self) -> ObjectTooLargeError:
         """The error for a catalog that does not fit on this machine's disk."""
-        return CatalogError(
+        return ObjectTooLargeError(
             f"The catalog at {self.address} is larger than what copies may take on this disk: "
             "TWITCHAUDIO_CATALOG_COPIES_MB raises that."
         )

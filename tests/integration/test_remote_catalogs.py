@@ -25,6 +25,7 @@ from fingerprint.catalog.tracks import Source, Tags, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.media.small_pictures import small_jpeg
 from fingerprint.recognizers import REGISTRY, Resources
+from fingerprint.remote_catalogs import copies
 from fingerprint.remote_catalogs.copies import Copy
 from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.remote_catalogs.object_store import ObjectStore, open_store
@@ -153,6 +154,39 @@ def test_covers_are_shared(tmp_path: Path, ministack: Emulator) -> None:
     (server.catalog_dir / "covers").rmdir()
     refresh(server, covers=True)
     assert not (server.catalog_dir / "covers").exists(), "it is gone from the store, too"
+
+
+@pytest.mark.parametrize("instead", [None, b"no picture", bytes(copies.MAX_COVER_BYTES + 1)])
+def test_a_cover_that_does_not_come_stops_no_other(
+    tmp_path: Path, ministack: Emulator, monkeypatch: pytest.MonkeyPatch, instead: bytes | None
+) -> None:
+    monkeypatch.setattr(copies, "COVERS_OF_A_TURN", 1)
+    address = new_address(ministack)
+    one, server = (machine(tmp_path / name, address, ministack.endpoint) for name in ("a", "server"))
+    contents = [small_jpeg(picture(), "image/jpeg", max_edge=edge) for edge in (20, 40)]
+
+    def add(writer: CatalogWriter) -> None:
+        for number, content in enumerate(contents):
+            source = Source(path=f"/{number}.flac", tags=Tags(title=str(number)), cover=writer.keep_cover(content))
+            sound = fingerprint_track([tune(number, 3.0)])
+            writer.add([(TrackEntry(id=sound.track_id, duration_seconds=3.0, sources=(source,)), sound)])
+
+    change(one, add)
+    refresh(server)
+
+    async def fetch() -> None:
+        async with SESSION.create_client("s3", endpoint_url=ministack.endpoint, region_name=REGION) as client:
+            key = f"{address.prefix}/covers/{min(path.name for path in (one.catalog_dir / 'covers').iterdir())}"
+            await client.delete_object(Bucket=address.bucket, Key=key)
+            if instead is not None:
+                await client.put_object(Bucket=address.bucket, Key=key, Body=instead)
+        async with open_store(address, ministack.endpoint) as store:
+            copy = Copy(store, server.catalog_dir, max_bytes=PLENTY)
+            assert await copy.fetch_covers()
+            assert not await copy.fetch_covers()
+
+    asyncio.run(fetch())
+    assert len(list((server.catalog_dir / "covers").iterdir())) == 1
 
 
 def test_two_writers_at_once_lose_nothing(tmp_path: Path, ministack: Emulator) -> None:
