@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,12 +35,16 @@ from fingerprint.providers.placement import aligned_offset, place
 from fingerprint.providers.reading import (
     Object,
     artists,
+    date,
     first,
     get_any,
     integer,
+    isrc,
+    merged,
     number,
     objects,
     parse_object,
+    score,
     text,
     texts,
 )
@@ -207,7 +211,7 @@ def parse_matches(
         return ()
     if code != 0:
         raise error_of_code(code, text(status.get("msg")) or "")
-    metadata = first(body, "metadata")
+    metadata = merged(body.get("metadata"))
     listed = [
         match
         for kind in KINDS
@@ -303,10 +307,10 @@ def _recorded(track: Object, album: Object) -> Tags | None:
     return Tags(
         title=credit.title,
         artists=credit.artists,
-        album=text(album.get("name")) or text(track.get("album")),
+        album=text(album.get("name")) or text(album.get("title")) or text(track.get("album")),
         label=text(track.get("label")),
-        isrc=text(first(track, "external_ids").get("isrc")) or text(track.get("isrc")),
-        release_date=text(track.get("release_date")),
+        isrc=isrc(merged(track.get("external_ids")).get("isrc"), track.get("isrc")),
+        release_date=date(track.get("release_date")),
         ids=_ids(track),
     )
 
@@ -314,7 +318,7 @@ def _recorded(track: Object, album: Object) -> Tags | None:
 def _uploaded(track: Object, uploads: Uploads) -> Tags:
     """One of the operator's own uploads: named by the table, by the answer's fields, or by its number."""
     ids = [found for name in ("acrid", "audio_id") if (found := text(track.get(name)))]
-    fields = {**first(track, "custom_fields"), **first(track, "user_defined"), **track}
+    fields = merged(track, track.get("user_defined"), track.get("custom_fields"))
     title = text(get_any(fields, "title", "tracktitle", "track", "songtitle", "song", "name"))
     credit = credits_of(title or "", artists(get_any(fields, "artists", "artist", "artistname", "performer")))
     album = get_any(fields, "album", "albumname", "albumtitle")
@@ -323,8 +327,8 @@ def _uploaded(track: Object, uploads: Uploads) -> Tags:
         artists=credit.artists,
         album=text(first(album).get("name")) or text(album),
         label=text(get_any(fields, "label", "publisher")),
-        isrc=text(first(track, "external_ids").get("isrc")) or text(get_any(fields, "isrc")),
-        release_date=text(get_any(fields, "releasedate", "date", "year")),
+        isrc=isrc(merged(track.get("external_ids")).get("isrc"), get_any(fields, "isrc")),
+        release_date=date(get_any(fields, "releasedate", "date", "year")),
         ids=_ids(track),
     )
     known = next((uploads[each] for each in ids if each in uploads), None)
@@ -333,11 +337,8 @@ def _uploaded(track: Object, uploads: Uploads) -> Tags:
 
 def _score(track: Object, kind: str) -> float:
     """The score as 0 to 1. ACRCloud's is of 100; fractions are of 1, and so is 1 for an upload."""
-    score = number(track.get("score"))
-    if score is None:
-        return UNSCORED
-    of_one = 0 <= score < 1 or (score == 1 and kind == "custom_files")
-    return round(min(1.0, max(0.0, score if of_one else score / 100.0)), 4)
+    told = score(track.get("score"), one_is_all=kind == "custom_files")
+    return UNSCORED if told is None else told
 
 
 def _offset(track: Object, duration: float | None, sample_seconds: float) -> float | None:
@@ -366,13 +367,13 @@ def _seconds(milliseconds: object) -> float | None:
 
 
 def _ids(track: Object) -> ExternalIds:
-    external: Mapping[str, object] = first(track, "external_metadata")
+    external = merged(track.get("external_metadata"))
     spotify, deezer, youtube = (first(external.get(name)) for name in ("spotify", "deezer", "youtube"))
     return ExternalIds(
         spotify_track=text(first(spotify, "track").get("id")),
         spotify_album=text(first(spotify, "album").get("id")),
         spotify_artists=texts(spotify.get("artists"), "id"),
-        youtube=text(youtube.get("vid")),
+        youtube=text(youtube.get("vid")) or text(external.get("youtube")),
         deezer_track=text(first(deezer, "track").get("id")),
         deezer_album=text(first(deezer, "album").get("id")),
         deezer_artists=texts(deezer.get("artists"), "id"),

@@ -26,7 +26,19 @@ from fingerprint.providers.errors import (
 )
 from fingerprint.providers.multipart import multipart
 from fingerprint.providers.placement import clock_seconds, place
-from fingerprint.providers.reading import Object, artists, first, integer, number, parse_object, text, texts
+from fingerprint.providers.reading import (
+    Object,
+    artists,
+    date,
+    first,
+    integer,
+    isrc,
+    number,
+    parse_object,
+    score,
+    text,
+    texts,
+)
 from fingerprint.providers.samples import WaveSample, wave_sample
 from fingerprint.providers.uploads import NO_UPLOADS, Uploads, UploadTable
 from fingerprint.settings import Secret
@@ -165,13 +177,15 @@ def _refused(code: int) -> ProviderError:
 
 
 def _recorded(found: Object) -> Tags | None:
-    """What an answer says about a song, or None when it has no title."""
-    title = text(found.get("title"))
+    """What an answer says about a song, or None when it has no title; services name what AudD does not."""
+    apple, spotify, deezer = _blocks(found)
+    titles = (found.get("title"), spotify.get("name"), deezer.get("title"), apple.get("name"))
+    title = next((said for each in titles if (said := text(each))), None)
     if title is None:
         return None
-    apple, spotify, deezer = _blocks(found)
     # A list of names is surer than one text that holds all.
-    named = artists(spotify.get("artists")) or artists(deezer.get("contributors")) or artists(found.get("artist"))
+    lists = (spotify.get("artists"), deezer.get("contributors"), found.get("artist"), apple.get("artistName"))
+    named = next((names for each in lists if (names := artists(each))), ())
     credit = credits_of(title, named)
     album, release_date = _release(found, title, apple, spotify, deezer)
     return Tags(
@@ -179,10 +193,9 @@ def _recorded(found: Object) -> Tags | None:
         artists=credit.artists,
         album=album,
         label=text(found.get("label")),
-        isrc=text(found.get("isrc"))
-        or text(apple.get("isrc"))
-        or text(first(spotify, "external_ids").get("isrc"))
-        or text(deezer.get("isrc")),
+        isrc=isrc(
+            found.get("isrc"), apple.get("isrc"), first(spotify, "external_ids").get("isrc"), deezer.get("isrc")
+        ),
         release_date=release_date,
         ids=_ids(found, apple, spotify, deezer),
     )
@@ -200,10 +213,8 @@ def _uploaded(found: Object, uploads: Uploads) -> Tags | None:
 
 def _score(found: Object) -> float:
     """The score as 0 to 1; AudD's is of 100, and fractions are of 1."""
-    score = number(found.get("score"))
-    if score is None:
-        return UNSCORED
-    return round(min(1.0, max(0.0, score if 0 <= score < 1 else score / 100.0)), 4)
+    told = score(found.get("score"))
+    return UNSCORED if told is None else told
 
 
 def _blocks(found: Object) -> tuple[Object, Object, Object]:
@@ -216,17 +227,17 @@ def _release(
 ) -> tuple[str | None, str | None]:
     """The album and its date: AudD's own, unless that is a compilation and a service knows the song's album."""
     of_spotify, of_deezer = first(spotify, "album"), first(deezer, "album")
-    told = Release(title=title, album=text(found.get("album")), date=text(found.get("release_date")))
+    told = Release(title=title, album=text(found.get("album")), date=date(found.get("release_date")))
     others = [
         Release(
             title=title,
             album=text(of_spotify.get("name")),
-            date=text(of_spotify.get("release_date")),
+            date=date(of_spotify.get("release_date")),
             album_artists=artists(of_spotify.get("artists")),
             kind=text(of_spotify.get("album_type")),
         ),
-        Release(title=title, album=text(apple.get("albumName")), date=text(apple.get("releaseDate"))),
-        Release(title=title, album=text(of_deezer.get("title")), date=text(deezer.get("release_date"))),
+        Release(title=title, album=text(apple.get("albumName")), date=date(apple.get("releaseDate"))),
+        Release(title=title, album=text(of_deezer.get("title")), date=date(deezer.get("release_date"))),
     ]
     releases = [told, *(other for other in others if other.album is not None)]
     own, *rest = orders = release_orders(releases)

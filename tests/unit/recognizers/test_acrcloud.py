@@ -1,6 +1,6 @@
 import copy
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -132,6 +132,29 @@ SHAPES: dict[str, tuple[Json, dict[str, object]]] = {
         status(0) | {"metadata": {"custom_files": [{"title": "Jingle", "artist": "Us", "score": 100}]}},
         {"title": "Jingle", "artists": ("Us",), "ids": NO_METADATA},
     ),
+    "external metadata in a list": (
+        success(changed(external_metadata=[{"spotify": {"track": {"id": "S"}}}, {"youtube": {"vid": "v"}}])),
+        {"ids": ExternalIds(spotify_track="S", youtube="v")},
+    ),
+    "external metadata as JSON text": (
+        success(changed(external_metadata='{"deezer": {"track": {"id": 7}}}')),
+        {"ids": ExternalIds(deezer_track="7")},
+    ),
+    "a YouTube id alone": (
+        success(changed(external_metadata={"youtube": "abcdefghijk"})), {"ids": ExternalIds(youtube="abcdefghijk")}
+    ),
+    "external ids in a list": (
+        success(changed(external_ids=[{"isrc": ""}, {"isrc": ["zz-n99-21-00042"]}])), {"isrc": "ZZN992100042"}
+    ),
+    "no real ISRC": (success(changed(external_ids={"isrc": "N/A"})), {"isrc": None}),
+    "an album with a title": (success(changed(album=[{"title": "Harbour Songs"}])), {"album": "Harbour Songs"}),
+    "an escaped title": (success(changed(title="Rock &amp; Roll")), {"title": "Rock & Roll"}),
+    "metadata in a list": (
+        status(0) | {"metadata": [{"custom_files": None}, {"music": [ACR_TRACK]}]}, {"title": "Paper Lanterns"}
+    ),
+    "metadata as JSON text": (
+        status(0) | {"metadata": json.dumps({"music": [ACR_TRACK]})}, {"title": "Paper Lanterns"}
+    ),
     "a track without a title beside one with it": (
         success(without("title"), changed(score=80)),
         {"title": "Paper Lanterns"},
@@ -204,6 +227,13 @@ def test_where_in_the_song_the_sample_begins(case: str) -> None:
         ("music", 96, 0.96),
         ("music", 25, 0.25),
         ("music", "70", 0.7),
+        ("music", "85%", 0.85),
+        ("music", " 85,5 % ", 0.855),
+        ("music", "85/100", 0.85),
+        ("music", "0.85", 0.85),
+        ("music", "1%", 0.01),
+        ("music", "high", 0.7),
+        ("custom_files", "100 %", 1.0),
         ("music", 0.83, 0.83),
         ("music", 1, 0.01),
         ("music", 250, 1.0),
@@ -234,6 +264,19 @@ def test_what_is_hummed_alike_is_no_match() -> None:
     assert read(status(0) | {"metadata": {"music": [], "cover_songs": [hummed], "played_duration": 6}}) == []
     (match,) = read(success(ACR_TRACK, humming=[hummed]))
     assert match.song.title == "Paper Lanterns"
+
+
+DATES = {
+    2021: "2021", "2021": "2021", "2021-05": "2021-05", "20210514": "2021-05-14", "14.05.2021": "2021-05-14",
+    "2021/5/4": "2021-05-04", "05/14/2021": "2021-05-14", "05/04/2021": "2021", "May 14, 2021": "2021",
+    "2021-05-14T00:00:00Z": "2021-05-14", "2021-00-00": "2021", "0000-00-00": None, "soon": None, None: None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", DATES)
+def test_a_date_is_read_however_it_is_written(told: object) -> None:
+    (match,) = read(success(changed(release_date=told)))
+    assert match.song.release_date == DATES[cast("str", told)]
 
 
 RELEASES = [
@@ -293,6 +336,14 @@ NAMES: dict[str, tuple[Json, tuple[str, tuple[str, ...]]]] = {
               ("Paper Lanterns", ("Mira Holt", "Dax"))),
     "nothing but writers": ({"artists": [{"name": "Jonas Vee", "role": "Composer"}]},
                             ("Paper Lanterns", ("Jonas Vee",))),
+    "one text for the list": ({"artists": None, "artist": "Mira Holt/Dax/Jonas Vee"},
+                              ("Paper Lanterns", ("Mira Holt", "Dax", "Jonas Vee"))),
+    "JSON text": ({"artists": '[{"name": "Mira Holt"}, {"name": "Dax"}]'},
+                  ("Paper Lanterns", ("Mira Holt", "Dax"))),
+    "a name in brackets": ({"artists": "[:SITD:]"}, ("Paper Lanterns", ("[:SITD:]",))),
+    "roles as objects": ({"artists": [{"name": "Mira Holt", "roles": [{"name": "Main"}]},
+                                      {"name": "Dax", "roles": [{"name": "Composer"}]}]},
+                         ("Paper Lanterns", ("Mira Holt",))),
     "a list of texts": ({"artists": ["Mira Holt", "Dax"]}, ("Paper Lanterns", ("Mira Holt", "Dax"))),
     "a name with signs": ({"artists": [{"name": "AC/DC"}]}, ("Paper Lanterns", ("AC/DC",))),
 }  # fmt: skip
@@ -316,6 +367,15 @@ UPLOADED: dict[str, tuple[Json, tuple[str, tuple[str, ...]]]] = {
         {"audio_id": 1, "user_defined": {"title": "Jingle", "artists": "Us"}},
         ("Jingle", ("Us",)),
     ),
+    "the user's own object as JSON text": (
+        {"audio_id": 1, "title": "", "user_defined": '{"title": "Jingle", "artists": ["Us", "Them"]}'},
+        ("Jingle", ("Us", "Them")),
+    ),
+    "the user's own objects": (
+        {"audio_id": 1, "user_defined": [{"Title": "Jingle"}, {"artist": "Us/Them/They"}]},
+        ("Jingle", ("Us", "Them", "They")),
+    ),
+    "a text that is no JSON": ({"audio_id": 1, "user_defined": "{Jingle"}, ("ACRCloud upload 1", ())),
     "no title": ({"audio_id": 146, "acrid": "b" * 32, "title": " "}, ("ACRCloud upload 146", ())),
     "nothing but an id": ({"acrid": "b" * 32}, (f"ACRCloud upload {'b' * 32}", ())),
     "nothing": ({}, ("ACRCloud upload", ())),
@@ -338,8 +398,18 @@ def test_an_answer_that_names_nothing_is_not_paid_for_twice() -> None:
     assert (raised.value.kind, raised.value.retryable) == (FailureKind.TRANSIENT, False)
 
 
-def test_no_result_is_an_answer() -> None:
-    assert read(status(1001)) == []
+NO_RESULTS: list[Json] = [
+    status(1001),
+    status(1001) | {"metadata": {}},
+    {"status": {"code": "1001", "msg": "No result"}},
+    {"status": [{"code": 1001.0}]},
+    status(0) | {"metadata": {"music": None, "humming": [{"title": "Hummed"}]}},
+]
+
+
+@pytest.mark.parametrize("body", NO_RESULTS)
+def test_no_result_is_an_answer(body: Json) -> None:
+    assert read(body) == []
 
 
 CODES: dict[int, tuple[FailureKind, bool]] = {

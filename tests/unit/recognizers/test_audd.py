@@ -74,6 +74,16 @@ SHAPES: dict[str, tuple[Json, dict[str, object]]] = {
         {"ids": ExternalIds(youtube="abcdefghijk")},
     ),
     "a deprecated parameter": (success() | error(51), {"title": "Paper Lanterns"}),
+    "blocks as lists": (
+        success(isrc=None, apple_music=[{"isrc": "zz-n99-21-00042"}], spotify=None, deezer=[]),
+        {"isrc": "ZZN992100042"},
+    ),
+    "blocks as JSON text": (
+        success(spotify='{"id": "S", "artists": [{"name": "Mira Holt"}]}', deezer=None, apple_music=None),
+        {"artists": ("Mira Holt",), "ids": ExternalIds(spotify_track="S")},
+    ),
+    "a title in a block alone": (success(title="", artist=None), {"title": "Paper Lanterns"}),
+    "a date by days": (success(release_date="14.05.2021"), {"release_date": "2021-05-14"}),
     "unicode": (success(title="夜に駆ける"), {"title": "夜に駆ける"}),
 }
 
@@ -120,7 +130,18 @@ def test_where_in_the_song_the_sample_begins(values: Json, offset: float | None,
 
 @pytest.mark.parametrize(
     ("score", "expected"),
-    [(None, UNSCORED), (100, 1.0), ("85", 0.85), (25, 0.25), (0.6, 0.6), (1, 0.01), (-1, 0.0), ("high", UNSCORED)],
+    [
+        (None, UNSCORED),
+        ("85%", 0.85),
+        ("100 %", 1.0),
+        (100, 1.0),
+        ("85", 0.85),
+        (25, 0.25),
+        (0.6, 0.6),
+        (1, 0.01),
+        (-1, 0.0),
+        ("high", UNSCORED),
+    ],
 )
 def test_all_scores_are_on_one_scale(score: object, expected: float) -> None:
     (match,) = read(success(score=score))
