@@ -173,9 +173,9 @@ class UnknownStore:
         values = {"named_us": to_us(now), "song": clean_text(song, 300), "pieces": "[]", "bytes": 0, "lease_us": 0}
         await self._database.change(update(table).where(table.c.id == unknown.id).values(**values))
 
-    async def delete(self, ids: Collection[str]) -> None:
-        """Delete unknowns by the ids of their identifications."""
-        await self._database.change(delete(table).where(table.c.id.in_(list(ids))))
+    async def delete(self, ids: Collection[str]) -> int:
+        """Delete unknowns by the ids of their identifications; returns how many there were."""
+        return await self._database.change(delete(table).where(table.c.id.in_(list(ids))))
 
     async def delete_old(self, *, before: datetime) -> None:
         """Delete what is from before a moment."""

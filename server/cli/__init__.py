@@ -27,6 +27,10 @@ GROUPS: Final[Mapping[str, str]] = {
 """Each command group, and its line in the list of commands: shown without loading the group."""
 
 
+JSON_HELP: Final = "print JSON, one object a line"
+"""The help of `--json`, wherever a command takes it."""
+
+
 class Subparsers(Protocol):
     """What `ArgumentParser.add_subparsers` returns, as far as command groups use it."""
 
@@ -79,11 +83,18 @@ def add_command(
 def add_list(
     commands: Subparsers, name: str, text: str, run: Run, *, more: str = "", **defaults: object
 ) -> tuple[Subparsers, argparse.ArgumentParser]:
-    """Add a command that lists things, alone or as `list`: its actions, for others beside, and `list` itself."""
+    """Add a command that lists things, alone or as `list`: its actions, for others beside, and `list` itself.
+
+    Both take `--json`.
+    """
     command = add_command(commands, name, text, run, more="; lists them")
     command.set_defaults(**defaults)
+    command.add_argument("--json", action="store_true", help=JSON_HELP)
     actions = cast("Subparsers", command.add_subparsers(metavar="ACTION"))
-    return actions, add_command(actions, "list", "list them", run, more=more)
+    listed = add_command(actions, "list", "list them", run, more=more)
+    # Without a default of its own, it leaves what was said before `list`.
+    listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=JSON_HELP)
+    return actions, listed
 
 
 class _Group(Protocol):

@@ -1,6 +1,7 @@
 """`twitchaudio admin`: the operator's rules; servers that run see a change within two seconds."""
 
 import argparse
+import json
 from datetime import UTC, datetime
 from typing import cast
 
@@ -20,6 +21,7 @@ from server.cli import (
     admin_logs,
     admin_people,
 )
+from server.cli.listing import print_list
 from server.cli.with_database import days_from, operator_changes, positive_int, print_secret, with_database
 
 
@@ -38,9 +40,11 @@ def register(commands: Subparsers) -> None:
 def _register_settings(groups: Subparsers) -> None:
     settings = add_command(groups, "settings", "website settings", _settings_get, more="; shows them all")
     settings.set_defaults(name=None)
+    settings.add_argument("--json", action="store_true", help="print one JSON object")
     actions = cast("Subparsers", settings.add_subparsers(metavar="ACTION"))
     get = add_command(actions, "get", "show them, or one", _settings_get)
     get.add_argument("name", nargs="?", choices=tuple(FIELDS), metavar="NAME")
+    get.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
     change = add_command(actions, "set", "change one", _settings_set, more=f": {', '.join(FIELDS)}")
     change.add_argument("name", choices=tuple(FIELDS), metavar="NAME")
     change.add_argument("value", metavar="VALUE")
@@ -49,7 +53,11 @@ def _register_settings(groups: Subparsers) -> None:
 def _settings_get(arguments: argparse.Namespace) -> int:
     name: str | None = arguments.name
     rules = with_database(lambda database: RulesStore(database).read())
-    for setting, text in rules.website.to_texts().items():
+    texts = rules.website.to_texts()
+    if arguments.json:
+        print(json.dumps(texts if name is None else {name: texts[name]}))
+        return 0
+    for setting, text in texts.items():
         if name is None:
             print(f"{setting} = {text}")
         elif setting == name:
@@ -89,22 +97,23 @@ def _register_keys(groups: Subparsers) -> None:
     revoke.add_argument("ids", nargs="+", metavar="ID")
 
 
-def _keys_list(_arguments: argparse.Namespace) -> int:
+def _keys_list(arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)
-    for key in with_database(lambda database: ApiKeyStore(database).all()):
-        state = "valid" if key.valid(now) else "revoked" if key.revoked_at is not None else "expired"
-        until = "" if key.expires_at is None else f" until {key.expires_at:%Y-%m-%d %H:%M}"
-        used = "never used" if key.used_at is None else f"last used {key.used_at:%Y-%m-%d %H:%M:%S}"
-        parts = [
-            key.id,
-            f"{key.shown}...",
-            key.name,
-            "+".join(sorted(key.scopes)),
-            *key.limits_in_words(),
-            state + until,
-            used,
-        ]
-        print(" | ".join(parts))
+    rows = [
+        {
+            "id": key.id,
+            "begins_with": key.shown,
+            "name": key.name,
+            "scopes": sorted(key.scopes),
+            "limits": key.limits_in_words(),
+            "state": "valid" if key.valid(now) else "revoked" if key.revoked_at is not None else "expired",
+            "created": key.created_at,
+            "expires": key.expires_at,
+            "last_used": key.used_at,
+        }
+        for key in with_database(lambda database: ApiKeyStore(database).all())
+    ]
+    print_list(rows, as_json=arguments.json)
     return 0
 
 

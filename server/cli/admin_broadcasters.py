@@ -10,6 +10,7 @@ from server.access.rules.broadcaster_lookup import look_up_broadcaster
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.lists import user_value
 from server.cli import Subparsers, add_command, add_list
+from server.cli.listing import print_list
 from server.cli.with_database import operator_changes, with_database
 from server.settings import ServerSettings
 
@@ -30,9 +31,12 @@ def register(groups: Subparsers) -> None:
         )
 
 
-def _list(_arguments: argparse.Namespace) -> int:
-    for each in with_database(lambda database: BroadcasterStore(database).all()):
-        print(f"id:{each.id} | {each.login} | {each.created_at:%Y-%m-%d %H:%M} | {each.note}")
+def _list(arguments: argparse.Namespace) -> int:
+    rows = [
+        {"id": f"id:{each.id}", "login": each.login, "since": each.created_at, "note": each.note}
+        for each in with_database(lambda database: BroadcasterStore(database).all())
+    ]
+    print_list(rows, as_json=arguments.json)
     return 0
 
 

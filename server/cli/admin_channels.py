@@ -1,6 +1,7 @@
-"""`twitchaudio admin song-tokens`, `reports` and `watches`: what belongs to channels and their answers."""
+"""`twitchaudio admin song-tokens`, `reports`, `watches`, `channels`, `unknowns`: what belongs to channels."""
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from typing import cast
 
@@ -10,19 +11,22 @@ from fingerprint.settings import read_settings
 from server.access.rules.lists import user_value
 from server.channels.reports import ReportStore
 from server.channels.song_tokens import OPERATOR, SongTokenStore
+from server.channels.unknown_store import UnknownStore
 from server.channels.watch import BUDGET, EVERY_SECONDS, watch_terms
 from server.channels.watch_store import WatchStore
 from server.cli import Subparsers, add_command, add_list
+from server.cli.listing import print_list
 from server.cli.with_database import forget_channel, operator_changes, positive_int, print_secret, with_database
 from server.settings import ServerSettings
 
 
 def register(groups: Subparsers) -> None:
-    """Add the command groups `song-tokens`, `reports`, `watches` and `channels` to `admin`."""
+    """Add the command groups `song-tokens`, `reports`, `watches`, `channels` and `unknowns` to `admin`."""
     _register_song_tokens(groups)
     _register_reports(groups)
     _register_watches(groups)
     _register_channels(groups)
+    _register_unknowns(groups)
 
 
 def _register_song_tokens(groups: Subparsers) -> None:
@@ -77,6 +81,46 @@ def _register_channels(groups: Subparsers) -> None:
     )
 
 
+def _register_unknowns(groups: Subparsers) -> None:
+    text = "moments in which no song was found"
+    actions, _ = add_list(groups, "unknowns", text, _list_unknowns, more=", the most wanted first")
+    delete = add_command(
+        actions, "delete", "delete them, so that they are not searched for again", _delete_unknowns
+    )
+    delete.add_argument("ids", nargs="+", metavar="ID")
+
+
+def _list_unknowns(arguments: argparse.Namespace) -> int:
+    rows = [
+        {
+            "id": unknown.id,
+            "kind": str(unknown.kind),
+            "target": unknown.target,
+            "channel": unknown.channel,
+            "asked": unknown.times,
+            "when": unknown.captured_at or unknown.created_at,
+        }
+        for unknown in with_database(lambda database: UnknownStore(database).most_asked())
+    ]
+    print_list(rows, as_json=arguments.json)
+    return 0
+
+
+def _delete_unknowns(arguments: argparse.Namespace) -> int:
+    async def delete(database: Database) -> int:
+        missing = 0
+        for unknown_id in arguments.ids:
+            if await UnknownStore(database).delete([unknown_id]):
+                print(f"{unknown_id} is deleted.")
+            else:
+                print(f"twitchaudio: there is no unknown song {unknown_id}", file=sys.stderr)
+                missing += 1
+        return missing
+
+    missing = with_database(delete)
+    return 0 if not missing else 1 if missing == len(arguments.ids) else 3
+
+
 def _forget_channel(arguments: argparse.Namespace) -> int:
     channel = user_value(arguments.channel)
     count = with_database(lambda database: forget_channel(database, channel, keep_away=arguments.keep_away))
@@ -84,12 +128,21 @@ def _forget_channel(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list_watches(_arguments: argparse.Namespace) -> int:
-    for watch in with_database(lambda database: WatchStore(database).newest()):
-        last = "not yet" if watch.last_at is None else f"last {watch.last_at:%Y-%m-%d %H:%M:%S}"
-        state = watch.state if watch.reason is None else f"{watch.state}: {watch.reason}"
-        used = f"used {watch.used} of {watch.budget}"
-        print(" | ".join([watch.channel, state, f"every {watch.every_seconds} s", used, last, watch.made_by]))
+def _list_watches(arguments: argparse.Namespace) -> int:
+    rows = [
+        {
+            "channel": watch.channel,
+            "state": str(watch.state),
+            "reason": watch.reason,
+            "every_seconds": watch.every_seconds,
+            "used": watch.used,
+            "budget": watch.budget,
+            "last": watch.last_at,
+            "made_by": watch.made_by,
+        }
+        for watch in with_database(lambda database: WatchStore(database).newest())
+    ]
+    print_list(rows, as_json=arguments.json)
     return 0
 
 
@@ -124,10 +177,19 @@ def _stop_watches(arguments: argparse.Namespace) -> int:
 
 def _list_tokens(arguments: argparse.Namespace) -> int:
     channel = None if arguments.channel is None else channel_target(arguments.channel).login
-    for token in with_database(lambda database: SongTokenStore(database).all(channel)):
-        state = "valid" if token.revoked_at is None else "revoked"
-        used = "never used" if token.used_at is None else f"last used {token.used_at:%Y-%m-%d %H:%M}"
-        print(" | ".join([token.id, token.channel, token.note, f"made by {token.made_by}", state, used]))
+    rows = [
+        {
+            "id": token.id,
+            "channel": token.channel,
+            "note": token.note,
+            "made_by": token.made_by,
+            "state": "valid" if token.revoked_at is None else "revoked",
+            "created": token.created_at,
+            "last_used": token.used_at,
+        }
+        for token in with_database(lambda database: SongTokenStore(database).all(channel))
+    ]
+    print_list(rows, as_json=arguments.json)
     return 0
 
 
@@ -155,10 +217,20 @@ def _revoke_tokens(arguments: argparse.Namespace) -> int:
 
 def _list_reports(arguments: argparse.Namespace) -> int:
     handled = None if arguments.all else False
-    for report in with_database(lambda database: ReportStore(database).newest(handled=handled)):
-        about = f"{report.kind} {report.target}"
-        when = f"{report.created_at:%Y-%m-%d %H:%M}"
-        print(" | ".join([report.id, when, about, report.song or "no song", report.reason, report.note]))
+    rows = [
+        {
+            "id": report.id,
+            "when": report.created_at,
+            "kind": report.kind,
+            "target": report.target,
+            "song": report.song or None,
+            "reason": str(report.reason),
+            "note": report.note,
+            "done": report.handled_at,
+        }
+        for report in with_database(lambda database: ReportStore(database).newest(handled=handled))
+    ]
+    print_list(rows, as_json=arguments.json)
     return 0
 
 

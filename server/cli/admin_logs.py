@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -10,7 +11,8 @@ from fingerprint.domain.targets import name_from
 from fingerprint.wire import time_to_json
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import AuditFilter, AuditStore
-from server.cli import Subparsers, add_command
+from server.cli import JSON_HELP, Subparsers, add_command
+from server.cli.listing import Cell, print_list
 from server.cli.with_database import positive_int, with_database
 
 _KINDS: Final = tuple(str(kind) for kind in AuditKind)
@@ -34,7 +36,7 @@ def register(groups: Subparsers) -> None:
     command.add_argument("--since", type=_moment, metavar="WHEN", help=f"from then on: {moment}")
     command.add_argument("--until", type=_moment, metavar="WHEN", help="before that moment")
     command.add_argument("--limit", type=positive_int, default=100, metavar="N", help="entries (default: 100)")
-    command.add_argument("--json", action="store_true", help="one JSON object a line")
+    command.add_argument("--json", action="store_true", help=JSON_HELP)
 
 
 def _moment(text: str) -> datetime:
@@ -62,8 +64,11 @@ def _logs(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
     )
     entries = with_database(lambda database: AuditStore(database).read(chosen))
-    for entry in entries:
-        print(_as_json(entry) if arguments.json else _as_line(entry))
+    if arguments.json:
+        for entry in entries:
+            print(_as_json(entry))
+    else:
+        print_list([_as_row(entry) for entry in entries], as_json=False)
     return 0
 
 
@@ -87,21 +92,19 @@ def _as_json(entry: AuditEntry) -> str:
     )
 
 
-def _as_line(entry: AuditEntry) -> str:
-    who = entry.who.id or "-"
-    if entry.who.name is not None and entry.who.id != f"cli:{entry.who.name}":
+def _as_row(entry: AuditEntry) -> Mapping[str, Cell]:
+    who = entry.who.id
+    if who is not None and entry.who.name is not None and who != f"cli:{entry.who.name}":
         who += f" ({entry.who.name})"
-    change = ""
-    if entry.kind is AuditKind.CHANGE:
-        change = f"{entry.before or '-'} -> {entry.after or '-'}"
-    parts = [
-        f"{entry.moment:%Y-%m-%d %H:%M:%S}",
-        entry.kind,
-        who,
-        entry.who.address or "-",
-        " ".join(part for part in (entry.what, entry.subject) if part),
-        " ".join(str(part) for part in (entry.status, entry.code) if part is not None),
-        "" if entry.ms is None else f"{entry.ms:.0f} ms",
-        change,
-    ]
-    return " | ".join(part for part in parts if part)
+    change = f"{entry.before or 'empty'} -> {entry.after or 'empty'}"
+    return {
+        "when": entry.moment,
+        "kind": str(entry.kind),
+        "who": who,
+        "address": entry.who.address,
+        "what": " ".join(part for part in (entry.what, entry.subject) if part),
+        "status": entry.status,
+        "code": entry.code,
+        "ms": None if entry.ms is None else round(entry.ms),
+        "change": change if entry.kind is AuditKind.CHANGE else None,
+    }

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from fingerprint.database import Database
 from server.access.identity.session_store import end_sessions, list_sessions
-from server.access.rules.codes import CodeStore
+from server.access.rules.codes import AccessCode, CodeStore
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import TAKES, BlacklistKind, user_value
 from server.cli import Subparsers, add_command, add_list
+from server.cli.listing import print_list
 from server.cli.with_database import (
     days_from,
     forget_channel,
@@ -69,9 +70,12 @@ def _register_sessions(groups: Subparsers) -> None:
     end.add_argument("user", metavar="USER", help="a Twitch login or the channel's address, or id:NUMBER")
 
 
-def _sessions(_arguments: argparse.Namespace) -> int:
-    for each in with_database(list_sessions):
-        print(f"id:{each.user_id} | {each.login} | {each.count} | last seen {each.seen_at:%Y-%m-%d %H:%M}")
+def _sessions(arguments: argparse.Namespace) -> int:
+    rows = [
+        {"user": f"id:{each.user_id}", "login": each.login, "browsers": each.count, "last_seen": each.seen_at}
+        for each in with_database(list_sessions)
+    ]
+    print_list(rows, as_json=arguments.json)
     return 0
 
 
@@ -89,9 +93,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _blacklist(_arguments: argparse.Namespace) -> int:
-    for entry in with_database(lambda database: ListStore(database).blacklist()):
-        print(f"{entry.kind} | {entry.value} | {entry.created_at:%Y-%m-%d %H:%M} | {entry.note}")
+def _blacklist(arguments: argparse.Namespace) -> int:
+    rows = [
+        {"kind": entry.kind, "value": entry.value, "since": entry.created_at, "reason": entry.note}
+        for entry in with_database(lambda database: ListStore(database).blacklist())
+    ]
+    print_list(rows, as_json=arguments.json)
     return 0
 
 
@@ -118,9 +125,12 @@ def _unblock(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _whitelist(_arguments: argparse.Namespace) -> int:
-    for entry in with_database(lambda database: ListStore(database).whitelist()):
-        print(f"{entry.value} | {entry.created_at:%Y-%m-%d %H:%M} | {entry.note}")
+def _whitelist(arguments: argparse.Namespace) -> int:
+    rows = [
+        {"user": entry.value, "since": entry.created_at, "note": entry.note}
+        for entry in with_database(lambda database: ListStore(database).whitelist())
+    ]
+    print_list(rows, as_json=arguments.json)
     return 0
 
 
@@ -142,13 +152,26 @@ def _disallow(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _codes(_arguments: argparse.Namespace) -> int:
+def _codes(arguments: argparse.Namespace) -> int:
     now = _now()
-    for code in with_database(lambda database: CodeStore(database).all()):
+
+    def state(code: AccessCode) -> str:
         expired = code.expires_at is not None and code.expires_at <= now
-        state = "revoked" if code.revoked_at is not None else "expired" if expired else "valid"
-        until = "" if code.expires_at is None else f" until {code.expires_at:%Y-%m-%d %H:%M}"
-        print(f"{code.id} | used {code.used} of {code.most_uses} | {state}{until} | {code.note}")
+        return "revoked" if code.revoked_at is not None else "expired" if expired else "valid"
+
+    rows = [
+        {
+            "id": code.id,
+            "note": code.note,
+            "used": code.used,
+            "of": code.most_uses,
+            "state": state(code),
+            "created": code.created_at,
+            "expires": code.expires_at,
+        }
+        for code in with_database(lambda database: CodeStore(database).all())
+    ]
+    print_list(rows, as_json=arguments.json)
     return 0
 
 

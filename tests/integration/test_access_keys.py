@@ -156,9 +156,9 @@ def test_keys_on_the_command_line(
     text = capsys.readouterr().out.strip()
     assert main(["admin", "keys"]) == 0
     listed = capsys.readouterr().out
-    assert "a bot | clips | 5 a day | valid until" in listed
+    assert listed.splitlines()[1].split()[2:9] == ["a", "bot", "clips", "5", "a", "day", "valid"]
     assert text not in listed
-    assert main(["admin", "keys", "revoke", listed.split(" | ")[0]]) == 0
+    assert main(["admin", "keys", "revoke", listed.splitlines()[1].split()[0]]) == 0
     assert main(["admin", "keys", "list"]) == 0
     assert "revoked" in capsys.readouterr().out
     assert main(["admin", "keys", "revoke", "nobody"]) == 1

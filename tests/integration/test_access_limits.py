@@ -211,4 +211,4 @@ def test_a_keys_jobs_at_once_on_the_command_line(
     assert main(["admin", "keys", "create", "a bot", "--at-once", "7"]) == 0
     capsys.readouterr()
     assert main(["admin", "keys"]) == 0
-    assert "| 7 at once |" in capsys.readouterr().out
+    assert "  7 at once  " in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Blacklist, whitelist, access codes and proxies over HTTP, with people of the simulated Twitch."""
 
+import json
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -164,20 +165,52 @@ def test_lists_and_codes_on_the_command_line(
     monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path))
     assert main(["admin", "blacklist", "add", "channel", "SomeChannel", "--reason", "loud"]) == 0
     assert main(["admin", "blacklist"]) == 0
-    assert "channel | somechannel |" in capsys.readouterr().out
+    *_, heading, entry = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["KIND", "VALUE", "SINCE", "REASON"]
+    assert entry.split()[:2] == ["channel", "somechannel"]
     assert main(["admin", "blacklist", "remove", "channel", "somechannel"]) == 0
     assert main(["admin", "blacklist", "remove", "channel", "somechannel"]) == 1
     assert main(["admin", "blacklist", "add", "address", "nowhere"]) == 1
     assert main(["admin", "whitelist", "add", "Viewer_Vic", "--note", "a friend"]) == 0
     capsys.readouterr()
     assert main(["admin", "whitelist"]) == 0
-    assert capsys.readouterr().out.startswith("viewer_vic | ")
+    assert capsys.readouterr().out.splitlines()[1].startswith("viewer_vic  ")
     assert main(["admin", "whitelist", "remove", "viewer_vic"]) == 0
     capsys.readouterr()
     assert main(["admin", "codes", "create", "--uses", "3", "--days", "7", "--note", "friends"]) == 0
     code = capsys.readouterr().out.strip()
-    assert main(["admin", "codes"]) == 0
+    assert main(["admin", "codes", "--json"]) == 0
     listed = capsys.readouterr().out
-    assert "used 0 of 3 | valid until" in listed
     assert code not in listed
-    assert main(["admin", "codes", "revoke", listed.split(" | ")[0]]) == 0
+    made = json.loads(listed)
+    assert (made["used"], made["of"], made["state"], made["note"]) == (0, 3, "valid", "friends")
+    assert datetime.fromisoformat(made["expires"]) > datetime.now(UTC)
+    assert main(["admin", "codes", "revoke", made["id"]]) == 0
+
+
+LISTS = (
+    "keys",
+    "blacklist",
+    "whitelist",
+    "codes",
+    "sessions",
+    "broadcasters",
+    "song-tokens",
+    "reports",
+    "watches",
+)
+
+
+@pytest.mark.parametrize(
+    "words", [["logs"], *([name, *more] for name in (*LISTS, "unknowns") for more in ([], ["list"]))], ids=" ".join
+)
+def test_each_list_of_the_command_line_is_a_table_or_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path))
+    assert main(["admin", *words]) == 0
+    assert capsys.readouterr() == ("", "twitchaudio: the list is empty\n")
+    assert main(["admin", *words, "--json"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main(["admin", words[0], "--json", *words[1:]]) == 0
+    assert capsys.readouterr() == ("", "")

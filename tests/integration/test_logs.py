@@ -164,17 +164,20 @@ def lines(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
 def test_an_operator_reads_who_changed_what(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["admin", "settings", "set", "motd", "Back at noon"]) == 0
     assert main(["admin", "blacklist", "add", "channel", "loud", "--reason", "noise"]) == 0
-    added, changed = lines(capsys)
-    assert " | change | cli:" in added
-    assert "add to blacklist channel loud | - -> noise" in added
-    assert "set website setting motd | - -> Back at noon" in changed
+    headings, added, changed = lines(capsys)
+    assert headings.split() == ["WHEN", "KIND", "WHO", "ADDRESS", "WHAT", "STATUS", "CODE", "MS", "CHANGE"]
+    assert " UTC  change  cli:" in added
+    assert "  add to blacklist channel loud  " in added
+    assert added.endswith("  empty -> noise")
+    assert "  set website setting motd  " in changed
+    assert changed.endswith("  empty -> Back at noon")
     entry: dict[str, Any] = json.loads(lines(capsys, "--json", "--subject", "motd")[0])
     assert entry["who"].startswith("cli:")
     assert (entry["kind"], entry["before"], entry["after"]) == ("change", "", "Back at noon")
     assert lines(capsys, "--kind", "api", "--kind", "launch") == []
-    assert len(lines(capsys, "--kind", "change", "--since", "1h", "--limit", "1")) == 1
+    assert len(lines(capsys, "--kind", "change", "--since", "1h", "--limit", "1", "--json")) == 1
     assert lines(capsys, "--until", "1h") == []
-    assert len(lines(capsys, "--since", "2020-01-01T00:00:00Z")) == 2
+    assert len(lines(capsys, "--since", "2020-01-01T00:00:00Z", "--json")) == 2
 
 
 @pytest.mark.usefixtures("in_folder")
