@@ -4,6 +4,7 @@
 type Question = { channel: string; ago?: number } | { clip: string } | { video: string; at: number } | { url: string };
 
 interface SongOfServer {
+  id?: string;
   title: string;
   artists: string[];
   album: string | null;
@@ -129,7 +130,7 @@ interface ProblemWords { heading: string; next_step: string }
 /** An answer in the website's words: a value for each slot of its page. */
 interface AnswerTexts {
   state: AnswerView["state"] | "idle";
-  id: string; live: boolean; source: string; ask_again: string; set_list: string; stage: string;
+  id: string; live: boolean; source: string; ask_again: string; set_list: string; song_page: string; stage: string;
   /** How near to live the sound is, until the answer is old; and whether that is live. */
   fresh: string; on_air: boolean;
   /** RFC 3339, of live channels; and what was then: `heard`, or `asked`. */
@@ -146,7 +147,7 @@ interface AnswerTexts {
   searches: SongView["links"];
   /** Where the target is on Twitch. */
   watch: string;
-  also: Pick<SongView, "position" | "title" | "artists">[];
+  also: (Pick<SongView, "position" | "title" | "artists"> & { page: string })[];
   note: string; took: string; heading: string; detail: string; next_step: string; code: string; retry_after_seconds: number;
 }
 

@@ -20,6 +20,7 @@ from server.api.json_forms import (
 )
 from server.api.requests import channel_login, no_unknown_query, query_limit, query_time, read_body
 from server.api.responses import BASE, is_operator, json_response, revalidated_response
+from server.api.songs import note_plays
 from server.audit.changes import ChangeLog
 from server.channels.feed import event_id_of
 from server.channels.song_tokens import SongTokenStore
@@ -37,6 +38,7 @@ async def songs(request: web.Request) -> web.Response:
     before = query_time(request, "before")
     address = request[keys.CONTEXT].credentials.address
     page = await request.app[keys.SET_LISTS].page(address, login, limit=limit, before=before)
+    await note_plays(request, login, page.plays)
     body = SetListJson.of(login, page.plays, page.next_before, paths=await is_operator(request))
     return revalidated_response(request, body)
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from fingerprint.domain.identification import IdentificationId, Kind, Song
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.songs import SONG_ID, song_id
+from fingerprint.domain.songs import SONG_ID, plain_isrc, song_id
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, VideoTarget
 from fingerprint.ports import Broadcaster
 from server import keys
@@ -19,7 +19,8 @@ from server.access.rules.lists import Blacklist
 from server.api.json_forms import SongHistoryJson
 from server.api.requests import no_unknown_query, query_limit, query_time
 from server.api.responses import BASE, is_operator, revalidated_response
-from server.songs.store import Hearing
+from server.identifications.set_list import Play
+from server.songs.store import Hearing, longest_gap
 
 DEFAULT_HEARINGS: Final = 50
 MOST_HEARINGS: Final = 200
@@ -127,6 +128,27 @@ class _Visibility:
             number = hearing.channel_id or (None if known is None else known.id)
             owner = None if number is None else Broadcaster(id=number, login=hearing.channel)
         return blacklist.names(target=target, broadcaster=owner)
+
+
+async def note_plays(request: web.Request, login: str, plays: Sequence[Play]) -> None:
+    """Note plays that were heard before hearings were noted, so that their songs have pages. Never raises."""
+    found = [
+        Hearing(
+            song_id=song_id(play.song),
+            isrc=plain_isrc(play.song.isrc),
+            kind=Kind.STREAM,
+            target=login,
+            channel=login,
+            channel_id=None,
+            identification_id=play.answers[0],
+            first_heard=play.first_heard,
+            last_heard=play.last_heard,
+            broadcast=None,
+            at_seconds=None,
+        )
+        for play in plays
+    ]
+    await request.app[keys.SONGS].note_missing(found, gap=longest_gap(play.song for play in plays))
 
 
 async def _described(request: web.Request, identifier: str, heard: Sequence[Hearing]) -> Song | None:

@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from cachetools import LRUCache
 from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 from sqlalchemy.engine import Connection
 
@@ -23,6 +24,9 @@ LONGEST_GAP: Final = timedelta(minutes=15)
 
 RECORD_SECONDS: Final = 2.0
 """How long an answer may wait until it is noted where its song was heard."""
+
+MAX_NOTED: Final = 10_000
+"""How many hearings a server remembers to be noted."""
 
 _log = logging.getLogger(__name__)
 
@@ -81,11 +85,17 @@ def _hearing(answer: Identification, song: Song) -> Hearing:
     )
 
 
+def longest_gap(songs: Iterable[Song]) -> timedelta:
+    """How far apart two answers that are one hearing may be: at least twice the length of the longest song."""
+    return max([LONGEST_GAP, *(timedelta(seconds=2 * (song.duration_seconds or 0.0)) for song in songs)])
+
+
 class SongStore:
     """Notes where songs were heard, and tells it. Its methods raise TwitchAudioError `busy`, unless they say."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._noted: LRUCache[tuple[str, str], None] = LRUCache(MAX_NOTED)
 
     async def note(self, answer: Identification) -> Identification:
         """An `AnswerEnricher` that changes nothing, and notes where the songs of an answer were heard.
@@ -94,15 +104,30 @@ class SongStore:
         """
         found = hearings_of(answer)
         if found:
-            gap = max(
-                LONGEST_GAP, timedelta(seconds=2 * (answer.song.duration_seconds or 0.0 if answer.song else 0))
-            )
+            gap = longest_gap(() if answer.song is None else (answer.song,))
             try:
                 async with asyncio.timeout(RECORD_SECONDS):
                     await self._database.transact(lambda connection: _write(connection, found, gap))
             except (TwitchAudioError, TimeoutError) as error:
                 _log.info("hearing_not_noted", extra={"job_id": answer.id, "error": type(error).__name__})
         return answer
+
+    async def note_missing(self, found: Sequence[Hearing], *, gap: timedelta = LONGEST_GAP) -> None:
+        """Note hearings of answers that were given before this was noted, so that their songs have pages.
+
+        All are of one target. Those already known cost one query, once, and change nothing. Never raises.
+        """
+        unsure = {(hearing.song_id, hearing.identification_id): None for hearing in found}
+        if self._noted.keys() >= unsure.keys():
+            return
+        try:
+            async with asyncio.timeout(RECORD_SECONDS):
+                missing = await self._database.read(lambda connection: _missing(connection, found, gap))
+                if missing:
+                    await self._database.transact(lambda connection: _write(connection, missing, gap))
+            self._noted.update(unsure)
+        except (TwitchAudioError, TimeoutError) as error:
+            _log.info("hearing_not_noted", extra={"target": found[0].target, "error": type(error).__name__})
 
     async def hearings(self, identifier: str, *, limit: int, before: datetime | None = None) -> Sequence[Hearing]:
         """Where a song was heard before a moment, newest first, under any of its ids."""
@@ -122,6 +147,32 @@ def _write(connection: Connection, found: Sequence[Hearing], gap: timedelta) -> 
         connection.execute(delete(table).where(*here))
         for hearing in recorded:
             insert_new(connection, table, _row(hearing))
+
+
+def _missing(connection: Connection, found: Sequence[Hearing], gap: timedelta) -> Sequence[Hearing]:
+    """Those of the hearings that are not noted. Of a clip or a moment of a VOD, an answer's are noted together."""
+    first = found[0]
+    here = [table.c.target == first.target, table.c.kind == str(first.kind)]
+    if first.kind is not Kind.STREAM:
+        if first.kind is Kind.VIDEO:
+            here.append(table.c.at_s == first.at_seconds)
+        known = connection.execute(select(table.c.id).where(*here).limit(1)).first()
+        return found if known is None else ()
+    here += [
+        table.c.song_id.in_({hearing.song_id for hearing in found}),
+        table.c.last_us >= to_us(min(hearing.first_heard for hearing in found) - gap),
+    ]
+    rows = connection.execute(select(table.c.song_id, table.c.first_us, table.c.last_us).where(*here)).all()
+    return [
+        hearing
+        for hearing in found
+        if not any(
+            row.song_id == hearing.song_id
+            and row.first_us <= to_us(hearing.last_heard + gap)
+            and row.last_us >= to_us(hearing.first_heard - gap)
+            for row in rows
+        )
+    ]
 
 
 def _write_live(connection: Connection, hearing: Hearing, gap: timedelta) -> None:

@@ -26,6 +26,7 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.links import search_links_of
 from fingerprint.domain.playback import playback_text
 from fingerprint.domain.problems import Problem, ProblemCode
+from fingerprint.domain.songs import song_id
 from fingerprint.domain.text import clock_text
 from server.web.words import NO_MATCH, NO_MATCH_RECORDED, WORDS
 
@@ -66,11 +67,12 @@ LIVE_FOR: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherSong:
-    """Another song in the same recording, and where in it the song starts."""
+    """Another song in the same recording, where in it the song starts, and the path of the song's page."""
 
     position: str
     title: str
     artists: str
+    page: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,7 @@ class AnswerView:
     verb: str = "heard"
     ask_again: str = ""
     set_list: str = ""
+    song_page: str = ""
     doing: str = ""
     stage: Stage = Stage.QUEUED
     needle: float = NEEDLE_AT_REST
@@ -163,6 +166,13 @@ def cover_of(song: Song, identification_id: str) -> str:
         return next((url for width, url in covers if width >= COVER_PIXELS), covers[-1][1])
     track = None if song.catalog is None else song.catalog.track_id
     return f"/covers/{track or identification_id}.svg"
+
+
+def song_page(song: Song, *, heard: bool = True) -> str:
+    """The path of a song's page; empty where there is none: for songs that were neither heard on Twitch nor are in
+    the catalog.
+    """
+    return str(URL("/songs") / song_id(song)) if heard or song.catalog is not None else ""
 
 
 def _is_own(address: str) -> bool:
@@ -302,12 +312,14 @@ def _found(shown: AnswerView, identification: Identification, song: Song) -> Ans
     on_scale = offset is not None and length is not None and length > 0
     body = wire.song_to_json(song)
     preview = str(body.get("preview") or "")
+    on_twitch = identification.kind is not Kind.FILE
     return replace(
         shown,
         state="found",
         # A clip's song is stored permanently: asking again would only show it again.
         ask_again=shown.ask_again if shown.live else "",
         set_list=str(URL("/channels") / identification.target) if shown.live else "",
+        song_page=song_page(song, heard=on_twitch),
         stage=identification.stage,
         needle=min(100.0, max(0.0, float(fixed(100 * (offset or 0) / (length or 1), 2))))
         if on_scale
@@ -324,7 +336,12 @@ def _found(shown: AnswerView, identification: Identification, song: Song) -> Ans
         links={name: link for name, link in body["links"].items() if link},
         searches=search_links_of(song),
         also=tuple(
-            OtherSong(position=clock_text(other.position_seconds), title=other.title, artists=_artists(other))
+            OtherSong(
+                position=clock_text(other.position_seconds),
+                title=other.title,
+                artists=_artists(other),
+                page=song_page(other, heard=on_twitch),
+            )
             for other in identification.songs
             if other != song
         )

@@ -12,6 +12,7 @@ from fingerprint.domain.targets import channel_target
 from server import keys
 from server.api.channels import owner_of
 from server.api.responses import is_operator
+from server.api.songs import note_plays
 from server.audit.changes import ChangeLog
 from server.channels.song_tokens import SongToken, SongTokenStore
 from server.channels.watch import WatchState
@@ -126,12 +127,14 @@ class ChannelPages:
             tokens = await _tokens(request, login)
             website = (await request.app[keys.ACCESS].rules()).website
         plays = set_list_view.matching(found, chosen.search)
+        shown = plays[: None if chosen.day else MAX_ROWS]
+        await note_plays(request, login, shown)
         origin = str(request.app[keys.ORIGIN](request))
         here = URL(f"/channels/{login}")
         context: dict[str, Any] = {
             "login": login,
             "chosen": chosen,
-            "rows": [set_list_view.row(play) for play in plays[: None if chosen.day else MAX_ROWS]],
+            "rows": [set_list_view.row(play) for play in shown],
             "count": len(plays),
             "any": bool(found),
             "timeline": set_list_view.timeline(plays),

@@ -24,6 +24,7 @@ from server.api.reports import file_report
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.middleware.forms import read_form
 from server.middleware.session import account, wants_page
+from server.songs.store import hearings_of
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_view, ask_again_text, problem_view
 from server.web.dial import PEAKS
@@ -92,6 +93,7 @@ class Pages:
         if found is None:
             problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
             return await self._home(request, problem_view(problem), status=404)
+        await request.app[keys.SONGS].note_missing(hearings_of(found.identification))
         view = answer_view(found.identification, request.app[keys.CLOCK].now())
         return await self._home(
             request, view, typed=ask_again_text(found.identification), found=found.identification

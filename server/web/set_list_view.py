@@ -12,6 +12,7 @@ import msgspec
 from fingerprint.domain.identification import PROBABLY, Song
 from fingerprint.domain.links import SERVICES, links_of, search_links_of
 from fingerprint.domain.problems import invalid_input
+from fingerprint.domain.songs import song_id
 from fingerprint.wire import time_to_json
 from server.api.json_forms import PlayJson
 from server.identifications.set_list import Play
@@ -83,6 +84,7 @@ class PlayRow:
 
     key: str
     answer: str
+    song: str
     title: str
     artists: str
     album: str
@@ -99,6 +101,7 @@ def row(play: Play) -> PlayRow:
     return PlayRow(
         key=play.answers[-1],
         answer=play.answers[0],
+        song=song_id(song),
         title=song.title,
         artists=", ".join(song.artists),
         album=song.album or "",

@@ -16,6 +16,7 @@ from server.api.set_list_files import FILES, song_name, video_link
 from server.api.video_set_lists import asked_video, cancel_set_list, make_set_list, may_make
 from server.channels.video_set_list_store import VideoSetListStore
 from server.middleware.forms import read_form
+from server.web.answer import song_page
 from server.web.render import in_time, render
 
 REFRESH_SECONDS: Final = 5
@@ -41,6 +42,7 @@ class SongRow:
     """A song of the list."""
 
     key: str
+    page: str
     start: str
     end: str
     title: str
@@ -57,6 +59,7 @@ def rows(video: str, found: Tracklist) -> Sequence[SongRow]:
     return [
         SongRow(
             key=str(number),
+            page=song_page(entry.song, heard=entry.live),
             start=clock_text(entry.start),
             end=clock_text(entry.end),
             title=entry.song.title,

@@ -310,6 +310,7 @@ async def test_everything_can_be_done_by_keyboard_and_focus_is_seen(visit: Visit
     reached: list[str] = []
     earlier = ["30 s", "1 min", "2 min", "5 min"]
     wanted = [
+        "Harbour Lights",
         "Spotify",
         "YouTube",
         "Deezer",

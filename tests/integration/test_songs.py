@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
+from sqlalchemy import delete
 
 from fingerprint.catalog.picture_header import picture_header
 from fingerprint.clock import SystemClock
@@ -20,6 +21,7 @@ from server.access.rules.store import RulesStore
 from server.channels.retention import delete_old_rows
 from server.cli import main
 from server.songs.store import SongStore
+from server.songs.tables import song_hearings
 from tests.api_client import CLIP, STREAM, ask, assert_problem
 from tests.builders import NOON, answered, song
 from tests.fakes import FakePipeline
@@ -165,3 +167,24 @@ async def test_old_hearings_go_with_their_answers(database: Database) -> None:
     await store.note(answered(song=song(isrc="QZES71982312"), kind=Kind.CLIP, target="Slug", minutes=1))
     await delete_old_rows(database, SystemClock(), before=datetime.now(UTC))
     assert [each.kind for each in await store.hearings("QZES71982312", limit=10)] == [Kind.CLIP]
+
+
+async def test_answers_from_before_hearings_were_noted_get_their_songs_pages(
+    api: ClientSession, parts: FakePipeline, database: Database
+) -> None:
+    parts.recognizers.matches = [Match(song=song(isrc="QZES71982312"), score=0.9)]
+    live = await (await ask(api, wait=30)).json()
+    parts.recognizers.matches = [Match(song=song("Clip Song", isrc="QZES71982313"), score=0.9)]
+    clip = await (await ask(api, CLIP, wait=30)).json()
+    await database.transact(lambda connection: connection.execute(delete(song_hearings)))
+    for path, answer, place in (
+        ("/channels/somechannel", live, ("stream", "somechannel")),
+        (f"/?id={clip['id']}", clip, ("clip", CLIP["clip"])),
+    ):
+        address = f"/songs/{answer['song']['id']}"
+        assert (await api.get(address)).status == 404
+        for _ in range(2):
+            html = await (await api.get(path, headers={"Accept": "text/html"})).text()
+            assert f'href="{address}"' in html
+            assert places(await history(api, answer["song"]["id"])) == [place]
+    assert await (await api.get("/api/v1/channels/somechannel/songs")).json()

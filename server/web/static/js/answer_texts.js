@@ -17,7 +17,7 @@ const DURATIONS = /** @type {const} */ ([
 
 /** @type {AnswerTexts} */
 export const IDLE = {
-  state: "idle", id: "", live: false, source: "", fresh: "", on_air: false, heard_at: "", verb: "heard", ask_again: "", set_list: "", stage: "queued",
+  state: "idle", id: "", live: false, source: "", fresh: "", on_air: false, heard_at: "", verb: "heard", ask_again: "", set_list: "", song_page: "", stage: "queued",
   needle: NEEDLE_AT_REST, scale_end: "", moment: "", title: "", artists: "", facts: {}, probably: "", sure: "",
   cover: "", preview: "", links: {}, searches: {}, watch: "",
   also: [], note: "", took: "", heading: "", detail: "", next_step: "", code: "", retry_after_seconds: 0,
@@ -58,6 +58,9 @@ function coverOf(song, id) {
   const best = covers.find(({ width }) => width >= COVER_PIXELS) ?? covers.at(-1);
   return best?.url ?? `/covers/${song.catalog?.track_id ?? id}.svg`;
 }
+
+/** The path of a song's page; of an uploaded recording, only songs in the catalog have one. @param {SongOfServer} song @param {Identification["kind"]} kind */
+const songPage = (song, kind) => (song.id && (kind !== "file" || song.catalog) ? `${root}/songs/${song.id}` : "");
 
 /** @param {SongView} song */
 function searchesOf(song) {
@@ -124,6 +127,7 @@ export function answerTexts(identification, words, now = Date.now()) {
     return problemTexts(identification.problem, words, { ...asked, live: false, source: named, verb: "asked" });
   }
   const fresh = live && (!heard_at || now - Date.parse(heard_at) <= LIVE_MS) ? freshText(identification) : "";
+  const beside = identification.songs.filter((other) => JSON.stringify(other) !== JSON.stringify(identification.song));
   /** @type {AnswerTexts} */
   const texts = { ...asked, fresh, on_air: fresh === LIVE, watch: watchLink(identification) };
   if (state === "none") {
@@ -139,6 +143,7 @@ export function answerTexts(identification, words, now = Date.now()) {
     // A clip's song is stored permanently: asking again would only show it again.
     ask_again: live ? ask_again : "",
     set_list: live ? `${root}/channels/${encodeURIComponent(identification.target)}` : "",
+    song_page: songPage(identification.song, identification.kind),
     needle: song.played ?? NEEDLE_AT_REST,
     scale_end: song.length,
     moment: song.moment,
@@ -151,7 +156,9 @@ export function answerTexts(identification, words, now = Date.now()) {
     preview: own(identification.song.preview),
     links: song.links,
     searches: searchesOf(song),
-    also: others.map(({ position, title, artists }) => ({ position, title, artists })),
+    also: others.map(({ position, title, artists }, index) => ({
+      position, title, artists, page: songPage(/** @type {SongOfServer} */ (beside[index]), identification.kind),
+    })),
     note: [elsewhereText(elsewhere), playedText(identification.song)].filter(Boolean).join(" "),
     took: tookText(identification),
   };

@@ -72,10 +72,11 @@ function showDial(answer) {
 
 /** @param {AnswerTexts} answer */
 function showAlso(answer) {
-  byId("also").replaceChildren(...answer.also.map(({ position, title, artists }) => {
+  byId("also").replaceChildren(...answer.also.map(({ position, title, artists, page }) => {
     const item = document.createElement("li");
     const time = document.createElement("time");
-    const words = document.createElement("span");
+    const words = document.createElement(page ? "a" : "span");
+    if (words instanceof HTMLAnchorElement) words.href = page;
     time.textContent = position;
     words.textContent = [title, artists].filter(Boolean).join(" – ");
     words.dir = "auto";
@@ -101,7 +102,7 @@ export function showMoments() {
 function showReport({ id }) {
   const form = byId("report");
   const field = /** @type {HTMLInputElement} */ (form.querySelector("input[name=id]"));
-  /** @type {HTMLAnchorElement} */ (/** @type {unknown} */ (byId("share"))).href = `/?id=${encodeURIComponent(id)}`;
+  /** @type {HTMLAnchorElement} */ (/** @type {unknown} */ (byId("share"))).href = `${root}/?id=${encodeURIComponent(id)}`;
   if (field.value === id) return;
   field.value = id;
   byId("wrong").removeAttribute("open");
@@ -114,6 +115,12 @@ function showLink(link, answer) {
   const name = link.dataset["link"] ?? "";
   const service = /** @type {Service} */ (name);
   const search = answer.links[service] ? undefined : answer.searches[service];
+  if (name === "song_page") {
+    // It is the title, which is shown without a link, too.
+    if (answer.song_page) link.href = answer.song_page;
+    else link.removeAttribute("href");
+    return;
+  }
   const address = name === "set_list" || name === "watch" ? answer[name] : answer.links[service] ?? search;
   link.hidden = !address;
   if (address) link.href = address;
