@@ -90,16 +90,12 @@ twitchaudio.site = (() => {
 
   const { parseTarget, toQuestion } = twitchaudio.targets;
 
-  /** Further first path segments that are no channels. Never complete: the server decides what is a channel. */
-  const PAGES = new Set(
-    "all annual auth browse category collection creatorcamp game messages notifications subs tags".split(" "),
-  );
-
   /** Whether a page has no player, although its address names a channel or clip. @param {URL} address */
   function hasNoPlayer({ hostname, pathname }) {
-    const [one = "", two = "", three = ""] = pathname.split("/").filter(Boolean);
-    if (hostname === "clips.twitch.tv") return pathname.endsWith("/edit");
-    return one === "embed" || (one === "popout" && (two === "moderator" || three === "chat")) || PAGES.has(one.toLowerCase());
+    const path = pathname.toLowerCase();
+    const [one = "", two = "", three = ""] = path.split("/").filter(Boolean);
+    if (hostname === "clips.twitch.tv") return path.endsWith("/edit");
+    return ["embed", "subs"].includes(one) || (one === "popout" && (two === "moderator" || three === "chat"));
   }
 
   /** What a page's address shows; null when that is nothing that can be identified. @param {URL} address */

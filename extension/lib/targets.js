@@ -16,6 +16,7 @@ twitchaudio.targets = (() => {
   const SLUG = /^[A-Za-z0-9_-]{1,128}$/;
   const VIDEO_ID = /^[vV]?([1-9][0-9]{0,14})$/;
   const UNITS = /^(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7}(?:\.[0-9]{1,6})?)s?)?$/i;
+  const BETWEEN_UNITS = /(?<=[hm])[ +]+/gi;
   const CLOCK = /^(?:([0-9]{1,4}):)?([0-9]{1,5}):([0-9]{1,2}(?:\.[0-9]{1,6})?)$/;
 
   const SPACES = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
@@ -27,12 +28,20 @@ twitchaudio.targets = (() => {
   const OPENING = /^[<([{"'`*|~\u2018\u201c\u201e\u00ab\u300c\u300e\u3010\u3008\u300a\uff08]+/;
   const CLOSING =
     /[>)\]}"'`*|~.,;:!?\u2026\u2019\u201c\u201d\u00bb\u300d\u300f\u3011\u3009\u300b\uff09\u3002\u3001\uff0c\uff01\uff1f]+$/;
-  const PAIRS = ["<>", "()", "[]", "{}", '""', "''", "``", "**", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb"];
+  const CLOSING_NO_MARKS = new RegExp(CLOSING.source.replace("*|~", ""));
+  const PAIRS = ["<>", "()", "[]", "{}", '""', "''", "``", "**", "~~", "||", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb"];
   const MARKDOWN = /\[[^[\]]*\]\(([^\s()]+)(?:\s+"[^"]*")?\)/g;
   const LABELED = /<([^\s<>|]+)\|[^<>]*>/g;
-  /** What may stand right before `https://`. */
+  /** What may come right before `https://`: a sign that wraps or quotes, a label, a writing without spaces. */
   // eslint-disable-next-line no-control-regex -- all of ASCII
-  const WRAPPED = /^[^/:]*(?:[<([{"'`*|~]|[^\x00-\x7f])$/;
+  const WRAPPED = /^[^/:?]*(?:[<>([\]{"'`*|~_=!]|[^\x00-\x7f]|[A-Za-z]:)$/;
+  /** Signs of chats for italic and hidden text before an address: the same ones end it in reverse. */
+  const MARKS = /^[_*~|]*_[_*~|]*(?=https?:\/|(?:[a-z0-9-]+\.)*twitch\.tv)/i;
+  /** Punctuation, pictures and writings without spaces, which follow an address. */
+  const FOREIGN =
+    /(?<=[A-Za-z0-9_-])[\u2010-\u2bff\u3000-\u9fff\uac00-\ud7a3\uff00-\uff0f\uff1a-\uff20\uff5b-\uff9f\u{1f000}-\u{1faff}][^]*/u;
+  const POSSESSIVE = /['\u2019]s$/;
+  const BROKEN_MOMENT = /([?&#;]t(?:ime)?=[0-9hm]{0,12}[hm])[ +]+(?=[0-9]{1,7}(?:\.[0-9]{1,6})?[ms])/gi;
 
   /** What an address begins with that opens Twitch's app. */
   const APP = /^twitch:\/\/(channel|stream|video|clip)\/+/i;
@@ -44,12 +53,12 @@ twitchaudio.targets = (() => {
     clip: "clips.twitch.tv/",
   };
   const SCHEMES = /^(?:(?:https?:\/+)+|\/+)/i;
-  const ENCODED = /^https?%3a%2f/i;
+  const ENCODED = /^(?:https?%3a%2f|(?:https?:\/+)?(?:[a-z0-9-]+\.)*twitch\.tv%2f)/i;
   const ADDRESS = /^([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#([^]*))?$/;
   const TWITCH = /^(?:(?:https?:\/+)+|\/+)?(?:[a-z0-9-]+\.)*twitch\.tv\.?(?::[0-9]*)?(?:\/+[^/]|[?#])/i;
   const PLAIN_WORD = /^[A-Za-z0-9_-]+$/;
 
-  const SITES = ["twitch.tv", "www.twitch.tv", "m.twitch.tv", "go.twitch.tv"];
+  const SITES = ["", "www.", "m.", "go.", "canary.", "release.", "beta.", "secure."].map((name) => `${name}twitch.tv`);
   const LOCALE = /^(?!id\.)[a-z]{2}(?:-[a-z0-9]{2,4})?\.twitch\.tv$/;
   const PLAYERS = ["player.twitch.tv", "embed.twitch.tv"];
 
@@ -61,9 +70,14 @@ twitchaudio.targets = (() => {
     "team teams terms turbo u user v video videos wallet"
   ).split(" "));
 
-  /** @param {string} text */
+  /** More of them, of which none is known to be kept from channels: they are pages in addresses alone. */
+  const PAGES = new Set((
+    "all annual auth browse category collection creatorcamp game messages notifications tags widgets"
+  ).split(" "));
+
+  /** Markdown writes `_` as `\_`. @param {string} text */
   function clean(text) {
-    return text.replace(INVISIBLE, "").trim();
+    return text.replace(INVISIBLE, "").replaceAll("\\_", "_").trim();
   }
 
   /** @param {string} name in any case, with or without `@` or `#` @returns {ParsedTarget | null} */
@@ -85,11 +99,11 @@ twitchaudio.targets = (() => {
   }
 
   /**
-   * Seconds of a moment in a video, written as 1h2m3.5s, 83m, 5025 or 1:02:03; null for anything else.
+   * Seconds of a moment in a video, written as 1h2m3.5s, 1h 2m, 83m, 5025 or 1:02:03; null for anything else.
    * @param {string} text
    */
   function parseMoment(text) {
-    const word = text.trim();
+    const word = text.trim().replace(BETWEEN_UNITS, "");
     let parts = word ? UNITS.exec(word) : null;
     if (parts === null) {
       parts = CLOCK.exec(word);
@@ -107,16 +121,30 @@ twitchaudio.targets = (() => {
 
   /** The words of a text, without what is wrapped around them. @param {string} text */
   function wordsOf(text) {
-    const words = text.replace(MARKDOWN, " $1 ").replace(LABELED, " $1 ").split(SPACES).map(unwrapped).filter(Boolean);
+    const plain = text.replace(MARKDOWN, " $1 ").replace(LABELED, " $1 ")
+      .replace(BROKEN_MOMENT, "$1").replace(BROKEN_MOMENT, "$1");
+    const words = plain.split(SPACES).map(unwrapped).filter(Boolean);
     return words.length > 0 ? words : [text];
   }
 
-  /** @param {string} word */
-  function unwrapped(word) {
+  /** @param {string} whole */
+  function unwrapped(whole) {
+    let opening = MARKS.exec(whole)?.[0] ?? "";
+    let word = whole.slice(opening.length);
     const scheme = word.search(/https?:\//i);
-    // Of `href="https://..."` the address ends before the next such sign.
-    const rest = scheme > 0 && WRAPPED.test(word.slice(0, scheme)) ? word.slice(scheme).replace(/[<>"][^]*/, "") : word;
-    return rest.replace(OPENING, "").replace(CLOSING, "");
+    const before = word.slice(0, Math.max(scheme, 0));
+    if (WRAPPED.test(before)) {
+      // Of `href="https://..."` the address ends before the next such sign.
+      word = word.slice(scheme).replace(/[<>"[\]][^]*/, "");
+      opening += before.slice(before.replace(/[_*~|]+$/, "").length);
+    }
+    word = word.replace(FOREIGN, "").replace(OPENING, "");
+    if (opening.includes("_")) {
+      const ending = [...opening].reverse().join("");
+      word = word.replace(CLOSING_NO_MARKS, "");
+      if (word.endsWith(ending)) word = word.slice(0, -ending.length);
+    }
+    return word.replace(CLOSING, "").replace(POSSESSIVE, "");
   }
 
   /** @param {string} segment */
@@ -149,8 +177,13 @@ twitchaudio.targets = (() => {
     const text = ENCODED.test(address) ? decoded(address) : address;
     const scheme = SCHEMES.exec(text)?.[0] ?? "";
     if (!scheme && text.includes("://")) return null;
-    const [, place = "", path = "", queryText = "", fragmentText = ""] = 
-      ADDRESS.exec(text.slice(scheme.length).replaceAll("&amp;", "&")) ?? [];
+    const parts = ADDRESS.exec(text.slice(scheme.length).replaceAll("&amp;", "&")) ?? [];
+    const [, place = "", pathText = "", questionText = "", fragmentText = ""] = parts;
+    // A tool that removes parameters has taken the first one, with its `?`.
+    const cut = questionText || !pathText.includes("&") ? pathText.length : pathText.indexOf("&");
+    const queryText = questionText || pathText.slice(cut + 1);
+    // Reddit encodes the `\_` of Markdown, and some tools all of a path.
+    const path = decoded(pathText.slice(0, cut)).replaceAll("\\_", "_").split("/").filter(Boolean);
     const [host = "", ...ports] = place.split(":");
     if (!host || /[@[\]]/.test(place) || !["", "80", "443"].includes(ports.join(":"))) return null;
     if ([queryText, fragmentText].some((each) => each.split("&").length > MAX_PARAMETERS)) return null;
@@ -160,7 +193,7 @@ twitchaudio.targets = (() => {
     const at = moment === undefined ? 0 : parseMoment(moment);
     if (at === null) return null;
     // A name with a dot at its end is the same host: RFC 1034, section 3.1.
-    return { host: host.toLowerCase().replace(/\.$/, ""), path: path.split("/").filter(Boolean).map(decoded), query, at };
+    return { host: host.toLowerCase().replace(/\.$/, ""), path, query, at };
   }
 
   /** @param {string} text an address @returns {ParsedTarget | null} */
@@ -185,7 +218,7 @@ twitchaudio.targets = (() => {
   function clipPageTarget(whole, embedded) {
     const path = whole.length > 1 && whole.at(-1)?.toLowerCase() === "edit" ? whole.slice(0, -1) : whole;
     const first = path[0]?.toLowerCase() ?? "";
-    if (first === "embed" && embedded !== undefined) return clipTarget(embedded);
+    if (first === "embed" && embedded !== undefined) return clipTarget(embedded.split("/").at(-1) ?? "");
     if (path.length === 0 || path.length > 2 || ["embed", "create", "clips", "edit"].includes(first)) return null;
     return clipTarget(path.at(-1) ?? "");
   }
@@ -211,12 +244,13 @@ twitchaudio.targets = (() => {
     if (second === "videos" && VIDEO_ID.test(three)) return videoTarget(three, at);
     if (second === "b" || second === "c") return null;
     if (second === "schedule" && scheduled !== undefined) return videoTarget(scheduled, at);
-    return channelTarget(one);
+    return PAGES.has(first) ? null : channelTarget(one);
   }
 
   /** The target of an address, or of a text around exactly one. @param {string} text @returns {ParsedTarget | null} */
   function addressIn(text) {
     const words = wordsOf(text);
+    if (words.length === 3 && ["at", "@"].includes(words[1]?.toLowerCase() ?? "")) words.splice(1, 1);
     if (words.length === 1) return addressTarget(words[0] ?? "");
     const links = [...new Set(words.filter((word) => TWITCH.test(word)))];
     if (words.length === 2 && words[0] === links[0]) {
@@ -224,7 +258,7 @@ twitchaudio.targets = (() => {
       const moment = parseMoment(words[1] ?? "");
       if (target?.kind === "video" && !target.at && moment !== null) return videoTarget(target.id, moment);
       // Less likely a sentence than an address that was broken by a space.
-      if (PLAIN_WORD.test(words[1] ?? "")) return null;
+      if (PLAIN_WORD.test(words[1] ?? "") && text.slice(words[0]?.length).search(SPACES) === 0) return null;
     }
     const targets = links.map(addressTarget);
     const keys = new Set(targets.map((target) => JSON.stringify(target)));

@@ -137,6 +137,7 @@ _VIDEO_ID: Final = re.compile(r"[vV]?([1-9][0-9]{0,14})", re.ASCII)
 _UNITS: Final = re.compile(
     r"(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7}(?:\.[0-9]{1,6})?)s?)?", re.ASCII | re.IGNORECASE
 )
+_BETWEEN_UNITS: Final = re.compile(r"(?<=[hm])[ +]+", re.ASCII | re.IGNORECASE)
 _CLOCK: Final = re.compile(r"(?:([0-9]{1,4}):)?([0-9]{1,5}):([0-9]{1,2}(?:\.[0-9]{1,6})?)", re.ASCII)
 _CAMEL_WORD: Final = re.compile(r"[A-Z][^A-Z]*", re.ASCII)
 
@@ -153,17 +154,35 @@ _CLOSING: Final = (
     "\u2026\u2019\u201c\u201d\u00bb\u300d\u300f\u3011\u3009\u300b\uff09\u3002\u3001\uff0c\uff01\uff1f"
 )
 _PAIRS: Final = frozenset(
-    {"<>", "()", "[]", "{}", '""', "''", "``", "**", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb"}
+    {"<>", "()", "[]", "{}", '""', "''", "``", "**", "~~", "||", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb"}
 )
 _MARKDOWN: Final = re.compile(r"\[[^\[\]]*\]\(([^\s()]+)(?:\s+\"[^\"]*\")?\)")
 _LABELED: Final = re.compile(r"<([^\s<>|]+)\|[^<>]*>")
-_WRAPPED: Final = re.compile(r"[^/:]*[<(\[{\"'`*|~]|[^/:]*[^\x00-\x7f]")
-"""What may stand right before `https://`: a sign of `_OPENING`, or a writing that puts no spaces between words."""
+_WRAPPED: Final = re.compile(r"[^/:?]*(?:[<>(\[\]{\"'`*|~_=!]|[^\x00-\x7f]|[A-Za-z]:)")
+"""What may come right before `https://`: a sign that wraps or quotes, a label such as `live:`, or a writing that
+puts no spaces between words."""
 
-_ENDS: Final = re.compile(r'[<>"]')
+_ENDS: Final = re.compile(r'[<>"\[\]]')
+_MARKS: Final = re.compile(r"[_*~|]*_[_*~|]*(?=https?:/|(?:[a-z0-9-]+\.)*twitch\.tv)", re.ASCII | re.IGNORECASE)
+"""Signs of chats for italic, bold, struck out and hidden text before an address. The same ones end it in reverse:
+an underscore alone may be the last sign of a name."""
+
+_FOREIGN: Final = re.compile(
+    r"(?<=[A-Za-z0-9_-])[\u2010-\u2bff\u3000-\u9fff\uac00-\ud7a3\uff00-\uff0f\uff1a-\uff20\uff5b-\uff9f\U0001f000-\U0001faff].*"
+)
+"""Punctuation, pictures and writings without spaces: no address of Twitch has them, so they are what follows one.
+What looks like a letter of a name is not among them."""
+
+_POSSESSIVE: Final = re.compile(r"['\u2019]s$")
+_BROKEN_MOMENT: Final = re.compile(
+    r"([?&#;]t(?:ime)?=[0-9hm]{0,12}[hm])[ +]+(?=[0-9]{1,7}(?:\.[0-9]{1,6})?[ms])", re.ASCII | re.IGNORECASE
+)
+"""A moment with spaces between its parts, which would otherwise be the end of the address."""
 
 _SCHEMES: Final = re.compile(r"(?:https?:/+)+|/+", re.ASCII | re.IGNORECASE)
-_ENCODED: Final = re.compile(r"https?%3a%2f", re.ASCII | re.IGNORECASE)
+_ENCODED: Final = re.compile(
+    r"https?%3a%2f|(?:https?:/+)?(?:[a-z0-9-]+\.)*twitch\.tv%2f", re.ASCII | re.IGNORECASE
+)
 _ADDRESS: Final = re.compile(r"([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 _TWITCH: Final = re.compile(
     r"(?:(?:https?:/+)+|/+)?(?:[a-z0-9-]+\.)*twitch\.tv\.?(?::[0-9]*)?(?:/+[^/]|[?#])", re.ASCII | re.IGNORECASE
@@ -179,7 +198,9 @@ _APP_PAGES: Final = {
 }
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
-_SITES: Final = frozenset({"twitch.tv", "www.twitch.tv", "m.twitch.tv", "go.twitch.tv"})
+_SITES: Final = frozenset(
+    f"{name}twitch.tv" for name in ("", "www.", "m.", "go.", "canary.", "release.", "beta.", "secure.")
+)
 _LOCALE: Final = re.compile(r"(?!id\.)[a-z]{2}(?:-[a-z0-9]{2,4})?\.twitch\.tv", re.ASCII)
 """The site in a language, such as `de-de.twitch.tv`; `id.twitch.tv` is where users sign in."""
 _PLAYERS: Final = frozenset({"player.twitch.tv", "embed.twitch.tv"})
@@ -200,13 +221,23 @@ RESERVED: Final = frozenset({
     "settings", "signup", "store", "subs", "subscriptions", "team", "teams", "terms", "turbo", "u", "user", "v",
     "video", "videos", "wallet",
 })
-# fmt: on
 """First path segments of twitch.tv that are pages, not channels."""
+
+_PAGES: Final = frozenset({
+    "all", "annual", "auth", "browse", "category", "collection", "creatorcamp", "game", "messages",
+    "notifications", "tags", "widgets",
+})
+"""More of them, of which none is known to be kept from channels: they are pages in addresses alone."""
+# fmt: on
 
 _ADVICE: Final = {
     "directory": "It lists channels and categories: open a channel, and give its address.",
     "collections": "A collection has many videos: give the address of one of them.",
     "team": "A team has many channels: give the address of one of them.",
+    "teams": "A team has many channels: give the address of one of them.",
+    "category": "It lists the channels of a category: open a channel, and give its address.",
+    "browse": "It lists channels and categories: open a channel, and give its address.",
+    "collection": "A collection has many videos: give the address of one of them.",
     "search": "It lists what was found: open a channel, a clip or a video, and give its address.",
     "videos": "The address of a video has its number, such as twitch.tv/videos/1234567890.",
     "event": "An event is not live itself: give the address of the channel that shows it.",
@@ -264,9 +295,13 @@ def _named_channel(name: str) -> ChannelTarget:
         )
     login = name.lower()
     if login in RESERVED:
-        advice = _ADVICE.get(login, "")
-        raise invalid_input(f"{_shown(name)} is a page of Twitch, not a channel. {advice}".rstrip())
+        raise _a_page(name)
     return ChannelTarget(login)
+
+
+def _a_page(name: str) -> TwitchAudioError:
+    advice = _ADVICE.get(name.lower(), "")
+    return invalid_input(f"{_shown(name)} is a page of Twitch, not a channel. {advice}".rstrip())
 
 
 def moment_target(name: str, *, at: datetime, now: datetime) -> ChannelTarget:
@@ -376,10 +411,12 @@ def url_target(text: str) -> TwitchTarget:
     """The target of a twitch.tv address, with or without its scheme, or of a text around exactly one address.
 
     Brackets, quotes and Markdown around the address are ignored, and what follows it in a sentence. Of `ADDRESS
-    1:02:03` the second word is the moment in a video that names none. Raises `invalid-input`.
+    1:02:03` and of `ADDRESS at 1:02:03` the last word is the moment in a video that names none.
+    Raises `invalid-input`.
     """
-    text = _checked(text)
-    words = _words(text)
+    words = _words(text := _checked(text))
+    if len(words) == 3 and words[1].lower() in ("at", "@"):
+        del words[1]
     if len(words) == 1:
         return _address_target(words[0])
     links = list(dict.fromkeys(word for word in words if _TWITCH.match(word)))
@@ -391,7 +428,7 @@ def url_target(text: str) -> TwitchTarget:
         moment = parse_moment(words[1])
         if isinstance(target, VideoTarget) and not target.at_seconds and moment is not None:
             return _named_video(target.video_id, moment)
-        if _PLAIN_WORD.fullmatch(words[1]):
+        if _PLAIN_WORD.fullmatch(words[1]) and _SPACES.match(text, len(words[0])):
             # Less likely a sentence than an address that was broken by a space.
             raise invalid_input(f"{_shown(text)} cannot be read as an address: it has a space in it.")
     targets = list(dict.fromkeys(_address_target(link) for link in links))
@@ -401,8 +438,8 @@ def url_target(text: str) -> TwitchTarget:
 
 
 def parse_moment(text: str) -> float | None:
-    """Seconds of a moment written as `1h2m3.5s`, `83m`, `5025` or `1:02:03`; None for anything else."""
-    text = text.strip()
+    """Seconds of a moment written as `1h2m3.5s`, `1h 2m`, `83m`, `5025` or `1:02:03`; None for anything else."""
+    text = _BETWEEN_UNITS.sub("", text.strip())
     found = _UNITS.fullmatch(text) if text else None
     if found is None:
         found = _CLOCK.fullmatch(text)
@@ -413,7 +450,8 @@ def parse_moment(text: str) -> float | None:
 
 
 def _checked(text: str) -> str:
-    text = _INVISIBLE.sub("", text).strip()
+    # Markdown writes `_` as `\_`.
+    text = _INVISIBLE.sub("", text).replace("\\_", "_").strip()
     if not text:
         raise invalid_input("Nothing was given: it takes a channel name, a clip, a video or a Twitch address.")
     if len(text) > MAX_TEXT:
@@ -442,21 +480,26 @@ def _is_old_slug(word: str) -> bool:
 
 def _words(text: str) -> list[str]:
     """The words of a text, without what is wrapped around them; `[text](address)` and `<address|text>` are one."""
-    words = _SPACES.split(_LABELED.sub(r" \1 ", _MARKDOWN.sub(r" \1 ", text)))
-    return [word for word in map(_unwrapped, words) if word] or [text]
+    text = _LABELED.sub(r" \1 ", _MARKDOWN.sub(r" \1 ", text))
+    for _ in range(2):  # hours and minutes, minutes and seconds
+        text = _BROKEN_MOMENT.sub(r"\1", text)
+    return [word for word in map(_unwrapped, _SPACES.split(text)) if word] or [text]
 
 
 def _unwrapped(word: str) -> str:
-    before, scheme, rest = _before_scheme(word)
-    if before and _WRAPPED.fullmatch(before):
+    opening = ""
+    if marks := _MARKS.match(word):
+        opening, word = marks[0], word[marks.end() :]
+    scheme = re.search(r"https?:/", word, re.ASCII | re.IGNORECASE)
+    if scheme and scheme.start() and _WRAPPED.fullmatch(before := word[: scheme.start()]):
         # Of `href="https://..."` the address ends before the next such sign.
-        word = scheme + _ENDS.split(rest)[0]
-    return word.lstrip(_OPENING).rstrip(_CLOSING)
-
-
-def _before_scheme(word: str) -> tuple[str, str, str]:
-    found = re.search(r"https?:/", word, re.ASCII | re.IGNORECASE)
-    return (word, "", "") if found is None else (word[: found.start()], found[0], word[found.end() :])
+        word = _ENDS.split(word[scheme.start() :])[0]
+        opening += before[len(before.rstrip("_*~|")) :]
+    word = _FOREIGN.sub("", word).lstrip(_OPENING)
+    if "_" in opening:
+        word = word.rstrip(_CLOSING.translate({ord(sign): None for sign in "_*~|"}))
+        word = word.removesuffix(opening[::-1])
+    return _POSSESSIVE.sub("", word.rstrip(_CLOSING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,12 +549,17 @@ def _split(url: str) -> _Address:
     host, _, port = place.partition(":")
     if not host or any(sign in place for sign in "@[]") or port not in ("", "80", "443"):
         raise refusal
+    if not query:
+        # A tool that removes parameters has taken the first one, with its `?`.
+        path, _, query = path.partition("&")
     parameters = _parameters(query)
     moment = parameters.get("t") or parameters.get("time")
     if moment is None:
         in_fragment = _parameters(fragment)
         moment = in_fragment.get("t") or in_fragment.get("time")
-    segments = [unquote(segment) for segment in path.split("/") if segment]
+    # Reddit encodes the `\_` of Markdown, and some tools all of a path.
+    path = unquote(path).replace("\\_", "_")
+    segments = [segment for segment in path.split("/") if segment]
     # A name with a dot at its end is the same host: RFC 1034, section 3.1.
     return _Address(host.lower().removesuffix("."), segments, parameters, _moment(moment))
 
@@ -532,7 +580,7 @@ def _moment(text: str | None) -> float:
     return moment
 
 
-def _site_page(address: _Address) -> TwitchTarget:  # noqa: PLR0911 - one for each form
+def _site_page(address: _Address) -> TwitchTarget:  # noqa: PLR0911, PLR0912 - one for each form
     """The target of a page on www.twitch.tv or one of its other host names."""
     path, at_seconds = address.path, address.at_seconds
     match [segment.lower() for segment in path[:2]]:
@@ -559,6 +607,8 @@ def _site_page(address: _Address) -> TwitchTarget:  # noqa: PLR0911 - one for ea
         case [_, "schedule"] if "vodid" in address.query:
             return _named_video(address.query["vodid"], at_seconds)
         case _:
+            if path[0].lower() in _PAGES:
+                raise _a_page(path[0])
             return _named_channel(path[0])
 
 
@@ -569,7 +619,7 @@ def _clips_page(address: _Address) -> ClipTarget:
         path = path[:-1]
     match path:
         case [word, *_] if word.lower() == "embed" and "clip" in address.query:
-            return _named_clip(address.query["clip"])
+            return _named_clip(address.query["clip"].rpartition("/")[2])
         case [word, *_] if word.lower() in ("embed", "create", "clips", "edit"):
             raise invalid_input("This address of clips.twitch.tv names no clip.")
         case [slug]:
