@@ -51,7 +51,9 @@ def test_pages_are_understood_as_the_server_does() -> None:
     understood = map(json.loads, _node("targets.js", text=json.dumps([row["text"] for row in rows])).splitlines())
     for row, told in zip(rows, understood, strict=True):
         address, wanted = row["text"], row.get("question")
-        if re.search(r"/popout/\w+/chat|/popout/moderator/|/embed/\w+/|//clips.*/edit\b|/subs/", address, re.IGNORECASE):
+        if re.search(
+            r"/popout/\w+/chat|/popout/moderator/|/embed/\w+/|//clips.*/edit\b|/subs/", address, re.IGNORECASE
+        ):
             wanted = None  # no player is there
         if told is not None and wanted is None:
             # The moment is the player's: that of the address does not count.
