@@ -32,9 +32,9 @@ from fingerprint.domain.time_line import (
     TimeLine,
     clip_place,
     live_place,
-    span_of,
     video_place,
 )
+from fingerprint.heard_before import HeardInAnswers
 from fingerprint.ports import (
     LEASE_SECONDS,
     Capture,
@@ -387,14 +387,17 @@ class Pipeline:
         target: Target,
         *,
         store: JobStore,
+        heard_before: HeardBefore | None = None,
         on_stage: OnStage = _ignore_stage,
     ) -> JobOutcome | None:
         """Identify under a lease that is renewed meanwhile, record each stage, and store the answer.
 
+        `heard_before`: the time lines of broadcasts; without it, those that the store's answers make.
         Returns None when the lease was lost: another owner has the job then, and its answer counts.
         """
         stages, held = _StageRecorder(store, lease, on_stage), _HeldLease(lease)
-        work = asyncio.create_task(self.identify(identification, target, stages.reached, heard_before=store))
+        before = HeardInAnswers(store) if heard_before is None else heard_before
+        work = asyncio.create_task(self.identify(identification, target, stages.reached, heard_before=before))
         keeper = asyncio.create_task(self._keep_lease(held, store))
         recorder = asyncio.create_task(stages.write())
         try:
@@ -459,10 +462,10 @@ async def _from_time_line(
     if asked is None:
         return None
     try:
-        answers = await heard_before.heard(asked.broadcast, asked.start - NEAR_SECONDS, asked.end + NEAR_SECONDS)
+        spans = await heard_before.spans(asked.broadcast, asked.start - NEAR_SECONDS, asked.end + NEAR_SECONDS)
     except TwitchAudioError:
         return None  # the sound can still be captured
-    found = TimeLine(filter(None, map(span_of, answers))).answer(asked)
+    found = TimeLine(spans).answer(asked)
     if found is None or found.song is None:
         return None
     try:

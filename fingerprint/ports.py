@@ -19,7 +19,7 @@ from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Song, Stage
 from fingerprint.domain.targets import Target
-from fingerprint.domain.time_line import Broadcast
+from fingerprint.domain.time_line import Broadcast, Span
 
 Q = TypeVar("Q")
 
@@ -200,6 +200,11 @@ class WholeSound(Protocol):
     @property
     def duration_seconds(self) -> float | None:
         """The length of the recording; None while it is unknown."""
+        ...
+
+    @property
+    def growing(self) -> bool:
+        """Whether more is being recorded than `duration_seconds` tells."""
         ...
 
     async def part(self, start: float, seconds: float) -> SoundPart:
@@ -400,10 +405,10 @@ class JobOutcome:
 class HeardBefore(Protocol):
     """What was heard in broadcasts: the time line of each."""
 
-    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
-        """The answers whose sound may lie between two seconds of a broadcast, at most `MAX_HEARD`, in any order.
+    async def spans(self, broadcast: str, start: float, end: float) -> Sequence[Span]:
+        """What was heard between two seconds of a broadcast, or near them, in any order.
 
-        Every finished answer that `span_of` maps is among them, unless a listener disputed it.
+        Raises TwitchAudioError `busy`.
         """
         ...
 
@@ -412,7 +417,7 @@ class HeardBefore(Protocol):
         ...
 
 
-class JobStore(HeardBefore, Protocol):
+class JobStore(Protocol):
     """Identifications and the leases on them. All stores pass one suite: tests/contract/test_job_store.py.
 
     A store that cannot be reached raises TwitchAudioError `busy`. Times are compared with the `now` given by
@@ -462,6 +467,17 @@ class JobStore(HeardBefore, Protocol):
 
         Calling it again with the same lease and answer is a success.
         """
+        ...
+
+    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
+        """The answers whose sound may lie between two seconds of a broadcast, at most `MAX_HEARD`, in any order.
+
+        Every finished answer that `span_of` maps is among them, unless a listener disputed it.
+        """
+        ...
+
+    async def answer(self, target: Target) -> Identification | None:
+        """The newest finished answer (successful or no match) for a target, or None. Never starts a job."""
         ...
 
     async def release(self, lease: Lease) -> None:

@@ -14,11 +14,11 @@ from typing import Final
 import numpy as np
 
 from fingerprint.domain.audio import PART, Pcm, Recording
-from fingerprint.domain.identification import Identification, Song, Stage, song_key
+from fingerprint.domain.identification import Heard, Song, Stage, song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import FileTarget, VideoTarget
 from fingerprint.domain.text import clock_text
-from fingerprint.domain.time_line import Broadcast, TimeLine, span_of, speed_of, video_place
+from fingerprint.domain.time_line import Broadcast, TimeLine, speed_of, video_place
 from fingerprint.domain.tracklist import HeardPiece, Tracklist, TracklistEntry
 from fingerprint.ports import (
     HeardBefore,
@@ -76,10 +76,11 @@ class _KnownSpans:
         """The song that was surely heard in all of a part."""
         if not self._from <= start or start + seconds > self._to:
             self._from, self._to = start, start + KNOWN_SECONDS
-            answers: Sequence[Identification] = await self.heard_before.heard(
-                self.broadcast.id, self._from - KNOWN_SECONDS, self._to + KNOWN_SECONDS
+            self._line = TimeLine(
+                await self.heard_before.spans(
+                    self.broadcast.id, self._from - KNOWN_SECONDS, self._to + KNOWN_SECONDS
+                )
             )
-            self._line = TimeLine(span for span in map(span_of, answers) if span is not None)
         span = self._line.answer(video_place(self.broadcast, start, seconds))
         if span is None or span.song is None:
             return None
@@ -91,7 +92,7 @@ class _KnownSpans:
             score=span.score or 0.0,
             recognizer=span.recognizer,
             began=_began(song, start, earliest=start - NEAR_SECONDS),
-            live=True,
+            live=span.heard in (Heard.NOW, Heard.LIVE),
         )
 
 
@@ -286,7 +287,14 @@ class WholeRecordings:
             if seconds is not None and max_seconds is not None and seconds > max_seconds:
                 most = clock_text(max_seconds)
                 raise invalid_input(f"This recording is {clock_text(seconds)} long; the longest is {most}.")
-            yield replace(so_far or Tracklist(), duration=seconds)
+            so_far = replace(
+                so_far or Tracklist(),
+                duration=seconds,
+                broadcast=None if broadcast is None else broadcast.id,
+                channel=source.channel if isinstance(source, VideoSource) else None,
+                growing=sound.growing,
+            )
+            yield so_far
             grown = self._listener.listen(sound, so_far, heard_before=heard_before, broadcast=broadcast)
             async with aclosing(grown):
                 async for found in grown:

@@ -15,12 +15,13 @@ from fingerprint.canary import open_canary
 from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.database import Database, open_configured_database
 from fingerprint.domain.identification import Identification
+from fingerprint.heard_before import HeardInAnswers
 from fingerprint.jobs import open_job_store
 from fingerprint.jobs.sql_retention import old_answers_deleted
 from fingerprint.links.store import LinkStore
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import ChannelDirectory, JobStore
+from fingerprint.ports import ChannelDirectory, HeardBefore, JobStore
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.settings import SettingsError
 from fingerprint.whole import WholeRecordings
@@ -57,6 +58,7 @@ from server.canary import TwitchCanary
 from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
 from server.channels.forget import ChannelForgetter, swept
+from server.channels.heard_before import HeardInAnswersAndVideos
 from server.channels.hot_channels import LISTEN_SECONDS, HotChannels, HotLimits, every_seconds
 from server.channels.hot_store import HotStore
 from server.channels.retention import old_rows_deleted
@@ -168,7 +170,8 @@ async def _open_jobs(
     if keep_days is not None:
         await stack.enter_async_context(old_rows_deleted(database, clock, keep_days=keep_days))
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
-    runner, unavailable, trials, free, whole = await _open_runner(app, stack, pipeline, limits)
+    heard_before = HeardInAnswersAndVideos(HeardInAnswers(store), VideoSetListStore(database))
+    runner, unavailable, trials, free, whole = await _open_runner(app, stack, pipeline, limits, heard_before)
     link = await _open_redis(app, stack)
     if link is not None:
         trials = (*trials, redis_trial(link, seconds=settings.limits.ready_seconds))
@@ -219,7 +222,7 @@ async def _open_jobs(
     set_lists = VideoSetLists(
         VideoSetListStore(database),
         whole=whole,
-        heard_before=store,
+        heard_before=heard_before,
         clock=clock,
         owner=_owner(),
         metrics=app[keys.METRICS],
@@ -238,7 +241,11 @@ async def _open_redis(app: web.Application, stack: AsyncExitStack) -> RedisLink 
 
 
 async def _open_runner(
-    app: web.Application, stack: AsyncExitStack, pipeline: Pipeline | None, limits: ServiceLimits
+    app: web.Application,
+    stack: AsyncExitStack,
+    pipeline: Pipeline | None,
+    limits: ServiceLimits,
+    heard_before: HeardBefore,
 ) -> tuple[Runner, Callable[[], Awaitable[str | None]], Sequence[Trial], Pipeline | None, WholeRecordings | None]:
     """The runner of jobs, what tells why it cannot recognize anything (None: it can), how to try its parts, the
     pipeline of the free recognizers, and what listens to whole recordings.
@@ -282,7 +289,7 @@ async def _open_runner(
             )
         )
     app[keys.PIPELINE] = pipeline
-    runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, **bounds)
+    runner = InProcessRunner(pipeline=pipeline, store=store, heard_before=heard_before, clock=clock, **bounds)
     return runner, pipeline.unavailable_reason, trials, pipeline.free(LISTEN_SECONDS), pipeline.whole
 
 

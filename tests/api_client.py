@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ async def open_api(
     database_url: str | None = None,
     directory: ChannelDirectory | None = None,
     clock: Clock | None = None,
+    pipeline: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> AsyncGenerator[ClientSession]:
     """A real server with a real store and a pipeline of fake parts; gives a client for its address.
@@ -54,7 +55,7 @@ async def open_api(
         **more,
     }
     settings = ServerSettings(
-        pipeline=PipelineSettings(data_dir=data_dir, database_url=database_url),
+        pipeline=PipelineSettings(data_dir=data_dir, database_url=database_url, **(pipeline or {})),
         limits=limits or ServerLimits(),
         **more,
     )

@@ -6,10 +6,11 @@ a song counts once a second piece agrees with it, or if the recognizer is nearly
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
-from fingerprint.domain.identification import Song, song_key
-from fingerprint.domain.time_line import speed_of
+from fingerprint.domain.identification import Heard, IdentificationId, Song, song_key
+from fingerprint.domain.time_line import VIDEO_EXACT_SECONDS, BroadcastPlace, Span, speed_of
 
 LONE_SCORE: Final = 0.97
 """The least score of a song that was heard in one piece alone: thousands of questions have some chance matches."""
@@ -28,6 +29,12 @@ MAX_PAUSE_WITHOUT_OFFSET_SECONDS: Final = 30.0
 
 FADED_SECONDS: Final = 12.0
 """A song that would end by itself so soon after it was last heard is taken to have done so."""
+
+SURE_AFTER_SECONDS: Final = 1.0
+"""A song that was heard from its start surely plays so long after it."""
+
+SURE_BEFORE_SECONDS: Final = 9.0
+"""A song may have ended so long before the end of the last piece in which it was heard."""
 
 MAX_ENTRIES: Final = 4_000
 """The most songs of one recording."""
@@ -107,6 +114,8 @@ class Tracklist:
     `duration`: the recording's length; None while it is unknown. `entries`: in order of their start, with those
     that do not count yet. `muted` and `missing`: parts without sound, by Twitch's decision, and because it could
     not be fetched. `captured_seconds`: how much was listened to. `questions`: how often providers were asked.
+    `broadcast`, `channel`: of a VOD, Twitch's number of its broadcast and its channel's login, where they are
+    known. `growing`: it is a VOD that was still being recorded.
     """
 
     position: float = 0.0
@@ -116,6 +125,9 @@ class Tracklist:
     missing: tuple[Stretch, ...] = ()
     captured_seconds: float = 0.0
     questions: int = 0
+    broadcast: str | None = None
+    channel: str | None = None
+    growing: bool = False
 
     @property
     def songs(self) -> Sequence[TracklistEntry]:
@@ -153,6 +165,35 @@ class Tracklist:
         if muted:
             return replace(self, position=until, muted=_joined(self.muted, stretch))
         return replace(self, position=until, missing=_joined(self.missing, stretch))
+
+
+def spans_of_video(video: str, found: Tracklist, *, heard_at: datetime) -> Sequence[Span]:
+    """What the tracklist of a VOD adds to the time line of its broadcast: where each song was surely heard.
+
+    None for highlights and uploads. Songs without a known offset add nothing, nor what is known from elsewhere.
+    """
+    if found.broadcast is None:
+        return []
+    spans: list[Span] = []
+    for number, entry in enumerate(found.entries):
+        start, end = entry.start + SURE_AFTER_SECONDS, entry.end - SURE_BEFORE_SECONDS
+        if entry.natural_end is not None:
+            end = min(end, entry.natural_end)
+        if entry.live or not entry.counts or entry.song.offset_seconds is None or not start < end:
+            continue
+        place = BroadcastPlace(broadcast=found.broadcast, start=start, end=end, exact=VIDEO_EXACT_SECONDS)
+        spans.append(
+            Span(
+                place=place,
+                song=replace(entry.song, offset_seconds=entry.offset_at(start), position_seconds=0.0),
+                score=entry.score,
+                recognizer=entry.recognizer,
+                heard=Heard.VIDEO,
+                heard_at=heard_at,
+                identification=IdentificationId(f"video-{video}-{number}"),
+            )
+        )
+    return spans
 
 
 def _joined(known: tuple[Stretch, ...], more: Stretch) -> tuple[Stretch, ...]:

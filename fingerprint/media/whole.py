@@ -59,6 +59,10 @@ class WholeFile:
     def duration_seconds(self) -> float | None:
         return (self._from + self._kept.shape[1]) / SAMPLE_RATE if self._ended else None
 
+    @property
+    def growing(self) -> bool:
+        return False
+
     async def part(self, start: float, seconds: float) -> SoundPart:
         first = round(start * SAMPLE_RATE)
         last = first + round(seconds * SAMPLE_RATE)
@@ -131,6 +135,7 @@ class WholeVideo:
         self._decoder = decoder
         self._segments = segments
         self._timeline = VideoTimeline(playlist)
+        self._growing = not playlist.ended
         self._groups = list(_groups(self._timeline))
         self._starts = [group.start for group in self._groups]
         self._decoded: dict[int, asyncio.Task[tuple[float, Pcm] | None]] = {}
@@ -139,6 +144,10 @@ class WholeVideo:
     @property
     def duration_seconds(self) -> float | None:
         return self._timeline.length_seconds
+
+    @property
+    def growing(self) -> bool:
+        return self._growing
 
     async def close(self) -> None:
         """End the fetching that is under way."""

@@ -302,6 +302,7 @@ class TracklistJson(Struct, kw_only=True):
     songs: list[TracklistSongJson]
     muted: Annotated[list[StretchJson], Meta(description="Parts that Twitch muted.")]
     missing: Annotated[list[StretchJson], Meta(description="Parts whose sound could not be had.")]
+    growing: Annotated[bool, Meta(description="Whether Twitch was still recording the VOD.")]
     created_at: Time | None = None
     finished_at: Time | None = None
     problem: ProblemJson | None = None
@@ -323,6 +324,7 @@ class TracklistJson(Struct, kw_only=True):
             songs=[_tracklist_song(named, entry) for entry in found.songs],
             muted=[StretchJson(start=round(start, 3), end=round(end, 3)) for start, end in found.muted],
             missing=[StretchJson(start=round(start, 3), end=round(end, 3)) for start, end in found.missing],
+            growing=found.growing,
         )
 
     @classmethod

@@ -426,15 +426,19 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="videoSetList",
             summary="The set list of a whole VOD",
             description="How far it is, and its songs so far.",
-            responses={"200": _json("Tracklist", "The set list so far.", _RETRY_AFTER)},
+            responses={
+                "200": _json("Tracklist", "The set list so far.", {**_RETRY_AFTER, **_ETAG}),
+                "304": _NOT_MODIFIED,
+            },
             problems=[ProblemCode.NOT_FOUND],
         ),
         "post": ApiOperation(
             id="makeVideoSetList",
             summary="Make the set list of a whole VOD",
             description="Starts to listen to all of it, or joins what is under way; one that failed or was "
-            "cancelled goes on where it was. For operators, API keys with the scope `watch`, and the channel's "
-            "owner for VODs of their own. `Cache-Control: no-cache` makes a finished one again.",
+            "cancelled, or whose VOD was still being recorded, goes on where it was. For operators, API keys "
+            "with the scope `watch`, and the channel's owner for VODs of their own. `Cache-Control: no-cache` "
+            "makes a finished one again.",
             responses={
                 "200": _json("Tracklist", "It was made before."),
                 "202": _json("Tracklist", "It is being made.", {**_LOCATION, **_RETRY_AFTER}),
@@ -456,8 +460,10 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             description="`csv`, `json`, `m3u8`, `cue` (a cue sheet), or `chapters.txt` (for a description on "
             "YouTube).",
             responses={
+                "304": _NOT_MODIFIED,
                 "200": {
                     "description": "The file.",
+                    "headers": _ETAG,
                     "content": {
                         **{
                             kind: {"schema": TEXT}
@@ -470,7 +476,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                         },
                         "application/json": {"schema": ref("Tracklist")},
                     },
-                }
+                },
             },
             problems=[ProblemCode.NOT_FOUND],
         )

@@ -38,9 +38,11 @@ def json_response(body: Struct, *, status: int = 200, headers: Mapping[str, str]
     )
 
 
-def revalidated_response(request: web.Request, body: Struct) -> web.Response:
+def revalidated_response(
+    request: web.Request, body: Struct, *, headers: Mapping[str, str] | None = None
+) -> web.Response:
     """One of the API's JSON forms with an entity tag, or 304 when the client has it already."""
-    headers = {"Cache-Control": REVALIDATED, "Vary": VARY}
+    headers = {"Cache-Control": REVALIDATED, "Vary": VARY, **(headers or {})}
     return tagged_response(request, msgspec.json.encode(body), content_type="application/json", headers=headers)
 
 

@@ -10,12 +10,14 @@ from server import keys
 from server.access.scopes import WATCH
 from server.api.json_forms import TracklistJson
 from server.api.requests import no_unknown_query
-from server.api.responses import BASE, is_operator, json_response
+from server.api.responses import BASE, REVALIDATED, VARY, is_operator, json_response, revalidated_response
 from server.api.set_list_files import FILES, NamedTracklist
 from server.audit.changes import ChangeLog
 from server.channels.rules import check_is_on
 from server.channels.video_set_list import VideoSetList
 from server.channels.video_set_list_store import SetListLimits, VideoSetListStore
+from server.entity_tags import tagged_response
+from server.middleware.path_prefix import public_path
 
 AGAIN_SECONDS: Final = 2
 """After how many seconds a client asks again how far a set list is."""
@@ -93,12 +95,8 @@ async def _found(request: web.Request) -> VideoSetList:
     return found
 
 
-async def _response(request: web.Request, found: VideoSetList, *, status: int = 200) -> web.Response:
-    headers = {"Location": f"{BASE}/videos/{found.video}/set-list"} if status == 202 else {}
-    if not found.status.finished:
-        headers["Retry-After"] = str(AGAIN_SECONDS)
-    form = TracklistJson.of_video(found, paths=await is_operator(request))
-    return json_response(form, status=status, headers=headers)
+def _waiting(found: VideoSetList) -> dict[str, str]:
+    return {} if found.status.finished else {"Retry-After": str(AGAIN_SECONDS)}
 
 
 async def post(request: web.Request) -> web.Response:
@@ -106,12 +104,18 @@ async def post(request: web.Request) -> web.Response:
     no_unknown_query(request)
     again = "no-cache" in request.headers.get("Cache-Control", "").lower()
     found = await make_set_list(request, again=again)
-    return await _response(request, found, status=200 if found.status.finished else 202)
+    form = TracklistJson.of_video(found, paths=await is_operator(request))
+    if found.status.finished:
+        return json_response(form)
+    place = public_path(request, f"{BASE}/videos/{found.video}/set-list")
+    return json_response(form, status=202, headers={"Location": place, **_waiting(found)})
 
 
 async def get(request: web.Request) -> web.Response:
-    """How far it is, and the set list so far."""
-    return await _response(request, await _found(request))
+    """How far it is, and the set list so far; 304 when the client knows that."""
+    found = await _found(request)
+    form = TracklistJson.of_video(found, paths=await is_operator(request))
+    return revalidated_response(request, form, headers=_waiting(found))
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -126,19 +130,18 @@ async def download(request: web.Request) -> web.Response:
     ending = request.match_info["ending"]
     if ending != "json" and ending not in FILES:
         raise web.HTTPNotFound
-    found = await _found(request)
-    paths = await is_operator(request)
     if ending == "json":
-        response = await _response(request, found)
+        response = await get(request)
     else:
+        found = await _found(request)
         media_type, write = FILES[ending]
+        paths = await is_operator(request)
         named = NamedTracklist(kind="video", target=found.video, tracklist=found.tracklist, paths=paths)
-        response = web.Response(
-            body=write(named).encode(), content_type=media_type, headers={"Cache-Control": "no-store"}
-        )
-        if media_type.startswith("text/"):
-            response.charset = "utf-8"
-    response.headers["Content-Disposition"] = f'attachment; filename="set-list-{found.video}.{ending}"'
+        text = f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
+        headers = {"Cache-Control": REVALIDATED, "Vary": VARY, **_waiting(found)}
+        response = tagged_response(request, write(named).encode(), content_type=text, headers=headers)
+    name = f"set-list-{asked_video(request).video_id}.{ending}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 

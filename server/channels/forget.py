@@ -167,9 +167,7 @@ def _delete_rows(connection: Connection, traces: ChannelTraces) -> int:
     logins = [name.login for name in traces.names if name.until is None]
     statements = [delete(table).where(_of(table, traces.channel_id, logins)) for table in _BY_ID]
     statements += [delete(table).where(table.c.channel.in_(logins)) for table in _BY_LOGIN]
-    of_videos = video_set_lists.c.video.in_(traces.videos)
-    if traces.channel_id is not None:
-        of_videos = or_(of_videos, video_set_lists.c.channel_id == traces.channel_id)
+    of_videos = or_(video_set_lists.c.video.in_(traces.videos), _of(video_set_lists, traces.channel_id, logins))
     statements.append(delete(video_set_lists).where(of_videos))
     statements.append(delete(unknowns).where(of_channel(traces, logins)))
     if traces.channel_id is not None:

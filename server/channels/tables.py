@@ -138,6 +138,9 @@ video_set_lists: Final = Table(
     Column("made_by", exact_text(64), nullable=False),
     # Whose VOD it is, where that was asked.
     Column("channel_id", exact_text(32)),
+    # Its channel's login and its broadcast, as far as its address tells.
+    Column("channel", exact_text(64)),
+    Column("broadcast_id", exact_text(32)),
     # The tracklist so far, and the problem that ended it, as JSON.
     Column("body", Text(2**24 - 1), nullable=False),
     Column("problem", Text),
@@ -150,5 +153,6 @@ video_set_lists: Final = Table(
     Column("fence", BigInteger, nullable=False),
     Index("ix_video_set_lists_status_created", "status", "created_us"),
     Index("ix_video_set_lists_made_by_created", "made_by", "created_us"),
+    Index("ix_video_set_lists_broadcast", "broadcast_id"),
     **MYSQL_TABLE,
 )

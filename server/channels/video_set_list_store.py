@@ -1,6 +1,6 @@
 """Set lists of whole VODs in SQL. A row is also the lease: one server at a time listens to a VOD."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -11,13 +11,17 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, insert_new, lock, to_us
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.tracklist import Tracklist
+from fingerprint.domain.time_line import Span
+from fingerprint.domain.tracklist import Tracklist, spans_of_video
 from server.audit.changes import ChangeLog
 from server.channels.tables import video_set_lists as table
 from server.channels.video_set_list import SetListStatus, VideoSetList
 
 _UNFINISHED: Final = table.c.status.in_([str(SetListStatus.QUEUED), str(SetListStatus.RUNNING)])
 _DAY: Final = timedelta(days=1)
+
+MAX_VIDEOS: Final = 4
+"""How many VODs of one broadcast are looked at, the newest set lists; Twitch makes one of each."""
 
 _tracklists: Final = msgspec.json.Decoder(Tracklist)
 _problems: Final = msgspec.json.Decoder(Problem)
@@ -44,6 +48,24 @@ class VideoSetListStore:
         row = await self._database.first(select(table).where(table.c.video == video))
         return None if row is None else _set_list(row)
 
+    async def spans(self, broadcast: str, start: float, end: float) -> Sequence[Span]:
+        """What was heard in VODs of a broadcast, as far as it touches what is between two of its seconds.
+
+        Raises TwitchAudioError `busy`.
+        """
+        newest = (
+            select(table)
+            .where(table.c.broadcast_id == broadcast)
+            .order_by(table.c.created_us.desc())
+            .limit(MAX_VIDEOS)
+        )
+        found: list[Span] = []
+        for row in await self._database.rows(newest):
+            made = _set_list(row)
+            spans = spans_of_video(made.video, made.tracklist, heard_at=made.finished_at or made.created_at)
+            found += [span for span in spans if span.touches(start, end)]
+        return found
+
     async def start(
         self,
         video: str,
@@ -56,8 +78,10 @@ class VideoSetListStore:
     ) -> VideoSetList:
         """Start a VOD's set list, or join it: as it is then.
 
-        One that failed or was cancelled goes on where it was. A finished one stays as it is, unless it is wanted
-        `again`, from the start. Raises TwitchAudioError `busy` and `rate-limited`.
+        One that failed or was cancelled, or whose VOD was still being recorded, goes on where it was. Another
+        finished one stays as it is, unless it is wanted `again`, from the start.
+
+        Raises TwitchAudioError `busy` and `rate-limited`.
         """
         mine = table.c.video == video
         fresh = {
@@ -77,7 +101,8 @@ class VideoSetListStore:
             row = connection.execute(select(table).where(mine)).first()
             if row is not None:
                 known = _set_list(row)
-                if not known.status.finished or (known.status is SetListStatus.SUCCESSFUL and not again):
+                complete = known.status is SetListStatus.SUCCESSFUL and not known.tracklist.growing
+                if not known.status.finished or (complete and not again):
                     return known
             _check(connection, made_by, limits, now)
             self._changes.record(connection, "set list of a video", video)
@@ -155,8 +180,13 @@ class VideoSetListStore:
 
     async def _write(self, job: VideoSetList, tracklist: Tracklist, values: Mapping[str, Any]) -> bool:
         mine = (table.c.video == job.video, table.c.fence == job.fence, _UNFINISHED)
-        body = msgspec.json.encode(tracklist).decode()
-        kept = {"body": body, "captured_s": round(tracklist.captured_seconds), **values}
+        kept = {
+            "body": msgspec.json.encode(tracklist).decode(),
+            "captured_s": round(tracklist.captured_seconds),
+            "broadcast_id": tracklist.broadcast,
+            "channel": tracklist.channel,
+            **values,
+        }
         return bool(await self._database.change(update(table).where(*mine).values(**kept)))
 
 

@@ -85,7 +85,7 @@ class VideoSetLists:
     async def unavailable_reason(self) -> str | None:
         """Why no VOD can be listened to; None when one can."""
         if self._whole is None:
-            return "This server does not listen to whole VODs itself."
+            return "This server has its recognizers in AWS Lambda, where whole VODs cannot be listened to."
         if not self._limits.at_once:
             return "The operator has switched set lists of whole VODs off."
         return await self._whole.unavailable_reason()

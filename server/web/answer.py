@@ -144,6 +144,17 @@ def ask_again_text(identification: Identification) -> str:
             return identification.target
 
 
+def set_list_page(identification: Identification) -> str:
+    """The page with the set list of the channel or the VOD that was asked about; empty for others."""
+    match identification.kind:
+        case Kind.STREAM:
+            return str(URL("/channels") / identification.target)
+        case Kind.VIDEO:
+            return str(URL("/videos") / identification.target)
+        case Kind.CLIP | Kind.FILE:
+            return ""
+
+
 def watch_link(identification: Identification) -> str:
     """Where the target is on Twitch; empty for a file."""
     match identification.kind:
@@ -318,8 +329,8 @@ def _found(shown: AnswerView, identification: Identification, song: Song) -> Ans
         state="found",
         # A clip's song is stored permanently: asking again would only show it again.
         ask_again=shown.ask_again if shown.live else "",
-        set_list=str(URL("/channels") / identification.target) if shown.live else "",
         song_page=song_page(song, heard=on_twitch),
+        set_list=set_list_page(identification),
         stage=identification.stage,
         needle=min(100.0, max(0.0, float(fixed(100 * (offset or 0) / (length or 1), 2))))
         if on_scale

@@ -62,6 +62,11 @@ class PcmSound:
         """The length of the recording."""
         return self._pcm.duration_seconds
 
+    @property
+    def growing(self) -> bool:
+        """Samples in memory are all there."""
+        return False
+
     async def part(self, start: float, seconds: float) -> SoundPart:
         """The part of the samples."""
         pcm = self._pcm.cut(start, seconds)

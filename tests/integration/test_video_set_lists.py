@@ -3,23 +3,31 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import ClientSession
+from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import VideoTarget
+from fingerprint.domain.targets import ClipTarget, Target, VideoTarget
+from fingerprint.domain.time_line import Broadcast
 from fingerprint.domain.tracklist import HeardPiece, Tracklist
+from fingerprint.jobs.dynamodb.client import open_client
+from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
+from fingerprint.ports import ClipSource, MediaSource, VideoSource
+from fingerprint.settings import DynamoDbSettings
 from server import migrations
 from server.channels.video_set_list import SetListStatus
 from server.channels.video_set_list_store import SetListLimits, VideoSetListStore
-from tests.api_client import assert_problem, bot_headers, open_api
-from tests.builders import song
+from tests.api_client import CLIP, ask, assert_problem, bot_headers, open_api
+from tests.builders import NOON, song
+from tests.emulators import Emulator
 from tests.fakes import FakePipeline
 from tests.integration.test_api_document import Checker
 
@@ -40,6 +48,7 @@ class SteppedRecording:
         self.steps = asyncio.Semaphore(0)
         self.begun_at: list[float] = []
         self.error: TwitchAudioError | None = None
+        self.growing = False
 
     async def unavailable_reason(self) -> str | None:
         return None
@@ -47,7 +56,7 @@ class SteppedRecording:
     async def listen(self, target: VideoTarget, so_far: Tracklist, **_limits: object) -> AsyncGenerator[Tracklist]:
         assert target.video_id == VIDEO
         self.begun_at.append(so_far.position)
-        found = Tracklist(position=so_far.position, duration=300.0, entries=so_far.entries, muted=so_far.muted)
+        found = replace(so_far, duration=300.0, broadcast="41", channel="somechannel", growing=self.growing)
         yield found
         if self.error is not None:
             raise self.error
@@ -59,7 +68,11 @@ class SteppedRecording:
             else:
                 title = EVIL if start == 60.0 else f"Song {start:.0f}"
                 heard = HeardPiece(
-                    start=start + 5, end=start + 55, song=song(title), score=0.99, recognizer="catalog"
+                    start=start + 5,
+                    end=start + 55,
+                    song=song(title, offset_seconds=10.0),
+                    score=0.99,
+                    recognizer="catalog",
                 )
                 found = found.after(start + 60.0, [heard], captured_seconds=60.0)
             yield found
@@ -155,11 +168,35 @@ async def test_a_cancelled_one_keeps_what_it_found_and_goes_on_from_there(
     assert len((await until_it_is(api, "successful"))["songs"]) == 4
 
 
-async def test_another_server_goes_on_where_one_was_stopped(
-    address: str, parts: FakePipeline, recording: SteppedRecording, tmp_path: Path
+@pytest.fixture(params=["sql", "dynamodb"])
+async def jobs(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Settings of the pipeline: where jobs are."""
+    if request.param == "sql":
+        return {}
+    emulator = cast("Emulator", request.getfixturevalue("ministack"))
+    streams, clips = emulator.new_names()
+    tables = DynamoDbSettings(endpoint=emulator.endpoint, stream_table=streams, clip_table=clips)
+    async with open_client(emulator.endpoint) as client:
+        await create_tables(client, TableNames(streams, clips))
+    return {"jobs": "dynamodb", "dynamodb": tables}
+
+
+async def test_another_server_goes_on_where_one_was_stopped_and_answers_from_it(
+    address: str, parts: FakePipeline, recording: SteppedRecording, tmp_path: Path, jobs: dict[str, Any]
 ) -> None:
+    async def resolve(target: Target) -> MediaSource:
+        began = Broadcast(id="41", started_at=NOON)
+        if isinstance(target, ClipTarget):
+            url = URL("https://clips.example/a.mp4")
+            return ClipSource(url=url, duration_seconds=20.0, broadcast=began, offset_seconds=193.0)
+        assert isinstance(target, VideoTarget)
+        return VideoSource(
+            video_id=VIDEO, playlist=URL("https://vod.example/"), at_seconds=target.at_seconds, broadcast=began
+        )
+
+    parts.resolver.resolve = resolve
     async with AsyncExitStack() as stack:
-        async with open_api(parts, tmp_path, database_url=address) as first:
+        async with open_api(parts, tmp_path, database_url=address, pipeline=jobs) as first:
             database = await stack.enter_async_context(open_database(address))
             await first.post(SET_LIST, headers=await bot_headers(database, "watch"))
             await until_it_is(first, "running")
@@ -168,13 +205,49 @@ async def test_another_server_goes_on_where_one_was_stopped(
             async with asyncio.timeout(30):
                 while not recording.steps.locked():  # noqa: ASYNC110 - until both were heard
                     await asyncio.sleep(0.05)
-        async with open_api(parts, tmp_path, database_url=address) as second:
+        async with open_api(parts, tmp_path, database_url=address, pipeline=jobs) as second:
             for _ in range(5):
                 recording.steps.release()
             found = await until_it_is(second, "successful")
+            known = await (await ask(second, {"video": VIDEO, "at": 20.0}, wait=30)).json()
+            clip = await (await ask(second, CLIP, wait=30)).json()
+            unknown = await (await ask(second, {"video": VIDEO, "at": 130.0}, wait=30)).json()
+            async with second.get(f"/?id={known['id']}", headers={"Accept": "text/html"}) as page:
+                assert f'href="/videos/{VIDEO}"' in await page.text()
+    assert (known["heard"], known["captured_seconds"], known["song"]["title"]) == ("video", None, "Song 0")
+    assert (known["song"]["offset"], known["moment"]["seconds"]) == (25.0, 20.0)
+    assert (clip["heard"], clip["captured_seconds"], clip["song"]["title"]) == ("video", None, "Song 180")
+    assert (unknown["heard"], unknown["captured_seconds"]) == ("video", 6.0), "it was muted, so it is listened to"
     assert len(recording.begun_at) == 2
     assert recording.begun_at[1] >= 60.0
     assert [each["start"] for each in found["songs"]] == [5.0, 65.0, 185.0, 245.0]
+
+
+async def test_a_vod_that_is_still_recorded_is_gone_on_with(
+    api: ClientSession, database: Database, recording: SteppedRecording
+) -> None:
+    recording.growing = True
+    watcher = await bot_headers(database, "watch")
+    await api.post(SET_LIST, headers=watcher)
+    for _ in range(5):
+        recording.steps.release()
+    found = await until_it_is(api, "successful")
+    assert found["growing"]
+    async with api.get(SET_LIST) as answer:
+        tag = answer.headers["ETag"]
+    for address in (SET_LIST, f"{SET_LIST}.csv", f"{SET_LIST}.json"):
+        async with api.get(address) as answer:
+            own = answer.headers["ETag"]
+        async with api.get(address, headers={"If-None-Match": own}) as answer:
+            assert (answer.status, await answer.read()) == (304, b"")
+    recording.growing = False
+    async with api.post(SET_LIST, headers=watcher) as answer:
+        assert answer.status == 202
+    async with api.get(SET_LIST, headers={"If-None-Match": tag}) as answer:
+        assert answer.status == 200
+    found = await until_it_is(api, "successful")
+    assert not found["growing"]
+    assert recording.begun_at == [0.0, 300.0]
 
 
 async def test_what_keeps_it_from_the_end_is_told(

@@ -15,6 +15,7 @@ from fingerprint.pipeline import Pipeline
 from fingerprint.ports import LEASE_SECONDS, Claim, Claimed, Lease, Match, OnStage, Recognition
 from tests.builders import NOON, identification, recording, song
 from tests.fakes import FakeClock, FakePipeline, FakeRecognizers
+from tests.virtual_time import run_virtually
 
 CHANNEL = ChannelTarget("somechannel")
 LEASE = Lease(
@@ -208,18 +209,16 @@ async def test_what_fails_in_a_further_take_leaves_the_answer_of_the_first() -> 
     assert (answer.status, answer.captured_seconds) == (Status.NO_MATCH, 6.0)
 
 
-async def test_further_takes_end_in_time_for_an_answer() -> None:
-    listening = Listening(recording(12.0, NOON))
-    fake = listening.parts
-    hasty = Pipeline(
+def test_further_takes_end_in_time_for_an_answer() -> None:
+    fake = Listening(recording(12.0, NOON)).parts
+    listening_on = Pipeline(
         resolver=fake.resolver,
         capture=fake.capture,
         recognizers=fake.recognizers,
         further=SlowRecognizers(),
         clock=SystemClock(),
-        job_seconds=0.2,
     )
-    answer = await hasty.identify(identification(), CHANNEL)
+    answer = run_virtually(listening_on.identify(identification(), CHANNEL))
     assert (answer.status, answer.problem) == (Status.NO_MATCH, None)
     assert fake.capture.running == 0
 

@@ -9,7 +9,7 @@ import pytest
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
 from fingerprint.domain.identification import BroadcastMoment, Heard, Identification, Kind, Song, Status
 from fingerprint.domain.targets import Target
-from fingerprint.domain.time_line import Broadcast
+from fingerprint.domain.time_line import Broadcast, Span, span_of
 from fingerprint.domain.tracklist import Tracklist
 from fingerprint.ports import Match, OnStage, Recognition, SoundPart
 from fingerprint.whole import WholeListener
@@ -33,6 +33,10 @@ class LevelSound:
     @property
     def duration_seconds(self) -> float | None:
         return self.samples.shape[1] / SAMPLE_RATE
+
+    @property
+    def growing(self) -> bool:
+        return False
 
     async def part(self, start: float, seconds: float) -> SoundPart:
         self.asked.append(start)
@@ -117,8 +121,8 @@ class Answers:
             for second in (start + 1, end - 6)
         ]
 
-    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
-        return self.answers
+    async def spans(self, broadcast: str, start: float, end: float) -> Sequence[Span]:
+        return [span for span in map(span_of, self.answers) if span is not None]
 
     async def answer(self, target: Target) -> Identification | None:
         return None

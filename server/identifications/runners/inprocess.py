@@ -3,7 +3,7 @@
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import Clock, JobOutcome, JobStore, Lease, OnStage
+from fingerprint.ports import Clock, HeardBefore, JobOutcome, JobStore, Lease, OnStage
 from server.identifications.runners.queued import MAX_QUEUE_SECONDS, QueuedRunner
 
 
@@ -15,6 +15,7 @@ class InProcessRunner(QueuedRunner):
         *,
         pipeline: Pipeline,
         store: JobStore,
+        heard_before: HeardBefore | None = None,
         clock: Clock,
         max_running: int,
         max_queued: int,
@@ -23,7 +24,9 @@ class InProcessRunner(QueuedRunner):
         async def work(
             lease: Lease, identification: Identification, target: Target, on_stage: OnStage
         ) -> JobOutcome | None:
-            return await pipeline.run(lease, identification, target, store=store, on_stage=on_stage)
+            return await pipeline.run(
+                lease, identification, target, store=store, heard_before=heard_before, on_stage=on_stage
+            )
 
         super().__init__(
             work,

@@ -1,7 +1,20 @@
 """The tracklist of a whole recording: what counts as a song, and from where to where."""
 
-from fingerprint.domain.tracklist import HeardPiece, Tracklist
-from tests.builders import song
+from dataclasses import replace
+
+import pytest
+
+from fingerprint.domain.identification import Heard
+from fingerprint.domain.time_line import (
+    VIDEO_EXACT_SECONDS,
+    Broadcast,
+    BroadcastPlace,
+    Span,
+    TimeLine,
+    video_place,
+)
+from fingerprint.domain.tracklist import HeardPiece, Tracklist, spans_of_video
+from tests.builders import NOON, song
 
 
 def piece(start: float, title: str = "One", *, offset: float | None = None, score: float = 0.9) -> HeardPiece:
@@ -47,3 +60,52 @@ def test_a_song_that_would_have_ended_soon_after_it_was_last_heard_did_so() -> N
 def test_parts_without_sound_are_joined() -> None:
     found = Tracklist().without_sound(10, muted=True).without_sound(20, muted=True).without_sound(30, muted=False)
     assert (found.muted, found.missing, found.position) == (((0.0, 20.0),), ((20.0, 30.0),), 30.0)
+
+
+# --- What a VOD adds to its broadcast's time line -----------------------------------------------------
+
+
+def spans(*pieces: HeardPiece, broadcast: str | None = "41") -> list[Span]:
+    found = Tracklist(broadcast=broadcast)
+    for each in pieces:
+        found = found.after(each.end, [each])
+    return list(spans_of_video("1", found, heard_at=NOON))
+
+
+def test_a_vods_songs_are_spans_of_its_broadcast_where_they_were_surely_heard() -> None:
+    [span] = spans(piece(10, offset=30), piece(22, offset=42), piece(34, offset=54))
+    assert (span.place, span.heard) == (
+        BroadcastPlace(broadcast="41", start=11, end=37, exact=VIDEO_EXACT_SECONDS),
+        Heard.VIDEO,
+    )
+    answer = TimeLine([span]).answer(video_place(Broadcast(id="41", started_at=NOON), 20.0))
+    assert answer is not None
+    assert answer.song is not None
+    assert answer.song.offset_seconds == 40
+
+
+LONG = replace(piece(10, offset=30, score=0.99), end=58.0)
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        replace(LONG, song=replace(LONG.song, offset_seconds=None)),
+        replace(LONG, end=19.0),
+        replace(LONG, score=0.5),
+        replace(LONG, live=True),
+    ],
+    ids=["no offset", "short", "a chance match", "known from the live stream"],
+)
+def test_what_is_not_sure_is_no_span(heard: HeardPiece) -> None:
+    assert spans(heard) == []
+    assert len(spans(LONG)) == 1
+
+
+def test_a_highlight_belongs_to_no_broadcast() -> None:
+    assert spans(LONG, broadcast=None) == []
+
+
+def test_a_span_ends_with_its_song() -> None:
+    [span] = spans(replace(LONG, song=replace(LONG.song, duration_seconds=50.0)))
+    assert span.place.end == 30

@@ -138,12 +138,14 @@ export function answerTexts(identification, words, now = Date.now()) {
     };
   }
   if (!song || !identification.song) return { ...texts, needle: NEEDLE[stage] ?? NEEDLE_AT_REST };
+  const page = { stream: "channels", video: "videos", clip: "", file: "" }[identification.kind];
   return {
     ...texts,
     // A clip's song is stored permanently: asking again would only show it again.
     ask_again: live ? ask_again : "",
-    set_list: live ? `${root}/channels/${encodeURIComponent(identification.target)}` : "",
+    set_list: page ? `${root}/${page}/${encodeURIComponent(identification.target)}` : "",
     song_page: songPage(identification.song, identification.kind),
+    set_list: page ? `${root}/${page}/${encodeURIComponent(identification.target)}` : "",
     needle: song.played ?? NEEDLE_AT_REST,
     scale_end: song.length,
     moment: song.moment,
