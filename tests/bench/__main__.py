@@ -19,6 +19,7 @@ BENCHMARKS: Final = {
     "herd": "tests.bench.herd",
     "recognition": "tests.bench.recognition",
     "soak": "tests.bench.soak",
+    "unknowns": "tests.bench.unknowns",
 }
 
 

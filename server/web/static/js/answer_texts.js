@@ -145,7 +145,6 @@ export function answerTexts(identification, words, now = Date.now()) {
     ask_again: live ? ask_again : "",
     set_list: page ? `${root}/${page}/${encodeURIComponent(identification.target)}` : "",
     song_page: songPage(identification.song, identification.kind),
-    set_list: page ? `${root}/${page}/${encodeURIComponent(identification.target)}` : "",
     needle: song.played ?? NEEDLE_AT_REST,
     scale_end: song.length,
     moment: song.moment,
