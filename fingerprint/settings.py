@@ -146,6 +146,14 @@ def read_settings(group: type[T], environ: Mapping[str, str] | None = None) -> T
     return group(**values)
 
 
+def override_environment(values: Mapping[str, str]) -> None:
+    """Set variables of this process before settings are read; an empty text takes one away.
+
+    Raises TypeError for anything but texts.
+    """
+    os.environ.update(values)  # noqa: TID251 - beside its one reader
+
+
 def _text(info: SettingInfo, source: Mapping[str, str]) -> str:
     """A variable's text. A secret may also be in the file that `VARIABLE_FILE` names. Raises SettingsError."""
     text = source.get(info.variable, "").strip()

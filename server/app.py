@@ -20,9 +20,11 @@ from fingerprint.ports import ChannelDirectory, Clock
 from server import api, keys
 from server.access.identity.addresses import Networks
 from server.access.identity.forwarding import UntrustedForwarding
+from server.access.identity.operator_link import OperatorLink
 from server.access.identity.session_keys import SessionKeys, kept_keys
 from server.access.quotas.budgets import Allowance
 from server.api.health import operator_app
+from server.audit.changes import system_user
 from server.channels.hot_channels import HotLimits
 from server.channels.watcher import WatcherLimits
 from server.identifications.encoding import Encoder
@@ -35,6 +37,7 @@ from server.middleware.cross_origin import add_cross_origin, answer_preflights
 from server.middleware.expectations import ignore_unknown_expectations
 from server.middleware.foreign_forms import refuse_foreign_forms
 from server.middleware.forms import ignore_form_warnings
+from server.middleware.operator_sessions import operator_sessions
 from server.middleware.path_prefix import prefix_locations
 from server.middleware.problems import problem_details
 from server.middleware.request_budget import limit_requests
@@ -54,6 +57,7 @@ from server.services import open_services
 from server.settings import ServerSettings
 from server.web import add_pages
 from server.web.admin import add_admin_pages
+from server.web.admin.operator_sign_in import add_operator_sign_in
 from server.web.headers import add_page_headers
 from server.web.pages import problem_pages
 from server.web.sign_in import SignIn, add_sign_in
@@ -118,6 +122,9 @@ def make_app(
 
     app[keys.ORIGIN] = origin
     add_sign_in(app, SignIn(origin))
+    if session_keys is None:
+        app[keys.OPERATOR_LINK] = OperatorLink(app[keys.CLOCK], system_user())
+        add_operator_sign_in(app)
     add_admin_pages(app)
     app.middlewares.extend(_middlewares(app, session_keys, trusted))
     ignore_unknown_expectations(app)
@@ -146,7 +153,7 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
         refuse_blocked_channels,
     ]
     if session_keys is None:
-        return around
+        return [*around, operator_sessions(body_seconds=settings.limits.body_seconds)]
 
     def is_secure(request: web.Request) -> bool:
         return public_scheme(request, settings.base_url, trusted) == "https"

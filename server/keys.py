@@ -11,6 +11,7 @@ from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.guard import ProviderGuards
 from server.access.identity.forwarding import UntrustedForwarding
+from server.access.identity.operator_link import OperatorLink
 from server.access.request_context import RequestContext
 from server.access.service import Access
 from server.artwork import ArtworkStore
@@ -42,6 +43,8 @@ PROVIDERS: Final = web.AppKey("providers", ProviderGuards)
 """How the recognizers that cost something stand; the operator's pages show it."""
 FORWARDING: Final = web.AppKey("forwarding", UntrustedForwarding)
 """Headers of proxies that are not trusted; the operator's pages warn of them."""
+OPERATOR_LINK: Final = web.AppKey("operator_link", OperatorLink)
+"""Set where no one can sign in with Twitch."""
 CANARY: Final = web.AppKey("canary", TwitchCanary)
 UNKNOWN: Final = web.AppKey("unknown", Counter)
 """What Twitch sent that this version does not know; the operator's pages show it."""

@@ -167,6 +167,11 @@ class Access:
         self._audit.signed_in(context, "website")
         return session_id
 
+    def signed_in_by_link(self, context: RequestContext, operator: Who) -> None:
+        """Log that the operator opened the link of this server's terminal."""
+        context.known_subject = operator._replace(address=context.audit_subject.address)
+        self._audit.signed_in(context, "link")
+
     def sign_in_failed(self, context: RequestContext, code: ProblemCode) -> None:
         """Log that a sign-in on the website failed."""
         self._audit.sign_in_failed(context, "website", code)

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
-from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
-from server.access.identity.addresses import parse_address
 from server.api.json_forms import (
     AliveJson,
     DependenciesJson,
@@ -20,14 +18,12 @@ from server.api.json_forms import (
     TwitchCheckJson,
 )
 from server.api.responses import is_operator, json_response
-from server.settings import is_loopback
+from server.middleware.own_machine import is_public
 
 _METRICS_HEADERS: Final[Mapping[str, str]] = {
     "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
     "Cache-Control": "no-store",
 }
-_FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
-"""Headers that proxies add."""
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -77,31 +73,9 @@ async def _may_see(request: web.Request) -> bool:
         sent = request.headers.get("Authorization", "").encode("utf-8", "surrogatepass")
         if hmac.compare_digest(sent, f"Bearer {token.reveal()}".encode()):
             return True
-    elif settings.metrics_listen is None and not _is_public(request):
+    elif settings.metrics_listen is None and not is_public(request):
         return True
     return await is_operator(request)
-
-
-def _is_public(request: web.Request) -> bool:
-    """Whether others than this machine's users may be behind a request, such as through a proxy."""
-    settings = request.app[keys.SETTINGS]
-    peer = None if request.remote is None else parse_address(request.remote)
-    return (
-        settings.trusted_proxies != ()
-        or (settings.base_url is not None and not is_loopback(settings.base_url.host or ""))
-        or peer is None
-        or not peer.is_loopback
-        or any(name in request.headers for name in _FORWARDED)
-        or not _asked_by_loopback_name(request)
-    )
-
-
-def _asked_by_loopback_name(request: web.Request) -> bool:
-    # With another name, a proxy or another website's script may be on the way.
-    try:
-        return is_loopback(URL(f"http://{request.headers.get('Host', '')}").host or "")
-    except ValueError:
-        return False
 
 
 def _metrics(app: web.Application) -> web.Response:

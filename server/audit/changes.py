@@ -1,5 +1,6 @@
 """Records an operator's changes in the same transaction that makes them, so that none is missing in the log."""
 
+import getpass
 from typing import Final
 
 from sqlalchemy import insert
@@ -10,6 +11,16 @@ from fingerprint.ports import Clock
 from server.audit.entries import AuditEntry, AuditKind, Who
 from server.audit.store import new_row
 from server.audit.tables import log_entries
+
+
+def system_user() -> Who:
+    """The system user who runs this process, as the audit log names them."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        name = "unknown"
+    return Who(id=f"cli:{name}", name=name)
+
 
 UNNAMED: Final = Who(id="unnamed")
 

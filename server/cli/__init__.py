@@ -146,6 +146,7 @@ def make_parser(groups: Iterable[str] = GROUPS) -> argparse.ArgumentParser:
         description="What song is playing? For live Twitch streams, clips, VODs and files.",
         epilog="Exit status: 0 done, 1 it failed, 2 wrong usage or settings, 3 some of many failed.",
     )
+    parser.add_argument("--demo", action="store_true", help="work on the demo that runs in another terminal")
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     commands = add_actions(parser, "COMMAND")
     loaded = frozenset(groups)
@@ -165,9 +166,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             # A terminal that knows few letters gets the others as escapes, not a traceback.
             stream.reconfigure(errors="backslashreplace")
     try:
+        command = next((word for word in words if word != "--demo"), "")
         with _no_garbage_collection():
-            parser = make_parser([words[0]] if words and words[0] in GROUPS else ())
+            parser = make_parser([command] if command in GROUPS else ())
         arguments = parser.parse_args(words)
+        if words[:1] == ["--demo"]:
+            from server.cli.demo import use_running_demo  # noqa: PLC0415 - the real server does not load the simulator
+
+            use_running_demo()
         run: Run = arguments.run
         return run(arguments)
     except SettingsError as error:

@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +21,8 @@ from yarl import URL
 
 from fingerprint.catalog.ingest import IngestProgress, IngestReport, ingest
 from fingerprint.catalog.parameters import DEFAULT as FINGERPRINT
-from fingerprint.domain.problems import invalid_input
-from fingerprint.settings import Secret, TwitchSettings, read_settings
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.settings import PipelineSettings, Secret, TwitchSettings, override_environment, read_settings
 from fingerprint.wire import from_json
 from server.app import make_app
 from server.cli.identify import describe
@@ -31,6 +32,10 @@ from server.settings import ServerSettings
 from simulator.accounts import OWN_APPLICATION
 
 FOLDER: Final = "demo"
+RUNNING: Final = "running.json"
+"""Says, in the folder, which demo runs, and with what settings other commands work on it."""
+ADMIN: Final = "viewer_vic"
+"""The simulated Twitch signs everyone in as this user."""
 ANSWER_SECONDS: Final = 30
 _LOG_LEVEL: Final = "warning"
 """The demo's terminal is for the answers; requests are not worth a line each."""
@@ -105,6 +110,7 @@ class _Demo:
         _say(f"  {_indexed(report)} after {time.monotonic() - began:.1f} s")
 
         address = await stack.enter_async_context(serving(make_app(settings), self._host, self._port))
+        stack.enter_context(_told_to_others(self._settings.pipeline.data_dir, twitch.environment, settings))
         _say(f"\nAsking {address} for a live channel and a clip:")
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS + 5)) as session:
             _say("\n" + await _ask(session, address, "channel", twitch.channels[0]))
@@ -114,7 +120,9 @@ class _Demo:
             f"\nOpen {address} and try it:\n"
             f"  channels  {', '.join(twitch.channels)}\n"
             f"  clips     {_lines(twitch.clips)}\n"
-            "Sign-in works too: you will be signed in as the test user viewer_vic.\n"
+            f"Sign-in works too: you will be signed in as the test user {ADMIN}.\n"
+            f"The admin pages are at {address / 'admin'}, for the same user.\n"
+            "In another terminal, `twitchaudio --demo admin settings` and other commands work on this demo.\n"
             f"The simulated Twitch is at {twitch.url} (docs/simulator.md). Ctrl-C stops everything."
         )
 
@@ -169,7 +177,52 @@ class _Demo:
             twitch_client_secret=Secret(OWN_APPLICATION.secret or ""),
             twitch_id_url=URL(twitch.environment["TWITCHAUDIO_TWITCH_ID_URL"]),
             twitch_helix_url=URL(twitch.environment["TWITCHAUDIO_TWITCH_HELIX_URL"]),
+            admins=(ADMIN,),
         )
+
+
+@contextmanager
+def _told_to_others(data_dir: Path, twitch: Mapping[str, str], settings: ServerSettings) -> Generator[None]:
+    """Keep in a file, while the block runs, with what settings a command works on this demo."""
+    pipeline = settings.pipeline
+    variables = {
+        **twitch,
+        "TWITCHAUDIO_DATA_DIR": str(pipeline.data_dir),
+        "TWITCHAUDIO_DATABASE_URL": pipeline.database_url or "",
+        "TWITCHAUDIO_RECOGNIZERS": ",".join(pipeline.recognizers),
+        "TWITCHAUDIO_CATALOGS": "",
+        "TWITCH_CLIENT_ID": settings.twitch_client_id or "",
+        "TWITCH_CLIENT_SECRET": ""
+        if settings.twitch_client_secret is None
+        else settings.twitch_client_secret.reveal(),
+        "TWITCH_CLIENT_SECRET_FILE": "",
+    }
+    file = data_dir / FOLDER / RUNNING
+    content = json.dumps({"pid": os.getpid(), "environment": variables})
+    file.touch(mode=0o600)
+    file.write_text(content)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # another demo may have begun since
+            if file.read_text() == content:
+                file.unlink()
+
+
+def use_running_demo() -> None:
+    """Let this process work on the demo that runs with the same data folder.
+
+    Raises TwitchAudioError `not-found` without one.
+    """
+    file = read_settings(PipelineSettings).data_dir / FOLDER / RUNNING
+    try:
+        found = json.loads(file.read_text())
+        if sys.platform != "win32":
+            os.kill(found["pid"], 0)
+        override_environment(found["environment"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        detail = "No demo is running here: start one with `twitchaudio serve --demo` in another terminal."
+        raise TwitchAudioError(ProblemCode.NOT_FOUND, detail) from error
 
 
 class _CancelledError(Exception):

@@ -14,6 +14,7 @@ from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.settings import read_settings
+from server import keys
 from server.app import make_app
 from server.cli import Subparsers
 from server.cli.serving import (
@@ -28,8 +29,9 @@ from server.cli.serving import (
 from server.cli.supervisor import SharedAddress, Supervisor, worker_command
 from server.cli.worker import parse_descriptors, serve_as_worker
 from server.observability import configure_logging
-from server.settings import ServerSettings, one_of_workers
+from server.settings import ServerSettings, is_loopback, one_of_workers
 from server.setup_checks import settings_warnings
+from server.web.admin.operator_sign_in import PATH as SIGN_IN
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
@@ -119,8 +121,21 @@ async def _serve(app: web.Application, host: str, port: int) -> None:
         tune_garbage_collection()
         raise_open_file_limit()
         print(f"TwitchAudio is at {address} - Ctrl-C stops it.", flush=True)
+        link = operator_link(app, host, address)
+        if link is not None:
+            print(f"Your admin pages, by this link, once and within 15 minutes: {link}", flush=True)
         await stop.wait()
         print("Stopping.", flush=True)
+
+
+def operator_link(app: web.Application, host: str, address: URL) -> URL | None:
+    """A link to the operator's pages, where no one can sign in with Twitch and only this machine can connect."""
+    settings = app[keys.SETTINGS]
+    public = settings.base_url is not None and not is_loopback(settings.base_url.host or "")
+    if keys.OPERATOR_LINK not in app or public or settings.trusted_proxies or not is_loopback(host):
+        return None
+    token = app[keys.OPERATOR_LINK].new_token()
+    return address.with_path(settings.path_prefix + SIGN_IN).with_query(token=token.reveal())
 
 
 async def supervise(command: Sequence[str], host: str, port: int, workers: int) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -13,8 +12,7 @@ from fingerprint.database import Database, open_configured_database
 from fingerprint.jobs import open_job_store
 from fingerprint.settings import Secret, read_settings
 from server import migrations
-from server.audit.changes import ChangeLog
-from server.audit.entries import Who
+from server.audit.changes import ChangeLog, system_user
 from server.channel_names import ChannelNames
 from server.channels.forget import ChannelForgetter
 from server.observability import configure_logging
@@ -47,11 +45,7 @@ async def forget_channel(database: Database, channel: str, *, keep_away: bool = 
 
 def operator_changes() -> ChangeLog:
     """Records changes in the audit log under the name of the system user who runs the command."""
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        name = "unknown"
-    return ChangeLog(Who(id=f"cli:{name}", name=name))
+    return ChangeLog(system_user())
 
 
 def print_secret(secret: Secret, text: str) -> None:

@@ -26,6 +26,7 @@ from server.access.identity.addresses import Networks, parse_address
 from server.access.identity.limits import SESSION_LIFETIME
 from server.access.identity.session_keys import SessionKeys
 from server.access.request_context import RequestContext
+from server.audit.entries import Who
 from server.middleware.forms import read_form
 
 COOKIE: Final = "twitchaudio"
@@ -52,6 +53,8 @@ class Account:
     csrf_token: str = ""
     """For the form field `csrf_token` and the header `X-CSRF-Token`; empty unless the viewer is signed in."""
     admin: bool = False
+    local: Who | None = None
+    """The operator on this machine, who came by a link and has no account at Twitch."""
 
 
 NOBODY: Final = Account()

@@ -39,6 +39,16 @@ async def demo(folder: Path, *more: str) -> AsyncGenerator[tuple[asyncio.subproc
         process._transport.close()  # type: ignore[attr-defined]
 
 
+async def command(folder: Path, *words: str) -> tuple[int | None, str]:
+    """A command in another terminal that works on the demo: its exit status, and what it said."""
+    environment = {**os.environ, "TWITCHAUDIO_DATA_DIR": str(folder)}  # noqa: TID251 - handed on
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server", "--demo", *words), env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 120)
+    return process.returncode, output.decode().strip()
+
+
 @pytest.mark.timeout(300)
 async def test_the_demo_names_a_live_channel_and_a_clip_and_stops_on_ctrl_c(tmp_path: Path) -> None:
     async with demo(tmp_path) as (process, said):
@@ -62,12 +72,22 @@ async def test_the_demo_names_a_live_channel_and_a_clip_and_stops_on_ctrl_c(tmp_
             person.get(f"{address[1]}/login", headers={"Accept": "text/html"}) as page,
         ):
             assert "viewer_vic" in await page.text()
+            async with person.get(f"{address[1]}/admin", headers={"Accept": "text/html"}) as desk:
+                assert desk.status == 200
+        assert await command(tmp_path, "admin", "settings", "set", "motd", "Hello") == (
+            0,
+            "motd = Hello (was empty)",
+        )
+        assert (await command(tmp_path, "identify", "talkshow_tess"))[0] == 0
+        async with aiohttp.ClientSession() as session, session.get(f"{address[1]}/api/v1/status") as response:
+            assert (await response.json())["motd"] == "Hello"
         process.send_signal(signal.SIGINT)
         started = time.monotonic()
         assert await asyncio.wait_for(process.wait(), STOP_SECONDS) == 0
         assert time.monotonic() - started < STOP_SECONDS
     left = os.listdir(tmp_path)  # noqa: PTH208 - names are all that is wanted
     assert not [name for name in left if name.startswith("twitchaudio-demo-")]
+    assert await command(tmp_path, "admin", "settings") == (1, "")
 
 
 async def test_a_music_folder_that_does_not_exist_is_one_clear_line(tmp_path: Path) -> None:

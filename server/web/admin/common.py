@@ -61,6 +61,8 @@ NO_FORM: Final = FormResult()
 def require_admin(request: web.Request) -> Operator:
     """The operator who sent the request. Raises TwitchAudioError `login-required`, `forbidden`."""
     visitor = account(request)
+    if visitor.local is not None:
+        return Operator(who=visitor.local, csrf=visitor.csrf_token)
     if visitor.login is None:
         detail = "The admin pages are for the accounts listed in TWITCHAUDIO_ADMINS. Sign in with one of them."
         if request.app[keys.ACCESS].sessions is None:
@@ -72,8 +74,9 @@ def require_admin(request: web.Request) -> Operator:
                 )
                 if value is None
             ]
-            detail += f" Nobody can sign in here: {' and '.join(missing)} must be set."
-            detail += " `twitchaudio admin` does the same."
+            detail += f" No one can sign in with Twitch here: {' and '.join(missing)} must be set."
+            detail += " On this machine, `twitchaudio serve` prints a link at its start that opens these pages,"
+            detail += " and `twitchaudio admin` does the same as they do."
         raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
     if not visitor.admin:
         raise TwitchAudioError(ProblemCode.FORBIDDEN, "TWITCHAUDIO_ADMINS does not name you.")
