@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fingerprint.catalog.confidence import THRESHOLD, beside_chances, chances_of_takes
 from fingerprint.catalog.index import Snapshot
+from fingerprint.catalog.overlaid import song_beneath
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.query import channel_levels
-from fingerprint.catalog.search import SPEEDS, AudioQuery, Finding, examine, likeliest
+from fingerprint.catalog.search import SPEEDS, AudioQuery, Finding, examine
 from fingerprint.catalog.song_change import newest_first
 from fingerprint.domain.audio import PART, Pcm
 
@@ -91,15 +92,19 @@ def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list
     and windows are dropped as soon as they have been searched: each takes some 25 MB.
     """
     found_in: dict[int, Finding | None] = {}
+    beneath: list[Finding] = []
     unmatched = 0
     count = len(list(window_starts(pcm.duration_seconds)))
     every = max(1, math.ceil(count / max(SPEED_PROBES, count // 4)))
 
     def search(window: Window, speeds: Sequence[float], *, as_it_is: bool) -> Finding | None:
-        best = likeliest(snapshot, window.query, parameters, as_it_is=as_it_is, speeds=speeds)
-        if best is None or best.confidence < THRESHOLD:
+        best = examine(snapshot, window.query, parameters, as_it_is=as_it_is, speeds=speeds)
+        if best is None or best.finding.confidence < THRESHOLD:
             return None
-        return replace(best, position_seconds=best.position_seconds + window.start_seconds)
+        other = song_beneath(snapshot, window.query, best, parameters)
+        if other is not None:
+            beneath.append(window.placed(other.finding))
+        return window.placed(best.finding)
 
     with ThreadPoolExecutor(THREADS, thread_name_prefix="window") as pool:
 
@@ -128,7 +133,8 @@ def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list
                 pool, lambda window: search(window, sorted(fitting), as_it_is=False), left
             ):
                 found_in[window.number] = finding
-    return merge([finding for _, finding in sorted(found_in.items()) if finding is not None]) or merge(found)
+    in_order = [finding for _, finding in sorted(found_in.items()) if finding is not None]
+    return merge(sorted([*in_order, *beneath], key=lambda finding: finding.position_seconds)) or merge(found)
 
 
 def _far_speeds(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list[Finding]:
@@ -191,6 +197,10 @@ class Window:
     number: int
     start_seconds: float
     query: AudioQuery
+
+    def placed(self, finding: Finding) -> Finding:
+        """A finding in this window with its place in the whole recording."""
+        return replace(finding, position_seconds=finding.position_seconds + self.start_seconds)
 
 
 def windows(pcm: Pcm, parameters: Parameters = DEFAULT) -> Iterator[Window]:

@@ -442,7 +442,7 @@ class Search:
             if self._sure(CERTAIN):
                 break
 
-    def _chances(self, candidate: Candidate, contained: Containment) -> float:
+    def chances(self, candidate: Candidate, contained: Containment) -> float:
         """How many hypotheses a candidate is the best of, besides those that its confidence knows of."""
         chances = chances_of_length(self._query.pcm.duration_seconds) if self._query.alone else 1.0
         if contained.tempo != 1.0:
@@ -502,19 +502,30 @@ class Search:
         same: tuple[Candidate, ...] = ()
         if compare or sure >= WORTH_COMPARING:
             same, contained, sure = self._compared(result, candidate, contained, sure)
-        offset = candidate.offset / candidate.speed - contained.shift
-        seconds = offset * parameters.hop / parameters.phases / parameters.rate
-        finding = Finding(
-            track=candidate.live.track(candidate.number),
-            confidence=beside_chances(sure, self._chances(candidate, contained)),
-            also=tuple(each.track_id for each in same),
-            # An offset before the track's start means that the track begins within the recording.
-            offset_seconds=max(0.0, seconds * candidate.speed),
-            position_seconds=-seconds if seconds < -ALIGNMENT_SECONDS else 0.0,
-            speed=candidate.speed * contained.tempo,
-            pitch=12 * math.log2(candidate.pitch_factor),
-        )
-        return finding, same
+        chances = self.chances(candidate, contained)
+        return found_at(candidate, contained, beside_chances(sure, chances), same, parameters), same
+
+
+def found_at(
+    candidate: Candidate,
+    contained: Containment,
+    sure: float,
+    same: Sequence[Candidate],
+    parameters: Parameters = DEFAULT,
+) -> Finding:
+    """A candidate as a song in the sound; `same`: the other releases of its recording."""
+    offset = candidate.offset / candidate.speed - contained.shift
+    seconds = offset * parameters.hop / parameters.phases / parameters.rate
+    return Finding(
+        track=candidate.live.track(candidate.number),
+        confidence=sure,
+        also=tuple(each.track_id for each in same),
+        # An offset before the track's start means that the track begins within the recording.
+        offset_seconds=max(0.0, seconds * candidate.speed),
+        position_seconds=-seconds if seconds < -ALIGNMENT_SECONDS else 0.0,
+        speed=candidate.speed * contained.tempo,
+        pitch=12 * math.log2(candidate.pitch_factor),
+    )
 
 
 def _prominence(tracks: Sequence[Candidate]) -> float:

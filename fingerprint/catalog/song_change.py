@@ -2,7 +2,7 @@
 
 A search answers with the song that most of the sound is of. When that song is not heard at the sound's end, the
 end is searched by itself: the newest song is what is playing. Likewise for its beginning, where the song before
-may be.
+may be. When it is heard throughout, another one may be heard together with it, see `overlaid`.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from typing import Final
 
 from fingerprint.catalog.containment import containment
 from fingerprint.catalog.index import Snapshot
+from fingerprint.catalog.overlaid import faded_in, song_beneath
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.search import AudioQuery, Examined, Finding, examine
 
@@ -30,10 +31,15 @@ PART_CONFIDENCE: Final = 0.95
 def newest_first(
     snapshot: Snapshot, query: AudioQuery, found: Examined, parameters: Parameters = DEFAULT
 ) -> list[Finding]:
-    """The song that was found, with the one before or after it in the sound, if there is one; the newest first."""
+    """The song that was found, with one before, after or together with it in the sound; the newest first.
+
+    Of two songs that are heard together throughout, the one that most of the sound is of is first, unless the
+    other one is faded in.
+    """
     seconds = query.pcm.duration_seconds
     if seconds < MIN_SECONDS:
-        return [found.finding]
+        together = song_beneath(snapshot, query, found, parameters)
+        return [found.finding] if together is None else [found.finding, together.finding]
 
     def other(parts: Iterator[_Part]) -> Finding | None:
         """The song of the first part that has another one."""
@@ -53,7 +59,11 @@ def newest_first(
         return [newer, found.finding]
     older = other(cut(0.0, length) for length in ends)
     if older is None:
-        return [found.finding]
+        together = song_beneath(snapshot, query, found, parameters)
+        if together is None:
+            return [found.finding]
+        songs = [found.finding, together.finding]
+        return songs[::-1] if faded_in(query, together, found, parameters) else songs
     return [_begun_after(found.finding, older, ends[0]), older]
 
 
