@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog, Snapshot
@@ -37,8 +38,8 @@ def titles(findings: list[Finding]) -> list[str]:
 
 def faded(older: Pcm, newer: Pcm, between: tuple[float, float]) -> Pcm:
     """The newer sound faded in over the older one, from one second to the other."""
-    times = np.arange(older.samples.shape[1]) / SAMPLE_RATE
-    share = np.clip((times - between[0]) / (between[1] - between[0]), 0, 1)
+    times: NDArray[np.float64] = np.arange(older.samples.shape[1], dtype=np.float64) / SAMPLE_RATE
+    share: NDArray[np.float64] = ((times - between[0]) / (between[1] - between[0])).clip(0, 1)
     samples = older.samples * np.sqrt(1 - share) + newer.samples * np.sqrt(share)
     return Pcm(samples.astype(np.float32))
 
