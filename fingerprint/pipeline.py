@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 import logging
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -389,10 +389,13 @@ class Pipeline:
         store: JobStore,
         heard_before: HeardBefore | None = None,
         on_stage: OnStage = _ignore_stage,
+        on_heard: Callable[[], None] | None = None,
     ) -> JobOutcome | None:
         """Identify under a lease that is renewed meanwhile, record each stage, and store the answer.
 
         `heard_before`: the time lines of broadcasts; without it, those that the store's answers make.
+        `on_heard` is called when only storing is left, which takes up to `STORE_SECONDS` while the store is away.
+
         Returns None when the lease was lost: another owner has the job then, and its answer counts.
         """
         stages, held = _StageRecorder(store, lease, on_stage), _HeldLease(lease)
@@ -406,6 +409,8 @@ class Pipeline:
                 return None
             finished = work.result()
             stages.close()
+            if on_heard is not None:
+                on_heard()
             await recorder
             return await self._store(held, finished, store)
         finally:
@@ -415,12 +420,17 @@ class Pipeline:
 
     async def _keep_lease(self, held: "_HeldLease", store: JobStore) -> None:
         """Renew the lease until it is lost."""
+        is_failing = False
         while True:
             await self._clock.sleep(LEASE_SECONDS / 3)
             lease = held.lease
             try:
                 renewed = await store.renew(lease, now=self._clock.now(), lease_seconds=LEASE_SECONDS)
-            except TwitchAudioError:
+                is_failing = False
+            except Exception as error:  # noqa: BLE001 - whatever keeps it from being renewed may be over in time
+                if not isinstance(error, TwitchAudioError) and not is_failing:
+                    _log.exception("lease_not_renewed", extra={"job_id": lease.identification_id})
+                    is_failing = True
                 # The store may come back before the lease expires; after that another owner has the job.
                 renewed = lease if self._clock.now() < lease.expires_at else None
             if renewed is None:
@@ -436,7 +446,7 @@ class Pipeline:
             lease = held.lease
             try:
                 return JobOutcome(finished) if await store.finish(lease, finished) else None
-            except TwitchAudioError:
+            except Exception:  # noqa: BLE001 - a fault of ours in the store may not cost the answer, either
                 if self._clock.now() >= min(held.lease.expires_at, until):  # it may have been renewed meanwhile
                     _log.exception("answer_not_stored", extra={"job_id": lease.identification_id})
                     return JobOutcome(finished, stored=False)

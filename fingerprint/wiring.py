@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from fingerprint.background import Background
 from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.circuit_breaker import HostCircuitBreakers
 from fingerprint.clock import SystemClock
@@ -230,6 +231,7 @@ async def open_pipeline(
     decoder: DecoderPool | None = None,
     recognition_pool: RecognitionPool | None = None,
     catalog_follower: CatalogFollower | None = None,
+    background: Background | None = None,
 ) -> AsyncGenerator[Pipeline]:
     """A complete pipeline; its connections and decoder processes live as long as the block.
 
@@ -244,7 +246,7 @@ async def open_pipeline(
     media_hosts = AllowList.of_media_hosts(settings.twitch.all_media_hosts)
     async with (
         open_guards(settings, clock) if guards is None else nullcontext(guards) as counted,
-        _followed_catalogs(settings, wait=recognition_pool is None)
+        _followed_catalogs(settings, background or Background(clock), wait=recognition_pool is None)
         if catalog_follower is None
         else nullcontext(catalog_follower) as follower,
         recognition_pool or nullcontext(),
@@ -284,12 +286,14 @@ async def open_pipeline(
 
 
 @asynccontextmanager
-async def _followed_catalogs(settings: PipelineSettings, *, wait: bool) -> AsyncGenerator[CatalogFollower]:
+async def _followed_catalogs(
+    settings: PipelineSettings, background: Background, *, wait: bool
+) -> AsyncGenerator[CatalogFollower]:
     """Follows the catalogs in object storage; `wait`: until they are here, for a program that asks only once."""
     async with CatalogFollower(settings) as follower:
         if wait:
             await follower.refresh()
-        follower.follow()
+        follower.follow(background)
         yield follower
 
 

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Middleware
 from aiohttp_session import session_middleware
 from yarl import URL
 
+from fingerprint.background import Background
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.pipeline import Pipeline
@@ -88,15 +89,22 @@ def make_app(
     session_keys = _session_keys(settings)
     app[keys.SETTINGS] = settings
     app[keys.METRICS] = metrics
+    app[keys.CLOCK] = clock or SystemClock()
+    background = app[keys.BACKGROUND] = Background(app[keys.CLOCK])
+    metrics.gauge(
+        "twitchaudio_background_failing",
+        "Pieces of work in the background that have failed and are tried again.",
+        lambda: len(background.failing),
+    )
     app[CONNECTIONS] = ConnectionBounds(
         limits=ConnectionLimits(
             head_seconds=settings.limits.head_seconds, write_seconds=settings.limits.write_seconds
         ),
         metrics=metrics,
         trusted=Networks(settings.trusted_proxies),
+        background=background,
     )
     app[keys.ENCODER] = Encoder()
-    app[keys.CLOCK] = clock or SystemClock()
     app[keys.FORWARDING] = UntrustedForwarding(app[keys.CLOCK])
 
     async def lifetime(app: web.Application) -> AsyncGenerator[None]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Self
 
+from fingerprint.background import Background
 from fingerprint.canary import Canary, CanaryReport, Outcome
 from fingerprint.domain.targets import Target
 from fingerprint.ports import Clock
@@ -30,11 +31,13 @@ class TwitchCanary:
         clock: Clock,
         metrics: Metrics,
         first_seconds: float = FIRST_SECONDS,
+        background: Background | None = None,
     ) -> None:
         self._targets = targets
         self._open_canary = open_canary
         self._clock = clock
-        self._first_seconds = first_seconds
+        self._background = background or Background(clock)
+        self._wait_seconds = first_seconds
         self._loop: asyncio.Task[None] | None = None
         self.newest: CanaryReport | None = None
         """The newest report; None before the first one, and without targets."""
@@ -58,7 +61,7 @@ class TwitchCanary:
 
     async def __aenter__(self) -> Self:
         if self._targets:
-            self._loop = asyncio.create_task(self._run(), name="check Twitch")
+            self._loop = self._background.start("check Twitch", self._run)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -78,14 +81,11 @@ class TwitchCanary:
         return report
 
     async def _run(self) -> None:
-        await self._clock.sleep(self._first_seconds)
         while True:
-            try:
-                await self.check()
-            except Exception:  # noqa: BLE001 - the next hour may be better, and the server serves in any case
-                _log.exception("canary_crashed")
+            await self._clock.sleep(self._wait_seconds)
             # Spread over several servers and workers, which would otherwise all ask at the same time.
-            await self._clock.sleep(EVERY_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+            self._wait_seconds = EVERY_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+            await self.check()
 
     def _failed(self) -> float:
         return 0 if self.newest is None else len(self.newest.failed)

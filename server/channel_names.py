@@ -19,6 +19,7 @@ from cachetools import TTLCache
 from sqlalchemy import BigInteger, Column, Index, Table, or_, select, update
 from sqlalchemy.engine import Connection
 
+from fingerprint.background import Background
 from fingerprint.database import MYSQL_TABLE, Database, exact_text, from_us, insert_new, metadata, to_us
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, UpstreamError, channel_renamed
@@ -119,10 +120,12 @@ class ChannelNames:
         clock: Clock,
         followers: Sequence[Follower] = (),
         poll_seconds: float = 2.0,
+        background: Background | None = None,
     ) -> None:
         self._database = database
         self._directory = directory
         self._clock = clock
+        self._background = background or Background(clock)
         self._followers = followers
         self._poll_seconds = poll_seconds
         self._spans: SingleFlightCache[str, Sequence[NameSpan]] = SingleFlightCache(
@@ -148,7 +151,7 @@ class ChannelNames:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="learn channel names")
+        self._task = self._background.start("learn channel names", self._run)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -351,8 +354,6 @@ class ChannelNames:
                     await self._ask_what_is_due()
             except TwitchAudioError as error:
                 _log.info("channel_names_not_stored", extra={"code": str(error.code)})
-            except Exception:  # noqa: BLE001 - the last resort: one broken row must not end the learning
-                _log.exception("channel_names_crashed")
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds * jitter):
@@ -362,15 +363,25 @@ class ChannelNames:
         while self._pending:
             login = next(iter(self._pending))
             heard = self._pending[login]
-            before = await self._newest(login)
-            if before is None or before[0].id == heard.account.id or self._directory is None:
-                await self._store(heard)
-            else:
-                # Sound may still come from the broadcast of a channel that has lost the login: Twitch knows.
-                with contextlib.suppress(UpstreamError):
-                    await self._ask_login(login, before[0])
+            try:
+                await self._learn(login, heard)
+            except TwitchAudioError:
+                raise
+            except BaseException:
+                # One that cannot be stored must not hold back the others.
+                self._pending.pop(login, None)
+                raise
             if self._pending.get(login) is heard:
                 del self._pending[login]
+
+    async def _learn(self, login: str, heard: "_Heard") -> None:
+        before = await self._newest(login)
+        if before is None or before[0].id == heard.account.id or self._directory is None:
+            await self._store(heard)
+            return
+        # Sound may still come from the broadcast of a channel that has lost the login: Twitch knows.
+        with contextlib.suppress(UpstreamError):
+            await self._ask_login(login, before[0])
 
     async def _ask_what_is_due(self) -> None:
         try:

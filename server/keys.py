@@ -6,6 +6,7 @@ from typing import Final
 from aiohttp import web
 from yarl import URL
 
+from fingerprint.background import Background
 from fingerprint.database import Database
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock, JobStore
@@ -35,6 +36,7 @@ from server.webhooks.service import Webhooks
 
 SETTINGS: Final = web.AppKey("settings", ServerSettings)
 CLOCK: Final = web.AppKey("clock", Clock)
+BACKGROUND: Final = web.AppKey("background", Background)
 METRICS: Final = web.AppKey("metrics", Metrics)
 DATABASE: Final = web.AppKey("database", Database)
 JOBS: Final = web.AppKey("jobs", JobStore)

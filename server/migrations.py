@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
 from sqlalchemy.engine import Connection
 
+from fingerprint.background import Background
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.sqlite_copies import keep_copy_before_upgrade
@@ -124,7 +125,7 @@ async def check(database: Database) -> None:
 
 
 @asynccontextmanager
-async def kept_upgraded(database: Database) -> AsyncGenerator[None]:
+async def kept_upgraded(database: Database, background: Background) -> AsyncGenerator[None]:
     """Upgrade the schema before the block; in the background if the database server does not answer yet.
 
     Raises as `upgrade` does, except when a database server does not answer.
@@ -134,7 +135,7 @@ async def kept_upgraded(database: Database) -> AsyncGenerator[None]:
     except TwitchAudioError as error:
         if not database.remote or error.code is not ProblemCode.BUSY:
             raise
-        task = asyncio.create_task(_upgrade_later(database), name="upgrade the schema")
+        task = background.start("upgrade the schema", partial(_upgrade_later, database))
     else:
         yield
         return

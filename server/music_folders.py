@@ -25,8 +25,10 @@ from typing import Any, Final, Self, cast
 
 from watchfiles import watch
 
+from fingerprint.background import Background
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
 from fingerprint.catalog.writer import WriteLock
+from fingerprint.clock import SystemClock
 from server.observability import Metrics
 
 MAX_REPORT_BYTES: Final = 64 << 20
@@ -86,7 +88,9 @@ class MusicFolders:
         lock: Path,
         metrics: Metrics,
         times: FolderTimes | None = None,
+        background: Background | None = None,
     ) -> None:
+        self._background = background or Background(SystemClock())
         self._folders = [folder.absolute() for folder in folders]
         self._command = command
         self._lock = lock
@@ -102,7 +106,7 @@ class MusicFolders:
 
     async def __aenter__(self) -> Self:
         if self._folders:
-            self._loop = asyncio.create_task(self._run(), name="music folders")
+            self._loop = self._background.start("music folders", self._run)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -123,8 +127,6 @@ class MusicFolders:
             else:
                 try:
                     await self._watch()
-                except Exception:  # noqa: BLE001 - the last resort: the server goes on, and so does the watching
-                    _log.exception("music_folders_crashed")
                 finally:
                     lock.release()
             await asyncio.sleep(self._times.retry)

@@ -7,6 +7,7 @@ every job fails although each part answers.
 import array
 import asyncio
 import io
+import logging
 import math
 import os
 import tempfile
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sqlalchemy.engine import Connection
 
+from fingerprint.background import Background
 from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.database import Database, insert_all, lock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -46,6 +48,8 @@ WORKER_SECONDS: Final = 12.0
 
 ROOM_BYTES: Final = 1 << 20
 """A SQLite database needs at least this much room on its disk, for its log of the next changes."""
+
+_log = logging.getLogger(__name__)
 
 _ROW_CHARACTERS: Final = 30_000
 _SOUND_RATE: Final = 16_000
@@ -104,6 +108,9 @@ class _Part:
             problem = error.detail
         except TimeoutError:
             problem = self._trial.silent
+        except Exception as error:  # noqa: BLE001 - a trial that breaks down is an answer, too
+            _log.exception("trial_failed", extra={"part": self._trial.name})
+            problem = f"This could not be tried: {type(error).__name__}. The log says more."
         finally:
             self.task = None
         before = self._state
@@ -202,6 +209,18 @@ def redis_trial(link: RedisLink, *, seconds: float) -> Trial:
             raise TwitchAudioError(ProblemCode.BUSY, detail) from error
 
     return Trial(name="redis", attempt=attempt, silent="Redis does not answer.", seconds=seconds, required=False)
+
+
+def background_trial(background: Background, *, seconds: float) -> Trial:
+    """No work in the background has failed lately. Requests are served all the same, and it is tried again."""
+
+    async def attempt() -> None:
+        if failing := background.failing:
+            names = ", ".join(f"{name} ({error})" for name, error in sorted(failing.items()))
+            detail = f"Work in the background fails and is tried again: {names}. The log says more."
+            raise TwitchAudioError(ProblemCode.INTERNAL, detail)
+
+    return Trial(name="background", attempt=attempt, silent="It does not answer.", seconds=seconds, required=False)
 
 
 def worker_trials(

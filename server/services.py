@@ -81,7 +81,15 @@ from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
 from server.identifications.service import IdentificationService, target_of
 from server.music_folders import FolderTimes, MusicFolders, sync_command
-from server.readiness import Readiness, Trial, database_trial, job_trial, redis_trial, worker_trials
+from server.readiness import (
+    Readiness,
+    Trial,
+    background_trial,
+    database_trial,
+    job_trial,
+    redis_trial,
+    worker_trials,
+)
 from server.redis_link import RedisLink, open_redis
 from server.songs.store import SongStore
 from server.webhooks.sender import WebhookSender
@@ -127,6 +135,7 @@ async def open_services(
                 ),
                 clock=app[keys.CLOCK],
                 metrics=app[keys.METRICS],
+                background=app[keys.BACKGROUND],
             )
         )
         yield
@@ -154,21 +163,25 @@ async def _open_jobs(
 
     Returns the pipeline that asks the free recognizers alone; None where this process works on no jobs.
     """
-    settings = app[keys.SETTINGS]
+    settings, background = app[keys.SETTINGS], app[keys.BACKGROUND]
     database = await stack.enter_async_context(open_configured_database(settings.pipeline))
-    await stack.enter_async_context(migrations.kept_upgraded(database))
+    await stack.enter_async_context(migrations.kept_upgraded(database, background))
     app[keys.DATABASE] = database
     clock = app[keys.CLOCK]
     followers = (ListFollower(), BroadcasterFollower(), WatchFollower(), SongTokenFollower())
-    names = ChannelNames(database, directory, clock=clock, followers=followers)
+    names = ChannelNames(database, directory, clock=clock, followers=followers, background=background)
     app[keys.NAMES] = await stack.enter_async_context(names)
     store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))
     app[keys.JOBS] = store
     keep_days = settings.pipeline.keep_days
     if settings.pipeline.jobs == "sql":
-        await stack.enter_async_context(old_answers_deleted(database, clock, keep_days=keep_days))
+        await stack.enter_async_context(
+            old_answers_deleted(database, clock, keep_days=keep_days, background=background)
+        )
     if keep_days is not None:
-        await stack.enter_async_context(old_rows_deleted(database, clock, keep_days=keep_days))
+        await stack.enter_async_context(
+            old_rows_deleted(database, clock, keep_days=keep_days, background=background)
+        )
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
     heard_before = HeardInAnswersAndVideos(HeardInAnswers(store), VideoSetListStore(database))
     runner, unavailable, trials, free, whole = await _open_runner(app, stack, pipeline, limits, heard_before)
@@ -179,14 +192,16 @@ async def _open_jobs(
     log_limits = AuditLimits(
         keep_days=settings.log_days, whole_address_days=settings.log_address_days, max_mb=settings.log_max_mb
     )
-    writer = AuditWriter(AuditStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits)
+    writer = AuditWriter(
+        AuditStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits, background=background
+    )
     audit = await stack.enter_async_context(writer)
     quotas: QuotaStore = SqlQuotas(database)
     news: JobNews = NoNews()
     if link is not None:
         quotas = QuotasWithFallback(RedisQuotas(link), quotas)
         news = RedisNews(link, app[keys.METRICS])
-        await stack.enter_async_context(news.running())
+        await stack.enter_async_context(news.running(background))
     app[keys.ACCESS] = await _open_access(
         app,
         stack,
@@ -227,6 +242,7 @@ async def _open_jobs(
         owner=_owner(),
         metrics=app[keys.METRICS],
         limits=WorkLimits(at_once=settings.set_lists, max_hours=settings.set_list_hours),
+        background=background,
     )
     app[keys.VIDEO_SET_LISTS] = await stack.enter_async_context(set_lists)
     return free
@@ -286,6 +302,7 @@ async def _open_runner(
                 on_unknown=unknown.add,
                 decoder=decoder,
                 recognition_pool=searching,
+                background=app[keys.BACKGROUND],
             )
         )
     app[keys.PIPELINE] = pipeline
@@ -297,7 +314,14 @@ def _readiness(app: web.Application, trials: Sequence[Trial]) -> Readiness:
     seconds, clock = app[keys.SETTINGS].limits.ready_seconds, app[keys.CLOCK]
     database = database_trial(app[keys.DATABASE], clock=clock, seconds=seconds)
     return Readiness(
-        [database, job_trial(app[keys.JOBS], seconds=seconds), *trials], clock=clock, wait_seconds=seconds
+        [
+            database,
+            job_trial(app[keys.JOBS], seconds=seconds),
+            *trials,
+            background_trial(app[keys.BACKGROUND], seconds=seconds),
+        ],
+        clock=clock,
+        wait_seconds=seconds,
     )
 
 
@@ -329,6 +353,7 @@ async def _open_channels(
         or HotLimits(
             at_once=max(1, settings.captures_at_once // 4), every_seconds=every_seconds(settings.fresh_seconds)
         ),
+        background=app[keys.BACKGROUND],
     )
     app[keys.HOT] = await stack.enter_async_context(hot)
     app[keys.SONG_TEXT] = SongText(
@@ -346,6 +371,7 @@ async def _open_channels(
             clock=clock,
             metrics=metrics,
             check_channel=access.check_channel,
+            background=app[keys.BACKGROUND],
         )
     )
     await _open_forgetter(app, stack)
@@ -360,6 +386,7 @@ async def _open_channels(
         owner=_owner(),
         metrics=metrics,
         limits=watcher_limits or WatcherLimits(at_once=max(1, settings.captures_at_once // 2)),
+        background=app[keys.BACKGROUND],
     )
     app[keys.WATCHER] = await stack.enter_async_context(watcher)
 
@@ -389,6 +416,7 @@ async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
         songs=SongStore(app[keys.DATABASE]),
         named=named,
         limits=UnknownLimits(days=min(settings.unknown_days, settings.keep_days or settings.unknown_days)),
+        background=app[keys.BACKGROUND],
     )
     app[keys.UNKNOWNS] = await stack.enter_async_context(unknowns)
     if pipeline is not None:
@@ -409,7 +437,7 @@ async def _open_forgetter(app: web.Application, stack: AsyncExitStack) -> None:
         app[keys.DATABASE], app[keys.JOBS], app[keys.NAMES], clock=clock, on_forgotten=forgotten
     )
     app[keys.FORGETTER] = await stack.enter_async_context(forgetter)
-    await stack.enter_async_context(swept(forgetter, clock.sleep))
+    await stack.enter_async_context(swept(forgetter, clock.sleep, app[keys.BACKGROUND]))
 
 
 async def _open_music_folders(app: web.Application, stack: AsyncExitStack) -> None:
@@ -428,6 +456,7 @@ async def _open_music_folders(app: web.Application, stack: AsyncExitStack) -> No
         lock=settings.pipeline.catalog_dir / "watch.lock",
         metrics=app[keys.METRICS],
         times=times,
+        background=app[keys.BACKGROUND],
     )
     await stack.enter_async_context(watched)
 
@@ -443,7 +472,7 @@ async def _open_access(
     quotas: QuotaStore,
 ) -> Access:
     """Open access control, with Twitch sign-in if the operator has configured a Twitch application."""
-    settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
+    settings, clock, background = app[keys.SETTINGS], app[keys.CLOCK], app[keys.BACKGROUND]
     tokens = sessions = subscriptions = None
     if settings.twitch_client_id is not None:
         session = await stack.enter_async_context(ClientSession(cookie_jar=DummyCookieJar()))
@@ -464,7 +493,9 @@ async def _open_access(
                 client_secret=settings.twitch_client_secret,
             )
             store = SessionStore(database, session_keys)
-            sessions = await stack.enter_async_context(Sessions(store, oauth=oauth, tokens=tokens, clock=clock))
+            sessions = await stack.enter_async_context(
+                Sessions(store, oauth=oauth, tokens=tokens, clock=clock, background=background)
+            )
     access = Access(
         database,
         quotas=quotas,
@@ -483,9 +514,12 @@ async def _open_access(
         subscriptions=subscriptions,
         sessions=sessions,
         admins=settings.admins,
+        background=background,
     )
     names = app[keys.NAMES]
-    await stack.enter_async_context(pinned(access.admins, settings.pipeline.data_dir, names.find, clock=clock))
+    await stack.enter_async_context(
+        pinned(access.admins, settings.pipeline.data_dir, names.find, clock=clock, background=background)
+    )
     return await stack.enter_async_context(access)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import closing
 from typing import Any, TypeVar
 
@@ -16,9 +16,18 @@ class HangError(Exception):
 class _Selector(selectors.DefaultSelector):
     """Moves the time on by what the loop would wait for events."""
 
-    now = 0.0
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.turns = 0
+        self.hooks: dict[int, Callable[[], None]] = {}
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.turns += 1
+        hook = self.hooks.pop(self.turns, None)
+        if hook is not None:
+            hook()
+            timeout = 0
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
@@ -38,6 +47,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._virtual.now
+
+    def after_turns(self, number: int, hook: Callable[[], None]) -> None:
+        """Call `hook` at the `number`-th turn of the loop from now, which is 1 or more."""
+        self._virtual.hooks[self._virtual.turns + number] = hook
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:

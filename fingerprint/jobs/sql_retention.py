@@ -9,11 +9,13 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Connection
 
+from fingerprint.background import Background
 from fingerprint.database import Database, heard_spans, identifications, leases, to_us
 from fingerprint.domain.identification import Kind, Status
 from fingerprint.domain.problems import TwitchAudioError
@@ -108,11 +110,13 @@ def delete_answers(connection: Connection, ids: Sequence[str], now: datetime) ->
 
 
 @asynccontextmanager
-async def old_answers_deleted(database: Database, clock: Clock, *, keep_days: int | None) -> AsyncGenerator[None]:
+async def old_answers_deleted(
+    database: Database, clock: Clock, *, keep_days: int | None, background: Background
+) -> AsyncGenerator[None]:
     """Delete answers older than `keep_days`, and failed jobs sooner, in the background during the block."""
     tasks = (
-        asyncio.create_task(_keep_deleting(database, clock, keep_days), name="delete old answers"),
-        asyncio.create_task(_keep_few_failures(database, clock), name="delete failed jobs"),
+        background.start("delete old answers", partial(_keep_deleting, database, clock, keep_days)),
+        background.start("delete failed jobs", partial(_keep_few_failures, database, clock)),
     )
     try:
         yield

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Self
 
+from fingerprint.background import Background
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
 from fingerprint.catalog.writer import WriteLock
 from fingerprint.settings import PipelineSettings, S3Address
@@ -63,10 +64,10 @@ class CatalogFollower:
         """Why catalogs could not be reached the last time, one sentence for each."""
         return self._problems
 
-    def follow(self) -> None:
+    def follow(self, background: Background) -> None:
         """Refresh the copies from now on, in the background."""
         if self._copies and self._following is None:
-            self._following = asyncio.create_task(self._follow(), name="catalog-follower")
+            self._following = background.start("follow the catalogs", self._follow)
 
     async def _follow(self) -> None:
         wait = self._poll_seconds

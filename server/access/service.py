@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from yarl import URL
 
+from fingerprint.background import Background
 from fingerprint.database import Database
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
@@ -70,7 +71,9 @@ class Access:
         subscriptions: Subscriptions | None = None,
         sessions: Sessions | None = None,
         admins: Iterable[str] = (),
+        background: Background | None = None,
     ) -> None:
+        background = background or Background(clock)
         self.sessions = sessions
         """Sessions of the website; None when sign-in is not configured."""
         self.admins = Admins(admins)
@@ -79,7 +82,9 @@ class Access:
         self._audit = AuthAudit(self.records, clock=clock)
         # By user: a wrong code of theirs does not keep others at the same address from redeeming a right one.
         self._wrong_codes = FailedAttemptLimiter(clock, "access codes")
-        self._authenticator = Authenticator(database, clock=clock, tokens=tokens, sessions=sessions)
+        self._authenticator = Authenticator(
+            database, clock=clock, tokens=tokens, sessions=sessions, background=background
+        )
         self._entitlements = Entitlements(
             database, clock=clock, tokens=tokens, sessions=sessions, subscriptions=subscriptions
         )
@@ -92,7 +97,7 @@ class Access:
         self._find_channel = find_channel
         self._known_channel = known_channel
         self._clip_owners = CachedClipOwners(database, clip_owners, clock=clock)
-        self._admissions = Admissions(quotas, clock=clock, running=running)
+        self._admissions = Admissions(quotas, clock=clock, running=running, background=background)
 
     # --- Authentication -------------------------------------------------------------------------------
 

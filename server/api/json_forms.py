@@ -524,6 +524,10 @@ class DependenciesJson(Struct, kw_only=True):
         Annotated[DependencyJson, Meta(description="Whether Redis answers; the server does its work without it.")]
         | UnsetType
     ) = UNSET
+    background: (
+        Annotated[DependencyJson, Meta(description="Whether the server's work in the background goes well.")]
+        | UnsetType
+    ) = UNSET
 
 
 class SpendingJson(Struct, kw_only=True):

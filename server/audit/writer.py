@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Self
 
+from fingerprint.background import Background
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 from server.audit.entries import AuditEntry, AuditKind
@@ -56,11 +57,18 @@ class AuditWriter:
     """Queues audit log entries, and runs the tasks that write them and apply retention."""
 
     def __init__(
-        self, store: AuditStore, *, clock: Clock, metrics: Metrics, limits: AuditLimits | None = None
+        self,
+        store: AuditStore,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        limits: AuditLimits | None = None,
+        background: Background | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits or AuditLimits()
+        self._background = background or Background(clock)
         self._queue: deque[AuditEntry] = deque()
         self._batch: list[dict[str, Any]] = []
         self._wake = asyncio.Event()
@@ -79,9 +87,9 @@ class AuditWriter:
 
     async def __aenter__(self) -> Self:
         self._tasks = (
-            asyncio.create_task(self._write(), name="write audit log"),
-            asyncio.create_task(self._apply_retention(), name="audit retention"),
-            asyncio.create_task(self._keep_small(), name="audit size"),
+            self._background.start("write the audit log", self._write),
+            self._background.start("delete old audit entries", self._apply_retention),
+            self._background.start("keep the audit log small", self._keep_small),
         )
         return self
 
@@ -113,7 +121,12 @@ class AuditWriter:
                 # The cancelled batch may have been written.
                 again = True
                 while self.waiting:
-                    await self._write_batch(again=again)
+                    try:
+                        await self._write_batch(again=again)
+                    except TwitchAudioError:
+                        raise
+                    except Exception:  # noqa: BLE001 - the batch is counted as lost, and the next ones may go well
+                        _log.exception("audit_entries_not_written")
                     again = False
         if self.waiting:
             self._count_lost(self.waiting)
@@ -155,7 +168,14 @@ class AuditWriter:
             self._batch = [new_row(entry) for entry in taken]
             for _ in taken:
                 self._queue.popleft()
-        await self._store.write(self._batch, again=again)
+        try:
+            await self._store.write(self._batch, again=again)
+        except Exception as error:
+            if not isinstance(error, TwitchAudioError):
+                # A batch that cannot be written must not hold back the next ones.
+                self._count_lost(len(self._batch))
+                self._batch = []
+            raise
         written, self._batch = len(self._batch), []
         self._written.add(amount=written)
         self._since_counted += written

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from sqlalchemy import ColumnElement, Table, and_, delete, or_, select
 from sqlalchemy.engine import Connection
 
+from fingerprint.background import Background
 from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -184,7 +185,9 @@ def _of(table: Table, channel_id: str | None, logins: Sequence[str]) -> ColumnEl
 
 
 @asynccontextmanager
-async def swept(forgetter: ChannelForgetter, sleep: Callable[[float], Awaitable[Any]]) -> AsyncGenerator[None]:
+async def swept(
+    forgetter: ChannelForgetter, sleep: Callable[[float], Awaitable[Any]], background: Background
+) -> AsyncGenerator[None]:
     """Sweep now and then in the background, during the block."""
 
     async def keep_sweeping() -> None:
@@ -196,7 +199,7 @@ async def swept(forgetter: ChannelForgetter, sleep: Callable[[float], Awaitable[
                 _log.info("forgotten_channels_not_swept", extra={"code": str(error.code)})
             await sleep(SWEEP_SECONDS)
 
-    task = asyncio.create_task(keep_sweeping(), name="forget channels")
+    task = background.start("forget channels", keep_sweeping)
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from cachetools import TTLCache
 
+from fingerprint.background import Background
 from fingerprint.domain.identification import Identification, Status, answer_age, new_identification_id
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget
@@ -91,6 +92,7 @@ class HotChannels:
         owner: str,
         metrics: Metrics,
         limits: HotLimits,
+        background: Background | None = None,
     ) -> None:
         self._store = store
         self._askers = askers
@@ -98,6 +100,7 @@ class HotChannels:
         self._service = service
         self._access = access
         self._clock = clock
+        self._background = background or Background(clock)
         self._owner = owner
         self._limits = limits
         self._pending: dict[str, set[str]] = {}
@@ -121,7 +124,7 @@ class HotChannels:
 
     async def __aenter__(self) -> Self:
         if self._askers:
-            self._loop = asyncio.create_task(self._run(), name="listen to hot channels")
+            self._loop = self._background.start("listen to hot channels", self._run)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -161,8 +164,6 @@ class HotChannels:
                 await self._take()
             except TwitchAudioError as error:
                 _log.info("hot_channels_not_read", extra={"code": str(error.code)})
-            except Exception:  # noqa: BLE001 - the last resort: one fault must not end all listening
-                _log.exception("hot_channels_crashed")
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.poll_seconds * jitter):

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, Table, delete, select, true
 from sqlalchemy.engine import Connection
 
+from fingerprint.background import Background
 from fingerprint.database import Database, to_us
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import TwitchAudioError
@@ -50,7 +51,9 @@ async def delete_old_rows(database: Database, clock: Clock, *, before: datetime)
 
 
 @asynccontextmanager
-async def old_rows_deleted(database: Database, clock: Clock, *, keep_days: int) -> AsyncGenerator[None]:
+async def old_rows_deleted(
+    database: Database, clock: Clock, *, keep_days: int, background: Background
+) -> AsyncGenerator[None]:
     """Delete rows older than `keep_days` at an interval, in the background, during the block."""
 
     async def keep_deleting() -> None:
@@ -59,7 +62,7 @@ async def old_rows_deleted(database: Database, clock: Clock, *, keep_days: int) 
                 await delete_old_rows(database, clock, before=clock.now() - timedelta(days=keep_days))
             await clock.sleep(_INTERVAL_SECONDS)
 
-    task = asyncio.create_task(keep_deleting(), name="delete old rows")
+    task = background.start("delete old rows", keep_deleting)
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Self
 
+from fingerprint.background import Background
 from fingerprint.catalog.query_print import MAX_PRINT_SECONDS, query_print
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.identification import Identification, Kind, Song, Status, song_key
@@ -162,11 +163,13 @@ class Unknowns:
         songs: SongStore,
         named: Callable[[Identification], None],
         limits: UnknownLimits,
+        background: Background | None = None,
     ) -> None:
         self._store = store
         self._recognizer = recognizer if limits.days else None
         self._jobs = jobs
         self._clock = clock
+        self._background = background or Background(clock)
         self._is_busy = is_busy
         self._forbidden = forbidden
         self._songs = songs
@@ -185,7 +188,7 @@ class Unknowns:
         work = {"delete old unknowns": self._sweep}
         if self._recognizer is not None:
             work |= {"keep unknowns": self._keep, "search for unknowns": self._search}
-        self._tasks = [asyncio.create_task(each(), name=name) for name, each in work.items()]
+        self._tasks = [self._background.start(name, each) for name, each in work.items()]
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -291,7 +294,7 @@ class Unknowns:
 
 
 class _passing(contextlib.AbstractContextManager[None]):  # noqa: N801 - it reads like a function
-    """Logs what fails in the block, which is tried again later; a fault of ours must not end the task either."""
+    """Logs a problem in the block, which is tried again later."""
 
     def __init__(self, event: str) -> None:
         self._event = event
@@ -299,8 +302,5 @@ class _passing(contextlib.AbstractContextManager[None]):  # noqa: N801 - it read
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
         if isinstance(error, TwitchAudioError):
             _log.info(self._event, extra={"code": str(error.code)})
-            return True
-        if isinstance(error, Exception):
-            _log.error(self._event, exc_info=error)
             return True
         return False

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
+from fingerprint.background import Background, log_unexpected
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget
 from fingerprint.domain.tracklist import Tracklist
@@ -59,11 +60,13 @@ class VideoSetLists:
         owner: str,
         metrics: Metrics,
         limits: WorkLimits | None = None,
+        background: Background | None = None,
     ) -> None:
         self._store = store
         self._whole = whole
         self._heard_before = heard_before
         self._clock = clock
+        self._background = background or Background(clock)
         self._owner = owner
         self._limits = limits or WorkLimits()
         self._jobs: set[asyncio.Task[None]] = set()
@@ -76,7 +79,7 @@ class VideoSetLists:
 
     async def __aenter__(self) -> Self:
         if self._whole is not None and self._limits.at_once:
-            self._loop = asyncio.create_task(self._run(), name="set lists of videos")
+            self._loop = self._background.start("set lists of videos", self._run)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -111,8 +114,6 @@ class VideoSetLists:
                 await self._take()
             except TwitchAudioError as error:
                 _log.info("set_lists_not_read", extra={"code": str(error.code)})
-            except Exception:  # noqa: BLE001 - the last resort: one broken row must not end all set lists
-                _log.exception("set_lists_crashed")
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.poll_seconds * jitter):
@@ -131,6 +132,7 @@ class VideoSetLists:
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._jobs.discard(task)
+        log_unexpected(task)
         self._woken.set()
 
     async def _work(self, job: VideoSetList) -> None:

@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
+from fingerprint.background import Background, log_unexpected
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget
@@ -61,6 +62,7 @@ class Watcher:
         owner: str,
         metrics: Metrics,
         limits: WatcherLimits | None = None,
+        background: Background | None = None,
     ) -> None:
         self._store = store
         self._service = service
@@ -68,6 +70,7 @@ class Watcher:
         self._names = names
         self._api_keys = api_keys
         self._clock = clock
+        self._background = background or Background(clock)
         self._owner = owner
         self._limits = limits or WatcherLimits()
         self._tries: set[asyncio.Task[None]] = set()
@@ -78,7 +81,7 @@ class Watcher:
         metrics.gauge("twitchaudio_watch_tries_running", "Tries of watches at work.", lambda: len(self._tries))
 
     async def __aenter__(self) -> Self:
-        self._loop = asyncio.create_task(self._run(), name="watch channels")
+        self._loop = self._background.start("watch channels", self._run)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -108,8 +111,6 @@ class Watcher:
                 await self._take_due()
             except TwitchAudioError as error:
                 _log.info("watches_not_read", extra={"code": str(error.code)})
-            except Exception:  # noqa: BLE001 - the last resort: one broken row must not end all watches
-                _log.exception("watcher_crashed")
             jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.poll_seconds * jitter):
@@ -130,6 +131,7 @@ class Watcher:
 
     def _on_try_done(self, task: asyncio.Task[None]) -> None:
         self._tries.discard(task)
+        log_unexpected(task)
         self._woken.set()
 
     async def _run_try(self, watch: Watch) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from fingerprint.background import Background
 from fingerprint.domain.identification import IdentificationId
 from server.observability import Metrics
 from server.redis_link import RETRY_SECONDS, RedisAwayError, RedisLink
@@ -78,11 +79,11 @@ class RedisNews:
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
+    async def running(self, background: Background) -> AsyncGenerator[None]:
         """Send and receive while the block runs."""
         tasks = [
-            asyncio.create_task(self._send(), name="tell of jobs"),
-            asyncio.create_task(self._receive(), name="hear of jobs"),
+            background.start("tell of jobs", self._send),
+            background.start("hear of jobs", self._receive),
         ]
         try:
             yield
@@ -131,10 +132,10 @@ class RedisNews:
                 await self._listen()
             except (RedisError, OSError, TimeoutError) as error:
                 self._link.note_failure(error)
-            except Exception:  # noqa: BLE001 - servers look for themselves meanwhile
-                _log.exception("news_crashed")
-            self.arriving = False
-            self._wake_all()
+            finally:
+                # Servers look for themselves meanwhile.
+                self.arriving = False
+                self._wake_all()
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:

@@ -59,15 +59,18 @@ class UnstoredAnswers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _store_late(self, lease: Lease, answer: Identification) -> None:
-        stored, until = False, self._clock.monotonic() + KEEP_SECONDS
+        is_failing = stored = False
+        until = self._clock.monotonic() + KEEP_SECONDS
         try:
             while self._clock.monotonic() < until:
                 await self._clock.sleep(RETRY_SECONDS * random.uniform(0.7, 1.0))  # noqa: S311 - jitter
                 try:
                     stored = await self._store.finish(lease, answer)
                     break
-                except TwitchAudioError:
-                    continue
+                except Exception as error:  # noqa: BLE001 - whatever it was, the next try may go better
+                    if not isinstance(error, TwitchAudioError) and not is_failing:
+                        _log.exception("answer_not_stored", extra={"job_id": answer.id})
+                        is_failing = True
         finally:
             del self._answers[answer.id]
             if stored:

@@ -27,6 +27,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from fingerprint.background import Background
+from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import Problem, ProblemCode
 from server.access.identity.addresses import Networks, parse_address, sources_of
 from server.middleware.path_prefix import unprefixed_requests
@@ -166,7 +168,15 @@ class BoundedRunner(web.AppRunner):
 class ConnectionBounds:
     """Counts the connections of a server by address, and ends those that are too slow."""
 
-    def __init__(self, *, limits: ConnectionLimits, metrics: Metrics, trusted: Networks) -> None:
+    def __init__(
+        self,
+        *,
+        limits: ConnectionLimits,
+        metrics: Metrics,
+        trusted: Networks,
+        background: Background | None = None,
+    ) -> None:
+        self._background = background or Background(SystemClock())
         self._limits = limits
         # A proxy's connections are those of many; it has limits of its own.
         self._trusted = trusted
@@ -207,7 +217,7 @@ class ConnectionBounds:
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
         """Look at all connections periodically while the block runs."""
-        sweeper = asyncio.create_task(self._sweep(), name="look at connections")
+        sweeper = self._background.start("look at connections", self._sweep)
         try:
             yield
         finally:

@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Final, Self, TypeVar
 
+from fingerprint.background import Background
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock, JobOutcome
@@ -36,14 +38,14 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def first_of(queue: deque[_Event]) -> Generator[_Event]:
-    """Take the oldest event out of a bounded queue for a block; put it back if that fails and there is room.
+    """Take the oldest event out of a bounded queue for a block; put it back if there is a problem, and room.
 
     While the block runs, a full queue may drop events, but none that comes after this one in its place.
     """
     event = queue.popleft()
     try:
         yield event
-    except BaseException:
+    except (TwitchAudioError, asyncio.CancelledError):
         if queue.maxlen is None or len(queue) < queue.maxlen:
             queue.appendleft(event)
         raise
@@ -62,6 +64,7 @@ class Webhooks:
         clock: Clock,
         metrics: Metrics,
         check_channel: Callable[[str], Awaitable[None]],
+        background: Background | None = None,
     ) -> None:
         """`check_channel` raises TwitchAudioError `blacklisted` for a channel that nothing is to be told of."""
         self.sender = sender
@@ -69,6 +72,7 @@ class Webhooks:
         self._service = service
         self._api_keys = api_keys
         self._clock = clock
+        self._background = background or Background(clock)
         self._check_channel = check_channel
         self._active: Sequence[Webhook] = ()
         # What has happened: an answer and who asked for it, or a channel on which a song was heard.
@@ -82,8 +86,8 @@ class Webhooks:
 
     async def __aenter__(self) -> Self:
         self._tasks = [
-            asyncio.create_task(self._forever(self._collect, self._news), name="collect webhook events"),
-            asyncio.create_task(self._forever(self._deliver, self._due), name="send webhook messages"),
+            self._background.start("collect webhook events", partial(self._forever, self._collect, self._news)),
+            self._background.start("send webhook messages", partial(self._forever, self._deliver, self._due)),
         ]
         return self
 
@@ -131,8 +135,6 @@ class Webhooks:
                 await step()
             except TwitchAudioError as error:
                 _log.info("webhooks_without_store", extra={"code": str(error.code)})
-            except Exception:  # noqa: BLE001 - a row that cannot be read must not end it
-                _log.exception("webhooks_crashed")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await wake.wait()

@@ -390,3 +390,44 @@ async def test_p9_limits_that_end_with_the_job_are_the_jobs_own_timeout(code: Pr
     answer = await pipeline.identify(identification(), CHANNEL)
     assert answer.problem is not None
     assert answer.problem.code is ProblemCode.TIMEOUT
+
+
+class BrokenStore(RecordingStore):
+    """Raises what is no problem of ours to report, a given number of times."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.crashes = failures
+
+    def _fail_if_told(self) -> None:
+        if self.crashes > 0:
+            self.crashes -= 1
+            raise RuntimeError("a driver's own")
+
+
+async def test_an_unexpected_error_in_a_renewal_is_logged_once_and_costs_no_job(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, store = FakeClock(), BrokenStore(2)
+    fake = FakePipeline(clock)
+    fake.capture.gate.clear()
+    job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))
+    await settle()
+    for _ in range(3):
+        await clock.advance(LEASE_SECONDS / 3)
+    assert not job.done()
+    assert [record.message for record in caplog.records].count("lease_not_renewed") == 1
+    fake.capture.gate.set()
+    outcome = await job
+    assert outcome is not None
+    assert outcome.stored
+
+
+async def test_an_unexpected_error_of_the_store_costs_no_answer() -> None:
+    clock, store = FakeClock(), BrokenStore(1)
+    job = asyncio.create_task(FakePipeline(clock).pipeline.run(LEASE, identification(), CHANNEL, store=store))
+    await settle()
+    await clock.advance(1.0)
+    outcome = await job
+    assert outcome is not None
+    assert outcome.stored

@@ -1,17 +1,19 @@
 """One whole identification, in which the n-th call fails, hangs, or works without an answer, for n = 1, 2, 3 ...
 
-The same with the job cancelled at each await in turn. Afterwards there is an answer or a cancellation, no task
-that goes on, and no lease that is held. From the resolver to the store everything is real but Twitch's wire, the
-decoder, the recognizers and the database.
+The same with the job, a request or the shutdown cancelled at each await in turn, and with a shutdown at each turn
+of the event loop. Afterwards there is an answer or a cancellation, no task that goes on, no lease that is held, no
+room that is taken. From the resolver to the service everything is real but Twitch's wire, the decoder, the
+recognizers and the database.
 """
 
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 from aiohttp import ServerDisconnectedError
@@ -20,7 +22,7 @@ from yarl import URL
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Identification, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, FileTarget, Target, VideoTarget
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.fetch import Fetched
 from fingerprint.media.host_pauses import HostPauses
@@ -30,10 +32,15 @@ from fingerprint.ports import LEASE_SECONDS, Claimed, JobOutcome, Lease, OnStage
 from fingerprint.settings import TwitchSettings
 from fingerprint.twitch.live_source_cache import LiveSourceCache
 from fingerprint.twitch.resolve import TwitchResolver
+from server.identifications.runners.inprocess import InProcessRunner
+from server.identifications.service import IdentificationService
+from server.observability import Metrics
 from tests.builders import NOON
 from tests.fakes import FakeRecognizers, MemoryJobStore
 from tests.unit.small_twitch import SmallDecoder, SmallTwitch, small_fetcher
-from tests.virtual_time import run_virtually
+from tests.virtual_time import VirtualTimeLoop, run_virtually
+
+T = TypeVar("T")
 
 TARGETS: dict[str, Target] = {
     "live": ChannelTarget("ladder"),
@@ -94,7 +101,7 @@ class Calls:
                 await asyncio.Event().wait()
             case How.UNANSWERED:
                 await work()
-            case How.CRASHES if kind != "store finish":
+            case How.CRASHES:
                 raise RuntimeError(kind)
             case _:
                 await asyncio.sleep(0)
@@ -293,3 +300,171 @@ async def _work(target: Target, calls: Calls, runs: Callable[..., Awaitable[Any]
         others = asyncio.all_tasks() - {asyncio.current_task()}
         assert not others, "everything that it began has ended with it"
         return found, None
+
+
+# --- The same through the service: requests, and the shutdown -------------------------------------------
+
+
+class Slots:
+    """The slots of those who start jobs."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    async def admit(self) -> "Slot":
+        await asyncio.sleep(0)
+        return Slot(self)
+
+
+class Slot:
+    """One of them, which is given back once."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots: Slots | None = slots
+        slots.taken += 1
+
+    def job_started(self) -> None:
+        assert self._slots is not None
+
+    def job_ended(self) -> None:
+        if self._slots is not None:
+            self._slots.taken -= 1
+            self._slots = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Server:
+    """A server's own part: no HTTP."""
+
+    service: IdentificationService
+    runner: InProcessRunner
+    store: CountedStore
+    slots: Slots
+    clock: LoopClock
+
+    async def request(self, target: Target, *, listens: bool) -> Identification | None:
+        """As a client that waits for its answer, or one that listens to what happens."""
+        assert not isinstance(target, FileTarget)
+        handle = await self.service.ask(target, caller="a", admit=self.slots.admit)
+        if not listens:
+            return await self.service.wait(handle, 60)
+        async with aclosing(self.service.states(handle, 60)) as states:
+            return [state async for state in states][-1]
+
+    def check_nothing_is_left(self) -> None:
+        assert (self.service.job_count, self.service.waiter_count) == (0, 0)
+        assert (self.runner.running, self.runner.queued) == (0, 0)
+        assert self.slots.taken == 0
+        now = self.clock.now()
+        assert all(lease.expires_at <= now for lease in self.store.leases.values()), "each lease was given back"
+
+
+async def served(runs: Callable[[Server], Awaitable[T]], calls: Calls | None = None) -> T:
+    """What `runs` makes of a server, which is closed then."""
+    clock, calls = LoopClock(), calls or Calls()
+    store = CountedStore(calls)
+    async with small_fetcher(twitch_of(calls), pauses=HostPauses(clock)) as fetcher:
+        sources = LiveSourceCache(TwitchResolver(fetcher, SETTINGS), clock)
+        pipeline = Pipeline(
+            resolver=sources,
+            capture=StreamCapture(fetcher, CountedDecoder(calls), clock, sources=sources),
+            recognizers=CountedRecognizers(calls),
+            clock=clock,
+        )
+        runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, max_running=1, max_queued=1)
+        service = IdentificationService(
+            store=store,
+            runner=runner,
+            unavailable=pipeline.unavailable_reason,
+            clock=clock,
+            owner="me",
+            metrics=Metrics(),
+        )
+        server = Server(service, runner, store, Slots(), clock)
+        async with service:
+            found = await runs(server)
+        server.check_nothing_is_left()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not others, "everything that the server began has ended with it"
+        return found
+
+
+@pytest.mark.parametrize("listens", [False, True], ids=["waits", "listens"])
+@pytest.mark.parametrize("others", ["none", "one before", "one after"])
+def test_p6_wherever_a_request_is_cancelled_others_are_answered(others: str, listens: bool) -> None:
+    target = TARGETS["clip"]
+
+    async def cancelled(server: Server, number: int) -> int:
+        run = CancelledAt(server.request(target, listens=listens), number)
+        kept = [asyncio.create_task(server.request(target, listens=False))] if others == "one before" else []
+        leaving = asyncio.create_task(_waited(run))
+        if others == "one after":
+            kept.append(asyncio.create_task(server.request(target, listens=True)))
+        await asyncio.wait({leaving})
+        for answer in await asyncio.gather(*kept):
+            assert answer is not None
+            assert answer.status is Status.SUCCESSFUL
+        while server.service.job_count:  # noqa: ASYNC110 - a job that is left alone ends by itself
+            await asyncio.sleep(1)
+        assert all(row.status is Status.SUCCESSFUL for row in server.store.rows.values())
+        server.check_nothing_is_left()
+        assert leaving.cancelled() or leaving.result() is not None
+        return run.waits
+
+    for number in range(1, MAX_CALLS):
+        if run_virtually(served(partial(cancelled, number=number))) < number:
+            return
+    raise AssertionError("it never ran to its end")
+
+
+@pytest.mark.parametrize("drain_seconds", [0.0, 60.0])
+def test_p6_whenever_the_server_stops_each_request_gets_an_answer_or_a_reason(drain_seconds: float) -> None:
+    target = TARGETS["clip"]
+
+    async def stopped(server: Server, number: int) -> bool:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        loop.after_turns(number, stop.set)
+        asking = asyncio.create_task(server.request(target, listens=False))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        over = asking.done()
+        stopping.cancel()
+        await server.service.close(drain_seconds)
+        [answer] = await asyncio.gather(asking, return_exceptions=True)
+        if isinstance(answer, TwitchAudioError):
+            assert answer.code is ProblemCode.BUSY
+            assert answer.retry_after_seconds is not None
+        else:
+            assert isinstance(answer, Identification)
+            assert answer.status is Status.SUCCESSFUL
+        server.check_nothing_is_left()
+        return over
+
+    for number in range(1, 10 * MAX_CALLS):
+        if run_virtually(served(partial(stopped, number=number))):
+            return
+    raise AssertionError("it never ran to its end")
+
+
+def test_p6_a_shutdown_that_is_cancelled_can_be_done_again() -> None:
+    """As by a second signal; wherever the first one was."""
+    target = TARGETS["live"]
+
+    async def interrupted(server: Server, number: int) -> int:
+        asking = asyncio.create_task(server.request(target, listens=False))
+        await asyncio.sleep(0.5)
+        assert server.runner.running == 1, "a call hangs"
+        run = CancelledAt(server.service.close(1.0), number)
+        closing = asyncio.create_task(_waited(run))
+        await asyncio.wait({closing})
+        await server.service.close()
+        with pytest.raises(TwitchAudioError, match="restarting"):
+            await asking
+        server.check_nothing_is_left()
+        return run.waits
+
+    for number in range(1, MAX_CALLS):
+        if run_virtually(served(partial(interrupted, number=number), Calls(1, How.HANGS))) < number:
+            return
+    raise AssertionError("it never ran to its end")

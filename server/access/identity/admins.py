@@ -11,9 +11,11 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
+from fingerprint.background import Background
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster, Clock
 from server.access.identity.twitch_user import ID_PREFIX, TwitchUser
@@ -77,6 +79,7 @@ async def pinned(
     find: Callable[[str], Awaitable[Broadcaster | None]],
     *,
     clock: Clock,
+    background: Background,
 ) -> AsyncGenerator[None]:
     """Keep the accounts of admins in a file of the folder; ask Twitch in the background for those not known.
 
@@ -88,7 +91,10 @@ async def pinned(
     for login, user_id in known.items():
         admins.pin(login, user_id)
     admins.changed.clear()
-    tasks = [asyncio.create_task(_resolve(admins, find, clock)), asyncio.create_task(_keep(admins, file))]
+    tasks = [
+        background.start("look up admins", partial(_resolve, admins, find, clock)),
+        background.start("keep the accounts of admins", partial(_keep, admins, file)),
+    ]
     try:
         yield
     finally:
@@ -111,7 +117,11 @@ async def _keep(admins: Admins, file: Path) -> None:
     while True:
         await admins.changed.wait()
         admins.changed.clear()
-        await asyncio.to_thread(_write, file, dict(admins.ids))
+        try:
+            await asyncio.to_thread(_write, file, dict(admins.ids))
+        except BaseException:
+            admins.changed.set()
+            raise
 
 
 def _read(file: Path) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ import math
 from datetime import datetime
 from typing import Final
 
+from fingerprint.background import Background
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock
@@ -42,8 +43,10 @@ class Authenticator:
         clock: Clock,
         tokens: TokenValidator | None,
         sessions: Sessions | None,
+        background: Background | None = None,
     ) -> None:
         self._clock = clock
+        self._background = background or Background(clock)
         self._tokens = tokens
         self._sessions = sessions
         self._wrong_keys = FailedAttemptLimiter(clock, "API keys")
@@ -133,7 +136,7 @@ class Authenticator:
             raise TwitchAudioError(ProblemCode.KEY_INVALID, detail)
         self._uses[principal.key.id] = now
         if self._recorder is None or self._recorder.done():
-            self._recorder = asyncio.create_task(self._record(), name="record uses of API keys")
+            self._recorder = self._background.start("record uses of API keys", self._record)
         return principal
 
     async def _is_valid(self, text: str) -> bool:
@@ -159,6 +162,8 @@ class Authenticator:
         uses, self._uses = self._uses, {}
         try:
             await self._store.record_uses(uses)
-        except TwitchAudioError:
-            _log.warning("uses_not_recorded", extra={"keys": len(uses)})
+        except BaseException as error:
             self._uses = {**uses, **self._uses}
+            if not isinstance(error, TwitchAudioError):
+                raise
+            _log.warning("uses_not_recorded", extra={"keys": len(uses)})

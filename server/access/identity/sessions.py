@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from yarl import URL
 
+from fingerprint.background import Background
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
 from fingerprint.retry import RetryPolicy, any_error, retry
@@ -56,11 +57,20 @@ class SignedIn:
 class Sessions:
     """Begins, checks and ends sessions. As a context manager, it also maintains unused ones in the background."""
 
-    def __init__(self, store: SessionStore, *, oauth: TwitchOAuth, tokens: TokenValidator, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: SessionStore,
+        *,
+        oauth: TwitchOAuth,
+        tokens: TokenValidator,
+        clock: Clock,
+        background: Background | None = None,
+    ) -> None:
         self._store = store
         self._oauth = oauth
         self._validator = tokens
         self._clock = clock
+        self._background = background or Background(clock)
         self._current: SingleFlightCache[str, SignedIn | None] = SingleFlightCache(
             clock=clock, fresh_seconds=SESSION_CACHE_SECONDS, failure_seconds=SESSION_CACHE_SECONDS
         )
@@ -142,7 +152,7 @@ class Sessions:
 
     async def __aenter__(self) -> Self:
         """Start the background task that validates unused sessions, ends idle ones and revokes their tokens."""
-        self._maintenance = asyncio.create_task(self._maintain(), name="look after sessions")
+        self._maintenance = self._background.start("look after sessions", self._maintain)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -264,8 +274,6 @@ class Sessions:
                 await self.look_after()
             except TwitchAudioError as error:
                 _log.warning("sessions_not_looked_after", extra={"error": error.detail})
-            except Exception:  # noqa: BLE001 - the next round may go better
-                _log.exception("sessions_not_looked_after")
 
     async def look_after(self) -> None:
         """Validate, end or delete all sessions that are due. Raises TwitchAudioError `busy`."""

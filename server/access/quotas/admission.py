@@ -18,6 +18,7 @@ from typing import Final
 
 from cachetools import TLRUCache
 
+from fingerprint.background import Background
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import AskedTarget
@@ -86,9 +87,12 @@ class _Return:
 class Admissions:
     """Takes a slot and counts a start in one step: both or neither."""
 
-    def __init__(self, quotas: QuotaStore, *, clock: Clock, running: Running) -> None:
+    def __init__(
+        self, quotas: QuotaStore, *, clock: Clock, running: Running, background: Background | None = None
+    ) -> None:
         self._quotas = quotas
         self._clock = clock
+        self._background = background or Background(clock)
         self._running = running
         # By token: slots whose job on this server has ended, but whose rows may not be updated yet.
         self._released: dict[str, Slot] = {}
@@ -113,7 +117,7 @@ class Admissions:
             return QuotaAdmission(self, None, (), on_start)
         self._refuse_used_up(request)
         if self._cleaner is None:
-            self._cleaner = asyncio.create_task(self._delete_old_rows(), name="delete old counters")
+            self._cleaner = self._background.start("delete old counters", self._delete_old_rows)
         task = asyncio.create_task(self._admit(request, target, on_start), name="admit a job")
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
@@ -142,7 +146,7 @@ class Admissions:
         until = self._clock.monotonic() + slots.SLOT_FOR.total_seconds()
         self._returns.append(_Return(slot=slot, refunds=refunds, until=until))
         if self._returner is None or self._returner.done():
-            self._returner = asyncio.create_task(self._give_back(), name="give slots back")
+            self._returner = self._background.start("give slots back", self._give_back)
 
     async def close(self) -> None:
         """Finish admissions in progress, and spend at most a second on storing what is not yet given back."""

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -69,8 +69,14 @@ class LambdaWork:
         self._limits = limits
 
     async def __call__(
-        self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+        self,
+        lease: Lease,
+        identification: Identification,
+        target: Target,
+        on_stage: OnStage,
+        on_heard: Callable[[], None],
     ) -> JobOutcome | None:
+        del on_heard  # the function stores the answer, and its invocation ends after that
         assert not isinstance(target, FileTarget | UploadTarget), "a function cannot read files of this machine"
         event = JobEvent(
             job_id=identification.id,
@@ -177,6 +183,7 @@ class _StorePoller:
     async def until_finished(self) -> Identification:
         """The answer. Reports stages meanwhile, and renews the lease until the function has adopted it."""
         renew_at = self._clock.monotonic() + LEASE_SECONDS / 3
+        is_failing = False
         while True:
             await self._clock.sleep(self._limits.poll_seconds * random.uniform(2 / 3, 1.0))  # noqa: S311 - jitter
             try:
@@ -184,8 +191,11 @@ class _StorePoller:
                     renew_at = self._clock.monotonic() + LEASE_SECONDS / 3
                     await self._renew()
                 stored = await self._store.get(self.lease.identification_id)
-            except TwitchAudioError:
-                continue  # the store may come back; the invocation has an end of its own
+            except Exception as error:  # noqa: BLE001 - the store may come back; the invocation has its own end
+                if not isinstance(error, TwitchAudioError) and not is_failing:
+                    _log.exception("job_not_read", extra={"job_id": self.lease.identification_id})
+                    is_failing = True
+                continue
             if stored is not None and stored.status.finished:
                 return stored
             if stored is not None:

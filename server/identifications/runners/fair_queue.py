@@ -17,6 +17,7 @@ class Reservation:
     turn: asyncio.Future[None]
     """Done when it is the job's turn."""
     working: bool = False
+    storing: bool = False
 
 
 class FairQueue:
@@ -25,6 +26,8 @@ class FairQueue:
     Waiting jobs get their turns by round robin of their callers, so that a caller with many jobs does not delay a
     caller with one. A caller may have as many jobs waiting as there is room left, which is half of the queue when
     it is alone (the dynamic thresholds of Choudhury and Hahne, 1998, which keep some room for the next caller).
+    Jobs that only store their answer take no room from others; as many more as there is room for may do so at a
+    time.
     Jobs that are taken over have been waited for already: only the total bound holds for them, and they go first.
     """
 
@@ -33,6 +36,7 @@ class FairQueue:
         self._capacity = max_running + max_queued
         self._reserved = 0
         self._running = 0
+        self._storing = 0
         self._idle_by_caller: Counter[str | None] = Counter()
         """Reservations that do not have their turn yet."""
         self._queues: OrderedDict[str | None, deque[Reservation]] = OrderedDict()
@@ -61,12 +65,14 @@ class FairQueue:
         try:
             yield reservation
         finally:
-            self._reserved -= 1
-            self._count_idle(reservation, -1)
+            if reservation.storing:
+                self._storing -= 1
+            else:
+                self._leave(reservation)
 
     @contextmanager
     def turn(self, reservation: Reservation) -> Generator[asyncio.Future[None]]:
-        """A future that is done when it is the reservation's turn, which ends with the block."""
+        """A future that is done when it is the reservation's turn, which ends with the block at the latest."""
         self._queues.setdefault(reservation.caller, deque()).append(reservation)
         if reservation.caller is None:
             self._queues.move_to_end(None, last=False)
@@ -77,8 +83,22 @@ class FairQueue:
             if reservation.working:
                 self._set_working(reservation, working=False)
                 self._start_next()
-            else:
+            elif not reservation.storing:
                 self._remove(reservation)
+
+    def only_stores(self, reservation: Reservation) -> None:
+        """Give a working reservation's turn and room to other jobs, unless too many only store already."""
+        if not reservation.working or self._storing >= self._capacity:
+            return
+        self._set_working(reservation, working=False)
+        self._leave(reservation)
+        reservation.storing = True
+        self._storing += 1
+        self._start_next()
+
+    def _leave(self, reservation: Reservation) -> None:
+        self._reserved -= 1
+        self._count_idle(reservation, -1)
 
     def _set_working(self, reservation: Reservation, *, working: bool) -> None:
         reservation.working = working

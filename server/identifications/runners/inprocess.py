@@ -1,5 +1,7 @@
 """Runs jobs in the server's own process."""
 
+from collections.abc import Callable
+
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
 from fingerprint.pipeline import Pipeline
@@ -22,10 +24,20 @@ class InProcessRunner(QueuedRunner):
         max_queue_seconds: float = MAX_QUEUE_SECONDS,
     ) -> None:
         async def work(
-            lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+            lease: Lease,
+            identification: Identification,
+            target: Target,
+            on_stage: OnStage,
+            on_heard: Callable[[], None],
         ) -> JobOutcome | None:
             return await pipeline.run(
-                lease, identification, target, store=store, heard_before=heard_before, on_stage=on_stage
+                lease,
+                identification,
+                target,
+                store=store,
+                heard_before=heard_before,
+                on_stage=on_stage,
+                on_heard=on_heard,
             )
 
         super().__init__(

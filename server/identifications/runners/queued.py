@@ -1,7 +1,10 @@
 """Shared by all runners: a bound on running jobs, and a short queue that is fair between callers."""
 
 import asyncio
+import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final, Protocol
 
 from fingerprint.domain.identification import Identification
@@ -13,14 +16,24 @@ from server.identifications.runners.fair_queue import FairQueue, Reservation
 MAX_QUEUE_SECONDS: Final = 30.0
 """A job that has waited this long for its turn is given up, since its requests have timed out."""
 
+_log = logging.getLogger(__name__)
+
 
 class Work(Protocol):
     """What is done with a job when its turn has come."""
 
     async def __call__(
-        self, lease: Lease, identification: Identification, target: Target, on_stage: OnStage
+        self,
+        lease: Lease,
+        identification: Identification,
+        target: Target,
+        on_stage: OnStage,
+        on_heard: Callable[[], None],
     ) -> JobOutcome | None:
-        """The finished identification; None when the lease was lost to another owner."""
+        """The finished identification; None when the lease was lost to another owner.
+
+        It calls `on_heard` when only storing is left, for which no other job should have to wait.
+        """
         ...
 
 
@@ -68,7 +81,8 @@ class QueuedRunner:
                 return None
             if not turn.done():
                 return await self._give_up(current, identification)
-            return await self._work(current, identification, target, on_stage)
+            on_heard = partial(self._queue.only_stores, reservation)
+            return await self._work(current, identification, target, on_stage, on_heard)
 
     async def _wait(self, turn: asyncio.Future[None], lease: Lease) -> Lease | None:
         """Keep the lease alive until it is the job's turn or too late; None when the lease was lost."""
@@ -87,7 +101,9 @@ class QueuedRunner:
         now = self._clock.now()
         try:
             return await self._store.renew(lease, now=now, lease_seconds=LEASE_SECONDS)
-        except TwitchAudioError:
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from being renewed may be over in time
+            if not isinstance(error, TwitchAudioError):
+                _log.exception("lease_not_renewed", extra={"job_id": lease.identification_id})
             return lease if now < lease.expires_at else None
 
     async def _give_up(self, lease: Lease, identification: Identification) -> JobOutcome | None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fingerprint.background import Background
 from fingerprint.domain.problems import TwitchAudioError, UpstreamError
 from fingerprint.ports import Broadcaster
 from server.access.identity.admins import RETRY_SECONDS, Admins, pinned
@@ -36,7 +37,7 @@ async def test_twitch_says_once_whose_login_it_is_and_that_is_kept(tmp_path: Pat
         return Broadcaster(id="1", login=login) if login == "boss" else None
 
     first = Admins(["boss", "nobody"])
-    async with pinned(first, tmp_path, find, clock=clock):
+    async with pinned(first, tmp_path, find, clock=clock, background=Background(clock)):
         await until(lambda: asked == ["boss", "nobody"])
         away[0] = False
         await clock.advance(RETRY_SECONDS)
@@ -44,7 +45,7 @@ async def test_twitch_says_once_whose_login_it_is_and_that_is_kept(tmp_path: Pat
         await until((tmp_path / "admins.json").exists)
     # The login has changed hands since, as Twitch says by now too.
     again = Admins(["boss"])
-    async with pinned(again, tmp_path, find, clock=clock):
+    async with pinned(again, tmp_path, find, clock=clock, background=Background(clock)):
         assert not again.contain(user("2", "boss"))
         assert again.contain(user("1", "anything"))
 
@@ -59,10 +60,10 @@ async def test_a_damaged_file_stops_the_start_by_name_instead_of_giving_the_righ
     file = tmp_path / "admins.json"
     file.write_bytes(damage.encode("latin-1"))
     with pytest.raises(TwitchAudioError, match=r"admins\.json .* TWITCHAUDIO_ADMINS"):
-        async with pinned(Admins(["boss"]), tmp_path, find, clock=FakeClock()):
+        async with pinned(Admins(["boss"]), tmp_path, find, clock=FakeClock(), background=Background(FakeClock())):
             pass
     assert file.read_bytes() == damage.encode("latin-1"), "nothing is overwritten"
     # Nothing depends on it where admins are named by their numbers, or not at all.
     for names in (["id:7"], []):
-        async with pinned(Admins(names), tmp_path, find, clock=FakeClock()):
+        async with pinned(Admins(names), tmp_path, find, clock=FakeClock(), background=Background(FakeClock())):
             pass

@@ -62,6 +62,10 @@ async def test_it_asks_soon_after_the_start_and_then_each_hour_whatever_happens(
         await hour(clock, 60)
         assert checks.count == 1
         await hour(clock)
+        assert checks.count == 2
+        # What is broken is not asked sooner.
+        await hour(clock, 60)
+        assert checks.count == 2
         await hour(clock)
         assert checks.count == 3
         assert failed(canary) == ["playlist"]

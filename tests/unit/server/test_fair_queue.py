@@ -98,3 +98,22 @@ async def test_a_job_that_is_dropped_gives_its_place_and_its_turn_back() -> None
     assert (queue.running, queue.queued) == (1, 0)
     await line.end_all()
     assert (queue.running, queue.queued) == (0, 0)
+
+
+async def test_a_job_that_only_stores_takes_nobodys_turn_and_no_callers_room() -> None:
+    queue = FairQueue(max_running=1, max_queued=1)
+    with ExitStack() as storing, ExitStack() as later:
+        for _ in range(2):
+            reservation = storing.enter_context(queue.reserve("a"))
+            turn = storing.enter_context(queue.turn(reservation))
+            assert turn.done()
+            queue.only_stores(reservation)
+        assert (queue.running, queue.queued) == (0, 0)
+        # As many as there is room for may store; the next one keeps its turn.
+        third = later.enter_context(queue.reserve("a"))
+        later.enter_context(queue.turn(third))
+        queue.only_stores(third)
+        assert queue.running == 1
+    assert (queue.running, queue.queued) == (0, 0)
+    with queue.reserve("b") as reservation, queue.turn(reservation) as turn:
+        assert turn.done()

@@ -51,7 +51,7 @@ async def test_a_function_says_whether_its_answer_is_stored(more: dict[str, Any]
     answer = answered(id=claim.identification.id)
     client: Any = Client({**to_json(answer), **more})
     work = LambdaWork(client, function="f", store=store, clock=clock, limits=ServiceLimits())
-    outcome = await work(claim.lease, claim.identification, CHANNEL, lambda _stage: None)
+    outcome = await work(claim.lease, claim.identification, CHANNEL, lambda _stage: None, lambda: None)
     assert outcome is not None
     assert outcome.identification == answer
     assert outcome.stored is not bool(more)

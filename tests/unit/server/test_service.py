@@ -19,7 +19,7 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
-from fingerprint.ports import LEASE_SECONDS, Claimed, Held, JobOutcome, MediaSource
+from fingerprint.ports import LEASE_SECONDS, Claimed, Held, JobOutcome, Lease, MediaSource
 from server.identifications.jobs import Job
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners import queued
@@ -381,6 +381,26 @@ async def test_d4_an_answer_that_cannot_be_stored_is_given_kept_and_stored_later
         assert 'twitchaudio_answers_stored_late_total{kind="stream"} 1' in world.metrics.render()
         assert "twitchaudio_answers_unstored 0" in world.metrics.render()
         assert "twitchaudio_answers_lost_total{" not in world.metrics.render()
+
+
+async def test_d4_jobs_whose_answers_cannot_be_stored_keep_no_other_job_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = world.store.finish
+
+    async def refusing(lease: Lease, answer: Identification) -> bool:
+        if answer.target.startswith("stuck"):
+            raise TwitchAudioError(ProblemCode.BUSY, "This row cannot be written.")
+        return await finish(lease, answer)
+
+    monkeypatch.setattr(world.store, "finish", refusing)
+    async with world.server() as (service, _parts):
+        stuck = [await service.ask(ChannelTarget(f"stuck{number}")) for number in range(2)]
+        await settle()
+        others = [await service.ask(ChannelTarget(f"other{number}")) for number in range(4)]
+        answers = await asyncio.gather(*(service.wait(other, 60) for other in others))
+        assert [answer.status for answer in answers] == [Status.SUCCESSFUL] * 4
+        assert service.job_count == len(stuck), "they are still tried to be stored"
 
 
 async def test_d4_an_answer_that_is_never_stored_is_counted_as_lost(world: World) -> None:

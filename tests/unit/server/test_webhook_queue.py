@@ -3,6 +3,9 @@
 import contextlib
 from collections import deque
 
+import pytest
+
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.webhooks.service import first_of
 
 
@@ -27,7 +30,14 @@ def test_an_event_whose_block_fails_comes_next_again_if_there_is_room() -> None:
     assert list(queue) == [2, 3]
 
 
+def test_an_event_that_can_never_be_stored_does_not_hold_back_the_others() -> None:
+    queue = deque([1, 2])
+    with pytest.raises(ZeroDivisionError), first_of(queue):
+        raise ZeroDivisionError
+    assert list(queue) == [2]
+
+
 def fail_with(queue: deque[int], *more: int) -> None:
-    with contextlib.suppress(OSError), first_of(queue):
+    with contextlib.suppress(TwitchAudioError), first_of(queue):
         queue.extend(more)
-        raise OSError
+        raise TwitchAudioError(ProblemCode.BUSY, "The database is away.")
