@@ -61,7 +61,7 @@ ENDS_BY_ITSELF: Final = {
     "pipeline.py": "as long as a job: it keeps the lease",
     "admission.py": "admits one job, and is awaited",
     "jobs.py": "one job, whose waiters are told",
-    "video_set_lists.py": "one set list, which is taken over if it breaks",
+    "unstored.py": "one answer, for some minutes",
     "background.py": "the rule itself",
     "music_folders.py": "parts of its work, which end with it",
     "subscriptions.py": "one question, and is awaited",
