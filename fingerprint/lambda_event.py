@@ -1,7 +1,7 @@
 """The event that asks a Lambda function for one identification: written by a server, read by the handler.
 
     {"JobId": "...", "Type": "stream|clip|video", "Identifier": "...",
-     "Extra": {"At": 61.5, "AskedAt": "2026-03-01T11:59:00Z", "Deadline": "2026-03-01T12:00:30Z",
+     "Extra": {"At": 61.5, "AskedAt": "2026-03-01T11:59:00Z", "Ago": 60.0, "Deadline": "2026-03-01T12:00:30Z",
                "Lease": {"TargetKey": "...", "Owner": "...", "Fence": 7, "ExpiresAt": "..."}}}
 
 `Extra` and each of its members may be missing: without a lease the function claims the target itself.
@@ -52,6 +52,7 @@ class _LeaseJson(Struct, rename="pascal", kw_only=True):
 class _ExtraJson(Struct, rename="pascal", kw_only=True, omit_defaults=True):
     at: float | None = None
     asked_at: Moment | None = None
+    ago: float | None = None
     deadline: Moment | None = None
     lease: _LeaseJson | None = None
 
@@ -74,6 +75,7 @@ def event_to_json(event: JobEvent) -> Json:
             "Extra": _ExtraJson(
                 at=event.target.at_seconds if isinstance(event.target, VideoTarget) else None,
                 asked_at=event.target.at if isinstance(event.target, ChannelTarget) else None,
+                ago=event.target.ago if isinstance(event.target, ChannelTarget) else None,
                 deadline=event.deadline,
                 lease=None
                 if lease is None
@@ -119,7 +121,7 @@ def _target(body: _EventJson, extra: _ExtraJson) -> TwitchTarget:
         match body.type:
             case "stream":
                 at = None if extra.asked_at is None else extra.asked_at.astimezone(UTC)
-                return replace(channel_target(body.identifier), at=at)
+                return replace(channel_target(body.identifier), at=at, ago=None if at is None else extra.ago)
             case "clip":
                 return clip_target(body.identifier)
             case "video":

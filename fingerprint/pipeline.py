@@ -30,6 +30,7 @@ from fingerprint.domain.time_line import (
     Broadcast,
     BroadcastPlace,
     TimeLine,
+    before_edge,
     clip_place,
     live_place,
     video_place,
@@ -261,7 +262,7 @@ class Pipeline:
         further_until = before_resolve + FURTHER_SHARE * self._job_seconds
         source = await self._resolver.resolve(target)
         if isinstance(source, LiveSource) and isinstance(target, ChannelTarget):
-            source = dataclasses.replace(source, at=target.at)
+            source = await self._at_moment(source, target, identification)
         if heard_before is not None:
             known = await _from_time_line(identification, target, source, heard_before)
             if known is not None:
@@ -312,6 +313,21 @@ class Pipeline:
             for listener in self._no_match_listeners:
                 listener(finished, recording)
         return finished
+
+    async def _at_moment(
+        self, source: LiveSource, target: ChannelTarget, identification: Identification
+    ) -> LiveSource:
+        """The source at the moment that is asked for; one that is so long ago counts from the live edge.
+
+        Our own clock may be wrong, and a channel broadcast with minutes of delay: neither changes what the viewer
+        heard so long ago.
+        """
+        edge = None if target.ago is None else await self._capture.live_edge(source)
+        if edge is None or target.ago is None:
+            return dataclasses.replace(source, at=target.at)
+        waited = (self._clock.now() - identification.created_at).total_seconds()
+        at = before_edge(edge, target.ago, waited_seconds=waited)
+        return dataclasses.replace(source, at=at, behind=target.ago)
 
     async def _first_take(
         self, source: MediaSource, stack: AsyncExitStack
@@ -497,7 +513,9 @@ async def _from_time_line(
         moment=BroadcastMoment(
             broadcast=asked.broadcast,
             seconds=round(asked.start, 3),
-            behind_live=_behind(identification, source.at) if isinstance(source, LiveSource) else None,
+            behind_live=_behind_edge(identification, source, source.at)
+            if isinstance(source, LiveSource)
+            else None,
         ),
         heard=Heard.LIVE if found.heard is Heard.NOW else found.heard,
     )
@@ -534,7 +552,7 @@ def _moment(identification: Identification, source: MediaSource, heard: _TakesSo
             return BroadcastMoment(
                 broadcast=None if broadcast is None else broadcast.id,
                 seconds=None if broadcast is None or begun is None else _rounded(broadcast.seconds_at(begun)),
-                behind_live=_behind(identification, source.at or until),
+                behind_live=_behind_edge(identification, source, source.at or until),
             )
         case VideoSource(broadcast=Broadcast() as broadcast):
             at = identification.asked_at
@@ -545,6 +563,10 @@ def _moment(identification: Identification, source: MediaSource, heard: _TakesSo
             return BroadcastMoment(broadcast=broadcast.id, seconds=_rounded(offset + seconds))
         case _:
             return None
+
+
+def _behind_edge(identification: Identification, source: LiveSource, moment: datetime | None) -> float | None:
+    return _behind(identification, moment) if source.behind is None else round(source.behind, 3)
 
 
 def _behind(identification: Identification, moment: datetime | None) -> float | None:

@@ -51,7 +51,8 @@ class LiveSource:
     `cached`: it was found for an earlier question and may have ended since. `channel_id`: the broadcaster's id,
     where Twitch names it. `usher_way`: which way of asking usher it came from, so that another one can be tried
     first when none of its playlists plays. `broadcast`: what it is the live stream of, where Twitch names it.
-    `at`: the earlier moment that is to be heard.
+    `at`: the earlier moment that is to be heard, `behind` how many seconds before the live edge that is, where it
+    is known.
     """
 
     channel: str
@@ -62,6 +63,7 @@ class LiveSource:
     usher_way: int = 0
     broadcast: Broadcast | None = None
     at: datetime | None = None
+    behind: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +180,13 @@ class Capture(Protocol):
         `timeout`, `internal` when the decoder died twice on the same input; `moment-gone` when a live source is to
         be heard `at` a moment that its playlist does not have (any more). A further take that cannot be
         captured raises nothing; there are fewer.
+        """
+        ...
+
+    async def live_edge(self, source: LiveSource) -> datetime | None:
+        """When the newest sound that a live source lists ends, by its own dates.
+
+        None where it has no dates or has ended, and where it cannot be had. Raises nothing.
         """
         ...
 

@@ -401,9 +401,11 @@ async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
         target = None if stored is None else target_of(stored)
         return target is None or await access.is_blacklisted(target)
 
-    def named(answer: Identification) -> None:
+    async def named(answer: Identification) -> None:
         service.forget_answer(answer)
         app[keys.SET_LISTS].forget(answer.target)
+        app[keys.FEED].refresh(answer.target)
+        await app[keys.WEBHOOKS].named_later(answer, app[keys.JOBS])
 
     unknowns = Unknowns(
         UnknownStore(app[keys.DATABASE]),
@@ -413,7 +415,7 @@ async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
         metrics=app[keys.METRICS],
         is_busy=lambda: service.is_busy,
         forbidden=forbidden,
-        songs=SongStore(app[keys.DATABASE]),
+        complete=service.completed,
         named=named,
         limits=UnknownLimits(days=min(settings.unknown_days, settings.keep_days or settings.unknown_days)),
         background=app[keys.BACKGROUND],

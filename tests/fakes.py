@@ -102,7 +102,11 @@ class FakeCapture:
         self.running = 0
         self.most_at_once = 0
         self.further: list[Recording] = []
+        self.edge: datetime | None = None
         self.error: TwitchAudioError | BaseException | None = None
+
+    async def live_edge(self, source: LiveSource) -> datetime | None:
+        return self.edge
 
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
         self.captures += 1

@@ -15,10 +15,14 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_i
 
 @dataclass(frozen=True, slots=True)
 class ChannelTarget:
-    """A live channel, by its lower-case login: what it plays now, or what it played `at` an earlier time."""
+    """A live channel, by its lower-case login: what it plays now, or what it played `at` an earlier time.
+
+    `ago`: `at` is only our clock's word for so many seconds before what listeners hear now.
+    """
 
     login: str
     at: datetime | None = None
+    ago: float | None = field(default=None, compare=False)
     kind: ClassVar[Kind] = Kind.STREAM
 
     @property
@@ -316,12 +320,13 @@ def moment_target(name: str, *, at: datetime, now: datetime) -> ChannelTarget:
 
 
 def ago_target(name: str, *, ago_seconds: float, now: datetime) -> ChannelTarget:
-    """What a channel played `ago_seconds` before `now`; 0: what it plays. Raises `invalid-input`."""
+    """What a channel played `ago_seconds` before what it plays `now`; 0: that. Raises `invalid-input`."""
     if not 0 <= ago_seconds <= MAX_AGO_SECONDS:  # NaN is neither
         raise invalid_input(f"How long ago is given in seconds, from 0 to {MAX_AGO_SECONDS:.0f}.")
     if not ago_seconds:
         return channel_target(name)
-    return moment_target(name, at=now - timedelta(seconds=ago_seconds), now=now)
+    target = moment_target(name, at=now - timedelta(seconds=ago_seconds), now=now)
+    return dataclasses.replace(target, ago=ago_seconds)
 
 
 def earlier(target: TwitchTarget, ago: str, now: datetime) -> TwitchTarget:

@@ -60,6 +60,20 @@ class BroadcastPlace:
             raise ValueError(f"no piece of a broadcast: {self.start}..{self.end}, exact to {self.exact}")
 
 
+MAX_WAITED_SECONDS: Final = 60.0
+"""A question that seems to have waited longer was asked by another clock: jobs do not wait so long."""
+
+
+def before_edge(edge: datetime, ago_seconds: float, *, waited_seconds: float) -> datetime:
+    """The date of the sound that was `ago_seconds` before the live edge when a question was asked.
+
+    `edge`: the end of the newest sound that is listed now, by the playlist's dates. `waited_seconds`: how long ago
+    the question was asked; the edge moves on meanwhile.
+    """
+    waited = waited_seconds if 0 <= waited_seconds <= MAX_WAITED_SECONDS else 0.0
+    return edge - timedelta(seconds=ago_seconds + waited)
+
+
 def live_place(broadcast: Broadcast, at: datetime, seconds: float = 0.0) -> BroadcastPlace:
     """The place of `seconds` of a live stream from a moment on, by the dates of its playlist."""
     start = broadcast.seconds_at(at)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,10 @@ class StreamCapture:
                 yield await self._clip(source)
             case FileSource(path=path, max_seconds=max_seconds):
                 yield await self._file(path, max_seconds or MAX_FILE_SECONDS)
+
+    async def live_edge(self, source: LiveSource) -> datetime | None:
+        """When the newest sound of a live source ends: part of the `Capture` port."""
+        return await self._live.edge(source)
 
     @asynccontextmanager
     async def whole(self, source: MediaSource) -> AsyncGenerator[WholeSound]:

@@ -38,6 +38,9 @@ TAKE_SECONDS: Final = 12.0
 NEW_SOUND_SECONDS: Final = 10.0
 """How long to wait for new sound, once all sound in the playlist has been tried."""
 
+EDGE_RENDITIONS: Final = 2
+"""How many renditions are asked for the live edge: what comes then does without."""
+
 _STALLED_SECONDS: Final = 15.0
 _MAX_CHANNELS: Final = 1_000
 _MIN_POLL_SECONDS: Final = 0.5
@@ -141,6 +144,21 @@ class LiveCapture:
             except (TwitchAudioError, PlaylistRefusedError):
                 return
 
+    async def edge(self, source: LiveSource) -> datetime | None:
+        """When the newest sound that is listed ends, by the dates of the first rendition that can be had.
+
+        None where it has no dates, or nothing new has come for long. Raises nothing.
+        """
+        for rendition in _renditions(source)[:EDGE_RENDITIONS]:
+            try:
+                playlist = await fetch_playlist(self._fetcher, rendition.playlist)
+            except (TwitchAudioError, PlaylistRefusedError):
+                continue
+            if playlist.ended or not playlist.segments or self._has_stalled(source, playlist):
+                return None
+            return playlist.segments[-1].ended_at
+        return None
+
     async def _further(
         self,
         source: LiveSource,
@@ -185,7 +203,7 @@ class LiveCapture:
             return found
         if found.broadcast != source.broadcast and found.broadcast and found.broadcast.seconds_at(source.at) < 0:
             raise TwitchAudioError(ProblemCode.MOMENT_GONE, "Another broadcast has begun since.")
-        return dataclasses.replace(found, at=source.at)
+        return dataclasses.replace(found, at=source.at, behind=source.behind)
 
     async def _first(self, source: LiveSource, seconds: float) -> FirstTake:
         """The first take. Renditions are tried in their order, also when the segments of one fail.

@@ -613,7 +613,8 @@ class WebhookWish(RequestBody):
 
     url: Annotated[str, Meta(max_length=URL_LIMIT, description="An https address at a public host.")]
     events: Annotated[
-        list[str], Meta(description="`play.started`, `identification.finished`; both when left out.")
+        list[str],
+        Meta(description="`play.started`, `play.updated`, `identification.finished`; all when left out."),
     ] = form_field(default_factory=list[str])
     channels: Annotated[
         list[str], Meta(description="The channels whose plays are told, by name or address; at most 50.")
@@ -623,7 +624,7 @@ class WebhookWish(RequestBody):
         """The events. Raises TwitchAudioError `invalid-input`."""
         unknown = sorted(set(self.events) - set(CHOSEN))
         if unknown:
-            raise invalid_input(f'"events" takes {" and ".join(CHOSEN)}, not {unknown[0][:50]!r}.')
+            raise invalid_input(f'"events" takes {", ".join(CHOSEN)}, not {unknown[0][:50]!r}.')
         return tuple(event for event in CHOSEN if not self.events or event in self.events)
 
     def logins(self) -> tuple[str, ...]:
@@ -631,7 +632,7 @@ class WebhookWish(RequestBody):
         logins = tuple(dict.fromkeys(channel_target(each).login for each in self.channels))
         if len(logins) > MOST_CHANNELS:
             raise invalid_input(f'"channels" takes at most {MOST_CHANNELS} of them.')
-        if self.events == [EventType.PLAY] and not logins:
+        if self.events and EventType.IDENTIFICATION not in self.events and not logins:
             raise invalid_input('Plays are told of the channels in "channels": name at least one.')
         return logins
 

@@ -165,6 +165,12 @@ class ChannelFeed:
             subscription.play, subscription.recent = None, ()
             subscription.refresh.set()
 
+    def refresh(self, login: str) -> None:
+        """Read a channel's newest plays at once, since one of them has a song only now."""
+        subscription = self._subscriptions.get(login)
+        if subscription is not None:
+            subscription.refresh.set()
+
     def _job_ended(self, outcome: JobOutcome) -> None:
         """Refresh the channel at once when a job of this process has named a song on it."""
         answer = outcome.identification

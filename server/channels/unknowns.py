@@ -23,9 +23,9 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs.clean import clean_song
 from fingerprint.ports import Clock, JobStore, Match, PrintRecognizer
 from server.channels.unknown_store import SoundPrint, Unknown, UnknownStore
+from server.identifications.jobs import AnswerEnricher
 from server.identifications.service import IdentificationHandle
 from server.observability import Metrics
-from server.songs.store import SongStore
 
 MAX_PIECES: Final = 5
 """How many fingerprints of a clip are kept: all of a minute."""
@@ -58,14 +58,14 @@ async def search_unknowns(
     clock: Clock,
     wait: Callable[[], Awaitable[None]],
     forbidden: Callable[[Unknown], Awaitable[bool]],
-    songs_of: SongStore,
-    named: Callable[[Identification], None] = lambda _answer: None,
+    complete: AnswerEnricher,
+    named: Callable[[Identification], Awaitable[None]],
 ) -> int:
     """Search for all unknowns that a catalog may have by now; returns how many were named.
 
     `wait`: called before each search. `forbidden`: whether nothing is to be known of it any more, such as of a
-    blacklisted channel. `songs_of`: where it is noted in which answers songs were heard. `named`: called with each
-    answer that has a song now. Raises TwitchAudioError when the store or the catalog cannot be used.
+    blacklisted channel. `complete`: adds what answers have beside their songs, such as links. `named`: called with
+    each answer that has a song now. Raises TwitchAudioError when the store or the catalog cannot be used.
     """
     count = 0
     generations = await recognizer.generations()
@@ -89,12 +89,12 @@ async def search_unknowns(
         if stored is None or stored.status is not Status.NO_MATCH:
             await store.delete([unknown.id])
             continue
-        answer = await songs_of.note(named_answer(stored, unknown, songs))
+        answer = await complete(named_answer(stored, unknown, songs))
         await jobs.update_answer(answer)
         assert answer.song is not None, "it was just named"
         artists = ", ".join(answer.song.artists)
         await store.named(unknown, f"{artists} - {answer.song.title}", now=clock.now())
-        named(answer)
+        await named(answer)
         count += 1
     return count
 
@@ -160,8 +160,8 @@ class Unknowns:
         metrics: Metrics,
         is_busy: Callable[[], bool],
         forbidden: Callable[[Unknown], Awaitable[bool]],
-        songs: SongStore,
-        named: Callable[[Identification], None],
+        complete: AnswerEnricher,
+        named: Callable[[Identification], Awaitable[None]],
         limits: UnknownLimits,
         background: Background | None = None,
     ) -> None:
@@ -172,7 +172,7 @@ class Unknowns:
         self._background = background or Background(clock)
         self._is_busy = is_busy
         self._forbidden = forbidden
-        self._songs = songs
+        self._complete = complete
         self._named = named
         self._limits = limits
         self._sounds: deque[tuple[Identification, Recording]] = deque()
@@ -269,7 +269,7 @@ class Unknowns:
                         clock=self._clock,
                         wait=self._wait,
                         forbidden=self._forbidden,
-                        songs_of=self._songs,
+                        complete=self._complete,
                         named=self._on_named,
                     )
                     done = self._searched = generations
@@ -282,9 +282,10 @@ class Unknowns:
         while self._is_busy():  # noqa: ASYNC110 - jobs end elsewhere, and nothing is urgent here
             await asyncio.sleep(self._limits.poll_seconds)
 
-    def _on_named(self, answer: Identification) -> None:
+    async def _on_named(self, answer: Identification) -> None:
         self._count.add("named")
-        self._named(answer)
+        with _passing("naming_not_told"):
+            await self._named(answer)
 
     async def _sweep(self) -> None:
         while True:

@@ -8,6 +8,7 @@ from typing import Final
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import database_may_exist, open_configured_database
+from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs import open_job_store
 from fingerprint.recognizers.catalog import CatalogRecognizer
@@ -16,6 +17,8 @@ from server import migrations
 from server.channels.unknown_store import Unknown, UnknownStore
 from server.channels.unknowns import search_unknowns
 from server.songs.store import SongStore
+from server.webhooks.later_plays import store_later_play
+from server.webhooks.store import WebhookStore
 
 MAX_SECONDS: Final = 60.0
 """After this, the rest is left to the servers."""
@@ -49,6 +52,10 @@ async def _search(settings: PipelineSettings, catalog: Path) -> int:
     async def forbidden(_unknown: Unknown) -> bool:
         return False  # the servers delete it
 
+    async def named(answer: Identification) -> None:
+        with contextlib.suppress(TwitchAudioError):
+            await store_later_play(WebhookStore(database), jobs, answer, now=clock.now())
+
     async with open_configured_database(settings) as database, open_job_store(settings, clock, database) as jobs:
         await migrations.check(database)
         store = UnknownStore(database)
@@ -60,6 +67,7 @@ async def _search(settings: PipelineSettings, catalog: Path) -> int:
                 clock=clock,
                 wait=wait,
                 forbidden=forbidden,
-                songs_of=SongStore(database),
+                complete=SongStore(database).note,
+                named=named,
             )
         return await store.count_named(since=began)

@@ -234,6 +234,10 @@ class JobRegistry:
         problem = Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0)
         return identification.failed(problem, self._clock.now())
 
+    async def completed(self, finished: Identification) -> Identification:
+        """A finished answer with what is added to all of them."""
+        return await self._enrich(finished)
+
     async def add_answer(self, target: AskedTarget, heard: Identification) -> bool:
         """Store an answer that was found without a job, and tell the listeners; False while a job runs.
 

@@ -199,6 +199,10 @@ class IdentificationService:
         """
         return await self._jobs.add_answer(target, heard)
 
+    async def completed(self, answer: Identification) -> Identification:
+        """An answer that was found without a job, with what is added to those of jobs, such as links."""
+        return await self._jobs.completed(answer)
+
     async def recent_answers(self, login: str, *, limit: int) -> Sequence[Identification]:
         """A channel's newest answers with a song, newest first, under whatever login it had."""
         return await self._history(login, limit=limit)

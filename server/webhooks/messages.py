@@ -25,11 +25,12 @@ class EventType(StrEnum):
     """What a webhook may be told of."""
 
     PLAY = "play.started"
+    LATER_PLAY = "play.updated"
     IDENTIFICATION = "identification.finished"
     TEST = "webhook.test"
 
 
-CHOSEN: Final = (EventType.PLAY, EventType.IDENTIFICATION)
+CHOSEN: Final = (EventType.PLAY, EventType.LATER_PLAY, EventType.IDENTIFICATION)
 """Events that a webhook can choose; a test is sent when it is asked for."""
 
 
@@ -81,8 +82,8 @@ def identification_message(webhook: Webhook, answer: Identification) -> Message:
     return _message(webhook, EventType.IDENTIFICATION, answer.id, answer.finished_at, to_json(answer, paths=False))
 
 
-def play_message(webhook: Webhook, channel: str, play: Play) -> Message:
-    """Tells that a song has begun to be heard on a channel."""
+def play_message(webhook: Webhook, channel: str, play: Play, event: EventType = EventType.PLAY) -> Message:
+    """Tells that a song has begun to be heard on a channel, or with another `event`, what it says of a play."""
     data = {
         "channel": channel,
         "song": song_to_json(play.song, paths=False),
@@ -91,7 +92,7 @@ def play_message(webhook: Webhook, channel: str, play: Play) -> Message:
         "identifications": list(play.answers),
         "probable": play.probable,
     }
-    return _message(webhook, EventType.PLAY, play.answers[-1], play.first_heard, data)
+    return _message(webhook, event, play.answers[-1], play.first_heard, data)
 
 
 def trial_message(webhook: Webhook, now: datetime) -> Message:

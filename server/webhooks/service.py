@@ -13,12 +13,13 @@ from typing import Final, Self, TypeVar
 from fingerprint.background import Background
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import Clock, JobOutcome
+from fingerprint.ports import Clock, JobOutcome, JobStore
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.scopes import WEBHOOKS
 from server.identifications.service import IdentificationHandle, IdentificationService
 from server.identifications.set_list import plays
 from server.observability import Metrics
+from server.webhooks.later_plays import store_later_play
 from server.webhooks.messages import EventType, Webhook, identification_message, play_message, trial_message
 from server.webhooks.sender import Attempt, WebhookSender
 from server.webhooks.store import Delivery, WebhookStore
@@ -115,6 +116,11 @@ class Webhooks:
                 self._news.set()
 
         handle.progress.ended.add_done_callback(ended)
+
+    async def named_later(self, answer: Identification, jobs: JobStore) -> None:
+        """Tell of an answer that has a song only now. Raises TwitchAudioError `busy`."""
+        if await store_later_play(self._store, jobs, answer, now=self._clock.now()):
+            self._due.set()
 
     async def test(self, webhook: Webhook) -> Attempt:
         """Send a test message now."""

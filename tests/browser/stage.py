@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ class OnStageNow:
         return FileSource(path=Path(target.name))
 
     async def recording(self, source: LiveSource) -> VideoSource | None:
+        return None
+
+    async def live_edge(self, source: LiveSource) -> datetime | None:
         return None
 
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:

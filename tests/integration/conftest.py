@@ -10,6 +10,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from tests.api_client import open_api
 from tests.fakes import FakePipeline
+from tests.webhook_receiver import Receiver, receiving
 
 
 @pytest.fixture
@@ -32,3 +33,9 @@ async def api(parts: FakePipeline, address: str, tmp_path: Path) -> AsyncGenerat
 async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
     async with open_database(address) as opened:
         yield opened
+
+
+@pytest.fixture
+async def receiver() -> AsyncGenerator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 
 SONG_SECONDS = 20.0
 LOGIN, SLUG, VIDEO = "momentary", "MomentaryClipOfOneSong-abc_DEF-123", "2210987555"
-SECOND, THIRD = "secondchannel", "thirdchannel"
+SECOND, THIRD, FOURTH = "secondchannel", "thirdchannel", "fourthchannel"
 LATE_SLUG = "LateClipOfOneSong-abc_DEF-12345"
 
 
@@ -55,7 +55,8 @@ async def twitch(folder: Path) -> AsyncGenerator[Simulator]:
     video = VideoPlan(video_id=VIDEO, login=LOGIN, title="", playlist=thrice)
     second = dataclasses.replace(channel, login=SECOND, user_id=71_000_556)
     third = dataclasses.replace(channel, login=THIRD, user_id=71_000_557)
-    content = Content(channels=(channel, second, third), clips=(clip, late), videos=(video,), songs=songs)
+    fourth = dataclasses.replace(channel, login=FOURTH, user_id=71_000_558)
+    content = Content(channels=(channel, second, third, fourth), clips=(clip, late), videos=(video,), songs=songs)
     async with Simulator(cache=folder / "media", content=content) as simulator:
         yield simulator
 
@@ -206,6 +207,25 @@ async def test_an_earlier_moment_is_heard_in_the_window_then_in_the_recording_an
     began = (captured_at - channel.moment(0)).total_seconds()
     assert now["moment"]["seconds"] == pytest.approx(began, abs=0.05)
     assert 0 <= now["moment"]["behind_live"] < 10
+
+
+@pytest.mark.parametrize("ahead", [300.0, -300.0])
+async def test_so_long_ago_counts_from_the_live_edge_also_when_clocks_differ(
+    api: ClientSession, twitch: Simulator, ahead: float
+) -> None:
+    twitch.reset()
+    twitch.configure_channel(FOURTH, window_segments=60)
+    twitch.clock.advance(ahead)
+    asked_at = twitch.clock.now()
+    found = await answer(api, {"channel": FOURTH, "ago": 40})
+    latest = twitch.clock.now()
+    assert found["status"] == "successful", found["problem"]
+    assert (found["heard"], found["moment"]["behind_live"]) == ("live", 40)
+    heard_from = datetime.fromisoformat(found["captured_at"])
+    heard_to = heard_from + timedelta(seconds=found["captured_seconds"])
+    assert heard_from <= latest - timedelta(seconds=40)
+    assert heard_to >= asked_at - timedelta(seconds=40 + 6), "the edge is at most some segments behind the clock"
+    twitch.clock.reset()
 
 
 async def test_a_vod_of_what_was_heard_live_is_answered_without_its_sound(

@@ -11,17 +11,18 @@ from sqlalchemy import func, select
 
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.clock import SystemClock
-from fingerprint.database import Database
+from fingerprint.database import Database, open_database
 from fingerprint.domain.audio import Recording
 from fingerprint.ports import Match
 from fingerprint.settings import PipelineSettings
 from server.channels.tables import unknowns
 from server.cli.unknown_songs import named_since_it_grew
-from tests.api_client import CLIP, ask, open_api
+from tests.api_client import CLIP, ask, bot_headers, next_event, open_api
 from tests.builders import song
 from tests.fakes import FakeCapture, FakePipeline
 from tests.unit.catalog.music import tune
 from tests.unit.catalog.shelf import entry
+from tests.webhook_receiver import Receiver
 
 
 class Prints:
@@ -93,6 +94,40 @@ async def test_answers_fill_in_by_themselves_when_the_catalog_grows(
     assert (await (await ask(api, CLIP, wait=20)).json())["song"]["title"] == "Late Arrival"
     songs = await (await api.get("/api/v1/channels/somechannel/songs")).json()
     assert [play["song"]["title"] for play in songs["plays"]] == ["Late Arrival"]
+
+
+async def test_webhooks_and_listeners_are_told_of_what_is_named_later(
+    parts: FakePipeline, address: str, prints: Prints, receiver: Receiver, tmp_path: Path
+) -> None:
+    async with (
+        open_api(parts, tmp_path, database_url=address, webhook_hosts=("127.0.0.1",)) as api,
+        open_database(address) as database,
+    ):
+        bot = await bot_headers(database, "streams", "webhooks")
+        made = await api.put(
+            "/api/v1/webhooks", json={"url": receiver.url, "channels": ["somechannel"]}, headers=bot
+        )
+        secret = (await made.json())["secret"]
+        answers = [(await (await ask(api, wait=20)).json())["id"] for _ in range(2)]
+        await until_kept(database, 2)
+        async with api.get("/api/v1/channels/somechannel/events") as events:
+            prints.generation = 2
+            message = await receiver.next(secret)
+            async with asyncio.timeout(60):
+                name, play = await next_event(events)
+        assert (message["type"], message["data"]["channel"]) == ("play.updated", "somechannel")
+        assert message["data"]["song"]["title"] == "Late Arrival"
+        assert (name, play["song"]["title"]) == ("play", "Late Arrival")
+        assert message["data"]["identifications"] == [answers[1]], "the newest is searched for first"
+        async with asyncio.timeout(60):
+            while True:
+                earlier = await (await api.get(f"/api/v1/identifications/{answers[0]}")).json()
+                if earlier["song"] is not None:
+                    break
+                await asyncio.sleep(0.05)
+        async with api.post(f"/api/v1/webhooks/{(await made.json())['id']}/test", headers=bot) as tested:
+            assert tested.status == 200
+        assert (await receiver.next(secret))["type"] == "webhook.test", "the other answer is of the same play"
 
 
 async def test_nothing_is_kept_where_that_is_switched_off(parts: FakePipeline, tmp_path: Path) -> None:

@@ -1,18 +1,11 @@
 """Webhooks: plays and finished identifications, signed and sent to the addresses of an API key's holder."""
 
-import asyncio
-import base64
-import hashlib
-import hmac
-import json
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession
 
 from fingerprint.database import Database, open_database
 from fingerprint.ports import Match
@@ -24,52 +17,10 @@ from tests.api_client import ask, assert_problem, bot_headers, open_api
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline
 from tests.integration.test_api_document import Checker
+from tests.webhook_receiver import Receiver
 
 HOOKS = "/api/v1/webhooks"
 CHANNEL = {"channel": "somechannel"}
-
-
-@dataclass
-class Receiver:
-    """A server that takes messages, and answers as it is told."""
-
-    url: str = ""
-    status: int = 204
-    got: asyncio.Queue[tuple[dict[str, str], bytes]] = field(
-        default_factory=asyncio.Queue[tuple[dict[str, str], bytes]]
-    )
-
-    async def take(self, request: web.Request) -> web.Response:
-        await self.got.put(
-            ({name.lower(): value for name, value in request.headers.items()}, await request.read())
-        )
-        return web.Response(status=self.status, headers={"Location": "/elsewhere"})
-
-    async def next(self, secret: str) -> dict[str, Any]:
-        """The next message, whose signature is right; 30 s at most."""
-        async with asyncio.timeout(30):
-            headers, body = await self.got.get()
-        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-        key = base64.b64decode(secret.removeprefix("whsec_"))
-        expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-        assert headers["webhook-signature"] == f"v1,{expected}"
-        assert headers["content-type"] == "application/json"
-        return json.loads(body)
-
-
-@pytest.fixture
-async def receiver() -> AsyncGenerator[Receiver]:
-    receiver = Receiver()
-    app = web.Application()
-    app.router.add_post("/hook", receiver.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port: int = runner.addresses[0][1]
-    receiver.url = f"http://127.0.0.1:{port}/hook"
-    yield receiver
-    await runner.cleanup()
 
 
 @pytest.fixture

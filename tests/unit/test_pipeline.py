@@ -1,23 +1,36 @@
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, ago_target
+from fingerprint.domain.time_line import Broadcast
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import LEASE_SECONDS, Claim, Claimed, Lease, Match, OnStage, Recognition
+from fingerprint.ports import (
+    LEASE_SECONDS,
+    Claim,
+    Claimed,
+    Lease,
+    LiveSource,
+    Match,
+    MediaSource,
+    OnStage,
+    Recognition,
+)
 from tests.builders import NOON, identification, recording, song
 from tests.fakes import FakeClock, FakePipeline, FakeRecognizers
 from tests.virtual_time import run_virtually
 
 CHANNEL = ChannelTarget("somechannel")
+BROADCAST = Broadcast(id="41", started_at=NOON)
 LEASE = Lease(
     identification_id=IdentificationId("id-1"),
     target_key=CHANNEL.key,
@@ -233,6 +246,33 @@ async def test_the_songs_of_a_clip_come_in_the_order_in_which_they_are_heard() -
     assert [found.title for found in answer.songs] == ["First", "Second"]
     assert answer.song is not None
     assert answer.song.title == "Second"  # the one that the recognizer is surest of
+
+
+@pytest.mark.parametrize("edge_is_known", [True, False])
+@pytest.mark.parametrize("skew", [-300.0, 0.0, 300.0])
+async def test_what_was_heard_so_long_ago_counts_from_the_live_edge(skew: float, *, edge_is_known: bool) -> None:
+    clock = FakeClock()
+    fake = FakePipeline(clock)
+    asked_of: list[MediaSource] = []
+
+    async def resolve(target: Target) -> MediaSource:
+        return LiveSource(channel=target.name, playlist=URL("https://a.example/"), broadcast=BROADCAST)
+
+    async def takes(source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+        asked_of.append(source)
+        yield recording(seconds, NOON)
+
+    fake.resolver.resolve = resolve
+    fake.capture.takes = takes
+    now = clock.now()
+    fake.capture.edge = now + timedelta(seconds=skew) if edge_is_known else None
+    target = ago_target("somechannel", ago_seconds=90, now=now)
+    answer = await fake.pipeline.identify(identification(created_at=now, asked_at=target.at), target)
+    [source] = asked_of
+    assert isinstance(source, LiveSource)
+    assert source.at == now + timedelta(seconds=(skew if edge_is_known else 0.0) - 90)
+    assert answer.moment is not None
+    assert answer.moment.behind_live == 90
 
 
 @pytest.mark.parametrize(

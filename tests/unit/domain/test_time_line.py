@@ -1,7 +1,7 @@
 """The time line of a broadcast: one and the same in any order, and no answer for what was not surely heard."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -27,6 +27,7 @@ from fingerprint.domain.time_line import (
     BroadcastPlace,
     Span,
     TimeLine,
+    before_edge,
     clip_place,
     live_place,
     span_of,
@@ -217,6 +218,29 @@ def test_a_place_has_its_ends_in_order() -> None:
     for start, end, exact in ((2, 1, 0), (1, 2, -1), (float("nan"), 2, 0)):
         with pytest.raises(ValueError, match="no piece"):
             place(start, end, exact)
+
+
+SKEW = st.floats(-300, 300)
+
+
+@given(st.floats(1, 3_000), st.floats(0, 45), st.floats(0, 8), SKEW, SKEW)
+def test_so_long_ago_counts_from_the_live_edge_whatever_clocks_say(
+    ago: float, waited: float, lag: float, ours: float, theirs: float
+) -> None:
+    # The question comes at NOON of a true clock; the playlist lists what is `lag` seconds old, in steps of 2 s.
+    def dated(true: datetime) -> datetime:
+        return true + timedelta(seconds=theirs)
+
+    asked, fetched = (NOON + timedelta(seconds=seconds + ours) for seconds in (0.0, waited))
+    edge = NOON + timedelta(seconds=(waited - lag) // 2 * 2)
+    found = before_edge(dated(edge), ago, waited_seconds=(fetched - asked).total_seconds())
+    heard = dated(NOON - timedelta(seconds=lag + ago))
+    assert -2.01 <= (found - heard).total_seconds() <= 0.01
+
+
+@pytest.mark.parametrize("waited", [-300.0, 61.0, 300.0])
+def test_a_wait_that_no_question_has_is_another_clock(waited: float) -> None:
+    assert before_edge(NOON, 30, waited_seconds=waited) == NOON - timedelta(seconds=30)
 
 
 # --- Properties ---------------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+"""Tells webhooks of plays that are known only later, since a catalog has grown."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from fingerprint.domain.identification import Identification, Kind
+from fingerprint.ports import JobStore
+from server.identifications.set_list import LONGEST_GAP, plays
+from server.webhooks.messages import EventType, Webhook, play_message
+from server.webhooks.store import WebhookStore
+
+ANSWERS: Final = 50
+"""How many answers around one that was named are read to see whether its play was known before."""
+
+
+async def store_later_play(store: WebhookStore, jobs: JobStore, answer: Identification, *, now: datetime) -> bool:
+    """Store the messages about an answer that has a song only now, if there are any, to be sent by the servers.
+
+    An answer that belongs to a play which was known before is no news, nor one about an earlier moment, which no
+    set list has. Raises TwitchAudioError `busy`.
+    """
+    if answer.kind is not Kind.STREAM or answer.asked_at is not None or answer.song is None:
+        return False
+    told: Sequence[Webhook] = [
+        each
+        for each in await store.active()
+        if answer.target in each.channels and EventType.LATER_PLAY in each.events
+    ]
+    if not told:
+        return False
+    length = timedelta(seconds=2 * (answer.song.duration_seconds or 0.0))
+    around = answer.created_at + max(LONGEST_GAP, length)
+    found = plays(await jobs.history(answer.target, limit=ANSWERS, before=around))
+    play = next((each for each in found if answer.id in each.answers), next(plays([answer])))
+    if len(play.answers) > 1:
+        return False
+    messages = [(each, play_message(each, answer.target, play, EventType.LATER_PLAY)) for each in told]
+    await store.add(messages, now=now)
+    return True
