@@ -20,6 +20,7 @@ from fingerprint.domain.text import clean_text
 from fingerprint.ports import Broadcaster
 from fingerprint.settings import Secret
 from server.access.identity.api_keys import key_hash, new_key, well_formed
+from server.access.revocations import undo_revocation
 from server.audit.changes import ChangeLog
 from server.channels.tables import song_tokens as table
 
@@ -148,6 +149,15 @@ class SongTokenStore:
             if connection.execute(statement.values(revoked_us=to_us(now))).rowcount:
                 before = f"{token_id}: {known.note}"
                 self._changes.record(connection, "revoke song token", known.channel, before=before)
+
+        await self._database.transact(change)
+
+    async def undo_revoke(self, token_id: str, *, now: datetime) -> None:
+        """Undo a revocation of the last minute. Raises TwitchAudioError `not-found`."""
+
+        def change(connection: Connection) -> None:
+            undo_revocation(connection, table, token_id, now)
+            self._changes.record(connection, "undo revoking song token", token_id)
 
         await self._database.transact(change)
 

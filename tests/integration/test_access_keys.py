@@ -12,6 +12,7 @@ from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
+from fingerprint.domain.problems import TwitchAudioError
 from server.access.identity.api_keys import ApiKeyStore, new_key
 from server.access.rules.store import RulesStore
 from server.cli import main
@@ -181,3 +182,14 @@ async def test_after_twenty_wrong_keys_further_ones_wait_and_right_ones_pass(
     # A key that was never used before passes, too.
     assert (await (await api.get(ME, headers=right)).json())["known_by"] == "key"
     assert (await api.get(ME)).status == 200
+
+
+async def test_a_revocation_can_be_undone_for_a_minute(database: Database) -> None:
+    store = ApiKeyStore(database)
+    key, _ = await store.create("a bot", now=now())
+    moment = now()
+    await store.revoke(key.id, moment)
+    with pytest.raises(TwitchAudioError, match="for a minute"):
+        await store.undo_revoke(key.id, moment + timedelta(seconds=61))
+    await store.undo_revoke(key.id, moment + timedelta(seconds=59))
+    assert [each.revoked_at for each in await store.all() if each.id == key.id] == [None]

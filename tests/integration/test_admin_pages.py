@@ -249,6 +249,32 @@ async def test_a_chat_bots_token_is_shown_once_and_works(operator: Browser) -> N
     assert "is revoked." in (await send(operator, "/song-tokens", action="remove", key=row[1]))[1]
 
 
+async def test_what_was_revoked_or_taken_off_by_mistake_is_back_within_a_minute(operator: Browser) -> None:
+    for place, fields in {
+        "/keys": {"name": "a bot"},
+        "/codes": {"uses": "1"},
+        "/song-tokens": {"channel": "somechannel"},
+        "/whitelist": {"value": "somebody", "note": "a <b>friend</b>"},
+        "/blacklist": {"kind": "channel", "value": "loud", "note": "noise"},
+        "/broadcasters": {"value": VIC, "note": "by name"},
+    }.items():
+        await send(operator, place, action="add", **fields)
+        row = re.search(r'name="key" value="([^"]+)"', await (await operator.get(f"/admin{place}")).text())
+        assert row is not None, place
+        status, page = await send(operator, place, action="remove", key=row[1])
+        assert status == 200, place
+        undo = page[page.index('role="status"') : page.index("Undo</button>")]
+        sent = dict(re.findall(r'name="([a-z]+)" value="([^"]*)"', undo))
+        status, page = await send(operator, place, **sent)
+        assert status == 200, place
+        again = await (await operator.get(f"/admin{place}")).text()
+        assert f'name="key" value="{row[1]}"' in again, place
+        assert html.escape(fields.get("note", ""), quote=False) in again, place
+        if sent["action"] == "undo":  # it is valid: there is nothing to undo
+            assert (await send(operator, place, **sent))[0] == 404
+    assert (await send(operator, "/watches", action="undo", key="somechannel"))[0] == 400
+
+
 async def test_a_report_is_read_and_done_with(operator: Browser) -> None:
     token = await operator.csrf()
     asked = await operator.post(ASK, json=CLIP, token=token, headers={"Prefer": "wait=30"})

@@ -21,6 +21,7 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from fingerprint.settings import Secret
+from server.access.revocations import undo_revocation
 from server.access.rules_version import change_rules
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.access.tables import api_keys as table
@@ -182,6 +183,15 @@ class ApiKeyStore:
             statement = update(table).where(table.c.id == key_id, table.c.revoked_us.is_(None))
             if connection.execute(statement.values(revoked_us=to_us(now))).rowcount:
                 self._changes.record(connection, "revoke API key", key_id, before=_described(_api_key(row)))
+
+        await change_rules(self._database, change)
+
+    async def undo_revoke(self, key_id: str, now: datetime) -> None:
+        """Undo a revocation of the last minute. Raises TwitchAudioError `not-found`, `busy`."""
+
+        def change(connection: Connection) -> None:
+            undo_revocation(connection, table, key_id, now)
+            self._changes.record(connection, "undo revoking API key", key_id)
 
         await change_rules(self._database, change)
 

@@ -14,6 +14,7 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
 from fingerprint.settings import Secret
+from server.access.revocations import undo_revocation
 from server.access.rules_version import change_rules
 from server.access.tables import access_code_uses as uses
 from server.access.tables import access_codes as codes
@@ -101,6 +102,15 @@ class CodeStore:
                 self._changes.record(connection, "revoke access code", code_id, before=used)
 
         await change_rules(self._database, work)
+
+    async def undo_revoke(self, code_id: str, now: datetime) -> None:
+        """Undo a revocation of the last minute. Raises TwitchAudioError `not-found`, `busy`."""
+
+        def change(connection: Connection) -> None:
+            undo_revocation(connection, codes, code_id, now)
+            self._changes.record(connection, "undo revoking access code", code_id)
+
+        await change_rules(self._database, change)
 
     async def redeem(self, text: str, user_id: str, now: datetime) -> None:
         """Redeem a code for a user; redeeming it again costs no further use.

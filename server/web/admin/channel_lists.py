@@ -70,6 +70,7 @@ class UnknownMoments(AdminSection):
     columns = ("Where", "Channel", "Asked for", "When")
     fields = ()
     verbs = ("", "Delete")
+    warning = "It is not searched for again, and cannot be brought back."
 
     def __init__(self, unknowns: UnknownStore) -> None:
         self._unknowns = unknowns
@@ -173,6 +174,7 @@ class SongTokens(AdminSection):
     columns = ("Token", "Channel", "Note", "Made by", "State", "Made", "Last used")
     fields = (_CHANNEL, FormField(name="note", label="Note", help="Which bot it is for."))
     verbs = ("Make a token", "Revoke")
+    warning = "The bot that uses it gets no songs from then on."
 
     def __init__(self, tokens: SongTokenStore, clock: Clock) -> None:
         self._tokens = tokens
@@ -205,4 +207,8 @@ class SongTokens(AdminSection):
 
     async def remove(self, key: str) -> Change:
         await self._tokens.revoke(key, now=self._clock.now())
-        return Change(message=f"The token {key} is revoked.")
+        return Change(message=f"The token {key} is revoked.", undo={"action": "undo", "key": key})
+
+    async def undo_remove(self, key: str) -> Change:
+        await self._tokens.undo_revoke(key, now=self._clock.now())
+        return Change(message=f"The token {key} is valid again.")

@@ -53,8 +53,10 @@ class Whitelist(AdminSection):
         return Change(message=f"{value} is let in.")
 
     async def remove(self, key: str) -> Change:
+        notes = {entry.value: entry.note for entry in await self._lists.whitelist()}
         value = await self._lists.disallow(key)
-        return Change(message=f"{value} is no longer on the whitelist.")
+        undo = {"action": "add", "value": value, "note": notes.get(value, "")}
+        return Change(message=f"{value} is no longer on the whitelist.", undo=undo)
 
 
 class Broadcasters(AdminSection):
@@ -102,7 +104,10 @@ class Broadcasters(AdminSection):
         return Change(message=message)
 
     async def remove(self, key: str) -> Change:
-        return Change(message=f"{await self._broadcasters.remove(key)} is not listed any more.")
+        notes = {f"{ID_PREFIX}{each.id}": each.note for each in await self._broadcasters.all()}
+        name = await self._broadcasters.remove(key)
+        undo = {"action": "add", "value": key, "note": notes.get(key, "")}
+        return Change(message=f"{name} is not listed any more.", undo=undo)
 
 
 class Blacklisted(AdminSection):
@@ -150,8 +155,10 @@ class Blacklisted(AdminSection):
     async def remove(self, key: str) -> Change:
         name, _, text = key.partition(" ")
         kind = _kind(name)
+        reasons = {(entry.kind, entry.value): entry.note for entry in await self._lists.blacklist()}
         value = await self._lists.unblock(kind, text)
-        return Change(message=f"{kind} {value} is no longer blocked.")
+        undo = {"action": "add", "kind": str(kind), "value": value, "note": reasons.get((kind, value), "")}
+        return Change(message=f"{kind} {value} is no longer blocked.", undo=undo)
 
 
 def _kind(text: str) -> BlacklistKind:
@@ -174,6 +181,7 @@ class Codes(AdminSection):
         _NOTE,
     )
     verbs = ("Make a code", "Revoke")
+    warning = "Everyone who redeemed it loses access."
 
     def __init__(self, codes: CodeStore, clock: Clock) -> None:
         self._codes = codes
@@ -210,7 +218,11 @@ class Codes(AdminSection):
     async def remove(self, key: str) -> Change:
         """Revoke a code, and with it the access of the users who redeemed it."""
         await self._codes.revoke(key, self._clock.now())
-        return Change(message=f"The code {key} is revoked.")
+        return Change(message=f"The code {key} is revoked.", undo={"action": "undo", "key": key})
+
+    async def undo_remove(self, key: str) -> Change:
+        await self._codes.undo_revoke(key, self._clock.now())
+        return Change(message=f"The code {key} is valid again.")
 
 
 class Keys(AdminSection):
@@ -236,6 +248,7 @@ class Keys(AdminSection):
         _DAYS,
     )
     verbs = ("Make a key", "Revoke")
+    warning = "Programs that use it are refused from then on."
 
     def __init__(self, keys: ApiKeyStore, clock: Clock) -> None:
         self._keys = keys
@@ -284,7 +297,11 @@ class Keys(AdminSection):
 
     async def remove(self, key: str) -> Change:
         await self._keys.revoke(key, self._clock.now())
-        return Change(message=f"The key {key} is revoked.")
+        return Change(message=f"The key {key} is revoked.", undo={"action": "undo", "key": key})
+
+    async def undo_remove(self, key: str) -> Change:
+        await self._keys.undo_revoke(key, self._clock.now())
+        return Change(message=f"The key {key} is valid again.")
 
 
 def _state(revoked_at: datetime | None, expires_at: datetime | None, now: datetime) -> str:

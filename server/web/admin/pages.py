@@ -189,5 +189,7 @@ async def _change_list(section: AdminSection, form: Form) -> Change:
             return await section.add(form)
         case "remove":
             return await section.remove(form.text("key"))
+        case "undo":
+            return await section.undo_remove(form.text("key"))
         case _:
             raise invalid_input("The form says neither to add nor to remove.")

@@ -5,7 +5,7 @@ A new list is one class derived from `AdminSection` and one line in `server.web.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -43,10 +43,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a change did, as a sentence, and a new secret, which is shown only now."""
+    """What a change did, as a sentence, and a new secret, which is shown only now.
+
+    `undo`: the fields of a form that takes the change back, if it can be.
+    """
 
     message: str
     secret: Secret | None = None
+    undo: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ class AdminSection(ABC):
     """The form that adds an entry."""
     verbs: tuple[str, str]
     """The labels of the two buttons: to add, to remove."""
+    warning: str = ""
+    """What to know before an entry is removed; the second button asks once, with it."""
 
     @abstractmethod
     async def rows(self) -> Sequence[Row]:
@@ -100,3 +106,10 @@ class AdminSection(ABC):
     @abstractmethod
     async def remove(self, key: str) -> Change:
         """Remove or end an entry. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`."""
+
+    async def undo_remove(self, key: str) -> Change:
+        """Take back that an entry was ended just now.
+
+        Raises TwitchAudioError `invalid-input` where that cannot be done, `not-found`, `busy`.
+        """
+        raise invalid_input(f"This cannot be undone: {key[:100]}.")
