@@ -8,6 +8,7 @@ The new catalog grows in a folder within the old one's, so that an interrupted r
 the old one adopts its files in one step.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -104,10 +105,12 @@ def _delete(folder: Path) -> None:
     if folder.is_symlink() or not folder.is_dir():
         return
     names = [name.path for name in segment_names(folder)]
-    for path in [folder / MANIFEST_NAME, *names, *manifest_leftovers(folder), folder / "writer.lock"]:
-        path.unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    # What cannot be deleted now is deleted by the next rebuild.
+    with contextlib.suppress(OSError):
+        for path in [folder / MANIFEST_NAME, *names, *manifest_leftovers(folder), folder / "writer.lock"]:
+            path.unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 class _Rebuild:

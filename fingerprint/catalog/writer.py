@@ -109,6 +109,10 @@ CHANGE_ATTEMPTS: Final = 50
 """How often other writers may be faster before a change is given up: each time, one of them has got on."""
 
 
+class _UnwritableError(CatalogError):
+    """The catalog's folder cannot be written to, as when the disk is full."""
+
+
 class SharedStore(Protocol):
     """Where a catalog is that several machines change; the folder that a writer works in is a copy of it."""
 
@@ -433,9 +437,14 @@ class CatalogWriter:
             write_manifest(self._directory, text)
 
     def _merge(self) -> None:
-        """Merge until the number of files is small and few removed tracks are left in them."""
+        """Merge until the number of files is small and few removed tracks are left in them.
+
+        The change that was made before is complete: where there is no room to merge, the next one does it.
+        """
         try:
             self._merge_all()
+        except _UnwritableError:
+            pass
         except ChangedElsewhereError:
             # Whoever was faster merges, too.
             assert self._store is not None, "as in `_in_turn`"
@@ -564,7 +573,7 @@ def _saying_what_is_full(directory: Path) -> Generator[None]:
         yield
     except OSError as error:
         reason = "the disk is full" if error.errno in _FULL else error.strerror
-        raise CatalogError(
+        raise _UnwritableError(
             f"The catalog in {directory} cannot be written to: {reason}. What was indexed before is kept; run the "
             "command again to go on."
         ) from error

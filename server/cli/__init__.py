@@ -1,7 +1,9 @@
 """The `twitchaudio` command. One module for each command group; each has a `register` function."""
 
 import argparse
+import errno
 import gc
+import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -174,8 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             from server.cli.demo import use_running_demo  # noqa: PLC0415 - the real server does not load the simulator
 
             use_running_demo()
-        run: Run = arguments.run
-        return run(arguments)
+        return _run(arguments)
     except SettingsError as error:
         print(printable(f"twitchaudio: {error}"), file=sys.stderr)
         return 2
@@ -185,4 +186,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        _drop_output()
         return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _drop_output()
+        place = f"{error.filename} cannot be written" if error.filename else "The output cannot be written"
+        print(printable(f"twitchaudio: {place}: the disk is full."), file=sys.stderr)
+        return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    run: Run = arguments.run
+    status = run(arguments)
+    sys.stdout.flush()  # so that an output that cannot be written makes the command fail
+    return status
+
+
+def _drop_output() -> None:
+    """Have what is left of the output go nowhere: Python would try again at the end, and complain."""
+    if sys.stdout is sys.__stdout__:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.__stdout__.fileno())
+        os.close(nowhere)

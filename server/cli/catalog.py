@@ -237,28 +237,28 @@ def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync 
     place = _place(arguments)
     if place.remote is not None and sync is not None and sync.dry_run:
         _open(arguments)
-    with (
-        FailedLog(cast("Path | None", arguments.failed)) as log,
-        _progress_bar(f"New tracks of this run that are kept in {place.name}") as show,
-    ):
-        report = ingest(
-            place.folder,
-            paths,
-            workers=cast("int | None", arguments.workers),
-            on_progress=show,
-            sync=sync,
-            store=place.remote,
-        )
+    kept = f"New tracks of this run that are kept in {place.name}"
+    with FailedLog(cast("Path | None", arguments.failed)) as log:
+        with _progress_bar(kept) as show:
+            report = ingest(
+                place.folder,
+                paths,
+                workers=cast("int | None", arguments.workers),
+                on_progress=show,
+                sync=sync,
+                store=place.remote,
+            )
+        for path in report.missing:
+            print(printable(f"twitchaudio: {path} does not exist"), file=sys.stderr)
+        named = None if sync is not None and sync.dry_run else _named_since(report, place)
+        if arguments.json:
+            print(json.dumps({**_report_to_json(report), "unknowns_named": named}))
+        else:
+            print(printable(_report_text(report, len(Catalog(place.folder).snapshot()), place.name, sync=sync)))
+            if named:
+                print(f"{_count(named, 'moment')} for which no song was found before can be named now.")
+        # Last: where the file cannot be written, it is known all the same what was done.
         log.write(report.failed, report.missing)
-    for path in report.missing:
-        print(printable(f"twitchaudio: {path} does not exist"), file=sys.stderr)
-    named = None if sync is not None and sync.dry_run else _named_since(report, place)
-    if arguments.json:
-        print(json.dumps({**_report_to_json(report), "unknowns_named": named}))
-    else:
-        print(printable(_report_text(report, len(Catalog(place.folder).snapshot()), place.name, sync=sync)))
-        if named:
-            print(f"{_count(named, 'moment')} for which no song was found before can be named now.")
     return report
 
 
@@ -305,37 +305,37 @@ def _progress_bar(kept: str) -> Generator[Callable[[IngestProgress], None]]:
 
 def _rebuild(arguments: argparse.Namespace) -> int:
     place = _place(arguments)
-    with (
-        FailedLog(cast("Path | None", arguments.failed)) as log,
-        _progress_bar(f"{place.name} is as it was. Tracks of the new one that were decoded by this run") as show,
-    ):
-        report = rebuild(
-            place.folder,
-            workers=cast("int | None", arguments.workers),
-            on_progress=show,
-            force=bool(arguments.force),
-            store=place.remote,
-        )
+    kept = f"{place.name} is as it was. Tracks of the new one that were decoded by this run"
+    with FailedLog(cast("Path | None", arguments.failed)) as log:
+        with _progress_bar(kept) as show:
+            report = rebuild(
+                place.folder,
+                workers=cast("int | None", arguments.workers),
+                on_progress=show,
+                force=bool(arguments.force),
+                store=place.remote,
+            )
+        if arguments.json:
+            counts = {name: getattr(report, name) for name in ("tracks", "kept", "decoded", "updated", "swapped")}
+            skipped = [{"path": str(each.path), "reason": each.reason} for each in report.skipped]
+            lost = [entry.track.to_json() for entry in report.lost]
+            print(json.dumps({**counts, "lost": lost, "failed": skipped}))
+        elif report.swapped:
+            print(
+                f"The catalog in {place.name} was made again: {_count(report.tracks, 'track')}, {report.kept} "
+                f"with their stored peaks and {report.decoded} from their music, {report.updated} with new tags."
+            )
+        for entry in report.lost:
+            print(printable(f"twitchaudio: the music of {entry.id} is gone: {entry.track.path}"), file=sys.stderr)
+        if not report.swapped:
+            print(
+                f"twitchaudio: {_count(len(report.lost), 'track')} cannot be made again without the music, so the "
+                "catalog was left as it is. Bring the music back, or run the command again with --force to go on "
+                "without it.",
+                file=sys.stderr,
+            )
         log.write(report.skipped)
-    if arguments.json:
-        counts = {name: getattr(report, name) for name in ("tracks", "kept", "decoded", "updated", "swapped")}
-        skipped = [{"path": str(each.path), "reason": each.reason} for each in report.skipped]
-        lost = [entry.track.to_json() for entry in report.lost]
-        print(json.dumps({**counts, "lost": lost, "failed": skipped}))
-    elif report.swapped:
-        print(
-            f"The catalog in {place.name} was made again: {_count(report.tracks, 'track')}, {report.kept} with "
-            f"their stored peaks and {report.decoded} from their music, {report.updated} with new tags."
-        )
-    for entry in report.lost:
-        print(printable(f"twitchaudio: the music of {entry.id} is gone: {entry.track.path}"), file=sys.stderr)
     if not report.swapped:
-        print(
-            f"twitchaudio: {_count(len(report.lost), 'track')} cannot be made again without the music, so the "
-            "catalog was left as it is. Bring the music back, or run the command again with --force to go on "
-            "without it.",
-            file=sys.stderr,
-        )
         return 1
     return 3 if report.skipped or report.lost else 0
 
