@@ -206,7 +206,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _drop_output() -> None:
     """Have what is left of the output go nowhere: Python would try again at the end, and complain."""
-    if sys.stdout is sys.__stdout__:
+    if sys.__stdout__ is not None and sys.stdout is sys.__stdout__:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.__stdout__.fileno())
         os.close(nowhere)
