@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 import numpy as np
+from ftfy.chardata import CHARMAP_ENCODINGS
 
 from fingerprint.catalog.ape_tag import read_ape_picture
 from fingerprint.catalog.covers import MAX_EDGE
@@ -64,7 +65,12 @@ _TAG_CODECS: Final = (
     "gbk",
     "big5",
     "euc_kr",
+    "euc_jp",
+    "utf-8-variants",
+    *CHARMAP_ENCODINGS,
 )
+"""All that reading and repairing tags may need: codecs are loaded when they are first looked up."""
+
 _PIXEL: Final = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )

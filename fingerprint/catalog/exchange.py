@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import re
 import secrets
 import struct
 import zlib
@@ -39,12 +40,17 @@ from fingerprint.catalog.index_protocol import MAX_FRAMES, MAX_SECONDS
 from fingerprint.catalog.parameters import DEFAULT, Identities
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.regular_file import open_regular
-from fingerprint.catalog.tracks import Source, Tags, TrackEntry, track_id
+from fingerprint.catalog.tags import plain_tags
+from fingerprint.catalog.tracks import ID_DIGITS, Source, Tags, TrackEntry, track_id
 from fingerprint.catalog.writer import CatalogWriter
 
 VERSION: Final = 1
 BATCH: Final = 64
 """How many tracks an import writes together."""
+
+MAX_NAME: Final = 1000
+MAX_ALIASES: Final = 100
+_ID: Final = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
 
 _SIZES: Final = struct.Struct("<III")
 _SIZE: Final = struct.Struct("<I")
@@ -298,9 +304,9 @@ def _tracks(
         if not len(fingerprint.hashes):
             raise _damaged(file)
         source = Source(
-            path=Path(described.name).name or described.id,
+            path=Path(described.name).name[:MAX_NAME] or described.id,
             owner=owner,
-            tags=described.tags,
+            tags=plain_tags(described.tags),
             cover=covers.get(described.cover, ""),
         )
         yield (
@@ -308,7 +314,7 @@ def _tracks(
                 id=described.id,
                 duration_seconds=described.duration_seconds,
                 sources=(source,),
-                aliases=described.aliases,
+                aliases=tuple(alias for alias in described.aliases[:MAX_ALIASES] if _ID.fullmatch(alias)),
             ),
             fingerprint,
         )

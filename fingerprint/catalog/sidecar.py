@@ -21,7 +21,7 @@ from fingerprint.catalog.cue_sheet import cut_and_tags, read_cue
 from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.endings import AUDIO_SUFFIXES
 from fingerprint.catalog.table import Row, SidecarError, TableRow, read_object, read_table, read_text
-from fingerprint.catalog.tags import PLAIN_FORMS, PLAIN_FORMS_TAKE
+from fingerprint.catalog.tags import PLAIN_FORMS, PLAIN_FORMS_TAKE, SAID_LIMIT
 from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.credits import artist_names, credits_of
 from fingerprint.domain.identification import METADATA_FIELDS, ExternalIds
@@ -42,8 +42,6 @@ _NUMBER: Final = re.compile(r"0*(\d{1,3})(?:\s*/\s*\d+|\.0+)?")
 
 MAX_PATH: Final = 8192
 """How long the path of a file in a table may be, in characters."""
-
-TEXT_LIMIT: Final = 1000
 
 _TEXT_COLUMNS: Final = ("title", *(name for name in METADATA_FIELDS if name not in ("artists", "ids")))
 TRACK_COLUMN: Final = "track"
@@ -398,7 +396,7 @@ def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:
     return over(said, nearer) if said is not None and nearer is not None else nearer or said
 
 
-def _text(value: object, limit: int = TEXT_LIMIT) -> str:
+def _text(value: object, limit: int = SAID_LIMIT) -> str:
     """A cell as text; numbers become their digits, and values of any other type an empty text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""

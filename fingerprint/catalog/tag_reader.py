@@ -5,9 +5,11 @@ may be at the end of any file. What one of them does not have, the next one fill
 repaired.
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import PurePath
-from typing import BinaryIO, cast
+from typing import BinaryIO, Final, cast
 
 from tinytag import TinyTag, TinyTagException
 
@@ -16,14 +18,30 @@ from fingerprint.catalog.mojibake import repaired
 from fingerprint.catalog.tags import NAMES, RawTags, first_values, tags_of
 from fingerprint.catalog.tracks import Tags
 
+MAX_NAMES: Final = 1_000
+MAX_VALUES: Final = 100
+MAX_LETTERS: Final = 10_000
+"""How many tags of a file are read, how many values of each, and how much of one: what is shown is far shorter."""
+
+_KNOWN: Final = frozenset(name for names in NAMES.values() for name in names)
+
+_SAYS_NOTHING: Final = " \t\r\n\0\x0b\x0c\xa0\u200b\u200c\u200d\u2060\u3000\ufeff\ufffd"
+"""Blanks, letters without a width, and what stands for bytes that cannot be read."""
+
+_ID3_V1_BYTES: Final = 128
+
 
 def read_tags(file: BinaryIO, name: PurePath, container_tags: Mapping[str, str] | None = None) -> Tags:
     """The tags of an audio file called `name`; empty ones where there are none or they cannot be read.
 
-    `container_tags`: what FFmpeg found.
+    `container_tags`: what FFmpeg found. Of very long texts and lists, as much is read as an answer may tell.
     """
-    sources = [_tinytag(file, name), _ape(file), {key: [value] for key, value in (container_tags or {}).items()}]
-    plain = [{key.lower(): list(values) for key, values in source.items()} for source in sources]
+    sources = [_tinytag(file, name), _ape(file)]
+    if _has_id3_v1_alone(file):
+        # It has room for 30 letters of each: what is known best comes first.
+        sources.reverse()
+    sources.append({key: [value] for key, value in (container_tags or {}).items()})
+    plain = [_bounded(source) for source in sources]
     raw: dict[str, list[str]] = {}
     for source in reversed(plain):
         raw.update(source)
@@ -35,6 +53,24 @@ def read_tags(file: BinaryIO, name: PurePath, container_tags: Mapping[str, str] 
             raw.pop(each, None)
         raw[names[0]] = list(best)
     return tags_of(_repaired(raw))
+
+
+def _bounded(raw: RawTags) -> dict[str, list[str]]:
+    """The tags with names in lower case, without values that say nothing, as much as is worth reading."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(raw, key=lambda name: name.lower() not in _KNOWN)[:MAX_NAMES]:
+        said = (value[:MAX_LETTERS] for value in islice(raw[name], MAX_VALUES))
+        found[name.lower()[:MAX_LETTERS]] = [value for value in said if value.strip(_SAYS_NOTHING)]
+    return found
+
+
+def _has_id3_v1_alone(file: BinaryIO) -> bool:
+    """Whether an ID3v1 tag is the only one of ID3."""
+    file.seek(0)
+    if file.read(3) == b"ID3" or file.seek(0, os.SEEK_END) < _ID3_V1_BYTES:
+        return False
+    file.seek(-_ID3_V1_BYTES, os.SEEK_END)
+    return file.read(3) == b"TAG"
 
 
 def _better(known: Sequence[str], other: Sequence[str]) -> Sequence[str]:

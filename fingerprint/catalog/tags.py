@@ -1,16 +1,21 @@
 """What a file's tags say of a song, from their names and values as they are in the file."""
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from fingerprint.catalog.tracks import Tags
-from fingerprint.domain.credits import credits_of
+from fingerprint.domain.credits import MAX_NAMES, credits_of
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.links import ids_of_tag
-from fingerprint.domain.text import clean_text
+from fingerprint.domain.text import TEXT_LIMIT, clean_text
 
+SAID_LIMIT: Final = 1000
+"""The limit of a text that a sidecar or another catalog says, in characters."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _ISRC: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _DATE: Final = re.compile(r"([0-9]{4})(?:(-?)([0-9]{2})\2([0-9]{2})|-([0-9]{2}))?(?![0-9])")
 _FIRST_YEAR: Final = 1000
@@ -53,6 +58,28 @@ def tags_of(raw: RawTags) -> Tags:
         release_date=date_of(_first(said["date"]) or ""),
         ids=_ids(raw),
     )
+
+
+def plain_tags(said: Tags) -> Tags:
+    """What another catalog says, in the form and the length that tags of files have here."""
+    ids = {name: _plain_id(value) for name, value in dataclasses.asdict(said.ids).items()}
+    artists = (_clean(name, SAID_LIMIT) for name in said.artists[:MAX_NAMES])
+    return Tags(
+        title=_clean(said.title or "", SAID_LIMIT) or None,
+        artists=tuple(dict.fromkeys(name for name in artists if name)),
+        album=_clean(said.album or "", SAID_LIMIT) or None,
+        label=_clean(said.label or "", SAID_LIMIT) or None,
+        isrc=isrc_of(said.isrc or ""),
+        release_date=date_of(said.release_date or ""),
+        ids=ExternalIds(**ids),
+    )
+
+
+def _plain_id(value: str | Sequence[str] | None) -> Any:
+    """An id, or several, without those that none can be."""
+    if isinstance(value, str):
+        return value if _ID.fullmatch(value) else None
+    return value if value is None else tuple(each for each in value[:MAX_NAMES] if _ID.fullmatch(each))
 
 
 def isrc_of(text: str) -> str | None:
@@ -103,6 +130,7 @@ def _first(values: Sequence[str]) -> str | None:
     return (_clean(values[0]) or None) if values else None
 
 
-def _clean(text: str) -> str:
+def _clean(text: str, limit: int = TEXT_LIMIT) -> str:
     """The text on one line."""
-    return clean_text(" ".join(text.replace("\0", " ").split()))
+    text = clean_text(" ".join(text[: 20 * limit].replace("\0", " ").split()), limit)
+    return " ".join(text.split())  # what was dropped may have been between two blanks
