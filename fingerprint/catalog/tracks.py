@@ -51,7 +51,7 @@ def title_from_name(path: Path) -> str:
 
     Like other titles, it has no control characters, and no bytes that are no UTF-8.
     """
-    name = clean_text(path.stem.replace("_", " "))
+    name = " ".join(clean_text(path.stem.replace("_", " ")).split())
     return re.sub(r"^\d{1,3}(?:\s*[-.]\s*|\s+)(?=\S)", "", name) or clean_text(path.name) or printable(path.name)
 
 
