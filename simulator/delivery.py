@@ -113,6 +113,8 @@ class LiveRoutes:
             sequence_offset=switches.sequence_offset,
             discontinuity_every=switches.discontinuity_every,
             ended=switches.ended,
+            date=channel.listed_date,
+            dates=switches.dates,
         )
 
     async def _segment(self, request: web.Request) -> web.StreamResponse:

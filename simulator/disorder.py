@@ -22,12 +22,14 @@ class MediaSwitches:
 
     Segments are counted from 0 at the start of the broadcast or VOD. `broken` says which ones are not served:
     numbers such as `3,5-7`, or `every 4`; `encrypted` and `gaps` likewise, which the playlist tells.
+    `durations_off`: by which part of itself each duration in the playlist is wrong.
     """
 
     segment_seconds: float
     fragmented: bool = False
     picture_mbit: float = 0.0
     rounded_durations: bool = False
+    durations_off: float = 0.0
     broken: str = ""
     broken_as: str = "missing"
     encrypted: str = ""
@@ -44,6 +46,8 @@ class MediaSwitches:
         """Raise ValueError for values that make no sense."""
         if not MIN_SEGMENT_SECONDS <= self.segment_seconds <= MAX_SEGMENT_SECONDS:
             raise ValueError(f"segment_seconds must be {MIN_SEGMENT_SECONDS:g}..{MAX_SEGMENT_SECONDS:g}")
+        if not -0.5 <= self.durations_off <= 0.5:
+            raise ValueError("durations_off must be -0.5..0.5")
         if not 0 <= self.picture_mbit <= MAX_PICTURE_MBIT:
             raise ValueError(f"picture_mbit must be 0..{MAX_PICTURE_MBIT:g}")
         for name in ("broken", "encrypted", "gaps"):
@@ -106,7 +110,8 @@ class MediaSwitches:
 
     def duration_text(self, ticks: int) -> str:
         """A segment's duration as the playlist has it."""
-        return f"{int(ticks / TICKS + 0.5)}" if self.rounded_durations else f"{ticks / TICKS:.3f}"
+        seconds = ticks / TICKS * (1 + self.durations_off)
+        return f"{int(seconds + 0.5)}" if self.rounded_durations else f"{seconds:.3f}"
 
 
 def _holds(numbers: str, number: int) -> bool:

@@ -333,7 +333,8 @@ class Muxer:
             time = decode_time if rate == RATE else pictures_pts * rate // TICKS
             whole[at + 8 : at + 16] = time.to_bytes(8, "big")
             at += 16
-        _renumber(whole, {b"tfhd": 8}, first_track)
+        # Without sound, the picture's track is the only one, and not the first.
+        _renumber(whole, {b"tfhd": 8}, first_track if sound else first_track + 1)
         end = whole.rfind(b"mfra") - 4
         return bytes(whole[_find_box(whole, b"moof") : end if end > 0 else len(whole)])
 

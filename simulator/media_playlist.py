@@ -26,10 +26,13 @@ def live_playlist(
     sequence_offset: int = 0,
     discontinuity_every: int = 0,
     ended: bool = False,
+    date: Callable[[Piece], datetime] | None = None,
+    dates: str = "listed",
 ) -> str:
     """A live media playlist. Positions are in ticks of the broadcast; `init_address` is for fMP4 segments.
 
-    `moment` gives the date of a position, and `init_address` the address of an init section by its number.
+    `moment` gives the date of a position, `date` that of a segment, and `init_address` the address of an init
+    section by its number. `dates`: which segments have theirs, see `ChannelSwitches`.
     """
     target = max(6 if grid > 2 * TICKS else 5, -(-grid // TICKS))
     first = listed[0].sequence if listed else 0
@@ -67,8 +70,9 @@ def live_playlist(
         lines += signs.cues(piece, before)
         if piece.pod is None:
             lines += media.tags(piece.sequence, None if before is None or before.pod else before.sequence)
+        if dates == "listed" or (dates == "first" and before is None):
+            lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{iso(date(piece) if date else moment(piece.start))}")
         lines += [
-            f"#EXT-X-PROGRAM-DATE-TIME:{iso(moment(piece.start))}",
             f"#EXTINF:{media.duration_text(piece.end - piece.start)},{signs.title(piece.pod)}",
             address(piece),
         ]

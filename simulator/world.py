@@ -5,7 +5,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from simulator.accounts import Accounts
@@ -23,6 +23,8 @@ SEGMENT_GRACE_SECONDS: Final = 30.0
 PREFETCHED_SEGMENTS: Final = 2
 ORDINARY_SEGMENTS: Final = 6
 """How many segments a playlist lists at most without `fast_bread`."""
+
+DATES: Final = ("listed", "first", "none")
 
 _LIVE_SINCE: Final = 9_994.338
 
@@ -76,12 +78,17 @@ class ChannelSwitches(MediaSwitches):
     """The behavior of a channel; `Channel.configure` changes it at any time.
 
     `segment_seconds`: Twitch was observed to use 2.0 and 4.167. `date_drift`: how many seconds the dates of a
-    playlist get ahead of the sound in each minute of the broadcast. `recorded`: there is a VOD of the broadcast,
-    which is `record_lag_seconds` behind it; `recording_muted`: without any sound.
+    playlist get ahead of the sound in each minute of the broadcast. `dates`: which segments have one: all
+    (`listed`), the `first` of the playlist, or `none`. `date_jumps_every`: so many segments long, in turns, they
+    are right and `date_jump_seconds` ahead. `recorded`: there is a VOD of the broadcast, which is
+    `record_lag_seconds` behind it; `recording_muted`: without any sound.
     """
 
     segment_seconds: float = 2.0
     date_drift: float = 0.0
+    dates: str = "listed"
+    date_jumps_every: int = 0
+    date_jump_seconds: float = 60.0
     recorded: bool = True
     record_lag_seconds: float = 10.0
     recording_muted: bool = False
@@ -111,10 +118,9 @@ class ChannelSwitches(MediaSwitches):
 
     def check(self) -> None:
         self.check_media()
+        self._check_dates()
         if not 0 <= self.record_lag_seconds <= 600:
             raise ValueError("record_lag_seconds must be 0..600")
-        if not -1 <= self.date_drift <= 1:
-            raise ValueError("date_drift must be -1..1")
         if not 1 <= self.window_segments <= 60:
             raise ValueError("window_segments must be 1..60")
         _check_shape(self.audio, self.token_names)
@@ -131,6 +137,16 @@ class ChannelSwitches(MediaSwitches):
             raise ValueError("discontinuity_every must be 0..60")
         if not 0 <= self.end_list_seconds <= 3600:
             raise ValueError("end_list_seconds must be 0..3600")
+
+    def _check_dates(self) -> None:
+        if not -1 <= self.date_drift <= 1:
+            raise ValueError("date_drift must be -1..1")
+        if self.dates not in DATES:
+            raise ValueError(f"dates must be one of {', '.join(DATES)}")
+        if not 0 <= self.date_jumps_every <= 10_000:
+            raise ValueError("date_jumps_every must be 0..10000")
+        if not -3600 <= self.date_jump_seconds <= 3600:
+            raise ValueError("date_jump_seconds must be -3600..3600")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +270,13 @@ class Channel:
             content_title=switches.content_title,
             date_range_class=switches.date_range_class,
         )
+
+    def listed_date(self, piece: Piece) -> datetime:
+        """The date of a segment in a playlist."""
+        switches = self.switches
+        jumps = switches.date_jumps_every
+        ahead = switches.date_jump_seconds if jumps and piece.sequence // jumps % 2 else 0.0
+        return self.listed_moment(piece.start) + timedelta(seconds=ahead)
 
     # --- sessions -------------------------------------------------------------------------------------
 

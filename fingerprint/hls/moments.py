@@ -50,10 +50,12 @@ class VideoTimeline:
         return error
 
     def origin_of(self, number: int) -> int:
-        """The first segment on the clock of another one: after the last discontinuity, or the first of all."""
+        """The first segment on the clock of another one that is not muted, after the last discontinuity if any."""
+        found = number
         while number > 0 and not self.segments[number].discontinuity:
             number -= 1
-        return number
+            found = found if is_muted(self.segments[number]) else number
+        return found
 
     def around(self, at_seconds: float, wanted_seconds: float, unusable: Container[int]) -> Stretch | None:
         """Segments that make up `wanted_seconds`, a third of them before the moment, or all that there are.

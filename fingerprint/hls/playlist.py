@@ -202,7 +202,8 @@ class Segment:
     """A media segment.
 
     `sequence` is its media sequence number. `started_at` is the program date-time of its first sample, given or
-    computed from the segments before it. `discontinuity`: its timestamps do not follow the previous segment's.
+    computed from the segments before it (`date_given` tells which). `discontinuity`: its timestamps do not follow
+    the previous segment's.
     `gap`: it is listed, but was never made (EXT-X-GAP), or is encrypted.
     `signs`: the tags before it that may be about ads (`hls.ads`), as they are.
     """
@@ -212,6 +213,7 @@ class Segment:
     duration_seconds: float
     title: str = ""
     started_at: datetime | None = None
+    date_given: bool = False
     discontinuity: bool = False
     gap: bool = False
     init: InitSection | None = None
@@ -361,6 +363,7 @@ class _MediaReader:
             duration_seconds=self._duration,
             title=self._title,
             started_at=self._started_at,
+            date_given=self._given_date is not None,
             discontinuity=self._discontinuity,
             gap=self._gap or self._encrypted,
             init=self._init,

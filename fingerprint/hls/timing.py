@@ -8,7 +8,7 @@ within a timeline, and the playlist places the timeline.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median_high
 from typing import Final
@@ -23,6 +23,16 @@ _SLACK_SECONDS: Final = 0.75
 """How far two neighbors may be from the playlist's distance on a timeline: rounding, and picture before sound."""
 
 
+_MAX_ERROR: Final = 0.4
+"""Which part of itself a duration in a playlist may be wrong by."""
+
+_MIN_ERROR: Final = 0.02
+"""An error that grows no faster is left to what is known of roundings."""
+
+_SAME_RATIO: Final = 0.015
+"""How far apart ratios may be that are one: of rounded timestamps, in segments of two seconds."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedSegment:
     """A fetched segment: its start and duration by the playlist, and its first timestamp, if known."""
@@ -35,11 +45,25 @@ class TimedSegment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """A segment further back on the same timeline, whose start is known exactly; `count` segments lie between."""
+    """A segment further back on the same timeline, whose start is known; `count` segments lie between.
+
+    `listed_seconds`: how long these are together, by the playlist. `ratio`: how much longer they are in truth, as
+    `duration_ratio` has found it.
+    """
 
     start_seconds: float
     first_timestamp: float
     count: int
+    listed_seconds: float
+    ratio: float = 1.0
+
+    def contradicts(self, segment: TimedSegment, *, wrap: float = math.inf) -> bool:
+        """Whether a segment's timestamp is further from where the playlist has it than rounding can explain."""
+        if segment.first_timestamp is None:
+            return False
+        expected = self.listed_seconds * self.ratio + segment.start_seconds
+        elapsed = clock_difference(segment.first_timestamp, self.first_timestamp, near=expected, wrap=wrap)
+        return abs(elapsed - expected) > _ROUNDING_SECONDS * self.count + _SLACK_SECONDS
 
 
 def clock_difference(later: float, earlier: float, *, near: float = 0.0, wrap: float = math.inf) -> float:
@@ -57,9 +81,21 @@ def placed(
     Otherwise the place is the median of what the timeline's segments say. A segment without timestamps is where
     the playlist puts it.
     """
+    ratio = origin.ratio if origin is not None else duration_ratio(segments, wrap=wrap)
+    if ratio != 1.0:
+        segments = [
+            replace(
+                segment,
+                start_seconds=segment.start_seconds * ratio,
+                duration_seconds=segment.duration_seconds * ratio,
+            )
+            for segment in segments
+        ]
     found = [segment.start_seconds for segment in segments]
     for number, timeline in enumerate(_timelines(segments, wrap)):
-        anchor = _anchored(segments[timeline.members[0]], timeline.clocks[0], origin, wrap) if not number else None
+        first = segments[timeline.members[0]]
+        clock = timeline.clocks[0]
+        anchor = None if number or origin is None else _anchored(first, clock, origin, wrap)
         offset = median_high(timeline.offsets) if anchor is None else anchor
         for member, clock in zip(timeline.members, timeline.clocks, strict=True):
             found[member] = clock + offset
@@ -67,19 +103,52 @@ def placed(
 
 
 def durations_are_rounded(segments: Sequence[TimedSegment], *, wrap: float = math.inf) -> bool:
-    """Whether timestamps show that the playlist's durations are not exact, or are too few to show the opposite."""
+    """Whether timestamps show that the playlist's durations are rounded, or are too few to show the opposite."""
     if len(segments) == 1:
         return float(segments[0].duration_seconds).is_integer()
+    return any(
+        0.03 < abs(passed - listed) <= _ROUNDING_SECONDS + 0.1 for passed, listed in _distances(segments, wrap)
+    )
+
+
+def durations_may_be_wrong(segments: Sequence[TimedSegment], *, wrap: float = math.inf) -> bool:
+    """Whether the playlist's durations may be wrong in one proportion, as far as timestamps tell."""
+    distances = _distances(segments, wrap)
+    return not distances or any(
+        abs(passed - listed) > _MIN_ERROR * listed and abs(passed - listed) <= _MAX_ERROR * passed
+        for passed, listed in distances
+    )
+
+
+def duration_ratio(
+    segments: Sequence[TimedSegment], *, wrap: float = math.inf, origin: Origin | None = None
+) -> float:
+    """How much longer segments are than the playlist says, if all timestamps agree on it; otherwise 1.
+
+    A single pair of segments may as well differ because sound is missing, unless an `origin` confirms it.
+    """
+    distances = _distances(segments, wrap)
+    clock = segments[0].first_timestamp if segments else None
+    if origin is not None and clock is not None:
+        listed = origin.listed_seconds + segments[0].start_seconds
+        distances.append((clock_difference(clock, origin.first_timestamp, near=listed, wrap=wrap), listed))
+    ratios = [passed / listed for passed, listed in distances if listed > 0]
+    if len(ratios) < 2 or max(ratios) - min(ratios) > _SAME_RATIO:
+        return 1.0
+    ratio = sum(passed for passed, _ in distances) / sum(listed for _, listed in distances)
+    return ratio if ratio > 0 and _MIN_ERROR < abs(1 - 1 / ratio) <= _MAX_ERROR else 1.0
+
+
+def _distances(segments: Sequence[TimedSegment], wrap: float) -> list[tuple[float, float]]:
+    """How far neighbors that may be on one clock are apart, by their timestamps and by the playlist."""
+    found: list[tuple[float, float]] = []
     for earlier, later in pairwise(segments):
         if earlier.first_timestamp is None or later.first_timestamp is None or later.discontinuity:
             continue
-        expected = later.start_seconds - earlier.start_seconds
-        error = (
-            clock_difference(later.first_timestamp, earlier.first_timestamp, near=expected, wrap=wrap) - expected
-        )
-        if 0.03 < abs(error) <= _ROUNDING_SECONDS + 0.1:
-            return True
-    return False
+        listed = later.start_seconds - earlier.start_seconds
+        passed = clock_difference(later.first_timestamp, earlier.first_timestamp, near=listed, wrap=wrap)
+        found.append((passed, listed))
+    return found
 
 
 @dataclass(slots=True)
@@ -139,12 +208,10 @@ def _stays(number: int, offset: float, segments: Sequence[TimedSegment], wrap: f
     return abs(difference - expected) <= _SLACK_SECONDS
 
 
-def _anchored(first: TimedSegment, clock: float, origin: Origin | None, wrap: float) -> float | None:
-    """The offset of the first timeline by an origin, or None when there is none or the playlist contradicts."""
-    if origin is None:
+def _anchored(first: TimedSegment, clock: float, origin: Origin, wrap: float) -> float | None:
+    """The offset of the first timeline by an origin, or None when the playlist contradicts."""
+    if origin.contradicts(first, wrap=wrap):
         return None
-    expected = first.start_seconds - origin.start_seconds
+    expected = origin.listed_seconds * origin.ratio + first.start_seconds
     elapsed = clock_difference(clock, origin.first_timestamp, near=expected, wrap=wrap)
-    if abs(elapsed - expected) > _ROUNDING_SECONDS * origin.count + _SLACK_SECONDS:
-        return None
     return origin.start_seconds + elapsed - clock

@@ -13,7 +13,9 @@ from yarl import URL
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.hls.attributes import later
+from fingerprint.hls.timing import duration_ratio
 from fingerprint.media.clip_body import CONTAINER, ClipBody, DescriptionLastError
+from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder import MAX_FILE_SECONDS
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.joined_sound import Decoder
@@ -22,6 +24,7 @@ from fingerprint.media.live import LiveCapture, StreamSources
 from fingerprint.media.pcm import Decoded, no_audio
 from fingerprint.media.placing import placed_clip, placed_file
 from fingerprint.media.refusals import permanent_refusal
+from fingerprint.media.segments import Joined
 from fingerprint.media.video import VideoCapture
 from fingerprint.media.whole import open_whole_file, open_whole_video
 from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource, WholeSound
@@ -83,7 +86,7 @@ class StreamCapture:
                     continue
                 heard = True
                 number += 1
-                date = take.joined.segments[0].started_at
+                date = _start_of(take.joined)
                 encoded, container = take.joined.encoded
                 yield Recording(
                     pcm=take.sound.pcm,
@@ -159,6 +162,15 @@ class StreamCapture:
         decoded = await self._decoder.decode_file(path, max_seconds=max_seconds)
         sound = await asyncio.to_thread(placed_file, decoded, max_seconds=max_seconds)
         return _audible(Recording(pcm=sound.pcm, from_seconds=sound.start_seconds))
+
+
+def _start_of(joined: Joined) -> datetime | None:
+    """When the first segment began; None when its date is only computed from durations that are wrong."""
+    first = joined.segments[0]
+    container = joined.parts[0].container
+    timed = [segment for part in joined.parts if part.container == container for segment in part.timed]
+    is_true = first.date_given or duration_ratio(timed, wrap=clock_wrap(container)) == 1.0
+    return first.started_at if is_true else None
 
 
 def _is_silent(pcm: Pcm) -> bool:

@@ -9,14 +9,11 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.hls.timing import Origin
 from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.pcm import Decoded, no_audio
-from fingerprint.media.placing import PlacedSound, placed_segments
+from fingerprint.media.placing import PlacedSound, longest_seconds, placed_segments
 from fingerprint.media.segments import Joined
 
 MIN_TAKE_SECONDS: Final = 3.0
 """The shortest capture of a stream that is sent to recognizers, in seconds."""
-
-_SLACK_SECONDS: Final = 1.0
-"""How much longer than the playlist says the sound of segments may be."""
 
 
 class Decoder(Protocol):
@@ -57,7 +54,7 @@ async def _decoded_parts(decoder: Decoder, joined: Joined) -> list[Decoded | Non
     failure: TwitchAudioError | None = None
     for part in joined.parts:
         extra = joined.extra_seconds if part is joined.parts[-1] else 0.0
-        most = part.duration_seconds + extra + _SLACK_SECONDS
+        most = longest_seconds(part.duration_seconds) + extra
         try:
             sounds.append(await decoder.decode(part.encoded, container=part.container, max_seconds=most))
         except TwitchAudioError as error:

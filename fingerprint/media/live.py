@@ -16,7 +16,7 @@ from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
 from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
-from fingerprint.media.placing import PlacedSound
+from fingerprint.media.placing import PlacedSound, longest_seconds
 from fingerprint.media.playlists import (
     MAX_RENDITIONS,
     PLAYLIST_SECONDS,
@@ -281,7 +281,9 @@ class LiveCapture:
                         wanted,
                         _older(playlist, wanted[0]),
                         following=next_content(playlist) if wanted[-1] == playlist.segments[-1] else None,
-                        decoding=self._decoder.begin(max_seconds=total_seconds(wanted) + EXTRA_SECONDS),
+                        decoding=self._decoder.begin(
+                            max_seconds=longest_seconds(total_seconds(wanted)) + EXTRA_SECONDS
+                        ),
                     )
                 except UpstreamError as error:
                     pointless = isinstance(error, HostWantsPauseError) or not error.retry_after_seconds

@@ -60,8 +60,13 @@ def placed_segments(
     channels = max(samples.shape[0] for samples in sounds)
     alike = [np.broadcast_to(samples, (channels, samples.shape[1])) for samples in sounds]
     samples = alike[0] if len(alike) == 1 else np.concatenate(alike, axis=1)
-    longest = joined.duration_seconds + joined.extra_seconds + 1.0
+    longest = longest_seconds(joined.duration_seconds) + joined.extra_seconds
     return _spaced(Pcm(samples, SAMPLE_RATE), runs, max_seconds=longest)
+
+
+def longest_seconds(listed_seconds: float) -> float:
+    """How long the sound of segments may be that are so long by the playlist, whose durations may be wrong."""
+    return 1.5 * listed_seconds + 1.0
 
 
 def placed_parts(joined: Joined, origin: Origin | None = None) -> list[list[float]]:

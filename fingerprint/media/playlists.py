@@ -8,6 +8,7 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.hls.ads import unknown_signs
 from fingerprint.hls.attributes import EncryptedPlaylistError, PlaylistError
+from fingerprint.hls.dates import with_true_dates
 from fingerprint.hls.playlist import MAX_CHARACTERS, MAX_VIDEO_CHARACTERS, MediaPlaylist, parse_media
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.refusals import permanent_refusal
@@ -62,6 +63,7 @@ async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> 
         ) from error
     except PlaylistError as error:
         raise UpstreamError(STEP, f"{fetcher.upstream}'s list of segments cannot be used: {error}.") from error
-    if not video:
-        fetcher.note_unknown(unknown_signs(playlist))
-    return playlist
+    if video:
+        return playlist
+    fetcher.note_unknown(unknown_signs(playlist))
+    return with_true_dates(playlist)

@@ -30,7 +30,7 @@ from fingerprint.media.fetch import BodyFilter, Fetcher, HostWantsPauseError, To
 from fingerprint.media.fragment_filter import FragmentError, FragmentFilter, SoundTracks, sound_tracks
 from fingerprint.media.partial_response import PartialResponse
 from fingerprint.media.refusals import permanent_refusal
-from fingerprint.media.sound_filter import SoundFilter
+from fingerprint.media.sound_filter import SoundFilter, lacks_sound
 
 T = TypeVar("T")
 
@@ -240,7 +240,7 @@ class SegmentCache:
                 failed=frozenset(segment.sequence for segment in wanted) - came.keys(),
                 extra_seconds=EXTRA_SECONDS if tail else 0.0,
                 decoding=queue.complete(tail, last.container)
-                if len(stretch) == len(wanted) and (len(parts) == 1 or last.container != "mp4")
+                if len(stretch) == len(wanted) and len(parts) == 1
                 else None,
             )
         finally:
@@ -320,9 +320,10 @@ class SegmentCache:
     def _parts(
         self, stretch: Sequence[Segment], came: Mapping[int, bytes], heads: Mapping[InitSection | None, _Head]
     ) -> list[MediaPart]:
-        """Consecutive segments as parts, split where the init section changes or the clock of MP4 goes back.
+        """Consecutive segments as parts, split where the init section changes, the clock of MP4 goes back, or
+        those of MPEG-TS begin or cease to have sound.
 
-        FFmpeg sorts fragments by their times.
+        FFmpeg sorts fragments by their times, and takes the tracks of MPEG-TS from the beginning.
         """
         starts = dict(zip((segment.sequence for segment in stretch), self._starts(stretch), strict=True))
         parts: list[MediaPart] = []
@@ -336,7 +337,7 @@ class SegmentCache:
         """Consecutive segments with the same init section as parts."""
         container = _container(came[segments[0].sequence], has_init=bool(head.content))
         runs: list[list[tuple[TimedSegment, bytes]]] = [[]]
-        latest = -math.inf
+        latest, silent = -math.inf, False
         for segment in segments:
             content = came[segment.sequence]
             stamp = self._stamps.get(_key(segment))
@@ -345,6 +346,8 @@ class SegmentCache:
             if container == "mp4" and stamp is not None and runs[-1] and stamp <= latest:
                 runs.append([])
             latest = latest if stamp is None else stamp
+            if container == "mpegts" and silent != (silent := lacks_sound(content)) and runs[-1]:
+                runs.append([])
             timed = TimedSegment(
                 start_seconds=starts[segment.sequence],
                 duration_seconds=segment.duration_seconds,

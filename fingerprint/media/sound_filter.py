@@ -20,6 +20,8 @@ _OPENING_BYTES: Final = 128 << 10
 _SYNC: Final = 0x47
 _SOUND: Final = frozenset({0x03, 0x04, 0x0F, 0x11, 0x81, 0x87})
 _PICTURE: Final = frozenset({0x01, 0x02, 0x10, 0x1B, 0x24, 0x33})
+_METADATA: Final = frozenset({0x15, 0x86})
+"""ID3 with times, and SCTE 35."""
 
 Packets = NDArray[np.uint8]
 
@@ -101,6 +103,12 @@ class _Program:
 
 def _program_of(content: bytes) -> _Program | None:
     """The program that a transport stream begins with, if it has sound and a picture, and a map of one packet."""
+    found = _map_of(content)
+    return None if found is None else _mapped(*found)
+
+
+def _map_of(content: bytes) -> tuple[int, bytes] | None:
+    """The first program map of a transport stream, and its packets' number."""
     map_pid: int | None = None
     for at in range(0, len(content) - PACKET_BYTES + 1, PACKET_BYTES):
         packet = content[at : at + PACKET_BYTES]
@@ -111,8 +119,16 @@ def _program_of(content: bytes) -> _Program | None:
         if pid == 0 and map_pid is None and section[:1] == b"\0" and len(section) >= 12:
             map_pid = (section[10] & 0x1F) << 8 | section[11]
         elif pid == map_pid and section[:1] == b"\2":
-            return _mapped(pid, section)
+            return pid, section
     return None
+
+
+def lacks_sound(content: bytes) -> bool:
+    """Whether the map of a transport stream has a picture, and nothing that may be sound."""
+    start = transport_stream_start(content)
+    found = None if start is None else _map_of(content[start : start + _DECIDED_BYTES])
+    kinds = {kind for kind, _, _ in _streams(found[1])} if found else set[int]()
+    return bool(kinds & _PICTURE) and kinds <= _PICTURE | _METADATA
 
 
 def _section(packet: bytes) -> bytes:
@@ -125,15 +141,7 @@ def _section(packet: bytes) -> bytes:
 
 
 def _mapped(pid: int, section: bytes) -> _Program | None:
-    length = 3 + ((section[1] & 0x0F) << 8 | section[2])
-    if not 16 <= length == len(section):
-        return None
-    at = 12 + ((section[10] & 0x0F) << 8 | section[11])
-    streams: list[tuple[int, int, bytes]] = []
-    while at + 5 <= length - 4:
-        end = at + 5 + ((section[at + 3] & 0x0F) << 8 | section[at + 4])
-        streams.append((section[at], (section[at + 1] & 0x1F) << 8 | section[at + 2], section[at:end]))
-        at = end
+    streams = _streams(section)
     sound = next((stream for stream in streams if stream[0] in _SOUND), None)
     if sound is None or not any(kind in _PICTURE for kind, _, _ in streams):
         return None
@@ -141,6 +149,20 @@ def _mapped(pid: int, section: bytes) -> _Program | None:
     body = section[:1] + (0xB000 | 9 + len(entry) + 4).to_bytes(2, "big") + section[3:8]
     body += (0xE000 | sound[1]).to_bytes(2, "big") + b"\xf0\0" + entry
     return _Program(pid, sound[1], section, body + _crc(body).to_bytes(4, "big"))
+
+
+def _streams(section: bytes) -> list[tuple[int, int, bytes]]:
+    """Type, packets' number and entry of each track in a program map; none when it is in several packets."""
+    length = 3 + ((section[1] & 0x0F) << 8 | section[2])
+    if not 16 <= length == len(section):
+        return []
+    at = 12 + ((section[10] & 0x0F) << 8 | section[11])
+    streams: list[tuple[int, int, bytes]] = []
+    while at + 5 <= length - 4:
+        end = at + 5 + ((section[at + 3] & 0x0F) << 8 | section[at + 4])
+        streams.append((section[at], (section[at + 1] & 0x1F) << 8 | section[at + 2], section[at:end]))
+        at = end
+    return streams
 
 
 def _crc(content: bytes) -> int:

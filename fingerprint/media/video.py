@@ -1,7 +1,7 @@
 """Captures the sound around a moment of a VOD, or the nearest, from the first rendition that has it."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Final
 
@@ -12,13 +12,19 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.hls.live import total_seconds
 from fingerprint.hls.moments import VideoTimeline
 from fingerprint.hls.playlist import MediaPlaylist
-from fingerprint.hls.timing import Origin, durations_are_rounded
+from fingerprint.hls.timing import (
+    Origin,
+    TimedSegment,
+    duration_ratio,
+    durations_are_rounded,
+    durations_may_be_wrong,
+)
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
 from fingerprint.media.live import StreamSources, another_may_play, too_slow
 from fingerprint.media.pcm import no_audio
-from fingerprint.media.placing import placed_parts
+from fingerprint.media.placing import longest_seconds, placed_parts
 from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
 from fingerprint.media.playlists import STEP as PLAYLIST_STEP
 from fingerprint.media.refusals import permanent_refusal
@@ -36,6 +42,9 @@ _END_SECONDS: Final = 1.0
 
 _GROWING_SECONDS: Final = 120.0
 """How far after the listed end of a VOD that is being recorded a moment may be: it lags behind the stream."""
+
+_MAX_LENGTH_RATIO: Final = 1.5
+"""How many times as long as its playlist says a VOD may be."""
 
 _MAX_SELECTIONS: Final = 6
 """How often segments are selected, each time without those that failed, when no rendition has the moment."""
@@ -141,9 +150,29 @@ class VideoCapture:
         playlist = await fetch_playlist(self._fetcher, url, video=True)
         if not playlist.segments:
             raise no_audio("Twitch has published none of this video yet")
-        timeline = VideoTimeline(playlist)
-        _check_moment(playlist, timeline.length_seconds, at_seconds)
-        return _Rendition(timeline, SegmentCache(self._fetcher, url, dated=False), playlist.ended)
+        found = _Rendition(VideoTimeline(playlist), SegmentCache(self._fetcher, url, dated=False), playlist.ended)
+        length = found.timeline.length_seconds
+        if playlist.ended and length + _END_SECONDS <= at_seconds <= length * _MAX_LENGTH_RATIO:
+            length = await self._true_length(found)
+        _check_moment(playlist, length, at_seconds)
+        return found
+
+    async def _true_length(self, rendition: _Rendition) -> float:
+        """How long a video is whose durations may be too short, by its first and last segments' clock.
+
+        The timeline learns of it.
+        """
+        timeline, last = rendition.timeline, len(rendition.timeline.segments) - 1
+        if timeline.origin_of(last) != 0:
+            return timeline.length_seconds
+        stamps = [await rendition.segments.first_timestamp(timeline.segments[each]) for each in (0, last)]
+        if stamps[0] is None or stamps[1] is None or not timeline.listed_start(last):
+            return timeline.length_seconds
+        ratio = (stamps[1] - stamps[0]) / timeline.listed_start(last)
+        if not 1.0 < ratio <= _MAX_LENGTH_RATIO:
+            return timeline.length_seconds
+        timeline.learn(last, stamps[1] - stamps[0])
+        return timeline.length_seconds * ratio
 
     async def _nearest(
         self, renditions: list[_Rendition], at_seconds: float, wanted_seconds: float
@@ -188,7 +217,7 @@ class VideoCapture:
                 joined = await rendition.segments.joined(
                     wanted,
                     holding=stretch.holding,
-                    decoding=self._decoder.begin(max_seconds=total_seconds(wanted) + 1.0),
+                    decoding=self._decoder.begin(max_seconds=longest_seconds(total_seconds(wanted))),
                 )
             except (HostWantsPauseError, TooLongError):
                 raise
@@ -228,11 +257,13 @@ class VideoCapture:
             )
 
     async def _origin(self, rendition: _Rendition, joined: Joined, first: int) -> Origin | None:
-        """Where the clock of the captured segments started, if the playlist's durations turn out to be rounded."""
+        """Where the clock of the captured segments started, if the playlist's durations turn out to be wrong."""
         container = joined.parts[0].container
         alike = takewhile(lambda part: part.container == container, joined.parts)
         timed = [segment for part in alike for segment in part.timed]
-        if not durations_are_rounded(timed, wrap=clock_wrap(container)):
+        wrap = clock_wrap(container)
+        rounded = durations_are_rounded(timed, wrap=wrap)
+        if not rounded and not durations_may_be_wrong(timed, wrap=wrap):
             return None
         timeline = rendition.timeline
         number = timeline.origin_of(first)
@@ -241,8 +272,29 @@ class VideoCapture:
             stamp = await rendition.segments.first_timestamp(timeline.segments[number])
         if stamp is None:
             return None
-        start = timeline.listed_start(number) - timeline.listed_start(first)
-        return Origin(start_seconds=start, first_timestamp=stamp, count=first - number)
+        listed = timeline.listed_start(first) - timeline.listed_start(number)
+        origin = Origin(start_seconds=-listed, first_timestamp=stamp, count=first - number, listed_seconds=listed)
+        if len(timed) == 1 and origin.contradicts(timed[0], wrap=wrap):
+            timed += await self._timed_after(rendition, first)
+        ratio = duration_ratio(timed, wrap=wrap, origin=origin)
+        if ratio == 1.0 and not rounded:
+            return None  # sound is missing rather, maybe of the origin
+        # What comes before another clock is taken to be wrong in the same proportion.
+        start = timeline.listed_start(number) * ratio - timeline.listed_start(first)
+        return replace(origin, start_seconds=start, ratio=ratio)
+
+    async def _timed_after(self, rendition: _Rendition, first: int) -> list[TimedSegment]:
+        """The segment after the one with number `first`, whose start is 0, if it is on the same clock."""
+        following = rendition.timeline.segments[first + 1 : first + 2]
+        return [
+            TimedSegment(
+                start_seconds=rendition.timeline.segments[first].duration_seconds,
+                duration_seconds=each.duration_seconds,
+                first_timestamp=await rendition.segments.first_timestamp(each),
+                discontinuity=each.discontinuity,
+            )
+            for each in following
+        ]
 
 
 class _RefusedError(Exception):

@@ -103,6 +103,7 @@ CHANNEL_ROWS: Mapping[str, Sequence[Row]] = {
     ],
     "fragmented": [Change("playlist", DIFFERS, {"fragmented": True})],
     "picture_mbit": [Same("only the sound of a picture is kept")],
+    "durations_off": [Change("playlist", DIFFERS, {"durations_off": 0.2})],
     "rounded_durations": [Same("4 s and 4.167 s are both usual", {"rounded_durations": True})],
     "broken": [Change("segment", FAILED, {"broken": "every 1"})],
     "broken_as": [Change("segment", FAILED, {"broken": "every 1", "broken_as": "html"})],
@@ -115,6 +116,9 @@ CHANNEL_ROWS: Mapping[str, Sequence[Row]] = {
     "clock_jumps_tagged": [Same(RECORDED, {"clock_jumps_every": 2, "clock_jumps_tagged": False})],
     "inits_every": [Change("playlist", DIFFERS, {"fragmented": True, "inits_every": 2})],
     "inits_tagged": [Same("fragmented segments differ in any case, with or without a tag")],
+    "dates": [Change("playlist", DIFFERS, {"dates": "none"})],
+    "date_jumps_every": [Same("clocks differ by more", {"date_jumps_every": 2, "date_jump_seconds": 1.0})],
+    "date_jump_seconds": [Same("only with the switch before")],
     "date_drift": [Same("less than a second in a minute: clocks differ by more")],
     "recorded": [Same("the report has the videos that are named, and asks for no others")],
     "record_lag_seconds": [Same("the report has the videos that are named, and asks for no others")],
@@ -150,6 +154,7 @@ VIDEO_ROWS: Mapping[str, Sequence[Row]] = {
     "segment_seconds": [Change("video: playlist", DIFFERS, {"segment_seconds": 4.0})],
     "fragmented": [Same(RECORDED, {"fragmented": True})],
     "picture_mbit": [Same("only the sound of a picture is kept")],
+    "durations_off": [Change("video: playlist", DIFFERS, {"durations_off": 0.2})],
     "rounded_durations": [
         Change("video: playlist", DIFFERS, {"rounded_durations": True, "segment_seconds": 4.167})
     ],

@@ -14,6 +14,7 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import VideoTarget
 from simulator.faults import Fault, FaultKind, Step
+from simulator.media import TICKS
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, heard, listening, tone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -227,6 +228,41 @@ async def test_where_all_segments_are_encrypted_nothing_is_asked_for_again(liste
     assert listener.twitch.requests.counts["usher"] == 2
 
 
+@pytest.mark.parametrize(
+    ("at", "switches"),
+    [
+        (47.0, {"durations_off": 0.2}),
+        (47.0, {"durations_off": -0.2, "fragmented": True}),
+        (57.0, {"durations_off": -0.2}),  # after the end, if the playlist were right
+        (3.0, {"durations_off": 0.2, "segment_seconds": 4.0}),
+        (57.0, {"durations_off": 0.2, "segment_seconds": 4.0, "clock_jumps_every": 3}),
+        (47.0, {"durations_off": -0.2, "segment_seconds": 4.0, "first_timestamp": WRAP_SECONDS - 46.0}),
+        (47.0, {"durations_off": 0.3, "segment_seconds": 2.0, "inits_every": 1, "fragmented": True}),
+    ],
+    ids=str,
+)
+async def test_durations_that_lie_are_seen_through(
+    listener: Listener, at: float, switches: dict[str, bool | float]
+) -> None:
+    listener.twitch.video(VIDEO).configure(**switches)
+    recording = await of_video(listener, at)
+    assert holds(recording, at)
+    assert_in_place(listener, recording)
+
+
+@pytest.mark.parametrize("fragmented", [False, True], ids=["mpegts", "fragmented"])
+async def test_segments_without_sound_are_gaps(listener: Listener, fragmented: bool) -> None:
+    switches = {"late_every": 3, "late_seconds": 12.0, "audio": "missing", "fragmented": fragmented}
+    listener.twitch.video(VIDEO).configure(segment_seconds=4.0, **switches)
+    recording = await of_video(listener, 47.0)
+    assert holds(recording, 47.0)
+    assert_in_place(listener, recording)
+    listener.twitch.configure_channel("ladder", **switches)
+    for _ in range(3):  # the silent one is the first, the second and the third of the take
+        assert_in_place(listener, await listener.anew().listen("ladder"))
+        await listener.clock.sleep(2.0)
+
+
 # --- Live streams -------------------------------------------------------------------------------------
 
 
@@ -251,6 +287,12 @@ async def test_a_live_hole_ends_the_take(
         {"segment_seconds": 12.0},
         {"segment_seconds": 4.167, "rounded_durations": True},
         {"first_timestamp": 95_000.0},
+        {"durations_off": 0.2},
+        {"durations_off": -0.2, "fragmented": True},
+        {"durations_off": -0.2, "segment_seconds": 12.0},
+        {"dates": "first"},
+        {"date_jumps_every": 2, "date_jump_seconds": 47.0},
+        {"date_jumps_every": 5, "date_jump_seconds": 3_007.0},
         {"clock_jumps_every": 2},
         {"clock_jumps_every": 1, "clock_jumps_tagged": False},
         {"clock_jumps_every": 2, "fragmented": True},
@@ -271,6 +313,23 @@ async def test_live_sound_is_in_its_place(listener: Listener, switches: dict[str
     for _ in range(2):
         assert_in_place(listener, await listener.anew().listen("ladder"))
         await listener.clock.sleep(2.0)
+
+
+@pytest.mark.parametrize("switches", [{"dates": "none"}, {"dates": "first", "durations_off": 0.2}], ids=str)
+async def test_a_moment_that_nothing_tells_is_not_told(
+    listener: Listener, switches: dict[str, str | float]
+) -> None:
+    listener.twitch.configure_channel("ladder", **switches)
+    recording = await listener.listen("ladder")
+    assert recording.started_at is None
+    assert recording.pcm.duration_seconds > 5.9
+
+
+async def test_a_clock_that_wraps_in_a_live_take(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", prefetch=True)
+    passed = listener.twitch.channel("ladder").ticks / TICKS
+    listener.twitch.configure_channel("ladder", first_timestamp=WRAP_SECONDS - passed + 3.0)
+    assert_in_place(listener, await listener.listen("ladder"))
 
 
 @pytest.mark.parametrize("drift", [-0.3, 0.3])

@@ -14,7 +14,7 @@ from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.fetch import BodyFilter, Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.media.partial_response import PartialResponse
-from fingerprint.media.segments import Joined, SegmentCache
+from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache
 from tests.builders import NOON
 
 BASE = URL("https://example.ttvnw.net/v1/playlist/x.m3u8")
@@ -135,6 +135,24 @@ async def test_where_all_are_missing_the_decoding_is_let_go() -> None:
     with pytest.raises(UpstreamError):
         await join(Shop({}), segments(3), fed)
     assert fed.abandoned
+
+
+@pytest.mark.parametrize("begun", [None, b"", TS + b"3"], ids=["no response", "nothing", "something"])
+async def test_of_a_segment_being_made_only_what_has_come_is_taken(
+    begun: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The response never ends here, and there is no timer that would end a wait for it."""
+
+    def no_timer(*_: object, **__: object) -> asyncio.TimerHandle:
+        raise AssertionError("something is waited for")
+
+    for name in ("call_at", "call_later"):
+        monkeypatch.setattr(asyncio.get_running_loop(), name, no_timer)
+    shop = Shop(contents(3), slowly=("1.ts", "0.ts", "2.ts"), begun=begun)
+    joined = await join(shop, segments(3), Fed(), following="3.ts")
+    assert "3.ts" in shop.asked
+    assert encoded(joined) == TS + b"0" + TS + b"1" + TS + b"2" + (begun or b"")
+    assert joined.extra_seconds == (EXTRA_SECONDS if begun else 0.0)
 
 
 async def test_a_cancelled_question_lets_the_decoding_go() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fingerprint.media.containers import first_timestamp
 from fingerprint.media.decode import decode_bytes
-from fingerprint.media.sound_filter import SoundFilter
+from fingerprint.media.sound_filter import SoundFilter, lacks_sound
 from simulator.media import TICKS, AacRing, Muxer, encode_ring
 from simulator.synth import RATE
 from tests.sounds import tone
@@ -51,6 +51,13 @@ async def test_only_the_sound_is_kept(with_picture: bytes, size: int) -> None:
         assert [stream.type for stream in file.streams] == ["audio"]
     sound, whole = (decode_bytes(each, container="mpegts", max_seconds=20) for each in (kept, with_picture))
     assert np.array_equal(sound.samples, whole.samples)
+
+
+def test_a_segment_without_sound_is_told_by_its_map(ring: AacRing, with_picture: bytes) -> None:
+    silent = Muxer().segment(ring, 0, 2 * TICKS, pts=0, video=True, silent=True)
+    assert lacks_sound(silent)
+    assert lacks_sound(b"ID3\x04\0\0\0\0\0\x02ab" + silent)
+    assert not any(map(lacks_sound, (with_picture, with_picture[:188], PAGE, b"", silent[:188], b"\x47" * 5_000)))
 
 
 async def test_memory_does_not_grow_with_the_picture(with_picture: bytes) -> None:

@@ -1,0 +1,63 @@
+"""Dates that jump: which of them can be true."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fingerprint.hls.dates import with_true_dates
+from fingerprint.hls.playlist import parse_media
+
+START = datetime(2026, 11, 30, 6, 0, tzinfo=UTC)
+
+
+def starts(
+    ahead: list[float], *, server: float | None = None, breaks: frozenset[int] = frozenset()
+) -> list[float]:
+    """Where segments of 2 s are put, in seconds; `ahead`: of each, how far its date is ahead of its place."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2"]
+    if server is not None:
+        clock = START.timestamp() + server
+        lines.append(
+            f'#EXT-X-DATERANGE:ID="t",CLASS="timestamp",START-DATE="{START.isoformat()}",X-SERVER-TIME="{clock}"'
+        )
+    for number, seconds in enumerate(ahead):
+        lines += ["#EXT-X-DISCONTINUITY"] if number in breaks else []
+        date = START + timedelta(seconds=2 * number + seconds)
+        lines += [f"#EXT-X-PROGRAM-DATE-TIME:{date.isoformat()}", "#EXTINF:2.000,live", f"{number}.ts"]
+    playlist = with_true_dates(parse_media("\n".join(lines)))
+    return [(each.started_at - START).total_seconds() for each in playlist.segments if each.started_at]
+
+
+TRUE = [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+
+
+@pytest.mark.parametrize("server", [None, 12.5])
+def test_what_does_not_jump_stays(server: float | None) -> None:
+    assert starts([0.0] * 6, server=server) == TRUE
+    drifting = [0.3 * number for number in range(6)]
+    assert starts(drifting, server=server) == pytest.approx([2.3 * number for number in range(6)])
+
+
+def test_a_jump_beyond_the_servers_clock_is_taken_back() -> None:
+    for ahead in ([0, 0, 60, 60, 0, 0], [0, 0, 0, 0, 0, 3_600], [60, 60, 0, 0, 0, 0], [60, 0, 60, 0, 60, 0]):
+        assert starts([float(each) for each in ahead], server=12.5) == TRUE
+
+
+def test_a_jump_back_is_taken_back() -> None:
+    assert starts([0.0, 0.0, 0.0, -60.0, -60.0, -60.0], server=12.5) == TRUE
+    assert starts([0.0, 0.0, 0.0, -60.0, -60.0, -60.0]) == TRUE
+
+
+def test_a_pause_of_the_broadcast_stays() -> None:
+    paused = [0.0, 2.0, 4.0, 36.0, 38.0, 40.0]
+    assert starts([0.0, 0.0, 0.0, 30.0, 30.0, 30.0], server=42.5) == paused
+    assert starts([0.0, 0.0, 0.0, 30.0, 30.0, 30.0]) == paused
+
+
+def test_a_jump_back_at_a_discontinuity_stays() -> None:
+    assert starts([0.0, 0.0, -60.0, -60.0], breaks=frozenset({2})) == [0.0, 2.0, -56.0, -54.0]
+
+
+def test_where_no_date_can_be_true_all_stay() -> None:
+    """The server's clock may as well be wrong, and ads are told by dates."""
+    assert starts([0.0, 0.0, 30.0], server=-100.0) == [0.0, 2.0, 34.0]
