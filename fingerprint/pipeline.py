@@ -45,11 +45,13 @@ from fingerprint.ports import (
     HeardBefore,
     JobOutcome,
     JobStore,
+    LearnedCatalog,
     Lease,
     LiveSource,
     Match,
     MediaResolver,
     MediaSource,
+    OnMatch,
     OnNoMatch,
     OnStage,
     PrintRecognizer,
@@ -159,6 +161,7 @@ class Pipeline:
     `recognizers` are asked about the first take. When they find nothing, `further` are asked about the further
     takes of a live stream; they should cost nothing for each question. Without them only the first take is used.
     `whole` makes the tracklists of whole recordings. `prints` names songs by the fingerprints of earlier sounds.
+    `learned` finds what was learned from providers.
     """
 
     def __init__(
@@ -172,7 +175,9 @@ class Pipeline:
         job_seconds: float = JOB_SECONDS,
         whole: WholeRecordings | None = None,
         prints: PrintRecognizer | None = None,
+        learned: LearnedCatalog | None = None,
         no_match_listeners: list[OnNoMatch] | None = None,
+        match_listeners: list[OnMatch] | None = None,
     ) -> None:
         self._resolver = resolver
         self._capture = capture
@@ -182,11 +187,17 @@ class Pipeline:
         self._job_seconds = job_seconds
         self.whole = whole
         self.prints = prints
+        self.learned = learned
         self._no_match_listeners = [] if no_match_listeners is None else no_match_listeners
+        self._match_listeners = [] if match_listeners is None else match_listeners
 
     def add_no_match_listener(self, listener: OnNoMatch) -> None:
         """Call `listener` for each sound from Twitch for which no song was found; see `OnNoMatch`."""
         self._no_match_listeners.append(listener)
+
+    def add_match_listener(self, listener: OnMatch) -> None:
+        """Call `listener` for each sound from Twitch in which a song was found; see `OnMatch`."""
+        self._match_listeners.append(listener)
 
     def within(self, job_seconds: float) -> "Pipeline":
         """A copy with another time limit for a whole job."""
@@ -199,7 +210,9 @@ class Pipeline:
             job_seconds=job_seconds,
             whole=self.whole,
             prints=self.prints,
+            learned=self.learned,
             no_match_listeners=self._no_match_listeners,
+            match_listeners=self._match_listeners,
         )
 
     def free(self, job_seconds: float) -> "Pipeline | None":
@@ -312,6 +325,9 @@ class Pipeline:
         if best is None and target.kind is not Kind.FILE:
             for listener in self._no_match_listeners:
                 listener(finished, recording)
+        if best is not None and target.kind is not Kind.FILE:
+            for listener in self._match_listeners:
+                listener(finished, heard.recording)
         return finished
 
     async def _at_moment(

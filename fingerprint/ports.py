@@ -307,8 +307,28 @@ class PrintRecognizer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedMatch:
+    """A learned song that a fingerprint was found in: its key, and how far into it the fingerprint begins."""
+
+    key: str
+    song: Song
+    offset_seconds: float
+
+
+class LearnedCatalog(Protocol):
+    """Finds what was learned by the fingerprint of a sound."""
+
+    async def find_print(self, fingerprint: bytes) -> Sequence[LearnedMatch]:
+        """The learned songs found; only sure ones. Raises as `PrintRecognizer.recognize_print` does."""
+        ...
+
+
 OnNoMatch = Callable[[Identification, Recording], None]
 """Called with an identification for which no song was found, and its first sound. It must not block or raise."""
+
+OnMatch = Callable[[Identification, Recording], None]
+"""Called with an identification that has a song, and the sound that has it. It must not block or raise."""
 
 OnStage = Callable[[Stage], None]
 """Called with each stage that a job reaches."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -303,6 +304,17 @@ MAX_PREFIX: Final = 800
 def catalog_places(text: str) -> tuple[CatalogPlace, ...]:
     """Parses comma-separated places of catalogs, at least one."""
     return tuple(catalog_place(word) for word in words(text))
+
+
+def prices(text: str) -> Mapping[str, Decimal]:
+    """Parses comma-separated pairs such as `audd=0.005`."""
+    found: dict[str, Decimal] = {}
+    for word in words(text):
+        name, _, price = (part.strip() for part in word.partition("="))
+        if not name or name in found or not re.fullmatch(r"\d{1,6}(?:\.\d{1,6})?", price, re.ASCII):
+            raise ValueError(word)
+        found[name] = Decimal(price)
+    return found
 
 
 HTTP_ADDRESS: Final = Format(base_url, "an http(s) address")
@@ -599,6 +611,16 @@ class ProviderSettings:
         default_text="none",
     )
 
+    prices: Mapping[str, Decimal] = setting(
+        "TWITCHAUDIO_PRICES",
+        Format(
+            prices, "comma-separated prices of a question in your currency, such as acrcloud=0.003, audd=0.005"
+        ),
+        help="what a question costs at a provider, to show what was saved",
+        default_factory=dict,
+        default_text="none",
+    )
+
     @property
     def acrcloud_base(self) -> URL | None:
         """The base address of ACRCloud; None when neither a host nor an address is set."""
@@ -692,12 +714,32 @@ class PipelineSettings:
         "them again when a catalog grows; 0 keeps none",
         default=30,
     )
+    learn: str = setting(
+        "TWITCHAUDIO_LEARN",
+        one_of("off", "on"),
+        help="whether fingerprints of what a provider named are kept, without any sound, so that a song is named "
+        "on other channels without asking again",
+        default="off",
+    )
+    learn_mb: int = setting(
+        "TWITCHAUDIO_LEARN_MB",
+        whole_number(1, 1_000_000),
+        help="how large these fingerprints may be in the database, in MiB; the oldest are deleted",
+        default=512,
+    )
+    learn_days: int = setting(
+        "TWITCHAUDIO_LEARN_DAYS",
+        whole_number(1, 3_650),
+        help="how many days they are kept; TWITCHAUDIO_KEEP_DAYS may end that sooner",
+        default=180,
+    )
     recognizers: tuple[str, ...] = setting(
         "TWITCHAUDIO_RECOGNIZERS",
         Format(words, "comma-separated recognizer names"),
         help="the recognizers, asked in order until one finds the song",
         default=(),
-        default_text="catalog, then acrcloud and audd where their keys are set",
+        default_text="catalog, then learned with TWITCHAUDIO_LEARN=on, then acrcloud and audd where their keys "
+        "are set",
     )
     ask: str = setting(
         "TWITCHAUDIO_ASK",
@@ -754,6 +796,16 @@ class PipelineSettings:
     def uploads_path(self) -> Path:
         """The table that names the operator's own uploads at providers; it may be missing."""
         return self.data_dir / "tracks.csv" if self.providers.uploads is None else self.providers.uploads
+
+    @property
+    def learns(self) -> bool:
+        """Whether songs are learned from providers, and named by what was learned."""
+        return self.learn == "on"
+
+    @property
+    def learned_dir(self) -> Path:
+        """The folder of the catalog that is learned from providers' answers."""
+        return self.data_dir / "learned"
 
     @property
     def catalog_places(self) -> tuple[CatalogPlace, ...]:

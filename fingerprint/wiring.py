@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from fingerprint.ports import (
     ChannelDirectory,
     ClipOwners,
     Clock,
+    LearnedCatalog,
     OnOutcome,
     OnUnknown,
     PrintRecognizer,
@@ -39,6 +40,7 @@ from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY, Resources, chosen_names
 from fingerprint.recognizers.catalog import CatalogRecognizer
 from fingerprint.recognizers.chain import Member, RecognizerChain
+from fingerprint.recognizers.learned import LearnedRecognizer
 from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.settings import PipelineSettings, SettingsError
 from fingerprint.twitch.channels import TwitchChannels
@@ -82,12 +84,18 @@ def checked_names(settings: PipelineSettings) -> tuple[str, ...]:
         if entry is None:
             takes = f"comma-separated names out of {', '.join(REGISTRY)}"
             raise SettingsError("TWITCHAUDIO_RECOGNIZERS", name, takes)
+        if name == "learned" and not settings.learns:
+            raise SettingsError("TWITCHAUDIO_RECOGNIZERS", name, "learned with TWITCHAUDIO_LEARN=on only")
         if not entry.is_configured(settings):
             raise SettingsError("TWITCHAUDIO_RECOGNIZERS", name, "recognizers whose keys are set")
     for name in settings.providers.budgets:
         if name not in REGISTRY or REGISTRY[name].free:
             paid = [name for name, entry in REGISTRY.items() if not entry.free]
             raise SettingsError("TWITCHAUDIO_BUDGETS", name, f"budgets of {', '.join(paid)}")
+    for name in settings.providers.prices:
+        if name not in REGISTRY or REGISTRY[name].free:
+            paid = [name for name, entry in REGISTRY.items() if not entry.free]
+            raise SettingsError("TWITCHAUDIO_PRICES", name, f"prices of {', '.join(paid)}")
     return names
 
 
@@ -123,6 +131,7 @@ async def open_members(
     guards: ProviderGuards | None = None,
     on_outcome: OnOutcome = ignore_outcome,
     recognition_pool: RecognitionPool | None = None,
+    learned_pool: RecognitionPool | None = None,
     catalog_problems: Callable[[], Sequence[str]] = tuple,
 ) -> AsyncGenerator[list[Member]]:
     """The configured recognizers, with connections to their providers. Raises SettingsError."""
@@ -130,7 +139,8 @@ async def open_members(
     guards = guards or make_guards(settings, clock)
     origins = [origin for name in checked_names(settings) for origin in REGISTRY[name].origins(settings)]
     async with Fetcher(AllowList.of_origins(origins), on_outcome=on_outcome) as fetcher:
-        resources = Resources(ProviderCalls(fetcher, clock, agent=AGENT), recognition_pool, catalog_problems)
+        calls = ProviderCalls(fetcher, clock, agent=AGENT)
+        resources = Resources(calls, recognition_pool, learned_pool, catalog_problems)
         yield make_recognizers(settings, resources, guards)
 
 
@@ -174,6 +184,14 @@ def _of_prints(members: Iterable[Member]) -> PrintRecognizer | None:
     for member in members:
         if isinstance(member.recognizer, CatalogRecognizer):
             return member.recognizer
+    return None
+
+
+def _learned(members: Iterable[Member]) -> LearnedCatalog | None:
+    """The member that names songs by what providers named before, if there is one."""
+    for member in members:
+        if isinstance(member.recognizer, LearnedRecognizer):
+            return cast("LearnedCatalog", member.recognizer)
     return None
 
 
@@ -230,6 +248,7 @@ async def open_pipeline(
     on_unknown: OnUnknown = ignore_unknown,
     decoder: DecoderPool | None = None,
     recognition_pool: RecognitionPool | None = None,
+    learned_pool: RecognitionPool | None = None,
     catalog_follower: CatalogFollower | None = None,
     background: Background | None = None,
 ) -> AsyncGenerator[Pipeline]:
@@ -237,9 +256,10 @@ async def open_pipeline(
 
     `guards` come from `make_guards`, with the store that counts questions; the default is `open_guards`. Without
     such a store, providers with a budget are not asked. `on_outcome` is called for every upstream call,
-    `on_unknown` for what Twitch was not known to send. `decoder` and `recognition_pool` are pools that are not yet
-    entered; without `recognition_pool`, this process searches the catalog itself. `catalog_follower`: one that is
-    open and that the caller refreshes; by default, shared catalogs are followed here. Raises SettingsError.
+    `on_unknown` for what Twitch was not known to send. `decoder`, `recognition_pool` and `learned_pool` are pools
+    that are not yet entered; without those, this process searches the catalogs itself. `catalog_follower`: one
+    that is open and that the caller refreshes; by default, shared catalogs are followed here. Raises
+    SettingsError.
     """
     clock = SystemClock()
     breakers = HostCircuitBreakers(clock)
@@ -250,11 +270,13 @@ async def open_pipeline(
         if catalog_follower is None
         else nullcontext(catalog_follower) as follower,
         recognition_pool or nullcontext(),
+        learned_pool or nullcontext(),
         open_members(
             settings,
             guards=counted,
             on_outcome=on_outcome,
             recognition_pool=recognition_pool,
+            learned_pool=learned_pool,
             catalog_problems=lambda: tuple(follower.problems.values()),
         ) as members,
         _chain(settings, members) as recognizers,
@@ -282,6 +304,7 @@ async def open_pipeline(
             clock=clock,
             whole=WholeRecordings(resolver=sources, capture=capture, listener=listener),
             prints=_of_prints(members),
+            learned=_learned(members),
         )
 
 

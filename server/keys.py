@@ -28,6 +28,7 @@ from server.channels.video_set_lists import VideoSetLists
 from server.channels.watcher import Watcher
 from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
+from server.learning.service import Learner
 from server.observability import Counter, Metrics
 from server.readiness import Readiness
 from server.settings import ServerSettings
@@ -59,6 +60,7 @@ PIPELINE: Final[web.AppKey[Pipeline]] = web.AppKey("pipeline")
 """Set where this process works on jobs itself."""
 
 UNKNOWNS: Final[web.AppKey[Unknowns]] = web.AppKey("unknowns")
+LEARNER: Final = web.AppKey("learner", Learner)
 VIDEO_SET_LISTS: Final = web.AppKey("video_set_lists", VideoSetLists)
 WATCHER: Final = web.AppKey("watcher", Watcher)
 FORGETTER: Final = web.AppKey("forgetter", ChannelForgetter)

@@ -23,6 +23,7 @@ from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import ChannelDirectory, HeardBefore, JobStore
 from fingerprint.providers.usage import SqlUsage
+from fingerprint.recognizers import REGISTRY
 from fingerprint.settings import SettingsError
 from fingerprint.whole import WholeRecordings
 from fingerprint.wiring import (
@@ -80,6 +81,8 @@ from server.identifications.runners import Runner
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
 from server.identifications.service import IdentificationService, target_of
+from server.learning.service import LearnedFolder, Learner, LearningLimits
+from server.learning.store import LearnedStore
 from server.music_folders import FolderTimes, MusicFolders, sync_command
 from server.readiness import (
     Readiness,
@@ -293,6 +296,9 @@ async def _open_runner(
         searching = RecognitionPool(*settings.pipeline.catalog_dirs, workers=settings.cores)
         names = checked_names(settings.pipeline)
         catalog = searching if "catalog" in names else None
+        learned = None
+        if "learned" in names:
+            learned = RecognitionPool(settings.pipeline.learned_dir, workers=max(1, settings.cores // 2))
         trials = worker_trials(decoder, catalog, catalog_required=names == ("catalog",))
         pipeline = await stack.enter_async_context(
             open_pipeline(
@@ -303,6 +309,7 @@ async def _open_runner(
                 decoder=decoder,
                 recognition_pool=searching,
                 background=app[keys.BACKGROUND],
+                learned_pool=learned,
             )
         )
     app[keys.PIPELINE] = pipeline
@@ -376,6 +383,7 @@ async def _open_channels(
     )
     await _open_forgetter(app, stack)
     await _open_unknowns(app, stack)
+    await _open_learner(app, stack)
     watcher = Watcher(
         WatchStore(database),
         service=service,
@@ -423,6 +431,27 @@ async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
     app[keys.UNKNOWNS] = await stack.enter_async_context(unknowns)
     if pipeline is not None:
         pipeline.add_no_match_listener(unknowns.no_match)
+
+
+async def _open_learner(app: web.Application, stack: AsyncExitStack) -> None:
+    """Open what learns from providers' answers, which listens to the pipeline where this process has one."""
+    settings, clock, pipeline = app[keys.SETTINGS].pipeline, app[keys.CLOCK], app.get(keys.PIPELINE)
+    learner = Learner(
+        LearnedStore(app[keys.DATABASE], max_bytes=settings.learn_mb << 20),
+        None if pipeline is None else pipeline.learned,
+        LearnedFolder(settings.learned_dir),
+        clock=clock,
+        metrics=app[keys.METRICS],
+        usage=SqlUsage(app[keys.DATABASE]),
+        paid=[name for name in checked_names(settings) if not REGISTRY[name].free],
+        prices=settings.providers.prices,
+        clip_parts=settings.clip_parts,
+        background=app[keys.BACKGROUND],
+        limits=LearningLimits(days=min(settings.learn_days, settings.keep_days or settings.learn_days)),
+    )
+    app[keys.LEARNER] = await stack.enter_async_context(learner)
+    if pipeline is not None:
+        pipeline.add_match_listener(learner.heard)
 
 
 async def _open_forgetter(app: web.Application, stack: AsyncExitStack) -> None:

@@ -7,6 +7,7 @@ the sound itself: a song under a loud voice may not be found by it.
 
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -61,8 +62,24 @@ def query_print(pcm: Pcm, parameters: Parameters = DEFAULT) -> bytes:
     return zlib.compress(b"".join(packed), 9)
 
 
-def query_of(fingerprint: bytes, parameters: Parameters = DEFAULT) -> AudioQuery:
-    """The query that a fingerprint stands for. Raises ValueError when it cannot be read."""
+@dataclass(frozen=True, slots=True, eq=False)
+class PrintedPeaks:
+    """The peaks of one channel of a fingerprint, in order of time. All arrays have shape (n,).
+
+    `steps`: int64, in which step (`hop / phases` samples) each is. `bins`: float64, to a fraction of a bin.
+    `levels`: float64, above silence, in the spectrogram's logarithms.
+    """
+
+    steps: NDArray[np.int64]
+    bins: NDArray[np.float64]
+    levels: NDArray[np.float64]
+
+
+def peaks_of(fingerprint: bytes) -> tuple[int, tuple[PrintedPeaks, ...]]:
+    """How many steps a fingerprint's sound is long, and the peaks of its middle and, of stereo sound, its side.
+
+    Raises ValueError when it cannot be read.
+    """
     try:
         unpacker = zlib.decompressobj()
         data = unpacker.decompress(fingerprint, MAX_PRINT_BYTES * 4)
@@ -70,19 +87,33 @@ def query_of(fingerprint: bytes, parameters: Parameters = DEFAULT) -> AudioQuery
         if version != _VERSION or count not in (1, 2) or not 0 < steps < 2_000 or not unpacker.eof:
             raise ValueError("another version's fingerprint")
         at = _HEAD.size
-        levels: list[NDArray[np.float32]] = []
-        for number in range(count):
+        channels: list[PrintedPeaks] = []
+        for _ in range(count):
             (peaks,) = _COUNT.unpack_from(data, at)
             at += _COUNT.size
             times = np.frombuffer(data, "<u2", peaks, at)
             places = np.frombuffer(data, "<u2", peaks, at + 2 * peaks)
             heights = np.frombuffer(data, np.uint8, peaks, at + 4 * peaks)
             at += 5 * peaks
-            levels.append(_drawn(times, places, heights, (steps, parameters.bins), seed=number))
-    except (struct.error, zlib.error, IndexError) as error:
+            channels.append(
+                PrintedPeaks(
+                    times.astype(np.int64), places / _BIN_PARTS, heights.astype(np.float64) / _LEVEL_PARTS
+                )
+            )
+    except (struct.error, zlib.error) as error:
+        raise ValueError("a fingerprint that cannot be read") from error
+    return steps, tuple(channels)
+
+
+def query_of(fingerprint: bytes, parameters: Parameters = DEFAULT) -> AudioQuery:
+    """The query that a fingerprint stands for. Raises ValueError when it cannot be read."""
+    steps, channels = peaks_of(fingerprint)
+    try:
+        levels = [_drawn(peaks, (steps, parameters.bins), seed=number) for number, peaks in enumerate(channels)]
+    except IndexError as error:
         raise ValueError("a fingerprint that cannot be read") from error
     samples = (steps - 1) * (parameters.hop // parameters.phases) + parameters.window
-    silent = Pcm(np.zeros((count, samples), np.float32), parameters.rate)
+    silent = Pcm(np.zeros((len(channels), samples), np.float32), parameters.rate)
     return AudioQuery(silent, parameters, levels=levels)
 
 
@@ -111,21 +142,14 @@ def _peaks_of(
     )
 
 
-def _drawn(
-    steps: NDArray[np.uint16],
-    places: NDArray[np.uint16],
-    heights: NDArray[np.uint8],
-    shape: tuple[int, int],
-    *,
-    seed: int,
-) -> NDArray[np.float32]:
+def _drawn(peaks: PrintedPeaks, shape: tuple[int, int], *, seed: int) -> NDArray[np.float32]:
     """A spectrogram with bumps. Its ground is noise, since levels that are all equal have no ranks."""
     drawn: NDArray[np.float32] = np.random.default_rng(seed).random(shape, np.float32)
     drawn *= np.float32(_GROUND)
-    centers = places.astype(np.float64) / _BIN_PARTS
-    tops = heights / _LEVEL_PARTS + _GROUND
+    centers = peaks.bins
+    tops = peaks.levels + _GROUND
     for step in range(-4, 5):
-        times = steps.astype(np.int64) + step
+        times = peaks.steps + step
         for shift in range(-2, 3):
             bins = np.rint(centers).astype(np.int64) + shift
             inside = (times >= 0) & (times < shape[0]) & (bins >= 0) & (bins < shape[1])

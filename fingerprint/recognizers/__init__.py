@@ -13,6 +13,7 @@ from fingerprint.providers.uploads import UploadTable
 from fingerprint.recognizers.acrcloud import AcrCloudRecognizer
 from fingerprint.recognizers.audd import AuddRecognizer
 from fingerprint.recognizers.catalog import CatalogRecognizer
+from fingerprint.recognizers.learned import LearnedRecognizer
 from fingerprint.recognizers.shazam import ShazamRecognizer
 from fingerprint.settings import PipelineSettings
 
@@ -21,11 +22,13 @@ from fingerprint.settings import PipelineSettings
 class Resources:
     """Resources that recognizers share and do not own: calls to providers, and the catalog's worker pool.
 
-    `catalog_problems`: why shared catalogs cannot be reached now, one sentence for each.
+    `learned_pool`: that of the learned catalog. `catalog_problems`: why shared catalogs cannot be reached now, one
+    sentence for each.
     """
 
     calls: ProviderCalls
     recognition_pool: RecognitionPool | None = None
+    learned_pool: RecognitionPool | None = None
     catalog_problems: Callable[[], Sequence[str]] = tuple
 
 
@@ -35,20 +38,24 @@ class RegistryEntry:
 
     `is_configured`: whether the settings contain what it needs, such as keys. `origins`: where it sends questions.
     `free`: it costs nothing for each question, so it is asked about further takes of a live stream too, and has no
-    budget. `by_default`: it is asked without being named in the settings, once it is configured.
+    budget. `by_default`: whether it is asked without being named in the settings, once it is configured.
     """
 
     factory: Callable[[PipelineSettings, Resources], Recognizer[Any]]
     is_configured: Callable[[PipelineSettings], bool]
     origins: Callable[[PipelineSettings], Sequence[URL]]
     free: bool = False
-    by_default: bool = True
+    by_default: Callable[[PipelineSettings], bool] = lambda _: True
 
 
 def _catalog(settings: PipelineSettings, resources: Resources) -> CatalogRecognizer:
     return CatalogRecognizer(
         *settings.catalog_dirs, pool=resources.recognition_pool, problems=resources.catalog_problems
     )
+
+
+def _learned(settings: PipelineSettings, resources: Resources) -> LearnedRecognizer[Any]:
+    return LearnedRecognizer(CatalogRecognizer(settings.learned_dir, pool=resources.learned_pool))
 
 
 def _acrcloud(settings: PipelineSettings, resources: Resources) -> AcrCloudRecognizer:
@@ -83,6 +90,13 @@ def _shazam(settings: PipelineSettings, resources: Resources) -> ShazamRecognize
 
 REGISTRY: Final[dict[str, RegistryEntry]] = {
     "catalog": RegistryEntry(factory=_catalog, is_configured=lambda _: True, origins=lambda _: (), free=True),
+    "learned": RegistryEntry(
+        factory=_learned,
+        is_configured=lambda _: True,
+        origins=lambda _: (),
+        free=True,
+        by_default=lambda settings: settings.learns,
+    ),
     "acrcloud": RegistryEntry(
         factory=_acrcloud,
         is_configured=lambda settings: settings.providers.acrcloud_is_set,
@@ -97,14 +111,16 @@ REGISTRY: Final[dict[str, RegistryEntry]] = {
         factory=_shazam,
         is_configured=lambda _: True,
         origins=lambda settings: (settings.providers.shazam_url,),
-        by_default=False,
+        by_default=lambda _: False,
     ),
 }
-"""In the order in which they are asked by default: the free one first."""
+"""In the order in which they are asked by default: the free ones first."""
 
 
 def chosen_names(settings: PipelineSettings) -> tuple[str, ...]:
     """The recognizers named in the settings; without names, those that are configured."""
     if settings.recognizers:
         return settings.recognizers
-    return tuple(name for name, entry in REGISTRY.items() if entry.by_default and entry.is_configured(settings))
+    return tuple(
+        name for name, entry in REGISTRY.items() if entry.by_default(settings) and entry.is_configured(settings)
+    )

@@ -49,6 +49,8 @@ async def file_report(
     )
     if disputed:
         await app[keys.SERVICE].mark_disputed(answer)
+    if reason is Reason.WRONG_SONG:
+        await app[keys.LEARNER].reported(answer)
 
 
 ROUTES: Final = (web.post(f"{BASE}/identifications/{{id}}/reports", report),)

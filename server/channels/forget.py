@@ -32,6 +32,7 @@ from server.channels.tables import (
     watches,
 )
 from server.channels.unknown_store import of_channel
+from server.learning.store import forget_learned
 from server.songs.store import forget_hearings
 
 SWEEP_SECONDS: Final = 86_400.0
@@ -102,7 +103,8 @@ class ChannelForgetter:
         if keep_away:
             await self._keep_away(traces, channel, changes)
         deleted = await self._store.forget(traces, now=self._clock.now())
-        rows = await self._database.transact(lambda connection: _delete_rows(connection, traces))
+        now = self._clock.now()
+        rows = await self._database.transact(lambda connection: _delete_rows(connection, traces, now))
         for start in range(0, len(deleted), _IDS_PER_STATEMENT):
             ids = deleted[start : start + _IDS_PER_STATEMENT]
             await self._database.change(delete(reports).where(reports.c.identification_id.in_(ids)))
@@ -162,7 +164,7 @@ def _shown(traces: ChannelTraces, channel: str) -> str:
     return next(iter(traces.logins), channel)
 
 
-def _delete_rows(connection: Connection, traces: ChannelTraces) -> int:
+def _delete_rows(connection: Connection, traces: ChannelTraces, now: datetime) -> int:
     """Delete what belongs to the channel in SQL, besides its answers; returns how many rows."""
     # A login that another channel has by now is not this one's any more.
     logins = [name.login for name in traces.names if name.until is None]
@@ -174,6 +176,7 @@ def _delete_rows(connection: Connection, traces: ChannelTraces) -> int:
     if traces.channel_id is not None:
         statements.append(delete(clip_owners).where(clip_owners.c.broadcaster_id == traces.channel_id))
     rows = sum(connection.execute(statement).rowcount for statement in statements)
+    rows += forget_learned(connection, traces, logins, now=now)
     return rows + forget_hearings(connection, traces)
 
 

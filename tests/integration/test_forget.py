@@ -10,9 +10,10 @@ import pytest
 from aiohttp import ClientSession
 from sqlalchemy import func, select
 
+from fingerprint.catalog.learning import CaptureOrigin, SongCapture
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, heard_spans, identifications
-from fingerprint.domain.identification import Identification, Status
+from fingerprint.domain.identification import Identification, IdentificationId, Kind, Status
 from fingerprint.domain.targets import ClipTarget, Target, VideoTarget
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.ports import Broadcaster, Claimed
@@ -24,8 +25,10 @@ from server.channels.tables import song_tokens, unknowns, watches
 from server.channels.unknown_store import UnknownStore
 from server.channels.watch_store import WatchStore
 from server.cli import main
+from server.learning.store import LearnedStore, NewCapture
+from server.learning.tables import learned_captures, learned_songs
 from tests.api_client import CLIP, ask, assert_problem, open_api
-from tests.builders import answered
+from tests.builders import answered, song
 from tests.fakes import FakePipeline
 
 
@@ -41,6 +44,24 @@ async def stored(database: Database, target: Target, **changes: Any) -> Identifi
     )  # fmt: skip
     assert await store.finish(work.lease, answer)
     return answer
+
+
+NOTHING_LEFT = (song_tokens, watches, heard_spans, unknowns, learned_captures, learned_songs)
+
+
+async def learned(database: Database, answer: IdentificationId) -> None:
+    """Something was learned from an answer about a VOD of `somechannel`."""
+    capture = SongCapture(fingerprint=b"peaks", offset_seconds=1.0, origin=CaptureOrigin(channel="somechannel"))
+    new = NewCapture(
+        identification_id=answer,
+        number=0,
+        kind=Kind.VIDEO,
+        target="2210",
+        song=song(),
+        capture=capture,
+        seconds=6.0,
+    )
+    await LearnedStore(database, max_bytes=1 << 20).add(new, now=datetime.now(UTC))
 
 
 async def count(database: Database, table: Any) -> int:
@@ -68,6 +89,7 @@ async def test_on_the_command_line_everything_about_a_channel_is_deleted_and_kep
     await UnknownStore(database).add(
         unknown, [], captured_at=None, seconds=6.0, searched={}, now=datetime.now(UTC)
     )
+    await learned(database, unknown.id)
     # Not due yet: the server's watcher must not ask meanwhile.
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     await WatchStore(database).start(
@@ -78,7 +100,7 @@ async def test_on_the_command_line_everything_about_a_channel_is_deleted_and_kep
     assert "somechannel is forgotten. Answers deleted: 4." in capsys.readouterr().out
     rows = await database.rows(select(identifications.c.id))
     assert [row.id for row in rows] == [kept.id]
-    assert [await count(database, table) for table in (song_tokens, watches, heard_spans, unknowns)] == [0] * 4
+    assert [await count(database, table) for table in NOTHING_LEFT] == [0] * 6
     songs = await (await api.get("/api/v1/channels/somechannel/songs")).json()
     assert songs["plays"] == []
     assert (await ask(api, wait=20)).status == 200, "it may be asked about again"

@@ -98,6 +98,7 @@ class AdminPages:
             navigation,
             RECOGNIZERS,
             rows=await self._queries.recognizers(),
+            savings=await self._queries.savings(),
         )
 
     async def twitch(self, request: web.Request) -> web.Response:

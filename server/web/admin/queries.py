@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from aiohttp import web
 
 from fingerprint.domain.budgets import Period
+from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.providers.guard import ProviderStatus
 from fingerprint.recognizers import chosen_names
 from server import keys
@@ -13,6 +14,7 @@ from server.access.rules.website import setting_text
 from server.audit.entries import AuditEntry
 from server.audit.figures import ANSWER, day_of, read
 from server.audit.store import AuditFilter, AuditStore
+from server.learning.service import Savings
 from server.web.admin.overview import DAYS, Figures, RunningJob
 from server.web.admin.sections import Row
 
@@ -71,6 +73,26 @@ class AdminQueries:
         """The recognizers in their order: name, state, and what is left of each budget; free ones have none."""
         statuses = {status.name: status for status in await self._app[keys.PROVIDERS].statuses()}
         return [_recognizer(name, statuses.get(name)) for name in chosen_names(self._app[keys.SETTINGS].pipeline)]
+
+    async def savings(self) -> str | None:
+        """What the learned catalog saved, as a sentence; None where nothing is learned."""
+        try:
+            savings = await self._app[keys.LEARNER].savings()
+        except TwitchAudioError:
+            return None
+        return None if savings is None else savings_text(savings)
+
+
+def savings_text(savings: Savings) -> str:
+    """What was saved, and what is kept, for the operator."""
+    used = {each.period: each.used for each in savings.usage}
+    today, month = used.get(Period.DAY, 0), used.get(Period.MONTH, 0)
+    cost = "" if savings.price is None else f", worth {savings.price * month:.2f}"
+    size = savings.size_bytes / (1 << 20)
+    return (
+        f"Saved by what was learned: {today} questions today, {month} this month{cost}. "
+        f"Songs that can be named: {savings.songs}. Captures kept: {savings.captures} ({size:.1f} MiB)."
+    )
 
 
 def _recognizer(name: str, status: ProviderStatus | None) -> Row:
