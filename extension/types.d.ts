@@ -137,6 +137,8 @@ interface AnswerTexts {
   heard_at: string; verb: string;
   /** In percent of the dial's width. */
   needle: number;
+  /** Seconds: where in the song the sound was, and the song's length; null unless both are known. */
+  offset: number | null; length: number | null;
   scale_end: string; moment: string; title: string; artists: string; probably: string; sure: string;
   /** The song's members that are texts, by name. */
   facts: Record<string, string>;

@@ -58,6 +58,7 @@ OWN_PATHS: Final = frozenset(
     {
         *("admin", "api", "channels", "docs", "healthz", "login", "logout", "metrics", "overlay", "readyz"),
         *("redeem", "reports", "songs", "static", "videos", "webhooks"),
+        *("extension", "extension.zip", "finds", "privacy"),
         *("apple-touch-icon.png", "c", "covers", "favicon.ico", "manifest.webmanifest", "robots.txt"),
     }
 )
@@ -150,6 +151,20 @@ def canary(text: str) -> tuple[TwitchTarget, ...]:
     except TwitchAudioError as error:
         raise ValueError(error.detail) from error
     if len({target.kind for target in targets}) < len(targets):
+        raise ValueError(text)
+    return targets
+
+
+MAX_EXAMPLES: Final = 6
+
+
+def examples(text: str) -> tuple[TwitchTarget, ...]:
+    """Parse at most `MAX_EXAMPLES` comma-separated targets. Raises ValueError."""
+    try:
+        targets = tuple(parse_target(word) for word in words(text))
+    except TwitchAudioError as error:
+        raise ValueError(error.detail) from error
+    if len(targets) > MAX_EXAMPLES:
         raise ValueError(text)
     return targets
 
@@ -411,6 +426,17 @@ class ServerSettings:
         help="what to ask Twitch about once an hour, to learn of a change before viewers do; take a channel that "
         "is nearly always live",
         default=(),
+    )
+    examples: tuple[TwitchTarget, ...] = setting(
+        "TWITCHAUDIO_EXAMPLES",
+        Format(examples, f"at most {MAX_EXAMPLES} comma-separated Twitch addresses or names"),
+        help="channels, clips and videos that the start page offers to try",
+        default=(),
+    )
+    source_url: URL | None = setting(
+        "TWITCHAUDIO_SOURCE_URL",
+        HTTP_ADDRESS,
+        help="where the source of this server is, linked at the foot of each page",
     )
     metrics_token: Secret | None = setting(
         "TWITCHAUDIO_METRICS_TOKEN",

@@ -22,6 +22,7 @@ from yarl import URL
 from fingerprint.catalog.ingest import IngestProgress, IngestReport, ingest
 from fingerprint.catalog.parameters import DEFAULT as FINGERPRINT
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.domain.targets import parse_target
 from fingerprint.settings import PipelineSettings, Secret, TwitchSettings, override_environment, read_settings
 from fingerprint.wire import from_json
 from server.app import make_app
@@ -173,6 +174,8 @@ class _Demo:
         return dataclasses.replace(
             self._settings,
             pipeline=pipeline,
+            examples=self._settings.examples
+            or tuple(parse_target(name) for name in (*twitch.channels[:2], *twitch.clips[:1])),
             twitch_client_id=OWN_APPLICATION.client_id,
             twitch_client_secret=Secret(OWN_APPLICATION.secret or ""),
             twitch_id_url=URL(twitch.environment["TWITCHAUDIO_TWITCH_ID_URL"]),

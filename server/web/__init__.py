@@ -9,6 +9,7 @@ from aiohttp import web
 
 from fingerprint.domain.links import SERVICES
 from server import keys
+from server.web import about_pages
 from server.web.api_docs import code_parts
 from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
@@ -42,12 +43,18 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
 
     shared["root"] = root
     shared["asset"] = asset
+    source = app[keys.SETTINGS].source_url
+    shared["source_url"] = "" if source is None else str(source)
     shared["services"] = [(service.name, service.label) for service in SERVICES]
     cast("dict[str, Any]", environment.filters)["code_parts"] = code_parts
     pages = Pages(store_seconds=store_seconds)
     app.router.add_get("/", pages.home)
     app.router.add_post("/", pages.ask)
     app.router.add_get("/docs", pages.docs)
+    app.router.add_get("/privacy", about_pages.privacy)
+    app.router.add_get("/extension", about_pages.extension)
+    app.router.add_get("/extension.zip", about_pages.extension_archive)
+    app.router.add_get("/finds", about_pages.finds)
     app.router.add_post("/redeem", pages.redeem)
     app.router.add_post("/reports", pages.report)
     channels = ChannelPages(store_seconds=store_seconds)
@@ -61,6 +68,7 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     app.router.add_get("/songs/{id}", SongPages(store_seconds=store_seconds).song)
     app.router.add_post("/channels/{login}/forget", channels.forget)
     overlay = OverlayPage(store_seconds=store_seconds)
+    app.router.add_get("/overlay", overlay.builder)
     app.router.add_get("/overlay/{login}", overlay.overlay)
     ways_in = WaysIn(assets, asset, root)
     app.router.add_get("/c/{login}", ways_in.channel)

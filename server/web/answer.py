@@ -81,6 +81,7 @@ class AnswerView:
 
     `fresh` says how near to live the sound is ("live", "1:30 ago") until `LIVE_FOR` after `heard_at`; `on_air` is
     true while that is "live". `heard` says in UTC when it was heard, or, as `verb` says of a problem, asked.
+    `offset` and `length` are of a live channel's song, in seconds, for the needle to move on.
     """
 
     state: State = "idle"
@@ -100,6 +101,8 @@ class AnswerView:
     needle: float = NEEDLE_AT_REST
     scale_end: str = ""
     moment: str = ""
+    offset: float | None = None
+    length: float | None = None
     title: str = ""
     artists: str = ""
     facts: dict[str, str] = field(default_factory=dict[str, str])
@@ -336,6 +339,8 @@ def _found(shown: AnswerView, identification: Identification, song: Song) -> Ans
         if on_scale
         else NEEDLE_AT_REST,
         scale_end=clock_text(length) if on_scale and length else "",
+        offset=offset if on_scale and shown.live else None,
+        length=length if on_scale and shown.live else None,
         moment=clock_text(offset) if offset is not None else "",
         title=song.title,
         artists=_artists(song),

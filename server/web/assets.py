@@ -20,7 +20,11 @@ FOLDER: Final = Path(__file__).parent / "static"
 SHARED: Final = ("answer.js", "targets.js")
 """The extension's modules that the website serves as `js/lib/NAME`; pyproject.toml puts them into the wheel."""
 
-_EXTENSION_LIB: Final = Path(__file__).parents[2] / "extension" / "lib"
+EXTENSION: Final = Path(__file__).parents[2] / "extension"
+"""The extension's folder; an installed wheel has none."""
+
+LICENSE: Final = "license.txt"
+"""The license, which is at the top of a checkout; pyproject.toml puts it here into the wheel."""
 
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -28,6 +32,7 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".ico": "image/x-icon",
+    ".txt": "text/plain; charset=utf-8",
 }
 
 FOREVER: Final = "public, max-age=31536000, immutable"
@@ -74,8 +79,8 @@ class Assets:
 
 def website_files() -> Mapping[str, Path]:
     """The website's static files by name, with the shared modules."""
-    files = files_below(FOLDER)
-    return files | {f"js/lib/{name}": _EXTENSION_LIB / name for name in SHARED if f"js/lib/{name}" not in files}
+    shared = {f"js/lib/{name}": EXTENSION / "lib" / name for name in SHARED}
+    return shared | {LICENSE: EXTENSION.parent / "LICENSE"} | files_below(FOLDER)
 
 
 def files_below(folder: Path) -> dict[str, Path]:
@@ -84,11 +89,11 @@ def files_below(folder: Path) -> dict[str, Path]:
 
 
 def load_assets(paths: Mapping[str, Path]) -> Assets:
-    """Read files into memory. Raises KeyError for a file name suffix that is not in `_TYPES`."""
+    """Read files into memory. Raises KeyError for a name whose suffix is not in `_TYPES`."""
     files: dict[str, Asset] = {}
     digest = hashlib.sha256()
     for name, path in sorted(paths.items()):
-        content_type, plain = _TYPES[path.suffix], path.read_bytes()
+        content_type, plain = _TYPES[Path(name).suffix], path.read_bytes()
         digest.update(f"{name}\0{len(plain)}\0".encode() + plain)
         files[name] = Asset(content_type, plain, gzip.compress(plain, mtime=0))
     return Assets(digest.hexdigest()[:12], files)

@@ -20,7 +20,7 @@ from server.channels.watch_store import WatchStore
 from server.identifications.set_list import Play
 from server.middleware.forms import read_form
 from server.web import set_list_view
-from server.web.examples import bot_commands
+from server.web.examples import bot_commands, reachable_by_bots, song_txt
 from server.web.render import in_time, render
 from server.web.share import set_list_card
 
@@ -146,7 +146,11 @@ class ChannelPages:
             "tokens": tokens,
             "may_forget": tokens is not None or await is_operator(request),
             "token": token,
-            "commands": bot_commands(origin, login, token or None),
+            "commands": bot_commands(origin, login, token)
+            if reachable_by_bots(request.app[keys.ORIGIN](request))
+            else (),
+            "song_txt": song_txt(origin, login, token),
+            "base": origin,
             "share": None if token else set_list_card(request, website, login, found),
             "overlay": f"{origin}/overlay/{login}",
         }

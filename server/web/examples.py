@@ -1,6 +1,28 @@
-"""Examples to copy: ask, wait, print; and the commands for chat bots."""
+"""Examples to click and to copy: targets to try; ask, wait, print; and the commands for chat bots."""
 
+from ipaddress import ip_address
+from typing import Final
+
+from yarl import URL
+
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget
+from fingerprint.domain.text import clock_text
 from server.web.api_docs import Example
+
+
+def example_of(target: TwitchTarget) -> tuple[str, str]:
+    """What the start page calls a target to try, and what is then in the field."""
+    match target:
+        case ChannelTarget():
+            return target.login, target.login
+        case ClipTarget():
+            return "a clip", f"https://clips.twitch.tv/{target.slug}"
+        case _:
+            at = int(target.at_seconds or 0)
+            return (
+                f"a past broadcast at {clock_text(at)}",
+                f"https://www.twitch.tv/videos/{target.video_id}?t={at}s",
+            )
 
 
 def start_examples(origin: str) -> tuple[Example, ...]:
@@ -39,9 +61,27 @@ console.log(song ? `${{song.title}} by ${{song.artists.join(", ")}}` : problem ?
     )
 
 
+_LOCAL_ENDINGS: Final = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test")
+"""Ends of names that are not in the public DNS."""
+
+
+def reachable_by_bots(origin: URL) -> bool:
+    """Whether a chat bot, which runs on its maker's servers, can reach this address."""
+    host = (origin.host or "").rstrip(".").lower()
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.endswith(_LOCAL_ENDINGS)
+
+
+def song_txt(origin: str, channel: str, token: str | None) -> str:
+    """The address that answers with a channel's song in one line."""
+    return f"{origin}/api/v1/channels/{channel}/song.txt" + (f"?token={token}" if token else "")
+
+
 def bot_commands(origin: str, channel: str, token: str | None) -> tuple[Example, ...]:
     """What to type in a chat so that a bot knows `!song`, for each bot."""
-    address = f"{origin}/api/v1/channels/{channel}/song.txt" + (f"?token={token}" if token else "")
+    address = song_txt(origin, channel, token)
     return (
         Example(language="Nightbot", code=f"!commands add !song $(urlfetch {address})"),
         Example(language="StreamElements", code=f"!command add !song ${{customapi.{address}}}"),

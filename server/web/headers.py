@@ -12,6 +12,9 @@ CONTENT_SECURITY_POLICY: Final = (
 FRAMED_ANYWHERE: Final = CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *")
 """For the overlay, which shows a song and does nothing."""
 
+FRAMES_OURS: Final = f"{CONTENT_SECURITY_POLICY}; frame-src 'self'"
+"""For the overlay's builder, which shows the overlay within."""
+
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",

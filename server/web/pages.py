@@ -28,7 +28,7 @@ from server.songs.store import hearings_of
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_view, ask_again_text, problem_view
 from server.web.dial import PEAKS
-from server.web.examples import bot_commands, start_examples
+from server.web.examples import bot_commands, example_of, reachable_by_bots, start_examples
 from server.web.overlay import option_fields
 from server.web.render import html_response, in_time, render
 from server.web.share import answer_card
@@ -39,6 +39,8 @@ from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words
 HOME_MODULES: Final = (
     "js/answer_texts.js",
     "js/api.js",
+    "js/finds_store.js",
+    "js/listening.js",
     "js/receiver.js",
     "js/times.js",
     "js/root.js",
@@ -154,7 +156,8 @@ class Pages:
             "schemas": schemas,
             "start": start_examples(origin),
             "overlay_options": option_fields(),
-            "commands": bot_commands(origin, "somechannel", None),
+            "commands": bot_commands(origin, "somechannel", None) if reachable_by_bots(URL(origin)) else (),
+            "base": origin,
             "problems": [(code, kind, WORDS[code]) for code, kind in PROBLEM_KINDS.items()],
         }
         response = render("docs.html", request, context)
@@ -187,6 +190,7 @@ class Pages:
             "said": "said" in request.query,
             "answer": answer,
             "share": None if found is None or visitor_error else answer_card(request, visitor.website, found),
+            "examples": [example_of(target) for target in request.app[keys.SETTINGS].examples],
             "typed": typed,
             "asks": asks,
             "unavailable": unavailable,

@@ -65,7 +65,7 @@ async def said(tab: Tab) -> str:
 async def test_a_channel_is_followed_step_by_step_to_its_song(visit: Visit, stage: OnStageNow) -> None:
     stage.matches = [Match(song=SONG, score=0.93)]
     stage.hold = Stage.CAPTURING
-    _, tab = await visit()
+    context, tab = await visit()
     await ask(tab)
     await tab.wait_for_text("[aria-current=step]", "Listen")
     await tab.wait_for_text("[role=status]", "Listening")
@@ -80,6 +80,18 @@ async def test_a_channel_is_followed_step_by_step_to_its_song(visit: Visit, stag
     assert searched == "https://www.deezer.com/search/Marlow%20Quay%2C%20June%20Alder%20Harbour%20Lights"
     assert await tab.evaluate("document.title") == f"{IN_FULL} · TwitchAudio"
     assert "Fingerprint 18 ms" in await said(tab)
+    await tab.click("button :: Keep listening")
+    await tab.click("button :: Stop listening")
+    await tab.wait_for_visible("button :: Keep listening")
+    page = await tab.attribute("h2 a", "href")
+    await context.go(tab, "/finds")
+    await tab.wait_for_visible(".plays li :: Harbour Lights")
+    assert await tab.attribute(".plays a.title", "href") == page
+    await tab.click("button :: Clear the list")
+    await tab.wait_for_visible("p :: No songs yet")
+    await tab.click("button :: Undo")
+    await tab.click("a :: Harbour Lights")
+    await tab.wait_for_visible("h1 :: Harbour Lights")
 
 
 async def test_a_reload_and_a_second_tab_come_back_to_the_same_job(visit: Visit, stage: OnStageNow) -> None:
@@ -318,6 +330,7 @@ async def test_everything_can_be_done_by_keyboard_and_focus_is_seen(visit: Visit
         "Set list",
         "Open on Twitch",
         "Listen again",
+        "Keep listening",
         *earlier,
         "Copy song",
         "Copy link",

@@ -13,7 +13,7 @@ from tests.browser.stage import OnStageNow
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PAGES = ("/", "/docs", "/channels/somechannel", "/nothing-here", "/?id=unknown")
+PAGES = ("/", "/docs", "/channels/somechannel", "/nothing-here", "/?id=unknown", "/overlay", "/extension")
 FIRST_PAGE_BYTES = 60_000
 
 # Contrast as WCAG 2.2 defines it (relative luminance, success criterion 1.4.3), for every visible text.
@@ -176,3 +176,18 @@ async def test_the_field_says_at_once_what_it_understood(visit: Visit) -> None:
         await tab.fill("#target", text)
         await tab.wait_for("(hint) => document.querySelector('#hint').textContent === hint", hint, of=hint)
     assert await tab.attribute("#target", "aria-describedby") == "hint"
+
+
+async def test_the_overlays_address_and_preview_follow_the_form(visit: Visit) -> None:
+    context, tab = await visit("/overlay")
+    await tab.fill("#channel", "https://www.twitch.tv/SomeChannel")
+    await tab.of("#theme", "(field) => { field.value = 'light'; }")
+    await tab.of("#progress", "(field) => { field.value = '1'; }")
+    await tab.fill("#size", "150")
+    wanted = f"{context.address}/overlay/somechannel?theme=light&size=150&progress=1"
+    await tab.wait_for("(wanted) => document.querySelector('#address').textContent === wanted", wanted, of=wanted)
+    shown = """(() => {
+      const card = document.querySelector("#preview").contentDocument;
+      return card?.body?.dataset.size === "150" && card.querySelector("#progress")?.value > 30;
+    })()"""
+    await tab.wait_for(shown, of="the preview shows the example")

@@ -86,6 +86,11 @@ POST   /channels/{{login}}/song-tokens  user address channel owner
 POST   /channels/{{login}}/song-tokens/revoke user address channel owner
 POST   /channels/{{login}}/forget       channel
 GET    /songs/{{id}}                    -
+GET    /privacy                         -
+GET    /extension                       -
+GET    /extension.zip                   -
+GET    /finds                           -
+GET    /overlay                         -
 GET    /c/{{login}}                     channel
 GET    /apple-touch-icon.png            -
 GET    /robots.txt                      -

@@ -1,6 +1,9 @@
 """The pages without a browser: what the server itself writes, and how the form works by reloads."""
 
 import asyncio
+import io
+import re
+import zipfile
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +18,7 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.domain.identification import IdentificationId
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.targets import parse_target
 from fingerprint.ports import Match
 from server import keys
 from server.channel_names import ChannelNames
@@ -296,3 +300,24 @@ async def test_the_website_can_be_installed_and_has_icons(site: ClientSession) -
         assert (cover.status, cover.content_type) == (200, "image/svg+xml")
     async with site.get("/covers/a%20b.svg") as cover:
         assert cover.status == 404
+
+
+async def test_the_start_page_tells_what_it_is_and_leads_on(tmp_path: Path) -> None:
+    targets = tuple(parse_target(text) for text in ("neonharbour", "https://clips.twitch.tv/FancySlug"))
+    more: dict[str, Any] = {"examples": targets, "source_url": URL("https://code.example/twitchaudio")}
+    async with open_api(FakePipeline(SystemClock()), tmp_path, log_days=14, **more) as api:
+        home = await (await api.get("/", headers=PERSON)).text()
+        for address in ("/?target=neonharbour", "/overlay", "/extension", "/docs", "/finds", "/privacy"):
+            assert f'href="{address}"' in home
+        assert 'href="/?target=https%3A//clips.twitch.tv/FancySlug"' in home
+        assert 'href="https://code.example/twitchaudio"' in home
+        assert home.count('<svg class="drawn"') == 3
+        assert "for 14 days" in await (await api.get("/privacy", headers=PERSON)).text()
+        license_ = await api.get(re.findall('href="([^"]+license.txt)"', home)[0])
+        assert (await license_.text()).startswith("MIT License")
+        archive = zipfile.ZipFile(io.BytesIO(await (await api.get("/extension.zip")).read()))
+        names = archive.namelist()
+        assert "twitchaudio-extension/manifest.json" in names
+        assert not [name for name in names if "/store/" in name or name.endswith(".d.ts")]
+        found = await (await api.post("/", data={"target": "somechannel"}, headers=PERSON)).text()
+        assert "How it works" not in found

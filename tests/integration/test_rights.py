@@ -105,6 +105,11 @@ GET    /channels/{login}/songs.{kind}            200     . . . . . . . . . . . .
 POST   /channels/{login}/song-tokens             200     F F C F F F . F F F K W F F F
 POST   /channels/{login}/song-tokens/revoke      404     F F C F F F . F F F K W F F F
 GET    /songs/{id}                               404     . . . . . . . . . . . . . . .
+GET    /privacy                                  200     . . . . . . . . . . . . . . .
+GET    /extension                                200     . . . . . . . . . . . . . . .
+GET    /extension.zip                            200     . . . . . . . . . . . . . . .
+GET    /finds                                    200     . . . . . . . . . . . . . . .
+GET    /overlay                                  200     . . . . . . . . . . . . . . .
 GET    /videos/{id}                              200     . . . . . . . . . . . . . . .
 POST   /videos/{id}                              503     L F C F F F . F F . K W B . .
 POST   /channels/{login}/forget                  400     F F C F F F . F F F K W F . F

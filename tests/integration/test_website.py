@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import html
 import io
 import json
 import re
@@ -21,7 +22,7 @@ from server.access.rules.store import RulesStore
 from server.channels.reports import ReportStore
 from server.channels.watch_store import WatchStore
 from tests.api_client import open_api
-from tests.browser_client import Browser, browsing, known_to_twitch
+from tests.browser_client import PAGE, Browser, browsing, known_to_twitch
 from tests.builders import NOON
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import Viewer, a_viewer
@@ -251,6 +252,39 @@ async def test_the_overlay_shows_what_was_heard_lately_and_may_be_framed(
     await page(browser, "/overlay/somechannel?size=5", status=400)
     old = await page(browser, "/overlay/somechannel?hide=1")
     assert "Slow Bloom" not in old
+    example = await page(browser, "/overlay/nobody?test=1&progress=1&theme=neon&cover=0")
+    assert "(Example)" in example
+    assert '<progress id="progress"' in example
+    assert 'id="cover"' not in example
+    wrong = await page(browser, "/overlay/somechannel?sise=5", status=400)
+    assert "has no option" in wrong
+    assert 'href="/overlay"' in wrong
+    assert "site.css" not in wrong
+
+
+async def test_the_overlays_address_is_built_without_javascript(browser: Browser) -> None:
+    text = await page(browser, "/overlay")
+    assert "/overlay/yourchannel</code>" in text
+    query = "channel=https://www.twitch.tv/SomeChannel&theme=light&size=150&cover=0&colors=own&text=%23102030"
+    answer = await browser.get(f"/overlay?{query}")
+    text = html.unescape(await answer.text())
+    assert "/overlay/somechannel?size=150&theme=light&text=102030&cover=0</code>" in text
+    assert 'src="/overlay/somechannel?size=150&theme=light&text=102030&cover=0&test=1"' in text
+    assert "frame-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "text=102030" not in await page(browser, f"/overlay?{query.replace('colors=own', 'colors=theme')}")
+    for wrong in ("channel=a/b/c", "channel=https://clips.twitch.tv/FancySlug", "size=9"):
+        assert 'role="alert"' in await page(browser, f"/overlay?{wrong}")
+
+
+async def test_commands_for_bots_need_an_address_that_bots_reach(browser: Browser) -> None:
+    for path in ("/channels/somechannel", "/overlay?channel=somechannel", "/docs"):
+        here = await page(browser, path)
+        assert "!addcom" not in here
+        assert "cannot reach this server" in here
+        assert "TWITCHAUDIO_BASE_URL" not in here
+        headers = {**PAGE, "Host": "songs.example"}
+        answer = await browser.client.get(browser.address.join(URL(path)), headers=headers)
+        assert "!addcom !song $(customapi http://songs.example" in await answer.text()
 
 
 # --- Reports --------------------------------------------------------------------------------------------

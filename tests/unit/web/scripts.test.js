@@ -9,6 +9,8 @@ const { IDLE, answerTexts, problemTexts } = await served("answer_texts.js");
 const { clockText } = await served("lib/answer.js");
 const { english, momentText } = await served("times.js");
 const api = await served("api.js");
+const { MAX_FINDS, asCsv, asJson, parseFinds, withFind } = await served("finds_store.js");
+const { MAX_PROBLEMS, keepListening, positionNow, secondsUntilNext } = await served("listening.js");
 const table = JSON.parse(readFileSync(process.env.ANSWERS, "utf8"));
 
 const compared = (texts) => Object.fromEntries(Object.keys(table.idle).map((name) => [name, texts[name]]));
@@ -85,4 +87,72 @@ test("a failed request is a problem with a code", async () => {
   globalThis.fetch = async (...given) => { asked = given; return Response.json({ code: "busy", detail: "Later." }, { status: 503 }); };
   await assert.rejects(api.identify({ channel: "x" }), problem("busy"));
   assert.deepEqual([asked[1].body, asked[1].headers["X-CSRF-Token"]], ['{"channel":"x"}', "token"]);
+});
+
+const find = (id, more = {}) => ({ id, song: "/songs/x", title: "Night Drive", artists: "The Builders", source: "somechannel", at: "2026-03-01T12:00:00Z", ...more });
+
+test("finds are kept newest first, once, and not without end", () => {
+  const ids = (finds) => finds.map(({ id }) => id);
+  let finds = withFind([], find("a"));
+  finds = withFind(finds, find("b", { at: "2026-03-01T12:05:00Z" }));
+  assert.deepEqual(ids(finds), ["b"], "the same song a moment later is the same find");
+  finds = withFind(finds, find("c", { source: "another" }));
+  finds = withFind(finds, find("d", { at: "2026-03-01T14:00:00Z" }));
+  assert.deepEqual(ids(withFind(finds, find("b", { title: "Other" }))), ["b", "d", "c"]);
+  for (let number = 0; number < MAX_FINDS + 5; number += 1) finds = withFind(finds, find(String(number), { title: String(number) }));
+  assert.deepEqual([finds.length, finds[0].id], [MAX_FINDS, String(MAX_FINDS + 4)]);
+  for (const text of [null, "", "{", "{}", '[1, null, {"id": 5}]']) assert.deepEqual(parseFinds(text), []);
+  assert.deepEqual(parseFinds(JSON.stringify(finds)), finds);
+});
+
+test("finds are exported with whole addresses and without formulas", () => {
+  const finds = [find("a b", { title: '=1+1, "so"', artists: "مرحبا", song: "" }), find("c")];
+  const lines = asCsv(finds, "https://x.example/p").split("\r\n");
+  assert.equal(lines[1], `2026-03-01T12:00:00Z,"'=1+1, ""so""",مرحبا,somechannel,,https://x.example/p/?id=a%20b`);
+  assert.match(lines[2], /,https:\/\/x\.example\/p\/songs\/x,/);
+  assert.deepEqual(JSON.parse(asJson(finds, "https://x.example/p")).map(({ song }) => song), [null, "https://x.example/p/songs/x"]);
+});
+
+const heard = Date.parse("2026-03-01T12:00:00Z");
+const playing = (title, offset, duration = 200) =>
+  ({ song: { title, artists: [], offset, duration }, captured_at: "2026-03-01T12:00:00Z" });
+
+test("the needle goes on with the stream, to the song's end", () => {
+  const at = (seconds, more = {}) => positionNow({ offset: 50, length: 200, heard, ...more }, heard + seconds * 1000);
+  assert.deepEqual([at(-9), at(0), at(30), at(900)], [50, 50, 80, 200]);
+  assert.deepEqual([at(1, { offset: null }), at(1, { length: null }), at(1, { length: 0 }), at(1, { heard: NaN })], [null, null, null, null]);
+  const waits = [playing("A", 190), playing("A", 150), playing("A", 10), playing("A", null), null];
+  assert.deepEqual(waits.map((answer) => secondsUntilNext(answer, heard)), [16, 56, 120, 30, 30]);
+});
+
+test("listening on turns over to the next song, and stops after problems", async () => {
+  const answers = [playing("A", 190), { song: null }, playing("B", 5), new Error("1"), playing("B", 90), new Error("2"), new Error("3"), new Error("4")];
+  const shown = [];
+  const waited = [];
+  await keepListening({
+    newest: playing("A", 150),
+    ask: async () => {
+      const answer = answers.shift();
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+    pause: async (seconds) => { waited.push(seconds); },
+    onSong: ({ song }, next) => shown.push([song.title, next]),
+    onProblem: () => 40,
+    signal: new AbortController().signal,
+    now: () => heard,
+  });
+  assert.deepEqual(shown, [["A", false], ["B", true], ["B", false]]);
+  assert.deepEqual(waited, [56, 16, 30, 120, 40, 116, 40, 40]);
+  assert.equal(answers.length, 0);
+  assert.equal(MAX_PROBLEMS, 3);
+});
+
+test("listening on stops when it is told, or the channel is over", async () => {
+  const stop = new AbortController();
+  let asked = 0;
+  const parts = { newest: null, pause: async () => {}, onSong: () => {}, onProblem: () => null, now: () => heard };
+  await keepListening({ ...parts, ask: async () => { asked += 1; stop.abort(); return playing("A", 5); }, signal: stop.signal });
+  await keepListening({ ...parts, ask: async () => { asked += 1; throw new Error("not live"); }, signal: new AbortController().signal });
+  assert.equal(asked, 2);
 });

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.web.assets import FOLDER, SHARED, files_below, load_assets, website_files
+from server.web.assets import FOLDER, LICENSE, SHARED, files_below, load_assets, website_files
 from server.web.pages import HOME_MODULES
 
 ROOT = Path(__file__).parents[3]
@@ -24,7 +24,7 @@ def test_the_version_changes_with_any_file_and_with_nothing_else(tmp_path: Path)
 
 def test_files_are_kept_compressed_and_other_types_left_out(tmp_path: Path) -> None:
     (tmp_path / "mark.svg").write_text("<svg/>" * 100)
-    (tmp_path / "notes.txt").write_text("secret")
+    (tmp_path / "notes.bin").write_text("secret")
     assets = load_assets(files_below(tmp_path))
     assert list(assets.files) == ["mark.svg"]
     asset = assets.files["mark.svg"]
@@ -60,7 +60,9 @@ def test_every_module_that_the_first_page_imports_is_fetched_ahead() -> None:
 def test_the_modules_of_the_extension_are_served_and_packaged() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert included == {f"extension/lib/{name}": f"server/web/static/js/lib/{name}" for name in SHARED}
+    shared = {f"extension/lib/{name}": f"server/web/static/js/lib/{name}" for name in SHARED}
+    assert included == {**shared, "LICENSE": f"server/web/static/{LICENSE}"}
+    assert website_files()[LICENSE].read_text(encoding="utf-8").startswith("MIT License")
     assert {f"js/lib/{name}" for name in SHARED} < website_files().keys()
     assert not (FOLDER / "js" / "lib").exists(), "a checkout has them in extension/lib alone"
 

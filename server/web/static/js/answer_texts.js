@@ -18,7 +18,7 @@ const DURATIONS = /** @type {const} */ ([
 /** @type {AnswerTexts} */
 export const IDLE = {
   state: "idle", id: "", live: false, source: "", fresh: "", on_air: false, heard_at: "", verb: "heard", ask_again: "", set_list: "", song_page: "", stage: "queued",
-  needle: NEEDLE_AT_REST, scale_end: "", moment: "", title: "", artists: "", facts: {}, probably: "", sure: "",
+  needle: NEEDLE_AT_REST, scale_end: "", moment: "", offset: null, length: null, title: "", artists: "", facts: {}, probably: "", sure: "",
   cover: "", preview: "", links: {}, searches: {}, watch: "",
   also: [], note: "", took: "", heading: "", detail: "", next_step: "", code: "", retry_after_seconds: 0,
 };
@@ -148,6 +148,8 @@ export function answerTexts(identification, words, now = Date.now()) {
     needle: song.played ?? NEEDLE_AT_REST,
     scale_end: song.length,
     moment: song.moment,
+    offset: song.length ? identification.song.offset : null,
+    length: song.length ? identification.song.duration : null,
     title: song.title,
     artists: song.artists,
     facts: Object.fromEntries(Object.entries(identification.song).filter(([name, value]) => typeof value === "string" && value && name !== "id")),

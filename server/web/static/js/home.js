@@ -2,9 +2,11 @@
 
 import { IDLE, answerTexts, problemTexts } from "./answer_texts.js";
 import { ProblemError, follow, get, identify, isFinished, report } from "./api.js";
+import { remember } from "./finds_store.js";
 import { clockText } from "./lib/answer.js";
 import "./lib/targets.js";
-import { byId, showMoments, show, spoken } from "./receiver.js";
+import { keepListening } from "./listening.js";
+import { byId, showMoments, showPosition, show, spoken } from "./receiver.js";
 import { root } from "./root.js";
 
 const { parseTarget, toQuestion } = globalThis.twitchaudio.targets;
@@ -100,6 +102,7 @@ function display(answer) {
  * @param {Partial<AnswerTexts>} about
  */
 async function run(work, about) {
+  stopListening();
   running.abort();
   running = new AbortController();
   const { signal } = running;
@@ -131,6 +134,12 @@ async function showProgress(identification, signal, last = true) {
   return newest;
 }
 
+/** Adds a song to the visitor's own finds; opening a shared link adds nothing. @param {Identification} identification */
+function keepFind(identification) {
+  const { id, title, artists, source, heard_at, song_page } = answerTexts(identification, words);
+  remember({ id, title, artists, source, song: song_page.slice(root.length), at: heard_at || new Date().toISOString() });
+}
+
 /** Questions in a row for "more audio": each listens to more of a live stream, until one finds a song. */
 const MAX_TRIES = 3;
 
@@ -144,6 +153,7 @@ const start = (text, { tries = 1, again = false, ago = 0 } = {}) => run(async (s
     about.id = identification.id;
     history[left === tries ? "pushState" : "replaceState"](null, "", `${root}/?id=${encodeURIComponent(identification.id)}`);
     const newest = await showProgress(identification, signal, left === 1);
+    if (!signal.aborted && newest.song) keepFind(newest);
     if (signal.aborted || newest.status !== "no_match") return;
   }
 }, { ask_again: text, source: "" });
@@ -151,8 +161,69 @@ const start = (text, { tries = 1, again = false, ago = 0 } = {}) => run(async (s
 /** @param {string} id */
 const resume = (id) => run(async (signal) => {
   const identification = await get(id);
-  if (!signal.aborted) await showProgress(identification, signal);
+  if (signal.aborted) return;
+  const newest = await showProgress(identification, signal);
+  if (!signal.aborted && newest.song && !isFinished(identification)) keepFind(newest);
 }, { id, ask_again: field.value || " " });
+
+const keep = byId("keep");
+let listening = new AbortController();
+listening.abort();
+
+function stopListening() {
+  listening.abort();
+  keep.setAttribute("aria-pressed", "false");
+  keep.textContent = "Keep listening";
+}
+
+/** Waits, and then until the page is looked at. @param {number} seconds @param {AbortSignal} signal @returns {Promise<void>} */
+const pause = (seconds, signal) => new Promise((resolve) => {
+  const go = () => {
+    if (document.hidden && !signal.aborted) return;
+    document.removeEventListener("visibilitychange", go);
+    resolve();
+  };
+  const timer = setTimeout(() => {
+    document.addEventListener("visibilitychange", go);
+    go();
+  }, seconds * 1000);
+  signal.addEventListener("abort", () => {
+    clearTimeout(timer);
+    go();
+  }, { once: true });
+});
+
+/** Goes on listening to a live channel, and shows each next song, until it is stopped. @param {string} channel */
+async function listenOn(channel) {
+  listening = new AbortController();
+  const { signal } = listening;
+  keep.setAttribute("aria-pressed", "true");
+  keep.textContent = "Stop listening";
+  const id = idInAddress();
+  const newest = id ? await get(id).catch(() => null) : null;
+  await keepListening({
+    newest,
+    signal,
+    pause: (seconds) => pause(seconds, signal),
+    ask: async () => {
+      let answer = await identify({ channel });
+      if (!isFinished(answer)) await follow(answer.id, (next) => { answer = next; }, signal);
+      return answer;
+    },
+    onSong: (answer, next) => {
+      history.replaceState(null, "", `${root}/?id=${encodeURIComponent(answer.id)}`);
+      show(answerTexts(answer, words));
+      if (!next) return;
+      keepFind(answer);
+      announce(spoken(answerTexts(answer, words)));
+    },
+    onProblem: (error) => {
+      if (!(error instanceof ProblemError)) throw error;
+      return error.problem.code === "not-live" ? null : error.problem.retry_after_seconds ?? 60;
+    },
+  });
+  if (!signal.aborted) stopListening();
+}
 
 const idInAddress = () => new URLSearchParams(location.search).get("id");
 
@@ -190,6 +261,11 @@ byId("again").addEventListener("submit", (event) => {
     void start(again.value, { tries: more ? MAX_TRIES : 1, again: true });
   }
 });
+keep.addEventListener("click", () => {
+  const channel = /** @type {HTMLInputElement} */ (document.querySelector("#again input[name=target]"));
+  if (listening.signal.aborted) void listenOn(channel.value);
+  else stopListening();
+});
 byId("earlier").addEventListener("submit", (event) => {
   event.preventDefault();
   const channel = /** @type {HTMLInputElement} */ (document.querySelector("#earlier input[name=target]")).value;
@@ -214,6 +290,7 @@ addEventListener("popstate", () => {
   const id = idInAddress();
   if (id) void resume(id);
   else {
+    stopListening();
     running.abort();
     display(IDLE);
   }
@@ -232,6 +309,9 @@ if (navigator.clipboard) {
 }
 showMoments();
 setInterval(showMoments, 15_000);
+showPosition();
+setInterval(showPosition, 1000);
+keep.hidden = byId("earlier").hidden;
 if (field.value) showHint();
 countDown(Number(wait.dataset["seconds"] ?? 0));
 const first = idInAddress();

@@ -26,7 +26,32 @@ function hideLater(heard) {
   else hiding = setTimeout(() => { card.hidden = true; }, Math.min(left, 2 ** 31 - 1));
 }
 
-/** @param {{song: {title: string, artists: string[]}, last_heard: string, probable?: boolean}} play */
+/** From this width a cover is large enough, also at the largest size. */
+const COVER_PIXELS = 240;
+
+/** @param {SongOfServer} song */
+function showCover({ id, artwork, catalog }) {
+  const picture = /** @type {HTMLImageElement | null} */ (document.getElementById("cover"));
+  if (!picture) return;
+  const covers = (artwork ?? []).filter(({ url }) => url.startsWith("/") && !url.startsWith("//")).sort((a, b) => a.width - b.width);
+  const best = covers.find(({ width }) => width >= COVER_PIXELS) ?? covers.at(-1);
+  const address = root + (best?.url ?? `/covers/${catalog?.track_id ?? id}.svg`);
+  if (picture.getAttribute("src") !== address) picture.src = address;
+}
+
+/** Moves the bar to where the song is now. */
+function showProgress() {
+  const bar = /** @type {HTMLProgressElement | null} */ (document.getElementById("progress"));
+  if (!bar) return;
+  const [offset, length, heard] = [card.dataset["offset"], card.dataset["length"], card.dataset["heard"]];
+  bar.hidden = !offset || !Number(length);
+  if (bar.hidden) return;
+  // The clocks of two machines may differ: what was heard "in the future" was heard now.
+  const since = Math.max(0, (Date.now() - new Date(heard ?? "").getTime()) / 1000);
+  bar.value = Math.min(100, (100 * (Number(offset) + since)) / Number(length));
+}
+
+/** @param {{song: SongOfServer, last_heard: string, probable?: boolean}} play */
 function show(play) {
   const heard = new Date(play.last_heard).getTime();
   // The clocks of two machines may differ: what was heard "in the future" was heard now.
@@ -43,6 +68,11 @@ function show(play) {
     card.classList.add("new");
   }
   probably.hidden = !play.probable;
+  card.dataset["heard"] = play.last_heard;
+  card.dataset["offset"] = String(play.song.offset ?? "");
+  card.dataset["length"] = String(play.song.duration ?? "");
+  showCover(play.song);
+  showProgress();
   hideLater(moment);
 }
 
@@ -56,4 +86,7 @@ function follow() {
 }
 
 if (card.dataset["heard"]) hideLater(new Date(card.dataset["heard"]).getTime());
-follow();
+showProgress();
+if (document.getElementById("progress")) setInterval(showProgress, 1000);
+// A test card stays as it is.
+if (dataset["test"] === undefined) follow();

@@ -1,5 +1,7 @@
 /** Puts an answer's texts into the slots of the start page. Texts only ever go through textContent. */
 
+import { clockText } from "./lib/answer.js";
+import { positionNow } from "./listening.js";
 import { root } from "./root.js";
 import { LIVE_MS, english, momentText } from "./times.js";
 
@@ -68,6 +70,21 @@ function showStage(answer) {
 function showDial(answer) {
   for (const needle of all("[data-needle]")) needle.setAttribute("x", `${answer.needle}%`);
   for (const played of all("[data-played]")) played.setAttribute("width", `${answer.needle}%`);
+}
+
+/** Moves the needle with a live stream, and says where the song is now. */
+export function showPosition() {
+  const ends = /** @type {HTMLElement} */ (receiver.querySelector(".ends"));
+  const { offset, length } = ends.dataset;
+  const heard = Date.parse(receiver.querySelector("time.moment")?.getAttribute("datetime") ?? "");
+  const known = { offset: offset ? Number(offset) : null, length: length ? Number(length) : null, heard };
+  const at = receiver.dataset["state"] === "found" ? positionNow(known, Date.now()) : null;
+  const now = byId("now-at");
+  now.textContent = at === null ? "" : at < Number(length) ? `, now ${clockText(at)}` : ", over by now";
+  if (at === null) return;
+  const place = `${((100 * at) / Number(length)).toFixed(2)}%`;
+  for (const needle of all("[data-needle]")) needle.setAttribute("x", place);
+  for (const played of all("[data-played]")) played.setAttribute("width", place);
 }
 
 /** @param {AnswerTexts} answer */
@@ -167,7 +184,11 @@ export function show(answer) {
   }
   for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (all("[data-link]"))) showLink(link, answer);
   showMedia(answer);
-  if (!answer.scale_end) for (const ends of all(".ends")) ends.hidden = true;
+  for (const ends of all(".ends")) {
+    if (!answer.scale_end) ends.hidden = true;
+    ends.dataset["offset"] = answer.live ? String(answer.offset ?? "") : "";
+    ends.dataset["length"] = String(answer.length ?? "");
+  }
   for (const moment of all("time.moment")) moment.setAttribute("datetime", answer.heard_at);
   for (const id of ["again", "earlier"]) {
     /** @type {HTMLInputElement} */ (document.querySelector(`#${id} input[name=target]`)).value = answer.ask_again;
@@ -180,6 +201,7 @@ export function show(answer) {
   showDial(answer);
   showAlso(answer);
   showMoments();
+  showPosition();
 }
 
 /** @param {AnswerTexts} answer @returns {string} one sentence for screen readers */
