@@ -141,8 +141,8 @@ def options(query: Mapping[str, str]) -> Options:
             values[name] = parse(text.strip())
         except ValueError as error:
             raise invalid_input(f"The overlay's {name} takes {takes}, not {text[:50]!r}.") from error
-    theme = THEMES[values.get("theme", Options().theme)]
-    return Options(**{**theme, **values})
+    themed: dict[str, Any] = {**THEMES[values.get("theme", Options().theme)], **values}
+    return Options(**themed)
 
 
 def is_shown(last_heard: datetime, now: datetime, hide: int) -> bool:
@@ -185,7 +185,7 @@ def card_of(play: Play) -> Card:
     )
 
 
-def test_card(now: datetime) -> Card:
+def example_card(now: datetime) -> Card:
     """An example, to place the card before any song was heard."""
     return Card(
         title="Harbor Lights (Example)",
@@ -216,7 +216,7 @@ class OverlayPage:
         now = request.app[keys.CLOCK].now()
         headers: dict[str, str] = {}
         try:
-            card = test_card(now) if chosen.test else await self._newest(request, login, chosen, now)
+            card = example_card(now) if chosen.test else await self._newest(request, login, chosen, now)
         except TwitchAudioError as error:
             if error.code is not ProblemCode.BUSY or not wants_page(request):
                 raise
