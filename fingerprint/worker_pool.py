@@ -193,6 +193,7 @@ class WorkerPool:
         self._spare_jobs: set[asyncio.Task[Any]] = set()
         self._waiting = 0
         self._answered = 0
+        self._failed = 0
         self._closed = False
 
     @property
@@ -204,6 +205,11 @@ class WorkerPool:
     def answered(self) -> int:
         """How many jobs its workers have answered so far."""
         return self._answered
+
+    @property
+    def failed(self) -> int:
+        """How many workers have crashed, hung, answered nonsense or not started so far; each was replaced."""
+        return self._failed
 
     async def __aenter__(self) -> Self:
         self.start_workers()
@@ -276,7 +282,8 @@ class WorkerPool:
         return self._begin(starting, worker, serve, wall_seconds)
 
     def log_failure(self, error: Exception) -> None:
-        """Log that a worker failed."""
+        """Count and log that a worker failed."""
+        self._failed += 1
         _log.warning("worker_failed", extra={"work": self._work, "reason": str(error)})
 
     def _begin(
@@ -359,6 +366,7 @@ class WorkerPool:
     def _started(self, task: asyncio.Task[Worker]) -> None:
         self._starting.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed += 1
             _log.error("worker_not_started", extra={"work": self._work, "reason": str(error)})
 
     async def _start(self) -> Worker:

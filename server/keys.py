@@ -33,6 +33,7 @@ from server.observability import Counter, Metrics
 from server.readiness import Readiness
 from server.settings import ServerSettings
 from server.songs.store import SongStore
+from server.vitals import Vitals
 from server.webhooks.service import Webhooks
 
 SETTINGS: Final = web.AppKey("settings", ServerSettings)
@@ -52,6 +53,7 @@ CANARY: Final = web.AppKey("canary", TwitchCanary)
 UNKNOWN: Final = web.AppKey("unknown", Counter)
 """What Twitch sent that this version does not know; the operator's pages show it."""
 READINESS: Final = web.AppKey("readiness", Readiness)
+VITALS: Final = web.AppKey("vitals", Vitals)
 SERVICE: Final = web.AppKey("service", IdentificationService)
 NAMES: Final = web.AppKey("names", ChannelNames)
 FEED: Final = web.AppKey("feed", ChannelFeed)

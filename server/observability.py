@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO, TypeVar
@@ -168,13 +168,15 @@ class Counter:
 
 
 class Gauge:
-    """A metric whose value is read by a callback when metrics are rendered."""
+    """A metric whose values, by label values, are read by a callback when metrics are rendered."""
 
-    def __init__(self, read: Callable[[], float]) -> None:
+    def __init__(self, labels: _Labels, read: Callable[[], Mapping[_Labels, float]]) -> None:
+        self._labels = labels
         self._read = read
 
     def lines(self, name: str) -> Iterator[str]:
-        yield f"{name} {_exact(self._read())}"
+        for values, amount in self._read().items():
+            yield f"{_series(name, self._labels, values)} {_exact(amount)}"
 
 
 class Histogram:
@@ -222,7 +224,19 @@ class Metrics:
         return self._add(name, description, "counter", Counter(labels))
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> Gauge:
-        return self._add(name, description, "gauge", Gauge(read))
+        return self._add(name, description, "gauge", Gauge((), lambda: {(): read()}))
+
+    def gauges(
+        self, name: str, description: str, read: Callable[[], Mapping[_Labels, float]], *labels: str
+    ) -> Gauge:
+        """Register a gauge with a value for each combination of label values that `read` returns."""
+        return self._add(name, description, "gauge", Gauge(labels, read))
+
+    def counted(
+        self, name: str, description: str, read: Callable[[], Mapping[_Labels, float]], *labels: str
+    ) -> Gauge:
+        """Register a counter that is kept elsewhere; by convention, its name ends in `_total`."""
+        return self._add(name, description, "counter", Gauge(labels, read))
 
     def histogram(self, name: str, description: str, bounds: Sequence[float], *labels: str) -> Histogram:
         return self._add(name, description, "histogram", Histogram(labels, bounds))

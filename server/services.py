@@ -95,6 +95,7 @@ from server.readiness import (
 )
 from server.redis_link import RedisLink, open_redis
 from server.songs.store import SongStore
+from server.vitals import Vitals
 from server.webhooks.sender import WebhookSender
 from server.webhooks.service import Webhooks
 from server.webhooks.store import WebhookStore
@@ -186,6 +187,14 @@ async def _open_jobs(
             old_rows_deleted(database, clock, keep_days=keep_days, background=background)
         )
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
+    vitals = app[keys.VITALS] = Vitals(
+        database,
+        app[keys.PROVIDERS],
+        data_dir=settings.pipeline.data_dir,
+        clock=clock,
+        metrics=app[keys.METRICS],
+    )
+    await stack.enter_async_context(vitals.measured())
     heard_before = HeardInAnswersAndVideos(HeardInAnswers(store), VideoSetListStore(database))
     runner, unavailable, trials, free, whole = await _open_runner(app, stack, pipeline, limits, heard_before)
     link = await _open_redis(app, stack)
@@ -236,6 +245,7 @@ async def _open_jobs(
     answers = AnswerRecords(audit, clock)
     stack.callback(answers.close)
     service.add_outcome_listener(answers)
+    service.add_outcome_listener(vitals.job_ended)
     app[keys.SERVICE] = await stack.enter_async_context(service)
     set_lists = VideoSetLists(
         VideoSetListStore(database),
@@ -270,6 +280,9 @@ async def _open_runner(
     pipeline of the free recognizers, and what listens to whole recordings.
     """
     settings, store, clock = app[keys.SETTINGS], app[keys.JOBS], app[keys.CLOCK]
+    upstream = app[keys.METRICS].counter(
+        "twitchaudio_upstream_total", "What came of calls to Twitch and to providers, by step.", "step", "outcome"
+    )
     bounds = {"max_running": settings.captures_at_once, "max_queued": settings.queue}
     if settings.runner == "lambda":
         if settings.pipeline.jobs == "sql" and not app[keys.DATABASE].remote:
@@ -285,15 +298,11 @@ async def _open_runner(
     trials: Sequence[Trial] = ()
     if pipeline is None:
         unknown = app[keys.UNKNOWN]
-        upstream = app[keys.METRICS].counter(
-            "twitchaudio_upstream_total",
-            "What came of calls to Twitch and to providers, by step.",
-            "step",
-            "outcome",
-        )
         guards = app[keys.PROVIDERS]
         decoder = DecoderPool(workers=settings.cores)
         searching = RecognitionPool(*settings.pipeline.catalog_dirs, workers=settings.cores)
+        app[keys.VITALS].count_failures_of("decode", decoder)
+        app[keys.VITALS].count_failures_of("recognize", searching)
         names = checked_names(settings.pipeline)
         catalog = searching if "catalog" in names else None
         learned = None

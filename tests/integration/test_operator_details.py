@@ -1,11 +1,13 @@
 """What operators alone see: metrics, the details of readiness, and where the catalog's files are."""
 
+import asyncio
+import re
 import socket
 import stat
 from collections.abc import AsyncGenerator
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from aiohttp import ClientSession
@@ -13,14 +15,17 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.identification import CatalogRef
+from fingerprint.domain.targets import ChannelTarget
 from fingerprint.ports import Match
 from fingerprint.settings import Secret
+from server.vitals import record_backup
 from tests.api_client import ASK, CLIP, STREAM, ask, assert_problem, open_api, read_events
 from tests.browser_client import browsing, known_to_twitch
-from tests.builders import song
+from tests.builders import NOON, song
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import Viewer, a_viewer
 
+MONITORING: Final = Path(__file__).parents[2] / "deploy" / "monitoring"
 TOKEN = "a-token-of-the-operator"
 VIC = "viewer_vic"
 
@@ -172,3 +177,30 @@ async def test_12_behind_https_browsers_are_told_to_stay_there_and_pages_name_th
         assert "https://songs.example/api/v1/channels/somechannel/song.txt" in text
         assert "http://songs.example" not in text
         assert "Strict-Transport-Security" not in (await api.get("/")).headers
+
+
+async def test_every_metric_of_the_alert_rules_and_the_dashboard_is_on_the_page(
+    parts: FakePipeline, tmp_path: Path
+) -> None:
+    record_backup(tmp_path, NOON)
+    async with open_api(parts, tmp_path, canary=(ChannelTarget(login="somechannel"),)) as api:
+        assert (await ask(api, STREAM, wait=30)).status == 200
+        page = ""
+        async with asyncio.timeout(30):
+            while not page or "twitchaudio_database_bytes 0\n" in page:
+                page = await (await api.get("/metrics")).text()
+    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", page, re.MULTILINE))
+    shown = {
+        f"{name}{end}"
+        for name, kind in kinds.items()
+        for end in (("_bucket", "_sum", "_count") if kind == "histogram" else ("",))
+    }
+    named = set[str]()
+    for file in ("alerts.yml", "dashboard.json"):
+        text = (MONITORING / file).read_text(encoding="utf-8")
+        named |= set(re.findall(r"\b(?:twitchaudio|process)_\w+", text))
+    assert named <= shown, named - shown
+    values = {name: float(value) for name, value in re.findall(r"^(\w+) (\S+)$", page, re.MULTILINE)}
+    assert 0 < values["twitchaudio_disk_free_bytes"] <= values["twitchaudio_disk_size_bytes"]
+    assert values["twitchaudio_database_bytes"] > 0
+    assert values["twitchaudio_backup_timestamp_seconds"] == NOON.timestamp()
