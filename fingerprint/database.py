@@ -7,6 +7,7 @@ The schema is made by Alembic from `sql/versions`; a test holds the two against 
 import asyncio
 import logging
 import math
+import os
 import sqlite3
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -406,10 +407,30 @@ async def open_configured_database(settings: PipelineSettings) -> AsyncGenerator
         if settings.database_url is not None:
             raise
         reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else "it cannot be used"
-        takes = f"a folder that can be written, and this one cannot: {reason}"
-        raise SettingsError("TWITCHAUDIO_DATA_DIR", str(settings.data_dir), takes) from error
+        raise _unusable_folder(settings.data_dir, str(reason)) from error
     async with _closing(backend) as database:
+        if settings.database_url is None:
+            reason = await asyncio.to_thread(_why_not_writable, settings.data_dir)
+            if reason is not None:
+                raise _unusable_folder(settings.data_dir, reason)
         yield database
+
+
+def _unusable_folder(folder: Path, reason: str) -> SettingsError:
+    takes = f"a folder that can be written, and this one cannot: {reason}"
+    return SettingsError("TWITCHAUDIO_DATA_DIR", str(folder), takes)
+
+
+def _why_not_writable(folder: Path) -> str | None:
+    """Why this process cannot write a folder or the database in it, as in another user's mount; None: it can."""
+    by_effective_user = os.access in os.supports_effective_ids
+    for path in (folder, folder / SQLITE_FILE):
+        if path.exists() and not os.access(path, os.W_OK, effective_ids=by_effective_user):
+            if not hasattr(os, "geteuid"):
+                return "access is denied"
+            owner = path.stat().st_uid
+            return f"it runs as user {os.geteuid()}, and {path} belongs to user {owner}: change one of them"
+    return None
 
 
 @asynccontextmanager

@@ -177,6 +177,12 @@ def _text(info: SettingInfo, source: Mapping[str, str]) -> str:
     return content
 
 
+def service_manager_socket(environ: Mapping[str, str] | None = None) -> str | None:
+    """The socket on which a service manager waits to hear of this process, as `sd_notify(3)` describes."""
+    source = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader
+    return source.get("NOTIFY_SOCKET") or None
+
+
 def given_settings(group: type, environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
     """The variables of a group that are set, with their values; None in place of a secret."""
     source = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader

@@ -196,7 +196,7 @@ class Vitals:
 
 
 async def measure_lag(clock: Clock, histogram: Histogram) -> None:
-    """Observe again and again how late the event loop runs what is due, until it is cancelled."""
+    """Observe every `LAG_SECONDS` how late the event loop runs what is due, until it is cancelled."""
     while True:
         due = clock.monotonic() + LAG_SECONDS
         await clock.sleep(LAG_SECONDS)

@@ -20,7 +20,7 @@ from tests.guards import logging_as_before, no_sockets_and_no_sleep, nothing_blo
 from tests.mariadb import MariaDB, running_mariadb
 from tests.redis_server import RedisServer, running_redis
 
-_KINDS = ("browser", "faults", "integration", "contract", "unit")
+_KINDS = ("browser", "deployment", "faults", "integration", "contract", "unit")
 _OURS = ("TWITCHAUDIO_", "TWITCH_", "ACRCLOUD_", "AUDD_", "AWS_")
 
 # A property is true or false, however busy the machine is.

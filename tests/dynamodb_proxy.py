@@ -20,6 +20,8 @@ class Break(Enum):
     THROTTLE = auto()
     FAIL = auto()
     """Answered with 500, not done."""
+    DENY = auto()
+    """Refused by the policy of the caller's role, not done."""
     STALL = auto()
     """Never answered, not done."""
     DROP = auto()
@@ -80,6 +82,9 @@ class DynamoDbProxy:
             case Break.FAIL:
                 error = {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "Oh."}
                 return web.json_response(error, status=500, content_type="application/x-amz-json-1.0")
+            case Break.DENY:
+                error = {"__type": "com.amazon.coral.service#AccessDeniedException", "message": "Not authorized."}
+                return web.json_response(error, status=400, content_type="application/x-amz-json-1.0")
             case Break.STALL:
                 await asyncio.sleep(60)
                 raise ConnectionResetError

@@ -12,28 +12,11 @@ import pytest
 import yaml
 
 from fingerprint.jobs.dynamodb.tables import TTL_ATTRIBUTE, TableNames, table_definitions
-from fingerprint.settings import DynamoDbSettings
+from fingerprint.settings import DynamoDbSettings, PipelineSettings, ProviderSettings, settings_table
 from server.settings import ServerSettings
+from tests.template import TEMPLATE, Deployed, server_actions
 
 ROOT: Final = Path(__file__).parent.parent
-TEMPLATE: Final = ROOT / "deploy" / "template.yaml"
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads `!Ref` and the like as their argument."""
-
-
-def _behind(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return loader.construct_scalar(node)
-    return loader.construct_sequence(node) if isinstance(node, yaml.SequenceNode) else None
-
-
-cast("Any", _Loader).add_multi_constructor("!", _behind)
-
-
-def template() -> dict[str, Any]:
-    return yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)
 
 
 def test_cfn_lint_finds_nothing_in_the_template() -> None:
@@ -50,12 +33,12 @@ def test_cfn_lint_finds_nothing_in_the_template() -> None:
 
 def test_the_template_makes_the_tables_that_the_store_uses() -> None:
     defaults = DynamoDbSettings()
-    resources = template()["Resources"]
     made = {
-        resource["Properties"]["TableName"]: resource["Properties"]
-        for resource in resources.values()
-        if resource["Type"] == "AWS::DynamoDB::Table"
+        properties["TableName"]: properties
+        for properties in Deployed().resources.values()
+        if "TableName" in properties
     }
+    # Of a stack with our name; those of others have names of their own.
     wanted = table_definitions(TableNames(defaults.stream_table, defaults.clip_table))
     assert set(made) == {definition["TableName"] for definition in wanted}
     for definition in wanted:
@@ -64,9 +47,87 @@ def test_the_template_makes_the_tables_that_the_store_uses() -> None:
         assert properties["TimeToLiveSpecification"]["AttributeName"] == TTL_ATTRIBUTE
 
 
-def test_the_template_names_the_function_that_the_server_invokes() -> None:
-    function = template()["Resources"]["FingerprintFunction"]["Properties"]
-    assert function["FunctionName"] == ServerSettings().lambda_function
+def test_two_stacks_of_an_account_share_no_name() -> None:
+    def names(stack: str) -> set[str]:
+        resources = Deployed(stack=stack).resources.values()
+        return {
+            properties[name]
+            for properties in resources
+            for name in ("TableName", "FunctionName", "QueueName", "RoleName", "AlarmName", "ManagedPolicyName")
+            if name in properties
+        }
+
+    assert names("twitchaudio") & names("songs") == set()
+    assert ServerSettings().lambda_function in names("twitchaudio")
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, {}),
+        ({"ReservedConcurrency": "50"}, {"ReservedConcurrentExecutions": "50"}),
+        (
+            {"ProvisionedConcurrency": "2"},
+            {"ProvisionedConcurrencyConfig": {"ProvisionedConcurrentExecutions": "2"}},
+        ),
+        (
+            {"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"},
+            {"VpcConfig": {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}},
+        ),
+        ({"Architecture": "arm64"}, {"Architectures": ["arm64"]}),
+    ],
+    ids=str,
+)
+def test_what_a_function_has_beside_the_least_is_a_parameter(
+    given: dict[str, str], wanted: dict[str, Any]
+) -> None:
+    function = Deployed(**given).resource("FingerprintFunction")
+    names = ("ReservedConcurrentExecutions", "ProvisionedConcurrencyConfig", "VpcConfig")
+    assert {name: function[name] for name in names if name in function} == {
+        name: value for name, value in wanted.items() if name in names
+    }
+    assert function["Architectures"] == wanted.get("Architectures", ["x86_64"])
+
+
+_SECRET: Final = "{{{{resolve:secretsmanager:keys:SecretString:{}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("given", "variables"),
+    [
+        ({}, ()),
+        ({"AuddSecret": "keys"}, ("AUDD_API_TOKEN",)),
+        ({"AcrCloudSecret": "keys"}, ("ACRCLOUD_HOST", "ACRCLOUD_ACCESS_KEY", "ACRCLOUD_ACCESS_SECRET")),
+        ({"DatabaseSecret": "keys"}, ("TWITCHAUDIO_DATABASE_URL",)),
+    ],
+    ids=str,
+)
+def test_secrets_are_read_from_where_secrets_are_kept(given: dict[str, str], variables: tuple[str, ...]) -> None:
+    found = Deployed(**given).resource("FingerprintFunction")["Environment"]["Variables"]
+    always = {"TWITCHAUDIO_JOBS", "TWITCHAUDIO_DYNAMODB_STREAM_TABLE", "TWITCHAUDIO_DYNAMODB_CLIP_TABLE"}
+    assert set(found) == always | set(variables)
+    assert all(found[name] == _SECRET.format(name) for name in variables)
+    known = {info.variable for info in settings_table(PipelineSettings, DynamoDbSettings, ProviderSettings)}
+    assert set(found) <= known
+
+
+def test_a_catalog_in_s3_can_be_read_and_nothing_else_there() -> None:
+    function = Deployed(CatalogBucket="music", CatalogPrefix="songs").resource("FingerprintFunction")
+    assert function["Environment"]["Variables"]["TWITCHAUDIO_CATALOGS"] == "s3://music/songs"
+    statements = [statement for policy in function["Policies"] for statement in policy["Statement"]]
+    allowed = {(statement["Action"], statement["Resource"]) for statement in statements[1:]}
+    assert allowed == {("s3:GetObject", "arn:aws:s3:::music/songs*"), ("s3:ListBucket", "arn:aws:s3:::music")}
+    assert len(Deployed().resource("FingerprintFunction")["Policies"]) == 1
+
+
+def test_alarms_watch_everything_that_can_be_given_up_and_tell_a_topic_if_there_is_one() -> None:
+    for topic in ("", "arn:aws:sns:eu-central-1:1:pager"):
+        made = Deployed(AlarmTopic=topic).resources
+        alarms = {name: properties for name, properties in made.items() if name.endswith("Alarm")}
+        metrics = {alarm["MetricName"] for alarm in alarms.values()}
+        assert metrics == {"Errors", "Throttles", "Duration", "ApproximateNumberOfMessagesVisible"}
+        assert all(alarm.get("AlarmActions", []) == ([topic] if topic else []) for alarm in alarms.values())
+    assert made["FingerprintFunction"]["DeadLetterQueue"]["Type"] == "SQS"
 
 
 def test_the_policies_allow_what_the_store_calls_and_nothing_more() -> None:
@@ -79,13 +140,7 @@ def test_the_policies_allow_what_the_store_calls_and_nothing_more() -> None:
             and node.value.attr == "_client"
         ):
             calls.add("dynamodb:" + "".join(part.title() for part in node.attr.split("_")))
-    statements = template()["Resources"]["ServerPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    allowed: set[str] = set()
-    for statement in statements:
-        actions: Any = statement["Action"]
-        allowed |= {actions} if isinstance(actions, str) else set(actions)
-        assert "*" not in str(statement)
-    assert allowed == calls | {"lambda:InvokeFunction"}
+    assert server_actions() == calls | {"lambda:InvokeFunction"}
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.lambda", "Dockerfile.dynamodb"])
@@ -120,6 +175,19 @@ def test_the_compose_file_holds_no_secret_and_every_service_can_be_watched() -> 
     wanted = set(re.findall(r"\$\{(\w+):\?", text))
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert wanted == set(re.findall(r"^(\w*PASSWORD)=$", example, re.MULTILINE))
+
+
+def test_no_name_is_given_twice_in_the_compose_file() -> None:
+    """Newer versions of Compose refuse that; Python's reader takes the last one."""
+    pending: list[Any] = [cast("Any", yaml).compose((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, yaml.MappingNode):
+            names = [key.value for key, _ in node.value]
+            assert len(names) == len(set(names)), [name for name in names if names.count(name) > 1]
+            pending += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            pending += node.value
 
 
 def test_every_setting_can_be_given_to_the_containers_by_the_env_file() -> None:

@@ -1,4 +1,4 @@
-"""The objects of one catalog in Amazon S3, or in a service with the same interface."""
+"""The objects of one catalog, or backups, in Amazon S3, or in a service with the same interface."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Generator
@@ -68,11 +68,15 @@ class StoredFile:
 
 
 class ObjectStore:
-    """The objects below one address. Methods raise CatalogError, with one line for the operator."""
+    """The objects below one address. Methods raise CatalogError, with one line for the operator.
 
-    def __init__(self, client: Any, address: S3Address) -> None:
+    `what`: what is there, for those lines.
+    """
+
+    def __init__(self, client: Any, address: S3Address, *, what: str = "The catalog") -> None:
         self._client = client
         self.address = address
+        self._what = what
 
     async def manifest(self, *, unless: str | None) -> StoredManifest | None:
         """The manifest; None when its ETag is `unless`. Raises ObjectMissingError when there is none."""
@@ -217,8 +221,8 @@ class ObjectStore:
             if code in ("NoSuchKey", "404"):
                 raise ObjectMissingError(code) from error
             if _status(error) in (409, 412):
-                raise ChangedElsewhereError(f"The catalog at {self.address} is being changed.") from error
-            raise CatalogError(f"The catalog at {self.address} cannot be used: {self._reason(code)}.") from error
+                raise ChangedElsewhereError(f"{self._what} at {self.address} is being changed.") from error
+            raise CatalogError(f"{self._what} at {self.address} cannot be used: {self._reason(code)}.") from error
         except (BotoCoreError, TimeoutError, OSError) as error:
             name = type(error).__name__
             if name in ("NoCredentialsError", "PartialCredentialsError"):
@@ -227,7 +231,7 @@ class ObjectStore:
                 reason = "the service takes too long"
             else:
                 reason = f"the service cannot be reached ({name})"
-            raise CatalogError(f"The catalog at {self.address} cannot be used: {reason}.") from error
+            raise CatalogError(f"{self._what} at {self.address} cannot be used: {reason}.") from error
 
     def _reason(self, code: str) -> str:
         if code == "NoSuchBucket":
@@ -242,7 +246,9 @@ def _status(error: ClientError) -> int:
 
 
 @asynccontextmanager
-async def open_store(address: S3Address, endpoint: str | None) -> AsyncGenerator[ObjectStore]:
+async def open_store(
+    address: S3Address, endpoint: str | None, *, what: str = "The catalog"
+) -> AsyncGenerator[ObjectStore]:
     """The objects at an address, at an endpoint or in AWS itself; credentials by the usual AWS variables."""
     session = get_session()
     config = AioConfig(
@@ -260,8 +266,8 @@ async def open_store(address: S3Address, endpoint: str | None) -> AsyncGenerator
         async with session.create_client(
             "s3", region_name=region or DEFAULT_REGION, endpoint_url=endpoint, config=config
         ) as client:
-            yield ObjectStore(client, address)
+            yield ObjectStore(client, address, what=what)
     except BotoCoreError as error:
         raise CatalogError(
-            f"The catalog at {address} cannot be used: the AWS settings are wrong ({type(error).__name__})."
+            f"{what} at {address} cannot be used: the AWS settings are wrong ({type(error).__name__})."
         ) from error

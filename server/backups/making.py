@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,10 @@ from server.backups.archive import DATABASES, Archive, BackupContent, BackupErro
 from server.backups.mysql import MySql
 from server.settings import ServerSettings
 from server.sqlite_copies import copy_database
+from server.vitals import record_backup
+
+DATED: Final = re.compile(r"twitchaudio-[0-9]{8}T[0-9]{6}Z\.tar")
+"""The names that we give to backups in a folder."""
 
 DATA_FILES: Final = (SESSION_KEY, ADMINS, "tracks.csv")
 """The files of the data folder that are ours, beside the database and the catalog."""
@@ -30,20 +35,50 @@ DATA_FILES: Final = (SESSION_KEY, ADMINS, "tracks.csv")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A finished backup. `left_out`: a sentence for each part of the installation that is not in it."""
+    """A finished backup. `left_out`: a sentence for each part of the installation that is not in it.
 
-    path: Path
+    `size`: of the file, in bytes.
+    """
+
+    place: str
     content: BackupContent
+    size: int
     left_out: tuple[str, ...]
 
 
-def make_backup(settings: ServerSettings, destination: Path, *, force: bool) -> Made:
+def dated_name() -> str:
+    """The name of a backup that is made now."""
+    return f"twitchaudio-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
+
+
+def outdated(names: Iterable[str], keep: int) -> list[str]:
+    """Of the files in a folder, the backups beyond the newest `keep`, by the time in their names."""
+    return sorted(filter(DATED.fullmatch, names))[:-keep]
+
+
+def make_backup(settings: ServerSettings, destination: Path, *, force: bool, keep: int | None = None) -> Made:
     """Back up the installation to a file, or to a new file in a folder that exists. Raises BackupError.
 
-    The file appears whole or not at all; one that is there is replaced with `force` only.
+    The file appears whole or not at all; one that is there is replaced with `force` only. `keep`: how many backups
+    stay in the folder; older ones are deleted once the new one is there.
     """
+    made = write_backup(settings, destination, force=force, keep=keep)
+    note_backup(settings, made.content)
+    return made
+
+
+def note_backup(settings: ServerSettings, content: BackupContent) -> None:
+    """Write down for the metrics when the backup was made. A data folder that cannot be written takes no notes."""
+    with contextlib.suppress(OSError):
+        record_backup(settings.pipeline.data_dir, datetime.fromisoformat(content.made_at))
+
+
+def write_backup(settings: ServerSettings, destination: Path, *, force: bool, keep: int | None = None) -> Made:
+    """As `make_backup`, without a note of it."""
     if destination.is_dir():
-        destination /= f"twitchaudio-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
+        destination /= dated_name()
+    elif keep is not None:
+        raise BackupError(f"--keep takes a folder for DEST, and {destination} is none.")
     if not force and os.path.lexists(destination):
         raise _there(destination)
     try:
@@ -54,12 +89,17 @@ def make_backup(settings: ServerSettings, destination: Path, *, force: bool) -> 
         part = folder / "backup.tar"
         _write(settings, part, folder)
         content = Archive(part).content
+        size = part.stat().st_size
         _name(part, destination, force=force)
     except OSError as error:
         raise BackupError(f"{destination} cannot be made: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return Made(path=destination, content=content, left_out=tuple(_left_out(settings)))
+    if keep is not None:
+        with contextlib.suppress(OSError):
+            for name in outdated((path.name for path in destination.parent.iterdir()), keep):
+                (destination.parent / name).unlink()
+    return Made(place=str(destination), content=content, left_out=tuple(_left_out(settings)), size=size)
 
 
 def _write(settings: ServerSettings, part: Path, folder: Path) -> None:

@@ -7,14 +7,16 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from fingerprint.domain.text import printable
-from fingerprint.settings import read_settings
+from fingerprint.settings import CatalogPlace, catalog_place, read_settings
 from server.backups.archive import BackupContent
 from server.backups.making import make_backup
 from server.cli import Subparsers
 from server.settings import ServerSettings
+
+MAX_KEPT: Final = 10_000
 
 
 def register(commands: Subparsers) -> None:
@@ -27,18 +29,49 @@ def register(commands: Subparsers) -> None:
         "only its owner may read it.",
     )
     backup.add_argument(
-        "destination", type=Path, metavar="DEST", help="the file to make, or a folder for a file named by the time"
+        "destination",
+        type=place_of_backups,
+        metavar="DEST",
+        help="the file to make, or a folder or s3://bucket/prefix for a file named by the time",
+    )
+    backup.add_argument(
+        "--keep",
+        type=_number,
+        metavar="N",
+        help="keep the newest N backups in that folder, and delete older ones once the new one is there",
     )
     backup.add_argument("--force", action="store_true", help="replace the file if it is there")
     backup.set_defaults(run=_run)
 
 
+def place_of_backups(text: str) -> CatalogPlace:
+    """A path, or an address in object storage."""
+    try:
+        return catalog_place(text)
+    except ValueError:
+        reason = f"{text} is neither a path nor an address such as s3://bucket/prefix"
+        raise argparse.ArgumentTypeError(reason) from None
+
+
+def _number(text: str) -> int:
+    """How many backups are kept, at least one."""
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_KEPT:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of backups (1 to {MAX_KEPT})")
+    return int(text)
+
+
 def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings(ServerSettings)
+    place, keep, force = cast("CatalogPlace", arguments.destination), arguments.keep, bool(arguments.force)
     with stopped_by_signals():
-        made = make_backup(settings, cast("Path", arguments.destination), force=bool(arguments.force))
-    size = made.path.stat().st_size / 2**20
-    print(printable(f"Backed up to {made.path} ({size:.1f} MiB): {parts_text(made.content)}."))
+        if isinstance(place, Path):
+            made = make_backup(settings, place, force=force, keep=keep)
+        else:
+            # AWS's library takes long to load.
+            from server.backups.remote import make_remote_backup  # noqa: PLC0415 - see above
+
+            made = make_remote_backup(settings, place, force=force, keep=keep)
+    print(printable(f"Backed up to {made.place} ({made.size / 2**20:.1f} MiB): {parts_text(made.content)}."))
     for sentence in made.left_out:
         print(printable(f"twitchaudio: {sentence}"), file=sys.stderr)
     return 0

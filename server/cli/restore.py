@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import cast
 
 from fingerprint.domain.text import printable
-from fingerprint.settings import read_settings
+from fingerprint.settings import CatalogPlace, read_settings
 from server.backups.restoring import restore_backup
 from server.cli import Subparsers
-from server.cli.backup import parts_text, stopped_by_signals
+from server.cli.backup import parts_text, place_of_backups, stopped_by_signals
 from server.settings import ServerSettings
 
 
@@ -21,7 +21,12 @@ def register(commands: Subparsers) -> None:
         description="Take back what `twitchaudio backup` copied. The whole file is checked before anything is "
         "changed. Refused while a server uses the data folder.",
     )
-    restore.add_argument("source", type=Path, metavar="SRC", help="the file of the backup")
+    restore.add_argument(
+        "source",
+        type=place_of_backups,
+        metavar="SRC",
+        help="the file of the backup, or its address s3://bucket/prefix/name.tar",
+    )
     restore.add_argument(
         "--force", action="store_true", help="also where data is there; it is renamed to *.before-restore-TIME"
     )
@@ -30,8 +35,16 @@ def register(commands: Subparsers) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings(ServerSettings)
+    source, force = cast("CatalogPlace", arguments.source), bool(arguments.force)
     with stopped_by_signals():
-        restored = restore_backup(settings, cast("Path", arguments.source), force=bool(arguments.force))
+        if isinstance(source, Path):
+            restored = restore_backup(settings, source, force=force)
+        else:
+            # AWS's library takes long to load.
+            from server.backups.remote import downloaded  # noqa: PLC0415 - see above
+
+            with downloaded(settings, source) as file:
+                restored = restore_backup(settings, file, force=force)
     content = restored.content
     print(printable(f"Restored {parts_text(content)}, of {content.made_at} by TwitchAudio {content.version}."))
     for path in restored.aside:

@@ -1,6 +1,7 @@
 """`twitchaudio serve`: the API and the website."""
 
 import argparse
+import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from server.cli.serving import (
     serving,
     shown_host,
     stop_signals,
+    tell_service_manager,
     tune_garbage_collection,
 )
 from server.cli.supervisor import SharedAddress, Supervisor, worker_command
@@ -124,8 +126,7 @@ async def _serve(app: web.Application, host: str, port: int) -> None:
         link = operator_link(app, host, address)
         if link is not None:
             print(f"Your admin pages, by this link, once and within 15 minutes: {link}", flush=True)
-        await stop.wait()
-        print("Stopping.", flush=True)
+        await _serve_until(stop)
 
 
 def operator_link(app: web.Application, host: str, address: URL) -> URL | None:
@@ -154,5 +155,12 @@ async def supervise(command: Sequence[str], host: str, port: int, workers: int) 
         await stack.enter_async_context(supervisor.running(stop))
         url = URL.build(scheme="http", host=shown_host(address.host), port=address.port)
         print(f"TwitchAudio is at {url} with {workers} workers - Ctrl-C stops it.", flush=True)
-        await stop.wait()
-        print("Stopping.", flush=True)
+        await _serve_until(stop)
+
+
+async def _serve_until(stop: asyncio.Event) -> None:
+    """Say to the terminal and to systemd that the server is ready, and at the end that it stops."""
+    tell_service_manager("READY=1")
+    await stop.wait()
+    tell_service_manager("STOPPING=1")
+    print("Stopping.", flush=True)

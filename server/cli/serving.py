@@ -5,6 +5,7 @@ import contextlib
 import errno
 import gc
 import signal
+import socket
 import sys
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from aiohttp import web
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.settings import service_manager_socket
 from server.app import is_any_address, listening
 
 if sys.platform != "win32":
@@ -37,6 +39,19 @@ def run_until_stopped(serve: Coroutine[Any, Any, None]) -> int:
     except asyncio.CancelledError:
         return 130
     return 0
+
+
+def tell_service_manager(state: str) -> None:
+    """Tell systemd, where it started this process, `READY=1` or `STOPPING=1`, as `sd_notify(3)` does."""
+    address = service_manager_socket()
+    if address is None:
+        return
+    if address.startswith("@"):
+        address = f"\0{address[1:]}"
+    # Serving goes on when nothing listens.
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(0)
+        manager.sendto(state.encode(), address)
 
 
 def tune_garbage_collection() -> None:

@@ -25,6 +25,7 @@ from server.app import make_app
 from server.cli import main
 from server.data_folder import replaced
 from server.settings import ServerSettings
+from server.vitals import room_of
 from tests.fakes import FakePipeline
 from tests.mariadb import PASSWORD, MariaDB
 from tests.unit.catalog.shelf import fill
@@ -190,6 +191,34 @@ def test_a_file_that_is_there_is_not_replaced_and_a_folder_gets_a_dated_one(data
     assert main(["backup", str(tmp_path / "folder")]) == 0
     (made,) = (tmp_path / "folder").iterdir()
     assert made.suffix == ".tar"
+
+
+def test_the_newest_backups_of_a_folder_are_kept_and_other_files_are_left_alone(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    old = [f"twitchaudio-2026010{day}T020000Z.tar" for day in range(1, 5)]
+    others = ["notes.txt", "twitchaudio-before-upgrade.tar", "twitchaudio-20260101T020000Z.tar.gpg"]
+    for name in (*old, *others):
+        (folder / name).touch()
+    assert main(["backup", str(folder), "--keep", "3"]) == 0
+    left = {path.name for path in folder.iterdir()}
+    assert {*others, *old[2:]} < left
+    assert len(left) == len(others) + 3
+    assert main(["backup", str(tmp_path / "one.tar"), "--keep", "3"]) == 1
+    assert "--keep takes a folder" in said(capsys)
+    with pytest.raises(SystemExit):
+        main(["backup", str(folder), "--keep", "0"])
+
+
+def test_the_metrics_learn_when_the_newest_backup_was_made(data: Path, tmp_path: Path) -> None:
+    assert room_of(data).backup_at == 0
+    assert main(["backup", str(tmp_path / "one.tar")]) == 0
+    made_at = room_of(data).backup_at
+    assert made_at > 0
+    assert main(["backup", str(tmp_path / "one.tar")]) == 1
+    assert room_of(data).backup_at == made_at
 
 
 def test_secrets_of_the_environment_are_not_in_it(

@@ -18,6 +18,7 @@ from tests.api_client import CLIP, ask, assert_problem
 from tests.dynamodb_proxy import Break, DynamoDbProxy, standing_before
 from tests.emulators import Emulator
 from tests.fakes import FakePipeline
+from tests.template import server_actions
 
 
 @pytest.fixture
@@ -136,3 +137,24 @@ async def test_d3_readyz_says_that_dynamodb_does_not_answer_and_is_ready_again(
         assert (await api.get("/healthz")).status == 200
         proxy.mend()
         assert (await readiness(api, 200))["ready"] is True
+
+
+async def test_db_upgrade_works_under_the_policy_of_the_deployment_template(
+    proxy: DynamoDbProxy,
+    names: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TWITCHAUDIO_DYNAMODB_ENDPOINT", proxy.endpoint)
+    allowed = {action.partition(":")[2] for action in server_actions() if action.startswith("dynamodb:")}
+    proxy.rule = lambda operation, _parameters: None if operation in allowed else Break.DENY
+    code, _, err = await asyncio.to_thread(upgrade, capsys)
+    assert code == 1
+    assert "the policy of the server's AWS role" in err
+    proxy.mend()
+    assert (await asyncio.to_thread(upgrade, capsys))[0] == 0
+    proxy.rule = lambda operation, _parameters: None if operation in allowed else Break.DENY
+    code, out, err = await asyncio.to_thread(upgrade, capsys)
+    assert (code, err) == (0, "")
+    assert "Made" not in out
+    proxy.mend()

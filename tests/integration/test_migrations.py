@@ -1,6 +1,7 @@
 """The schema: made from nothing, brought up to date, equal to the tables in code, and safe from older versions."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
@@ -13,12 +14,14 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.engine import Connection, RowMapping
 
-from fingerprint.database import Database, database_url, metadata, open_database
+from fingerprint.database import Database, database_url, metadata, open_configured_database, open_database
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import PipelineSettings, SettingsError
 from server import migrations
 from server.cli import main
 from tests.mariadb import MariaDB
+
+NOBODY = 65_534
 
 
 def address(folder: Path) -> str:
@@ -250,3 +253,21 @@ async def test_every_earlier_version_is_brought_up_to_date_with_its_data(sql_add
                 rows = await database.read(partial(all_rows, table))
                 same = [kept for kept in rows if all(kept[column] == value for column, value in row.items())]
                 assert len(same) == 1, (revisions[number], name, row)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+async def test_a_data_folder_of_another_user_is_named(tmp_path: Path) -> None:
+    """Such as a bind mount of a container."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    for each in (tmp_path, *tmp_path.parents[:2]):
+        each.chmod(0o755)
+    os.seteuid(NOBODY)
+    try:
+        with pytest.raises(SettingsError) as refused:
+            async with open_configured_database(PipelineSettings(data_dir=folder)):
+                pass
+    finally:
+        os.seteuid(0)
+    assert f"TWITCHAUDIO_DATA_DIR={str(folder)!r}" in str(refused.value)
+    assert f"it runs as user {NOBODY}, and {folder} belongs to user 0" in str(refused.value)

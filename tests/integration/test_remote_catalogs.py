@@ -32,12 +32,14 @@ from fingerprint.remote_catalogs.object_store import ObjectStore, open_store
 from fingerprint.remote_catalogs.writing import open_remote_catalog
 from fingerprint.settings import PipelineSettings, S3Address, read_settings
 from server.cli import main
+from server.vitals import room_of
 from tests.emulators import CREDENTIALS, REGION, Emulator, free_port
 from tests.pictures import picture
 from tests.unit.catalog.music import tune
 from tests.unit.catalog.shelf import entry, track
 
 PLENTY = 1 << 30
+DATED = "twitchaudio-20260301T00000{}Z.tar"
 SESSION = get_session()
 
 
@@ -429,3 +431,35 @@ def test_of_a_file_that_is_too_large_no_connection_is_left_open() -> None:
     refused = asyncio.Event()
     asyncio.run(run())
     gc.collect()  # A connection that was left open is this test's fault, and no later one's.
+
+
+def test_backups_go_to_object_storage_and_come_back(
+    tmp_path: Path, ministack: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = f"{new_address(ministack)}/backups"
+    monkeypatch.setenv("TWITCHAUDIO_S3_ENDPOINT", ministack.endpoint)
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path / "data"))
+    assert main(["admin", "keys", "create", "first"]) == 0
+    times = iter(range(10))
+    monkeypatch.setattr(
+        "server.backups.remote.dated_name", lambda: f"twitchaudio-20260301T00000{next(times)}Z.tar"
+    )
+    for _ in range(3):
+        assert main(["backup", place, "--keep", "2"]) == 0
+    assert room_of(tmp_path / "data").backup_at > 0
+    said = capsys.readouterr().out
+    assert f"Backed up to {place}/twitchaudio-20260301T000002Z.tar" in said
+    assert main(["backup", f"{place}/twitchaudio-20260301T000002Z.tar"]) == 1
+    assert "add --force" in capsys.readouterr().err
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path / "other"))
+    assert main(["restore", f"{place}/twitchaudio-20260301T000000Z.tar"]) == 1
+    assert "There is no backup" in capsys.readouterr().err
+    assert main(["restore", place]) == 1
+    assert "name one of them" in capsys.readouterr().err
+    assert main(["restore", f"{place}/twitchaudio-20260301T000001Z.tar"]) == 0
+    assert main(["admin", "keys"]) == 0
+    assert "first" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "other").iterdir() if path.suffix == ".part"} == set()
+    monkeypatch.setenv("TWITCHAUDIO_S3_ENDPOINT", "http://127.0.0.1:9")
+    assert main(["backup", place]) == 1
+    assert "The place for backups at s3://" in capsys.readouterr().err

@@ -39,6 +39,9 @@ THROTTLED: Final = frozenset(
         "TooManyRequestsException",
     }
 )
+DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied"})
+"""Credentials that are known, and may not do this."""
+
 _NAME: Final = re.compile(r"#(\w+)")
 
 _log = logging.getLogger(__name__)
@@ -69,6 +72,8 @@ def _busy(error: Exception, code: str) -> TwitchAudioError:
         return TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=2.0)
     elif code in ("NoCredentialsError", "PartialCredentialsError", "UnrecognizedClientException"):
         detail = "Our job store does not know us: the server's AWS credentials are missing or wrong."
+    elif code in DENIED:
+        detail = "Our job store refuses us: the policy of the server's AWS role does not permit what it does."
     else:
         detail = "Our job store does not answer. Try again in a moment."
     return TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0)

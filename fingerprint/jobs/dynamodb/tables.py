@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from fingerprint.jobs.dynamodb.client import error_code, translated
+from fingerprint.jobs.dynamodb.client import DENIED, error_code, translated
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -90,23 +90,35 @@ def table_definitions(names: TableNames) -> Sequence[dict[str, Any]]:
 async def create_tables(client: "DynamoDBClient", names: TableNames) -> list[str]:
     """Create the tables that are missing, wait until they can be used, and return their names.
 
-    Existing tables stay as they are, except that expiry by `ExpiresAt` is switched on. Raises TwitchAudioError
-    `busy`.
+    Existing tables stay as they are, except that expiry by `ExpiresAt` is switched on where that is permitted: a
+    server under the deployment template's policy may look at its tables, and make and change none. Raises
+    TwitchAudioError `busy`.
     """
     made: list[str] = []
     for definition in table_definitions(names):
         name: str = definition["TableName"]
         async with translated(_ACTIVE_SECONDS):
-            try:
-                await client.create_table(**definition)
-            except ClientError as error:
-                if error_code(error) != "ResourceInUseException":
-                    raise
-            else:
-                made.append(name)
+            if not await _exists(client, name):
+                try:
+                    await client.create_table(**definition)
+                except ClientError as error:
+                    if error_code(error) != "ResourceInUseException":
+                        raise
+                else:
+                    made.append(name)
             await _until_active(client, name)
             await _expire(client, name)
     return made
+
+
+async def _exists(client: "DynamoDBClient", name: str) -> bool:
+    try:
+        await client.describe_table(TableName=name)
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+        return False
+    return True
 
 
 async def _until_active(client: "DynamoDBClient", name: str) -> None:
@@ -128,6 +140,8 @@ async def _expire(client: "DynamoDBClient", name: str) -> None:
             with contextlib.suppress(client.exceptions.ResourceInUseException):
                 await client.update_time_to_live(TableName=name, TimeToLiveSpecification=wanted)
     except ClientError as error:
+        if error_code(error) in DENIED:
+            return  # it is for the template that made the table
         if error_code(error) not in ("UnknownOperationException", "ValidationException"):
             raise
         _log.warning("expiry_not_switched_on", extra={"table": name, "error": str(error)[:300]})
