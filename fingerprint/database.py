@@ -62,6 +62,7 @@ _MYSQL_DUPLICATE: Final = 1062
 _ATTEMPTS: Final = 3
 _ROWS_PER_STATEMENT: Final = 500
 _STEP_SECONDS: Final = 0.05
+_KNOWS_EFFECTIVE_USER: Final = os.access in os.supports_effective_ids
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -423,9 +424,8 @@ def _unusable_folder(folder: Path, reason: str) -> SettingsError:
 
 def _why_not_writable(folder: Path) -> str | None:
     """Why this process cannot write a folder or the database in it, as in another user's mount; None: it can."""
-    by_effective_user = os.access in os.supports_effective_ids
     for path in (folder, folder / SQLITE_FILE):
-        if path.exists() and not os.access(path, os.W_OK, effective_ids=by_effective_user):
+        if path.exists() and not os.access(path, os.W_OK, effective_ids=_KNOWS_EFFECTIVE_USER):
             if not hasattr(os, "geteuid"):
                 return "access is denied"
             owner = path.stat().st_uid
