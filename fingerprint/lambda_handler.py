@@ -27,7 +27,7 @@ from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import JOB_SECONDS, Pipeline
 from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, JobOutcome, JobStore
 from fingerprint.remote_catalogs.follower import CatalogFollower
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import PipelineSettings, read_settings, runs_in_lambda
 from fingerprint.wire import Json, to_json
 from fingerprint.wiring import open_pipeline
 
@@ -51,7 +51,7 @@ class Context(Protocol):
 
 
 class Function:
-    """One process of the Lambda function, opened at its first event and then reused."""
+    """One process of the Lambda function, opened at its start or its first event, and then reused."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
@@ -60,6 +60,16 @@ class Function:
     def invoke(self, event: object, context: Context) -> Json:
         """Run the job of an event. Raises InvalidEventError, SettingsError, and TwitchAudioError `busy`."""
         return self._runner.run(self._invoke(event_from_json(event), context))
+
+    def open(self) -> None:
+        """Open everything before the first event: Lambda gives a process a core of its own until then.
+
+        What fails is tried again, and told, at the first event.
+        """
+        try:
+            self._opened = self._runner.run(_open(read_settings(PipelineSettings)))
+        except Exception:  # noqa: BLE001 - a process that ends here is started again and again
+            _log.exception("not_opened_at_start")
 
     async def _invoke(self, event: JobEvent, context: Context) -> Json:
         if self._opened is None:
@@ -183,6 +193,8 @@ async def _end(tasks: set[asyncio.Task[object]]) -> None:
 
 # Lambda keeps a process and its modules between invocations: this is the only state that is kept that way.
 _function: Final = Function()
+if runs_in_lambda():
+    _function.open()
 
 
 def handler(event: object, context: Context) -> Json:

@@ -183,6 +183,12 @@ def service_manager_socket(environ: Mapping[str, str] | None = None) -> str | No
     return source.get("NOTIFY_SOCKET") or None
 
 
+def runs_in_lambda(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether this process was started by AWS Lambda, or by its emulator."""
+    source = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader
+    return bool(source.get("AWS_LAMBDA_RUNTIME_API"))
+
+
 def given_settings(group: type, environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
     """The variables of a group that are set, with their values; None in place of a secret."""
     source = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader

@@ -193,6 +193,7 @@ async def _open_jobs(
         data_dir=settings.pipeline.data_dir,
         clock=clock,
         metrics=app[keys.METRICS],
+        background=background,
     )
     await stack.enter_async_context(vitals.measured())
     heard_before = HeardInAnswersAndVideos(HeardInAnswers(store), VideoSetListStore(database))

@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlalchemy import text
 
+from fingerprint.background import Background
 from fingerprint.database import Database
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import TwitchAudioError
@@ -90,11 +91,13 @@ class Vitals:
         data_dir: Path,
         clock: Clock,
         metrics: Metrics,
+        background: Background,
     ) -> None:
         self._database = database
         self._guards = guards
         self._data_dir = data_dir
         self._clock = clock
+        self._background = background
         self._pools: dict[str, WorkerPool] = {}
         self._room = Room()
         self._database_bytes = 0
@@ -124,8 +127,8 @@ class Vitals:
     async def measured(self) -> AsyncGenerator[None]:
         """Measure in the background while the block runs."""
         tasks = (
-            asyncio.create_task(self._measure_all(), name="measure vitals"),
-            asyncio.create_task(measure_lag(self._clock, self._lag), name="measure lag"),
+            self._background.start("measure vitals", self._measure_all),
+            self._background.start("measure lag", lambda: measure_lag(self._clock, self._lag)),
         )
         try:
             yield
