@@ -27,6 +27,7 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target
 from fingerprint.domain.time_line import (
+    LIVE_EXACT_SECONDS,
     Broadcast,
     BroadcastPlace,
     TimeLine,
@@ -565,6 +566,8 @@ def _moment(identification: Identification, source: MediaSource, heard: _TakesSo
         case LiveSource():
             broadcast = heard.recording.broadcast or source.broadcast
             until = None if begun is None else begun + timedelta(seconds=heard.seconds)
+            if broadcast is not None and begun is not None and broadcast.seconds_at(begun) < -LIVE_EXACT_SECONDS:
+                broadcast = None  # the playlist still lists the end of the broadcast before
             return BroadcastMoment(
                 broadcast=None if broadcast is None else broadcast.id,
                 seconds=None if broadcast is None or begun is None else _rounded(broadcast.seconds_at(begun)),

@@ -4,6 +4,7 @@ It grows piece by piece as the recording is listened to, in order of time. One p
 a song counts once a second piece agrees with it, or if the recognizer is nearly certain.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -167,15 +168,20 @@ class Tracklist:
         return replace(self, position=until, missing=_joined(self.missing, stretch))
 
 
-def spans_of_video(video: str, found: Tracklist, *, heard_at: datetime) -> Sequence[Span]:
+def spans_of_video(
+    video: str, found: Tracklist, *, heard_at: datetime, near: Stretch = (-math.inf, math.inf)
+) -> Sequence[Span]:
     """What the tracklist of a VOD adds to the time line of its broadcast: where each song was surely heard.
 
-    None for highlights and uploads. Songs without a known offset add nothing, nor what is known from elsewhere.
+    `near`: only songs that touch this part of it. None for highlights and uploads. Songs without a known offset add
+    nothing, nor what is known from elsewhere.
     """
     if found.broadcast is None:
         return []
     spans: list[Span] = []
     for number, entry in enumerate(found.entries):
+        if entry.end + VIDEO_EXACT_SECONDS < near[0] or near[1] < entry.start - VIDEO_EXACT_SECONDS:
+            continue
         start, end = entry.start + SURE_AFTER_SECONDS, entry.end - SURE_BEFORE_SECONDS
         if entry.natural_end is not None:
             end = min(end, entry.natural_end)

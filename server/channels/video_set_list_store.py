@@ -62,8 +62,8 @@ class VideoSetListStore:
         found: list[Span] = []
         for row in await self._database.rows(newest):
             made = _set_list(row)
-            spans = spans_of_video(made.video, made.tracklist, heard_at=made.finished_at or made.created_at)
-            found += [span for span in spans if span.touches(start, end)]
+            heard_at = made.finished_at or made.created_at
+            found += spans_of_video(made.video, made.tracklist, heard_at=heard_at, near=(start, end))
         return found
 
     async def start(

@@ -248,31 +248,48 @@ async def test_the_songs_of_a_clip_come_in_the_order_in_which_they_are_heard() -
     assert answer.song.title == "Second"  # the one that the recognizer is surest of
 
 
+class LiveListening:
+    """A pipeline on a live channel of `BROADCAST`. `heard_of`: what was captured from."""
+
+    def __init__(self, begun: datetime = NOON) -> None:
+        self.parts = FakePipeline(FakeClock())
+        self.heard_of: list[MediaSource] = []
+        self._begun = begun
+        self.parts.resolver.resolve = self.resolve
+        self.parts.capture.takes = self.takes
+
+    async def resolve(self, target: Target) -> MediaSource:
+        return LiveSource(channel=target.name, playlist=URL("https://a.example/"), broadcast=BROADCAST)
+
+    async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+        self.heard_of.append(source)
+        yield recording(seconds, self._begun)
+
+
 @pytest.mark.parametrize("edge_is_known", [True, False])
 @pytest.mark.parametrize("skew", [-300.0, 0.0, 300.0])
 async def test_what_was_heard_so_long_ago_counts_from_the_live_edge(skew: float, *, edge_is_known: bool) -> None:
-    clock = FakeClock()
-    fake = FakePipeline(clock)
-    asked_of: list[MediaSource] = []
-
-    async def resolve(target: Target) -> MediaSource:
-        return LiveSource(channel=target.name, playlist=URL("https://a.example/"), broadcast=BROADCAST)
-
-    async def takes(source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
-        asked_of.append(source)
-        yield recording(seconds, NOON)
-
-    fake.resolver.resolve = resolve
-    fake.capture.takes = takes
-    now = clock.now()
-    fake.capture.edge = now + timedelta(seconds=skew) if edge_is_known else None
+    listening = LiveListening()
+    now = NOON + timedelta(seconds=5)
+    listening.parts.capture.edge = now + timedelta(seconds=skew) if edge_is_known else None
     target = ago_target("somechannel", ago_seconds=90, now=now)
-    answer = await fake.pipeline.identify(identification(created_at=now, asked_at=target.at), target)
-    [source] = asked_of
+    question = identification(created_at=now, asked_at=target.at)
+    answer = await listening.parts.pipeline.identify(question, target)
+    [source] = listening.heard_of
     assert isinstance(source, LiveSource)
     assert source.at == now + timedelta(seconds=(skew if edge_is_known else 0.0) - 90)
     assert answer.moment is not None
     assert answer.moment.behind_live == 90
+
+
+@pytest.mark.parametrize(("begun", "broadcast"), [(-30.0, None), (-0.2, "41"), (30.0, "41")])
+async def test_the_end_of_the_broadcast_before_is_not_put_on_the_time_line_of_this_one(
+    begun: float, broadcast: str | None
+) -> None:
+    listening = LiveListening(NOON + timedelta(seconds=begun))
+    answer = await listening.parts.pipeline.identify(identification(), CHANNEL)
+    assert answer.moment is not None
+    assert (answer.moment.broadcast, answer.moment.seconds) == (broadcast, None if broadcast is None else begun)
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,12 @@ def test_a_highlight_belongs_to_no_broadcast() -> None:
     assert spans(LONG, broadcast=None) == []
 
 
+def test_only_what_is_near_is_given() -> None:
+    found = Tracklist(broadcast="41").after(60.0, [LONG])
+    for near, count in (((0.0, 5.0), 0), ((0.0, 9.0), 1), ((59.0, 90.0), 1), ((60.0, 90.0), 0)):
+        assert len(spans_of_video("1", found, heard_at=NOON, near=near)) == count
+
+
 def test_a_span_ends_with_its_song() -> None:
     [span] = spans(replace(LONG, song=replace(LONG.song, duration_seconds=50.0)))
     assert span.place.end == 30
