@@ -173,8 +173,8 @@ def spans_of_video(
 ) -> Sequence[Span]:
     """What the tracklist of a VOD adds to the time line of its broadcast: where each song was surely heard.
 
-    `near`: only songs that touch this part of it. None for highlights and uploads. Songs without a known offset add
-    nothing, nor what is known from elsewhere.
+    `near`: only songs that touch this part of it. None for highlights and uploads. Songs without a known offset
+    add nothing, nor what is known from elsewhere.
     """
     if found.broadcast is None:
         return []

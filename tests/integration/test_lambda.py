@@ -13,6 +13,7 @@ import pytest
 from aiobotocore.session import get_session
 from aiohttp import ClientSession
 
+from fingerprint.database import open_configured_database
 from fingerprint.domain.identification import Identification, IdentificationId, Status
 from fingerprint.domain.problems import ProblemCode
 from fingerprint.domain.targets import ClipTarget
@@ -23,7 +24,7 @@ from fingerprint.settings import PipelineSettings, read_settings
 from server.app import listening, make_app
 from server.identifications.limits import ServiceLimits
 from server.settings import ServerSettings
-from tests.api_client import ask, read_events
+from tests.api_client import ask, assert_problem, bot_headers, read_events
 from tests.bench.answer_time import Bench, simulated_twitch
 from tests.emulators import REGION, Emulator
 from tests.fakes import FakeClock
@@ -153,6 +154,12 @@ async def test_a_server_has_a_live_channel_and_a_clip_identified_by_the_function
         assert runtime.invocations == 2
         stored = await (await api.get(f"/api/v1/clips/{CLIP['clip']}")).json()
         assert stored["song"] == answer["song"]
+        # A whole VOD takes longer than a function may.
+        async with open_configured_database(read_settings(PipelineSettings, environment)) as database:
+            watcher = await bot_headers(database, "watch")
+        refused = await api.post("/api/v1/videos/2210987001/set-list", headers=watcher)
+        problem = await assert_problem(refused, "recognizer-unavailable", 503)
+        assert "whole VODs" in problem["detail"]
 
 
 async def test_p11_a_function_that_dies_in_mid_capture_is_invoked_anew_for_those_who_wait(
