@@ -46,8 +46,20 @@ async def test_a_vod_is_listened_to_from_its_start_to_its_end(tmp_path: Path) ->
         found = Tracklist()
         async with open_pipeline(settings) as pipeline:
             assert pipeline.whole is not None
+            # While it is recorded: as far as it goes, and later the rest.
+            twitch.clock.freeze()
+            twitch.video(VIDEO).configure(recording=True, recorded_seconds=25.0)
             async for newest in pipeline.whole.listen(VideoTarget(VIDEO, 0.0)):
                 found = newest
+            assert found.growing
+            reached = found.position
+            assert 18.0 < reached < 54.0
+            twitch.video(VIDEO).configure(recording=False)
+            twitch.clock.resume()
+            async for newest in pipeline.whole.listen(VideoTarget(VIDEO, 0.0), found):
+                assert newest.position >= reached
+                found = newest
+    assert not found.growing
     assert found.duration is not None
     assert abs(found.duration - 54.0) < 1.0
     assert found.position == found.duration
