@@ -6,7 +6,7 @@ an offset, and votes are counted only where sorting shows that many hits are wit
 bound whatever the catalog's size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,12 +21,18 @@ from fingerprint.catalog.query import QueryFingerprint
 MAX_HITS: Final = 1_000_000
 """The default limit of postings in the buckets that one query reads."""
 
-SORTED_PIECE: Final = 1 << 20
-"""About how many sorted hits are looked at together; places across an edge are few."""
+SORTED_PIECE: Final = 1 << 16
+"""How many sorted hits are looked at together: as many as a processor's cache holds."""
 
 CROWDED_PLACES: Final = 6_000
 LEAST_PLACES: Final = 128
 """How many places have their offsets counted exactly: at most, and at least where there are so many."""
+
+MOST_PLACES: Final = 4 * CROWDED_PLACES
+FEWEST_PLACES: Final = 16
+"""Places of one agreeing hit fewer are left out when they are more than MOST_PLACES, as in a large catalog, and
+there are FEWEST_PLACES without them, to compare a candidate with.
+"""
 
 CROWDED_BITS: Final = 19
 """Log2 of the size of the table of these places."""
@@ -156,25 +162,26 @@ def crowded(places: NDArray[np.uint32]) -> NDArray[np.bool_]:
     must have is the least that no more than CROWDED_PLACES have.
     """
     ordered = np.sort(places)
-    parts = [ordered[first : first + SORTED_PIECE] for first in range(0, len(ordered), SORTED_PIECE)]
     agreeing = 1
     found = counted = len(ordered)
     while counted > CROWDED_PLACES:
         agreeing += 1
-        found, counted = counted, sum(int(np.count_nonzero(_agree(part, agreeing))) for part in parts)
-    if counted < LEAST_PLACES and found > counted:
-        agreeing -= 1
-    chosen = np.concatenate([part[: max(0, len(part) - agreeing + 1)][_agree(part, agreeing)] for part in parts])
+        found, counted = counted, sum(int(np.count_nonzero(each)) for _, each in _agreeing(ordered, agreeing))
+    if counted < FEWEST_PLACES or (counted < LEAST_PLACES and found <= MOST_PLACES):
+        agreeing = max(1, agreeing - 1)
+    chosen = np.concatenate([part[: len(each)][each] for part, each in _agreeing(ordered, agreeing)])
     wanted = np.zeros(1 << CROWDED_BITS, np.bool_)
     for place in (chosen, chosen + np.uint32(1)):
         wanted[place & np.uint32(len(wanted) - 1)] = True
     return wanted
 
 
-def _agree(ordered: NDArray[np.uint32], count: int) -> NDArray[np.bool_]:
-    """Whether so many hits, from each one on, are within a frame; shorter by `count` - 1."""
-    last = max(0, len(ordered) - count + 1)
-    return ordered[count - 1 :][:last] - ordered[:last] <= 1
+def _agreeing(ordered: NDArray[np.uint32], count: int) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.bool_]]]:
+    """Parts of the sorted places, and whether so many hits, from each place of a part on, are within a frame."""
+    for first in range(0, max(1, len(ordered) - count + 1), SORTED_PIECE):
+        part = ordered[first : first + SORTED_PIECE + count - 1]
+        last = max(0, len(part) - count + 1)
+        yield part, part[count - 1 :][:last] - part[:last] <= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -265,11 +272,17 @@ def _histogram(
     votes = np.add.reduceat(weights, starts)
     counts = np.diff(np.r_[starts, len(weights)])
     cells = cells[starts]
-    order = np.argsort(-votes, kind="stable")
-    best_of_tracks = np.sort(np.unique(cells[order] // span, return_index=True)[1])[: limits[0]]
+    of_tracks = cells // span
+    begins = np.flatnonzero(np.r_[True, of_tracks[1:] != of_tracks[:-1]])
+    ends = np.r_[begins[1:], len(cells)]
+    best_of_tracks = [
+        int(begins[place] + votes[begins[place] : ends[place]].argmax())
+        for place in _highest(np.maximum.reduceat(votes, begins), limits[0])[: limits[0]]
+    ]
     picked: list[int] = []
     seen: dict[int, list[int]] = {}
-    for index in order:
+    # Each that is picked leaves out at most so many others.
+    for index in _highest(votes, limits[1] * (2 * APART_FRAMES + 1)):
         if len(picked) >= limits[1]:
             break
         track, offset = divmod(int(cells[index]), span)
@@ -278,7 +291,7 @@ def _histogram(
             others.append(offset)
             picked.append(int(index))
     candidates: dict[int, Candidate] = {}
-    for index in dict.fromkeys([*order[best_of_tracks].tolist(), *picked]):
+    for index in dict.fromkeys([*best_of_tracks, *picked]):
         track, offset = divmod(int(cells[index]), span)
         owner = int(np.searchsorted(before, track, side="right")) - 1
         candidates[index] = Candidate(
@@ -291,6 +304,15 @@ def _histogram(
             pitch=query.pitch,
         )
     return VoteResult(
-        tracks=tuple(candidates[index] for index in order[best_of_tracks].tolist()),
+        tracks=tuple(candidates[index] for index in best_of_tracks),
         offsets=tuple(candidates[index] for index in picked),
     )
+
+
+def _highest(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Where the `count` highest values are, and those equal to the last: highest first, equal ones in order."""
+    if not count:
+        return np.empty(0, np.int64)
+    least = np.partition(values, -count)[-count] if count < len(values) else -np.inf
+    chosen = np.flatnonzero(values >= least)
+    return chosen[np.argsort(-values[chosen], kind="stable")]

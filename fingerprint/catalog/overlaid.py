@@ -14,7 +14,7 @@ from fingerprint.catalog.confidence import beside_chances, confidence
 from fingerprint.catalog.containment import containment
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.parameters import DEFAULT, Parameters
-from fingerprint.catalog.rivals import LEAST_OWN, Rivalry, original, rivalry
+from fingerprint.catalog.rivals import LEAST_OWN, Rivalry, original_first, rivalry
 from fingerprint.catalog.search import AudioQuery, Examined, Search, found_at
 
 SECOND_CONFIDENCE: Final = 0.95
@@ -55,8 +55,7 @@ def song_beneath(
         return None
     steps = query.prepared_levels.steps
     beside = rivalry(others[0], others, steps, parameters)
-    second = original([others[0], *beside.same])
-    same = [each for each in (others[0], *beside.same) if each is not second]
+    second, *same = original_first([others[0], *beside.same])
     beside = replace(beside, candidate=second, sharing=(*beside.sharing, found.candidate))
     explained = replace(beside, sharing=(found.candidate,), crowd=()).shared((0, steps), parameters)
     if not len(explained) or explained.mean() > MOST_EXPLAINED_OF_CLEAR:

@@ -150,7 +150,9 @@ class Lookup:
         found: list[Hits] = []
         for part, piece in self._pieces():
             places = self.places[piece]
-            chosen = np.flatnonzero(wanted[places & np.uint32(len(wanted) - 1)])
+            # To take by integers of the platform's size is twice as fast as to index by smaller ones.
+            folded = (places & np.uint32(len(wanted) - 1)).astype(np.intp)
+            chosen = np.flatnonzero(wanted.take(folded, mode="wrap"))
             live, base = self._snapshot.segments[part.segment], self._bases[part.segment]
             owners = part.owners[np.searchsorted(np.cumsum(part.counts), chosen, side="right")]
             starts = self.landmarks.starts[owners]

@@ -19,13 +19,14 @@ from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.query_print import identify_print
 from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
-from fingerprint.worker_process import ParentPipe, limit_memory, number_argument, serve_jobs
+from fingerprint.worker_process import ParentPipe, keep_freed_memory, limit_memory, number_argument, serve_jobs
 
 WARM_UP_SECONDS: Final = 6
 
 
 def main() -> None:
     """Serve jobs until the parent ends. The arguments: the catalogs' folders (JSON), the memory limit in bytes."""
+    keep_freed_memory()
     catalog = Catalogs([Path(name) for name in json.loads(sys.argv[-2])])
     serve_jobs(
         partial(_recognize, catalog),

@@ -108,14 +108,17 @@ def rivalry(
     return Rivalry(candidate=candidate, same=tuple(same), sharing=tuple(sharing), crowd=tuple(crowd))
 
 
-def original(releases: Sequence[Candidate]) -> Candidate:
-    """The release to answer with: the longest that is no mix, and the same each time when several are as long."""
+def original_first(releases: Sequence[Candidate]) -> list[Candidate]:
+    """Releases of one recording in the same order each time, the one to answer with first.
+
+    The longest is first, and those that are mixes last. Of those as long as each other, the track ids decide.
+    """
 
     def frames(release: Candidate) -> int:
         return int(release.live.segment.tracks[release.number]["frames"])
 
     limit = MIX * min(frames(each) for each in releases)
-    return max((each for each in releases if frames(each) < limit), key=lambda each: (frames(each), each.track_id))
+    return sorted(releases, key=lambda each: (frames(each) < limit, frames(each), each.track_id), reverse=True)
 
 
 def _both_last(

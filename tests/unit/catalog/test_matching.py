@@ -120,6 +120,15 @@ def test_places_at_which_many_hits_agree_are_counted_exactly(piece: int, monkeyp
     assert wanted.mean() < 0.02
 
 
+@pytest.mark.parametrize(("triples", "only_they"), [(20, True), (5, False)])
+def test_of_many_places_only_those_with_most_hits_are_counted_while_there_are_some(
+    triples: int, only_they: bool
+) -> None:
+    pairs = np.repeat(np.arange(30_000, dtype=np.uint32) * 1_000, 2)
+    wanted = crowded(np.concatenate([pairs, pairs[: 2 * triples : 2]]))
+    assert (np.count_nonzero(wanted) <= 3 * triples) == only_they
+
+
 @pytest.mark.parametrize("count", [1, 2, 200])
 def test_few_hits_are_all_counted_exactly(count: int) -> None:
     places = np.arange(count, dtype=np.uint32) * 1_000

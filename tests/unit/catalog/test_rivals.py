@@ -1,7 +1,7 @@
 """Tracks that share material, and releases of one recording."""
 
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -119,30 +119,66 @@ def test_many_tracks_without_anything_in_common_take_nothing_away(tmp_path: Path
     assert (beside.sharing, beside.crowd) == ((), ())
 
 
-ORIGINAL, OTHER_BIT_RATE, IN_A_MIX = (f"{number:012x}" for number in (10, 11, 13))
+def equalized(pcm: Pcm, low: float, high: float) -> Pcm:
+    """With the bass and the treble so many dB louder."""
+    spectrum = np.fft.rfft(pcm.samples, axis=1)
+    hertz = np.fft.rfftfreq(pcm.samples.shape[1], 1 / SAMPLE_RATE)
+    decibels = np.interp(np.log2(np.maximum(hertz, 20)), np.log2([200, 1000, 4000]), [low, 0, high])
+    return Pcm(np.fft.irfft(spectrum * 10 ** (decibels / 20), axis=1).astype(np.float32))
+
+
+def compressed(pcm: Pcm) -> Pcm:
+    """Its loud passages pushed down, as a later remaster has them."""
+    return Pcm(np.tanh(pcm.samples * np.float32(3)))
+
+
+def faded_out(pcm: Pcm, seconds: float) -> Pcm:
+    left = np.arange(pcm.samples.shape[1], 0, -1) / SAMPLE_RATE
+    return Pcm((pcm.samples * np.clip(left / seconds, 0, 1)).astype(np.float32))
+
+
+NAMES = ["original", "other bit rate", "remaster", "radio edit", "mix"]
+
+
+@cache
+def made() -> dict[str, Pcm]:
+    """A recording and its other releases, by name."""
+    song = tune(5, 40.0)
+    return {
+        "original": song,
+        "other bit rate": mixed(equalized(song, 0, -20), noise(4, 40), 0.02),
+        "remaster": compressed(equalized(song, 4, 5)),
+        "radio edit": faded_out(song.cut(6, 24), 5),
+        "mix": after(tune(30), tune(31), song, tune(32)),
+    }
 
 
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    """A recording, the same as another codec leaves it, later in its file, and in a mix; and other music."""
-    song = tune(5, 40.0)
+    """A recording, its other releases, and other music."""
     folder: Path = tmp_path_factory.mktemp("releases")
     with CatalogWriter(folder) as writer:
         writer.add([entry(number) for number in range(4)])
-        writer.add([entry(10, song), entry(11, mixed(song, noise(4, 40), 0.02))])
-        writer.add([entry(13, after(tune(30), tune(31), song, tune(32)))])
+        writer.add([entry(number, made()[name]) for number, name in enumerate(NAMES, 10)])
     return Catalog(folder).snapshot()
 
 
-@pytest.mark.parametrize(("at", "over"), [(2, 0.0), (13, 0.0), (20, 0.6), (31, 0.3)])
-def test_releases_of_one_recording_are_all_named_the_same_one_first(
-    releases: Snapshot, at: float, over: float
+def names(found: Finding) -> list[str]:
+    return [NAMES[int(track_id, 16) - 10] for track_id in (found.track.id, *found.also)]
+
+
+@pytest.mark.parametrize("asked", NAMES)
+@pytest.mark.parametrize(("at", "over"), [(8, 0.0), (14, 0.6), (22, 0.3)])
+def test_releases_of_one_recording_are_all_named_in_the_same_order(
+    releases: Snapshot, asked: str, at: float, over: float
 ) -> None:
-    (found,) = ask(releases, mixed(tune(5, 40.0).cut(at, 6), noise(7, 6), over))
-    assert set(_ids(found)) == {ORIGINAL, OTHER_BIT_RATE, IN_A_MIX}
-    assert found.track.id == OTHER_BIT_RATE  # no mix, and always the same one of equals
+    begins = {"radio edit": -6, "mix": 40}.get(asked, 0)
+    (found,) = ask(releases, mixed(made()[asked].cut(at + begins, 6), noise(7, 6), over))
+    # The longest that is no mix, of equals always the same one; the mix comes last.
+    assert names(found) == ["remaster", "other bit rate", "original", "radio edit", "mix"]
     assert found.offset_seconds == pytest.approx(at, abs=0.1)
 
 
-def _ids(found: Finding) -> Sequence[str]:
-    return (found.track.id, *found.also)
+def test_what_a_radio_edit_lacks_is_not_its_own(releases: Snapshot) -> None:
+    (found,) = ask(releases, made()["original"].cut(33, 6))
+    assert names(found) == ["remaster", "other bit rate", "original", "mix"]
