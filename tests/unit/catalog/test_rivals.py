@@ -133,8 +133,8 @@ def compressed(pcm: Pcm) -> Pcm:
 
 
 def faded_out(pcm: Pcm, seconds: float) -> Pcm:
-    left = np.arange(pcm.samples.shape[1], 0, -1) / SAMPLE_RATE
-    return Pcm((pcm.samples * np.clip(left / seconds, 0, 1)).astype(np.float32))
+    left: NDArray[np.float64] = np.arange(pcm.samples.shape[1], 0, -1, dtype=np.float64) / SAMPLE_RATE
+    return Pcm((pcm.samples * (left / seconds).clip(0, 1)).astype(np.float32))
 
 
 NAMES = ["original", "other bit rate", "remaster", "radio edit", "mix"]
