@@ -80,7 +80,9 @@ interface Action {
 type Service = keyof (typeof import("./lib/answer.js"))["HOSTS"];
 
 interface SongLink {
-  service: "spotify" | "youtube" | "deezer";
+  service: Service;
+  /** What the service calls itself. */
+  name: string;
   href: string;
   /** Whether it leads to the song itself, or to a search for it. */
   exact: boolean;

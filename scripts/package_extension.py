@@ -28,7 +28,7 @@ MAX_NAME: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Whose server the archives ask: its origin, such as https://songs.example, and what viewers call it."""
+    """Whose server the archives ask: its address, such as https://songs.example, and what viewers call it."""
 
     server: str
     name: str
@@ -73,14 +73,17 @@ def operator_from(server: str | None, name: str | None) -> Operator | None:
         if name is not None:
             raise ValueError("--name needs --server")
         return None
-    reason = f"--server {server!r} is not an https address without a path, such as https://songs.example"
+    reason = f"--server {server!r} is not the https address of a server, such as https://songs.example"
     try:
         parts = urlsplit(server.strip())
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ValueError(reason) from None
     local = parts.scheme == "http" and host in ("127.0.0.1", "localhost")
-    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username or parts.password)
+    path = parts.path.rstrip("/")
+    plain = re.fullmatch(r"(/[\w.~-]+)*", path, re.ASCII) and not (
+        parts.query or parts.fragment or parts.username or parts.password
+    )
     good = host is not None and re.fullmatch(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?", host) and ".." not in host
     if not good or not plain or not (parts.scheme == "https" or local):
         raise ValueError(reason)
@@ -89,7 +92,7 @@ def operator_from(server: str | None, name: str | None) -> Operator | None:
         raise ValueError(f"--name {shown!r} has not 1 to {MAX_NAME} printable characters")
     usual = {"https": 443, "http": 80}[parts.scheme]
     origin = f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, usual) else "")
-    return Operator(origin, shown)
+    return Operator(origin + path, shown)
 
 
 def version() -> str:

@@ -6,7 +6,6 @@
 
 twitchaudio.panel = (() => {
   const { icons, say } = twitchaudio;
-  const SERVICES = { spotify: "Spotify", youtube: "YouTube", deezer: "Deezer" };
   const NOTE_LENGTH = 200;
 
   /**
@@ -239,8 +238,7 @@ twitchaudio.panel = (() => {
     }
 
     /** @param {SongLink} link */
-    function drawnLink({ service, href, exact }) {
-      const name = SERVICES[service];
+    function drawnLink({ service, name, href, exact }) {
       const label = say(exact ? "link_open" : "link_search", [name]);
       const icon = exact ? icons.open() : icons.search();
       return h("a", { href, target: "_blank", rel: "noopener noreferrer", class: "link", "data-field": service,

@@ -1,4 +1,4 @@
-/** Server addresses: what a person types, as an origin that a token may be sent to, or the reason why it is none. */
+/** Server addresses: what a person types, as one that a token may be sent to, or the reason why it is none. */
 
 import { OPERATOR } from "./operator.js";
 
@@ -10,19 +10,30 @@ export const DEFAULT_SERVER = OPERATOR?.server ?? LOCAL_SERVER;
 const LOOPBACK = new Set(["127.0.0.1", "localhost"]);
 const SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
 
+/** The path that TWITCHAUDIO_BASE_URL may have. */
+const PREFIX = /^(?:\/[\w~][\w.~-]*)*\/?$/;
+
+/** What paths of the server's own begin with: an address that has one is of a page. server/settings.py has the same. */
+const OWN_PATHS = "admin api apple-touch-icon.png c channels covers docs favicon.ico healthz login logout manifest.webmanifest " +
+  "metrics overlay readyz redeem reports robots.txt songs static videos webhooks";
+const OWN_PAGE = new RegExp(`/(?:${OWN_PATHS.replaceAll(".", "\\.").replaceAll(" ", "|")})(?=/|$).*$`);
+
 /**
- * The origin of a server: https anywhere, http on this machine only. Null when it is neither.
+ * The address of a server: https anywhere, http on this machine only; its origin, and the path below which it is if it
+ * has one, without a slash at the end. Null when it is none.
  * @param {string} text
  */
 export function parseServer(text) {
   const typed = text.trim();
   const local = /^(localhost|127\.0\.0\.1)(:|\/|$)/i.test(typed);
   const whole = SCHEME.test(typed) ? typed : `${local ? "http" : "https"}://${typed}`;
-  if (typed === "" || /\s/.test(typed) || !URL.canParse(whole)) return null;
+  const misspelled = whole !== typed && /^https?[:;]?\/+/i.test(typed);
+  if (typed === "" || /\s/.test(typed) || misspelled || !URL.canParse(whole)) return null;
   const url = new URL(whole);
-  if (url.username || url.password || url.search || url.hash || url.pathname.length > 1) return null;
+  if (url.username || url.password || url.search || url.hash) return null;
+  if (!PREFIX.test(url.pathname) || OWN_PAGE.test(url.pathname)) return null;
   const allowed = url.protocol === "https:" || (url.protocol === "http:" && LOOPBACK.has(url.hostname));
-  return allowed && url.hostname !== "" ? url.origin : null;
+  return allowed && url.hostname !== "" ? url.origin + url.pathname.replace(/\/$/, "") : null;
 }
 
 /** Why an address cannot be a server's; each has its sentence, `address_...`. */
@@ -46,9 +57,9 @@ export function addressProblem(text) {
 
 /** @param {string} typed @returns {AddressProblem["reason"] | null} */
 function reasonOf(typed) {
-  const origin = parseServer(typed);
-  if (origin !== null) {
-    const { hostname } = new URL(origin);
+  const server = parseServer(typed);
+  if (server !== null) {
+    const { hostname } = new URL(server);
     if (/(^|\.)twitch\.tv$/.test(hostname)) return "twitch";
     if (/^(0\.0\.0\.0|\[::1?\])$/.test(hostname)) return "loopback";
     const bare = !SCHEME.test(typed) && !hostname.includes(".") && !LOOPBACK.has(hostname) && !hostname.startsWith("[");
@@ -77,10 +88,13 @@ function isName(hostname) {
 function suggestion(typed, reason) {
   if (reason === "twitch" || reason === "home") return "";
   const rest = typed.replace(/^([a-z]{2,6}s?[:;]*\/+)+/i, "").replace(/^[^/@]*@/, "");
-  const [place = ""] = rest.replace(/\s/g, "").replace(/,/g, ".").replace(/\.{2,}/g, ".").split(/[/?#\\]/);
+  const [whole = ""] = rest.replace(/\s/g, "").replace(/,/g, ".").replace(/\.{2,}/g, ".").split(/[?#\\]/);
+  const [place = ""] = whole.split("/");
+  const path = whole.slice(place.length).replace(OWN_PAGE, "");
   const host = reason === "loopback" ? `127.0.0.1${/:\d+$/.exec(place)?.[0] ?? ""}` : place;
   const local = /^(localhost|127\.0\.0\.1)(:|$)/i.test(host);
-  const meant = parseServer(`${local ? "http" : "https"}://${host}`);
+  const scheme = local ? "http" : "https";
+  const meant = parseServer(`${scheme}://${host}${path}`) ?? parseServer(`${scheme}://${host}`);
   return meant !== null && reasonOf(local ? meant : meant.slice("https://".length)) === null ? meant : "";
 }
 
@@ -95,18 +109,18 @@ export function isHome(hostname) {
 }
 
 /**
- * The host permission that requests to an origin need. Patterns have no ports.
- * @param {string} origin
+ * The host permission that requests to a server need. Patterns have no ports.
+ * @param {string} server
  */
-export function permissionPattern(origin) {
-  const url = new URL(origin);
+export function permissionPattern(server) {
+  const url = new URL(server);
   return `${url.protocol}//${url.hostname}/*`;
 }
 
 /**
  * Whether a token may be sent there: over TLS, or without leaving the machine.
- * @param {string} origin
+ * @param {string} server
  */
-export function isSafe(origin) {
-  return parseServer(origin) === origin;
+export function isSafe(server) {
+  return parseServer(server) === server;
 }

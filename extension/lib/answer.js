@@ -12,6 +12,12 @@ export const HOSTS = {
   apple_music: /^music\.apple\.com$/,
 };
 
+/** The services in the order in which their links are shown. */
+export const SERVICES = /** @type {Service[]} */ (Object.keys(HOSTS));
+
+/** What the services call themselves. @type {Record<Service, string>} */
+export const NAMES = { spotify: "Spotify", youtube: "YouTube", deezer: "Deezer", apple_music: "Apple Music" };
+
 /** What comes before the words of a search. fingerprint/domain/links.py has the same. @type {Record<Service, string>} */
 const SEARCHES = {
   spotify: "https://open.spotify.com/search/",
@@ -60,7 +66,7 @@ function songView(song) {
   const onScale = offset !== null && duration !== null && duration > 0;
   /** @type {SongView["links"]} */
   const links = {};
-  for (const service of /** @type {Service[]} */ (Object.keys(HOSTS))) {
+  for (const service of SERVICES) {
     const link = safeLink(service, song.links?.[service]);
     if (link !== null) links[service] = link;
   }

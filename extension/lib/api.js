@@ -16,7 +16,7 @@ export const WAIT_SECONDS = 1;
 /**
  * Sends one request. Gives the status and the JSON; throws ProblemError for everything else.
  * @param {Network} network
- * @param {string} server its origin
+ * @param {string} server its address, without a slash at the end
  * @param {string} path below /api/v1
  * @param {Call} [call]
  * @returns {Promise<{ status: number, body: any, wait: number | null }>} `wait`: seconds, from `Retry-After`

@@ -1,5 +1,7 @@
 /** The songs that were found, newest first: a list in the browser's own storage, and its export. Pure functions. */
 
+import { SERVICES } from "./answer.js";
+
 export const MAX_ENTRIES = 500;
 const SAME_PLAY_MS = 15 * 60 * 1000;
 
@@ -37,7 +39,6 @@ export function matching(list, text) {
 }
 
 const COLUMNS = /** @type {const} */ (["heard_at", "title", "artists", "album", "kind", "target"]);
-const SERVICES = /** @type {const} */ (["spotify", "youtube", "deezer"]);
 
 /**
  * RFC 4180. A cell that a spreadsheet would take for a formula gets an apostrophe before it.

@@ -1,6 +1,6 @@
 /** Turns answers and refusals into what the extension shows: words, links and next steps. No DOM, no browser API. */
 
-import { answerView, clockText, playbackOf, searchLink } from "./answer.js";
+import { NAMES, SERVICES, answerView, clockText, playbackOf, searchLink } from "./answer.js";
 import { ProblemError } from "./problem.js";
 
 /** @type {Record<string, 0 | 1 | 2>} */
@@ -98,10 +98,9 @@ function playedWords(song, say) {
 
 /** @param {SongView} song @returns {ShownSong} */
 function shownSong(song) {
-  const services = /** @type {SongLink["service"][]} */ (["spotify", "youtube", "deezer"]);
-  const links = services.map((service) => {
+  const links = SERVICES.map((service) => {
     const exact = song.links[service];
-    return { service, href: exact ?? searchLink(service, song), exact: exact !== undefined };
+    return { service, name: NAMES[service], href: exact ?? searchLink(service, song), exact: exact !== undefined };
   });
   return { ...song, links };
 }

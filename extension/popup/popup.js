@@ -140,11 +140,9 @@ function showAnswer(view) {
       break;
     }
     case "found": {
-      const links = view.song.links.map(({ service, href, exact }) => {
-        const name = { spotify: "Spotify", youtube: "YouTube", deezer: "Deezer" }[service];
-        return h("a", { class: "button", href, target: "_blank", rel: "noopener noreferrer",
-          "aria-label": say(exact ? "link_open" : "link_search", [name]) }, name);
-      });
+      const links = view.song.links.map(({ name, href, exact }) =>
+        h("a", { class: "button", href, target: "_blank", rel: "noopener noreferrer",
+          "aria-label": say(exact ? "link_open" : "link_search", [name]) }, name));
       answer.replaceChildren(view.probably ? h("p", { class: "muted small" }, view.probably) : "",
         h("h2", { dir: "auto" }, view.song.title), h("p", { dir: "auto" }, view.song.artists),
         view.song.album ? h("p", { class: "muted small", dir: "auto" }, view.song.album) : "",

@@ -40,6 +40,7 @@ async def test_a_click_on_a_live_channel_names_the_song(extension: Installed) ->
         ("spotify", "open.spotify.com"),
         ("youtube", "www.youtube.com"),
         ("deezer", "www.deezer.com"),
+        ("apple_music", "music.apple.com"),
     ):
         address = await tab.attribute(f'{PANEL} >>> [data-field="{service}"]', "href")
         assert address is not None

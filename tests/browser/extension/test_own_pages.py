@@ -105,7 +105,9 @@ async def test_the_songs_can_be_searched_exported_and_cleared(extension: Install
         if kind == "json":
             assert {song["target"] for song in json.loads(content)} == {LIVE, SLUG}
         else:
-            assert content.startswith("heard_at,title,artists,album,kind,target,spotify,youtube,deezer\r\n")
+            assert content.startswith(
+                "heard_at,title,artists,album,kind,target,spotify,youtube,deezer,apple_music\r\n"
+            )
     for _ in range(2):
         await popup.click("#clear")
     await popup.wait_for_text("#empty", "listed here")

@@ -103,7 +103,7 @@ async def test_song_data_is_text_and_never_markup(extension: Installed, pretende
     await tab.click(BUTTON)
     await state_is(tab, "found")
     assert await panel_field(tab, "title") == HOSTILE
-    for service in ("spotify", "youtube", "deezer"):
+    for service in ("spotify", "youtube", "deezer", "apple_music"):
         address = await tab.attribute(f'{PANEL} >>> [data-field="{service}"]', "href")
         assert (address or "").startswith("https://"), service
         assert "evil.example" not in (address or "")
@@ -149,7 +149,7 @@ async def test_only_https_or_this_machine_is_accepted(extension: Installed) -> N
         "http://songs.example",
         "ftp://x.example",
         "https://user:pw@x.example",
-        "https://x.example/a",
+        "https://x.example/docs",
         "x y",
     ):
         assert (await extension.message("set-server", server=address))["code"] == "address-invalid", address

@@ -131,6 +131,28 @@ test("an address that cannot be a server's is refused with its reason, and one a
   assert.deepEqual(await tell("https://other.example"), ["connection-not-secure", "problem_connection_not_secure_text"]);
 });
 
+test("a server below a path is asked below it, with the secret that is its own", async () => {
+  const below = `${SERVER}/twitchaudio`;
+  const addresses = [];
+  const plain = globalThis.fetch;
+  globalThis.fetch = async (address, init) => {
+    addresses.push(address);
+    return plain(address, init);
+  };
+  answers = () => new Response(JSON.stringify({ access_mode: "open" }));
+  const tell = (server) => listener({ name: "set-server", server }, { id: "me", url: `${ROOT}welcome/welcome.html` });
+  assert.equal(await tell(" songs.example/twitchaudio/ "), null);
+  assert.equal(kept.local.get("server"), below);
+  answers = () => new Response(JSON.stringify(RUNNING), { status: 202 });
+  await sent(ask);
+  assert.deepEqual(addresses, [`${below}/api/v1/status`, `${below}/api/v1/identifications`]);
+  assert.equal(asked[0].token, undefined);
+  assert.equal((await tell(`${below}/docs`)).code, "address-invalid");
+  globalThis.fetch = plain;
+  kept.local.set("server", SERVER);
+  kept.session.set(`secret ${SERVER}`, SECRET);
+});
+
 test("a server that answered before is not said to have a wrong certificate", async () => {
   answers = () => { throw new TypeError("Failed to fetch"); };
   assert.equal((await sent(ask)).code, "connection-not-secure");

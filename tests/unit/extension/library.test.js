@@ -17,7 +17,7 @@ import { problemView, viewOf } from "../../../extension/lib/view.js";
 const SERVER = "https://songs.example";
 const say = (key, values = []) => `${key}${values.length ? `(${values})` : ""}`;
 
-test("an address is an origin over TLS, or on this machine", () => {
+test("an address is over TLS, or on this machine, and may have a path", () => {
   const table = {
     "songs.example": "https://songs.example",
     " https://Songs.Example:8443/ ": "https://songs.example:8443",
@@ -28,7 +28,15 @@ test("an address is an origin over TLS, or on this machine", () => {
     "http://127.0.0.1.evil.example": null,
     "http://localhost.evil.example": null,
     "https://a:b@songs.example": null,
-    "https://songs.example/path": null,
+    "https://songs.example/path": "https://songs.example/path",
+    "songs.example/TwitchAudio/": "https://songs.example/TwitchAudio",
+    "https://songs.example:8443/a/b.c~d-e_f": "https://songs.example:8443/a/b.c~d-e_f",
+    "localhost:8080/twitchaudio": "http://localhost:8080/twitchaudio",
+    "https://songs.example/a/../b": "https://songs.example/b",
+    "https://songs.example/a//b": null,
+    "https://songs.example/a%2fb": null,
+    "https://songs.example/api/v1": null,
+    "https://songs.example/twitchaudio/docs": null,
     "https://songs.example/?x": null,
     "javascript:alert(1)": null,
     "": null,
@@ -36,7 +44,10 @@ test("an address is an origin over TLS, or on this machine", () => {
   };
   for (const [typed, origin] of Object.entries(table)) assert.equal(parseServer(typed), origin, typed);
   assert.equal(permissionPattern("https://songs.example:8443"), "https://songs.example/*");
+  assert.equal(permissionPattern("https://songs.example:8443/twitchaudio"), "https://songs.example/*");
   assert.ok(isSafe("http://127.0.0.1:1"));
+  assert.ok(isSafe("https://songs.example/twitchaudio"));
+  assert.ok(!isSafe("https://songs.example/twitchaudio/"));
   assert.ok(!isSafe("http://192.0.2.1"));
 });
 
@@ -56,7 +67,11 @@ test("what is wrong with a typed address is told, with what was probably meant",
     "http://0.0.0.0:8080": ["loopback", "http://127.0.0.1:8080"], "http://[::1]:8080": ["loopback", "http://127.0.0.1:8080"],
     "https://user:pw@songs.example": ["credentials", "https://songs.example"], "me@songs.example": ["credentials", "https://songs.example"],
     "https://songs.example/docs": ["path", "https://songs.example"], "songs.example/?a=b#c": ["path", "https://songs.example"],
-    "localhost:8080/docs": ["path", "http://localhost:8080"],
+    "localhost:8080/docs": ["path", "http://localhost:8080"], "songs.example/twitchaudio": null, "https://songs.example/twitchaudio/": null,
+    "https://songs.example/twitchaudio/admin/codes?x=1": ["path", "https://songs.example/twitchaudio"],
+    "songs.example/twitchaudio/api/v1": ["path", "https://songs.example/twitchaudio"],
+    "songs.example/a//b": ["path", "https://songs.example"], "http://songs.example/twitchaudio": ["http", "https://songs.example/twitchaudio"],
+    "https//songs.example/twitchaudio/": ["scheme", "https://songs.example/twitchaudio"],
     "https://www.twitch.tv/somechannel": ["twitch", ""], "twitch.tv": ["twitch", ""],
   };
   for (const [typed, expected] of Object.entries(table)) {
@@ -153,7 +168,7 @@ test("an answer becomes what is shown", () => {
   const songs = [SONG, { ...SONG, title: "Other" }];
   const found = viewOf({ ...ANSWER, kind: "clip", status: "successful", song: SONG, songs }, say, SERVER);
   assert.deepEqual([found.song.title, found.song.artists, found.song.moment, found.song.length], ["T", "A, B", "0:00", "1:40"]);
-  assert.deepEqual(found.song.links.map(({ service, exact }) => [service, exact]), [["spotify", false], ["youtube", false], ["deezer", false]]);
+  assert.deepEqual(found.song.links.map(({ service, exact }) => [service, exact]), [["spotify", false], ["youtube", false], ["deezer", false], ["apple_music", false]]);
   assert.deepEqual(found.others.map((song) => song.title), ["Other"]);
   for (const [score, probably] of [[0.7, "song_probably"], [0.85, "song_probably"], [0.86, ""], [null, ""], ["0.7", ""]]) {
     assert.equal(viewOf({ ...ANSWER, status: "successful", song: SONG, score }, say, SERVER).probably, probably);

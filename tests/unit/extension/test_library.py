@@ -14,6 +14,7 @@ import pytest
 
 from fingerprint.domain.problems import PROBLEM_KINDS
 from scripts.package_extension import Operator, operator_from, write_archive
+from server.settings import OWN_PATHS
 
 ROOT = Path(__file__).parents[3]
 EXTENSION = ROOT / "extension"
@@ -103,6 +104,11 @@ def test_a_page_keeps_all_its_words_for_when_the_extension_is_updated() -> None:
         text = file.read_text(encoding="utf-8")
         assert set(re.findall(r'"(\w+)"', text)) & words.keys() <= kept
         assert file.name == "words.js" or "i18n" not in text
+
+
+def test_paths_of_the_server_are_known_as_the_server_knows_them() -> None:
+    text = (EXTENSION / "lib/address.js").read_text(encoding="utf-8").split("OWN_PATHS =")[1].split(";")[0]
+    assert set(" ".join(re.findall(r'"([^"]*)"', text)).split()) == OWN_PATHS
 
 
 def test_only_one_file_knows_twitchs_pages() -> None:
@@ -196,9 +202,12 @@ def test_an_operators_archive_has_the_address_built_in(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     said = _node("--input-type=module", "--eval", program.replace("./lib", (tmp_path / "lib").as_uri()))
     assert said == "https://songs.example:8443 https://songs.example:8443 true\n"
+    below = operator_from("https://songs.example/twitchaudio/", None)
+    assert below == Operator("https://songs.example/twitchaudio", "songs.example")
     for server, name in (
         ("http://songs.example", None),
-        ("https://songs.example/path", None),
+        ("https://songs.example/a//b", None),
+        ("https://songs.example/a?b", None),
         ("https://me:pw@songs.example", None),
         ("https://", None),
         ("https://songs.example:99999", None),
@@ -209,3 +218,25 @@ def test_an_operators_archive_has_the_address_built_in(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match="--"):
             operator_from(server, name)
+
+
+def test_what_moves_stands_where_less_motion_is_wished_and_forced_colors_leave_edges() -> None:
+    """A rule for each selector that is animated, in the file that animates it."""
+    files = [*EXTENSION.rglob("*.css"), EXTENSION / "content/panel_style.js"]
+    moving = 0
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        reduced = " ".join(
+            re.findall(r"@media \(prefers-reduced-motion: reduce\) \{((?:[^{}]*\{[^{}]*\})+)", text)
+        )
+        forced = " ".join(re.findall(r"@media \(forced-colors: active\) \{((?:[^{}]*\{[^{}]*\})+)", text))
+        still = set(re.findall(r"[^{},;\s][^{},;]*(?=[^{}]*\{[^{}]*(?:animation|transition): none)", reduced))
+        for selectors, rule in re.findall(r"([^{};]+)\{([^{}]*)\}", text):
+            if re.search(r"(?:^|[;\s])(?:animation|transition):(?! none)", rule):
+                moving += 1
+                for selector in selectors.split(","):
+                    plain = re.sub(r":(?:hover|focus-visible)", "", selector.strip())
+                    assert plain in {each.strip() for each in still}, f"{file.name}: {selector}"
+        if re.search(r"border: 0|border: none", text):
+            assert "ButtonText" in forced or "border" in forced, file.name
+    assert moving >= 4
