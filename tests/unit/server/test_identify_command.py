@@ -137,11 +137,24 @@ def test_an_answer_in_words() -> None:
         "  The Builders - Night Drive\n"
         "  album Roads, 93% sure, 1:03 of 3:21 into the song\n"
         "  https://www.deezer.com/track/3135556\n"
-        "  search: https://open.spotify.com/search/The%20Builders%20Night%20Drive\n"
-        "  search: https://www.youtube.com/results?search_query=The%20Builders%20Night%20Drive\n"
-        "  search: https://music.apple.com/us/search?term=The%20Builders%20Night%20Drive\n"
         "  resolve 80 ms, capture 120 ms, fingerprint 20 ms, recognize 5 ms: 0.23 s total"
     )
+
+
+@pytest.mark.parametrize(
+    ("ids", "links"),
+    [
+        (ExternalIds(), ["search: https://www.youtube.com/results?search_query=The%20Builders%20A"]),
+        (ExternalIds(youtube="dQw4_9-gXcQ"), ["https://www.youtube.com/watch?v=dQw4_9-gXcQ"]),
+        (
+            ExternalIds(spotify_track="not one!"),
+            ["search: https://www.youtube.com/results?search_query=The%20Builders%20A"],
+        ),
+    ],
+)
+def test_a_song_leads_somewhere_in_one_line(ids: ExternalIds, links: list[str]) -> None:
+    lines = identify.describe(answered(song=song("A", ids=ids))).splitlines()
+    assert [line.strip() for line in lines if "https://" in line] == links
 
 
 @pytest.mark.parametrize(("score", "line"), [(0.7, "  Probably: The Builders - A"), (0.86, "  The Builders - A")])
