@@ -135,8 +135,11 @@ class SharedStore(Protocol):
         """Delete index files that the manifest no longer lists. Never fails."""
         ...
 
-    def retire_covers(self, names: Collection[str]) -> None:
-        """Delete covers that no track needs. Never fails."""
+    def retire_covers(self, needed: Collection[str]) -> None:
+        """Delete the covers that no track needs. Never fails.
+
+        New ones stay: another writer may be about to add tracks that need them.
+        """
         ...
 
 
@@ -242,9 +245,10 @@ class CatalogWriter:
 
     def _drop_covers(self) -> None:
         """Delete the covers that no track has any more. What cannot be deleted stays until the next time."""
-        gone = self._covers.drop(self.snapshot().covers())
-        if self._store is not None and gone:
-            self._store.retire_covers(gone)
+        needed = self.snapshot().covers()
+        self._covers.drop(needed)
+        if self._store is not None:
+            self._store.retire_covers(needed)
 
     def _refuse_other_fingerprint(self, manifest: Manifest) -> None:
         ours, made_by = self._parameters.identity, manifest.made_by

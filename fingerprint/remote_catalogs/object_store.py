@@ -1,19 +1,22 @@
 """The objects of one catalog, or backups, in Amazon S3, or in a service with the same interface."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
+import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fingerprint.catalog.manifest import MANIFEST_NAME
 from fingerprint.catalog.problems import CatalogError, ChangedElsewhereError
+from fingerprint.domain.text import printable
 from fingerprint.settings import S3Address
 
 CONNECT_SECONDS: Final = 3.0
@@ -37,8 +40,25 @@ DELETED_AT_ONCE: Final = 1000
 DEFAULT_REGION: Final = "us-east-1"
 """Where no region is set: S3 tells the client the bucket's own."""
 
-_NOT_ALLOWED: Final = frozenset(
-    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403", "AllAccessDisabled"}
+_REASONS: Final = {
+    "the AWS credentials are wrong or do not allow it": (
+        "AccessDenied InvalidAccessKeyId SignatureDoesNotMatch InvalidToken 403 AllAccessDisabled"
+    ),
+    "the AWS credentials have expired": "ExpiredToken ExpiredTokenException TokenRefreshRequired RequestExpired",
+    "this machine's clock is wrong": "RequestTimeTooSkewed",
+    "it answers too many requests, or is down for the moment; try again later": (
+        "SlowDown Throttling ThrottlingException TooManyRequests ServiceUnavailable InternalError 500 502 503 504"
+    ),
+}
+"""What error codes of S3 mean to the operator."""
+
+_OTHER_REGION: Final = (
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "PermanentRedirect",
+    "TemporaryRedirect",
+    "301",
+    "307",
 )
 
 
@@ -60,11 +80,11 @@ class StoredManifest:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """An index file as it is listed."""
+    """An index file or a cover as it is listed; `age` by the service's own clock."""
 
     name: str
     size: int
-    modified: datetime
+    age: timedelta
 
 
 class ObjectStore:
@@ -89,8 +109,11 @@ class ObjectStore:
                     return None
                 raise
             async with found["Body"] as body:
-                content: bytes = await body.read(MAX_MANIFEST_BYTES)
-            return StoredManifest(content, found["ETag"])
+                content = bytearray()
+                while len(content) < MAX_MANIFEST_BYTES and (chunk := await body.read(CHUNK_BYTES)):
+                    content += chunk
+            self._refuse_cut(MANIFEST_NAME, found["ContentLength"] - len(content), found["ContentLength"])
+            return StoredManifest(bytes(content), found["ETag"])
 
     async def replace_manifest(self, content: bytes, *, etag: str | None) -> str:
         """Store a manifest if the one there has this ETag, or if there is none (None); returns the new ETag.
@@ -124,9 +147,12 @@ class ObjectStore:
                     with self._own_disk():
                         await asyncio.to_thread(file.write, chunk)
                     left -= len(chunk)
+        self._refuse_cut(name, left, size)
+        return size
+
+    def _refuse_cut(self, name: str, left: int, size: int) -> None:
         if left:
             raise CatalogError(f"{self.address}/{name} arrived cut: {left} of {size} bytes are missing.")
-        return size
 
     def too_large(self) -> ObjectTooLargeError:
         """The error for a catalog that does not fit on this machine's disk."""
@@ -163,13 +189,27 @@ class ObjectStore:
                     parts.append({"ETag": part["ETag"], "PartNumber": number})
             await self._client.complete_multipart_upload(**where, UploadId=begun, MultipartUpload={"Parts": parts})
         except BaseException:
-            await self._client.abort_multipart_upload(**where, UploadId=begun)
+            with suppress(BotoCoreError, ClientError, aiohttp.ClientError, OSError):
+                await self._client.abort_multipart_upload(**where, UploadId=begun)
             raise
 
-    async def files(self) -> list[StoredFile]:
-        """All objects beside the manifest that are directly below the address."""
+    async def abort_uploads(self, older_than: timedelta) -> None:
+        """Give up uploads in parts that a killed program has begun."""
+        async with self._translated(CALL_SECONDS):
+            page = await self._client.list_multipart_uploads(Bucket=self.address.bucket, Prefix=self._key(""))
+            for each in page.get("Uploads", []):
+                if _now(page) - each["Initiated"] > older_than:
+                    await self._client.abort_multipart_upload(
+                        Bucket=self.address.bucket, Key=each["Key"], UploadId=each["UploadId"]
+                    )
+
+    async def files(self, folder: str = "") -> list[StoredFile]:
+        """All objects beside the manifest that are directly below the address, or below a folder.
+
+        Names begin with the folder, such as `covers/`.
+        """
         found: list[StoredFile] = []
-        prefix = self._key("")
+        prefix = self._key(folder)
         more: dict[str, str] = {}
         while True:
             async with self._translated(CALL_SECONDS):
@@ -177,7 +217,9 @@ class ObjectStore:
                     Bucket=self.address.bucket, Prefix=prefix, Delimiter="/", **more
                 )
             found += [
-                StoredFile(each["Key"].removeprefix(prefix), each["Size"], each["LastModified"])
+                StoredFile(
+                    each["Key"].removeprefix(self._key("")), each["Size"], _now(page) - each["LastModified"]
+                )
                 for each in page.get("Contents", [])
             ]
             if not page.get("IsTruncated"):
@@ -222,8 +264,9 @@ class ObjectStore:
                 raise ObjectMissingError(code) from error
             if _status(error) in (409, 412):
                 raise ChangedElsewhereError(f"{self._what} at {self.address} is being changed.") from error
-            raise CatalogError(f"{self._what} at {self.address} cannot be used: {self._reason(code)}.") from error
-        except (BotoCoreError, TimeoutError, OSError) as error:
+            reason = self._reason(code, error)
+            raise CatalogError(f"{self._what} at {self.address} cannot be used: {reason}.") from error
+        except (BotoCoreError, aiohttp.ClientError, TimeoutError, OSError) as error:
             name = type(error).__name__
             if name in ("NoCredentialsError", "PartialCredentialsError"):
                 reason = "there are no AWS credentials"
@@ -233,12 +276,32 @@ class ObjectStore:
                 reason = f"the service cannot be reached ({name})"
             raise CatalogError(f"{self._what} at {self.address} cannot be used: {reason}.") from error
 
-    def _reason(self, code: str) -> str:
+    def _reason(self, code: str, error: ClientError) -> str:
         if code == "NoSuchBucket":
             return f"there is no bucket {self.address.bucket}"
-        if code in _NOT_ALLOWED:
-            return f"the AWS credentials are wrong or do not allow it ({code})"
-        return f"the service answers {code or 'with an error'}"
+        if code in _OTHER_REGION:
+            region = _headers(error.response).get("x-amz-bucket-region") or error.response.get("Error", {}).get(
+                "Region"
+            )
+            return (
+                f"the bucket is in {f'the region {region}' if region else 'another region'}: set AWS_REGION to it"
+            )
+        for reason, codes in _REASONS.items():
+            if code in codes.split():
+                return f"{reason} ({code})"
+        return f"the service answers {printable(code)[:80] or 'with an error'}"
+
+
+def _headers(answer: Any) -> Mapping[str, str]:
+    return answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+
+
+def _now(answer: Any) -> datetime:
+    """The service's time, so that a wrong clock here makes no object old."""
+    try:
+        return parsedate_to_datetime(_headers(answer)["date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return datetime.now(UTC)
 
 
 def _status(error: ClientError) -> int:

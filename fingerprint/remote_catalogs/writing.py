@@ -1,14 +1,13 @@
 """Changes and reads a catalog in object storage, from programs without an event loop."""
 
 import asyncio
-import time
 from collections.abc import Collection, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from fingerprint.catalog.covers import FOLDER_NAME
+from fingerprint.catalog.covers import FOLDER_NAME, is_cover_name
 from fingerprint.catalog.index_file import is_segment_name
 from fingerprint.catalog.manifest import read_manifest
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError, ChangedElsewhereError, NoCatalogError
@@ -18,6 +17,9 @@ from fingerprint.remote_catalogs.object_store import ObjectStore, open_store
 from fingerprint.settings import PipelineSettings, S3Address
 
 T = TypeVar("T")
+
+UNUSED_COVER: Final = timedelta(hours=1)
+"""Covers of this age that no track needs are deleted; the track of a younger one may follow."""
 
 UPLOADED_AT_ONCE: Final = 4
 COVERS_AT_ONCE: Final = 8
@@ -74,9 +76,10 @@ class RemoteCatalog:
         with suppress(CatalogError):
             self._run(self._store.delete(names))
 
-    def retire_covers(self, names: Collection[str]) -> None:
+    def retire_covers(self, needed: Collection[str]) -> None:
         """See `SharedStore`."""
-        self.retire([f"{FOLDER_NAME}/{name}" for name in names])
+        with suppress(CatalogError):
+            self._run(self._delete_covers(needed))
 
     def fetch_covers(self) -> None:
         """Have the copy hold all covers, for a reader that needs them, as far as they can be had. Never fails."""
@@ -139,15 +142,27 @@ class RemoteCatalog:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
 
+    async def _delete_covers(self, needed: Collection[str]) -> None:
+        old = [
+            each.name
+            for each in await self._store.files(f"{FOLDER_NAME}/")
+            if each.age > UNUSED_COVER
+            and is_cover_name(name := each.name.removeprefix(f"{FOLDER_NAME}/"))
+            and name not in needed
+        ]
+        etag = await asyncio.to_thread(self._copy.etag)
+        if old and await self._store.manifest(unless=etag) is None:
+            await self._store.delete(old)
+
     async def _delete_leftovers(self) -> None:
         needed = (await asyncio.to_thread(read_manifest, self.folder)).files
-        before = datetime.fromtimestamp(time.time(), UTC) - LEFT_OVER
         old = [
             each.name
             for each in await self._store.files()
-            if each.name not in needed and each.modified < before and is_segment_name(each.name)
+            if each.name not in needed and each.age > LEFT_OVER and is_segment_name(each.name)
         ]
         await self._store.delete(old)
+        await self._store.abort_uploads(LEFT_OVER)
 
 
 @contextmanager

@@ -1,14 +1,17 @@
 """Catalogs in object storage: written by several machines at once, read by others, and what breaks in between."""
 
 import asyncio
+import contextlib
 import gc
+import html
 import io
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -25,7 +28,7 @@ from fingerprint.catalog.tracks import Source, Tags, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.media.small_pictures import small_jpeg
 from fingerprint.recognizers import REGISTRY, Resources
-from fingerprint.remote_catalogs import copies
+from fingerprint.remote_catalogs import copies, object_store, writing
 from fingerprint.remote_catalogs.copies import Copy
 from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.remote_catalogs.object_store import ObjectStore, open_store
@@ -104,14 +107,14 @@ def titles(settings: PipelineSettings) -> set[str]:
     return {found.title for found in Catalog(settings.catalog_dir).snapshot().tracks()}
 
 
-async def _objects(settings: PipelineSettings) -> set[str]:
+async def _objects(settings: PipelineSettings, folder: str = "") -> set[str]:
     (address,) = settings.remote_catalogs
     async with open_store(address, settings.s3_endpoint) as store:
-        return {each.name for each in await store.files()}
+        return {each.name for each in await store.files(folder)}
 
 
-def objects(settings: PipelineSettings) -> set[str]:
-    return asyncio.run(_objects(settings))
+def objects(settings: PipelineSettings, folder: str = "") -> set[str]:
+    return asyncio.run(_objects(settings, folder))
 
 
 def test_what_one_machine_adds_another_one_names_and_removes(tmp_path: Path, emulator: Emulator) -> None:
@@ -133,17 +136,23 @@ def test_what_one_machine_adds_another_one_names_and_removes(tmp_path: Path, emu
     assert {path.name for path in server.catalog_dir.glob("*.seg")} == listed
 
 
-def test_covers_are_shared(tmp_path: Path, ministack: Emulator) -> None:
+def with_cover(number: int, content: bytes) -> Callable[[CatalogWriter], str]:
+    """Adds a track with a cover; returns its id."""
+
+    def add(writer: CatalogWriter) -> str:
+        source = Source(path=f"/{number}.flac", tags=Tags(title=str(number)), cover=writer.keep_cover(content))
+        sound = fingerprint_track([tune(number, 3.0)])
+        writer.add([(TrackEntry(id=sound.track_id, duration_seconds=3.0, sources=(source,)), sound)])
+        return sound.track_id
+
+    return add
+
+
+def test_covers_are_shared(tmp_path: Path, ministack: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     address = new_address(ministack)
     one, server = (machine(tmp_path / name, address, ministack.endpoint) for name in ("a", "server"))
     content = small_jpeg(picture(), "image/jpeg", max_edge=640)
-
-    def add(writer: CatalogWriter) -> None:
-        source = Source(path="/1.flac", tags=Tags(title="Low Tide"), cover=writer.keep_cover(content))
-        sound = fingerprint_track([tune(1, 3.0)])
-        writer.add([(TrackEntry(id=sound.track_id, duration_seconds=3.0, sources=(source,)), sound)])
-
-    change(one, adding(7), add)
+    change(one, adding(7), with_cover(1, content))
     refresh(server, covers=True)
     reader = Catalog(server.catalog_dir)
     [track_id] = [found.id for found in reader.snapshot().tracks() if found.cover]
@@ -153,9 +162,37 @@ def test_covers_are_shared(tmp_path: Path, ministack: Emulator) -> None:
     change(one, lambda writer: writer.remove([track_id]))
     assert refresh(server, covers=True) == {}
     assert list((server.catalog_dir / "covers").iterdir()) == []
-    (server.catalog_dir / "covers").rmdir()
+    assert objects(one, "covers/") == {f"covers/{cover.name}"}, "another writer may need it"
+    monkeypatch.setattr(writing, "UNUSED_COVER", timedelta(seconds=-1))
+    change(one, with_cover(2, small_jpeg(picture(seed=2), "image/jpeg", max_edge=640)))
+    assert len(objects(one, "covers/") - {f"covers/{cover.name}"}) == len(objects(one, "covers/")) == 1
+
+
+def test_a_cover_that_another_writer_has_just_put_is_not_deleted(tmp_path: Path, ministack: Emulator) -> None:
+    address = new_address(ministack)
+    one, other, server = (machine(tmp_path / name, address, ministack.endpoint) for name in ("a", "b", "server"))
+    content = small_jpeg(picture(), "image/jpeg", max_edge=640)
+    first: list[str] = []
+    change(one, lambda writer: first.append(with_cover(1, content)(writer)))
+
+    with open_remote_catalog(other, address) as remote, CatalogWriter(remote.folder, store=remote) as writer:
+        publish = remote.publish
+
+        def late(manifest: bytes, files: Sequence[Path]) -> None:
+            monkeypatch.undo()
+            # The cover is up, the track is not: now the only track that had it is removed.
+            change(one, lambda other_writer: other_writer.remove(first))
+            publish(manifest, files)
+
+        monkeypatch = pytest.MonkeyPatch()
+        monkeypatch.setattr(remote, "publish", late)
+        second = with_cover(2, content)(writer)
     refresh(server, covers=True)
-    assert not (server.catalog_dir / "covers").exists(), "it is gone from the store, too"
+    reader = Catalog(server.catalog_dir)
+    assert {found.id for found in reader.snapshot().tracks()} == {second}
+    cover = reader.cover(second)
+    assert cover is not None
+    assert cover.content == content
 
 
 @pytest.mark.parametrize("instead", [None, b"no picture", bytes(copies.MAX_COVER_BYTES + 1)])
@@ -463,3 +500,134 @@ def test_backups_go_to_object_storage_and_come_back(
     monkeypatch.setenv("TWITCHAUDIO_S3_ENDPOINT", "http://127.0.0.1:9")
     assert main(["backup", place]) == 1
     assert "The place for backups at s3://" in capsys.readouterr().err
+
+
+@contextlib.asynccontextmanager
+async def _answering(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncGenerator[ObjectStore]:
+    """A store whose service answers like this."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with (
+        TestServer(app) as server,
+        open_store(S3Address("bucket", "prefix"), str(server.make_url("/"))) as store,
+    ):
+        yield store
+
+
+async def _errors_of(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    call: Callable[[ObjectStore], Awaitable[object]],
+) -> str:
+    async with _answering(answer) as store:
+        with pytest.raises(CatalogError) as raised:
+            await call(store)
+    assert "\n" not in raised.value.detail
+    return raised.value.detail
+
+
+@pytest.mark.usefixtures("aws_credentials")
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (503, "SlowDown", "try again later"),
+        (500, "InternalError", "try again later"),
+        (403, "RequestTimeTooSkewed", "clock is wrong"),
+        (400, "ExpiredToken", "have expired"),
+        (403, "SignatureDoesNotMatch", "credentials are wrong"),
+        (400, "AuthorizationHeaderMalformed", "the region eu-central-1"),
+        (412, "PreconditionFailed", "is being changed"),
+        (418, "Odd\x1b[31m", "the service answers"),
+    ],
+)
+def test_what_object_storage_refuses_is_said_in_one_line(
+    status: int, code: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "ATTEMPTS", 1)
+
+    async def refuse(_request: web.Request) -> web.Response:
+        text = f"<Error><Code>{html.escape(code.replace(chr(27), '?'))}</Code><Message>No.</Message></Error>"
+        headers = {"x-amz-bucket-region": "eu-central-1"}
+        return web.Response(status=status, text=text, content_type="application/xml", headers=headers)
+
+    detail = asyncio.run(_errors_of(refuse, lambda store: store.download("x.seg", io.BytesIO(), max_bytes=1000)))
+    assert said in detail
+
+
+@pytest.mark.usefixtures("aws_credentials")
+def test_an_answer_that_ends_in_the_middle_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "ATTEMPTS", 1)
+
+    async def cut(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "5000", "ETag": '"x"'})
+        await response.prepare(request)
+        await response.write(b"x" * 100)
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async def download(store: ObjectStore) -> None:
+        await store.download("x.seg", io.BytesIO(), max_bytes=9000)
+
+    async def manifest(store: ObjectStore) -> None:
+        await store.manifest(unless=None)
+
+    for call in (download, manifest):
+        assert "cannot be reached" in asyncio.run(_errors_of(cut, call))
+
+
+@pytest.mark.usefixtures("aws_credentials")
+def test_a_long_manifest_that_arrives_in_pieces_is_read_whole() -> None:
+    whole = b'{"a manifest": "' + b"x" * 500_000 + b'"}'
+
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(whole)), "ETag": '"x"'})
+        await response.prepare(request)
+        for first in range(0, len(whole), 70_000):
+            await response.write(whole[first : first + 70_000])
+            await asyncio.sleep(0)
+        return response
+
+    async def read() -> bytes:
+        async with _answering(slowly) as store:
+            found = await store.manifest(unless=None)
+            assert found is not None
+            return found.content
+
+    assert asyncio.run(read()) == whole
+
+
+async def test_an_upload_in_parts_that_fails_leaves_nothing(
+    tmp_path: Path, ministack: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "PART_BYTES", 5 << 20)
+    bucket = ministack.new_names()[0]
+    await _bucket(ministack.endpoint, bucket)
+    file = tmp_path / "00000001.seg"
+    await asyncio.to_thread(file.write_bytes, bytes(range(256)) * (11 << 12))
+    async with open_store(S3Address(bucket, "x"), ministack.endpoint) as store:
+        await store.upload(file)
+        found = io.BytesIO()
+        await store.download(file.name, found, max_bytes=PLENTY)
+        assert found.getvalue() == await asyncio.to_thread(file.read_bytes)
+    async with SESSION.create_client("s3", endpoint_url=ministack.endpoint, region_name=REGION) as client:
+        upload_part = client.upload_part
+
+        async def second_fails(**named: Any) -> Any:
+            if named["PartNumber"] == 2:
+                raise ConnectionResetError
+            return await upload_part(**named)
+
+        client.upload_part = second_fails
+        store = ObjectStore(client, S3Address(bucket, "x"))
+        with pytest.raises(CatalogError, match="cannot be reached"):
+            await store.upload(file, "00000002.seg")
+        assert {each.name for each in await store.files()} == {file.name}
+        assert "Uploads" not in await client.list_multipart_uploads(Bucket=bucket)
+        # What a killed program has begun is given up by the next one.
+        await client.create_multipart_upload(Bucket=bucket, Key="x/00000003.seg")
+        await store.abort_uploads(timedelta(days=1))
+        assert len((await client.list_multipart_uploads(Bucket=bucket))["Uploads"]) == 1
+        await store.abort_uploads(timedelta(seconds=-1))
+        assert "Uploads" not in await client.list_multipart_uploads(Bucket=bucket)
