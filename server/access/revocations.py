@@ -1,4 +1,4 @@
-"""Undoing the revocation of a key, code or token, for those who took the wrong one."""
+"""Undoing the revocation of a key, code or token, for operators who chose the wrong one."""
 
 from datetime import datetime, timedelta
 from typing import Final

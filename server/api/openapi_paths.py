@@ -113,6 +113,7 @@ _PATH_PARAMETERS: Final = {
         "Which file.",
         {"type": "string", "enum": ["csv", "json", "m3u8", "cue", "chapters.txt"]},
     ),
+    "{kind}": _parameter("path", "kind", "Which file.", {"type": "string", "enum": ["csv", "json", "m3u8"]}),
     "/songs/{id}": _parameter("path", "id", "A song's id: `song.id`, or its ISRC."),
     "/artwork/{name}": _parameter("path", "name", "As in the `url` of an `artwork`."),
     "{slug}": _parameter("path", "slug", "The clip's slug; its case counts."),
@@ -311,6 +312,31 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             ],
             responses={"200": _json("SetList", "The set list.", _ETAG), "304": _NOT_MODIFIED},
             problems=[ProblemCode.BLACKLISTED],
+        )
+    },
+    "/channels/{login}/songs.{kind}": {
+        "get": ApiOperation(
+            id="setListFile",
+            summary="The set list of a channel as a file",
+            description="`csv`, `json`, or `m3u8` (a playlist of links). Of one day (UTC), or the newest plays.",
+            parameters=[
+                _parameter("query", "day", "A day such as `2026-03-01`.", {"type": "string", "format": "date"}),
+                _parameter("query", "q", "Words that title, artists and album hold together."),
+            ],
+            responses={
+                "200": {
+                    "description": "The file.",
+                    "content": {
+                        kind: {"schema": schema}
+                        for kind, schema in {
+                            "text/csv": TEXT,
+                            "application/vnd.apple.mpegurl": TEXT,
+                            "application/json": {"type": "object"},
+                        }.items()
+                    },
+                }
+            },
+            problems=[ProblemCode.BLACKLISTED, ProblemCode.NOT_FOUND],
         )
     },
     f"{_CHANNEL}/events": {

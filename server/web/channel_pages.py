@@ -27,7 +27,10 @@ from server.web.share import set_list_card
 DOWNLOADS: Final[Mapping[str, tuple[str, Callable[[str, Sequence[Play], bool], str]]]] = {
     "csv": ("text/csv", lambda _login, plays, _paths: set_list_view.as_csv(plays)),
     "json": ("application/json", lambda login, plays, paths: set_list_view.as_json(login, plays, paths=paths)),
-    "m3u": ("audio/x-mpegurl", lambda login, plays, paths: set_list_view.as_m3u(login, plays, paths=paths)),
+    "m3u8": (
+        "application/vnd.apple.mpegurl",
+        lambda login, plays, paths: set_list_view.as_m3u(login, plays, paths=paths),
+    ),
 }
 
 MAX_ROWS: Final = 200
@@ -56,9 +59,10 @@ class ChannelPages:
             return await request.app[keys.NAMES].current_login(login)
 
     async def download(self, request: web.Request) -> web.Response:
-        """The plays of the chosen day and search as a CSV, JSON or M3U file."""
+        """The plays of the chosen day and search as a CSV, JSON or M3U8 file."""
         login = await self._current_login(request)
         kind = request.match_info["kind"]
+        kind = "m3u8" if kind == "m3u" else kind  # its name until 0.1, in links that were kept
         if kind not in DOWNLOADS:
             raise web.HTTPNotFound
         chosen = set_list_view.parse_filter(request.query)

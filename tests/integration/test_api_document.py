@@ -149,7 +149,8 @@ def test_the_document_has_exactly_the_servers_api_routes(parts: FakePipeline) ->
     api_routes = {
         (method, path)
         for method, path in routes - pages
-        if path.startswith("/api/") or path in ("/healthz", "/readyz", "/metrics")
+        if path.startswith("/api/")
+        or path in ("/healthz", "/readyz", "/metrics", "/channels/{login}/songs.{kind}")
     }
     document = openapi_document()
     described = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
@@ -198,6 +199,9 @@ async def test_answers_are_what_the_document_says(
     await checker.check(await api.get("/api/v1/clips/AwkwardSlug-x_1"), "/api/v1/clips/{slug}")
     songs = "/api/v1/channels/{login}/songs"
     await checker.check(await api.get("/api/v1/channels/somechannel/songs"), songs)
+    for kind in ("csv", "json", "m3u8"):
+        await checker.check(await api.get(f"/channels/somechannel/songs.{kind}"), "/channels/{login}/songs.{kind}")
+    await checker.check(await api.get("/channels/somechannel/songs.xls"), "/channels/{login}/songs.{kind}")
     await checker.check(await api.get("/api/v1/songs/abc"), "/api/v1/songs/{id}")
     await checker.check(await api.get("/api/v1/songs/QZES71982312?limit=1"), "/api/v1/songs/{id}")
     for path in ("/api/v1/status", "/api/v1/me", "/api/v1/openapi.json", "/healthz", "/readyz", "/metrics"):
