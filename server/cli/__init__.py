@@ -24,6 +24,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "db": "the SQL schema and DynamoDB's tables",
     "backup": "copy database, catalog and keys to one file, also while the server runs",
     "restore": "take a backup back; the server must not run",
+    "completion": "print what lets a shell complete commands and options",
     "doctor": "check the setup, and what Twitch answers",
 }
 """Each command group, and its line in the list of commands: shown without loading the group."""

@@ -1,8 +1,10 @@
 """The `twitchaudio` command itself: its help, its version, and what it loads for them."""
 
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,42 @@ def test_a_bare_call_shows_the_help(words: list[str], capsys: pytest.CaptureFixt
 
 def test_the_short_list_of_commands_says_what_the_groups_say() -> None:
     assert make_parser().format_help() == make_parser(()).format_help()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("twitchaudio ba", "backup"),
+        ("twitchaudio admin ke", "keys"),
+        ("twitchaudio admin keys cr", "create"),
+        ("twitchaudio identify --rec", "--recognizers"),
+        ("twitchaudio serve --worker", "--workers"),
+    ],
+)
+def test_bash_completes_commands_and_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, offered: str
+) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = tmp_path / "completion"
+    script.write_text(capsys.readouterr().out)
+    words = typed.split()
+    asked = (
+        f"source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; "
+        f"_shtab_twitchaudio twitchaudio {words[-1]} {words[-2]}; echo ${{COMPREPLY[@]}}"
+    )
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == [offered]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_have_a_script_too(capsys: pytest.CaptureFixture[str], shell: str) -> None:
+    assert main(["completion", shell]) == 0
+    assert "twitchaudio" in capsys.readouterr().out
+
+
+def test_a_shell_without_a_script_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["completion", "cmd"])
+    assert caught.value.code == 2
+    assert "bash, zsh, tcsh" in capsys.readouterr().err.replace("'", "")
