@@ -9,7 +9,7 @@ from typing import Final
 
 from fingerprint.domain.identification import PROBABLY, Identification, Song, Status, seconds_ago
 from fingerprint.domain.links import links_of
-from fingerprint.domain.problems import Problem, invalid_input
+from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, invalid_input
 from fingerprint.domain.text import clean_text, clock_text
 
 LINE_LIMIT: Final = 400
@@ -85,5 +85,7 @@ def still_listening(channel: str) -> str:
 
 
 def problem_line(problem: Problem) -> str:
-    """The line for a refusal or a failure."""
-    return cut(f"Sorry: {problem.detail}", LINE_LIMIT)
+    """The line for a refusal or a failure. What an operator can do about it is not for chats."""
+    kind = PROBLEM_KINDS[problem.code]
+    said = f"{kind.heading}." if problem.code is ProblemCode.RECOGNIZER_UNAVAILABLE else problem.detail
+    return cut(f"Sorry: {said}", LINE_LIMIT)

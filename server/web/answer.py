@@ -4,6 +4,7 @@ With JavaScript the same texts come from extension/lib/answer.js and static/js/a
 tests/unit/answers.json hold for both.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -236,6 +237,16 @@ def moment_text(moment: datetime, now: datetime) -> str:
     return f"on {moment.day} {moment:%B}{year} {clock}"
 
 
+_OPERATORS_WORDS: Final = re.compile(r"`|\b[A-Z]{2,}_[A-Z]")
+"""Commands and names of settings."""
+
+
+def viewers_detail(problem: Problem) -> str:
+    """The problem's detail; empty where it says what an operator can do about missing recognizers."""
+    hidden = problem.code is ProblemCode.RECOGNIZER_UNAVAILABLE and _OPERATORS_WORDS.search(problem.detail)
+    return "" if hidden else problem.detail
+
+
 def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id: str = "") -> AnswerView:  # noqa: A002 - the field's name
     """The panel that shows a problem: its heading, its detail and the next step."""
     words = WORDS[problem.code]
@@ -246,7 +257,7 @@ def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id:
         source=source,
         ask_again=ask_again,
         heading=words.heading,
-        detail=problem.detail,
+        detail=viewers_detail(problem),
         next_step=_FOR_THE_OPERATOR if lasts else words.next_step,
         retry_after_seconds=problem.retry_after_seconds,
     )

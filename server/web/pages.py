@@ -21,9 +21,11 @@ from server.access.service import Access
 from server.api.identifications import ask_if_allowed
 from server.api.openapi import openapi_document
 from server.api.reports import file_report
+from server.api.responses import is_operator
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.middleware.forms import read_form
 from server.middleware.session import account, wants_page
+from server.settings import is_loopback
 from server.songs.store import hearings_of
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_view, ask_again_text, problem_view
@@ -179,6 +181,8 @@ class Pages:
         async with in_time(self._seconds):
             unavailable = await request.app[keys.SERVICE].unavailable_reason()
             visitor, visitor_error = await _visitor(request.app[keys.ACCESS], request[keys.CONTEXT])
+        if unavailable is not None and not await _sets_up(request):
+            unavailable = _NOT_SET_UP
         closed = visitor.website.maintenance or not visitor.website.active
         context = {
             "visitor": visitor,
@@ -207,6 +211,16 @@ class Pages:
                 page.headers["Retry-After"] = "60"
             return page
         return render(TEMPLATES[visitor.website.access_mode], request, context, status=status)
+
+
+_NOT_SET_UP: Final = "This server cannot recognize music yet. Please come back later."
+
+
+async def _sets_up(request: web.Request) -> bool:
+    """Whether the visitor is an operator: an admin, or someone at the machine itself, as on the first day."""
+    address = request[keys.CONTEXT].credentials.address
+    here = address is not None and is_loopback(str(address)) and is_loopback(request.url.host or "")
+    return here or await is_operator(request)
 
 
 async def _visitor(access: Access, context: RequestContext) -> tuple[Visitor, str | None]:

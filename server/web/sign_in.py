@@ -49,7 +49,7 @@ _WRONG_SETUP: Final = (
     "Twitch refuses the sign-in as this server asks for it ({error}). You did nothing wrong: the operator has to "
     "check TWITCH_CLIENT_ID and the application at dev.twitch.tv."
 )
-_OFF: Final = "Nobody can sign in here: the operator has not set up an application at Twitch."
+_OFF: Final = "Sign-in is not available: the operator has not set up a Twitch application."
 
 
 def local_path(text: str) -> str:

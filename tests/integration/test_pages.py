@@ -167,6 +167,16 @@ async def test_nothing_to_recognize_with_is_said_on_the_page_itself(
         page = await response.text()
     assert "Not set up yet" in page
     assert "The catalog is empty. Add music with <code>twitchaudio catalog add PATH</code>." in page
+    for headers in ({"Host": "songs.example"}, {"Host": "songs.example", "X-Forwarded-For": "192.0.2.1"}):
+        async with site.get("/", headers=headers) as response:
+            page = await response.text()
+        assert "Not set up yet" in page
+        assert "catalog add" not in page
+    async with site.get("/api/v1/channels/somechannel/song.txt") as response:
+        assert await response.text() == f"Sorry: {WORDS[ProblemCode.RECOGNIZER_UNAVAILABLE].heading}."
+    answer = (await finished_page(site)).partition('id="receiver"')[2]
+    assert WORDS[ProblemCode.RECOGNIZER_UNAVAILABLE].heading in answer
+    assert "catalog add" not in answer.partition('id="words"')[0]
 
 
 async def test_an_answer_that_does_not_exist_is_a_page_with_404(site: ClientSession) -> None:

@@ -95,6 +95,9 @@ function playedText(song) {
   return words.length ? `It is ${words.join(", ")}.` : "";
 }
 
+/** Commands and names of settings: what an operator can do about missing recognizers is not for viewers. */
+const OPERATORS_WORDS = /`|\b[A-Z]{2,}_[A-Z]/;
+
 /**
  * The texts for a problem.
  * @param {Pick<ProblemOfServer, "code" | "detail" | "retry_after_seconds">} problem
@@ -104,8 +107,9 @@ function playedText(song) {
  */
 export function problemTexts(problem, words, about = {}) {
   const { heading, next_step } = words[problem.code] ?? words["internal"] ?? { heading: problem.code, next_step: "" };
+  const detail = problem.code === "recognizer-unavailable" && OPERATORS_WORDS.test(problem.detail) ? "" : problem.detail;
   return {
-    ...IDLE, ...about, state: "failed", heading, next_step, detail: problem.detail, code: problem.code,
+    ...IDLE, ...about, state: "failed", heading, next_step, detail, code: problem.code,
     retry_after_seconds: problem.retry_after_seconds ?? 0,
   };
 }
