@@ -41,6 +41,13 @@ def problem_rows() -> str:
     return "\n".join(rows)
 
 
+def troubleshooting_rows() -> str:
+    """What each problem is called on pages, and what helps."""
+    rows = ["| code | what people see | what helps |", "| --- | --- | --- |"]
+    rows += [f"| `{code}` | {kind.heading} | {kind.next_step} |" for code, kind in PROBLEM_KINDS.items()]
+    return "\n".join(rows)
+
+
 def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     yield parser
     # argparse has no public way to list a parser's commands.
@@ -65,6 +72,7 @@ GENERATED: Final = {
     ("settings.md", "settings"): settings_rows,
     ("api.md", "problems"): problem_rows,
     ("cli.md", "commands"): command_line,
+    ("troubleshooting.md", "troubleshooting"): troubleshooting_rows,
 }
 
 

@@ -27,7 +27,7 @@ def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     wanted = {re.match(r"[\w-]+", line)[0] for line in declared}  # type: ignore[index]
-    for name in ("build.in", "dev.in", "bench.in", "emulators.in"):
+    for name in ("build.in", "dev.in", "bench.in", "emulators.in", "docs.in"):
         lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
         wanted |= {re.match(r"[\w-]+", line)[0] for line in lines if line and line[0] not in "#-"}  # type: ignore[index]
     wanted |= json.loads((ROOT / "requirements/node/package.json").read_text(encoding="utf-8"))[
@@ -77,3 +77,9 @@ def test_each_fault_has_a_test() -> None:
 def test_no_page_names_a_path_of_a_machine() -> None:
     for page in PAGES:
         assert not re.search(r"/(root|home|work)/", page.read_text(encoding="utf-8")), page.name
+
+
+def test_every_page_is_on_the_site() -> None:
+    """`scripts/docs-site` builds it, and fails on links between pages that lead nowhere."""
+    listed = set(re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    assert listed == {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}

@@ -1,14 +1,21 @@
 """The version is written in pyproject.toml alone; what has to repeat it says the same."""
 
+import hashlib
 import importlib.metadata
 import json
 import re
 import tomllib
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fingerprint.settings import DEFAULT_USER_AGENT, FIREFOX_RELEASED, FIREFOX_VERSION
+from scripts.make_release import ReleaseError, bill_of_materials, changelog_of, checksums, pinned, sign
 
 ROOT: Final = Path(__file__).parent.parent
 VERSION: Final[str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -49,3 +56,45 @@ def test_no_other_file_repeats_the_version() -> None:
     """A number that stands twice is one day two numbers."""
     for path in [*(ROOT / "server").rglob("*.py"), *(ROOT / "fingerprint").rglob("*.py")]:
         assert f'"{VERSION}"' not in path.read_text(encoding="utf-8"), path
+
+
+CHANGES: Final = (
+    "# Changelog\n\n## Unreleased\n\n- next\n\n## 1.2.0 (2026-12-01)\n\n- this\n\n## 1.1.0 (2026-11-01)\n\n- old\n"
+)
+
+
+def test_the_notes_of_a_release_are_its_part_of_the_changelog() -> None:
+    assert changelog_of(CHANGES, "1.2.0") == "- this\n"
+    assert changelog_of(CHANGES, "1.1.0") == "- old\n"
+    for version in ("1.3.0", "1.2", "1X2.0", "Unreleased"):
+        with pytest.raises(ReleaseError, match="no heading"):
+            changelog_of(CHANGES, version)
+    with pytest.raises(ReleaseError, match="no heading"):
+        changelog_of("## 1.2.0 (2026-12-01)\n\n## 1.1.0 (2026-11-01)\n- old\n", "1.2.0")
+
+
+def test_the_bill_of_materials_names_every_locked_package_with_its_files() -> None:
+    text = (ROOT / "requirements/runtime.txt").read_text(encoding="utf-8")
+    found = list(pinned(text))
+    assert [package.name for package in found] == re.findall(r"^([\w.-]+)==", text, re.MULTILINE)
+    assert sum(len(package.hashes) for package in found) == text.count("--hash=")
+    bill = bill_of_materials("twitchaudio", "1.2.0", found, datetime(2026, 12, 1, tzinfo=UTC))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    components = cast("list[dict[str, object]]", bill["components"])
+    assert {str(each["purl"]) for each in components} == {
+        f"pkg:pypi/{package.name}@{package.version}" for package in found
+    }
+
+
+def test_checksums_are_signed_and_programs_of_others_verify_both(tmp_path: Path) -> None:
+    for name in ("b.whl", "a.zip"):
+        (tmp_path / name).write_bytes(name.encode())
+    sums = checksums(tmp_path)
+    assert sums.decode().splitlines()[0] == f"{hashlib.sha256(b'a.zip').hexdigest()}  a.zip"
+    key = Ed25519PrivateKey.generate()
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    key.public_key().verify(sign(sums, key.private_bytes(*form)), sums)
+    other = ec.generate_private_key(ec.SECP256R1()).private_bytes(*form)
+    for wrong in (other, b"no key"):
+        with pytest.raises(ReleaseError, match="ed25519"):
+            sign(sums, wrong)
