@@ -27,7 +27,7 @@ MAX_PRINT_BYTES: Final = 64 << 10
 MAX_PRINT_SECONDS: Final = 12.0
 """The longest sound of one: longer sound has several."""
 
-PRINT_CONFIDENCE: Final = 0.999
+PRINT_CONFIDENCE: Final = 0.99
 """The least confidence of a song that is found by a fingerprint: less is left to tell it from others, and it is
 searched for again with each change of a catalog.
 """

@@ -32,7 +32,7 @@ from tests.bench.corpus import decode, read_corpus
 from tests.bench.recognition import catalog_folder, index
 from tests.bench.table import median, print_table, write_json
 
-CONFIDENCES: Final = (0.85, 0.95, 0.98, 0.99, 0.995, PRINT_CONFIDENCE, 0.9995)
+CONFIDENCES: Final = (0.85, 0.95, PRINT_CONFIDENCE, 0.995, 0.999, 0.9995)
 STREAMS: Final = frozenset({"voice0", "voice-6", "voice+6", "game0", "stream0", "stream-6"})
 SECONDS: Final = 6.0
 
