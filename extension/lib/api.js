@@ -91,9 +91,11 @@ function parsed(text) {
   }
 }
 
-/** @param {any} json @param {Response} response */
+/** Seconds: a number, or of a proxy a date (RFC 9110, 10.2.3). @param {any} json @param {Response} response */
 function retryAfter(json, response) {
-  const told = Number(json?.retry_after_seconds ?? response.headers.get("Retry-After") ?? NaN);
+  const header = response.headers.get("Retry-After") ?? "";
+  const plain = Number(json?.retry_after_seconds ?? (header || NaN));
+  const told = Number.isNaN(plain) ? Math.max(0, (Date.parse(header) - Date.now()) / 1000) : plain;
   return Number.isFinite(told) && told >= 0 ? Math.min(told, 3600) : null;
 }
 

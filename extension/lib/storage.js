@@ -90,6 +90,8 @@ export async function eraseAll() {
 }
 
 const STORE = "secrets";
+/** So long the browser may take to open it; then it counts as refused. */
+const OPEN_MS = 3000;
 
 /** @returns {Promise<IDBDatabase>} */
 function opened() {
@@ -97,7 +99,9 @@ function opened() {
     const request = indexedDB.open("twitchaudio", 1);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE);
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onerror = request.onblocked = () => reject(request.error);
+    // A damaged profile may never answer at all.
+    setTimeout(() => reject(new DOMException("it does not open", "TimeoutError")), OPEN_MS);
   });
 }
 

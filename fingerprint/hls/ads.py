@@ -42,7 +42,7 @@ HARMLESS_CLASSES: Final = frozenset(
 )
 RECORDED_AD_CLASSES: Final = frozenset({"twitch-stitched-ad", "twitch-ad-quartile"})
 
-_AD_CLASS: Final = re.compile(r"twitch-(stitched|ad)(-|$)", re.IGNORECASE)
+_AD_CLASS: Final = re.compile(r"(twitch-)?stitched(-|$)|twitch-ad(-|$)", re.IGNORECASE)
 _AD_ID: Final = "stitched-ad-"
 _AD_WORD: Final = re.compile(
     r"(^|[^a-z])(ads?|advert[a-z]*|promo[a-z]*|commercial[a-z]*)($|[^a-z])", re.IGNORECASE
@@ -109,7 +109,11 @@ def ad_ranges(playlist: MediaPlaylist) -> tuple[AdRange, ...]:
 
 
 def _is_ad_range(each: DateRange) -> bool:
-    return _AD_CLASS.match(each.kind) is not None or each.id.startswith(_AD_ID) or "SCTE35-OUT" in each.attributes
+    return (
+        _AD_CLASS.match(each.kind) is not None
+        or each.id.lower().startswith(_AD_ID)
+        or "SCTE35-OUT" in each.attributes
+    )
 
 
 def _looks_like_ad(each: DateRange) -> bool:
@@ -154,7 +158,7 @@ def _cued_out(playlist: MediaPlaylist) -> tuple[list[bool], bool]:
     return out, left > 0
 
 
-def _after_cue(line: str, left: float) -> float:
+def _after_cue(line: str, left: float) -> float:  # noqa: PLR0911 - one for each tag
     """How many seconds of a break are left after a tag, when `left` seconds were left before it."""
     name, _, value = line.partition(":")
     found = {key.upper(): text for key, text in attributes(value).items()}
@@ -169,6 +173,8 @@ def _after_cue(line: str, left: float) -> float:
             return 0.0
         case "#EXT-X-CUE-OUT":
             return _seconds_of(found.get("DURATION", value)) or MAX_POD_SECONDS
+        case "#EXT-X-CUE-SPAN":  # within a break, before each segment, without its length
+            return max(left, 2 * _MIN_OVERLAP.total_seconds())
         case "#EXT-X-CUE-OUT-CONT":
             passed, _, whole = value.partition("/")  # `5.0/30.0`, or attributes
             length = _seconds_of(found.get("DURATION", whole))

@@ -173,6 +173,33 @@ test("a refusal whatever its form is a view, and a fault of the extension is not
   }
   answers = () => new Response(JSON.stringify({ ...RUNNING, status: "successful", song: { title: "T", artists: 7 } }));
   assert.equal((await sent(ask)).code, "server-too-old");
+  const { contains } = browser.permissions;
   browser.permissions.contains = async () => { throw new Error("broken"); };
   assert.equal((await sent(ask)).code, "extension-failed");
+  browser.permissions.contains = contains;
+});
+
+test("a store of secrets that never opens counts as refused", async () => {
+  const [plain, refusing] = [globalThis.setTimeout, globalThis.indexedDB];
+  globalThis.setTimeout = (act) => queueMicrotask(act);
+  globalThis.indexedDB = { open: () => ({}) };
+  answers = () => new Response(JSON.stringify(RUNNING), { status: 202 });
+  assert.equal((await sent(ask)).state, "working");
+  assert.equal(asked[0].token, "Bearer ta_secret");
+  [globalThis.setTimeout, globalThis.indexedDB] = [plain, refusing];
+});
+
+test("Retry-After is a number or a date, and nothing absurd", async () => {
+  const away = (value) => { answers = () => new Response("busy", { status: 503, headers: { "Retry-After": value } }); };
+  for (const [value, least, most] of [["7", 7, 7], [new Date(Date.now() + 30_000).toUTCString(), 20, 31],
+    ["Mon, 01 Jan 2024 00:00:00 GMT", 0, 2], ["1e9", 3600, 3600]]) {
+    away(value);
+    const { code, wait } = await sent(ask);
+    assert.equal(code, "gateway-error");
+    assert.ok(wait >= least && wait <= most, `${value}: ${wait}`);
+  }
+  for (const value of ["soon", "-5", "NaN"]) {
+    away(value);
+    assert.equal((await sent(ask)).wait, null, value);
+  }
 });

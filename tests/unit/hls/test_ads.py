@@ -131,6 +131,8 @@ def back(builder: Builder) -> Builder:
     ("builder", "letters"),
     [
         (Builder().segments(3).ad_range(4, kind="twitch-stitched-promo").segments(4), "cccaacc"),
+        (Builder().segments(3).ad_range(4, kind="stitched-ad").segments(4), "cccaacc"),
+        (Builder().segments(3).ad_range(4, kind="Twitch-Stitched").segments(4), "cccaacc"),
         (open_range(Builder().segments(2), ",DURATION=4", kind="twitch-ad-overlay").segments(3), "ccaac"),
         (open_range(Builder().segments(2)).segments(3, "x"), "ccaaa"),
         (open_range(Builder().segments(2)).segments(3), "ccaaa"),
@@ -163,6 +165,8 @@ def back(builder: Builder) -> Builder:
     ],
     ids=[
         "other stitched class",
+        "without twitch",
+        "upper case",
         "other ad class",
         "no duration, unknown titles",
         "no duration",
@@ -197,6 +201,7 @@ def test_the_range_of_an_ad_without_an_end_is_over_at_some_time() -> None:
         (Builder().segments(2).line("#EXT-X-CUE-OUT").segments(3).line("#EXT-X-CUE-IN").segments(1), "ccaaac"),
         (Builder().segments(2).line("#EXT-X-CUE-OUT:60").segments(1).line("#EXT-X-CUE-IN").segments(1), "ccac"),
         (Builder().line("#EXT-X-CUE-OUT-CONT:26/30").segments(3), "aac"),
+        (Builder().line("#EXT-X-CUE-SPAN:TIMEFROMSIGNAL=PT2S").segments(2), "ac"),
         (Builder().line("#EXT-X-CUE-OUT-CONT:ElapsedTime=28,Duration=30").segments(2), "ac"),
         (Builder().line('#EXT-X-SCTE35:CUE="/DA",CUE-OUT=YES').segments(2), "aa"),
         (
