@@ -134,7 +134,10 @@ def _identify_long(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list
             ):
                 found_in[window.number] = finding
     in_order = [finding for _, finding in sorted(found_in.items()) if finding is not None]
-    return merge(sorted([*in_order, *beneath], key=lambda finding: finding.position_seconds)) or merge(found)
+    # A song beneath another one is often faded in, so where it is heard alone tells better where it begins.
+    known = {known for finding in in_order for known in (finding.track.id, *finding.also)}
+    beneath.sort(key=lambda finding: finding.position_seconds)
+    return merge([*in_order, *(each for each in beneath if each.track.id not in known)]) or merge(found)
 
 
 def _far_speeds(snapshot: Snapshot, pcm: Pcm, parameters: Parameters) -> list[Finding]:

@@ -32,6 +32,10 @@ def ask(snapshot: Snapshot, pcm: Pcm) -> list[Finding]:
     return identify(snapshot, prepare(pcm))
 
 
+def joined(*parts: Pcm) -> Pcm:
+    return Pcm(np.ascontiguousarray(np.concatenate([part.samples for part in parts], axis=1)))
+
+
 def titles(findings: list[Finding]) -> list[str]:
     return [finding.track.title for finding in findings]
 
@@ -62,6 +66,14 @@ def test_a_mashup_gives_both_songs_with_their_places(
 def test_a_long_mashup_gives_both_songs(snapshot: Snapshot) -> None:
     found = ask(snapshot, mixed(tune(3).cut(1, 18), tune(7).cut(1, 18), 0.8))
     assert sorted(titles(found)) == ["Song 3", "Song 7"]
+
+
+def test_a_song_that_is_faded_into_a_long_recording_begins_where_it_is_heard(snapshot: Snapshot) -> None:
+    silence = Pcm(np.zeros((1, 15 * SAMPLE_RATE), np.float32))
+    older = joined(tune(1).cut(0, 20), silence.cut(0, 10))
+    newer = joined(silence, tune(4).cut(3, 15))
+    places = {each.track.title: each.position_seconds for each in ask(snapshot, faded(older, newer, (15, 20)))}
+    assert places == {"Song 1": 0, "Song 4": pytest.approx(16, abs=2)}
 
 
 @pytest.mark.parametrize("between", [(0.5, 5.5), (-2.0, 7.0)])
