@@ -275,12 +275,14 @@ class Access:
         if blacklist.names(target=ChannelTarget(login), broadcaster=known):
             raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
 
-    async def check_video(self, target: VideoTarget) -> None:
-        """Check that what is known of a VOD may be shown. Raises TwitchAudioError `blacklisted`, `busy`.
+    async def check_shown(self, target: AskedTarget) -> None:
+        """Check that what is known of a target may be shown. Raises TwitchAudioError `blacklisted`, `busy`.
 
-        Whose it is, Twitch is asked once for each, and only while a channel is blacklisted.
+        Whose a clip or VOD is, Twitch is asked once for each, and only while a channel is blacklisted.
         """
-        if await self.is_blacklisted(target):
+        if isinstance(target, ChannelTarget):
+            await self.check_channel(target.login)
+        elif await self.is_blacklisted(target):
             raise TwitchAudioError(ProblemCode.BLACKLISTED, BLACKLISTED.detail)
 
     async def is_blacklisted(self, target: AskedTarget) -> bool:

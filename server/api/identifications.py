@@ -14,7 +14,7 @@ from server.api.requests import max_age, no_unknown_query, preferred_wait, read_
 from server.api.responses import BASE, identification_response, is_operator
 from server.api.uploads import UploadRoom, read_upload
 from server.api.webhooks import webhook_owner
-from server.identifications.service import IdentificationHandle
+from server.identifications.service import IdentificationHandle, target_of
 
 ID_LIMIT: Final = 64
 
@@ -123,12 +123,21 @@ def _stage_of(event_id: str | None, identification: Identification) -> Stage | N
 
 
 async def _find(request: web.Request) -> IdentificationHandle:
-    text = request.match_info["id"]
-    found = None
-    if len(text) <= ID_LIMIT:
-        found = await request.app[keys.SERVICE].find(IdentificationId(text))
+    found = await find_shown(request, request.match_info["id"])
     if found is None:
         raise TwitchAudioError(ProblemCode.NOT_FOUND, "There is no identification with this id.")
+    return found
+
+
+async def find_shown(request: web.Request, text: str) -> IdentificationHandle | None:
+    """The identification with an id; None when there is none.
+
+    Raises TwitchAudioError `busy`, and `blacklisted` when it is about a channel, clip or VOD that is.
+    """
+    found = await request.app[keys.SERVICE].find(IdentificationId(text)) if len(text) <= ID_LIMIT else None
+    target = None if found is None else target_of(found.identification)
+    if target is not None:
+        await request.app[keys.ACCESS].check_shown(target)
     return found
 
 

@@ -229,7 +229,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                 "200": _json("Identification", "Its state.", {**_APPLIED, **_RETRY_AFTER, **_ETAG}),
                 "304": _NOT_MODIFIED,
             },
-            problems=[ProblemCode.NOT_FOUND],
+            problems=[ProblemCode.NOT_FOUND, ProblemCode.BLACKLISTED],
         )
     },
     f"{BASE}/identifications/{{id}}/events": {
@@ -240,7 +240,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             "later one, then one `result`. The stream ends after it. If it ends before, connect again.",
             parameters=[_LAST_EVENT_ID],
             responses={**_EVENTS, "204": {"description": "You have had the result: do not connect again."}},
-            problems=[ProblemCode.NOT_FOUND],
+            problems=[ProblemCode.NOT_FOUND, ProblemCode.BLACKLISTED],
         )
     },
     f"{BASE}/identifications/{{id}}/reports": {

@@ -22,10 +22,8 @@ ANSWERS_ITSELF: Final = frozenset({"/api/v1/channels/{login}/song.txt"})
 async def refuse_blocked_channels(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The middleware. Raises TwitchAudioError `blacklisted`, `busy`."""
     target = None if request.method == "DELETE" else _target(request)
-    if isinstance(target, ChannelTarget):
-        await request.app[keys.ACCESS].check_channel(target.login)
-    elif target is not None:
-        await request.app[keys.ACCESS].check_video(target)
+    if target is not None:
+        await request.app[keys.ACCESS].check_shown(target)
     return await handler(request)
 
 

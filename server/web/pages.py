@@ -11,14 +11,14 @@ from cachetools import LRUCache
 from yarl import URL
 
 from fingerprint import wire
-from fingerprint.domain.identification import Identification, IdentificationId
+from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import earlier, parse_target
 from server import keys
 from server.access.request_context import RequestContext
 from server.access.rules.website import AccessMode, WebsiteSettings
 from server.access.service import Access
-from server.api.identifications import ask_if_allowed
+from server.api.identifications import ask_if_allowed, find_shown
 from server.api.openapi import openapi_document
 from server.api.reports import file_report
 from server.api.responses import is_operator
@@ -92,8 +92,13 @@ class Pages:
         if not identification_id:
             typed = shared_target(request)
             return await self._home(request, IDLE, typed=typed, asks=bool(typed))
-        async with in_time(self._seconds):
-            found = await request.app[keys.SERVICE].find(IdentificationId(identification_id[:100]))
+        try:
+            async with in_time(self._seconds):
+                found = await find_shown(request, identification_id)
+        except TwitchAudioError as error:
+            if error.code is not ProblemCode.BLACKLISTED:
+                raise
+            return await self._home(request, problem_view(error.problem), status=PROBLEM_KINDS[error.code].status)
         if found is None:
             problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
             return await self._home(request, problem_view(problem), status=404)

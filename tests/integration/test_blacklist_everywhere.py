@@ -1,6 +1,7 @@
 """What a blacklist entry covers, for every way in: a route without a row here fails the test."""
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, FormData, web
 from yarl import URL
 
 from fingerprint.clock import SystemClock
@@ -40,8 +41,9 @@ POST   {ASK} clip                       user address channel
 POST   {ASK} clip-url                   user address channel
 POST   {ASK} video                      user address channel
 POST   {ASK} video-url                  user address channel
-GET    {ASK}/{{id}}                     -
-GET    {ASK}/{{id}}/events              -
+POST   {ASK} upload                     user address
+GET    {ASK}/{{id}}                     channel
+GET    {ASK}/{{id}}/events              channel
 POST   {ASK}/{{id}}/reports             user address channel
 GET    /api/v1/clips/{{slug}}           user address channel
 DELETE {CHANNELS}                       -
@@ -76,6 +78,7 @@ GET    /healthz                         -
 GET    /readyz                          -
 GET    /metrics                         -
 GET    /                                -
+GET    / answer                         channel
 POST   /                                user address channel
 GET    /docs                            -
 POST   /redeem                          user address
@@ -171,6 +174,10 @@ class Stage:
             seed="x",
             section="keys",
         )
+        if how == ["upload"]:
+            body = {"data": FormData({"file": io.BytesIO(b"")})}
+        if how == ["answer"]:
+            address += f"?id={self.ids['channel']}"
         if how == ["token"]:
             address += f"?token={self.token}"
         if not path.startswith("/api/"):
