@@ -65,6 +65,13 @@ class ArtworkStore:
         cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
         return cover.content if cover is not None and edge == max(cover.width, cover.height) else None
 
+    def has_to_be_made(self, name: str) -> bool:
+        """Whether a picture is neither kept nor one that the catalog has as it is; without reading anything."""
+        asked = parse_artwork_name(name)
+        if asked is not None:
+            return asked[1] in EDGES[1:] and self._scaled.fresh(name) is None
+        return parse_card_name(name) is not None and self._cards.fresh(name) is None
+
     async def card(self, name: str) -> bytes | None:
         """The PNG picture with a name that shows a song beside a link; None if there is none. Raises as above."""
         asked = parse_card_name(name)

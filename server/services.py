@@ -182,10 +182,7 @@ async def _open_jobs(
         await stack.enter_async_context(
             old_answers_deleted(database, clock, keep_days=keep_days, background=background)
         )
-    if keep_days is not None:
-        await stack.enter_async_context(
-            old_rows_deleted(database, clock, keep_days=keep_days, background=background)
-        )
+    await stack.enter_async_context(old_rows_deleted(database, clock, keep_days=keep_days, background=background))
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
     vitals = app[keys.VITALS] = Vitals(
         database,

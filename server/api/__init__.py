@@ -26,6 +26,8 @@ from server.api.uploads import UploadRoom
 def add_routes(app: web.Application) -> None:
     """Add every route of the API."""
     app[identifications.UPLOADS] = UploadRoom()
+    app[artwork.PICTURES] = CostBudget(app[keys.CLOCK], artwork.BUDGET)
+    app[songs.HISTORIES] = CostBudget(app[keys.CLOCK], songs.BUDGET)
     app[webhooks.TEST_BUDGET] = CostBudget(app[keys.CLOCK], webhooks.TESTS)
     for module in (
         identifications,

@@ -279,7 +279,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                 _IF_NONE_MATCH,
             ],
             responses={"200": _json("SongHistory", "The song.", _ETAG), "304": _NOT_MODIFIED},
-            problems=[ProblemCode.NOT_FOUND],
+            problems=[ProblemCode.NOT_FOUND, ProblemCode.RATE_LIMITED],
         )
     },
     f"{BASE}/artwork/{{name}}": {
@@ -296,7 +296,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                 },
                 "304": _NOT_MODIFIED,
             },
-            problems=[ProblemCode.NOT_FOUND],
+            problems=[ProblemCode.NOT_FOUND, ProblemCode.RATE_LIMITED],
         )
     },
     f"{_CHANNEL}/songs": {

@@ -15,6 +15,7 @@ from fingerprint.domain.songs import SONG_ID, plain_isrc, song_id
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, VideoTarget
 from fingerprint.ports import Broadcaster
 from server import keys
+from server.access.quotas.budgets import Allowance, CostBudget
 from server.access.rules.lists import Blacklist
 from server.api.json_forms import SongHistoryJson
 from server.api.requests import no_unknown_query, query_limit, query_time
@@ -24,6 +25,12 @@ from server.songs.store import Hearing, longest_gap
 
 DEFAULT_HEARINGS: Final = 50
 MOST_HEARINGS: Final = 200
+BUDGET: Final = Allowance(burst=1_000.0, per_second=10.0)
+"""How many pages of songs an address may read."""
+
+# Not in `server.keys`: only this module uses it.
+HISTORIES: Final = web.AppKey("song_budget", CostBudget)
+
 _MOST_PAGES: Final = 5
 """How many pages are read to find hearings that may be shown."""
 
@@ -46,8 +53,11 @@ async def song_history(
 ) -> SongHistory:
     """The song in the path of a request, and where it was heard as far as the one who asks may see it.
 
-    Raises TwitchAudioError `not-found`, `busy`.
+    Raises TwitchAudioError `not-found`, `rate-limited`, `busy`.
     """
+    budget, address = request.app[HISTORIES], request[keys.CONTEXT].credentials.address
+    budget.check(address, "Too many pages of songs were read from here. Try again in a moment.")
+    budget.spend(address)
     identifier = request.match_info["id"]
     missing = TwitchAudioError(
         ProblemCode.NOT_FOUND, "There is no song with this id, or it was not heard here yet."

@@ -1,11 +1,13 @@
 """Deletes old reports, where songs were heard, and whose clips were asked about, with the answers they belong to.
 
+Whose clips and VODs were asked about is only a cache: of it, the newest `MAX_CLIP_OWNERS` stay in any case.
+
 Any number of servers may run this at the same time: rows that one has deleted are not found by the others.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,6 +24,7 @@ from server.access.tables import clip_owners
 from server.channels.tables import reports
 from server.songs.tables import song_hearings
 
+MAX_CLIP_OWNERS: Final = 100_000
 _ROWS_PER_DELETE: Final = 500
 _PAUSE_SECONDS: Final = 0.05
 _INTERVAL_SECONDS: Final = 3_600.0
@@ -50,16 +53,40 @@ async def delete_old_rows(database: Database, clock: Clock, *, before: datetime)
     return count
 
 
+async def delete_excess_owners(database: Database, clock: Clock, *, keep: int = MAX_CLIP_OWNERS) -> int:
+    """Delete all but the newest `keep` owners of clips and VODs; returns how many.
+
+    Raises TwitchAudioError `busy`.
+    """
+    newest = select(clip_owners.c.seen_us).order_by(clip_owners.c.seen_us.desc()).offset(keep).limit(1)
+    oldest = await database.first(newest)
+    if oldest is None:
+        return 0
+    count = 0
+    old = select(clip_owners.c.slug).where(clip_owners.c.seen_us <= oldest.seen_us).limit(_ROWS_PER_DELETE)
+    while slugs := [row.slug for row in await database.rows(old)]:
+
+        def work(connection: Connection, slugs: Sequence[str] = slugs) -> None:
+            connection.execute(delete(clip_owners).where(clip_owners.c.slug.in_(slugs)))
+
+        await database.transact(work)
+        count += len(slugs)
+        await clock.sleep(_PAUSE_SECONDS)
+    return count
+
+
 @asynccontextmanager
 async def old_rows_deleted(
-    database: Database, clock: Clock, *, keep_days: int, background: Background
+    database: Database, clock: Clock, *, keep_days: int | None, background: Background
 ) -> AsyncGenerator[None]:
-    """Delete rows older than `keep_days` at an interval, in the background, during the block."""
+    """Delete rows older than `keep_days` (None for never), and those beyond a bound, during the block."""
 
     async def keep_deleting() -> None:
         while True:
             with contextlib.suppress(TwitchAudioError):
-                await delete_old_rows(database, clock, before=clock.now() - timedelta(days=keep_days))
+                await delete_excess_owners(database, clock)
+                if keep_days is not None:
+                    await delete_old_rows(database, clock, before=clock.now() - timedelta(days=keep_days))
             await clock.sleep(_INTERVAL_SECONDS)
 
     task = background.start("delete old rows", keep_deleting)

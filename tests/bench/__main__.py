@@ -8,6 +8,7 @@ from typing import Final, cast
 BENCHMARKS: Final = {
     "access": "tests.bench.access",
     "answer-time": "tests.bench.answer_time",
+    "attack": "tests.bench.attack",
     "capture": "tests.bench.capture",
     "providers": "tests.bench.providers",
     "catalog-scale": "tests.bench.catalog_scale",

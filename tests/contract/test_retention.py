@@ -30,7 +30,7 @@ from server import migrations
 from server.access.tables import clip_owners
 from server.app import listening, make_app
 from server.channels.reports import Reason, ReportStore
-from server.channels.retention import delete_old_rows
+from server.channels.retention import delete_excess_owners, delete_old_rows
 from server.settings import ServerSettings
 from tests.builders import NOON, song
 
@@ -207,3 +207,14 @@ async def test_reports_and_owners_of_clips_go_with_the_answers(database: Databas
     assert [each.created_at for each in await ReportStore(database).newest()] == [NOON + 2 * DAY]
     assert [row.slug for row in await database.rows(select(clip_owners))] == ["new"]
     assert await delete_old_rows(database, CLOCK, before=NOON + DAY) == 0
+
+
+async def test_of_the_owners_of_clips_only_the_newest_stay_however_many_there_are(
+    database: Database,
+) -> None:
+    for number in range(6):
+        row = {"slug": f"clip{number}", "broadcaster_id": "1", "login": "a", "seen_us": to_us(NOON + number * DAY)}
+        await database.transact(lambda connection, row=row: insert_all(connection, clip_owners, [row]))
+    assert await delete_excess_owners(database, CLOCK, keep=2) == 4
+    assert {row.slug for row in await database.rows(select(clip_owners))} == {"clip4", "clip5"}
+    assert await delete_excess_owners(database, CLOCK, keep=2) == 0

@@ -17,6 +17,8 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import SQLITE_FILE, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.settings import PipelineSettings
+from server.access.quotas.budgets import Allowance
+from server.api import artwork, songs
 from server.app import make_app
 from server.audit.store import AuditFilter, AuditStore
 from server.channels.feed import FeedLimits
@@ -217,3 +219,29 @@ async def test_l6_a_flood_of_plain_requests_is_refused_without_a_row_and_others_
         entries = await AuditStore(database).read(AuditFilter(limit=10_000))
     refusals = [each for each in entries if each.code == "rate-limited"]
     assert {each.what.partition(" ")[2] for each in refusals} == {"more"}, "by their number alone"
+
+
+async def test_l6_made_up_pictures_and_songs_of_one_client_leave_the_work_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artwork, "BUDGET", Allowance(burst=2 * artwork.CARD_COST, per_second=0.001))
+    monkeypatch.setattr(songs, "BUDGET", Allowance(burst=3.0, per_second=0.001))
+    async with open_api(FakePipeline(SystemClock()), tmp_path, **BEHIND) as api:
+
+        async def status_of(path: str, address: str = "198.51.100.7") -> int:
+            async with api.get(path, headers={"X-Forwarded-For": address}) as answer:
+                return answer.status
+
+        card = "/api/v1/artwork/song-{}-card.png"
+        first = card.format("ONE")
+        assert await status_of(first) == 200
+        # One that was drawn for somebody else costs little.
+        assert [await status_of(first, "192.0.2.1") for _ in range(50)] == [200] * 50
+        assert [await status_of(first) for _ in range(20)] == [200] * 20
+        assert await status_of(card.format("TWO")) == 200
+        assert await status_of(card.format("THREE")) == 429
+        assert [await status_of(f"/api/v1/songs/MADE-UP-{number}") for number in range(2)] == [404] * 2
+        assert await status_of("/songs/MADE-UP") == 404
+        for path in ("/songs/MADE-UP", "/api/v1/songs/MADE-UP"):
+            assert await status_of(path) == 429
+            assert await status_of(path, "192.0.2.1") == 404
