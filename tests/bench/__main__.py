@@ -16,6 +16,7 @@ BENCHMARKS: Final = {
     "library": "tests.bench.library",
     "mixes": "tests.bench.mixes",
     "loop-lag": "tests.bench.loop_lag",
+    "mutation": "tests.bench.mutation",
     "overload": "tests.bench.overload",
     "herd": "tests.bench.herd",
     "recognition": "tests.bench.recognition",
