@@ -158,7 +158,7 @@ class Stage:
         owners = "song-tokens" in path
         watches = path.endswith(("/watch", "/watches"))
         headers = {"X-Forwarded-For": ADDRESS, **self.headers["owner" if owners else "key" if watches else "user"]}
-        body = dict(BODIES.get(what, {}))
+        body: dict[str, Any] = dict(BODIES.get(what, {}))
         if path == "/reports":
             body["data"] = {**body["data"], "id": self.ids["channel"]}
         elif path.startswith("/api/v1") and method in ("POST", "PUT") and not body:
