@@ -355,12 +355,16 @@ async def test_what_is_invalidated_while_it_is_loaded_is_not_stored(everything: 
     assert await world.get() == "a1"
 
 
-async def test_a_failure_is_invalidated_as_well() -> None:
+@pytest.mark.parametrize("everything", [False, True])
+async def test_a_failure_is_invalidated_as_well(everything: bool) -> None:
     world = World(failure_seconds=60.0)
     world.source.gives = [FAILED]
     with pytest.raises(TwitchAudioError):
         await world.get()
-    world.cache.invalidate("a")
+    if everything:
+        world.cache.invalidate_all()
+    else:
+        world.cache.invalidate("a")
     assert await world.get() == "a1"
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from fingerprint.domain.problems import TwitchAudioError
 from server.access.identity.failed_attempts import (
-    MAX_FAILURES,
     MAX_SOURCES,
     WINDOW_SECONDS,
     FailedAttemptLimiter,
@@ -17,7 +16,7 @@ HERE, ELSEWHERE = "2001:db8::/64", "192.0.2.7"
 async def test_after_twenty_wrong_ones_a_minute_unknown_ones_wait() -> None:
     clock = FakeClock()
     limiter = FailedAttemptLimiter(clock, "API keys")
-    for _ in range(MAX_FAILURES):
+    for _ in range(20):
         limiter.check(HERE)
         limiter.record_failure(HERE)
     assert limiter.reached(HERE)
