@@ -12,7 +12,14 @@ METHODS: Final = ("get", "post", "put", "patch", "delete")
 MAX_VALUES_SHOWN: Final = 10
 """Only the length is shown of a longer list of values."""
 
-_EXAMPLES: Final = {"id": "ID", "name": "NAME", "ending": "csv", "slug": "SLUG", "login": "somechannel"}
+_EXAMPLES: Final = {
+    "id": "ID",
+    "name": "NAME",
+    "ending": "csv",
+    "kind": "csv",
+    "slug": "SLUG",
+    "login": "somechannel",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,7 @@ async def test_the_operator_ends_all_sign_ins_of_a_user(
     async with serving(viewer, tmp_path) as address, browsing(address, viewer) as browser:
         await browser.sign_in()
         assert await asyncio.to_thread(main, ["admin", "sessions"]) == 0
-        assert f"id:72000001 | {VIC} | 1 | last seen" in capsys.readouterr().out
+        assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["id:72000001", VIC, "1"]
         assert await asyncio.to_thread(main, ["admin", "sessions", "end", VIC]) == 0
         assert capsys.readouterr().out == f"1 sign-in of {VIC} ended.\n"
         await asyncio.sleep(SESSION_CACHE_SECONDS)
