@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -152,6 +153,18 @@ def test_images_copy_what_exists_and_do_not_run_as_root(name: str) -> None:
     user = re.findall(r"^USER (\w+)$", text, re.MULTILINE)
     assert user
     assert user[-1] != "root"
+
+
+def test_the_image_copies_everything_that_the_wheel_is_made_of() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*wheel["only-include"], *wheel["force-include"], project["project"]["readme"]}
+    text = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    copied = {
+        source for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for source in line.split()[:-1]
+    }
+    missing = {path for path in needed if not any(path == each or path.startswith(f"{each}/") for each in copied)}
+    assert missing == set()
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.lambda"])
