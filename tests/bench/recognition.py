@@ -13,8 +13,9 @@ How true our confidence is, is drawn as `reliability.svg` in `--work`, or where 
 
 `--questions N` also asks N whole questions about music that is not indexed, clean, evenly spread over it: clips
 of 3, 6, 10 and 30 s, and live ones with all their takes. `false_answers` then says for each kind how many were
-asked, and which share got a name. Several questions of one track are not independent: `tracks` says how many
-tracks got one.
+asked, and which share got a name: of a track in another folder (`named`), or only of tracks in the file's own
+folder (`related`), which are mostly by the same composer or on the same samples. Several questions of one track
+are not independent: `tracks` says how many tracks got a name.
 
 audfprint comes with the benchmarks' packages. Olaf takes part when its programs are named (`--olaf PATH`,
 repeatable; see `peers`). The peers' indexes and answers are kept in `--work`, too.
@@ -29,6 +30,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -142,8 +144,27 @@ LIVE_TAKES: Final = ((-6.0, 0.0), (-12.0, 0.0), (-24.0, -12.0), (-36.0, -24.0))
 BEFORE_SECONDS: Final = 36.0
 
 
-def _ask_whole(job: tuple[Path, Path, float]) -> list[tuple[str, str, bool]]:
-    """Whole questions about one file, at a moment every so many seconds: kind, file, and whether it was named."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A whole question about a file: its kind, and the folders of the tracks that it was answered with."""
+
+    kind: str
+    path: Path
+    folders: frozenset[Path]
+
+    @property
+    def related(self) -> bool:
+        """Whether it was answered with tracks in the file's own folder only."""
+        return self.folders == frozenset({self.path.parent})
+
+    @property
+    def named(self) -> bool:
+        """Whether it was answered with another track."""
+        return bool(self.folders) and not self.related
+
+
+def _ask_whole(job: tuple[Path, Path, float]) -> list[_Asked]:
+    """Whole questions about one file, at a moment every so many seconds."""
     folder, path, every = job
     snapshot = _catalog(folder).snapshot()
     try:
@@ -151,17 +172,17 @@ def _ask_whole(job: tuple[Path, Path, float]) -> list[tuple[str, str, bool]]:
     except TwitchAudioError:
         return []
 
-    def named(begin: float, end: float, take: int = 1) -> bool:
+    def named(begin: float, end: float, take: int = 1) -> frozenset[Path]:
         query = prepare(pcm.cut(begin, end - begin))
         query.take = take
-        return bool(identify(snapshot, query, take=take))
+        return frozenset(Path(found.track.path).parent for found in identify(snapshot, query, take=take))
 
-    asked: list[tuple[str, str, bool]] = []
+    asked: list[_Asked] = []
     at = BEFORE_SECONDS
     while at < pcm.duration_seconds - 2:
-        asked += [(f"{seconds:g} s", path.name, named(at - seconds, at)) for seconds in CLIPS]
-        live = any(named(at + begin, at + end, take) for take, (begin, end) in enumerate(LIVE_TAKES, 1))
-        asked.append((LIVE, path.name, live))
+        asked += [_Asked(f"{seconds:g} s", path, named(at - seconds, at)) for seconds in CLIPS]
+        takes = (named(at + begin, at + end, take) for take, (begin, end) in enumerate(LIVE_TAKES, 1))
+        asked.append(_Asked(LIVE, path, next((found for found in takes if found), frozenset[Path]())))
         at += every
     return asked
 
@@ -180,11 +201,12 @@ def false_answers(corpus: Corpus, folder: Path, jobs: int, questions: int) -> li
         {
             "kind": kind,
             "n": len(own),
-            "named": _share([named for _, _, named in own]),
-            "tracks": len({name for _, name, named in own if named}),
+            "named": _share([one.named for one in own]),
+            "related": _share([one.related for one in own]),
+            "tracks": len({one.path for one in own if one.folders}),
         }
         for kind in (*(f"{seconds:g} s" for seconds in CLIPS), LIVE)
-        if (own := [one for one in asked if one[0] == kind])
+        if (own := [one for one in asked if one.kind == kind])
     ]
 
 
