@@ -10,11 +10,12 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fingerprint.catalog.listings import Listings
 from fingerprint.catalog.picture_header import UnusablePictureError, picture_header
 
 FOLDER_NAME: Final = "covers"
@@ -177,22 +178,19 @@ def covers_named(stored: bytes) -> set[str]:
 class FolderPictures:
     """Finds the picture beside a music file: `cover.jpg`, `folder.png` and the like. Each folder is read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, listings: Listings) -> None:
+        self._listings = listings
         self._found: dict[str, FolderPicture | None] = {}
 
     def beside(self, path: str) -> FolderPicture | None:
         """The picture in a file's folder that is most likely its cover."""
         folder = os.path.dirname(path)  # noqa: PTH120 - as text, for speed
         if folder not in self._found:
-            self._found[folder] = _picture_in(folder)
+            self._found[folder] = _picture_in(folder, self._listings.names(folder))
         return self._found[folder]
 
 
-def _picture_in(folder: str) -> FolderPicture | None:
-    try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 - names
-    except (OSError, ValueError):
-        return None
+def _picture_in(folder: str, names: Sequence[str]) -> FolderPicture | None:
     likely = [
         (PICTURE_NAMES.index(stem), name)
         for name in names

@@ -164,8 +164,8 @@ class _Ingest:
         self._uncommitted: list[FileOutcome] = []
         self._pending_since = 0.0
         self._waiting: list[Known] = []
-        self._sidecars = Sidecars(roots=found.roots)
-        self._pictures = FolderPictures()
+        self._sidecars = Sidecars(roots=found.roots, listings=found.listings)
+        self._pictures = FolderPictures(found.listings)
         self._repictured: dict[str, tuple[Source, ...]] = {}
 
     def run(self, program: Sequence[str], workers: int) -> IngestReport:

@@ -20,6 +20,7 @@ from typing import Any, Final, cast
 from fingerprint.catalog.cue_sheet import cut_and_tags, read_cue
 from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.endings import AUDIO_SUFFIXES
+from fingerprint.catalog.listings import Listings
 from fingerprint.catalog.table import Row, SidecarError, TableRow, read_object, read_table, read_text
 from fingerprint.catalog.tags import PLAIN_FORMS, PLAIN_FORMS_TAKE, SAID_LIMIT
 from fingerprint.catalog.tracks import Tags, over
@@ -136,10 +137,11 @@ class Sidecars:
     """The sidecars read so far. Each folder is read once; `troubles` collects the errors.
 
     `roots`: the folders whose music is indexed: what is wrong with a table in one of them is said. Above them a
-    file of that name may have another purpose.
+    file of that name may have another purpose. `listings`: the names in folders that are known already.
     """
 
     roots: Sequence[str] = ()
+    listings: Listings = field(default_factory=Listings)
     troubles: list[Trouble] = field(default_factory=list[Trouble])
     _folders: dict[Path, list[_Table]] = field(default_factory=dict[Path, list[_Table]])
     _known: dict[Path, _Beside] = field(default_factory=dict[Path, _Beside])
@@ -179,10 +181,7 @@ class Sidecars:
         folder = path.parent
         if folder not in self._cues:
             self._cues[folder] = {}
-            try:
-                names = sorted(os.listdir(folder))  # noqa: PTH208 - names
-            except OSError:
-                names = list[str]()
+            names = self.listings.names(str(folder))
             for name in names:
                 if name.lower().endswith(".cue"):
                     self._read_cue(folder / name, names)
@@ -234,10 +233,7 @@ class Sidecars:
         if found is None:
             above = [folder, *folder.parents[: LEVELS - 1]]
             tables = [table for each in reversed(above) for table in self._folder(each, own=each == folder)]
-            try:
-                names = frozenset(name for name in os.listdir(folder) if name.endswith(FILE_ENDING))  # noqa: PTH208 - names
-            except OSError:
-                names = frozenset[str]()
+            names = frozenset(name for name in self.listings.names(str(folder)) if name.endswith(FILE_ENDING))
             found = self._known[folder] = (tables, names)
         return found
 
@@ -248,7 +244,7 @@ class Sidecars:
             for name in FOLDER_NAMES:
                 path = folder / name
                 try:
-                    if _exists(path):
+                    if self.listings.holds(str(folder), name):
                         found.append(self._read_files(path, said=own or self._is_ours(folder)))
                 except SidecarError as error:
                     if own or self._is_ours(folder):

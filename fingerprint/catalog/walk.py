@@ -10,6 +10,7 @@ from typing import Final
 
 from fingerprint.catalog.endings import AUDIO_SUFFIXES, COMPANION_SUFFIXES
 from fingerprint.catalog.file_reader import Unreadable
+from fingerprint.catalog.listings import Listings
 from fingerprint.catalog.tracks import FileStamp, file_stamp
 
 IGNORE_NAME: Final = ".twitchaudioignore"
@@ -38,7 +39,8 @@ class Walk:
     """What a walk found, in the order of the names.
 
     `skipped`: files and folders that were left out, each with the reason. `missing`: paths that do not exist.
-    `roots`: the folders that were walked. `closed`: those in them that could not be read.
+    `roots`: the folders that were walked. `closed`: those in them that could not be read. `listings`: the names
+    in the others.
     """
 
     files: list[FoundFile] = field(default_factory=list[FoundFile])
@@ -46,6 +48,7 @@ class Walk:
     missing: list[Path] = field(default_factory=list[Path])
     roots: list[str] = field(default_factory=list[str])
     closed: list[str] = field(default_factory=list[str])
+    listings: Listings = field(default_factory=Listings)
 
 
 class Patterns:
@@ -166,6 +169,7 @@ def _walk_folder(found: Walk, seen: set[str], root: str, excluded: Sequence[str]
             found.closed.append(folder)
             found.skipped.append(Unreadable(Path(folder), f"the folder cannot be read: {error.strerror}"))
             continue
+        found.listings.note(folder, [entry.name for entry in entries])
         patterns = [*patterns, *_own_patterns(found, folder, entries)]
         below: list[tuple[str, list[Patterns]]] = []
         for entry in entries:

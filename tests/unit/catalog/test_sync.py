@@ -120,6 +120,38 @@ def test_a_file_that_may_still_be_copied_waits_and_is_not_missing(shelf: Shelf) 
     assert shelf.sync().added == 1
 
 
+def test_a_library_that_has_not_changed_is_walked_once_and_no_file_is_opened(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        (shelf.music / str(number)).mkdir()
+        shelf.write(**{f"{number}/x": f"music {10 + number}"})
+    (shelf.music / "cover.jpg").write_bytes(b"no picture")
+    shelf.add()
+    read: list[str] = []
+    for name in ("scandir", "listdir"):
+        call = getattr(os, name)
+
+        def noted(path: str | Path = ".", call: Callable[[str | Path], object] = call) -> object:
+            if str(path).startswith(str(shelf.music)):
+                read.append(str(path))
+            return call(path)
+
+        monkeypatch.setattr(os, name, noted)
+    opened: list[str] = []
+    open_file = os.open
+
+    def open_noted(path: str | Path, *arguments: int, **named: int) -> int:
+        opened.append(str(path))
+        return open_file(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", open_noted)
+    report = shelf.sync()
+    assert (report.already, report.updated) == (8, 0)
+    assert sorted(read) == sorted({str(shelf.music), *(str(shelf.music / str(number)) for number in range(5))})
+    assert not [path for path in opened if path.startswith(str(shelf.music))]
+
+
 def test_sidecars_are_followed_to_the_new_place_and_when_they_are_taken_away(shelf: Shelf) -> None:
     table = shelf.music / "tracks.csv"
     table.write_text("file,title,album\na.mp3,Sidecar,One\nsub/a.mp3,Below,Two\n")
