@@ -424,8 +424,8 @@ def _unusable_folder(folder: Path, reason: str) -> SettingsError:
 
 def _why_not_writable(folder: Path) -> str | None:
     """Why this process cannot write a folder or the database in it, as in another user's mount; None: it can."""
-    for path in (folder, folder / SQLITE_FILE):
-        if path.exists() and not os.access(path, os.W_OK, effective_ids=_KNOWS_EFFECTIVE_USER):
+    for path, needed in ((folder, os.W_OK | os.X_OK), (folder / SQLITE_FILE, os.W_OK)):
+        if path.exists() and not os.access(path, needed, effective_ids=_KNOWS_EFFECTIVE_USER):
             if not hasattr(os, "geteuid"):
                 return "access is denied"
             owner = path.stat().st_uid

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -256,18 +257,20 @@ async def test_every_earlier_version_is_brought_up_to_date_with_its_data(sql_add
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-async def test_a_data_folder_of_another_user_is_named(tmp_path: Path) -> None:
+async def test_a_data_folder_of_another_user_is_named() -> None:
     """Such as a bind mount of a container."""
-    folder = tmp_path / "data"
-    folder.mkdir(mode=0o755)
-    for each in (tmp_path, *tmp_path.parents[:2]):
-        each.chmod(0o755)
-    os.seteuid(NOBODY)
-    try:
-        with pytest.raises(SettingsError) as refused:
-            async with open_configured_database(PipelineSettings(data_dir=folder)):
-                pass
-    finally:
-        os.seteuid(0)
+    # The folders that pytest makes are closed to other users.
+    with tempfile.TemporaryDirectory() as outer:
+        folder = Path(outer) / "data"
+        folder.mkdir()
+        for each in (folder, folder.parent):
+            each.chmod(0o755)
+        os.seteuid(NOBODY)
+        try:
+            with pytest.raises(SettingsError) as refused:
+                async with open_configured_database(PipelineSettings(data_dir=folder)):
+                    pass
+        finally:
+            os.seteuid(0)
     assert f"TWITCHAUDIO_DATA_DIR={str(folder)!r}" in str(refused.value)
     assert f"it runs as user {NOBODY}, and {folder} belongs to user 0" in str(refused.value)
