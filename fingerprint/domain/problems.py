@@ -173,7 +173,7 @@ PROBLEM_KINDS: Final[dict[ProblemCode, ProblemKind]] = {
     ),
     ProblemCode.JOB_IN_PROGRESS: ProblemKind(
         409,
-        "Another identification of yours is running",
+        "Another identification is still running",
         "Another identification is still running",
         "It was started from your network. Try again in a few seconds.",
     ),

@@ -186,7 +186,7 @@ async def test_s8_a_full_disk_is_busy_for_what_is_new_and_what_is_stored_is_give
         assert kept["status"] == "successful"
         # Not one page more than there is: jobs begin while there is room within the pages.
         disk.pages = 1
-        # As many as are worked on at a time: each keeps its place while its answer is tried to be stored.
+        # Each is tried to be stored for a while, and keeps no other one waiting meanwhile.
         told = await asyncio.gather(*(outcome(api, f"Slug-{number}") for number in range(8)))
         # What was found out is told, though it cannot be stored.
         assert set(told) <= {"successful", "busy"}

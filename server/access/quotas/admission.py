@@ -180,7 +180,7 @@ class Admissions:
                 if ended:
                     continue
                 if not unclear or self._clock.monotonic() >= look_until:
-                    raise JobInProgressError(request.max_jobs, running) from None
+                    raise JobInProgressError(request.quota_key, request.max_jobs, running) from None
                 await self._clock.sleep(_LOOK_EACH_SECONDS)
             else:
                 return QuotaAdmission(self, slot, statuses, on_start)

@@ -65,9 +65,12 @@ class SharedError(Exception):
 class JobInProgressError(TwitchAudioError):
     """All slots of a quota key are in use; `identification_id` is one of its running jobs, if known."""
 
-    def __init__(self, most: int, identification_id: str | None) -> None:
+    def __init__(self, quota_key: str | None, most: int, identification_id: str | None) -> None:
         jobs = "One identification" if most == 1 else f"{most} identifications"
-        detail = f"{jobs} at a time: wait until {'it' if most == 1 else 'one'} has ended. Joining others is free."
+        # Others may be behind the same address.
+        whose = "with this API key" if (quota_key or "").startswith("key:") else "from your network"
+        end = "it has ended" if most == 1 else "one has ended"
+        detail = f"{jobs} at a time {whose}: wait until {end}. Joining others is free."
         super().__init__(ProblemCode.JOB_IN_PROGRESS, detail, retry_after_seconds=5.0)
         self.identification_id = identification_id
 
