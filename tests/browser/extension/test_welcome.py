@@ -38,7 +38,7 @@ async def test_it_can_be_tried_without_a_server_and_a_server_is_chosen(
     await page.viewport(390, 900)
     assert await page.evaluate("document.documentElement.scrollWidth <= 390")
     await page.fill("#server", f"https://{HOST}/channels")
-    await page.wait_for_text("#server-hint", "Only the beginning counts")
+    await page.wait_for_text("#server-hint", "one page of a server")
     await extension.picture(page, "welcome-narrow")
     await page.click("#server-meant")
     assert await page.of("#server", "(field) => field.value") == f"https://{HOST}"
