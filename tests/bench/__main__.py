@@ -13,6 +13,7 @@ BENCHMARKS: Final = {
     "providers": "tests.bench.providers",
     "catalog-scale": "tests.bench.catalog_scale",
     "fit-confidence": "tests.bench.fit_confidence",
+    "learned": "tests.bench.learned",
     "library": "tests.bench.library",
     "mixes": "tests.bench.mixes",
     "loop-lag": "tests.bench.loop_lag",

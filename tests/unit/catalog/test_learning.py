@@ -18,9 +18,9 @@ SONG, OTHER_SONG = 71, 72
 @cache
 def heard(song: int, start: float, *, under: int | None = None, seconds: float = 6.0) -> bytes:
     """The fingerprint of some seconds of a song, perhaps under other sound."""
-    sound = tune(song, 40.0, channels=2).cut(start, seconds)
+    sound = tune(song, 25.0, channels=2).cut(start, seconds)
     if under is not None:
-        sound = mixed(sound, tune(under, 40.0, channels=2).cut(3.0 + under % 7, seconds), 0.8)
+        sound = mixed(sound, tune(under, 12.0, channels=2).cut(under % 7, seconds), 0.8)
     return query_print(sound)
 
 
@@ -112,7 +112,7 @@ def test_pieces_that_meet_grow_together() -> None:
 
 def test_a_song_of_a_mono_and_a_stereo_channel() -> None:
     mono = SongCapture(
-        fingerprint=query_print(Pcm(tune(SONG, 40.0, channels=2).cut(10.0, 6.0).mono[np.newaxis].copy())),
+        fingerprint=query_print(Pcm(tune(SONG, 25.0, channels=2).cut(10.0, 6.0).mono[np.newaxis].copy())),
         offset_seconds=10.0,
         origin=CaptureOrigin(channel="a"),
     )
