@@ -8,7 +8,7 @@ Pure functions of fingerprints, without any sound: see `query_print`. Times of a
 in *steps* (`hop / phases` samples, 8 ms), those of what is indexed in frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -22,7 +22,17 @@ from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.query_print import PrintedPeaks, peaks_of
 
 TOLERANCE_SECONDS: Final = 1.6
-"""How far a provider's offset may be wrong: AudD tells whole seconds."""
+EXACT_TOLERANCE_SECONDS: Final = 0.4
+"""How far two offsets may be off: by more where one of them is in whole seconds, as AudD tells it.
+
+Wide tolerance is a risk: a short loop that plays under the song on both channels fits somewhere.
+"""
+
+MOST_AMBIGUOUS: Final = 0.6
+"""A second place at which two captures fit as well, by the share of what coincides at the best: a loop's."""
+
+LEAST_SUPPORT: Final = 1 / 3
+"""The share of the other channels' captures of a moment that must show a peak."""
 
 LEAST_OVERLAP_SECONDS: Final = 2.5
 """The least sound that two captures must have in common to be compared."""
@@ -171,6 +181,8 @@ def _agreement(one: _Placed, other: _Placed, parameters: Parameters) -> tuple[in
     """How many steps later the other has the same music than told, and how sure that is; None when it has not."""
     step = step_seconds(parameters)
     reach, least = round(TOLERANCE_SECONDS / step), round(LEAST_OVERLAP_SECONDS / step)
+    rounded = any(float(each.capture.offset_seconds).is_integer() for each in (one, other))
+    allowed = reach if rounded else round(EXACT_TOLERANCE_SECONDS / step)
     first, last = one.overlap(other)
     if last - first < least:
         return None
@@ -191,6 +203,8 @@ def _agreement(one: _Placed, other: _Placed, parameters: Parameters) -> tuple[in
     sureness = (float(near[best]) - usual) / spread
     shared = float(near[best]) - usual
     if shared < LEAST_SHARED or sureness < LEAST_SURENESS or shared < LEAST_SHARE * possible:
+        return None
+    if abs(best - reach) > allowed or float(near[apart].max()) - usual > MOST_AMBIGUOUS * shared:
         return None
     return best - reach, sureness
 
@@ -249,7 +263,7 @@ def _trusted(placed: Sequence[_Placed], proving: Sequence[tuple[int, int]], para
             partners.setdefault(other, set()).add(one)
         for number, others in partners.items():
             if len(placed[number].channels) > channel:
-                found.append(_shared_peaks(placed, number, sorted(others), channel, parameters))
+                found.append(_shared_peaks(placed, number, others, channel, parameters))
         kept.append(_strongest(found, parameters))
     step = step_seconds(parameters)
     seconds = tuple((first * step, last * step) for first, last in stretches)
@@ -268,7 +282,7 @@ def _trusted(placed: Sequence[_Placed], proving: Sequence[tuple[int, int]], para
 
 
 def _shared_peaks(
-    placed: Sequence[_Placed], number: int, others: Sequence[int], channel: int, parameters: Parameters
+    placed: Sequence[_Placed], number: int, others: Collection[int], channel: int, parameters: Parameters
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """The peaks of a capture that others have, too: their frames in the song, their bins, and how good they are.
 
@@ -279,13 +293,17 @@ def _shared_peaks(
     phase = min((0, parameters.phases // 2), key=lambda each: (own.start + each) % parameters.phases)
     mine = np.flatnonzero(peaks.steps % parameters.phases == phase)
     chosen = PrintedPeaks(peaks.steps[mine], peaks.bins[mine], peaks.levels[mine])
-    times = np.zeros(len(mine))
-    for each in others:
-        other = placed[each]
-        if len(other.channels) > channel:
+    times, covering = np.zeros(len(mine)), np.zeros(len(mine))
+    at = chosen.steps + own.start
+    for each, other in enumerate(placed):
+        independent = other.capture.origin.is_independent_of(own.capture.origin)
+        if each == number or len(other.channels) <= channel or not independent:
+            continue
+        covering += (at >= other.start) & (at < other.end)
+        if each in others:
             owners, _ = _pairs(chosen, own.start, other.channels[channel], other.start, _STEP_REACH + 1)
             times[np.unique(owners)] += 1
-    shared = (times > 0) & (chosen.steps + own.start >= 0)
+    shared = (times > 0) & (times >= LEAST_SUPPORT * covering) & (at >= 0)
     frames = (chosen.steps[shared] + own.start) // parameters.phases
     return frames, np.rint(chosen.bins[shared]).astype(np.int64), times[shared] + chosen.levels[shared] / 100.0
 

@@ -88,6 +88,24 @@ def test_what_proves_nothing(captures: list[SongCapture]) -> None:
     assert learn(captures) is NOTHING_LEARNED
 
 
+def test_a_loop_that_plays_under_the_song_on_both_channels_is_not_the_song() -> None:
+    # A sound of 1.3 s, over and over, much louder than the music: it fits at several places.
+    once = tune(90, 12.0, channels=2).cut(2.0, 1.3).samples
+    loop = np.ascontiguousarray(np.tile(once, 8))
+
+    def under_loop(start: float, first: float) -> bytes:
+        music = tune(SONG, 25.0, channels=2).cut(start, 6.0)
+        return query_print(mixed(music, Pcm(loop).cut(first, 6.0), 8.0))
+
+    captures = [
+        SongCapture(
+            fingerprint=under_loop(start, first), offset_seconds=start, origin=CaptureOrigin(channel=channel)
+        )
+        for start, first, channel in ((10.1, 0.2, "a"), (11.2, 0.9, "b"))
+    ]
+    assert learn(captures) is NOTHING_LEARNED
+
+
 def test_a_wrong_answer_of_the_provider_changes_nothing() -> None:
     right = [capture(10.0, "a"), capture(11.0, "b")]
     wrong = capture(11.5, "c", song=OTHER_SONG)
