@@ -63,3 +63,30 @@ def test_what_is_not_whole_is_not_taken_back_and_nothing_is_written_over(
     assert main(["catalog", "backup", str(tmp_path / "x"), "--catalog", str(tmp_path / "gone")]) == 1
     assert titles(tmp_path / "c") == {"Song 1"}
     assert not (tmp_path / "x").exists()
+
+
+def test_damage_anywhere_in_a_copy_is_refused_in_one_line_and_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(tmp_path / "c", [1])
+    back_up(tmp_path / "c", tmp_path / "copy")
+    fill(tmp_path / "ours", [3])
+    before = {path.name: path.read_bytes() for path in (tmp_path / "ours").iterdir()}
+    for path in sorted((tmp_path / "copy").iterdir()):
+        raw = path.read_bytes()
+        damaged = {"empty": b"", "cut": raw[:-1], "longer": raw + b"x", "of another": before.get(path.name, b"")}
+        for place in (*range(0, 320, 32), *range(0, len(raw), len(raw) // 12)):
+            if place > 320 and not any(raw[place - 8 : place + 8]):
+                continue  # between two parts, where nothing is
+            damaged[f"turned at {place}"] = raw[:place] + bytes([raw[place] ^ 0x40]) + raw[place + 1 :]
+        for name, content in damaged.items():
+            path.write_bytes(content)
+            status = main(["catalog", "restore", str(path.parent), "--force", "--catalog", str(tmp_path / "ours")])
+            said = f"{path.name} {name}: {status}"
+            assert (status, capsys.readouterr().err.count("\n")) == (1, 1), said
+            assert {each.name: each.read_bytes() for each in (tmp_path / "ours").iterdir()} == before, said
+        path.write_bytes(raw)
+    assert (
+        main(["catalog", "restore", str(tmp_path / "copy"), "--force", "--catalog", str(tmp_path / "ours")]) == 0
+    )
+    assert titles(tmp_path / "ours") == {"Song 1"}
