@@ -1,12 +1,20 @@
 """Where a request comes from: forwarding headers count only from trusted proxies (C4)."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.access.identity.addresses import Networks, client_address, parse_address, parse_network
+from server.access.identity.addresses import (
+    Networks,
+    client_address,
+    counted,
+    parse_address,
+    parse_network,
+    sources_of,
+    widely_counted,
+)
 
 TRUSTED = Networks([ip_network("10.0.0.0/8"), ip_network("::1/128"), ip_network("2001:db8::/32")])
 
@@ -79,3 +87,11 @@ def test_forms_of_an_ipv4_address_are_that_address(text: str) -> None:
 def test_proxies_may_add_a_port_to_the_callers_address(hop: str, counts: str) -> None:
     found = client_address("10.0.0.1", [f"198.51.100.7, {hop}"], Networks([parse_network("10.0.0.0/8")]))
     assert str(found) == counts
+
+
+def test_what_is_counted_for_an_address() -> None:
+    four, six = ip_address("192.0.2.7"), ip_address("2001:db8:1:2ff:3::1")
+    assert (counted(four), widely_counted(four), sources_of(four)) == ("192.0.2.7", "192.0.2.7", ("192.0.2.7",))
+    assert counted(six) == "2001:db8:1:2ff::/64"
+    assert widely_counted(six) == "2001:db8:1:200::/56"
+    assert sources_of(six) == (counted(six), widely_counted(six))
