@@ -361,7 +361,7 @@ async def test_d4_an_answer_that_cannot_be_stored_is_given_kept_and_stored_later
         outcomes: list[JobOutcome] = []
         service.add_outcome_listener(outcomes.append)
         parts.recognizers.before = store_goes_down
-        waiting = asyncio.create_task(service.wait(await service.ask(CHANNEL), 10))
+        waiting = asyncio.create_task(service.wait(await service.ask(CHANNEL), 60))
         for _ in range(60):
             await settle()
             await world.clock.advance(0.1)
@@ -410,7 +410,7 @@ async def test_d4_an_answer_that_is_never_stored_is_counted_as_lost(world: World
             world.store.down = True
 
         parts.recognizers.before = store_goes_down
-        waiting = asyncio.create_task(service.wait(await service.ask(CHANNEL), 10))
+        waiting = asyncio.create_task(service.wait(await service.ask(CHANNEL), 60))
         for _ in range(60):
             await settle()
             await world.clock.advance(0.1)
