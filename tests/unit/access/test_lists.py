@@ -130,3 +130,26 @@ def test_a_channel_is_listed_with_its_clips_and_videos(kind: BlacklistKind, text
     for target in (ChannelTarget("somechannel"), ClipTarget("Slug", channel="innocent"), VideoTarget("1", 0.0)):
         assert listed.names(target=target, broadcaster=owner) == named, target
     assert not listed.names(target=VideoTarget("1", 0.0))
+
+
+@pytest.mark.parametrize(
+    ("login", "number", "named"),
+    [
+        ("somechannel", "77", True),
+        ("renamed", "77", True),
+        ("somechannel", "88", False),
+        ("somechannel", None, True),
+        ("other", "88", False),
+        ("other", None, False),
+    ],
+)
+def test_a_listed_login_means_the_account_that_had_it(login: str, number: str | None, named: bool) -> None:
+    entry = (str(BlacklistKind.CHANNEL), "somechannel")
+    listed = Blacklist.of([entry], {entry: "77"})
+    broadcaster = None if number is None else Broadcaster(id=number, login=login)
+    assert listed.names(target=ChannelTarget(login), broadcaster=broadcaster) == named
+
+
+def test_a_listed_login_of_no_known_account_means_all_that_have_it() -> None:
+    listed = blacklist(BlacklistKind.CHANNEL, "somechannel")
+    assert listed.names(target=ChannelTarget("somechannel"), broadcaster=Broadcaster(id="88", login="somechannel"))
