@@ -216,7 +216,12 @@ class OverlayPage:
         now = request.app[keys.CLOCK].now()
         headers: dict[str, str] = {}
         try:
-            card = example_card(now) if chosen.test else await self._newest(request, login, chosen, now)
+            if chosen.test:
+                card = example_card(now)
+            else:
+                async with in_time(self._seconds):
+                    login = await request.app[keys.NAMES].current_login(login)
+                    card = await _newest(request, login, chosen, now)
         except TwitchAudioError as error:
             if error.code is not ProblemCode.BUSY or not wants_page(request):
                 raise
@@ -233,14 +238,6 @@ class OverlayPage:
         response = _framed(render("overlay.html", request, context, status=503 if headers else 200))
         response.headers.update(headers)
         return response
-
-    async def _newest(self, request: web.Request, login: str, chosen: Options, now: datetime) -> Card | None:
-        """The card to show, if any. Raises TwitchAudioError, as reading set lists does."""
-        async with in_time(self._seconds):
-            login = await request.app[keys.NAMES].current_login(login)
-            address = request[keys.CONTEXT].credentials.address
-            plays = (await request.app[keys.SET_LISTS].page(address, login, limit=1)).plays
-        return card_of(plays[0]) if plays and is_shown(plays[0].last_heard, now, chosen.hide) else None
 
     async def builder(self, request: web.Request) -> web.Response:
         """`/overlay`: a form for the overlay's options, with a preview, the address and the next steps."""
@@ -275,6 +272,13 @@ class OverlayPage:
         response = render("overlay_builder.html", request, context)
         response.headers["Content-Security-Policy"] = FRAMES_OURS
         return response
+
+
+async def _newest(request: web.Request, login: str, chosen: Options, now: datetime) -> Card | None:
+    """The card to show, if any. Raises TwitchAudioError, as reading set lists does."""
+    address = request[keys.CONTEXT].credentials.address
+    plays = (await request.app[keys.SET_LISTS].page(address, login, limit=1)).plays
+    return card_of(plays[0]) if plays and is_shown(plays[0].last_heard, now, chosen.hide) else None
 
 
 SOME_CHANNEL: Final = "yourchannel"
