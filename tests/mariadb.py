@@ -63,6 +63,8 @@ class MariaDB:
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # A kernel continues the stopped processes of a group whose last link to a terminal ends.
+            start_new_session=True,
         )  # fmt: skip
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
@@ -82,6 +84,12 @@ class MariaDB:
         """Let it accept connections and answer nothing (SIGSTOP)."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        status = Path(f"/proc/{self._process.pid}/status")
+        deadline = time.monotonic() + _START_SECONDS
+        while status.exists() and "State:\tT" not in status.read_text():
+            if time.monotonic() > deadline:
+                pytest.fail("MariaDB did not stop")
+            time.sleep(0.01)
 
     def go_on(self) -> None:
         """The end of `hang`."""
