@@ -198,8 +198,9 @@ def _told_to_others(data_dir: Path, twitch: Mapping[str, str], settings: ServerS
         "TWITCH_CLIENT_SECRET": ""
         if settings.twitch_client_secret is None
         else settings.twitch_client_secret.reveal(),
-        "TWITCH_CLIENT_SECRET_FILE": "",
     }
+    # A secret that the operator's own environment names by a file would be given twice.
+    variables |= {f"{name}_FILE": "" for name in variables}
     file = data_dir / FOLDER / RUNNING
     content = json.dumps({"pid": os.getpid(), "environment": variables})
     file.touch(mode=0o600)

@@ -41,7 +41,15 @@ async def demo(folder: Path, *more: str) -> AsyncGenerator[tuple[asyncio.subproc
 
 async def command(folder: Path, *words: str) -> tuple[int | None, str]:
     """A command in another terminal that works on the demo: its exit status, and what it said."""
-    environment = {**os.environ, "TWITCHAUDIO_DATA_DIR": str(folder)}  # noqa: TID251 - handed on
+    own = folder / "own-secret"
+    own.write_text("sqlite:////nowhere/own.sqlite3")
+    environment = {
+        **os.environ,  # noqa: TID251 - handed on
+        "TWITCHAUDIO_DATA_DIR": str(folder),
+        # The operator's own, which has nothing to do with the demo.
+        "TWITCHAUDIO_DATABASE_URL_FILE": str(own),
+        "TWITCH_CLIENT_SECRET_FILE": str(own),
+    }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "server", "--demo", *words), env=environment, stdout=asyncio.subprocess.PIPE
     )

@@ -59,6 +59,8 @@ async def stage(tmp_path: Path) -> AsyncGenerator[Stage]:
 
 async def test_the_link_opens_the_admin_pages_once(stage: Stage) -> None:
     link = stage.link()
+    async with ClientSession() as other, other.head(link) as looked:
+        assert looked.status == 401  # a program that only looks at links does not use it up
     async with stage.browser.get(link, headers=PAGE) as page:
         assert (page.status, page.url.path, page.url.query_string) == (200, "/admin", "")
     async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as other:

@@ -23,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 def add_operator_sign_in(app: web.Application) -> None:
     """Add signing in and out to an application that has an `OPERATOR_LINK`."""
-    app.router.add_get(PATH, _sign_in)
+    # Programs that look at links, as chats do, would use it up.
+    app.router.add_get(PATH, _sign_in, allow_head=False)
     app.router.add_post(f"{PLACE}/sign-out", _sign_out)
 
 
