@@ -29,8 +29,8 @@ from tests.emulators import Emulator
 SERVERS = 3
 CLIENTS = 3_000
 CONNECT_AT_ONCE = 100
-LEARN_SECONDS = 5.0
-"""By when other servers know of a job's end, once it is stored: they look a few times a second."""
+LEARN_SECONDS, BUSY_LEARN_SECONDS = 0.5, 5.0
+"""By when other servers know of a job's end, once it is stored: where nothing else is in the way, and else."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -163,7 +163,8 @@ async def test_stages_and_the_end_reach_listeners_at_another_server(servers: lis
             # The job had ended before its end was stored, so that this is the longer time.
             delays.append((heard - datetime.fromisoformat(state["finished_at"])).total_seconds())
     # The machine may be busy with something else at times.
-    assert median(delays) <= LEARN_SECONDS, delays
+    assert min(delays) <= LEARN_SECONDS, delays
+    assert median(delays) <= BUSY_LEARN_SECONDS, delays
 
 
 async def stage_of(events: ClientResponse, name: str) -> str:
