@@ -71,10 +71,10 @@ function songView(song) {
     if (link !== null) links[service] = link;
   }
   return {
-    title: String(song.title),
-    artists: song.artists.map(String).join(", "),
-    album: String(song.album ?? ""),
-    label: String(song.label ?? ""),
+    title: song.title,
+    artists: song.artists.filter((artist) => typeof artist === "string").join(", "),
+    album: textOf(song.album),
+    label: textOf(song.label),
     links,
     moment: offset === null ? "" : clockText(offset),
     length: onScale ? clockText(duration) : "",
@@ -123,12 +123,24 @@ function number(value) {
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
+/** @param {unknown} value */
+export function textOf(value) {
+  return typeof value === "string" ? value : "";
+}
+
+/** Whether there is what is shown of a song at least. @param {any} value @returns {value is SongOfServer} */
+export function isSong(value) {
+  return typeof value?.title === "string" && Array.isArray(value.artists);
+}
+
 /**
  * @param {Identification} identification
  * @returns {AnswerView}
  */
 export function answerView(identification) {
-  const { id, kind, target, stage, status, song, problem } = identification;
+  const { id, stage, status, song, problem } = identification;
+  const kind = /** @type {Identification["kind"]} */ (textOf(identification.kind));
+  const target = textOf(identification.target);
   const live = kind === "stream";
   /** @type {AnswerView} */
   const view = {
@@ -138,14 +150,15 @@ export function answerView(identification) {
   };
   if (problem || status === "failed") return { ...view, state: "failed" };
   if (status === "no_match") return { ...view, state: "none" };
-  if (!song) return view;
+  if (!isSong(song)) return view;
   const same = JSON.stringify(song);
   const score = number(identification.score);
-  const others = kind === "clip" || kind === "file" ? identification.songs ?? [] : [];
+  const several = (kind === "clip" || kind === "file") && Array.isArray(identification.songs);
+  const others = several ? identification.songs.filter(isSong) : [];
   return {
     ...view,
     state: "found",
-    heard_at: live ? identification.captured_at ?? identification.finished_at ?? "" : "",
+    heard_at: live ? textOf(identification.captured_at) || textOf(identification.finished_at) : "",
     song: songView(song),
     others: others.filter((other) => JSON.stringify(other) !== same).map(songView),
     probable: score !== null && score <= PROBABLE,

@@ -1,6 +1,7 @@
 /** The server's HTTP API. It uses no browser API except fetch, which is passed in. */
 
 import { isSafe } from "./address.js";
+import { isSong, textOf } from "./answer.js";
 import { ProblemError } from "./problem.js";
 
 /** @typedef {{ kind: "bearer", value: string } | null} Credential */
@@ -29,7 +30,7 @@ export async function call(network, server, path, { method = "GET", body, wait, 
   if (wait !== undefined) headers["Prefer"] = `wait=${wait}`;
   if (fresh) headers["Cache-Control"] = "no-cache";
   if (credential) headers["Authorization"] = `Bearer ${credential.value}`;
-  let response, text;
+  let response, content;
   try {
     response = await network.fetch(`${server}/api/v1${path}`, {
       method,
@@ -43,20 +44,38 @@ export async function call(network, server, path, { method = "GET", body, wait, 
       referrerPolicy: "no-referrer",
       signal: AbortSignal.timeout(CALL_SECONDS * 1000),
     });
-    text = response.type === "opaqueredirect" ? "" : await response.text();
+    content = response.type === "opaqueredirect" ? "" : await bounded(response);
   } catch (error) {
     throw unreachable(network, server, error);
   }
   if (response.type === "opaqueredirect") throw new ProblemError("server-redirects");
-  if (text.length > MAX_BYTES) throw new ProblemError("not-a-server");
+  if (content === null) throw new ProblemError("not-a-server");
   if (response.status === 204) return { status: 204, body: null, wait: null };
-  const json = parsed(text);
+  const json = parsed(content);
   if (response.ok) {
     if (json === null || typeof json !== "object") throw new ProblemError("not-a-server");
     return { status: response.status, body: json, wait: retryAfter(json, response) };
   }
   if (typeof json?.code !== "string") throw new ProblemError(codeOfOther(response.status, json), "", retryAfter(json, response));
-  throw new ProblemError(json.code, String(json.detail ?? ""), retryAfter(json, response), String(json.title ?? ""));
+  throw new ProblemError(json.code, textOf(json.detail), retryAfter(json, response), textOf(json.title));
+}
+
+/** The body, or null when it is longer than any answer of ours: the rest is not read. @param {Response} response */
+async function bounded(response) {
+  const decoder = new TextDecoder();
+  let [read, bytes] = ["", 0];
+  const reader = response.body?.getReader();
+  while (reader) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    bytes += value.byteLength;
+    if (bytes > MAX_BYTES) {
+      await reader.cancel();
+      return null;
+    }
+    read += decoder.decode(value, { stream: true });
+  }
+  return read + decoder.decode();
 }
 
 /**
@@ -82,10 +101,10 @@ function unreachable(network, server, error) {
   return new ProblemError(local ? "server-unreachable" : "connection-not-secure");
 }
 
-/** @param {string} text @returns {any} */
-function parsed(text) {
+/** @param {string} content @returns {any} */
+function parsed(content) {
   try {
-    return JSON.parse(text);
+    return JSON.parse(content);
   } catch {
     return null;
   }
@@ -94,7 +113,8 @@ function parsed(text) {
 /** Seconds: a number, or of a proxy a date (RFC 9110, 10.2.3). @param {any} json @param {Response} response */
 function retryAfter(json, response) {
   const header = response.headers.get("Retry-After") ?? "";
-  const plain = Number(json?.retry_after_seconds ?? (header || NaN));
+  const own = json?.retry_after_seconds;
+  const plain = typeof own === "number" ? own : Number(header || NaN);
   const told = Number.isNaN(plain) ? Math.max(0, (Date.parse(header) - Date.now()) / 1000) : plain;
   return Number.isFinite(told) && told >= 0 ? Math.min(told, 3600) : null;
 }
@@ -108,7 +128,7 @@ const STATUSES = new Set(["queued", "running", "successful", "no_match", "failed
  */
 export function identification(body) {
   const whole = typeof body?.id === "string" && STATUSES.has(body.status) && typeof body.stage === "string";
-  const found = body?.status !== "successful" || (typeof body.song?.title === "string" && Array.isArray(body.song.artists));
+  const found = body?.status !== "successful" || isSong(body.song);
   if (!whole || !found) throw new ProblemError("server-too-old");
   return body;
 }

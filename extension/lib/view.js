@@ -1,6 +1,6 @@
 /** Turns answers and refusals into what the extension shows: words, links and next steps. No DOM, no browser API. */
 
-import { NAMES, SERVICES, answerView, clockText, playbackOf, searchLink } from "./answer.js";
+import { NAMES, SERVICES, answerView, clockText, playbackOf, searchLink, textOf } from "./answer.js";
 import { ProblemError } from "./problem.js";
 
 /** @type {Record<string, 0 | 1 | 2>} */
@@ -52,7 +52,7 @@ export function viewOf(identification, say, server, wait = null, ago = 0) {
       if (!song || !identification.song) throw new ProblemError("server-too-old");
       return {
         state, id, kind, target,
-        heard_at: heard_at || (identification.finished_at ?? identification.created_at),
+        heard_at: heard_at || textOf(identification.finished_at) || textOf(identification.created_at) || new Date().toISOString(),
         song: shownSong(song),
         others: others.slice(0, MAX_OTHERS).map(shownSong),
         note: [note, ...playedWords(identification.song, say)].filter(Boolean).join(" "),
@@ -60,11 +60,15 @@ export function viewOf(identification, say, server, wait = null, ago = 0) {
       };
     }
     case "failed": {
-      const { code = "internal", detail = "", retry_after_seconds = null, title } = identification.problem ?? {};
-      return { ...problemView(new ProblemError(code, detail, retry_after_seconds, title), say, server, target), final: true };
+      const { code, detail, retry_after_seconds, title } = identification.problem ?? {};
+      const refusal = new ProblemError(textOf(code) || "internal", textOf(detail), seconds(retry_after_seconds), textOf(title));
+      return { ...problemView(refusal, say, server, target), final: true };
     }
   }
 }
+
+/** @param {unknown} value */
+const seconds = (value) => (typeof value === "number" && value >= 0 && value < Infinity ? Math.min(value, 3600) : null);
 
 /** Nearer to the live moment an answer is about what is live. */
 const LIVE_SECONDS = 15;
@@ -78,8 +82,8 @@ const LIVE_SECONDS = 15;
 function momentNote({ kind, moment, asked_at }, say, ago) {
   if (kind !== "stream") return "";
   // An answer to the moment that was asked for may be one of before, whose distance from live was another.
-  const behind = asked_at && ago ? ago : Number(moment?.behind_live ?? NaN);
-  if (behind >= LIVE_SECONDS) return say("moment_behind", [clockText(behind)]);
+  const behind = asked_at && ago ? ago : moment?.behind_live;
+  if (typeof behind === "number" && behind >= LIVE_SECONDS) return say("moment_behind", [clockText(behind)]);
   return ago >= LIVE_SECONDS ? say("moment_live") : "";
 }
 

@@ -203,3 +203,13 @@ test("Retry-After is a number or a date, and nothing absurd", async () => {
     assert.equal((await sent(ask)).wait, null, value);
   }
 });
+
+test("an answer that never ends is not read to its end", async () => {
+  let sentBytes = 0;
+  const endless = () => new ReadableStream({ pull(controller) { sentBytes += 65536; controller.enqueue(new Uint8Array(65536).fill(32)); } });
+  for (const status of [200, 404, 502]) {
+    answers = () => new Response(endless(), { status });
+    assert.equal((await sent(ask)).code, "not-a-server");
+  }
+  assert.ok(sentBytes < 4_000_000, String(sentBytes));
+});

@@ -358,3 +358,47 @@ test("the server's own English is apart from the translated sentence", () => {
   assert.deepEqual([view.text, view.detail], ["problem_subscription_required_text(songs.example)", "For subscribers of neonharbour."]);
   assert.equal(problemView(new ProblemError("busy", "Later."), say, SERVER).detail, "");
 });
+
+test("whatever a server's answer holds in a field, a view of plain texts comes of it, or the sentence for such servers", () => {
+  const song = {
+    title: "T", artists: ["A"], album: "B", label: "L", duration: 200, offset: 5, position: 3, speed: 1.1, pitch: 1,
+    links: { spotify: "https://open.spotify.com/track/1" },
+  };
+  const answer = {
+    id: "x", kind: "clip", target: "c", status: "successful", stage: "done", created_at: "2026-01-01T00:00:00Z",
+    finished_at: null, captured_at: "2026-01-01T00:00:00Z", captured_from: 3, captured_seconds: 6, at: 60,
+    moment: { behind_live: 30 }, score: 0.9, song, songs: [song, { ...song, title: "U" }], problem: null,
+  };
+  const refused = { ...answer, status: "failed", song: null, songs: [], problem: { code: "busy", title: "t", detail: "d", retry_after_seconds: 4 } };
+  const odd = [null, undefined, 0, -1, 1e300, "", "x", true, [], {}, [null], ["a", null], [[]], { toString: 5 }, [{ title: null }]];
+  function* paths(value, at = []) {
+    for (const key of Object.keys(value)) {
+      yield [...at, key];
+      if (value[key] && typeof value[key] === "object") yield* paths(value[key], [...at, key]);
+    }
+  }
+  for (const kind of ["clip", "stream", "video"]) {
+    for (const whole of [answer, refused, { ...answer, status: "running" }, { ...answer, status: "no_match", song: null }]) {
+      for (const path of paths(whole)) {
+        for (const value of odd) {
+          const changed = structuredClone({ ...whole, kind });
+          path.slice(0, -1).reduce((within, key) => within[key], changed)[path.at(-1)] = value;
+          const about = `${kind} ${whole.status} ${path.join(".")} ${JSON.stringify(value)}`;
+          let view;
+          try {
+            view = viewOf(identification(JSON.parse(JSON.stringify(changed))), say, SERVER, null, 30);
+          } catch (error) {
+            assert.equal(error.code, "server-too-old", `${about}: ${error}`);
+            continue;
+          }
+          const { title, artists, album } = view.song ?? {};
+          for (const said of [view.heading, view.text, view.detail, view.note, view.heard_at, view.code, title, artists, album]) {
+            assert.ok(said === undefined || typeof said === "string", `${about}: ${said}`);
+            assert.doesNotMatch(said ?? "", /\[object|undefined|NaN|null/, about);
+          }
+          assert.ok(view.wait === undefined || view.wait === null || (view.wait > 0 && view.wait <= 3600), about);
+        }
+      }
+    }
+  }
+});
