@@ -24,6 +24,9 @@ from tests.browser.extension.conftest import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+EDGES = Path(__file__).parents[2] / "unit/extension/edges.js"
+"""Walks the table of states with the real loop; Node runs it, too."""
+
 AXE = Path(__file__).parents[3] / "requirements/node/node_modules/axe-core/axe.min.js"
 # A look differs from the other in its colors alone.
 RUN_AXE = """async (within, look) => {
@@ -201,6 +204,14 @@ async def test_every_state_of_the_panel_satisfies_axe_in_both_looks(extension: I
     await clip.click(BUTTON)
     await state_is(clip, "none")
     assert await _panel_complaints(clip, PANEL) == []
+
+
+async def test_the_asking_loop_goes_each_edge_of_its_table_in_this_browser(extension: Installed) -> None:
+    popup = await extension.open("popup/popup.html")
+    await popup.run(EDGES.read_text(encoding="utf-8"))
+    walk = await popup.evaluate("walkEdges()")
+    assert walk["faults"] == []
+    assert len(walk["walked"]) >= 71
 
 
 async def test_the_shortcut_identifies(extension: Installed) -> None:

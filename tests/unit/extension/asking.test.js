@@ -4,6 +4,7 @@ import { test } from "node:test";
 
 import "../../../extension/lib/states.js";
 import "../../../extension/lib/asking.js";
+import "./edges.js";
 
 const { states, asking } = globalThis.twitchaudio;
 const WORKING = { state: "working", id: "x", stage: 1, blocked: false, wait: null };
@@ -205,4 +206,10 @@ test("the table is whole: every state has an end, and a way to ask again", () =>
     for (const state of [...reached]) for (const event of EVENTS) reached.add(next(state, event));
   }
   assert.deepEqual([...reached].sort(), [...STATES].sort());
+});
+
+test("the loop goes each edge of the table, and shows the state that it comes to", async () => {
+  const { faults, walked } = await globalThis.walkEdges();
+  assert.deepEqual(faults, []);
+  assert.ok(walked.length >= 71, walked.join());
 });
