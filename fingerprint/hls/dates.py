@@ -3,15 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 from fingerprint.hls.playlist import DateRange, MediaPlaylist, Segment
 
-_JUMP: Final = timedelta(seconds=2)
+_JUMP: Final = timedelta(seconds=0.75)
 """Dates that are further from where the segments before them have ended jump; what is less may be rounding."""
+
+_JUMP_OF_DURATION: Final = 0.45
+"""The same, as a part of the segment: durations that are wrong make dates jump a little at each of them."""
 
 _AHEAD: Final = timedelta(seconds=5)
 """How far a finished segment's end may be ahead of the server's own clock."""
+
+_AHEAD_AMONG_JUMPS: Final = timedelta(seconds=0.1)
+"""The same where dates jump to and fro, so that some of them are wrong for certain."""
 
 _MAX_SECONDS: Final = 1e11
 _SERVER_CLOCKS: Final = ("timestamp", "twitch-timestamp")
@@ -35,8 +42,7 @@ def with_true_dates(playlist: MediaPlaylist) -> MediaPlaylist:
     groups = _groups(playlist.segments)
     if len(groups) < 2:
         return playlist
-    now = _server_time(playlist.date_ranges)
-    possible = [group for group in groups if now is None or not _is_ahead(group, now)]
+    possible = _possible(groups, _server_time(playlist.date_ranges))
     if not possible:
         return playlist
     found: list[Segment] = []
@@ -55,8 +61,7 @@ def _groups(segments: Sequence[Segment]) -> list[_Group]:
         jumped = timedelta()
         if segment.started_at is not None and before is not None and before.ended_at is not None:
             jumped = segment.started_at - before.ended_at
-        # Durations that are wrong make dates jump a little at each segment.
-        far = abs(jumped) > max(_JUMP, timedelta(seconds=segment.duration_seconds / 2))
+        far = abs(jumped) > max(_JUMP, timedelta(seconds=segment.duration_seconds * _JUMP_OF_DURATION))
         if not groups or far:
             ahead = groups[-1].ahead + jumped if groups else timedelta()
             groups.append(_Group([segment], ahead, segment.discontinuity))
@@ -66,9 +71,29 @@ def _groups(segments: Sequence[Segment]) -> list[_Group]:
     return groups
 
 
-def _is_ahead(group: _Group, now: datetime) -> bool:
-    end = group.segments[-1].ended_at
-    return end is not None and end - now > _AHEAD
+def _possible(groups: Sequence[_Group], now: datetime | None) -> list[_Group]:
+    """The groups whose dates may be true by the server's clock."""
+    if now is None:
+        return list(groups)
+    returns = any(after.ahead < before.ahead and not after.discontinuity for before, after in pairwise(groups))
+    if returns and (found := _not_ahead(groups, now + _AHEAD_AMONG_JUMPS)):
+        return found
+    return _not_ahead(groups, now + _AHEAD)
+
+
+def _not_ahead(groups: Sequence[_Group], until: datetime) -> list[_Group]:
+    """The groups whose dates, continued up to the newest segment on their clock, end by `until`."""
+    found: list[_Group] = []
+    newest: _Group | None = None
+    for group in reversed(groups):
+        newest = newest or group
+        end = newest.segments[-1].ended_at
+        end = None if end is None else _later(end, group.ahead - newest.ahead)
+        if end is None or end <= until:
+            found.append(group)
+        if group.discontinuity:
+            newest = None
+    return found[::-1]
 
 
 def _moved(group: _Group, by: timedelta) -> list[Segment]:

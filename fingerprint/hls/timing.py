@@ -9,7 +9,7 @@ within a timeline, and the playlist places the timeline.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from statistics import median_high
 from typing import Final
 
@@ -28,6 +28,12 @@ _MAX_ERROR: Final = 0.4
 
 _MIN_ERROR: Final = 0.02
 """An error that grows no faster is left to what is known of roundings."""
+
+_SAME_LATENESS: Final = 0.1
+"""How far apart two segments may be that are equally late: timestamps are those of whole frames."""
+
+_MIN_AGREEING: Final = 2
+"""Segments that agree with others on how late they are, of those that a ratio is found from."""
 
 _SAME_RATIO: Final = 0.015
 """How far apart ratios may be that are one: of rounded timestamps, in segments of two seconds."""
@@ -48,7 +54,7 @@ class Origin:
     """A segment further back on the same timeline, whose start is known; `count` segments lie between.
 
     `listed_seconds`: how long these are together, by the playlist. `ratio`: how much longer they are in truth, as
-    `duration_ratio` has found it.
+    `duration_ratio` has found it. `late_seconds`: how late the sound of other segments may be.
     """
 
     start_seconds: float
@@ -56,6 +62,7 @@ class Origin:
     count: int
     listed_seconds: float
     ratio: float = 1.0
+    late_seconds: float = 0.0
 
     def contradicts(self, segment: TimedSegment, *, wrap: float = math.inf) -> bool:
         """Whether a segment's timestamp is further from where the playlist has it than rounding can explain."""
@@ -63,7 +70,8 @@ class Origin:
             return False
         expected = self.listed_seconds * self.ratio + segment.start_seconds
         elapsed = clock_difference(segment.first_timestamp, self.first_timestamp, near=expected, wrap=wrap)
-        return abs(elapsed - expected) > _ROUNDING_SECONDS * self.count + _SLACK_SECONDS
+        slack = _ROUNDING_SECONDS * self.count + _SLACK_SECONDS
+        return not -slack <= elapsed - expected <= max(slack, self.late_seconds + _SAME_LATENESS)
 
 
 def clock_difference(later: float, earlier: float, *, near: float = 0.0, wrap: float = math.inf) -> float:
@@ -77,9 +85,9 @@ def placed(
 ) -> list[float]:
     """Where each segment's first timestamp is, on the playlist's scale of seconds.
 
-    `origin` gives the first timeline its place, unless the playlist contradicts by more than rounding can.
-    Otherwise the place is the median of what the timeline's segments say. A segment without timestamps is where
-    the playlist puts it.
+    `origin` gives the first timeline its place, unless the playlist contradicts by more than rounding can, and the
+    following ones are off by as much. Otherwise the place is the median of what the timeline's segments say. A
+    segment without timestamps is where the playlist puts it.
     """
     ratio = origin.ratio if origin is not None else duration_ratio(segments, wrap=wrap)
     if ratio != 1.0:
@@ -92,13 +100,14 @@ def placed(
             for segment in segments
         ]
     found = [segment.start_seconds for segment in segments]
+    off = 0.0
     for number, timeline in enumerate(_timelines(segments, wrap)):
-        first = segments[timeline.members[0]]
-        clock = timeline.clocks[0]
-        anchor = None if number or origin is None else _anchored(first, clock, origin, wrap)
-        offset = median_high(timeline.offsets) if anchor is None else anchor
+        offset = median_high(timeline.offsets)
+        if number == 0 and origin is not None:
+            anchor = _anchored(segments[timeline.members[0]], timeline.clocks[0], origin, wrap)
+            off = 0.0 if anchor is None else anchor - offset
         for member, clock in zip(timeline.members, timeline.clocks, strict=True):
-            found[member] = clock + offset
+            found[member] = clock + offset + off
     return found
 
 
@@ -115,9 +124,14 @@ def durations_may_be_wrong(segments: Sequence[TimedSegment], *, wrap: float = ma
     """Whether the playlist's durations may be wrong in one proportion, as far as timestamps tell."""
     distances = _distances(segments, wrap)
     return not distances or any(
-        abs(passed - listed) > _MIN_ERROR * listed and abs(passed - listed) <= _MAX_ERROR * passed
+        abs(passed - listed) > _MIN_ERROR * listed and abs(passed - listed) <= max(_MAX_ERROR * passed, listed)
         for passed, listed in distances
     )
+
+
+def durations_fit(segments: Sequence[TimedSegment], *, wrap: float = math.inf) -> bool:
+    """Whether all neighbors are as far apart by their timestamps as the playlist says."""
+    return all(abs(passed - listed) <= _SAME_LATENESS for passed, listed in _distances(segments, wrap))
 
 
 def duration_ratio(
@@ -137,6 +151,57 @@ def duration_ratio(
         return 1.0
     ratio = sum(passed for passed, _ in distances) / sum(listed for _, listed in distances)
     return ratio if ratio > 0 and _MIN_ERROR < abs(1 - 1 / ratio) <= _MAX_ERROR else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DurationFit:
+    """What explains timestamps of which some are late: the durations' `ratio`, and how late the first one is."""
+
+    ratio: float
+    late_seconds: float
+
+
+def fit_with_late_sound(segments: Sequence[TimedSegment], *, wrap: float = math.inf) -> DurationFit | None:
+    """How much longer segments are than the playlist says when sound begins late in some of them.
+
+    `segments` are on one clock, and some lie far from others. All have to be on time or late within themselves,
+    and more of them have to agree on how late they are than by chance, and than with the durations as they are.
+    Of several such ratios the one with the least late sound is taken. None where there is none.
+    """
+    points: list[tuple[float, float, float]] = []
+    for each in segments:
+        if each.first_timestamp is not None:
+            listed, clock = each.start_seconds, each.first_timestamp
+            near = points[-1][1] + listed - points[-1][0] if points else clock
+            clock = near + clock_difference(clock, near, wrap=wrap)
+            points.append((listed, clock, each.duration_seconds))
+    most = max((_agreeing(_lateness(points, 1.0, each)) for each in points), default=0)
+    most, best, least = max(most, _MIN_AGREEING - 1), None, math.inf
+    for one, other in combinations(points, 2):
+        ratio = (other[1] - one[1]) / (other[0] - one[0]) if other[0] > one[0] else 1.0
+        if ratio <= 0 or not _MIN_ERROR < abs(1 - 1 / ratio) <= _MAX_ERROR:
+            continue
+        late = _lateness(points, ratio, one)
+        if (agreeing := _agreeing(late)) > most or (best and agreeing == most and sum(late) < least):
+            best, most, least = DurationFit(ratio, max(0.0, late[0])), agreeing, sum(late)
+    return best
+
+
+def _agreeing(late: Sequence[float]) -> int:
+    """How many of these are as late as another one that was counted before."""
+    return sum(after - before <= _SAME_LATENESS for before, after in pairwise(sorted(late)))
+
+
+def _lateness(
+    points: Sequence[tuple[float, float, float]], ratio: float, on_time: tuple[float, float, float]
+) -> list[float]:
+    """How late each of (start by the playlist, timestamp, duration) is; empty when one is early or too late."""
+    found = [clock - on_time[1] - (listed - on_time[0]) * ratio for listed, clock, _ in points]
+    fits = all(
+        -_SAME_LATENESS <= late <= each[2] * ratio + _SAME_LATENESS
+        for late, each in zip(found, points, strict=True)
+    )
+    return found if fits else []
 
 
 def _distances(segments: Sequence[TimedSegment], wrap: float) -> list[tuple[float, float]]:
@@ -182,7 +247,7 @@ def _continue(timeline: _Timeline, number: int, segments: Sequence[TimedSegment]
     )
     offset = segment.start_seconds - clock
     late = timeline.offsets[-1] - offset
-    if abs(late) > _SLACK_SECONDS:
+    if abs(late) > _SLACK_SECONDS and not _follows_sound(clock - timeline.clocks[-1], before, segment):
         if segment.discontinuity:
             return False
         if 0 < late <= segment.duration_seconds and not _stays(number, offset, segments, wrap):
@@ -196,6 +261,12 @@ def _continue(timeline: _Timeline, number: int, segments: Sequence[TimedSegment]
     timeline.clocks.append(clock)
     timeline.offsets.append(offset)
     return True
+
+
+def _follows_sound(passed: float, before: TimedSegment, segment: TimedSegment) -> bool:
+    """Whether a segment's sound begins where that before it has ended, and a date that says otherwise is wrong."""
+    ahead = segment.start_seconds - before.start_seconds - before.duration_seconds
+    return not segment.discontinuity and abs(passed - before.duration_seconds) <= _SAME_LATENESS < abs(ahead)
 
 
 def _stays(number: int, offset: float, segments: Sequence[TimedSegment], wrap: float) -> bool:

@@ -1,6 +1,7 @@
 """Captures the sound around a moment of a VOD, or the nearest, from the first rendition that has it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Final
@@ -13,11 +14,14 @@ from fingerprint.hls.live import total_seconds
 from fingerprint.hls.moments import VideoTimeline
 from fingerprint.hls.playlist import MediaPlaylist
 from fingerprint.hls.timing import (
+    DurationFit,
     Origin,
     TimedSegment,
     duration_ratio,
     durations_are_rounded,
+    durations_fit,
     durations_may_be_wrong,
+    fit_with_late_sound,
 )
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
@@ -277,11 +281,41 @@ class VideoCapture:
         if len(timed) == 1 and origin.contradicts(timed[0], wrap=wrap):
             timed += await self._timed_after(rendition, first)
         ratio = duration_ratio(timed, wrap=wrap, origin=origin)
+        if ratio == 1.0 and (fit := await self._fit_with_late_sound(rendition, timed, first, number, wrap)):
+            late = max(each.duration_seconds for each in timed)
+            origin = replace(origin, first_timestamp=stamp - fit.late_seconds, late_seconds=late)
+            ratio = fit.ratio
         if ratio == 1.0 and not rounded:
             return None  # sound is missing rather, maybe of the origin
         # What comes before another clock is taken to be wrong in the same proportion.
         start = timeline.listed_start(number) * ratio - timeline.listed_start(first)
         return replace(origin, start_seconds=start, ratio=ratio)
+
+    async def _fit_with_late_sound(
+        self, rendition: _Rendition, timed: Sequence[TimedSegment], first: int, number: int, wrap: float
+    ) -> DurationFit | None:
+        """What explains timestamps that neither the durations nor one proportion of them do; None: nothing does.
+
+        Two neighbors on the same clock that lie elsewhere have to agree: those from `number` on, the first on that
+        clock, or else those after the captured ones. How late the first one is counts from the segment `number`.
+        """
+        if durations_fit(timed, wrap=wrap):
+            return None
+        timeline, after = rendition.timeline, first + len(timed) + 1
+        earlier = range(number, min(number + 2, first))
+        later = range(after, after + 2) if len(earlier) < 2 else range(0)
+        if later and (later[-1] >= len(timeline.segments) or timeline.origin_of(later[-1]) != number):
+            return None
+        elsewhere = [
+            TimedSegment(
+                start_seconds=timeline.listed_start(each) - timeline.listed_start(first),
+                duration_seconds=timeline.segments[each].duration_seconds,
+                first_timestamp=await rendition.segments.first_timestamp(timeline.segments[each]),
+            )
+            for each in (*earlier, *later)
+        ]
+        split = len(earlier)
+        return fit_with_late_sound([*elsewhere[:split], *timed, *elsewhere[split:]], wrap=wrap)
 
     async def _timed_after(self, rendition: _Rendition, first: int) -> list[TimedSegment]:
         """The segment after the one with number `first`, whose start is 0, if it is on the same clock."""

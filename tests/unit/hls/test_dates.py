@@ -48,6 +48,18 @@ def test_a_jump_back_is_taken_back() -> None:
     assert starts([0.0, 0.0, 0.0, -60.0, -60.0, -60.0]) == TRUE
 
 
+@pytest.mark.parametrize(
+    "ahead", [[0, 0, 2, 2, 0, 0], [2, 0, 2, 0, 2, 0], [0, 0, 0, 0, 3, 0], [1.5, 1.5, 0, 0, 1.5, 1.5]]
+)
+def test_of_dates_that_jump_to_and_fro_those_ahead_of_the_servers_clock_are_wrong(ahead: list[float]) -> None:
+    assert starts(ahead, server=12.3) == TRUE
+
+
+def test_where_the_servers_clock_is_slow_the_later_ones_of_dates_that_jump_are_right() -> None:
+    assert starts([-3.0, -3.0, 0.0, 0.0, -3.0, -3.0], server=12.3) == [-3.0, -1.0, *TRUE[2:]]
+    assert starts([0.0, 2.0, 0.0, 2.0], server=5.0) == [0.0, 4.0, 6.0, 8.0]
+
+
 def test_a_pause_of_the_broadcast_stays() -> None:
     paused = [0.0, 2.0, 4.0, 36.0, 38.0, 40.0]
     assert starts([0.0, 0.0, 0.0, 30.0, 30.0, 30.0], server=42.5) == paused

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,8 @@ from fingerprint.hls.timing import (
     clock_difference,
     duration_ratio,
     durations_are_rounded,
+    durations_fit,
+    fit_with_late_sound,
     placed,
 )
 
@@ -156,6 +159,66 @@ def test_one_pair_of_segments_is_no_proportion_unless_an_origin_confirms_it() ->
     assert duration_ratio(pair, origin=replace(origin, first_timestamp=2.0)) == 1.0
     late = [replace(pair[0], first_timestamp=51.5), pair[1]]
     assert duration_ratio(late, origin=origin) == 1.0
+
+
+def late(listed: list[TimedSegment], every: int, seconds: float) -> list[TimedSegment]:
+    """The same with sound that begins late in one segment of so many."""
+    return [
+        replace(each, first_timestamp=(each.first_timestamp or 0.0) + (0.0 if number % every else seconds))
+        for number, each in enumerate(listed)
+    ]
+
+
+@pytest.mark.parametrize("off", [-0.25, 0.2, 0.3])
+@pytest.mark.parametrize(
+    ("seconds", "every", "chosen"),
+    [
+        (10.0, 2, [0, 1, 4, 5]),
+        (4.0, 2, [0, 1, 10, 11, 12, 13]),
+        (4.0, 3, [0, 1, 9, 10, 11]),
+        (2.0, 2, [0, 1, 7, 8, 9]),
+    ],
+)
+def test_durations_that_lie_are_told_from_sound_that_is_late(
+    off: float, seconds: float, every: int, chosen: list[int]
+) -> None:
+    true = late(segments([seconds] * 14, CLOCK_WRAP_SECONDS - 9.0), every, 1.2)
+    listed = [lying(true, off)[number] for number in chosen]
+    fit = fit_with_late_sound(listed, wrap=CLOCK_WRAP_SECONDS)
+    assert fit is not None
+    assert fit.ratio == pytest.approx(1 / (1 + off), abs=1e-3)
+    assert fit.late_seconds == pytest.approx(1.2, abs=1e-3)
+    right = [true[number] for number in chosen]
+    assert not durations_fit(right)
+    assert fit_with_late_sound(right, wrap=CLOCK_WRAP_SECONDS) is None
+
+
+def test_late_sound_and_a_clock_that_jumps_are_no_proportion() -> None:
+    listed = segments([4.0] * 12, 100.0)
+    for jump in (-1.5, 1.5, -30.0):
+        jumped = [replace(each, first_timestamp=(each.first_timestamp or 0.0) + jump) for each in listed[9:]]
+        assert fit_with_late_sound([*listed[:2], listed[8], *jumped]) is None
+    assert fit_with_late_sound([]) is None
+
+
+def test_a_date_ahead_of_sound_that_goes_on_leaves_no_gap() -> None:
+    for ahead in (1.0, 1.9):
+        listed = [
+            replace(each, start_seconds=each.start_seconds + (ahead if number > 1 else 0.0))
+            for number, each in enumerate(segments([2.0] * 5, 100.0))
+        ]
+        assert [later - earlier for earlier, later in pairwise(placed(listed))] == pytest.approx([2.0] * 4)
+
+
+def test_what_follows_a_jump_of_the_clock_is_off_by_as_much_as_what_comes_before() -> None:
+    true = segments([4.167] * 4, 50.0)
+    listed = rounded(true)
+    jumped = [
+        *listed[:2],
+        *(replace(each, first_timestamp=(each.first_timestamp or 0) + 900) for each in listed[2:]),
+    ]
+    origin = Origin(start_seconds=-40.0, first_timestamp=50.0 - 41.67, count=10, listed_seconds=40.0)
+    assert placed(jumped, origin=origin) == pytest.approx([1.67, 5.837, 9.67, 13.837], abs=0.2)
 
 
 @given(clocks, st.floats(min_value=-100.0, max_value=100.0))
